@@ -1,0 +1,1 @@
+"""Isthmus: stretch a tenant's layer-2 network into other, independently owned OpenStack clouds."""
