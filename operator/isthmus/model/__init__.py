@@ -1,0 +1,1 @@
+"""Types only: custom resources, facts of the outside world, wanted state, conditions, deterministic names."""

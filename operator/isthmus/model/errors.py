@@ -1,0 +1,45 @@
+"""What may go wrong outside, as the shells need to tell it apart. Adapters raise these and no others."""
+
+from __future__ import annotations
+
+
+class OutsideError(Exception):
+    """An outside world refused or failed; `reason` is a condition's reason, the text its message."""
+
+    reason = "Failed"
+
+
+class Unavailable(OutsideError):
+    """No answer, a server error, a timeout: nothing is known, nothing may be concluded. Try again."""
+
+    reason = "Unavailable"
+
+
+class Forbidden(OutsideError):
+    """The credential does not allow this (401, 403)."""
+
+    reason = "Forbidden"
+
+
+class NotFound(OutsideError):
+    """What was named is not there (404)."""
+
+    reason = "NotFound"
+
+
+class Conflict(OutsideError):
+    """Somebody else changed or uses it (409): look again."""
+
+    reason = "Conflict"
+
+
+class QuotaExceeded(OutsideError):
+    """A quota or another limit of the outside world is used up."""
+
+    reason = "QuotaExceeded"
+
+
+class Invalid(OutsideError):
+    """The outside world says that the request makes no sense (400, 422); trying again will not help."""
+
+    reason = "Invalid"

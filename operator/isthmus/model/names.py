@@ -1,0 +1,107 @@
+"""Every name that we give to something in the outside world, in one place."""
+
+from __future__ import annotations
+
+import hashlib
+
+from .objects import GROUP
+
+SYSTEM_NAMESPACE = "isthmus-system"
+IPSEC_NAMESPACE = "isthmus-ipsec"
+CONTROLLER = "isthmus-controller"
+AGENT = "isthmus-agent"
+
+FINALIZER = f"{GROUP}/withdraw"
+PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; a policy keeps it for administrators
+FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: do not wait for the peer
+PEER_LABEL = f"{GROUP}/peer"  # on what we make for one peer: its cloud ID
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "isthmus"
+GATEWAY_LABEL = f"{GROUP}/gateway"  # on a Kubernetes node: "true"
+
+PEER_ACCOUNT = "peer"  # ServiceAccount, Role and RoleBinding in the peer's namespace
+PEER_TOKEN = "peer-token"  # noqa: S105  the name of a Secret, not its content
+KUBECONFIG_KEY = "kubeconfig"
+PSK_KEY = "psk"
+
+NEUTRON_TAG = "isthmus"
+ATTACHMENT_DEVICE_OWNER = "isthmus:attachment"
+GATEWAY_DEVICE_OWNER = "isthmus:gateway"
+
+BRIDGE = "br-cloud"
+INTEGRATION_BRIDGE = "br-int"
+OWNER_KEY = "isthmus"  # external_ids key on every OVSDB row of ours
+
+_PROJECT_NAME_CHARACTERS = 64  # Keystone's limit
+_INTERFACE_NAME_BYTES = 15  # IFNAMSIZ without its terminating zero
+
+
+def peer_namespace(cloud_id: str) -> str:
+    """Namespace in which we publish our halves for that peer."""
+    return f"isthmus-peer-{cloud_id}"
+
+
+def peer_domain(cloud_id: str) -> str:
+    """Keystone domain of a peer's replicated projects, unless the agreement names another."""
+    return f"isthmus-{cloud_id}"
+
+
+def mark(link_name: str) -> str:
+    """Description of everything that we make in OpenStack for one network; set in the call that makes it."""
+    return f"isthmus {link_name}"
+
+
+def domain_mark(cloud_id: str) -> str:
+    """Description of the domain that we make for a peer."""
+    return f"isthmus peer {cloud_id}"
+
+
+def project_mark(cloud_id: str, project_id: str) -> str:
+    """Description of the project that we make for a peer's project."""
+    return f"isthmus project {project_id} of {cloud_id}"
+
+
+def project_name(name: str, project_id: str) -> str:
+    """Name of the project that we make for a peer's project: unique in its domain whatever the peer calls it."""
+    return f"{name[: _PROJECT_NAME_CHARACTERS - 9]}-{project_id[:8]}"
+
+
+def ike_identity(gateway: str, cloud_id: str) -> str:
+    """IKE identity of a gateway (an FQDN in the sense of RFC 7296, section 3.5)."""
+    return f"{gateway}.{cloud_id}"
+
+
+def digest(*parts: str, digits: int = 10) -> str:
+    """A short, stable name for something whose own name is too long."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:digits]
+
+
+def patch_in_cloud_bridge(link_name: str) -> str:
+    """Patch port on br-cloud of one network."""
+    return _interface("isc", link_name)
+
+
+def patch_in_integration_bridge(link_name: str) -> str:
+    """Patch port on br-int of one network; carries the attachment port's iface-id."""
+    return _interface("isi", link_name)
+
+
+TUNNEL_PREFIX = "ist"
+
+
+def tunnel_port(cloud_id: str, gateway: str) -> str:
+    """Tunnel port on br-cloud towards one remote gateway."""
+    return _interface(TUNNEL_PREFIX, cloud_id, gateway)
+
+
+def _interface(prefix: str, *parts: str) -> str:
+    return (prefix + digest(*parts))[:_INTERFACE_NAME_BYTES]
+
+
+PROBE_PORT = "isprobe"  # internal port of br-cloud through which echo frames enter and leave; has no address
+
+
+def echo_mac(link_name: str, cloud_id: str) -> str:
+    """Source address of one link's echo frames: locally administered, never seen outside br-cloud and the tunnel."""
+    octets = digest("echo", link_name, cloud_id)
+    return ":".join(["02", *(octets[i : i + 2] for i in range(0, 10, 2))])

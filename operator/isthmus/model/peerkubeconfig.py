@@ -1,0 +1,152 @@
+"""A peer's kubeconfig: another company's file, of which only what we understand and allow is read.
+
+Anything that would run a program, read a file of ours, send us through somebody's proxy or skip the check of the
+server's certificate is refused by name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+import yaml
+
+_MAX_BYTES: Final = 64 * 1024
+_MAX_DEPTH: Final = 16
+_OPENING: Final = (
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+)
+_CLOSING: Final = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken, yaml.BlockEndToken)
+_CLUSTER_FIELDS: Final = frozenset({"server", "certificate-authority-data"})
+_USER_FIELDS: Final = frozenset({"token", "client-certificate-data", "client-key-data"})
+_CONTEXT_FIELDS: Final = frozenset({"cluster", "user", "namespace"})
+
+
+class InvalidKubeconfig(ValueError):
+    """Why the file cannot be used; names the field, never its value."""
+
+
+@dataclass(frozen=True)
+class PeerCredential:
+    """Where a peer's API is, how it proves itself, and how we do."""
+
+    host: str
+    port: int
+    path: str
+    """What stands before `/apis`; mostly empty."""
+    authority: str = field(repr=False)
+    """The server's certificate authority, PEM."""
+    token: str = field(default="", repr=False)
+    certificate: bytes = field(default=b"", repr=False)
+    """Client certificate and key, PEM, where there is no token."""
+
+    @classmethod
+    def parse(cls, content: bytes) -> PeerCredential:
+        """The current context of a kubeconfig; raises InvalidKubeconfig."""
+        document = _document(content)
+        name = _text(document, "current-context")
+        context = _only(_entry(document, "contexts", "context", name), _CONTEXT_FIELDS)
+        cluster = _only(_entry(document, "clusters", "cluster", _text(context, "cluster")), _CLUSTER_FIELDS)
+        user = _only(_entry(document, "users", "user", _text(context, "user")), _USER_FIELDS)
+        url = _server(_text(cluster, "server"))
+        token, certificate = _proof(user)
+        return cls(
+            host=url.hostname or "",
+            port=url.port or 443,
+            path=url.path.rstrip("/"),
+            authority=_authority(cluster),
+            token=token,
+            certificate=certificate,
+        )
+
+
+def _document(content: bytes) -> Mapping[str, Any]:
+    if len(content) > _MAX_BYTES:
+        raise InvalidKubeconfig(f"larger than {_MAX_BYTES} bytes")
+    try:
+        _check_shape(content)
+        document = yaml.safe_load(content)
+    except InvalidKubeconfig:
+        raise
+    except (yaml.YAMLError, ValueError):
+        raise InvalidKubeconfig("not YAML") from None
+    if not isinstance(document, dict):
+        raise InvalidKubeconfig("not a kubeconfig")
+    return document
+
+
+def _check_shape(content: bytes) -> None:
+    """With aliases a few bytes can mean millions, and deep nesting costs the parser the square of its depth."""
+    depth = 0
+    for token in yaml.scan(content):
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > _MAX_DEPTH:
+            raise InvalidKubeconfig("nested too deeply")
+        if isinstance(token, yaml.AliasToken):
+            raise InvalidKubeconfig("YAML aliases are not allowed")
+
+
+def _entry(document: Mapping[str, Any], plural: str, singular: str, name: str) -> Mapping[str, Any]:
+    entries = document.get(plural)
+    found = [e for e in entries if isinstance(e, dict) and e.get("name") == name] if isinstance(entries, list) else []
+    if len(found) != 1 or not isinstance(found[0].get(singular), dict):
+        raise InvalidKubeconfig(f"{plural}: not exactly one {singular} of the name that is asked for")
+    inner: Mapping[str, Any] = found[0][singular]
+    return inner
+
+
+def _only(fields: Mapping[str, Any], allowed: frozenset[str]) -> Mapping[str, Any]:
+    strange = sorted(str(name)[:64] for name, value in fields.items() if name not in allowed and value)
+    if strange:
+        raise InvalidKubeconfig(f"field not allowed: {', '.join(strange)[:256]}")
+    return fields
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidKubeconfig(f"field missing or not text: {name}")
+    return value
+
+
+def _server(text: str) -> SplitResult:
+    try:
+        url = urlsplit(text)
+        plain = url.scheme == "https" and url.hostname and (url.port or 443) and not (url.query or url.fragment)
+    except ValueError:
+        plain = False
+    if not plain or url.username is not None or not url.path.isascii() or any(c <= " " for c in text):
+        raise InvalidKubeconfig("server: not a plain https URL")
+    return url
+
+
+def _authority(cluster: Mapping[str, Any]) -> str:
+    try:
+        return _decoded(cluster, "certificate-authority-data").decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidKubeconfig("certificate-authority-data: not PEM") from None
+
+
+def _proof(user: Mapping[str, Any]) -> tuple[str, bytes]:
+    if "token" in user:
+        token = _text(user, "token")
+        if not token.isascii() or any(c <= " " for c in token):
+            raise InvalidKubeconfig("token: not a bearer token")
+        return token, b""
+    return "", _decoded(user, "client-certificate-data") + b"\n" + _decoded(user, "client-key-data")
+
+
+def _decoded(fields: Mapping[str, Any], name: str) -> bytes:
+    try:
+        return base64.b64decode(_text(fields, name), validate=True)
+    except (binascii.Error, ValueError) as error:
+        if isinstance(error, InvalidKubeconfig):
+            raise
+        raise InvalidKubeconfig(f"{name}: not base64") from None

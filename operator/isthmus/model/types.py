@@ -1,0 +1,42 @@
+"""Bounded scalar types. Everything a person or another cloud writes passes through these."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from .addresses import canonical_ipv4_address, canonical_ipv4_cidr
+
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
+IPV4_CIDR_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$"
+
+# A DNS label of at most 40 characters: `isthmus-peer-<cloudID>` must be a namespace name (63).
+CloudID = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
+ObjectName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", min_length=1, max_length=253)
+]
+GatewayName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=63)]
+# Neutron's identifiers are UUIDs with dashes, Keystone's projects 32 hexadecimal digits without.
+NetworkID = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", max_length=36)]
+ProjectID = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][-0-9a-z]{0,63}$", max_length=64)]
+MACAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$", max_length=17)]
+IPv4Address = Annotated[
+    str, StringConstraints(pattern=IPV4_PATTERN, max_length=15), AfterValidator(canonical_ipv4_address)
+]
+IPv4CIDR = Annotated[
+    str, StringConstraints(pattern=IPV4_CIDR_PATTERN, max_length=18), AfterValidator(canonical_ipv4_cidr)
+]
+# Free text that people read (Neutron's names): no control characters, so that nothing can forge a log line.
+DisplayName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=255)]
+Message = Annotated[str, StringConstraints(max_length=1024)]
+Reason = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$", max_length=64)]
+ObjectUID = Annotated[str, StringConstraints(max_length=64)]
+
+TunnelID = Annotated[int, Field(ge=1, le=0xFFFFFF)]  # a VXLAN network identifier, 24 bits (RFC 7348)
+UDPPort = Annotated[int, Field(ge=1024, le=65535)]
+MINIMUM_MTU, MAXIMUM_MTU = 576, 65535  # what every IPv4 host must accept (RFC 791), and what a packet can be
+MTU = Annotated[int, Field(ge=MINIMUM_MTU, le=MAXIMUM_MTU)]
+
+NEUTRON_TUNNEL_PORTS = frozenset({4789, 6081, 8472})  # VXLAN, Geneve and Linux' old VXLAN: never ours
