@@ -1,0 +1,38 @@
+"""Addresses in use outside one's own slice: who breaks the division is named, with both ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
+
+from isthmus.model.expansionlink import Offer, PublishedPort
+
+from .addressing import contains, spans_of
+
+_SHOWN = 10
+
+
+def conflicts(
+    offer: Offer, ours: Iterable[PublishedPort], theirs: Iterable[PublishedPort], peer: str, *, at_origin: bool
+) -> tuple[str, ...]:
+    """What to tell people, in the order of addresses; `offer` holds the receiver's slices."""
+    here, there = _by_address(ours), _by_address(theirs)
+    slices = spans_of(offer.subnets)
+    cidrs = [IPv4Network(subnet.cidr) for subnet in offer.subnets]
+    told = []
+    for address in sorted({*here, *there}, key=IPv4Address):
+        if not any(IPv4Address(address) in cidr for cidr in cidrs):
+            continue
+        owner_is_us = contains(slices, address) != at_origin
+        intruder = there.get(address) if owner_is_us else here.get(address)
+        if intruder is None:
+            continue
+        where, whose = (f"port {intruder} of {peer}", "our") if owner_is_us else (f"our port {intruder}", f"{peer}'s")
+        other = here.get(address) if owner_is_us else there.get(address)
+        also = f", as does port {other}" if other else ""
+        told.append(f"{where} uses {address}, which is among {whose} addresses{also}")
+    return tuple(told[:_SHOWN])
+
+
+def _by_address(ports: Iterable[PublishedPort]) -> dict[str, str]:
+    return {address: port.id for port in ports for address in port.addresses}

@@ -1,0 +1,167 @@
+"""The origin's view of one network of its own: who wants it where, and how far each peer is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from isthmus.model.actions import Problem
+from isthmus.model.attachment import Attachment, AttachmentLink, Record
+from isthmus.model.cloudfacts import NetworkFacts
+from isthmus.model.expansionlink import Answer, ExpansionLink, ExpansionLinkHalf, ExpansionLinkSpec
+from isthmus.model.networkexpansion import NetworkExpansion
+
+from .attachments import carried_mtu, gateway_for, way_to
+from .expansion import Wish, admission_problem, holder_of, wishes_of
+from .halves import Standing, standing
+from .placement import Gateway
+from .slices import Division, divide
+from .snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One network of ours. `facts` are absent where nobody wants it and nothing of it is left but tombstones."""
+
+    snapshot: Snapshot
+    name: str
+    facts: NetworkFacts | None
+
+    @cached_property
+    def attachment(self) -> Attachment | None:
+        """What the nodes do, and the record of what we changed."""
+        return self.snapshot.attachment(self.name)
+
+    @property
+    def record(self) -> Record:
+        """What we changed so far."""
+        return self.attachment.spec.record if self.attachment else Record()
+
+    @cached_property
+    def holder(self) -> NetworkExpansion | None:
+        """The expansion that the network obeys."""
+        return holder_of(self.snapshot, self.name, self.facts) if self.facts else None
+
+    @cached_property
+    def problem(self) -> Problem | None:
+        """Why the holder's wish cannot be fulfilled at all."""
+        if self.holder is None or self.facts is None:
+            return None
+        return admission_problem(self.snapshot, self.holder, self.facts)
+
+    @cached_property
+    def wishes(self) -> tuple[Wish, ...]:
+        """What is wanted of each peer."""
+        if self.holder is None or self.holder.metadata.deletion_timestamp or self.problem is not None:
+            return ()
+        return wishes_of(self.snapshot, self.holder, self.name)
+
+    @cached_property
+    def links(self) -> dict[str, ExpansionLink]:
+        """Our halves by peer, tombstones included."""
+        return {link.spec.peer_cloud_id: link for link in self.snapshot.links_of(self.name)}
+
+    @cached_property
+    def active(self) -> dict[str, ExpansionLink]:
+        """Our halves that offer."""
+        return {cloud_id: link for cloud_id, link in self.links.items() if link.spec.state == "Active"}
+
+    @cached_property
+    def continuing(self) -> frozenset[str]:
+        """Peers that have an offer and keep it."""
+        return frozenset(w.cloud_id for w in self.wishes if w.cloud_id in self.active and not w.ends and w.cloud_id)
+
+    @cached_property
+    def startable(self) -> frozenset[str]:
+        """Peers that may get an offer."""
+        return frozenset(
+            w.cloud_id for w in self.wishes if w.cloud_id and w.problem is None and w.cloud_id not in self.links
+        )
+
+    @cached_property
+    def joined(self) -> frozenset[str]:
+        """Peers that the nodes are joined to."""
+        return frozenset(way.cloud_id for way in self.attachment.spec.links) if self.attachment else frozenset()
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """Peers whose slices stay out of our pools."""
+        return self.continuing | self.startable | frozenset(self.active) | self.joined
+
+    @cached_property
+    def division(self) -> Division:
+        """The slices as they should be on record."""
+        if self.facts is None or self.facts.network is None:
+            return Division((), {})
+        size = self.holder.spec.addressing.slice_size if self.holder else None
+        served = sorted(self.continuing) + sorted(self.startable)
+        return divide(self.record.subnets, self.facts, self.kept, served, size)
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """Peers that the network is to be stretched to, as far as that is possible now."""
+        return self.continuing | (self.startable - frozenset(self.division.problems))
+
+    @cached_property
+    def gateway(self) -> Gateway | None:
+        """The node that carries the network."""
+        return gateway_for(self.snapshot, self.attachment)
+
+    @cached_property
+    def original_mtu(self) -> int | None:
+        """The network's MTU before we lowered it."""
+        if self.record.original_mtu is not None or self.facts is None or self.facts.network is None:
+            return self.record.original_mtu
+        return self.facts.network.mtu
+
+    @cached_property
+    def offered_mtu(self) -> int | None:
+        """The largest MTU that we can carry and the tenant allows; what we said before where no node is there."""
+        if self.gateway is None:
+            return next((link.spec.mtu for link in self.active.values()), None)
+        carried = carried_mtu(self.gateway)
+        return min(carried, self.original_mtu) if self.original_mtu is not None else carried
+
+    def standing(self, cloud_id: str) -> Standing:
+        """How the peer's half stands."""
+        peer = self.snapshot.peer_of(cloud_id)
+        return standing(self.snapshot, peer, self.name) if peer else Standing("Unknown", None)
+
+    def answer(self, cloud_id: str) -> Answer | None:
+        """What the peer answered to our very link."""
+        half = self.half(cloud_id)
+        answer = half.spec.answer if half else None
+        link = self.links.get(cloud_id)
+        return answer if answer is not None and link is not None and answer.uid == link.metadata.uid else None
+
+    def half(self, cloud_id: str) -> ExpansionLinkHalf | None:
+        """The peer's half in force."""
+        found = self.standing(cloud_id)
+        return None if found.gone else found.half
+
+    def accepted(self, cloud_id: str) -> ExpansionLinkSpec | None:
+        """The peer's half, where it accepts."""
+        half, answer = self.half(cloud_id), self.answer(cloud_id)
+        if half is None or answer is None or half.spec.state == "Withdrawn" or answer.verdict != "Accepted":
+            return None
+        return half.spec
+
+    def refused(self, cloud_id: str) -> bool:
+        """Whether the peer does not want the network (any more)."""
+        half, answer = self.half(cloud_id), self.answer(cloud_id)
+        return (
+            answer is not None and half is not None and (half.spec.state == "Withdrawn" or answer.verdict != "Accepted")
+        )
+
+    def way(self, cloud_id: str) -> AttachmentLink | None:
+        """The way to the peer's part, once it accepts."""
+        peer, theirs, link = self.snapshot.peer_of(cloud_id), self.accepted(cloud_id), self.active.get(cloud_id)
+        if peer is None or theirs is None or link is None or link.spec.offer is None:
+            return None
+        return way_to(self.snapshot, peer, link.spec.offer.tunnel_id, theirs)
+
+    @cached_property
+    def agreed_mtu(self) -> int | None:
+        """The smallest MTU of ours and of all peers that accept; None while nobody does."""
+        theirs = [half.mtu for cloud_id in self.active if (half := self.accepted(cloud_id)) is not None]
+        return min([*theirs, *([self.offered_mtu] if self.offered_mtu else [])]) if theirs else None

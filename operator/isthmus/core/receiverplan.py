@@ -1,0 +1,194 @@
+"""What the receiver does now for one network of a peer's, stage by stage: a stage that has work ends the round."""
+
+from __future__ import annotations
+
+from isthmus.model import names
+from isthmus.model.actions import (
+    Action,
+    ApplyObject,
+    DeleteDomain,
+    DeleteNetwork,
+    DeleteObject,
+    DeletePort,
+    DeleteProject,
+    Plan,
+)
+from isthmus.model.attachment import Attachment
+from isthmus.model.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec
+from isthmus.model.objects import ObjectMeta
+
+from . import copy
+from .attachments import (
+    cut_off,
+    gateway_ports,
+    identity_of,
+    instructed,
+    machine_ports,
+    new_attachment,
+    plug,
+    published_ports,
+    surplus_ports,
+)
+from .halves import is_accepted
+from .peer import view_of
+from .receiver import Receiver
+
+Actions = tuple[Action, ...]
+_FALLBACK_MTU = 1280  # said in a refusal where neither side has named one
+
+
+def plan_receiver(receiver: Receiver) -> Plan:
+    """The first stage with work; an empty plan where everything is as it should be."""
+    stages = {"Join": _JOINING, "Leave": _LEAVING, "Refuse": _LEAVING, "Hold": ()}[receiver.intent]
+    return Plan(next((actions for stage in stages if (actions := stage(receiver))), ()))
+
+
+def _answer(receiver: Receiver) -> Actions:
+    """Accepted, once the copy is there; of a newer half that is refused we say why, and keep to the last valid one."""
+    half, problem = receiver.half, receiver.standing.problem
+    if half is None or (not is_accepted(receiver.link) and not copy.is_made(receiver)):
+        return ()
+    answer = Answer(uid=half.uid, generation=half.generation, verdict="Accepted")
+    if problem is not None:
+        answer = answer.model_copy(update={"reason": problem.reason, "message": problem.message[:1024]})
+    return _published(receiver, answer)
+
+
+def _let_go(receiver: Receiver) -> Actions:
+    """Nothing of ours is joined any more: say so to who still asks, else take our half away."""
+    link = receiver.link
+    if receiver.intent == "Refuse":
+        published = view_of(receiver.snapshot, receiver.cloud_id).links.get(receiver.name)
+        refusal = receiver.refusal
+        if published is None or refusal is None:
+            return ()
+        answer = Answer(
+            uid=published.uid,
+            generation=published.generation,
+            verdict="Refused",
+            reason=refusal.reason,
+            message=refusal.message[:1024],
+        )
+        return _published(receiver, answer)
+    if link is None or link.spec.answer is None:
+        return ()
+    if receiver.peer is None or (receiver.standing.presence == "Absent" and not receiver.ended):
+        return (DeleteObject(link),)
+    released = link.spec.answer.model_copy(update={"verdict": "Released", "reason": "Released", "message": ""})
+    if receiver.half is not None:
+        released = released.model_copy(update={"uid": receiver.half.uid, "generation": receiver.half.generation})
+    return _published(receiver, released)
+
+
+def _plug(receiver: Receiver) -> Actions:
+    if receiver.facts is None or not is_accepted(receiver.link):
+        return ()
+    return plug(receiver.name, receiver.gateway, receiver.facts)
+
+
+def _instruct(receiver: Receiver) -> Actions:
+    attachment, facts, way = receiver.attachment, receiver.facts, receiver.way()
+    if attachment is None or facts is None or receiver.offer is None or not is_accepted(receiver.link):
+        return ()
+    spec = instructed(
+        attachment.spec,
+        receiver.name,
+        receiver.gateway,
+        facts,
+        mtu=receiver.agreed_mtu,
+        links=(way,) if way else (),
+        gateway_addresses=tuple(sorted({s.gateway_ip for s in receiver.offer.subnets if s.gateway_ip})),
+    )
+    return () if spec == attachment.spec else (ApplyObject(new_attachment(receiver.name, spec)),)
+
+
+def _unplug_surplus(receiver: Receiver) -> Actions:
+    if receiver.attachment is None or receiver.facts is None:
+        return ()
+    return surplus_ports(receiver.name, receiver.attachment.spec, receiver.facts)
+
+
+def _cut_off(receiver: Receiver) -> Actions:
+    return cut_off(receiver.attachment, receiver.name, receiver.facts) if receiver.attachment else ()
+
+
+def copy_in_use(receiver: Receiver) -> tuple[str, ...]:
+    """IDs of the ports that keep a copy from going."""
+    if receiver.facts is None or receiver.facts.network is None:
+        return ()
+    return tuple(sorted(port.id for port in machine_ports(receiver.facts)))
+
+
+def _remove_network(receiver: Receiver) -> Actions:
+    """Our own ports, then the network: its subnets and Neutron's own ports go with it."""
+    facts = receiver.facts
+    if receiver.attachment is None or facts is None or facts.network is None or copy_in_use(receiver):
+        return ()
+    return (*(DeletePort(p.id) for p in gateway_ports(receiver.name, facts)), DeleteNetwork(facts.network.id))
+
+
+def _remove_project(receiver: Receiver) -> Actions:
+    """The copy of the project, when nothing is left in it and no other network of ours needs it."""
+    facts = receiver.facts
+    if receiver.attachment is None or facts is None or facts.network is not None or facts.project is None:
+        return ()
+    ours = facts.project.description == receiver.project_mark
+    if not ours or not facts.project_is_empty or _shares_project(receiver, facts.project.id):
+        return ()
+    return (DeleteProject(facts.project.id),)
+
+
+def _close_record(receiver: Receiver) -> Actions:
+    """The domain with its last project; the record last of all."""
+    facts, attachment = receiver.facts, receiver.attachment
+    if attachment is None or facts is None or facts.network is not None:
+        return ()
+    domain_id = receiver.own_domain_id(facts.domain)
+    gone = facts.project is None and facts.projects_in_domain == 0 and domain_id is not None
+    return (*((DeleteDomain(domain_id),) if gone and domain_id else ()), DeleteObject(attachment))
+
+
+def _shares_project(receiver: Receiver, project_id: str) -> bool:
+    others = (a for a in receiver.snapshot.all(Attachment) if a.metadata.name != receiver.name)
+    return any(a.spec.role == "Receiver" and a.spec.record.project_id == project_id for a in others)
+
+
+def _published(receiver: Receiver, answer: Answer) -> Actions:
+    """Our half with this answer."""
+    joined = answer.verdict == "Accepted"
+    previous = receiver.link.spec.mtu if receiver.link else None
+    facts = receiver.facts
+    spec = ExpansionLinkSpec(
+        cloud_id=receiver.snapshot.own.cloud_id,
+        peer_cloud_id=receiver.cloud_id,
+        origin=identity_of(receiver.name),
+        state="Withdrawn" if receiver.ended else "Active",
+        answer=answer,
+        mtu=receiver.offered_mtu or previous or _FALLBACK_MTU,
+        gateway=receiver.gateway.name if joined and receiver.gateway else None,
+        ports=published_ports(facts) if joined and facts else (),
+    )
+    if receiver.link is not None and receiver.link.spec == spec:
+        return ()
+    metadata = ObjectMeta(
+        name=receiver.name,
+        namespace=names.peer_namespace(receiver.cloud_id),
+        labels={names.PEER_LABEL: receiver.cloud_id},
+    )
+    return (ApplyObject(ExpansionLink(metadata=metadata, spec=spec)),)
+
+
+_JOINING = (
+    copy.open_record,
+    copy.make_domain,
+    copy.make_project,
+    copy.make_network,
+    copy.furnish,
+    copy.reserve_gateways,
+    _answer,
+    _plug,
+    _instruct,
+    _unplug_surplus,
+    copy.set_mtu,
+)
+_LEAVING = (_cut_off, _let_go, _remove_network, _remove_project, _close_record)
