@@ -1,0 +1,1 @@
+"""One module for each outside world; adapters never import each other."""

@@ -1,0 +1,5 @@
+"""This node's charon, by vici."""
+
+from .session import Vici
+
+__all__ = ["Vici"]

@@ -1,0 +1,28 @@
+"""ports.NetworkCloud: both services as one."""
+
+from __future__ import annotations
+
+from .api import Api, Session
+from .identity import Identity
+from .networking import Networking
+
+
+class OpenStackCloud(Identity, Networking):
+    """Our own cloud with the operator's credential. Connects when it is first asked."""
+
+    def __init__(self, clouds_file: str, cloud: str) -> None:
+        self._session = Session(clouds_file, cloud)
+        Identity.__init__(self, Api(self._session, "identity"))
+        Networking.__init__(self, Api(self._session, "network"), self._session.own_project_id)
+
+    def own_project_id(self) -> str:
+        return self._session.own_project_id()
+
+    def delete_project(self, project_id: str) -> None:
+        # Asked for the groups of a project that is gone, Neutron would make a default one for it.
+        if self.get_project(project_id) is not None:
+            self.forget_project(project_id)
+            super().delete_project(project_id)
+
+    def project_is_empty(self, project_id: str) -> bool:
+        return self.get_project(project_id) is None or super().project_is_empty(project_id)

@@ -1,0 +1,48 @@
+"""Keystone: domains and projects of the peers."""
+
+from __future__ import annotations
+
+from isthmus.model.cloudfacts import Domain, Project
+from isthmus.model.errors import Conflict
+
+from . import facts
+from .api import Api
+
+
+class Identity:
+    """What we make and take back in Keystone."""
+
+    def __init__(self, api: Api) -> None:
+        self._keystone = api
+
+    def find_domain(self, name: str) -> Domain | None:
+        found = self._keystone.list("domains", name=name)  # which does not tell capitals from small letters
+        return next((facts.domain(document) for document in found if document["name"] == name), None)
+
+    def create_domain(self, name: str, description: str) -> Domain:
+        body = {"domain": {"name": name, "description": description, "enabled": True}}
+        return facts.domain(self._keystone.post("/domains", body)["domain"])
+
+    def delete_domain(self, domain_id: str) -> None:
+        """Keystone takes everything in a domain away with it: so only one in which nothing is."""
+        if self._keystone.find(f"/domains/{domain_id}") is None:
+            return
+        for collection in ("projects", "users", "groups"):
+            if self._keystone.list(collection, domain_id=domain_id):
+                raise Conflict(f"identity: domain {domain_id} still has {collection}")
+        self._keystone.patch(f"/domains/{domain_id}", {"domain": {"enabled": False}})
+        self._keystone.delete(f"/domains/{domain_id}")
+
+    def get_project(self, project_id: str) -> Project | None:
+        found = self._keystone.find(f"/projects/{project_id}")
+        return facts.project(found["project"]) if found else None
+
+    def projects_of(self, domain_id: str) -> list[Project]:
+        return [facts.project(document) for document in self._keystone.list("projects", domain_id=domain_id)]
+
+    def create_project(self, domain_id: str, name: str, description: str) -> Project:
+        body = {"project": {"domain_id": domain_id, "name": name, "description": description, "enabled": True}}
+        return facts.project(self._keystone.post("/projects", body)["project"])
+
+    def delete_project(self, project_id: str) -> None:
+        self._keystone.delete(f"/projects/{project_id}")

@@ -1,0 +1,5 @@
+"""This node's Open vSwitch database."""
+
+from .database import OvsdbDatabase
+
+__all__ = ["OvsdbDatabase"]

@@ -1,0 +1,159 @@
+"""One peer's API. It is another company's server, so everything it says is bounded, and nothing it says is followed.
+
+The standard library's client does what is wanted here and no more: no redirects, no proxies of the environment, no
+credentials but those given.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from isthmus.model.errors import Forbidden, Invalid, NotFound, Unavailable
+from isthmus.model.expansionlink import ExpansionLink
+from isthmus.model.objects import GROUP, VERSION, CustomObject
+from isthmus.model.peerkubeconfig import PeerCredential
+from isthmus.model.peerlink import PeerLink
+
+_TIMEOUT_SECONDS: Final = 10.0
+_READ_SECONDS: Final = 60.0
+_PAGE: Final = 500
+_MAX_ITEMS: Final = 5_000
+_MAX_BYTES: Final = 64 * 1024 * 1024
+_CHUNK_BYTES: Final = 256 * 1024
+
+Documents = list[Mapping[str, Any]]
+
+
+class PeerApi:
+    """Reads one namespace of one peer."""
+
+    def __init__(self, credential: PeerCredential, namespace: str) -> None:
+        """Raises Invalid where the credential's certificates are none."""
+        self._credential = credential
+        self._namespace = namespace
+        self._context = _tls(credential)
+
+    def read(self) -> tuple[Documents, Documents, str]:
+        """All PeerLinks, all ExpansionLinks, and the version from which to watch the latter; raises OutsideError."""
+        with self._connection() as connection:
+            budget = _Budget()
+            peer_links, _ = self._list(connection, PeerLink, budget)
+            links, version = self._list(connection, ExpansionLink, budget)
+            return peer_links, links, version
+
+    def wait_for_change(self, version: str, timeout_seconds: float) -> bool:
+        """Whether an ExpansionLink changed before the time was up; raises OutsideError."""
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(max(1, round(timeout_seconds)))}
+        with self._connection(_TIMEOUT_SECONDS + timeout_seconds) as connection:
+            response = self._ask(connection, ExpansionLink, query)
+            return bool(response.read1(_CHUNK_BYTES))
+
+    @contextmanager
+    def _connection(self, timeout_seconds: float = _TIMEOUT_SECONDS) -> Iterator[http.client.HTTPSConnection]:
+        connection = http.client.HTTPSConnection(
+            self._credential.host, self._credential.port, timeout=timeout_seconds, context=self._context
+        )
+        try:
+            yield connection
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # the last: a host name that is none
+            raise Unavailable(f"{type(error).__name__}: {error}"[:256]) from error
+        finally:
+            connection.close()
+
+    def _list(
+        self, connection: http.client.HTTPSConnection, kind: type[CustomObject], budget: _Budget
+    ) -> tuple[Documents, str]:
+        found: Documents = []
+        query = {"limit": str(_PAGE)}
+        while True:
+            page = _document(budget.read(self._ask(connection, kind, query)))
+            found += _items(page)
+            if len(found) > _MAX_ITEMS:
+                raise Invalid(f"more than {_MAX_ITEMS} {kind.registration.plural}")
+            metadata = page.get("metadata")
+            metadata = metadata if isinstance(metadata, dict) else {}
+            if not metadata.get("continue"):
+                return found, str(metadata.get("resourceVersion", ""))[:64]
+            query["continue"] = str(metadata["continue"])[:4096]
+
+    def _ask(
+        self, connection: http.client.HTTPSConnection, kind: type[CustomObject], query: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        place = f"/apis/{GROUP}/{VERSION}/namespaces/{self._namespace}/{kind.registration.plural}"
+        headers = {"Accept": "application/json"}
+        if self._credential.token:
+            headers["Authorization"] = f"Bearer {self._credential.token}"
+        connection.request("GET", f"{self._credential.path}{place}?{urlencode(query)}", headers=headers)
+        response = connection.getresponse()
+        if response.status != http.HTTPStatus.OK:
+            raise _refusal(response.status, kind)
+        return response
+
+
+class _Budget:
+    """How much of a peer's answer is read, and for how long."""
+
+    def __init__(self) -> None:
+        self._bytes = _MAX_BYTES
+        self._deadline = time.monotonic() + _READ_SECONDS
+
+    def read(self, response: http.client.HTTPResponse) -> bytes:
+        """The whole body; Invalid where it is too large, Unavailable where it takes too long."""
+        parts: list[bytes] = []
+        with response:  # read1 does not close it at its end, and the connection would take no further request
+            while part := response.read1(_CHUNK_BYTES):
+                self._bytes -= len(part)
+                if self._bytes < 0:
+                    raise Invalid(f"the answer is larger than {_MAX_BYTES} bytes")
+                if time.monotonic() > self._deadline:
+                    raise Unavailable(f"the answer took longer than {_READ_SECONDS:g} s")
+                parts.append(part)
+        return b"".join(parts)
+
+
+def _tls(credential: PeerCredential) -> ssl.SSLContext:
+    """Trusts the peer's authority alone."""
+    try:
+        context = ssl.create_default_context(cadata=credential.authority)
+        if credential.certificate:
+            with tempfile.NamedTemporaryFile() as file:  # OpenSSL takes it from a file only
+                file.write(credential.certificate)
+                file.flush()
+                context.load_cert_chain(file.name, password="")  # or OpenSSL would ask the terminal for one
+    except (ssl.SSLError, ValueError) as error:
+        raise Invalid(f"certificate-authority-data or client certificate: {error}"[:256]) from error
+    return context
+
+
+def _refusal(status: int, kind: type[CustomObject]) -> Exception:
+    what = kind.registration.plural
+    if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
+        return Forbidden(f"the peer refuses to show us its {what} ({status})")
+    if status == http.HTTPStatus.NOT_FOUND:
+        return NotFound(f"the peer has no {what} for us (404)")
+    return Unavailable(f"the peer's API answered {status}")
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Invalid("the answer is not JSON") from None
+    if not isinstance(document, dict):
+        raise Invalid("the answer is not an object")
+    return document
+
+
+def _items(page: Mapping[str, Any]) -> Documents:
+    items = page.get("items")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise Invalid("the answer is not a list of objects")
+    return items

@@ -1,0 +1,50 @@
+"""ports.PeerHalves: one reading thread for each peer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from isthmus.model.names import peer_namespace
+from isthmus.model.peerview import PeerView
+
+from .reader import PeerReader
+
+
+class RemotePeers:
+    """The published halves of the peers that are followed."""
+
+    def __init__(self, own_cloud_id: str, poll_seconds: float) -> None:
+        self._namespace = peer_namespace(own_cloud_id)
+        self._poll_seconds = poll_seconds
+        self._readers: dict[str, PeerReader] = {}
+        self._lock = threading.Lock()
+        self._wake: Callable[[], None] = lambda: None
+
+    def start(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def stop(self) -> None:
+        self.follow({})
+
+    def follow(self, kubeconfigs: Mapping[str, bytes]) -> None:
+        with self._lock:
+            for cloud_id in self._readers.keys() - kubeconfigs.keys():
+                self._readers.pop(cloud_id).stop()
+            for cloud_id, kubeconfig in kubeconfigs.items():
+                self._follow_one(cloud_id, kubeconfig)
+
+    def views(self) -> Mapping[str, PeerView]:
+        with self._lock:
+            views = {cloud_id: reader.view() for cloud_id, reader in self._readers.items()}
+        return {cloud_id: view for cloud_id, view in views.items() if view is not None}
+
+    def _follow_one(self, cloud_id: str, kubeconfig: bytes) -> None:
+        current = self._readers.get(cloud_id)
+        if current and current.kubeconfig == kubeconfig:
+            return
+        if current:
+            current.stop()
+        reader = PeerReader(cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda: self._wake())
+        reader.start(current.view() if current else None)
+        self._readers[cloud_id] = reader
