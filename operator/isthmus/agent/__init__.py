@@ -1,0 +1,1 @@
+"""The agent process on a gateway node: snapshot, plan, compare, apply, report."""

@@ -1,0 +1,127 @@
+"""Brings the node to its plan, in an order that never lets a clear packet out: what guards comes first and goes last.
+
+Blocks, keys, ports, flows; then the other way round for what is no longer wanted. Each step compares before it
+writes, so that doing it again changes nothing, and ending it anywhere leaves less than is wanted but nothing open.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from isthmus.core import flows, ipsec, nodechanges
+from isthmus.core.node import NodeInputs, NodePlan, plan_node
+from isthmus.core.nodestatus import NodeFacts
+from isthmus.model.actions import Problem
+from isthmus.model.errors import OutsideError, Unavailable
+from isthmus.model.names import PROBE_PORT
+from isthmus.model.nodestate import BridgeView, FlowTable, FlowView, IkeView, NodeView, Ports
+
+from .worlds import Worlds
+
+_LOG = logging.getLogger(__name__)
+
+
+class DataPlane:
+    """The node's kernel, switch and key daemon."""
+
+    def __init__(self, worlds: Worlds) -> None:
+        self._worlds = worlds
+        self.node = NodeView(())
+        self.flows = FlowView({})
+        """As of the last time that the node was brought to its plan."""
+
+    def bring_about(self, inputs: NodeInputs) -> NodeFacts:
+        """One whole turn. Raises OutsideError where the node cannot be seen; nothing is torn down then."""
+        worlds = self._worlds
+        self.node = worlds.netlink.view()
+        bridge = worlds.ovsdb.view()
+        foreign = bridge.foreign_tunnel_udp_ports | self.node.tunnel_udp_ports
+        plan = plan_node(inputs, self.node.addresses, foreign)
+        # States before SAs: what charon does not list afterwards is certainly not its own.
+        xfrm = worlds.xfrm.view(frozenset(address.address for address in plan.addresses))
+        if missing := nodechanges.blocks_to_add(plan, xfrm):
+            worlds.xfrm.add_blocks(missing)
+        ike, problem = self._load_connections(inputs, plan)
+        bridge = self._add_ports(plan, bridge, ike)
+        in_place = self._put_flows(plan, bridge)
+        bridge = self._remove_ports(plan, bridge)
+        if ike is not None:
+            for name in nodechanges.connections_to_unload(plan, ike):
+                worlds.ike.unload(name)
+            if stale := nodechanges.stale_associations(plan, xfrm, ike):
+                worlds.xfrm.remove_associations(stale)
+            if unneeded := nodechanges.blocks_to_remove(plan, xfrm):
+                worlds.xfrm.remove_blocks(unneeded)
+        return NodeFacts(plan, bridge, ike, in_place, problem=problem)
+
+    def look(self, facts: NodeFacts) -> NodeFacts:
+        """The same plan with what is cheap to see anew: ports, BFD, SAs."""
+        try:
+            ike, problem = self._worlds.ike.view(), facts.problem
+        except OutsideError as error:
+            ike, problem = None, _charon_problem(error)
+        return replace(facts, bridge=self._worlds.ovsdb.view(), ike=ike, problem=problem)
+
+    def _load_connections(self, inputs: NodeInputs, plan: NodePlan) -> tuple[IkeView | None, Problem | None]:
+        """What charon has afterwards. Without charon what stands goes on: its SAs are in the kernel."""
+        try:
+            ike = self._worlds.ike.view()
+            wanted = nodechanges.connections_to_load(plan, ike)
+            for connection in wanted:
+                key = ipsec.pre_shared_key(inputs.keys[connection.secret_name].content)
+                self._worlds.ike.load(connection, key)
+            return (self._worlds.ike.view() if wanted else ike), None
+        except OutsideError as error:
+            _LOG.warning("charon: %s", error)
+            return None, _charon_problem(error)
+
+    def _add_ports(self, plan: NodePlan, bridge: BridgeView, ike: IkeView | None) -> BridgeView:
+        wanted = plan.ports != Ports()
+        loaded = [c.name for c in plan.connections if ike is not None and ike.loaded.get(c.name) == c.digest]
+        missing = nodechanges.ports_to_add(plan, bridge, loaded)
+        if not wanted or (bridge.exists and missing == Ports()):
+            return bridge
+        if not bridge.exists:
+            self._worlds.ovsdb.ensure_bridge()
+        if missing != Ports():
+            self._worlds.ovsdb.apply(missing, ())
+        return self._worlds.ovsdb.view()
+
+    def _put_flows(self, plan: NodePlan, bridge: BridgeView) -> bool:
+        """Whether the flows of the plan are in place."""
+        if not bridge.exists:
+            self.flows = FlowView({})
+            return False
+        if PROBE_PORT not in bridge.ofport:
+            raise Unavailable(f"Open vSwitch has given {PROBE_PORT} no port number yet")
+        table: FlowTable = flows.render(plan.networks, bridge.ofport)
+        self.flows = self._worlds.openflow.view()
+        if nodechanges.flows_to_replace(table, self.flows):
+            _LOG.info("putting in %d flows for %d networks", len(table.flows), len(plan.networks))
+            self._worlds.openflow.replace(table)
+        return True
+
+    def _remove_ports(self, plan: NodePlan, bridge: BridgeView) -> BridgeView:
+        unwanted = nodechanges.interfaces_to_remove(plan, bridge)
+        if unwanted:
+            self._worlds.ovsdb.apply(Ports(), unwanted)
+        if plan.ports == Ports() and bridge.exists:
+            self._worlds.ovsdb.remove_bridge()
+        elif not unwanted:
+            return bridge
+        return self._worlds.ovsdb.view()
+
+
+def needs_repair(before: NodeFacts, after: NodeFacts) -> bool:
+    """Something that we made is not as it was: whoever changed it, the plan is to be brought about again."""
+    switch = (before.bridge.exists, before.bridge.ports, before.bridge.ofport)
+    if switch != (after.bridge.exists, after.bridge.ports, after.bridge.ofport) or after.bridge.leftovers:
+        return True
+    if before.ike is None or after.ike is None:
+        return before.ike is not after.ike
+    return (before.ike.instance, before.ike.loaded) != (after.ike.instance, after.ike.loaded)
+
+
+def _charon_problem(error: OutsideError) -> Problem:
+    return Problem("CharonUnavailable", str(error)[:1024])

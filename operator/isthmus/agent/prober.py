@@ -1,0 +1,108 @@
+"""Echo frames at an interval, on a thread of their own: a peer that does not answer must not hold up the node."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from isthmus.model.errors import OutsideError
+from isthmus.model.nodestate import EchoResult
+from isthmus.ports import EchoProbe
+
+_LOG = logging.getLogger(__name__)
+_LINK_DOWN_AFTER = 3  # frames in a row without an answer
+_TIMEOUT_SECONDS = 1.0
+
+LinkKey = tuple[str, str]
+
+
+@dataclass
+class _Link:
+    mac: str
+    answered: deque[bool] = field(default_factory=lambda: deque(maxlen=_LINK_DOWN_AFTER))
+    rtt_seconds: float | None = None
+
+    @property
+    def up(self) -> bool | None:
+        """None until it can be told: an agent that has just started says nothing new of what it has not probed."""
+        if any(self.answered):
+            return True
+        return False if len(self.answered) == _LINK_DOWN_AFTER else None
+
+
+class Prober:
+    """Calls back when a link comes up or goes down."""
+
+    def __init__(self, echo: EchoProbe, interval_seconds: float, on_change: Callable[[], None]) -> None:
+        self._echo = echo
+        self._interval_seconds = interval_seconds
+        self._on_change = on_change
+        self._links: dict[LinkKey, _Link] = {}
+        self._lock = threading.Lock()
+        self._now = threading.Event()
+        self._stopped = False
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, name="prober", daemon=True).start()
+
+    def stop(self) -> None:
+        """End after the frames that are on their way."""
+        self._stopped = True
+        self._now.set()
+
+    def follow(self, macs: Mapping[LinkKey, str]) -> None:
+        """Probe exactly these links from now on; new ones at once."""
+        with self._lock:
+            new = [key for key in macs if key not in self._links]
+            self._links = {key: self._links.get(key) or _Link(mac) for key, mac in macs.items()}
+        if new:
+            self._now.set()
+
+    def up(self) -> dict[LinkKey, bool]:
+        """Whether each link's echo comes back, of those where it can be told."""
+        with self._lock:
+            return {key: link.up for key, link in self._links.items() if link.up is not None}
+
+    def rtt_seconds(self) -> dict[LinkKey, float]:
+        """Round-trip times of the links that are up."""
+        with self._lock:
+            return {k: link.rtt_seconds for k, link in self._links.items() if link.up and link.rtt_seconds is not None}
+
+    def probe_once(self) -> None:
+        """One frame for each link."""
+        with self._lock:
+            macs = {_name(key): link.mac for key, link in self._links.items()}
+        if not macs:
+            return
+        try:
+            results = self._echo.exchange(macs, _TIMEOUT_SECONDS)
+        except OutsideError as error:
+            _LOG.debug("%s", error)
+            results = {}
+        if self._record(results):
+            self._on_change()
+
+    def _record(self, results: Mapping[str, EchoResult]) -> bool:
+        changed = False
+        with self._lock:
+            for key, link in self._links.items():
+                before = link.up
+                result = results.get(_name(key))
+                link.answered.append(result is not None and result.received > 0)
+                link.rtt_seconds = (result and result.rtt_seconds) or link.rtt_seconds
+                changed |= link.up != before
+        return changed
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self.probe_once()
+            self._now.wait(self._interval_seconds)
+            self._now.clear()
+
+
+def _name(key: LinkKey) -> str:
+    return "/".join(key)

@@ -1,0 +1,60 @@
+"""What the node's state is in metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from isthmus.core import ipsec
+from isthmus.core.node import LinkKey
+from isthmus.core.nodestatus import NodeFacts
+from isthmus.model.names import tunnel_port
+from isthmus.model.nodestate import FlowView, Traffic
+from isthmus.telemetry.metrics import (
+    IPSEC_SAS,
+    LINK_RTT,
+    LINKS,
+    NETWORK_BYTES,
+    NETWORK_PACKETS,
+    TUNNEL_UP,
+    Labels,
+    Metrics,
+)
+
+
+def show(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float]) -> None:
+    """Links and tunnels as of the last look."""
+    states = Counter(
+        "up" if facts.echoes.get((network.name, link.cloud_id)) else "down"
+        for network in facts.plan.networks
+        for link in network.links
+    )
+    metrics.show(LINKS, {(state,): states[state] for state in ("up", "down")})
+    metrics.show(LINK_RTT, dict(rtt_seconds.items()))
+    sas: dict[Labels, float] = {}
+    up: dict[Labels, float] = {}
+    planned = {connection.name: connection for connection in facts.plan.connections}
+    for cloud_id, gateways in facts.plan.gateways.items():
+        for gateway in gateways:
+            key, name = (cloud_id, gateway.name), tunnel_port(cloud_id, gateway.name)
+            state = facts.ike.states.get(name) if facts.ike else None
+            sas[key] = len(state.spis) if state else 0
+            up[*key, "ike"] = state is not None and state.established
+            up[*key, "esp"] = facts.ike is not None and name in planned and ipsec.up(planned[name], facts.ike)
+            up[*key, "bfd"] = facts.bridge.bfd_up.get(name, False)
+    metrics.show(IPSEC_SAS, sas)
+    metrics.show(TUNNEL_UP, up)
+
+
+def show_traffic(metrics: Metrics, facts: NodeFacts, flows: FlowView) -> None:
+    """What the flows of every link have counted."""
+    traffic: dict[Labels, Traffic] = {}
+    ofport = facts.bridge.ofport
+    for network in facts.plan.networks:
+        for link in network.links:
+            number, tunnel = ofport.get(network.patch_port, 0), ofport.get(link.tunnel_port, 0)
+            labels = (network.name, link.cloud_id)
+            traffic[*labels, "sent"] = flows.sent.get((number, tunnel), Traffic(0, 0))
+            traffic[*labels, "received"] = flows.received.get((tunnel, link.tunnel_id), Traffic(0, 0))
+    metrics.show(NETWORK_BYTES, {labels: found.bytes for labels, found in traffic.items()})
+    metrics.show(NETWORK_PACKETS, {labels: found.packets for labels, found in traffic.items()})

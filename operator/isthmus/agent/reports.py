@@ -1,0 +1,66 @@
+"""The agent's word to the cluster: written when it changes, and never more than one entry that is not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from isthmus.core.nodestatus import NodeFacts, gateway_node_status, observation, unseen_node_status
+from isthmus.model.actions import Problem
+from isthmus.model.attachment import Attachment, AttachmentStatus
+from isthmus.model.errors import NotFound
+from isthmus.model.gatewaynode import GatewayNode, GatewayNodeStatus, Software
+from isthmus.ports import Clock, Cluster
+
+from .inputs import Snapshot
+
+
+class Reports:
+    """Compares with what the cluster has, as last read or written."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._gateway_node: GatewayNode | None = None
+        self._attachments: tuple[Attachment, ...] = ()
+
+    def read(self, snapshot: Snapshot) -> None:
+        """What the cluster has now."""
+        self._gateway_node = snapshot.gateway_node
+        self._attachments = snapshot.inputs.attachments
+
+    @property
+    def known(self) -> bool:
+        """The controller has made our GatewayNode."""
+        return self._gateway_node is not None
+
+    def publish(self, node: str, facts: NodeFacts, software: Software) -> None:
+        """Write what is not said yet."""
+        self._publish_node(lambda previous: gateway_node_status(previous, facts, software, self._clock.now()))
+        self._attachments = tuple(self._publish_attachment(a, node, facts) for a in self._attachments)
+
+    def publish_problem(self, problem: Problem) -> None:
+        """Say that the node could not be looked at."""
+        self._publish_node(lambda previous: unseen_node_status(previous, problem, self._clock.now()))
+
+    def _publish_node(self, change: Callable[[GatewayNodeStatus], GatewayNodeStatus]) -> None:
+        current = self._gateway_node
+        if current is None:
+            return
+        status = change(current.status)
+        if status == current.status:
+            return
+        try:
+            self._gateway_node = self._cluster.apply_status(current.model_copy(update={"status": status}))
+        except NotFound:
+            self._gateway_node = None
+
+    def _publish_attachment(self, attachment: Attachment, node: str, facts: NodeFacts) -> Attachment:
+        wanted = observation(attachment, node, facts)
+        current = next((entry for entry in attachment.status.nodes if entry.node == node), None)
+        if wanted == current:
+            return attachment
+        nodes = () if wanted is None else (wanted,)
+        try:
+            return self._cluster.apply_status(attachment.model_copy(update={"status": AttachmentStatus(nodes=nodes)}))
+        except NotFound:
+            return attachment

@@ -1,0 +1,25 @@
+"""The agent's process."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+from isthmus.model.settings import AgentSettings
+
+from .loop import Agent
+from .worlds import Worlds
+
+
+def run(settings: AgentSettings, worlds: Worlds) -> None:
+    """Run until SIGTERM or SIGINT; everything on the node stays as it is."""
+    stop = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    worlds.metrics.serve(settings.metrics_address, settings.metrics_port)
+    Agent(settings, worlds).run(stop)

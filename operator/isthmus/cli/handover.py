@@ -1,0 +1,32 @@
+"""What an administrator hands to the other one: a kubeconfig that can read our halves and nothing else."""
+
+from __future__ import annotations
+
+import base64
+
+import yaml
+
+from isthmus.model import names
+from isthmus.model.errors import NotFound
+from isthmus.ports import Cluster
+
+
+def kubeconfig_for(cluster: Cluster, peer_cloud_id: str, server: str) -> str:
+    """The kubeconfig for that peer as YAML; raises NotFound where there is no token (yet)."""
+    namespace = names.peer_namespace(peer_cloud_id)
+    secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, namespace)
+    data = (secret or {}).get("data") or {}
+    if "token" not in data:
+        raise NotFound(
+            f"namespace {namespace} has no token in Secret {names.PEER_TOKEN}: apply a CloudPeer for cloud "
+            f"{peer_cloud_id} first, and let the controller run"
+        )
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "peer", "cluster": {"server": server, "certificate-authority-data": data["ca.crt"]}}],
+        "users": [{"name": "peer", "user": {"token": base64.b64decode(data["token"]).decode()}}],
+        "contexts": [{"name": "peer", "context": {"cluster": "peer", "user": "peer", "namespace": namespace}}],
+        "current-context": "peer",
+    }
+    return str(yaml.safe_dump(document, sort_keys=False))

@@ -1,0 +1,99 @@
+"""`isthmus controller`, `isthmus agent`, and the administrator's `isthmus peer-kubeconfig`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from isthmus.model.errors import OutsideError
+from isthmus.model.settings import AgentSettings, ControllerSettings, Settings
+
+from .configuration import BadConfiguration, load
+
+S = TypeVar("S", bound=Settings)
+
+_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one process; returns its exit status."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        if chosen.command == "controller":
+            return _controller()
+        if chosen.command == "agent":
+            return _agent()
+        return _peer_kubeconfig(chosen.peer, chosen.server)
+    except BadConfiguration as error:
+        print("\n".join(f"isthmus: configuration: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        return _BAD_CONFIGURATION
+    except OutsideError as error:
+        print(f"isthmus: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="isthmus", description="Stretch networks between OpenStack clouds.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("controller", help="mirror projects and networks; one for each cloud")
+    commands.add_parser("agent", help="configure br-cloud and IPsec; one on each gateway node")
+    hand_over = commands.add_parser(
+        "peer-kubeconfig", help="print the read-only kubeconfig that a peer's administrator needs from us"
+    )
+    hand_over.add_argument("peer", metavar="CLOUD_ID", help="the peer's cloud ID")
+    hand_over.add_argument(
+        "--server", required=True, type=_https, metavar="URL", help="our API server as the peer reaches it, https://..."
+    )
+    return parser
+
+
+def _controller() -> int:
+    settings = _settings(ControllerSettings)
+    # Imported late: each process runs in an environment that has only what it needs.
+    from isthmus.controller.assembly import assemble
+    from isthmus.controller.run import run
+
+    run(settings, assemble(settings))
+    return 0
+
+
+def _agent() -> int:
+    settings = _settings(AgentSettings)
+    from isthmus.agent.assembly import assemble
+    from isthmus.agent.run import run
+
+    run(settings, assemble(settings))
+    return 0
+
+
+def _peer_kubeconfig(peer: str, server: str) -> int:
+    from isthmus.adapters.kubernetes import LightkubeCluster
+
+    from .handover import kubeconfig_for
+
+    own = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    print(kubeconfig_for(LightkubeCluster(own, "isthmus"), peer, server), end="")
+    return 0
+
+
+def _settings(kind: type[S]) -> S:
+    """The process's settings, with logging set up by them."""
+    from isthmus.telemetry.logs import set_up
+
+    settings = load(kind)
+    set_up(settings.log_level, settings.log_format)
+    return settings
+
+
+def _https(text: str) -> str:
+    if not text.startswith("https://"):
+        raise argparse.ArgumentTypeError("must begin with https://, or the peer will refuse it")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The controller process: gather, validate, plan, compare, apply, report."""

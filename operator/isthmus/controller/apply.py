@@ -1,0 +1,132 @@
+"""The one place where the controller changes anything outside."""
+
+from __future__ import annotations
+
+from isthmus.model.actions import (
+    Action,
+    ApplyManifest,
+    ApplyObject,
+    CreateAttachmentPort,
+    CreateDomain,
+    CreateGatewayPort,
+    CreateNetwork,
+    CreateProject,
+    CreateSubnet,
+    DeleteDomain,
+    DeleteNamespace,
+    DeleteNetwork,
+    DeleteObject,
+    DeletePort,
+    DeleteProject,
+    DeleteSubnet,
+    KubernetesAction,
+    OpenStackAction,
+    RecordEvent,
+    SetFinalizers,
+    SetNetworkMTU,
+    SetQuota,
+    TagNetwork,
+    UpdatePools,
+    UpdateSubnet,
+    WriteStatus,
+)
+from isthmus.model.errors import NotFound
+from isthmus.model.objects import CustomObject
+from isthmus.ports import Cluster, NetworkCloud
+
+from .worlds import Worlds
+
+
+def perform(action: Action, worlds: Worlds) -> CustomObject | None:
+    """Do it; the object as the API server returned it, where it made or changed one."""
+    if isinstance(action, KubernetesAction):
+        return _in_kubernetes(action, worlds.cluster)
+    _in_openstack(action, worlds.cloud)
+    return None
+
+
+def _in_kubernetes(action: KubernetesAction, cluster: Cluster) -> CustomObject | None:
+    match action:
+        case ApplyObject(obj):
+            return cluster.apply(obj)
+        case WriteStatus(obj):
+            return _status_written(obj, cluster)
+        case SetFinalizers(obj, finalizers):
+            cluster.set_finalizers(obj, finalizers)
+        case DeleteObject(obj):
+            cluster.delete(type(obj), obj.metadata.name, obj.metadata.namespace)
+        case ApplyManifest(manifest):
+            cluster.apply_manifest(dict(manifest))
+        case DeleteNamespace(name):
+            cluster.delete_manifest("v1", "Namespace", name)
+        case RecordEvent(obj, type_, reason, message):
+            cluster.event(obj, type_, reason, message)
+    return None
+
+
+def _status_written(obj: CustomObject, cluster: Cluster) -> CustomObject | None:
+    try:
+        return cluster.apply_status(obj)
+    except NotFound:  # it went meanwhile, and nobody reads the status of what is gone
+        return None
+
+
+def _in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
+    match action:
+        case CreateDomain(name, description):
+            cloud.create_domain(name, description)
+        case CreateProject(domain_id, name, description):
+            cloud.create_project(domain_id, name, description)
+        case SetQuota(project_id, quota):
+            cloud.set_quota(project_id, quota)
+        case CreateNetwork(project_id, name, mtu, description):
+            cloud.create_network(project_id, name, mtu, description)
+        case SetNetworkMTU(network_id, mtu):
+            cloud.set_network_mtu(network_id, mtu)
+        case TagNetwork(network_id, tag):
+            cloud.tag_network(network_id, tag)
+        case CreateSubnet():
+            _create_subnet(action, cloud)
+        case UpdateSubnet(id_, pools, enable_dhcp, dns_nameservers, host_routes):
+            cloud.update_subnet(
+                id_, pools=pools, enable_dhcp=enable_dhcp, dns_nameservers=dns_nameservers, host_routes=host_routes
+            )
+        case UpdatePools(subnet_id, pools):
+            cloud.update_subnet(subnet_id, pools=pools)
+        case CreateAttachmentPort(network_id, host, name, description):
+            cloud.create_attachment_port(network_id, host, name, description)
+        case CreateGatewayPort(network_id, subnet_id, address, name, description):
+            cloud.create_gateway_port(network_id, subnet_id, address, name, description)
+        case DeleteDomain() | DeleteProject() | DeleteNetwork() | DeleteSubnet() | DeletePort():
+            _delete(action, cloud)
+
+
+def _create_subnet(action: CreateSubnet, cloud: NetworkCloud) -> None:
+    cloud.create_subnet(
+        action.network_id,
+        action.project_id,
+        action.name,
+        action.cidr,
+        action.gateway_ip,
+        action.pools,
+        action.enable_dhcp,
+        action.dns_nameservers,
+        action.host_routes,
+        action.description,
+    )
+
+
+def _delete(
+    action: DeleteDomain | DeleteProject | DeleteNetwork | DeleteSubnet | DeletePort, cloud: NetworkCloud
+) -> None:
+    delete = {
+        DeleteDomain: cloud.delete_domain,
+        DeleteProject: cloud.delete_project,
+        DeleteNetwork: cloud.delete_network,
+        DeleteSubnet: cloud.delete_subnet,
+        DeletePort: cloud.delete_port,
+    }[type(action)]
+    try:
+        delete(action.id)
+    except NotFound:  # gone already: that is what was wanted
+        return

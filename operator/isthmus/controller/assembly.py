@@ -1,0 +1,31 @@
+"""The real worlds of a controller."""
+
+from __future__ import annotations
+
+from isthmus.adapters.clock import SystemClock
+from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.openstack import OpenStackCloud
+from isthmus.adapters.peers import RemotePeers
+from isthmus.adapters.watch import KopfWatch, Resource, resources
+from isthmus.model.kinds import KINDS
+from isthmus.model.names import CONTROLLER
+from isthmus.model.settings import ControllerSettings
+from isthmus.telemetry.counted import counted
+from isthmus.telemetry.metrics import Metrics
+
+from .worlds import Worlds
+
+_FOREIGN = (Resource("", "v1", "namespaces"), Resource("", "v1", "nodes"))
+
+
+def assemble(settings: ControllerSettings) -> Worlds:
+    """Adapters to everything outside; none of them connects before it is used."""
+    metrics = Metrics()
+    return Worlds(
+        cluster=counted(LightkubeCluster(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
+        cloud=counted(OpenStackCloud(settings.clouds_file, settings.openstack_cloud), "openstack", metrics),
+        peers=RemotePeers(settings.cloud_id, settings.peer_poll_seconds),
+        watch=KopfWatch((*resources(KINDS), *_FOREIGN), settings.kubeconfig),
+        clock=SystemClock(),
+        metrics=metrics,
+    )

@@ -1,0 +1,136 @@
+"""One cycle: each peer and network is planned and applied until nothing is left to do, then what changed is said."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+from isthmus.core.news import news
+from isthmus.core.snapshot import Snapshot, key_of
+from isthmus.model.actions import (
+    Action,
+    ApplyManifest,
+    ApplyObject,
+    DeleteNamespace,
+    DeleteObject,
+    OpenStackAction,
+    Problem,
+    SetFinalizers,
+    WriteStatus,
+)
+from isthmus.model.attachment import Attachment
+from isthmus.model.errors import OutsideError
+from isthmus.model.objects import CustomObject
+
+from .apply import perform
+from .scopes import Scope
+from .worlds import Worlds
+
+_LOG = logging.getLogger(__name__)
+_MAX_ROUNDS = 40  # a plan that never ends must not keep the others waiting
+
+
+@dataclass
+class Cycle:
+    """The snapshot as it becomes, and what was done and what failed."""
+
+    worlds: Worlds
+    snapshot: Snapshot
+    actions: int = 0
+    failures: dict[str, Problem] = field(default_factory=dict)
+
+    def settle(self, scope: Scope) -> None:
+        """Plan, act, plan again, until nothing is left to do or something fails."""
+        try:
+            for _ in range(_MAX_ROUNDS):
+                if not self._round(scope):
+                    return
+            self._failed(scope, Problem("NotSettled", f"still at work after {_MAX_ROUNDS} rounds"))
+        except OutsideError as error:
+            scope.renew()
+            self._failed(scope, Problem(error.reason, str(error)))
+        except ValueError:
+            self._misjudged(scope)
+
+    def tell(self, scope: Scope) -> None:
+        """Write the statuses that changed."""
+        try:
+            for wanted in scope.statuses(self.snapshot, self.failures.get(scope.name)):
+                self._tell(wanted)
+        except OutsideError as error:
+            self._failed(scope, Problem(error.reason, str(error)))
+        except ValueError:
+            self._misjudged(scope)
+
+    def _round(self, scope: Scope) -> bool:
+        plan = scope.plan(self.snapshot)
+        if not plan.actions:
+            return False
+        if not scope.is_fresh():
+            scope.renew()
+            return True
+        for action in plan.actions:
+            _LOG.info("%s: %s", scope.name, described(action))
+            if isinstance(action, OpenStackAction | ApplyManifest):
+                scope.renew()
+            self._perform(action)
+        return True
+
+    def _perform(self, action: Action) -> None:
+        self.actions += 1
+        result = perform(action, self.worlds)
+        self.snapshot = _after(self.snapshot, action, result, self.worlds)
+
+    def _tell(self, wanted: CustomObject) -> None:
+        current = self.snapshot.get(type(wanted), wanted.metadata.name, wanted.metadata.namespace or "")
+        if current is None or current == wanted:
+            return
+        self._perform(WriteStatus(_own_part(wanted)))
+        for event in news(current, wanted):
+            perform(event, self.worlds)
+
+    def _misjudged(self, scope: Scope) -> None:
+        """A value that our models cannot hold: the trouble of this one network or peer, not of all the others."""
+        _LOG.exception("%s: a defect of Isthmus", scope.name)
+        self._failed(scope, Problem("InternalError", "a value that Isthmus cannot handle: see the controller's log"))
+
+    def _failed(self, scope: Scope, problem: Problem) -> None:
+        _LOG.warning("%s: %s: %s", scope.name, problem.reason, problem.message)
+        self.failures[scope.name] = problem
+
+
+def described(action: Action) -> str:
+    """For the log: what is done to what, without the whole object."""
+    if isinstance(action, ApplyObject | WriteStatus | DeleteObject | SetFinalizers):
+        namespace, name = key_of(action.obj)
+        return f"{type(action).__name__} {action.obj.registration.kind} {namespace}/{name}"
+    if isinstance(action, ApplyManifest):
+        return f"{type(action).__name__} {action.manifest['kind']} {action.manifest['metadata']['name']}"
+    return str(action)
+
+
+def _own_part(obj: CustomObject) -> CustomObject:
+    """An Attachment's `nodes` are the agents' to write."""
+    if isinstance(obj, Attachment):
+        return obj.model_copy(update={"status": obj.status.model_copy(update={"nodes": ()})})
+    return obj
+
+
+def _after(snapshot: Snapshot, action: Action, result: CustomObject | None, worlds: Worlds) -> Snapshot:
+    """The snapshot once the action is done, without listing everything again."""
+    cluster = worlds.cluster
+    match action:
+        case ApplyObject() | WriteStatus():
+            return snapshot.with_object(result) if result is not None else snapshot.without_object(action.obj)
+        case DeleteObject(obj):
+            return snapshot.without_object(obj)
+        case SetFinalizers(obj):
+            now = cluster.get(type(obj), obj.metadata.name, obj.metadata.namespace)
+            return snapshot.with_object(now) if now is not None else snapshot.without_object(obj)
+        case ApplyManifest(manifest) if manifest["kind"] == "Namespace":
+            name = manifest["metadata"]["name"]
+            return snapshot.with_namespace(name, cluster.get_manifest("v1", "Namespace", name))
+        case DeleteNamespace(name):
+            return snapshot.with_namespace(name, cluster.get_manifest("v1", "Namespace", name))
+        case _:
+            return snapshot

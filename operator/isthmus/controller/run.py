@@ -1,0 +1,24 @@
+"""The controller's process."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from isthmus.model.settings import ControllerSettings
+
+from .loop import Controller
+from .worlds import Worlds
+
+
+def run(settings: ControllerSettings, worlds: Worlds) -> None:
+    """Run until SIGTERM or SIGINT."""
+    controller = Controller(settings, worlds)
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        controller.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    worlds.metrics.serve(settings.metrics_address, settings.metrics_port)
+    controller.run()

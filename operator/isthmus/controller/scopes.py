@@ -1,0 +1,196 @@
+"""What is planned and judged on its own, so that the trouble of one network or peer is not that of any other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from isthmus.core.attachmentstatus import origin_attachment, origin_links, receiver_attachment, receiver_links
+from isthmus.core.expansion import claims
+from isthmus.core.expansionstatus import expansion_statuses
+from isthmus.core.gatewaynodes import plan_gateway_nodes
+from isthmus.core.halves import link_name_of, origin_of
+from isthmus.core.origin import Origin
+from isthmus.core.originplan import plan_origin
+from isthmus.core.peer import view_of
+from isthmus.core.peerplan import Account, plan_peer
+from isthmus.core.peerstatus import peer_status, peerlink_status
+from isthmus.core.receiver import Receiver
+from isthmus.core.receiverplan import plan_receiver
+from isthmus.core.snapshot import Snapshot
+from isthmus.model.actions import Plan, Problem
+from isthmus.model.attachment import Attachment
+from isthmus.model.cloudfacts import NetworkFacts
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.expansionlink import ExpansionLink
+from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.objects import CustomObject
+
+from .facts import Facts, origin_facts, peer_account, receiver_facts
+from .worlds import Worlds
+
+
+class Scope(Protocol):
+    """One thing that is planned on its own."""
+
+    @property
+    def name(self) -> str: ...
+
+    def plan(self, snapshot: Snapshot) -> Plan:
+        """What to do now."""
+        ...
+
+    def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
+        """Its objects with the status that they should have."""
+        ...
+
+    def is_fresh(self) -> bool:
+        """Whether its plan was made of facts that are good enough to act on."""
+        ...
+
+    def renew(self) -> None:
+        """Ask for the facts again."""
+        ...
+
+
+class AllFacts:
+    """Everything asked of OpenStack and of the peers' namespaces, kept from one cycle to the next."""
+
+    def __init__(self, worlds: Worlds) -> None:
+        self.networks: Facts[NetworkFacts] = Facts(lambda snapshot, name: _network_facts(worlds, snapshot, name))
+        self.accounts: Facts[Account] = Facts(lambda _, cloud_id: peer_account(worlds.cluster, cloud_id))
+
+    def begin_cycle(self, *, resync: bool) -> None:
+        """Time has passed."""
+        self.networks.begin_cycle(resync=resync)
+        self.accounts.begin_cycle(resync=resync)
+
+
+@dataclass(frozen=True)
+class GatewayNodes:
+    """The GatewayNode objects."""
+
+    name: str = "gateway nodes"
+
+    def plan(self, snapshot: Snapshot) -> Plan:
+        """Those of the labelled nodes."""
+        return plan_gateway_nodes(snapshot)
+
+    def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
+        """None: they are the agents'."""
+        return ()
+
+    def is_fresh(self) -> bool:
+        """There are no facts besides the snapshot."""
+        return True
+
+    def renew(self) -> None:
+        """There is nothing to ask for."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One CloudPeer."""
+
+    name: str
+    cloud_id: str
+    facts: AllFacts
+
+    def plan(self, snapshot: Snapshot) -> Plan:
+        """Its namespace, its account, our half."""
+        peer = snapshot.get(CloudPeer, self.name)
+        if peer is None:
+            return Plan()
+        return plan_peer(snapshot, peer, self.facts.accounts.of(snapshot, self.cloud_id))
+
+    def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
+        """The CloudPeer, and our half where this CloudPeer stands for the cloud."""
+        peer = snapshot.get(CloudPeer, self.name)
+        if peer is None:
+            return ()
+        link = snapshot.peerlink(self.cloud_id) if snapshot.peer_of(self.cloud_id) == peer else None
+        published = (peerlink_status(snapshot, peer, link),) if link else ()
+        return (*published, peer_status(snapshot, peer, failure))
+
+    def is_fresh(self) -> bool:
+        """Whether the account was looked at since anything changed."""
+        return self.facts.accounts.is_fresh(self.cloud_id)
+
+    def renew(self) -> None:
+        """Look at the account again."""
+        self.facts.accounts.renew(self.cloud_id)
+
+
+@dataclass(frozen=True)
+class NetworkScope:
+    """One network, ours or a peer's."""
+
+    name: str
+    facts: AllFacts
+
+    def plan(self, snapshot: Snapshot) -> Plan:
+        """As its origin or as its receiver."""
+        if origin_of(self.name) == snapshot.own.cloud_id:
+            return plan_origin(Origin(snapshot, self.name, self._facts(snapshot)))
+        return plan_receiver(Receiver(snapshot, self.name, self._facts(snapshot)))
+
+    def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
+        """Our halves, the Attachment, the expansions."""
+        facts = self.facts.networks.known(self.name)
+        attachment: Attachment | None
+        if origin_of(self.name) == snapshot.own.cloud_id:
+            origin = Origin(snapshot, self.name, facts)
+            attachment = origin_attachment(origin, failure)
+            others = (*origin_links(origin, failure), *expansion_statuses(origin, failure))
+        else:
+            receiver = Receiver(snapshot, self.name, facts)
+            attachment = receiver_attachment(receiver, failure)
+            others = receiver_links(receiver, failure)
+        return (*others, *((attachment,) if attachment else ()))
+
+    def is_fresh(self) -> bool:
+        """Whether OpenStack was asked since anything changed."""
+        return self.facts.networks.is_fresh(self.name)
+
+    def renew(self) -> None:
+        """Ask OpenStack again."""
+        self.facts.networks.renew(self.name)
+
+    def _facts(self, snapshot: Snapshot) -> NetworkFacts | None:
+        """None where nothing in OpenStack is concerned: a tombstone, a refused offer."""
+        if not _concerns_openstack(snapshot, self.name):
+            self.facts.networks.forget(self.name)
+            return None
+        return self.facts.networks.of(snapshot, self.name)
+
+
+def peer_scopes(snapshot: Snapshot, facts: AllFacts) -> tuple[Peer, ...]:
+    """All CloudPeers."""
+    return tuple(Peer(p.metadata.name, p.spec.cloud_id, facts) for p in snapshot.all(CloudPeer))
+
+
+def network_scopes(snapshot: Snapshot, facts: AllFacts) -> tuple[NetworkScope, ...]:
+    """Every network that anything is known of: wanted, published, attached, or offered by a peer."""
+    own = snapshot.own.cloud_id
+    found = {link_name_of(own, e.spec.network_id) for e in snapshot.all(NetworkExpansion)}
+    found |= {link.metadata.name for link in snapshot.all(ExpansionLink)}
+    found |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
+    for peer in snapshot.all(CloudPeer):
+        cloud_id = peer.spec.cloud_id
+        found |= {name for name in view_of(snapshot, cloud_id).links if origin_of(name) == cloud_id}
+    facts.networks.forget_others(found)
+    return tuple(NetworkScope(name, facts) for name in sorted(found))
+
+
+def _concerns_openstack(snapshot: Snapshot, link_name: str) -> bool:
+    if snapshot.attachment(link_name) is not None:
+        return True
+    if origin_of(link_name) == snapshot.own.cloud_id:
+        return bool(claims(snapshot, link_name))
+    return Receiver(snapshot, link_name).intent == "Join"
+
+
+def _network_facts(worlds: Worlds, snapshot: Snapshot, link_name: str) -> NetworkFacts:
+    if origin_of(link_name) == snapshot.own.cloud_id:
+        return origin_facts(worlds.cloud, link_name)
+    return receiver_facts(worlds.cloud, snapshot, link_name)
