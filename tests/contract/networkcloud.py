@@ -1,0 +1,258 @@
+"""What ports.NetworkCloud promises."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from isthmus.model.cloudfacts import Network, NetworkQuota, Project, Range, Subnet
+from isthmus.model.errors import Conflict, Invalid, NotFound, OutsideError, QuotaExceeded
+from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
+from isthmus.ports import NetworkCloud
+
+ABSENT = str(uuid.UUID(int=1))
+POOL = (Range("10.77.0.10", "10.77.0.20"),)
+
+
+@dataclass
+class Made:
+    """A domain and a project of a peer, and networks to be taken away after the test."""
+
+    cloud: NetworkCloud
+    project: Project
+    networks: list[str] = field(default_factory=list)
+
+    def network(self, name: str = "copy", mtu: int = 1400) -> Network:
+        """A network of the project."""
+        network = self.cloud.create_network(self.project.id, name, mtu, "isthmus contract")
+        self.networks.append(network.id)
+        return network
+
+    def subnet(
+        self,
+        network: Network,
+        cidr: str = "10.77.0.0/24",
+        gateway_ip: str | None = "10.77.0.1",
+        pools: Sequence[Range] = POOL,
+        enable_dhcp: bool = False,
+    ) -> Subnet:
+        """A subnet of it."""
+        where = (network.id, self.project.id, "copy", cidr, gateway_ip, pools, enable_dhcp)
+        routes = [("192.0.2.0/24", "10.77.0.9")]
+        return self.cloud.create_subnet(*where, ["10.77.0.2"], routes, "isthmus contract")
+
+    def clean(self) -> None:
+        """Take everything away."""
+        for network_id in self.networks:
+            for port in self.cloud.ports_of(network_id):
+                if not port.device_owner.startswith("network:"):
+                    self.cloud.delete_port(port.id)
+            self.cloud.delete_network(network_id)
+        self.cloud.delete_project(self.project.id)
+        self.cloud.delete_domain(self.project.domain_id)
+
+
+class NetworkCloudContract:
+    """Subclasses provide the fixtures `cloud` and `host` (a host on which a port can be bound)."""
+
+    @pytest.fixture
+    def made(self, cloud: NetworkCloud) -> Iterator[Made]:
+        domain = cloud.create_domain(f"isthmus-contract-{uuid.uuid4().hex[:8]}", "isthmus peer contract")
+        made = Made(cloud, cloud.create_project(domain.id, "copied", "isthmus project x of contract"))
+        yield made
+        made.clean()
+
+    def test_domains_and_projects_are_found_again(self, cloud: NetworkCloud, made: Made) -> None:
+        assert cloud.get_project(made.project.id) == made.project
+        assert made.project.description == "isthmus project x of contract"
+        assert made.project.enabled
+        assert cloud.projects_of(made.project.domain_id) == [made.project]
+        assert cloud.get_project(uuid.uuid4().hex) is None
+        assert cloud.find_domain(f"absent-{uuid.uuid4().hex}") is None
+        own = cloud.get_project(cloud.own_project_id())
+        assert own is not None
+
+    def test_a_domain_is_found_by_its_name_and_is_unique(self, cloud: NetworkCloud) -> None:
+        name = f"isthmus-contract-{uuid.uuid4().hex[:8]}"
+        domain = cloud.create_domain(name, "isthmus peer found")
+        try:
+            assert cloud.find_domain(name) == domain
+            assert domain.description == "isthmus peer found"
+            with pytest.raises(Conflict):
+                cloud.create_domain(name, "again")
+        finally:
+            cloud.delete_domain(domain.id)
+        assert cloud.find_domain(name) is None
+        cloud.delete_domain(domain.id)
+
+    def test_a_domain_with_a_project_is_kept(self, cloud: NetworkCloud, made: Made) -> None:
+        with pytest.raises(Conflict):
+            cloud.delete_domain(made.project.domain_id)
+        assert cloud.projects_of(made.project.domain_id) == [made.project]
+
+    def test_a_project_name_is_unique_in_its_domain(self, cloud: NetworkCloud, made: Made) -> None:
+        with pytest.raises(Conflict):
+            cloud.create_project(made.project.domain_id, "copied", "again")
+
+    def test_a_deleted_project_is_gone_and_may_be_deleted_again(self, cloud: NetworkCloud, made: Made) -> None:
+        extra = cloud.create_project(made.project.domain_id, "extra", "")
+        cloud.set_quota(extra.id, NetworkQuota(1, 1, 1))
+        for _ in range(2):
+            cloud.delete_project(extra.id)
+        assert cloud.get_project(extra.id) is None
+        assert cloud.get_quota(extra.id) != NetworkQuota(1, 1, 1)
+
+    def test_a_network_is_as_it_was_asked_for(self, cloud: NetworkCloud, made: Made) -> None:
+        network = made.network("web", 1390)
+        assert (network.name, network.project_id, network.mtu) == ("web", made.project.id, 1390)
+        assert network.description == "isthmus contract"
+        assert not network.shared
+        assert not network.external
+        assert cloud.get_network(network.id) == network
+        assert cloud.networks_of(made.project.id) == [network]
+        assert cloud.get_network(ABSENT) is None
+
+    def test_mtu_and_tags_are_changed(self, cloud: NetworkCloud, made: Made) -> None:
+        network = made.network()
+        cloud.set_network_mtu(network.id, 1300)
+        for _ in range(2):
+            cloud.tag_network(network.id, "isthmus")
+        changed = cloud.get_network(network.id)
+        assert changed is not None
+        assert (changed.mtu, changed.tags) == (1300, frozenset({"isthmus"}))
+
+    def test_an_mtu_above_the_underlay_is_refused(self, cloud: NetworkCloud, made: Made) -> None:
+        with pytest.raises(Invalid):
+            made.network(mtu=9001)
+        network = made.network()
+        with pytest.raises(Invalid):
+            cloud.set_network_mtu(network.id, 9001)
+
+    def test_a_subnet_is_as_it_was_asked_for(self, cloud: NetworkCloud, made: Made) -> None:
+        subnet = made.subnet(made.network())
+        assert (subnet.cidr, subnet.gateway_ip, subnet.pools) == ("10.77.0.0/24", "10.77.0.1", POOL)
+        assert (subnet.ip_version, subnet.enable_dhcp, subnet.project_id) == (4, False, made.project.id)
+        assert subnet.dns_nameservers == ("10.77.0.2",)
+        assert subnet.host_routes == (("192.0.2.0/24", "10.77.0.9"),)
+        assert subnet.description == "isthmus contract"
+        assert cloud.subnets_of(subnet.network_id) == [subnet]
+
+    def test_a_subnet_may_have_no_gateway(self, made: Made) -> None:
+        assert made.subnet(made.network(), gateway_ip=None).gateway_ip is None
+
+    def test_a_subnet_is_changed(self, cloud: NetworkCloud, made: Made) -> None:
+        subnet = made.subnet(made.network())
+        pools = (Range("10.77.0.10", "10.77.0.12"), Range("10.77.0.200", "10.77.0.210"))
+        cloud.update_subnet(subnet.id, pools=pools, dns_nameservers=[], host_routes=[("192.0.2.0/25", "10.77.0.8")])
+        (changed,) = cloud.subnets_of(subnet.network_id)
+        assert set(changed.pools) == set(pools)
+        assert changed.dns_nameservers == ()
+        assert changed.host_routes == (("192.0.2.0/25", "10.77.0.8"),)
+        assert changed.enable_dhcp is False
+
+    def test_subnets_of_one_network_do_not_overlap(self, made: Made) -> None:
+        network = made.network()
+        made.subnet(network)
+        with pytest.raises(Invalid):
+            made.subnet(network)
+
+    def test_equal_subnets_of_two_networks_may_be(self, made: Made) -> None:
+        assert made.subnet(made.network()).cidr == made.subnet(made.network()).cidr
+
+    @pytest.mark.parametrize(
+        ("pools", "error"),
+        [
+            ([Range("10.77.0.1", "10.77.0.9")], Conflict),
+            ([Range("10.77.0.5", "10.77.0.9"), Range("10.77.0.9", "10.77.0.12")], Conflict),
+            ([Range("10.77.1.5", "10.77.1.9")], Invalid),
+            ([Range("10.77.0.9", "10.77.0.5")], Invalid),
+        ],
+        ids=["gateway inside", "overlapping", "outside the subnet", "backwards"],
+    )
+    def test_wrong_pools_are_refused(
+        self, cloud: NetworkCloud, made: Made, pools: list[Range], error: type[OutsideError]
+    ) -> None:
+        network = made.network()
+        with pytest.raises(error):
+            made.subnet(network, pools=pools)
+        subnet = made.subnet(network)
+        with pytest.raises(error):
+            cloud.update_subnet(subnet.id, pools=pools)
+        assert cloud.subnets_of(network.id) == [subnet]
+
+    def test_what_is_gone_cannot_be_changed_but_may_be_deleted(self, cloud: NetworkCloud) -> None:
+        with pytest.raises(NotFound):
+            cloud.set_network_mtu(ABSENT, 1400)
+        with pytest.raises(NotFound):
+            cloud.update_subnet(ABSENT, pools=POOL)
+        cloud.delete_network(ABSENT)
+        cloud.delete_subnet(ABSENT)
+        cloud.delete_port(ABSENT)
+
+    def test_an_attachment_port_has_no_address_and_is_bound(self, cloud: NetworkCloud, made: Made, host: str) -> None:
+        network = made.network()
+        made.subnet(network)
+        port = cloud.create_attachment_port(network.id, host, "attachment", "isthmus contract")
+        assert (port.addresses, port.host, port.network_id) == ((), host, network.id)
+        assert (port.device_owner, port.project_id) == (ATTACHMENT_DEVICE_OWNER, cloud.own_project_id())
+        assert port.description == "isthmus contract"
+        assert port.id in {p.id for p in cloud.ports_of(network.id)}
+
+    def test_a_gateway_port_reserves_the_gateways_address(self, cloud: NetworkCloud, made: Made) -> None:
+        network = made.network()
+        subnet = made.subnet(network)
+        reserve = (network.id, subnet.id, "10.77.0.1", "gateway", "isthmus contract")
+        port = cloud.create_gateway_port(*reserve)
+        assert (port.addresses, port.host) == (("10.77.0.1",), "")
+        assert (port.device_owner, port.project_id) == (GATEWAY_DEVICE_OWNER, cloud.own_project_id())
+        with pytest.raises(Conflict):
+            cloud.create_gateway_port(*reserve)
+        with pytest.raises(Invalid):
+            cloud.create_gateway_port(network.id, subnet.id, "10.78.0.1", "gateway", "")
+
+    def test_a_network_with_a_port_is_kept(self, cloud: NetworkCloud, made: Made, host: str) -> None:
+        network = made.network()
+        port = cloud.create_attachment_port(network.id, host, "attachment", "")
+        with pytest.raises(Conflict):
+            cloud.delete_network(network.id)
+        cloud.delete_port(port.id)
+        cloud.delete_network(network.id)
+        assert cloud.get_network(network.id) is None
+
+    def test_a_subnet_whose_address_is_used_is_kept(self, cloud: NetworkCloud, made: Made) -> None:
+        subnet = made.subnet(made.network())
+        port = cloud.create_gateway_port(subnet.network_id, subnet.id, "10.77.0.1", "gateway", "")
+        with pytest.raises(Conflict):
+            cloud.delete_subnet(subnet.id)
+        cloud.delete_port(port.id)
+        cloud.delete_subnet(subnet.id)
+        assert cloud.subnets_of(subnet.network_id) == []
+
+    def test_ports_that_neutron_made_go_with_the_network(self, cloud: NetworkCloud, made: Made) -> None:
+        network = made.network()
+        made.subnet(network, enable_dhcp=True)
+        cloud.delete_network(network.id)
+        assert cloud.get_network(network.id) is None
+        assert cloud.ports_of(network.id) == []
+
+    def test_quotas_hold(self, cloud: NetworkCloud, made: Made) -> None:
+        quota = NetworkQuota(networks=1, subnets=1, ports=7)
+        cloud.set_quota(made.project.id, quota)
+        assert cloud.get_quota(made.project.id) == quota
+        network = made.network()
+        with pytest.raises(QuotaExceeded):
+            made.network()
+        made.subnet(network)
+        with pytest.raises(QuotaExceeded):
+            made.subnet(network, "10.78.0.0/24", None, (Range("10.78.0.5", "10.78.0.9"),))
+
+    def test_a_project_is_empty_or_not(self, cloud: NetworkCloud, made: Made) -> None:
+        assert cloud.project_is_empty(made.project.id)
+        network = made.network()
+        assert not cloud.project_is_empty(made.project.id)
+        cloud.delete_network(network.id)
+        assert cloud.project_is_empty(made.project.id)
+        assert cloud.project_is_empty(uuid.uuid4().hex)

@@ -1,0 +1,71 @@
+"""Objects of each kind that are valid everywhere."""
+
+from __future__ import annotations
+
+from isthmus.model.attachment import Attachment, AttachmentSpec, AttachmentStatus, NodeObservation
+from isthmus.model.cloudpeer import ApiAccess, CloudPeer, CloudPeerSpec, PeerIPsec, TunnelIDRange
+from isthmus.model.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, NetworkIdentity
+from isthmus.model.gatewaynode import GatewayNode
+from isthmus.model.names import SYSTEM_NAMESPACE, peer_namespace
+from isthmus.model.objects import Condition, LocalReference, ObjectMeta
+from isthmus.model.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec
+
+NETWORK_ID = "6c1b3b1e-0f51-4a3c-9c0a-5d6f0a6f6a11"
+
+
+def cloud_peer(name: str, **spec: object) -> CloudPeer:
+    """A CloudPeer whose cloud ID is its name."""
+    reference = LocalReference(name=name)
+    base = CloudPeerSpec(
+        cloud_id=name,
+        api=ApiAccess(kubeconfig_secret_ref=reference),
+        gateway_cidrs=("198.51.100.0/24",),
+        ipsec=PeerIPsec(policy_ref=LocalReference(name="strong"), auth_secret_ref=reference),
+    )
+    return CloudPeer(metadata=ObjectMeta(name=name), spec=base.model_copy(update=spec))
+
+
+def gateway_node(name: str) -> GatewayNode:
+    """A GatewayNode as the controller makes it."""
+    return GatewayNode(metadata=ObjectMeta(name=name))
+
+
+def attachment(cloud_id: str, nodes: tuple[NodeObservation, ...] = (), *conditions: Condition) -> Attachment:
+    """An Attachment of a network that comes from the given cloud."""
+    origin = NetworkIdentity(cloud_id=cloud_id, network_id=NETWORK_ID)
+    return Attachment(
+        metadata=ObjectMeta(name=origin.link_name, namespace=SYSTEM_NAMESPACE),
+        spec=AttachmentSpec(origin=origin, role="Receiver"),
+        status=AttachmentStatus(conditions=conditions, nodes=nodes),
+    )
+
+
+def peer_link(cloud_id: str, peer_cloud_id: str) -> PeerLink:
+    """The half of the agreement that one cloud publishes for the other."""
+    spec = PeerLinkSpec(
+        cloud_id=cloud_id,
+        peer_cloud_id=peer_cloud_id,
+        tunnel=OfferedTunnel(port=14789, id_range=TunnelIDRange()),
+        ipsec=OfferedIPsec(ike_proposals=("aes256gcm16-prfsha384-ecp384",), esp_proposals=("aes256gcm16-ecp384",)),
+    )
+    return PeerLink(metadata=ObjectMeta(name=cloud_id, namespace=peer_namespace(peer_cloud_id)), spec=spec)
+
+
+def answer_link(cloud_id: str, peer_cloud_id: str, mtu: int) -> ExpansionLink:
+    """The receiver's half of a network that comes from the peer."""
+    origin = NetworkIdentity(cloud_id=peer_cloud_id, network_id=NETWORK_ID)
+    spec = ExpansionLinkSpec(
+        cloud_id=cloud_id,
+        peer_cloud_id=peer_cloud_id,
+        origin=origin,
+        answer=Answer(uid="u", generation=1, verdict="Accepted"),
+        mtu=mtu,
+    )
+    return ExpansionLink(metadata=ObjectMeta(name=origin.link_name, namespace=peer_namespace(peer_cloud_id)), spec=spec)
+
+
+def condition(status: str = "True", reason: str = "Ready") -> Condition:
+    """A condition that an API server takes."""
+    return Condition.model_validate(
+        {"type": "Ready", "status": status, "reason": reason, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    )

@@ -1,0 +1,91 @@
+"""The OpenStack adapter keeps the contract of ports.NetworkCloud on ML2/OVN of today and on ML2/OVS of 2024.1."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from isthmus.adapters.openstack import OpenStackCloud
+from isthmus.model.cloudfacts import NetworkQuota
+from isthmus.model.errors import Forbidden, Invalid, Unavailable
+from isthmus.ports import NetworkCloud
+from tests.contract.networkcloud import Made, NetworkCloudContract
+from tests.lab.cloud import Cloud
+from tests.lab.lab import Lab
+
+
+@pytest.fixture(params=["a", "b"], scope="module")
+def site(request: pytest.FixtureRequest, lab: Lab) -> Cloud:
+    """Each of the lab's clouds."""
+    return {"a": lab.a, "b": lab.b}[request.param]
+
+
+@pytest.fixture(scope="module")
+def clouds_file(site: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clouds") / "clouds.yaml"
+    path.write_text(site.clouds_yaml())
+    return path
+
+
+@pytest.fixture(scope="module")
+def cloud(clouds_file: Path) -> NetworkCloud:
+    return OpenStackCloud(str(clouds_file), "isthmus")
+
+
+class TestOpenStackCloud(NetworkCloudContract):
+    @pytest.fixture
+    def host(self, site: Cloud) -> str:
+        return site.gateway.name
+
+    def test_a_port_that_cannot_be_bound_is_not_left_behind(self, cloud: NetworkCloud, made: Made) -> None:
+        network = made.network()
+        with pytest.raises(Unavailable, match="no-such-host"):
+            cloud.create_attachment_port(network.id, "no-such-host", "attachment", "")
+        assert [p for p in cloud.ports_of(network.id) if not p.device_owner.startswith("network:")] == []
+
+    def test_neutrons_own_group_goes_with_the_project(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
+        project = cloud.create_project(made.project.domain_id, "short-lived", "")
+        cloud.set_quota(project.id, NetworkQuota(1, 1, 1))
+        cloud.delete_network(cloud.create_network(project.id, "makes the group", 1400, "").id)
+        assert project.id in _owners_of_groups(site)
+        cloud.delete_project(project.id)
+        cloud.delete_project(project.id)
+        assert cloud.project_is_empty(project.id)
+        assert project.id not in _owners_of_groups(site)
+
+    def test_a_group_of_the_tenant_keeps_the_project(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
+        network = site.openstack().network
+        group = network.create_security_group(name="mine", project_id=made.project.id)
+        assert not cloud.project_is_empty(made.project.id)
+        network.delete_security_group(group)
+        assert cloud.project_is_empty(made.project.id)
+
+
+def test_an_unknown_entry_is_named(clouds_file: Path) -> None:
+    with pytest.raises(Invalid, match="absent"):
+        OpenStackCloud(str(clouds_file), "absent").own_project_id()
+
+
+def test_a_wrong_password_is_forbidden(tmp_path: Path, clouds_file: Path) -> None:
+    document = json.loads(clouds_file.read_text())
+    document["clouds"]["isthmus"]["auth"]["password"] = "wrong"
+    path = tmp_path / "clouds.yaml"
+    path.write_text(json.dumps(document))
+    with pytest.raises(Forbidden):
+        OpenStackCloud(str(path), "isthmus").find_domain("Default")
+
+
+def test_a_cloud_that_does_not_answer_is_unavailable(tmp_path: Path, clouds_file: Path) -> None:
+    document = json.loads(clouds_file.read_text())
+    document["clouds"]["isthmus"]["auth"]["auth_url"] = "http://127.0.0.1:1/v3"
+    path = tmp_path / "clouds.yaml"
+    path.write_text(json.dumps(document))
+    with pytest.raises(Unavailable):
+        OpenStackCloud(str(path), "isthmus").find_domain("Default")
+
+
+def _owners_of_groups(site: Cloud) -> set[str]:
+    """Without a project in the question: Neutron makes a group for the project that it is asked about."""
+    return {group.project_id for group in site.openstack().network.security_groups()}

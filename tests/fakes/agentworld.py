@@ -1,0 +1,154 @@
+"""A gateway node's agent with all its worlds in memory, which live on when it dies."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from isthmus.agent.loop import Agent
+from isthmus.agent.worlds import Worlds
+from isthmus.model import names
+from isthmus.model.attachment import Attachment
+from isthmus.model.gatewaynode import GatewayNode
+from isthmus.model.objects import Condition, CustomObject, condition_of
+from isthmus.model.settings import AgentSettings
+from isthmus.telemetry.metrics import Metrics
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.node import FakeEcho, FakeIke, FakeNetlink, FakeNode, FakeOpenFlow, FakeOvsdb, FakeXfrm
+from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
+from tests.fakes.store import Store
+
+SETTINGS = AgentSettings(node_name=NODE, cloud_id=OWN, gateway_cidrs=("192.0.2.0/24",))
+
+
+class StillClock:
+    """Moves when told."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic_seconds(self) -> float:
+        return self.seconds
+
+
+class QuietWatch:
+    """Wakes nobody: the tests take the turns."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Dying:
+    """A port whose process is killed right after its N-th effect."""
+
+    def __init__(self, port: Any, count: Callable[[], None], effects: Iterable[str]) -> None:
+        self._port, self._count, self._effects = port, count, frozenset(effects)
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+        if name not in self._effects:
+            return method
+
+        def effect(*args: Any) -> Any:
+            result = method(*args)
+            self._count()
+            return result
+
+        return effect
+
+
+class World:
+    """A cluster, a node, and as many lives of the agent as a test needs."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.node = FakeNode()
+        self.clock = StillClock()
+        people, controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
+        self.people = people
+        for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(PEER)):
+            people.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        self.set_key(PSK)
+        everything = inputs()
+        for obj in (*everything.peers, *everything.policies):
+            people.apply(obj)
+        controller.apply(peerlink())
+        controller.apply_status(peerlink())
+        people.apply_manifest(
+            {"apiVersion": "isthmus.cloud/v1alpha1", "kind": "GatewayNode", "metadata": {"name": NODE}}
+        )
+        self.agent = self.new_agent()
+
+    def set_key(self, key: bytes) -> None:
+        self.people.apply_manifest(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "psk-b", "namespace": names.IPSEC_NAMESPACE},
+                "data": {"psk": base64.b64encode(key).decode()},
+            }
+        )
+
+    def worlds(self) -> Worlds:
+        node = self.node
+        return Worlds(
+            cluster=FakeCluster(self.store, f"{names.AGENT}-{NODE}"),
+            watch=QuietWatch(),
+            netlink=FakeNetlink(node),
+            xfrm=FakeXfrm(node),
+            ike=FakeIke(node),
+            ovsdb=FakeOvsdb(node),
+            openflow=FakeOpenFlow(node),
+            echo=FakeEcho(node),
+            clock=self.clock,
+            metrics=Metrics(),
+        )
+
+    def mortal_worlds(self, count: Callable[[], None]) -> Worlds:
+        """The same, each effect counted when it is done."""
+        plain = self.worlds()
+        return Worlds(
+            cluster=Dying(plain.cluster, count, ["apply_status"]),
+            watch=plain.watch,
+            netlink=plain.netlink,
+            xfrm=Dying(plain.xfrm, count, ["add_blocks", "remove_blocks", "remove_associations"]),
+            ike=Dying(plain.ike, count, ["load", "unload", "initiate", "retire"]),
+            ovsdb=Dying(plain.ovsdb, count, ["ensure_bridge", "apply", "remove_bridge"]),
+            openflow=Dying(plain.openflow, count, ["replace"]),
+            echo=plain.echo,
+            clock=plain.clock,
+            metrics=plain.metrics,
+        )
+
+    def new_agent(self, worlds: Worlds | None = None) -> Agent:
+        self.agent = Agent(SETTINGS, worlds or self.worlds())
+        return self.agent
+
+    def settle(self, turns: int = 8) -> None:
+        """Some turns, with a look at everything each time."""
+        for _ in range(turns):
+            self.clock.seconds += 60
+            self.agent.turn()
+            self.agent.prober.probe_once()
+
+    def get(self, kind: type[Any], name: str) -> Any:
+        namespace = names.SYSTEM_NAMESPACE if kind is Attachment else None
+        return FakeCluster(self.store).get(kind, name, namespace)
+
+    def ready(self) -> Condition | None:
+        return condition_of(self.get(GatewayNode, NODE).status.conditions, "Ready")
+
+    def delete(self, obj: CustomObject) -> None:
+        self.people.delete(type(obj), obj.metadata.name, obj.metadata.namespace)

@@ -1,0 +1,138 @@
+"""A fake of ports.Cluster: server-side apply reduced to what our objects need."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from isthmus.model import names
+from isthmus.model.errors import NotFound, Unavailable
+from isthmus.model.objects import API_VERSION, CustomObject
+from isthmus.ports import Manifest, T
+
+from .store import Entry, Key, Store
+
+# Lists that several managers write, by the key of their entries: the schemas' x-kubernetes-list-map-keys.
+_SHARED_LISTS = {"conditions": "type", "nodes": "node"}
+
+
+class FakeCluster:
+    """One client of a Store, under the name of one field manager (`kubectl` for what people apply)."""
+
+    def __init__(self, store: Store, manager: str = names.CONTROLLER) -> None:
+        self.store = store
+        self.manager = manager
+
+    def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
+        return [kind.from_wire(m) for m in self.list_manifests(API_VERSION, kind.registration.kind, namespace)]
+
+    def get(self, kind: type[T], name: str, namespace: str | None = None) -> T | None:
+        found = self.get_manifest(API_VERSION, kind.registration.kind, name, namespace)
+        return kind.from_wire(found) if found else None
+
+    def apply(self, obj: T) -> T:
+        return type(obj).from_wire(self.apply_manifest(obj.to_manifest()))
+
+    def apply_status(self, obj: T) -> T:
+        self._ask()
+        key = _key(API_VERSION, obj.registration.kind, obj.metadata.name, obj.metadata.namespace)
+        entry = self.store.entries.get(key)
+        if entry is None:
+            raise NotFound(f"{key.kind} {key.name} not found")
+        new = copy.deepcopy(entry)
+        status = obj.to_wire().get("status", {})
+        new.applied_status.pop(self.manager, None)
+        new.applied_status[self.manager] = {k: v for k, v in status.items() if v != []}
+        new.manifest["status"] = _merged_status(new.applied_status.values())
+        if new.manifest["status"] != entry.manifest.get("status", {}):
+            self.store.put(key, new, spec_changed=False)
+        return type(obj).from_wire(new.manifest)
+
+    def set_finalizers(self, obj: CustomObject, finalizers: Sequence[str]) -> None:
+        self._ask()
+        key = _key(API_VERSION, obj.registration.kind, obj.metadata.name, obj.metadata.namespace)
+        self.store.set_finalizers(key, list(finalizers), obj.metadata.resource_version)
+
+    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None) -> None:
+        self.delete_manifest(API_VERSION, kind.registration.kind, name, namespace)
+
+    def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Manifest]:
+        self._ask()
+        return self.store.read_all(api_version, kind, namespace)
+
+    def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
+        self._ask()
+        return self.store.read(_key(api_version, kind, name, namespace))
+
+    def apply_manifest(self, manifest: Manifest) -> Manifest:
+        self._ask()
+        wanted = copy.deepcopy(manifest)
+        metadata = wanted["metadata"]
+        key = _key(wanted["apiVersion"], wanted["kind"], metadata["name"], metadata.get("namespace"))
+        old = self.store.entries.get(key)
+        new = copy.deepcopy(old) if old else Entry({"metadata": {"name": key.name}})
+        if key.namespace:
+            new.manifest["metadata"]["namespace"] = key.namespace
+        _merge_metadata(new, self.manager, metadata)
+        content = {k: v for k, v in wanted.items() if k not in {"metadata", "status"}}
+        new.manifest |= content
+        new.applied[self.manager] = {"metadata": metadata}
+        before = {k: v for k, v in old.manifest.items() if k not in {"metadata", "status"}} if old else None
+        if old is None or new.manifest != old.manifest:
+            self.store.put(key, new, spec_changed=before is not None and before != before | content)
+        elif old:
+            old.applied = new.applied
+        return copy.deepcopy(new.manifest)
+
+    def delete_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+        self._ask()
+        self.store.delete(_key(api_version, kind, name, namespace))
+
+    def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:
+        self.store.events.append((obj.metadata.name, type_, reason, message))
+
+    def _ask(self) -> None:
+        if self.store.down:
+            raise Unavailable("the API server does not answer")
+
+
+def _key(api_version: str, kind: str, name: str, namespace: str | None) -> Key:
+    return Key(api_version, kind, namespace, name)
+
+
+def _merge_metadata(entry: Entry, manager: str, wanted: Manifest) -> None:
+    """What this manager applied before and does not any more goes, unless another applied it too."""
+    metadata = entry.manifest["metadata"]
+    mine = entry.applied.get(manager, {}).get("metadata", {})
+    others = [applied["metadata"] for name, applied in entry.applied.items() if name != manager]
+    for part in ("labels", "annotations"):
+        kept = dict(metadata.get(part, {}))
+        for name in mine.get(part, {}):
+            if not any(name in other.get(part, {}) for other in others):
+                kept.pop(name, None)
+        _set_or_drop(metadata, part, kept | wanted.get(part, {}))
+    dropped = set(mine.get("finalizers", [])) - {f for other in others for f in other.get("finalizers", [])}
+    finalizers = [f for f in metadata.get("finalizers", []) if f not in dropped]
+    finalizers += [f for f in wanted.get("finalizers", []) if f not in finalizers]
+    _set_or_drop(metadata, "finalizers", finalizers)
+
+
+def _set_or_drop(metadata: Manifest, part: str, value: Any) -> None:
+    if value:
+        metadata[part] = value
+    else:
+        metadata.pop(part, None)
+
+
+def _merged_status(statuses: Iterable[Manifest]) -> Manifest:
+    """Shared lists are merged by their key; of everything else the last manager's value stands."""
+    merged: Manifest = {}
+    for status in statuses:
+        for name, value in status.items():
+            key = _SHARED_LISTS.get(name)
+            if key and name in merged:
+                merged[name] = list({entry[key]: entry for entry in [*merged[name], *value]}.values())
+            else:
+                merged[name] = copy.deepcopy(value)
+    return merged

@@ -1,0 +1,243 @@
+"""Two or more clouds on fakes, each with the real controller; agents are played by what they would write."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from isthmus.controller.loop import Controller, Outcome
+from isthmus.controller.worlds import Worlds
+from isthmus.model import names
+from isthmus.model.attachment import Attachment, LinkObservation, NodeObservation
+from isthmus.model.cloudfacts import Network, Range, Subnet
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.expansionlink import ExpansionLink
+from isthmus.model.gatewaynode import GatewayConnection, GatewayNode, GatewayNodeStatus, TunnelAddress
+from isthmus.model.ipsecpolicy import IPsecPolicy
+from isthmus.model.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
+from isthmus.model.objects import Condition, ObjectMeta, condition_of
+from isthmus.model.peerlink import PeerLink
+from isthmus.model.peerview import PeerView
+from isthmus.model.settings import ControllerSettings
+from isthmus.ports import NetworkCloud
+from isthmus.telemetry.metrics import Metrics
+
+from .cluster import FakeCluster
+from .networkcloud import FakeNetworkCloud
+from .peers import FakePeerHalves
+from .store import Store
+
+GRACE_SECONDS = 300.0
+
+
+class FakeClock:
+    """Time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic_seconds(self) -> float:
+        return self.moment.timestamp()
+
+    def move(self, seconds: float) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+class PeersOrNone(FakePeerHalves):
+    """The peers' halves, unless this cloud's way to them is cut."""
+
+    blind = False
+
+    def _read(self, cloud_id: str, last: PeerView) -> PeerView:
+        if self.blind:
+            return replace(last, reachable=False, complete=False, reason="PeerUnreachable", message="no answer")
+        return super()._read(cloud_id, last)
+
+
+class NoWatch:
+    """A watch that sees nothing: tests run cycles by hand."""
+
+    def start(self, wake: Callable[[], None]) -> None: ...
+    def stop(self) -> None: ...
+
+
+class FakeCloud:
+    """One cloud of the federation."""
+
+    def __init__(self, cloud_id: str, gateway_network: str, clock: FakeClock, stores: dict[str, Store]) -> None:
+        self.cloud_id = cloud_id
+        self.gateway_cidr = f"{gateway_network}.0/24"
+        self.gateway_address = f"{gateway_network}.11"
+        self.store = stores.setdefault(cloud_id, Store())
+        self.people = FakeCluster(self.store, "kubectl")
+        self.agent = FakeCluster(self.store, f"isthmus-agent-gw-{cloud_id}")
+        self.neutron = FakeNetworkCloud()
+        self.settings = ControllerSettings(
+            cloud_id=cloud_id, gateway_cidrs=(self.gateway_cidr,), absence_grace_seconds=GRACE_SECONDS
+        )
+        self.peers = PeersOrNone(cloud_id, stores)
+        self.worlds = Worlds(FakeCluster(self.store), self.neutron, self.peers, NoWatch(), clock, Metrics())
+        self.controller = Controller(self.settings, self.worlds)
+        for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
+            self.namespace(namespace)
+        labels = {names.GATEWAY_LABEL: "true"}
+        self.people.apply_manifest(
+            {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"gw-{cloud_id}", "labels": labels}}
+        )
+
+    def namespace(self, name: str, annotations: Mapping[str, str] | None = None) -> None:
+        """Apply a namespace as its administrator does."""
+        metadata = {"name": name, "annotations": dict(annotations or {})}
+        self.people.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+    def restart(self, worlds: Worlds | None = None) -> None:
+        """A new controller process, which remembers nothing."""
+        self.controller = Controller(self.settings, worlds or self.worlds)
+
+    def with_cloud(self, cloud: NetworkCloud) -> Worlds:
+        """The worlds with another Neutron."""
+        return replace(self.worlds, cloud=cloud)
+
+    def cycle(self, *, resync: bool = True) -> Outcome:
+        """One cycle of the controller."""
+        return self.controller.cycle(resync=resync)
+
+    def agree(self, peer: FakeCloud, **spec: object) -> None:
+        """What an administrator applies for a peer, and the credential."""
+        self.people.apply(IPsecPolicy(metadata=ObjectMeta(name="strong")))
+        self.people.apply(self.cloud_peer(peer, **spec))
+        self.credential(peer)
+
+    def cloud_peer(self, peer: FakeCloud, **spec: object) -> CloudPeer:
+        """A CloudPeer named as the cloud that it stands for."""
+        wire = {
+            "cloudID": peer.cloud_id,
+            "api": {"kubeconfigSecretRef": {"name": f"peer-{peer.cloud_id}"}},
+            "gatewayCIDRs": [peer.gateway_cidr],
+            "ipsec": {"policyRef": {"name": "strong"}, "authSecretRef": {"name": f"peer-{peer.cloud_id}"}},
+        }
+        return CloudPeer.from_wire({"metadata": {"name": peer.cloud_id}, "spec": wire | spec})
+
+    def credential(self, peer: FakeCloud) -> None:
+        """The kubeconfig that the peer handed over."""
+        data = {names.KUBECONFIG_KEY: base64.b64encode(b"kubeconfig").decode()}
+        metadata = {"name": f"peer-{peer.cloud_id}", "namespace": names.SYSTEM_NAMESPACE}
+        self.people.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+    def tenant(self, namespace: str = "shop", cidr: str = "10.20.0.0/24") -> tuple[str, Network, Subnet]:
+        """A project with a network, and a namespace that is bound to it."""
+        domain = self.neutron.find_domain("tenants") or self.neutron.create_domain("tenants", "")
+        project = self.neutron.create_project(domain.id, namespace, "")
+        self.namespace(namespace, {names.PROJECT_ANNOTATION: project.id})
+        network = self.neutron.create_network(project.id, "web", 1450, "")
+        base = cidr.rpartition(".")[0]
+        subnet = self.neutron.create_subnet(
+            network.id, project.id, "web-v4", cidr, f"{base}.1", [Range(f"{base}.2", f"{base}.254")], True, [], [], ""
+        )
+        return project.id, network, subnet
+
+    def expand(self, network_id: str, *peers: str, namespace: str = "shop", name: str = "web") -> None:
+        """A tenant's wish."""
+        spec = NetworkExpansionSpec(network_id=network_id, peers=tuple(PeerReference(name=p) for p in peers))
+        self.people.apply(NetworkExpansion(metadata=ObjectMeta(name=name, namespace=namespace), spec=spec))
+
+    def expansion(self, namespace: str = "shop", name: str = "web") -> NetworkExpansion | None:
+        """The wish as it is now."""
+        return self.people.get(NetworkExpansion, name, namespace)
+
+    def peer(self, name: str) -> CloudPeer:
+        """A CloudPeer as it is now."""
+        found = self.people.get(CloudPeer, name)
+        assert found is not None
+        return found
+
+    def attachments(self) -> list[Attachment]:
+        return self.people.list_objects(Attachment)
+
+    def links(self) -> list[ExpansionLink]:
+        return self.people.list_objects(ExpansionLink)
+
+    def play_agent(self) -> None:
+        """Say that everything which can be up is up."""
+        self._play_gateway_node()
+        for attachment in self.attachments():
+            spec = attachment.spec
+            links = tuple(LinkObservation(cloud_id=way.cloud_id, up=True) for way in spec.links)
+            plugged = spec.active_node == f"gw-{self.cloud_id}"
+            nodes = (NodeObservation(node=f"gw-{self.cloud_id}", plugged=plugged, links=links),)
+            status = attachment.status.model_copy(update={"conditions": (), "nodes": nodes if plugged else ()})
+            self.agent.apply_status(attachment.model_copy(update={"status": status}))
+
+    def _play_gateway_node(self) -> None:
+        node = self.people.get(GatewayNode, f"gw-{self.cloud_id}")
+        if node is None:
+            return
+        connections = tuple(
+            GatewayConnection(
+                cloud_id=link.spec.peer_cloud_id,
+                gateway=gateway.name,
+                address=gateway.address,
+                up=True,
+                ike="Established",
+                esp="Installed",
+                bfd="Up",
+            )
+            for link in self.people.list_objects(PeerLink)
+            if link.status.peer
+            for gateway in link.status.peer.spec.gateways
+        )
+        status = GatewayNodeStatus(
+            conditions=(
+                Condition(type="Ready", status="True", reason="Ready", last_transition_time="2026-01-01T00:00:00Z"),
+            ),
+            addresses=(TunnelAddress(address=self.gateway_address, mtu=1500),),
+            neutron_host=f"host-{self.cloud_id}",
+            connections=connections,
+        )
+        self.agent.apply_status(node.model_copy(update={"status": status}))
+
+
+class FakeFederation:
+    """Clouds `cloud-a`, `cloud-b`, ... that can read one another."""
+
+    def __init__(self, *letters: str) -> None:
+        self.clock = FakeClock()
+        self.stores: dict[str, Store] = {}
+        self.clouds = [
+            FakeCloud(f"cloud-{letter}", f"192.0.{index}", self.clock, self.stores)
+            for index, letter in enumerate(letters or ("a", "b"), start=2)
+        ]
+
+    def agree(self) -> None:
+        """Every pair agrees."""
+        for cloud in self.clouds:
+            for peer in self.clouds:
+                if peer is not cloud:
+                    cloud.agree(peer)
+
+    def settle(self, max_rounds: int = 40) -> int:
+        """Let everyone act in turn until a whole round changes nothing; how many rounds that took."""
+        for rounds in range(1, max_rounds + 1):
+            before = self.writes()
+            for cloud in self.clouds:
+                cloud.play_agent()
+                cloud.cycle()
+            if self.writes() == before:
+                return rounds
+        raise AssertionError(f"not settled after {max_rounds} rounds")
+
+    def writes(self) -> int:
+        """What really changed anywhere."""
+        return sum(cloud.store.writes + cloud.neutron.writes for cloud in self.clouds)
+
+
+def reason(obj: CloudPeer | NetworkExpansion | Attachment | ExpansionLink | None, type_: str = "Ready") -> str | None:
+    """Reason of a condition; `Ready` where it is true."""
+    assert obj is not None
+    condition = condition_of(obj.status.conditions, type_)
+    return condition.reason if condition else None

@@ -1,0 +1,238 @@
+"""A fake of ports.NetworkCloud: Neutron's rules as far as the operator meets them (Keystone's: identity.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+from isthmus.model.cloudfacts import Network, NetworkQuota, Port, Range, Subnet
+from isthmus.model.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
+
+from .addresses import addresses_of, check_pools, default_pools
+from .identity import FakeIdentity
+
+_DEFAULT_QUOTA = NetworkQuota(networks=100, subnets=100, ports=500)
+_AUTO_DELETED_OWNERS = frozenset({"network:dhcp", "network:distributed", "network:floatingip_agent_gateway"})
+_MAX_MTU = 1500
+
+
+class FakeNetworkCloud(FakeIdentity):
+    """One cloud. With `dhcp_agent`, every subnet with DHCP gets Neutron's own DHCP port at once."""
+
+    def __init__(self, *, dhcp_agent: bool = True) -> None:
+        super().__init__()
+        self._dhcp_agent = dhcp_agent
+        self.networks: dict[str, Network] = {}
+        self.subnets: dict[str, Subnet] = {}
+        self.ports: dict[str, Port] = {}
+        self.quotas: dict[str, NetworkQuota] = {}
+
+    def get_network(self, network_id: str) -> Network | None:
+        self._ask()
+        return self.networks.get(network_id)
+
+    def networks_of(self, project_id: str) -> list[Network]:
+        self._ask()
+        return [n for n in self.networks.values() if n.project_id == project_id]
+
+    def subnets_of(self, network_id: str) -> list[Subnet]:
+        self._ask()
+        return [s for s in self.subnets.values() if s.network_id == network_id]
+
+    def ports_of(self, network_id: str) -> list[Port]:
+        self._ask()
+        return [p for p in self.ports.values() if p.network_id == network_id]
+
+    def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
+        self._ask()
+        self._check_quota(project_id, "networks", [n.project_id for n in self.networks.values()])
+        _check_mtu(mtu)
+        network = Network(self._new_id(), name, project_id, mtu, description)
+        self.networks[network.id] = network
+        self._wrote()
+        return network
+
+    def set_network_mtu(self, network_id: str, mtu: int) -> None:
+        network = self._network(network_id)
+        _check_mtu(mtu)
+        self.networks[network_id] = replace(network, mtu=mtu)
+        self._wrote()
+
+    def tag_network(self, network_id: str, tag: str) -> None:
+        network = self._network(network_id)
+        self.networks[network_id] = replace(network, tags=network.tags | {tag})
+        self._wrote()
+
+    def delete_network(self, network_id: str) -> None:
+        self._ask()
+        if network_id not in self.networks:
+            return
+        ports = self.ports_of(network_id)
+        if any(p.device_owner not in _AUTO_DELETED_OWNERS for p in ports):
+            raise Conflict(f"Unable to complete operation on network {network_id}. There are ports in use.")
+        self.ports = {k: p for k, p in self.ports.items() if p.network_id != network_id}
+        self.subnets = {k: s for k, s in self.subnets.items() if s.network_id != network_id}
+        del self.networks[network_id]
+        self._wrote()
+
+    def create_subnet(
+        self,
+        network_id: str,
+        project_id: str,
+        name: str,
+        cidr: str,
+        gateway_ip: str | None,
+        pools: Sequence[Range],
+        enable_dhcp: bool,
+        dns_nameservers: Sequence[str],
+        host_routes: Sequence[tuple[str, str]],
+        description: str,
+    ) -> Subnet:
+        self._network(network_id)
+        self._check_quota(project_id, "subnets", [s.project_id for s in self.subnets.values()])
+        if any(IPv4Network(cidr).overlaps(IPv4Network(s.cidr)) for s in self.subnets_of(network_id)):
+            raise Invalid(f"Requested subnet with cidr: {cidr} for network: {network_id} overlaps with another subnet.")
+        given = tuple(pools) or default_pools(cidr, gateway_ip)
+        check_pools(cidr, gateway_ip, given)
+        names = tuple(dns_nameservers), tuple(host_routes)
+        subnet = Subnet(
+            self._new_id(), name, network_id, project_id, 4, cidr, gateway_ip, given, enable_dhcp, *names, description
+        )
+        self.subnets[subnet.id] = subnet
+        self._wrote()
+        self._serve_dhcp(subnet)
+        return subnet
+
+    def update_subnet(
+        self,
+        subnet_id: str,
+        *,
+        pools: Sequence[Range] | None = None,
+        enable_dhcp: bool | None = None,
+        dns_nameservers: Sequence[str] | None = None,
+        host_routes: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        self._ask()
+        if subnet_id not in self.subnets:
+            raise NotFound(f"Subnet {subnet_id} could not be found.")
+        old = self.subnets[subnet_id]
+        if pools is not None:
+            check_pools(old.cidr, old.gateway_ip, pools)
+        self.subnets[subnet_id] = replace(
+            old,
+            pools=old.pools if pools is None else tuple(pools),
+            enable_dhcp=old.enable_dhcp if enable_dhcp is None else enable_dhcp,
+            dns_nameservers=old.dns_nameservers if dns_nameservers is None else tuple(dns_nameservers),
+            host_routes=old.host_routes if host_routes is None else tuple(host_routes),
+        )
+        self._wrote()
+
+    def delete_subnet(self, subnet_id: str) -> None:
+        self._ask()
+        subnet = self.subnets.get(subnet_id)
+        if subnet is None:
+            return
+        inside = [p for p in self.ports_of(subnet.network_id) if _uses(p, subnet)]
+        if any(p.device_owner not in _AUTO_DELETED_OWNERS for p in inside):
+            raise Conflict(f"Unable to complete operation on subnet {subnet_id}: One or more ports have an IP.")
+        for port in inside:
+            del self.ports[port.id]
+        del self.subnets[subnet_id]
+        self._wrote()
+
+    def create_attachment_port(self, network_id: str, host: str, name: str, description: str) -> Port:
+        return self._create_port(
+            network_id, self.own_project_id(), (), ATTACHMENT_DEVICE_OWNER, name, description, host
+        )
+
+    def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
+        subnet = self.subnets.get(subnet_id)
+        if subnet is None or IPv4Address(address) not in IPv4Network(subnet.cidr):
+            raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
+        return self._create_port(
+            network_id, self.own_project_id(), (address,), GATEWAY_DEVICE_OWNER, name, description, ""
+        )
+
+    def delete_port(self, port_id: str) -> None:
+        self._ask()
+        if self.ports.pop(port_id, None):
+            self._wrote()
+
+    def boot(self, network_id: str, project_id: str, address: str | None = None) -> Port:
+        """A tenant's machine: a port with an address out of the pools, or with a given one."""
+        free = [a for s in self.subnets_of(network_id) for a in addresses_of(s.pools)]
+        used = {a for p in self.ports_of(network_id) for a in p.addresses}
+        addresses = [address] if address else [a for a in free if a not in used][:1]
+        if not addresses:
+            raise Conflict(f"No more IP addresses available on network {network_id}.")
+        return self._create_port(network_id, project_id, tuple(addresses), "compute:nova", "", "", "compute-1")
+
+    def get_quota(self, project_id: str) -> NetworkQuota:
+        self._ask()
+        return self.quotas.get(project_id, _DEFAULT_QUOTA)
+
+    def set_quota(self, project_id: str, quota: NetworkQuota) -> None:
+        self._ask()
+        self.quotas[project_id] = quota
+        self._wrote()
+
+    def delete_project(self, project_id: str) -> None:
+        super().delete_project(project_id)
+        self.quotas.pop(project_id, None)
+
+    def project_is_empty(self, project_id: str) -> bool:
+        self._ask()
+        held: list[Network | Subnet | Port] = [*self.networks.values(), *self.subnets.values(), *self.ports.values()]
+        return all(thing.project_id != project_id for thing in held)
+
+    def _network(self, network_id: str) -> Network:
+        self._ask()
+        if network_id not in self.networks:
+            raise NotFound(f"Network {network_id} could not be found.")
+        return self.networks[network_id]
+
+    def _create_port(
+        self,
+        network_id: str,
+        project_id: str,
+        addresses: tuple[str, ...],
+        device_owner: str,
+        name: str,
+        description: str,
+        host: str,
+    ) -> Port:
+        self._network(network_id)
+        self._check_quota(project_id, "ports", [p.project_id for p in self.ports.values()])
+        used = {a for p in self.ports_of(network_id) for a in p.addresses}
+        if used & set(addresses):
+            raise Conflict(f"IP address {addresses[0]} already allocated in network {network_id}.")
+        number = self._next()
+        mac = "fa:16:3e:" + ":".join(f"{number >> shift & 0xFF:02x}" for shift in (16, 8, 0))
+        status = "ACTIVE" if device_owner == "compute:nova" else "DOWN"
+        port = Port(
+            self._new_id(), name, network_id, project_id, mac, addresses, device_owner, status, host, description
+        )
+        self.ports[port.id] = port
+        self._wrote()
+        return port
+
+    def _serve_dhcp(self, subnet: Subnet) -> None:
+        if self._dhcp_agent and subnet.enable_dhcp:
+            address = next(addresses_of(subnet.pools))
+            self._create_port(subnet.network_id, subnet.project_id, (address,), "network:dhcp", "", "", "net-1")
+
+    def _check_quota(self, project_id: str, resource: str, owners: Sequence[str]) -> None:
+        limit: int = getattr(self.quotas.get(project_id, _DEFAULT_QUOTA), resource)
+        if 0 <= limit <= list(owners).count(project_id):
+            raise QuotaExceeded(f"Quota exceeded for resources: ['{resource.removesuffix('s')}'].")
+
+
+def _check_mtu(mtu: int) -> None:
+    if mtu > _MAX_MTU:
+        raise Invalid(f"Invalid input for operation: Requested MTU is too big, maximum is {_MAX_MTU}.")
+
+
+def _uses(port: Port, subnet: Subnet) -> bool:
+    return any(IPv4Address(a) in IPv4Network(subnet.cidr) for a in port.addresses)

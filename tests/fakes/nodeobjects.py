@@ -1,0 +1,101 @@
+"""Objects as a cluster holds them for one gateway node: one peer, and networks stretched to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.core.node import Key, NodeInputs
+from isthmus.model import names
+from isthmus.model.attachment import Attachment
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.ipsecpolicy import IPsecPolicy
+from isthmus.model.peerlink import PeerLink
+
+NODE = "gw-a1"
+OWN = "cloud-a"
+PEER = "cloud-b"
+ADDRESS = "192.0.2.11"
+PEER_GATEWAY = {"name": "gw-b1", "address": "198.51.100.11"}
+PSK = b"0123456789abcdef0123456789abcdef"
+RED = "0a9af7a5-9cbb-4d3c-8d4e-000000000001"
+BLUE = "0a9af7a5-9cbb-4d3c-8d4e-000000000002"
+
+
+def half(cloud_id: str, peer_cloud_id: str, gateway: dict[str, str], port: int = 14789) -> dict[str, Any]:
+    """A cloud's half of an agreement."""
+    return {
+        "cloudID": cloud_id,
+        "peerCloudID": peer_cloud_id,
+        "gateways": [gateway],
+        "tunnel": {"port": port, "idRange": {"first": 0x100000, "last": 0x10FFFF}},
+        "ipsec": {"ikeProposals": ["aes256gcm16-prfsha384-ecp384"], "espProposals": ["aes256gcm16-ecp384"]},
+    }
+
+
+def peer(cloud_id: str = PEER, cidr: str = "198.51.100.0/24", secret: str = "psk-b") -> CloudPeer:
+    """An agreement with a peer."""
+    return CloudPeer.from_wire(
+        {
+            "metadata": {"name": cloud_id},
+            "spec": {
+                "cloudID": cloud_id,
+                "api": {"kubeconfigSecretRef": {"name": "peer"}},
+                "gatewayCIDRs": [cidr],
+                "ipsec": {"policyRef": {"name": "strong"}, "authSecretRef": {"name": secret}},
+            },
+        }
+    )
+
+
+def peerlink(
+    cloud_id: str = PEER, gateway: dict[str, str] | None = None, their_port: int = 14789, our_port: int = 14789
+) -> PeerLink:
+    """Both halves of an agreement."""
+    ours = half(OWN, cloud_id, {"name": NODE, "address": ADDRESS}, our_port)
+    theirs = half(cloud_id, OWN, gateway or PEER_GATEWAY, their_port)
+    seen = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": theirs}
+    metadata = {"name": OWN, "namespace": names.peer_namespace(cloud_id)}
+    return PeerLink.from_wire({"metadata": metadata, "spec": ours, "status": {"peer": seen}})
+
+
+def link(tunnel_id: int, cloud_id: str = PEER, gateway: dict[str, str] | None = None) -> dict[str, Any]:
+    """An Attachment's way to one peer."""
+    return {"cloudID": cloud_id, "tunnelID": tunnel_id, "gateway": gateway or PEER_GATEWAY}
+
+
+def attachment(
+    network: str = RED, links: tuple[dict[str, Any], ...] = (), role: str = "Origin", active: str = NODE
+) -> Attachment:
+    """What the nodes must do for a network."""
+    return Attachment.from_wire(
+        {
+            "metadata": {"name": f"{OWN}.{network}", "namespace": names.SYSTEM_NAMESPACE, "generation": 3},
+            "spec": {
+                "origin": {"cloudID": OWN, "networkID": network},
+                "role": role,
+                "activeNode": active,
+                "ports": [{"node": NODE, "portID": network[:-1] + "f", "mac": "fa:16:3e:00:00:01"}],
+                "links": list(links or (link(0x100000),)),
+                "gatewayAddresses": ["10.20.0.1"],
+            },
+        }
+    )
+
+
+def inputs(
+    *attachments: Attachment,
+    peers: tuple[CloudPeer, ...] | None = None,
+    peerlinks: tuple[PeerLink, ...] | None = None,
+    keys: dict[str, Key] | None = None,
+) -> NodeInputs:
+    """Everything for the node."""
+    return NodeInputs(
+        node=NODE,
+        cloud_id=OWN,
+        gateway_cidrs=("192.0.2.0/24",),
+        attachments=attachments,
+        peers=(peer(),) if peers is None else peers,
+        policies=(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {}}),),
+        peerlinks=(peerlink(),) if peerlinks is None else peerlinks,
+        keys={"psk-b": Key(PSK, "1")} if keys is None else keys,
+    )

@@ -1,0 +1,47 @@
+"""A fake of ports.PeerHalves: reads the peers' Stores at once, through the parser that the real one uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from isthmus.model import names
+from isthmus.model.objects import API_VERSION
+from isthmus.model.peerview import PeerView
+
+from .store import Key, Store
+
+
+class FakePeerHalves:
+    """What one cloud reads of the others. The credential's content is not looked at."""
+
+    def __init__(self, own_cloud_id: str, stores: Mapping[str, Store]) -> None:
+        self._namespace = names.peer_namespace(own_cloud_id)
+        self._stores = stores
+        self._views: dict[str, PeerView] = {}
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Nobody is woken: tests turn the loop themselves."""
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+    def follow(self, kubeconfigs: Mapping[str, bytes]) -> None:
+        self._views = {cloud_id: self._views.get(cloud_id, PeerView(reachable=False)) for cloud_id in kubeconfigs}
+
+    def views(self) -> Mapping[str, PeerView]:
+        self._views = {cloud_id: self._read(cloud_id, last) for cloud_id, last in self._views.items()}
+        return dict(self._views)
+
+    def _read(self, cloud_id: str, last: PeerView) -> PeerView:
+        store = self._stores.get(cloud_id)
+        if store is None or store.down:
+            return _failed(last, "PeerUnreachable", "the peer's API does not answer")
+        if Key("v1", "Namespace", None, self._namespace) not in store.entries:
+            return _failed(last, "PeerNotPublishing", "the peer has nothing for us")
+        halves = (store.read_all(API_VERSION, kind, self._namespace) for kind in ("PeerLink", "ExpansionLink"))
+        return PeerView.of_documents(cloud_id, *halves)
+
+
+def _failed(last: PeerView, reason: str, message: str) -> PeerView:
+    return replace(last, reachable=False, complete=False, reason=reason, message=message)

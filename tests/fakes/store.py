@@ -1,0 +1,130 @@
+"""The storage half of the fake API server: what a real one does to objects, whoever asks."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.model.errors import Conflict, NotFound
+
+Manifest = dict[str, Any]
+DELETED_AT = "2026-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Key:
+    """Where an object is."""
+
+    api_version: str
+    kind: str
+    namespace: str | None
+    name: str
+
+
+@dataclass
+class Entry:
+    """An object and what each field manager applied to it."""
+
+    manifest: Manifest
+    applied: dict[str, Manifest] = field(default_factory=dict)
+    applied_status: dict[str, Manifest] = field(default_factory=dict)
+
+
+class Store:
+    """One API server. `down` makes every call fail; `writes` counts what really changed."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Key, Entry] = {}
+        self.events: list[tuple[str, str, str, str]] = []
+        self.down = False
+        self.writes = 0
+        self._versions = itertools.count(1)
+
+    def put(self, key: Key, entry: Entry, *, spec_changed: bool) -> None:
+        """Store a new state of an object; a changed spec is a new generation."""
+        metadata = entry.manifest["metadata"]
+        if key not in self.entries:
+            self._require_namespace(key)
+            metadata |= {"uid": str(uuid.uuid4()), "generation": 1}
+        elif spec_changed:
+            metadata["generation"] += 1
+        metadata["resourceVersion"] = str(next(self._versions))
+        self.entries[key] = entry
+        self.writes += 1
+
+    def delete(self, key: Key) -> None:
+        """Mark as deleted what has finalizers, remove the rest."""
+        entry = self.entries.get(key)
+        if entry is None:
+            return
+        metadata = entry.manifest["metadata"]
+        if key.kind == "Namespace":
+            self._terminate_namespace(key)
+        elif metadata.get("finalizers"):
+            if "deletionTimestamp" not in metadata:
+                metadata["deletionTimestamp"] = DELETED_AT
+                self.put(key, entry, spec_changed=True)
+        else:
+            self.remove(key)
+
+    def remove(self, key: Key) -> None:
+        """Take the object away for good, and its namespace where that only waited for it."""
+        del self.entries[key]
+        self.writes += 1
+        home = Key("v1", "Namespace", None, key.namespace or "")
+        namespace = self.entries.get(home)
+        if namespace and "deletionTimestamp" in namespace.manifest["metadata"] and not self._inside(home):
+            del self.entries[home]
+
+    def set_finalizers(self, key: Key, finalizers: list[str], resource_version: str | None) -> None:
+        """Replace the finalizers; the last one of a deleted object takes it away."""
+        entry = self.entries.get(key)
+        if entry is None:
+            raise NotFound(f"{key.kind} {key.name} not found")
+        metadata = entry.manifest["metadata"]
+        if resource_version is not None and metadata["resourceVersion"] != resource_version:
+            raise Conflict(f"{key.kind} {key.name}: the object has been modified")
+        if metadata.get("finalizers", []) == finalizers:
+            return
+        metadata["finalizers"] = finalizers
+        if "deletionTimestamp" in metadata and not finalizers:
+            self.remove(key)
+        else:
+            self.put(key, entry, spec_changed=False)
+
+    def read(self, key: Key) -> Manifest | None:
+        """A copy of one object."""
+        entry = self.entries.get(key)
+        return copy.deepcopy(entry.manifest) if entry else None
+
+    def read_all(self, api_version: str, kind: str, namespace: str | None) -> list[Manifest]:
+        """Copies of all objects of a kind, by namespace and name."""
+        found = [
+            (key.namespace or "", key.name, entry.manifest)
+            for key, entry in self.entries.items()
+            if (key.api_version, key.kind) == (api_version, kind) and namespace in (None, key.namespace)
+        ]
+        return [copy.deepcopy(manifest) for *_, manifest in sorted(found, key=lambda f: f[:2])]
+
+    def _require_namespace(self, key: Key) -> None:
+        if key.namespace is None:
+            return
+        namespace = self.entries.get(Key("v1", "Namespace", None, key.namespace))
+        if namespace is None:
+            raise NotFound(f'namespaces "{key.namespace}" not found')
+        if "deletionTimestamp" in namespace.manifest["metadata"]:
+            raise Conflict(f"namespace {key.namespace} is being terminated")
+
+    def _terminate_namespace(self, key: Key) -> None:
+        self.entries[key].manifest["metadata"]["deletionTimestamp"] = DELETED_AT
+        self.writes += 1
+        for inside in self._inside(key):
+            self.delete(inside)
+        if key in self.entries and not self._inside(key):
+            del self.entries[key]
+
+    def _inside(self, namespace: Key) -> list[Key]:
+        return [key for key in self.entries if key.namespace == namespace.name]

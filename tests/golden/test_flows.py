@@ -1,0 +1,75 @@
+"""The flows of br-cloud, word for word. `python -m tests.golden.test_flows` writes them anew: read the difference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from isthmus.core.flows import render
+from isthmus.model.nodestate import PlannedLink, PlannedNetwork
+from isthmus.model.pipeline import COOKIE_SHIFT, OWNER
+
+DIRECTORY = Path(__file__).parent / "flows"
+PORTS = {"isprobe": 1, "tunnel-b": 2, "tunnel-c": 3, "red": 4, "blue": 5, "not-yet": -1}
+TO_B = PlannedLink("cloud-b", "tunnel-b", 0x100000, "02:00:00:00:00:b0")
+TO_C = PlannedLink("cloud-c", "tunnel-c", 0x180000, "02:00:00:00:00:c0")
+RED = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B,))
+
+CASES = {
+    "nothing": (),
+    "origin": (RED,),
+    "receiver": (PlannedNetwork("red", "red", False, ("10.20.0.1", "10.21.0.1"), (TO_B,)),),
+    "two-tenants-same-addresses": (
+        RED,
+        PlannedNetwork(
+            "blue", "blue", True, ("10.20.0.1",), (PlannedLink("cloud-b", "tunnel-b", 0x100001, "02:00:00:00:00:b1"),)
+        ),
+    ),
+    "two-peers": (PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, TO_C)),),
+}
+
+
+def _text(case: str) -> str:
+    table = render(CASES[case], PORTS)
+    return "".join(f"{line}\n" for line in [*table.flows, *(f"# {meter}" for meter in table.meters)])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_flows_are_as_reviewed(case: str) -> None:
+    assert _text(case) == (DIRECTORY / f"{case}.flows").read_text()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_two_flows_have_one_match(case: str) -> None:
+    """The switch would keep the last one, and the count by cookie would never be right."""
+    matches = Counter(flow.split(" actions=")[0] for flow in render(CASES[case], PORTS).flows)
+    assert [match for match, count in matches.items() if count > 1] == []
+
+
+def test_what_has_no_port_number_is_left_out() -> None:
+    waiting = PlannedNetwork("blue", "not-yet", True, (), (TO_B,))
+    halfway = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, PlannedLink("x", "not-yet", 7, "02::")))
+    assert render((halfway, waiting), PORTS) == render((RED,), PORTS)
+
+
+def test_the_cookie_names_the_very_flows() -> None:
+    cookies = {render(networks, PORTS).cookie for networks in CASES.values()}
+    assert len(cookies) == len(CASES)
+    assert {cookie >> COOKIE_SHIFT for cookie in cookies} == {OWNER}
+    assert render(CASES["origin"], PORTS).cookie == render(CASES["origin"], PORTS).cookie
+
+
+def test_no_frame_goes_from_peer_to_peer() -> None:
+    """Split horizon: what enters by a tunnel is sent to the patch by the learning step, and never reaches the flood."""
+    flows = render(CASES["two-peers"], PORTS).flows
+    ways_to_the_flood = [flow for flow in flows if "goto_table:4" in flow or "goto_table:6" in flow]
+    assert all("reg1=0 " in flow or "table=4," in flow for flow in ways_to_the_flood)
+    assert [flow for flow in flows if "table=3," in flow and "goto" in flow] == []
+
+
+if __name__ == "__main__":
+    DIRECTORY.mkdir(exist_ok=True)
+    for name in CASES:
+        (DIRECTORY / f"{name}.flows").write_text(_text(name))

@@ -1,0 +1,24 @@
+"""What is generated must be what the generator writes now."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from isthmus.model.kinds import KINDS
+from isthmus.model.objects import CustomObject
+from isthmus.model.schema import render
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.registration.plural)
+def test_custom_resource_definition_is_current(kind: type[CustomObject]) -> None:
+    path = CRDS / f"{kind.registration.plural}.yaml"
+    assert path.read_text() == render(kind), "run `make generate` and commit the result"
+
+
+def test_exactly_these_definitions_are_installed() -> None:
+    files = {f"{kind.registration.plural}.yaml" for kind in KINDS}
+    assert {p.name for p in CRDS.iterdir()} == files | {"kustomization.yaml"}
+    assert set(yaml.safe_load((CRDS / "kustomization.yaml").read_text())["resources"]) == files

@@ -1,0 +1,77 @@
+"""Both sides compute the same agreement from both halves, and share the tunnel IDs without a gap or an overlap."""
+
+from dataclasses import replace
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from isthmus.core.agreement import Agreement, agree, own_half
+from isthmus.model.cloudpeer import TunnelIDRange
+from isthmus.model.peerlink import OfferedIPsec, OfferedTunnel, PeerLinkSpec
+
+CLOUD_ID = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,3}[a-z0-9])?", fullmatch=True)
+RANGE = st.tuples(st.integers(1, 0xFFFFFF), st.integers(1, 0xFFFFFF)).map(sorted).filter(lambda ends: ends[0] < ends[1])
+FEW_RANGES = st.sampled_from([TunnelIDRange(), TunnelIDRange(first=5, last=6)])
+
+
+def _proposals(names: str) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(st.sampled_from(names), unique=True, max_size=4).map(tuple)
+
+
+@st.composite
+def _halves(draw: st.DrawFn) -> tuple[PeerLinkSpec, PeerLinkSpec]:
+    first, second = draw(CLOUD_ID), draw(CLOUD_ID)
+    assume(first != second)
+
+    def half(own: str, other: str) -> PeerLinkSpec:
+        return PeerLinkSpec(
+            cloud_id=own,
+            peer_cloud_id=other,
+            protocol_version=draw(st.sampled_from([1, 1, 1, 2])),
+            tunnel=OfferedTunnel(port=draw(st.sampled_from([14789, 14789, 14790])), id_range=draw(FEW_RANGES)),
+            ipsec=OfferedIPsec(ike_proposals=draw(_proposals("abcd")), esp_proposals=draw(_proposals("wxyz"))),
+        )
+
+    return half(first, second), half(second, first)
+
+
+@given(_halves())
+def test_both_sides_compute_the_same(halves: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
+    ours, theirs = halves
+    here, there = agree(ours, theirs), agree(theirs, ours)
+    if isinstance(here, Agreement):
+        assert isinstance(there, Agreement)
+        assert here.initiator != there.initiator
+        assert replace(here, initiator=True) == replace(there, initiator=True)
+    else:
+        assert not isinstance(there, Agreement)
+        assert here.reason == there.reason
+
+
+@given(_halves())
+def test_an_agreement_is_what_each_side_offers(halves: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
+    agreed = agree(*halves)
+    same = all(len({getattr(half, field) for half in halves}) == 1 for field in ("protocol_version", "tunnel"))
+    common = [
+        set(halves[0].ipsec.ike_proposals) & set(halves[1].ipsec.ike_proposals),
+        set(halves[0].ipsec.esp_proposals) & set(halves[1].ipsec.esp_proposals),
+    ]
+    assert isinstance(agreed, Agreement) == (same and all(common))
+    if isinstance(agreed, Agreement):
+        assert [set(agreed.ike_proposals), set(agreed.esp_proposals)] == common
+        assert all(half.tunnel.port == agreed.udp_port for half in halves)
+
+
+@given(RANGE, CLOUD_ID, CLOUD_ID)
+def test_the_halves_of_a_range_are_disjoint_and_complete(ends: list[int], one: str, other: str) -> None:
+    assume(one != other)
+    id_range = TunnelIDRange(first=ends[0], last=ends[1])
+    lower, upper = (
+        own_half(id_range, min(one, other), max(one, other)),
+        own_half(id_range, max(one, other), min(one, other)),
+    )
+    assert len(lower) >= 1
+    assert len(upper) >= 1
+    assert lower.stop == upper.start
+    assert (lower.start, upper.stop) == (id_range.first, id_range.last + 1)
+    assert abs(len(lower) - len(upper)) <= 1

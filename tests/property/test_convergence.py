@@ -1,0 +1,173 @@
+"""Two controllers against each other from arbitrary states: a bounded number of rounds, then no writes; and whatever
+people did before, when they take everything back nothing of ours is left and nothing of theirs is harmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isthmus.model import names
+from isthmus.model.cloudfacts import Port
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.errors import Conflict
+from isthmus.model.networkexpansion import NetworkExpansion
+from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation
+
+MAX_ROUNDS = 12
+
+
+class People:
+    """Two clouds, two tenants in each, and what people may do to them in any order."""
+
+    def __init__(self) -> None:
+        self.federation = FakeFederation()
+        self.federation.agree()
+        self.machines: list[tuple[FakeCloud, Port]] = []
+        self.tenants = [
+            (cloud, name, *cloud.tenant(name, cidr))
+            for cloud in self.federation.clouds
+            for name, cidr in (("shop", "10.20.0.0/24"), ("bakery", "10.20.0.0/24"))
+        ]
+        self.original = [(subnet, network) for _, _, _, network, subnet in self.tenants]
+
+    def peer_of(self, cloud: FakeCloud) -> FakeCloud:
+        first, second = self.federation.clouds
+        return second if cloud is first else first
+
+    def expand(self, which: int) -> None:
+        cloud, name, _, network, _ = self.tenants[which]
+        found = cloud.expansion(name)
+        if found is None or not found.metadata.deletion_timestamp:
+            cloud.expand(network.id, self.peer_of(cloud).cloud_id, namespace=name)
+
+    def take_back(self, which: int) -> None:
+        cloud, name, *_ = self.tenants[which]
+        cloud.people.delete(NetworkExpansion, "web", name)
+
+    def unbind(self, which: int) -> None:
+        cloud, name, *_ = self.tenants[which]
+        cloud.namespace(name)
+
+    def bind(self, which: int) -> None:
+        cloud, name, project, *_ = self.tenants[which]
+        cloud.namespace(name, {names.PROJECT_ANNOTATION: project})
+
+    def boot(self, which: int) -> None:
+        """A machine on the tenant's network, and one on each copy."""
+        cloud, _, project, network, _ = self.tenants[which]
+        peer = self.peer_of(cloud)
+        places = [(cloud, network.id, project)]
+        places += [(peer, n.id, n.project_id) for n in peer.neutron.networks.values() if n.description]
+        for where, network_id, owner in places:
+            try:
+                self.machines.append((where, where.neutron.boot(network_id, owner)))
+            except Conflict:
+                continue
+
+    def destroy_machines(self, _: int) -> None:
+        for cloud, port in self.machines:
+            cloud.neutron.delete_port(port.id)
+        self.machines.clear()
+
+    def part(self, which: int) -> None:
+        cloud = self.tenants[which][0]
+        cloud.people.delete(CloudPeer, self.peer_of(cloud).cloud_id)
+
+    def agree(self, which: int) -> None:
+        cloud = self.tenants[which][0]
+        found = cloud.people.get(CloudPeer, self.peer_of(cloud).cloud_id)
+        if found is None or not found.metadata.deletion_timestamp:
+            cloud.agree(self.peer_of(cloud))
+
+    def cordon(self, which: int) -> None:
+        cloud = self.tenants[which][0]
+        peer = self.peer_of(cloud)
+        if cloud.people.get(CloudPeer, peer.cloud_id) is not None:
+            cloud.people.apply(cloud.cloud_peer(peer, agreement={"state": "Cordoned"}))
+
+    def toggle_api(self, which: int) -> None:
+        """The peers cannot read this cloud (its own controller still can)."""
+        cloud = self.tenants[which][0]
+        halves = self.peer_of(cloud).peers
+        halves.blind = not halves.blind
+
+    def restart(self, which: int) -> None:
+        self.tenants[which][0].restart()
+
+    def cycle(self, which: int) -> None:
+        cloud = self.tenants[which][0]
+        cloud.play_agent()
+        cloud.cycle()
+
+    def pass_time(self, _: int) -> None:
+        self.federation.clock.move(GRACE_SECONDS)
+
+    def settle(self) -> None:
+        assert self.federation.settle(MAX_ROUNDS) <= MAX_ROUNDS
+        for cloud in self.federation.clouds:
+            self._check(cloud)
+
+    def _check(self, cloud: FakeCloud) -> None:
+        assert [p for where, p in self.machines if where is cloud and cloud.neutron.ports.get(p.id) != p] == []
+        ways = [(way.cloud_id, way.tunnel_id) for a in cloud.attachments() for way in a.spec.links]
+        assert len(ways) == len(set(ways)), "a tunnel ID is joined twice"
+        attached = [
+            p.network_id for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER
+        ]
+        assert len(attached) == len(set(attached)), "a network is attached twice"
+
+    def end(self) -> None:
+        """Everything is taken back, peers can read each other, time passes."""
+        for cloud in self.federation.clouds:
+            cloud.peers.blind = False
+        for which in range(len(self.tenants)):
+            self.agree(which)
+        self.federation.settle(MAX_ROUNDS)
+        for which in range(len(self.tenants)):
+            self.take_back(which)
+        self.federation.settle(MAX_ROUNDS)
+        self.federation.clock.move(GRACE_SECONDS)
+        self.federation.settle(MAX_ROUNDS)
+        self.settle()
+        self.destroy_machines(0)
+        self.settle()
+        for cloud, name, _, network, subnet in self.tenants:
+            assert cloud.expansion(name) is None
+            assert cloud.neutron.networks[network.id] == network
+            assert cloud.neutron.subnets[subnet.id] == subnet
+        for cloud in self.federation.clouds:
+            assert (cloud.attachments(), cloud.links()) == ([], [])
+            assert len(cloud.neutron.networks) == len(self.tenants) // 2
+            assert [p for p in cloud.neutron.ports.values() if p.device_owner.startswith("isthmus")] == []
+
+
+ACTIONS: tuple[Callable[[People, int], None], ...] = (
+    People.expand,
+    People.take_back,
+    People.unbind,
+    People.bind,
+    People.boot,
+    People.destroy_machines,
+    People.part,
+    People.agree,
+    People.cordon,
+    People.toggle_api,
+    People.restart,
+    People.cycle,
+    People.cycle,
+    People.cycle,
+    People.pass_time,
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3)), max_size=25))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_converges_and_can_be_taken_back(steps: list[tuple[Callable[[People, int], None], int]]) -> None:
+    people = People()
+    people.settle()
+    for action, which in steps:
+        action(people, which)
+    people.settle()
+    people.end()

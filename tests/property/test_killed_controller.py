@@ -1,0 +1,91 @@
+"""The controller dies, or loses a reply, after every single effect of a stretch's life: it converges, no orphan, no
+duplicate. The effects are enumerated through the one seam that performs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from isthmus.model.cloudfacts import Network
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.errors import Unavailable
+from isthmus.model.networkexpansion import NetworkExpansion
+from tests.fakes.federation import FakeCloud, FakeFederation, reason
+from tests.fakes.killing import Effects, Killed
+
+Error = Callable[[], BaseException]
+ERRORS: dict[str, Error] = {"killed": Killed, "reply-lost": lambda: Unavailable("no answer")}
+
+
+class Story:
+    """Agree, stretch, boot a machine, take back, part: with one of the two controllers in trouble once."""
+
+    def __init__(self, victim: int, fatal: int | None, error: Error) -> None:
+        self.federation = FakeFederation()
+        self.a, self.b = self.federation.clouds
+        self.effects = Effects(fatal, error)
+        self.victim = self.federation.clouds[victim]
+        self.victim.restart(self.effects.around(self.victim.worlds))
+
+    def settle(self) -> None:
+        """Until nobody has anything to do; who dies is started again and is not harmed twice."""
+        while True:
+            try:
+                self.federation.settle()
+                return
+            except Killed:
+                self.victim.restart()
+
+    def run(self) -> None:
+        """The whole life, with what must hold at each station."""
+        self.federation.agree()
+        self.settle()
+        _, network, subnet = self.a.tenant()
+        self.a.expand(network.id, "cloud-b")
+        self.settle()
+        assert reason(self.a.expansion()) == "Ready"
+        self._check_stretched(network)
+        self.a.people.delete(NetworkExpansion, "web", "shop")
+        self.settle()
+        assert self.a.expansion() is None
+        assert (self.a.neutron.networks, self.a.neutron.subnets) == ({network.id: network}, {subnet.id: subnet})
+        self._check_nothing_left()
+        for cloud, peer in ((self.a, self.b), (self.b, self.a)):
+            cloud.people.delete(CloudPeer, peer.cloud_id)
+        self.settle()
+        for cloud in (self.a, self.b):
+            assert cloud.people.list_objects(CloudPeer) == []
+            assert not [m for m in cloud.people.list_manifests("v1", "Namespace") if "peer" in m["metadata"]["name"]]
+
+    def _check_stretched(self, network: Network) -> None:
+        (copy,) = self.b.neutron.networks.values()
+        assert len(self.b.neutron.subnets) == 1
+        assert self.a.neutron.networks[network.id].mtu == copy.mtu == 1416
+        assert _owners(self.a) == ["isthmus:attachment", "network:dhcp"]
+        assert _owners(self.b) == ["isthmus:attachment", "isthmus:gateway", "network:dhcp"]
+
+    def _check_nothing_left(self) -> None:
+        assert (self.b.neutron.networks, self.b.neutron.subnets, self.b.neutron.ports) == ({}, {}, {})
+        assert self.b.neutron.find_domain("isthmus-cloud-a") is None
+        assert _owners(self.a) == ["network:dhcp"]
+        for cloud in (self.a, self.b):
+            assert cloud.attachments() == []
+            assert cloud.links() == []
+
+
+def _owners(cloud: FakeCloud) -> list[str]:
+    return sorted(port.device_owner for port in cloud.neutron.ports.values())
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("victim", [0, 1], ids=["origin", "receiver"])
+def test_trouble_after_every_effect(victim: int, error: str) -> None:
+    undisturbed = Story(victim, None, ERRORS[error])
+    undisturbed.run()
+    assert undisturbed.effects.count > 30
+    for fatal in range(1, undisturbed.effects.count + 1):
+        try:
+            Story(victim, fatal, ERRORS[error]).run()
+        except AssertionError as failed:
+            raise AssertionError(f"trouble after effect {fatal}") from failed

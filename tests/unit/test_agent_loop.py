@@ -1,0 +1,240 @@
+"""The node loop against a node and a cluster in memory: what it does, in which order, and what it leaves alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from isthmus.model import names
+from isthmus.model.attachment import Attachment
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.gatewaynode import GatewayNode
+from isthmus.model.nodestate import Ports
+from isthmus.model.objects import condition_of
+from tests.fakes.agentworld import Killed, World
+from tests.fakes.nodeobjects import BLUE, NODE, OWN, PEER, PSK, RED, attachment, link, peer
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_what_guards_comes_first_and_goes_last(world: World) -> None:
+    world.people.apply(attachment())
+    world.settle()
+    tunnel = names.tunnel_port(PEER, "gw-b1")
+    assert world.node.effects == ["add_blocks", f"load {tunnel}", "ensure_bridge", "apply", "replace"]
+    assert world.node.keys[tunnel] == PSK
+    world.node.effects.clear()
+    world.delete(attachment())
+    world.delete(peer())
+    world.settle()
+    assert world.node.effects == ["replace", "apply", "remove_bridge", f"unload {tunnel}", "remove_blocks"]
+    assert (world.node.ports, world.node.blocks, world.node.bridge_exists) == (Ports(), frozenset(), False)
+
+
+def test_everything_up_is_said_and_then_nothing_is_written(world: World) -> None:
+    world.people.apply(attachment())
+    world.settle()
+    status = world.get(GatewayNode, NODE).status
+    assert {c.type: c.status for c in status.conditions} == {"Ready": "True", "PeersConfigured": "True"}
+    (connection,) = status.connections
+    assert (connection.up, connection.ike, connection.esp, connection.bfd) == (True, "Established", "Installed", "Up")
+    assert status.neutron_host == "host-1"
+    (entry,) = world.get(Attachment, f"{OWN}.{RED}").status.nodes
+    assert (entry.node, entry.plugged, entry.observed_generation) == (NODE, True, 1)
+    assert [(k.cloud_id, k.up) for k in entry.links] == [(PEER, True)]
+    writes, effects = world.store.writes, list(world.node.effects)
+    world.settle()
+    world.new_agent()
+    world.settle()
+    assert (world.store.writes, world.node.effects) == (writes, effects)
+
+
+def test_nothing_is_torn_down_while_nothing_is_known(world: World) -> None:
+    world.people.apply(attachment())
+    world.settle()
+    effects = list(world.node.effects)
+    world.store.down = True
+    world.new_agent()
+    world.settle()
+    assert world.node.effects == effects
+    assert world.node.ports.tunnels
+
+
+def test_without_the_api_the_node_is_still_kept(world: World) -> None:
+    world.people.apply(attachment())
+    world.settle()
+    world.store.down = True
+    world.node.restart_switch()
+    world.settle(2)
+    assert world.node.flows is not None
+
+
+def test_a_new_charon_gets_everything_again(world: World) -> None:
+    world.settle()
+    world.node.restart_charon()
+    world.settle(3)
+    assert world.node.established == {names.tunnel_port(PEER, "gw-b1")}
+
+
+def test_without_charon_no_new_tunnel_but_what_stands_goes_on(world: World) -> None:
+    world.node.charon_answers = False
+    world.people.apply(attachment())
+    world.settle()
+    assert world.node.ports.tunnels == frozenset()
+    condition = world.ready()
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("False", "CharonUnavailable")
+    world.node.charon_answers = True
+    world.settle()
+    tunnels, blocks, flows = world.node.ports.tunnels, world.node.blocks, world.node.flows
+    assert tunnels
+    world.node.charon_answers = False
+    world.settle()
+    assert (world.node.ports.tunnels, world.node.blocks, world.node.flows) == (tunnels, blocks, flows)
+
+
+def test_a_new_key_is_loaded(world: World) -> None:
+    world.settle()
+    other = b"another-key-another-key-another-key"
+    world.set_key(other)
+    world.settle()
+    assert set(world.node.keys.values()) == {other}
+
+
+def test_a_missing_key_is_said_and_noticed_when_it_comes(world: World) -> None:
+    world.people.delete_manifest("v1", "Secret", "psk-b", names.IPSEC_NAMESPACE)
+    world.settle()
+    status = world.get(GatewayNode, NODE).status
+    condition = condition_of(status.conditions, "PeersConfigured")
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("False", "MissingKey")
+    assert [(c.up, c.reason) for c in status.connections] == [(False, "MissingKey")]
+    world.set_key(PSK)
+    world.clock.seconds += 3
+    world.agent.turn()
+    assert world.node.ports.tunnels
+
+
+def test_what_somebody_left_or_bent_is_removed(world: World) -> None:
+    world.settle()
+    world.node.leftovers = frozenset({"istbent"})
+    world.settle(1)
+    assert world.node.leftovers == frozenset()
+
+
+def test_a_peer_that_does_not_answer_is_down(world: World) -> None:
+    world.people.apply(attachment())
+    world.settle()
+    world.node.peer_answers = False
+    world.node.established.clear()
+    world.settle()
+    (entry,) = world.get(Attachment, f"{OWN}.{RED}").status.nodes
+    assert [(k.up, k.reason) for k in entry.links] == [(False, "NoEcho")]
+    (connection,) = world.get(GatewayNode, NODE).status.connections
+    assert (connection.up, connection.reason) == (False, "IKENotEstablished")
+    assert world.node.ports.tunnels, "a silent peer is no reason to take its tunnel away"
+
+
+def test_our_entry_goes_when_the_node_has_no_part_any_more(world: World) -> None:
+    world.people.apply(attachment())
+    world.settle()
+    moved = attachment(active="gw-a2")
+    moved = moved.model_copy(update={"spec": moved.spec.model_copy(update={"ports": ()})})
+    world.people.apply(moved)
+    world.settle()
+    assert world.get(Attachment, f"{OWN}.{RED}").status.nodes == ()
+    assert world.node.ports.patches == frozenset()
+
+
+def _effects_of(world: World) -> int:
+    count = 0
+
+    def counted() -> None:
+        nonlocal count
+        count += 1
+
+    world.new_agent(world.mortal_worlds(counted))
+    world.settle()
+    return count
+
+
+def _stretch(world: World) -> None:
+    world.people.apply(attachment(RED))
+    world.people.apply(attachment(BLUE, (link(0x100001),)))
+
+
+def _withdraw(world: World) -> None:
+    for network in (RED, BLUE):
+        world.delete(attachment(network))
+    world.delete(CloudPeer(metadata=peer().metadata, spec=peer().spec))
+
+
+@pytest.mark.parametrize("change", [_stretch, _withdraw])
+def test_killed_after_any_effect_the_next_life_ends_where_an_unhurt_one_does(
+    change: Callable[[World], None],
+) -> None:
+    def started() -> World:
+        world = World()
+        if change is _withdraw:
+            _stretch(world)
+        world.settle()
+        change(world)
+        return world
+
+    unhurt = started()
+    total = _effects_of(unhurt)
+    assert total >= 4
+    for last in range(1, total + 1):
+        world = started()
+        left = last
+
+        def die() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+
+        world.new_agent(world.mortal_worlds(die))
+        with pytest.raises(Killed):
+            world.settle()
+        world.new_agent()
+        world.settle()
+        found = world.node
+        expected = unhurt.node
+        assert (found.ports, found.blocks, found.bridge_exists, set(found.loaded), found.established) == (
+            expected.ports,
+            expected.blocks,
+            expected.bridge_exists,
+            set(expected.loaded),
+            expected.established,
+        )
+        assert (found.flows is None) == (expected.flows is None)
+        assert found.flows is None or found.flows.cookie >> 48 == 0x1571
+
+
+def test_the_loop_ends_when_told(world: World) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=world.agent.run, args=(stop,))
+    thread.start()
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_what_is_up_and_what_was_done_is_in_the_metrics(world: World) -> None:
+    worlds = world.worlds()
+    world.people.apply(attachment())
+    world.new_agent(worlds)
+    world.settle()
+    value = worlds.metrics.registry.get_sample_value
+    assert value("isthmus_links", {"state": "up"}) == 1
+    assert value("isthmus_tunnel_up", {"peer": PEER, "gateway": "gw-b1", "layer": "esp"}) == 1
+    assert value("isthmus_link_rtt_seconds", {"network": f"{OWN}.{RED}", "peer": PEER}) == 0.001
+    sent = {"network": f"{OWN}.{RED}", "peer": PEER, "direction": "sent"}
+    assert value("isthmus_network_bytes_total", sent) is not None
+    assert (value("isthmus_reconciles_total", {"loop": "node"}) or 0) >= 2

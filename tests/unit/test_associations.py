@@ -1,0 +1,88 @@
+"""Who asks for SAs, and when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from isthmus.agent.associations import Associations
+from isthmus.core.node import NodePlan, plan_node
+from isthmus.model.nodestate import NodeAddress
+from tests.fakes.node import FakeIke, FakeNode
+from tests.fakes.nodeobjects import ADDRESS, inputs
+
+
+@dataclass
+class Clock:
+    """Only its monotonic half."""
+
+    seconds: float = 100.0
+
+    def monotonic_seconds(self) -> float:
+        return self.seconds
+
+    def now(self) -> None:
+        raise NotImplementedError
+
+
+class Asked(FakeIke):
+    """Counts, and leaves everything down."""
+
+    def __init__(self, node: FakeNode) -> None:
+        super().__init__(node)
+        self.times = 0
+
+    def initiate(self, name: str) -> None:
+        self.times += 1
+
+
+def _times_within(seconds: int, initiator: bool) -> int:
+    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
+    plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
+    node, clock = FakeNode(), Clock()
+    node.blocks = plan.blocks
+    ike = Asked(node)
+    ike.load(plan.connections[0], b"")
+    associations = Associations(ike, clock)  # type: ignore[arg-type]
+    for _ in range(seconds):
+        associations.advance(plan, ike.view())
+        clock.seconds += 1
+    return ike.times
+
+
+def test_the_initiator_asks_at_once_and_then_every_five_seconds() -> None:
+    assert _times_within(1, initiator=True) == 1
+    assert _times_within(11, initiator=True) == 3
+
+
+def test_the_other_side_asks_only_after_long() -> None:
+    assert _times_within(30, initiator=False) == 0
+    assert _times_within(31, initiator=False) == 1
+
+
+def test_nobody_asks_for_what_is_up_or_not_loaded() -> None:
+    node, clock = FakeNode(), Clock()
+    plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
+    ike = Asked(node)
+    associations = Associations(ike, clock)  # type: ignore[arg-type]
+    associations.advance(plan, ike.view())
+    node.blocks = plan.blocks
+    ike.load(plan.connections[0], b"")
+    node.established.add(plan.connections[0].name)
+    associations.advance(plan, ike.view())
+    assert ike.times == 0
+
+
+def test_old_associations_go_once_the_new_ones_are_up() -> None:
+    node, clock = FakeNode(), Clock()
+    plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
+    (connection,) = plan.connections
+    node.blocks = plan.blocks
+    ike = Asked(node)
+    ike.load(connection, b"")
+    node.superseded.add(connection.name)
+    associations = Associations(ike, clock)  # type: ignore[arg-type]
+    associations.advance(plan, ike.view())
+    assert node.superseded == {connection.name}, "the new ones are not up yet"
+    node.established.add(connection.name)
+    associations.advance(plan, ike.view())
+    assert node.superseded == set()

@@ -1,0 +1,289 @@
+"""Bad input on fakes: each has one clear condition, and nothing is half made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from isthmus.model import names
+from isthmus.model.cloudfacts import Range
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.objects import ObjectMeta
+from tests.fakes.federation import FakeCloud, FakeFederation, reason
+from tests.fakes.scene import Scene
+
+
+@pytest.fixture
+def ready() -> Scene:
+    return Scene()
+
+
+def test_unknown_peer(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "nobody")
+    assert ready.outcome() == "PeerNotFound"
+    assert ready.nothing_made()
+
+
+def test_unknown_network(ready: Scene) -> None:
+    ready.a.expand("00000000-0000-0000-0000-00000000dead", "cloud-b")
+    assert ready.outcome() == "NetworkNotFound"
+
+
+def test_network_of_another_project_is_told_like_an_unknown_one(ready: Scene) -> None:
+    _, other, _ = ready.a.tenant("bakery")
+    before = ready.openstack()
+    ready.a.expand(other.id, "cloud-b")
+    assert ready.outcome() == "NetworkNotFound"
+    expansion = ready.a.expansion()
+    assert expansion is not None
+    assert expansion.status.network_name is None
+    assert ready.openstack() == before
+
+
+def test_namespace_not_bound(ready: Scene) -> None:
+    ready.a.namespace("loose")
+    ready.a.expand(ready.network.id, "cloud-b", namespace="loose")
+    ready.settle()
+    assert reason(ready.a.expansion("loose")) == "NamespaceNotBound"
+    assert ready.nothing_made()
+
+
+@pytest.mark.parametrize("kind", ["external", "shared"])
+def test_external_or_shared_network(ready: Scene, kind: str) -> None:
+    changed = replace(ready.network, external=kind == "external", shared=kind == "shared")
+    ready.a.neutron.networks[ready.network.id] = changed
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "NetworkNotStretchable"
+
+
+def test_ipv6_subnet(ready: Scene) -> None:
+    ready.a.neutron.subnets[ready.subnet.id] = replace(ready.subnet, ip_version=6)
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "UnsupportedSubnet"
+
+
+def test_what_no_record_could_hold_is_told_and_stops_nobody_else(ready: Scene) -> None:
+    ready.a.neutron.networks[ready.network.id] = replace(ready.network, mtu=100)
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "UnsupportedMTU"
+    ready.a.neutron.networks[ready.network.id] = ready.network
+    pools = tuple(Range(f"10.20.0.{n}", f"10.20.0.{n}") for n in range(2, 255, 2)) * 3
+    ready.a.neutron.subnets[ready.subnet.id] = replace(ready.subnet, pools=pools)
+    assert ready.outcome() == "UnsupportedSubnet"
+    ready.a.neutron.subnets[ready.subnet.id] = ready.subnet
+    for number in range(16):
+        cidr = f"10.30.{number}.0/24"
+        ready.a.neutron.create_subnet(ready.network.id, ready.project, "more", cidr, None, [], True, [], [], "")
+    assert ready.outcome() == "UnsupportedSubnet"
+    assert not ready.a.attachments()
+
+
+def test_a_port_with_more_addresses_than_a_link_may_tell(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    port = ready.a.neutron.boot(ready.network.id, ready.project)
+    ready.a.neutron.ports[port.id] = replace(port, addresses=tuple(f"10.20.0.{n}" for n in range(20, 40)))
+    assert ready.outcome() == "Ready"
+
+
+def test_a_value_that_cannot_be_is_the_trouble_of_one_network(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    port = ready.a.neutron.boot(ready.network.id, ready.project)
+    ready.a.neutron.ports[port.id] = replace(port, mac="not a mac")
+    ready.a.expand(ready.second_network("10.21.0.0/24"), "cloud-b", name="db")
+    ready.settle()
+    assert reason(ready.a.expansion(name="db")) == "Ready"
+    assert reason(ready.a.expansion()) == "InternalError"
+
+
+def test_a_forged_finalizer_takes_nobodys_network(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    before = ready.openstack(), [link.spec for link in ready.a.links()]
+    ready.a.tenant("a-thief", "10.66.0.0/24")
+    ready.a.expand(ready.network.id, "cloud-b", namespace="a-thief")
+    forged = ready.a.expansion("a-thief")
+    assert forged is not None
+    ready.a.people.set_finalizers(forged, (names.FINALIZER,))
+    ready.settle()
+    assert reason(ready.a.expansion("a-thief")) == "NetworkNotFound"
+    assert reason(ready.a.expansion()) == "Ready"
+    assert [link.spec for link in ready.a.links()] == before[1]
+    ready.a.people.delete(NetworkExpansion, "web", "a-thief")
+    ready.settle()
+    assert ready.a.expansion("a-thief") is None
+
+
+def test_network_wanted_twice(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    ready.a.expand(ready.network.id, "cloud-c", name="again")
+    assert ready.outcome("again") == "NetworkAlreadyExpanded"
+    assert ready.outcome() == "Ready"
+
+
+def test_no_credential(ready: Scene) -> None:
+    secret = f"peer-{ready.b.cloud_id}"
+    ready.a.people.delete_manifest("v1", "Secret", secret, names.SYSTEM_NAMESPACE)
+    ready.settle()
+    assert reason(ready.a.peer("cloud-b")) == "WaitingForCredentials"
+
+
+def test_no_free_slice_names_the_largest(ready: Scene) -> None:
+    for last in range(3, 255, 16):
+        ready.a.neutron.boot(ready.network.id, ready.project, f"10.20.0.{last}")
+    before = ready.openstack()
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "NoFreeSlice"
+    expansion = ready.a.expansion()
+    assert expansion is not None
+    assert "10.20.0.228-10.20.0.242 (15)" in expansion.status.conditions[0].message
+    assert (ready.openstack(), ready.a.attachments(), ready.a.links()) == (before, [], [])
+
+
+def test_cordoned_here(ready: Scene) -> None:
+    ready.a.people.apply(ready.a.cloud_peer(ready.b, agreement={"state": "Cordoned"}))
+    ready.settle()
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Cordoned"
+    assert ready.nothing_made()
+
+
+def test_cordoned_there(ready: Scene) -> None:
+    ready.b.people.apply(ready.b.cloud_peer(ready.a, agreement={"state": "Cordoned"}))
+    ready.settle()
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "PeerCordoned"
+    assert ready.nothing_made()
+
+
+def test_cordoning_keeps_what_is_stretched(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    for cloud, peer in ((ready.a, ready.b), (ready.b, ready.a)):
+        cloud.people.apply(cloud.cloud_peer(peer, agreement={"state": "Cordoned"}))
+    assert ready.outcome() == "Ready"
+
+
+@pytest.mark.parametrize(
+    ("agreement", "told"),
+    [
+        ({"limits": {"networks": 0}}, "LimitReached"),
+        ({"quotas": {"networks": 0}}, "QuotaExceeded"),
+        ({"quotas": {"subnets": 0}}, "QuotaExceeded"),
+    ],
+)
+def test_refused_there(ready: Scene, agreement: dict[str, object], told: str) -> None:
+    ready.b.people.apply(ready.b.cloud_peer(ready.a, agreement=agreement))
+    ready.settle()
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == told
+    assert ready.b.attachments() == []
+    assert ready.openstack()[1] == ready.untouched[1]
+
+
+def test_project_not_allowed(ready: Scene) -> None:
+    ready.a.people.apply(ready.a.cloud_peer(ready.b, agreement={"allowedProjects": ["other"]}))
+    ready.settle()
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "ProjectNotAllowed"
+    assert ready.nothing_made()
+
+
+def test_subnet_overlaps_one_of_the_same_project(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    ready.a.expand(ready.second_network("10.20.0.128/25"), "cloud-b", name="db")
+    assert ready.outcome("db") == "SubnetOverlap"
+    assert len(ready.b.neutron.networks) == 1
+    ready.a.expand(ready.second_network("10.21.0.0/24"), "cloud-b", name="other")
+    assert ready.outcome("other") == "Ready"
+
+
+def test_equal_cidrs_of_two_tenants(ready: Scene) -> None:
+    _, other, _ = ready.a.tenant("bakery")
+    ready.a.expand(ready.network.id, "cloud-b")
+    ready.a.expand(other.id, "cloud-b", namespace="bakery")
+    ready.settle()
+    assert [reason(ready.a.expansion(n)) for n in ("shop", "bakery")] == ["Ready", "Ready"]
+    assert len({n.project_id for n in ready.b.neutron.networks.values()}) == 2
+    assert len({link.spec.offer.tunnel_id for link in ready.a.links() if link.spec.offer}) == 2
+
+
+def test_tunnel_ids_exhausted(ready: Scene) -> None:
+    for cloud, peer in ((ready.a, ready.b), (ready.b, ready.a)):
+        tunnel = {"port": 14789, "idRange": {"first": 100, "last": 101}}
+        cloud.people.apply(cloud.cloud_peer(peer, tunnel=tunnel))
+    ready.settle()
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    before = ready.openstack()
+    ready.a.expand(ready.second_network("10.21.0.0/24"), "cloud-b", name="db")
+    assert ready.outcome("db") == "TunnelIDsExhausted"
+    assert ready.openstack()[1] == before[1]
+
+
+def test_no_common_proposal_names_both(ready: Scene) -> None:
+    policy = {"metadata": {"name": "strong"}, "spec": {"ike": {"proposals": ["aes256gcm16-prfsha512-ecp521"]}}}
+    ready.b.people.apply_manifest({"apiVersion": "isthmus.cloud/v1alpha1", "kind": "IPsecPolicy", **policy})
+    ready.settle()
+    peer = ready.a.peer("cloud-b")
+    assert reason(peer) == "NoCommonProposal"
+    told = peer.status.conditions[0].message
+    assert "ecp521" in told
+    assert "ecp384" in told
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "NoCommonProposal"
+    assert ready.nothing_made()
+
+
+def test_unequal_tunnel_ports(ready: Scene) -> None:
+    ready.b.people.apply(ready.b.cloud_peer(ready.a, tunnel={"port": 14790}))
+    ready.settle()
+    assert reason(ready.a.peer("cloud-b")) == "TunnelPortsDiffer"
+
+
+def _peer(cloud: FakeCloud, name: str, cloud_id: str, *cidrs: str) -> str | None:
+    template = cloud.peer("cloud-b")
+    spec = template.spec.model_copy(update={"cloud_id": cloud_id, "gateway_cidrs": cidrs})
+    cloud.people.apply(CloudPeer(metadata=ObjectMeta(name=name), spec=spec))
+    cloud.cycle()
+    return reason(cloud.peer(name))
+
+
+@pytest.mark.parametrize(
+    ("cloud_id", "cidr", "told"),
+    [
+        ("cloud-a", "203.0.113.0/24", "PeerIsOurselves"),
+        ("cloud-b", "203.0.113.0/24", "DuplicateCloudID"),
+        ("cloud-x", "192.0.2.128/25", "GatewayCIDRsOverlap"),
+        ("cloud-x", "192.0.3.0/25", "GatewayCIDRsOverlap"),
+    ],
+)
+def test_peer_that_cannot_stand(ready: Scene, cloud_id: str, cidr: str, told: str) -> None:
+    assert _peer(ready.a, "a-new-one", cloud_id, cidr) == told
+    assert names.FINALIZER not in ready.a.peer("a-new-one").metadata.finalizers
+    ready.settle()
+    assert reason(ready.a.peer("cloud-b")) == "Ready"
+
+
+def test_policy_not_found(ready: Scene) -> None:
+    spec = {"policyRef": {"name": "missing"}, "authSecretRef": {"name": "peer-cloud-b"}}
+    ready.a.people.apply(ready.a.cloud_peer(ready.b, ipsec=spec))
+    ready.settle()
+    assert reason(ready.a.peer("cloud-b")) == "PolicyNotFound"
+
+
+def test_namespace_that_is_not_ours_is_not_adopted() -> None:
+    federation = FakeFederation()
+    a, b = federation.clouds
+    a.namespace("isthmus-peer-cloud-b")
+    federation.agree()
+    federation.settle()
+    assert reason(a.peer("cloud-b")) == "NamespaceNotOurs"
+    assert a.people.get_manifest("v1", "ServiceAccount", "peer", "isthmus-peer-cloud-b") is None
+    a.people.delete(CloudPeer, "cloud-b")
+    federation.settle()
+    assert a.people.get_manifest("v1", "Namespace", "isthmus-peer-cloud-b") is not None
+    assert b.people.get_manifest("v1", "Namespace", "isthmus-peer-cloud-a") is not None

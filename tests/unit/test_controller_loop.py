@@ -1,0 +1,77 @@
+"""The loop round the cycles: it ends when told, goes on after failures, and says how it is in its metrics."""
+
+from __future__ import annotations
+
+import threading
+
+from prometheus_client import generate_latest
+
+from isthmus.model.errors import Unavailable
+from tests.fakes.federation import FakeCloud, FakeFederation
+
+
+def _metrics(cloud: FakeCloud) -> str:
+    return generate_latest(cloud.worlds.metrics.registry).decode()
+
+
+def _run_until(cloud: FakeCloud, text: str) -> None:
+    """Run the controller on a thread until its metrics hold the text, then stop it."""
+    thread = threading.Thread(target=cloud.controller.run)
+    thread.start()
+    pause = threading.Event()
+    for _ in range(500):
+        if text in _metrics(cloud):
+            break
+        pause.wait(0.02)
+    cloud.controller.stop()
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    assert text in _metrics(cloud)
+
+
+def test_runs_until_stopped() -> None:
+    federation = FakeFederation()
+    a, _ = federation.clouds
+    federation.agree()
+    _run_until(a, 'isthmus_peers{state="PeerNotPublishing"} 1.0')
+
+
+def test_goes_on_when_the_api_server_does_not_answer() -> None:
+    federation = FakeFederation()
+    a, _ = federation.clouds
+    a.store.down = True
+    _run_until(a, 'isthmus_reconcile_errors_total{loop="controller",reason="Unavailable"}')
+    a.store.down = False
+    assert a.cycle().failures == {}
+
+
+def test_links_and_peers_by_state() -> None:
+    federation = FakeFederation()
+    a, b = federation.clouds
+    federation.agree()
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    _run_until(a, 'isthmus_links{state="Ready"} 1.0')
+    read_at = federation.clock.moment.timestamp()
+    b.store.down = True
+    federation.clock.move(100)
+    a.restart()
+    _run_until(a, 'isthmus_peers{state="PeerUnreachable"} 1.0')
+    line = next(k for k in _metrics(a).splitlines() if k.startswith("isthmus_peer_last_read_timestamp"))
+    assert float(line.split()[-1]) == read_at
+
+
+def test_failure_of_openstack_is_a_condition_and_is_tried_again() -> None:
+    federation = FakeFederation()
+    a, _ = federation.clouds
+    federation.agree()
+    _, network, _ = a.tenant()
+    federation.settle()
+    a.neutron.down = True
+    a.expand(network.id, "cloud-b")
+    outcome = a.cycle()
+    assert {problem.reason for problem in outcome.failures.values()} == {Unavailable.reason}
+    a.neutron.down = False
+    federation.settle()
+    assert a.cycle().failures == {}

@@ -1,0 +1,27 @@
+"""The fake cloud keeps the contract of ports.NetworkCloud."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.model.errors import Unavailable
+from isthmus.ports import NetworkCloud
+from tests.contract.networkcloud import NetworkCloudContract
+from tests.fakes.networkcloud import FakeNetworkCloud
+
+
+class TestFakeNetworkCloud(NetworkCloudContract):
+    @pytest.fixture
+    def cloud(self) -> NetworkCloud:
+        return FakeNetworkCloud()
+
+    @pytest.fixture
+    def host(self) -> str:
+        return "gw-1"
+
+
+def test_a_dead_cloud_answers_nothing() -> None:
+    cloud = FakeNetworkCloud()
+    cloud.down = True
+    with pytest.raises(Unavailable):
+        cloud.networks_of(cloud.own_project_id())

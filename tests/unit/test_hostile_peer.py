@@ -1,0 +1,190 @@
+"""A peer that lies: what it forges is refused by name, and the last valid half stays in force."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from isthmus.model import names
+from isthmus.model.cloudpeer import PeerGateway
+from isthmus.model.expansionlink import ExpansionLink, Offer
+from isthmus.model.objects import ObjectMeta
+from isthmus.model.peerlink import PeerLink
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.federation import FakeCloud, reason
+from tests.fakes.scene import Scene
+
+
+@pytest.fixture
+def ready() -> Scene:
+    return Scene()
+
+
+def _forge(cloud: FakeCloud, for_peer: str) -> PeerLink:
+    """What the peer publishes for us, as somebody with power there would change it."""
+    link = cloud.people.get(PeerLink, cloud.cloud_id, names.peer_namespace(for_peer))
+    assert link is not None
+    return link
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("192.0.2.11", "our own"), ("192.0.4.11", "another peer"), ("198.51.100.9", "outside")],
+)
+def test_foreign_gateway_address_is_refused_and_the_last_half_stays(ready: Scene, address: str, told: str) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    honest = _forge(ready.b, "cloud-a")
+    gateways = (PeerGateway(name="gw-cloud-b", address=address),)
+    forged = honest.model_copy(update={"spec": honest.spec.model_copy(update={"gateways": gateways})})
+    FakeCluster(ready.b.store).apply(forged)
+    ready.a.cycle()
+    peer = ready.a.peer("cloud-b")
+    assert reason(peer) == "GatewayRefused"
+    assert told in peer.status.conditions[0].message
+    assert [g.address for g in peer.status.gateways] == ["192.0.3.11"]
+    (attachment,) = ready.a.attachments()
+    assert attachment.spec.links[0].gateway.address == "192.0.3.11"
+    assert reason(ready.a.expansion()) == "Ready"
+    assert ready.outcome() == "Ready"  # once B's controller has put its half right
+
+
+@pytest.mark.parametrize(("first", "last"), [(5, 5), (6, 5)])
+def test_range_of_tunnel_ids_that_is_none(ready: Scene, first: int, last: int) -> None:
+    honest = _forge(ready.b, "cloud-a")
+    id_range = honest.spec.tunnel.id_range.model_copy(update={"first": first, "last": last})
+    tunnel = honest.spec.tunnel.model_copy(update={"id_range": id_range})
+    FakeCluster(ready.b.store).apply(
+        honest.model_copy(update={"spec": honest.spec.model_copy(update={"tunnel": tunnel})})
+    )
+    ready.a.cycle()
+    assert reason(ready.a.peer("cloud-b")) == "InvalidPeerLink"
+
+
+def test_gateway_name_used_twice(ready: Scene) -> None:
+    honest = _forge(ready.b, "cloud-a")
+    gateways = tuple(PeerGateway(name="gw-cloud-b", address=f"192.0.3.{n}") for n in (11, 12))
+    forged = honest.model_copy(update={"spec": honest.spec.model_copy(update={"gateways": gateways})})
+    FakeCluster(ready.b.store).apply(forged)
+    ready.a.cycle()
+    assert reason(ready.a.peer("cloud-b")) == "GatewayRefused"
+
+
+def test_half_that_is_both_offer_and_answer(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    (ours,), (theirs,) = ready.a.links(), ready.b.links()
+    both = theirs.model_copy(update={"spec": theirs.spec.model_copy(update={"offer": ours.spec.offer})})
+    FakeCluster(ready.b.store).apply(both)
+    ready.a.cycle()
+    (link,) = ready.a.links()
+    assert reason(link) == "InvalidOffer"
+    assert link.status.peer is not None
+    assert link.status.peer.spec.offer is None
+
+
+def test_peer_that_calls_itself_another_cloud(ready: Scene) -> None:
+    honest = _forge(ready.b, "cloud-a")
+    forged = honest.model_copy(update={"spec": honest.spec.model_copy(update={"cloud_id": "cloud-c"})})
+    FakeCluster(ready.b.store).apply(forged)
+    ready.a.cycle()
+    assert reason(ready.a.peer("cloud-b")) == "WrongCloudID"
+
+
+def _forged_offer(ready: Scene, **changes: object) -> str:
+    """Cloud A's published half, changed behind its controller's back; what B answers."""
+    ready.a.expand(ready.network.id, "cloud-b")
+    ready.a.cycle()
+    (link,) = ready.a.links()
+    assert link.spec.offer is not None
+    offer = Offer.model_validate(link.spec.offer.model_dump() | changes)
+    FakeCluster(ready.a.store).apply(link.model_copy(update={"spec": link.spec.model_copy(update={"offer": offer})}))
+    ready.b.cycle()
+    (answered,) = [k for k in ready.b.links() if k.spec.answer]
+    assert answered.spec.answer is not None
+    assert answered.spec.answer.verdict == "Refused"
+    assert ready.b.attachments() == []
+    assert ready.openstack()[1] == ready.untouched[1]
+    return answered.spec.answer.reason
+
+
+def test_tunnel_id_of_our_half(ready: Scene) -> None:
+    assert _forged_offer(ready, tunnel_id=0x108000) == "TunnelIDInvalid"
+
+
+def _offered_subnet(**changes: object) -> dict[str, object]:
+    honest = {"id": "00000000-0000-0000-0000-000000000001", "cidr": "10.20.0.0/24", "gateway_ip": "10.20.0.1"}
+    return honest | {"first": "10.20.0.192", "last": "10.20.0.254"} | changes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"first": "10.20.1.1", "last": "10.20.1.9"},
+        {"first": "10.20.0.254", "last": "10.20.0.192"},
+        {"last": "10.20.0.255"},
+        {"gateway_ip": "10.20.0.200"},
+        {"gateway_ip": "10.99.0.1"},
+        {"cidr": "127.0.0.0/8", "first": "127.0.0.1", "last": "127.0.0.9", "gateway_ip": None},
+    ],
+)
+def test_offer_that_makes_no_sense(ready: Scene, changes: dict[str, object]) -> None:
+    assert _forged_offer(ready, subnets=[_offered_subnet(**changes)]) == "InvalidOffer"
+
+
+def test_tunnel_id_used_twice_refuses_the_second_only(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    ready.a.expand(ready.second_network("10.21.0.0/24"), "cloud-b", name="db")
+    ready.a.cycle()
+    first, second = sorted((k for k in ready.a.links() if k.spec.offer), key=lambda k: k.metadata.name)
+    assert first.spec.offer is not None
+    assert second.spec.offer is not None
+    stolen = second.spec.offer.model_copy(update={"tunnel_id": first.spec.offer.tunnel_id})
+    forged = second.model_copy(update={"spec": second.spec.model_copy(update={"offer": stolen})})
+    FakeCluster(ready.a.store).apply(forged)
+    ready.b.cycle()
+    answers = {k.metadata.name: k.spec.answer for k in ready.b.links() if k.spec.answer}
+    assert answers[first.metadata.name].verdict == "Accepted"
+    assert (answers[second.metadata.name].verdict, answers[second.metadata.name].reason) == ("Refused", "TunnelIDInUse")
+
+
+def test_invalid_newer_offer_leaves_the_last_valid_one_in_force(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    (link,) = ready.a.links()
+    assert link.spec.offer is not None
+    bad = link.spec.offer.model_copy(update={"tunnel_id": 0x108000})
+    FakeCluster(ready.a.store).apply(link.model_copy(update={"spec": link.spec.model_copy(update={"offer": bad})}))
+    before = ready.b.attachments()
+    ready.b.cycle()
+    (ours,) = [k for k in ready.b.links() if k.spec.answer]
+    assert ours.spec.answer is not None
+    assert (ours.spec.answer.verdict, ours.spec.answer.reason) == ("Accepted", "TunnelIDInvalid")
+    assert [a.spec for a in ready.b.attachments()] == [a.spec for a in before]
+
+
+def test_forged_mark_on_a_tenants_network_is_not_adopted(ready: Scene) -> None:
+    project, forged, _ = ready.b.tenant("thief")
+    mark = names.mark(f"cloud-a.{ready.network.id}")
+    forged = replace(forged, description=mark, tags=frozenset({names.NEUTRON_TAG}))
+    ready.b.neutron.networks[forged.id] = forged
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    assert ready.b.neutron.networks[forged.id] == forged
+    copies = [n for n in ready.b.neutron.networks.values() if n.project_id != project]
+    assert len(copies) == 1
+
+
+def test_forged_link_of_a_third_cloud(ready: Scene) -> None:
+    ready.c.tenant()
+    ready.a.expand(ready.network.id, "cloud-b")
+    ready.a.cycle()
+    (link,) = ready.a.links()
+    origin = link.spec.origin.model_copy(update={"cloud_id": "cloud-c"})
+    metadata = ObjectMeta(name=origin.link_name, namespace=link.metadata.namespace)
+    forged = ExpansionLink(metadata=metadata, spec=link.spec.model_copy(update={"origin": origin}))
+    FakeCluster(ready.a.store, "hostile").apply(forged)
+    ready.b.cycle()
+    assert [k.metadata.name for k in ready.b.links()] == [link.metadata.name]

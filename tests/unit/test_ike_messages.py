@@ -1,0 +1,114 @@
+"""What is said to charon, and what is read from its answers."""
+
+from dataclasses import replace
+from typing import Any
+
+from isthmus.adapters.ike import messages
+from isthmus.model.nodestate import IKE_CHILDREN, IkeConnection, IkeState
+
+CONNECTION = IkeConnection(
+    name="ist0123456789",
+    local_address="192.0.2.1",
+    remote_address="198.51.100.1",
+    local_identity="gw-a.cloud-a",
+    remote_identity="10.0.0.1",
+    udp_port=14789,
+    ike_proposals=("aes256gcm16-prfsha384-ecp384",),
+    esp_proposals=("aes256gcm16-ecp384",),
+    ike_rekey_time_seconds=28800,
+    esp_rekey_time_seconds=3600,
+    dpd_delay_seconds=10,
+    initiator=True,
+    secret_name="key",
+    secret_version="1",
+)
+DIGEST = CONNECTION.digest
+
+
+def _child(name: str, state: bytes, spi: bytes) -> dict[str, bytes]:
+    return {"name": name.encode(), "state": state, "spi-in": b"c0" + spi, "spi-out": b"d0" + spi}
+
+
+def _sa(number: bytes, *children: dict[str, bytes], state: bytes = b"ESTABLISHED", tasks: Any = ()) -> dict[str, Any]:
+    by_name = {f"{child['name'].decode()}-{i}": child for i, child in enumerate(children)}
+    sa = {"uniqueid": number, "state": state, "child-sas": by_name} | ({"tasks-active": tasks} if tasks else {})
+    return {CONNECTION.name: sa}
+
+
+CURRENT = (_child(f"in-{DIGEST}", b"INSTALLED", b"01"), _child(f"out-{DIGEST}", b"REKEYING", b"02"))
+FORMER = (_child("in-abcdef012345", b"INSTALLED", b"03"), _child("out-abcdef012345", b"INSTALLED", b"04"))
+LOADED: dict[str, Any] = {CONNECTION.name: {"children": {f"in-{DIGEST}": {}, f"out-{DIGEST}": {}}}}
+
+
+def test_a_connection_has_two_children_and_names_types_of_identities() -> None:
+    (settings,) = messages.connection(CONNECTION).values()
+    assert settings["remote"] == {"auth": "psk", "id": "fqdn:10.0.0.1"}
+    assert settings["proposals"] == ["aes256gcm16-prfsha384-ecp384"]
+    children = settings["children"]
+    out, into = children[f"out-{DIGEST}"], children[f"in-{DIGEST}"]
+    assert (out["local_ts"], out["remote_ts"]) == (["192.0.2.1[udp]"], ["198.51.100.1[udp/14789]"])
+    assert (into["local_ts"], into["remote_ts"]) == (["192.0.2.1[udp/14789]"], ["198.51.100.1[udp]"])
+    assert {child["mode"] for child in children.values()} == {"transport"}
+
+
+def test_one_side_alone_has_traps() -> None:
+    for initiator, actions in ((True, ("trap", "start", "restart")), (False, ("none", "none", "clear"))):
+        (settings,) = messages.connection(replace(CONNECTION, initiator=initiator)).values()
+        for child in settings["children"].values():
+            assert (child["start_action"], child["close_action"], child["dpd_action"]) == actions
+
+
+def test_the_key_is_in_no_message_but_its_own() -> None:
+    key = b"a key of 32 bytes or a few more .."
+    assert messages.shared_key(CONNECTION, key)["data"] == key
+    assert repr(key)[2:-1] not in repr(messages.connection(CONNECTION)) + repr(CONNECTION)
+
+
+def test_a_view_of_a_connection_that_is_up() -> None:
+    view = messages.parse_view("s1", {"version": b"5.9.8"}, [LOADED], [_sa(b"1", *CURRENT)])
+    assert (view.instance, view.version, view.loaded) == ("s1", "5.9.8", {CONNECTION.name: DIGEST})
+    spis = frozenset({0xC001, 0xD001, 0xC002, 0xD002})
+    assert view.states == {CONNECTION.name: IkeState(True, IKE_CHILDREN, superseded=False, spis=spis)}
+
+
+def test_former_children_count_as_superseded_not_as_installed() -> None:
+    states = messages.parse_view("s1", {"version": b"6"}, [LOADED], [_sa(b"1", *FORMER), _sa(b"2")]).states
+    assert states[CONNECTION.name].children_installed == frozenset()
+    assert states[CONNECTION.name].superseded
+    assert states[CONNECTION.name].spis == {0xC003, 0xD003, 0xC004, 0xD004}
+
+
+def test_children_that_are_not_in_the_kernel_do_not_count() -> None:
+    being_made = {"name": f"in-{DIGEST}".encode(), "state": b"CREATED"}
+    sas = [_sa(b"1", being_made, state=b"CONNECTING")]
+    view = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas)
+    assert view.states[CONNECTION.name] == IkeState(established=False)
+
+
+def test_connections_of_others_are_not_loaded_by_us() -> None:
+    answers: list[dict[str, Any]] = [
+        {"theirs": {"children": {"net": {}}}},
+        {"mixed": {"children": {"in-abc": {}, "out-def": {}}}},
+        {"empty": {"children": {}}},
+    ]
+    theirs = {
+        "theirs": {"uniqueid": b"9", "state": b"ESTABLISHED", "child-sas": {"n": _child("net", b"INSTALLED", b"9")}}
+    }
+    view = messages.parse_view("s1", {"version": b"6"}, answers, [theirs])
+    assert view.loaded == {}
+    assert view.states["theirs"].spis == {0xC09, 0xD09}
+
+
+def test_which_associations_are_stuck_and_which_superseded() -> None:
+    loaded = messages.loaded_children([LOADED])
+    sas = [
+        _sa(b"1", *FORMER),
+        _sa(b"2", *CURRENT),
+        _sa(b"3"),
+        _sa(b"4", CURRENT[0]),
+        _sa(b"5", CURRENT[0], tasks=[b"CHILD_CREATE"]),
+        _sa(b"6", state=b"CONNECTING"),
+    ]
+    assert messages.stuck_associations(sas, loaded) == ["3", "4"]
+    assert messages.superseded_associations(sas, loaded) == ["1"]
+    assert messages.installed_children(sas[1:2]) == loaded

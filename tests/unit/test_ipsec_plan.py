@@ -1,0 +1,153 @@
+"""What core.ipsec wants of charon and the kernel, and what it takes for stale."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from isthmus.core import ipsec
+from isthmus.core.agreement import Agreement
+from isthmus.model.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
+from isthmus.model.ipsecpolicy import IPsecPolicySpec
+from isthmus.model.names import tunnel_port
+from isthmus.model.nodestate import (
+    IKE_CHILDREN,
+    BlockPolicy,
+    IkeConnection,
+    IkeState,
+    IkeView,
+    SecurityAssociation,
+    XfrmView,
+)
+from isthmus.model.objects import LocalReference
+
+AGREEMENT = Agreement(14789, TunnelIDRange(), ("aes256gcm16-prfsha384-ecp384",), ("aes256gcm16-ecp384",), True)
+PEER = CloudPeerSpec(
+    cloud_id="cloud-b",
+    api=ApiAccess(kubeconfig_secret_ref=LocalReference(name="kubeconfig")),
+    gateway_cidrs=("198.51.100.0/24",),
+    ipsec=PeerIPsec(policy_ref=LocalReference(name="strong"), auth_secret_ref=LocalReference(name="cloud-b-key")),
+)
+GATEWAYS = (PeerGateway(name="gw-1", address="198.51.100.1"), PeerGateway(name="gw-2", address="198.51.100.2"))
+
+
+def _connections(**changes: str) -> tuple[IkeConnection, ...]:
+    return ipsec.connections(
+        own_cloud_id="cloud-a",
+        node=changes.get("node", "gw-a"),
+        local_address="192.0.2.1",
+        peer=PEER,
+        policy=IPsecPolicySpec(),
+        agreement=AGREEMENT,
+        gateways=GATEWAYS,
+        secret_version=changes.get("secret_version", "7"),
+    )
+
+
+def test_one_connection_for_each_remote_gateway() -> None:
+    first, second = _connections()
+    assert (first.name, second.name) == (tunnel_port("cloud-b", "gw-1"), tunnel_port("cloud-b", "gw-2"))
+    assert (first.local_identity, first.remote_identity) == ("gw-a.cloud-a", "gw-1.cloud-b")
+    assert (first.local_address, second.remote_address) == ("192.0.2.1", "198.51.100.2")
+    assert first.initiator
+    assert first.secret_name == "cloud-b-key"
+
+
+def test_the_digest_follows_every_field() -> None:
+    connection = _connections()[0]
+    others = {_changed(connection, field.name).digest for field in fields(connection)}
+    assert len(others | {connection.digest}) == len(fields(connection)) + 1
+    assert _connections()[0].digest == connection.digest
+    assert _connections(secret_version="8")[0].digest != connection.digest
+
+
+def _changed(connection: IkeConnection, field: str) -> IkeConnection:
+    change: dict[str, Any] = {field: _other(getattr(connection, field))}
+    return replace(connection, **change)
+
+
+def _other(value: Any) -> Any:
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case tuple():
+            return (*value, "x")
+    return f"{value}x"
+
+
+def test_blocks_are_for_each_port_in_both_directions() -> None:
+    assert ipsec.blocks([14789]) == {
+        BlockPolicy("out", None, 14789),
+        BlockPolicy("in", None, 14789),
+        BlockPolicy("out", 14789, None),
+    }
+    assert ipsec.blocks([14789, 14790, 14789]) == ipsec.blocks([14789]) | ipsec.blocks([14790])
+    assert ipsec.blocks([]) == frozenset()
+
+
+def test_a_missing_tunnel_port_is_not_told_in_the_clear() -> None:
+    assert ipsec.refusal_blocks(["192.0.2.9"]) == {BlockPolicy("out", refusals_to="192.0.2.9")}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "MissingKey"),
+        (b"", "KeyTooShort"),
+        (b"x" * 31, "KeyTooShort"),
+        (b"x" * 31 + b"\r\n", "KeyTooShort"),
+        (b"x" * 32, None),
+        (b"x" * 32 + b"\n", None),
+        (b"\xef\xbb\xbf" + b"x" * 32, "MalformedKey"),
+        (b"x" * 16 + b"\n" + b"x" * 16, "MalformedKey"),
+        (b"x" * 16 + b" " + b"x" * 16, "MalformedKey"),
+        (bytes(range(64)), "MalformedKey"),
+    ],
+)
+def test_what_a_key_must_look_like(content: bytes | None, reason: str | None) -> None:
+    problem = ipsec.key_problem("cloud-b-key", content)
+    assert (problem.reason if problem else None) == reason
+    if problem:
+        assert "isthmus-ipsec/cloud-b-key" in problem.message
+        assert "x" * 4 not in problem.message
+
+
+def test_a_line_break_at_the_end_is_not_part_of_the_key() -> None:
+    assert ipsec.pre_shared_key(b"k\r\n") == ipsec.pre_shared_key(b"k\n") == ipsec.pre_shared_key(b"k") == b"k"
+
+
+CONNECTION = _connections()[0]
+LIVE = SecurityAssociation("192.0.2.1", "198.51.100.1", 0x10, "esp", 1)
+OLD = SecurityAssociation("198.51.100.1", "192.0.2.1", 0x20, "esp", 1)
+OF_OTHERS = (
+    SecurityAssociation("192.0.2.1", "203.0.113.9", 0x30, "esp", 1),
+    SecurityAssociation("192.0.2.1", "198.51.100.1", 0x40, "ah", 1),
+)
+UP = IkeState(established=True, children_installed=IKE_CHILDREN, spis=frozenset({LIVE.spi}))
+
+
+def _ike(state: IkeState | None, digest: str = CONNECTION.digest) -> IkeView:
+    return IkeView("1", {CONNECTION.name: digest}, {} if state is None else {CONNECTION.name: state})
+
+
+def test_stale_is_what_charon_does_not_know_between_a_connections_ends() -> None:
+    xfrm = XfrmView(frozenset(), frozenset({LIVE, OLD, *OF_OTHERS}))
+    assert ipsec.stale_associations(xfrm, _ike(UP), [CONNECTION]) == {OLD}
+    assert ipsec.stale_associations(xfrm, _ike(UP), []) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "ike",
+    [
+        _ike(None),
+        _ike(replace(UP, established=False)),
+        _ike(replace(UP, children_installed=frozenset({"out"}))),
+        _ike(UP, digest="another"),
+        IkeView("1", {}, {CONNECTION.name: UP}),
+    ],
+)
+def test_nothing_is_stale_before_the_connection_is_up(ike: IkeView) -> None:
+    assert not ipsec.up(CONNECTION, ike)
+    assert ipsec.stale_associations(XfrmView(frozenset(), frozenset({OLD})), ike, [CONNECTION]) == frozenset()

@@ -1,0 +1,42 @@
+"""No credential is readable in a log line."""
+
+import json
+import logging
+
+import pytest
+
+from isthmus.telemetry.logs import redacted, set_up
+
+CANARY = "canary-5f0c2d7a9b"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"psk={CANARY}",
+        f'{{"password": "{CANARY}"}}',
+        f"Authorization: Bearer {CANARY}",
+        f"X-Auth-Token: {CANARY}",
+        f"client-key-data: {CANARY}",
+        f"eyJhbGciOiJSUzI1NiIsImtpZCI6.{CANARY}.signature",
+        f"-----BEGIN EC PRIVATE KEY-----\n{CANARY}\n-----END EC PRIVATE KEY-----",
+    ],
+)
+def test_credential_is_redacted(line: str) -> None:
+    assert CANARY not in redacted(f"before {line} after")
+
+
+def test_ordinary_line_is_left_alone() -> None:
+    line = "network 6c1b3b1e: CreateSubnet(cidr='10.20.0.0/24', gateway_ip='10.20.0.1')"
+    assert redacted(line) == line
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_line_on_standard_output(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("INFO", style)  # type: ignore[arg-type]
+    logging.getLogger("isthmus.test").info("token=%s", CANARY)
+    line = capsys.readouterr().out
+    assert CANARY not in line
+    assert "redacted" in line
+    if style == "json":
+        assert json.loads(line)["level"] == "INFO"

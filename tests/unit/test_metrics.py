@@ -1,0 +1,62 @@
+"""What Prometheus reads."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import generate_latest
+
+from isthmus.model.errors import Unavailable
+from isthmus.model.nodestate import EchoResult
+from isthmus.telemetry.counted import counted
+from isthmus.telemetry.metrics import LINK_RTT, LINKS, SHOWN, Metrics
+
+
+class Port:
+    """Something to be counted."""
+
+    def view(self) -> EchoResult:
+        return EchoResult(1, 1, None)
+
+    def apply(self, broken: bool) -> str:
+        if broken:
+            raise Unavailable("gone")
+        return "applied"
+
+
+def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_calls_and_writes_are_counted_and_nothing_else_changes() -> None:
+    metrics = Metrics()
+    port = counted(Port(), "switch", metrics)
+    assert port.view() == EchoResult(1, 1, None)
+    assert port.apply(broken=False) == "applied"
+    with pytest.raises(Unavailable):
+        port.apply(broken=True)
+    assert _value(metrics, "isthmus_api_calls_total", world="switch", verb="view") == 1
+    assert _value(metrics, "isthmus_api_calls_total", world="switch", verb="apply") == 2
+    assert _value(metrics, "isthmus_writes_total", world="switch") == 1
+
+
+def test_what_is_shown_is_what_was_told_last() -> None:
+    metrics = Metrics()
+    metrics.show(LINKS, {("up",): 2, ("down",): 1})
+    metrics.show(LINKS, {("up",): 3})
+    metrics.show(LINK_RTT, {("cloud-a.net", "cloud-b"): 0.002})
+    text = generate_latest(metrics.registry).decode()
+    assert 'isthmus_links{state="up"} 3.0' in text
+    assert "down" not in text
+    assert 'isthmus_link_rtt_seconds{network="cloud-a.net",peer="cloud-b"} 0.002' in text
+
+
+def test_a_reconcile_is_counted_and_timed_also_when_it_fails() -> None:
+    metrics = Metrics()
+    with pytest.raises(Unavailable), metrics.reconciling("node"):
+        raise Unavailable("gone")
+    assert _value(metrics, "isthmus_reconciles_total", loop="node") == 1
+    assert _value(metrics, "isthmus_reconcile_duration_seconds_count", loop="node") == 1
+
+
+def test_names_are_told_once() -> None:
+    assert len({family.name for family in SHOWN}) == len(SHOWN)

@@ -1,0 +1,147 @@
+"""What a gateway node is to have, from what the cluster says."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.core.node import Key, NodeInputs, NodePlan, plan_node
+from isthmus.model import names
+from isthmus.model.nodestate import BlockPolicy, NodeAddress, PatchPair, TunnelPort
+from tests.fakes.nodeobjects import (
+    ADDRESS,
+    BLUE,
+    NODE,
+    OWN,
+    PEER,
+    PEER_GATEWAY,
+    PSK,
+    RED,
+    attachment,
+    inputs,
+    link,
+    peer,
+    peerlink,
+)
+
+HERE = (NodeAddress("10.0.0.5", 1500), NodeAddress(ADDRESS, 1500))
+
+
+def plan(wanted: NodeInputs, foreign: frozenset[int] = frozenset()) -> NodePlan:
+    return plan_node(wanted, HERE, foreign)
+
+
+def test_a_peer_has_its_tunnel_before_any_network_is_stretched() -> None:
+    result = plan(inputs())
+    name = names.tunnel_port(PEER, "gw-b1")
+    assert result.ports.tunnels == {TunnelPort(name, ADDRESS, "198.51.100.11", 14789)}
+    assert [(c.name, c.local_address, c.remote_address) for c in result.connections] == [
+        (name, ADDRESS, "198.51.100.11")
+    ]
+    assert BlockPolicy("out", None, 14789) in result.blocks
+    assert BlockPolicy("in", None, 14789) in result.blocks
+    assert BlockPolicy("out", refusals_to="198.51.100.11") in result.blocks
+    assert result.networks == ()
+    assert [a.address for a in result.addresses] == [ADDRESS]
+
+
+def test_a_stretched_network_has_patch_and_link() -> None:
+    result = plan(inputs(attachment()))
+    name = f"{OWN}.{RED}"
+    assert result.ports.patches == {
+        PatchPair(
+            names.patch_in_integration_bridge(name),
+            names.patch_in_cloud_bridge(name),
+            RED[:-1] + "f",
+            "fa:16:3e:00:00:01",
+        )
+    }
+    (network,) = result.networks
+    assert network.at_origin
+    assert network.gateway_addresses == ("10.20.0.1",)
+    assert [(k.cloud_id, k.tunnel_port, k.tunnel_id) for k in network.links] == [
+        (PEER, names.tunnel_port(PEER, "gw-b1"), 0x100000)
+    ]
+
+
+def test_a_node_that_is_not_the_active_one_has_the_patch_only() -> None:
+    result = plan(inputs(attachment(active="gw-a2")))
+    assert len(result.ports.patches) == 1
+    assert result.networks == ()
+
+
+def test_without_an_address_of_ours_there_is_nothing() -> None:
+    result = plan_node(inputs(attachment()), HERE[:1], frozenset())
+    assert result.problem is not None
+    assert result.problem.reason == "NoTunnelAddress"
+    assert (result.ports.tunnels, result.connections, result.networks) == (frozenset(), (), ())
+
+
+@pytest.mark.parametrize(
+    ("wanted", "foreign", "reason"),
+    [
+        (inputs(keys={}), frozenset(), "MissingKey"),
+        (inputs(keys={"psk-b": Key(b"short", "1")}), frozenset(), "KeyTooShort"),
+        (inputs(peerlinks=()), frozenset(), "WaitingForPeer"),
+        (inputs(peerlinks=(peerlink(their_port=15000),)), frozenset(), "TunnelPortsDiffer"),
+        (inputs(peerlinks=(peerlink(their_port=4789, our_port=4789),)), frozenset(), "PortTaken"),
+        (inputs(), frozenset({14789}), "PortTaken"),
+    ],
+)
+def test_a_peer_that_may_have_no_tunnel(wanted: NodeInputs, foreign: frozenset[int], reason: str) -> None:
+    result = plan(wanted, foreign)
+    assert result.peer_problems[PEER].reason == reason
+    assert (result.ports.tunnels, result.connections, result.blocks) == (frozenset(), (), frozenset())
+
+
+def test_a_second_claim_of_a_cloud_does_not_take_the_firsts_tunnels() -> None:
+    metadata = peer().metadata
+    holder = peer().model_copy(update={"metadata": metadata.model_copy(update={"finalizers": (names.FINALIZER,)})})
+    intruder = peer(cidr="203.0.113.0/24").model_copy(update={"metadata": metadata.model_copy(update={"name": "a"})})
+    assert plan(inputs(peers=(intruder, holder))) == plan(inputs(peers=(holder,)))
+
+
+def test_a_missing_policy_is_named() -> None:
+    wanted = inputs()
+    result = plan(NodeInputs(**{**wanted.__dict__, "policies": ()}))
+    assert result.peer_problems[PEER].reason == "UnknownPolicy"
+    assert "strong" in result.peer_problems[PEER].message
+
+
+def test_a_gateway_outside_the_agreed_networks_gets_nothing() -> None:
+    stray = {"name": "gw-b1", "address": "203.0.113.1"}
+    result = plan(inputs(attachment(links=(link(0x100000, gateway=stray),)), peerlinks=(peerlink(gateway=stray),)))
+    assert result.ports.tunnels == frozenset()
+    assert result.link_problems[f"{OWN}.{RED}", PEER].reason == "NoTunnel"
+
+
+def test_a_link_to_an_address_that_the_gateway_does_not_have_gets_nothing() -> None:
+    moved = {"name": "gw-b1", "address": "198.51.100.12"}
+    result = plan(inputs(attachment(links=(link(0x100000, gateway=moved),))))
+    assert result.networks[0].links == ()
+    assert result.link_problems[f"{OWN}.{RED}", PEER].reason == "NoTunnel"
+
+
+def test_networks_with_one_tunnel_id_meet_nowhere() -> None:
+    result = plan(inputs(attachment(RED), attachment(BLUE)))
+    assert [network.links for network in result.networks] == [(), ()]
+    assert {p.reason for p in result.link_problems.values()} == {"TunnelIDUsedTwice"}
+
+
+def test_one_bad_peer_does_not_touch_the_other() -> None:
+    other = {"name": "gw-c1", "address": "203.0.113.11"}
+    wanted = inputs(
+        attachment(links=(link(0x100000), link(0x100001, "cloud-c", other))),
+        peers=(peer(), peer("cloud-c", "203.0.113.0/24", "psk-c")),
+        peerlinks=(peerlink(), peerlink("cloud-c", other)),
+    )
+    result = plan(wanted)
+    assert result.peer_problems["cloud-c"].reason == "MissingKey"
+    assert {t.remote_address for t in result.ports.tunnels} == {PEER_GATEWAY["address"]}
+    assert [k.cloud_id for k in result.networks[0].links] == [PEER]
+
+
+def test_a_plan_can_be_logged() -> None:
+    wanted = inputs(attachment())
+    assert PSK.decode() not in repr(wanted)
+    assert PSK.decode() not in repr(plan(wanted))
+    assert NODE in repr(wanted)

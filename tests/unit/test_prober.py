@@ -1,0 +1,59 @@
+"""When a link is up: judged by the last echo frames, and not before anything can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from isthmus.agent.prober import Prober
+from isthmus.model.errors import Unavailable
+from isthmus.model.nodestate import EchoResult
+
+LINK = ("cloud-a.net", "cloud-b")
+
+
+class Echo:
+    """Answers as told."""
+
+    def __init__(self) -> None:
+        self.answers = True
+        self.broken = False
+
+    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, EchoResult]:
+        if self.broken:
+            raise Unavailable("no probe port")
+        return {link: EchoResult(1, int(self.answers), 0.002 if self.answers else None) for link in macs}
+
+
+def test_a_link_is_up_with_the_first_answer_and_down_after_three_without() -> None:
+    echo, changes = Echo(), list[int]()
+    prober = Prober(echo, 1, lambda: changes.append(1))
+    prober.follow({LINK: "02:00:00:00:00:01"})
+    assert prober.up() == {}
+    prober.probe_once()
+    assert (prober.up(), prober.rtt_seconds(), len(changes)) == ({LINK: True}, {LINK: 0.002}, 1)
+    echo.answers = False
+    prober.probe_once()
+    prober.probe_once()
+    assert prober.up() == {LINK: True}
+    prober.probe_once()
+    assert (prober.up(), prober.rtt_seconds(), len(changes)) == ({LINK: False}, {}, 2)
+
+
+def test_a_probe_that_cannot_be_sent_is_one_without_answer() -> None:
+    echo = Echo()
+    echo.broken = True
+    prober = Prober(echo, 1, lambda: None)
+    prober.follow({LINK: "02:00:00:00:00:01"})
+    for _ in range(3):
+        prober.probe_once()
+    assert prober.up() == {LINK: False}
+
+
+def test_what_was_known_of_a_link_outlives_a_new_plan() -> None:
+    prober = Prober(Echo(), 1, lambda: None)
+    prober.follow({LINK: "02:00:00:00:00:01"})
+    prober.probe_once()
+    prober.follow({LINK: "02:00:00:00:00:01", ("cloud-a.other", "cloud-b"): "02:00:00:00:00:02"})
+    assert prober.up() == {LINK: True}
+    prober.follow({})
+    assert prober.up() == {}

@@ -1,0 +1,281 @@
+"""Details of a stretch: who owns which address, takeover of a gateway, MTU, what a quiet controller does not do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from isthmus.model import names
+from isthmus.model.cloudfacts import Range, Subnet
+from isthmus.model.errors import Unavailable
+from isthmus.model.gatewaynode import GatewayNode, GatewayNodeStatus, TunnelAddress
+from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.objects import Condition, condition_of
+from isthmus.ports import NetworkCloud
+from tests.fakes.federation import FakeCloud, FakeFederation, reason
+
+Stretched = tuple[FakeFederation, FakeCloud, FakeCloud]
+
+
+@pytest.fixture
+def agreed() -> Stretched:
+    federation = FakeFederation()
+    federation.agree()
+    federation.settle()
+    a, b = federation.clouds
+    return federation, a, b
+
+
+def _pools(cloud: FakeCloud, subnet: Subnet) -> tuple[Range, ...]:
+    return cloud.neutron.subnets[subnet.id].pools
+
+
+def test_used_addresses_are_not_given_away(agreed: Stretched) -> None:
+    federation, a, _ = agreed
+    project, network, subnet = a.tenant()
+    a.neutron.boot(network.id, project, "10.20.0.250")
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    (entry,) = a.attachments()[0].spec.record.subnets
+    assert [(s.first, s.last) for s in entry.slices] == [("10.20.0.187", "10.20.0.249")]
+    assert _pools(a, subnet) == (Range("10.20.0.2", "10.20.0.186"), Range("10.20.0.250", "10.20.0.254"))
+
+
+def test_slice_size_is_the_tenants_choice(agreed: Stretched) -> None:
+    federation, a, _ = agreed
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    wish = a.expansion()
+    assert wish is not None
+    chosen = wish.spec.model_copy(update={"addressing": wish.spec.addressing.model_copy(update={"slice_size": 16})})
+    a.people.apply(wish.model_copy(update={"spec": chosen}))
+    federation.settle()
+    (entry,) = a.attachments()[0].spec.record.subnets
+    assert [(s.first, s.last) for s in entry.slices] == [("10.20.0.239", "10.20.0.254")]
+
+
+class BootingNeutron:
+    """A Neutron in which a machine appears in the middle of the slice just as the pools are being cut."""
+
+    def __init__(self, cloud: FakeCloud, boot: Callable[[], object]) -> None:
+        self._cloud = cloud.neutron
+        self._boot: Callable[[], object] | None = boot
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "update_subnet" and self._boot is not None:
+            boot, self._boot = self._boot, None
+            boot()
+        return getattr(self._cloud, name)
+
+
+def test_what_appears_meanwhile_is_cut_out_of_the_slice(agreed: Stretched) -> None:
+    federation, a, b = agreed
+    project, network, subnet = a.tenant()
+    late = BootingNeutron(a, lambda: a.neutron.boot(network.id, project, "10.20.0.200"))
+    a.restart(a.with_cloud(cast(NetworkCloud, late)))
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    assert reason(a.expansion()) == "Ready"
+    (entry,) = a.attachments()[0].spec.record.subnets
+    assert [(s.first, s.last) for s in entry.slices] == [("10.20.0.201", "10.20.0.254")]
+    assert _pools(a, subnet) == (Range("10.20.0.2", "10.20.0.200"),)
+    (copied,) = b.neutron.subnets.values()
+    assert copied.pools == (Range("10.20.0.201", "10.20.0.254"),)
+    a.people.delete(NetworkExpansion, "web", "shop")
+    federation.settle()
+    assert _pools(a, subnet) == subnet.pools
+
+
+def test_tenants_own_pools_come_back_as_they_were_written(agreed: Stretched) -> None:
+    federation, a, _ = agreed
+    _, network, subnet = a.tenant()
+    written = (Range("10.20.0.10", "10.20.0.99"), Range("10.20.0.100", "10.20.0.199"))
+    a.neutron.subnets[subnet.id] = replace(subnet, pools=written)
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    assert _pools(a, subnet) == (Range("10.20.0.10", "10.20.0.152"),)
+    a.people.delete(NetworkExpansion, "web", "shop")
+    federation.settle()
+    assert _pools(a, subnet) == written
+
+
+def test_pools_that_the_tenant_changed_meanwhile_are_respected(agreed: Stretched) -> None:
+    federation, a, _ = agreed
+    _, network, subnet = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    a.neutron.update_subnet(subnet.id, pools=[Range("10.20.0.50", "10.20.0.220")])
+    federation.settle()
+    assert _pools(a, subnet) == (Range("10.20.0.50", "10.20.0.191"),)
+    a.people.delete(NetworkExpansion, "web", "shop")
+    federation.settle()
+    assert _pools(a, subnet) == (Range("10.20.0.50", "10.20.0.254"),)
+
+
+def test_subnet_added_later_is_stretched_too(agreed: Stretched) -> None:
+    federation, a, b = agreed
+    project, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    added = a.neutron.create_subnet(network.id, project, "more", "10.30.0.0/24", "10.30.0.1", [], True, [], [], "")
+    federation.settle()
+    assert {s.cidr for s in b.neutron.subnets.values()} == {"10.20.0.0/24", "10.30.0.0/24"}
+    assert reason(a.expansion()) == "Ready"
+    for port in [p for p in a.neutron.ports.values() if p.addresses and p.addresses[0].startswith("10.30")]:
+        a.neutron.delete_port(port.id)
+    a.neutron.delete_subnet(added.id)
+    federation.settle()
+    assert {s.cidr for s in b.neutron.subnets.values()} == {"10.20.0.0/24"}
+    assert reason(a.expansion()) == "Ready"
+
+
+def test_address_outside_its_slice_is_reported_on_both_sides(agreed: Stretched) -> None:
+    federation, a, b = agreed
+    project, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    (copy,) = b.neutron.networks.values()
+    there = b.neutron.boot(copy.id, copy.project_id, "10.20.0.50")
+    here = a.neutron.boot(network.id, project, "10.20.0.50")
+    federation.settle()
+    for cloud in (a, b):
+        (attachment,) = cloud.attachments()
+        condition = condition_of(attachment.status.conditions, "AddressConflict")
+        assert condition is not None
+        assert condition.status == "True"
+        assert here.id in condition.message
+        assert there.id in condition.message
+
+
+def test_tenants_change_of_the_mtu_is_not_undone_on_withdrawal(agreed: Stretched) -> None:
+    federation, a, _ = agreed
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    a.people.delete(NetworkExpansion, "web", "shop")
+    a.neutron.set_network_mtu(network.id, 1300)
+    federation.settle()
+    assert a.neutron.networks[network.id].mtu == 1300
+
+
+def test_network_with_a_smaller_mtu_keeps_it(agreed: Stretched) -> None:
+    federation, a, b = agreed
+    _, network, _ = a.tenant()
+    a.neutron.set_network_mtu(network.id, 1400)
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    assert [n.mtu for n in b.neutron.networks.values()] == [1400]
+    assert a.neutron.networks[network.id].mtu == 1400
+
+
+def _second_gateway(cloud: FakeCloud) -> None:
+    metadata = {"name": "gw-z", "labels": {names.GATEWAY_LABEL: "true"}}
+    cloud.people.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
+    cloud.cycle()
+    _say(cloud, "gw-z", ready=True, host="host-z")
+
+
+def _say(cloud: FakeCloud, name: str, *, ready: bool, host: str) -> None:
+    node = cloud.people.get(GatewayNode, name)
+    assert node is not None
+    status = GatewayNodeStatus(
+        conditions=(Condition(type="Ready", status="True" if ready else "False", reason="Said"),),
+        addresses=(
+            TunnelAddress(
+                address=node.status.addresses[0].address if node.status.addresses else "192.0.2.99", mtu=1500
+            ),
+        ),
+        neutron_host=host,
+    )
+    type(cloud.people)(cloud.store, f"isthmus-agent-{name}").apply_status(node.model_copy(update={"status": status}))
+
+
+def test_other_gateway_takes_over_and_keeps_it(agreed: Stretched) -> None:
+    federation, a, b = agreed
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    _second_gateway(a)
+    a.cycle()
+    assert a.attachments()[0].spec.active_node == "gw-cloud-a"
+    _say(a, "gw-cloud-a", ready=False, host="host-cloud-a")
+    a.agent = type(a.agent)(a.store, "isthmus-agent-gw-cloud-a")
+    for _ in range(3):
+        a.cycle()
+        b.cycle()
+    (attachment,) = a.attachments()
+    assert (attachment.spec.active_node, [p.node for p in attachment.spec.ports]) == ("gw-z", ["gw-z"])
+    ports = [p for p in a.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER]
+    assert [p.host for p in ports] == ["host-z"]
+    assert b.attachments()[0].spec.links[0].gateway.name == "gw-z"
+    _say(a, "gw-cloud-a", ready=True, host="host-cloud-a")
+    a.cycle()
+    assert a.attachments()[0].spec.active_node == "gw-z"
+
+
+class Counting:
+    """Counts every call of a world."""
+
+    def __init__(self, world: object) -> None:
+        self._world = world
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.append(name)
+        return getattr(self._world, name)
+
+
+def test_quiet_cycle_asks_openstack_nothing_and_a_quiet_resync_writes_nothing(agreed: Stretched) -> None:
+    federation, a, _ = agreed
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    counting = Counting(a.neutron)
+    a.restart(a.with_cloud(cast(NetworkCloud, counting)))
+    before = federation.writes()
+    assert a.cycle(resync=True).actions == 0
+    assert sorted(set(counting.calls)) == ["get_network", "get_project", "own_project_id", "ports_of", "subnets_of"]
+    counting.calls.clear()
+    assert a.cycle(resync=False).actions == 0
+    assert counting.calls == []
+    assert federation.writes() == before
+
+
+def test_trouble_of_one_network_is_not_that_of_another(agreed: Stretched) -> None:
+    federation, a, _ = agreed
+    _, first, _ = a.tenant()
+    _, second, _ = a.tenant("bakery")
+    a.expand(first.id, "cloud-b")
+    a.expand(second.id, "cloud-b", namespace="bakery")
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(a.neutron, name)
+
+        def get_network(self, network_id: str) -> object:
+            if network_id == first.id:
+                raise Unavailable("no answer")
+            return a.neutron.get_network(network_id)
+
+    a.restart(a.with_cloud(cast(NetworkCloud, Broken())))
+    federation.settle()
+    assert reason(a.expansion("shop")) == "Unavailable"
+    assert reason(a.expansion("bakery")) == "Ready"
+
+
+def test_the_peer_reads_nothing_local(agreed: Stretched) -> None:
+    federation, a, b = agreed
+    for index in range(5):  # the fakes count their IDs: let B's be others than A's
+        b.tenant(f"local-{index}")
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    (attachment,) = b.attachments()
+    record = attachment.spec.record
+    secrets = {record.network_id, record.project_id, record.domain_id, attachment.spec.ports[0].port_id}
+    (answer,) = b.links()
+    published = str(answer.to_wire())
+    assert [s for s in secrets if s and s in published] == []

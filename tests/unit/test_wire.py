@@ -1,0 +1,118 @@
+"""The classifier of what is on the WAN, on frames made by hand: it must know what is expected and nothing else."""
+
+import struct
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+
+from tests.lab.wire import Expected, Summary, Traffic, classify, read_pcap, summarise
+
+GATEWAYS = ("192.0.2.11", "198.51.100.11")
+APIS = ("192.0.2.10", "198.51.100.10")
+MORE_FRAGMENTS = 0x2000
+EXPECTED = Expected()
+
+
+def ethernet(kind: int, payload: bytes) -> bytes:
+    return bytes(12) + struct.pack("!H", kind) + payload
+
+
+def ipv4(protocol: int, payload: bytes, ends: tuple[str, str] = GATEWAYS, *, fragment: int = 0) -> bytes:
+    source, destination = (IPv4Address(end).packed for end in ends)
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, fragment, 64, protocol, 0)
+    return ethernet(0x0800, header + source + destination + payload)
+
+
+def ports(source: int, destination: int, payload: bytes = bytes(20)) -> bytes:
+    return struct.pack("!HHHH", source, destination, 8 + len(payload), 0) + payload
+
+
+def arp(sender: str, target: str) -> bytes:
+    addresses = bytes(6) + IPv4Address(sender).packed + bytes(6) + IPv4Address(target).packed
+    return ethernet(0x0806, b"\x00\x01\x08\x00\x06\x04\x00\x01" + addresses)
+
+
+def icmpv6(kind: int, source: str = "fe80::1", destination: str = "ff02::16", *, router_alert: bool = False) -> bytes:
+    options = b"\x3a\x00\x05\x02\x00\x00\x01\x00" if router_alert else b""
+    payload = options + bytes([kind]) + bytes(7)
+    header = struct.pack("!IHBB", 6 << 28, len(payload), 0 if router_alert else 58, 255)
+    return ethernet(0x86DD, header + IPv6Address(source).packed + IPv6Address(destination).packed + payload)
+
+
+@pytest.mark.parametrize(
+    ("frame", "traffic"),
+    [
+        (ipv4(50, bytes(40)), Traffic.ESP),
+        (ipv4(50, bytes(40), fragment=MORE_FRAGMENTS), Traffic.ESP_FRAGMENT),
+        (ipv4(50, bytes(40), fragment=185), Traffic.ESP_FRAGMENT),
+        (ipv4(17, ports(4500, 4500, b"\x12\x34\x56\x78" + bytes(40))), Traffic.ESP),
+        (ipv4(17, ports(500, 500)), Traffic.IKE),
+        (ipv4(17, ports(4500, 4500, bytes(4) + bytes(40))), Traffic.IKE),
+        (ipv4(17, ports(4500, 4500, b"\xff")), Traffic.IKE),
+        (ipv4(6, ports(40000, 6443), APIS), Traffic.API),
+        (ipv4(6, ports(6443, 40000), APIS[::-1]), Traffic.API),
+        (arp("192.0.2.11", "192.0.2.1"), Traffic.ARP),
+        (icmpv6(135, destination="ff02::1:ff00:1"), Traffic.ND),
+        (icmpv6(143, source="::", router_alert=True), Traffic.MLD),
+    ],
+)
+def test_expected_frames_have_their_class(frame: bytes, traffic: Traffic) -> None:
+    assert classify(frame, EXPECTED) is traffic
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(ipv4(17, ports(50000, 14789)), id="tunnel in clear"),
+        pytest.param(ipv4(17, ports(50000, 4789)), id="another tunnel in clear"),
+        pytest.param(ipv4(17, ports(50000, 14789), fragment=MORE_FRAGMENTS), id="first fragment of a tunnel"),
+        pytest.param(ipv4(17, bytes(40), fragment=185), id="later fragment of a tunnel"),
+        pytest.param(ipv4(17, ports(500, 500), fragment=MORE_FRAGMENTS), id="fragment of IKE"),
+        pytest.param(ipv4(17, ports(500, 500), ("192.0.2.11", "203.0.113.1")), id="IKE with a stranger"),
+        pytest.param(ipv4(50, bytes(40), ("10.20.0.5", "198.51.100.11")), id="ESP of a stranger"),
+        pytest.param(ipv4(50, bytes(40), APIS), id="ESP between servers"),
+        pytest.param(ipv4(1, bytes(40)), id="ping"),
+        pytest.param(ipv4(47, bytes(40)), id="GRE"),
+        pytest.param(ipv4(6, ports(40000, 6443), GATEWAYS), id="API port between gateways"),
+        pytest.param(ipv4(6, ports(40000, 9696), APIS), id="another API"),
+        pytest.param(ipv4(17, ports(40000, 6443), APIS), id="API port over UDP"),
+        pytest.param(ipv4(17, ports(4500, 4500, b"\x12")), id="noise on port 4500"),
+        pytest.param(arp("10.20.0.5", "10.20.0.6"), id="a tenant's ARP"),
+        pytest.param(arp("192.0.2.11", "198.51.100.11"), id="ARP across the router"),
+        pytest.param(icmpv6(128), id="ping over IPv6"),
+        pytest.param(icmpv6(135, source="2001:db8::1"), id="ND of a tenant"),
+        pytest.param(ethernet(0x8100, bytes(60)), id="VLAN"),
+        pytest.param(ethernet(0x88B5, bytes(60)), id="our probe in clear"),
+        pytest.param(ipv4(50, b"")[:20], id="cut short"),
+        pytest.param(b"", id="empty"),
+    ],
+)
+def test_everything_else_is_other(frame: bytes) -> None:
+    assert classify(frame, EXPECTED) is Traffic.OTHER
+
+
+def test_one_bad_frame_fails_the_summary_and_is_shown() -> None:
+    good = [ipv4(50, bytes(40))] * 3
+    summarise(good).require_protected()
+    summary = summarise([*good, ipv4(17, ports(50000, 14789))])
+    assert (summary.esp, summary.counts[Traffic.OTHER]) == (3, 1)
+    with pytest.raises(AssertionError, match=r"192\.0\.2\.11 > 198\.51\.100\.11 protocol 17 port 50000 > 14789"):
+        summary.require_protected()
+
+
+def test_frames_that_were_not_recorded_fail_the_summary() -> None:
+    with pytest.raises(AssertionError):
+        Summary(unrecorded=1).require_protected()
+
+
+def test_pcap_is_read_to_its_last_whole_record(tmp_path: Path) -> None:
+    frames = [ipv4(50, bytes(40)), arp("192.0.2.11", "192.0.2.1")]
+    records = b"".join(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame for frame in frames)
+    header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 256, 1)
+    path = tmp_path / "wan.pcap"
+    path.write_bytes(header + records + bytes(7))
+    assert list(read_pcap(path)) == frames
+    path.write_bytes(header[:20] + struct.pack("<I", 113))
+    with pytest.raises(ValueError, match="no capture of Ethernet frames"):
+        list(read_pcap(path))

@@ -1,0 +1,251 @@
+"""Taking back: at once here, by tombstone there; absence is believed slowly; machines are never harmed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from isthmus.model import names
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.expansionlink import ExpansionLink
+from isthmus.model.networkexpansion import NetworkExpansion
+from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation, reason
+
+
+class Stretched:
+    """Two clouds with one network stretched from A to B."""
+
+    def __init__(self) -> None:
+        self.federation = FakeFederation()
+        self.a, self.b = self.federation.clouds
+        self.federation.agree()
+        self.project, self.network, self.subnet = self.a.tenant()
+        self.a.expand(self.network.id, "cloud-b")
+        self.federation.settle()
+        assert reason(self.a.expansion()) == "Ready"
+
+    @property
+    def copy_id(self) -> str:
+        (copy,) = self.b.neutron.networks.values()
+        return copy.id
+
+    def withdraw(self) -> None:
+        self.a.people.delete(NetworkExpansion, "web", "shop")
+
+    def ours_ports(self, cloud: FakeCloud) -> list[str]:
+        return [p.id for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER]
+
+
+@pytest.fixture
+def stretched() -> Stretched:
+    return Stretched()
+
+
+def test_a_domain_that_a_killed_removal_left_disabled_is_made_anew() -> None:
+    federation = FakeFederation()
+    a, b = federation.clouds
+    federation.agree()
+    federation.settle()
+    left = b.neutron.create_domain(names.peer_domain("cloud-a"), names.domain_mark("cloud-a"))
+    b.neutron.domains[left.id] = replace(left, enabled=False)
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    assert reason(a.expansion()) == "Ready"
+    domain = b.neutron.find_domain(names.peer_domain("cloud-a"))
+    assert domain is not None
+    assert domain.enabled
+
+
+def test_a_domain_with_projects_that_an_administrator_disabled_is_left_alone(stretched: Stretched) -> None:
+    domain = stretched.b.neutron.find_domain(names.peer_domain("cloud-a"))
+    assert domain is not None
+    stretched.b.neutron.domains[domain.id] = replace(domain, enabled=False)
+    stretched.federation.settle()
+    assert stretched.b.neutron.domains[domain.id] == replace(domain, enabled=False)
+
+
+def test_copy_with_a_machine_stays_until_the_machine_goes(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    machine = b.neutron.boot(stretched.copy_id, b.neutron.networks[stretched.copy_id].project_id)
+    stretched.federation.settle()
+    stretched.withdraw()
+    stretched.federation.settle()
+    assert a.expansion() is None
+    assert (a.attachments(), a.links(), b.links()) == ([], [], [])
+    assert b.neutron.ports[machine.id] == machine
+    assert stretched.ours_ports(b) == []
+    (left,) = b.attachments()
+    assert left.spec.links == ()
+    assert (reason(left), reason(left, "CopyInUse")) == ("CopyInUse", "PortsLeft")
+    assert machine.id in next(c.message for c in left.status.conditions if c.type == "CopyInUse")
+    assert [e for e in b.store.events if e[2] == "CopyInUse" and machine.id in e[3]]
+
+    b.neutron.delete_port(machine.id)
+    stretched.federation.settle()
+    assert (b.attachments(), b.neutron.networks, b.neutron.ports) == ([], {}, {})
+    assert b.neutron.find_domain("isthmus-cloud-a") is None
+
+
+def test_leftover_copy_is_taken_up_again(stretched: Stretched) -> None:
+    a, b, copy_id = stretched.a, stretched.b, stretched.copy_id
+    machine = b.neutron.boot(copy_id, b.neutron.networks[copy_id].project_id)
+    stretched.withdraw()
+    stretched.federation.settle()
+    a.expand(stretched.network.id, "cloud-b")
+    stretched.federation.settle()
+    assert reason(a.expansion()) == "Ready"
+    assert stretched.copy_id == copy_id
+    assert b.neutron.ports[machine.id] == machine
+
+
+def test_dead_peer_api_does_not_hold_up_deleting(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    b.store.down = True
+    stretched.withdraw()
+    for _ in range(3):
+        a.cycle()
+    assert a.expansion() is None
+    assert a.attachments() == []
+    assert stretched.ours_ports(a) == []
+    assert a.neutron.subnets[stretched.subnet.id] == stretched.subnet
+    (tombstone,) = a.links()
+    assert (tombstone.spec.state, reason(tombstone)) == ("Withdrawn", "Withdrawn")
+
+    a.expand(stretched.network.id, "cloud-b")
+    a.cycle()
+    assert reason(a.expansion()) == "AwaitingRelease"
+    b.store.down = False
+    stretched.federation.settle()
+    assert reason(a.expansion()) == "Ready"
+
+
+def test_tombstone_keeps_its_tunnel_id(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    (first,) = a.links()
+    stretched.withdraw()
+    a.cycle()
+    _, other, _ = a.tenant("bakery")
+    a.expand(other.id, "cloud-b", namespace="bakery")
+    a.cycle()
+    ids = {k.metadata.uid: k.spec.offer.tunnel_id for k in a.links() if k.spec.offer}
+    assert len(set(ids.values())) == 2
+    assert first.metadata.uid in ids
+    stretched.federation.settle()
+    assert b.attachments()[0].spec.links[0].tunnel_id == 0x100001
+
+
+def test_forgetting_a_dead_peer(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    b.store.down = True
+    a.people.delete(CloudPeer, "cloud-b")
+    for _ in range(4):
+        a.cycle()
+    assert reason(a.peer("cloud-b")) == "AwaitingRelease"
+    assert a.attachments() == []
+    assert reason(a.expansion()) == "PeerWithdrawn"
+    peer = a.peer("cloud-b")
+    metadata = peer.metadata.model_copy(update={"annotations": {names.FORGET_ANNOTATION: "true"}})
+    a.people.apply(peer.model_copy(update={"metadata": metadata}))
+    for _ in range(4):
+        a.cycle()
+    assert a.people.list_objects(CloudPeer) == []
+    assert a.links() == []
+    assert a.people.get_manifest("v1", "Namespace", names.peer_namespace("cloud-b")) is None
+
+
+def test_parting_of_peers_with_a_network_stretched(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    b.people.delete(CloudPeer, "cloud-a")
+    stretched.federation.settle()
+    assert b.people.list_objects(CloudPeer) == []
+    assert (b.attachments(), b.links(), b.neutron.networks) == ([], [], {})
+    assert len(a.links()) == 1  # a peer that cannot be read changes nothing
+    a.people.delete(CloudPeer, "cloud-b")
+    stretched.federation.settle()
+    assert reason(a.peer("cloud-b")) == "AwaitingRelease"
+
+
+@pytest.mark.parametrize("how", ["down", "no namespace"])
+def test_unreadable_peer_changes_nothing(stretched: Stretched, how: str) -> None:
+    a, b = stretched.a, stretched.b
+    before = [attachment.spec for attachment in a.attachments()], [link.spec for link in a.links()]
+    if how == "down":
+        b.store.down = True
+    else:
+        b.people.delete_manifest("v1", "Namespace", names.peer_namespace("cloud-a"))
+    for _ in range(3):
+        stretched.federation.clock.move(GRACE_SECONDS)
+        a.cycle()
+    assert ([x.spec for x in a.attachments()], [x.spec for x in a.links()]) == before
+    assert reason(a.peer("cloud-b")) in {"PeerUnreachable", "PeerNotPublishing"}
+    assert reason(a.expansion()) == "Ready"
+    if how == "down":
+        b.store.down = False
+        stretched.federation.settle()
+        assert reason(a.peer("cloud-b")) == "Ready"
+
+
+def test_absence_is_believed_after_a_grace_time(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    (answer,) = b.links()
+    b.people.delete(ExpansionLink, answer.metadata.name, answer.metadata.namespace)
+    a.cycle()
+    assert a.attachments()[0].spec.links
+    stretched.federation.clock.move(GRACE_SECONDS - 1)
+    a.cycle()
+    assert a.attachments()[0].spec.links
+    stretched.federation.clock.move(1)
+    a.cycle()
+    assert a.attachments()[0].spec.links == ()
+    assert reason(a.expansion()) == "WaitingForPeer"
+    stretched.federation.settle()
+    assert reason(a.expansion()) == "Ready"
+
+
+def test_absent_offer_releases_the_copy_after_the_grace_time(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    (offer,) = a.links()
+    a.people.delete(ExpansionLink, offer.metadata.name, offer.metadata.namespace)
+    b.cycle()
+    assert b.attachments()[0].spec.links
+    stretched.federation.clock.move(GRACE_SECONDS)
+    b.cycle()
+    b.cycle()
+    assert (b.attachments(), b.links(), b.neutron.networks) == ([], [], {})
+
+
+def test_unbound_namespace_ends_the_stretch(stretched: Stretched) -> None:
+    a = stretched.a
+    a.namespace("shop", {})
+    stretched.federation.settle()
+    assert reason(a.expansion()) == "NamespaceNotBound"
+    assert (a.attachments(), a.links()) == ([], [])
+    assert a.neutron.networks[stretched.network.id] == stretched.network
+    expansion = a.expansion()
+    assert expansion is not None
+    assert expansion.metadata.finalizers == ()
+
+
+def test_one_of_two_peers_is_left() -> None:
+    federation = FakeFederation("a", "b", "c")
+    a, b, c = federation.clouds
+    federation.agree()
+    _, network, subnet = a.tenant()
+    a.expand(network.id, "cloud-b", "cloud-c")
+    federation.settle()
+    assert reason(a.expansion()) == "Ready"
+    (attachment,) = a.attachments()
+    assert [way.cloud_id for way in attachment.spec.links] == ["cloud-b", "cloud-c"]
+    a.expand(network.id, "cloud-c")
+    federation.settle()
+    assert b.neutron.networks == {}
+    assert c.neutron.networks
+    (attachment,) = a.attachments()
+    assert [way.cloud_id for way in attachment.spec.links] == ["cloud-c"]
+    (record,) = attachment.spec.record.subnets
+    assert [s.cloud_id for s in record.slices] == ["cloud-c"]
+    a.people.delete(NetworkExpansion, "web", "shop")
+    federation.settle()
+    assert a.neutron.subnets[subnet.id] == subnet
