@@ -1,0 +1,95 @@
+"""The tester's end of a gateway node's exec server (`guest/execd.py`)."""
+
+import contextlib
+import json
+import socket
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_CONNECT_TIMEOUT_SECONDS = 5.0
+_REPLY_MARGIN_SECONDS = 120.0
+
+
+class ExecError(RuntimeError):
+    """The exec server could not do what it was asked; what a command itself says is no such error."""
+
+
+class Connection:
+    """One process of the exec server, in the node's or in one machine's network namespace."""
+
+    def __init__(self, address: str, port: int, netns: str | None) -> None:
+        self._socket = socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._replies = self._socket.makefile("rb")
+        self.call("netns", {"name": netns}, _REPLY_MARGIN_SECONDS)
+
+    def call(self, operation: str, arguments: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
+        """One request and its reply."""
+        self._socket.settimeout(timeout_seconds)
+        self._socket.sendall(json.dumps({operation: dict(arguments)}).encode() + b"\n")
+        line = self._replies.readline()
+        if not line:
+            raise ConnectionError(f"the node closed the connection during {operation}")
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise ExecError(f"{operation}: {reply['error']}")
+        return reply
+
+    def close(self) -> None:
+        """End the server's process."""
+        self._replies.close()
+        self._socket.close()
+
+
+class Channel:
+    """Connections to one node, kept open and used again, by any number of threads."""
+
+    def __init__(self, address: str, port: int) -> None:
+        self._address, self._port = address, port
+        self._idle: dict[str | None, list[Connection]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def call(
+        self, operation: str, arguments: Mapping[str, Any], *, netns: str | None = None, busy_seconds: float = 0.0
+    ) -> dict[str, Any]:
+        """One request in a place; it may take as long as its command and a margin for a busy node."""
+        with self._connection(netns) as connection:
+            return connection.call(operation, arguments, busy_seconds + _REPLY_MARGIN_SECONDS)
+
+    def answers(self) -> bool:
+        """Whether the server can be reached."""
+        try:
+            with self._connection(None):
+                return True
+        except (OSError, ExecError):
+            return False
+
+    def forget(self, netns: str) -> None:
+        """Close the connections to a namespace, which lives as long as they do."""
+        with self._lock:
+            idle = self._idle.pop(netns, [])
+        for connection in idle:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _connection(self, netns: str | None) -> Iterator[Connection]:
+        with self._lock:
+            idle = self._idle[netns]
+            connection = idle.pop() if idle else None
+        if connection is None:
+            connection = Connection(self._address, self._port, netns)
+        try:
+            yield connection
+        except ExecError:
+            self._keep(netns, connection)
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(netns, connection)
+
+    def _keep(self, netns: str | None, connection: Connection) -> None:
+        with self._lock:
+            self._idle[netns].append(connection)

@@ -1,0 +1,193 @@
+"""Two clouds of the lab with Isthmus in each, made peers; networks stretched between them."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+from typing import Any, Final
+
+from tests.lab.assets import Assets
+from tests.lab.cloud import Cloud
+from tests.lab.installation import Installation, new_psk
+from tests.lab.inventory import difference_once_settled, take
+from tests.lab.lab import Lab
+from tests.lab.process import wait_until
+
+STORY: Final = Path(__file__).parents[2] / "demo"
+READY_TIMEOUT_SECONDS: Final = 120.0
+
+
+class Federation:
+    """Both installations. Manifests are those of the demo, so that what is tested is what is shown."""
+
+    def __init__(self, lab: Lab, assets: Assets) -> None:
+        self.lab = lab
+        self.a = Installation(lab.a, assets, lab.directory)
+        self.b = Installation(lab.b, assets, lab.directory)
+
+    @property
+    def both(self) -> tuple[Installation, Installation]:
+        """Cloud A's installation and cloud B's."""
+        return self.a, self.b
+
+    def install(self) -> None:
+        """Install and start Isthmus in both clouds, and wait for the gateway nodes."""
+        for side in self.both:
+            side.install()
+            side.start()
+        for side in self.both:
+            side.wait_until_ready()
+
+    def introduce(self) -> None:
+        """Everything that the two administrators do to become peers, in the documented order."""
+        self.apply_peers()
+        self.exchange_credentials()
+        self.wait_for_peers()
+
+    def apply_peers(self) -> None:
+        """Apply CloudPeer and IPsecPolicy on both sides."""
+        for side in self.both:
+            side.cloud.kubectl("apply", "-f", str(STORY / f"cloud-{side.cloud.name}" / "peer.yaml"))
+
+    def exchange_credentials(self) -> None:
+        """Agree on a pre-shared key, and hand each other the read-only kubeconfig."""
+        self.agree_on_key()
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            peer = theirs.cloud.cloud_id
+            wait_until(lambda: _token_exists(ours.cloud, peer), 30, f"the token for {peer}")  # noqa: B023
+            theirs.set_peer_kubeconfig(ours.cloud.cloud_id, ours.kubeconfig_for(peer))
+
+    def agree_on_key(self) -> None:
+        """The same new pre-shared key on both sides."""
+        psk = new_psk()
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            ours.set_psk(theirs.cloud.cloud_id, psk)
+
+    def wait_for_peers(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> None:
+        """Wait until both CloudPeers are Ready."""
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            wait_ready(ours.cloud, "cloudpeer", theirs.cloud.cloud_id, timeout_seconds=timeout_seconds)
+
+    def remove_peers(self) -> None:
+        """Delete what `introduce` applied, and wait until it is gone."""
+        for side in self.both:
+            path = str(STORY / f"cloud-{side.cloud.name}" / "peer.yaml")
+            side.cloud.kubectl("delete", "-f", path, "--ignore-not-found", "--wait=false")
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            peer = theirs.cloud.cloud_id
+            ours.cloud.kubectl("wait", "--for=delete", f"cloudpeer/{peer}", "--timeout=60s")
+            for namespace in ("isthmus-system", "isthmus-ipsec"):
+                ours.cloud.kubectl("delete", "secret", "-n", namespace, f"peer-{peer}", "--ignore-not-found")
+
+    def bind(self, namespace: str, project_id: str) -> None:
+        """Bind a tenant's namespace of cloud A to a Keystone project."""
+        self.a.cloud.kubectl(
+            "apply", "-f", "-", input=render("cloud-a/tenant.yaml", project_id=project_id).replace("shop", namespace)
+        )
+
+    def expand(self, name: str, namespace: str, network_id: str) -> None:
+        """Apply a NetworkExpansion of cloud A towards cloud B."""
+        manifest = render("cloud-a/expansion.yaml", network_id=network_id)
+        manifest = manifest.replace("name: web", f"name: {name}").replace("namespace: shop", f"namespace: {namespace}")
+        self.a.cloud.kubectl("apply", "-f", "-", input=manifest)
+
+    def wait_expanded(
+        self, name: str, namespace: str, network_id: str, timeout_seconds: float = READY_TIMEOUT_SECONDS
+    ) -> None:
+        """Wait until both sides say Ready."""
+        wait_ready(self.a.cloud, "networkexpansion", name, namespace, timeout_seconds)
+        link = f"{self.a.cloud.cloud_id}.{network_id}"
+        wait_ready(self.b.cloud, "expansionlink", link, f"isthmus-peer-{self.a.cloud.cloud_id}", timeout_seconds)
+
+    def copy_of(self, network_id: str) -> Any | None:
+        """The replica in cloud B of a network of cloud A."""
+        mark = f"isthmus {self.a.cloud.cloud_id}.{network_id}"
+        connection = self.b.cloud.openstack()
+        return next((n for n in connection.network.networks() if n.description == mark), None)
+
+    @contextlib.contextmanager
+    def stretched(self, name: str, namespace: str, project_id: str, network_id: str) -> Iterator[Any]:
+        """A network stretched for the length of the block; gives the copy on B, waits until it is gone after."""
+        self.bind(namespace, project_id)
+        self.expand(name, namespace, network_id)
+        try:
+            self.wait_expanded(name, namespace, network_id)
+            yield self.copy_of(network_id)
+        finally:
+            self.a.cloud.kubectl("delete", "networkexpansion", "-n", namespace, name, "--ignore-not-found")
+            wait_until(lambda: self.copy_of(network_id) is None, 90, "the copy to go")
+            self.a.cloud.kubectl("delete", "namespace", namespace, "--ignore-not-found")
+
+    @contextlib.contextmanager
+    def nothing_changes(self) -> Iterator[None]:
+        """Both clouds are after the block what they were before it."""
+        before = [take(side.cloud) for side in self.both]
+        yield
+        for side, was in zip(self.both, before, strict=True):
+            left = difference_once_settled(was, side.cloud)
+            if left:
+                raise AssertionError(f"cloud {side.cloud.name} is not as it was:\n{left}")
+
+    def settle(self) -> None:
+        """Wait until no link is left on either side."""
+        for side in self.both:
+            wait_until(lambda: not objects(side.cloud, "expansionlinks,attachments"), 90, "links to go")  # noqa: B023
+
+
+def render(path: str, **values: str) -> str:
+    """A manifest of the demo with its placeholders filled in."""
+    return Template((STORY / path).read_text()).substitute(values)
+
+
+def objects(cloud: Cloud, kinds: str) -> list[dict[str, Any]]:
+    """All objects of these kinds in all namespaces."""
+    found: list[dict[str, Any]] = json.loads(cloud.kubectl("get", kinds, "-A", "-o", "json"))["items"]
+    return found
+
+
+def condition(cloud: Cloud, kind: str, name: str, namespace: str | None = None, type_: str = "Ready") -> dict[str, Any]:
+    """One condition of one object; empty where it is not there yet."""
+    where = ["-n", namespace] if namespace else []
+    text = cloud.kubectl("get", kind, name, *where, "-o", "json", "--ignore-not-found")
+    conditions = json.loads(text or "{}").get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == type_), {})
+
+
+def patch_spec(cloud: Cloud, kind: str, name: str, spec: dict[str, Any], *where: str) -> None:
+    """Change the spec of an object as an administrator."""
+    cloud.kubectl("patch", kind, name, *where, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def wait_ready(
+    cloud: Cloud, kind: str, name: str, namespace: str | None = None, timeout_seconds: float = READY_TIMEOUT_SECONDS
+) -> None:
+    """Wait for condition Ready; the failure says what the object's condition was."""
+    try:
+        wait_until(
+            lambda: condition(cloud, kind, name, namespace).get("status") == "True",
+            timeout_seconds,
+            f"{kind} {name} of {cloud.cloud_id} to be ready",
+            poll_seconds=0.3,
+        )
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; its condition: {condition(cloud, kind, name, namespace)}") from None
+
+
+def wait_reason(cloud: Cloud, kind: str, name: str, reason: str, namespace: str | None = None) -> dict[str, Any]:
+    """Wait until condition Ready is not True for this reason, and return the condition."""
+    wait_until(
+        lambda: condition(cloud, kind, name, namespace).get("reason") == reason,
+        60,
+        f"{kind} {name} of {cloud.cloud_id} to say {reason}",
+        poll_seconds=0.3,
+    )
+    return condition(cloud, kind, name, namespace)
+
+
+def _token_exists(cloud: Cloud, peer_cloud_id: str) -> bool:
+    path = "{.data.token}"
+    namespace = f"isthmus-peer-{peer_cloud_id}"
+    return bool(
+        cloud.kubectl("get", "secret", "-n", namespace, "peer-token", "-o", f"jsonpath={path}", "--ignore-not-found")
+    )

@@ -1,0 +1,43 @@
+"""What is in a cloud's Kubernetes API: every kind that can be listed."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+# Heartbeats and a log of what happened, not things: they come and go by themselves.
+_PASSING: Final = ("events", "events.events.k8s.io", "leases.coordination.k8s.io", "componentstatuses")
+# Counts and authors of writes: a status written twice is the same status.
+_COUNTS_OF_WRITES: Final = ("resourceVersion", "generation", "managedFields")
+
+
+def sections(kubectl: Callable[..., str]) -> dict[str, dict[str, Any]]:
+    """One section for each kind, named by namespace and name."""
+    listable = kubectl("api-resources", "--verbs=list", "--cached=false", "-o", "name").split()
+    kinds = ",".join(kind for kind in listable if kind not in _PASSING)
+    found: dict[str, dict[str, Any]] = {}
+    for item in json.loads(kubectl("get", kinds, "-A", "-o", "json"))["items"]:
+        metadata = item["metadata"]
+        name = f"{metadata.get('namespace', '')}/{metadata['name']}".lstrip("/")
+        found.setdefault(f"kubernetes {item['kind']}", {})[name] = _plain(item)
+    return found
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    metadata = {key: value for key, value in item["metadata"].items() if key not in _COUNTS_OF_WRITES}
+    plain = {**item, "metadata": metadata}
+    if item["kind"] == "Secret":
+        plain["data"] = {key: _fingerprint(value) for key, value in item.get("data", {}).items()}
+    if "conditions" in item.get("status", {}):
+        # A condition that changed and changed back is the same but for the time.
+        conditions = [
+            {key: value for key, value in condition.items() if key != "lastTransitionTime"}
+            for condition in item["status"]["conditions"]
+        ]
+        plain["status"] = {**item["status"], "conditions": conditions}
+    return plain
+
+
+def _fingerprint(value: str) -> str:
+    """Enough to see a change, nothing to log in with."""
+    return hashlib.sha256(value.encode()).hexdigest()[:12]

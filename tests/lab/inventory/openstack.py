@@ -1,0 +1,48 @@
+"""What is in Neutron and Keystone."""
+
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+from openstack.connection import Connection
+
+# Neutron counts the writes to an object and dates them, its own included (a port's status, a network's new port).
+_COUNTS_OF_WRITES: Final = ("revision_number", "updated_at")
+# Not the object's: where the client found it, when a password of Keystone's own policy would end.
+_NOT_ITS_OWN: Final = ("location", "links", "password_expires_at")
+
+
+def sections(admin: Connection) -> dict[str, dict[str, Any]]:
+    """Networks with all that belongs to them; domains, projects, users and what they may do."""
+    network, identity = admin.network, cast(Any, admin.identity)
+    neutron: dict[str, Iterable[Any]] = {
+        "network": network.networks(),
+        "subnet": network.subnets(),
+        "port": network.ports(),
+        "router": network.routers(),
+        "security group": network.security_groups(),
+        "security group rule": network.security_group_rules(),
+    }
+    keystone: dict[str, Iterable[Any]] = {
+        "domain": identity.domains(),
+        "project": identity.projects(),
+        "user": identity.users(),
+        "role": identity.roles(),
+    }
+    return {
+        **{f"neutron {kind}": _by_id(found) for kind, found in neutron.items()},
+        "neutron quota": {quota.project_id: _plain(quota) for quota in network.quotas()},
+        **{f"keystone {kind}": _by_id(found) for kind, found in keystone.items()},
+        "keystone role assignment": {str(_plain(assignment)): True for assignment in identity.role_assignments()},
+    }
+
+
+def _by_id(found: Iterable[Any]) -> dict[str, Any]:
+    return {f"{item.name or ''} {item.id}".strip(): _plain(item) for item in found}
+
+
+def _plain(resource: Any) -> dict[str, Any]:
+    values = resource.to_dict(computed=False)
+    kept = {key: value for key, value in values.items() if key not in _COUNTS_OF_WRITES and key not in _NOT_ITS_OWN}
+    # A security group lists its rules with their counters; they have a section of their own.
+    kept.pop("security_group_rules", None)
+    return kept

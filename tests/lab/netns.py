@@ -1,0 +1,87 @@
+"""Network namespaces of the host and the links between them."""
+
+import ctypes
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Final
+
+_CLONE_NEWNET: Final = 0x40000000
+_DIRECTORY: Final = Path("/run/netns")
+
+
+def batch(commands: str, namespace: str | None = None) -> None:
+    """Run lines of `ip` commands in one process, all or the first that fails."""
+    where = ["-n", namespace] if namespace else []
+    done = subprocess.run(["ip", *where, "-batch", "-"], input=commands, text=True, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"ip in {namespace or 'the host'}: {done.stderr.strip()}\n{commands}")
+
+
+def create(namespace: str) -> None:
+    """Make a namespace with its loopback up and no IPv6 addresses of its own making on links."""
+    batch(f"netns add {namespace}")
+    batch("link set lo up", namespace)
+
+
+def exists(namespace: str) -> bool:
+    """Whether the namespace has its name."""
+    return (_DIRECTORY / namespace).exists()
+
+
+def run(namespace: str, *argv: str, check: bool = True) -> str:
+    """Run a command in a namespace and return its output."""
+    done = subprocess.run(["ip", "netns", "exec", namespace, *argv], text=True, capture_output=True)
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(argv)} in {namespace}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def destroy(namespace: str) -> None:
+    """Kill what still runs in the namespace, then take it away with its links; nothing happens if it is not there."""
+    if not exists(namespace):
+        return
+    for pid in _processes(namespace):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    # Links are deleted by name first: the kernel takes a dead namespace down later, in its own time.
+    for link in _links(namespace):
+        subprocess.run(["ip", "-n", namespace, "link", "del", link], capture_output=True)
+    batch(f"netns del {namespace}")
+
+
+def enter(namespace: str) -> None:
+    """Move the calling thread into the namespace; a process does so before it starts others."""
+    with (_DIRECTORY / namespace).open() as file:
+        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"cannot enter network namespace {namespace}")
+
+
+def inside(namespace: str) -> bool:
+    """Whether the calling process is in the namespace."""
+    ours = os.stat("/proc/self/ns/net")
+    theirs = os.stat(_DIRECTORY / namespace)
+    return (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+
+
+def _processes(namespace: str) -> list[int]:
+    """Who runs there, the caller and its parents aside: a tester who sits in the namespace is not its property."""
+    found = subprocess.run(["ip", "netns", "pids", namespace], text=True, capture_output=True).stdout.split()
+    spared = set(_ancestors(os.getpid()))
+    return [pid for pid in map(int, found) if pid not in spared]
+
+
+def _ancestors(pid: int) -> list[int]:
+    line = [pid]
+    while line[-1] > 1:
+        stat = Path(f"/proc/{line[-1]}/stat").read_text()
+        line.append(int(stat[stat.rindex(")") + 2 :].split()[1]))
+    return line
+
+
+def _links(namespace: str) -> list[str]:
+    lines = run(namespace, "ip", "-o", "link", check=False).splitlines()
+    return [name for line in lines if (name := line.split(": ")[1].split("@")[0]) != "lo"]

@@ -1,0 +1,120 @@
+"""A tenant whose network is stretched: a project and a network in cloud A, the copy and a member of it in cloud B."""
+
+import secrets
+from typing import Any
+
+from openstack.connection import Connection
+
+from tests.lab.cloud import Cloud, Project
+from tests.lab.federation import Federation
+from tests.lab.machine import Machine, TcpExchange
+from tests.lab.ping import PingResult
+from tests.lab.process import wait_until
+
+
+class Tenant:
+    """A project of one cloud with one network."""
+
+    def __init__(self, cloud: Cloud, project: Project, network: Any, cidr: str) -> None:
+        self.cloud = cloud
+        self.project = project
+        self.network_id = str(network.id)
+        self.cidr = cidr
+
+    @classmethod
+    def create(cls, cloud: Cloud, name: str, cidr: str) -> "Tenant":
+        """Make the project, its member and its network."""
+        project = cloud.create_project(name)
+        return cls(cloud, project, cloud.create_network(project, name, cidr), cidr)
+
+    @property
+    def name(self) -> str:
+        """Of the project, the network, and the namespace that is bound to it."""
+        return self.project.name
+
+    def boot(self, name: str, **options: Any) -> Machine:
+        """Start a machine on the network."""
+        network = self.project.connection.network.get_network(self.network_id)
+        return self.cloud.boot(network, name, project=self.project, **options)
+
+    def admit(self) -> None:
+        """The tenant's own rule: what comes from the subnet's range may come in."""
+        self.project.allow_ingress(self.cidr)
+
+    def delete(self) -> None:
+        """Remove the project with all that is in it."""
+        self.cloud.delete_project(self.project)
+
+
+class Stretch:
+    """A tenant's network with both its parts, while it is stretched."""
+
+    def __init__(self, federation: Federation, tenant: Tenant, remote: Tenant, local: Machine) -> None:
+        self.federation = federation
+        self.tenant = tenant
+        self.remote = remote
+        self.local = local
+        self.remotes: list[Machine] = []
+
+    @classmethod
+    def of(cls, federation: Federation, tenant: Tenant, local: Machine) -> "Stretch":
+        """The stretched network of a tenant; cloud B's administrator lets a member into the copy's project."""
+        copy = federation.copy_of(tenant.network_id)
+        if copy is None:
+            raise LookupError(f"cloud b has no copy of network {tenant.network_id}")
+        member = join_project(federation.b.cloud, copy.project_id, f"{tenant.name}-at-b")
+        return cls(federation, tenant, Tenant(federation.b.cloud, member, copy, tenant.cidr), local)
+
+    def boot_remote(self, name: str, **options: Any) -> Machine:
+        """Start a machine on the copy."""
+        machine = self.remote.boot(name, **options)
+        self.remotes.append(machine)
+        return machine
+
+    def admit(self) -> None:
+        """The tenant's own rule, in both clouds."""
+        self.tenant.admit()
+        self.remote.admit()
+
+    def wait_for_ping(self, timeout_seconds: float = 30) -> PingResult:
+        """Wait until the machine of A reaches the first of B, then ping it properly."""
+        address = str(self.remotes[0].address)
+        wait_until(lambda: self.local.ping(address, count=1).all_answered, timeout_seconds, f"a reply of {address}")
+        return self.local.ping(address)
+
+    def exchange(self) -> tuple[TcpExchange, TcpExchange]:
+        """A payload over TCP, from A to B and back, and from B to A and back."""
+        remote = self.remotes[0]
+        return self.local.tcp_exchange(remote), remote.tcp_exchange(self.local)
+
+    def remove_remotes(self) -> None:
+        """Delete the machines of B and the member that booted them."""
+        while self.remotes:
+            self.remotes.pop().delete()
+        leave_project(self.federation.b.cloud, self.remote.project)
+
+
+def join_project(cloud: Cloud, project_id: str, name: str) -> Project:
+    """What an administrator does for a tenant who comes from elsewhere: a member of an existing project."""
+    identity: Any = cloud.openstack().identity
+    password = secrets.token_urlsafe(16)
+    user = identity.create_user(name=name, password=password, domain_id="default")
+    for role in identity.roles():
+        if role.name in ("member", "reader"):
+            identity.assign_project_role_to_user(project_id, user, role)
+    auth = {
+        "auth_url": cloud.site.auth_url,
+        "username": name,
+        "password": password,
+        "project_id": project_id,
+        "user_domain_name": "Default",
+    }
+    return Project(project_id, name, Connection(auth=auth, region_name=cloud.site.region))
+
+
+def leave_project(cloud: Cloud, member: Project) -> None:
+    """Undo `join_project`."""
+    identity: Any = cloud.openstack().identity
+    user = identity.find_user(member.name, domain_id="default")
+    if user:
+        identity.delete_user(user)
