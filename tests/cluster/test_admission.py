@@ -1,0 +1,240 @@
+"""The shipped admission policies, on a real API server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.core.peernamespace import account_manifests, namespace_manifest
+from isthmus.model import names
+from isthmus.model.attachment import Attachment, NodeObservation
+from isthmus.model.errors import Forbidden
+from isthmus.model.gatewaynode import GatewayNode
+from isthmus.model.names import PROJECT_ANNOTATION, SYSTEM_NAMESPACE
+from isthmus.ports import Manifest
+from tests.contract.samples import attachment, condition, gateway_node
+from tests.lab.kube import ControlPlane, KubectlError
+from tests.lab.process import wait_until
+
+from .accounts import PEOPLE, account_kubeconfig, make_person
+
+TENANT = f"--as=system:serviceaccount:{PEOPLE}:tenant"
+PROJECT = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def admin(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> LightkubeCluster:
+    """May do everything, once the policies are at work."""
+    _wait_until_policies_work(installed, tmp_path_factory.mktemp("probe"))
+    return LightkubeCluster(str(installed.kubeconfig), "admin")
+
+
+@pytest.fixture(scope="module")
+def controller(
+    installed: ControlPlane, admin: LightkubeCluster, tmp_path_factory: pytest.TempPathFactory
+) -> LightkubeCluster:
+    """The controller's own account."""
+    assert admin
+    path = account_kubeconfig(installed, tmp_path_factory.mktemp("controller"), SYSTEM_NAMESPACE, names.CONTROLLER)
+    return LightkubeCluster(str(path), names.CONTROLLER)
+
+
+class TestController:
+    """Its rights reach into every namespace; the policy keeps it in those of the peers."""
+
+    def test_makes_and_deletes_a_peer_namespace(self, controller: LightkubeCluster) -> None:
+        controller.apply_manifest(namespace_manifest("made"))
+        controller.delete_manifest("v1", "Namespace", names.peer_namespace("made"))
+
+    @pytest.mark.parametrize(
+        ("name", "labels"),
+        [
+            ("tenant", {names.PEER_LABEL: "tenant"}),
+            ("isthmus-peer-bare", {}),
+            ("isthmus-peer-one", {names.PEER_LABEL: "other"}),
+            (SYSTEM_NAMESPACE, {names.PEER_LABEL: "system"}),
+        ],
+    )
+    def test_makes_no_other_namespace(self, controller: LightkubeCluster, name: str, labels: dict[str, str]) -> None:
+        with pytest.raises(Forbidden, match="only in namespaces isthmus-peer-"):
+            controller.apply_manifest(_namespace(name, labels=labels))
+
+    def test_deletes_no_other_namespace(self, admin: LightkubeCluster, controller: LightkubeCluster) -> None:
+        admin.apply_manifest(_namespace("isthmus-peer-kept"))
+        for name in ("isthmus-peer-kept", "default", names.IPSEC_NAMESPACE):
+            with pytest.raises(Forbidden):
+                controller.delete_manifest("v1", "Namespace", name)
+
+    @pytest.mark.parametrize("position", range(4))
+    def test_makes_no_account_or_role_elsewhere(
+        self, admin: LightkubeCluster, controller: LightkubeCluster, position: int
+    ) -> None:
+        admin.apply_manifest(_namespace("isthmus-peer-foreign"))
+        manifest = account_manifests("foreign")[position]
+        for place in ("default", "kube-system", SYSTEM_NAMESPACE, "isthmus-peer-foreign"):
+            moved = manifest | {"metadata": manifest["metadata"] | {"namespace": place}}
+            with pytest.raises(Forbidden, match="only in namespaces isthmus-peer-"):
+                controller.apply_manifest(moved)
+
+
+class TestProjectBinding:
+    """Whoever may edit a namespace may not say which project it speaks for."""
+
+    @pytest.fixture
+    def tenant(self, installed: ControlPlane, admin: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
+        assert admin
+        return _person(installed, tmp_path, "tenant", "namespace-editor")
+
+    @pytest.fixture
+    def binder(self, installed: ControlPlane, tenant: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
+        assert tenant
+        return _person(installed, tmp_path, "binder", "namespace-editor", "isthmus-project-binder")
+
+    def test_a_tenant_edits_everything_else(self, tenant: LightkubeCluster) -> None:
+        tenant.apply_manifest(_namespace("edited", labels={"team": "a"}, note="mine"))
+        tenant.apply_manifest(_namespace("edited", labels={"team": "b"}))
+
+    def test_a_tenant_cannot_set_it(self, admin: LightkubeCluster, tenant: LightkubeCluster) -> None:
+        with pytest.raises(Forbidden, match="projectbindings"):
+            tenant.apply_manifest(_namespace("claimed-new", project=PROJECT))
+        admin.apply_manifest(_namespace("claimed"))
+        with pytest.raises(Forbidden, match="projectbindings"):
+            tenant.apply_manifest(_namespace("claimed", project=PROJECT))
+
+    @pytest.mark.parametrize("subresource", ["status", "finalize"])
+    def test_a_tenant_cannot_set_it_by_a_side_door(
+        self, installed: ControlPlane, admin: LightkubeCluster, tenant: LightkubeCluster, subresource: str
+    ) -> None:
+        admin.apply_manifest(_namespace("side-door"))
+        path = f"/api/v1/namespaces/side-door/{subresource}"
+        document = _namespace("side-door", project=PROJECT) | {"spec": {"finalizers": ["kubernetes"]}}
+        with pytest.raises(KubectlError, match="projectbindings"):
+            installed.kubectl("replace", "--raw", path, "-f", "-", TENANT, input=json.dumps(document))
+
+    def test_a_tenant_cannot_change_or_remove_it(
+        self, installed: ControlPlane, binder: LightkubeCluster, tenant: LightkubeCluster
+    ) -> None:
+        binder.apply_manifest(_namespace("bound", project=PROJECT))
+        with pytest.raises(Forbidden, match="projectbindings"):
+            tenant.apply_manifest(_namespace("bound", project="f" * 32))
+        with pytest.raises(KubectlError, match="projectbindings"):
+            installed.kubectl("annotate", "namespace", "bound", f"{PROJECT_ANNOTATION}-", TENANT)
+        tenant.apply_manifest(_namespace("bound", labels={"team": "a"}))
+        left = tenant.get_manifest("v1", "Namespace", "bound")
+        assert left is not None
+        assert left["metadata"]["annotations"][PROJECT_ANNOTATION] == PROJECT
+
+    def test_who_has_the_verb_binds_and_unbinds(self, binder: LightkubeCluster) -> None:
+        binder.apply_manifest(_namespace("free", project=PROJECT))
+        left = binder.apply_manifest(_namespace("free"))
+        assert PROJECT_ANNOTATION not in left["metadata"].get("annotations", {})
+
+
+class TestAgent:
+    """An agent speaks for the node that its token is bound to."""
+
+    @pytest.fixture
+    def agent(self, installed: ControlPlane, admin: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
+        for name in ("gw-own", "gw-other"):
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+            installed.kubectl("apply", "-f", "-", input=json.dumps(node))
+            admin.apply(gateway_node(name))
+        admin.apply(attachment("agents"))
+        admin.apply_status(attachment("agents", (), condition("False", "Waiting")))
+        other = LightkubeCluster(str(installed.kubeconfig), "isthmus-agent-gw-other")
+        other.apply_status(attachment("agents", (NodeObservation(node="gw-other", plugged=True),)))
+        path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT, "gw-own")
+        return LightkubeCluster(str(path), "isthmus-agent-gw-own")
+
+    def test_reports_on_itself(self, agent: LightkubeCluster) -> None:
+        agent.apply_status(_reporting("gw-own"))
+        seen = agent.apply_status(attachment("agents", (NodeObservation(node="gw-own"),)))
+        assert {n.node for n in seen.status.nodes} == {"gw-own", "gw-other"}
+        left = agent.apply_status(attachment("agents"))
+        assert {n.node for n in left.status.nodes} == {"gw-other"}
+
+    @pytest.mark.parametrize(
+        "report",
+        [
+            lambda agent: agent.apply_status(_reporting("gw-other")),
+            lambda agent: agent.apply_status(attachment("agents", (NodeObservation(node="gw-other"),))),
+            lambda agent: agent.apply_status(attachment("agents", (), condition())),
+        ],
+        ids=["another node", "another node's entry", "the controller's condition"],
+    )
+    def test_reports_on_nothing_else(
+        self, agent: LightkubeCluster, report: Callable[[LightkubeCluster], GatewayNode | Attachment]
+    ) -> None:
+        with pytest.raises(Forbidden, match="own"):
+            report(agent)
+
+    def test_a_token_of_no_node_reports_nothing(
+        self, installed: ControlPlane, agent: LightkubeCluster, tmp_path: Path
+    ) -> None:
+        path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT)
+        with pytest.raises(Forbidden, match="bound to its node"):
+            LightkubeCluster(str(path), "isthmus-agent-gw-own").apply_status(_reporting("gw-own"))
+
+
+def _namespace(name: str, project: str = "", labels: dict[str, str] | None = None, **annotations: str) -> Manifest:
+    marks = annotations | ({PROJECT_ANNOTATION: project} if project else {})
+    metadata = {"name": name, "labels": labels or {}, "annotations": marks}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def _reporting(name: str) -> GatewayNode:
+    node = gateway_node(name)
+    return node.model_copy(update={"status": node.status.model_copy(update={"neutron_host": name})})
+
+
+def _person(plane: ControlPlane, directory: Path, name: str, *roles: str) -> LightkubeCluster:
+    """Somebody with these ClusterRoles."""
+    create = ("create", "clusterrole", "namespace-editor", "--verb=*", "--resource=namespaces")
+    _apply(plane, *create, "--resource=namespaces/status", "--resource=namespaces/finalize")
+    user = make_person(plane, name)
+    for role in roles:
+        _apply(plane, "create", "clusterrolebinding", f"{name}-{role}", f"--clusterrole={role}", f"--user={user}")
+    return LightkubeCluster(str(account_kubeconfig(plane, directory, PEOPLE, name)), name)
+
+
+def _apply(plane: ControlPlane, *create: str) -> None:
+    plane.kubectl("apply", "-f", "-", input=plane.kubectl(*create, "--dry-run=client", "-o", "yaml"))
+
+
+def _wait_until_policies_work(plane: ControlPlane, directory: Path) -> None:
+    """The API server takes a moment to load a new policy: ask for what each refuses until it does."""
+    controller = f"--as=system:serviceaccount:{SYSTEM_NAMESPACE}:{names.CONTROLLER}"
+    LightkubeCluster(str(plane.kubeconfig), "admin").apply(gateway_node("probe"))
+    agent = LightkubeCluster(str(account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT)), "probe")
+    _person(plane, directory, "tenant", "namespace-editor")
+
+    def refused() -> bool:
+        return (
+            _is_denied(plane, "create", "namespace", "probe", "--dry-run=server", controller)
+            and _is_denied(
+                plane, "annotate", "namespace", "default", f"{PROJECT_ANNOTATION}=x", "--dry-run=server", TENANT
+            )
+            and _is_forbidden(agent)
+        )
+
+    wait_until(refused, 30, "the admission policies to be at work", poll_seconds=0.5)
+
+
+def _is_forbidden(agent: LightkubeCluster) -> bool:
+    try:
+        agent.apply_status(_reporting("probe"))
+    except Forbidden:
+        return True
+    return False
+
+
+def _is_denied(plane: ControlPlane, *arguments: str) -> bool:
+    try:
+        plane.kubectl(*arguments)
+    except KubectlError as error:
+        return "ValidatingAdmissionPolicy" in str(error)
+    return False

@@ -1,0 +1,71 @@
+"""The agent's process under its own service account and the shipped roles, on a node that has no Open vSwitch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.accounts import account_kubeconfig
+from tests.lab.kube import ControlPlane
+from tests.lab.process import wait_until
+
+NODE = "gw-x1"
+
+
+@pytest.fixture
+def agent(installed: ControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Nothing is installed on the node: neither a database nor a charon answers."""
+    for kind, version in (("Node", "v1"), ("GatewayNode", "isthmus.cloud/v1alpha1")):
+        manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": NODE}}
+        installed.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+    kubeconfig = account_kubeconfig(installed, tmp_path, "isthmus-system", "isthmus-agent", node=NODE)
+    settings = {
+        "cloud_id": "cloud-x",
+        "gateway_cidrs": ["127.0.0.0/8"],
+        "kubeconfig": str(kubeconfig),
+        "node_name": NODE,
+        "ovsdb_socket": f"unix:{tmp_path}/none",
+        "vici_socket": f"{tmp_path}/none",
+        "resync_seconds": 1,
+    }
+    (tmp_path / "agent.yaml").write_text(json.dumps(settings))
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "isthmus.cli.main", "agent"],
+            env=os.environ | {"ISTHMUS_CONFIG": str(tmp_path / "agent.yaml"), "PYTHONUNBUFFERED": "1"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    yield process
+    process.kill()
+    process.wait()
+    installed.kubectl("delete", "gatewaynode", NODE, "--ignore-not-found")
+
+
+def _ready(plane: ControlPlane) -> dict[str, Any]:
+    status = json.loads(plane.kubectl("get", "gatewaynode", NODE, "-o", "json")).get("status", {})
+    return next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+
+
+def test_it_says_what_it_cannot_see_and_ends_in_order(
+    installed: ControlPlane, agent: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    wait_until(lambda: _ready(installed), 20, "a condition of the GatewayNode")
+    condition = _ready(installed)
+    assert (condition["status"], condition["reason"]) == ("False", "Unavailable")
+    assert "Open vSwitch" in condition["message"]
+    time.sleep(3)
+    assert _ready(installed) == condition, "the time of a transition moves only with one"
+    agent.terminate()
+    assert agent.wait(5) == 0
+    log = (tmp_path / "log").read_text()
+    assert "orbidden" not in log
+    assert "Traceback" not in log

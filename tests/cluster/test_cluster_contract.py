@@ -1,0 +1,67 @@
+"""The Kubernetes adapter keeps the contract of ports.Cluster on a real API server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.errors import Forbidden, Invalid, Unavailable
+from tests.contract.cluster import ClientOf, ClusterContract
+from tests.contract.samples import cloud_peer
+from tests.lab.kube import ControlPlane
+
+
+class TestLightkubeCluster(ClusterContract):
+    @pytest.fixture
+    def client_of(self, installed: ControlPlane) -> ClientOf:
+        return lambda manager: LightkubeCluster(str(installed.kubeconfig), manager)
+
+
+def test_a_list_is_complete_over_its_pages(installed: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.adapters.kubernetes._PAGE", 2)
+    cluster = LightkubeCluster(str(installed.kubeconfig), "isthmus-controller")
+    wanted = {f"page-{number}" for number in range(5)}
+    for name in wanted:
+        cluster.apply(cloud_peer(name))
+    assert {peer.metadata.name for peer in cluster.list_objects(CloudPeer)} >= wanted
+
+
+def test_what_the_server_refuses_is_invalid(installed: ControlPlane) -> None:
+    cluster = LightkubeCluster(str(installed.kubeconfig), "isthmus-controller")
+    with pytest.raises(Invalid, match="gatewayCIDRs"):
+        cluster.apply(cloud_peer("invalid", gateway_cidrs=()))
+
+
+def test_an_event_is_renewed_instead_of_repeated(installed: ControlPlane) -> None:
+    cluster = LightkubeCluster(str(installed.kubeconfig), "isthmus-controller")
+    peer = cluster.apply(cloud_peer("told"))
+    for _ in range(3):
+        cluster.event(peer, "Warning", "PeerUnreachable", "no answer")
+    cluster.event(peer, "Normal", "Reachable", "answers again")
+    events = json.loads(installed.kubectl("events", "--for", "cloudpeer/told", "-o", "json"))["items"]
+    assert sorted(event["reason"] for event in events) == ["PeerUnreachable", "Reachable"]
+
+
+def test_a_dead_server_is_unavailable(tmp_path: Path, installed: ControlPlane) -> None:
+    kubeconfig = tmp_path / "dead.kubeconfig"
+    kubeconfig.write_text(installed.kubeconfig.read_text().replace(f":{installed.port}", ":1"))
+    with pytest.raises(Unavailable):
+        LightkubeCluster(str(kubeconfig), "isthmus-controller").list_objects(CloudPeer)
+
+
+def test_a_refused_token_is_forbidden(tmp_path: Path, installed: ControlPlane) -> None:
+    document = json.loads(installed.kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": "not-a-token"}
+    kubeconfig = tmp_path / "refused.kubeconfig"
+    kubeconfig.write_text(json.dumps(document))
+    with pytest.raises(Forbidden):
+        LightkubeCluster(str(kubeconfig), "isthmus-controller").list_objects(CloudPeer)
+
+
+def test_a_kubeconfig_that_is_not_there_is_invalid() -> None:
+    with pytest.raises(Invalid, match="kubeconfig"):
+        LightkubeCluster("/absent/kubeconfig", "isthmus-controller")

@@ -1,0 +1,148 @@
+"""The controller under its own account on a real API server, read by its peer with the credential that it made.
+
+OpenStack and the other cloud's API are fakes here; everything between them is real.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+
+from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.peers import RemotePeers
+from isthmus.cli.handover import kubeconfig_for
+from isthmus.model import names
+from isthmus.model.attachment import Attachment
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.errors import NotFound
+from isthmus.model.networkexpansion import NetworkExpansion
+from tests.fakes.federation import FakeCloud, FakeFederation, reason
+from tests.lab.kube import ControlPlane
+
+from .accounts import account_kubeconfig
+
+NODE = "gw-cloud-a"
+TIMEOUT_SECONDS = 60.0
+
+
+@dataclass
+class Real:
+    """Cloud A's Kubernetes is the real one, cloud B's a fake; B reads A as one company reads another."""
+
+    plane: ControlPlane
+    a: FakeCloud
+    b: FakeCloud
+    administrator: LightkubeCluster
+
+    def until(self, what: Callable[[], bool]) -> None:
+        """Let both act until it is so."""
+        ends_at = time.monotonic() + TIMEOUT_SECONDS
+        while not what():
+            assert time.monotonic() < ends_at, [self.plane.kubectl("get", "isthmus", "-A", "-o", "wide")]
+            for cloud in (self.a, self.b):
+                cloud.play_agent()
+                cloud.cycle()
+            time.sleep(0.2)
+
+    def ready(self, obj: CloudPeer | NetworkExpansion | None) -> bool:
+        return obj is not None and reason(obj) == "Ready"
+
+    def hand_over(self) -> None:
+        """The credential for cloud B, into its Secret there, by the documented command's own code."""
+        kubeconfig = kubeconfig_for(self.administrator, self.b.cloud_id, self.plane.server_at("127.0.0.1"))
+        metadata = {"name": f"peer-{self.a.cloud_id}", "namespace": names.SYSTEM_NAMESPACE}
+        data = {names.KUBECONFIG_KEY: base64.b64encode(kubeconfig.encode()).decode()}
+        self.b.people.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+
+
+@pytest.fixture(scope="module")
+def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    directory = tmp_path_factory.mktemp("controller")
+    _remove_everything(installed)
+    a, b = FakeFederation().clouds
+    administrator = LightkubeCluster(str(installed.kubeconfig), "kubectl")
+    a.people = administrator  # type: ignore[assignment]
+    node = {"name": NODE, "labels": {names.GATEWAY_LABEL: "true"}}
+    administrator.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": node})
+    system = names.SYSTEM_NAMESPACE
+    agent = account_kubeconfig(installed, directory, system, names.AGENT, node=NODE)
+    a.agent = LightkubeCluster(str(agent), f"{names.AGENT}-{NODE}")  # type: ignore[assignment]
+    controller = account_kubeconfig(installed, directory, system, names.CONTROLLER)
+    a.worlds = replace(a.worlds, cluster=LightkubeCluster(str(controller), names.CONTROLLER))
+    a.restart()
+    readers = RemotePeers(b.cloud_id, 0.5)
+    b.restart(replace(b.worlds, peers=readers))
+    a.agree(b)
+    b.agree(a)
+    yield Real(installed, a, b, administrator)
+    readers.stop()
+    _remove_everything(installed)
+    installed.kubectl("delete", "node", NODE)
+
+
+def _remove_everything(plane: ControlPlane) -> None:
+    """What other modules left: this controller would take care of it."""
+    for kind in ("networkexpansions", "cloudpeers", "ipsecpolicies", "expansionlinks", "peerlinks", "attachments"):
+        items = json.loads(plane.kubectl("get", kind, "-A", "-o", "json"))["items"]
+        for metadata in (item["metadata"] for item in items):
+            where = ["-n", metadata["namespace"]] if "namespace" in metadata else []
+            if "finalizers" in metadata:
+                plane.kubectl(
+                    "patch", kind, metadata["name"], *where, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
+                )
+            plane.kubectl("delete", kind, metadata["name"], *where, "--ignore-not-found")
+    plane.kubectl("delete", "gatewaynodes", "--all")
+
+
+def test_life_of_a_stretch_on_a_real_api_server(real: Real) -> None:
+    a, b, cluster = real.a, real.b, real.administrator
+    real.until(lambda: _has_token(real))
+    assert reason(b.peer("cloud-a")) in {"InvalidKubeconfig", "NotReadYet"}
+    real.hand_over()
+    real.until(lambda: real.ready(a.peer("cloud-b")) and real.ready(b.peer("cloud-a")))
+
+    _, network, subnet = a.tenant()
+    a.expand(network.id, "cloud-b")
+    real.until(lambda: real.ready(a.expansion()))
+    table = real.plane.kubectl("get", "networkexpansions,cloudpeers,attachments,expansionlinks,peerlinks", "-A")
+    assert table.count("True") >= 5
+
+    versions = _versions(real)
+    written = a.neutron.writes
+    for _ in range(3):
+        assert a.cycle(resync=True).actions == 0
+        assert b.cycle(resync=True).actions == 0
+    assert (_versions(real), a.neutron.writes) == (versions, written)
+
+    cluster.delete(NetworkExpansion, "web", "shop")
+    real.until(lambda: a.expansion() is None and not b.attachments() and not a.links() and not b.links())
+    assert cluster.list_objects(Attachment) == []
+    assert (a.neutron.networks, a.neutron.subnets) == ({network.id: network}, {subnet.id: subnet})
+    assert b.neutron.networks == {}
+
+    cluster.delete(CloudPeer, "cloud-b")
+    real.until(lambda: cluster.get(CloudPeer, "cloud-b") is None)
+    assert cluster.get_manifest("v1", "Namespace", "isthmus-peer-cloud-b") is None
+
+
+def _has_token(real: Real) -> bool:
+    try:
+        return bool(kubeconfig_for(real.administrator, real.b.cloud_id, "https://127.0.0.1:6443"))
+    except NotFound:
+        return False
+
+
+def _versions(real: Real) -> list[str]:
+    """Names and versions of everything of ours, and of what we made for the peer."""
+    path = '{range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{"\\n"}{end}'
+    found: list[str] = []
+    # Namespace by namespace: those of other modules may still be on their way out.
+    for where in (["-A"], ["-n", names.peer_namespace("cloud-b")], ["-n", names.SYSTEM_NAMESPACE]):
+        kinds = "isthmus" if where == ["-A"] else "serviceaccounts,secrets,roles,rolebindings,events"
+        found += real.plane.kubectl("get", kinds, *where, "-o", f"jsonpath={path}").splitlines()
+    return sorted(found)

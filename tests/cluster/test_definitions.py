@@ -1,0 +1,197 @@
+"""The shipped definitions on a real API server: bad input is refused at the door, with words that help."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from isthmus.model.kinds import KINDS
+from isthmus.model.names import SYSTEM_NAMESPACE
+from isthmus.model.objects import API_VERSION
+from tests.contract.samples import NETWORK_ID, answer_link, attachment, cloud_peer, gateway_node, peer_link
+from tests.lab.kube import ControlPlane, KubectlError
+
+PEER = cloud_peer("defined").to_manifest()
+POLICY: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "IPsecPolicy",
+    "metadata": {"name": "defined"},
+    "spec": {"ike": {"proposals": ["aes256gcm16-prfsha384-ecp384"]}},
+}
+EXPANSION: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "NetworkExpansion",
+    "metadata": {"name": "defined", "namespace": "default"},
+    "spec": {"networkID": NETWORK_ID, "peers": [{"name": "cloud-b"}]},
+}
+
+Document = dict[str, Any]
+
+
+def _with(document: Document, path: str, value: object) -> Document:
+    """A copy with one field of its spec set; None takes the field away."""
+    changed = copy.deepcopy(document)
+    inner = changed["spec"]
+    *parents, last = path.split(".")
+    for name in parents:
+        inner = inner.setdefault(name, {})
+    if value is None:
+        del inner[last]
+    else:
+        inner[last] = value
+    return changed
+
+
+def _apply(plane: ControlPlane, document: Document, *flags: str) -> str:
+    return plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", *flags, input=json.dumps(document))
+
+
+def _refusal(plane: ControlPlane, document: Document) -> str:
+    with pytest.raises(KubectlError) as caught:
+        _apply(plane, document)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("document", [PEER, POLICY, EXPANSION], ids=lambda document: document["kind"])
+def test_a_good_one_is_taken(installed: ControlPlane, document: Document) -> None:
+    assert "serverside-applied" in _apply(installed, document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("cloudID", None, "cloudID: Required value"),
+        ("cloudID", "Cloud_B", "cloudID in body should match"),
+        ("cloudID", "c" * 41, "cloudID: Too long"),
+        ("gatewayCIDRs", None, "gatewayCIDRs: Required value"),
+        ("gatewayCIDRs", [], "gatewayCIDRs in body should have at least 1 items"),
+        ("gatewayCIDRs", ["192.0.2.0"], "gatewayCIDRs[0] in body should match"),
+        ("gatewayCIDRs", ["192.0.2.1/24"], "must be a network address"),
+        ("gatewayCIDRs", ["2001:db8::/64"], "gatewayCIDRs[0] in body should match"),
+        ("gatewayCIDRs", [f"192.0.{n}.0/24" for n in range(17)], "gatewayCIDRs: Too many"),
+        ("tunnel.port", 4789, "4789, 6081 and 8472 belong to Neutron"),
+        ("tunnel.port", 6081, "4789, 6081 and 8472 belong to Neutron"),
+        ("tunnel.port", 8472, "4789, 6081 and 8472 belong to Neutron"),
+        ("tunnel.port", 53, "greater than or equal to 1024"),
+        ("tunnel.port", "14789", ".spec.tunnel.port: expected numeric"),
+        ("tunnel.idRange", {"first": 100, "last": 99}, "last must be greater than first"),
+        ("tunnel.idRange", {"first": 0, "last": 99}, "greater than or equal to 1"),
+        ("tunnel.idRange", {"first": 1, "last": 0x1000000}, "less than or equal to 16777215"),
+        ("api", {"kubeconfigSecretRef": {"name": "UPPER"}}, "name in body should match"),
+        ("ipsec", {"policyRef": {"name": "strong"}}, "authSecretRef: Required value"),
+        ("agreement.state", "Drained", 'supported values: "Active", "Cordoned"'),
+        ("agreement.quotas", {"networks": -1}, "greater than or equal to 0"),
+        ("agreement.domain", "a/b", "domain in body should match"),
+    ],
+)
+def test_a_bad_cloud_peer_is_refused(installed: ControlPlane, path: str, value: object, said: str) -> None:
+    assert said in _refusal(installed, _with(_named(PEER, "bad"), path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("ike.proposals", ["3des-sha1-modp1024"], "Unsupported value"),
+        ("ike.proposals", ["aes256-sha384-ecp384"], "Unsupported value"),
+        ("ike.proposals", [], "should have at least 1 items"),
+        ("esp.proposals", ["null-sha256"], "Unsupported value"),
+        ("esp.proposals", ["aes256gcm16"], "Unsupported value"),
+        ("ike.rekeyTimeSeconds", 0, "greater than or equal to 300"),
+        ("ike.rekeyTimeSeconds", 10**9, "less than or equal to 86400"),
+        ("ike.rekeyTimeSeconds", 600, "must not outlive the IKE SA"),
+        ("dpdDelaySeconds", 1, "greater than or equal to 5"),
+    ],
+)
+def test_a_weak_policy_is_refused(installed: ControlPlane, path: str, value: object, said: str) -> None:
+    assert said in _refusal(installed, _with(_named(POLICY, "bad"), path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("networkID", None, "networkID: Required value"),
+        ("networkID", "my-network", "networkID in body should match"),
+        ("networkID", NETWORK_ID.upper(), "networkID in body should match"),
+        ("peers", [], "should have at least 1 items"),
+        ("peers", [{"name": "same"}, {"name": "same"}], "duplicate entries for key"),
+        ("peers", [{"name": f"p{n}"} for n in range(9)], "Too many"),
+        ("addressing", {"sliceSize": 1}, "greater than or equal to 2"),
+    ],
+)
+def test_a_bad_expansion_is_refused(installed: ControlPlane, path: str, value: object, said: str) -> None:
+    assert said in _refusal(installed, _with(_named(EXPANSION, "bad"), path, value))
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "value", "said"),
+    [
+        (PEER, "cloudID", "another", "cloudID is immutable"),
+        (EXPANSION, "networkID", NETWORK_ID.replace("6", "7"), "networkID is immutable"),
+        (EXPANSION, "addressing", {"sliceSize": 8}, "addressing is immutable"),
+    ],
+)
+def test_what_is_immutable_stays(
+    installed: ControlPlane, document: Document, path: str, value: object, said: str
+) -> None:
+    _apply(installed, document)
+    assert said in _refusal(installed, _with(document, path, value))
+
+
+def test_a_half_offers_or_answers_never_both_or_none(installed: ControlPlane) -> None:
+    installed.kubectl("create", "namespace", "isthmus-peer-us")
+    half = answer_link("them", "us", 1416).to_manifest()
+    assert "an offer, the receiver's an answer" in _refusal(installed, _with(half, "answer", None))
+    _apply(installed, half)
+    moved = half["spec"]["origin"] | {"networkID": NETWORK_ID.replace("6", "7")}
+    assert "origin is immutable" in _refusal(installed, _with(half, "origin", moved))
+
+
+def test_an_unknown_field_is_pointed_out(installed: ControlPlane) -> None:
+    refused = _with(_named(PEER, "typo"), "gatewayCidrs", ["192.0.2.0/24"])
+    with pytest.raises(KubectlError, match="gatewayCidrs"):
+        _apply(installed, refused, "--validate=strict")
+
+
+def test_a_status_cannot_be_written_with_the_spec(installed: ControlPlane) -> None:
+    _apply(installed, PEER | {"status": {"networksOut": 7}})
+    assert installed.kubectl("get", "cpeer", "defined", "-o", "jsonpath={.status}") == ""
+
+
+def test_a_huge_object_is_refused(installed: ControlPlane) -> None:
+    projects = [f"{n:032x}" for n in range(1_001)]
+    assert "Too many" in _refusal(installed, _with(_named(PEER, "huge"), "agreement.allowedProjects", projects))
+
+
+def test_all_kinds_are_shown_together(installed: ControlPlane) -> None:
+    for document in (PEER, POLICY, EXPANSION, *_machine_kinds()):
+        if document["metadata"].get("namespace", "default") not in ("default", SYSTEM_NAMESPACE):
+            document["metadata"]["namespace"] = "default"
+        _apply(installed, document)
+    listed = installed.kubectl("get", "isthmus", "-A", "-o", "wide")
+    for kind in KINDS:
+        assert f"{kind.registration.kind.lower()}.isthmus.cloud/" in listed
+        for column in kind.registration.columns:
+            assert column.name.upper() in listed, f"{kind.registration.kind} has no column {column.name}"
+        for short_name in kind.registration.short_names:
+            assert installed.kubectl("get", short_name, "-A", "-o", "name")
+
+
+def test_columns_show_what_a_person_wants(installed: ControlPlane) -> None:
+    _apply(installed, EXPANSION)
+    header, row = installed.kubectl("get", "netexp", "defined").splitlines()
+    assert header.split() == ["NAME", "NETWORK", "PEERS", "READY", "REASON", "MTU", "AGE"]
+    assert "cloud-b" in row
+
+
+def _named(document: Document, name: str) -> Document:
+    changed = copy.deepcopy(document)
+    changed["metadata"]["name"] = name
+    return changed
+
+
+def _machine_kinds() -> list[Document]:
+    objects = (peer_link("them", "us"), answer_link("them", "us", 1416), attachment("shown"), gateway_node("shown"))
+    return [obj.to_manifest() for obj in objects]

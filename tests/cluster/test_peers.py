@@ -1,0 +1,251 @@
+"""Reading a peer: from a real API server, and from servers that mean ill."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.peers import RemotePeers
+from isthmus.core.peernamespace import account_manifests, namespace_manifest
+from isthmus.model import names
+from isthmus.model.expansionlink import ExpansionLink, ExpansionLinkStatus
+from isthmus.model.peerview import PeerView
+from tests.contract.samples import answer_link, peer_link
+from tests.lab.kube import ControlPlane
+from tests.lab.pki import Authority
+from tests.lab.process import wait_until
+
+US, PEER = "readers", "published"
+POLL_SECONDS = 0.5
+
+
+class Bell:
+    """Counts how often the controller would have been woken."""
+
+    def __init__(self) -> None:
+        self.rings = 0
+
+    def ring(self) -> None:
+        self.rings += 1
+
+
+@pytest.fixture
+def bell() -> Bell:
+    return Bell()
+
+
+@pytest.fixture
+def peers(bell: Bell) -> Iterator[RemotePeers]:
+    peers = RemotePeers(US, POLL_SECONDS)
+    peers.start(bell.ring)
+    yield peers
+    peers.stop()
+
+
+@pytest.fixture(scope="module")
+def publisher(installed: ControlPlane) -> LightkubeCluster:
+    """The peer's own controller: it publishes for us."""
+    cluster = LightkubeCluster(str(installed.kubeconfig), names.CONTROLLER)
+    for manifest in (namespace_manifest(US), *account_manifests(US)):
+        cluster.apply_manifest(manifest)
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(installed: ControlPlane, publisher: LightkubeCluster) -> bytes:
+    """What the peer's administrator handed over."""
+    token = wait_until(lambda: _token(publisher), 20, "the token")
+    return _kubeconfig(installed.server_at("127.0.0.1"), installed.ca_certificate, {"token": token})
+
+
+class TestRealServer:
+    def test_what_is_published_is_read_and_rings_once(
+        self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers, bell: Bell
+    ) -> None:
+        publisher.apply(peer_link(PEER, US))
+        publisher.apply(answer_link(PEER, US, mtu=1400))
+        peers.follow({PEER: kubeconfig})
+        view = _wait(peers, lambda v: v.complete)
+        assert view.peer_link is not None
+        assert view.peer_link.spec == peer_link(PEER, US).spec
+        (name,) = view.links
+        rings = bell.rings
+        publisher.apply(answer_link(PEER, US, mtu=1390))
+        changed = _wait(peers, lambda v: v.links[name].generation == 2)
+        assert changed.links[name].spec == answer_link(PEER, US, mtu=1390).spec
+        assert bell.rings == rings + 1
+        publisher.apply_status(
+            answer_link(PEER, US, mtu=1390).model_copy(update={"status": ExpansionLinkStatus(mtu=1390)})
+        )
+        publisher.delete(ExpansionLink, name, names.peer_namespace(US))
+        gone = _wait(peers, lambda v: not v.links)
+        assert gone.complete
+        assert bell.rings == rings + 2, "a status alone wakes nobody"
+
+    def test_a_revoked_token_is_told_and_what_was_read_stays(
+        self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers
+    ) -> None:
+        publisher.apply(peer_link(PEER, US))
+        peers.follow({PEER: kubeconfig})
+        _wait(peers, lambda v: v.complete)
+        peers.follow({PEER: kubeconfig.replace(b"eyJ", b"eyK")})
+        view = _wait(peers, lambda v: not v.reachable)
+        assert view.reason == "PeerForbidden"
+        assert not view.complete
+        assert view.peer_link is not None
+        peers.follow({PEER: kubeconfig})
+        _wait(peers, lambda v: v.complete)
+
+    def test_a_server_that_is_not_there_is_unreachable(self, installed: ControlPlane, peers: RemotePeers) -> None:
+        peers.follow({PEER: _kubeconfig("https://127.0.0.1:1", installed.ca_certificate, {"token": "t"})})
+        assert _wait(peers, lambda v: not v.reachable).reason == "PeerUnreachable"
+
+    def test_a_server_of_another_authority_is_not_believed(
+        self, installed: ControlPlane, tmp_path: Path, peers: RemotePeers
+    ) -> None:
+        other = Authority(tmp_path)
+        other.issue("any", "/CN=any", ["extendedKeyUsage=serverAuth"])
+        server = installed.server_at("127.0.0.1")
+        peers.follow({PEER: _kubeconfig(server, tmp_path / "ca.crt", {"token": "t"})})
+        view = _wait(peers, lambda v: not v.reachable)
+        assert view.reason == "PeerUnreachable"
+        assert "CERTIFICATE_VERIFY_FAILED" in view.message
+
+    def test_a_bad_kubeconfig_is_told_by_its_field(self, installed: ControlPlane, peers: RemotePeers) -> None:
+        user: dict[str, object] = {"exec": {"command": "touch", "args": ["/tmp/executed"]}}
+        peers.follow({PEER: _kubeconfig(installed.server_at("127.0.0.1"), installed.ca_certificate, user)})
+        view = _wait(peers, lambda v: not v.reachable)
+        assert (view.reason, view.message) == ("InvalidKubeconfig", "field not allowed: exec")
+
+    def test_who_is_not_followed_any_more_is_forgotten(self, kubeconfig: bytes, peers: RemotePeers) -> None:
+        peers.follow({PEER: kubeconfig})
+        _wait(peers, lambda v: v.complete)
+        peers.follow({})
+        assert peers.views() == {}
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers everything with what the test says."""
+
+    protocol_version = "HTTP/1.1"
+    status = 200
+    headers_to_send: ClassVar[dict[str, str]] = {}
+    body = b""
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(self.status)
+        for name, value in {"Content-Length": str(len(self.body)), **self.headers_to_send}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with suppress(OSError):  # who reads with bounds hangs up early
+            self.wfile.write(self.body)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def hostile(installed: ControlPlane, tmp_path: Path) -> Iterator[tuple[type[Hostile], bytes]]:
+    """A server with a certificate of its own authority, in the tests' network namespace."""
+    assert installed
+    certificate, key = Authority(tmp_path).issue(
+        "server", "/CN=hostile", ["subjectAltName=IP:127.0.0.1", "extendedKeyUsage=serverAuth"]
+    )
+    handler = type("Handler", (Hostile,), {"asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"https://127.0.0.1:{server.server_address[1]}"
+        yield handler, _kubeconfig(url, tmp_path / "ca.crt", {"token": "t"})
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (401, b"", "PeerForbidden"),
+        (403, b"", "PeerForbidden"),
+        (404, b"", "PeerNotPublishing"),
+        (500, b"", "PeerUnreachable"),
+        (200, b"<html>", "InvalidAnswer"),
+        (200, b"[]", "InvalidAnswer"),
+        (200, b'{"items": {}}', "InvalidAnswer"),
+        (200, b'{"items": [1]}', "InvalidAnswer"),
+        (200, b"[" * 200_000, "InvalidAnswer"),
+        (200, json.dumps({"items": [{}] * 5_001}).encode(), "InvalidAnswer"),
+        (200, b'{"items": [], "metadata": {"continue": "again"}}' + b" " * 20_000_000, "InvalidAnswer"),
+    ],
+    ids=["401", "403", "404", "500", "html", "array", "items", "item", "deep", "many", "endless"],
+)
+def test_a_bad_answer_is_told(
+    hostile: tuple[type[Hostile], bytes], peers: RemotePeers, status: int, body: bytes, reason: str
+) -> None:
+    handler, kubeconfig = hostile
+    handler.status, handler.body = status, body
+    peers.follow({PEER: kubeconfig})
+    view = _wait(peers, lambda v: not v.reachable)
+    assert view.reason == reason
+    assert not view.complete
+
+
+def test_a_redirect_is_not_followed(hostile: tuple[type[Hostile], bytes], peers: RemotePeers) -> None:
+    handler, kubeconfig = hostile
+    handler.status, handler.headers_to_send = 302, {"Location": "/elsewhere"}
+    peers.follow({PEER: kubeconfig})
+    assert _wait(peers, lambda v: not v.reachable).reason == "PeerUnreachable"
+    assert "/elsewhere" not in handler.asked
+
+
+def test_an_object_that_does_not_parse_harms_no_other(hostile: tuple[type[Hostile], bytes], peers: RemotePeers) -> None:
+    handler, kubeconfig = hostile
+    good = answer_link(PEER, US, mtu=1400).to_manifest()
+    good["metadata"] |= {"uid": "u1", "generation": 1}
+    wrong = {"metadata": {"name": "wrong", "uid": "u2", "generation": 1}, "spec": {"mtu": -1}}
+    handler.body = json.dumps({"items": [good, wrong]}).encode()
+    peers.follow({PEER: kubeconfig})
+    view = _wait(peers, lambda v: v.complete)
+    assert view.links["wrong"].spec is None
+    assert view.links[good["metadata"]["name"]].spec is not None
+
+
+def _wait(peers: RemotePeers, expected: Callable[[PeerView], bool]) -> PeerView:
+    def seen() -> PeerView | None:
+        view = peers.views().get(PEER)
+        return view if view is not None and expected(view) else None
+
+    found = wait_until(seen, 30, "the expected view of the peer", poll_seconds=0.05)
+    assert found is not None
+    return found
+
+
+def _token(cluster: LightkubeCluster) -> str:
+    secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, names.peer_namespace(US)) or {}
+    return base64.b64decode(secret.get("data", {}).get("token", "")).decode()
+
+
+def _kubeconfig(server: str, authority: Path, user: dict[str, object] | dict[str, str]) -> bytes:
+    cluster = {"server": server, "certificate-authority-data": base64.b64encode(authority.read_bytes()).decode()}
+    document = {
+        "clusters": [{"name": "peer", "cluster": cluster}],
+        "users": [{"name": "peer", "user": user}],
+        "contexts": [{"name": "peer", "context": {"cluster": "peer", "user": "peer"}}],
+        "current-context": "peer",
+    }
+    return json.dumps(document).encode()

@@ -1,0 +1,210 @@
+"""The shipped roles: each process can do what it must, and nothing else; asked with real tokens."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.core.peernamespace import account_manifests, namespace_manifest
+from isthmus.model import names
+from isthmus.model.attachment import Attachment, NodeObservation
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.errors import Forbidden
+from isthmus.model.expansionlink import ExpansionLink
+from isthmus.model.gatewaynode import GatewayNode
+from isthmus.model.names import FINALIZER, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
+from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.peerlink import PeerLink
+from isthmus.ports import Manifest
+from tests.contract.samples import attachment, cloud_peer, condition, gateway_node
+from tests.lab.kube import ControlPlane, KubectlError
+from tests.lab.process import wait_until
+
+from .accounts import account_kubeconfig
+
+PEER = "roles-b"
+HOME = names.peer_namespace(PEER)
+
+
+@pytest.fixture(scope="module")
+def controller(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> LightkubeCluster:
+    """The controller's own account; the peer's namespace is already made by it, with everything in it."""
+    path = account_kubeconfig(installed, tmp_path_factory.mktemp("controller"), SYSTEM_NAMESPACE, names.CONTROLLER)
+    cluster = LightkubeCluster(str(path), names.CONTROLLER)
+    cluster.apply_manifest(namespace_manifest(PEER))
+    for manifest in account_manifests(PEER):
+        _apply_when_allowed(cluster, manifest)
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def peer_kubeconfig(
+    installed: ControlPlane, controller: LightkubeCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """What the other cloud holds: the token out of the Secret that the controller made."""
+    token = wait_until(lambda: _token(controller), 20, "the peer's token")
+    document = json.loads(installed.kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": token}
+    path = tmp_path_factory.mktemp("peer") / "kubeconfig"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def test_the_controller_does_its_work(installed: ControlPlane, controller: LightkubeCluster) -> None:
+    installed.kubectl("apply", "-f", "-", input=json.dumps(cloud_peer(PEER).to_manifest()))
+    peer = controller.get(CloudPeer, PEER)
+    assert peer is not None
+    controller.set_finalizers(peer, [FINALIZER])
+    controller.set_finalizers(controller.get(CloudPeer, PEER) or peer, [])
+    status = peer.status.model_copy(update={"conditions": (condition(),)})
+    controller.apply_status(peer.model_copy(update={"status": status}))
+    controller.apply(gateway_node("roles-gw"))
+    controller.apply(attachment(PEER))
+    controller.apply_status(attachment(PEER, (), condition()))
+    controller.event(peer, "Normal", "Ready", "said by the controller's own account")
+    assert "said by the controller" in installed.kubectl("events", "--for", f"cloudpeer/{PEER}")
+    controller.list_manifests("v1", "Node")
+    assert controller.get_manifest("v1", "Secret", "absent", SYSTEM_NAMESPACE) is None
+    controller.delete(Attachment, attachment(PEER).metadata.name, SYSTEM_NAMESPACE)
+    controller.delete(GatewayNode, "roles-gw")
+
+
+def test_a_revoked_token_is_made_anew(controller: LightkubeCluster) -> None:
+    controller.delete_manifest("v1", "Secret", names.PEER_TOKEN, HOME)
+    assert controller.get_manifest("v1", "Secret", names.PEER_TOKEN, HOME) is None
+    controller.apply_manifest(account_manifests(PEER)[-1])
+    wait_until(lambda: _token(controller), 20, "the new token")
+
+
+def test_the_question_can_be_answered_with_yes(installed: ControlPlane) -> None:
+    assert _can(installed, names.CONTROLLER, "get", "secrets", ["-n", SYSTEM_NAMESPACE])
+    assert _can(installed, names.AGENT, "list", "secrets", ["-n", IPSEC_NAMESPACE])
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "place"),
+    [
+        ("get", "secrets", ["-n", IPSEC_NAMESPACE]),
+        ("list", "secrets", ["-n", SYSTEM_NAMESPACE]),
+        ("create", "secrets", ["-n", SYSTEM_NAMESPACE]),
+        ("get", "secrets", ["-n", "default"]),
+        ("list", "secrets", ["-A"]),
+        ("create", "pods", ["-n", SYSTEM_NAMESPACE]),
+        ("patch", "nodes", []),
+        ("create", "networkexpansions.isthmus.cloud", ["-n", "default"]),
+        ("delete", "cloudpeers.isthmus.cloud", []),
+        ("patch", "gatewaynodes.isthmus.cloud", ["--subresource=status"]),
+        ("create", "clusterrolebindings", []),
+        ("patch", "roles/other", ["-n", "default"]),
+        ("impersonate", "users", []),
+        ("create", "serviceaccounts", ["--subresource=token", "-n", SYSTEM_NAMESPACE]),
+    ],
+)
+def test_the_controller_may_not(installed: ControlPlane, verb: str, resource: str, place: Sequence[str]) -> None:
+    assert not _can(installed, names.CONTROLLER, verb, resource, place)
+
+
+def test_the_agent_does_its_work(installed: ControlPlane, controller: LightkubeCluster, tmp_path: Path) -> None:
+    _make_node(installed, "roles-gw-1")
+    controller.apply(gateway_node("roles-gw-1"))
+    controller.apply(attachment("roles-a"))
+    agent = _agent(installed, tmp_path, "roles-gw-1")
+    for kind in (CloudPeer, PeerLink, Attachment, GatewayNode):
+        agent.list_objects(kind)
+    agent.apply_status(_reporting(gateway_node("roles-gw-1")))
+    agent.apply_status(attachment("roles-a", (NodeObservation(node="roles-gw-1", plugged=True),)))
+    agent.apply_status(attachment("roles-a"))
+    assert agent.get_manifest("v1", "Secret", "absent", IPSEC_NAMESPACE) is None
+    agent.list_manifests("v1", "Secret", IPSEC_NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "place"),
+    [
+        ("get", "secrets", ["-n", SYSTEM_NAMESPACE]),
+        ("get", "secrets", ["-n", HOME]),
+        ("list", "secrets", ["-A"]),
+        ("patch", "secrets", ["-n", IPSEC_NAMESPACE]),
+        ("patch", "attachments.isthmus.cloud", ["-n", SYSTEM_NAMESPACE]),
+        ("patch", "peerlinks.isthmus.cloud", ["--subresource=status", "-n", HOME]),
+        ("patch", "gatewaynodes.isthmus.cloud", []),
+        ("list", "networkexpansions.isthmus.cloud", ["-A"]),
+        ("patch", "nodes", []),
+        ("create", "events", ["-n", SYSTEM_NAMESPACE]),
+    ],
+)
+def test_the_agent_may_not(installed: ControlPlane, verb: str, resource: str, place: Sequence[str]) -> None:
+    assert not _can(installed, names.AGENT, verb, resource, place)
+
+
+def test_the_peer_reads_our_halves(peer_kubeconfig: Path) -> None:
+    peer = LightkubeCluster(str(peer_kubeconfig), "peer")
+    assert peer.list_objects(PeerLink, HOME) == []
+    assert peer.list_objects(ExpansionLink, HOME) == []
+
+
+def test_the_peer_reads_nothing_else_and_writes_nothing(installed: ControlPlane, peer_kubeconfig: Path) -> None:
+    peer = LightkubeCluster(str(peer_kubeconfig), "peer")
+    for refused in (
+        lambda: peer.list_objects(PeerLink),
+        lambda: peer.list_objects(PeerLink, "default"),
+        lambda: peer.list_objects(Attachment, SYSTEM_NAMESPACE),
+        lambda: peer.list_objects(NetworkExpansion),
+        lambda: peer.list_objects(CloudPeer),
+        lambda: peer.list_manifests("v1", "Secret", HOME),
+        lambda: peer.list_manifests("v1", "Namespace"),
+        lambda: peer.delete(PeerLink, "any", HOME),
+    ):
+        with pytest.raises(Forbidden):
+            refused()
+    allowed = installed.kubectl("auth", "can-i", "--list", "-n", HOME, kubeconfig=peer_kubeconfig)
+    ours = [line.split() for line in allowed.splitlines() if "isthmus.cloud" in line]
+    assert sorted(line[0] for line in ours) == ["expansionlinks.isthmus.cloud", "peerlinks.isthmus.cloud"]
+    assert {line[-1] for line in ours} == {"watch]"}
+
+
+def _apply_when_allowed(cluster: LightkubeCluster, manifest: Manifest) -> None:
+    """A right that was just granted takes the authoriser a moment."""
+
+    def applied() -> bool:
+        try:
+            cluster.apply_manifest(manifest)
+        except Forbidden:
+            return False
+        return True
+
+    wait_until(applied, 10, f"{manifest['kind']} {manifest['metadata']['name']} to be allowed")
+
+
+def _token(cluster: LightkubeCluster) -> str | None:
+    secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, HOME) or {}
+    encoded = secret.get("data", {}).get("token")
+    return base64.b64decode(encoded).decode() if encoded else None
+
+
+def _can(plane: ControlPlane, account: str, verb: str, resource: str, place: Sequence[str]) -> bool:
+    who = f"--as=system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
+    try:
+        return plane.kubectl("auth", "can-i", verb, resource, *place, who).strip() == "yes"
+    except KubectlError:
+        return False  # kubectl says "no" by its exit code
+
+
+def _make_node(plane: ControlPlane, name: str) -> None:
+    plane.kubectl(
+        "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    )
+
+
+def _agent(plane: ControlPlane, directory: Path, node: str) -> LightkubeCluster:
+    path = account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT, node)
+    return LightkubeCluster(str(path), f"{names.AGENT}-{node}")
+
+
+def _reporting(node: GatewayNode) -> GatewayNode:
+    return node.model_copy(update={"status": node.status.model_copy(update={"neutron_host": node.metadata.name})})

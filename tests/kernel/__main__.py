@@ -1,0 +1,116 @@
+"""`python -m tests.kernel [PYTEST ARGUMENTS]`: pytest over this folder, on a kernel that can carry it."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from tests.lab.assets import locate
+
+_HERE: Final = Path(__file__).parent
+_BOOT: Final = _HERE / "boot.sh"
+_MEMORY_MEGABYTES: Final = 768
+_TIMEOUT_SECONDS: Final = 900.0
+_NO_RESULT: Final = 125
+_KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY")
+
+
+def main(arguments: list[str]) -> int:
+    """Run pytest; its exit status is ours."""
+    kernel = os.environ.get("ISTHMUS_UML_KERNEL") or locate().uml_kernel
+    with tempfile.TemporaryDirectory(prefix="isthmus-kernel-") as name:
+        directory = Path(name)
+        (directory / "command").write_text(_command(arguments))
+        if kernel is None:
+            return _run_in_namespaces(directory)
+        return _run_in_guest(str(kernel), directory)
+
+
+def _command(arguments: list[str]) -> str:
+    color = "yes" if sys.stdout.isatty() else "no"
+    # No cache: what the guest writes into the tree, it writes as root and behind the host's back.
+    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--color={color}"]
+    targets = [] if any(Path(a.split("::")[0]).exists() for a in arguments) else [str(_HERE)]
+    environment = [f"{name}={os.environ[name]}" for name in _KEPT if name in os.environ]
+    return f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(['env', *environment, *pytest, *arguments, *targets])}\n"
+
+
+def _run_in_namespaces(directory: Path) -> int:
+    kinds = ["--net", "--mount", "--pid", "--ipc", "--fork", "--kill-child", "--propagation=private"]
+    process = subprocess.Popen(
+        ["unshare", *kinds, str(_BOOT)],
+        env=os.environ | {"KERNEL_TIER": str(directory)},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with _bounded(process):
+        return process.wait()
+
+
+def _run_in_guest(kernel: str, directory: Path) -> int:
+    """The guest's root is this machine's root; its serial line is a pipe of ours, its console a file."""
+    reading, writing = os.pipe()
+    argv = [
+        kernel,
+        f"mem={_MEMORY_MEGABYTES}M",
+        f"umid={directory.name}",
+        f"uml_dir={directory}/",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "rw",
+        f"init={_BOOT}",
+        "con=null",
+        "con0=null,fd:2",
+        "ssl=null",
+        f"ssl0=null,fd:{writing}",
+        "loglevel=4",
+        "panic=1",
+        "random.trust_cpu=on",
+        "KERNEL_TIER_GUEST=1",
+        f"KERNEL_TIER={directory}",
+    ]
+    console, status = directory / "console", directory / "status"
+    with console.open("wb") as log:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], start_new_session=True
+        )
+    os.close(writing)
+    with _bounded(process), open(reading, "rb", buffering=0) as line:
+        while part := line.read(65536):
+            sys.stdout.buffer.write(part)
+            sys.stdout.flush()
+        process.wait()
+    if status.exists():
+        return int(status.read_text())
+    print("the guest ended without a result:", console.read_text(errors="replace")[-4000:], file=sys.stderr)
+    return _NO_RESULT
+
+
+@contextmanager
+def _bounded(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Whatever happens, nothing of the process is left, and it has not run for longer than it may."""
+
+    def end() -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    watchdog = threading.Timer(_TIMEOUT_SECONDS, end)
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.cancel()
+        end()
+        process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

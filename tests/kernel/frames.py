@@ -1,0 +1,51 @@
+"""Ethernet frames, built byte by byte."""
+
+from __future__ import annotations
+
+import struct
+
+BROADCAST = "ff" * 6
+# Hop limit 255, from fe80::1 to all nodes, ICMPv6 type 134.
+ROUTER_ADVERTISEMENT = (
+    "86dd" + "60000000" + "0010" + "3aff" + "fe80" + "00" * 13 + "01" + "ff02" + "00" * 13 + "01" + "8600" + "00" * 14
+)
+
+
+def frame(destination: str, source: str, rest: str) -> bytes:
+    """A frame of the shortest length; `rest` begins with the ethertype."""
+    octets = bytes.fromhex(destination.replace(":", "") + source.replace(":", "") + rest)
+    return octets.ljust(64, b"\0")
+
+
+def ipv4_udp(source: str, destination: str, source_port: int, destination_port: int) -> str:
+    """An empty datagram."""
+    addresses = _packed(source) + _packed(destination)
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + addresses
+    total = sum(struct.unpack("!10H", header))
+    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    header = header[:10] + checksum.to_bytes(2) + header[12:]
+    datagram: bytes = header + struct.pack("!HHHH", source_port, destination_port, 8, 0)
+    return "0800" + datagram.hex()
+
+
+def arp(operation: int, mac: str, sender: str, target: str) -> str:
+    """A request (1) or a reply (2)."""
+    mac = mac.replace(":", "")
+    return f"0806000108000604{operation:04x}{mac}{_packed(sender).hex()}{'00' * 6}{_packed(target).hex()}"
+
+
+def what_never_crosses(mac: str) -> dict[str, bytes]:
+    """Frames of a machine that br-int lets pass and br-cloud must not."""
+    return {
+        "DHCP discover": frame(BROADCAST, mac, ipv4_udp("0.0.0.0", "255.255.255.255", 68, 67)),
+        "DHCP offer": frame(BROADCAST, mac, ipv4_udp("10.20.0.2", "255.255.255.255", 67, 68)),
+        "metadata request": frame(BROADCAST, mac, ipv4_udp("10.20.0.9", "169.254.169.254", 1234, 80)),
+        "metadata ARP": frame(BROADCAST, mac, arp(1, mac, "10.20.0.9", "169.254.169.254")),
+        "echo ethertype": frame(BROADCAST, mac, "88b5"),
+        "echo request": frame("02:69:73:74:68:01", mac, "88b5"),
+        "group source": frame(BROADCAST, "03:00:00:00:00:01", ipv4_udp("10.20.0.9", "10.20.0.255", 9, 9)),
+    }
+
+
+def _packed(address: str) -> bytes:
+    return bytes(map(int, address.split(".")))

@@ -1,0 +1,215 @@
+"""Two gateway nodes as network namespaces with a wire between them, each with its own charon, and what passes there."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import struct
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from isthmus.adapters.ike import Vici
+from isthmus.adapters.xfrm import IpXfrm
+from isthmus.core import ipsec
+from isthmus.core.agreement import Agreement
+from isthmus.model.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
+from isthmus.model.ipsecpolicy import IPsecPolicySpec
+from isthmus.model.nodestate import BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+from isthmus.model.objects import LocalReference
+from tests.kernel.openvswitch import inside, sh
+from tests.lab.process import wait_until
+from tests.lab.wire import Expected, Summary, summarise
+
+UDP_PORT = 14789
+KEY = b"a pre-shared key has 32 characters or more".replace(b" ", b"-")
+AGREEMENT = Agreement(
+    udp_port=UDP_PORT,
+    id_range=TunnelIDRange(),
+    ike_proposals=("aes256gcm16-prfsha384-ecp384",),
+    esp_proposals=("aes256gcm16-ecp384",),
+    initiator=True,
+)
+WAN = IPv4Network("192.0.2.0/24")
+# Constants of Linux that Python's socket module does not name.
+_SOL_PACKET, _PACKET_STATISTICS, _SO_RCVBUFFORCE, _ETH_P_ALL = 263, 6, 33, 3
+_RECEIVE_BUFFER_BYTES = 8 << 20
+_CHARON = "/usr/lib/ipsec/charon"
+_SETTINGS = Path(__file__).parents[2] / "deploy" / "strongswan.conf"
+_OVERRIDES = "charon {{ plugins {{ vici {{ socket = unix://{socket} }} }} filelog {{ stdout {{ path = {log} }} }} }}"
+
+
+class Node:
+    """A gateway node: a network namespace with an address on the wire, and a charon."""
+
+    def __init__(self, name: str, address: str, directory: Path) -> None:
+        self.name = name
+        self.address = address
+        self.log = directory / f"{name}.log"
+        self._socket = directory / f"{name}.vici"
+        self._settings = directory / f"{name}.conf"
+        self._settings.write_text(f"include {_SETTINGS}\n{_OVERRIDES.format(socket=self._socket, log=self.log)}\n")
+        self._charon: subprocess.Popen[bytes] | None = None
+        self.ike = Vici(str(self._socket))
+
+    def start_charon(self) -> None:
+        """Start it; its socket and its file of the process ID must not be an earlier one's."""
+        self._socket.unlink(missing_ok=True)
+        script = f"mount -t tmpfs tmpfs /run && STRONGSWAN_CONF={self._settings} exec {_CHARON}"
+        self._charon = subprocess.Popen(["ip", "netns", "exec", self.name, "bash", "-c", script])
+        wait_until(self._socket.exists, 10, f"charon's socket on {self.name}")
+
+    def end_charon(self, number: signal.Signals) -> None:
+        """SIGTERM: charon takes its policies and SAs along; SIGKILL: it leaves them."""
+        if self._charon is not None:
+            self._charon.send_signal(number)
+            self._charon.wait(10)
+            self._charon = None
+
+    def block(self) -> None:
+        """What the agent does first."""
+        gateways = [f"{WAN.network_address + host}" for host in (1, 2)]
+        wanted = ipsec.blocks([UDP_PORT]) | ipsec.refusal_blocks(set(gateways) - {self.address})
+        inside(self.name, lambda: IpXfrm().add_blocks(wanted))
+
+    def view(self) -> XfrmView:
+        return inside(self.name, lambda: IpXfrm().view(frozenset({self.address})))
+
+    def look(self) -> tuple[XfrmView, IkeView]:
+        """Both views, in the order that the agent takes them in."""
+        return self.view(), self.ike.view()
+
+    def remove_blocks(self, blocks: frozenset[BlockPolicy]) -> None:
+        inside(self.name, lambda: IpXfrm().remove_blocks(blocks))
+
+    def remove_associations(self, associations: frozenset[SecurityAssociation]) -> None:
+        inside(self.name, lambda: IpXfrm().remove_associations(associations))
+
+    def tunnel(self, remote: str, udp_port: int, inner: str, kind: str = "vxlan") -> None:
+        """A tunnel device of the kernel with an address inside; `1500` as if the machine knew nothing of tunnels."""
+        device = f"{kind}{udp_port}"
+        local = f"local {self.address} " if kind == "vxlan" else ""
+        sh(
+            f"ip link add {device} type {kind} id 7 {local}remote {remote} dstport {udp_port}\n"
+            f"ip link set {device} mtu 1500 up\nip addr add {inner}/24 dev {device}",
+            self.name,
+        )
+
+    def ping(self, address: str, count: int = 5, size: int = 84, fragment: bool = True) -> Ping:
+        """Packets of `size` bytes, IP header included."""
+        words = ["ping", "-nc", str(count), "-i", "0.1", "-W", "1", "-M", "dont" if fragment else "do"]
+        words += ["-s", str(size - 28), address]
+        done = subprocess.run(["ip", "netns", "exec", self.name, *words], capture_output=True, text=True, timeout=60)
+        received = re.search(r"(\d+) received", done.stdout)
+        told = re.search(r"mtu ?= ?(\d+)", done.stdout + done.stderr)
+        return Ping(int(received[1]) if received else 0, int(told[1]) if told else None)
+
+
+@dataclass(frozen=True)
+class Ping:
+    """How many answers came, and the MTU that the sender was told of."""
+
+    received: int
+    mtu: int | None
+
+
+@dataclass
+class Pair:
+    """Two nodes; `a` is the one that opens SAs."""
+
+    a: Node
+    b: Node
+    nodes: tuple[Node, Node] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.nodes = (self.a, self.b)
+
+    def connection(self, node: Node, agreement: Agreement = AGREEMENT, version: str = "1") -> IkeConnection:
+        """What core wants of a node."""
+        other = self.b if node is self.a else self.a
+        (connection,) = ipsec.connections(
+            own_cloud_id=f"cloud-{node.name}",
+            node=f"gw-{node.name}",
+            local_address=node.address,
+            peer=CloudPeerSpec(
+                cloud_id=f"cloud-{other.name}",
+                api=ApiAccess(kubeconfig_secret_ref=LocalReference(name="kubeconfig")),
+                gateway_cidrs=(f"{other.address}/32",),
+                ipsec=PeerIPsec(policy_ref=LocalReference(name="policy"), auth_secret_ref=LocalReference(name="key")),
+            ),
+            policy=IPsecPolicySpec(dpd_delay_seconds=5),
+            agreement=replace(agreement, initiator=node is self.a),
+            gateways=[PeerGateway(name=f"gw-{other.name}", address=other.address)],
+            secret_version=version,
+        )
+        return connection
+
+    def load(self, key: bytes = KEY, agreement: Agreement = AGREEMENT, version: str = "1") -> None:
+        """Blocks must be there already."""
+        for node in self.nodes:
+            node.ike.load(self.connection(node, agreement, version), key)
+
+    def up(self, agreement: Agreement = AGREEMENT, version: str = "1") -> bool:
+        return all(ipsec.up(self.connection(node, agreement, version), node.ike.view()) for node in self.nodes)
+
+    def protect(self) -> None:
+        """Everything that makes packets of the tunnel's port go as ESP."""
+        for node in self.nodes:
+            node.block()
+        self.load()
+        self.a.ike.initiate(self.connection(self.a).name)
+        wait_until(self.up, 10, "IKE and ESP on both nodes")
+
+    def tunnels(self, udp_port: int = UDP_PORT, kind: str = "vxlan", subnet: str = "10.99.0") -> str:
+        """A tunnel between both; the address of b's end."""
+        self.a.tunnel(self.b.address, udp_port, f"{subnet}.1", kind)
+        self.b.tunnel(self.a.address, udp_port, f"{subnet}.2", kind)
+        return f"{subnet}.2"
+
+    @contextmanager
+    def wire(self) -> Iterator[Wire]:
+        """Records what is on the wire from now on."""
+        with inside(self.a.name, _packet_socket) as packets:
+            yield Wire(packets, frozenset(IPv4Address(node.address) for node in self.nodes))
+
+
+class Wire:
+    """The frames that crossed the wire, in both directions."""
+
+    def __init__(self, packets: socket.socket, gateways: frozenset[IPv4Address]) -> None:
+        self._packets = packets
+        self._expected = Expected(gateways=gateways, apis=frozenset(), networks=(WAN,))
+
+    def summary(self) -> Summary:
+        """What was recorded since the last call."""
+        frames = []
+        while True:
+            try:
+                frames.append(self._packets.recv(65535, socket.MSG_DONTWAIT))
+            except BlockingIOError:
+                break
+        statistics = self._packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
+        return summarise(frames, self._expected, unrecorded=struct.unpack("II", statistics)[1])
+
+    def udp_ports(self) -> Counter[int]:
+        """Destination ports of what was recorded since the last call and is UDP in the clear."""
+        ports: Counter[int] = Counter()
+        while True:
+            try:
+                frame = self._packets.recv(65535, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return ports
+            if frame[12:14] == b"\x08\x00" and frame[23] == socket.IPPROTO_UDP:
+                ports[int.from_bytes(frame[36:38], "big")] += 1
+
+
+def _packet_socket() -> socket.socket:
+    packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+    packets.bind(("eth0", _ETH_P_ALL))
+    return packets

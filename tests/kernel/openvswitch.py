@@ -1,0 +1,187 @@
+"""A gateway node's Open vSwitch in a network namespace of its own, with machines plugged into its br-int."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from tests.lab.process import wait_until
+
+T = TypeVar("T")
+
+_CLONE_NEWNET = 0x40000000
+_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+
+
+def sh(command: str, netns: str | None = None) -> str:
+    """Run a line of shell in a network namespace."""
+    words = ["bash", "-ec", command]
+    words = ["ip", "netns", "exec", netns, *words] if netns else words
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def inside(netns: str, call: Callable[[], T]) -> T:
+    """Call a function on a thread that has entered the network namespace."""
+    result: list[T] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            with open(f"/run/netns/{netns}") as file:
+                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), f"cannot enter {netns}")
+            result.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return result[0]
+
+
+class Switch:
+    """One node: ovsdb-server, ovs-vswitchd with the kernel's data path, br-int as a learning switch."""
+
+    def __init__(self, netns: str, directory: Path) -> None:
+        self.netns = netns
+        self.directory = directory
+        directory.mkdir(parents=True)
+        self.socket = f"unix:{directory}/db.sock"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        sh(f"ovsdb-tool create {directory}/conf.db {_SCHEMA}")
+        self.start_database()
+        self.vsctl(f"--no-wait init -- set Open_vSwitch . external_ids:hostname=host-{netns} ovs_version=3.1")
+        self.start_vswitchd()
+        self.vsctl("add-br br-int -- set bridge br-int fail_mode=secure")
+        self.ofctl("add-flow br-int priority=0,actions=NORMAL")
+
+    def start_database(self) -> None:
+        self._start("ovsdb-server", f"{self.directory}/conf.db", f"--remote=p{self.socket}")
+        wait_until(lambda: (self.directory / "db.sock").exists(), 10, "ovsdb-server's socket")
+
+    def start_vswitchd(self) -> None:
+        self._start("ovs-vswitchd", self.socket)
+        wait_until(lambda: (self.directory / "ovs-vswitchd.ctl").exists(), 10, "ovs-vswitchd's socket")
+
+    def _start(self, program: str, *arguments: str) -> None:
+        control = self.directory / f"{program}.ctl"
+        control.unlink(missing_ok=True)
+        log = f"--log-file={self.directory}/{program}.log"
+        pidfile = f"--pidfile={self.directory}/{program}.pid"
+        words = [program, *arguments, f"--unixctl={control}", log, pidfile, "--verbose=console:off"]
+        environment = os.environ | {f"OVS_{name}DIR": str(self.directory) for name in ("RUN", "LOG", "DB")}
+        self._processes[program] = subprocess.Popen(["ip", "netns", "exec", self.netns, *words], env=environment)
+
+    def kill(self, program: str) -> None:
+        """End a daemon without warning."""
+        process = self._processes.pop(program)
+        process.kill()
+        process.wait()
+        if program == "ovsdb-server":
+            (self.directory / "db.sock").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        for program in ("ovs-vswitchd", "ovsdb-server"):
+            if program in self._processes:
+                self.kill(program)
+
+    def vsctl(self, arguments: str) -> str:
+        return sh(f"ovs-vsctl --timeout=15 --db={self.socket} {arguments}").strip()
+
+    def ofctl(self, arguments: str) -> str:
+        return sh(f"OVS_RUNDIR={self.directory} ovs-ofctl -O OpenFlow15 {arguments}")
+
+    def plug(self, name: str, address: str, tag: int) -> Machine:
+        """A machine on br-int, in Neutron's local VLAN of its network."""
+        sh(
+            f"ip netns add {name} && ip -n {name} link set lo up\n"
+            f"ip link add t-{name} netns {self.netns} type veth peer name eth0 netns {name}\n"
+            f"ip -n {self.netns} link set t-{name} up\n"
+            f"ip -n {name} link set eth0 mtu 1416 && ip -n {name} addr add {address}/24 dev eth0\n"
+            f"ip -n {name} link set eth0 up"
+        )
+        self.vsctl(f"add-port br-int t-{name} tag={tag}")
+        return Machine(name)
+
+
+class Machine:
+    """A network namespace with one card."""
+
+    def __init__(self, netns: str) -> None:
+        self.netns = netns
+        self.mac = sh("cat /sys/class/net/eth0/address", netns).strip()
+
+    def ping(self, address: str, count: int = 3) -> int:
+        """How many of the requests were answered."""
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.netns, "ping", "-nqc", str(count), "-i", "0.1", "-W", "1", address],
+            capture_output=True,
+            text=True,
+        )
+        return int(done.stdout.split(" received")[0].split(",")[-1])
+
+    @contextmanager
+    def pinging(self, address: str) -> Iterator[Callable[[], int]]:
+        """Requests every 10 ms; call what is yielded to end them and learn how many were not answered."""
+        words = ["ip", "netns", "exec", self.netns, "ping", "-nqi", "0.01", address]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+        def lost() -> int:
+            process.send_signal(signal.SIGINT)
+            counts = re.search(r"(\d+) packets transmitted, (\d+) received", process.communicate(timeout=10)[0])
+            assert counts is not None
+            # The last request may be on its way.
+            return max(0, int(counts[1]) - int(counts[2]) - 1)
+
+        try:
+            yield lost
+        finally:
+            process.kill()
+            process.wait()
+
+    def send(self, frame: bytes) -> None:
+        with self._packets() as packets:
+            packets.send(frame)
+
+    @contextmanager
+    def listening(self) -> Iterator[Callable[[float], list[bytes]]]:
+        """Frames that arrive at the card: call what is yielded with how long to wait for more, in seconds."""
+        packets = self._packets()
+
+        def received(quiet_seconds: float) -> list[bytes]:
+            packets.settimeout(quiet_seconds)
+            frames: list[bytes] = []
+            while True:
+                try:
+                    frame, (_, _, kind, _, _) = packets.recvfrom(4096)
+                except TimeoutError:
+                    return frames
+                if kind != socket.PACKET_OUTGOING:
+                    frames.append(frame)
+
+        try:
+            yield received
+        finally:
+            packets.close()
+
+    def _packets(self) -> socket.socket:
+        def make() -> socket.socket:
+            packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003))
+            packets.bind(("eth0", 0x0003))
+            return packets
+
+        return inside(self.netns, make)

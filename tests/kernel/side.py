@@ -1,0 +1,212 @@
+"""One cloud as its gateway node sees it: a whole agent on a real switch, charon and kernel; its cluster is a fake."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.adapters.clock import SystemClock
+from isthmus.adapters.netlink import IpRoute2
+from isthmus.adapters.openflow import OvsOfctl
+from isthmus.adapters.ovsdb import OvsdbDatabase
+from isthmus.adapters.probe import PacketProbe
+from isthmus.adapters.xfrm import IpXfrm
+from isthmus.agent.loop import Agent
+from isthmus.agent.worlds import Worlds
+from isthmus.model import names
+from isthmus.model.attachment import Attachment
+from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.gatewaynode import GatewayNode
+from isthmus.model.ipsecpolicy import IPsecPolicy
+from isthmus.model.peerlink import PeerLink
+from isthmus.model.settings import AgentSettings
+from isthmus.telemetry.metrics import Metrics
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.nodeobjects import half
+from tests.fakes.store import Store
+from tests.kernel.node import Node
+from tests.kernel.openvswitch import Machine, Switch, inside
+
+NETWORK = "0a9af7a5-9cbb-4d3c-8d4e-000000000001"
+LINK = f"cloud-a.{NETWORK}"
+TUNNEL_ID = 0x100000
+RESYNC_SECONDS = 2
+EFFECTS = ("add_", "remove_", "load", "unload", "ensure_", "apply", "replace", "initiate")
+
+
+class Counting:
+    """A port whose effects are listed."""
+
+    def __init__(self, port: Any, effects: list[str]) -> None:
+        self._port, self._effects = port, effects
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+        if not name.startswith(EFFECTS):
+            return method
+
+        def effect(*args: Any) -> Any:
+            self._effects.append(f"{name} {args}")
+            return method(*args)
+
+        return effect
+
+
+class QuietWatch:
+    """The store tells nobody; `Side.change` wakes instead."""
+
+    def __init__(self) -> None:
+        self.wake: Callable[[], None] = lambda: None
+
+    def start(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+
+    def stop(self) -> None:
+        self.wake = lambda: None
+
+
+@dataclass
+class Side:
+    """One cloud: its cluster, its gateway node, its agent."""
+
+    name: str
+    node: Node
+    switch: Switch
+    machine: Machine
+    store: Store = field(default_factory=Store)
+    watch: QuietWatch = field(default_factory=QuietWatch)
+    effects: list[str] = field(default_factory=list)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.people, self.controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
+        self.peer = "b" if self.name == "a" else "a"
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """A new life of the agent, in the node's network namespace."""
+        self._stop = threading.Event()
+        settings = AgentSettings(
+            node_name=f"gw-{self.name}",
+            cloud_id=f"cloud-{self.name}",
+            gateway_cidrs=(f"{self.node.address}/32",),
+            resync_seconds=RESYNC_SECONDS,
+        )
+        database = OvsdbDatabase(self.switch.socket, 300)
+        worlds = Worlds(
+            cluster=Counting(FakeCluster(self.store, f"{names.AGENT}-gw-{self.name}"), self.effects),
+            watch=self.watch,
+            netlink=IpRoute2(),
+            xfrm=Counting(IpXfrm(), self.effects),
+            ike=Counting(self.node.ike, self.effects),
+            ovsdb=Counting(database, self.effects),
+            openflow=Counting(OvsOfctl(self.switch.socket), self.effects),
+            echo=PacketProbe(),
+            clock=SystemClock(),
+            metrics=self.metrics,
+        )
+        agent = Agent(settings, worlds)
+
+        def live() -> None:
+            inside(self.switch.netns, lambda: agent.run(self._stop))
+            database.close()
+
+        self._thread = threading.Thread(target=live)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.watch.wake()
+        if self._thread is not None:
+            self._thread.join()
+
+    def introduce(self, other: Side) -> None:
+        """What people and the controller write for a peer."""
+        cloud, peer = f"cloud-{self.name}", f"cloud-{other.name}"
+        for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(peer)):
+            self.people.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+        self.set_key(b"0123456789abcdef0123456789abcdef")
+        self.people.apply(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {}}))
+        self.people.apply(
+            CloudPeer.from_wire(
+                {
+                    "metadata": {"name": peer},
+                    "spec": {
+                        "cloudID": peer,
+                        "api": {"kubeconfigSecretRef": {"name": "unused"}},
+                        "gatewayCIDRs": [f"{other.node.address}/32"],
+                        "ipsec": {"policyRef": {"name": "strong"}, "authSecretRef": {"name": "psk"}},
+                    },
+                }
+            )
+        )
+        halves = [
+            half(cloud, peer, {"name": f"gw-{self.name}", "address": self.node.address}),
+            half(peer, cloud, {"name": f"gw-{other.name}", "address": other.node.address}),
+        ]
+        link = PeerLink.from_wire(
+            {
+                "metadata": {"name": cloud, "namespace": names.peer_namespace(peer)},
+                "spec": halves[0],
+                "status": {
+                    "peer": {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": halves[1]}
+                },
+            }
+        )
+        self.controller.apply(link)
+        self.controller.apply_status(link)
+        self.people.apply_manifest(
+            {"apiVersion": "isthmus.cloud/v1alpha1", "kind": "GatewayNode", "metadata": {"name": f"gw-{self.name}"}}
+        )
+        self.watch.wake()
+
+    def set_key(self, key: bytes) -> None:
+        """What an administrator does; nobody is woken by it."""
+        secret = {"name": "psk", "namespace": names.IPSEC_NAMESPACE}
+        data = {"psk": base64.b64encode(key).decode()}
+        self.people.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "data": data})
+
+    def attach(self, other: Side) -> None:
+        """What the controller writes for a stretched network."""
+        self.controller.apply(
+            Attachment.from_wire(
+                {
+                    "metadata": {"name": LINK, "namespace": names.SYSTEM_NAMESPACE},
+                    "spec": {
+                        "origin": {"cloudID": "cloud-a", "networkID": NETWORK},
+                        "role": "Origin" if self.name == "a" else "Receiver",
+                        "activeNode": f"gw-{self.name}",
+                        "ports": [{"node": f"gw-{self.name}", "portID": NETWORK, "mac": "fa:16:3e:00:00:01"}],
+                        "links": [
+                            {
+                                "cloudID": f"cloud-{other.name}",
+                                "tunnelID": TUNNEL_ID,
+                                "gateway": {"name": f"gw-{other.name}", "address": other.node.address},
+                            }
+                        ],
+                    },
+                }
+            )
+        )
+        self.watch.wake()
+
+    def withdraw(self) -> None:
+        """Everything goes."""
+        for kind, name, namespace in (
+            (Attachment, LINK, names.SYSTEM_NAMESPACE),
+            (CloudPeer, f"cloud-{self.peer}", None),
+        ):
+            self.people.delete(kind, name, namespace)
+        self.watch.wake()
+
+    def connected(self) -> bool:
+        found = self.people.get(GatewayNode, f"gw-{self.name}")
+        return found is not None and [c.up for c in found.status.connections] == [True]
+
+    def joined(self) -> bool:
+        found = self.people.get(Attachment, LINK, names.SYSTEM_NAMESPACE)
+        return found is not None and [k.up for entry in found.status.nodes for k in entry.links] == [True]

@@ -1,0 +1,129 @@
+"""Whole agents on a real switch, charon and kernel, one a cloud; only the clusters are fakes."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kernel.node import Node, Pair
+from tests.kernel.openvswitch import Switch, sh
+from tests.kernel.side import RESYNC_SECONDS, Side
+from tests.lab.process import wait_until
+from tests.lab.wire import Traffic
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+    """Two clouds whose agents run and know nothing of each other yet."""
+    directory = tmp_path_factory.mktemp("agents")
+    sh("ip netns add a\nip netns add b\nip link add eth0 netns a type veth peer name eth0 netns b")
+    made = []
+    for name, address in (("a", "192.0.2.1"), ("b", "192.0.2.2")):
+        node = Node(name, address, directory)
+        sh(f"ip link set lo up\nip addr add {address}/24 dev eth0\nip link set eth0 up", name)
+        switch = Switch(name, directory / name)
+        node.start_charon()
+        made.append(Side(name, node, switch, switch.plug(f"vm-{name}", f"10.20.0.1{address[-1]}", 0)))
+    for side in made:
+        side.start()
+    yield made[0], made[1]
+    for side in made:
+        side.stop()
+        side.node.end_charon(signal.SIGKILL)
+        side.switch.stop()
+    sh("ip netns del vm-a; ip netns del vm-b; ip netns del a; ip netns del b")
+
+
+@pytest.fixture(scope="module")
+def stretched(sides: tuple[Side, Side]) -> tuple[Side, Side]:
+    """The same, with one network stretched."""
+    a, b = sides
+    a.introduce(b)
+    b.introduce(a)
+    for side in sides:
+        wait_until(side.connected, 30, f"connection of {side.name}")
+    a.attach(b)
+    b.attach(a)
+    for side in sides:
+        wait_until(side.joined, 30, f"link of {side.name}")
+    return sides
+
+
+def _pair(sides: tuple[Side, Side]) -> Pair:
+    return Pair(sides[0].node, sides[1].node)
+
+
+def test_machines_meet_and_only_esp_is_on_the_wire(stretched: tuple[Side, Side]) -> None:
+    a, b = stretched
+    with _pair(stretched).wire() as wire:
+        assert a.machine.ping("10.20.0.12", 5) == 5
+        assert b.machine.ping("10.20.0.11", 5) == 5
+        summary = wire.summary()
+    assert summary.clean, summary
+    assert summary.counts[Traffic.ESP] >= 20
+
+
+def test_another_life_of_the_agent_changes_nothing_and_loses_nothing(stretched: tuple[Side, Side]) -> None:
+    a, _ = stretched
+    a.effects.clear()
+    with a.machine.pinging("10.20.0.12") as lost:
+        a.stop()
+        a.start()
+        time.sleep(2 * RESYNC_SECONDS + 1)
+        assert lost() == 0
+    # What it says of its peer may change with the load of the machine: BFD counts in hundreds of milliseconds.
+    assert [effect for effect in a.effects if not effect.startswith("apply_status")] == []
+
+
+def test_a_new_key_is_taken_without_an_outage(stretched: tuple[Side, Side]) -> None:
+    a, b = stretched
+    before = a.node.view().associations
+    with a.machine.pinging("10.20.0.12") as lost:
+        for side in stretched:
+            side.set_key(b"another-key-another-key-another-key")
+        wait_until(lambda: not a.node.view().associations & before, 30, "states of the new key alone")
+        for side in stretched:
+            wait_until(side.connected, 10, f"connection of {side.name}")
+        # Packets that are on their way under the old key when one side retires it.
+        assert lost() <= 20
+    assert b.connected()
+
+
+def test_a_new_charon_is_given_everything_and_old_states_go(stretched: tuple[Side, Side]) -> None:
+    a, b = stretched
+    before = a.node.view().associations
+    assert before
+    a.node.end_charon(signal.SIGKILL)
+    assert a.machine.ping("10.20.0.12", 3) == 3, "the kernel's states outlive charon"
+    a.node.start_charon()
+    wait_until(lambda: not a.node.view().associations & before and a.connected(), 60, "new states alone")
+    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic with the new ones")
+    assert b.connected()
+
+
+def test_flows_come_back_after_ovs_vswitchd(stretched: tuple[Side, Side]) -> None:
+    a, _ = stretched
+    a.switch.kill("ovs-vswitchd")
+    a.switch.start_vswitchd()
+    a.switch.ofctl("add-flow br-int priority=0,actions=NORMAL")
+    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic after the restart")
+
+
+def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
+    a, b = stretched
+    with _pair(stretched).wire() as wire:
+        for side in stretched:
+            side.withdraw()
+        for side in stretched:
+            wait_until(lambda: side.switch.vsctl("list-br") == "br-int", 20, "the end of br-cloud")  # noqa: B023
+            wait_until(lambda: not side.node.view().blocks, 20, "the end of the blocks")  # noqa: B023
+            assert side.switch.vsctl("list-ports br-int").split() == [f"t-vm-{side.name}"]
+            assert sh("ip xfrm policy list nosock; ip xfrm state", side.name) == ""
+            assert side.node.ike.view().loaded == {}
+        assert a.machine.ping("10.20.0.12", 2) == 0
+        assert b.machine.ping("10.20.0.11", 2) == 0
+        summary = wire.summary()
+    assert summary.clean, summary

@@ -1,0 +1,293 @@
+"""br-cloud on the kernel's data path: two clouds on one node, our adapters on the real Open vSwitch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from isthmus.adapters.netlink import IpRoute2
+from isthmus.adapters.openflow import OvsOfctl
+from isthmus.adapters.ovsdb import OvsdbDatabase
+from isthmus.adapters.probe import PacketProbe
+from isthmus.core import flows
+from isthmus.model import names
+from isthmus.model.errors import Conflict, Invalid
+from isthmus.model.nodestate import FlowTable, PatchPair, PlannedLink, PlannedNetwork, Ports, TunnelPort
+from tests.kernel.frames import BROADCAST, ROUTER_ADVERTISEMENT, arp, frame, ipv4_udp, what_never_crosses
+from tests.kernel.openvswitch import Machine, Switch, inside, sh
+from tests.lab.process import wait_until
+
+GATEWAY = "10.20.0.1"
+TUNNEL_IDS = {"red": 0x100000, "blue": 0x100001}
+TAGS = {"red": 5, "blue": 6}
+
+
+@dataclass
+class Cloud:
+    """One side: its switch, our adapters on it, and what it is to have."""
+
+    name: str
+    switch: Switch
+    database: OvsdbDatabase
+    openflow: OvsOfctl
+    ports: Ports
+    networks: tuple[PlannedNetwork, ...]
+
+    def table(self, networks: tuple[PlannedNetwork, ...] | None = None) -> FlowTable:
+        chosen = self.networks if networks is None else networks
+        return flows.render(chosen, self.database.view().ofport)
+
+    def build(self) -> None:
+        self.database.ensure_bridge()
+        self.database.apply(self.ports, ())
+        for network, tag in TAGS.items():
+            self.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network)} tag={tag}")
+        self.openflow.replace(self.table())
+
+    def echo(self) -> dict[str, int]:
+        macs = {n.name: link.echo_mac for n in self.networks for link in n.links}
+        results = inside(self.switch.netns, lambda: PacketProbe().exchange(macs, 1))
+        return {link: result.received for link, result in results.items()}
+
+
+def _cloud(name: str, peer: str, addresses: tuple[str, str], directory: Path) -> Cloud:
+    switch = Switch(f"node-{name}", directory / name)
+    tunnel = TunnelPort(names.tunnel_port(f"cloud-{peer}", "gw"), *addresses, 14789)
+    patches = [
+        PatchPair(
+            names.patch_in_integration_bridge(network),
+            names.patch_in_cloud_bridge(network),
+            f"00000000-0000-4000-8000-{TUNNEL_IDS[network]:012x}",
+            "fa:16:3e:00:00:01",
+        )
+        for network in TUNNEL_IDS
+    ]
+    networks = tuple(
+        PlannedNetwork(
+            network,
+            names.patch_in_cloud_bridge(network),
+            name == "a",
+            (GATEWAY,),
+            (PlannedLink(f"cloud-{peer}", tunnel.name, tunnel_id, names.echo_mac(network, f"cloud-{peer}")),),
+        )
+        for network, tunnel_id in TUNNEL_IDS.items()
+    )
+    database = OvsdbDatabase(switch.socket, 300)
+    return Cloud(
+        name, switch, database, OvsOfctl(switch.socket), Ports(frozenset({tunnel}), frozenset(patches)), networks
+    )
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cloud]]:
+    directory = tmp_path_factory.mktemp("ovs")
+    sh(
+        "ip netns add node-a; ip netns add node-b; ip -n node-a link set lo up; ip -n node-b link set lo up\n"
+        "ip link add wan netns node-a type veth peer name wan netns node-b\n"
+        "ip -n node-a addr add 192.0.2.1/24 dev wan; ip -n node-b addr add 192.0.2.2/24 dev wan\n"
+        "ip -n node-a link set wan up; ip -n node-b link set wan up"
+    )
+    a = _cloud("a", "b", ("192.0.2.1", "192.0.2.2"), directory)
+    b = _cloud("b", "a", ("192.0.2.2", "192.0.2.1"), directory)
+    for cloud in (a, b):
+        cloud.build()
+    yield a, b
+    for cloud in (a, b):
+        cloud.database.close()
+        cloud.switch.stop()
+    sh("ip netns delete node-a; ip netns delete node-b")
+
+
+@pytest.fixture(scope="module")
+def machines(clouds: tuple[Cloud, Cloud]) -> Iterator[dict[str, Machine]]:
+    """Two tenants with the same addresses on both sides."""
+    plugged = {
+        f"{cloud.name}-{network}": cloud.switch.plug(f"{cloud.name}-{network}", f"10.20.0.{host}", tag)
+        for cloud, host in zip(clouds, (11, 12), strict=True)
+        for network, tag in TAGS.items()
+    }
+    yield plugged
+    for name in plugged:
+        sh(f"ip netns delete {name}")
+
+
+def test_two_tenants_with_the_same_addresses_cross_and_do_not_meet(machines: dict[str, Machine]) -> None:
+    for network in TAGS:
+        a, b = machines[f"a-{network}"], machines[f"b-{network}"]
+        assert a.ping("10.20.0.12") == 3
+        assert b.mac in sh("ip neigh show 10.20.0.12", a.netns)
+        assert b.ping("10.20.0.11") == 3
+
+
+def test_the_echo_comes_back_only_where_the_peer_has_the_link(clouds: tuple[Cloud, Cloud]) -> None:
+    a, b = clouds
+    assert a.echo() == b.echo() == {"red": 1, "blue": 1}
+    b.openflow.replace(b.table(b.networks[:1]))
+    try:
+        # The kernel's cached flows are revalidated within half a second.
+        wait_until(lambda: a.echo() == {"red": 1, "blue": 0}, 5, "the end of blue's echo")
+    finally:
+        b.openflow.replace(b.table())
+
+
+def test_bfd_comes_up(clouds: tuple[Cloud, Cloud]) -> None:
+    for cloud in clouds:
+        wait_until(lambda: all(cloud.database.view().bfd_up.values()), 10, "BFD")  # noqa: B023
+        assert len(cloud.database.view().bfd_up) == 1
+
+
+def _crosses(sender: Machine, receiver: Machine, sent: bytes) -> bool:
+    """Whether a frame arrives; a broadcast of a plain kind, sent after it, shows that the way is open."""
+    witness = frame(BROADCAST, sender.mac, ipv4_udp("10.20.0.99", "255.255.255.255", 9, 9))
+    with receiver.listening() as received:
+        sender.send(sent)
+        sender.send(witness)
+        frames = received(0.5)
+    assert witness in frames
+    return sent in frames
+
+
+@pytest.mark.parametrize("direction", [("a", "b"), ("b", "a")])
+def test_what_never_crosses(machines: dict[str, Machine], direction: tuple[str, str]) -> None:
+    sender, receiver = (machines[f"{side}-red"] for side in direction)
+    assert [what for what, sent in what_never_crosses(sender.mac).items() if _crosses(sender, receiver, sent)] == []
+
+
+@pytest.mark.parametrize(("direction", "expected"), [(("a", "b"), True), (("b", "a"), False)])
+def test_the_gateway_is_at_the_origin(machines: dict[str, Machine], direction: tuple[str, str], expected: bool) -> None:
+    sender, receiver = (machines[f"{side}-red"] for side in direction)
+    claims = {
+        "request": frame(BROADCAST, sender.mac, arp(1, sender.mac, GATEWAY, "10.20.0.50")),
+        "reply": frame(BROADCAST, sender.mac, arp(2, sender.mac, GATEWAY, "10.20.0.50")),
+        "router advertisement": frame("33:33:00:00:00:01", sender.mac, ROUTER_ADVERTISEMENT),
+    }
+    assert {what: _crosses(sender, receiver, sent) for what, sent in claims.items()} == dict.fromkeys(claims, expected)
+
+
+def test_other_arp_and_asking_for_the_gateway_cross(machines: dict[str, Machine]) -> None:
+    a, b = machines["a-red"], machines["b-red"]
+    assert _crosses(b, a, frame(BROADCAST, b.mac, arp(1, b.mac, "10.20.0.12", GATEWAY)))
+
+
+def test_what_is_there_is_read_back_and_applying_again_changes_nothing(clouds: tuple[Cloud, Cloud]) -> None:
+    for cloud in clouds:
+        view = cloud.database.view()
+        assert view.exists
+        assert view.ports == cloud.ports
+        assert view.leftovers == frozenset()
+        assert view.errors == {}
+        assert view.hostname == f"host-node-{cloud.name}"
+        table = cloud.table()
+        counted = cloud.openflow.view().count_by_cookie
+        assert counted[table.cookie] == len(table.flows)
+        assert {cookie >> 48 for cookie in counted} <= {0x1571, 0x1572}
+
+
+def test_traffic_is_counted_by_link(clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]) -> None:
+    a, _ = clouds
+    number = a.database.view().ofport
+    network = a.networks[0]
+    sent = (number[network.patch_port], number[network.links[0].tunnel_port])
+    received = (number[network.links[0].tunnel_port], network.links[0].tunnel_id)
+    before = a.openflow.view()
+    assert machines[f"a-{network.name}"].ping("10.20.0.12", 10) == 10
+    wait_until(
+        lambda: (
+            a.openflow.view().sent[sent].packets >= before.sent[sent].packets + 10
+            and a.openflow.view().received[received].packets >= before.received[received].packets + 10
+        ),
+        5,
+        "counters",
+    )
+
+
+def test_a_bad_flow_leaves_everything_as_it_was(clouds: tuple[Cloud, Cloud]) -> None:
+    a, _ = clouds
+    table = a.table()
+    broken = replace(table, flows=(*table.flows, "table=1,priority=1 actions=group:77"), cookie=table.cookie ^ 1)
+    with pytest.raises(Invalid):
+        a.openflow.replace(broken)
+    assert a.openflow.view().count_by_cookie[table.cookie] == len(table.flows)
+
+
+def test_what_somebody_bent_is_a_leftover_and_is_made_anew(clouds: tuple[Cloud, Cloud]) -> None:
+    a, _ = clouds
+    (tunnel,) = a.ports.tunnels
+    a.switch.vsctl(f"set Interface {tunnel.name} options:df_default=true")
+    wait_until(lambda: a.database.view().leftovers == {tunnel.name}, 5, "leftover")
+    assert a.database.view().ports.tunnels == frozenset()
+    a.database.apply(Ports(a.ports.tunnels), a.database.view().leftovers)
+    assert a.database.view().ports == a.ports
+    a.openflow.replace(a.table())
+    assert a.echo() == {"red": 1, "blue": 1}
+
+
+def test_foreign_tunnels_are_seen(clouds: tuple[Cloud, Cloud]) -> None:
+    a, _ = clouds
+    a.switch.vsctl(
+        "add-port br-int foreign1 "
+        "-- set Interface foreign1 type=vxlan options:remote_ip=192.0.2.9 options:dst_port=15000 "
+        "-- add-port br-int foreign2 -- set Interface foreign2 type=geneve options:remote_ip=192.0.2.9"
+    )
+    wait_until(lambda: a.database.view().foreign_tunnel_udp_ports == {15000, 6081}, 5, "foreign tunnels")
+    a.database.apply(Ports(), ["foreign1"])
+    assert "foreign1" in a.switch.vsctl("list-ports br-int")
+    a.switch.vsctl("del-port foreign1 -- del-port foreign2")
+
+
+def test_tunnels_that_open_vswitch_did_not_make_are_seen(clouds: tuple[Cloud, Cloud]) -> None:
+    a, _ = clouds
+    sh("ip link add vx0 type vxlan id 5 dstport 15001; ip link add gn0 type geneve id 5 remote 192.0.2.9", "node-a")
+    view = inside(a.switch.netns, IpRoute2().view)
+    assert view.tunnel_udp_ports == {15001, 6081}
+    assert [a.address for a in view.addresses if a.address.startswith("192.")] == ["192.0.2.1"]
+    sh("ip link del vx0; ip link del gn0", "node-a")
+
+
+def test_flows_lost_with_ovs_vswitchd_are_seen_and_put_back(
+    clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]
+) -> None:
+    a, _ = clouds
+    table = a.table()
+    a.switch.kill("ovs-vswitchd")
+    a.switch.start_vswitchd()
+    a.switch.ofctl("add-flow br-int priority=0,actions=NORMAL")
+    wait_until(lambda: (a.switch.directory / "br-cloud.mgmt").exists(), 10, "br-cloud's socket")
+    assert table.cookie not in a.openflow.view().count_by_cookie
+    a.openflow.replace(a.table())
+    assert a.table() == table, "a port changed its number"
+    wait_until(lambda: machines["a-red"].ping("10.20.0.12", 1), 10, "ping after the restart")
+
+
+def test_the_database_may_go_and_come_back(clouds: tuple[Cloud, Cloud]) -> None:
+    a, _ = clouds
+    a.switch.kill("ovsdb-server")
+    a.switch.start_database()
+
+    def writes() -> bool:
+        a.database.apply(Ports(), ["nothing"])
+        return True
+
+    assert wait_until(writes, 20, "a write after the restart")
+    assert a.database.view().ports == a.ports
+
+
+def test_taking_all_away_leaves_the_node_as_it_was(clouds: tuple[Cloud, Cloud]) -> None:
+    _, b = clouds
+    everything = {name for p in b.ports.patches for name in (p.integration_name, p.cloud_name)}
+    b.database.apply(Ports(), everything | {t.name for t in b.ports.tunnels})
+    assert b.database.view().ports == Ports()
+    b.database.remove_bridge()
+    assert not b.database.view().exists
+    assert b.switch.vsctl("list-br") == "br-int"
+    assert "isc" not in b.switch.vsctl("list-ports br-int")
+    assert sh("ip -br link show type vxlan", b.switch.netns) == ""
+    b.switch.vsctl("add-br br-cloud")
+    with pytest.raises(Conflict):
+        b.database.ensure_bridge()
+    b.switch.vsctl("del-br br-cloud")
+    b.build()
+    assert b.echo() == {"red": 1, "blue": 1}

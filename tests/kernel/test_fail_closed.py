@@ -1,0 +1,121 @@
+"""What is on the wire, and what is let in, whatever becomes of charon."""
+
+import signal
+import socket
+from functools import partial
+
+import pytest
+
+from tests.kernel.node import UDP_PORT, Pair
+from tests.kernel.openvswitch import inside, sh
+from tests.lab.wire import Traffic
+
+
+def test_only_esp_is_on_the_wire(pair: Pair) -> None:
+    pair.protect()
+    far = pair.tunnels()
+    with pair.wire() as wire:
+        assert pair.a.ping(far).received == 5
+        summary = wire.summary()
+    assert summary.clean, summary
+    assert summary.counts[Traffic.ESP] >= 10
+
+
+def test_nothing_leaves_before_there_is_a_connection(pair: Pair) -> None:
+    for node in pair.nodes:
+        node.block()
+    far = pair.tunnels()
+    with pair.wire() as wire:
+        assert pair.a.ping(far).received == 0
+        assert wire.summary().clean
+
+
+@pytest.mark.parametrize("stopped", ["a", "b"])
+def test_nothing_leaks_when_charon_stops_and_takes_its_policies_along(pair: Pair, stopped: str) -> None:
+    pair.protect()
+    far = pair.tunnels()
+    next(node for node in pair.nodes if node.name == stopped).end_charon(signal.SIGTERM)
+    with pair.wire() as wire:
+        assert pair.a.ping(far).received == 0
+        assert pair.b.ping(far[:-1] + "1").received == 0
+        # The stopped side's kernel answers IKE by ICMP: not clean, but no packet of the tunnel's either.
+        assert set(wire.udp_ports()) <= {500}
+
+
+def test_without_the_blocks_it_leaks_and_is_seen(pair: Pair) -> None:
+    """The oracle of the tests above can fail, and the blocks are what they prove."""
+    pair.protect()
+    far = pair.tunnels()
+    for node in pair.nodes:
+        node.remove_blocks(node.view().blocks)
+        node.end_charon(signal.SIGTERM)
+    with pair.wire() as wire:
+        assert pair.a.ping(far).received == 5
+        summary = wire.summary()
+    assert not summary.clean
+    assert summary.counts[Traffic.OTHER] >= 10
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+def test_a_tunnel_port_that_is_not_there_is_not_told_in_the_clear(pair: Pair, blocked: bool) -> None:
+    """The kernel's refusal quotes what it refuses: the other side is a little faster, or slower to go."""
+    pair.protect()
+    if not blocked:
+        pair.b.remove_blocks(frozenset(block for block in pair.b.view().blocks if block.refusals_to))
+    pair.a.tunnel(pair.b.address, UDP_PORT, "10.99.0.1")
+    with pair.wire() as wire:
+        assert pair.a.ping("10.99.0.2", count=3).received == 0
+        summary = wire.summary()
+    assert summary.counts[Traffic.ESP] > 0
+    assert summary.clean == blocked, summary
+
+
+def test_a_killed_charon_stops_no_traffic(pair: Pair) -> None:
+    pair.protect()
+    far = pair.tunnels()
+    for node in pair.nodes:
+        node.end_charon(signal.SIGKILL)
+    with pair.wire() as wire:
+        assert pair.a.ping(far, count=20).received == 20
+        assert wire.summary().clean
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_packets_in_the_clear_are_not_let_in(pair: Pair, protected: bool) -> None:
+    """Neither a stranger's nor such that pretend to be the peer's."""
+    sh("ip addr add 192.0.2.99/24 dev eth0", "a")
+
+    def listen() -> socket.socket:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listener.bind(("192.0.2.2", UDP_PORT))
+        listener.settimeout(0.5)
+        return listener
+
+    def send(source: str) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind((source, 0))
+            sender.sendto(b"in the clear", ("192.0.2.2", UDP_PORT))
+
+    if protected:
+        pair.protect()
+        # The sender's own policies are not what this is about.
+        sh("ip xfrm policy flush; ip xfrm state flush", "a")
+    with inside("b", listen) as listener:
+        for source in ("192.0.2.1", "192.0.2.99"):
+            inside("a", partial(send, source))
+            if protected:
+                with pytest.raises(TimeoutError):
+                    listener.recv(100)
+            else:
+                assert listener.recv(100) == b"in the clear"
+
+
+@pytest.mark.parametrize(("kind", "udp_port"), [("vxlan", 4789), ("geneve", 6081)])
+def test_neutrons_own_tunnels_pass(pair: Pair, kind: str, udp_port: int) -> None:
+    pair.protect()
+    ours, theirs = pair.tunnels(), pair.tunnels(udp_port, kind, "10.98.0")
+    with pair.wire() as wire:
+        assert pair.a.ping(theirs).received == 5
+        assert wire.udp_ports()[udp_port] >= 10
+        assert pair.a.ping(ours).received == 5
+        assert UDP_PORT not in wire.udp_ports()

@@ -1,0 +1,199 @@
+"""IKE and ESP by the agent's adapters: what is up, what a new charon or an agent finds, what remains at the end."""
+
+import re
+import signal
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from isthmus.adapters.ike import Vici
+from isthmus.core import ipsec
+from isthmus.core.agreement import Agreement
+from isthmus.model.errors import Conflict, Unavailable
+from isthmus.model.nodestate import IKE_CHILDREN
+from tests.kernel.node import AGREEMENT, KEY, UDP_PORT, Pair
+from tests.kernel.openvswitch import sh
+from tests.lab.process import wait_until
+from tests.lab.wire import Traffic
+
+OTHER_KEY = KEY[::-1]
+
+
+def test_both_children_come_up_with_aes_256_gcm(pair: Pair) -> None:
+    pair.protect()
+    for node in pair.nodes:
+        xfrm, ike = node.look()
+        (state,) = ike.states.values()
+        assert state.children_installed == IKE_CHILDREN
+        assert {association.spi for association in xfrm.associations} == state.spis
+        assert len(state.spis) == 4
+        # 32 bytes of key and 4 of salt.
+        keys = [line.split()[2] for line in sh("ip xfrm state", node.name).splitlines() if "rfc4106(gcm(aes))" in line]
+        assert [len(key) for key in keys] == [2 + 2 * 36] * 4
+        assert "loaded IKE shared key" in node.log.read_text()
+        assert KEY.decode() not in node.log.read_text()
+
+
+def test_a_restarted_agent_finds_everything_loaded(pair: Pair) -> None:
+    pair.protect()
+    wanted = pair.connection(pair.a)
+    again = Vici(str(pair.a.log.with_name("a.vici")))
+    assert again.view().loaded == pair.a.ike.view().loaded == {wanted.name: wanted.digest}
+    assert ipsec.up(wanted, again.view())
+
+
+def test_loading_the_same_again_disturbs_no_association(pair: Pair) -> None:
+    pair.protect()
+    before = [node.look() for node in pair.nodes]
+    pair.load()
+    for node in pair.nodes:
+        node.ike.initiate(pair.connection(node).name)
+        node.ike.retire(pair.connection(node).name)
+    for node, was in zip(pair.nodes, before, strict=True):
+        assert node.look() == was
+
+
+@pytest.mark.parametrize("restarted", ["a", "b"])
+def test_a_new_charon_takes_over_from_one_that_was_killed(pair: Pair, restarted: str) -> None:
+    pair.protect()
+    far = pair.tunnels()
+    node = next(node for node in pair.nodes if node.name == restarted)
+    xfrm, ike = node.look()
+    node.end_charon(signal.SIGKILL)
+    with pytest.raises(Unavailable):
+        node.ike.view()
+    assert pair.a.ping(far).received == 5
+    node.start_charon()
+    assert node.ike.view().loaded == {}
+    assert node.ike.view().instance != ike.instance
+    wanted = pair.connection(node)
+    node.ike.load(wanted, KEY)
+    # What carries the traffic is not stale while there is nothing else.
+    assert ipsec.stale_associations(*node.look(), [wanted]) == frozenset()
+    assert pair.a.ping(far).received == 5
+    node.ike.initiate(wanted.name)
+    wait_until(pair.up, 10, "the new charon's associations")
+    stale = ipsec.stale_associations(*node.look(), [wanted])
+    assert stale == xfrm.associations
+    node.remove_associations(stale)
+    assert len(node.view().associations) == 4
+    assert pair.a.ping(far).received == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_charon_alone_finds_a_responder_that_was_restarted(pair: Pair, number: signal.Signals) -> None:
+    """At once if it took its leave, else by dead-peer detection; no agent has to do anything."""
+    pair.protect()
+    far = pair.tunnels()
+    old = pair.b.view().associations
+    pair.b.end_charon(number)
+    pair.b.start_charon()
+    pair.b.ike.load(pair.connection(pair.b), KEY)
+    wait_until(pair.up, 30, "associations after the restart")
+    assert pair.a.ping(far).received == 5
+    stale = ipsec.stale_associations(*pair.b.look(), [pair.connection(pair.b)])
+    assert stale == (old if number is signal.SIGKILL else frozenset())
+
+
+def test_another_key_on_the_other_side_does_not_authenticate(pair: Pair) -> None:
+    for node in pair.nodes:
+        node.block()
+    pair.a.ike.load(pair.connection(pair.a), KEY)
+    pair.b.ike.load(pair.connection(pair.b), OTHER_KEY)
+    with pair.wire() as wire:
+        far = pair.tunnels()
+        assert pair.a.ping(far).received == 0
+        summary = wire.summary()
+    assert summary.clean, summary
+    assert summary.counts[Traffic.IKE] >= 4
+    assert not pair.up()
+    assert "AUTH_FAILED" in pair.a.log.read_text()
+    pair.b.ike.load(pair.connection(pair.b), KEY)
+    pair.a.ike.initiate(pair.connection(pair.a).name)
+    wait_until(pair.up, 10, "associations with the right key")
+    assert pair.a.ping(far).received == 5
+
+
+REFUSED = re.compile(r"AUTH_FAILED|NO_PROP")
+CHANGES = {
+    "key": (AGREEMENT, OTHER_KEY),
+    "ESP proposals": (replace(AGREEMENT, esp_proposals=("aes256gcm16-x25519",)), KEY),
+    "IKE proposals": (replace(AGREEMENT, ike_proposals=("aes256gcm16-prfsha384-x25519",)), KEY),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_negotiated_before_the_old_association_goes(pair: Pair, change: str) -> None:
+    agreement, key = CHANGES[change]
+    pair.protect()
+    far = pair.tunnels()
+    pair.a.ping(far)
+    old = pair.a.view().associations
+    words = ["ip", "netns", "exec", "a", "ping", "-nqi", "0.02", "-c", "250", "-W", "1", far]
+    ping = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    name = pair.connection(pair.a).name
+    # Administrators do not change both sides at once: until they have, what is there stays.
+    pair.a.ike.load(pair.connection(pair.a, agreement, "2"), key)
+    pair.a.ike.initiate(name)
+    wait_until(lambda: REFUSED.search(pair.a.log.read_text()), 5, "the other side's refusal")
+    pair.b.ike.load(pair.connection(pair.b, agreement, "2"), key)
+    pair.a.ike.initiate(name)
+    wait_until(lambda: pair.up(agreement, "2"), 10, f"associations after a change of {change}")
+    for node in pair.nodes:
+        node.ike.retire(name if node is pair.a else pair.connection(pair.b).name)
+    for node in pair.nodes:
+        xfrm, ike = node.look()
+        assert not xfrm.associations & old
+        assert len(xfrm.associations) == 4
+        assert not any(state.superseded for state in ike.states.values())
+    sent, received = _counts(ping)
+    # A responder sends by a new SA as soon as it has answered: a packet that overtakes the answer is lost.
+    assert sent == 250
+    assert received >= 245
+
+
+def _counts(ping: subprocess.Popen[str]) -> tuple[int, int]:
+    said, _ = ping.communicate(timeout=60)
+    words = next(line for line in said.splitlines() if "transmitted" in line).split()
+    return int(words[0]), int(words[3])
+
+
+@pytest.mark.parametrize("peer_is_gone", [False, True])
+def test_unloading_leaves_nothing(pair: Pair, peer_is_gone: bool) -> None:
+    pair.protect()
+    far = pair.tunnels()
+    if peer_is_gone:
+        pair.b.end_charon(signal.SIGKILL)
+    with pair.wire() as wire:
+        for node in pair.nodes[: 1 if peer_is_gone else 2]:
+            node.ike.unload(pair.connection(node).name)
+            node.ike.unload(pair.connection(node).name)
+            _, ike = node.look()
+            assert (ike.loaded, ike.states) == ({}, {})
+        assert pair.a.ping(far).received == 0
+        assert set(wire.udp_ports()) <= {500}
+    xfrm, _ = pair.a.look()
+    assert xfrm.associations == frozenset()
+    pair.a.remove_blocks(xfrm.blocks)
+    assert sh("ip xfrm policy list nosock", "a") == ""
+
+
+def test_a_policy_of_somebody_else_is_neither_replaced_nor_removed(pair: Pair) -> None:
+    foreign = f"src 0.0.0.0/0 dst 0.0.0.0/0 proto udp dport {UDP_PORT} dir in"
+    sh(f"ip xfrm policy add {foreign} action block priority 5", "a")
+    with pytest.raises(Conflict):
+        pair.a.block()
+    pair.a.remove_blocks(pair.a.view().blocks)
+    assert "priority 5" in sh("ip xfrm policy list nosock", "a")
+
+
+def test_agreements_without_a_common_proposal_do_not_come_up(pair: Pair) -> None:
+    other: Agreement = replace(AGREEMENT, ike_proposals=("aes256gcm16-prfsha512-ecp521",))
+    for node in pair.nodes:
+        node.block()
+    pair.a.ike.load(pair.connection(pair.a), KEY)
+    pair.b.ike.load(pair.connection(pair.b, other), KEY)
+    pair.a.ike.initiate(pair.connection(pair.a).name)
+    wait_until(lambda: "NO_PROP" in pair.a.log.read_text(), 10, "charon's refusal")
+    assert not pair.up()

@@ -1,0 +1,36 @@
+"""The kernel's arithmetic is that of core.mtu, to the byte."""
+
+import pytest
+
+from isthmus.core.mtu import inner_mtu
+from tests.kernel.node import Pair
+from tests.kernel.openvswitch import sh
+from tests.lab.wire import Traffic
+
+
+@pytest.mark.parametrize("underlay_mtu", [1500, 1499, 1450, 1398])
+def test_the_largest_packet_that_crosses_in_one_piece(pair: Pair, underlay_mtu: int) -> None:
+    largest = inner_mtu(underlay_mtu)
+    for node in pair.nodes:
+        sh(f"ip link set eth0 mtu {underlay_mtu}", node.name)
+    pair.protect()
+    far = pair.tunnels()
+    with pair.wire() as wire:
+        assert pair.a.ping(far, size=largest).received == 5
+        summary = wire.summary()
+        assert (summary.clean, summary.counts[Traffic.ESP_FRAGMENT]) == (True, 0)
+        assert pair.a.ping(far, size=largest + 1).received == 5
+        summary = wire.summary()
+        assert summary.clean
+        # Not one for each packet: the sender soon knows the way's MTU and makes the fragments itself.
+        assert summary.counts[Traffic.ESP_FRAGMENT] >= 2
+        assert pair.a.ping(far, size=largest, fragment=False).received == 5
+
+
+def test_a_sender_that_forbids_fragments_is_told_the_mtu(pair: Pair) -> None:
+    pair.protect()
+    far = pair.tunnels()
+    pair.a.ping(far, count=1, size=inner_mtu(1500) + 1, fragment=False)
+    refused = pair.a.ping(far, size=inner_mtu(1500) + 1, fragment=False)
+    assert refused.received == 0
+    assert refused.mtu == inner_mtu(1500) == 1416
