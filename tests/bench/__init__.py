@@ -1,0 +1,1 @@
+"""Ratios and counts of one run on the lab, to build/bench.json."""

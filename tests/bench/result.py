@@ -1,0 +1,47 @@
+"""One line of the table."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Result:
+    """A measured value and what we aim at; `met` says whether it does."""
+
+    name: str
+    value: float
+    unit: str
+    aim: str
+    met: bool
+
+
+def at_most(name: str, value: float, unit: str, limit: float) -> Result:
+    """A value that should not exceed a limit."""
+    return Result(name, round(value, 3), unit, f"<= {limit:g}", value <= limit)
+
+
+def at_least(name: str, value: float, unit: str, limit: float) -> Result:
+    """A value that should reach a limit."""
+    return Result(name, round(value, 3), unit, f">= {limit:g}", value >= limit)
+
+
+def reported(name: str, value: float, unit: str) -> Result:
+    """A value without an aim."""
+    return Result(name, round(value, 3), unit, "-", True)
+
+
+def table(results: Sequence[Result]) -> str:
+    """For people."""
+    lines = [f"{'name':56} {'value':>10} {'unit':10} {'aim':>8}  met"]
+    for result in results:
+        met = "yes" if result.met else "NO"
+        lines.append(f"{result.name:56} {result.value:>10g} {result.unit:10} {result.aim:>8}  {met}")
+    return "\n".join(lines)
+
+
+def write(results: Sequence[Result], path: Path) -> None:
+    """For machines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
