@@ -1,0 +1,68 @@
+# The two commands of the README are `make demo` and `make test`; each does all of its own set-up (cached outside the tree).
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+ASSETS := $(PYTHON) -m tests.lab.assets
+# Recursive on purpose: the environments exist only after the assets were made.
+DEV = $(shell $(ASSETS) --path development)
+RUN = $(DEV)/bin
+
+.PHONY: help demo test lint test-unit test-cluster test-kernel test-lab bench generate lock up down clean
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## Two clouds, one stretched network, seen from end to end
+	@$(ASSETS) lab
+	@$(RUN)/python -m demo $(if $(KEEP),--keep)
+
+test: ## Everything: lint, unit, cluster, kernel and lab tiers
+	@$(ASSETS) lab
+	@$(MAKE) --no-print-directory lint test-unit test-cluster test-kernel test-lab
+
+lint: ## Style, types, import rules, generated files
+	@$(ASSETS) development
+	@$(RUN)/ruff format --check . && $(RUN)/ruff check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports --no-logo
+	@$(RUN)/pytest -q tests/golden/test_generated_files.py
+
+test-unit: ## Pure code, adapters against fakes: seconds
+	@$(ASSETS) development
+	@$(RUN)/pytest -q tests/unit tests/property tests/golden
+
+test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
+	@$(ASSETS) development kubernetes
+	@$(RUN)/pytest -q tests/cluster
+
+test-kernel: ## Real OVS, ESP and strongSwan, in User Mode Linux where the host's kernel lacks them
+	@$(ASSETS) development kernel packages
+	@$(RUN)/python -m tests.kernel
+
+test-lab: ## Two real clouds, the whole operator
+	@$(ASSETS) lab
+	@$(RUN)/pytest -q tests/contract tests/lab
+
+bench: ## Ratios on the lab, to build/bench.json
+	@$(ASSETS) lab
+	@$(RUN)/python -m tests.bench
+
+generate: ## Write crds/ from the models
+	@$(ASSETS) development
+	@$(RUN)/python -m isthmus.model.schema crds
+
+lock: ## Renew requirements/*.txt from pyproject.toml
+	@$(ASSETS) development
+	@for extra in controller agent; do \
+	  $(RUN)/uv pip compile -q pyproject.toml --extra $$extra --no-annotate --no-emit-index-url --no-header -p 3.11 -o requirements/$$extra.txt; done
+	@$(RUN)/uv pip compile -q pyproject.toml --all-extras --group dev --no-annotate --no-emit-index-url --no-header -p 3.11 -o requirements/development.txt
+
+up: ## Bring the lab up and leave it
+	@$(ASSETS) lab
+	@$(RUN)/python -m tests.lab up
+
+down: ## Tear the lab down
+	@$(RUN)/python -m tests.lab down
+
+clean: ## Remove what tests and benches wrote into the tree
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
