@@ -77,6 +77,18 @@ class Switch:
         self._start("ovs-vswitchd", self.socket)
         wait_until(lambda: (self.directory / "ovs-vswitchd.ctl").exists(), 10, "ovs-vswitchd's socket")
 
+    def restart_vswitchd(self) -> None:
+        """Without warning. A new one has no flows; it answers at its bridges' old sockets only after a while."""
+        self.kill("ovs-vswitchd")
+        self.start_vswitchd()
+        for bridge in self.vsctl("list-br").split():
+            wait_until(lambda: self._serves(bridge), 20, f"ovs-vswitchd to serve {bridge} again")  # noqa: B023
+        self.ofctl("add-flow br-int priority=0,actions=NORMAL")
+
+    def _serves(self, bridge: str) -> bool:
+        command = ["ovs-ofctl", "show", f"unix:{self.directory}/{bridge}.mgmt"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
     def _start(self, program: str, *arguments: str) -> None:
         control = self.directory / f"{program}.ctl"
         control.unlink(missing_ok=True)

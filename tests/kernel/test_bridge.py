@@ -252,10 +252,7 @@ def test_flows_lost_with_ovs_vswitchd_are_seen_and_put_back(
 ) -> None:
     a, _ = clouds
     table = a.table()
-    a.switch.kill("ovs-vswitchd")
-    a.switch.start_vswitchd()
-    a.switch.ofctl("add-flow br-int priority=0,actions=NORMAL")
-    wait_until(lambda: (a.switch.directory / "br-cloud.mgmt").exists(), 10, "br-cloud's socket")
+    a.switch.restart_vswitchd()
     assert table.cookie not in a.openflow.view().count_by_cookie
     a.openflow.replace(a.table())
     assert a.table() == table, "a port changed its number"
