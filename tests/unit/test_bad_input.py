@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,43 @@ def test_ipv6_subnet(ready: Scene) -> None:
     ready.a.neutron.subnets[ready.subnet.id] = replace(ready.subnet, ip_version=6)
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "UnsupportedSubnet"
+
+
+def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scene) -> None:
+    """It ends the stretch, and all that was changed is put back."""
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    v6 = replace(
+        ready.subnet,
+        id=str(uuid.uuid4()),
+        cidr="fd00::/64",
+        ip_version=6,
+        gateway_ip="fd00::1",
+        pools=(Range("fd00::2", "fd00::ffff"),),
+    )
+    ready.a.neutron.subnets[v6.id] = v6
+    assert ready.outcome() == "UnsupportedSubnet"
+    assert not ready.b.attachments()
+    ready.a.people.delete(NetworkExpansion, "web", "shop")
+    ready.settle()
+    assert ready.a.expansion() is None
+    assert not ready.a.attachments()
+    assert ready.a.neutron.subnets[ready.subnet.id].pools == ready.subnet.pools
+
+
+def test_subnet_added_later_that_overlaps_one_of_the_same_project(ready: Scene) -> None:
+    """The half that was accepted stays in force, and the origin is told why the new one is not."""
+    ready.a.expand(ready.network.id, "cloud-b")
+    second = ready.second_network("10.21.0.0/24")
+    ready.a.expand(second, "cloud-b", name="db")
+    assert (ready.outcome(), ready.outcome("db")) == ("Ready", "Ready")
+    ready.a.neutron.create_subnet(second, ready.project, "more", ready.subnet.cidr, None, [], True, [], [], "")
+    ready.settle()
+    copies = [s.cidr for s in ready.b.neutron.subnets.values()]
+    assert sorted(copies) == ["10.20.0.0/24", "10.21.0.0/24"]
+    (ours,) = [k for k in ready.b.links() if k.metadata.name.endswith(second)]
+    assert ours.spec.answer is not None
+    assert (ours.spec.answer.verdict, ours.spec.answer.reason) == ("Accepted", "SubnetOverlap")
 
 
 def test_what_no_record_could_hold_is_told_and_stops_nobody_else(ready: Scene) -> None:

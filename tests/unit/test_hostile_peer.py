@@ -177,6 +177,16 @@ def test_forged_mark_on_a_tenants_network_is_not_adopted(ready: Scene) -> None:
     assert len(copies) == 1
 
 
+def test_name_that_no_network_has_is_nothing(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    ready.a.cycle()
+    (link,) = ready.a.links()
+    metadata = ObjectMeta(name="cloud-a.x", namespace=link.metadata.namespace)
+    FakeCluster(ready.a.store, "hostile").apply(ExpansionLink(metadata=metadata, spec=link.spec))
+    assert "cloud-a.x" not in ready.b.cycle().failures
+    assert [k.metadata.name for k in ready.b.links()] == [link.metadata.name]
+
+
 def test_forged_link_of_a_third_cloud(ready: Scene) -> None:
     ready.c.tenant()
     ready.a.expand(ready.network.id, "cloud-b")

@@ -10,6 +10,9 @@ from isthmus.model import names
 from isthmus.model.cloudpeer import CloudPeer
 from isthmus.model.expansionlink import ExpansionLink
 from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.objects import ObjectMeta
+from isthmus.model.peerlink import PeerLink
+from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation, reason
 
 
@@ -100,6 +103,45 @@ def test_leftover_copy_is_taken_up_again(stretched: Stretched) -> None:
     assert b.neutron.ports[machine.id] == machine
 
 
+def _published_anew(cloud: FakeCloud, *, without_halves: bool) -> None:
+    """Somebody deleted what the cloud publishes for B; its controller makes the PeerLink again."""
+    operator, namespace = FakeCluster(cloud.store), names.peer_namespace("cloud-b")
+    (link,) = operator.list_objects(PeerLink, namespace)
+    operator.delete(PeerLink, link.metadata.name, namespace)
+    operator.apply(PeerLink(metadata=ObjectMeta(name=link.metadata.name, namespace=namespace), spec=link.spec))
+    if without_halves:
+        _published_without_halves(cloud)
+
+
+def test_absence_beside_another_peerlink_means_nothing(stretched: Stretched) -> None:
+    """A peer that is installed anew has not let go of what it does not know of yet."""
+    b, copy_id = stretched.b, stretched.copy_id
+    _published_anew(stretched.a, without_halves=True)
+    for _ in range(3):
+        b.cycle()
+        stretched.federation.clock.move(GRACE_SECONDS + 1)
+    assert stretched.copy_id == copy_id
+    (attachment,) = b.attachments()
+    assert attachment.spec.links != ()
+
+
+def test_a_half_beside_a_new_peerlink_is_known_and_can_end(stretched: Stretched) -> None:
+    b = stretched.b
+    _published_anew(stretched.a, without_halves=False)
+    stretched.federation.settle()
+    _published_without_halves(stretched.a)
+    for _ in range(3):
+        b.cycle()
+        stretched.federation.clock.move(GRACE_SECONDS + 1)
+    assert b.attachments() == []
+
+
+def _published_without_halves(cloud: FakeCloud) -> None:
+    operator, namespace = FakeCluster(cloud.store), names.peer_namespace("cloud-b")
+    for half in operator.list_objects(ExpansionLink, namespace):
+        operator.delete(ExpansionLink, half.metadata.name, namespace)
+
+
 def test_dead_peer_api_does_not_hold_up_deleting(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     b.store.down = True
@@ -179,7 +221,7 @@ def test_unreadable_peer_changes_nothing(stretched: Stretched, how: str) -> None
         stretched.federation.clock.move(GRACE_SECONDS)
         a.cycle()
     assert ([x.spec for x in a.attachments()], [x.spec for x in a.links()]) == before
-    assert reason(a.peer("cloud-b")) in {"PeerUnreachable", "PeerNotPublishing"}
+    assert reason(a.peer("cloud-b")) in {"PeerUnreachable", "PeerForbidden"}
     assert reason(a.expansion()) == "Ready"
     if how == "down":
         b.store.down = False

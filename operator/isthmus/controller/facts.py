@@ -101,7 +101,7 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
         project_is_empty=leaving and network is None and project is not None and cloud.project_is_empty(project.id),
         projects_in_domain=_projects(cloud, receiver, domain) if removable else 0,
         other_networks=len(others),
-        other_subnets=() if network else tuple(s for n in others for s in cloud.subnets_of(n.id)),
+        other_subnets=() if leaving else tuple(s for n in others for s in cloud.subnets_of(n.id)),
     )
 
 

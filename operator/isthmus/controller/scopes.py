@@ -9,7 +9,7 @@ from isthmus.core.attachmentstatus import origin_attachment, origin_links, recei
 from isthmus.core.expansion import claims
 from isthmus.core.expansionstatus import expansion_statuses
 from isthmus.core.gatewaynodes import plan_gateway_nodes
-from isthmus.core.halves import link_name_of, origin_of
+from isthmus.core.halves import link_name_of, names_network_of, origin_of
 from isthmus.core.origin import Origin
 from isthmus.core.originplan import plan_origin
 from isthmus.core.peer import view_of
@@ -177,7 +177,7 @@ def network_scopes(snapshot: Snapshot, facts: AllFacts) -> tuple[NetworkScope, .
     found |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
     for peer in snapshot.all(CloudPeer):
         cloud_id = peer.spec.cloud_id
-        found |= {name for name in view_of(snapshot, cloud_id).links if origin_of(name) == cloud_id}
+        found |= {name for name in view_of(snapshot, cloud_id).links if names_network_of(name, cloud_id)}
     facts.networks.forget_others(found)
     return tuple(NetworkScope(name, facts) for name in sorted(found))
 

@@ -18,6 +18,7 @@ from isthmus.model.attachment import Attachment
 from isthmus.model.cloudpeer import CloudPeer
 from isthmus.model.expansionlink import ExpansionLink, ExpansionLinkHalf, ExpansionLinkSpec, Offer, OfferedSubnet
 from isthmus.model.objects import condition_of
+from isthmus.model.types import NETWORK_ID
 
 from .addressing import contains, intersect, single, span_of
 from .agreement import own_half
@@ -51,20 +52,27 @@ def standing(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> Standing:
     view = view_of(snapshot, cloud_id)
     published = view.links.get(link_name)
     if published is None:
-        if not view.complete or not _same_peerlink(snapshot, cloud_id):
+        if not view.complete or not _same_peerlink(snapshot, cloud_id, last):
             return Standing("Unknown", last)
         return Standing("Absent", last, gone=link is None or _grace_over(snapshot, link))
     presence: Presence = "Present" if view.complete else "Unknown"
     if published.spec is None:
         return Standing(presence, last, Problem("InvalidOffer", f"malformed: {published.problem}"))
+    beside = view.peer_link.uid if view.peer_link is not None else last.peer_link_uid if last is not None else ""
     seen = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
+    if seen and last is not None and last.peer_link_uid != beside:
+        last = last.model_copy(update={"peer_link_uid": beside})
     if seen and is_accepted(link):
         return Standing(presence, last)
     problem = half_problem(snapshot, peer, link_name, published.spec)
     if problem is not None or seen:
         return Standing(presence, last, problem)
     half = ExpansionLinkHalf(
-        uid=published.uid, generation=published.generation, first_seen=timestamp(snapshot.now), spec=published.spec
+        uid=published.uid,
+        generation=published.generation,
+        first_seen=timestamp(snapshot.now),
+        peer_link_uid=beside,
+        spec=published.spec,
     )
     return Standing(presence, half)
 
@@ -165,11 +173,18 @@ def is_accepted(link: ExpansionLink | None) -> bool:
     return link is not None and link.spec.answer is not None and link.spec.answer.verdict == "Accepted"
 
 
-def _same_peerlink(snapshot: Snapshot, cloud_id: str) -> bool:
-    """Whether the peer publishes the very PeerLink that we know: only then does a missing half mean anything."""
-    ours, published = snapshot.peerlink(cloud_id), view_of(snapshot, cloud_id).peer_link
-    known = ours.status.peer if ours is not None else None
-    return known is not None and published is not None and known.uid == published.uid
+def _same_peerlink(snapshot: Snapshot, cloud_id: str, last: ExpansionLinkHalf | None) -> bool:
+    """Whether the peer publishes the PeerLink that it published beside the half: only then does its absence count.
+
+    Of a half that was never seen, the one that we know.
+    """
+    published = view_of(snapshot, cloud_id).peer_link
+    if published is None:
+        return False
+    if last is not None:
+        return last.peer_link_uid == published.uid
+    ours = snapshot.peerlink(cloud_id)
+    return ours is not None and ours.status.peer is not None and ours.status.peer.uid == published.uid
 
 
 def _grace_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
@@ -183,6 +198,11 @@ def _grace_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
 def link_name_of(own_cloud_id: str, network_id: str) -> str:
     """Name of everything about one network of ours."""
     return f"{own_cloud_id}.{network_id}"
+
+
+def names_network_of(link_name: str, cloud_id: str) -> bool:
+    """Whether the name is one that a half of a network of that cloud can have: a peer may publish any."""
+    return origin_of(link_name) == cloud_id and NETWORK_ID.fullmatch(link_name.partition(".")[2]) is not None
 
 
 def origin_of(link_name: str) -> str:

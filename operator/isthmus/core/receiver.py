@@ -59,8 +59,15 @@ class Receiver:
 
     @cached_property
     def standing(self) -> Standing:
-        """How the origin's half stands."""
-        return standing(self.snapshot, self.peer, self.name) if self.peer else Standing("Unknown", None)
+        """How the origin's half stands; an accepted one gets no subnet that its project cannot have."""
+        if self.peer is None:
+            return Standing("Unknown", None)
+        found = standing(self.snapshot, self.peer, self.name)
+        last = self.link.status.peer if self.link else None
+        if found.half == last or found.half is None or found.half.spec.offer is None or not is_accepted(self.link):
+            return found
+        problem = self._subnets_problem(found.half.spec.offer, self.peer)
+        return Standing(found.presence, last, problem) if problem is not None and last is not None else found
 
     @property
     def half(self) -> ExpansionLinkHalf | None:
@@ -169,9 +176,15 @@ class Receiver:
         domain = self.facts.domain
         if domain is not None and not self.domain_is_ours and peer.spec.agreement.domain is None:
             return Problem("DomainNotAvailable", "the domain for the peer's projects is not available")
-        quotas = peer.spec.agreement.quotas
-        subnets = len(offer.subnets) + len(self.facts.other_subnets)
-        if self.facts.other_networks >= quotas.networks or subnets > quotas.subnets:
+        if self.facts.other_networks >= peer.spec.agreement.quotas.networks:
+            return Problem("QuotaExceeded", "the quota of the project is used up")
+        return self._subnets_problem(offer, peer)
+
+    def _subnets_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
+        """Why the project cannot have these subnets besides those of its other networks."""
+        if self.facts is None:
+            return None
+        if len(offer.subnets) + len(self.facts.other_subnets) > peer.spec.agreement.quotas.subnets:
             return Problem("QuotaExceeded", "the quota of the project is used up")
         others = [IPv4Network(s.cidr) for s in self.facts.other_subnets if s.ip_version == 4]
         for subnet in offer.subnets:

@@ -39,20 +39,24 @@ class Division:
 
 
 def divide(
-    record: Iterable[SubnetRecord],
+    record: Collection[SubnetRecord],
     facts: NetworkFacts,
     kept: Collection[str],
     starting: Collection[str],
     slice_size: int | None,
 ) -> Division:
-    """Give every starting peer a run of every subnet; `kept` are the peers whose slices stay (starting ones too)."""
-    subnets = [_record_of(record, subnet) for subnet in facts.subnets]
-    subnets = [_without_returned(entry, subnet, kept) for entry, subnet in zip(subnets, facts.subnets, strict=True)]
+    """Give every starting peer a run of every subnet; `kept` are the peers whose slices stay (starting ones too).
+
+    A subnet that is not on record yet comes on it only for a peer: it may be one that can never be stretched.
+    """
+    known = {entry.id for entry in record}
+    considered = [subnet for subnet in facts.subnets if starting or subnet.id in known]
+    subnets = [_without_returned(_record_of(record, subnet), subnet, kept) for subnet in considered]
     problems: dict[str, Problem] = {}
     for cloud_id in starting:
         taken = [
             _with_slice(entry, subnet, facts.ports, cloud_id, slice_size)
-            for entry, subnet in zip(subnets, facts.subnets, strict=True)
+            for entry, subnet in zip(subnets, considered, strict=True)
         ]
         failed = next((t for t in taken if isinstance(t, Problem)), None)
         if failed is not None:

@@ -27,6 +27,12 @@ class NotFound(OutsideError):
     reason = "NotFound"
 
 
+class NoTunnelAddress(OutsideError):
+    """This node has no address in our gateway networks, or has lost it for now."""
+
+    reason = "NoTunnelAddress"
+
+
 class Conflict(OutsideError):
     """Somebody else changed or uses it (409): look again."""
 

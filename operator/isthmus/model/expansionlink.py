@@ -13,13 +13,15 @@ from .types import (
     CloudID,
     DisplayName,
     GatewayName,
+    Generation,
     IPv4Address,
     IPv4CIDR,
     MACAddress,
-    Message,
     NetworkID,
+    ObjectUID,
     ProjectID,
     Reason,
+    Remark,
     TunnelID,
 )
 
@@ -98,12 +100,12 @@ class Answer(ApiModel):
 
     uid: Annotated[str, Field(max_length=64)]
     """UID of the origin's ExpansionLink."""
-    generation: Annotated[int, Field(ge=0)]
+    generation: Generation
     """Its generation that this answers."""
     verdict: Literal["Accepted", "Refused", "Released"]
     """Released: the offer was withdrawn and nothing of ours is joined to it any more."""
     reason: Reason = "Accepted"
-    message: Message = ""
+    message: Remark = ""
     """For the peer's people; names nothing local."""
 
 
@@ -155,8 +157,10 @@ class ExpansionLinkHalf(ApiModel):
     """The other half as last read and found valid."""
 
     uid: Annotated[str, Field(max_length=64)]
-    generation: Annotated[int, Field(ge=0)]
+    generation: Generation
     first_seen: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+    peer_link_uid: ObjectUID = ""
+    """Of the PeerLink that the peer published beside it: the silence of another installation says nothing about it."""
     spec: ExpansionLinkSpec
 
 

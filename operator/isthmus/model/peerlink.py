@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .cloudpeer import PeerGateway, TunnelIDRange
 from .objects import AGE, ApiModel, Conditions, CustomObject, Kind, PrinterColumn, ready_column
-from .types import CloudID, UDPPort
+from .types import CloudID, Generation, UDPPort
 
 PROTOCOL_VERSION = 1
 
@@ -54,7 +54,7 @@ class PeerLinkHalf(ApiModel):
     """The other half as last read and found valid."""
 
     uid: Annotated[str, Field(max_length=64)]
-    generation: Annotated[int, Field(ge=0)]
+    generation: Generation
     first_seen: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
     """When this generation was first seen; it does not move by itself."""
     spec: PeerLinkSpec

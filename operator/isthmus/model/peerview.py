@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from .expansionlink import ExpansionLinkSpec
 from .objects import ApiModel
 from .peerlink import PeerLinkSpec
-from .types import ObjectName, ObjectUID
+from .types import Generation, ObjectName, ObjectUID
 
 S = TypeVar("S", bound=ApiModel)
 
 _MAX_PROBLEM_CHARACTERS = 512
-_LARGEST_INTEGER = 2**63 - 1  # that an API server stores
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class PeerView:
 class _Identity(ApiModel):
     name: ObjectName
     uid: ObjectUID
-    generation: Annotated[int, Field(ge=0, le=_LARGEST_INTEGER)]
+    generation: Generation
 
 
 def _by_name(documents: Iterable[Mapping[str, Any]], spec_type: type[S]) -> dict[str, Published[S]]:

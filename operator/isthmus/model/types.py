@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -19,7 +20,8 @@ ObjectName = Annotated[
 ]
 GatewayName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=63)]
 # Neutron's identifiers are UUIDs with dashes, Keystone's projects 32 hexadecimal digits without.
-NetworkID = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", max_length=36)]
+NETWORK_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+NetworkID = Annotated[str, StringConstraints(pattern=NETWORK_ID.pattern, max_length=36)]
 ProjectID = Annotated[str, StringConstraints(pattern=r"^[0-9a-z][-0-9a-z]{0,63}$", max_length=64)]
 MACAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$", max_length=17)]
 IPv4Address = Annotated[
@@ -30,8 +32,12 @@ IPv4CIDR = Annotated[
 ]
 # Free text that people read (Neutron's names): no control characters, so that nothing can forge a log line.
 DisplayName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=255)]
+# What one cloud tells another's people: as a message, and like a name, on one line.
+Remark = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=1024)]
 Message = Annotated[str, StringConstraints(max_length=1024)]
 Reason = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$", max_length=64)]
+# `metadata.generation`. An API server holds a maximum as a floating-point number: no larger one is exact.
+Generation = Annotated[int, Field(ge=0, le=2**53 - 1)]
 ObjectUID = Annotated[str, StringConstraints(max_length=64)]
 
 TunnelID = Annotated[int, Field(ge=1, le=0xFFFFFF)]  # a VXLAN network identifier, 24 bits (RFC 7348)

@@ -7,6 +7,7 @@ request that says exactly what is sent is easier to hold against two releases of
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS: Final = 30
 _PAGE: Final = 1000
+_REQUEST_ID = re.compile(r" ?\(?Request-ID: req-[-0-9a-f]+\)?")
 _MAX_MESSAGE_CHARACTERS: Final = 512
 
 Document = dict[str, Any]
@@ -134,9 +136,14 @@ def _translated(service: str) -> Iterator[None]:
     try:
         yield
     except (Unauthorized, Forbidden) as error:
-        raise errors.Forbidden(f"{service}: {error}"[:_MAX_MESSAGE_CHARACTERS]) from error
+        raise errors.Forbidden(_steady(service, error)) from error
     except (ClientException, SDKException, OSError) as error:
-        raise errors.Unavailable(f"{service}: {error}"[:_MAX_MESSAGE_CHARACTERS]) from error
+        raise errors.Unavailable(_steady(service, error)) from error
+
+
+def _steady(service: str, error: Exception) -> str:
+    """The same text for the same trouble: it goes into a status, and a new number each time would be a write each."""
+    return _REQUEST_ID.sub("", f"{service}: {error}")[:_MAX_MESSAGE_CHARACTERS]
 
 
 def _by_status(service: str, status: int, text: str) -> errors.OutsideError:

@@ -63,7 +63,9 @@ class PeerApi:
         )
         try:
             yield connection
-        except (OSError, http.client.HTTPException, UnicodeError) as error:  # the last: a host name that is none
+        except http.client.HTTPException as error:  # it quotes the peer's own bytes
+            raise Unavailable(f"no HTTP: {type(error).__name__}") from error
+        except (OSError, UnicodeError) as error:  # the last: a host name that is none
             raise Unavailable(f"{type(error).__name__}: {error}"[:256]) from error
         finally:
             connection.close()

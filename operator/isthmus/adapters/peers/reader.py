@@ -46,9 +46,9 @@ class PeerReader:
 
     def view(self) -> PeerView | None:
         """The last read, unless it is so old that the peer must be hanging."""
-        silent_seconds = time.monotonic() - self._ended
-        if self._view and self._view.reachable and silent_seconds > _STALE_SECONDS + self._poll_seconds:
-            return _failed(self._view, "PeerUnreachable", f"no answer for {silent_seconds:.0f} s")
+        patience_seconds = _STALE_SECONDS + self._poll_seconds
+        if self._view and self._view.reachable and time.monotonic() - self._ended > patience_seconds:
+            return _failed(self._view, "PeerUnreachable", f"no answer for more than {patience_seconds:.0f} s")
         return self._view
 
     def _run(self) -> None:

@@ -1,0 +1,18 @@
+"""What Keystone and Neutron say of a failure, as it reaches a condition."""
+
+from isthmus.adapters.openstack import api
+from isthmus.model import errors
+
+
+def test_the_same_trouble_has_the_same_text() -> None:
+    """A number of its own in each message would be a status written, and a loop woken, each time."""
+    texts = set()
+    for number in ("0b5c4a7e-1f2d-4c3b-9a8e-000000000001", "0b5c4a7e-1f2d-4c3b-9a8e-000000000002"):
+        try:
+            with api._translated("identity"):
+                raise OSError(
+                    f"The request you have made requires authentication. (HTTP 401) (Request-ID: req-{number})"
+                )
+        except errors.Unavailable as error:
+            texts.add(str(error))
+    assert texts == {"identity: Authentication required. (HTTP 401)"}
