@@ -17,15 +17,29 @@ def frame(destination: str, source: str, rest: str) -> bytes:
     return octets.ljust(64, b"\0")
 
 
-def ipv4_udp(source: str, destination: str, source_port: int, destination_port: int) -> str:
-    """An empty datagram."""
+def ipv4_udp(
+    source: str, destination: str, source_port: int, destination_port: int, payload: bytes = b"", ttl: int = 64
+) -> str:
+    """A datagram without a checksum of its own."""
     addresses = _packed(source) + _packed(destination)
-    header = struct.pack("!BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0) + addresses
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(payload), 0, 0, ttl, 17, 0) + addresses
     total = sum(struct.unpack("!10H", header))
     checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
     header = header[:10] + checksum.to_bytes(2) + header[12:]
-    datagram: bytes = header + struct.pack("!HHHH", source_port, destination_port, 8, 0)
+    datagram: bytes = header + struct.pack("!HHHH", source_port, destination_port, 8 + len(payload), 0) + payload
     return "0800" + datagram.hex()
+
+
+def ipv6_udp(source_port: int, destination_port: int) -> str:
+    """An empty datagram from fe80::1 to all DHCP servers (RFC 8415)."""
+    addresses = "fe80" + "00" * 13 + "01" + "ff02" + "00" * 11 + "00010002"
+    header = struct.pack("!HHHH", source_port, destination_port, 8, 0)
+    return "86dd" + "60000000" + "0008" + "11ff" + addresses + header.hex()
+
+
+def bfd_down(my_discriminator: int) -> bytes:
+    """A BFD control packet that says that the session is down (RFC 5880, section 4.1)."""
+    return struct.pack("!BBBBIIIII", 0x20, 0x40, 3, 24, my_discriminator, 0, 300_000, 300_000, 0)
 
 
 def arp(operation: int, mac: str, sender: str, target: str) -> str:
@@ -39,6 +53,9 @@ def what_never_crosses(mac: str) -> dict[str, bytes]:
     return {
         "DHCP discover": frame(BROADCAST, mac, ipv4_udp("0.0.0.0", "255.255.255.255", 68, 67)),
         "DHCP offer": frame(BROADCAST, mac, ipv4_udp("10.20.0.2", "255.255.255.255", 67, 68)),
+        "DHCPv6 solicit": frame("33:33:00:01:00:02", mac, ipv6_udp(546, 547)),
+        "VLAN tag": frame(BROADCAST, mac, "81000007" + ipv4_udp("10.20.0.9", "10.20.0.255", 9, 9)),
+        "spanning tree": frame("01:80:c2:00:00:00", mac, "0026424203"),
         "metadata request": frame(BROADCAST, mac, ipv4_udp("10.20.0.9", "169.254.169.254", 1234, 80)),
         "metadata ARP": frame(BROADCAST, mac, arp(1, mac, "10.20.0.9", "169.254.169.254")),
         "echo ethertype": frame(BROADCAST, mac, "88b5"),

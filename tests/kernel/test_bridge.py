@@ -16,7 +16,7 @@ from isthmus.core import flows
 from isthmus.model import names
 from isthmus.model.errors import Conflict, Invalid
 from isthmus.model.nodestate import FlowTable, PatchPair, PlannedLink, PlannedNetwork, Ports, TunnelPort
-from tests.kernel.frames import BROADCAST, ROUTER_ADVERTISEMENT, arp, frame, ipv4_udp, what_never_crosses
+from tests.kernel.frames import BROADCAST, ROUTER_ADVERTISEMENT, arp, bfd_down, frame, ipv4_udp, what_never_crosses
 from tests.kernel.openvswitch import Machine, Switch, inside, sh
 from tests.lab.process import wait_until
 
@@ -137,6 +137,21 @@ def test_bfd_comes_up(clouds: tuple[Cloud, Cloud]) -> None:
     for cloud in clouds:
         wait_until(lambda: all(cloud.database.view().bfd_up.values()), 10, "BFD")  # noqa: B023
         assert len(cloud.database.view().bfd_up) == 1
+
+
+def test_a_machine_cannot_speak_for_the_peers_gateway(
+    clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]
+) -> None:
+    """BFD of tenants crosses as what it is, and says nothing of the tunnel that carries it (compare CVE-2024-2182)."""
+    sender, receiver, b = machines["a-red"], machines["b-red"], clouds[1]
+    wait_until(lambda: all(b.database.view().bfd_up.values()), 10, "BFD")
+    (tunnel,) = b.ports.tunnels
+    flaps = b.switch.vsctl(f"get interface {tunnel.name} bfd_status:flap_count")
+    down = bfd_down(my_discriminator=0x01020304)
+    sent = frame(receiver.mac, sender.mac, ipv4_udp("10.20.0.11", "10.20.0.12", 49152, 3784, down, ttl=255))
+    assert all(_crosses(sender, receiver, sent) for _ in range(3))
+    assert all(b.database.view().bfd_up.values())
+    assert b.switch.vsctl(f"get interface {tunnel.name} bfd_status:flap_count") == flaps
 
 
 def _crosses(sender: Machine, receiver: Machine, sent: bytes) -> bool:

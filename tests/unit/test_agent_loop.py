@@ -78,7 +78,8 @@ def test_a_new_charon_gets_everything_again(world: World) -> None:
     world.settle()
     world.node.restart_charon()
     world.settle(3)
-    assert world.node.established == {names.tunnel_port(PEER, "gw-b1")}
+    assert set(world.node.negotiated) == {names.tunnel_port(PEER, "gw-b1")}
+    assert len(world.node.associations) == 4, "what the old one left in the kernel is gone"
 
 
 def test_without_charon_no_new_tunnel_but_what_stands_goes_on(world: World) -> None:
@@ -131,13 +132,57 @@ def test_a_peer_that_does_not_answer_is_down(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     world.node.peer_answers = False
-    world.node.established.clear()
+    world.node.negotiated.clear()
     world.settle()
     (entry,) = world.get(Attachment, f"{OWN}.{RED}").status.nodes
     assert [(k.up, k.reason) for k in entry.links] == [(False, "NoEcho")]
     (connection,) = world.get(GatewayNode, NODE).status.connections
     assert (connection.up, connection.reason) == (False, "IKENotEstablished")
     assert world.node.ports.tunnels, "a silent peer is no reason to take its tunnel away"
+
+
+def test_a_lost_address_tears_nothing_down(world: World) -> None:
+    world.people.apply(attachment())
+    world.settle()
+    effects, address = list(world.node.effects), world.node.address
+    world.node.address = None
+    world.settle()
+    ready = world.ready()
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("False", "NoTunnelAddress")
+    assert [a.address for a in world.get(GatewayNode, NODE).status.addresses] == ["192.0.2.11"]
+    world.node.address = address
+    world.settle()
+    ready = world.ready()
+    assert ready is not None
+    assert ready.status == "True"
+    assert world.node.effects == effects
+
+
+def test_links_are_told_of_by_their_echo_while_the_node_cannot_be_looked_at(world: World) -> None:
+    world.people.apply(attachment())
+    world.settle()
+    world.node.address = None
+    world.settle()
+    (entry,) = world.get(Attachment, f"{OWN}.{RED}").status.nodes
+    assert [k.up for k in entry.links] == [True]
+    world.node.peer_answers = False
+    world.settle()
+    (entry,) = world.get(Attachment, f"{OWN}.{RED}").status.nodes
+    assert [(k.up, k.reason) for k in entry.links] == [(False, "NoEcho")]
+
+
+def test_a_peer_that_is_being_deleted_is_cut_off_at_once(world: World) -> None:
+    """Whatever the controller still has to do for it, and may be unable to do."""
+    world.people.apply(attachment())
+    world.settle()
+    held = world.people.get(CloudPeer, peer().metadata.name)
+    assert held is not None
+    world.people.set_finalizers(held, [names.FINALIZER])
+    world.delete(peer())
+    world.settle()
+    assert world.node.ports.tunnels == frozenset()
+    assert world.node.loaded == {}
 
 
 def test_our_entry_goes_when_the_node_has_no_part_any_more(world: World) -> None:
@@ -206,12 +251,12 @@ def test_killed_after_any_effect_the_next_life_ends_where_an_unhurt_one_does(
         world.settle()
         found = world.node
         expected = unhurt.node
-        assert (found.ports, found.blocks, found.bridge_exists, set(found.loaded), found.established) == (
+        assert (found.ports, found.blocks, found.bridge_exists, set(found.loaded), set(found.negotiated)) == (
             expected.ports,
             expected.blocks,
             expected.bridge_exists,
             set(expected.loaded),
-            expected.established,
+            set(expected.negotiated),
         )
         assert (found.flows is None) == (expected.flows is None)
         assert found.flows is None or found.flows.cookie >> 48 == 0x1571
@@ -224,17 +269,3 @@ def test_the_loop_ends_when_told(world: World) -> None:
     stop.set()
     thread.join(5)
     assert not thread.is_alive()
-
-
-def test_what_is_up_and_what_was_done_is_in_the_metrics(world: World) -> None:
-    worlds = world.worlds()
-    world.people.apply(attachment())
-    world.new_agent(worlds)
-    world.settle()
-    value = worlds.metrics.registry.get_sample_value
-    assert value("isthmus_links", {"state": "up"}) == 1
-    assert value("isthmus_tunnel_up", {"peer": PEER, "gateway": "gw-b1", "layer": "esp"}) == 1
-    assert value("isthmus_link_rtt_seconds", {"network": f"{OWN}.{RED}", "peer": PEER}) == 0.001
-    sent = {"network": f"{OWN}.{RED}", "peer": PEER, "direction": "sent"}
-    assert value("isthmus_network_bytes_total", sent) is not None
-    assert (value("isthmus_reconciles_total", {"loop": "node"}) or 0) >= 2

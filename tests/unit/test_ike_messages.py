@@ -99,6 +99,19 @@ def test_connections_of_others_are_not_loaded_by_us() -> None:
     assert view.states["theirs"].spis == {0xC09, 0xD09}
 
 
+def test_an_sa_that_is_rekeyed_is_established() -> None:
+    view = messages.parse_view("s1", {"version": b"6"}, [LOADED], [_sa(b"1", *CURRENT, state=b"REKEYING")])
+    assert view.states[CONNECTION.name].established
+
+
+def test_what_waits_for_a_silent_peer_is_not_asked_for_again_and_again() -> None:
+    silent = _sa(b"1", state=b"CONNECTING")
+    (waiting,) = silent.values()
+    assert not messages.overloaded([silent])
+    waiting["tasks-queued"] = [b"CHILD_CREATE"] * 5
+    assert messages.overloaded([silent])
+
+
 def test_which_associations_are_stuck_and_which_superseded() -> None:
     loaded = messages.loaded_children([LOADED])
     sas = [

@@ -13,7 +13,7 @@ from isthmus.core import flows, ipsec, nodechanges
 from isthmus.core.node import NodeInputs, NodePlan, plan_node
 from isthmus.core.nodestatus import NodeFacts
 from isthmus.model.actions import Problem
-from isthmus.model.errors import OutsideError, Unavailable
+from isthmus.model.errors import NoTunnelAddress, OutsideError, Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.nodestate import BridgeView, FlowTable, FlowView, IkeView, NodeView, Ports
 
@@ -38,6 +38,8 @@ class DataPlane:
         bridge = worlds.ovsdb.view()
         foreign = bridge.foreign_tunnel_udp_ports | self.node.tunnel_udp_ports
         plan = plan_node(inputs, self.node.addresses, foreign)
+        if plan.problem is not None and (inputs.peers or inputs.attachments):
+            raise NoTunnelAddress(plan.problem.message)  # what stands stays: a link may be down for a moment
         # States before SAs: what charon does not list afterwards is certainly not its own.
         xfrm = worlds.xfrm.view(frozenset(address.address for address in plan.addresses))
         if missing := nodechanges.blocks_to_add(plan, xfrm):
@@ -120,7 +122,10 @@ def needs_repair(before: NodeFacts, after: NodeFacts) -> bool:
         return True
     if before.ike is None or after.ike is None:
         return before.ike is not after.ike
-    return (before.ike.instance, before.ike.loaded) != (after.ike.instance, after.ike.loaded)
+    if (before.ike.instance, before.ike.loaded) != (after.ike.instance, after.ike.loaded):
+        return True
+    # SAs that came up: what an earlier charon left in the kernel is not needed any more.
+    return any(ipsec.up(c, after.ike) and not ipsec.up(c, before.ike) for c in before.plan.connections)
 
 
 def _charon_problem(error: OutsideError) -> Problem:

@@ -44,6 +44,8 @@ class Agent:
         self.prober = Prober(worlds.echo, settings.probe_interval_seconds, self._wake.set)
         self._snapshot: Snapshot | None = None
         self._facts: NodeFacts | None = None
+        self._seen: NodeFacts | None = None
+        """The last facts, also while the node cannot be looked at."""
         self._problem: Problem | None = None
         self._switch = ""
         self._inputs_changed = True
@@ -74,9 +76,11 @@ class Agent:
             if problem != self._problem:
                 _LOG.warning("this node: %s", problem.message)
             self._facts, self._problem = None, problem
-            self._say(lambda: self._reports.publish_problem(problem))
+            # The echo needs nothing but the data path: it goes on telling which links are up.
+            seen = self._seen and replace(self._seen, echoes=self.prober.up())
+            self._say(lambda: self._reports.publish_problem(self._settings.node_name, problem, seen))
         else:
-            self._problem = None
+            self._problem, self._seen = None, facts
             self._say(lambda: self._reports.publish(self._settings.node_name, facts, self._software(facts)))
 
     def _act(self, snapshot: Snapshot, fresh: bool) -> NodeFacts:
@@ -148,7 +152,7 @@ class Agent:
         while clock.monotonic_seconds() < min(look_at, self._read_due()) and not stop.is_set():
             if self._wake.wait(_POLL_SECONDS):
                 break
-            if self._facts is not None and self._worlds.openflow.instance() != self._switch:
+            if self._worlds.openflow.instance() != self._switch:
                 break
         if self._wake.is_set():
             stop.wait(_DEBOUNCE_SECONDS)  # what changes together is read together

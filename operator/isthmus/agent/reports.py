@@ -38,9 +38,11 @@ class Reports:
         self._publish_node(lambda previous: gateway_node_status(previous, facts, software, self._clock.now()))
         self._attachments = tuple(self._publish_attachment(a, node, facts) for a in self._attachments)
 
-    def publish_problem(self, problem: Problem) -> None:
-        """Say that the node could not be looked at."""
+    def publish_problem(self, node: str, problem: Problem, seen: NodeFacts | None) -> None:
+        """Say that the node could not be looked at, and of its links what is known all the same."""
         self._publish_node(lambda previous: unseen_node_status(previous, problem, self._clock.now()))
+        if seen is not None:
+            self._attachments = tuple(self._publish_attachment(a, node, seen) for a in self._attachments)
 
     def _publish_node(self, change: Callable[[GatewayNodeStatus], GatewayNodeStatus]) -> None:
         current = self._gateway_node

@@ -90,7 +90,7 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
     if not ours:
         cidrs = ", ".join(inputs.gateway_cidrs)
         return NodePlan(problem=Problem("NoTunnelAddress", f"no address of this node lies in {cidrs}"))
-    standing = _standing(inputs.peers)
+    standing = _standing(peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
     judged = {p.spec.cloud_id: _judge(inputs, p, ours[0].address, foreign_udp_ports) for p in standing}
     peers = [peer for peer in judged.values() if isinstance(peer, _Peer)]
     tunnels = [tunnel for peer in peers for tunnel in _tunnels(peer)]

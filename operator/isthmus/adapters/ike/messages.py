@@ -16,6 +16,8 @@ Message = Mapping[str, Any]
 
 _CHILD_NAME = re.compile(r"(?P<child>out|in)-(?P<digest>[0-9a-f]+)")
 _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
+_KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
+_MAX_QUEUED_TASKS = 4
 _REPLAY_WINDOW_PACKETS = 1024  # the default of 32 drops packets that a multipath WAN reorders
 
 
@@ -102,6 +104,11 @@ def stuck_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[s
     return stuck
 
 
+def overloaded(sas: Iterable[Message]) -> bool:
+    """Whether, in the answer to `list-sas`, more waits for the peer already than an attempt needs."""
+    return any(len(sa.get("tasks-queued", ())) > _MAX_QUEUED_TASKS for _, sa in _named(sas))
+
+
 def superseded_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
     """IDs of IKE SAs, in the answer to `list-sas`, with children that are not those that are loaded."""
     return [_id(sa) for _, sa in _named(sas) if any(match[0] not in loaded for match in _carrying(sa))]
@@ -114,7 +121,7 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str]) -> dict[str, IkeS
         before = states.get(name, IkeState(established=False))
         children = {match["child"]: match["digest"] == loaded.get(name) for match in _carrying(sa)}
         states[name] = IkeState(
-            established=before.established or sa["state"] == b"ESTABLISHED",
+            established=before.established or sa["state"] in _KEYS_AGREED,
             children_installed=before.children_installed | {child for child, current in children.items() if current},
             superseded=before.superseded or not all(children.values()),
             spis=before.spis | frozenset(_spis(sa)),

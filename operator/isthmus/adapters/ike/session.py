@@ -78,6 +78,8 @@ class Vici:
                 _terminate(session, {"ike-id": number})
             if stuck:
                 sas = list(session.list_sas({"ike": name}))
+            if messages.overloaded(sas):  # charon queues what is asked again, as long as the peer is silent
+                return
             for child in sorted(loaded - messages.installed_children(sas)):
                 _exhaust(session.initiate({"ike": name, "child": child, "timeout": -1}))
 

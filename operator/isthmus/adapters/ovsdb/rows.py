@@ -28,7 +28,8 @@ def tunnel_interface(tunnel: TunnelPort, bfd_interval_milliseconds: int) -> tupl
         "df_default": "false",  # what is too large for the underlay goes in fragments instead of being lost
     }
     interval = str(bfd_interval_milliseconds)
-    return options, {"enable": "true", "min_tx": interval, "min_rx": interval}
+    # Only what comes under tunnel ID 0 is the gateways' own: else any machine could speak for the peer's gateway.
+    return options, {"enable": "true", "check_tnl_key": "true", "min_tx": interval, "min_rx": interval}
 
 
 def patch_ends(patch: PatchPair) -> tuple[PatchEnd, PatchEnd]:
