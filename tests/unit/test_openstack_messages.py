@@ -15,4 +15,4 @@ def test_the_same_trouble_has_the_same_text() -> None:
                 )
         except errors.Unavailable as error:
             texts.add(str(error))
-    assert texts == {"identity: Authentication required. (HTTP 401)"}
+    assert texts == {"identity: The request you have made requires authentication. (HTTP 401)"}
