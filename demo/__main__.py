@@ -4,9 +4,12 @@ import argparse
 import sys
 
 from demo.narrator import Narrator
-from demo.story import tell
+from demo.story import install, tell
+from tests.lab import state
 from tests.lab.assets import ensure
+from tests.lab.federation import Federation
 from tests.lab.lab import Lab
+from tests.lab.process import ended_in_order
 
 
 def main() -> int:
@@ -19,19 +22,21 @@ def main() -> int:
     narrator.say(
         """Cloud A is the newest OpenStack with ML2/OVN, cloud B is OpenStack 2024.1 with ML2/OVS. Each has its own
         Keystone, Neutron and Kubernetes API, and one gateway node with Open vSwitch and strongSwan. Between them lies a
-        routed WAN with an MTU of 1500. Nothing else is shared."""
+        routed WAN with an MTU of 1500. They share a MariaDB process, and nothing else."""
     )
     assets = ensure()
-    lab = Lab.up(assets=assets)
-    try:
-        lab.enter()
-        tell(lab, assets, narrator, keep=arguments.keep)
-    except BaseException:
-        lab.down()
-        raise
-    if arguments.keep:
-        return 0
-    lab.down()
+    with ended_in_order():
+        lab = Lab.up(assets=assets)
+        try:
+            federation = Federation(lab, assets)
+            install(federation, narrator)
+            tell(federation, narrator, keep=arguments.keep)
+        except BaseException:
+            print(f"logs are kept in {state.keep_logs(lab.name)}")
+            lab.down()
+            raise
+        if not arguments.keep:
+            lab.down()
     return 0
 
 

@@ -1,21 +1,19 @@
 """The chapters of the demo."""
 
 from demo.narrator import Narrator
-from tests.lab.assets import Assets
-from tests.lab.federation import STORY, Federation
+from tests.lab.federation import STORY, Federation, render
 from tests.lab.inventory import Inventory, difference_once_settled, take
 from tests.lab.lab import Lab
+from tests.lab.machine import Machine
 from tests.lab.ping import PingResult
 from tests.lab.tenant import Stretch, Tenant
 
-_EXPANSION = "demo/cloud-a/expansion.yaml"
+_LEASE_SECONDS = 60
 
 
-def tell(lab: Lab, assets: Assets, narrator: Narrator, *, keep: bool) -> None:
+def tell(federation: Federation, narrator: Narrator, *, keep: bool = False) -> None:
     """All chapters in order; raises where reality does not follow the story."""
-    federation = Federation(lab, assets)
-    narrator.chapter("Isthmus in both clouds")
-    _install(federation, narrator)
+    lab = federation.lab
     before = [take(side.cloud) for side in federation.both]
     with lab.wan.capture() as capture:
         tenant = Tenant.create(lab.a, "shop", "10.20.0.0/24")
@@ -28,11 +26,14 @@ def tell(lab: Lab, assets: Assets, narrator: Narrator, *, keep: bool) -> None:
         _undo(federation, tenant, stretch, narrator)
     narrator.chapter("What was on the wire, from before the first apply until after the last delete")
     narrator.seen(capture.summary().table())
+    _require(capture.summary().esp > 0, "there is ESP on the wire")
     capture.summary().require_protected()
     _compare(federation, before, narrator)
 
 
-def _install(federation: Federation, narrator: Narrator) -> None:
+def install(federation: Federation, narrator: Narrator) -> None:
+    """The chapter before the story."""
+    narrator.chapter("Isthmus in both clouds")
     narrator.say("In each cloud an administrator applies the manifests; a controller and an agent start.")
     narrator.typed("kubectl apply --server-side -k deploy/")
     federation.install()
@@ -61,7 +62,8 @@ def _expand(federation: Federation, tenant: Tenant, narrator: Narrator) -> Stret
     federation.bind("shop", tenant.project.id)
     machine = tenant.boot("web-1")
     narrator.say(f"Machine web-1 runs in cloud A with address {machine.address}. Now the tenant asks for cloud B:")
-    narrator.typed(f"kubectl apply -f {_EXPANSION}")
+    narrator.typed("kubectl apply -f expansion.yaml")
+    narrator.seen(render("cloud-a/expansion.yaml", network_id=tenant.network_id))
     federation.expand("web", "shop", tenant.network_id)
     federation.wait_expanded("web", "shop", tenant.network_id)
     for side in federation.both:
@@ -72,22 +74,44 @@ def _expand(federation: Federation, tenant: Tenant, narrator: Narrator) -> Stret
 
 def _talk(stretch: Stretch, narrator: Narrator) -> None:
     narrator.chapter("A machine in B, booted after the stretch")
-    remote = stretch.boot_remote("web-2", dhcp=True)
-    narrator.say(f"Machine web-2 in cloud B asked for an address by DHCP and got {remote.address}, out of B's slice.")
+    remote = _boot(stretch, narrator)
     narrator.say("Both have Neutron's default security group, which admits no strangers:")
     narrator.typed(f"ping -c 3 {remote.address}               # on web-1")
-    narrator.seen(_counts(stretch.local.ping(str(remote.address), count=3, interval_seconds=0.2)))
+    refused = stretch.local.ping(str(remote.address), count=3, interval_seconds=0.2)
+    narrator.seen(_counts(refused))
+    _require(refused.received == 0, "the default group keeps strangers out")
     narrator.say("The tenant admits its own subnet, in both clouds, through Neutron as ever:")
     narrator.typed(f"openstack security group rule create default --remote-ip {stretch.tenant.cidr}")
     stretch.admit()
     narrator.typed(f"ping -c 5 {remote.address}               # on web-1")
-    narrator.seen(_counts(stretch.wait_for_ping()))
+    there = stretch.wait_for_ping()
+    narrator.seen(_counts(there))
     narrator.typed(f"ping -c 5 {stretch.local.address}               # on web-2")
-    narrator.seen(_counts(remote.ping(str(stretch.local.address), count=5, interval_seconds=0.2)))
+    back = remote.ping(str(stretch.local.address), count=5, interval_seconds=0.2)
+    narrator.seen(_counts(back))
+    _require(there.all_answered and back.all_answered, "every ping is answered")
     for way, exchange in zip(("A to B", "B to A"), stretch.exchange(), strict=True):
-        if not exchange.intact:
-            raise RuntimeError(f"TCP from {way}: the payload changed on its way")
+        _require(exchange.intact, f"the payload of TCP from {way} is not changed on its way")
         narrator.say(f"1 MiB over TCP from {way} and back: SHA-256 {exchange.sent[:16]}… at both ends.")
+
+
+def _boot(stretch: Stretch, narrator: Narrator) -> Machine:
+    remote = stretch.boot_remote("web-2", addressed=False)
+    try:
+        remote.request_lease(_LEASE_SECONDS)
+        how = "asked for an address by DHCP and got"
+    except TimeoutError:
+        remote.use_port_address()
+        how = f"got no lease within {_LEASE_SECONDS} s from Neutron's busy DHCP agent, and takes its port's address"
+    _require(stretch.is_of_slice(str(remote.address)), "its address is of B's slice")
+    narrator.say(f"Machine web-2 in cloud B {how} {remote.address}, out of B's slice.")
+    return remote
+
+
+def _require(holds: bool, what: str) -> None:
+    """The story tells nothing that was not seen."""
+    if not holds:
+        raise RuntimeError(f"the story does not hold: {what}")
 
 
 def _counts(result: PingResult) -> str:
@@ -116,6 +140,7 @@ def _undo(federation: Federation, tenant: Tenant, stretch: Stretch, narrator: Na
     narrator.typed("kubectl delete networkexpansion -n shop web")
     federation.a.cloud.kubectl("delete", "networkexpansion", "-n", "shop", "web", "--timeout=60s")
     federation.settle()
+    _require(federation.copy_of(tenant.network_id) is None, "the copy is gone")
     narrator.say("The copy in B is gone, with its project. The administrators end the agreement:")
     narrator.typed(
         "kubectl delete -f demo/cloud-a/peer.yaml   # A        kubectl delete -f demo/cloud-b/peer.yaml   # B"

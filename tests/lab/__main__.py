@@ -2,16 +2,14 @@
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import time
-from types import FrameType
-from typing import NoReturn
 
 from tests.lab import state
 from tests.lab.cloud import Cloud
 from tests.lab.lab import Lab, tear_down
+from tests.lab.process import ended_in_order
 
 _EPILOG = """\
 exec takes a node (gw-a1, gw-b1) or a place of the lab (a, b: a cloud's servers; wan: the router; desk: yours).
@@ -22,9 +20,9 @@ Where several labs are up, name one with --lab or ISTHMUS_LAB.
 def main() -> int:
     """Run one command; the status is that of the command run, or 1 where there is no such lab."""
     arguments = _parser().parse_args()
-    signal.signal(signal.SIGTERM, _end)
     try:
-        return int(arguments.run(arguments))
+        with ended_in_order():
+            return int(arguments.run(arguments))
     except LookupError as error:
         print(error, file=sys.stderr)
         return 1
@@ -130,11 +128,6 @@ def _openstack(arguments: argparse.Namespace) -> int:
 def _cloud(arguments: argparse.Namespace) -> tuple[Lab, Cloud]:
     lab = Lab.attach(arguments.lab)
     return lab, {"a": lab.a, "b": lab.b}[arguments.cloud]
-
-
-def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """As an interrupt from the keyboard: what is half up is taken down."""
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """One of the two clouds: its Kubernetes, its OpenStack, its gateway node, its tenants and their machines."""
 
 import json
+import re
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_network
+from ipaddress import IPv4Interface, ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from tests.lab.backend import BackEnd
 from tests.lab.gateway import Gateway
 from tests.lab.kube import ControlPlane
 from tests.lab.machine import Machine
+from tests.lab.process import wait_until
 from tests.lab.servers.registration import OPERATOR, connect
 from tests.lab.state import Passwords
 from tests.lab.topology import BackEnd as BackEndName
@@ -158,11 +160,14 @@ class Cloud:
         project: Project | Connection,
         node: Gateway | None = None,
         address: str | None = None,
-        dhcp: bool = False,
+        addressed: bool = True,
         port: Any = None,
         wait: bool = True,
     ) -> Machine:
-        """Start a machine on a port that the tenant makes (or brings), as a compute service and a hypervisor would."""
+        """Start a machine on a port that the tenant makes (or brings), as a compute service and a hypervisor would.
+
+        One that is not `addressed` has to ask for a lease.
+        """
         tenant = project.connection if isinstance(project, Project) else project
         node = node or self.gateway
         wanted = {"fixed_ips": [{"ip_address": address}]} if address else {}
@@ -179,13 +184,24 @@ class Cloud:
         fixed = port.fixed_ips[0]
         subnet = tenant.network.get_subnet(fixed["subnet_id"])
         mtu = tenant.network.get_network(port.network_id).mtu
-        machine = Machine(name, node, port, self._admin, None if dhcp else fixed["ip_address"])
-        machine.plug(mtu, ip_network(subnet.cidr).prefixlen)
+        interface = IPv4Interface(f"{fixed['ip_address']}/{ip_network(subnet.cidr).prefixlen}")
+        machine = Machine(name, node, port, self._admin, interface)
+        machine.plug(mtu, addressed=addressed)
         if wait:
             machine.wait_active()
-        if dhcp:
-            machine.request_lease()
         return machine
+
+    def wait_until_at_rest(self) -> None:
+        """Wait until Neutron's agents have done all that was asked: they answer to nobody when they have."""
+        wait_until(self._at_rest, 240, f"Neutron's agents of cloud {self.name} to be at rest", poll_seconds=1)
+
+    def _at_rest(self) -> bool:
+        """Every DHCP server is wired, and nothing is plugged any more whose port is gone."""
+        ports = {port.id: port for port in self._admin.network.ports()}
+        listed = self.gateway.run("ovs-vsctl --timeout=30 --bare --columns=external_ids list Interface").stdout
+        plugged = set(re.findall(r"iface-id=([-0-9a-f]{36})", listed))
+        servers = (port for port in ports.values() if port.device_owner == "network:dhcp")
+        return plugged <= ports.keys() and all(port.status == "ACTIVE" for port in servers)
 
     @cached_property
     def _admin(self) -> Connection:

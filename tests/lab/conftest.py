@@ -1,28 +1,33 @@
-"""The lab for all tests of this tier: the one that $ISTHMUS_LAB names, or one of their own."""
+"""What tests on the lab share: its clouds, Isthmus in them, a stretched network."""
 
-import os
+import itertools
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.lab.assets import locate
-from tests.lab.cloud import Cloud
+from tests.lab.cloud import Cloud, Project
 from tests.lab.federation import Federation
 from tests.lab.lab import Lab
+from tests.lab.machine import Machine
 from tests.lab.tenant import Stretch, Tenant
 
+_NUMBERS = itertools.count(1)
+# What everything else stands on; then what needs both clouds as nobody has touched them; last what takes the machine.
+_ORDER = {"test_attachment_port.py": -2, "test_demo.py": -1, "test_command_line.py": 1}
 
-@pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
-    """A lab that is up; pytest itself sits at its desk."""
-    if name := os.environ.get("ISTHMUS_LAB"):
-        yield Lab.attach(name)
-        return
-    lab = Lab.up()
-    try:
-        yield lab
-    finally:
-        lab.down()
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what must come first, and last what must come last."""
+    items.sort(key=lambda item: _ORDER.get(item.path.name, 0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what tests reported that is not theirs to judge, such as what Neutron's own restart loses."""
+    for report in terminalreporter.stats.get("passed", []):
+        for what, value in report.user_properties:
+            terminalreporter.write_line(f"{what}: {value}")
 
 
 @pytest.fixture(params=["a", "b"])
@@ -31,32 +36,56 @@ def cloud(request: pytest.FixtureRequest, lab: Lab) -> Cloud:
     return {"a": lab.a, "b": lab.b}[request.param]
 
 
+@pytest.fixture
+def project(cloud: Cloud) -> Iterator[Project]:
+    """A tenant, removed with all that it made."""
+    project = cloud.create_project(f"lab-{next(_NUMBERS)}")
+    yield project
+    cloud.delete_project(project)
+
+
+@pytest.fixture
+def machine(cloud: Cloud, project: Project) -> Iterator[Machine]:
+    """A machine of that tenant with a static address."""
+    network = cloud.create_network(project, "lab", "10.80.0.0/24")
+    machine = cloud.boot(network, f"lab-{next(_NUMBERS)}", project=project)
+    yield machine
+    machine.delete()
+
+
 @pytest.fixture(scope="session")
-def peers(lab: Lab) -> Iterator[Federation]:
-    """Isthmus in both clouds, which have become peers."""
+def federation(lab: Lab) -> Iterator[Federation]:
+    """Isthmus in both clouds, which do not know each other."""
     federation = Federation(lab, locate())
     federation.install()
     try:
-        with federation.nothing_changes():
-            federation.introduce()
-            yield federation
-            federation.remove_peers()
+        yield federation
     finally:
         for side in federation.both:
             side.stop()
 
 
+@pytest.fixture(scope="session")
+def peers(federation: Federation) -> Iterator[Federation]:
+    """Isthmus in both clouds, which have become peers."""
+    with federation.nothing_changes():
+        federation.introduce()
+        yield federation
+        federation.remove_peers()
+
+
 @pytest.fixture(scope="module")
 def stretched(peers: Federation) -> Iterator[Stretch]:
     """A stretched network with a machine on each side that reach each other."""
-    tenant = Tenant.create(peers.a.cloud, "shared", "10.80.0.0/24")
-    local = tenant.boot("shared-a")
-    with peers.stretched("shared", "shared", tenant.project.id, tenant.network_id):
+    with ExitStack() as undo:
+        tenant = Tenant.create(peers.a.cloud, "shared", "10.80.0.0/24")
+        undo.callback(tenant.delete)
+        local = tenant.boot("shared-a")
+        undo.callback(local.delete)
+        undo.enter_context(peers.stretched("shared", "shared", tenant.project.id, tenant.network_id))
         stretch = Stretch.of(peers, tenant, local)
+        undo.callback(stretch.remove_remotes)
         stretch.boot_remote("shared-b")
         stretch.admit()
         stretch.wait_for_ping()
         yield stretch
-        stretch.remove_remotes()
-    local.delete()
-    tenant.delete()

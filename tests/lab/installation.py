@@ -3,12 +3,16 @@
 import json
 import secrets
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from tests.lab.assets import Assets
 from tests.lab.cloud import Cloud
@@ -117,10 +121,26 @@ class Installation:
         """Wait until the gateway node's agent says that it is ready."""
         wait_until(self._gateway_ready, timeout_seconds, f"GatewayNode {self.cloud.site.gateway} to be ready")
 
-    def wait_for_agent(self, timeout_seconds: float = 60) -> None:
-        """Wait until the agent's metrics answer: it has started."""
-        address = str(self.cloud.site.gateway_address.ip)
-        wait_until(lambda: _listens(address, AGENT_METRICS_PORT), timeout_seconds, "the agent to start")
+    def wait_reconciled(self, role: str, times: int, timeout_seconds: float = 90) -> None:
+        """Wait until a process that was started has looked at everything so many times."""
+
+        def reconciled() -> bool:
+            with suppress(OSError):
+                return sum(s.value for s in self.metrics(role) if s.name == "isthmus_reconciles_total") >= times
+            return False
+
+        wait_until(reconciled, timeout_seconds, f"{times} reconciles of the {role}")
+
+    def metrics(self, role: str) -> list[Sample]:
+        """What Prometheus would read from one of both processes."""
+        site = self.cloud.site
+        address, port = {
+            "controller": (site.server_address.ip, CONTROLLER_METRICS_PORT),
+            "agent": (site.gateway_address.ip, AGENT_METRICS_PORT),
+        }[role]
+        with urlopen(f"http://{address}:{port}/metrics", timeout=10) as reply:
+            families = text_string_to_metric_families(reply.read().decode())
+        return [sample for family in families for sample in family.samples]
 
     def _gateway_ready(self) -> bool:
         path = '{.status.conditions[?(@.type=="Ready")].status}'
@@ -160,14 +180,6 @@ class Installation:
         """Stop both processes."""
         for role in ("controller", "agent"):
             self.stop_process(role)
-
-
-def _listens(address: str, port: int) -> bool:
-    try:
-        socket.create_connection((address, port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 def new_psk() -> str:

@@ -17,6 +17,7 @@ _ETCD_CLIENT: Final = "http://127.0.0.1:2379"
 _ETCD_PEER: Final = "http://127.0.0.1:2380"
 _SERVICE_ADDRESS: Final = "10.96.0.1"
 _START_SECONDS: Final = 60.0
+_KUBECTL_SECONDS: Final = 180.0
 # Without a kubelet nothing needs the others.
 _CONTROLLERS: Final = (
     "clusterrole-aggregation-controller",
@@ -93,7 +94,9 @@ class ControlPlane:
         command += [f"--cache-dir={self._directory / 'kubectl-cache'}", *arguments]
         if self._netns:
             command = ["ip", "netns", "exec", self._netns, *command]
-        done = subprocess.run(command, input=input, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, input=input, capture_output=True, text=True, check=False, timeout=_KUBECTL_SECONDS
+        )
         if done.returncode != 0:
             raise KubectlError(done.stderr.strip())
         return done.stdout

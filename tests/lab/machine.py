@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,13 +46,15 @@ class TcpExchange:
 class Machine:
     """One machine with one port; made by `Cloud.boot`."""
 
-    def __init__(self, name: str, node: Node, port: Any, admin: Connection, address: str | None) -> None:
+    def __init__(self, name: str, node: Node, port: Any, admin: Connection, interface: IPv4Interface) -> None:
         self.name = name
         self.node = node
         self.port_id: str = port.id
         self.mac_address: str = port.mac_address
-        self.address = address
+        self.address: str | None = None
+        """What its card has, once it has one."""
         self.lease: Lease | None = None
+        self._interface = interface
         self._admin = admin
         self._tap = f"tap{self.port_id[:11]}"
 
@@ -60,8 +63,8 @@ class Machine:
         """Where to run commands in it."""
         return self.node.place(self.name)
 
-    def plug(self, mtu: int, prefix_length: int) -> None:
-        """Make the namespace and its card; a machine without an address is left to DHCP."""
+    def plug(self, mtu: int, *, addressed: bool) -> None:
+        """Make the namespace and its card, with its port's address or without any."""
         lines = [
             f"ip netns add {self.name}",
             f"ip link add {self._tap} mtu {mtu} type veth peer name eth0 netns {self.name}",
@@ -69,8 +72,8 @@ class Machine:
             f"ip -n {self.name} link set lo up",
             f"ip -n {self.name} link set eth0 address {self.mac_address} mtu {mtu} up",
         ]
-        if self.address:
-            lines.append(f"ip -n {self.name} address add {self.address}/{prefix_length} dev eth0")
+        if addressed:
+            lines.append(self._take_address())
         self.node.run(["bash", "-ec", "\n".join(lines)])
         openvswitch.plug(
             self.node,
@@ -80,8 +83,16 @@ class Machine:
             owner_id=str(uuid.uuid4()),
         )
 
-    def request_lease(self, timeout_seconds: int = 60) -> Lease:
-        """Ask for an address by DHCP, use it and everything that comes with it."""
+    def use_port_address(self) -> None:
+        """Give it the address that Neutron's port has, as a config drive would tell it."""
+        self.node.run(self._take_address())
+
+    def _take_address(self) -> str:
+        self.address = str(self._interface.ip)
+        return f"ip -n {self.name} address add {self._interface} dev eth0"
+
+    def request_lease(self, timeout_seconds: int = 240) -> Lease:
+        """Ask for an address by DHCP, use it and everything that comes with it; a busy guest's server is slow."""
         client = ["busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-O", "mtu"]
         tries = ["-t", str(timeout_seconds), "-T", "1", "-s", str(_GUEST_FILES / "udhcpc.sh")]
         done = self.place.run([*client, *tries], check=False, timeout_seconds=timeout_seconds + 30)

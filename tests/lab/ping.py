@@ -2,12 +2,13 @@
 
 import re
 import signal
-import time
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from tests.lab.node import Place
+from tests.lab.process import wait_until
 
 # Replies to the last requests may still be under way when a run is ended.
 _IN_FLIGHT: Final = 3
@@ -48,7 +49,7 @@ def ping(
 
 
 class PingRun:
-    """Requests in the background until `stop`."""
+    """Requests in the background until `stop`, or the end of a block that an error leaves."""
 
     def __init__(self, place: Place, name: str, address: str, interval_seconds: float) -> None:
         self._place = place
@@ -58,17 +59,27 @@ class PingRun:
 
     def stop(self) -> PingResult:
         """End it and count: requests without a reply before the last few that were sent."""
-        self._place.kill(self._name, signal.SIGINT)
-        while self._place.alive(self._name):
-            time.sleep(0.05)
+        self._end()
         return count_replies(self._place.log(self._name).read_text(errors="replace"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._place.kill(self._name, signal.SIGINT)
+        wait_until(lambda: not self._place.alive(self._name), 10, f"end of {self._name}", poll_seconds=0.05)
 
 
 def count_replies(output: str) -> PingResult:
-    """Count in the output of `ping -D`."""
+    """Count in the output of `ping -D`; raises RuntimeError where it never ran, or was not ended in order."""
     replies = re.findall(r"^\[([\d.]+)\].*icmp_seq=(\d+) .*time=([\d.]+) ms", output, re.MULTILINE)
     sent = re.search(r"(\d+) packets transmitted", output)
-    transmitted = int(sent[1]) if sent else 0
+    if sent is None:
+        raise RuntimeError(f"ping said: {output[-1000:]}")
+    transmitted = int(sent[1])
     seen = {int(number) for _, number, _ in replies}
     last = max(seen, default=0)
     if transmitted - last <= _IN_FLIGHT:

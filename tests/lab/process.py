@@ -8,10 +8,11 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from types import FrameType
+from typing import Final, NoReturn, TypeVar
 
 Answer = TypeVar("Answer")
 
@@ -106,6 +107,20 @@ def wait_until(predicate: Callable[[], Answer], timeout_seconds: float, what: st
             raise TimeoutError(f"{what}: not seen within {timeout_seconds:g} s")
         time.sleep(poll_seconds)
     return answer
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """While the block runs, SIGTERM is what an interrupt from the keyboard is: what is up is taken down."""
+
+    def end(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _pid_file(directory: Path, name: str) -> Path:

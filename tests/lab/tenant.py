@@ -1,12 +1,13 @@
 """A tenant whose network is stretched: a project and a network in cloud A, the copy and a member of it in cloud B."""
 
 import secrets
+from ipaddress import IPv4Address
 from typing import Any
 
 from openstack.connection import Connection
 
 from tests.lab.cloud import Cloud, Project
-from tests.lab.federation import Federation
+from tests.lab.federation import Federation, objects
 from tests.lab.machine import Machine, TcpExchange
 from tests.lab.ping import PingResult
 from tests.lab.process import wait_until
@@ -75,6 +76,13 @@ class Stretch:
         """The tenant's own rule, in both clouds."""
         self.tenant.admit()
         self.remote.admit()
+
+    def is_of_slice(self, address: str) -> bool:
+        """Whether an address lies in cloud B's slice, as the origin has published it."""
+        links = objects(self.federation.b.cloud, "expansionlinks")
+        link = next(k for k in links if k["spec"]["origin"]["networkID"] == self.tenant.network_id)
+        (subnet,) = link["status"]["peer"]["spec"]["offer"]["subnets"]
+        return IPv4Address(subnet["first"]) <= IPv4Address(address) <= IPv4Address(subnet["last"])
 
     def wait_for_ping(self, timeout_seconds: float = 30) -> PingResult:
         """Wait until the machine of A reaches the first of B, then ping it properly."""

@@ -13,6 +13,7 @@ from tests.lab.process import wait_until
 from tests.lab.tenant import Tenant
 
 NAMESPACE = "clumsy"
+TENANT_MTU = 1442  # ML2/OVN: Geneve over 1500
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,22 @@ def expansion(peers: Federation) -> Iterator[Callable[..., None]]:
 def says(peers: Federation, reason: str, namespace: str = NAMESPACE) -> str:
     """Wait for the reason, see that neither cloud has anything for it, and return the message."""
     message = wait_reason(peers.a.cloud, "networkexpansion", "wrong", reason, namespace)["message"]
-    assert not objects(peers.b.cloud, "attachments")
+    half_made(peers)
     return str(message)
+
+
+def half_made(peers: Federation) -> None:
+    """Nothing of ours is in either cloud, and no pool or MTU of the tenant's was touched."""
+    for cloud in peers.lab.clouds:
+        assert not objects(cloud, "attachments,expansionlinks")
+        assert not [p for p in cloud.openstack().network.ports() if p.device_owner.startswith("isthmus:")]
+    identity: Any = peers.b.cloud.openstack().identity
+    assert not [domain.name for domain in identity.domains() if domain.name.startswith("isthmus-")]
+    network = peers.a.cloud.openstack().network
+    for found in network.networks(name=NAMESPACE):
+        assert found.mtu == TENANT_MTU
+        (subnet,) = network.subnets(network_id=found.id)
+        assert subnet.allocation_pools == [{"start": "10.70.0.2", "end": "10.70.0.14"}]
 
 
 def test_unknown_peer(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
@@ -79,14 +94,20 @@ def test_namespace_that_is_not_bound(peers: Federation, tenant: Tenant, expansio
     peers.a.cloud.kubectl("delete", "namespace", "unbound")
 
 
-def test_shared_network(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
+@pytest.mark.parametrize("kind", ["is_shared", "is_router_external"])
+def test_shared_or_external_network(
+    peers: Federation, tenant: Tenant, expansion: Callable[..., None], kind: str
+) -> None:
     network: Any = peers.a.cloud.openstack().network
-    network.update_network(tenant.network_id, is_shared=True)
+    network.update_network(tenant.network_id, **{kind: True})
     try:
         expansion(tenant.network_id)
         says(peers, "NetworkNotStretchable")
     finally:
-        network.update_network(tenant.network_id, is_shared=False)
+        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", NAMESPACE, "wrong", "--timeout=30s")
+        network.update_network(tenant.network_id, **{kind: False})
+        for policy in [p for p in network.rbac_policies() if p.object_id == tenant.network_id]:
+            network.delete_rbac_policy(policy)
 
 
 def test_slice_larger_than_any_free_run(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
@@ -132,14 +153,17 @@ def test_immutable_field(tenant: Tenant, expansion: Callable[..., None]) -> None
 
 
 def test_wrong_key(peers: Federation) -> None:
-    """Both gateways say that IKE is not established; nothing passes in clear; with the right key it heals."""
-    peers.a.set_psk("cloud-b", "0" * 64)
-    try:
-        said = wait_reason(peers.a.cloud, "cloudpeer", "cloud-b", "TunnelDown")
-        assert "0" * 64 not in json.dumps(said)
-    finally:
-        peers.agree_on_key()
-    peers.wait_for_peers()
+    """Both clouds say that the tunnel is down; nothing passes in clear; with the right key it heals."""
+    with peers.lab.wan.capture() as capture:
+        peers.a.set_psk("cloud-b", "0" * 64)
+        try:
+            for cloud, peer in ((peers.a.cloud, "cloud-b"), (peers.b.cloud, "cloud-a")):
+                said = wait_reason(cloud, "cloudpeer", peer, "TunnelDown")
+                assert "0" * 64 not in json.dumps(said)
+        finally:
+            peers.agree_on_key()
+        peers.wait_for_peers()
+    capture.summary().require_protected()
 
 
 def test_missing_key(peers: Federation) -> None:
@@ -152,6 +176,17 @@ def test_missing_key(peers: Federation) -> None:
         )
     finally:
         peers.agree_on_key()
+    peers.wait_for_peers()
+
+
+def test_missing_kubeconfig(peers: Federation) -> None:
+    good = peers.b.kubeconfig_for("cloud-a")
+    peers.a.cloud.kubectl("delete", "secret", "-n", "isthmus-system", "peer-cloud-b")
+    try:
+        said = wait_reason(peers.a.cloud, "cloudpeer", "cloud-b", "WaitingForCredentials")
+        assert "isthmus-system/peer-cloud-b" in said["message"]
+    finally:
+        peers.a.set_peer_kubeconfig("cloud-b", good)
     peers.wait_for_peers()
 
 

@@ -6,9 +6,10 @@ from contextlib import ExitStack
 import pytest
 
 from tests.lab.federation import Federation
+from tests.lab.process import wait_until
 from tests.lab.tenant import Stretch, Tenant
 
-CIDR = "10.30.0.0/24"
+CIDR, ADDRESS = "10.30.0.0/24", "10.30.0.10"
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def pair(peers: Federation) -> Iterator[tuple[Stretch, Stretch]]:
         for name in ("red", "blue"):
             tenant = Tenant.create(peers.a.cloud, name, CIDR)
             undo.callback(tenant.delete)
-            local = tenant.boot(f"{name}-a", address="10.30.0.10" if name == "red" else "10.30.0.11")
+            local = tenant.boot(f"{name}-a", address=ADDRESS)
             undo.callback(local.delete)
             undo.enter_context(peers.stretched(name, name, tenant.project.id, tenant.network_id))
             stretch = Stretch.of(peers, tenant, local)
@@ -35,12 +36,20 @@ def test_each_tenant_reaches_its_own_machine(pair: tuple[Stretch, Stretch]) -> N
         assert stretch.wait_for_ping().all_answered
 
 
-def test_neither_reaches_the_other(pair: tuple[Stretch, Stretch]) -> None:
-    red, blue = pair
+def test_the_same_address_is_each_tenants_own_machine(pair: tuple[Stretch, Stretch]) -> None:
     for stretch in pair:
-        stretch.wait_for_ping()
-    assert str(red.local.address) != str(blue.local.address)
-    for source, target in ((red, blue), (blue, red)):
-        # The address is the other tenant's alone, so that a reply could come from nobody else.
-        assert source.remotes[0].ping(str(target.local.address), count=3, interval_seconds=0.2).received == 0
-        assert str(target.local.address) not in source.remotes[0].neighbours()
+        assert stretch.remotes[0].ping(ADDRESS).all_answered
+        assert stretch.remotes[0].neighbours()[ADDRESS] == stretch.local.mac_address
+        assert all(exchange.intact for exchange in stretch.exchange())
+
+
+def test_neither_reaches_what_is_the_others_alone(pair: tuple[Stretch, Stretch]) -> None:
+    red, blue = pair
+    other = blue.tenant.boot("blue-a2", address="10.30.0.12")
+    try:
+        wait_until(lambda: blue.remotes[0].ping("10.30.0.12", count=1).all_answered, 30, "a reply to its own tenant")
+        for stranger in (red.local, red.remotes[0]):
+            assert stranger.ping("10.30.0.12", count=3, interval_seconds=0.2).received == 0
+            assert "10.30.0.12" not in stranger.neighbours()
+    finally:
+        other.delete()

@@ -1,6 +1,7 @@
 """A sample of sudden ends on real parts; the fakes' tier goes through all of them (tests/property)."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -52,9 +53,14 @@ def test_sudden_end_leaves_no_orphan_and_no_duplicate(
 
 
 def restart_mortal(installation: Installation, role: str, effects: int) -> None:
-    """Let the process run for so many effects from now on."""
-    installation.stop_process(role)
-    installation.start_mortal(role, effects)
+    """Let the process run for so many effects from now on; what it does at its start is none of them."""
+    for _ in range(3):
+        installation.stop_process(role)
+        installation.start_mortal(role, effects)
+        with suppress(TimeoutError):
+            installation.wait_reconciled(role, 2, timeout_seconds=30)
+            return
+    raise AssertionError(f"the {role} does not live to see what is asked of it")
 
 
 def wait_for_end(installation: Installation, role: str) -> None:

@@ -47,10 +47,11 @@ def test_peer_can_do_nothing_else(peers: Federation, peer_credential: Path, requ
         peers.a.cloud.kube.kubectl(*request_, kubeconfig=peer_credential)
 
 
-@pytest.mark.parametrize("namespace", ["isthmus-system", "default", PEER])
+@pytest.mark.parametrize("namespace", ["isthmus-ipsec", "isthmus-system", "default", PEER])
 def test_agent_reads_no_secret_but_its_own(peers: Federation, namespace: str) -> None:
+    """The keys that CloudPeers name it reads one by one; it lists none, not even where they are."""
     agent = peers.a.kubeconfig("agent")
-    peers.a.cloud.kube.kubectl("get", "secrets", "-n", "isthmus-ipsec", kubeconfig=agent)
+    peers.a.cloud.kube.kubectl("get", "secret", "-n", "isthmus-ipsec", "peer-cloud-b", kubeconfig=agent)
     with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
         peers.a.cloud.kube.kubectl("get", "secrets", "-n", namespace, kubeconfig=agent)
 

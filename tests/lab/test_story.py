@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.federation import Federation, condition, objects
+from tests.lab.installation import Installation
+from tests.lab.process import wait_until
 from tests.lab.tenant import Stretch, Tenant
 
 CIDR = "10.20.0.0/24"
@@ -19,7 +21,7 @@ def stretch(peers: Federation) -> Iterator[Stretch]:
         local = tenant.boot("story-a")
         with peers.stretched("story", "story", tenant.project.id, tenant.network_id):
             stretch = Stretch.of(peers, tenant, local)
-            stretch.boot_remote("story-b", dhcp=True)
+            stretch.boot_remote("story-b", addressed=False).request_lease()
             yield stretch
             stretch.remove_remotes()
         peers.settle()
@@ -39,19 +41,20 @@ def test_both_sides_are_ready_with_the_same_mtu(peers: Federation, stretch: Stre
         assert tenant.project.connection.network.get_network(tenant.network_id).mtu == MTU
 
 
-def test_machine_booted_after_the_stretch_has_an_address_of_its_slice(peers: Federation, stretch: Stretch) -> None:
-    (link,) = objects(peers.b.cloud, "expansionlinks")
-    (subnet,) = link["status"]["peer"]["spec"]["offer"]["subnets"]
+def test_machine_booted_after_the_stretch_has_an_address_of_its_slice(stretch: Stretch) -> None:
     lease = stretch.remotes[0].lease
     assert lease is not None
     assert lease.mtu == MTU
-    last = [int(part) for part in lease.address.split(".")]
-    assert [int(p) for p in subnet["first"].split(".")] <= last <= [int(p) for p in subnet["last"].split(".")]
+    assert stretch.is_of_slice(lease.address)
+    assert not stretch.is_of_slice(str(stretch.local.address))
 
 
 def test_default_group_keeps_strangers_out_until_the_tenant_admits_them(stretch: Stretch) -> None:
-    remote = stretch.remotes[0]
-    assert stretch.local.ping(str(remote.address), count=3, interval_seconds=0.2).received == 0
+    remote, local = stretch.remotes[0], stretch.local
+    for source, target in ((local, remote), (remote, local)):
+        assert source.ping(str(target.address), count=3, interval_seconds=0.2).received == 0
+        # It is the group that keeps it out, not a missing way: the address resolves.
+        assert source.neighbours()[str(target.address)] == target.mac_address
     stretch.admit()
     assert stretch.wait_for_ping().all_answered
     assert remote.ping(str(stretch.local.address)).all_answered
@@ -70,6 +73,34 @@ def test_tcp_carries_a_payload_unchanged_both_ways(stretch: Stretch) -> None:
 def test_largest_packet_crosses_whole_and_a_larger_one_is_refused(stretch: Stretch) -> None:
     address = str(stretch.remotes[0].address)
     assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
+    assert stretch.local.mtu() > MTU, "this machine booted before the stretch, and may send larger ones"
+    assert stretch.remotes[0].ping(str(stretch.local.address), count=3, size=MTU + 1, df=True).received == 0
+
+
+def test_what_crosses_is_counted(peers: Federation, stretch: Stretch) -> None:
+    """Prometheus sees traffic, SAs, round trips and links of both agents, and what the controllers do."""
+    labels = {"network": f"{peers.a.cloud.cloud_id}.{stretch.tenant.network_id}"}
+
+    def value(side: Installation, role: str, name: str, **wanted: str) -> float:
+        samples = side.metrics(role)
+        return sum(s.value for s in samples if s.name == name and wanted.items() <= s.labels.items())
+
+    def crossed(side: Installation) -> tuple[float, float]:
+        packets = value(side, "agent", "isthmus_network_packets_total", **labels, direction="sent")
+        return packets, value(side, "agent", "isthmus_network_bytes_total", **labels, direction="sent")
+
+    before = [crossed(side) for side in peers.both]
+    stretch.local.ping(str(stretch.remotes[0].address), count=20, size=1000)
+    for side, (packets, octets) in zip(peers.both, before, strict=True):
+        wait_until(lambda: crossed(side)[0] >= packets + 20, 30, "packets to be counted")  # noqa: B023
+        assert crossed(side)[1] >= octets + 20 * 1000
+        assert value(side, "agent", "isthmus_ipsec_sas") == 2
+        assert value(side, "agent", "isthmus_tunnel_up") == 3, "IKE, ESP and BFD"
+        assert value(side, "agent", "isthmus_link_rtt_seconds", **labels) > 0
+        assert value(side, "controller", "isthmus_links", state="Ready") == 1
+        for role in ("controller", "agent"):
+            assert value(side, role, "isthmus_reconciles_total") > 0
+            assert value(side, role, "isthmus_api_calls_total") > 0
 
 
 @pytest.mark.usefixtures("stretch")

@@ -21,6 +21,9 @@ def sections(admin: Connection) -> dict[str, dict[str, Any]]:
         "router": network.routers(),
         "security group": network.security_groups(),
         "security group rule": network.security_group_rules(),
+        "address group": network.address_groups(),
+        "floating IP": network.ips(),
+        "RBAC policy": network.rbac_policies(),
     }
     keystone: dict[str, Iterable[Any]] = {
         "domain": identity.domains(),

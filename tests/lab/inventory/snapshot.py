@@ -21,7 +21,11 @@ class Inventory:
 
 
 def take(cloud: Cloud) -> Inventory:
-    """List everything in a cloud: Neutron, Keystone, its gateway node, Kubernetes."""
+    """List everything in a cloud: Neutron, Keystone, its gateway node, Kubernetes.
+
+    Not before Neutron's agents are at rest: what they still do for somebody else would look like a change of ours.
+    """
+    cloud.wait_until_at_rest()
     return Inventory(
         {
             **openstack.sections(cloud.openstack()),

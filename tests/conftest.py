@@ -1,0 +1,32 @@
+"""What tiers share: one lab for all tests that need real clouds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:  # other tiers run without what a lab needs
+    from tests.lab.lab import Lab
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """A lab that is up, the one that $ISTHMUS_LAB names or one of the tests' own; pytest itself sits at its desk."""
+    from tests.lab import state
+    from tests.lab.lab import Lab
+    from tests.lab.process import ended_in_order
+
+    if name := os.environ.get("ISTHMUS_LAB"):
+        yield Lab.attach(name)
+        return
+    with ended_in_order():
+        lab = Lab.up()
+        try:
+            yield lab
+        finally:
+            if request.session.testsfailed:
+                print(f"logs are kept in {state.keep_logs(lab.name)}")
+            lab.down()

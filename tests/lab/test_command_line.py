@@ -1,0 +1,68 @@
+"""The lab's command line brings up a second lab beside the first; it listens nowhere on the host and leaves nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import gettempdir
+
+import pytest
+
+from tests.lab.lab import Lab
+
+NAME = "beside"
+_ON_THE_HOST = ("nsenter", "--net=/proc/1/ns/net")
+
+
+def lab_command(*arguments: str) -> str:
+    """Run the command line as somebody on the host would."""
+    command = [*_ON_THE_HOST, sys.executable, "-m", "tests.lab", "--lab", NAME, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def listening() -> list[str]:
+    """Sockets on the host that listen."""
+    command = [*_ON_THE_HOST, "ss", "-H", "--listening", "--tcp", "--udp", "--numeric"]
+    return sorted(
+        line.split()[4] for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    )
+
+
+def left_on_the_host() -> list[str]:
+    """Network namespaces, directories and processes of the second lab."""
+    namespaces = subprocess.run(["ip", "netns"], capture_output=True, text=True).stdout.splitlines()
+    files = [*Path("/dev/shm").iterdir(), *Path(gettempdir()).glob("isthmus-*")]
+    found = [line for line in (*namespaces, *map(str, files)) if NAME in line]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if NAME in line and int(process.name) != os.getpid():
+            found.append(line)
+    return found
+
+
+@pytest.mark.usefixtures("lab")
+def test_second_lab_comes_and_goes_without_a_trace(lab: Lab) -> None:
+    before = listening()
+    assert left_on_the_host() == []
+    try:
+        assert f"lab {NAME} is up" in lab_command("up")
+        assert listening() == before
+        status = lab_command("status")
+        assert "cloud a: ovn" in status
+        assert "dead" not in status
+        assert "br-int" in lab_command("exec", "gw-a1", "ovs-vsctl", "show")
+        assert "gw-b1" in lab_command("kubectl", "b", "get", "nodes")
+        assert "dhcp-warm-up" in lab_command("openstack", "b", "network", "list")
+        assert "esp" in lab_command("capture", "1")
+        # The first lab has not noticed.
+        assert lab.a.gateway.run(["hostname"]).stdout.strip() == "gw-a1"
+        assert lab.b.kubectl("get", "nodes", "-o", "name").strip() == "node/gw-b1"
+    finally:
+        lab_command("down")
+    assert left_on_the_host() == []
+    assert listening() == before
