@@ -26,6 +26,17 @@ from .model.peerview import PeerView
 T = TypeVar("T", bound=CustomObject)
 Manifest = dict[str, Any]
 
+# How the names of methods that change something outside begin; all others only look.
+_EFFECTS = (
+    "add_", "apply", "create_", "delete", "ensure_", "event", "initiate", "load", "remove_", "replace", "retire",
+    "set_", "tag_", "unload", "update_",
+)  # fmt: skip
+
+
+def is_effect(method: str) -> bool:
+    """Whether a port's method of that name changes something outside: a write, after which a process may have died."""
+    return method.startswith(_EFFECTS)
+
 
 class Cluster(Protocol):
     """A Kubernetes API. Every call raises `model.errors.OutsideError` subclasses only."""

@@ -20,12 +20,14 @@ from isthmus.core.peernamespace import account_manifests, namespace_manifest
 from isthmus.model import names
 from isthmus.model.expansionlink import ExpansionLink, ExpansionLinkStatus
 from isthmus.model.peerview import PeerView
+from isthmus.ports import PeerHalves
+from tests.contract.peers import PEER, PeerHalvesContract
 from tests.contract.samples import answer_link, peer_link
 from tests.lab.kube import ControlPlane
 from tests.lab.pki import Authority
 from tests.lab.process import wait_until
 
-US, PEER = "readers", "published"
+US = "readers"
 POLL_SECONDS = 0.5
 
 
@@ -64,8 +66,27 @@ def publisher(installed: ControlPlane) -> LightkubeCluster:
 @pytest.fixture(scope="module")
 def kubeconfig(installed: ControlPlane, publisher: LightkubeCluster) -> bytes:
     """What the peer's administrator handed over."""
-    token = wait_until(lambda: _token(publisher), 20, "the token")
-    return _kubeconfig(installed.server_at("127.0.0.1"), installed.ca_certificate, {"token": token})
+    return _handed_over(installed, publisher, US)
+
+
+class TestRemotePeers(PeerHalvesContract):
+    @pytest.fixture
+    def kubeconfig(self, installed: ControlPlane, publisher: LightkubeCluster, us: str) -> bytes:
+        for manifest in (namespace_manifest(us), *account_manifests(us)):
+            publisher.apply_manifest(manifest)
+        return _handed_over(installed, publisher, us)
+
+    @pytest.fixture
+    def peers(self, us: str, bell: Bell) -> Iterator[PeerHalves]:
+        peers = RemotePeers(us, POLL_SECONDS)
+        peers.start(bell.ring)
+        yield peers
+        peers.stop()
+
+    @pytest.fixture
+    def cut(self, installed: ControlPlane, peers: PeerHalves) -> Callable[[], None]:
+        nobody = _kubeconfig("https://127.0.0.1:1", installed.ca_certificate, {"token": "t"})
+        return lambda: peers.follow({PEER: nobody})
 
 
 class TestRealServer:
@@ -121,11 +142,15 @@ class TestRealServer:
         assert view.reason == "PeerUnreachable"
         assert "CERTIFICATE_VERIFY_FAILED" in view.message
 
-    def test_a_bad_kubeconfig_is_told_by_its_field(self, installed: ControlPlane, peers: RemotePeers) -> None:
-        user: dict[str, object] = {"exec": {"command": "touch", "args": ["/tmp/executed"]}}
+    def test_a_bad_kubeconfig_is_told_by_its_field(
+        self, installed: ControlPlane, tmp_path: Path, peers: RemotePeers
+    ) -> None:
+        executed = tmp_path / "executed"
+        user: dict[str, object] = {"exec": {"command": "touch", "args": [str(executed)]}}
         peers.follow({PEER: _kubeconfig(installed.server_at("127.0.0.1"), installed.ca_certificate, user)})
         view = _wait(peers, lambda v: not v.reachable)
         assert (view.reason, view.message) == ("InvalidKubeconfig", "field not allowed: exec")
+        assert not executed.exists()
 
     def test_who_is_not_followed_any_more_is_forgotten(self, kubeconfig: bytes, peers: RemotePeers) -> None:
         peers.follow({PEER: kubeconfig})
@@ -235,8 +260,13 @@ def _wait(peers: RemotePeers, expected: Callable[[PeerView], bool]) -> PeerView:
     return found
 
 
-def _token(cluster: LightkubeCluster) -> str:
-    secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, names.peer_namespace(US)) or {}
+def _handed_over(plane: ControlPlane, publisher: LightkubeCluster, cloud_id: str) -> bytes:
+    token = wait_until(lambda: _token(publisher, cloud_id), 20, "the token")
+    return _kubeconfig(plane.server_at("127.0.0.1"), plane.ca_certificate, {"token": token})
+
+
+def _token(cluster: LightkubeCluster, cloud_id: str) -> str:
+    secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, names.peer_namespace(cloud_id)) or {}
     return base64.b64decode(secret.get("data", {}).get("token", "")).decode()
 
 

@@ -122,7 +122,6 @@ def test_the_agent_does_its_work(installed: ControlPlane, controller: LightkubeC
     agent.apply_status(attachment("roles-a", (NodeObservation(node="roles-gw-1", plugged=True),)))
     agent.apply_status(attachment("roles-a"))
     assert agent.get_manifest("v1", "Secret", "absent", IPSEC_NAMESPACE) is None
-    agent.list_manifests("v1", "Secret", IPSEC_NAMESPACE)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,10 +16,13 @@ from isthmus.model.gatewaynode import GatewayNode
 from isthmus.model.objects import Condition, CustomObject, condition_of
 from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.metrics import Metrics
+from tests.fakes.charon import FakeIke
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.node import FakeEcho, FakeIke, FakeNetlink, FakeNode, FakeOpenFlow, FakeOvsdb, FakeXfrm
+from tests.fakes.effects import with_effects
+from tests.fakes.node import FakeEcho, FakeNetlink, FakeNode, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
 from tests.fakes.store import Store
+from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
 
 SETTINGS = AgentSettings(node_name=NODE, cloud_id=OWN, gateway_cidrs=("192.0.2.0/24",))
 
@@ -48,25 +52,6 @@ class QuietWatch:
 
 class Killed(BaseException):
     """The process ends here."""
-
-
-class Dying:
-    """A port whose process is killed right after its N-th effect."""
-
-    def __init__(self, port: Any, count: Callable[[], None], effects: Iterable[str]) -> None:
-        self._port, self._count, self._effects = port, count, frozenset(effects)
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._port, name)
-        if name not in self._effects:
-            return method
-
-        def effect(*args: Any) -> Any:
-            result = method(*args)
-            self._count()
-            return result
-
-        return effect
 
 
 class World:
@@ -119,17 +104,13 @@ class World:
     def mortal_worlds(self, count: Callable[[], None]) -> Worlds:
         """The same, each effect counted when it is done."""
         plain = self.worlds()
-        return Worlds(
-            cluster=Dying(plain.cluster, count, ["apply_status"]),
-            watch=plain.watch,
-            netlink=plain.netlink,
-            xfrm=Dying(plain.xfrm, count, ["add_blocks", "remove_blocks", "remove_associations"]),
-            ike=Dying(plain.ike, count, ["load", "unload", "initiate", "retire"]),
-            ovsdb=Dying(plain.ovsdb, count, ["ensure_bridge", "apply", "remove_bridge"]),
-            openflow=Dying(plain.openflow, count, ["replace"]),
-            echo=plain.echo,
-            clock=plain.clock,
-            metrics=plain.metrics,
+        return replace(
+            plain,
+            cluster=with_effects(plain.cluster, count),
+            xfrm=with_effects(plain.xfrm, count),
+            ike=with_effects(plain.ike, count),
+            ovsdb=with_effects(plain.ovsdb, count),
+            openflow=with_effects(plain.openflow, count),
         )
 
     def new_agent(self, worlds: Worlds | None = None) -> Agent:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar, cast
 
 from isthmus.controller.worlds import Worlds
 
-W = TypeVar("W")
-_CHANGING = ("apply", "create_", "set_", "tag_", "delete", "update_")
+from .effects import with_effects
 
 
 class Killed(BaseException):
@@ -32,22 +30,6 @@ class Effects:
 
     def around(self, worlds: Worlds) -> Worlds:
         """The worlds, counted."""
-        return replace(worlds, cluster=_proxy(worlds.cluster, self), cloud=_proxy(worlds.cloud, self))
-
-
-def _proxy(world: W, effects: Effects) -> W:
-    class Proxy:
-        def __getattr__(self, name: str) -> Any:
-            found = getattr(world, name)
-            return _counted(found, effects) if name.startswith(_CHANGING) else found
-
-    return cast(W, Proxy())
-
-
-def _counted(call: Callable[..., Any], effects: Effects) -> Callable[..., Any]:
-    def counted(*args: Any, **kwargs: Any) -> Any:
-        result = call(*args, **kwargs)
-        effects.done()
-        return result
-
-    return counted
+        return replace(
+            worlds, cluster=with_effects(worlds.cluster, self.done), cloud=with_effects(worlds.cloud, self.done)
+        )

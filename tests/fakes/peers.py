@@ -38,7 +38,7 @@ class FakePeerHalves:
         if store is None or store.down:
             return _failed(last, "PeerUnreachable", "the peer's API does not answer")
         if Key("v1", "Namespace", None, self._namespace) not in store.entries:
-            return _failed(last, "PeerNotPublishing", "the peer has nothing for us")
+            return _failed(last, "PeerForbidden", "our account went with its namespace")
         halves = (store.read_all(API_VERSION, kind, self._namespace) for kind in ("PeerLink", "ExpansionLink"))
         return PeerView.of_documents(cloud_id, *halves)
 

@@ -23,6 +23,7 @@ from isthmus.model.gatewaynode import GatewayNode
 from isthmus.model.ipsecpolicy import IPsecPolicy
 from isthmus.model.peerlink import PeerLink
 from isthmus.model.settings import AgentSettings
+from isthmus.ports import is_effect
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.nodeobjects import half
@@ -34,7 +35,6 @@ NETWORK = "0a9af7a5-9cbb-4d3c-8d4e-000000000001"
 LINK = f"cloud-a.{NETWORK}"
 TUNNEL_ID = 0x100000
 RESYNC_SECONDS = 2
-EFFECTS = ("add_", "remove_", "load", "unload", "ensure_", "apply", "replace", "initiate")
 
 
 class Counting:
@@ -45,7 +45,7 @@ class Counting:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
-        if not name.startswith(EFFECTS):
+        if not is_effect(name):
             return method
 
         def effect(*args: Any) -> Any:

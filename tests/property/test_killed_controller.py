@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus.model.cloudfacts import Network
+from isthmus.model.cloudfacts import Network, Port
 from isthmus.model.cloudpeer import CloudPeer
 from isthmus.model.errors import Unavailable
 from isthmus.model.networkexpansion import NetworkExpansion
@@ -19,7 +19,7 @@ ERRORS: dict[str, Error] = {"killed": Killed, "reply-lost": lambda: Unavailable(
 
 
 class Story:
-    """Agree, stretch, boot a machine, take back, part: with one of the two controllers in trouble once."""
+    """Agree, stretch, boot a machine, take back, let the machine go, part: with one controller in trouble once."""
 
     def __init__(self, victim: int, fatal: int | None, error: Error) -> None:
         self.federation = FakeFederation()
@@ -45,10 +45,13 @@ class Story:
         self.a.expand(network.id, "cloud-b")
         self.settle()
         assert reason(self.a.expansion()) == "Ready"
-        self._check_stretched(network)
+        machine = self._boot_on_the_copy(network)
         self.a.people.delete(NetworkExpansion, "web", "shop")
         self.settle()
         assert self.a.expansion() is None
+        self._check_copy_in_use(machine)
+        self.b.neutron.delete_port(machine.id)
+        self.settle()
         assert (self.a.neutron.networks, self.a.neutron.subnets) == ({network.id: network}, {subnet.id: subnet})
         self._check_nothing_left()
         for cloud, peer in ((self.a, self.b), (self.b, self.a)):
@@ -58,12 +61,27 @@ class Story:
             assert cloud.people.list_objects(CloudPeer) == []
             assert not [m for m in cloud.people.list_manifests("v1", "Namespace") if "peer" in m["metadata"]["name"]]
 
-    def _check_stretched(self, network: Network) -> None:
+    def _boot_on_the_copy(self, network: Network) -> Port:
+        copy = self._check_stretched(network)
+        machine = self.b.neutron.boot(copy.id, copy.project_id)
+        self.settle()
+        return machine
+
+    def _check_stretched(self, network: Network) -> Network:
         (copy,) = self.b.neutron.networks.values()
         assert len(self.b.neutron.subnets) == 1
         assert self.a.neutron.networks[network.id].mtu == copy.mtu == 1416
         assert _owners(self.a) == ["isthmus:attachment", "network:dhcp"]
         assert _owners(self.b) == ["isthmus:attachment", "isthmus:gateway", "network:dhcp"]
+        return copy
+
+    def _check_copy_in_use(self, machine: Port) -> None:
+        """Only the copy is left, for its machine."""
+        (left,) = self.b.attachments()
+        assert (reason(left), reason(left, "CopyInUse")) == ("CopyInUse", "PortsLeft")
+        assert self.b.neutron.ports[machine.id] == machine
+        assert "isthmus:attachment" not in _owners(self.b)
+        assert (self.a.attachments(), self.a.links(), self.b.links()) == ([], [], [])
 
     def _check_nothing_left(self) -> None:
         assert (self.b.neutron.networks, self.b.neutron.subnets, self.b.neutron.ports) == ({}, {}, {})

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from isthmus.agent.associations import Associations
 from isthmus.core.node import NodePlan, plan_node
 from isthmus.model.nodestate import NodeAddress
-from tests.fakes.node import FakeIke, FakeNode
+from tests.fakes.charon import FakeIke
+from tests.fakes.node import FakeNode
 from tests.fakes.nodeobjects import ADDRESS, inputs
 
 
@@ -67,7 +68,7 @@ def test_nobody_asks_for_what_is_up_or_not_loaded() -> None:
     associations.advance(plan, ike.view())
     node.blocks = plan.blocks
     ike.load(plan.connections[0], b"")
-    node.established.add(plan.connections[0].name)
+    ike.establish(plan.connections[0].name)
     associations.advance(plan, ike.view())
     assert ike.times == 0
 
@@ -78,11 +79,13 @@ def test_old_associations_go_once_the_new_ones_are_up() -> None:
     (connection,) = plan.connections
     node.blocks = plan.blocks
     ike = Asked(node)
+    before = replace(connection, secret_version="0")
+    ike.load(before, b"")
+    ike.establish(connection.name)
     ike.load(connection, b"")
-    node.superseded.add(connection.name)
     associations = Associations(ike, clock)  # type: ignore[arg-type]
     associations.advance(plan, ike.view())
-    assert node.superseded == {connection.name}, "the new ones are not up yet"
-    node.established.add(connection.name)
+    assert node.negotiated == {connection.name: {before.digest}}, "the new ones are not up yet"
+    ike.establish(connection.name)
     associations.advance(plan, ike.view())
-    assert node.superseded == set()
+    assert node.negotiated == {connection.name: {connection.digest}}

@@ -33,7 +33,7 @@ def test_runs_until_stopped() -> None:
     federation = FakeFederation()
     a, _ = federation.clouds
     federation.agree()
-    _run_until(a, 'isthmus_peers{state="PeerNotPublishing"} 1.0')
+    _run_until(a, 'isthmus_peers{state="PeerForbidden"} 1.0')
 
 
 def test_goes_on_when_the_api_server_does_not_answer() -> None:

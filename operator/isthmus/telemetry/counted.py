@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
+from isthmus.ports import is_effect
+
 from .metrics import Metrics
 
 P = TypeVar("P")
-
-# How the ports' methods that change something begin; all others only look.
-_WRITES = (
-    "add_", "apply", "create_", "delete", "ensure_", "event", "initiate", "load", "remove_", "replace", "retire",
-    "set_", "tag_", "unload", "update_",
-)  # fmt: skip
 
 
 def counted(port: P, world: str, metrics: Metrics) -> P:
@@ -32,7 +28,7 @@ class _Counted:
         def call(*arguments: Any, **named: Any) -> Any:
             self._metrics.calls.labels(self._world, name).inc()
             result = method(*arguments, **named)
-            if name.startswith(_WRITES):
+            if is_effect(name):
                 self._metrics.writes.labels(self._world).inc()
             return result
 

@@ -1,0 +1,122 @@
+"""What ports.Ike promises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import pytest
+
+from isthmus.core import ipsec
+from isthmus.model.errors import Unavailable
+from isthmus.model.nodestate import IKE_CHILDREN, IkeConnection
+from isthmus.ports import Ike, Xfrm
+from tests.lab.process import wait_until
+
+KEY, OTHER_KEY = b"a-pre-shared-key-of-32-characters", b"another-pre-shared-key-of-that-length"
+
+
+class Charon(Protocol):
+    """The node's charon and the peer's, in the test's hands."""
+
+    def end(self) -> None:
+        """Without warning."""
+
+    def start(self) -> None:
+        """Another one."""
+
+    def end_peer(self) -> None: ...
+    def agree(self, version: str) -> None:
+        """The peer's administrator has taken that version of the key, too."""
+
+
+class IkeContract:
+    """Fixtures: `ike`, `xfrm`, `charon`, and the `connection`, an initiator's, for which the peer is ready."""
+
+    def test_what_is_loaded_is_told_by_its_digest(self, ike: Ike, connection: IkeConnection) -> None:
+        changed = replace(connection, secret_version="2")
+        assert connection.name not in ike.view().loaded
+        ike.load(connection, KEY)
+        ike.load(connection, KEY)
+        assert ike.view().loaded == {connection.name: connection.digest}
+        ike.load(changed, OTHER_KEY)
+        assert ike.view().loaded == {connection.name: changed.digest}
+        ike.unload(connection.name)
+        assert ike.view().loaded == {}
+
+    def test_what_is_not_there_is_no_error(self, ike: Ike) -> None:
+        for call in (ike.initiate, ike.retire, ike.unload):
+            call("istabsent")
+        view = ike.view()
+        assert (view.loaded, view.states) == ({}, {})
+        assert view.version
+
+    def test_associations_are_asked_for_seen_and_ended(self, ike: Ike, xfrm: Xfrm, connection: IkeConnection) -> None:
+        ike.load(connection, KEY)
+        assert not ipsec.up(connection, ike.view())
+        _establish(ike, connection)
+        kernel = xfrm.view(frozenset({connection.local_address})).associations
+        state = ike.view().states[connection.name]
+        assert (state.established, state.children_installed, state.superseded) == (True, IKE_CHILDREN, False)
+        assert len(state.spis) == 2 * len(IKE_CHILDREN)
+        assert state.spis == {association.spi for association in kernel}
+        ike.unload(connection.name)
+        assert ike.view().states == {}
+        assert xfrm.view(frozenset({connection.local_address})).associations == frozenset()
+
+    def test_the_same_again_disturbs_nothing(self, ike: Ike, connection: IkeConnection) -> None:
+        _establish(ike, connection)
+        before = ike.view()
+        ike.load(connection, KEY)
+        ike.initiate(connection.name)
+        ike.retire(connection.name)
+        assert ike.view() == before
+
+    def test_what_is_superseded_stays_until_the_new_is_up(
+        self, ike: Ike, charon: Charon, connection: IkeConnection
+    ) -> None:
+        _establish(ike, connection)
+        old = ike.view().states[connection.name].spis
+        changed = replace(connection, secret_version="2")
+        charon.agree("2")
+        ike.load(changed, KEY)
+        ike.retire(connection.name)
+        state = ike.view().states[connection.name]
+        assert (state.established, state.children_installed, state.superseded) == (True, frozenset(), True)
+        assert state.spis == old
+        _establish(ike, changed)
+        state = ike.view().states[connection.name]
+        assert state.superseded
+        assert state.spis > old
+        ike.retire(connection.name)
+        state = ike.view().states[connection.name]
+        assert (state.children_installed, state.superseded) == (IKE_CHILDREN, False)
+        assert not state.spis & old
+
+    def test_a_silent_peer_is_not_waited_for(self, ike: Ike, charon: Charon, connection: IkeConnection) -> None:
+        charon.end_peer()
+        ike.load(connection, KEY)
+        ike.initiate(connection.name)
+        assert ike.view().loaded == {connection.name: connection.digest}
+        assert not ipsec.up(connection, ike.view())
+
+    def test_another_charon_is_another_instance_and_has_nothing(
+        self, ike: Ike, charon: Charon, connection: IkeConnection
+    ) -> None:
+        ike.load(connection, KEY)
+        before = ike.view().instance
+        assert ike.view().instance == before
+        charon.end()
+        for call in (ike.view, lambda: ike.load(connection, KEY), lambda: ike.initiate(connection.name)):
+            with pytest.raises(Unavailable):
+                call()
+        charon.start()
+        view = ike.view()
+        assert view.instance != before
+        assert (view.loaded, view.states) == ({}, {})
+
+
+def _establish(ike: Ike, connection: IkeConnection) -> None:
+    ike.load(connection, KEY)
+    ike.initiate(connection.name)
+    wait_until(lambda: ipsec.up(connection, ike.view()), 10, "associations")

@@ -1,0 +1,131 @@
+"""What ports.Xfrm, ports.Netlink and ports.EchoProbe of a gateway node promise (charon.py, switch.py: the others)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pytest
+
+from isthmus.core import ipsec
+from isthmus.model.errors import Conflict, Unavailable
+from isthmus.model.names import BRIDGE, PROBE_PORT
+from isthmus.model.nodestate import BlockPolicy, FlowTable, NodeAddress, SecurityAssociation, TunnelPort
+from isthmus.model.pipeline import COOKIE_SHIFT, ECHO_REPLY_MAC, OWNER
+from isthmus.ports import EchoProbe, Netlink, OpenFlow, Ovsdb, Xfrm
+from tests.lab.process import wait_until
+
+ADDRESS, REMOTE, UDP_PORT = "192.0.2.1", "192.0.2.2", 14789
+BLOCKS = ipsec.blocks([UDP_PORT]) | ipsec.refusal_blocks([REMOTE])
+TUNNEL = TunnelPort("istcontract", ADDRESS, REMOTE, UDP_PORT)
+COOKIE = OWNER << COOKIE_SHIFT | 1
+KNOWN_MAC, UNKNOWN_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+
+
+class Others(Protocol):
+    """What others do on the node, and what of it is still there."""
+
+    def add_policy(self, block: BlockPolicy) -> None:
+        """A policy of somebody else's for the packets of a block."""
+
+    def has_policy(self, block: BlockPolicy) -> bool: ...
+    def add_association(self, association: SecurityAssociation) -> None: ...
+    def add_tunnel_device(self, udp_port: int) -> None:
+        """Of the kernel, without Open vSwitch."""
+
+    def add_bridge(self) -> None:
+        """One of our name that is not ours."""
+
+    def add_tunnel_port(self, name: str, udp_port: int) -> None:
+        """On br-int."""
+
+    def has_port(self, name: str) -> bool: ...
+    def bend(self, tunnel: TunnelPort) -> None:
+        """Change a port of ours so that it does not look as it must."""
+
+    def add_flow(self, cookie: int) -> None:
+        """On br-cloud."""
+
+    def restart_switch(self) -> None:
+        """Another ovs-vswitchd, with the same database."""
+
+
+def numbers_of(ovsdb: Ovsdb, names: set[str]) -> dict[str, int]:
+    """OpenFlow's number of each of exactly these interfaces, as soon as they have them."""
+    wait_until(lambda: ovsdb.view().ofport.keys() == names, 5, f"numbers of {sorted(names)}")
+    return ovsdb.view().ofport
+
+
+class XfrmContract:
+    """Fixtures: `xfrm`, `others`."""
+
+    def test_blocks_are_there_until_they_are_removed(self, xfrm: Xfrm) -> None:
+        out, *rest = sorted(BLOCKS, key=repr)
+        xfrm.add_blocks(BLOCKS)
+        assert xfrm.view(frozenset()).blocks == BLOCKS
+        xfrm.remove_blocks([out])
+        assert xfrm.view(frozenset()).blocks == frozenset(rest)
+        xfrm.remove_blocks(BLOCKS)
+        xfrm.remove_blocks(BLOCKS)
+        assert xfrm.view(frozenset()).blocks == frozenset()
+
+    def test_no_blocks_are_no_error(self, xfrm: Xfrm) -> None:
+        xfrm.add_blocks([])
+        xfrm.remove_blocks([])
+        xfrm.remove_associations([])
+
+    def test_a_policy_of_somebody_else_is_a_conflict_and_stays(self, xfrm: Xfrm, others: Others) -> None:
+        theirs = BlockPolicy("in", destination_port=UDP_PORT)
+        others.add_policy(theirs)
+        with pytest.raises(Conflict):
+            xfrm.add_blocks(BLOCKS)
+        seen = xfrm.view(frozenset()).blocks
+        assert theirs not in seen
+        xfrm.remove_blocks(seen)
+        assert others.has_policy(theirs)
+
+    def test_states_of_our_addresses_alone_are_seen_and_removed(self, xfrm: Xfrm, others: Others) -> None:
+        sent, received = (
+            SecurityAssociation(source, destination, 1000, "esp", 7)
+            for source, destination in ((ADDRESS, REMOTE), (REMOTE, ADDRESS))
+        )
+        foreign = SecurityAssociation("198.51.100.1", "198.51.100.2", 1002, "esp", 8)
+        for association in (sent, received, foreign):
+            others.add_association(association)
+        assert xfrm.view(frozenset({ADDRESS})).associations == {sent, received}
+        xfrm.remove_associations([sent])
+        xfrm.remove_associations([sent])
+        assert xfrm.view(frozenset({ADDRESS})).associations == {received}
+        assert xfrm.view(frozenset({foreign.source})).associations == {foreign}
+
+
+class NetlinkContract:
+    """Fixtures: `netlink`, `others`, and an `address` of the node."""
+
+    def test_addresses_and_tunnels_of_the_kernel_are_seen(
+        self, netlink: Netlink, others: Others, address: NodeAddress
+    ) -> None:
+        before = netlink.view()
+        assert address in before.addresses
+        assert before.tunnel_udp_ports == frozenset()
+        assert before.kernel
+        others.add_tunnel_device(15001)
+        assert netlink.view().tunnel_udp_ports == {15001}
+
+
+class EchoContract:
+    """Fixtures: `echo`, `openflow`, `ovsdb`."""
+
+    def test_only_what_is_turned_round_comes_back(self, echo: EchoProbe, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        probe = numbers_of(ovsdb, {BRIDGE, PROBE_PORT})[PROBE_PORT]
+        match = f"table=0,priority=1,in_port={probe},dl_src={KNOWN_MAC}"
+        openflow.replace(FlowTable((f"{match} actions=set_field:{ECHO_REPLY_MAC}->eth_src,in_port",), (), COOKIE))
+        results = echo.exchange({"known": KNOWN_MAC, "unknown": UNKNOWN_MAC}, 0.5)
+        assert {link: (r.sent, r.received) for link, r in results.items()} == {"known": (1, 1), "unknown": (1, 0)}
+        assert (results["known"].rtt_seconds or 0) > 0
+        assert results["unknown"].rtt_seconds is None
+        assert echo.exchange({}, 0.5) == {}
+
+    def test_without_a_bridge_nothing_can_be_sent(self, echo: EchoProbe) -> None:
+        with pytest.raises(Unavailable):
+            echo.exchange({"known": KNOWN_MAC}, 0.5)

@@ -1,0 +1,82 @@
+"""What ports.PeerHalves promises."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from isthmus.core.peernamespace import namespace_manifest
+from isthmus.model import names
+from isthmus.model.expansionlink import ExpansionLink
+from isthmus.model.peerlink import PeerLink
+from isthmus.model.peerview import PeerView
+from isthmus.ports import Cluster, PeerHalves
+from tests.lab.process import wait_until
+
+from .samples import answer_link, peer_link
+
+PEER = "published"
+
+
+class PeerHalvesContract:
+    """Fixtures: `peers`, `publisher` (the peer's own client), `kubeconfig` (ours), `cut` (the way to the peer ends)."""
+
+    @pytest.fixture
+    def us(self) -> str:
+        return f"readers-{uuid.uuid4().hex[:8]}"
+
+    @pytest.fixture
+    def followed(self, us: str, publisher: Cluster, kubeconfig: bytes, peers: PeerHalves) -> PeerHalves:
+        """The peer has published both of its halves, and we have read them."""
+        publisher.apply_manifest(namespace_manifest(us))
+        publisher.apply(peer_link(PEER, us))
+        publisher.apply(answer_link(PEER, us, mtu=1400))
+        peers.follow({PEER: kubeconfig})
+        _wait(peers, lambda v: v.complete)
+        return peers
+
+    def test_halves_are_read_as_they_are_published(self, us: str, publisher: Cluster, followed: PeerHalves) -> None:
+        offer, answer = peer_link(PEER, us), answer_link(PEER, us, mtu=1400)
+        view = followed.views()[PEER]
+        assert view.reachable
+        assert view.peer_link is not None
+        assert (view.peer_link.spec, view.peer_link.generation) == (offer.spec, 1)
+        name = answer.metadata.name
+        assert {n: (k.spec, k.generation) for n, k in view.links.items()} == {name: (answer.spec, 1)}
+        publisher.apply(answer_link(PEER, us, mtu=1390))
+        _wait(followed, lambda v: v.links[name].generation == 2)
+        publisher.delete(ExpansionLink, name, names.peer_namespace(us))
+        publisher.delete(PeerLink, PEER, names.peer_namespace(us))
+        assert _wait(followed, lambda v: not v.links and v.peer_link is None).complete
+
+    def test_who_is_not_followed_is_not_told_of(self, followed: PeerHalves) -> None:
+        followed.follow({})
+        assert followed.views() == {}
+
+    def test_what_was_read_stays_when_the_peer_is_out_of_reach(
+        self, followed: PeerHalves, cut: Callable[[], None]
+    ) -> None:
+        before = followed.views()[PEER]
+        cut()
+        view = _wait(followed, lambda v: not v.reachable)
+        assert (view.complete, view.reason) == (False, "PeerUnreachable")
+        assert view.message
+        assert (view.peer_link, view.links) == (before.peer_link, before.links)
+
+    def test_a_peer_that_has_parted_refuses(self, us: str, publisher: Cluster, followed: PeerHalves) -> None:
+        """Our account went with its namespace."""
+        publisher.delete_manifest("v1", "Namespace", names.peer_namespace(us))
+        view = _wait(followed, lambda v: not v.reachable)
+        assert (view.complete, view.reason) == (False, "PeerForbidden")
+
+
+def _wait(peers: PeerHalves, expected: Callable[[PeerView], bool]) -> PeerView:
+    def seen() -> PeerView | None:
+        view = peers.views().get(PEER)
+        return view if view is not None and expected(view) else None
+
+    found = wait_until(seen, 30, "the expected view of the peer", poll_seconds=0.05)
+    assert found is not None
+    return found

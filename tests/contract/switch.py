@@ -1,0 +1,162 @@
+"""What ports.Ovsdb and ports.OpenFlow promise."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.core import flows
+from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
+from isthmus.model.names import BRIDGE, PROBE_PORT
+from isthmus.model.nodestate import FlowTable, Meter, PatchPair, PlannedLink, PlannedNetwork, Ports, Traffic
+from isthmus.ports import OpenFlow, Ovsdb
+from tests.lab.process import wait_until
+
+from .node import COOKIE, TUNNEL, Others, numbers_of
+
+PATCH = PatchPair("isicontract", "isccontract", "00000000-0000-4000-8000-000000000001", "fa:16:3e:00:00:01")
+PORTS = Ports(frozenset({TUNNEL}), frozenset({PATCH}))
+INTERFACES = {TUNNEL.name, PATCH.cloud_name, PATCH.integration_name}
+FOREIGN_COOKIE = 0xF0E1
+TABLE = FlowTable(("table=0,priority=1 actions=drop", "table=1,priority=1 actions=drop"), (), COOKIE)
+ECHO_MAC = "02:00:00:00:00:01"
+
+
+class OvsdbContract:
+    """Fixtures: `ovsdb`, `others`."""
+
+    def test_a_bridge_is_made_once(self, ovsdb: Ovsdb) -> None:
+        view = ovsdb.view()
+        assert (view.exists, view.ports, view.ofport, view.leftovers) == (False, Ports(), {}, frozenset())
+        assert view.hostname
+        assert view.openvswitch_version
+        ovsdb.ensure_bridge()
+        numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT})
+        ovsdb.ensure_bridge()
+        assert ovsdb.view().exists
+        assert ovsdb.view().ofport == numbers
+
+    def test_ports_are_there_until_they_are_removed(self, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        ovsdb.apply(Ports(PORTS.tunnels), ())
+        before = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, TUNNEL.name})
+        ovsdb.apply(Ports(patches=PORTS.patches), ["istabsent"])
+        numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, *INTERFACES})
+        assert before.items() <= numbers.items()
+        on_bridge = [number for name, number in numbers.items() if name != PATCH.integration_name]
+        assert len(set(on_bridge)) == len(on_bridge)
+        view = ovsdb.view()
+        assert (view.ports, view.bfd_up, view.leftovers, view.errors) == (PORTS, {TUNNEL.name: False}, frozenset(), {})
+        ovsdb.apply(PORTS, INTERFACES)
+        assert ovsdb.view().ports == PORTS, "what is both removed and added is made anew"
+        ovsdb.apply(Ports(), INTERFACES)
+        assert (ovsdb.view().exists, ovsdb.view().ports) == (True, Ports())
+
+    def test_the_other_end_of_a_patch_is_left_over(self, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        ovsdb.apply(PORTS, ())
+        ovsdb.apply(Ports(), [PATCH.cloud_name])
+        view = ovsdb.view()
+        assert view.ports == Ports(PORTS.tunnels)
+        assert view.leftovers == {PATCH.integration_name}
+        ovsdb.apply(PORTS, ())
+        assert (ovsdb.view().ports, ovsdb.view().leftovers) == (PORTS, frozenset())
+
+    def test_what_somebody_bent_is_left_over(self, ovsdb: Ovsdb, others: Others) -> None:
+        ovsdb.ensure_bridge()
+        ovsdb.apply(PORTS, ())
+        others.bend(TUNNEL)
+        wait_until(lambda: ovsdb.view().leftovers == {TUNNEL.name}, 5, "the leftover")
+        assert ovsdb.view().ports == Ports(patches=PORTS.patches)
+        ovsdb.apply(Ports(PORTS.tunnels), ovsdb.view().leftovers)
+        assert (ovsdb.view().ports, ovsdb.view().leftovers) == (PORTS, frozenset())
+
+    def test_tunnels_of_others_are_seen_and_left_alone(self, ovsdb: Ovsdb, others: Others) -> None:
+        others.add_tunnel_port("theirs", 15000)
+        wait_until(lambda: ovsdb.view().foreign_tunnel_udp_ports == {15000}, 5, "the foreign tunnel")
+        ovsdb.ensure_bridge()
+        ovsdb.apply(PORTS, ["theirs"])
+        ovsdb.remove_bridge()
+        assert ovsdb.view().foreign_tunnel_udp_ports == {15000}
+        assert others.has_port("theirs")
+
+    def test_a_bridge_of_others_is_a_conflict_and_stays(self, ovsdb: Ovsdb, others: Others) -> None:
+        others.add_bridge()
+        for _ in range(2):
+            with pytest.raises(Conflict):
+                ovsdb.ensure_bridge()
+            assert not ovsdb.view().exists
+            ovsdb.remove_bridge()
+
+    def test_a_bridge_goes_with_its_ports(self, ovsdb: Ovsdb) -> None:
+        with pytest.raises(NotFound):
+            ovsdb.apply(Ports(PORTS.tunnels), ())
+        ovsdb.ensure_bridge()
+        ovsdb.apply(PORTS, ())
+        for _ in range(2):
+            ovsdb.remove_bridge()
+            view = ovsdb.view()
+            assert (view.exists, view.ports) == (False, Ports())
+            assert view.leftovers == {PATCH.integration_name}
+
+
+class OpenFlowContract:
+    """Fixtures: `openflow`, `ovsdb`, `others`."""
+
+    def test_without_a_bridge_there_are_no_flows(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        before = openflow.instance()
+        openflow.replace(TABLE)
+        ovsdb.remove_bridge()
+        assert openflow.instance() == ""
+        with pytest.raises(Unavailable):
+            openflow.view()
+        with pytest.raises(Unavailable):
+            openflow.replace(TABLE)
+        ovsdb.ensure_bridge()
+        assert openflow.instance() not in ("", before)
+        assert openflow.view().count_by_cookie == {}
+
+    def test_flows_are_replaced_and_those_of_others_stay(
+        self, openflow: OpenFlow, ovsdb: Ovsdb, others: Others
+    ) -> None:
+        ovsdb.ensure_bridge()
+        others.add_flow(FOREIGN_COOKIE)
+        for _ in range(2):
+            openflow.replace(TABLE)
+            assert openflow.view().count_by_cookie == {COOKIE: 2, FOREIGN_COOKIE: 1}
+        metered = FlowTable(("table=0,priority=1 actions=meter:3,in_port",), (Meter(3, 10, 20),), COOKIE + 1)
+        openflow.replace(metered)
+        assert openflow.view().count_by_cookie == {COOKIE + 1: 1, FOREIGN_COOKIE: 1}
+        openflow.replace(TABLE)
+        assert openflow.view().count_by_cookie == {COOKIE: 2, FOREIGN_COOKIE: 1}
+
+    def test_flows_that_are_refused_change_nothing(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        openflow.replace(TABLE)
+        with pytest.raises(Invalid):
+            openflow.replace(FlowTable((*TABLE.flows, "table=2,priority=1 actions=meter:77,in_port"), (), COOKIE + 1))
+        assert openflow.view().count_by_cookie == {COOKIE: 2}
+
+    def test_another_switch_is_another_instance_and_has_no_flows(
+        self, openflow: OpenFlow, ovsdb: Ovsdb, others: Others
+    ) -> None:
+        ovsdb.ensure_bridge()
+        openflow.replace(TABLE)
+        before = openflow.instance()
+        assert openflow.instance() == before
+        others.restart_switch()
+        assert openflow.instance() not in ("", before)
+        assert openflow.view().count_by_cookie == {}
+
+    def test_what_crosses_a_link_is_counted_from_nothing(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        ovsdb.apply(PORTS, ())
+        numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, *INTERFACES})
+        link = PlannedLink("cloud-b", TUNNEL.name, 0x100000, ECHO_MAC)
+        table = flows.render([PlannedNetwork("net", PATCH.cloud_name, True, (), (link,))], numbers)
+        openflow.replace(table)
+        view = openflow.view()
+        network, tunnel = numbers[PATCH.cloud_name], numbers[TUNNEL.name]
+        assert view.count_by_cookie == {table.cookie: len(table.flows)}
+        assert view.sent == {(network, tunnel): Traffic(0, 0)}
+        assert view.received == {(tunnel, 0x100000): Traffic(0, 0)}

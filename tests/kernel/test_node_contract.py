@@ -1,0 +1,199 @@
+"""The adapters of a gateway node keep the contracts of their ports on a real kernel, Open vSwitch and charon."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+import pytest
+
+from isthmus.adapters.netlink import IpRoute2
+from isthmus.adapters.openflow import OvsOfctl
+from isthmus.adapters.ovsdb import OvsdbDatabase
+from isthmus.adapters.probe import PacketProbe
+from isthmus.adapters.xfrm import IpXfrm
+from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE
+from isthmus.model.nodestate import BlockPolicy, IkeConnection, NodeAddress, SecurityAssociation, TunnelPort
+from isthmus.ports import EchoProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
+from tests.contract.charon import KEY, Charon, IkeContract
+from tests.contract.node import ADDRESS, EchoContract, NetlinkContract, Others, XfrmContract
+from tests.contract.switch import OpenFlowContract, OvsdbContract
+from tests.kernel.node import Pair
+from tests.kernel.openvswitch import Switch, inside, sh
+
+P = TypeVar("P")
+
+NODE = "contract"
+MTU = 1450
+FOREIGN_PRIORITY = 5
+
+
+def within(netns: str, port: P) -> P:
+    """The same port, called in a network namespace."""
+
+    class Within:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *arguments: inside(netns, lambda: getattr(port, name)(*arguments))
+
+    return cast(P, Within())
+
+
+@dataclass
+class RealOthers:
+    """What others do on the node, by the tools that they do it with."""
+
+    switch: Switch
+
+    def add_policy(self, block: BlockPolicy) -> None:
+        words = f"proto udp dport {block.destination_port} dir {block.direction}"
+        sh(f"ip xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 {words} action block priority {FOREIGN_PRIORITY}", NODE)
+
+    def has_policy(self, block: BlockPolicy) -> bool:
+        return f"dport {block.destination_port}" in sh("ip xfrm policy list nosock", NODE)
+
+    def add_association(self, association: SecurityAssociation) -> None:
+        a, key = association, f"0x{'11' * 36}"
+        name = f"src {a.source} dst {a.destination} proto {a.protocol} spi {a.spi} reqid {a.reqid}"
+        sh(f"ip xfrm state add {name} mode transport aead 'rfc4106(gcm(aes))' {key} 128", NODE)
+
+    def add_tunnel_device(self, udp_port: int) -> None:
+        sh(f"ip link add device type vxlan id 5 dstport {udp_port}", NODE)
+
+    def add_bridge(self) -> None:
+        self.switch.vsctl(f"add-br {BRIDGE}")
+
+    def add_tunnel_port(self, name: str, udp_port: int) -> None:
+        options = f"options:remote_ip=192.0.2.9 options:dst_port={udp_port}"
+        self.switch.vsctl(f"add-port {INTEGRATION_BRIDGE} {name} -- set Interface {name} type=vxlan {options}")
+
+    def has_port(self, name: str) -> bool:
+        return name in self.switch.vsctl(f"list-ports {INTEGRATION_BRIDGE}").split()
+
+    def bend(self, tunnel: TunnelPort) -> None:
+        self.switch.vsctl(f"set Interface {tunnel.name} options:df_default=true")
+
+    def add_flow(self, cookie: int) -> None:
+        self.switch.ofctl(f"add-flow {BRIDGE} cookie={cookie},table=9,actions=drop")
+
+    def restart_switch(self) -> None:
+        self.switch.restart_vswitchd()
+
+    def undo(self) -> None:
+        """Nothing of theirs or ours is left."""
+        self.switch.vsctl(f"--if-exists del-br {BRIDGE}")
+        for name in self.switch.vsctl(f"list-ports {INTEGRATION_BRIDGE}").split():
+            self.switch.vsctl(f"del-port {name}")
+        sh("ip xfrm policy flush; ip xfrm state flush; ip link del device 2>/dev/null || true", NODE)
+
+
+@pytest.fixture(scope="module")
+def switch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Switch]:
+    """A node with one address, and its Open vSwitch."""
+    sh(
+        f"ip netns add {NODE}; ip -n {NODE} link set lo up\n"
+        f"ip -n {NODE} link add eth0 mtu {MTU} type veth peer name far\n"
+        f"ip -n {NODE} addr add {ADDRESS}/24 dev eth0; ip -n {NODE} link set eth0 up; ip -n {NODE} link set far up"
+    )
+    switch = Switch(NODE, tmp_path_factory.mktemp("contract") / "switch")
+    yield switch
+    switch.stop()
+    sh(f"ip netns del {NODE}")
+
+
+@pytest.fixture(scope="module")
+def database(switch: Switch) -> Iterator[OvsdbDatabase]:
+    database = OvsdbDatabase(switch.socket, 300)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def others(switch: Switch) -> Iterator[Others]:
+    others = RealOthers(switch)
+    yield others
+    others.undo()
+
+
+@pytest.fixture
+def ovsdb(database: OvsdbDatabase) -> Ovsdb:
+    return database
+
+
+@pytest.fixture
+def openflow(switch: Switch) -> OpenFlow:
+    return OvsOfctl(switch.socket)
+
+
+@pytest.mark.usefixtures("others")
+class TestIpXfrm(XfrmContract):
+    @pytest.fixture
+    def xfrm(self) -> Xfrm:
+        return within(NODE, IpXfrm())
+
+
+@pytest.mark.usefixtures("others")
+class TestOvsdbDatabase(OvsdbContract):
+    pass
+
+
+@pytest.mark.usefixtures("others")
+class TestOvsOfctl(OpenFlowContract):
+    pass
+
+
+@pytest.mark.usefixtures("others")
+class TestIpRoute2(NetlinkContract):
+    @pytest.fixture
+    def netlink(self) -> Netlink:
+        return within(NODE, IpRoute2())
+
+    @pytest.fixture
+    def address(self) -> NodeAddress:
+        return NodeAddress(ADDRESS, MTU)
+
+
+@pytest.mark.usefixtures("others")
+class TestPacketProbe(EchoContract):
+    @pytest.fixture
+    def echo(self) -> EchoProbe:
+        return within(NODE, PacketProbe())
+
+
+@dataclass
+class RealCharon:
+    """The charons of two nodes; `a` is the one in question."""
+
+    pair: Pair
+
+    def end(self) -> None:
+        self.pair.a.end_charon(signal.SIGKILL)
+
+    def start(self) -> None:
+        self.pair.a.start_charon()
+
+    def end_peer(self) -> None:
+        self.pair.b.end_charon(signal.SIGKILL)
+
+    def agree(self, version: str) -> None:
+        self.pair.b.ike.load(self.pair.connection(self.pair.b, version=version), KEY)
+
+
+class TestVici(IkeContract):
+    @pytest.fixture
+    def charon(self, pair: Pair) -> Charon:
+        return RealCharon(pair)
+
+    @pytest.fixture
+    def ike(self, pair: Pair) -> Ike:
+        return pair.a.ike
+
+    @pytest.fixture
+    def xfrm(self, pair: Pair) -> Xfrm:
+        return within(pair.a.name, IpXfrm())
+
+    @pytest.fixture
+    def connection(self, pair: Pair, charon: Charon) -> IkeConnection:
+        charon.agree("1")
+        return pair.connection(pair.a)

@@ -1,0 +1,161 @@
+"""The gateway node in memory keeps the contracts of its ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from isthmus.core.node import plan_node
+from isthmus.model.nodestate import BlockPolicy, IkeConnection, NodeAddress, Ports, SecurityAssociation, TunnelPort
+from isthmus.ports import EchoProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
+from tests.contract.charon import Charon, IkeContract
+from tests.contract.node import ADDRESS, BLOCKS, EchoContract, NetlinkContract, Others, XfrmContract
+from tests.contract.switch import OpenFlowContract, OvsdbContract
+from tests.fakes.charon import FakeIke
+from tests.fakes.node import FakeEcho, FakeNetlink, FakeNode, FakeXfrm
+from tests.fakes.nodeobjects import ADDRESS as GATEWAY
+from tests.fakes.nodeobjects import inputs
+from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
+
+PLAN = plan_node(inputs(), (NodeAddress(GATEWAY, 1500),), frozenset())
+
+
+@dataclass
+class FakeOthers:
+    """What others do on the node in memory."""
+
+    node: FakeNode
+
+    def add_policy(self, block: BlockPolicy) -> None:
+        self.node.foreign_policies |= {block}
+
+    def has_policy(self, block: BlockPolicy) -> bool:
+        return block in self.node.foreign_policies
+
+    def add_association(self, association: SecurityAssociation) -> None:
+        self.node.associations |= {association}
+
+    def add_tunnel_device(self, udp_port: int) -> None:
+        self.node.kernel_udp_ports |= {udp_port}
+
+    def add_bridge(self) -> None:
+        self.node.foreign_bridge = True
+
+    def add_tunnel_port(self, name: str, udp_port: int) -> None:
+        self.node.foreign_tunnels[name] = udp_port
+
+    def has_port(self, name: str) -> bool:
+        return name in self.node.foreign_tunnels
+
+    def bend(self, tunnel: TunnelPort) -> None:
+        self.node.ports = Ports(self.node.ports.tunnels - {tunnel}, self.node.ports.patches)
+        self.node.leftovers |= {tunnel.name}
+
+    def add_flow(self, cookie: int) -> None:
+        self.node.foreign_flows[cookie] = self.node.foreign_flows.get(cookie, 0) + 1
+
+    def restart_switch(self) -> None:
+        self.node.restart_switch()
+
+
+@dataclass
+class FakeCharon:
+    """The charon of the node in memory, and its peer."""
+
+    node: FakeNode
+
+    def end(self) -> None:
+        self.node.charon_answers = False
+
+    def start(self) -> None:
+        self.node.restart_charon()
+        self.node.charon_answers = True
+
+    def end_peer(self) -> None:
+        self.node.peer_answers = False
+
+    def agree(self, version: str) -> None:
+        """The peer in memory agrees with everything."""
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode(address=NodeAddress(ADDRESS, 1450))
+
+
+@pytest.fixture
+def guarded(node: FakeNode) -> FakeNode:
+    """With the blocks that its tunnels and connections need."""
+    node.blocks = BLOCKS | PLAN.blocks
+    return node
+
+
+@pytest.fixture
+def others(node: FakeNode) -> Others:
+    return FakeOthers(node)
+
+
+class TestFakeXfrm(XfrmContract):
+    @pytest.fixture
+    def xfrm(self, node: FakeNode) -> Xfrm:
+        return FakeXfrm(node)
+
+
+class TestFakeIke(IkeContract):
+    @pytest.fixture
+    def ike(self, guarded: FakeNode) -> Ike:
+        return FakeIke(guarded)
+
+    @pytest.fixture
+    def xfrm(self, node: FakeNode) -> Xfrm:
+        return FakeXfrm(node)
+
+    @pytest.fixture
+    def charon(self, node: FakeNode) -> Charon:
+        return FakeCharon(node)
+
+    @pytest.fixture
+    def connection(self) -> IkeConnection:
+        return PLAN.connections[0]
+
+
+class TestFakeOvsdb(OvsdbContract):
+    @pytest.fixture
+    def ovsdb(self, guarded: FakeNode) -> Ovsdb:
+        return FakeOvsdb(guarded)
+
+
+class TestFakeOpenFlow(OpenFlowContract):
+    @pytest.fixture
+    def ovsdb(self, guarded: FakeNode) -> Ovsdb:
+        return FakeOvsdb(guarded)
+
+    @pytest.fixture
+    def openflow(self, node: FakeNode) -> OpenFlow:
+        return FakeOpenFlow(node)
+
+
+class TestFakeNetlink(NetlinkContract):
+    @pytest.fixture
+    def netlink(self, node: FakeNode) -> Netlink:
+        return FakeNetlink(node)
+
+    @pytest.fixture
+    def address(self, node: FakeNode) -> NodeAddress:
+        assert node.address is not None
+        return node.address
+
+
+class TestFakeEcho(EchoContract):
+    @pytest.fixture
+    def ovsdb(self, node: FakeNode) -> Ovsdb:
+        return FakeOvsdb(node)
+
+    @pytest.fixture
+    def openflow(self, node: FakeNode) -> OpenFlow:
+        return FakeOpenFlow(node)
+
+    @pytest.fixture
+    def echo(self, node: FakeNode) -> EchoProbe:
+        return FakeEcho(node)

@@ -1,0 +1,85 @@
+"""Every method of every port is known as a look or as an effect: nobody who counts or kills by them can miss one."""
+
+from __future__ import annotations
+
+import inspect
+
+from isthmus import ports
+
+# A new method belongs into one of the two, and its name must say which.
+LOOKS = {
+    "Cluster": {"list_objects", "get", "list_manifests", "get_manifest"},
+    "PeerHalves": {"start", "stop", "follow", "views"},
+    "Watch": {"start", "stop"},
+    "NetworkCloud": {
+        "own_project_id",
+        "get_network",
+        "networks_of",
+        "subnets_of",
+        "ports_of",
+        "find_domain",
+        "get_project",
+        "projects_of",
+        "get_quota",
+        "project_is_empty",
+    },
+    "Ovsdb": {"view"},
+    "OpenFlow": {"instance", "view"},
+    "Xfrm": {"view"},
+    "Ike": {"view"},
+    "Netlink": {"view"},
+    "EchoProbe": {"exchange"},
+    "Clock": {"now", "monotonic_seconds"},
+}
+EFFECTS = {
+    "Cluster": {
+        "apply",
+        "apply_status",
+        "set_finalizers",
+        "delete",
+        "apply_manifest",
+        "delete_manifest",
+        "event",
+    },
+    "NetworkCloud": {
+        "create_network",
+        "set_network_mtu",
+        "tag_network",
+        "delete_network",
+        "create_subnet",
+        "update_subnet",
+        "delete_subnet",
+        "create_attachment_port",
+        "create_gateway_port",
+        "delete_port",
+        "create_domain",
+        "delete_domain",
+        "create_project",
+        "delete_project",
+        "set_quota",
+    },
+    "Ovsdb": {"ensure_bridge", "apply", "remove_bridge"},
+    "OpenFlow": {"replace"},
+    "Xfrm": {"add_blocks", "remove_blocks", "remove_associations"},
+    "Ike": {"load", "unload", "initiate", "retire"},
+}
+
+
+def _methods() -> set[tuple[str, str]]:
+    protocols = [
+        found for found in vars(ports).values() if inspect.isclass(found) and found.__module__ == ports.__name__
+    ]
+    return {
+        (port.__name__, name)
+        for port in protocols
+        for name, method in vars(port).items()
+        if inspect.isfunction(method) and not name.startswith("_")
+    }
+
+
+def test_every_method_is_known_as_a_look_or_an_effect() -> None:
+    looks = {(port, method) for port, methods in LOOKS.items() for method in methods}
+    effects = {(port, method) for port, methods in EFFECTS.items() for method in methods}
+    found = _methods()
+    assert found == looks | effects
+    assert {(port, method) for port, method in found if ports.is_effect(method)} == effects
