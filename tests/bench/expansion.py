@@ -1,68 +1,118 @@
 """From `kubectl apply` to the first reply, over what Neutron alone takes to give a machine its network."""
 
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
 
 from tests.bench.result import Result, at_most, reported
+from tests.lab.cloud import Cloud
 from tests.lab.federation import Federation
+from tests.lab.machine import Machine
 from tests.lab.process import wait_until
-from tests.lab.tenant import Tenant, join_project, leave_project
+from tests.lab.tenant import Tenant
 
+ROUNDS = 3
 LIMIT = 2.5
 POLL_SECONDS = 0.05
+REPLY_SECONDS = 90
 
 
 def measure(federation: Federation) -> list[Result]:
-    """The ratio of both times, and the times."""
-    alone = _neutron_alone(federation)
-    stretched = _stretched(federation)
+    """The ratio of both times, and the times. Each begins where both clouds are as they were before all of it."""
+    # In turns, ours first: what is cold then counts against us.
+    turns = (_stretched, _neutron_alone)
+    seconds: dict[Callable[[Federation, int], float], list[float]] = {turn: [] for turn in turns}
+    for number in range(ROUNDS):
+        for turn in turns if number % 2 == 0 else reversed(turns):
+            with federation.nothing_changes():
+                seconds[turn].append(turn(federation, number))
+    stretched, alone = seconds[_stretched], seconds[_neutron_alone]
+    ratios = [ours / neutrons for ours, neutrons in zip(stretched, alone, strict=True)]
     return [
-        at_most("apply to first reply / Neutron alone", stretched / alone, "ratio", LIMIT),
-        reported("apply of NetworkExpansion to first reply", stretched, "s"),
-        reported("network, subnet, port, plug, first reply on B", alone, "s"),
+        at_most(f"apply to first reply / Neutron alone, median of {ROUNDS}", median(ratios), "ratio", LIMIT),
+        reported("apply to first reply / Neutron alone, lowest", min(ratios), "ratio"),
+        reported("apply to first reply / Neutron alone, highest", max(ratios), "ratio"),
+        reported("apply of NetworkExpansion to first reply, median", median(stretched), "s"),
+        reported("network, subnet, port, plug, first reply, median", median(alone), "s"),
     ]
 
 
-def _neutron_alone(federation: Federation) -> float:
-    """A network with two machines on B's node: the time until one reaches the other."""
-    cloud = federation.b.cloud
-    project = cloud.create_project("bench-alone")
-    project.allow_ingress("10.60.0.0/24")
-    began = time.monotonic()
-    network = cloud.create_network(project, "bench-alone", "10.60.0.0/24")
-    one = cloud.boot(network, "bench-one", project=project, wait=False)
-    other = cloud.boot(network, "bench-two", project=project, wait=False)
-    wait_until(lambda: one.ping(str(other.address), count=1).all_answered, 60, "a reply", poll_seconds=POLL_SECONDS)
-    took = time.monotonic() - began
-    one.delete()
-    other.delete()
-    cloud.delete_project(project)
-    return took
+def _neutron_alone(federation: Federation, number: int) -> float:
+    """A network with two machines on B's node: the time until one reaches the other.
+
+    Somebody must be there to be reached. When a network is stretched that is a machine which runs already; here it
+    cannot, for its network does not exist. So both boot at the same time, and the clock sees one machine's way through
+    Neutron and its agent. One after the other, the clock would see two, and the ratio would flatter us.
+    """
+    cloud, name, cidr = federation.b.cloud, f"alone-{number}", f"10.60.{number}.0/24"
+    with ExitStack() as undo:
+        project = cloud.create_project(name)
+        undo.callback(cloud.delete_project, project)
+        project.allow_ingress(cidr)
+
+        def boot(machine_name: str) -> Machine:
+            machine = cloud.boot(network, machine_name, project=project, wait=False)
+            undo.callback(machine.delete)
+            return machine
+
+        began = time.monotonic()
+        network = cloud.create_network(project, name, cidr)
+        with ThreadPoolExecutor(2) as both:
+            one, other = both.map(boot, (f"{name}-one", f"{name}-other"))
+        _await_reply(one, other)
+        return time.monotonic() - began
 
 
-def _stretched(federation: Federation) -> float:
-    tenant = Tenant.create(federation.a.cloud, "bench", "10.61.0.0/24")
-    tenant.admit()
-    local = tenant.boot("bench-a")
-    federation.bind("bench", tenant.project.id)
-    began = time.monotonic()
-    federation.expand("bench", "bench", tenant.network_id)
-    wait_until(lambda: _has_subnet(federation, tenant), 60, "the copy", poll_seconds=POLL_SECONDS)
+def _stretched(federation: Federation, number: int) -> float:
+    """A network of cloud A with a machine that runs: the time until it reaches one on the copy in cloud B."""
+    a, b, name, cidr = federation.a.cloud, federation.b.cloud, f"expand-{number}", f"10.61.{number}.0/24"
+    with ExitStack() as undo:
+        tenant = Tenant.create(a, name, cidr)
+        undo.callback(tenant.delete)
+        local = tenant.boot(f"{name}-a")
+        undo.callback(local.delete)
+        federation.bind(name, tenant.project.id)
+        undo.callback(a.kubectl, "delete", "namespace", name)
+        undo.callback(_withdraw, federation, name, tenant.network_id)
+        began = time.monotonic()
+        federation.expand(name, name, tenant.network_id)
+        copy = wait_until(lambda: _complete_copy(federation, tenant), 60, "the copy", poll_seconds=POLL_SECONDS)
+        remote = _boot_on_copy(b, copy, f"{name}-b", cidr)
+        undo.callback(remote.delete)
+        _await_reply(local, remote)
+        return time.monotonic() - began
+
+
+def _complete_copy(federation: Federation, tenant: Tenant) -> Any:
     copy = federation.copy_of(tenant.network_id)
-    member = join_project(federation.b.cloud, copy.project_id, "bench-at-b")  # type: ignore[union-attr]
-    member.allow_ingress(tenant.cidr)
-    remote = federation.b.cloud.boot(copy, "bench-b", project=member, wait=False)
-    wait_until(lambda: local.ping(str(remote.address), count=1).all_answered, 90, "a reply", poll_seconds=POLL_SECONDS)
-    took = time.monotonic() - began
-    remote.delete()
-    federation.a.cloud.kubectl("delete", "networkexpansion", "-n", "bench", "bench")
-    wait_until(lambda: federation.copy_of(tenant.network_id) is None, 90, "the copy to go")
-    leave_project(federation.b.cloud, member)
-    local.delete()
-    tenant.delete()
-    federation.a.cloud.kubectl("delete", "namespace", "bench")
-    return took
+    return copy if copy is not None and copy.subnet_ids else None
 
 
-def _has_subnet(federation: Federation, tenant: Tenant) -> bool:
-    copy = federation.copy_of(tenant.network_id)
-    return copy is not None and bool(copy.subnet_ids)
+def _boot_on_copy(cloud: Cloud, copy: Any, name: str, cidr: str) -> Machine:
+    """As cloud B's administrator: to make a member first, of a project that is only just there, is not what we time."""
+    admin = cloud.openstack()
+    port = admin.network.create_port(network_id=copy.id, project_id=copy.project_id, name=name)
+    admin.network.create_security_group_rule(
+        security_group_id=port.security_group_ids[0], direction="ingress", ethertype="IPv4", remote_ip_prefix=cidr
+    )
+    return cloud.boot(copy, name, project=admin, port=port, wait=False)
+
+
+def _await_reply(machine: Machine, other: Machine) -> None:
+    """Ping without a pause until the other answers.
+
+    A kernel that got no answer to ARP asks again a second later, which is as long as what is measured: here, 50 ms.
+    """
+    machine.place.run(
+        "ip ntable change name arp_cache dev eth0 retrans 50; "
+        f"until ping -n -q -c 1 -i 0.05 -w 1 {other.address} >/dev/null; do :; done",
+        timeout_seconds=REPLY_SECONDS,
+    )
+
+
+def _withdraw(federation: Federation, name: str, network_id: str) -> None:
+    federation.a.cloud.kubectl("delete", "networkexpansion", "-n", name, name, "--ignore-not-found")
+    wait_until(lambda: federation.copy_of(network_id) is None, 90, "the copy to go")

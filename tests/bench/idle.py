@@ -1,40 +1,69 @@
 """A resync in which nothing changed writes nothing, to Kubernetes, Neutron or Open vSwitch."""
 
+import sys
 import time
-import urllib.request
+from collections import defaultdict
+from collections.abc import Callable
 
 from tests.bench.result import Result, at_most
+from tests.bench.revisions import Revisions, kubernetes, neutron, open_vswitch
+from tests.lab.cloud import Cloud
 from tests.lab.federation import Federation
-from tests.lab.installation import AGENT_METRICS_PORT, CONTROLLER_METRICS_PORT
 
 RESYNCS = 3
-RESYNC_SECONDS = 10.0
+RESYNC_SECONDS = 10.0  # `resync_seconds` of tests/lab/installation.py
+_RECONCILES, _WRITES = "isthmus_reconciles_total", "isthmus_writes_total"
 
 
 def measure(federation: Federation) -> list[Result]:
-    """Writes and reconciles of all four processes while nothing happens."""
-    before = _counts(federation)
-    time.sleep(RESYNCS * RESYNC_SECONDS + 2)
-    after = _counts(federation)
-    reconciles = after["isthmus_reconciles_total"] - before["isthmus_reconciles_total"]
-    if reconciles < 4 * RESYNCS:
-        raise RuntimeError(f"only {reconciles:g} reconciles in {RESYNCS} resyncs of four processes: nothing is shown")
+    """What was written while nothing happened: as each world tells, and as the four processes count."""
+    for cloud in federation.lab.clouds:
+        cloud.wait_until_at_rest()
+    time.sleep(RESYNC_SECONDS)  # and all that follows from what the agents did last
+    began, before, counted = time.monotonic(), _look(federation, 0), _counts(federation)
+    time.sleep((RESYNCS + 1) * RESYNC_SECONDS)  # a resync takes its own time, too
+    counts, after = _counts(federation), _look(federation, time.monotonic() - began)
+    for process, count in counts.items():
+        if count[_RECONCILES] - counted[process][_RECONCILES] < RESYNCS:
+            raise RuntimeError(f"{process} has reconciled less than {RESYNCS} times: nothing is shown")
+    writes = sum(count[_WRITES] - counted[process][_WRITES] for process, count in counts.items())
     return [
-        at_most("writes in an idle resync", after["isthmus_writes_total"] - before["isthmus_writes_total"], "writes", 0)
+        *(_changes(world, before[world], after[world]) for world in before),
+        at_most(f"idle for {RESYNCS} resyncs: writes that Isthmus counts itself", writes, "writes", 0),
     ]
 
 
-def _counts(federation: Federation) -> dict[str, float]:
-    totals = {"isthmus_reconciles_total": 0.0, "isthmus_writes_total": 0.0}
+def _look(federation: Federation, seconds: float) -> dict[str, Revisions]:
+    """Both clouds, world by world; a flow must have stood for so many seconds."""
+    worlds: dict[str, Callable[[Cloud], Revisions]] = {
+        "Kubernetes": kubernetes,
+        "Neutron": neutron,
+        "Open vSwitch": lambda cloud: open_vswitch(cloud, seconds),
+    }
+    return {
+        world: {
+            f"{cloud.name}: {name}": revision
+            for cloud in federation.lab.clouds
+            for name, revision in read(cloud).items()
+        }
+        for world, read in worlds.items()
+    }
+
+
+def _changes(world: str, before: Revisions, after: Revisions) -> Result:
+    """How many things came, went or have another revision; which ones is told where there should be none."""
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    for name in changed:
+        print(f"changed in {world} while idle: {name}", file=sys.stderr)
+    return at_most(f"idle for {RESYNCS} resyncs: changes in {world}", len(changed), "changes", 0)
+
+
+def _counts(federation: Federation) -> dict[str, dict[str, float]]:
+    """The counters of each process, whatever their labels."""
+    counts: dict[str, dict[str, float]] = {}
     for side in federation.both:
-        site = side.cloud.site
-        for address, port in (
-            (site.server_address.ip, CONTROLLER_METRICS_PORT),
-            (site.gateway_address.ip, AGENT_METRICS_PORT),
-        ):
-            with urllib.request.urlopen(f"http://{address}:{port}/metrics", timeout=10) as reply:
-                for line in reply.read().decode().splitlines():
-                    name = line.split("{")[0].split(" ")[0]
-                    if name in totals:
-                        totals[name] += float(line.rsplit(" ", 1)[1])
-    return totals
+        for role in ("controller", "agent"):
+            count = counts[f"{role} of {side.cloud.cloud_id}"] = defaultdict(float)
+            for sample in side.metrics(role):
+                count[sample.name] += sample.value
+    return counts
