@@ -32,7 +32,7 @@ def ipv4_udp(
 
 def ipv6_udp(source_port: int, destination_port: int) -> str:
     """An empty datagram from fe80::1 to all DHCP servers (RFC 8415)."""
-    addresses = "fe80" + "00" * 13 + "01" + "ff02" + "00" * 11 + "00010002"
+    addresses = "fe80" + "00" * 13 + "01" + "ff02" + "00" * 10 + "00010002"
     header = struct.pack("!HHHH", source_port, destination_port, 8, 0)
     return "86dd" + "60000000" + "0008" + "11ff" + addresses + header.hex()
 
