@@ -3,82 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from isthmus.adapters.netlink import IpRoute2
-from isthmus.adapters.openflow import OvsOfctl
-from isthmus.adapters.ovsdb import OvsdbDatabase
-from isthmus.adapters.probe import PacketProbe
-from isthmus.core import flows
-from isthmus.model import names
 from isthmus.model.errors import Conflict, Invalid
-from isthmus.model.nodestate import FlowTable, PatchPair, PlannedLink, PlannedNetwork, Ports, TunnelPort
+from isthmus.model.nodestate import Ports
+from tests.kernel.bridged import GATEWAY, TAGS, Cloud, side
 from tests.kernel.frames import BROADCAST, ROUTER_ADVERTISEMENT, arp, bfd_down, frame, ipv4_udp, what_never_crosses
-from tests.kernel.openvswitch import Machine, Switch, inside, sh
+from tests.kernel.openvswitch import Machine, inside, sh
 from tests.lab.process import wait_until
-
-GATEWAY = "10.20.0.1"
-TUNNEL_IDS = {"red": 0x100000, "blue": 0x100001}
-TAGS = {"red": 5, "blue": 6}
-
-
-@dataclass
-class Cloud:
-    """One side: its switch, our adapters on it, and what it is to have."""
-
-    name: str
-    switch: Switch
-    database: OvsdbDatabase
-    openflow: OvsOfctl
-    ports: Ports
-    networks: tuple[PlannedNetwork, ...]
-
-    def table(self, networks: tuple[PlannedNetwork, ...] | None = None) -> FlowTable:
-        chosen = self.networks if networks is None else networks
-        return flows.render(chosen, self.database.view().ofport)
-
-    def build(self) -> None:
-        self.database.ensure_bridge()
-        self.database.apply(self.ports, ())
-        for network, tag in TAGS.items():
-            self.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network)} tag={tag}")
-        self.openflow.replace(self.table())
-
-    def echo(self) -> dict[str, int]:
-        macs = {n.name: link.echo_mac for n in self.networks for link in n.links}
-        results = inside(self.switch.netns, lambda: PacketProbe().exchange(macs, 1))
-        return {link: result.received for link, result in results.items()}
-
-
-def _cloud(name: str, peer: str, addresses: tuple[str, str], directory: Path) -> Cloud:
-    switch = Switch(f"node-{name}", directory / name)
-    tunnel = TunnelPort(names.tunnel_port(f"cloud-{peer}", "gw"), *addresses, 14789)
-    patches = [
-        PatchPair(
-            names.patch_in_integration_bridge(network),
-            names.patch_in_cloud_bridge(network),
-            f"00000000-0000-4000-8000-{TUNNEL_IDS[network]:012x}",
-            "fa:16:3e:00:00:01",
-        )
-        for network in TUNNEL_IDS
-    ]
-    networks = tuple(
-        PlannedNetwork(
-            network,
-            names.patch_in_cloud_bridge(network),
-            name == "a",
-            (GATEWAY,),
-            (PlannedLink(f"cloud-{peer}", tunnel.name, tunnel_id, names.echo_mac(network, f"cloud-{peer}")),),
-        )
-        for network, tunnel_id in TUNNEL_IDS.items()
-    )
-    database = OvsdbDatabase(switch.socket, 300)
-    return Cloud(
-        name, switch, database, OvsOfctl(switch.socket), Ports(frozenset({tunnel}), frozenset(patches)), networks
-    )
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +25,8 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cl
         "ip -n node-a addr add 192.0.2.1/24 dev wan; ip -n node-b addr add 192.0.2.2/24 dev wan\n"
         "ip -n node-a link set wan up; ip -n node-b link set wan up"
     )
-    a = _cloud("a", "b", ("192.0.2.1", "192.0.2.2"), directory)
-    b = _cloud("b", "a", ("192.0.2.2", "192.0.2.1"), directory)
+    a = side("a", "b", ("192.0.2.1", "192.0.2.2"), directory)
+    b = side("b", "a", ("192.0.2.2", "192.0.2.1"), directory)
     for cloud in (a, b):
         cloud.build()
     yield a, b

@@ -130,7 +130,11 @@ class Cloud:
         return Project(project.id, name, connect(self.site, name, password, name))
 
     def delete_project(self, project: Project) -> None:
-        """Remove a tenant, its member, its networks with what is on them, and its security groups."""
+        """Remove a tenant, its member, its networks with what is on them, and its security groups.
+
+        Not while Neutron's agents are at work: they would make, for a while, what belongs to nobody any more.
+        """
+        self.wait_until_at_rest()
         network, identity = self._admin.network, cast(Any, self._admin.identity)
         for port in network.ports(project_id=project.id):
             if not port.device_owner.startswith("network:"):
@@ -196,12 +200,15 @@ class Cloud:
         wait_until(self._at_rest, 240, f"Neutron's agents of cloud {self.name} to be at rest", poll_seconds=1)
 
     def _at_rest(self) -> bool:
-        """Every DHCP server is wired, and nothing is plugged any more whose port is gone."""
-        ports = {port.id: port for port in self._admin.network.ports()}
+        """Every network has its DHCP server, wired, and nothing is plugged any more whose port is gone."""
+        network = self._admin.network
         listed = self.gateway.run("ovs-vsctl --timeout=30 --bare --columns=external_ids list Interface").stdout
         plugged = set(re.findall(r"iface-id=([-0-9a-f]{36})", listed))
-        servers = (port for port in ports.values() if port.device_owner == "network:dhcp")
-        return plugged <= ports.keys() and all(port.status == "ACTIVE" for port in servers)
+        ports = list(network.ports())
+        served = {port.network_id for port in ports if port.device_owner == "network:dhcp" and port.status == "ACTIVE"}
+        # ML2/OVN answers DHCP itself, on every node and without a server of a network's own.
+        to_serve = {s.network_id for s in network.subnets() if s.is_dhcp_enabled} if self.back_end == "ovs" else set()
+        return plugged <= {port.id for port in ports} and to_serve <= served
 
     @cached_property
     def _admin(self) -> Connection:

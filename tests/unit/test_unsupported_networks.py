@@ -1,0 +1,102 @@
+"""Networks and subnets that cannot be stretched, from the start or since they were changed, on fakes."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+import pytest
+
+from isthmus.model.cloudfacts import Range
+from isthmus.model.networkexpansion import NetworkExpansion
+from tests.fakes.federation import reason
+from tests.fakes.scene import Scene
+
+
+@pytest.fixture
+def ready() -> Scene:
+    return Scene()
+
+
+@pytest.mark.parametrize("kind", ["external", "shared"])
+def test_external_or_shared_network(ready: Scene, kind: str) -> None:
+    changed = replace(ready.network, external=kind == "external", shared=kind == "shared")
+    ready.a.neutron.networks[ready.network.id] = changed
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "NetworkNotStretchable"
+
+
+def test_ipv6_subnet(ready: Scene) -> None:
+    ready.a.neutron.subnets[ready.subnet.id] = replace(ready.subnet, ip_version=6)
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "UnsupportedSubnet"
+
+
+def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scene) -> None:
+    """It ends the stretch, and all that was changed is put back."""
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    v6 = replace(
+        ready.subnet,
+        id=str(uuid.uuid4()),
+        cidr="fd00::/64",
+        ip_version=6,
+        gateway_ip="fd00::1",
+        pools=(Range("fd00::2", "fd00::ffff"),),
+    )
+    ready.a.neutron.subnets[v6.id] = v6
+    assert ready.outcome() == "UnsupportedSubnet"
+    assert not ready.b.attachments()
+    ready.a.people.delete(NetworkExpansion, "web", "shop")
+    ready.settle()
+    assert ready.a.expansion() is None
+    assert not ready.a.attachments()
+    assert ready.a.neutron.subnets[ready.subnet.id].pools == ready.subnet.pools
+
+
+def test_subnet_added_later_that_overlaps_one_of_the_same_project(ready: Scene) -> None:
+    """The half that was accepted stays in force, and the origin is told why the new one is not."""
+    ready.a.expand(ready.network.id, "cloud-b")
+    second = ready.second_network("10.21.0.0/24")
+    ready.a.expand(second, "cloud-b", name="db")
+    assert (ready.outcome(), ready.outcome("db")) == ("Ready", "Ready")
+    ready.a.neutron.create_subnet(second, ready.project, "more", ready.subnet.cidr, None, [], True, [], [], "")
+    ready.settle()
+    copies = [s.cidr for s in ready.b.neutron.subnets.values()]
+    assert sorted(copies) == ["10.20.0.0/24", "10.21.0.0/24"]
+    (ours,) = [k for k in ready.b.links() if k.metadata.name.endswith(second)]
+    assert ours.spec.answer is not None
+    assert (ours.spec.answer.verdict, ours.spec.answer.reason) == ("Accepted", "SubnetOverlap")
+
+
+def test_what_no_record_could_hold_is_told_and_stops_nobody_else(ready: Scene) -> None:
+    ready.a.neutron.networks[ready.network.id] = replace(ready.network, mtu=100)
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "UnsupportedMTU"
+    ready.a.neutron.networks[ready.network.id] = ready.network
+    pools = tuple(Range(f"10.20.0.{n}", f"10.20.0.{n}") for n in range(2, 255, 2)) * 3
+    ready.a.neutron.subnets[ready.subnet.id] = replace(ready.subnet, pools=pools)
+    assert ready.outcome() == "UnsupportedSubnet"
+    ready.a.neutron.subnets[ready.subnet.id] = ready.subnet
+    for number in range(16):
+        cidr = f"10.30.{number}.0/24"
+        ready.a.neutron.create_subnet(ready.network.id, ready.project, "more", cidr, None, [], True, [], [], "")
+    assert ready.outcome() == "UnsupportedSubnet"
+    assert not ready.a.attachments()
+
+
+def test_a_port_with_more_addresses_than_a_link_may_tell(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    port = ready.a.neutron.boot(ready.network.id, ready.project)
+    ready.a.neutron.ports[port.id] = replace(port, addresses=tuple(f"10.20.0.{n}" for n in range(20, 40)))
+    assert ready.outcome() == "Ready"
+
+
+def test_a_value_that_cannot_be_is_the_trouble_of_one_network(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    port = ready.a.neutron.boot(ready.network.id, ready.project)
+    ready.a.neutron.ports[port.id] = replace(port, mac="not a mac")
+    ready.a.expand(ready.second_network("10.21.0.0/24"), "cloud-b", name="db")
+    ready.settle()
+    assert reason(ready.a.expansion(name="db")) == "Ready"
+    assert reason(ready.a.expansion()) == "InternalError"
