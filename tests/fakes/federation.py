@@ -52,6 +52,11 @@ class PeersOrNone(FakePeerHalves):
     """The peers' halves, unless this cloud's way to them is cut."""
 
     blind = False
+    unread = False
+    """As a process has it that has just started: nothing was read yet."""
+
+    def views(self) -> Mapping[str, PeerView]:
+        return {} if self.unread else super().views()
 
     def _read(self, cloud_id: str, last: PeerView) -> PeerView:
         if self.blind:

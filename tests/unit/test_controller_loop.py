@@ -8,6 +8,7 @@ from prometheus_client import generate_latest
 
 from isthmus.model.errors import Unavailable
 from tests.fakes.federation import FakeCloud, FakeFederation
+from tests.fakes.scene import Scene
 
 
 def _metrics(cloud: FakeCloud) -> str:
@@ -75,3 +76,17 @@ def test_failure_of_openstack_is_a_condition_and_is_tried_again() -> None:
     a.neutron.down = False
     federation.settle()
     assert a.cycle().failures == {}
+
+
+def test_a_new_controller_says_nothing_new_of_what_it_has_not_read_yet() -> None:
+    """Its peers' halves come a moment later; what was said of them in its former life stands until then."""
+    scene = Scene()
+    scene.a.expand(scene.network.id, "cloud-b")
+    assert scene.outcome() == "Ready"
+    writes = scene.a.store.writes
+    scene.a.restart()
+    scene.a.peers.unread = True
+    scene.a.cycle()
+    scene.a.peers.unread = False
+    scene.a.cycle()
+    assert scene.a.store.writes == writes

@@ -6,12 +6,12 @@ from isthmus.model.actions import Problem
 from isthmus.model.attachment import Attachment
 from isthmus.model.cloudfacts import NetworkFacts
 from isthmus.model.expansionlink import ExpansionLink, ExpansionLinkStatus
-from isthmus.model.objects import Condition
+from isthmus.model.objects import Condition, condition_of
 
 from .conditions import carried_over, false, judged, true, unknown
 from .halves import PEER_SEEN, Standing, is_accepted
 from .origin import Origin
-from .peer import view_of
+from .peer import UNREAD, view_of
 from .placement import Gateway
 from .receiver import Receiver
 from .snapshot import Snapshot
@@ -80,7 +80,7 @@ def link_status(
     snapshot: Snapshot, link: ExpansionLink, standing: Standing, mtu: int | None, progress: Problem | None
 ) -> ExpansionLinkStatus:
     """Status of our half."""
-    conditions = (judged("Ready", progress), _peer_seen(snapshot, link.spec.peer_cloud_id, standing))
+    conditions = (judged("Ready", progress), _peer_seen(snapshot, link, standing))
     return ExpansionLinkStatus(
         peer=standing.half,
         mtu=mtu,
@@ -88,10 +88,13 @@ def link_status(
     )
 
 
-def _peer_seen(snapshot: Snapshot, cloud_id: str, standing: Standing) -> Condition:
+def _peer_seen(snapshot: Snapshot, link: ExpansionLink, standing: Standing) -> Condition:
     if standing.presence == "Present":
         return true(PEER_SEEN, "Present")
     if standing.presence == "Absent":
         return false(PEER_SEEN, "Absent", "a complete list of the peer's halves does not hold it")
-    view = view_of(snapshot, cloud_id)
+    view, said = view_of(snapshot, link.spec.peer_cloud_id), condition_of(link.status.conditions, PEER_SEEN)
+    # An absence is not carried over: nobody looked in between, and its grace time begins anew.
+    if view.reason == UNREAD.reason and said is not None and said.status == "True":
+        return said
     return unknown(PEER_SEEN, "Unknown" if view.reachable else view.reason)

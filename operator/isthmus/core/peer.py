@@ -17,6 +17,7 @@ from .agreement import Agreement, Disagreement, agree
 from .placement import gateways
 from .snapshot import Snapshot, seniority
 
+# A controller that has just started; what it said of its peers in its former life stands until it has read them.
 UNREAD = PeerView(reachable=False, reason="NotReadYet", message="the peer's API was not read yet")
 MAX_GATEWAYS = 16
 

@@ -6,13 +6,13 @@ from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.cloudpeer import CloudPeer, CloudPeerStatus
 from isthmus.model.gatewaynode import GatewayNode
-from isthmus.model.objects import Condition
+from isthmus.model.objects import Condition, condition_of
 from isthmus.model.peerlink import PeerLink, PeerLinkStatus
 
 from .agreement import Disagreement
 from .conditions import carried_over, false, judged, unknown
 from .halves import is_accepted
-from .peer import agreement_with, half_problem, identity_problem, peer_half, policy_of, view_of
+from .peer import UNREAD, agreement_with, half_problem, identity_problem, peer_half, policy_of, view_of
 from .peerplan import namespace_problem, removal_problem
 from .snapshot import Snapshot
 
@@ -62,8 +62,10 @@ def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:
             "Reachable", "WaitingForCredentials", f"Secret {secret} with key {names.KUBECONFIG_KEY} is not there yet"
         )
     view = view_of(snapshot, cloud_id)
-    if view.reason == "NotReadYet":
-        return unknown("Reachable", view.reason, view.message)
+    if view.reason == UNREAD.reason:
+        said = condition_of(peer.status.conditions, "Reachable")
+        told = said is not None and said.reason != "WaitingForCredentials"
+        return said if said is not None and told else unknown("Reachable", view.reason, view.message)
     return judged("Reachable", None if view.reachable else Problem(view.reason, view.message), "Reachable")
 
 
