@@ -11,23 +11,27 @@ import pytest
 from tests.lab.lab import Lab
 
 NAME = "beside"
-_ON_THE_HOST = ("nsenter", "--net=/proc/1/ns/net")
+# Opened when tests are collected: pytest moves to the desk of its lab only after that.
+_HOST_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)
 
 
-def lab_command(*arguments: str) -> str:
-    """Run the command line as somebody on the host would."""
-    command = [*_ON_THE_HOST, sys.executable, "-m", "tests.lab", "--lab", NAME, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+def on_the_host(*command: str) -> str:
+    """Run a command in the network namespace that pytest was started in."""
+    words = ["nsenter", f"--net=/proc/self/fd/{_HOST_NETWORK}", *command]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600, pass_fds=[_HOST_NETWORK])
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
+def lab_command(*arguments: str) -> str:
+    """Run the command line as somebody on the host would."""
+    return on_the_host(sys.executable, "-m", "tests.lab", "--lab", NAME, *arguments)
+
+
 def listening() -> list[str]:
     """Sockets on the host that listen."""
-    command = [*_ON_THE_HOST, "ss", "-H", "--listening", "--tcp", "--udp", "--numeric"]
-    return sorted(
-        line.split()[4] for line in subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    )
+    listed = on_the_host("ss", "-H", "--listening", "--tcp", "--udp", "--numeric")
+    return sorted(line.split()[4] for line in listed.splitlines())
 
 
 def left_on_the_host() -> list[str]:

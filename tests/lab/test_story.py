@@ -94,7 +94,7 @@ def test_what_crosses_is_counted(peers: Federation, stretch: Stretch) -> None:
     for side, (packets, octets) in zip(peers.both, before, strict=True):
         wait_until(lambda: crossed(side)[0] >= packets + 20, 30, "packets to be counted")  # noqa: B023
         assert crossed(side)[1] >= octets + 20 * 1000
-        assert value(side, "agent", "isthmus_ipsec_sas") == 2
+        assert value(side, "agent", "isthmus_ipsec_sas") == 4, "two children, both directions"
         assert value(side, "agent", "isthmus_tunnel_up") == 3, "IKE, ESP and BFD"
         assert value(side, "agent", "isthmus_link_rtt_seconds", **labels) > 0
         assert value(side, "controller", "isthmus_links", state="Ready") == 1
