@@ -123,8 +123,9 @@ class BringUp:
         back_end, admin = parts.cloud.gateway.back_end, parts.cloud.openstack()
         if isinstance(back_end, OvsAgents):
             wait_until(partial(back_end.known, admin), 240, "reports of Neutron's agents", poll_seconds=1)
-            self._warm_dhcp(parts)
         wait_until(partial(back_end.ready, admin), 240, f"back end of {parts.cloud.gateway.name}", poll_seconds=1)
+        if isinstance(back_end, OvsAgents):
+            self._warm_dhcp(parts)
         # A project gets its default security group when it first asks for one: before anyone takes an inventory.
         list(parts.cloud.operator().network.security_groups())
         self._tell(parts, "Neutron's back end")

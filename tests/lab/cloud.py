@@ -64,6 +64,7 @@ class Cloud:
         self.kube = kube
         self.gateway = gateway
         self._passwords = passwords
+        self._never_served: set[str] = set()
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         """Run kubectl as the cloud's administrator."""
@@ -197,18 +198,28 @@ class Cloud:
 
     def wait_until_at_rest(self) -> None:
         """Wait until Neutron's agents have done all that was asked: they answer to nobody when they have."""
-        wait_until(self._at_rest, 240, f"Neutron's agents of cloud {self.name} to be at rest", poll_seconds=1)
+        what = f"Neutron's agents of cloud {self.name} to be at rest"
+        try:
+            wait_until(self._at_rest, 90, what, poll_seconds=1)
+        except TimeoutError:
+            # Neutron never gave it to an agent, or never hears of it again: it is not waited for another time.
+            self._never_served |= self._unserved()
+            wait_until(self._at_rest, 90, what, poll_seconds=1)
 
     def _at_rest(self) -> bool:
         """Every network has its DHCP server, wired, and nothing is plugged any more whose port is gone."""
-        network = self._admin.network
         listed = self.gateway.run("ovs-vsctl --timeout=30 --bare --columns=external_ids list Interface").stdout
         plugged = set(re.findall(r"iface-id=([-0-9a-f]{36})", listed))
-        ports = list(network.ports())
-        served = {port.network_id for port in ports if port.device_owner == "network:dhcp" and port.status == "ACTIVE"}
-        # ML2/OVN answers DHCP itself, on every node and without a server of a network's own.
-        to_serve = {s.network_id for s in network.subnets() if s.is_dhcp_enabled} if self.back_end == "ovs" else set()
-        return plugged <= {port.id for port in ports} and to_serve <= served
+        return plugged <= {port.id for port in self._admin.network.ports()} and not self._unserved()
+
+    def _unserved(self) -> set[str]:
+        """Networks that wait for their DHCP server. ML2/OVN answers itself, without a server of a network's own."""
+        if self.back_end != "ovs":
+            return set()
+        network = self._admin.network
+        servers = network.ports(device_owner="network:dhcp")
+        served = {port.network_id for port in servers if port.status == "ACTIVE"}
+        return {s.network_id for s in network.subnets() if s.is_dhcp_enabled} - served - self._never_served
 
     @cached_property
     def _admin(self) -> Connection:
