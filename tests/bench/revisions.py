@@ -4,27 +4,24 @@ Nothing is left out because somebody else might write it: while nothing happens,
 heartbeats, events, and what a switch learns from traffic.
 """
 
-import json
 import re
 from typing import Final
 
 from isthmus.model.names import BRIDGE
 from isthmus.model.pipeline import LEARNED_OWNER
 from tests.lab.cloud import Cloud
+from tests.lab.inventory.kubernetes import everything
 
 Revisions = dict[str, object]
 
-_PASSING: Final = ("events", "events.events.k8s.io", "leases.coordination.k8s.io", "componentstatuses")
 _AGE: Final = re.compile(r"duration=([\d.]+)s, ")
 _STATISTICS: Final = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)=[^ ,]+, ?")
 
 
 def kubernetes(cloud: Cloud) -> Revisions:
     """The API server's of every object."""
-    listable = cloud.kubectl("api-resources", "--verbs=list", "--cached=false", "-o", "name").split()
-    kinds = ",".join(kind for kind in listable if kind not in _PASSING)
     found = {}
-    for item in json.loads(cloud.kubectl("get", kinds, "-A", "-o", "json"))["items"]:
+    for item in everything(cloud.kubectl):
         metadata = item["metadata"]
         name = f"{item['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
         found[f"{name} {metadata['uid']}"] = metadata["resourceVersion"]

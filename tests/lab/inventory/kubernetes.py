@@ -11,12 +11,18 @@ _PASSING: Final = ("events", "events.events.k8s.io", "leases.coordination.k8s.io
 _COUNTS_OF_WRITES: Final = ("resourceVersion", "generation", "managedFields")
 
 
-def sections(kubectl: Callable[..., str]) -> dict[str, dict[str, Any]]:
-    """One section for each kind, named by namespace and name."""
+def everything(kubectl: Callable[..., str]) -> list[dict[str, Any]]:
+    """All objects of all kinds that can be listed, but for what comes and goes by itself."""
     listable = kubectl("api-resources", "--verbs=list", "--cached=false", "-o", "name").split()
     kinds = ",".join(kind for kind in listable if kind not in _PASSING)
+    found: list[dict[str, Any]] = json.loads(kubectl("get", kinds, "-A", "-o", "json"))["items"]
+    return found
+
+
+def sections(kubectl: Callable[..., str]) -> dict[str, dict[str, Any]]:
+    """One section for each kind, named by namespace and name."""
     found: dict[str, dict[str, Any]] = {}
-    for item in json.loads(kubectl("get", kinds, "-A", "-o", "json"))["items"]:
+    for item in everything(kubectl):
         metadata = item["metadata"]
         name = f"{metadata.get('namespace', '')}/{metadata['name']}".lstrip("/")
         found.setdefault(f"kubernetes {item['kind']}", {})[name] = _plain(item)
