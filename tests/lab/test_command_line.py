@@ -8,9 +8,11 @@ from tempfile import gettempdir
 
 import pytest
 
+from tests.lab import state
 from tests.lab.lab import Lab
 
-NAME = "beside"
+# Made for this run, so that no other process on the host carries it by chance.
+NAME = state.new_name()
 # Opened when tests are collected: pytest moves to the desk of its lab only after that.
 _HOST_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)
 
