@@ -26,7 +26,7 @@ class Charon(Protocol):
         """Another one."""
 
     def end_peer(self) -> None: ...
-    def agree(self, version: str) -> None:
+    def agree(self, version: str, key: bytes = KEY) -> None:
         """The peer's administrator has taken that version of the key, too."""
 
 
@@ -99,6 +99,22 @@ class IkeContract:
         ike.initiate(connection.name)
         assert ike.view().loaded == {connection.name: connection.digest}
         assert not ipsec.up(connection, ike.view())
+
+    def test_keys_that_differ_are_told_until_they_agree(
+        self, ike: Ike, charon: Charon, connection: IkeConnection
+    ) -> None:
+        charon.agree("2", OTHER_KEY)
+        ike.load(connection, KEY)
+        assert ike.view().refused == frozenset()
+        ike.initiate(connection.name)
+        wait_until(lambda: ike.view().refused == {connection.name}, 10, "the refusal")
+        assert not ipsec.up(connection, ike.view())
+        changed = replace(connection, secret_version="2")
+        ike.load(changed, OTHER_KEY)
+        assert ike.view().refused == frozenset()
+        ike.initiate(connection.name)
+        wait_until(lambda: ipsec.up(changed, ike.view()), 10, "associations")
+        assert ike.view().refused == frozenset()
 
     def test_another_charon_is_another_instance_and_has_nothing(
         self, ike: Ike, charon: Charon, connection: IkeConnection

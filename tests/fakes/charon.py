@@ -22,11 +22,13 @@ class FakeIke:
         node = self._ask()
         loaded = {name: connection.digest for name, connection in node.loaded.items()}
         states = {name: self._state(name, loaded.get(name)) for name in node.negotiated}
-        return IkeView(str(node.charon_instance), loaded, states, "5.9.8")
+        up = {name for name, state in states.items() if state.children_installed}
+        return IkeView(str(node.charon_instance), loaded, states, "5.9.8", frozenset(node.refused - up))
 
     def load(self, connection: IkeConnection, key: bytes) -> None:
         node = self._ask()
         node.loaded[connection.name], node.keys[connection.name] = connection, key
+        node.refused.discard(connection.name)
         node.changed(f"load {connection.name}")
 
     def unload(self, name: str) -> None:
@@ -39,8 +41,12 @@ class FakeIke:
 
     def initiate(self, name: str) -> None:
         node = self._ask()
-        if node.peer_answers and name in node.loaded:
+        if not node.peer_answers or name not in node.loaded:
+            return
+        if node.peer_key in {None, node.keys[name]}:
             self.establish(name)
+        else:
+            node.refused.add(name)
 
     def establish(self, name: str) -> None:
         """The peer and charon have agreed on SAs for what is loaded."""

@@ -61,13 +61,17 @@ class FakeNode:
     negotiated: dict[str, set[str]] = field(default_factory=dict)
     """By connection, the digests for which there are SAs."""
     peer_answers: bool = True
+    peer_key: bytes | None = None
+    """Where the peer insists on one."""
+    refused: set[str] = field(default_factory=set)
+    """Connections whose keys one side did not accept."""
     effects: list[str] = field(default_factory=list)
     """Every change, in order."""
 
     def restart_charon(self) -> None:
         """A new one has forgotten everything; the kernel keeps its states."""
         self.charon_instance += 1
-        self.loaded, self.keys, self.negotiated = {}, {}, {}
+        self.loaded, self.keys, self.negotiated, self.refused = {}, {}, {}, set()
 
     def restart_switch(self) -> None:
         """A new one has no flows; the database keeps the ports."""

@@ -99,6 +99,7 @@ def test_charon_alone_finds_a_responder_that_was_restarted(pair: Pair, number: s
 def test_another_key_on_the_other_side_does_not_authenticate(pair: Pair) -> None:
     for node in pair.nodes:
         node.block()
+        assert node.ike.view().refused == frozenset()
     pair.a.ike.load(pair.connection(pair.a), KEY)
     pair.b.ike.load(pair.connection(pair.b), OTHER_KEY)
     with pair.wire() as wire:
@@ -109,9 +110,12 @@ def test_another_key_on_the_other_side_does_not_authenticate(pair: Pair) -> None
     assert summary.counts[Traffic.IKE] >= 4
     assert not pair.up()
     assert "AUTH_FAILED" in pair.a.log.read_text()
+    for node in pair.nodes:
+        assert node.ike.view().refused == {pair.connection(node).name}
     pair.b.ike.load(pair.connection(pair.b), KEY)
     pair.a.ike.initiate(pair.connection(pair.a).name)
     wait_until(pair.up, 10, "associations with the right key")
+    assert [node.ike.view().refused for node in pair.nodes] == [frozenset()] * 2
     assert pair.a.ping(far).received == 5
 
 

@@ -176,8 +176,8 @@ class RealCharon:
     def end_peer(self) -> None:
         self.pair.b.end_charon(signal.SIGKILL)
 
-    def agree(self, version: str) -> None:
-        self.pair.b.ike.load(self.pair.connection(self.pair.b, version=version), KEY)
+    def agree(self, version: str, key: bytes = KEY) -> None:
+        self.pair.b.ike.load(self.pair.connection(self.pair.b, version=version), key)
 
 
 class TestVici(IkeContract):

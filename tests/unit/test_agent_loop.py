@@ -141,6 +141,19 @@ def test_a_peer_that_does_not_answer_is_down(world: World) -> None:
     assert world.node.ports.tunnels, "a silent peer is no reason to take its tunnel away"
 
 
+def test_a_peer_with_another_key_is_told(world: World) -> None:
+    world.node.peer_key = b"another-key-another-key-another-key"
+    world.settle()
+    (connection,) = world.get(GatewayNode, NODE).status.connections
+    assert (connection.up, connection.reason) == (False, "AuthenticationFailed")
+    assert "isthmus-ipsec/psk-b" in connection.message
+    assert PSK.decode() not in connection.message
+    world.set_key(world.node.peer_key)
+    world.settle()
+    (connection,) = world.get(GatewayNode, NODE).status.connections
+    assert connection.reason != "AuthenticationFailed"
+
+
 def test_a_lost_address_tears_nothing_down(world: World) -> None:
     world.people.apply(attachment())
     world.settle()

@@ -9,7 +9,7 @@ import pytest
 from isthmus.core.node import plan_node
 from isthmus.model.nodestate import BlockPolicy, IkeConnection, NodeAddress, Ports, SecurityAssociation, TunnelPort
 from isthmus.ports import EchoProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
-from tests.contract.charon import Charon, IkeContract
+from tests.contract.charon import KEY, Charon, IkeContract
 from tests.contract.node import ADDRESS, BLOCKS, EchoContract, NetlinkContract, Others, XfrmContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.fakes.charon import FakeIke
@@ -75,8 +75,8 @@ class FakeCharon:
     def end_peer(self) -> None:
         self.node.peer_answers = False
 
-    def agree(self, version: str) -> None:
-        """The peer in memory agrees with everything."""
+    def agree(self, version: str, key: bytes = KEY) -> None:
+        self.node.peer_key = key
 
 
 @pytest.fixture

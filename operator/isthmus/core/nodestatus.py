@@ -11,7 +11,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.attachment import Attachment, LinkObservation, NodeObservation
 from isthmus.model.cloudpeer import PeerGateway
 from isthmus.model.gatewaynode import GatewayConnection, GatewayNodeStatus, Software, TunnelAddress
-from isthmus.model.names import tunnel_port
+from isthmus.model.names import IPSEC_NAMESPACE, tunnel_port
 from isthmus.model.nodestate import BridgeView, IkeConnection, IkeView
 from isthmus.model.objects import Condition
 
@@ -122,7 +122,7 @@ def _connection(
     name = tunnel_port(cloud_id, gateway.name)
     ike, esp = _ike_state(name, connection, facts.ike)
     bfd = _bfd_state(name, facts.bridge)
-    problem = problem or _connection_problem(name, ike, esp, bfd, facts.bridge)
+    problem = problem or _refusal(connection, esp, facts.ike) or _connection_problem(name, ike, esp, bfd, facts.bridge)
     return GatewayConnection(
         cloud_id=cloud_id,
         gateway=gateway.name,
@@ -150,6 +150,14 @@ def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"
     if name not in bridge.bfd_up:
         return "Unknown"
     return "Up" if bridge.bfd_up[name] else "Down"
+
+
+def _refusal(connection: IkeConnection | None, esp: str, ike: IkeView | None) -> Problem | None:
+    if connection is None or ike is None or connection.name not in ike.refused or esp == "Installed":
+        return None
+    secret = f"{IPSEC_NAMESPACE}/{connection.secret_name}"
+    text = f"the gateways do not accept each other's key: Secret {secret} must hold the same key on both sides"
+    return Problem("AuthenticationFailed", text)
 
 
 def _connection_problem(name: str, ike: str, esp: str, bfd: str, bridge: BridgeView) -> Problem | None:

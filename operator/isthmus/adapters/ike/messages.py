@@ -15,6 +15,10 @@ from isthmus.model.nodestate import IKE_CHILDREN, IkeConnection, IkeState, IkeVi
 Message = Mapping[str, Any]
 
 _CHILD_NAME = re.compile(r"(?P<child>out|in)-(?P<digest>[0-9a-f]+)")
+# Of an initiator's log and of a responder's, whose peer learns nothing more than that it failed (RFC 7296, 2.21.2).
+_KEY_REFUSED = re.compile(
+    r"received AUTHENTICATION_FAILED notify error|tried \d+ shared keys? for .+ but MAC mismatched"
+)
 _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
 _KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
 _MAX_QUEUED_TASKS = 4
@@ -112,6 +116,12 @@ def overloaded(sas: Iterable[Message]) -> bool:
 def superseded_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
     """IDs of IKE SAs, in the answer to `list-sas`, with children that are not those that are loaded."""
     return [_id(sa) for _, sa in _named(sas) if any(match[0] not in loaded for match in _carrying(sa))]
+
+
+def refused_connection(event: Message) -> str | None:
+    """Name of the connection, where a `log` event tells that one side has not accepted the other's key."""
+    said = event.get("msg", b"").decode(errors="replace")
+    return event.get("ikesa-name", b"").decode(errors="replace") or None if _KEY_REFUSED.match(said) else None
 
 
 def _states(sas: Iterable[Message], loaded: Mapping[str, str]) -> dict[str, IkeState]:

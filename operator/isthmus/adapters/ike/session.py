@@ -6,15 +6,17 @@ import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from vici import Session
 from vici.exception import CommandException, DeserializationException, SessionException
 
 from isthmus.model.errors import Invalid, Unavailable
-from isthmus.model.nodestate import IkeConnection, IkeView
+from isthmus.model.nodestate import IKE_CHILDREN, IkeConnection, IkeView
 
 from . import messages
+from .refusals import Refusals
 
 T = TypeVar("T")
 
@@ -30,14 +32,16 @@ class Vici:
         self._path = socket_path
         self._session: Session | None = None
         self._sessions = 0
+        self._refusals: Refusals | None = None
 
     def view(self) -> IkeView:
-        """Three questions. What tells of another charon is another session."""
+        """Three questions, and charon's log. What tells of another charon is another session."""
 
         def view(session: Session) -> IkeView:
-            return messages.parse_view(
+            told = messages.parse_view(
                 f"session {self._sessions}", session.version(), session.list_conns(), session.list_sas()
             )
+            return replace(told, refused=self._refused(told))
 
         return self._ask(view)
 
@@ -49,6 +53,8 @@ class Vici:
             session.load_conn(messages.connection(connection))
 
         self._ask(load)
+        if self._refusals is not None:
+            self._refusals.forget(connection.name)
 
     def unload(self, name: str) -> None:
         """Traps first: charon does not take them along with the connection. SAs last: nothing revives them then."""
@@ -114,13 +120,27 @@ class Vici:
             self._session = None
             raise Unavailable(f"charon at {self._path}: {error}") from error
 
+    def _refused(self, told: IkeView) -> frozenset[str]:
+        """Connections whose keys were refused and that have not come up since."""
+        if self._refusals is None:
+            self._refusals = Refusals(self._open())
+        up = {name for name, state in told.states.items() if state.children_installed == IKE_CHILDREN}
+        for name in up:
+            self._refusals.forget(name)
+        return self._refusals.read() - up
+
     def _connect(self) -> Session:
+        self._refusals = None
+        session = self._open()
+        self._sessions += 1
+        return session
+
+    def _open(self) -> Session:
         connection = socket.socket(socket.AF_UNIX)
         # Deadlines of the kernel's: the package lifts Python's own while it reads an answer.
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", _ANSWER_SECONDS, 0))
         connection.connect(self._path)
-        self._sessions += 1
         return Session(connection)
 
 
