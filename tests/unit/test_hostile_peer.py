@@ -9,6 +9,7 @@ import pytest
 from isthmus.model import names
 from isthmus.model.cloudpeer import PeerGateway
 from isthmus.model.expansionlink import ExpansionLink, Offer
+from isthmus.model.networkexpansion import NetworkExpansion
 from isthmus.model.objects import ObjectMeta
 from isthmus.model.peerlink import PeerLink
 from tests.fakes.cluster import FakeCluster
@@ -175,6 +176,24 @@ def test_forged_mark_on_a_tenants_network_is_not_adopted(ready: Scene) -> None:
     assert ready.b.neutron.networks[forged.id] == forged
     copies = [n for n in ready.b.neutron.networks.values() if n.project_id != project]
     assert len(copies) == 1
+
+
+def test_forged_mark_within_the_copied_project_is_not_adopted(ready: Scene) -> None:
+    """Members of the copy of a project describe their networks as they like."""
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    (copied,) = ready.b.neutron.networks.values()
+    second = ready.second_network("10.30.0.0/24")
+    for mark in (names.mark(f"cloud-a.{second}"), copied.description.replace(ready.network.id, second)):
+        ready.b.neutron.create_network(copied.project_id, "forged", 1400, mark)
+    forged = [n for n in ready.b.neutron.networks.values() if n != copied]
+    ready.a.expand(second, "cloud-b", name="second")
+    assert ready.outcome("second") == "Ready"
+    made = next(n for n in ready.b.neutron.networks.values() if n not in (copied, *forged))
+    assert [s.cidr for s in ready.b.neutron.subnets_of(made.id)] == ["10.30.0.0/24"]
+    ready.a.people.delete(NetworkExpansion, "second", "shop")
+    ready.settle()
+    assert [*ready.b.neutron.networks.values()] == [copied, *forged]
 
 
 def test_name_that_no_network_has_is_nothing(ready: Scene) -> None:

@@ -129,10 +129,10 @@ def _copied_project(cloud: NetworkCloud, receiver: Receiver, domain: Domain | No
 
 
 def _copied_network(receiver: Receiver, networks: list[Network]) -> Network | None:
-    """By its ID on record, else by its mark; only ever in the project that we made."""
+    """By its ID on record, else by the mark that is this record's own; only ever in the project that we made."""
     by_id = {network.id: network for network in networks}
     recorded = by_id.get(receiver.record.network_id or "")
-    marked = (n for n in networks if n.description == names.mark(receiver.name))
+    marked = (n for n in networks if n.description == receiver.copy_mark)
     return recorded or next(marked, None)
 
 

@@ -64,14 +64,15 @@ def make_project(receiver: Receiver) -> Actions:
 def make_network(receiver: Receiver) -> Actions:
     """The agreed quotas, then the copy itself under the origin's name."""
     facts, offer, mtu, peer = receiver.facts, receiver.offer, receiver.agreed_mtu, receiver.peer
-    if facts is None or facts.project is None or offer is None or mtu is None or peer is None:
+    mark = receiver.copy_mark
+    if facts is None or facts.project is None or offer is None or mtu is None or peer is None or mark is None:
         return ()
     agreed = peer.spec.agreement.quotas
     quota = NetworkQuota(networks=agreed.networks, subnets=agreed.subnets, ports=agreed.ports)
     first = () if facts.quota in (None, quota) else (SetQuota(facts.project.id, quota),)
     if facts.network is not None:
         return first
-    return (*first, CreateNetwork(facts.project.id, offer.network_name, mtu, names.mark(receiver.name)))
+    return (*first, CreateNetwork(facts.project.id, offer.network_name, mtu, mark))
 
 
 def furnish(receiver: Receiver) -> Actions:

@@ -122,6 +122,11 @@ class Receiver:
         return names.project_mark(self.cloud_id, project) if project else None
 
     @cached_property
+    def copy_mark(self) -> str | None:
+        """Description of our copy of the network; nothing is a copy before the record of it is there."""
+        return names.copy_mark(self.name, self.attachment.metadata.uid or "") if self.attachment else None
+
+    @cached_property
     def domain_is_ours(self) -> bool:
         """Whether we made the domain: then it goes with its last project."""
         return self.facts is not None and self._is_ours(self.facts.domain)

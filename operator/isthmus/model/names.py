@@ -51,6 +51,14 @@ def mark(link_name: str) -> str:
     return f"isthmus {link_name}"
 
 
+def copy_mark(link_name: str, attachment_uid: str) -> str:
+    """Description of the copy of a peer's network.
+
+    It lies in a project whose members can describe a network as they like, but not by a UID that they cannot know.
+    """
+    return f"{mark(link_name)} {attachment_uid}"
+
+
 def domain_mark(cloud_id: str) -> str:
     """Description of the domain that we make for a peer."""
     return f"isthmus peer {cloud_id}"
