@@ -91,6 +91,23 @@ def test_copy_with_a_machine_stays_until_the_machine_goes(stretched: Stretched) 
     assert b.neutron.find_domain("isthmus-cloud-a") is None
 
 
+def test_project_with_something_of_its_people_stays_until_it_is_empty(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    project_id = b.neutron.networks[stretched.copy_id].project_id
+    own = b.neutron.create_network(project_id, "own", 1450, "")
+    stretched.withdraw()
+    stretched.federation.settle()
+    assert (a.expansion(), a.attachments(), a.links(), b.links()) == (None, [], [], [])
+    assert list(b.neutron.networks) == [own.id]
+    (left,) = b.attachments()
+    assert (reason(left), reason(left, "CopyInUse")) == ("CopyInUse", "ProjectNotEmpty")
+    assert project_id in next(c.message for c in left.status.conditions if c.type == "CopyInUse")
+    b.neutron.delete_network(own.id)
+    stretched.federation.settle()
+    assert (b.attachments(), b.neutron.get_project(project_id)) == ([], None)
+    assert b.neutron.find_domain("isthmus-cloud-a") is None
+
+
 def test_leftover_copy_is_taken_up_again(stretched: Stretched) -> None:
     a, b, copy_id = stretched.a, stretched.b, stretched.copy_id
     machine = b.neutron.boot(copy_id, b.neutron.networks[copy_id].project_id)

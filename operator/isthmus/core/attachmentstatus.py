@@ -15,7 +15,7 @@ from .conflicts import conflicts
 from .linkstatus import link_status, origin_progress, receiver_progress
 from .origin import Origin
 from .receiver import Receiver
-from .receiverplan import copy_in_use
+from .receiverplan import copy_in_use, project_left
 
 COPY_IN_USE = "CopyInUse"
 ADDRESS_CONFLICT = "AddressConflict"
@@ -84,10 +84,15 @@ def _receiver_conflicts(receiver: Receiver) -> tuple[str, ...]:
 
 
 def _in_use(receiver: Receiver) -> Condition:
-    ports = copy_in_use(receiver) if receiver.intent in {"Leave", "Refuse"} else ()
-    if not ports:
-        return false(COPY_IN_USE, "NotWithdrawn" if receiver.intent == "Join" else "NoPorts")
-    return true(COPY_IN_USE, "PortsLeft", f"the copy stays until these ports are gone: {', '.join(ports)}")
+    if receiver.intent not in {"Leave", "Refuse"}:
+        return false(COPY_IN_USE, "NotWithdrawn")
+    if ports := copy_in_use(receiver):
+        return true(COPY_IN_USE, "PortsLeft", f"the copy stays until these ports are gone: {', '.join(ports)}")
+    if project_id := project_left(receiver):
+        return true(
+            COPY_IN_USE, "ProjectNotEmpty", f"project {project_id} stays until nothing is left in it in Neutron"
+        )
+    return false(COPY_IN_USE, "NothingLeft")
 
 
 def _origin_link(origin: Origin, cloud_id: str, failure: Problem | None) -> ExpansionLink:

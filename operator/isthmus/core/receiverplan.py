@@ -127,21 +127,25 @@ def _remove_network(receiver: Receiver) -> Actions:
     return (*(DeletePort(p.id) for p in gateway_ports(receiver.name, facts)), DeleteNetwork(facts.network.id))
 
 
-def _remove_project(receiver: Receiver) -> Actions:
-    """The copy of the project, when nothing is left in it and no other network of ours needs it."""
+def project_left(receiver: Receiver) -> str | None:
+    """ID of the copy of the project that is to go: no network of ours needs it any more."""
     facts = receiver.facts
     if receiver.attachment is None or facts is None or facts.network is not None or facts.project is None:
-        return ()
+        return None
     ours = facts.project.description == receiver.project_mark
-    if not ours or not facts.project_is_empty or _shares_project(receiver, facts.project.id):
-        return ()
-    return (DeleteProject(facts.project.id),)
+    return facts.project.id if ours and not _shares_project(receiver, facts.project.id) else None
+
+
+def _remove_project(receiver: Receiver) -> Actions:
+    """Only once it is empty: what its people made in it may be of use to them."""
+    project_id = project_left(receiver)
+    return (DeleteProject(project_id),) if project_id and receiver.facts and receiver.facts.project_is_empty else ()
 
 
 def _close_record(receiver: Receiver) -> Actions:
     """The domain with its last project; the record last of all."""
     facts, attachment = receiver.facts, receiver.attachment
-    if attachment is None or facts is None or facts.network is not None:
+    if attachment is None or facts is None or facts.network is not None or project_left(receiver) is not None:
         return ()
     domain_id = receiver.own_domain_id(facts.domain)
     gone = facts.project is None and facts.projects_in_domain == 0 and domain_id is not None
