@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.model import names
 from isthmus.model.cloudfacts import Range, Subnet
-from isthmus.model.errors import Unavailable
+from isthmus.model.errors import Conflict, Unavailable
 from isthmus.model.gatewaynode import GatewayNode, GatewayNodeStatus, TunnelAddress
 from isthmus.model.networkexpansion import NetworkExpansion
 from isthmus.model.objects import Condition, condition_of
@@ -264,6 +264,32 @@ def test_trouble_of_one_network_is_not_that_of_another(agreed: Stretched) -> Non
     federation.settle()
     assert reason(a.expansion("shop")) == "Unavailable"
     assert reason(a.expansion("bakery")) == "Ready"
+
+
+def test_failure_of_the_receiver_is_told_without_its_cause_and_ends(agreed: Stretched) -> None:
+    federation, a, b = agreed
+    _, network, _ = a.tenant()
+
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(b.neutron, name)
+
+        def create_network(self, *_: object) -> object:
+            raise Conflict("no segment is left on rack 7")
+
+    b.restart(b.with_cloud(cast(NetworkCloud, Full())))
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    assert reason(a.expansion()) == "CopyFailed"
+    (answer,) = b.links()
+    assert "rack 7" not in str(answer.to_wire())
+    assert "rack 7" in next(c.message for c in b.attachments()[0].status.conditions if c.type == "Ready")
+    before = federation.writes()
+    federation.settle()
+    assert federation.writes() == before
+    b.restart(b.with_cloud(b.neutron))
+    federation.settle()
+    assert reason(a.expansion()) == "Ready"
 
 
 def test_the_peer_reads_nothing_local(agreed: Stretched) -> None:

@@ -14,6 +14,7 @@ from isthmus.model.actions import (
     DeleteNamespace,
     DeleteObject,
     OpenStackAction,
+    Plan,
     Problem,
     SetFinalizers,
     WriteStatus,
@@ -53,8 +54,10 @@ class Cycle:
             self._misjudged(scope)
 
     def tell(self, scope: Scope) -> None:
-        """Write the statuses that changed."""
+        """Write the statuses that changed; of what failed, what peers may know of it."""
         try:
+            if scope.name in self.failures:
+                self._act(scope, scope.excuse(self.snapshot))
             for wanted in scope.statuses(self.snapshot, self.failures.get(scope.name)):
                 self._tell(wanted)
         except OutsideError as error:
@@ -69,12 +72,15 @@ class Cycle:
         if not scope.is_fresh():
             scope.renew()
             return True
+        self._act(scope, plan)
+        return True
+
+    def _act(self, scope: Scope, plan: Plan) -> None:
         for action in plan.actions:
             _LOG.info("%s: %s", scope.name, described(action))
             if isinstance(action, OpenStackAction | ApplyManifest):
                 scope.renew()
             self._perform(action)
-        return True
 
     def _perform(self, action: Action) -> None:
         self.actions += 1

@@ -16,7 +16,7 @@ from isthmus.core.peer import view_of
 from isthmus.core.peerplan import Account, plan_peer
 from isthmus.core.peerstatus import peer_status, peerlink_status
 from isthmus.core.receiver import Receiver
-from isthmus.core.receiverplan import plan_receiver
+from isthmus.core.receiverplan import plan_excuse, plan_receiver
 from isthmus.core.snapshot import Snapshot
 from isthmus.model.actions import Plan, Problem
 from isthmus.model.attachment import Attachment
@@ -38,6 +38,10 @@ class Scope(Protocol):
 
     def plan(self, snapshot: Snapshot) -> Plan:
         """What to do now."""
+        ...
+
+    def excuse(self, snapshot: Snapshot) -> Plan:
+        """What to publish where the plan failed."""
         ...
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
@@ -76,6 +80,10 @@ class GatewayNodes:
         """Those of the labelled nodes."""
         return plan_gateway_nodes(snapshot)
 
+    def excuse(self, snapshot: Snapshot) -> Plan:
+        """Nothing: no peer waits for them."""
+        return Plan()
+
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
         """None: they are the agents'."""
         return ()
@@ -102,6 +110,10 @@ class Peer:
         if peer is None:
             return Plan()
         return plan_peer(snapshot, peer, self.facts.accounts.of(snapshot, self.cloud_id))
+
+    def excuse(self, snapshot: Snapshot) -> Plan:
+        """Nothing: our half says what we offer, whatever fails."""
+        return Plan()
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
         """The CloudPeer, and our half where this CloudPeer stands for the cloud."""
@@ -133,6 +145,12 @@ class NetworkScope:
         if origin_of(self.name) == snapshot.own.cloud_id:
             return plan_origin(Origin(snapshot, self.name, self._facts(snapshot)))
         return plan_receiver(Receiver(snapshot, self.name, self._facts(snapshot)))
+
+    def excuse(self, snapshot: Snapshot) -> Plan:
+        """A peer that offers a network is not left waiting for an answer."""
+        if origin_of(self.name) == snapshot.own.cloud_id:
+            return Plan()
+        return plan_excuse(Receiver(snapshot, self.name, self.facts.networks.known(self.name)))
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
         """Our halves, the Attachment, the expansions."""

@@ -34,6 +34,10 @@ from .peer import view_of
 from .receiver import Receiver
 
 Actions = tuple[Action, ...]
+_EXCUSE = {
+    "reason": "CopyFailed",
+    "message": "the receiving cloud cannot make its copy for a reason of its own; it tries again",
+}
 _FALLBACK_MTU = 1280  # said in a refusal where neither side has named one
 
 
@@ -41,6 +45,14 @@ def plan_receiver(receiver: Receiver) -> Plan:
     """The first stage with work; an empty plan where everything is as it should be."""
     stages = {"Join": _JOINING, "Leave": _LEAVING, "Refuse": _LEAVING, "Hold": ()}[receiver.intent]
     return Plan(next((actions for stage in stages if (actions := stage(receiver))), ()))
+
+
+def plan_excuse(receiver: Receiver) -> Plan:
+    """A failure before the copy is made is a refusal for now: the origin's people learn of it, and not what it was."""
+    half = receiver.half
+    if receiver.intent != "Join" or half is None or is_accepted(receiver.link):
+        return Plan()
+    return Plan(_published(receiver, Answer(uid=half.uid, generation=half.generation, verdict="Refused", **_EXCUSE)))
 
 
 def _answer(receiver: Receiver) -> Actions:
