@@ -21,7 +21,7 @@ from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
 from tests.fakes.node import FakeEcho, FakeNetlink, FakeNode, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
-from tests.fakes.store import Store
+from tests.fakes.store import Key, Manifest, Store
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
 
 SETTINGS = AgentSettings(node_name=NODE, cloud_id=OWN, gateway_cidrs=("192.0.2.0/24",))
@@ -48,10 +48,6 @@ class QuietWatch:
 
     def stop(self) -> None:
         pass
-
-
-class Killed(BaseException):
-    """The process ends here."""
 
 
 class World:
@@ -123,6 +119,11 @@ class World:
             self.clock.seconds += 60
             self.agent.turn()
             self.agent.prober.probe_once()
+
+    def outcome(self) -> tuple[dict[str, object], dict[Key, Manifest]]:
+        """All that is on the node and in the cluster; not by which effects it came there."""
+        node = {name: value for name, value in vars(self.node).items() if name != "effects"}
+        return node, self.store.contents()
 
     def get(self, kind: type[Any], name: str) -> Any:
         namespace = names.SYSTEM_NAMESPACE if kind is Attachment else None

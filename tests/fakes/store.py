@@ -12,6 +12,8 @@ from isthmus.model.errors import Conflict, NotFound
 
 Manifest = dict[str, Any]
 DELETED_AT = "2026-01-01T00:00:00Z"
+# What tells one write from another that wrote the same.
+_OF_WRITES = frozenset({"uid", "resourceVersion", "generation", "lastTransitionTime"})
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ class Store:
         ]
         return [copy.deepcopy(manifest) for *_, manifest in sorted(found, key=lambda f: f[:2])]
 
+    def contents(self) -> dict[Key, Manifest]:
+        """Everything that is there, but for how often and when it was written."""
+        return {key: _without_writes(entry.manifest) for key, entry in self.entries.items()}
+
     def _require_namespace(self, key: Key) -> None:
         if key.namespace is None:
             return
@@ -128,3 +134,9 @@ class Store:
 
     def _inside(self, namespace: Key) -> list[Key]:
         return [key for key in self.entries if key.namespace == namespace.name]
+
+
+def _without_writes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_writes(item) for name, item in value.items() if name not in _OF_WRITES}
+    return [_without_writes(item) for item in value] if isinstance(value, list) else value

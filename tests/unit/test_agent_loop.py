@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -13,8 +12,8 @@ from isthmus.model.cloudpeer import CloudPeer
 from isthmus.model.gatewaynode import GatewayNode
 from isthmus.model.nodestate import Ports
 from isthmus.model.objects import condition_of
-from tests.fakes.agentworld import Killed, World
-from tests.fakes.nodeobjects import BLUE, NODE, OWN, PEER, PSK, RED, attachment, link, peer
+from tests.fakes.agentworld import World
+from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, RED, attachment, peer
 
 
 @pytest.fixture
@@ -207,72 +206,6 @@ def test_our_entry_goes_when_the_node_has_no_part_any_more(world: World) -> None
     world.settle()
     assert world.get(Attachment, f"{OWN}.{RED}").status.nodes == ()
     assert world.node.ports.patches == frozenset()
-
-
-def _effects_of(world: World) -> int:
-    count = 0
-
-    def counted() -> None:
-        nonlocal count
-        count += 1
-
-    world.new_agent(world.mortal_worlds(counted))
-    world.settle()
-    return count
-
-
-def _stretch(world: World) -> None:
-    world.people.apply(attachment(RED))
-    world.people.apply(attachment(BLUE, (link(0x100001),)))
-
-
-def _withdraw(world: World) -> None:
-    for network in (RED, BLUE):
-        world.delete(attachment(network))
-    world.delete(CloudPeer(metadata=peer().metadata, spec=peer().spec))
-
-
-@pytest.mark.parametrize("change", [_stretch, _withdraw])
-def test_killed_after_any_effect_the_next_life_ends_where_an_unhurt_one_does(
-    change: Callable[[World], None],
-) -> None:
-    def started() -> World:
-        world = World()
-        if change is _withdraw:
-            _stretch(world)
-        world.settle()
-        change(world)
-        return world
-
-    unhurt = started()
-    total = _effects_of(unhurt)
-    assert total >= 4
-    for last in range(1, total + 1):
-        world = started()
-        left = last
-
-        def die() -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                raise Killed
-
-        world.new_agent(world.mortal_worlds(die))
-        with pytest.raises(Killed):
-            world.settle()
-        world.new_agent()
-        world.settle()
-        found = world.node
-        expected = unhurt.node
-        assert (found.ports, found.blocks, found.bridge_exists, set(found.loaded), set(found.negotiated)) == (
-            expected.ports,
-            expected.blocks,
-            expected.bridge_exists,
-            set(expected.loaded),
-            set(expected.negotiated),
-        )
-        assert (found.flows is None) == (expected.flows is None)
-        assert found.flows is None or found.flows.cookie >> 48 == 0x1571
 
 
 def test_the_loop_ends_when_told(world: World) -> None:
