@@ -118,6 +118,11 @@ class FakeCloud:
         self.people.apply(self.cloud_peer(peer, **spec))
         self.credential(peer)
 
+    def forget(self, peer: FakeCloud) -> None:
+        """Take away what `agree` applied, when the CloudPeer is gone."""
+        self.people.delete(IPsecPolicy, "strong")
+        self.people.delete_manifest("v1", "Secret", f"peer-{peer.cloud_id}", names.SYSTEM_NAMESPACE)
+
     def cloud_peer(self, peer: FakeCloud, **spec: object) -> CloudPeer:
         """A CloudPeer named as the cloud that it stands for."""
         wire = {

@@ -29,6 +29,11 @@ class FakeNetworkCloud(FakeIdentity):
         self.ports: dict[str, Port] = {}
         self.quotas: dict[str, NetworkQuota] = {}
 
+    def contents(self) -> dict[str, object]:
+        """Everything that is there."""
+        kinds = ("domains", "projects", "networks", "subnets", "ports", "quotas")
+        return {kind: dict(getattr(self, kind)) for kind in kinds}
+
     def get_network(self, network_id: str) -> Network | None:
         self._ask()
         return self.networks.get(network_id)

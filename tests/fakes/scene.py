@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.objects import CustomObject
+
 from .federation import FakeFederation, reason
 
 
@@ -17,16 +20,14 @@ class Scene:
         self.untouched = self.openstack()
 
     def openstack(self) -> tuple[object, ...]:
-        """Everything in both OpenStacks."""
-        return tuple(
-            (
-                dict(c.neutron.networks),
-                dict(c.neutron.subnets),
-                sorted(c.neutron.ports),
-                c.neutron.find_domain("isthmus-cloud-a"),
-            )
-            for c in (self.a, self.b)
-        )
+        """Everything in the OpenStacks of all three."""
+        return tuple(cloud.neutron.contents() for cloud in self.federation.clouds)
+
+    def kept(self) -> list[CustomObject]:
+        """What the controllers keep for networks, and the wishes that they hold."""
+        clouds = self.federation.clouds
+        held = (e for cloud in clouds for e in cloud.people.list_objects(NetworkExpansion) if e.metadata.finalizers)
+        return [*held, *(obj for cloud in clouds for obj in (*cloud.attachments(), *cloud.links()))]
 
     def settle(self) -> None:
         self.federation.settle()
@@ -37,8 +38,8 @@ class Scene:
         return reason(self.a.expansion(name=name))
 
     def nothing_made(self) -> bool:
-        """Neither OpenStack changed, no node has work, and nothing holds the wish back."""
-        return self.openstack() == self.untouched and not self.b.attachments()
+        """No OpenStack changed, no peer is asked, no node has work, and nothing holds the wish back."""
+        return self.openstack() == self.untouched and self.kept() == []
 
     def second_network(self, cidr: str) -> str:
         """Another network of the same project."""

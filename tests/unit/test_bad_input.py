@@ -26,6 +26,7 @@ def test_unknown_peer(ready: Scene) -> None:
 def test_unknown_network(ready: Scene) -> None:
     ready.a.expand("00000000-0000-0000-0000-00000000dead", "cloud-b")
     assert ready.outcome() == "NetworkNotFound"
+    assert ready.nothing_made()
 
 
 def test_network_of_another_project_is_told_like_an_unknown_one(ready: Scene) -> None:
@@ -36,7 +37,7 @@ def test_network_of_another_project_is_told_like_an_unknown_one(ready: Scene) ->
     expansion = ready.a.expansion()
     assert expansion is not None
     assert expansion.status.network_name is None
-    assert ready.openstack() == before
+    assert (ready.openstack(), ready.kept()) == (before, [])
 
 
 def test_namespace_not_bound(ready: Scene) -> None:
@@ -89,7 +90,7 @@ def test_no_free_slice_names_the_largest(ready: Scene) -> None:
     expansion = ready.a.expansion()
     assert expansion is not None
     assert "10.20.0.228-10.20.0.242 (15)" in expansion.status.conditions[0].message
-    assert (ready.openstack(), ready.a.attachments(), ready.a.links()) == (before, [], [])
+    assert (ready.openstack(), ready.kept()) == (before, [])
 
 
 def test_cordoned_here(ready: Scene) -> None:
@@ -131,6 +132,9 @@ def test_refused_there(ready: Scene, agreement: dict[str, object], told: str) ->
     assert ready.outcome() == told
     assert ready.b.attachments() == []
     assert ready.openstack()[1] == ready.untouched[1]
+    ready.a.people.delete(NetworkExpansion, "web", "shop")
+    ready.settle()
+    assert ready.nothing_made()
 
 
 def test_project_not_allowed(ready: Scene) -> None:
@@ -168,10 +172,11 @@ def test_tunnel_ids_exhausted(ready: Scene) -> None:
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
-    before = ready.openstack()
-    ready.a.expand(ready.second_network("10.21.0.0/24"), "cloud-b", name="db")
+    second = ready.second_network("10.21.0.0/24")
+    before = ready.openstack(), ready.kept()
+    ready.a.expand(second, "cloud-b", name="db")
     assert ready.outcome("db") == "TunnelIDsExhausted"
-    assert ready.openstack()[1] == before[1]
+    assert (ready.openstack(), ready.kept()) == before
 
 
 def test_no_common_proposal_names_both(ready: Scene) -> None:
