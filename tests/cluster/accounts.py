@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tests.lab.kube import ControlPlane
 
 PEOPLE = "people"
+_REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
+
+
+class Right(NamedTuple):
+    """A verb on a resource (`peerlinks.isthmus.cloud`, `pods.` for the core group) or on a URL of the API server."""
+
+    verb: str
+    what: str
+    name: str = ""
+    """Of the only object that it holds for; empty: all."""
 
 
 def account_kubeconfig(
@@ -27,6 +39,32 @@ def make_person(plane: ControlPlane, name: str) -> str:
     ):
         plane.kubectl("apply", "-f", "-", input=json.dumps(manifest))
     return f"system:serviceaccount:{PEOPLE}:{name}"
+
+
+def rights(plane: ControlPlane, kubeconfig: Path, namespace: str) -> frozenset[Right]:
+    """Every single right that an account has in a namespace, as the API server itself lists them."""
+    question = json.dumps({**_REVIEW, "spec": {"namespace": namespace}})
+    # To check what it sends, kubectl would have to read definitions, which these accounts may not.
+    create = ("create", "--validate=false", "-f", "-", "-o", "json")
+    answer = plane.kubectl(*create, input=question, kubeconfig=kubeconfig)
+    status = json.loads(answer)["status"]
+    assert not status["incomplete"], status
+    found = [right for rule in status["resourceRules"] for right in _on_resources(rule)]
+    found += [Right(verb, url) for rule in status["nonResourceRules"] for verb, url in _pairs(rule, "nonResourceURLs")]
+    return frozenset(found)
+
+
+def _on_resources(rule: dict[str, Any]) -> list[Right]:
+    return [
+        Right(verb, f"{resource}.{group}", name)
+        for verb, resource in _pairs(rule, "resources")
+        for group in rule["apiGroups"]
+        for name in rule.get("resourceNames", [""])
+    ]
+
+
+def _pairs(rule: dict[str, Any], key: str) -> list[tuple[str, str]]:
+    return list(product(rule["verbs"], rule[key]))
 
 
 def _kubeconfig(plane: ControlPlane, path: Path, user: dict[str, str]) -> Path:
