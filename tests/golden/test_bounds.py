@@ -1,0 +1,76 @@
+"""Every string, list and map of an object has a bound: nobody can fill etcd, and the cost of each rule can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from isthmus.model.kinds import KINDS
+from isthmus.model.objects import CustomObject
+from isthmus.model.schema import crd_of
+
+Schema = dict[str, Any]
+# What bounds a value of each type; an enum bounds any, and a number or a truth value is never large.
+BOUNDS = {"string": "maxLength", "array": "maxItems", "integer": None, "boolean": None}
+# Kubernetes' own, which the API server checks itself: a definition may say no more of them.
+KUBERNETES_OWN = ("apiVersion", "kind", "metadata")
+
+
+def unbounded(schema: Schema, path: str = "") -> Iterator[str]:
+    """Where a schema takes a value of any size, or a field that it does not know."""
+    kind = schema.get("type")
+    if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string"):
+        yield f"{path}: unknown fields"
+    if kind == "object":
+        yield from _in_object(schema, path)
+    elif kind not in BOUNDS:
+        yield f"{path}: type {kind}"
+    elif "enum" not in schema and not (BOUNDS[kind] is None or BOUNDS[kind] in schema):
+        yield f"{path}: no {BOUNDS[kind]}"
+    if kind == "array":
+        yield from unbounded(schema["items"], f"{path}[]")
+
+
+def _in_object(schema: Schema, path: str) -> Iterator[str]:
+    fields, values = schema.get("properties", {}), schema.get("additionalProperties")
+    if values is None and not fields:
+        yield f"{path}: no properties"
+    if values is not None:
+        yield from unbounded(values, f"{path}.*") if isinstance(values, dict) else [f"{path}: any properties"]
+        if "maxProperties" not in schema:
+            yield f"{path}: no maxProperties"
+    for name, field in fields.items():
+        yield from unbounded(field, f"{path}.{name}")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.registration.plural)
+def test_everything_has_a_bound(kind: type[CustomObject]) -> None:
+    versions = crd_of(kind)["spec"]["versions"]
+    for version in versions:
+        schema = version["schema"]["openAPIV3Schema"]
+        ours = {name: field for name, field in schema["properties"].items() if name not in KUBERNETES_OWN}
+        assert ours
+        assert list(unbounded(schema | {"properties": ours})) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ({"type": "string"}, ".x: no maxLength"),
+        ({"type": "string", "pattern": "^a+$"}, ".x: no maxLength"),
+        ({"type": "string", "format": "date-time"}, ".x: no maxLength"),
+        ({"type": "array", "items": {"type": "boolean"}}, ".x: no maxItems"),
+        ({"type": "array", "maxItems": 2, "items": {"type": "string"}}, ".x[]: no maxLength"),
+        ({"type": "object"}, ".x: no properties"),
+        ({"type": "object", "additionalProperties": True, "maxProperties": 1}, ".x: any properties"),
+        ({"type": "object", "additionalProperties": {"type": "boolean"}}, ".x: no maxProperties"),
+        ({"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 1}, ".x.*: no maxLength"),
+        ({"type": "object", "properties": {"y": {"type": "string"}}}, ".x.y: no maxLength"),
+        ({"type": "object", "properties": {}, "x-kubernetes-preserve-unknown-fields": True}, ".x: unknown fields"),
+        ({"description": "of no type"}, ".x: type None"),
+    ],
+)
+def test_what_has_none_is_found(field: Schema, told: str) -> None:
+    assert told in list(unbounded({"type": "object", "properties": {"x": field}}))
