@@ -24,7 +24,7 @@ from isthmus.model.nodestate import BlockPolicy, IkeConnection, IkeView, Securit
 from isthmus.model.objects import LocalReference
 from tests.kernel.openvswitch import inside, sh
 from tests.lab.process import wait_until
-from tests.lab.wire import Expected, Summary, summarise
+from tests.lab.wire import Expected, Summary, mac_addresses, summarise
 
 UDP_PORT = 14789
 KEY = b"a pre-shared key has 32 characters or more".replace(b" ", b"-")
@@ -175,15 +175,17 @@ class Pair:
     def wire(self) -> Iterator[Wire]:
         """Records what is on the wire from now on."""
         with inside(self.a.name, _packet_socket) as packets:
-            yield Wire(packets, frozenset(IPv4Address(node.address) for node in self.nodes))
+            yield Wire(packets, self.nodes)
 
 
 class Wire:
     """The frames that crossed the wire, in both directions."""
 
-    def __init__(self, packets: socket.socket, gateways: frozenset[IPv4Address]) -> None:
+    def __init__(self, packets: socket.socket, nodes: tuple[Node, Node]) -> None:
         self._packets = packets
-        self._expected = Expected(gateways=gateways, apis=frozenset(), networks=(WAN,))
+        cards = frozenset().union(*(mac_addresses(sh("ip -j link show dev eth0", node.name)) for node in nodes))
+        gateways = frozenset(IPv4Address(node.address) for node in nodes)
+        self._expected = Expected(cards, gateways=gateways, apis=frozenset(), networks=(WAN,))
 
     def summary(self) -> Summary:
         """What was recorded since the last call."""

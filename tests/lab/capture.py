@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 from tests.lab.topology import SITES
-from tests.lab.wire import Summary, read_pcap, summarise
+from tests.lab.wire import Expected, Summary, read_pcap, summarise
 from tests.lab.wiring import router_card
 
 # Headers are enough for every class.
@@ -56,17 +56,19 @@ class Recorder:
 class Capture:
     """A recording of both sides; the files stay in `directory` until the lab goes."""
 
-    def __init__(self, directory: Path, recorders: list[Recorder]) -> None:
+    def __init__(self, directory: Path, recorders: list[Recorder], expected: Expected) -> None:
         self.directory = directory
         self._recorders = recorders
+        self._expected = expected
         self._unrecorded = 0
 
     @classmethod
-    def start(cls, namespace: str, lab_directory: Path) -> Self:
+    def start(cls, namespace: str, lab_directory: Path, expected: Expected) -> Self:
         """Begin to record; returns when both sides are."""
         directory = Path(tempfile.mkdtemp(prefix="capture-", dir=lab_directory))
         cards = [router_card(site) for site in SITES.values()]
-        return cls(directory, [Recorder(namespace, card, directory / f"{card}.pcap") for card in cards])
+        recorders = [Recorder(namespace, card, directory / f"{card}.pcap") for card in cards]
+        return cls(directory, recorders, expected)
 
     @property
     def paths(self) -> list[Path]:
@@ -81,4 +83,4 @@ class Capture:
     def summary(self) -> Summary:
         """What both sides saw; a packet that passed the router counts on each."""
         frames = (frame for path in self.paths for frame in read_pcap(path))
-        return summarise(frames, unrecorded=self._unrecorded)
+        return summarise(frames, self._expected, self._unrecorded)

@@ -6,15 +6,17 @@ from pathlib import Path
 
 from tests.lab import netns
 from tests.lab.capture import Capture
+from tests.lab.hosting import WAN_BRIDGE
 from tests.lab.node import Node
 from tests.lab.topology import KUBERNETES_PORT, SITES, CloudName, Namespaces
+from tests.lab.wire import Expected, mac_addresses
 
 
 class Wan:
     """The routed link, at its router."""
 
     def __init__(self, namespaces: Namespaces, gateways: dict[CloudName, Node], directory: Path) -> None:
-        self._namespace = namespaces.wan
+        self._namespaces = namespaces
         self._gateways = gateways
         self._directory = directory
 
@@ -50,11 +52,20 @@ class Wan:
     @contextlib.contextmanager
     def capture(self) -> Iterator[Capture]:
         """Record both sides of the router while the block runs; what was seen is known after it."""
-        capture = Capture.start(self._namespace, self._directory)
+        capture = Capture.start(self._namespaces.wan, self._directory, Expected(cards=self._cards()))
         try:
             yield capture
         finally:
             capture.stop()
+
+    def _cards(self) -> frozenset[str]:
+        """MAC addresses of the router's cards, of the gateway nodes', and of each cloud's bridge with its ports."""
+        listed = [netns.run(self._namespaces.wan, "ip", "-j", "link")]
+        for cloud, node in self._gateways.items():
+            listed.append(node.run(["ip", "-j", "link", "show", "dev", "wan0"]).stdout)
+            for which in ("dev", "master"):
+                listed.append(netns.run(self._namespaces.cloud(cloud), "ip", "-j", "link", "show", which, WAN_BRIDGE))
+        return frozenset().union(*map(mac_addresses, listed))
 
     def _drop(self, table: str, match: str) -> None:
         rules = (
@@ -67,7 +78,7 @@ class Wan:
             "  }\n"
             "}\n"
         )
-        netns.run(self._namespace, "nft", rules)
+        netns.run(self._namespaces.wan, "nft", rules)
 
     def _pass(self, table: str) -> None:
-        netns.run(self._namespace, "nft", f"add table inet {table}\ndelete table inet {table}\n")
+        netns.run(self._namespaces.wan, "nft", f"add table inet {table}\ndelete table inet {table}\n")

@@ -1,5 +1,6 @@
 """What may be seen on the WAN: a classifier of captured frames that knows a few classes and calls the rest other."""
 
+import json
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,8 @@ from typing import Final
 from tests.lab.topology import KUBERNETES_PORT, SITES
 
 _EXAMPLES: Final = 10
+_IKE: Final = (500, 500)
+_ENCAPSULATED: Final = (4500, 4500)
 _NEIGHBOUR_DISCOVERY: Final = range(133, 138)
 _LISTENER_DISCOVERY: Final = (130, 131, 132, 143)
 
@@ -31,8 +34,13 @@ class Traffic(StrEnum):
 
 @dataclass(frozen=True)
 class Expected:
-    """Who may speak on the WAN: tunnels between gateways, Kubernetes between the API addresses."""
+    """Who may speak on the WAN: tunnels between gateways, Kubernetes between the API addresses.
 
+    Only the WAN's own cards (by their MAC addresses) may ask for neighbours there: a tenant's machine that is heard
+    doing so has link-local addresses and groups like theirs.
+    """
+
+    cards: frozenset[str]
     gateways: frozenset[IPv4Address] = frozenset(site.gateway_wan_address.ip for site in SITES.values())
     apis: frozenset[IPv4Address] = frozenset(site.server_wan_address.ip for site in SITES.values())
     networks: tuple[IPv4Network, ...] = tuple(site.wan for site in SITES.values())
@@ -67,9 +75,13 @@ class Summary:
         return "\n".join([*rows, f"{'not recorded':<14}{self.unrecorded:>9}", *self.examples])
 
 
-def summarise(frames: Iterable[bytes], expected: Expected | None = None, unrecorded: int = 0) -> Summary:
+def mac_addresses(links: str) -> frozenset[str]:
+    """Those of the Ethernet cards that `ip -j link` has listed."""
+    return frozenset(link["address"] for link in json.loads(links) if link.get("link_type") == "ether")
+
+
+def summarise(frames: Iterable[bytes], expected: Expected, unrecorded: int = 0) -> Summary:
     """Classify and count."""
-    expected = expected or Expected()
     counts: Counter[Traffic] = Counter()
     examples: list[str] = []
     for frame in frames:
@@ -93,13 +105,14 @@ def read_pcap(path: Path) -> Iterator[bytes]:
 
 def classify(frame: bytes, expected: Expected) -> Traffic:
     """The class of an Ethernet frame; what is too short to be sure of is other."""
+    of_the_wan = frame[6:12].hex(":") in expected.cards
     try:
         match _ethertype(frame):
-            case 0x0806:
-                return _classify_arp(frame[14:], expected)
             case 0x0800:
                 return _classify_ipv4(frame[14:], expected)
-            case 0x86DD:
+            case 0x0806 if of_the_wan:
+                return _classify_arp(frame[14:], expected)
+            case 0x86DD if of_the_wan:
                 return _classify_ipv6(frame[14:])
     except (IndexError, struct.error, ValueError):
         pass
@@ -108,7 +121,7 @@ def classify(frame: bytes, expected: Expected) -> Traffic:
 
 def describe(frame: bytes) -> str:
     """A frame in words and bytes, for whoever must find out where it came from."""
-    words = f"ethertype {_ethertype(frame):#06x}" if len(frame) >= 14 else "runt"
+    words = f"ethertype {_ethertype(frame):#06x} from {frame[6:12].hex(':')}" if len(frame) >= 14 else "runt"
     if len(frame) >= 34 and _ethertype(frame) == 0x0800:
         source, destination = IPv4Address(frame[26:30]), IPv4Address(frame[30:34])
         words += f" {source} > {destination} protocol {frame[23]}"
@@ -153,9 +166,9 @@ def _classify_ipv4(packet: bytes, expected: Expected) -> Traffic:
 def _classify_udp(datagram: bytes) -> Traffic:
     ports = struct.unpack("!HH", datagram[:4])
     payload = datagram[8:]
-    if 500 in ports:
+    if ports == _IKE:
         return Traffic.IKE
-    if 4500 not in ports:
+    if ports != _ENCAPSULATED:
         return Traffic.OTHER
     # RFC 3948: four zero bytes before IKE, one byte 0xff keeps a mapping alive, all else begins with an SPI.
     if payload == b"\xff" or payload[:4] == bytes(4):

@@ -1,21 +1,30 @@
 """The classifier of what is on the WAN, on frames made by hand: it must know what is expected and nothing else."""
 
+import json
 import struct
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
 
-from tests.lab.wire import Expected, Summary, Traffic, classify, read_pcap, summarise
+from tests.lab.wire import Expected, Summary, Traffic, classify, mac_addresses, read_pcap, summarise
 
 GATEWAYS = ("192.0.2.11", "198.51.100.11")
 APIS = ("192.0.2.10", "198.51.100.10")
 MORE_FRAGMENTS = 0x2000
-EXPECTED = Expected()
+CARD, TENANT = "0a:00:00:00:00:01", "fa:16:3e:00:00:01"
+EXPECTED = Expected(cards=frozenset({CARD}))
+MACHINE = "fe80::f816:3eff:fe00:1"
+SOLICITED, ROUTERS, LISTENERS = "ff02::1:ff00:1", "ff02::2", "ff02::16"
 
 
 def ethernet(kind: int, payload: bytes) -> bytes:
-    return bytes(12) + struct.pack("!H", kind) + payload
+    return bytes(6) + bytes.fromhex(CARD.replace(":", "")) + struct.pack("!H", kind) + payload
+
+
+def from_a_tenant(frame: bytes) -> bytes:
+    """The same frame, sent by a tenant's card."""
+    return frame[:6] + bytes.fromhex(TENANT.replace(":", "")) + frame[12:]
 
 
 def ipv4(protocol: int, payload: bytes, ends: tuple[str, str] = GATEWAYS, *, fragment: int = 0) -> bytes:
@@ -33,7 +42,7 @@ def arp(sender: str, target: str) -> bytes:
     return ethernet(0x0806, b"\x00\x01\x08\x00\x06\x04\x00\x01" + addresses)
 
 
-def icmpv6(kind: int, source: str = "fe80::1", destination: str = "ff02::16", *, router_alert: bool = False) -> bytes:
+def icmpv6(kind: int, source: str = "fe80::1", destination: str = LISTENERS, *, router_alert: bool = False) -> bytes:
     options = b"\x3a\x00\x05\x02\x00\x00\x01\x00" if router_alert else b""
     payload = options + bytes([kind]) + bytes(7)
     header = struct.pack("!IHBB", 6 << 28, len(payload), 0 if router_alert else 58, 255)
@@ -53,7 +62,9 @@ def icmpv6(kind: int, source: str = "fe80::1", destination: str = "ff02::16", *,
         (ipv4(6, ports(40000, 6443), APIS), Traffic.API),
         (ipv4(6, ports(6443, 40000), APIS[::-1]), Traffic.API),
         (arp("192.0.2.11", "192.0.2.1"), Traffic.ARP),
-        (icmpv6(135, destination="ff02::1:ff00:1"), Traffic.ND),
+        (icmpv6(135, destination=SOLICITED), Traffic.ND),
+        (icmpv6(135, "::", SOLICITED), Traffic.ND),
+        (icmpv6(133, "fe80::1", ROUTERS), Traffic.ND),
         (icmpv6(143, source="::", router_alert=True), Traffic.MLD),
     ],
 )
@@ -78,10 +89,23 @@ def test_expected_frames_have_their_class(frame: bytes, traffic: Traffic) -> Non
         pytest.param(ipv4(6, ports(40000, 9696), APIS), id="another API"),
         pytest.param(ipv4(17, ports(40000, 6443), APIS), id="API port over UDP"),
         pytest.param(ipv4(17, ports(4500, 4500, b"\x12")), id="noise on port 4500"),
-        pytest.param(arp("10.20.0.5", "10.20.0.6"), id="a tenant's ARP"),
+        pytest.param(ipv4(17, ports(500, 14789)), id="tunnel in clear from IKE's port"),
+        pytest.param(ipv4(17, ports(14789, 500)), id="tunnel in clear to IKE's port"),
+        pytest.param(ipv4(17, ports(4500, 14789, bytes(40))), id="tunnel in clear from the port of encapsulated ESP"),
+        pytest.param(ipv4(17, ports(14789, 14789)), id="tunnel in clear from its own port"),
+        pytest.param(ipv4(6, ports(40000, 6443), APIS, fragment=MORE_FRAGMENTS), id="fragment of the API"),
+        pytest.param(ipv4(1, bytes(40), fragment=185), id="later fragment of a ping"),
+        pytest.param(arp("10.20.0.5", "10.20.0.6"), id="ARP between a tenant's addresses"),
+        pytest.param(from_a_tenant(arp("192.0.2.11", "192.0.2.1")), id="ARP of a tenant's machine"),
         pytest.param(arp("192.0.2.11", "198.51.100.11"), id="ARP across the router"),
         pytest.param(icmpv6(128), id="ping over IPv6"),
-        pytest.param(icmpv6(135, source="2001:db8::1"), id="ND of a tenant"),
+        pytest.param(icmpv6(135, source="2001:db8::1"), id="ND of a tenant's address"),
+        pytest.param(from_a_tenant(icmpv6(133, MACHINE, ROUTERS)), id="a tenant's machine asks for routers"),
+        pytest.param(from_a_tenant(icmpv6(134, MACHINE, "ff02::1")), id="a tenant's machine says it is a router"),
+        pytest.param(from_a_tenant(icmpv6(135, "::", SOLICITED)), id="a tenant's machine tries an address"),
+        pytest.param(from_a_tenant(icmpv6(136, MACHINE, "fe80::2")), id="a tenant's machine tells its address"),
+        pytest.param(from_a_tenant(icmpv6(143, "::", router_alert=True)), id="a tenant's machine joins a group"),
+        pytest.param(from_a_tenant(icmpv6(143, MACHINE, router_alert=True)), id="it joins one by its address"),
         pytest.param(ethernet(0x8100, bytes(60)), id="VLAN"),
         pytest.param(ethernet(0x88B5, bytes(60)), id="our probe in clear"),
         pytest.param(ipv4(50, b"")[:20], id="cut short"),
@@ -94,11 +118,18 @@ def test_everything_else_is_other(frame: bytes) -> None:
 
 def test_one_bad_frame_fails_the_summary_and_is_shown() -> None:
     good = [ipv4(50, bytes(40))] * 3
-    summarise(good).require_protected()
-    summary = summarise([*good, ipv4(17, ports(50000, 14789))])
+    summarise(good, EXPECTED).require_protected()
+    summary = summarise([*good, ipv4(17, ports(50000, 14789))], EXPECTED)
     assert (summary.esp, summary.counts[Traffic.OTHER]) == (3, 1)
     with pytest.raises(AssertionError, match=r"192\.0\.2\.11 > 198\.51\.100\.11 protocol 17 port 50000 > 14789"):
         summary.require_protected()
+
+
+def test_mac_addresses_are_of_cards_only() -> None:
+    loopback = {"ifname": "lo", "link_type": "loopback", "address": "00:00:00:00:00:00"}
+    cards = [{"ifname": f"cloud-{n}", "link_type": "ether", "address": f"0a:00:00:00:00:0{n}"} for n in (1, 2)]
+    assert mac_addresses(json.dumps([loopback, *cards])) == {"0a:00:00:00:00:01", "0a:00:00:00:00:02"}
+    assert mac_addresses("[]") == frozenset()
 
 
 def test_frames_that_were_not_recorded_fail_the_summary() -> None:
