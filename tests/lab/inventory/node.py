@@ -8,13 +8,19 @@ from tests.lab.node import Node
 
 _COLUMNS: Final = {
     "Open_vSwitch": ("external_ids", "other_config", "manager_options"),
-    "Bridge": ("name", "fail_mode", "datapath_type", "protocols", "external_ids", "other_config", "ports"),
+    "Manager": ("target", "connection_mode", "external_ids", "other_config"),
+    "Bridge": (
+        *("name", "fail_mode", "datapath_type", "protocols", "external_ids", "other_config"),
+        *("ports", "controller", "mirrors", "netflow", "sflow", "ipfix"),
+    ),
+    "Controller": ("target", "connection_mode", "external_ids", "other_config"),
+    "Mirror": ("name", "select_all", "select_src_port", "select_dst_port", "output_port", "external_ids"),
     "Port": ("name", "other_config", "external_ids", "qos", "interfaces"),
     "Interface": ("name", "type", "options", "external_ids", "other_config", "bfd"),
     "QoS": ("type", "other_config", "external_ids"),
 }
 # Neutron's back ends number conntrack zones and local VLANs in the order in which they meet networks, and date what
-# they wire; rows are named by random IDs, which other rows refer to.
+# they wire.
 _NUMBERED_BY_BACK_END: Final = re.compile(r"ct-zone-.*|tag|ovn-installed.*|ovn-ct-zone.*|ovn-nb-cfg.*|ovn-startup-ts")
 # An SA's keys never leave the kernel's lists; its counters move with traffic.
 _KEY: Final = re.compile(r"0x[0-9a-f]{16,}")
@@ -26,7 +32,8 @@ _COUNTERS: Final = re.compile(
 def sections(node: Node) -> dict[str, dict[str, Any]]:
     """One section for each of them."""
     return {
-        **{f"ovsdb {table}": _table(node, table) for table in _COLUMNS},
+        **_open_vswitch(node),
+        # Not br-int's: Neutron's back ends rewrite those by themselves, with numbers of their own.
         "flow of br-cloud": _lines(_flows(node)),
         "xfrm policy": _blocks(node.run(["ip", "xfrm", "policy"]).stdout),
         "xfrm state": _blocks(_COUNTERS.sub("", node.run(["ip", "xfrm", "state"]).stdout)),
@@ -49,28 +56,45 @@ def _is_empty(node: Node, namespace: str) -> bool:
     return [line for line in links if ": lo:" not in line] == []
 
 
-def _table(node: Node, table: str) -> dict[str, Any]:
-    listed = node.run(["ovs-vsctl", "--timeout=30", "--format=json", "list", table]).stdout
-    document = json.loads(listed)
-    rows = [dict(zip(document["headings"], row, strict=True)) for row in document["data"]]
-    found = {}
-    for row in rows:
-        kept = {column: _plain(row[column]) for column in _COLUMNS[table] if column in row}
-        # References are to random IDs; what they refer to has a section of its own.
-        kept = {key: len(value) if key in ("ports", "interfaces") else value for key, value in kept.items()}
-        found[str(row.get("name", table))] = kept
+def _open_vswitch(node: Node) -> dict[str, dict[str, Any]]:
+    """Rows by name, or by target, of which several may have the same; a reference is told as what it refers to."""
+    tables = _rows(node)
+    names = {row["_uuid"][1]: _name(row, table) for table, rows in tables.items() for row in rows}
+    found: dict[str, dict[str, Any]] = {}
+    for table, rows in tables.items():
+        section = found[f"ovsdb {table}"] = {}
+        for row in rows:
+            kept = {column: _plain(row[column], names) for column in _COLUMNS[table] if column in row}
+            section.setdefault(_name(row, table), []).append(kept)
+        for same in section.values():
+            same.sort(key=repr)
     return found
 
 
-def _plain(value: Any) -> Any:
+def _rows(node: Node) -> dict[str, list[dict[str, Any]]]:
+    """All tables at one moment; a line of JSON for each."""
+    lists = [word for table in _COLUMNS for word in ("--", "list", table)]
+    listed = node.run(["ovs-vsctl", "--timeout=30", "--format=json", *lists]).stdout.splitlines()
+    documents = zip(_COLUMNS, map(json.loads, listed), strict=True)
+    return {
+        table: [dict(zip(document["headings"], row, strict=True)) for row in document["data"]]
+        for table, document in documents
+    }
+
+
+def _name(row: dict[str, Any], table: str) -> str:
+    return str(row.get("name") or row.get("target") or table)
+
+
+def _plain(value: Any, names: dict[str, str]) -> Any:
     """A value of OVSDB's JSON without what back ends number; sets and maps in a steady order."""
     match value:
         case ["map", pairs]:
             return {key: item for key, item in sorted(pairs) if not _NUMBERED_BY_BACK_END.fullmatch(key)}
         case ["set", items]:
-            return sorted(map(str, items))
-        case ["uuid", _]:
-            return ["reference"]
+            return sorted(str(_plain(item, names)) for item in items)
+        case ["uuid", uuid]:
+            return names.get(uuid, "a row that is not listed")
     return value
 
 
@@ -85,6 +109,7 @@ def _links(node: Node) -> dict[str, Any]:
     return {
         link["ifname"]: {
             "addresses": sorted(f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"]),
+            "mtu": link["mtu"],
             # The echo's port lives as long as br-cloud and comes up with the first link that is probed.
             "up": link["ifname"] == "isprobe" or "UP" in link["flags"],
         }
