@@ -33,11 +33,13 @@ def reported(name: str, value: float, unit: str) -> Result:
 
 
 def table(results: Sequence[Result]) -> str:
-    """For people."""
+    """For people; what missed its aim is told once more at the end."""
     lines = [f"{'name':56} {'value':>10} {'unit':10} {'aim':>8}  met"]
     for result in results:
-        met = "yes" if result.met else "NO"
+        met = "yes" if result.met else "missed"
         lines.append(f"{result.name:56} {result.value:>10g} {result.unit:10} {result.aim:>8}  {met}")
+    missed = [result.name for result in results if not result.met]
+    lines += [f"aims missed: {'; '.join(missed)}"] if missed else ["all aims met"]
     return "\n".join(lines)
 
 
