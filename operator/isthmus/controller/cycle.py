@@ -28,6 +28,7 @@ from .scopes import Scope
 from .worlds import Worlds
 
 _LOG = logging.getLogger(__name__)
+_MISJUDGED = (ValueError, LookupError, TypeError, AttributeError)  # what a value raises that is not as it must be
 _MAX_ROUNDS = 40  # a plan that never ends must not keep the others waiting
 
 
@@ -50,7 +51,7 @@ class Cycle:
         except OutsideError as error:
             scope.renew()
             self._failed(scope, Problem(error.reason, str(error)))
-        except ValueError:
+        except _MISJUDGED:
             self._misjudged(scope)
 
     def tell(self, scope: Scope) -> None:
@@ -62,7 +63,7 @@ class Cycle:
                 self._tell(wanted)
         except OutsideError as error:
             self._failed(scope, Problem(error.reason, str(error)))
-        except ValueError:
+        except _MISJUDGED:
             self._misjudged(scope)
 
     def _round(self, scope: Scope) -> bool:

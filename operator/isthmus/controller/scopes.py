@@ -29,6 +29,8 @@ from isthmus.model.objects import CustomObject
 from .facts import Facts, origin_facts, peer_account, receiver_facts
 from .worlds import Worlds
 
+_SPARE_REFUSALS = 16  # a peer reads as many even where it may have no network at all
+
 
 class Scope(Protocol):
     """One thing that is planned on its own."""
@@ -194,10 +196,24 @@ def network_scopes(snapshot: Snapshot, facts: AllFacts) -> tuple[NetworkScope, .
     found |= {link.metadata.name for link in snapshot.all(ExpansionLink)}
     found |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
     for peer in snapshot.all(CloudPeer):
-        cloud_id = peer.spec.cloud_id
-        found |= {name for name in view_of(snapshot, cloud_id).links if names_network_of(name, cloud_id)}
+        found |= _new_offers(snapshot, peer)
     facts.networks.forget_others(found)
     return tuple(NetworkScope(name, facts) for name in sorted(found))
+
+
+def _new_offers(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
+    """Offers of which we hold nothing yet, the first by name: a peer may publish more than we ever look at."""
+    cloud_id = peer.spec.cloud_id
+    known = {link.metadata.name for link in snapshot.links_to(cloud_id)}
+    known |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
+    offered = (
+        name
+        for name, published in view_of(snapshot, cloud_id).links.items()
+        if names_network_of(name, cloud_id) and (published.spec is None or published.spec.state == "Active")
+    )
+    held = sum(origin_of(name) == cloud_id for name in known)
+    room = max(0, 2 * peer.spec.agreement.limits.networks + _SPARE_REFUSALS - held)
+    return set(sorted(set(offered) - known)[:room])
 
 
 def _concerns_openstack(snapshot: Snapshot, link_name: str) -> bool:

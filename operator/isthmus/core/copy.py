@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network
+
 from isthmus.model import names
 from isthmus.model.actions import (
     Action,
@@ -23,7 +25,7 @@ from isthmus.model.attachment import AttachmentSpec, Record, SubnetRecord
 from isthmus.model.cloudfacts import NetworkFacts, NetworkQuota, Range, Subnet
 from isthmus.model.expansionlink import OfferedSubnet
 
-from .attachments import gateway_ports, identity_of, new_attachment
+from .attachments import gateway_ports, identity_of, machine_ports, new_attachment
 from .receiver import Receiver
 
 Actions = tuple[Action, ...]
@@ -110,10 +112,10 @@ def make_subnets(receiver: Receiver) -> Actions:
     facts, offer = receiver.facts, receiver.offer
     if facts is None or facts.network is None or offer is None:
         return ()
-    ours = {subnet.cidr: subnet for subnet in copied_subnets(receiver.name, facts)}
+    ours = {subnet.cidr: subnet for subnet in copied_subnets(receiver, facts)}
     made = (_brought_to(ours.get(offered.cidr), offered, facts, receiver.name) for offered in offer.subnets)
     offered_cidrs = {offered.cidr for offered in offer.subnets}
-    surplus = [subnet for cidr, subnet in ours.items() if cidr not in offered_cidrs]
+    surplus = [subnet for cidr, subnet in ours.items() if cidr not in offered_cidrs and not _in_use(subnet, facts)]
     removed = (action for subnet in surplus for action in _removal(subnet, receiver.name, facts))
     return (*(action for action in made if action is not None), *removed)
 
@@ -123,7 +125,7 @@ def reserve_gateways(receiver: Receiver) -> Actions:
     facts, offer = receiver.facts, receiver.offer
     if facts is None or facts.network is None or offer is None:
         return ()
-    ours = {subnet.cidr: subnet for subnet in copied_subnets(receiver.name, facts)}
+    ours = {subnet.cidr: subnet for subnet in copied_subnets(receiver, facts)}
     wanted = {s.gateway_ip: ours[s.cidr] for s in offer.subnets if s.gateway_ip and s.cidr in ours}
     there = {address: port for port in gateway_ports(receiver.name, facts) for address in port.addresses}
     mark = names.mark(receiver.name)
@@ -151,10 +153,10 @@ def set_mtu(receiver: Receiver) -> Actions:
     return (SetNetworkMTU(network.id, receiver.agreed_mtu),)
 
 
-def copied_subnets(link_name: str, facts: NetworkFacts) -> tuple[Subnet, ...]:
-    """The subnets that we made."""
-    mark = names.mark(link_name)
-    return tuple(subnet for subnet in facts.subnets if subnet.description == mark)
+def copied_subnets(receiver: Receiver, facts: NetworkFacts) -> tuple[Subnet, ...]:
+    """The subnets that we made: a tenant of the copy may write another description."""
+    mark, recorded = names.mark(receiver.name), {entry.id for entry in receiver.record.subnets}
+    return tuple(subnet for subnet in facts.subnets if subnet.description == mark or subnet.id in recorded)
 
 
 def _brought_to(there: Subnet | None, offered: OfferedSubnet, facts: NetworkFacts, link_name: str) -> Action | None:
@@ -181,6 +183,11 @@ def _brought_to(there: Subnet | None, offered: OfferedSubnet, facts: NetworkFact
     return UpdateSubnet(there.id, pools, offered.enable_dhcp, offered.dns_nameservers, routes)
 
 
+def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
+    network = IPv4Network(subnet.cidr)
+    return any(IPv4Address(a) in network for port in machine_ports(facts) for a in port.addresses if ":" not in a)
+
+
 def _removal(subnet: Subnet, link_name: str, facts: NetworkFacts) -> Actions:
     """A subnet with the port that reserves its gateway."""
     reserved = (p for p in gateway_ports(link_name, facts) if subnet.gateway_ip in p.addresses)
@@ -197,6 +204,6 @@ def _subnet_records(receiver: Receiver, facts: NetworkFacts) -> tuple[SubnetReco
             cidr=subnet.cidr,
             gateway_port_id=reserved.get(subnet.gateway_ip or ""),
         )
-        for subnet in sorted(copied_subnets(receiver.name, facts), key=lambda s: s.id)
+        for subnet in sorted(copied_subnets(receiver, facts), key=lambda s: s.id)
         if subnet.cidr in offered
     )

@@ -64,7 +64,7 @@ def standing(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> Standing:
         last = last.model_copy(update={"peer_link_uid": beside})
     if seen and is_accepted(link):
         return Standing(presence, last)
-    problem = half_problem(snapshot, peer, link_name, published.spec)
+    problem = half_problem(snapshot, peer, link_name, last.spec if seen and last is not None else published.spec)
     if problem is not None or seen:
         return Standing(presence, last, problem)
     half = ExpansionLinkHalf(

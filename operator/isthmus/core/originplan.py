@@ -46,7 +46,7 @@ def _let_go(origin: Origin, cloud_id: str) -> bool:
     standing, answer = origin.standing(cloud_id), origin.answer(cloud_id)
     if standing.presence == "Present":
         return standing.problem is None and answer is not None and answer.verdict == "Released"
-    return standing.presence == "Absent"
+    return standing.gone
 
 
 def _cut_off(origin: Origin) -> Actions:
@@ -63,9 +63,18 @@ def _restore_mtu(origin: Origin) -> Actions:
     """Only what is still as we set it: a tenant who changed it since meant it."""
     network = origin.facts.network if origin.facts else None
     original, ours = origin.record.original_mtu, origin.attachment.spec.mtu if origin.attachment else None
-    if network is None or original is None or ours is None or network.mtu != ours or network.mtu == original:
+    if network is None or original is None or network.mtu not in {ours, origin.record.written_mtu}:
+        return ()
+    if network.mtu == original:
         return ()
     return (SetNetworkMTU(network.id, original),)
+
+
+def _written_mtu(origin: Origin) -> int | None:
+    """The MTU that is there now, if it is ours; else what was before, for that may still be there."""
+    network, before = origin.facts.network if origin.facts else None, origin.record.written_mtu
+    ours = origin.attachment.spec.mtu if origin.attachment else None
+    return network.mtu if network is not None and network.mtu == ours else before
 
 
 def _close_record(origin: Origin) -> Actions:
@@ -100,6 +109,7 @@ def _write_record(origin: Origin) -> Actions:
         project_id=facts.network.project_id,
         network_id=facts.network.id,
         original_mtu=origin.original_mtu,
+        written_mtu=origin.record.written_mtu,
         subnets=origin.division.subnets,
     )
     return _recorded(origin, record)
@@ -173,6 +183,9 @@ def _instruct(origin: Origin) -> Actions:
         links=tuple(way for cloud_id in sorted(origin.active) if (way := origin.way(cloud_id)) is not None),
         gateway_addresses=tuple(sorted({s.gateway_ip for s in facts.subnets if s.gateway_ip})),
     )
+    if spec.mtu != attachment.spec.mtu:
+        record = spec.record.model_copy(update={"written_mtu": _written_mtu(origin)})
+        spec = spec.model_copy(update={"record": record})
     return () if spec == attachment.spec else (ApplyObject(new_attachment(origin.name, spec)),)
 
 

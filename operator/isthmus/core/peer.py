@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
+from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.cloudpeer import CloudPeer, PeerGateway
 from isthmus.model.gatewaynode import GatewayNode
 from isthmus.model.ipsecpolicy import IPsecPolicy
-from isthmus.model.peerlink import OfferedIPsec, OfferedTunnel, PeerLinkHalf, PeerLinkSpec
+from isthmus.model.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkHalf, PeerLinkSpec
 from isthmus.model.peerview import PeerView
 
 from .agreement import Agreement, Disagreement, agree
@@ -106,7 +107,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[PeerGateway]) -> Problem | None:
-    seen: set[str] = set()
+    seen, ports = set[str](), _tunnel_ports_of_others(snapshot, peer)
     for gateway in published:
         whose = _owner(snapshot, peer, gateway.address)
         if whose is not None:
@@ -116,8 +117,25 @@ def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[Pe
         twice = next((text for text in (gateway.name, gateway.address) if text in seen), None)
         if twice is not None:
             return Problem("GatewayRefused", f"the peer names gateway {twice} twice")
+        port = names.tunnel_port(peer.spec.cloud_id, gateway.name)
+        if port in ports:
+            return Problem(
+                "GatewayRefused", f"gateway {gateway.name} cannot be told from another: it needs another name"
+            )
         seen |= {gateway.name, gateway.address}
+        ports.add(port)
     return None
+
+
+def _tunnel_ports_of_others(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
+    """Names of tunnel ports towards other peers. Two alike would stop a node, and a peer may choose names for that."""
+    others = (link for link in snapshot.all(PeerLink) if link.spec.peer_cloud_id != peer.spec.cloud_id)
+    return {
+        names.tunnel_port(link.spec.peer_cloud_id, gateway.name)
+        for link in others
+        if link.status.peer is not None
+        for gateway in link.status.peer.spec.gateways
+    }
 
 
 def _owner(snapshot: Snapshot, peer: CloudPeer, address: str) -> str | None:

@@ -19,7 +19,10 @@ from .snapshot import Snapshot
 
 def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> PeerLink:
     """Our half of the agreement with the status that it should have."""
-    conditions = carried_over(link.status.conditions, [_agreed(snapshot, peer)], link.metadata.generation, snapshot.now)
+    agreed = _agreed(snapshot, peer)
+    if agreed.reason == "GatewayRefused":  # whose an address is, is told to our people only
+        agreed = agreed.model_copy(update={"message": "a gateway's name or address is not one that was agreed"})
+    conditions = carried_over(link.status.conditions, [agreed], link.metadata.generation, snapshot.now)
     return link.model_copy(update={"status": PeerLinkStatus(peer=peer_half(snapshot, peer), conditions=conditions)})
 
 

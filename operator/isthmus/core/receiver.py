@@ -105,6 +105,8 @@ class Receiver:
             return self.standing.problem
         if self.peer.spec.agreement.state == "Cordoned":
             return Problem("Cordoned", "the agreement is cordoned: nothing new is accepted")
+        if self._name_is_taken:
+            return Problem("InvalidOffer", "the network's ID cannot be told from another one's: it needs another ID")
         if self._received_besides >= self.peer.spec.agreement.limits.networks:
             return Problem("LimitReached", "the agreed number of networks is reached")
         return self._copy_problem(self.offer, self.peer)
@@ -118,7 +120,7 @@ class Receiver:
     @cached_property
     def project_mark(self) -> str | None:
         """Description of our copy of the origin's project."""
-        project = self.offer.project.id if self.offer else self.record.origin_project_id
+        project = self.record.origin_project_id or (self.offer.project.id if self.offer else None)
         return names.project_mark(self.cloud_id, project) if project else None
 
     @cached_property
@@ -167,6 +169,13 @@ class Receiver:
         if self.peer is None or identity_problem(self.snapshot, self.peer) is not None:
             return True
         return not isinstance(agreement_with(self.snapshot, self.peer), Agreement)
+
+    @property
+    def _name_is_taken(self) -> bool:
+        """Two networks with one name on a node would stop the node, and a peer may choose IDs that lead to that."""
+        ours = names.patch_in_cloud_bridge(self.name)
+        others = (a.metadata.name for a in self.snapshot.all(Attachment) if a.metadata.name != self.name)
+        return any(names.patch_in_cloud_bridge(other) == ours for other in others)
 
     @property
     def _received_besides(self) -> int:

@@ -43,7 +43,8 @@ _FALLBACK_MTU = 1280  # said in a refusal where neither side has named one
 
 def plan_receiver(receiver: Receiver) -> Plan:
     """The first stage with work; an empty plan where everything is as it should be."""
-    stages = {"Join": _JOINING, "Leave": _LEAVING, "Refuse": _LEAVING, "Hold": ()}[receiver.intent]
+    joining = (*_JOINED, *_JOINING) if is_accepted(receiver.link) else (*_JOINING, *_JOINED)
+    stages = {"Join": joining, "Leave": _LEAVING, "Refuse": _LEAVING, "Hold": ()}[receiver.intent]
     return Plan(next((actions for stage in stages if (actions := stage(receiver))), ()))
 
 
@@ -202,9 +203,7 @@ _JOINING = (
     copy.furnish,
     copy.reserve_gateways,
     _answer,
-    _plug,
-    _instruct,
-    _unplug_surplus,
-    copy.set_mtu,
 )
+# First of all once we have joined: no trouble with the copy keeps a network from another gateway node.
+_JOINED = (_plug, _instruct, _unplug_surplus, copy.set_mtu)
 _LEAVING = (_cut_off, _let_go, _remove_network, _remove_project, _close_record)

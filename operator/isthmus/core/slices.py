@@ -121,7 +121,8 @@ def _without_returned(entry: SubnetRecord, subnet: Subnet, kept: Collection[str]
     pools, original = spans_of(subnet.pools), spans_of(entry.original_pools)
 
     def stays(given: PeerSlice) -> bool:
-        return given.cloud_id in kept or bool(subtract(intersect((span_of(given),), original), pools))
+        missing = subtract(intersect((span_of(given),), original), pools)
+        return given.cloud_id in kept or bool(subtract(missing, _gateway_of(subnet)))
 
     return entry.model_copy(update={"slices": tuple(s for s in entry.slices if stays(s))})
 
@@ -150,10 +151,15 @@ def _wanted_pools(entry: SubnetRecord, subnet: Subnet, kept: Collection[str]) ->
     original = spans_of(entry.original_pools)
     out = spans_of(s for s in entry.slices if s.cloud_id in kept)
     back = intersect(spans_of(s for s in entry.slices if s.cloud_id not in kept), original)
-    wanted = subtract(merged((*spans_of(subnet.pools), *back)), out)
+    wanted = subtract(subtract(merged((*spans_of(subnet.pools), *back)), out), _gateway_of(subnet))
     if wanted == original:  # as the tenant had written them, adjacent pools and all
         return tuple(Range(pool.first, pool.last) for pool in entry.original_pools)
     return ranges(wanted)
+
+
+def _gateway_of(subnet: Subnet) -> Spans:
+    """Neutron takes no pool with it: it may have been moved into a slice while that was out of the pools."""
+    return single([subnet.gateway_ip] if subnet.gateway_ip else [])
 
 
 def _cut(given: PeerSlice, used: Spans) -> PeerSlice | None:

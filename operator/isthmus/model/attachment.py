@@ -72,6 +72,8 @@ class Record(ApiModel):
     """The network here: the tenant's own (origin), or the copy that we made (receiver)."""
     original_mtu: MTU | None = None
     """MTU before we lowered it (origin only)."""
+    written_mtu: MTU | None = None
+    """The MTU of ours that was there when another one became due, and is there until that is written (origin only)."""
     subnets: Annotated[
         tuple[SubnetRecord, ...],
         Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 from .objects import GROUP
@@ -103,7 +104,9 @@ def tunnel_port(cloud_id: str, gateway: str) -> str:
 
 
 def _interface(prefix: str, *parts: str) -> str:
-    return (prefix + digest(*parts))[:_INTERFACE_NAME_BYTES]
+    """As much of a digest as the name of a kernel interface holds: peers choose some parts, so twins are looked for."""
+    text = base64.b32encode(hashlib.sha256("\0".join(parts).encode()).digest()).decode().lower()
+    return (prefix + text)[:_INTERFACE_NAME_BYTES]
 
 
 PROBE_PORT = "isprobe"  # internal port of br-cloud through which echo frames enter and leave; has no address
