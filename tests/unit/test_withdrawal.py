@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -12,6 +14,8 @@ from isthmus.model.expansionlink import ExpansionLink
 from isthmus.model.networkexpansion import NetworkExpansion
 from isthmus.model.objects import ObjectMeta
 from isthmus.model.peerlink import PeerLink
+from isthmus.model.peerview import PeerView
+from isthmus.ports import PeerHalves
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation, reason
 
@@ -67,57 +71,6 @@ def test_a_domain_with_projects_that_an_administrator_disabled_is_left_alone(str
     stretched.b.neutron.domains[domain.id] = replace(domain, enabled=False)
     stretched.federation.settle()
     assert stretched.b.neutron.domains[domain.id] == replace(domain, enabled=False)
-
-
-def test_copy_with_a_machine_stays_until_the_machine_goes(stretched: Stretched) -> None:
-    a, b = stretched.a, stretched.b
-    machine = b.neutron.boot(stretched.copy_id, b.neutron.networks[stretched.copy_id].project_id)
-    stretched.federation.settle()
-    stretched.withdraw()
-    stretched.federation.settle()
-    assert a.expansion() is None
-    assert (a.attachments(), a.links(), b.links()) == ([], [], [])
-    assert b.neutron.ports[machine.id] == machine
-    assert stretched.ours_ports(b) == []
-    (left,) = b.attachments()
-    assert left.spec.links == ()
-    assert (reason(left), reason(left, "CopyInUse")) == ("CopyInUse", "PortsLeft")
-    assert machine.id in next(c.message for c in left.status.conditions if c.type == "CopyInUse")
-    assert [e for e in b.store.events if e[2] == "CopyInUse" and machine.id in e[3]]
-
-    b.neutron.delete_port(machine.id)
-    stretched.federation.settle()
-    assert (b.attachments(), b.neutron.networks, b.neutron.ports) == ([], {}, {})
-    assert b.neutron.find_domain("isthmus-cloud-a") is None
-
-
-def test_project_with_something_of_its_people_stays_until_it_is_empty(stretched: Stretched) -> None:
-    a, b = stretched.a, stretched.b
-    project_id = b.neutron.networks[stretched.copy_id].project_id
-    own = b.neutron.create_network(project_id, "own", 1450, "")
-    stretched.withdraw()
-    stretched.federation.settle()
-    assert (a.expansion(), a.attachments(), a.links(), b.links()) == (None, [], [], [])
-    assert list(b.neutron.networks) == [own.id]
-    (left,) = b.attachments()
-    assert (reason(left), reason(left, "CopyInUse")) == ("CopyInUse", "ProjectNotEmpty")
-    assert project_id in next(c.message for c in left.status.conditions if c.type == "CopyInUse")
-    b.neutron.delete_network(own.id)
-    stretched.federation.settle()
-    assert (b.attachments(), b.neutron.get_project(project_id)) == ([], None)
-    assert b.neutron.find_domain("isthmus-cloud-a") is None
-
-
-def test_leftover_copy_is_taken_up_again(stretched: Stretched) -> None:
-    a, b, copy_id = stretched.a, stretched.b, stretched.copy_id
-    machine = b.neutron.boot(copy_id, b.neutron.networks[copy_id].project_id)
-    stretched.withdraw()
-    stretched.federation.settle()
-    a.expand(stretched.network.id, "cloud-b")
-    stretched.federation.settle()
-    assert reason(a.expansion()) == "Ready"
-    assert stretched.copy_id == copy_id
-    assert b.neutron.ports[machine.id] == machine
 
 
 def _published_anew(cloud: FakeCloud, *, without_halves: bool) -> None:
@@ -178,6 +131,41 @@ def test_dead_peer_api_does_not_hold_up_deleting(stretched: Stretched) -> None:
     b.store.down = False
     stretched.federation.settle()
     assert reason(a.expansion()) == "Ready"
+
+
+def test_tombstone_is_not_buried_on_what_was_read_before_the_offer(stretched: Stretched) -> None:
+    """A peer may be about to join what it has just read."""
+    federation, a = stretched.federation, stretched.a
+    _, other, _ = a.tenant("bakery", "10.40.0.0/24")
+    read_before = a.peers.views()
+    a.expand(other.id, "cloud-b", namespace="bakery", name="late")
+    a.restart(replace(a.worlds, peers=cast(PeerHalves, _Stale(a, read_before))))
+    a.cycle()
+    (offered,) = [k for k in a.links() if k.spec.origin.network_id == other.id]
+    a.people.delete(NetworkExpansion, "late", "bakery")
+    a.cycle()
+    assert a.expansion("bakery", "late") is None
+    (tombstone,) = [k for k in a.links() if k.spec.origin.network_id == other.id]
+    assert (tombstone.spec.state, tombstone.spec.offer) == ("Withdrawn", offered.spec.offer)
+    federation.clock.move(GRACE_SECONDS)
+    a.restart()
+    federation.settle()
+    assert [k for k in a.links() if k.spec.origin.network_id == other.id] == []
+
+
+class _Stale:
+    """ports.PeerHalves that has nothing new to tell."""
+
+    def __init__(self, cloud: FakeCloud, views: Mapping[str, PeerView]) -> None:
+        self._cloud, self._views = cloud, views
+
+    def start(self, wake: object) -> None: ...
+    def stop(self) -> None: ...
+    def follow(self, kubeconfigs: Mapping[str, bytes]) -> None:
+        self._cloud.peers.follow(kubeconfigs)
+
+    def views(self) -> Mapping[str, PeerView]:
+        return self._views
 
 
 def test_tombstone_keeps_its_tunnel_id(stretched: Stretched) -> None:

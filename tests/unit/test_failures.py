@@ -1,0 +1,75 @@
+"""OpenStack fails: the trouble of one network is not that of another, and each side is told what is its own to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from isthmus.model.errors import Conflict, Unavailable
+from isthmus.ports import NetworkCloud
+from tests.fakes.federation import FakeCloud, FakeFederation, reason
+
+
+@pytest.fixture
+def federation() -> FakeFederation:
+    federation = FakeFederation()
+    federation.agree()
+    federation.settle()
+    return federation
+
+
+def _broken(cloud: FakeCloud, **methods: Callable[..., object]) -> None:
+    """The cloud's controller is started anew, on an OpenStack in which these calls go wrong."""
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            return methods.get(name, getattr(cloud.neutron, name))
+
+    cloud.restart(cloud.with_cloud(cast(NetworkCloud, Broken())))
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"), [(Unavailable("no answer"), "Unavailable"), (KeyError("network"), "InternalError")]
+)
+def test_trouble_of_one_network_is_not_that_of_another(
+    federation: FakeFederation, trouble: Exception, told: str
+) -> None:
+    a, _ = federation.clouds
+    _, first, _ = a.tenant()
+    _, second, _ = a.tenant("bakery")
+    a.expand(first.id, "cloud-b")
+    a.expand(second.id, "cloud-b", namespace="bakery")
+
+    def get_network(network_id: str) -> object:
+        if network_id == first.id:
+            raise trouble
+        return a.neutron.get_network(network_id)
+
+    _broken(a, get_network=get_network)
+    federation.settle()
+    assert reason(a.expansion("shop")) == told
+    assert reason(a.expansion("bakery")) == "Ready"
+
+
+def test_failure_of_the_receiver_is_told_without_its_cause_and_ends(federation: FakeFederation) -> None:
+    a, b = federation.clouds
+    _, network, _ = a.tenant()
+
+    def create_network(*_: object) -> object:
+        raise Conflict("no segment is left on rack 7")
+
+    _broken(b, create_network=create_network)
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    assert reason(a.expansion()) == "CopyFailed"
+    (answer,) = b.links()
+    assert "rack 7" not in str(answer.to_wire())
+    assert "rack 7" in next(c.message for c in b.attachments()[0].status.conditions if c.type == "Ready")
+    before = federation.writes()
+    federation.settle()
+    assert federation.writes() == before
+    b.restart()
+    federation.settle()
+    assert reason(a.expansion()) == "Ready"
