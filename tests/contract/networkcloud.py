@@ -140,6 +140,11 @@ class NetworkCloudContract:
         assert subnet.description == "isthmus contract"
         assert cloud.subnets_of(subnet.network_id) == [subnet]
 
+    def test_the_subnets_of_a_project_are_those_of_all_its_networks(self, cloud: NetworkCloud, made: Made) -> None:
+        subnets = [made.subnet(made.network()) for _ in range(2)]
+        assert {s.id: s for s in cloud.subnets_in_project(made.project.id)} == {s.id: s for s in subnets}
+        assert cloud.subnets_in_project(uuid.uuid4().hex) == []
+
     def test_a_subnet_may_have_no_gateway(self, made: Made) -> None:
         assert made.subnet(made.network(), gateway_ip=None).gateway_ip is None
 

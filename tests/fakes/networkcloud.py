@@ -46,6 +46,10 @@ class FakeNetworkCloud(FakeIdentity):
         self._ask()
         return [s for s in self.subnets.values() if s.network_id == network_id]
 
+    def subnets_in_project(self, project_id: str) -> list[Subnet]:
+        self._ask()
+        return [s for s in self.subnets.values() if s.project_id == project_id]
+
     def ports_of(self, network_id: str) -> list[Port]:
         self._ask()
         return [p for p in self.ports.values() if p.network_id == network_id]

@@ -206,6 +206,20 @@ def test_name_that_no_network_has_is_nothing(ready: Scene) -> None:
     assert [k.metadata.name for k in ready.b.links()] == [link.metadata.name]
 
 
+def test_a_reason_that_the_peer_invents(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    (theirs,) = ready.b.links()
+    assert theirs.spec.answer is not None
+    for invented in ("Ready", "YouOweUsMoney"):
+        answer = theirs.spec.answer.model_copy(update={"verdict": "Refused", "reason": invented})
+        FakeCluster(ready.b.store).apply(
+            theirs.model_copy(update={"spec": theirs.spec.model_copy(update={"answer": answer})})
+        )
+        ready.a.cycle()
+        assert reason(ready.a.expansion()) == "Refused"
+
+
 def test_forged_link_of_a_third_cloud(ready: Scene) -> None:
     ready.c.tenant()
     ready.a.expand(ready.network.id, "cloud-b")

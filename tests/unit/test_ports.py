@@ -16,6 +16,7 @@ LOOKS = {
         "get_network",
         "networks_of",
         "subnets_of",
+        "subnets_in_project",
         "ports_of",
         "find_domain",
         "get_project",

@@ -33,7 +33,7 @@ def test_ipv6_subnet(ready: Scene) -> None:
 
 
 def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scene) -> None:
-    """It ends the stretch, and all that was changed is put back."""
+    """It stays with the machines of its own cloud, the tenant is told, and the rest goes on."""
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     v6 = replace(
@@ -45,13 +45,41 @@ def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scene) -> None:
         pools=(Range("fd00::2", "fd00::ffff"),),
     )
     ready.a.neutron.subnets[v6.id] = v6
-    assert ready.outcome() == "UnsupportedSubnet"
-    assert not ready.b.attachments()
+    before = [a.spec for a in ready.b.attachments()]
+    assert ready.outcome() == "Ready"
+    assert [a.spec for a in ready.b.attachments()] == before
+    expansion = ready.a.expansion()
+    assert expansion is not None
+    assert reason(expansion, "SubnetsStretched") == "UnsupportedSubnet"
+    assert "fd00::/64" in next(c.message for c in expansion.status.conditions if c.type == "SubnetsStretched")
     ready.a.people.delete(NetworkExpansion, "web", "shop")
     ready.settle()
     assert ready.a.expansion() is None
     assert not ready.a.attachments()
     assert ready.a.neutron.subnets[ready.subnet.id].pools == ready.subnet.pools
+
+
+def test_more_subnets_than_an_offer_holds_added_later(ready: Scene) -> None:
+    """Those that are stretched stay so; of the others the first are, as many as there is room for."""
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    for number in range(20):
+        cidr = f"10.30.{number}.0/24"
+        ready.a.neutron.create_subnet(ready.network.id, ready.project, "more", cidr, None, [], True, [], [], "")
+    assert ready.outcome() == "Ready"
+    (link,) = ready.a.links()
+    assert link.spec.offer is not None
+    assert len(link.spec.offer.subnets) == 16
+    assert ready.subnet.cidr in {s.cidr for s in link.spec.offer.subnets}
+    assert reason(ready.a.expansion(), "SubnetsStretched") == "UnsupportedSubnet"
+
+
+def test_network_that_its_tenant_shares_later(ready: Scene) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    changed = replace(ready.a.neutron.networks[ready.network.id], shared=True)
+    ready.a.neutron.networks[ready.network.id] = changed
+    assert ready.outcome() == "Ready"
 
 
 def test_subnet_added_later_that_overlaps_one_of_the_same_project(ready: Scene) -> None:

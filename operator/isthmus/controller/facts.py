@@ -14,7 +14,7 @@ from isthmus.core.peerplan import Account
 from isthmus.core.receiver import Receiver
 from isthmus.core.snapshot import Snapshot
 from isthmus.model import names
-from isthmus.model.cloudfacts import Domain, Network, NetworkFacts, Project
+from isthmus.model.cloudfacts import Domain, Network, NetworkFacts, Project, Subnet
 from isthmus.model.errors import Forbidden, NotFound
 from isthmus.ports import Cluster, NetworkCloud
 
@@ -101,7 +101,7 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
         project_is_empty=leaving and network is None and project is not None and cloud.project_is_empty(project.id),
         projects_in_domain=_projects(cloud, receiver, domain) if removable else 0,
         other_networks=len(others),
-        other_subnets=() if leaving else tuple(s for n in others for s in cloud.subnets_of(n.id)),
+        other_subnets=_subnets_of(cloud, project, {n.id for n in others}) if not leaving else (),
     )
 
 
@@ -134,6 +134,13 @@ def _copied_network(receiver: Receiver, networks: list[Network]) -> Network | No
     recorded = by_id.get(receiver.record.network_id or "")
     marked = (n for n in networks if n.description == receiver.copy_mark)
     return recorded or next(marked, None)
+
+
+def _subnets_of(cloud: NetworkCloud, project: Project | None, network_ids: set[str]) -> tuple[Subnet, ...]:
+    """Of these networks of a project, in one question."""
+    if project is None or not network_ids:
+        return ()
+    return tuple(subnet for subnet in cloud.subnets_in_project(project.id) if subnet.network_id in network_ids)
 
 
 def _projects(cloud: NetworkCloud, receiver: Receiver, domain: Domain | None) -> int:

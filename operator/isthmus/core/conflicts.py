@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from isthmus.model.expansionlink import Offer, PublishedPort
 
-from .addressing import contains, spans_of
+from .addressing import Spans, number, spans_of
 
 _SHOWN = 10
 
@@ -17,13 +17,13 @@ def conflicts(
 ) -> tuple[str, ...]:
     """What to tell people, in the order of addresses; `offer` holds the receiver's slices."""
     here, there = _by_address(ours), _by_address(theirs)
-    slices = spans_of(offer.subnets)
-    cidrs = [IPv4Network(subnet.cidr) for subnet in offer.subnets]
-    told = []
-    for address in sorted({*here, *there}, key=IPv4Address):
-        if not any(IPv4Address(address) in cidr for cidr in cidrs):
+    slices, networks = spans_of(offer.subnets), [IPv4Network(subnet.cidr) for subnet in offer.subnets]
+    cidrs = tuple((int(network.network_address), int(network.broadcast_address)) for network in networks)
+    told: list[str] = []
+    for value, address in sorted((number(address), address) for address in {*here, *there}):
+        if not _inside(cidrs, value) or len(told) == _SHOWN:
             continue
-        owner_is_us = contains(slices, address) != at_origin
+        owner_is_us = _inside(slices, value) != at_origin
         intruder = there.get(address) if owner_is_us else here.get(address)
         if intruder is None:
             continue
@@ -31,7 +31,11 @@ def conflicts(
         other = here.get(address) if owner_is_us else there.get(address)
         also = f", as does port {other}" if other else ""
         told.append(f"{where} uses {address}, which is among {whose} addresses{also}")
-    return tuple(told[:_SHOWN])
+    return tuple(told)
+
+
+def _inside(spans: Spans, value: int) -> bool:
+    return any(first <= value <= last for first, last in spans)
 
 
 def _by_address(ports: Iterable[PublishedPort]) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.attachment import MAX_POOLS
-from isthmus.model.cloudfacts import Network, NetworkFacts
+from isthmus.model.cloudfacts import Network, NetworkFacts, Subnet
 from isthmus.model.cloudpeer import CloudPeer
 from isthmus.model.expansionlink import MAX_SUBNETS
 from isthmus.model.gatewaynode import GatewayNode
@@ -19,7 +20,7 @@ from .halves import link_name_of
 from .offer import next_tunnel_id
 from .peer import agreement_with, identity_problem, peer_half
 from .placement import gateways
-from .snapshot import Snapshot, seniority
+from .snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,10 @@ def project_of(snapshot: Snapshot, expansion: NetworkExpansion) -> str | None:
 
 
 def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: NetworkFacts) -> Problem | None:
-    """Why this network may not be stretched by this tenant."""
+    """Why this network may not be stretched by this tenant.
+
+    What is stretched already is not torn down for what its tenant adds to it.
+    """
     network, project = facts.network, project_of(snapshot, expansion)
     if project is None:
         return Problem(
@@ -57,6 +61,18 @@ def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: Ne
     # One answer for a network that is not there and one of somebody else: nobody learns which IDs exist.
     if network is None or network.project_id != project:
         return Problem("NetworkNotFound", f"project {project} has no network {expansion.spec.network_id}")
+    started = any(k.spec.state == "Active" for k in snapshot.links_of(_link_name(snapshot, expansion)))
+    return None if started else _network_problem(network, facts)
+
+
+def stretchable(subnets: Collection[Subnet], known: Collection[str]) -> tuple[Subnet, ...]:
+    """Those that our record and an offer can hold; those with IDs that are known before any other."""
+    fit = [s for s in subnets if s.ip_version == 4 and (s.id in known or len(s.pools) <= MAX_POOLS)]
+    kept = {s.id for s in sorted(fit, key=lambda s: s.id not in known)[:MAX_SUBNETS]}
+    return tuple(s for s in fit if s.id in kept)
+
+
+def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:
     if network.external or network.shared:
         kind = "external" if network.external else "shared"
         return Problem(
@@ -86,9 +102,11 @@ def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
 
 def claims(snapshot: Snapshot, link_name: str) -> tuple[NetworkExpansion, ...]:
     """All expansions of one network of ours, the senior first."""
-    own = snapshot.own.cloud_id
-    of_network = [e for e in snapshot.all(NetworkExpansion) if link_name_of(own, e.spec.network_id) == link_name]
-    return tuple(sorted(of_network, key=seniority))
+    return snapshot.expansions.get(link_name, ())
+
+
+def _link_name(snapshot: Snapshot, expansion: NetworkExpansion) -> str:
+    return link_name_of(snapshot.own.cloud_id, expansion.spec.network_id)
 
 
 def holder_of(snapshot: Snapshot, link_name: str, facts: NetworkFacts) -> NetworkExpansion | None:

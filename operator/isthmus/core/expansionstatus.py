@@ -10,9 +10,10 @@ from isthmus.model.networkexpansion import (
     NetworkExpansion,
     NetworkExpansionStatus,
 )
+from isthmus.model.objects import Condition
 
 from .attachmentstatus import address_conflict, origin_conflicts
-from .conditions import carried_over, judged
+from .conditions import carried_over, false, judged, true
 from .expansion import Wish, admission_problem, claims
 from .linkstatus import origin_progress
 from .offer import printable
@@ -25,12 +26,14 @@ def expansion_statuses(origin: Origin, failure: Problem | None) -> tuple[Network
 
 
 def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem | None) -> NetworkExpansion:
-    facts = origin.facts
+    facts = origin.found
     problem = admission_problem(origin.snapshot, expansion, facts) if facts else failure
     holds = origin.holder is not None and origin.holder.metadata == expansion.metadata
     peers = tuple(_peer(origin, wish, failure) for wish in origin.wishes) if holds else ()
     told = judged("Ready", _problem(expansion, problem, holds, peers, failure))
-    conditions = [told, address_conflict(origin_conflicts(origin))] if holds and facts else [told]
+    conditions = [told]
+    if holds and facts:
+        conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active else [])]
     network = facts.network if facts is not None and problem is None else None
     status = NetworkExpansionStatus(
         observed_generation=expansion.metadata.generation,
@@ -43,6 +46,14 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
         peers=peers,
     )
     return expansion.model_copy(update={"status": status})
+
+
+def _subnets(origin: Origin) -> Condition:
+    """What a tenant has added since and cannot be stretched."""
+    if not origin.left_out:
+        return true("SubnetsStretched", "All")
+    text = f"only the machines of this cloud have {', '.join(origin.left_out)}: IPv6, or more than can be stretched"
+    return false("SubnetsStretched", "UnsupportedSubnet", text)
 
 
 def _problem(

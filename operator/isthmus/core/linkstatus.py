@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.model.actions import Problem
 from isthmus.model.attachment import Attachment
 from isthmus.model.cloudfacts import NetworkFacts
-from isthmus.model.expansionlink import ExpansionLink, ExpansionLinkStatus
+from isthmus.model.expansionlink import ANSWER_REASONS, ExpansionLink, ExpansionLinkStatus
 from isthmus.model.objects import Condition, condition_of
 
 from .conditions import carried_over, false, judged, true, unknown
@@ -29,10 +29,9 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
         return Problem("WaitingForPeer", "the peer has not answered yet")
     if half.spec.state == "Withdrawn":
         return Problem("PeerWithdrawn", "the peer has ended the agreement")
-    if answer.reason != "Accepted":
-        return Problem(answer.reason, answer.message)
-    if answer.verdict != "Accepted":
-        return Problem(answer.verdict, answer.message)
+    if answer.reason != "Accepted" or answer.verdict != "Accepted":
+        # A reason is a label of metrics and means something to our people: another cloud does not invent one.
+        return Problem(answer.reason if answer.reason in ANSWER_REASONS else "Refused", answer.message)
     if origin.way(cloud_id) is None:
         return Problem("PeerHasNoGateway", "the peer names no gateway for this network that its PeerLink has")
     return joined_progress(origin.attachment, origin.facts, origin.gateway, cloud_id)

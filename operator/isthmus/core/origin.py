@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from isthmus.model.actions import Problem
@@ -12,7 +12,7 @@ from isthmus.model.expansionlink import Answer, ExpansionLink, ExpansionLinkHalf
 from isthmus.model.networkexpansion import NetworkExpansion
 
 from .attachments import carried_mtu, gateway_for, way_to
-from .expansion import Wish, admission_problem, holder_of, wishes_of
+from .expansion import Wish, admission_problem, holder_of, stretchable, wishes_of
 from .halves import Standing, standing
 from .placement import Gateway
 from .slices import Division, divide
@@ -21,11 +21,25 @@ from .snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Origin:
-    """One network of ours. `facts` are absent where nobody wants it and nothing of it is left but tombstones."""
+    """One network of ours. `found` is absent where nobody wants it and nothing of it is left but tombstones."""
 
     snapshot: Snapshot
     name: str
-    facts: NetworkFacts | None
+    found: NetworkFacts | None
+    """What OpenStack says."""
+
+    @cached_property
+    def facts(self) -> NetworkFacts | None:
+        """The same without the subnets that cannot be stretched."""
+        known = {entry.id for entry in self.record.subnets}
+        return replace(self.found, subnets=stretchable(self.found.subnets, known)) if self.found else None
+
+    @cached_property
+    def left_out(self) -> tuple[str, ...]:
+        """CIDRs of subnets that cannot be stretched."""
+        if self.found is None or self.facts is None:
+            return ()
+        return tuple(subnet.cidr for subnet in self.found.subnets if subnet not in self.facts.subnets)
 
     @cached_property
     def attachment(self) -> Attachment | None:
@@ -40,14 +54,14 @@ class Origin:
     @cached_property
     def holder(self) -> NetworkExpansion | None:
         """The expansion that the network obeys."""
-        return holder_of(self.snapshot, self.name, self.facts) if self.facts else None
+        return holder_of(self.snapshot, self.name, self.found) if self.found else None
 
     @cached_property
     def problem(self) -> Problem | None:
         """Why the holder's wish cannot be fulfilled at all."""
-        if self.holder is None or self.facts is None:
+        if self.holder is None or self.found is None:
             return None
-        return admission_problem(self.snapshot, self.holder, self.facts)
+        return admission_problem(self.snapshot, self.holder, self.found)
 
     @cached_property
     def wishes(self) -> tuple[Wish, ...]:

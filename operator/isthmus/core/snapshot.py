@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any, TypeVar, cast
 
 from isthmus.model import names
 from isthmus.model.attachment import Attachment
 from isthmus.model.cloudpeer import CloudPeer
 from isthmus.model.expansionlink import ExpansionLink
+from isthmus.model.networkexpansion import NetworkExpansion
 from isthmus.model.objects import CustomObject
 from isthmus.model.peerlink import PeerLink
 from isthmus.model.peerview import PeerView
@@ -41,11 +43,25 @@ class Snapshot:
     credentials: frozenset[str] = frozenset()
     """Cloud IDs of the peers whose kubeconfig Secret is there."""
     views: Mapping[str, PeerView] = field(default_factory=dict)
+    _ordered: dict[type[CustomObject], tuple[CustomObject, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def all(self, kind: type[T]) -> tuple[T, ...]:
         """All objects of a kind, in the order of namespace and name."""
-        held = self.objects.get(kind, {})
-        return tuple(obj for _, obj in sorted(held.items()) if isinstance(obj, kind))
+        if kind not in self._ordered:
+            held = self.objects.get(kind, {})
+            self._ordered[kind] = tuple(obj for _, obj in sorted(held.items()) if isinstance(obj, kind))
+        return cast(tuple[T, ...], self._ordered[kind])
+
+    @cached_property
+    def expansions(self) -> Mapping[str, tuple[NetworkExpansion, ...]]:
+        """The tenants' wishes by the name of everything about the network, the senior first."""
+        found: dict[str, list[NetworkExpansion]] = {}
+        for expansion in sorted(self.all(NetworkExpansion), key=seniority):
+            name = f"{self.own.cloud_id}.{expansion.spec.network_id}"
+            found.setdefault(name, []).append(expansion)
+        return {name: tuple(wishes) for name, wishes in found.items()}
 
     def get(self, kind: type[T], name: str, namespace: str = "") -> T | None:
         """One object, or None."""

@@ -111,4 +111,4 @@ class NetworkFacts:
     other_networks: int = 0
     """Networks of the copied project besides this one."""
     other_subnets: tuple[Subnet, ...] = ()
-    """Their subnets; asked only while the copy is not there yet."""
+    """Their subnets; not asked where the copy is to go."""

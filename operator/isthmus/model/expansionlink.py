@@ -95,6 +95,24 @@ class Offer(ApiModel):
     ]
 
 
+ANSWER_REASONS = frozenset(
+    {
+        "Cordoned",
+        "CopyFailed",
+        "DomainNotAvailable",
+        "InvalidOffer",
+        "LimitReached",
+        "QuotaExceeded",
+        "Released",
+        "SubnetOverlap",
+        "TunnelIDInUse",
+        "TunnelIDInvalid",
+        "WrongCloudID",
+    }
+)
+"""Why a receiver has not accepted what is offered now."""
+
+
 class Answer(ApiModel):
     """What the receiver decided about one generation of the offer: only in the receiver's half."""
 

@@ -26,7 +26,7 @@ _TIMEOUT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 60.0
 _PAGE: Final = 500
 _MAX_ITEMS: Final = 5_000
-_MAX_BYTES: Final = 64 * 1024 * 1024
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _CHUNK_BYTES: Final = 256 * 1024
 
 Documents = list[Mapping[str, Any]]
