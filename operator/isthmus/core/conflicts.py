@@ -21,7 +21,9 @@ def conflicts(
     cidrs = tuple((int(network.network_address), int(network.broadcast_address)) for network in networks)
     told: list[str] = []
     for value, address in sorted((number(address), address) for address in {*here, *there}):
-        if not _inside(cidrs, value) or len(told) == _SHOWN:
+        if len(told) == _SHOWN:
+            break
+        if not _inside(cidrs, value):
             continue
         owner_is_us = _inside(slices, value) != at_origin
         intruder = there.get(address) if owner_is_us else here.get(address)

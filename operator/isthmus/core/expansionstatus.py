@@ -19,6 +19,8 @@ from .linkstatus import origin_progress
 from .offer import printable
 from .origin import Origin
 
+_SHOWN = 10
+
 
 def expansion_statuses(origin: Origin, failure: Problem | None) -> tuple[NetworkExpansion, ...]:
     """All expansions of one network with the status that they should have."""
@@ -52,7 +54,8 @@ def _subnets(origin: Origin) -> Condition:
     """What a tenant has added since and cannot be stretched."""
     if not origin.left_out:
         return true("SubnetsStretched", "All")
-    text = f"only the machines of this cloud have {', '.join(origin.left_out)}: IPv6, or more than can be stretched"
+    cidrs = ", ".join(origin.left_out[:_SHOWN])
+    text = f"only the machines of this cloud have {cidrs}: it is IPv6, or more than can be stretched"
     return false("SubnetsStretched", "UnsupportedSubnet", text)
 
 
