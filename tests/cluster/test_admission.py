@@ -12,16 +12,18 @@ from isthmus.adapters.kubernetes import LightkubeCluster
 from isthmus.core.peernamespace import account_manifests, namespace_manifest
 from isthmus.model import names
 from isthmus.model.attachment import Attachment, NodeObservation
+from isthmus.model.cloudpeer import CloudPeer
 from isthmus.model.errors import Forbidden
 from isthmus.model.gatewaynode import GatewayNode
 from isthmus.model.names import PROJECT_ANNOTATION, SYSTEM_NAMESPACE
 from isthmus.ports import Manifest
-from tests.contract.samples import attachment, condition, gateway_node
+from tests.contract.samples import attachment, cloud_peer, condition, gateway_node
 from tests.lab.kube import ControlPlane, KubectlError
 from tests.lab.process import wait_until
 
 from .accounts import PEOPLE, account_kubeconfig, make_person
 
+CONTROLLER = f"--as=system:serviceaccount:{SYSTEM_NAMESPACE}:{names.CONTROLLER}"
 TENANT = f"--as=system:serviceaccount:{PEOPLE}:tenant"
 PROJECT = "0123456789abcdef0123456789abcdef"
 
@@ -79,6 +81,39 @@ class TestController:
             moved = manifest | {"metadata": manifest["metadata"] | {"namespace": place}}
             with pytest.raises(Forbidden, match="only in namespaces isthmus-peer-"):
                 controller.apply_manifest(moved)
+
+
+class TestWishes:
+    """The controller may write to what people write, for its finalizer; the policy keeps it to that."""
+
+    @pytest.fixture
+    def wish(self, admin: LightkubeCluster) -> CloudPeer:
+        return admin.apply(cloud_peer("wished"))
+
+    def test_holds_and_lets_go(self, controller: LightkubeCluster, wish: CloudPeer) -> None:
+        controller.set_finalizers(wish, [names.FINALIZER])
+        held = controller.get(CloudPeer, "wished")
+        assert held is not None
+        assert held.metadata.finalizers == (names.FINALIZER,)
+        controller.set_finalizers(held, [])
+
+    @pytest.mark.parametrize(
+        "patch",
+        [
+            {"spec": {"gatewayCIDRs": ["203.0.113.0/24"]}},
+            {"metadata": {"annotations": {names.FORGET_ANNOTATION: "true"}}},
+            {"metadata": {"labels": {"team": "a"}}},
+            {"metadata": {"finalizers": ["example.com/other"]}},
+        ],
+        ids=["spec", "annotation", "label", "another finalizer"],
+    )
+    def test_changes_nothing_else(
+        self, installed: ControlPlane, wish: CloudPeer, patch: dict[str, dict[str, object]]
+    ) -> None:
+        change = ("patch", "cloudpeer", wish.metadata.name, "--type=merge", "-p", json.dumps(patch))
+        with pytest.raises(KubectlError, match="nothing but its finalizer"):
+            installed.kubectl(*change, CONTROLLER)
+        installed.kubectl(*change, "--dry-run=server")
 
 
 class TestProjectBinding:
@@ -207,14 +242,16 @@ def _apply(plane: ControlPlane, *create: str) -> None:
 
 def _wait_until_policies_work(plane: ControlPlane, directory: Path) -> None:
     """The API server takes a moment to load a new policy: ask for what each refuses until it does."""
-    controller = f"--as=system:serviceaccount:{SYSTEM_NAMESPACE}:{names.CONTROLLER}"
-    LightkubeCluster(str(plane.kubeconfig), "admin").apply(gateway_node("probe"))
+    administrator = LightkubeCluster(str(plane.kubeconfig), "admin")
+    administrator.apply(gateway_node("probe"))
+    administrator.apply(cloud_peer("probe"))
     agent = LightkubeCluster(str(account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT)), "probe")
     _person(plane, directory, "tenant", "namespace-editor")
 
     def refused() -> bool:
         return (
-            _is_denied(plane, "create", "namespace", "probe", "--dry-run=server", controller)
+            _is_denied(plane, "create", "namespace", "probe", "--dry-run=server", CONTROLLER)
+            and _is_denied(plane, "annotate", "cloudpeer", "probe", "probe=x", "--dry-run=server", CONTROLLER)
             and _is_denied(
                 plane, "annotate", "namespace", "default", f"{PROJECT_ANNOTATION}=x", "--dry-run=server", TENANT
             )
