@@ -1,4 +1,4 @@
-"""What a cloud is to itself: the operator's own configuration, the same that the chart's values describe.
+"""What a cloud is to itself: the operator's own configuration.
 
 Read from the YAML file that ISTHMUS_CONFIG names (by default /etc/isthmus/config.yaml) and from environment variables
 ISTHMUS_<FIELD>, which win.
