@@ -23,7 +23,7 @@ from isthmus.model.pipeline import (
 )
 
 _LEARN_SECONDS = 300
-_LEARN_LIMIT = 2048  # addresses of one network behind its peers: a peer cannot fill the table of the others
+_LEARN_LIMIT = 2048  # addresses of one network behind all its peers: none can fill the table of another network
 _ECHO_METER = (200, 400)  # packets a second, burst: 100 links, each probed every two seconds, several times over
 
 
