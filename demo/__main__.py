@@ -22,7 +22,8 @@ def main() -> int:
     narrator.say(
         """Cloud A is the newest OpenStack with ML2/OVN, cloud B is OpenStack 2024.1 with ML2/OVS. Each has its own
         Keystone, Neutron and Kubernetes API, and one gateway node with Open vSwitch and strongSwan. Between them lies a
-        routed WAN with an MTU of 1500. They share a MariaDB process, and nothing else."""
+        routed WAN with an MTU of 1500. They share a MariaDB process, and nothing else. A machine is a network namespace
+        on a Neutron port, plugged the way os-vif does: no Nova and no hypervisor runs."""
     )
     assets = ensure()
     with ended_in_order():

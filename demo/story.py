@@ -24,7 +24,7 @@ def tell(federation: Federation, narrator: Narrator, *, keep: bool = False) -> N
             _look_around(lab, narrator)
             return
         _undo(federation, tenant, stretch, narrator)
-    narrator.chapter("What was on the wire, from before the first apply until after the last delete")
+    narrator.chapter("What was on the wire, from before the administrators agreed until after the last delete")
     narrator.seen(capture.summary().table())
     _require(capture.summary().esp > 0, "there is ESP on the wire")
     capture.summary().require_protected()
@@ -74,6 +74,11 @@ def _expand(federation: Federation, tenant: Tenant, narrator: Narrator) -> Stret
 
 def _talk(stretch: Stretch, narrator: Narrator) -> None:
     narrator.chapter("A machine in B, booted after the stretch")
+    member = stretch.remote.project
+    narrator.say(
+        "The copied project came without any user. B's administrator makes one for the tenant, with a role there:"
+    )
+    narrator.typed(f"openstack role add --user {member.name} --project {member.id} member   # B")
     remote = _boot(stretch, narrator)
     narrator.say("Both have Neutron's default security group, which admits no strangers:")
     narrator.typed(f"ping -c 3 {remote.address}               # on web-1")
@@ -135,16 +140,20 @@ def _look_around(lab: Lab, narrator: Narrator) -> None:
 
 def _undo(federation: Federation, tenant: Tenant, stretch: Stretch, narrator: Narrator) -> None:
     narrator.chapter("Taking it all back")
-    narrator.say("The machine in B is deleted, then the tenant deletes the expansion:")
+    narrator.say("The machine in B and the tenant's user there are deleted, then the tenant deletes the expansion:")
     stretch.remove_remotes()
     narrator.typed("kubectl delete networkexpansion -n shop web")
     federation.a.cloud.kubectl("delete", "networkexpansion", "-n", "shop", "web", "--timeout=60s")
     federation.settle()
     _require(federation.copy_of(tenant.network_id) is None, "the copy is gone")
-    narrator.say("The copy in B is gone, with its project. The administrators end the agreement:")
+    narrator.say(
+        "The copy in B is gone, with its project. The administrators end the agreement, and then delete the Secrets:"
+    )
     narrator.typed(
         "kubectl delete -f demo/cloud-a/peer.yaml   # A        kubectl delete -f demo/cloud-b/peer.yaml   # B"
     )
+    for namespace in ("isthmus-system", "isthmus-ipsec"):
+        narrator.typed(f"kubectl delete secret -n {namespace} peer-cloud-b   # A; and peer-cloud-a in B")
     federation.remove_peers()
     federation.a.cloud.kubectl("delete", "namespace", "shop")
     stretch.local.delete()
@@ -159,7 +168,7 @@ def _compare(federation: Federation, before: list[Inventory], narrator: Narrator
             raise SystemExit(f"cloud {side.cloud.name} is not as it was:\n{left}")
     narrator.say(
         """Neutron, Keystone, Open vSwitch, XFRM, nftables, network namespaces and Kubernetes objects of both clouds are
-        the same as before the first apply."""
+        the same as before the administrators agreed."""
     )
     narrator.say("To stop while the network is stretched and look around:")
     narrator.typed("make demo KEEP=1")
