@@ -81,8 +81,8 @@ def test_the_controller_does_its_work(installed: ControlPlane, controller: Light
     controller.delete(GatewayNode, "roles-gw")
 
 
-def test_a_revoked_token_is_made_anew(controller: LightkubeCluster) -> None:
-    controller.delete_manifest("v1", "Secret", names.PEER_TOKEN, HOME)
+def test_a_revoked_token_is_made_anew(installed: ControlPlane, controller: LightkubeCluster) -> None:
+    installed.kubectl("delete", "secret", names.PEER_TOKEN, "-n", HOME)
     assert controller.get_manifest("v1", "Secret", names.PEER_TOKEN, HOME) is None
     controller.apply_manifest(account_manifests(PEER)[-1])
     wait_until(lambda: _token(controller), 20, "the new token")

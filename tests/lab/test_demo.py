@@ -1,6 +1,6 @@
 """The story of `make demo`, on clouds that nobody has touched: what it tells is what it sees, else it raises.
 
-Captured from before the first apply until after the last delete, and both clouds compared before and after.
+Captured from before the administrators agree until they have parted, and both clouds compared before and after.
 """
 
 import pytest

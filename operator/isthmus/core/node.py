@@ -182,7 +182,7 @@ def _tunnels(peer: _Peer) -> Iterator[TunnelPort]:
 
 
 def _patches(inputs: NodeInputs) -> Iterator[PatchPair]:
-    """Also where another node is the active one: a takeover then only has to put in flows."""
+    """Of every attachment port that is bound to this node."""
     for attachment in inputs.attachments:
         name = attachment.metadata.name
         for port in attachment.spec.ports:

@@ -47,7 +47,7 @@ def account_manifests(cloud_id: str) -> tuple[Manifest, ...]:
                     "apiGroups": [""],
                     "resources": ["secrets"],
                     "resourceNames": [names.PEER_TOKEN],
-                    "verbs": ["get", "patch", "delete"],
+                    "verbs": ["get", "patch"],
                 },
             ],
         ),
