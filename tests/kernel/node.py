@@ -62,7 +62,12 @@ class Node:
         self._socket.unlink(missing_ok=True)
         script = f"mount -t tmpfs tmpfs /run && STRONGSWAN_CONF={self._settings} exec {_CHARON}"
         self._charon = subprocess.Popen(["ip", "netns", "exec", self.name, "bash", "-c", script])
-        wait_until(self._socket.exists, 10, f"charon's socket on {self.name}")
+        wait_until(self._listens, 10, f"charon's socket on {self.name}")
+
+    def _listens(self) -> bool:
+        """A socket is there a moment before anybody listens on it."""
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(self._socket)) == 0
 
     def end_charon(self, number: signal.Signals) -> None:
         """SIGTERM: charon takes its policies and SAs along; SIGKILL: it leaves them."""
