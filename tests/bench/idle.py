@@ -9,9 +9,9 @@ from tests.bench.result import Result, at_most
 from tests.bench.revisions import Revisions, kubernetes, neutron, open_vswitch
 from tests.lab.cloud import Cloud
 from tests.lab.federation import Federation
+from tests.lab.installation import RESYNC_SECONDS
 
 RESYNCS = 3
-RESYNC_SECONDS = 10.0  # `resync_seconds` of tests/lab/installation.py
 _RECONCILES, _WRITES = "isthmus_reconciles_total", "isthmus_writes_total"
 
 

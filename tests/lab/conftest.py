@@ -14,8 +14,9 @@ from tests.lab.machine import Machine
 from tests.lab.tenant import Stretch, Tenant
 
 _NUMBERS = itertools.count(1)
-# What everything else stands on; then what needs both clouds as nobody has touched them; last what takes the machine.
-_ORDER = {"test_attachment_port.py": -2, "test_demo.py": -1, "test_command_line.py": 1}
+# What asks OpenStack only, while Neutron's DHCP agent still warms up; what everything else stands on; then what needs
+# both clouds as nobody has touched them; last what takes the machine.
+_ORDER = {"test_openstack.py": -3, "test_attachment_port.py": -2, "test_demo.py": -1, "test_command_line.py": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

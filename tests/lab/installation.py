@@ -24,6 +24,7 @@ SYSTEM: Final = "isthmus-system"
 IPSEC: Final = "isthmus-ipsec"
 CONTROLLER_METRICS_PORT: Final = 9090
 AGENT_METRICS_PORT: Final = 9091
+RESYNC_SECONDS: Final = 5
 
 
 class Installation:
@@ -52,7 +53,7 @@ class Installation:
             "cloud_id": site.cloud_id,
             "gateway_cidrs": [str(site.wan)],
             "kubeconfig": str(kubeconfig),
-            "resync_seconds": 10,
+            "resync_seconds": RESYNC_SECONDS,
             "metrics_address": str((site.server_address if role == "controller" else site.gateway_address).ip),
         }
         if role == "controller":
@@ -61,7 +62,7 @@ class Installation:
                 "clouds_file": str(self._directory / "clouds.yaml"),
                 "openstack_cloud": "isthmus",
                 "peer_poll_seconds": 1,
-                "absence_grace_seconds": 20,
+                "absence_grace_seconds": 10,
             }
         else:
             settings |= {
