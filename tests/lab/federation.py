@@ -1,6 +1,7 @@
 """Two clouds of the lab with Isthmus in each, made peers; networks stretched between them."""
 
 import contextlib
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +20,22 @@ READY_TIMEOUT_SECONDS: Final = 120.0
 
 
 class Federation:
-    """Both installations. Manifests are those of the demo, so that what is tested is what is shown."""
+    """Both installations. Manifests are those of the demo, so that what is tested is what is shown.
+
+    Networks are stretched from `origin` to `receiver`: from A to B, or `the_other_way`.
+    """
 
     def __init__(self, lab: Lab, assets: Assets) -> None:
         self.lab = lab
         self.a = Installation(lab.a, assets, lab.directory)
         self.b = Installation(lab.b, assets, lab.directory)
+        self.origin, self.receiver = self.a, self.b
+
+    def the_other_way(self) -> "Federation":
+        """The same two clouds, for networks of B that are stretched to A."""
+        turned = copy.copy(self)
+        turned.origin, turned.receiver = self.receiver, self.origin
+        return turned
 
     @property
     def both(self) -> tuple[Installation, Installation]:
@@ -81,43 +92,51 @@ class Federation:
                 ours.cloud.kubectl("delete", "secret", "-n", namespace, f"peer-{peer}", "--ignore-not-found")
 
     def bind(self, namespace: str, project_id: str) -> None:
-        """Bind a tenant's namespace of cloud A to a Keystone project."""
-        self.a.cloud.kubectl(
-            "apply", "-f", "-", input=render("cloud-a/tenant.yaml", project_id=project_id).replace("shop", namespace)
-        )
+        """Bind a tenant's namespace of the origin to a Keystone project."""
+        manifest = render("cloud-a/tenant.yaml", project_id=project_id).replace("shop", namespace)
+        self.origin.cloud.kubectl("apply", "-f", "-", input=manifest)
 
     def expand(self, name: str, namespace: str, network_id: str) -> None:
-        """Apply a NetworkExpansion of cloud A towards cloud B."""
+        """Apply a NetworkExpansion of the origin towards the receiver."""
         manifest = render("cloud-a/expansion.yaml", network_id=network_id)
+        manifest = manifest.replace("- name: cloud-b", f"- name: {self.receiver.cloud.cloud_id}")
         manifest = manifest.replace("name: web", f"name: {name}").replace("namespace: shop", f"namespace: {namespace}")
-        self.a.cloud.kubectl("apply", "-f", "-", input=manifest)
+        self.origin.cloud.kubectl("apply", "-f", "-", input=manifest)
 
     def wait_expanded(
         self, name: str, namespace: str, network_id: str, timeout_seconds: float = READY_TIMEOUT_SECONDS
     ) -> None:
         """Wait until both sides say Ready."""
-        wait_ready(self.a.cloud, "networkexpansion", name, namespace, timeout_seconds)
-        link = f"{self.a.cloud.cloud_id}.{network_id}"
-        wait_ready(self.b.cloud, "expansionlink", link, f"isthmus-peer-{self.a.cloud.cloud_id}", timeout_seconds)
+        origin, receiver = self.origin.cloud, self.receiver.cloud
+        wait_ready(origin, "networkexpansion", name, namespace, timeout_seconds)
+        link, where = self.link_name(network_id), f"isthmus-peer-{origin.cloud_id}"
+        wait_ready(receiver, "expansionlink", link, where, timeout_seconds)
+
+    def link_name(self, network_id: str) -> str:
+        """What everything about a network of the origin's is called, on both sides."""
+        return f"{self.origin.cloud.cloud_id}.{network_id}"
+
+    def copies_of(self, network_id: str) -> list[Any]:
+        """The receiver's networks that are marked as copies of a network of the origin: one, or none."""
+        mark = f"isthmus {self.link_name(network_id)}"
+        return [n for n in self.receiver.cloud.openstack().network.networks() if n.description == mark]
 
     def copy_of(self, network_id: str) -> Any | None:
-        """The replica in cloud B of a network of cloud A."""
-        mark = f"isthmus {self.a.cloud.cloud_id}.{network_id}"
-        connection = self.b.cloud.openstack()
-        return next((n for n in connection.network.networks() if n.description == mark), None)
+        """The copy at the receiver of a network of the origin."""
+        return next(iter(self.copies_of(network_id)), None)
 
     @contextlib.contextmanager
     def stretched(self, name: str, namespace: str, project_id: str, network_id: str) -> Iterator[Any]:
-        """A network stretched for the length of the block; gives the copy on B, waits until it is gone after."""
+        """A network stretched for the length of the block; gives the copy, waits until it is gone after."""
         self.bind(namespace, project_id)
         self.expand(name, namespace, network_id)
         try:
             self.wait_expanded(name, namespace, network_id)
             yield self.copy_of(network_id)
         finally:
-            self.a.cloud.kubectl("delete", "networkexpansion", "-n", namespace, name, "--ignore-not-found")
+            self.origin.cloud.kubectl("delete", "networkexpansion", "-n", namespace, name, "--ignore-not-found")
             wait_until(lambda: self.copy_of(network_id) is None, 90, "the copy to go")
-            self.a.cloud.kubectl("delete", "namespace", namespace, "--ignore-not-found")
+            self.origin.cloud.kubectl("delete", "namespace", namespace, "--ignore-not-found")
 
     @contextlib.contextmanager
     def nothing_changes(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""A tenant whose network is stretched: a project and a network in cloud A, the copy and a member of it in cloud B."""
+"""A tenant whose network is stretched: a project and a network in one cloud, in the other the copy and its member."""
 
 import secrets
 from ipaddress import IPv4Address
@@ -59,12 +59,12 @@ class Stretch:
 
     @classmethod
     def of(cls, federation: Federation, tenant: Tenant, local: Machine) -> "Stretch":
-        """The stretched network of a tenant; cloud B's administrator lets a member into the copy's project."""
-        copy = federation.copy_of(tenant.network_id)
+        """The stretched network of a tenant; the receiver's administrator lets a member into the copy's project."""
+        copy, cloud = federation.copy_of(tenant.network_id), federation.receiver.cloud
         if copy is None:
-            raise LookupError(f"cloud b has no copy of network {tenant.network_id}")
-        member = join_project(federation.b.cloud, copy.project_id, f"{tenant.name}-at-b")
-        return cls(federation, tenant, Tenant(federation.b.cloud, member, copy, tenant.cidr), local)
+            raise LookupError(f"cloud {cloud.name} has no copy of network {tenant.network_id}")
+        member = join_project(cloud, copy.project_id, f"{tenant.name}-at-{cloud.name}")
+        return cls(federation, tenant, Tenant(cloud, member, copy, tenant.cidr), local)
 
     def boot_remote(self, name: str, **options: Any) -> Machine:
         """Start a machine on the copy."""
@@ -78,28 +78,35 @@ class Stretch:
         self.remote.admit()
 
     def is_of_slice(self, address: str) -> bool:
-        """Whether an address lies in cloud B's slice, as the origin has published it."""
-        links = objects(self.federation.b.cloud, "expansionlinks")
+        """Whether an address lies in the receiver's slice, as the origin has published it."""
+        links = objects(self.remote.cloud, "expansionlinks")
         link = next(k for k in links if k["spec"]["origin"]["networkID"] == self.tenant.network_id)
         (subnet,) = link["status"]["peer"]["spec"]["offer"]["subnets"]
         return IPv4Address(subnet["first"]) <= IPv4Address(address) <= IPv4Address(subnet["last"])
 
     def wait_for_ping(self, timeout_seconds: float = 30) -> PingResult:
-        """Wait until the machine of A reaches the first of B, then ping it properly."""
+        """Wait until the origin's machine reaches the first of the receiver, then ping it properly."""
         address = str(self.remotes[0].address)
         wait_until(lambda: self.local.ping(address, count=1).all_answered, timeout_seconds, f"a reply of {address}")
         return self.local.ping(address)
 
     def exchange(self) -> tuple[TcpExchange, TcpExchange]:
-        """A payload over TCP, from A to B and back, and from B to A and back."""
+        """A payload over TCP, from the origin to the receiver and back, and the other way round."""
         remote = self.remotes[0]
         return self.local.tcp_exchange(remote), remote.tcp_exchange(self.local)
 
     def remove_remotes(self) -> None:
-        """Delete the machines of B and the member that booted them."""
+        """Delete the receiver's machines and the member that booted them."""
         while self.remotes:
             self.remotes.pop().delete()
-        leave_project(self.federation.b.cloud, self.remote.project)
+        leave_project(self.remote.cloud, self.remote.project)
+
+
+def mtu_and_pools(cloud: Cloud, network_id: str) -> tuple[int, Any]:
+    """What a stretch changes of a tenant's network."""
+    network = cloud.openstack().network
+    (subnet,) = network.subnets(network_id=network_id)
+    return network.get_network(network_id).mtu, subnet.allocation_pools
 
 
 def join_project(cloud: Cloud, project_id: str, name: str) -> Project:
