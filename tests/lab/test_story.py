@@ -1,6 +1,7 @@
 """The whole story: stretched, used, undone; on the wire only what is protected; both clouds as they were."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.lab.installation import Installation
 from tests.lab.process import wait_until
 from tests.lab.tenant import Stretch, Tenant
 
-CIDR = "10.20.0.0/24"
+CIDR, GATEWAY = "10.20.0.0/24", "10.20.0.1"
 MTU = 1416
 
 
@@ -49,6 +50,14 @@ def test_machine_booted_after_the_stretch_has_an_address_of_its_slice(stretch: S
     assert not stretch.is_of_slice(str(stretch.local.address))
 
 
+def test_machines_keep_port_security_and_the_default_group(stretch: Stretch) -> None:
+    for tenant, machine in ((stretch.tenant, stretch.local), (stretch.remote, stretch.remotes[0])):
+        network = tenant.project.connection.network
+        port = network.get_port(machine.port_id)
+        assert port.is_port_security_enabled
+        assert [network.get_security_group(group).name for group in port.security_group_ids] == ["default"]
+
+
 def test_default_group_keeps_strangers_out_until_the_tenant_admits_them(stretch: Stretch) -> None:
     remote, local = stretch.remotes[0], stretch.local
     for source, target in ((local, remote), (remote, local)):
@@ -75,6 +84,25 @@ def test_largest_packet_crosses_whole_and_a_larger_one_is_refused(stretch: Stret
     assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
     assert stretch.local.mtu() > MTU, "this machine booted before the stretch, and may send larger ones"
     assert stretch.remotes[0].ping(str(stretch.local.address), count=3, size=MTU + 1, df=True).received == 0
+
+
+def test_machines_of_the_copy_leave_through_the_origins_router(stretch: Stretch) -> None:
+    """The lease names the gateway; who answers for it, and passes on what is for elsewhere, is OVN's router in A."""
+    remote, network, cloud = stretch.remotes[0], stretch.tenant.project.connection.network, stretch.tenant.cloud
+    assert remote.ping(GATEWAY, count=1).received == 0, "there is no router yet"
+    with ExitStack() as undo:
+        elsewhere = cloud.create_network(stretch.tenant.project, "elsewhere", "10.21.0.0/24")
+        undo.callback(network.delete_network, elsewhere)
+        router = network.create_router(name="story")
+        undo.callback(network.delete_router, router)
+        for subnet in network.subnets():
+            network.add_interface_to_router(router, subnet=subnet.id)
+            undo.callback(network.remove_interface_from_router, router, subnet=subnet.id)
+        beyond = stretch.tenant.cloud.boot(elsewhere, "story-beyond", project=stretch.tenant.project, addressed=False)
+        undo.callback(beyond.delete)
+        beyond.request_lease()
+        for address in (GATEWAY, str(beyond.address)):
+            wait_until(lambda: remote.ping(address, count=1).all_answered, 30, f"a reply of {address}")  # noqa: B023
 
 
 def test_what_crosses_is_counted(peers: Federation, stretch: Stretch) -> None:
