@@ -16,6 +16,7 @@ from prometheus_client.samples import Sample
 
 from tests.lab.assets import Assets
 from tests.lab.cloud import Cloud
+from tests.lab.gateway import Gateway
 from tests.lab.kubeconfig import service_account_kubeconfig
 from tests.lab.process import wait_until
 
@@ -91,16 +92,16 @@ class Installation:
     def _environment(self, role: str, more: Mapping[str, str]) -> dict[str, str]:
         return {"ISTHMUS_CONFIG": str(self._directory / f"{role}.yaml"), "PYTHONUNBUFFERED": "1", **more}
 
-    def start_mortal(self, role: str, effects: int) -> None:
-        """Start a process that dies by SIGKILL after so many effects (tests/lab/killed.py)."""
+    def start_mortal(self, role: str, effect: str) -> None:
+        """Start a process that dies by SIGKILL after an effect (tests/lab/killed.py)."""
         environment = {"PYTHONPATH": str(REPOSITORY)}
         python = (self._assets.controller_env if role == "controller" else self._assets.agent_env) / "bin" / "python"
-        command = (str(python), "-m", "tests.lab.killed", role, str(effects))
+        command = (str(python), "-m", "tests.lab.killed", role, effect)
         start = self.start_controller if role == "controller" else self.start_agent
         start(command, **environment)
 
     def stop_process(self, role: str) -> None:
-        """End one of both processes at once."""
+        """End one of both processes at once, by SIGKILL alone."""
         if role == "controller":
             self.cloud.stop("isthmus-controller", grace_seconds=0)
         elif self.alive(role):
@@ -109,8 +110,14 @@ class Installation:
 
     def alive(self, role: str) -> bool:
         """Whether that process runs."""
-        place = self.cloud if role == "controller" else self.cloud.gateway
-        return place.alive(f"isthmus-{role}")
+        return self._place(role).alive(f"isthmus-{role}")
+
+    def log(self, role: str) -> Path:
+        """Where that process writes."""
+        return self._place(role).log(f"isthmus-{role}")
+
+    def _place(self, role: str) -> Cloud | Gateway:
+        return self.cloud if role == "controller" else self.cloud.gateway
 
     def start(self) -> None:
         """Start both processes anew."""

@@ -1,61 +1,68 @@
-"""Isthmus with a sudden end: `python -m tests.lab.killed controller|agent N` dies by SIGKILL after its N-th effect.
+"""Isthmus with a sudden end: `python -m tests.lab.killed ROLE PORT.METHOD` dies by SIGKILL after that effect.
 
-Every effect goes through a port of `Worlds`; here each port is wrapped, and calls that change the outside are counted.
+Every effect goes through a port of `Worlds`; here the first call of one method is the last thing that the process does.
+It says so in its log, for whoever wants to know what it died of.
 """
 
 import os
 import signal
 import sys
-from dataclasses import fields, replace
-from itertools import count
-from typing import Final, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from isthmus.cli.configuration import load
 from isthmus.model.settings import AgentSettings, ControllerSettings
-from tests.fakes.effects import with_effects
+from isthmus.ports import is_effect
 
-_WATCHERS: Final = frozenset({"clock", "watch", "echo", "netlink", "peers", "metrics"})
+LAST_WORDS: Final = "dies of "
 
 W = TypeVar("W")
 
 
-def mortal(worlds: W, limit: int) -> W:
-    """The same worlds, in which the process lives for `limit` effects."""
-    counter = count(1)
+class _Fatal:
+    """A port with one method that nobody survives."""
 
-    def done() -> None:
-        if next(counter) >= limit:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def __init__(self, port: object, name: str, method: str) -> None:
+        self._port, self._name, self._method = port, name, method
 
-    wrapped = {
-        field.name: with_effects(getattr(worlds, field.name), done)
-        for field in fields(worlds)  # type: ignore[arg-type]
-        if field.name not in _WATCHERS
-    }
-    return replace(worlds, **wrapped)  # type: ignore[type-var]
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+        return method if name != self._method else lambda *given, **named: self._die(method(*given, **named))
+
+    def _die(self, _result: object) -> None:
+        print(f"{LAST_WORDS}{self._name}.{self._method}", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(role: str, limit: int) -> None:
+def mortal(worlds: W, effect: str) -> W:
+    """The same worlds, in which the process lives until that effect has happened."""
+    port, _, method = effect.partition(".")
+    if not is_effect(method) or not hasattr(getattr(worlds, port), method):
+        raise ValueError(f"there is no effect {effect}")
+    return replace(worlds, **{port: _Fatal(getattr(worlds, port), port, method)})  # type: ignore[type-var]
+
+
+def main(role: str, effect: str) -> None:
     """Run the process as its command line would, but for its end."""
     if role == "agent":
-        _agent(load(AgentSettings), limit)
+        _agent(load(AgentSettings), effect)
     else:
-        _controller(load(ControllerSettings), limit)
+        _controller(load(ControllerSettings), effect)
 
 
-def _agent(settings: AgentSettings, limit: int) -> None:
+def _agent(settings: AgentSettings, effect: str) -> None:
     from isthmus.agent.assembly import assemble
     from isthmus.agent.run import run
 
-    run(settings, mortal(assemble(settings), limit))
+    run(settings, mortal(assemble(settings), effect))
 
 
-def _controller(settings: ControllerSettings, limit: int) -> None:
+def _controller(settings: ControllerSettings, effect: str) -> None:
     from isthmus.controller.assembly import assemble
     from isthmus.controller.run import run
 
-    run(settings, mortal(assemble(settings), limit))
+    run(settings, mortal(assemble(settings), effect))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2])

@@ -66,9 +66,12 @@ def spawn(
 
 
 def stop(directory: Path, *names: str, grace_seconds: float = 5.0) -> None:
-    """Ask the daemons to end, all at once, and kill what is left of their sessions after the grace time."""
+    """Ask the daemons to end, all at once, and kill what is left of their sessions after the grace time.
+
+    Without a grace time nobody is asked.
+    """
     sessions = [session for name in names if (session := _session(directory, name)) is not None]
-    for member in _members(sessions):
+    for member in _members(sessions) if grace_seconds else ():
         _signal(member.pid, signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
     while (left := list(_members(sessions))) and time.monotonic() < deadline:
