@@ -68,9 +68,8 @@ class Machine:
         lines = [
             f"ip netns add {self.name}",
             f"ip link add {self._tap} mtu {mtu} type veth peer name eth0 netns {self.name}",
-            # The node itself has no part in the network; an address of its own would come a second later.
-            f"ip link set {self._tap} addrgenmode none",
-            f"ip link set {self._tap} up",
+            # The host has no address on it, as on any hypervisor: one of IPv6 would come a while after the link is up.
+            f"ip link set {self._tap} addrgenmode none up",
             f"ip -n {self.name} link set lo up",
             f"ip -n {self.name} link set eth0 address {self.mac_address} mtu {mtu} up",
         ]
