@@ -65,9 +65,8 @@ class Federation:
         """Agree on a pre-shared key, and hand each other the read-only kubeconfig."""
         self.agree_on_key()
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
-            peer = theirs.cloud.cloud_id
-            wait_until(lambda: _token_exists(ours.cloud, peer), 30, f"the token for {peer}")  # noqa: B023
-            theirs.set_peer_kubeconfig(ours.cloud.cloud_id, ours.kubeconfig_for(peer))
+            wait_for_token(ours.cloud, theirs.cloud.cloud_id)
+            theirs.set_peer_kubeconfig(ours.cloud.cloud_id, ours.kubeconfig_for(theirs.cloud.cloud_id))
 
     def agree_on_key(self) -> None:
         """The same new pre-shared key on both sides."""
@@ -166,11 +165,12 @@ def objects(cloud: Cloud, kinds: str) -> list[dict[str, Any]]:
 
 
 def condition(cloud: Cloud, kind: str, name: str, namespace: str | None = None, type_: str = "Ready") -> dict[str, Any]:
-    """One condition of one object; empty where it is not there yet."""
+    """One condition of one object; empty where it is not there yet, or says nothing yet of the object as it is now."""
     where = ["-n", namespace] if namespace else []
-    text = cloud.kubectl("get", kind, name, *where, "-o", "json", "--ignore-not-found")
-    conditions = json.loads(text or "{}").get("status", {}).get("conditions", [])
-    return next((c for c in conditions if c["type"] == type_), {})
+    found = json.loads(cloud.kubectl("get", kind, name, *where, "-o", "json", "--ignore-not-found") or "{}")
+    conditions = found.get("status", {}).get("conditions", [])
+    said: dict[str, Any] = next((c for c in conditions if c["type"] == type_), {})
+    return said if said.get("observedGeneration") == found.get("metadata", {}).get("generation") else {}
 
 
 def patch_spec(cloud: Cloud, kind: str, name: str, spec: dict[str, Any], *where: str) -> None:
@@ -195,18 +195,15 @@ def wait_ready(
 
 def wait_reason(cloud: Cloud, kind: str, name: str, reason: str, namespace: str | None = None) -> dict[str, Any]:
     """Wait until condition Ready is not True for this reason, and return the condition."""
-    wait_until(
-        lambda: condition(cloud, kind, name, namespace).get("reason") == reason,
-        60,
-        f"{kind} {name} of {cloud.cloud_id} to say {reason}",
-        poll_seconds=0.3,
-    )
-    return condition(cloud, kind, name, namespace)
+
+    def said() -> dict[str, Any]:
+        found = condition(cloud, kind, name, namespace)
+        return found if found.get("status") == "False" and found["reason"] == reason else {}
+
+    return wait_until(said, 60, f"{kind} {name} of {cloud.cloud_id} to say {reason}", poll_seconds=0.3)
 
 
-def _token_exists(cloud: Cloud, peer_cloud_id: str) -> bool:
-    path = "{.data.token}"
-    namespace = f"isthmus-peer-{peer_cloud_id}"
-    return bool(
-        cloud.kubectl("get", "secret", "-n", namespace, "peer-token", "-o", f"jsonpath={path}", "--ignore-not-found")
-    )
+def wait_for_token(cloud: Cloud, peer_cloud_id: str) -> None:
+    """Wait until the token that a peer is to have is there."""
+    where = ("-n", f"isthmus-peer-{peer_cloud_id}", "peer-token", "-o", "jsonpath={.data.token}", "--ignore-not-found")
+    wait_until(lambda: cloud.kubectl("get", "secret", *where), 30, f"the token for {peer_cloud_id}")
