@@ -69,7 +69,8 @@ class Machine:
             f"ip netns add {self.name}",
             f"ip link add {self._tap} mtu {mtu} type veth peer name eth0 netns {self.name}",
             # The host has no address on it, as on any hypervisor: one of IPv6 would come a while after the link is up.
-            f"ip link set {self._tap} addrgenmode none up",
+            f"echo 1 >/proc/sys/net/ipv6/conf/{self._tap}/disable_ipv6",
+            f"ip link set {self._tap} up",
             f"ip -n {self.name} link set lo up",
             f"ip -n {self.name} link set eth0 address {self.mac_address} mtu {mtu} up",
         ]
