@@ -3,11 +3,12 @@
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from tests.lab.federation import Federation, condition, objects, wait_reason
+from tests.lab.federation import Federation, objects, patch_spec, wait_reason
 from tests.lab.kube import KubectlError
 from tests.lab.process import wait_until
 from tests.lab.tenant import Tenant
@@ -54,16 +55,25 @@ def says(peers: Federation, reason: str, namespace: str = NAMESPACE) -> str:
 
 def half_made(peers: Federation) -> None:
     """Nothing of ours is in either cloud, and no pool or MTU of the tenant's was touched."""
-    for cloud in peers.lab.clouds:
-        assert not objects(cloud, "attachments,expansionlinks")
-        assert not [p for p in cloud.openstack().network.ports() if p.device_owner.startswith("isthmus:")]
-    identity: Any = peers.b.cloud.openstack().identity
-    assert not [domain.name for domain in identity.domains() if domain.name.startswith("isthmus-")]
+    nothing_received(peers)
+    assert not objects(peers.a.cloud, "attachments,expansionlinks") + objects(peers.b.cloud, "expansionlinks")
     network = peers.a.cloud.openstack().network
+    assert not [p for p in network.ports() if p.device_owner.startswith("isthmus:")]
     for found in network.networks(name=NAMESPACE):
         assert found.mtu == TENANT_MTU
         (subnet,) = network.subnets(network_id=found.id)
         assert subnet.allocation_pools == [{"start": "10.70.0.2", "end": "10.70.0.14"}]
+
+
+def nothing_received(peers: Federation) -> None:
+    """B has nothing of a network of A's: no record, no port, no copy, no project, no domain for one."""
+    cloud = peers.b.cloud
+    assert not objects(cloud, "attachments")
+    assert not [p for p in cloud.openstack().network.ports() if p.device_owner.startswith("isthmus:")]
+    assert not [n for n in cloud.openstack().network.networks() if n.description.startswith("isthmus")]
+    identity: Any = cloud.openstack().identity
+    assert not [domain.name for domain in identity.domains() if domain.name.startswith("isthmus-")]
+    assert not [p.name for p in identity.projects() if (p.description or "").startswith("isthmus")]
 
 
 def test_unknown_peer(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
@@ -112,85 +122,84 @@ def test_shared_or_external_network(
 
 def test_slice_larger_than_any_free_run(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     expansion(tenant.network_id, addressing={"sliceSize": 200})
-    assert "the largest is" in says(peers, "NoFreeSlice")
+    message = says(peers, "NoFreeSlice")
+    assert "200 addresses in 10.70.0.0/28; the largest is 10.70.0.2-10.70.0.14 (13)" in message
+
+
+def test_agreement_that_we_cordoned(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
+    patch_spec(peers.a.cloud, "cloudpeer", "cloud-b", {"agreement": {"state": "Cordoned"}})
+    try:
+        expansion(tenant.network_id)
+        says(peers, "Cordoned")
+    finally:
+        patch_spec(peers.a.cloud, "cloudpeer", "cloud-b", {"agreement": {"state": "Active"}})
+    peers.wait_for_peers()
 
 
 def test_peer_that_cordoned(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     def set_state(state: str) -> None:
-        patch = json.dumps({"spec": {"agreement": {"state": state}}})
-        peers.b.cloud.kubectl("patch", "cloudpeer", "cloud-a", "--type=merge", "-p", patch)
+        patch_spec(peers.b.cloud, "cloudpeer", "cloud-a", {"agreement": {"state": state}})
+        wait_until(lambda: _peer_state(peers) == state, 30, f"A to see that B is {state}")
 
     set_state("Cordoned")
     try:
-        wait_until(lambda: _peer_state(peers) == "Cordoned", 30, "A to see that B cordoned")
         expansion(tenant.network_id)
         says(peers, "PeerCordoned")
     finally:
         set_state("Active")
-        wait_until(lambda: _peer_state(peers) == "Active", 30, "A to see that B is active again")
 
 
 def test_quota_of_the_peer_is_used_up(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     def set_quota(networks: int) -> None:
-        patch = json.dumps({"spec": {"agreement": {"quotas": {"networks": networks}}}})
-        peers.b.cloud.kubectl("patch", "cloudpeer", "cloud-a", "--type=merge", "-p", patch)
+        patch_spec(peers.b.cloud, "cloudpeer", "cloud-a", {"agreement": {"quotas": {"networks": networks}}})
 
     set_quota(0)
     try:
         expansion(tenant.network_id)
         wait_reason(peers.a.cloud, "networkexpansion", "wrong", "QuotaExceeded", NAMESPACE)
-        assert peers.copy_of(tenant.network_id) is None
+        nothing_received(peers)
     finally:
         set_quota(5)
     # The cause is gone: it heals without anybody touching the expansion.
     peers.wait_expanded("wrong", NAMESPACE, tenant.network_id)
 
 
-def test_immutable_field(tenant: Tenant, expansion: Callable[..., None]) -> None:
+def test_immutable_field(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     expansion(str(uuid.uuid4()))
     with pytest.raises(KubectlError, match="networkID is immutable"):
         expansion(tenant.network_id)
+    says(peers, "NetworkNotFound")
 
 
-def test_wrong_key(peers: Federation) -> None:
-    """Where it was changed, the tunnel is said to be down; nothing passes in clear; with the right key it heals.
-
-    The other side keeps what was negotiated under the old key, and has nothing to complain about.
-    """
-    with peers.lab.wan.capture() as capture:
-        peers.a.set_psk("cloud-b", "0" * 64)
-        try:
-            said = wait_reason(peers.a.cloud, "cloudpeer", "cloud-b", "TunnelDown")
-            assert "0" * 64 not in json.dumps(said)
-            assert condition(peers.b.cloud, "cloudpeer", "cloud-a")["status"] == "True"
-        finally:
-            peers.agree_on_key()
-        peers.wait_for_peers()
-    capture.summary().require_protected()
+def test_peer_that_is_ourselves(peers: Federation) -> None:
+    manifest = json.loads(peers.a.cloud.kubectl("get", "cloudpeer", "cloud-b", "-o", "json"))
+    spec = manifest["spec"] | {"cloudID": "cloud-a", "gatewayCIDRs": ["203.0.113.0/24"]}
+    mirror = {k: manifest[k] for k in ("apiVersion", "kind")} | {"metadata": {"name": "mirror"}, "spec": spec}
+    peers.a.cloud.kubectl("apply", "-f", "-", input=json.dumps(mirror))
+    wait_reason(peers.a.cloud, "cloudpeer", "mirror", "PeerIsOurselves")
+    half_made(peers)
+    assert "isthmus-peer-cloud-a" not in peers.a.cloud.kubectl("get", "namespaces")
+    peers.a.cloud.kubectl("delete", "cloudpeer", "mirror", "--timeout=30s")
 
 
-def test_missing_key(peers: Federation) -> None:
-    peers.a.cloud.kubectl("delete", "secret", "-n", "isthmus-ipsec", "peer-cloud-b")
-    try:
-        wait_until(
-            lambda: "MissingKey" in json.dumps(objects(peers.a.cloud, "gatewaynodes")),
-            60,
-            "the gateway node to say that its key is missing",
-        )
-    finally:
-        peers.agree_on_key()
-    peers.wait_for_peers()
+def test_weak_proposal(peers: Federation) -> None:
+    with pytest.raises(KubectlError, match=r"spec\.ike\.proposals.*Unsupported value"):
+        patch_spec(peers.a.cloud, "ipsecpolicy", "strong", {"ike": {"proposals": ["3des-sha1-modp1024"]}})
 
 
-def test_missing_kubeconfig(peers: Federation) -> None:
-    good = peers.b.kubeconfig_for("cloud-a")
-    peers.a.cloud.kubectl("delete", "secret", "-n", "isthmus-system", "peer-cloud-b")
-    try:
-        said = wait_reason(peers.a.cloud, "cloudpeer", "cloud-b", "WaitingForCredentials")
-        assert "isthmus-system/peer-cloud-b" in said["message"]
-    finally:
-        peers.a.set_peer_kubeconfig("cloud-b", good)
-    peers.wait_for_peers()
+@pytest.mark.usefixtures("tenant")
+def test_tenant_that_binds_its_own_namespace(peers: Federation) -> None:
+    """Who may change a namespace may not bind it: that is a verb of its own."""
+    kubectl = peers.a.cloud.kubectl
+    with ExitStack() as undo:
+        kubectl("create", "clusterrole", "clumsy", "--verb=get,patch", "--resource=namespaces")
+        undo.callback(kubectl, "delete", "clusterrole", "clumsy")
+        kubectl("create", "clusterrolebinding", "clumsy", "--clusterrole=clumsy", "--user=clumsy")
+        undo.callback(kubectl, "delete", "clusterrolebinding", "clumsy")
+        annotate = ("annotate", "--overwrite", "namespace", NAMESPACE, "--as=clumsy")
+        kubectl(*annotate, "harmless=yes")
+        with pytest.raises(KubectlError, match="projectbindings"):
+            kubectl(*annotate, f"isthmus.cloud/project-id={uuid.uuid4().hex}")
 
 
 def _peer_state(peers: Federation) -> str:
