@@ -7,46 +7,49 @@ from collections.abc import Callable
 import pytest
 
 from tests.lab.federation import Federation
+from tests.lab.installation import Installation
 from tests.lab.node import Node
 from tests.lab.ping import PingResult
 from tests.lab.process import wait_until
 from tests.lab.tenant import Stretch
 
+INTERVAL_SECONDS = 0.01
 SETTLE_SECONDS = 3.0
 
 
 def lost_while(stretch: Stretch, event: Callable[[], None]) -> PingResult:
     """Ping from A to B every 10 ms during the event and for a while after it."""
-    with stretch.local.start_ping(str(stretch.remotes[0].address), interval_seconds=0.01) as run:
+    with stretch.local.start_ping(str(stretch.remotes[0].address), INTERVAL_SECONDS) as run:
+        began = time.monotonic()
         time.sleep(1)
         event()
         time.sleep(SETTLE_SECONDS)
-        return run.stop()
+        seconds = time.monotonic() - began
+        result = run.stop()
+    # A guest has one processor, on which a new agent starts meanwhile; what sleeps too long sends half as many.
+    assert result.transmitted >= 0.7 * seconds / INTERVAL_SECONDS, f"{result} in {seconds:.1f} s is no ping at 10 ms"
+    return result
 
 
-@pytest.mark.parametrize("side", ["a", "b"])
-def test_agent_killed_and_started_again_loses_nothing(peers: Federation, stretched: Stretch, side: str) -> None:
-    installation = peers.a if side == "a" else peers.b
-
-    def kill_and_start() -> None:
-        installation.stop_process("agent")
-        installation.start_agent()
-        installation.wait_reconciled("agent", 3)
-
-    result = lost_while(stretched, kill_and_start)
-    assert result.all_answered, result
-
-
-@pytest.mark.parametrize("side", ["a", "b"])
-def test_controller_killed_and_started_again_loses_nothing(peers: Federation, stretched: Stretch, side: str) -> None:
-    installation = peers.a if side == "a" else peers.b
-
-    def kill_and_start() -> None:
-        installation.stop_process("controller")
+def replace_process(installation: Installation, role: str) -> None:
+    """Kill a process that is alive and start another one, which then looks at everything a few times."""
+    assert installation.alive(role)
+    installation.stop_process(role)
+    assert not installation.alive(role)
+    if role == "controller":
         installation.start_controller()
-        installation.wait_reconciled("controller", 3)
+    else:
+        installation.start_agent()
+    installation.wait_reconciled(role, 3)
 
-    result = lost_while(stretched, kill_and_start)
+
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("role", ["agent", "controller"])
+def test_process_killed_and_started_again_loses_nothing(
+    peers: Federation, stretched: Stretch, role: str, side: str
+) -> None:
+    installation = peers.a if side == "a" else peers.b
+    result = lost_while(stretched, lambda: replace_process(installation, role))
     assert result.all_answered, result
 
 
