@@ -1,6 +1,5 @@
 """Neutron's back end on a gateway node: what wires br-int there."""
 
-import re
 import signal
 import time
 from dataclasses import dataclass
@@ -118,9 +117,13 @@ class OvsAgents:
         return self._first_rounds() > 0 and bool(_alive_agents(admin, self.node))
 
     def known(self, admin: Connection) -> bool:
-        """Whether both have reported: the DHCP agent is given networks where an Open vSwitch agent can wire them."""
+        """Whether both have reported: the DHCP agent is given networks where an Open vSwitch agent can wire them.
+
+        It reports before it listens, and never hears of a network that it is given in between.
+        """
         kinds = {agent.agent_type for agent in _alive_agents(admin, self.node)}
-        return kinds >= {"Open vSwitch agent", "DHCP agent"}
+        listens = self._said("neutron-dhcp-agent", "DHCP agent started") > 0
+        return kinds >= {"Open vSwitch agent", "DHCP agent"} and listens
 
     def _configure(self, agent: str, sections: ini.Sections) -> None:
         self.node.put(f"/run/neutron/{agent}.conf", self.neutron.agent_configuration(self.node.name, sections))
@@ -135,8 +138,11 @@ class OvsAgents:
         )
 
     def _first_rounds(self) -> int:
-        log = self.node.log("neutron-openvswitch-agent")
-        return len(re.findall("iteration:0 completed", log.read_text(errors="replace"))) if log.exists() else 0
+        return self._said("neutron-openvswitch-agent", "iteration:0 completed")
+
+    def _said(self, agent: str, what: str) -> int:
+        log = self.node.log(agent)
+        return log.read_text(errors="replace").count(what) if log.exists() else 0
 
 
 def _end(node: Node, name: str, how: signal.Signals) -> None:
