@@ -122,9 +122,10 @@ class People:
         """Everything is taken back, peers can read each other, time passes."""
         for cloud in self.federation.clouds:
             cloud.peers.blind = False
-        for which in range(len(self.tenants)):
-            self.agree(which)
-        self.federation.settle(MAX_ROUNDS)
+        for _ in ("those who are still parting finish that", "and they, too, agree again"):
+            for which in range(len(self.tenants)):
+                self.agree(which)
+            self.federation.settle(MAX_ROUNDS)
         for which in range(len(self.tenants)):
             self.take_back(which)
         self.federation.settle(MAX_ROUNDS)
