@@ -117,8 +117,8 @@ class Federation:
 
     def copies_of(self, network_id: str) -> list[Any]:
         """The receiver's networks that are marked as copies of a network of the origin: one, or none."""
-        mark = f"isthmus {self.link_name(network_id)}"
-        return [n for n in self.receiver.cloud.openstack().network.networks() if n.description == mark]
+        mark = f"isthmus {self.link_name(network_id)} "  # and the UID of the record
+        return [n for n in self.receiver.cloud.openstack().network.networks() if n.description.startswith(mark)]
 
     def copy_of(self, network_id: str) -> Any | None:
         """The copy at the receiver of a network of the origin."""
