@@ -1,6 +1,7 @@
 """A tenant whose network is stretched: a project and a network in one cloud, in the other the copy and its member."""
 
 import secrets
+from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -85,10 +86,14 @@ class Stretch:
         return IPv4Address(subnet["first"]) <= IPv4Address(address) <= IPv4Address(subnet["last"])
 
     def wait_for_ping(self, timeout_seconds: float = 30) -> PingResult:
-        """Wait until the origin's machine reaches the first of the receiver, then ping it properly."""
-        address = str(self.remotes[0].address)
-        wait_until(lambda: self.local.ping(address, count=1).all_answered, timeout_seconds, f"a reply of {address}")
-        return self.local.ping(address)
+        """Wait until the origin's machine and the first of the receiver reach each other, then ping that properly.
+
+        Either cloud takes its own time to let in what its tenant admits.
+        """
+        here, there = self.local, self.remotes[0]
+        for source, target in ((here, str(there.address)), (there, str(here.address))):
+            wait_until(partial(_answers, source, target), timeout_seconds, f"a reply of {target}")
+        return here.ping(str(there.address))
 
     def exchange(self) -> tuple[TcpExchange, TcpExchange]:
         """A payload over TCP, from the origin to the receiver and back, and the other way round."""
@@ -133,3 +138,7 @@ def leave_project(cloud: Cloud, member: Project) -> None:
     user = identity.find_user(member.name, domain_id="default")
     if user:
         identity.delete_user(user)
+
+
+def _answers(source: Machine, address: str) -> bool:
+    return source.ping(address, count=1).all_answered

@@ -110,16 +110,19 @@ def test_agent_writes_no_object(peers: Federation, path: str) -> None:
 
 @pytest.mark.parametrize(
     "what",
-    [
-        ("cloudpeers", "cloud-b"),
-        ("gatewaynodes", "gw-a1"),
-        ("peerlinks", OWN, "-n", PEER),
-        ("secrets", "peer-cloud-b", "-n", "isthmus-ipsec"),
-    ],
+    [("gatewaynodes", "gw-a1"), ("secrets", "peer-cloud-b", "-n", "isthmus-ipsec")],
     ids=" ".join,
 )
 def test_agent_patches_nothing_but_its_status_entries(peers: Federation, what: tuple[str, ...]) -> None:
     require_no_patch(peers, peers.a.kubeconfig("agent"), *what)
+
+
+@pytest.mark.parametrize("kind", ["attachments", "cloudpeers", "ipsecpolicies", "peerlinks", "expansionlinks"])
+def test_agent_may_patch_nothing_that_it_cannot_get(peers: Federation, kind: str) -> None:
+    """kubectl reads what it patches, so that here the API server is asked."""
+    ask = ("auth", "can-i", "patch", f"{kind}.isthmus.cloud", "--all-namespaces")
+    assert "no" in answer(peers, peers.a.kubeconfig("agent"), *ask).split()
+    assert "yes" in answer(peers, peers.a.kubeconfig("agent"), "auth", "can-i", "list", "cloudpeers").split()
 
 
 def test_deleting_the_token_revokes_what_was_handed_over(peers: Federation, peer_credential: Path) -> None:

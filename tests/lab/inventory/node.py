@@ -109,7 +109,8 @@ def _links(node: Node) -> dict[str, Any]:
     return {
         link["ifname"]: {
             "addresses": sorted(f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"]),
-            "mtu": link["mtu"],
+            # Neutron's bridge takes the smallest of its ports'.
+            "mtu": link["mtu"] if link["ifname"] != "br-int" else None,
             # The echo's port lives as long as br-cloud and comes up with the first link that is probed.
             "up": link["ifname"] == "isprobe" or "UP" in link["flags"],
         }
