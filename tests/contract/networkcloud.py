@@ -110,6 +110,7 @@ class NetworkCloudContract:
         assert (network.name, network.project_id, network.mtu) == ("web", made.project.id, 1390)
         assert network.description == "isthmus contract"
         assert not network.shared
+        assert not cloud.is_shared_by_policy(network.id)
         assert not network.external
         assert cloud.get_network(network.id) == network
         assert cloud.networks_of(made.project.id) == [network]

@@ -63,7 +63,7 @@ class TestOpenStackCloud(NetworkCloudContract):
         assert cloud.project_is_empty(made.project.id)
 
     def test_a_network_that_one_other_project_has_is_shared(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
-        """Neutron itself calls shared only what all projects have."""
+        """Neutron itself calls that shared which all projects have."""
         network, admin = made.network(), site.openstack()
         policy = admin.network.create_rbac_policy(
             object_type="network",
@@ -71,11 +71,10 @@ class TestOpenStackCloud(NetworkCloudContract):
             action="access_as_shared",
             target_project_id=cloud.own_project_id(),
         )
-        told = cloud.get_network(network.id)
-        assert told is not None
-        assert told.shared
-        admin.network.delete_rbac_policy(policy)
         assert cloud.get_network(network.id) == network
+        assert cloud.is_shared_by_policy(network.id)
+        admin.network.delete_rbac_policy(policy)
+        assert not cloud.is_shared_by_policy(network.id)
 
 
 def test_an_unknown_entry_is_named(clouds_file: Path) -> None:

@@ -28,6 +28,8 @@ class FakeNetworkCloud(FakeIdentity):
         self.subnets: dict[str, Subnet] = {}
         self.ports: dict[str, Port] = {}
         self.quotas: dict[str, NetworkQuota] = {}
+        self.shared_by_policy: set[str] = set()
+        """IDs of networks."""
 
     def contents(self) -> dict[str, object]:
         """Everything that is there."""
@@ -37,6 +39,10 @@ class FakeNetworkCloud(FakeIdentity):
     def get_network(self, network_id: str) -> Network | None:
         self._ask()
         return self.networks.get(network_id)
+
+    def is_shared_by_policy(self, network_id: str) -> bool:
+        self._ask()
+        return network_id in self.shared_by_policy
 
     def networks_of(self, project_id: str) -> list[Network]:
         self._ask()

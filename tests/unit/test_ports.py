@@ -17,6 +17,7 @@ LOOKS = {
         "networks_of",
         "subnets_of",
         "subnets_in_project",
+        "is_shared_by_policy",
         "ports_of",
         "find_domain",
         "get_project",

@@ -18,10 +18,11 @@ def ready() -> Scene:
     return Scene()
 
 
-@pytest.mark.parametrize("kind", ["external", "shared"])
+@pytest.mark.parametrize("kind", ["external", "shared", "shared by a policy"])
 def test_external_or_shared_network(ready: Scene, kind: str) -> None:
     changed = replace(ready.network, external=kind == "external", shared=kind == "shared")
     ready.a.neutron.networks[ready.network.id] = changed
+    ready.a.neutron.shared_by_policy |= {ready.network.id} if kind == "shared by a policy" else set()
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "NetworkNotStretchable"
 

@@ -6,7 +6,7 @@ Known facts only ever decide that nothing is to be done: before anything is chan
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from isthmus.core.peernamespace import account_manifests
@@ -66,11 +66,13 @@ class Facts(Generic[F]):
         self._known = {k: v for k, v in self._known.items() if k in names_in_use}
 
 
-def origin_facts(cloud: NetworkCloud, link_name: str) -> NetworkFacts:
+def origin_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> NetworkFacts:
     """One network of ours. Ports after subnets: who shrank the pools must see what came before that."""
     network = cloud.get_network(link_name.partition(".")[2])
     if network is None:
         return NetworkFacts(cloud.own_project_id())
+    if snapshot.attachment(link_name) is None:  # of what is begun nobody asks any more whom it is shared with
+        network = replace(network, shared=network.shared or cloud.is_shared_by_policy(network.id))
     return NetworkFacts(
         cloud.own_project_id(),
         network,

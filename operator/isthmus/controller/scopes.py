@@ -226,5 +226,5 @@ def _concerns_openstack(snapshot: Snapshot, link_name: str) -> bool:
 
 def _network_facts(worlds: Worlds, snapshot: Snapshot, link_name: str) -> NetworkFacts:
     if origin_of(link_name) == snapshot.own.cloud_id:
-        return origin_facts(worlds.cloud, link_name)
+        return origin_facts(worlds.cloud, snapshot, link_name)
     return receiver_facts(worlds.cloud, snapshot, link_name)

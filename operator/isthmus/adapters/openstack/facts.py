@@ -10,7 +10,7 @@ from isthmus.model.cloudfacts import Domain, Network, Port, Project, Range, Subn
 Document = Mapping[str, Any]
 
 
-def network(document: Document, *, shared_with_some: bool = False) -> Network:
+def network(document: Document) -> Network:
     """A network."""
     return Network(
         id=document["id"],
@@ -18,7 +18,7 @@ def network(document: Document, *, shared_with_some: bool = False) -> Network:
         project_id=document["project_id"],
         mtu=document["mtu"],
         description=document.get("description") or "",
-        shared=shared_with_some or bool(document.get("shared")),
+        shared=bool(document.get("shared")),
         external=bool(document.get("router:external")),
         tags=frozenset(document.get("tags") or ()),
     )

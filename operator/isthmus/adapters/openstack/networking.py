@@ -35,9 +35,13 @@ class Networking:
 
     def get_network(self, network_id: str) -> Network | None:
         found = self._neutron.find(f"/networks/{network_id}")
-        return (
-            facts.network(found["network"], shared_with_some=self._is_shared_with_some(network_id)) if found else None
-        )
+        return facts.network(found["network"]) if found else None
+
+    def is_shared_by_policy(self, network_id: str) -> bool:
+        try:
+            return bool(self._neutron.list("rbac-policies", object_id=network_id, action="access_as_shared"))
+        except NotFound:  # Neutron without that extension
+            return False
 
     def networks_of(self, project_id: str) -> list[Network]:
         return [facts.network(document) for document in self._neutron.list("networks", project_id=project_id)]
@@ -50,13 +54,6 @@ class Networking:
 
     def ports_of(self, network_id: str) -> list[Port]:
         return [facts.port(document) for document in self._neutron.list("ports", network_id=network_id)]
-
-    def _is_shared_with_some(self, network_id: str) -> bool:
-        """Whether other projects have it by a policy; `shared` says so of all projects only."""
-        try:
-            return bool(self._neutron.list("rbac-policies", object_id=network_id, action="access_as_shared"))
-        except NotFound:  # Neutron without that extension
-            return False
 
     def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
         body = {"project_id": project_id, "name": name, "mtu": mtu, "description": description}
