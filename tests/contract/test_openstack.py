@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import pytest
@@ -63,13 +64,13 @@ class TestOpenStackCloud(NetworkCloudContract):
         assert cloud.project_is_empty(made.project.id)
 
     def test_a_network_that_one_other_project_has_is_shared(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
-        """Neutron itself calls that shared which all projects have."""
+        """Neutron itself calls that shared which all projects have, or the one that asks."""
         network, admin = made.network(), site.openstack()
         policy = admin.network.create_rbac_policy(
             object_type="network",
             object_id=network.id,
             action="access_as_shared",
-            target_project_id=cloud.own_project_id(),
+            target_project_id=uuid.uuid4().hex,
         )
         assert cloud.get_network(network.id) == network
         assert cloud.is_shared_by_policy(network.id)
