@@ -1,6 +1,8 @@
 """A tenant whose network is stretched: a project and a network in one cloud, in the other the copy and its member."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
@@ -138,6 +140,28 @@ def leave_project(cloud: Cloud, member: Project) -> None:
     user = identity.find_user(member.name, domain_id="default")
     if user:
         identity.delete_user(user)
+
+
+@contextmanager
+def captured_stretch(federation: Federation, name: str, cidr: str) -> Iterator[Stretch]:
+    """A stretched network with a machine on each side, the receiver's with a lease; all of it is undone and compared.
+
+    On the wire there was only what is protected, and some of that.
+    """
+    with federation.lab.wan.capture() as capture, federation.nothing_changes():
+        tenant = Tenant.create(federation.origin.cloud, name, cidr)
+        local = tenant.boot(f"{name}-here")
+        with federation.stretched(name, name, tenant.project.id, tenant.network_id):
+            stretch = Stretch.of(federation, tenant, local)
+            stretch.boot_remote(f"{name}-there", addressed=False).request_lease()
+            yield stretch
+            stretch.remove_remotes()
+        federation.settle()
+        local.delete()
+        tenant.delete()
+    summary = capture.summary()
+    assert summary.esp > 0
+    summary.require_protected()
 
 
 def _answers(source: Machine, address: str) -> bool:

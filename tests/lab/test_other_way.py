@@ -6,7 +6,7 @@ import pytest
 
 from tests.lab.federation import Federation, condition, objects, wait_reason
 from tests.lab.process import wait_until
-from tests.lab.tenant import Stretch, Tenant
+from tests.lab.tenant import Stretch, captured_stretch
 
 CIDR, GATEWAY = "10.25.0.0/24", "10.25.0.1"
 MTU = 1416
@@ -21,18 +21,8 @@ def back(peers: Federation) -> Federation:
 @pytest.fixture(scope="module")
 def stretch(back: Federation) -> Iterator[Stretch]:
     """A stretched network with a machine on each side, A's booted after it; everything is undone and compared."""
-    with back.lab.wan.capture() as capture, back.nothing_changes():
-        tenant = Tenant.create(back.origin.cloud, "back", CIDR)
-        local = tenant.boot("back-b")
-        with back.stretched("back", "back", tenant.project.id, tenant.network_id):
-            stretch = Stretch.of(back, tenant, local)
-            stretch.boot_remote("back-a", addressed=False).request_lease()
-            yield stretch
-            stretch.remove_remotes()
-        back.settle()
-        local.delete()
-        tenant.delete()
-    capture.summary().require_protected()
+    with captured_stretch(back, "back", CIDR) as stretch:
+        yield stretch
 
 
 def test_both_sides_are_ready_with_the_same_mtu(back: Federation, stretch: Stretch) -> None:

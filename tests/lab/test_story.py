@@ -8,7 +8,7 @@ import pytest
 from tests.lab.federation import Federation, condition, objects
 from tests.lab.installation import Installation
 from tests.lab.process import wait_until
-from tests.lab.tenant import Stretch, Tenant
+from tests.lab.tenant import Stretch, captured_stretch
 
 CIDR, GATEWAY = "10.20.0.0/24", "10.20.0.1"
 MTU = 1416
@@ -17,20 +17,8 @@ MTU = 1416
 @pytest.fixture(scope="module")
 def stretch(peers: Federation) -> Iterator[Stretch]:
     """A stretched network with a machine on each side; everything about it is undone and compared."""
-    with peers.lab.wan.capture() as capture, peers.nothing_changes():
-        tenant = Tenant.create(peers.a.cloud, "story", CIDR)
-        local = tenant.boot("story-a")
-        with peers.stretched("story", "story", tenant.project.id, tenant.network_id):
-            stretch = Stretch.of(peers, tenant, local)
-            stretch.boot_remote("story-b", addressed=False).request_lease()
-            yield stretch
-            stretch.remove_remotes()
-        peers.settle()
-        local.delete()
-        tenant.delete()
-    summary = capture.summary()
-    assert summary.esp > 0
-    summary.require_protected()
+    with captured_stretch(peers, "story", CIDR) as stretch:
+        yield stretch
 
 
 def test_both_sides_are_ready_with_the_same_mtu(peers: Federation, stretch: Stretch) -> None:
