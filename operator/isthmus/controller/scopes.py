@@ -9,7 +9,7 @@ from isthmus.core.attachmentstatus import origin_attachment, origin_links, recei
 from isthmus.core.expansion import claims
 from isthmus.core.expansionstatus import expansion_statuses
 from isthmus.core.gatewaynodes import plan_gateway_nodes
-from isthmus.core.halves import link_name_of, names_network_of, origin_of
+from isthmus.core.halves import names_network_of, origin_of
 from isthmus.core.origin import Origin
 from isthmus.core.originplan import plan_origin
 from isthmus.core.peer import view_of
@@ -23,7 +23,6 @@ from isthmus.model.attachment import Attachment
 from isthmus.model.cloudfacts import NetworkFacts
 from isthmus.model.cloudpeer import CloudPeer
 from isthmus.model.expansionlink import ExpansionLink
-from isthmus.model.networkexpansion import NetworkExpansion
 from isthmus.model.objects import CustomObject
 
 from .facts import Facts, origin_facts, peer_account, receiver_facts
@@ -191,8 +190,7 @@ def peer_scopes(snapshot: Snapshot, facts: AllFacts) -> tuple[Peer, ...]:
 
 def network_scopes(snapshot: Snapshot, facts: AllFacts) -> tuple[NetworkScope, ...]:
     """Every network that anything is known of: wanted, published, attached, or offered by a peer."""
-    own = snapshot.own.cloud_id
-    found = {link_name_of(own, e.spec.network_id) for e in snapshot.all(NetworkExpansion)}
+    found = set(snapshot.expansions)
     found |= {link.metadata.name for link in snapshot.all(ExpansionLink)}
     found |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
     for peer in snapshot.all(CloudPeer):

@@ -86,7 +86,11 @@ def size(spans: Spans) -> int:
 
 def contains(spans: Spans, address: str) -> bool:
     """Whether the address is in the set."""
-    value = number(address)
+    return holds(spans, number(address))
+
+
+def holds(spans: Spans, value: int) -> bool:
+    """Whether the address of that number is in the set."""
     return any(first <= value <= last for first, last in spans)
 
 

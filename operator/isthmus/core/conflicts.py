@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from isthmus.model.expansionlink import Offer, PublishedPort
 
-from .addressing import Spans, number, spans_of
+from .addressing import holds, number, spans_of
 
 _SHOWN = 10
 
@@ -23,9 +23,9 @@ def conflicts(
     for value, address in sorted((number(address), address) for address in {*here, *there}):
         if len(told) == _SHOWN:
             break
-        if not _inside(cidrs, value):
+        if not holds(cidrs, value):
             continue
-        owner_is_us = _inside(slices, value) != at_origin
+        owner_is_us = holds(slices, value) != at_origin
         intruder = there.get(address) if owner_is_us else here.get(address)
         if intruder is None:
             continue
@@ -34,10 +34,6 @@ def conflicts(
         also = f", as does port {other}" if other else ""
         told.append(f"{where} uses {address}, which is among {whose} addresses{also}")
     return tuple(told)
-
-
-def _inside(spans: Spans, value: int) -> bool:
-    return any(first <= value <= last for first, last in spans)
 
 
 def _by_address(ports: Iterable[PublishedPort]) -> dict[str, str]:

@@ -16,7 +16,6 @@ from isthmus.model.networkexpansion import NetworkExpansion
 from isthmus.model.types import MINIMUM_MTU
 
 from .agreement import Disagreement
-from .halves import link_name_of
 from .offer import next_tunnel_id
 from .peer import agreement_with, identity_problem, peer_half
 from .placement import gateways
@@ -61,7 +60,8 @@ def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: Ne
     # One answer for a network that is not there and one of somebody else: nobody learns which IDs exist.
     if network is None or network.project_id != project:
         return Problem("NetworkNotFound", f"project {project} has no network {expansion.spec.network_id}")
-    started = any(k.spec.state == "Active" for k in snapshot.links_of(_link_name(snapshot, expansion)))
+    link_name = names.link_name(snapshot.own.cloud_id, network.id)
+    started = any(link.spec.state == "Active" for link in snapshot.links_of(link_name))
     return None if started else _network_problem(network, facts)
 
 
@@ -103,10 +103,6 @@ def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
 def claims(snapshot: Snapshot, link_name: str) -> tuple[NetworkExpansion, ...]:
     """All expansions of one network of ours, the senior first."""
     return snapshot.expansions.get(link_name, ())
-
-
-def _link_name(snapshot: Snapshot, expansion: NetworkExpansion) -> str:
-    return link_name_of(snapshot.own.cloud_id, expansion.spec.network_id)
 
 
 def holder_of(snapshot: Snapshot, link_name: str, facts: NetworkFacts) -> NetworkExpansion | None:

@@ -195,11 +195,6 @@ def _grace_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
     return (snapshot.now - since).total_seconds() >= snapshot.own.absence_grace_seconds
 
 
-def link_name_of(own_cloud_id: str, network_id: str) -> str:
-    """Name of everything about one network of ours."""
-    return f"{own_cloud_id}.{network_id}"
-
-
 def names_network_of(link_name: str, cloud_id: str) -> bool:
     """Whether the name is one that a half of a network of that cloud can have: a peer may publish any."""
     return origin_of(link_name) == cloud_id and NETWORK_ID.fullmatch(link_name.partition(".")[2]) is not None

@@ -59,7 +59,7 @@ class Snapshot:
         """The tenants' wishes by the name of everything about the network, the senior first."""
         found: dict[str, list[NetworkExpansion]] = {}
         for expansion in sorted(self.all(NetworkExpansion), key=seniority):
-            name = f"{self.own.cloud_id}.{expansion.spec.network_id}"
+            name = names.link_name(self.own.cloud_id, expansion.spec.network_id)
             found.setdefault(name, []).append(expansion)
         return {name: tuple(wishes) for name, wishes in found.items()}
 

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from . import names
 from .networkexpansion import AddressSlice
 from .objects import AGE, ApiModel, Conditions, CustomObject, Kind, PrinterColumn, ready_column
 from .types import (
@@ -39,7 +40,7 @@ class NetworkIdentity(ApiModel):
     @property
     def link_name(self) -> str:
         """Name of the ExpansionLinks and the Attachment of this network."""
-        return f"{self.cloud_id}.{self.network_id}"
+        return names.link_name(self.cloud_id, self.network_id)
 
 
 class HostRoute(ApiModel):

@@ -47,6 +47,11 @@ def peer_domain(cloud_id: str) -> str:
     return f"isthmus-{cloud_id}"
 
 
+def link_name(cloud_id: str, network_id: str) -> str:
+    """Name of everything about one network of that cloud."""
+    return f"{cloud_id}.{network_id}"
+
+
 def mark(link_name: str) -> str:
     """Description of everything that we make in OpenStack for one network; set in the call that makes it."""
     return f"isthmus {link_name}"
