@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-ASSETS := $(PYTHON) -m tests.lab.assets
+ASSETS := $(PYTHON) -m tests.testbed.assets
 # Recursive on purpose: the environments exist only after the assets were made.
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
@@ -49,7 +49,7 @@ bench: ## Ratios on the lab, to build/bench.json
 
 generate: ## Write crds/ from the models
 	@$(ASSETS) development
-	@$(RUN)/python -m isthmus.model.schema crds
+	@$(RUN)/python -m isthmus.model.api.schema crds
 
 lock: ## Renew requirements/*.txt from pyproject.toml
 	@$(ASSETS) development
@@ -59,10 +59,10 @@ lock: ## Renew requirements/*.txt from pyproject.toml
 
 up: ## Bring the lab up and leave it
 	@$(ASSETS) lab
-	@$(RUN)/python -m tests.lab up
+	@$(RUN)/python -m tests.testbed up
 
 down: ## Tear the lab down
-	@$(RUN)/python -m tests.lab down
+	@$(RUN)/python -m tests.testbed down
 
 clean: ## Remove what tests and benches wrote into the tree
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,11 +5,11 @@ import sys
 
 from demo.narrator import Narrator
 from demo.story import install, tell
-from tests.lab import state
-from tests.lab.assets import ensure
-from tests.lab.federation import Federation
-from tests.lab.lab import Lab
-from tests.lab.process import ended_in_order
+from tests.testbed import state
+from tests.testbed.assets import ensure
+from tests.testbed.host.process import ended_in_order
+from tests.testbed.install.federation import Federation
+from tests.testbed.lab import Lab
 
 
 def main() -> int:

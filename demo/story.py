@@ -1,12 +1,12 @@
 """The chapters of the demo."""
 
 from demo.narrator import Narrator
-from tests.lab.federation import STORY, Federation, render
-from tests.lab.inventory import Inventory, difference_once_settled, take
-from tests.lab.lab import Lab
-from tests.lab.machine import Machine
-from tests.lab.ping import PingResult
-from tests.lab.tenant import Stretch, Tenant
+from tests.testbed.install.federation import STORY, Federation, render
+from tests.testbed.inventory import Inventory, difference_once_settled, take
+from tests.testbed.lab import Lab
+from tests.testbed.workload.machine import Machine
+from tests.testbed.workload.ping import PingResult
+from tests.testbed.workload.tenant import Stretch, Tenant
 
 _LEASE_SECONDS = 60
 
@@ -21,7 +21,7 @@ def tell(federation: Federation, narrator: Narrator, *, keep: bool = False) -> N
         stretch = _expand(federation, tenant, narrator)
         _talk(stretch, narrator)
         if keep:
-            _look_around(lab, narrator)
+            _inspect(lab, narrator)
             return
         _undo(federation, tenant, stretch, narrator)
     narrator.chapter("What was on the wire, from before the administrators agreed until after the last delete")
@@ -95,9 +95,9 @@ def _talk(stretch: Stretch, narrator: Narrator) -> None:
     back = remote.ping(str(stretch.local.address), count=5, interval_seconds=0.2)
     narrator.seen(_counts(back))
     _require(there.all_answered and back.all_answered, "every ping is answered")
-    for way, exchange in zip(("A to B", "B to A"), stretch.exchange(), strict=True):
-        _require(exchange.intact, f"the payload of TCP from {way} is not changed on its way")
-        narrator.say(f"1 MiB over TCP from {way} and back: SHA-256 {exchange.sent[:16]}… at both ends.")
+    for path, exchange in zip(("A to B", "B to A"), stretch.exchange(), strict=True):
+        _require(exchange.intact, f"the payload of TCP from {path} is not changed on its way")
+        narrator.say(f"1 MiB over TCP from {path} and back: SHA-256 {exchange.sent[:16]}… at both ends.")
 
 
 def _boot(stretch: Stretch, narrator: Narrator) -> Machine:
@@ -124,14 +124,14 @@ def _counts(result: PingResult) -> str:
     return f"{result.transmitted} packets transmitted, {result.received} received{rtt}"
 
 
-def _look_around(lab: Lab, narrator: Narrator) -> None:
+def _inspect(lab: Lab, narrator: Narrator) -> None:
     narrator.chapter("Look around")
     narrator.say("Everything is left running. Some places to look:")
     for command in (
-        "python -m tests.lab kubectl a get isthmus -A",
-        "python -m tests.lab exec gw-a1 ovs-ofctl -O OpenFlow15 dump-flows br-cloud",
-        "python -m tests.lab exec gw-a1 ip xfrm state",
-        "python -m tests.lab capture 10",
+        "python -m tests.testbed kubectl a get isthmus -A",
+        "python -m tests.testbed exec gw-a1 ovs-ofctl -O OpenFlow15 dump-flows br-cloud",
+        "python -m tests.testbed exec gw-a1 ip xfrm state",
+        "python -m tests.testbed capture 10",
     ):
         narrator.typed(command)
     narrator.say(f"The lab's name is {lab.name}; tear it down with:")
@@ -145,7 +145,7 @@ def _undo(federation: Federation, tenant: Tenant, stretch: Stretch, narrator: Na
     narrator.typed("kubectl delete networkexpansion -n shop web")
     federation.a.cloud.kubectl("delete", "networkexpansion", "-n", "shop", "web", "--timeout=60s")
     federation.settle()
-    _require(federation.copy_of(tenant.network_id) is None, "the copy is gone")
+    _require(federation.replica_of(tenant.network_id) is None, "the copy is gone")
     narrator.say(
         "The copy in B is gone, with its project. The administrators end the agreement, and then delete the Secrets:"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:  # other tiers run without what a lab needs
-    from tests.lab.lab import Lab
+    from tests.testbed.lab import Lab
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +26,9 @@ def root_logger() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A lab that is up, the one that $ISTHMUS_LAB names or one of the tests' own; pytest itself sits at its desk."""
-    from tests.lab import state
-    from tests.lab.lab import Lab
-    from tests.lab.process import ended_in_order
+    from tests.testbed import state
+    from tests.testbed.host.process import ended_in_order
+    from tests.testbed.lab import Lab
 
     if name := os.environ.get("ISTHMUS_LAB"):
         yield Lab.attach(name)

@@ -6,22 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from .model.cloudfacts import Domain, Network, NetworkQuota, Port, Project, Range, Subnet
-from .model.nodestate import (
-    BlockPolicy,
-    BridgeView,
-    EchoResult,
-    FlowTable,
-    FlowView,
-    IkeConnection,
-    IkeView,
-    NodeView,
-    Ports,
-    SecurityAssociation,
-    XfrmView,
-)
-from .model.objects import CustomObject
-from .model.peerview import PeerView
+from .model.api.objects import CustomObject
+from .model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, Range, Subnet
+from .model.facts.peer import PeerView
+from .model.node.flows import FlowTable, FlowView
+from .model.node.host import NodeView, ProbeResult
+from .model.node.ipsec import BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+from .model.node.switch import BridgeView, Ports
 
 T = TypeVar("T", bound=CustomObject)
 Manifest = dict[str, Any]
@@ -39,7 +30,7 @@ def is_effect(method: str) -> bool:
 
 
 class Cluster(Protocol):
-    """A Kubernetes API. Every call raises `model.errors.OutsideError` subclasses only."""
+    """A Kubernetes API. Every call raises `model.errors.ExternalError` subclasses only."""
 
     def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
         """All objects of the kind (complete, all pages), in one namespace or in all."""
@@ -86,7 +77,7 @@ class Cluster(Protocol):
         ...
 
 
-class PeerHalves(Protocol):
+class PeerReader(Protocol):
     """The published halves of the peers, read with their read-only credentials; never waits for a peer."""
 
     def start(self, wake: Callable[[], None]) -> None:
@@ -117,7 +108,7 @@ class Watch(Protocol):
 class NetworkCloud(Protocol):
     """Keystone and Neutron of our own cloud, with the operator's credential.
 
-    Lists are complete. Every call raises `model.errors.OutsideError` subclasses only. Creating calls set
+    Lists are complete. Every call raises `model.errors.ExternalError` subclasses only. Creating calls set
     `description` in the same request, so that what was made can be found again after a crash.
     """
 
@@ -282,10 +273,10 @@ class Netlink(Protocol):
     def view(self) -> NodeView: ...
 
 
-class EchoProbe(Protocol):
+class DataplaneProbe(Protocol):
     """Numbered frames through br-cloud to the peer's br-cloud and back, one source MAC a link."""
 
-    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, EchoResult]:
+    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
         """Send one frame for each link (name to its MAC), collect what comes back until the timeout."""
         ...
 

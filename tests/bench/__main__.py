@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tests.bench import agentstart, expansion, idle, throughput
 from tests.bench.result import Result, table, write
-from tests.lab.assets import Assets, ensure
-from tests.lab.federation import Federation
-from tests.lab.lab import Lab
-from tests.lab.process import ended_in_order
-from tests.lab.tenant import Stretch, Tenant
+from tests.testbed.assets import Assets, ensure
+from tests.testbed.host.process import ended_in_order
+from tests.testbed.install.federation import Federation
+from tests.testbed.lab import Lab
+from tests.testbed.workload.tenant import Stretch, Tenant
 
 
 def main() -> int:

@@ -11,10 +11,10 @@ from statistics import median
 from urllib.request import urlopen
 
 from tests.bench.result import Result, at_most
-from tests.lab import process
-from tests.lab.assets import Assets
-from tests.lab.federation import Federation
-from tests.lab.guest.execd import RECORDS
+from tests.testbed.assets import Assets
+from tests.testbed.host import process
+from tests.testbed.install.federation import Federation
+from tests.testbed.node.guest.execd import RECORDS
 
 PORT = 9191
 STARTS = 3

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.lab.node import Node
+from tests.testbed.node.node import Node
 
 HOST_PART = 12
 

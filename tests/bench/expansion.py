@@ -8,11 +8,11 @@ from statistics import median
 from typing import Any
 
 from tests.bench.result import Result, at_most, reported
-from tests.lab.cloud import Cloud
-from tests.lab.federation import Federation
-from tests.lab.machine import Machine
-from tests.lab.process import wait_until
-from tests.lab.tenant import Tenant
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation
+from tests.testbed.workload.machine import Machine
+from tests.testbed.workload.tenant import Tenant
 
 ROUNDS = 3
 LIMIT = 2.5
@@ -27,7 +27,7 @@ def measure(federation: Federation) -> list[Result]:
     seconds: dict[Callable[[Federation, int], float], list[float]] = {turn: [] for turn in turns}
     for number in range(ROUNDS):
         for turn in turns if number % 2 == 0 else reversed(turns):
-            with federation.nothing_changes():
+            with federation.unchanged_inventory():
                 seconds[turn].append(turn(federation, number))
     stretched, alone = seconds[_stretched], seconds[_neutron_alone]
     ratios = [ours / neutrons for ours, neutrons in zip(stretched, alone, strict=True)]
@@ -79,19 +79,19 @@ def _stretched(federation: Federation, number: int) -> float:
         undo.callback(_withdraw, federation, name, tenant.network_id)
         began = time.monotonic()
         federation.expand(name, name, tenant.network_id)
-        copy = wait_until(lambda: _complete_copy(federation, tenant), 60, "the copy", poll_seconds=POLL_SECONDS)
-        remote = _boot_on_copy(b, copy, f"{name}-b", cidr)
+        copy = wait_until(lambda: _complete_replica(federation, tenant), 60, "the copy", poll_seconds=POLL_SECONDS)
+        remote = _boot_on_replica(b, copy, f"{name}-b", cidr)
         undo.callback(remote.delete)
         _await_reply(local, remote)
         return time.monotonic() - began
 
 
-def _complete_copy(federation: Federation, tenant: Tenant) -> Any:
-    copy = federation.copy_of(tenant.network_id)
+def _complete_replica(federation: Federation, tenant: Tenant) -> Any:
+    copy = federation.replica_of(tenant.network_id)
     return copy if copy is not None and copy.subnet_ids else None
 
 
-def _boot_on_copy(cloud: Cloud, copy: Any, name: str, cidr: str) -> Machine:
+def _boot_on_replica(cloud: Cloud, copy: Any, name: str, cidr: str) -> Machine:
     """As cloud B's administrator: to make a member first, of a project that is only just there, is not what we time."""
     admin = cloud.openstack()
     port = admin.network.create_port(network_id=copy.id, project_id=copy.project_id, name=name)
@@ -115,4 +115,4 @@ def _await_reply(machine: Machine, other: Machine) -> None:
 
 def _withdraw(federation: Federation, name: str, network_id: str) -> None:
     federation.a.cloud.kubectl("delete", "networkexpansion", "-n", name, name, "--ignore-not-found")
-    wait_until(lambda: federation.copy_of(network_id) is None, 90, "the copy to go")
+    wait_until(lambda: federation.replica_of(network_id) is None, 90, "the copy to go")

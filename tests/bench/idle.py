@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from tests.bench.result import Result, at_most
 from tests.bench.revisions import Revisions, kubernetes, neutron, open_vswitch
-from tests.lab.cloud import Cloud
-from tests.lab.federation import Federation
-from tests.lab.installation import RESYNC_SECONDS
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.install.federation import Federation
+from tests.testbed.install.installation import RESYNC_SECONDS
 
 RESYNCS = 3
 _RECONCILES, _WRITES = "isthmus_reconciles_total", "isthmus_writes_total"
@@ -35,7 +35,7 @@ def measure(federation: Federation) -> list[Result]:
 
 def _look(federation: Federation, seconds: float) -> dict[str, Revisions]:
     """Both clouds, world by world; a flow must have stood for so many seconds."""
-    worlds: dict[str, Callable[[Cloud], Revisions]] = {
+    backends: dict[str, Callable[[Cloud], Revisions]] = {
         "Kubernetes": kubernetes,
         "Neutron": neutron,
         "Open vSwitch": lambda cloud: open_vswitch(cloud, seconds),
@@ -46,7 +46,7 @@ def _look(federation: Federation, seconds: float) -> dict[str, Revisions]:
             for cloud in federation.lab.clouds
             for name, revision in read(cloud).items()
         }
-        for world, read in worlds.items()
+        for world, read in backends.items()
     }
 
 

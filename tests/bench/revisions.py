@@ -8,9 +8,9 @@ import re
 from typing import Final
 
 from isthmus.model.names import BRIDGE
-from isthmus.model.pipeline import LEARNED_OWNER
-from tests.lab.cloud import Cloud
-from tests.lab.inventory.kubernetes import everything
+from isthmus.model.node.pipeline import LEARNED_OWNER
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.inventory.kubernetes import everything
 
 Revisions = dict[str, object]
 

@@ -8,11 +8,11 @@ from statistics import median
 
 from tests.bench.esp import carried_bytes, host_address, protected, tunnel_address
 from tests.bench.result import Result, at_least, reported
-from tests.lab.assets import Assets
-from tests.lab.federation import Federation
-from tests.lab.node import Node, Place
-from tests.lab.process import wait_until
-from tests.lab.tenant import Stretch
+from tests.testbed.assets import Assets
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation
+from tests.testbed.node.node import Node, Place
+from tests.testbed.workload.tenant import Stretch
 
 ROUNDS = 7
 SECONDS = 3
@@ -53,8 +53,8 @@ class Path:
         arrived = json.loads(self.client.run(argv, timeout_seconds=SECONDS + 60).stdout)["end"]["sum_received"]
         carried = carried_bytes(self.gateway, *self.ends) - before
         if carried < arrived["bytes"]:
-            way = f"to {self.address}, but ESP from {self.ends[0]} to {self.ends[1]} carried"
-            raise RuntimeError(f"{arrived['bytes']} bytes came {way} {carried}")
+            path = f"to {self.address}, but ESP from {self.ends[0]} to {self.ends[1]} carried"
+            raise RuntimeError(f"{arrived['bytes']} bytes came {path} {carried}")
         return float(arrived["bits_per_second"])
 
 

@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.lab.kube import ControlPlane
+from tests.testbed.kubernetes.cluster import ControlPlane
 
 PEOPLE = "people"
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}

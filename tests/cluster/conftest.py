@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from tests.lab.assets import ensure
-from tests.lab.kube import ControlPlane
+from tests.testbed.assets import ensure
+from tests.testbed.kubernetes.cluster import ControlPlane
 
 _CLONE_NEWNET: Final = 0x40000000
 _DEPLOY: Final = Path(__file__).parents[2] / "deploy"

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters.kubernetes import LightkubeCluster
-from isthmus.core.peernamespace import account_manifests, namespace_manifest
+from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
-from isthmus.model.attachment import Attachment, NodeObservation
-from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import Forbidden
-from isthmus.model.gatewaynode import GatewayNode
 from isthmus.model.names import PROJECT_ANNOTATION, SYSTEM_NAMESPACE
 from isthmus.ports import Manifest
 from tests.contract.samples import attachment, cloud_peer, condition, gateway_node
-from tests.lab.kube import ControlPlane, KubectlError
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
+from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
 from .accounts import PEOPLE, account_kubeconfig, make_person
 
@@ -83,7 +83,7 @@ class TestController:
                 controller.apply_manifest(moved)
 
 
-class TestWishes:
+class TestPeerRequests:
     """The controller may write to what people write, for its finalizer; the policy keeps it to that."""
 
     @pytest.fixture

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.cluster.accounts import account_kubeconfig
-from tests.lab.kube import ControlPlane
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
+from tests.testbed.kubernetes.cluster import ControlPlane
 
 NODE = "gw-x1"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters.kubernetes import LightkubeCluster
-from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.errors import Forbidden, Invalid, Unavailable
 from tests.contract.cluster import ClientOf, ClusterContract
 from tests.contract.samples import cloud_peer
-from tests.lab.kube import ControlPlane
+from tests.testbed.kubernetes.cluster import ControlPlane
 
 
 class TestLightkubeCluster(ClusterContract):

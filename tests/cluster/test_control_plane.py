@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.lab.kube import ControlPlane, KubectlError
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
+from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
 _THING: Final[dict[str, Any]] = {
     "apiVersion": "probe.isthmus.cloud/v1",

@@ -17,12 +17,12 @@ from isthmus.adapters.kubernetes import LightkubeCluster
 from isthmus.adapters.peers import RemotePeers
 from isthmus.cli.handover import kubeconfig_for
 from isthmus.model import names
-from isthmus.model.attachment import Attachment
-from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import NotFound
-from isthmus.model.networkexpansion import NetworkExpansion
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
-from tests.lab.kube import ControlPlane
+from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import account_kubeconfig
 
@@ -73,10 +73,10 @@ def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
     agent = account_kubeconfig(installed, directory, system, names.AGENT, node=NODE)
     a.agent = LightkubeCluster(str(agent), f"{names.AGENT}-{NODE}")  # type: ignore[assignment]
     controller = account_kubeconfig(installed, directory, system, names.CONTROLLER)
-    a.worlds = replace(a.worlds, cluster=LightkubeCluster(str(controller), names.CONTROLLER))
+    a.backends = replace(a.backends, cluster=LightkubeCluster(str(controller), names.CONTROLLER))
     a.restart()
     readers = RemotePeers(b.cloud_id, 0.5)
-    b.restart(replace(b.worlds, peers=readers))
+    b.restart(replace(b.backends, peers=readers))
     a.agree(b)
     b.agree(a)
     yield Real(installed, a, b, administrator)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from isthmus.model.kinds import KINDS
+from isthmus.model.api.kinds import KINDS
+from isthmus.model.api.objects import API_VERSION
 from isthmus.model.names import SYSTEM_NAMESPACE
-from isthmus.model.objects import API_VERSION
 from tests.contract.samples import NETWORK_ID, answer_link, attachment, cloud_peer, gateway_node, peer_link
-from tests.lab.kube import ControlPlane, KubectlError
+from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
 PEER = cloud_peer("defined").to_manifest()
 POLICY: dict[str, Any] = {

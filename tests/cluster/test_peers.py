@@ -16,16 +16,16 @@ import pytest
 
 from isthmus.adapters.kubernetes import LightkubeCluster
 from isthmus.adapters.peers import RemotePeers
-from isthmus.core.peernamespace import account_manifests, namespace_manifest
+from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
-from isthmus.model.expansionlink import ExpansionLink, ExpansionLinkStatus
-from isthmus.model.peerview import PeerView
-from isthmus.ports import PeerHalves
-from tests.contract.peers import PEER, PeerHalvesContract
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkStatus
+from isthmus.model.facts.peer import PeerView
+from isthmus.ports import PeerReader
+from tests.contract.peers import PEER, PeerReaderContract
 from tests.contract.samples import answer_link, peer_link
-from tests.lab.kube import ControlPlane
-from tests.lab.pki import Authority
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
+from tests.testbed.kubernetes.cluster import ControlPlane
+from tests.testbed.kubernetes.pki import Authority
 
 US = "readers"
 POLL_SECONDS = 0.5
@@ -69,7 +69,7 @@ def kubeconfig(installed: ControlPlane, publisher: LightkubeCluster) -> bytes:
     return _handed_over(installed, publisher, US)
 
 
-class TestRemotePeers(PeerHalvesContract):
+class TestRemotePeers(PeerReaderContract):
     @pytest.fixture
     def kubeconfig(self, installed: ControlPlane, publisher: LightkubeCluster, us: str) -> bytes:
         for manifest in (namespace_manifest(us), *account_manifests(us)):
@@ -77,14 +77,14 @@ class TestRemotePeers(PeerHalvesContract):
         return _handed_over(installed, publisher, us)
 
     @pytest.fixture
-    def peers(self, us: str, bell: Bell) -> Iterator[PeerHalves]:
+    def peers(self, us: str, bell: Bell) -> Iterator[PeerReader]:
         peers = RemotePeers(us, POLL_SECONDS)
         peers.start(bell.ring)
         yield peers
         peers.stop()
 
     @pytest.fixture
-    def cut(self, installed: ControlPlane, peers: PeerHalves) -> Callable[[], None]:
+    def cut(self, installed: ControlPlane, peers: PeerReader) -> Callable[[], None]:
         nobody = _kubeconfig("https://127.0.0.1:1", installed.ca_certificate, {"token": "t"})
         return lambda: peers.follow({PEER: nobody})
 

@@ -11,21 +11,21 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters.kubernetes import LightkubeCluster
-from isthmus.core.peernamespace import account_manifests, namespace_manifest
+from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
-from isthmus.model.attachment import Attachment, NodeObservation
-from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import Forbidden
-from isthmus.model.expansionlink import ExpansionLink
-from isthmus.model.gatewaynode import GatewayNode
 from isthmus.model.names import FINALIZER, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
-from isthmus.model.networkexpansion import NetworkExpansion
-from isthmus.model.peerlink import PeerLink
 from isthmus.ports import Manifest
 from tests.contract.samples import attachment, cloud_peer, condition, gateway_node
-from tests.lab.assets import ensure
-from tests.lab.kube import ControlPlane
-from tests.lab.process import wait_until
+from tests.testbed.assets import ensure
+from tests.testbed.host.process import wait_until
+from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import PEOPLE, Right, account_kubeconfig, make_person, rights
 

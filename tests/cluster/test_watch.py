@@ -11,7 +11,7 @@ import pytest
 from isthmus.adapters.watch import KopfWatch, resources
 from isthmus.agent.inputs import WATCHED
 from tests.cluster.accounts import account_kubeconfig
-from tests.lab.kube import ControlPlane
+from tests.testbed.kubernetes.cluster import ControlPlane
 
 POLICY = """
 apiVersion: isthmus.cloud/v1alpha1

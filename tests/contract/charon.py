@@ -7,11 +7,11 @@ from typing import Protocol
 
 import pytest
 
-from isthmus.core import ipsec
+from isthmus.core.node import ipsec
 from isthmus.model.errors import Unavailable
-from isthmus.model.nodestate import IKE_CHILDREN, IkeConnection
+from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection
 from isthmus.ports import Ike, Xfrm
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
 
 KEY, OTHER_KEY = b"a-pre-shared-key-of-32-characters", b"another-pre-shared-key-of-that-length"
 

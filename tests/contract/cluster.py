@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus.model.attachment import Attachment, NodeObservation
-from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import Conflict, NotFound
-from isthmus.model.gatewaynode import GatewayNode
 from isthmus.model.names import FINALIZER, SYSTEM_NAMESPACE
-from isthmus.model.objects import CustomObject
 from isthmus.ports import Cluster, Manifest
 
 from .samples import attachment, cloud_peer, condition, gateway_node

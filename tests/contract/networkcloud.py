@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from isthmus.model.cloudfacts import Network, NetworkQuota, Project, Range, Subnet
-from isthmus.model.errors import Conflict, Invalid, NotFound, OutsideError, QuotaExceeded
+from isthmus.model.errors import Conflict, ExternalError, Invalid, NotFound, QuotaExceeded
+from isthmus.model.facts.openstack import Network, NetworkQuota, Project, Range, Subnet
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
 from isthmus.ports import NetworkCloud
 
@@ -179,7 +179,7 @@ class NetworkCloudContract:
         ids=["gateway inside", "overlapping", "outside the subnet", "backwards"],
     )
     def test_wrong_pools_are_refused(
-        self, cloud: NetworkCloud, made: Made, pools: list[Range], error: type[OutsideError]
+        self, cloud: NetworkCloud, made: Made, pools: list[Range], error: type[ExternalError]
     ) -> None:
         network = made.network()
         with pytest.raises(error):

@@ -1,4 +1,4 @@
-"""What ports.Xfrm, ports.Netlink and ports.EchoProbe of a gateway node promise (charon.py, switch.py: the others)."""
+"""What ports.Xfrm, ports.Netlink and ports.DataplaneProbe promise (charon.py, switch.py: the others)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from typing import Protocol
 
 import pytest
 
-from isthmus.core import ipsec
+from isthmus.core.node import ipsec
 from isthmus.model.errors import Conflict, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
-from isthmus.model.nodestate import BlockPolicy, FlowTable, NodeAddress, SecurityAssociation, TunnelPort
-from isthmus.model.pipeline import COOKIE_SHIFT, ECHO_REPLY_MAC, OWNER
-from isthmus.ports import EchoProbe, Netlink, OpenFlow, Ovsdb, Xfrm
-from tests.lab.process import wait_until
+from isthmus.model.node.flows import FlowTable
+from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.ipsec import BlockPolicy, SecurityAssociation
+from isthmus.model.node.pipeline import COOKIE_SHIFT, OWNER, PROBE_REPLY_MAC
+from isthmus.model.node.switch import TunnelPort
+from isthmus.ports import DataplaneProbe, Netlink, OpenFlow, Ovsdb, Xfrm
+from tests.testbed.host.process import wait_until
 
 ADDRESS, REMOTE, UDP_PORT = "192.0.2.1", "192.0.2.2", 14789
-BLOCKS = ipsec.blocks([UDP_PORT]) | ipsec.refusal_blocks([REMOTE])
+BLOCKS = ipsec.blocks([UDP_PORT]) | ipsec.icmp_unreachable_blocks([REMOTE])
 TUNNEL = TunnelPort("istcontract", ADDRESS, REMOTE, UDP_PORT)
 COOKIE = OWNER << COOKIE_SHIFT | 1
 KNOWN_MAC, UNKNOWN_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -112,20 +115,22 @@ class NetlinkContract:
         assert netlink.view().tunnel_udp_ports == {15001}
 
 
-class EchoContract:
+class ProbeContract:
     """Fixtures: `echo`, `openflow`, `ovsdb`."""
 
-    def test_only_what_is_turned_round_comes_back(self, echo: EchoProbe, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+    def test_only_what_is_turned_round_comes_back(
+        self, probe: DataplaneProbe, openflow: OpenFlow, ovsdb: Ovsdb
+    ) -> None:
         ovsdb.ensure_bridge()
-        probe = numbers_of(ovsdb, {BRIDGE, PROBE_PORT})[PROBE_PORT]
-        match = f"table=0,priority=1,in_port={probe},dl_src={KNOWN_MAC}"
-        openflow.replace(FlowTable((f"{match} actions=set_field:{ECHO_REPLY_MAC}->eth_src,in_port",), (), COOKIE))
-        results = echo.exchange({"known": KNOWN_MAC, "unknown": UNKNOWN_MAC}, 0.5)
+        number = numbers_of(ovsdb, {BRIDGE, PROBE_PORT})[PROBE_PORT]
+        match = f"table=0,priority=1,in_port={number},dl_src={KNOWN_MAC}"
+        openflow.replace(FlowTable((f"{match} actions=set_field:{PROBE_REPLY_MAC}->eth_src,in_port",), (), COOKIE))
+        results = probe.exchange({"known": KNOWN_MAC, "unknown": UNKNOWN_MAC}, 0.5)
         assert {link: (r.sent, r.received) for link, r in results.items()} == {"known": (1, 1), "unknown": (1, 0)}
         assert (results["known"].rtt_seconds or 0) > 0
         assert results["unknown"].rtt_seconds is None
-        assert echo.exchange({}, 0.5) == {}
+        assert probe.exchange({}, 0.5) == {}
 
-    def test_without_a_bridge_nothing_can_be_sent(self, echo: EchoProbe) -> None:
+    def test_without_a_bridge_nothing_can_be_sent(self, probe: DataplaneProbe) -> None:
         with pytest.raises(Unavailable):
-            echo.exchange({"known": KNOWN_MAC}, 0.5)
+            probe.exchange({"known": KNOWN_MAC}, 0.5)

@@ -1,4 +1,4 @@
-"""What ports.PeerHalves promises."""
+"""What ports.PeerReader promises."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus.core.peernamespace import namespace_manifest
+from isthmus.core.federation.namespace import namespace_manifest
 from isthmus.model import names
-from isthmus.model.expansionlink import ExpansionLink
-from isthmus.model.peerlink import PeerLink
-from isthmus.model.peerview import PeerView
-from isthmus.ports import Cluster, PeerHalves
-from tests.lab.process import wait_until
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.facts.peer import PeerView
+from isthmus.ports import Cluster, PeerReader
+from tests.testbed.host.process import wait_until
 
 from .samples import answer_link, peer_link
 
 PEER = "published"
 
 
-class PeerHalvesContract:
+class PeerReaderContract:
     """Fixtures: `peers`, `publisher` (the peer's own client), `kubeconfig` (ours), `cut` (the way to the peer ends)."""
 
     @pytest.fixture
@@ -28,7 +28,7 @@ class PeerHalvesContract:
         return f"readers-{uuid.uuid4().hex[:8]}"
 
     @pytest.fixture
-    def followed(self, us: str, publisher: Cluster, kubeconfig: bytes, peers: PeerHalves) -> PeerHalves:
+    def followed(self, us: str, publisher: Cluster, kubeconfig: bytes, peers: PeerReader) -> PeerReader:
         """The peer has published both of its halves, and we have read them."""
         publisher.apply_manifest(namespace_manifest(us))
         publisher.apply(peer_link(PEER, us))
@@ -37,7 +37,7 @@ class PeerHalvesContract:
         _wait(peers, lambda v: v.complete)
         return peers
 
-    def test_halves_are_read_as_they_are_published(self, us: str, publisher: Cluster, followed: PeerHalves) -> None:
+    def test_halves_are_read_as_they_are_published(self, us: str, publisher: Cluster, followed: PeerReader) -> None:
         offer, answer = peer_link(PEER, us), answer_link(PEER, us, mtu=1400)
         view = followed.views()[PEER]
         assert view.reachable
@@ -51,12 +51,12 @@ class PeerHalvesContract:
         publisher.delete(PeerLink, PEER, names.peer_namespace(us))
         assert _wait(followed, lambda v: not v.links and v.peer_link is None).complete
 
-    def test_who_is_not_followed_is_not_told_of(self, followed: PeerHalves) -> None:
+    def test_who_is_not_followed_is_not_told_of(self, followed: PeerReader) -> None:
         followed.follow({})
         assert followed.views() == {}
 
     def test_what_was_read_stays_when_the_peer_is_out_of_reach(
-        self, followed: PeerHalves, cut: Callable[[], None]
+        self, followed: PeerReader, cut: Callable[[], None]
     ) -> None:
         before = followed.views()[PEER]
         cut()
@@ -65,14 +65,14 @@ class PeerHalvesContract:
         assert view.message
         assert (view.peer_link, view.links) == (before.peer_link, before.links)
 
-    def test_a_peer_that_has_parted_refuses(self, us: str, publisher: Cluster, followed: PeerHalves) -> None:
+    def test_a_peer_that_has_parted_refuses(self, us: str, publisher: Cluster, followed: PeerReader) -> None:
         """Our account went with its namespace."""
         publisher.delete_manifest("v1", "Namespace", names.peer_namespace(us))
         view = _wait(followed, lambda v: not v.reachable)
         assert (view.complete, view.reason) == (False, "PeerForbidden")
 
 
-def _wait(peers: PeerHalves, expected: Callable[[PeerView], bool]) -> PeerView:
+def _wait(peers: PeerReader, expected: Callable[[PeerView], bool]) -> PeerView:
     def seen() -> PeerView | None:
         view = peers.views().get(PEER)
         return view if view is not None and expected(view) else None

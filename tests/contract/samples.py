@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from isthmus.model.attachment import Attachment, AttachmentSpec, AttachmentStatus, NodeObservation
-from isthmus.model.cloudpeer import ApiAccess, CloudPeer, CloudPeerSpec, PeerIPsec, TunnelIDRange
-from isthmus.model.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, NetworkIdentity
-from isthmus.model.gatewaynode import GatewayNode
+from isthmus.model.api.objects import Condition, LocalReference, ObjectMeta
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentSpec, AttachmentStatus, NodeObservation
+from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeer, CloudPeerSpec, PeerIPsec, TunnelIDRange
+from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, NetworkIdentity
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec
 from isthmus.model.names import SYSTEM_NAMESPACE, peer_namespace
-from isthmus.model.objects import Condition, LocalReference, ObjectMeta
-from isthmus.model.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec
 
 NETWORK_ID = "6c1b3b1e-0f51-4a3c-9c0a-5d6f0a6f6a11"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.core import flows
+from isthmus.core.node import flows
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
-from isthmus.model.nodestate import FlowTable, Meter, PatchPair, PlannedLink, PlannedNetwork, Ports, Traffic
+from isthmus.model.node.flows import FlowTable, Meter, PlannedLink, PlannedNetwork, Traffic
+from isthmus.model.node.switch import PatchPair, Ports
 from isthmus.ports import OpenFlow, Ovsdb
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
 
 from .node import COOKIE, TUNNEL, Others, numbers_of
 
@@ -18,7 +19,7 @@ PORTS = Ports(frozenset({TUNNEL}), frozenset({PATCH}))
 INTERFACES = {TUNNEL.name, PATCH.cloud_name, PATCH.integration_name}
 FOREIGN_COOKIE = 0xF0E1
 TABLE = FlowTable(("table=0,priority=1 actions=drop", "table=1,priority=1 actions=drop"), (), COOKIE)
-ECHO_MAC = "02:00:00:00:00:01"
+PROBE_MAC = "02:00:00:00:00:01"
 
 
 class OvsdbContract:
@@ -152,7 +153,7 @@ class OpenFlowContract:
         ovsdb.ensure_bridge()
         ovsdb.apply(PORTS, ())
         numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, *INTERFACES})
-        link = PlannedLink("cloud-b", TUNNEL.name, 0x100000, ECHO_MAC)
+        link = PlannedLink("cloud-b", TUNNEL.name, 0x100000, PROBE_MAC)
         table = flows.render([PlannedNetwork("net", PATCH.cloud_name, True, (), (link,))], numbers)
         openflow.replace(table)
         view = openflow.view()

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters.openstack import OpenStackCloud
-from isthmus.model.cloudfacts import NetworkQuota
 from isthmus.model.errors import Forbidden, Invalid, Unavailable
+from isthmus.model.facts.openstack import NetworkQuota
 from isthmus.ports import NetworkCloud
 from tests.contract.networkcloud import Made, NetworkCloudContract
-from tests.lab.cloud import Cloud
-from tests.lab.lab import Lab
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.lab import Lab
+
+pytestmark = pytest.mark.stage("openstack")
 
 
 @pytest.fixture(params=["a", "b"], scope="module")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network
 
-from isthmus.model.cloudfacts import Range
 from isthmus.model.errors import Conflict, Invalid
+from isthmus.model.facts.openstack import Range
 
 
 def addresses_of(pools: Iterable[Range]) -> Iterator[str]:

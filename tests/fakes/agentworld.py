@@ -8,18 +8,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from isthmus.agent.backends import Backends
 from isthmus.agent.loop import Agent
-from isthmus.agent.worlds import Worlds
 from isthmus.model import names
-from isthmus.model.attachment import Attachment
-from isthmus.model.gatewaynode import GatewayNode
-from isthmus.model.objects import Condition, CustomObject, condition_of
+from isthmus.model.api.objects import Condition, CustomObject, condition_of
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.charon import FakeIke
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
-from tests.fakes.node import FakeEcho, FakeNetlink, FakeNode, FakeXfrm
+from tests.fakes.node import FakeNetlink, FakeNode, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
 from tests.fakes.store import Key, Manifest, Store
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
@@ -82,9 +82,9 @@ class World:
             }
         )
 
-    def worlds(self) -> Worlds:
+    def backends(self) -> Backends:
         node = self.node
-        return Worlds(
+        return Backends(
             cluster=FakeCluster(self.store, f"{names.AGENT}-{NODE}"),
             watch=QuietWatch(),
             netlink=FakeNetlink(node),
@@ -92,14 +92,14 @@ class World:
             ike=FakeIke(node),
             ovsdb=FakeOvsdb(node),
             openflow=FakeOpenFlow(node),
-            echo=FakeEcho(node),
+            probe=FakeProbe(node),
             clock=self.clock,
             metrics=Metrics(),
         )
 
-    def mortal_worlds(self, count: Callable[[], None]) -> Worlds:
+    def mortal_backends(self, count: Callable[[], None]) -> Backends:
         """The same, each effect counted when it is done."""
-        plain = self.worlds()
+        plain = self.backends()
         return replace(
             plain,
             cluster=with_effects(plain.cluster, count),
@@ -109,15 +109,15 @@ class World:
             openflow=with_effects(plain.openflow, count),
         )
 
-    def new_agent(self, worlds: Worlds | None = None) -> Agent:
-        self.agent = Agent(SETTINGS, worlds or self.worlds())
+    def new_agent(self, backends: Backends | None = None) -> Agent:
+        self.agent = Agent(SETTINGS, backends or self.backends())
         return self.agent
 
     def settle(self, turns: int = 8) -> None:
         """Some turns, with a look at everything each time."""
         for _ in range(turns):
             self.clock.seconds += 60
-            self.agent.turn()
+            self.agent.iterate()
             self.agent.prober.probe_once()
 
     def outcome(self) -> tuple[dict[str, object], dict[Key, Manifest]]:

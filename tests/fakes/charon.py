@@ -7,7 +7,7 @@ from itertools import product
 
 from isthmus.model import names
 from isthmus.model.errors import Unavailable
-from isthmus.model.nodestate import IKE_CHILDREN, IkeConnection, IkeState, IkeView, SecurityAssociation
+from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeState, IkeView, SecurityAssociation
 
 from .node import FakeNode
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from isthmus.model import names
+from isthmus.model.api.objects import API_VERSION, CustomObject
 from isthmus.model.errors import NotFound, Unavailable
-from isthmus.model.objects import API_VERSION, CustomObject
 from isthmus.ports import Manifest, T
 
 from .store import Entry, Key, Store

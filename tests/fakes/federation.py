@@ -7,26 +7,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from isthmus.controller.backends import Backends
 from isthmus.controller.loop import Controller, Outcome
-from isthmus.controller.worlds import Worlds
 from isthmus.model import names
-from isthmus.model.attachment import Attachment, LinkObservation, NodeObservation
-from isthmus.model.cloudfacts import Network, Range, Subnet
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.expansionlink import ExpansionLink
-from isthmus.model.gatewaynode import GatewayConnection, GatewayNode, GatewayNodeStatus, TunnelAddress
-from isthmus.model.ipsecpolicy import IPsecPolicy
-from isthmus.model.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
-from isthmus.model.objects import Condition, ObjectMeta, condition_of
-from isthmus.model.peerlink import PeerLink
-from isthmus.model.peerview import PeerView
+from isthmus.model.api.objects import Condition, ObjectMeta, condition_of
+from isthmus.model.api.v1alpha1.attachment import Attachment, LinkObservation, NodeObservation
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode, GatewayNodeStatus, TunnelAddress
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.facts.openstack import Network, Range, Subnet
+from isthmus.model.facts.peer import PeerView
 from isthmus.model.settings import ControllerSettings
 from isthmus.ports import NetworkCloud
 from isthmus.telemetry.metrics import Metrics
 
 from .cluster import FakeCluster
 from .networkcloud import FakeNetworkCloud
-from .peers import FakePeerHalves
+from .peers import FakePeerReader
 from .store import Store
 
 GRACE_SECONDS = 300.0
@@ -48,7 +48,7 @@ class FakeClock:
         self.moment += timedelta(seconds=seconds)
 
 
-class PeersOrNone(FakePeerHalves):
+class PeersOrNone(FakePeerReader):
     """The peers' halves, unless this cloud's way to them is cut."""
 
     blind = False
@@ -86,8 +86,8 @@ class FakeCloud:
             cloud_id=cloud_id, gateway_cidrs=(self.gateway_cidr,), absence_grace_seconds=GRACE_SECONDS
         )
         self.peers = PeersOrNone(cloud_id, stores)
-        self.worlds = Worlds(FakeCluster(self.store), self.neutron, self.peers, NoWatch(), clock, Metrics())
-        self.controller = Controller(self.settings, self.worlds)
+        self.backends = Backends(FakeCluster(self.store), self.neutron, self.peers, NoWatch(), clock, Metrics())
+        self.controller = Controller(self.settings, self.backends)
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
             self.namespace(namespace)
         labels = {names.GATEWAY_LABEL: "true"}
@@ -100,13 +100,13 @@ class FakeCloud:
         metadata = {"name": name, "annotations": dict(annotations or {})}
         self.people.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
-    def restart(self, worlds: Worlds | None = None) -> None:
+    def restart(self, backends: Backends | None = None) -> None:
         """A new controller process, which remembers nothing."""
-        self.controller = Controller(self.settings, worlds or self.worlds)
+        self.controller = Controller(self.settings, backends or self.backends)
 
-    def with_cloud(self, cloud: NetworkCloud) -> Worlds:
+    def with_cloud(self, cloud: NetworkCloud) -> Backends:
         """The worlds with another Neutron."""
-        return replace(self.worlds, cloud=cloud)
+        return replace(self.backends, cloud=cloud)
 
     def cycle(self, *, resync: bool = True) -> Outcome:
         """One cycle of the controller."""
@@ -177,7 +177,7 @@ class FakeCloud:
         self._play_gateway_node()
         for attachment in self.attachments():
             spec = attachment.spec
-            links = tuple(LinkObservation(cloud_id=way.cloud_id, up=True) for way in spec.links)
+            links = tuple(LinkObservation(cloud_id=path.cloud_id, up=True) for path in spec.links)
             plugged = spec.active_node == f"gw-{self.cloud_id}"
             nodes = (NodeObservation(node=f"gw-{self.cloud_id}", plugged=plugged, links=links),)
             status = attachment.status.model_copy(update={"conditions": (), "nodes": nodes if plugged else ()})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import uuid
 
-from isthmus.model.cloudfacts import Domain, Project
 from isthmus.model.errors import Conflict, NotFound, Unavailable
+from isthmus.model.facts.openstack import Domain, Project
 
 
 class FakeIdentity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from isthmus.controller.worlds import Worlds
+from isthmus.controller.backends import Backends
 
 from .effects import with_effects
 
@@ -28,8 +28,8 @@ class Effects:
         if self.count == self._fatal:
             raise self._error()
 
-    def around(self, worlds: Worlds) -> Worlds:
+    def around(self, backends: Backends) -> Backends:
         """The worlds, counted."""
         return replace(
-            worlds, cluster=with_effects(worlds.cluster, self.done), cloud=with_effects(worlds.cloud, self.done)
+            backends, cluster=with_effects(backends.cluster, self.done), cloud=with_effects(backends.cloud, self.done)
         )

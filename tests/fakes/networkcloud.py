@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from isthmus.model.cloudfacts import Network, NetworkQuota, Port, Range, Subnet
 from isthmus.model.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, Subnet
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
 
 from .addresses import addresses_of, check_pools, default_pools

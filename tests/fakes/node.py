@@ -9,21 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from isthmus.core import ipsec
+from isthmus.core.node import ipsec
 from isthmus.model.errors import Conflict, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
-from isthmus.model.nodestate import (
-    BlockPolicy,
-    EchoResult,
-    FlowTable,
-    IkeConnection,
-    NodeAddress,
-    NodeView,
-    Ports,
-    SecurityAssociation,
-    Traffic,
-    XfrmView,
-)
+from isthmus.model.node.flows import FlowTable, Traffic
+from isthmus.model.node.host import NodeAddress, NodeView, ProbeResult
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation, XfrmView
+from isthmus.model.node.switch import Ports
 
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
 
@@ -83,7 +75,7 @@ class FakeNode:
         """Note a change and check the rule."""
         self.effects.append(effect)
         needed = ipsec.blocks(tunnel.udp_port for tunnel in self.ports.tunnels)
-        needed |= ipsec.refusal_blocks(connection.remote_address for connection in self.loaded.values())
+        needed |= ipsec.icmp_unreachable_blocks(connection.remote_address for connection in self.loaded.values())
         assert needed <= self.blocks, f"without its blocks after {effect}"
 
     def number_ports(self) -> None:
@@ -140,15 +132,15 @@ class FakeXfrm:
         self._node.changed("remove_associations")
 
 
-class FakeEcho:
-    """ports.EchoProbe; answers where the flows know the link's address."""
+class FakeProbe:
+    """ports.DataplaneProbe; answers where the flows know the link's address."""
 
     def __init__(self, node: FakeNode) -> None:
         self._node = node
 
-    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, EchoResult]:
+    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
         if not self._node.bridge_exists:
             raise Unavailable(f"no interface {PROBE_PORT}")
         text = "\n".join(self._node.flows.flows) if self._node.flows else ""
         back = {link: self._node.peer_answers and mac in text for link, mac in macs.items()}
-        return {link: EchoResult(1, int(up), 0.001 if up else None) for link, up in back.items()}
+        return {link: ProbeResult(1, int(up), 0.001 if up else None) for link, up in back.items()}

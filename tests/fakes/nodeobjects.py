@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.core.node import Key, NodeInputs
+from isthmus.core.node.plan import Key, NodeInputs
 from isthmus.model import names
-from isthmus.model.attachment import Attachment
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.ipsecpolicy import IPsecPolicy
-from isthmus.model.peerlink import PeerLink
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
 
 NODE = "gw-a1"
 OWN = "cloud-a"

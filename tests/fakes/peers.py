@@ -1,4 +1,4 @@
-"""A fake of ports.PeerHalves: reads the peers' Stores at once, through the parser that the real one uses."""
+"""A fake of ports.PeerReader: reads the peers' Stores at once, through the parser that the real one uses."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from isthmus.model import names
-from isthmus.model.objects import API_VERSION
-from isthmus.model.peerview import PeerView
+from isthmus.model.api.objects import API_VERSION
+from isthmus.model.facts.peer import PeerView
 
 from .store import Key, Store
 
 
-class FakePeerHalves:
+class FakePeerReader:
     """What one cloud reads of the others. The credential's content is not looked at."""
 
     def __init__(self, own_cloud_id: str, stores: Mapping[str, Store]) -> None:

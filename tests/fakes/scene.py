@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.model.networkexpansion import NetworkExpansion
-from isthmus.model.objects import CustomObject
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 
 from .federation import FakeFederation, reason
 

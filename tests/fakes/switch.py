@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.model.names import BRIDGE
-from isthmus.model.nodestate import BridgeView, FlowTable, FlowView, Ports, Traffic
-from isthmus.model.pipeline import Table
+from isthmus.model.node.flows import FlowTable, FlowView, Traffic
+from isthmus.model.node.pipeline import Table
+from isthmus.model.node.switch import BridgeView, Ports
 
 from .node import FakeNode
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.model.kinds import KINDS
-from isthmus.model.objects import CustomObject
-from isthmus.model.schema import crd_of
+from isthmus.model.api.kinds import KINDS
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.schema import crd_of
 
 Schema = dict[str, Any]
 # What bounds a value of each type; an enum bounds any, and a number or a truth value is never large.

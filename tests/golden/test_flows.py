@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.core.flows import render
-from isthmus.model.nodestate import PlannedLink, PlannedNetwork
-from isthmus.model.pipeline import COOKIE_SHIFT, OWNER
+from isthmus.core.node.flows import render
+from isthmus.model.node.flows import PlannedLink, PlannedNetwork
+from isthmus.model.node.pipeline import COOKIE_SHIFT, OWNER
 
 DIRECTORY = Path(__file__).parent / "flows"
 PORTS = {"isprobe": 1, "tunnel-b": 2, "tunnel-c": 3, "red": 4, "blue": 5, "not-yet": -1}
@@ -64,8 +64,8 @@ def test_the_cookie_names_the_very_flows() -> None:
 def test_no_frame_goes_from_peer_to_peer() -> None:
     """Split horizon: what enters by a tunnel is sent to the patch by the learning step, and never reaches the flood."""
     flows = render(CASES["two-peers"], PORTS).flows
-    ways_to_the_flood = [flow for flow in flows if "goto_table:4" in flow or "goto_table:6" in flow]
-    assert all("reg1=0 " in flow or "table=4," in flow for flow in ways_to_the_flood)
+    paths_to_the_flood = [flow for flow in flows if "goto_table:4" in flow or "goto_table:6" in flow]
+    assert all("reg1=0 " in flow or "table=4," in flow for flow in paths_to_the_flood)
     assert [flow for flow in flows if "table=3," in flow and "goto" in flow] == []
 
 

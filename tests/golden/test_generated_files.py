@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus.model.kinds import KINDS
-from isthmus.model.objects import CustomObject
-from isthmus.model.schema import render
+from isthmus.model.api.kinds import KINDS
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.schema import render
 
 CRDS = Path(__file__).parents[2] / "crds"
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from tests.lab.assets import locate
+from tests.testbed.assets import locate
 
 _HERE: Final = Path(__file__).parent
 _BOOT: Final = _HERE / "boot.sh"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.adapters.openflow import OvsOfctl
-from isthmus.adapters.ovsdb import OvsdbDatabase
-from isthmus.adapters.probe import PacketProbe
-from isthmus.core import flows
+from isthmus.adapters.linux.probe import PacketProbe
+from isthmus.adapters.openvswitch.openflow import OvsOfctl
+from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
+from isthmus.core.node import flows
 from isthmus.model import names
-from isthmus.model.nodestate import FlowTable, PatchPair, PlannedLink, PlannedNetwork, Ports, TunnelPort
+from isthmus.model.node.flows import FlowTable, PlannedLink, PlannedNetwork
+from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from tests.kernel.openvswitch import Switch, inside
 
 GATEWAY = "10.20.0.1"
@@ -40,8 +41,8 @@ class Cloud:
             self.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network)} tag={tag}")
         self.openflow.replace(self.table())
 
-    def echo(self) -> dict[str, int]:
-        macs = {n.name: link.echo_mac for n in self.networks for link in n.links}
+    def probe(self) -> dict[str, int]:
+        macs = {n.name: link.probe_mac for n in self.networks for link in n.links}
         results = inside(self.switch.netns, lambda: PacketProbe().exchange(macs, 1))
         return {link: result.received for link, result in results.items()}
 
@@ -65,7 +66,7 @@ def side(name: str, peer: str, addresses: tuple[str, str], directory: Path) -> C
             names.patch_in_cloud_bridge(network),
             name == "a",
             (GATEWAY,),
-            (PlannedLink(f"cloud-{peer}", tunnel.name, tunnel_id, names.echo_mac(network, f"cloud-{peer}")),),
+            (PlannedLink(f"cloud-{peer}", tunnel.name, tunnel_id, names.probe_mac(network, f"cloud-{peer}")),),
         )
         for network, tunnel_id in TUNNEL_IDS.items()
     )

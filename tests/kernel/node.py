@@ -14,17 +14,17 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
-from isthmus.adapters.ike import Vici
+from isthmus.adapters.strongswan import Vici
 from isthmus.adapters.xfrm import IpXfrm
-from isthmus.core import ipsec
-from isthmus.core.agreement import Agreement
-from isthmus.model.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
-from isthmus.model.ipsecpolicy import IPsecPolicySpec
-from isthmus.model.nodestate import BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
-from isthmus.model.objects import LocalReference
+from isthmus.core.federation.agreement import Agreement
+from isthmus.core.node import ipsec
+from isthmus.model.api.objects import LocalReference
+from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
 from tests.kernel.openvswitch import inside, sh
-from tests.lab.process import wait_until
-from tests.lab.wire import Expected, Summary, mac_addresses, summarise
+from tests.testbed.host.process import wait_until
+from tests.testbed.wan.wire import Expected, Summary, mac_addresses, summarise
 
 UDP_PORT = 14789
 KEY = b"a pre-shared key has 32 characters or more".replace(b" ", b"-")
@@ -79,7 +79,7 @@ class Node:
     def block(self) -> None:
         """What the agent does first."""
         gateways = [f"{WAN.network_address + host}" for host in (1, 2)]
-        wanted = ipsec.blocks([UDP_PORT]) | ipsec.refusal_blocks(set(gateways) - {self.address})
+        wanted = ipsec.blocks([UDP_PORT]) | ipsec.icmp_unreachable_blocks(set(gateways) - {self.address})
         inside(self.name, lambda: IpXfrm().add_blocks(wanted))
 
     def view(self) -> XfrmView:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class Switch:
     def ofctl(self, arguments: str) -> str:
         return sh(f"OVS_RUNDIR={self.directory} ovs-ofctl -O OpenFlow15 {arguments}")
 
-    def plug(self, name: str, address: str, tag: int) -> Machine:
+    def attach_port(self, name: str, address: str, tag: int) -> Machine:
         """A machine on br-int, in Neutron's local VLAN of its network."""
         sh(
             f"ip netns add {name} && ip -n {name} link set lo up\n"

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.adapters.clock import SystemClock
+from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.netlink import IpRoute2
-from isthmus.adapters.openflow import OvsOfctl
-from isthmus.adapters.ovsdb import OvsdbDatabase
-from isthmus.adapters.probe import PacketProbe
+from isthmus.adapters.openvswitch.openflow import OvsOfctl
+from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.adapters.xfrm import IpXfrm
+from isthmus.agent.backends import Backends
 from isthmus.agent.loop import Agent
-from isthmus.agent.worlds import Worlds
 from isthmus.model import names
-from isthmus.model.attachment import Attachment
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.gatewaynode import GatewayNode
-from isthmus.model.ipsecpolicy import IPsecPolicy
-from isthmus.model.peerlink import PeerLink
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import is_effect
 from isthmus.telemetry.metrics import Metrics
@@ -97,7 +97,7 @@ class Side:
             resync_seconds=RESYNC_SECONDS,
         )
         database = OvsdbDatabase(self.switch.socket, 300)
-        worlds = Worlds(
+        backends = Backends(
             cluster=Counting(FakeCluster(self.store, f"{names.AGENT}-gw-{self.name}"), self.effects),
             watch=self.watch,
             netlink=IpRoute2(),
@@ -105,11 +105,11 @@ class Side:
             ike=Counting(self.node.ike, self.effects),
             ovsdb=Counting(database, self.effects),
             openflow=Counting(OvsOfctl(self.switch.socket), self.effects),
-            echo=PacketProbe(),
+            probe=PacketProbe(),
             clock=SystemClock(),
             metrics=self.metrics,
         )
-        agent = Agent(settings, worlds)
+        agent = Agent(settings, backends)
 
         def live() -> None:
             inside(self.switch.netns, lambda: agent.run(self._stop))
@@ -207,6 +207,6 @@ class Side:
         found = self.people.get(GatewayNode, f"gw-{self.name}")
         return found is not None and [c.up for c in found.status.connections] == [True]
 
-    def joined(self) -> bool:
+    def network_connected(self) -> bool:
         found = self.people.get(Attachment, LINK, names.SYSTEM_NAMESPACE)
         return found is not None and [k.up for entry in found.status.nodes for k in entry.links] == [True]

@@ -11,8 +11,8 @@ import pytest
 from tests.kernel.node import Node, Pair
 from tests.kernel.openvswitch import Switch, sh
 from tests.kernel.side import RESYNC_SECONDS, Side
-from tests.lab.process import wait_until
-from tests.lab.wire import Traffic
+from tests.testbed.host.process import wait_until
+from tests.testbed.wan.wire import Traffic
 
 _ACQUIRE_SECONDS = 10  # `xfrm_acq_expires` in deploy/strongswan.conf: how long the kernel knows that a trap was sprung
 
@@ -28,7 +28,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side
         sh(f"ip link set lo up\nip addr add {address}/24 dev eth0\nip link set eth0 up", name)
         switch = Switch(name, directory / name)
         node.start_charon()
-        made.append(Side(name, node, switch, switch.plug(f"vm-{name}", f"10.20.0.1{address[-1]}", 0)))
+        made.append(Side(name, node, switch, switch.attach_port(f"vm-{name}", f"10.20.0.1{address[-1]}", 0)))
     for side in made:
         side.start()
     yield made[0], made[1]
@@ -50,7 +50,7 @@ def stretched(sides: tuple[Side, Side]) -> tuple[Side, Side]:
     a.attach(b)
     b.attach(a)
     for side in sides:
-        wait_until(side.joined, 30, f"link of {side.name}")
+        wait_until(side.network_connected, 30, f"link of {side.name}")
     return sides
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from isthmus.adapters.netlink import IpRoute2
 from isthmus.model.errors import Conflict, Invalid
-from isthmus.model.nodestate import Ports
+from isthmus.model.node.switch import Ports
 from tests.kernel.bridged import GATEWAY, TAGS, Cloud, side
 from tests.kernel.frames import BROADCAST, ROUTER_ADVERTISEMENT, arp, bfd_down, frame, ipv4_udp, what_never_crosses
 from tests.kernel.openvswitch import Machine, inside, sh
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cl
 def machines(clouds: tuple[Cloud, Cloud]) -> Iterator[dict[str, Machine]]:
     """Two tenants with the same addresses on both sides."""
     plugged = {
-        f"{cloud.name}-{network}": cloud.switch.plug(f"{cloud.name}-{network}", f"10.20.0.{host}", tag)
+        f"{cloud.name}-{network}": cloud.switch.attach_port(f"{cloud.name}-{network}", f"10.20.0.{host}", tag)
         for cloud, host in zip(clouds, (11, 12), strict=True)
         for network, tag in TAGS.items()
     }
@@ -59,11 +59,11 @@ def test_two_tenants_with_the_same_addresses_cross_and_do_not_meet(machines: dic
 
 def test_the_echo_comes_back_only_where_the_peer_has_the_link(clouds: tuple[Cloud, Cloud]) -> None:
     a, b = clouds
-    assert a.echo() == b.echo() == {"red": 1, "blue": 1}
+    assert a.probe() == b.probe() == {"red": 1, "blue": 1}
     b.openflow.replace(b.table(b.networks[:1]))
     try:
         # The kernel's cached flows are revalidated within half a second.
-        wait_until(lambda: a.echo() == {"red": 1, "blue": 0}, 5, "the end of blue's echo")
+        wait_until(lambda: a.probe() == {"red": 1, "blue": 0}, 5, "the end of blue's echo")
     finally:
         b.openflow.replace(b.table())
 
@@ -172,7 +172,7 @@ def test_what_somebody_bent_is_a_leftover_and_is_made_anew(clouds: tuple[Cloud, 
     a.database.apply(Ports(a.ports.tunnels), a.database.view().leftovers)
     assert a.database.view().ports == a.ports
     a.openflow.replace(a.table())
-    assert a.echo() == {"red": 1, "blue": 1}
+    assert a.probe() == {"red": 1, "blue": 1}
 
 
 def test_foreign_tunnels_are_seen(clouds: tuple[Cloud, Cloud]) -> None:
@@ -237,4 +237,4 @@ def test_taking_all_away_leaves_the_node_as_it_was(clouds: tuple[Cloud, Cloud]) 
         b.database.ensure_bridge()
     b.switch.vsctl("del-br br-cloud")
     b.build()
-    assert b.echo() == {"red": 1, "blue": 1}
+    assert b.probe() == {"red": 1, "blue": 1}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.kernel.node import UDP_PORT, Pair
 from tests.kernel.openvswitch import inside, sh
-from tests.lab.wire import Traffic
+from tests.testbed.wan.wire import Traffic
 
 
 def test_only_esp_is_on_the_wire(pair: Pair) -> None:
@@ -61,7 +61,7 @@ def test_a_tunnel_port_that_is_not_there_is_not_told_in_the_clear(pair: Pair, bl
     """The kernel's refusal quotes what it refuses: the other side is a little faster, or slower to go."""
     pair.protect()
     if not blocked:
-        pair.b.remove_blocks(frozenset(block for block in pair.b.view().blocks if block.refusals_to))
+        pair.b.remove_blocks(frozenset(block for block in pair.b.view().blocks if block.icmp_unreachable_to))
     pair.a.tunnel(pair.b.address, UDP_PORT, "10.99.0.1")
     with pair.wire() as wire:
         assert pair.a.ping("10.99.0.2", count=3).received == 0

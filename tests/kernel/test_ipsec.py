@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.adapters.ike import Vici
-from isthmus.core import ipsec
-from isthmus.core.agreement import Agreement
+from isthmus.adapters.strongswan import Vici
+from isthmus.core.federation.agreement import Agreement
+from isthmus.core.node import ipsec
 from isthmus.model.errors import Conflict, Unavailable
-from isthmus.model.nodestate import IKE_CHILDREN
+from isthmus.model.node.ipsec import IKE_CHILDREN
 from tests.kernel.node import AGREEMENT, KEY, UDP_PORT, Pair
 from tests.kernel.openvswitch import sh
-from tests.lab.process import wait_until
-from tests.lab.wire import Traffic
+from tests.testbed.host.process import wait_until
+from tests.testbed.wan.wire import Traffic
 
 OTHER_KEY = KEY[::-1]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from isthmus.core.mtu import inner_mtu
+from isthmus.core.placement.mtu import inner_mtu
 from tests.kernel.node import Pair
 from tests.kernel.openvswitch import sh
-from tests.lab.wire import Traffic
+from tests.testbed.wan.wire import Traffic
 
 
 @pytest.mark.parametrize("underlay_mtu", [1500, 1499, 1450, 1398])

@@ -9,16 +9,18 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
+from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.netlink import IpRoute2
-from isthmus.adapters.openflow import OvsOfctl
-from isthmus.adapters.ovsdb import OvsdbDatabase
-from isthmus.adapters.probe import PacketProbe
+from isthmus.adapters.openvswitch.openflow import OvsOfctl
+from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.adapters.xfrm import IpXfrm
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE
-from isthmus.model.nodestate import BlockPolicy, IkeConnection, NodeAddress, SecurityAssociation, TunnelPort
-from isthmus.ports import EchoProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
+from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation
+from isthmus.model.node.switch import TunnelPort
+from isthmus.ports import DataplaneProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
-from tests.contract.node import ADDRESS, EchoContract, NetlinkContract, Others, XfrmContract
+from tests.contract.node import ADDRESS, NetlinkContract, Others, ProbeContract, XfrmContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.kernel.node import Pair
 from tests.kernel.openvswitch import Switch, inside, sh
@@ -155,9 +157,9 @@ class TestIpRoute2(NetlinkContract):
 
 
 @pytest.mark.usefixtures("others")
-class TestPacketProbe(EchoContract):
+class TestPacketProbe(ProbeContract):
     @pytest.fixture
-    def echo(self) -> EchoProbe:
+    def probe(self) -> DataplaneProbe:
         return within(NODE, PacketProbe())
 
 

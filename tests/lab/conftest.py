@@ -6,22 +6,27 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.lab.assets import locate
-from tests.lab.cloud import Cloud, Project
-from tests.lab.federation import Federation
-from tests.lab.lab import Lab
-from tests.lab.machine import Machine
-from tests.lab.tenant import Stretch, Tenant
+from tests.testbed.assets import locate
+from tests.testbed.cloud.cloud import Cloud, Project
+from tests.testbed.install.federation import Federation
+from tests.testbed.lab import Lab
+from tests.testbed.workload.machine import Machine
+from tests.testbed.workload.tenant import Stretch, Tenant
 
 _NUMBERS = itertools.count(1)
-# What asks OpenStack only, while Neutron's DHCP agent still warms up; what everything else stands on; then what needs
-# both clouds as nobody has touched them; last what takes the machine.
-_ORDER = {"test_openstack.py": -3, "test_attachment_port.py": -2, "test_demo.py": -1, "test_command_line.py": 1}
+# In this order: what asks OpenStack only, while Neutron's DHCP agent still warms up; what everything else relies on;
+# what needs both clouds untouched; everything else; what needs the machine to itself.
+_STAGES = ("openstack", "ports", "untouched", "shared", "alone")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first what must come first, and last what must come last."""
-    items.sort(key=lambda item: _ORDER.get(item.path.name, 0))
+    """Sort by `@pytest.mark.stage(...)`; tests without one are of the stage "shared"."""
+    items.sort(key=_stage)
+
+
+def _stage(item: pytest.Item) -> int:
+    marker = item.get_closest_marker("stage")
+    return _STAGES.index(marker.args[0] if marker else "shared")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -69,7 +74,7 @@ def federation(lab: Lab) -> Iterator[Federation]:
 @pytest.fixture(scope="session")
 def peers(federation: Federation) -> Iterator[Federation]:
     """Isthmus in both clouds, which have become peers."""
-    with federation.nothing_changes():
+    with federation.unchanged_inventory():
         federation.introduce()
         yield federation
         federation.remove_peers()

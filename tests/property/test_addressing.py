@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.core.addressing import Spans, intersect, largest, merged, size, subtract, take_run
+from isthmus.core.network.addressing import Spans, intersect, largest, merged, size, subtract, take_run
 
 span = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda ends: (min(ends), max(ends)))
 spans = st.lists(span, max_size=6).map(merged)

@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from isthmus.core.agreement import Agreement, agree, own_half
-from isthmus.model.cloudpeer import TunnelIDRange
-from isthmus.model.peerlink import OfferedIPsec, OfferedTunnel, PeerLinkSpec
+from isthmus.core.federation.agreement import Agreement, agree, own_tunnel_ids
+from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
+from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLinkSpec
 
 CLOUD_ID = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,3}[a-z0-9])?", fullmatch=True)
 RANGE = st.tuples(st.integers(1, 0xFFFFFF), st.integers(1, 0xFFFFFF)).map(sorted).filter(lambda ends: ends[0] < ends[1])
@@ -67,8 +67,8 @@ def test_the_halves_of_a_range_are_disjoint_and_complete(ends: list[int], one: s
     assume(one != other)
     id_range = TunnelIDRange(first=ends[0], last=ends[1])
     lower, upper = (
-        own_half(id_range, min(one, other), max(one, other)),
-        own_half(id_range, max(one, other), min(one, other)),
+        own_tunnel_ids(id_range, min(one, other), max(one, other)),
+        own_tunnel_ids(id_range, max(one, other), min(one, other)),
     )
     assert len(lower) >= 1
     assert len(upper) >= 1

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.model import names
-from isthmus.model.cloudfacts import Port
-from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import Conflict
-from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.facts.openstack import Port
 from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation
 
 MAX_ROUNDS = 12
@@ -111,8 +111,8 @@ class People:
 
     def _check(self, cloud: FakeCloud) -> None:
         assert [p for where, p in self.machines if where is cloud and cloud.neutron.ports.get(p.id) != p] == []
-        ways = [(way.cloud_id, way.tunnel_id) for a in cloud.attachments() for way in a.spec.links]
-        assert len(ways) == len(set(ways)), "a tunnel ID is joined twice"
+        paths = [(path.cloud_id, path.tunnel_id) for a in cloud.attachments() for path in a.spec.links]
+        assert len(paths) == len(set(paths)), "a tunnel ID is joined twice"
         attached = [
             p.network_id for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER
         ]

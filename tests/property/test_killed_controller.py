@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus.model.cloudfacts import Network, Port
-from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import Unavailable
-from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.facts.openstack import Network, Port
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 from tests.fakes.killing import Effects, Killed
 
@@ -26,7 +26,7 @@ class Story:
         self.a, self.b = self.federation.clouds
         self.effects = Effects(fatal, error)
         self.victim = self.federation.clouds[victim]
-        self.victim.restart(self.effects.around(self.victim.worlds))
+        self.victim.restart(self.effects.around(self.victim.backends))
 
     def settle(self) -> None:
         """Until nobody has anything to do; who dies is started again and is not harmed twice."""
@@ -48,11 +48,11 @@ class Story:
         self.a.expand(network.id, "cloud-b")
         self.settle()
         assert reason(self.a.expansion()) == "Ready"
-        machine = self._boot_on_the_copy(network)
+        machine = self._boot_on_the_replica(network)
         self.a.people.delete(NetworkExpansion, "web", "shop")
         self.settle()
         assert self.a.expansion() is None
-        self._check_copy_in_use(machine)
+        self._check_replica_in_use(machine)
         self.b.neutron.delete_port(machine.id)
         self.settle()
         assert self.contents() == between, "after the stretch"
@@ -72,7 +72,7 @@ class Story:
             cloud.forget(peer)
         self.settle()
 
-    def _boot_on_the_copy(self, network: Network) -> Port:
+    def _boot_on_the_replica(self, network: Network) -> Port:
         copy = self._check_stretched(network)
         machine = self.b.neutron.boot(copy.id, copy.project_id)
         self.settle()
@@ -86,10 +86,10 @@ class Story:
         assert _owners(self.b) == ["isthmus:attachment", "isthmus:gateway", "network:dhcp"]
         return copy
 
-    def _check_copy_in_use(self, machine: Port) -> None:
+    def _check_replica_in_use(self, machine: Port) -> None:
         """Only the copy is left, for its machine."""
         (left,) = self.b.attachments()
-        assert (reason(left), reason(left, "CopyInUse")) == ("CopyInUse", "PortsLeft")
+        assert (reason(left), reason(left, "ReplicaInUse")) == ("ReplicaInUse", "PortsLeft")
         assert self.b.neutron.ports[machine.id] == machine
         assert "isthmus:attachment" not in _owners(self.b)
         assert (self.a.attachments(), self.a.links(), self.b.links()) == ([], [], [])

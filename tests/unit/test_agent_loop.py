@@ -7,11 +7,11 @@ import threading
 import pytest
 
 from isthmus.model import names
-from isthmus.model.attachment import Attachment
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.gatewaynode import GatewayNode
-from isthmus.model.nodestate import Ports
-from isthmus.model.objects import condition_of
+from isthmus.model.api.objects import condition_of
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.node.switch import Ports
 from tests.fakes.agentworld import World
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, RED, attachment, peer
 
@@ -116,7 +116,7 @@ def test_a_missing_key_is_said_and_noticed_when_it_comes(world: World) -> None:
     assert [(c.up, c.reason) for c in status.connections] == [(False, "MissingKey")]
     world.set_key(PSK)
     world.clock.seconds += 3
-    world.agent.turn()
+    world.agent.iterate()
     assert world.node.ports.tunnels
 
 
@@ -134,7 +134,7 @@ def test_a_peer_that_does_not_answer_is_down(world: World) -> None:
     world.node.negotiated.clear()
     world.settle()
     (entry,) = world.get(Attachment, f"{OWN}.{RED}").status.nodes
-    assert [(k.up, k.reason) for k in entry.links] == [(False, "NoEcho")]
+    assert [(k.up, k.reason) for k in entry.links] == [(False, "ProbeUnanswered")]
     (connection,) = world.get(GatewayNode, NODE).status.connections
     assert (connection.up, connection.reason) == (False, "IKENotEstablished")
     assert world.node.ports.tunnels, "a silent peer is no reason to take its tunnel away"
@@ -181,7 +181,7 @@ def test_links_are_told_of_by_their_echo_while_the_node_cannot_be_looked_at(worl
     world.node.peer_answers = False
     world.settle()
     (entry,) = world.get(Attachment, f"{OWN}.{RED}").status.nodes
-    assert [(k.up, k.reason) for k in entry.links] == [(False, "NoEcho")]
+    assert [(k.up, k.reason) for k in entry.links] == [(False, "ProbeUnanswered")]
 
 
 def test_a_peer_that_is_being_deleted_is_cut_off_at_once(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.model import names
-from isthmus.model.nodestate import Traffic
+from isthmus.model.node.flows import Traffic
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.agentworld import World
 from tests.fakes.nodeobjects import OWN, PEER, RED, attachment
@@ -22,11 +22,11 @@ def world() -> World:
 @pytest.fixture
 def metrics(world: World) -> Metrics:
     """Those of an agent whose peer and link are up."""
-    worlds = world.worlds()
+    backends = world.backends()
     world.people.apply(attachment())
-    world.new_agent(worlds)
+    world.new_agent(backends)
     world.settle()
-    return worlds.metrics
+    return backends.metrics
 
 
 def _value(metrics: Metrics, name: str, **labels: str) -> float | None:

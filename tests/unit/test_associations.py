@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from isthmus.agent.associations import Associations
-from isthmus.core.node import NodePlan, plan_node
-from isthmus.model.nodestate import NodeAddress
+from isthmus.core.node.plan import NodePlan, plan_node
+from isthmus.model.node.host import NodeAddress
 from tests.fakes.charon import FakeIke
 from tests.fakes.node import FakeNode
 from tests.fakes.nodeobjects import ADDRESS, inputs

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from isthmus.model import names
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.networkexpansion import NetworkExpansion
-from isthmus.model.objects import ObjectMeta
+from isthmus.model.api.objects import ObjectMeta
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 from tests.fakes.scene import Scene
 

@@ -12,7 +12,7 @@ from tests.fakes.scene import Scene
 
 
 def _metrics(cloud: FakeCloud) -> str:
-    return generate_latest(cloud.worlds.metrics.registry).decode()
+    return generate_latest(cloud.backends.metrics.registry).decode()
 
 
 def _run_until(cloud: FakeCloud, text: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from isthmus.model.cloudfacts import Range
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.facts.openstack import Range
 from tests.fakes.federation import FakeFederation, reason
 
 

@@ -63,7 +63,7 @@ def test_failure_of_the_receiver_is_told_without_its_cause_and_ends(federation: 
     _broken(b, create_network=create_network)
     a.expand(network.id, "cloud-b")
     federation.settle()
-    assert reason(a.expansion()) == "CopyFailed"
+    assert reason(a.expansion()) == "ReplicaFailed"
     (answer,) = b.links()
     assert "rack 7" not in str(answer.to_wire())
     assert "rack 7" in next(c.message for c in b.attachments()[0].status.conditions if c.type == "Ready")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.model.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.errors import Unavailable
 from tests.contract.cluster import ClientOf, ClusterContract
 from tests.fakes.cluster import FakeCluster

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import pytest
 
-from isthmus.core.node import plan_node
-from isthmus.model.nodestate import BlockPolicy, IkeConnection, NodeAddress, Ports, SecurityAssociation, TunnelPort
-from isthmus.ports import EchoProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
+from isthmus.core.node.plan import plan_node
+from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation
+from isthmus.model.node.switch import Ports, TunnelPort
+from isthmus.ports import DataplaneProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
-from tests.contract.node import ADDRESS, BLOCKS, EchoContract, NetlinkContract, Others, XfrmContract
+from tests.contract.node import ADDRESS, BLOCKS, NetlinkContract, Others, ProbeContract, XfrmContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.fakes.charon import FakeIke
-from tests.fakes.node import FakeEcho, FakeNetlink, FakeNode, FakeXfrm
+from tests.fakes.node import FakeNetlink, FakeNode, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import ADDRESS as GATEWAY
 from tests.fakes.nodeobjects import inputs
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
@@ -147,7 +149,7 @@ class TestFakeNetlink(NetlinkContract):
         return node.address
 
 
-class TestFakeEcho(EchoContract):
+class TestFakeProbe(ProbeContract):
     @pytest.fixture
     def ovsdb(self, node: FakeNode) -> Ovsdb:
         return FakeOvsdb(node)
@@ -157,5 +159,5 @@ class TestFakeEcho(EchoContract):
         return FakeOpenFlow(node)
 
     @pytest.fixture
-    def echo(self, node: FakeNode) -> EchoProbe:
-        return FakeEcho(node)
+    def probe(self, node: FakeNode) -> DataplaneProbe:
+        return FakeProbe(node)

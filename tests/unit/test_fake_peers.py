@@ -1,4 +1,4 @@
-"""The fake reader of peers keeps the contract of ports.PeerHalves."""
+"""The fake reader of peers keeps the contract of ports.PeerReader."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus.ports import Cluster, PeerHalves
-from tests.contract.peers import PEER, PeerHalvesContract
+from isthmus.ports import Cluster, PeerReader
+from tests.contract.peers import PEER, PeerReaderContract
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.peers import FakePeerHalves
+from tests.fakes.peers import FakePeerReader
 from tests.fakes.store import Store
 
 
-class TestFakePeerHalves(PeerHalvesContract):
+class TestFakePeerReader(PeerReaderContract):
     @pytest.fixture
     def store(self) -> Store:
         return Store()
@@ -27,8 +27,8 @@ class TestFakePeerHalves(PeerHalvesContract):
         return b"not looked at"
 
     @pytest.fixture
-    def peers(self, us: str, store: Store) -> PeerHalves:
-        return FakePeerHalves(us, {PEER: store})
+    def peers(self, us: str, store: Store) -> PeerReader:
+        return FakePeerReader(us, {PEER: store})
 
     @pytest.fixture
     def cut(self, store: Store) -> Callable[[], None]:

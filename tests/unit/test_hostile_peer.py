@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from isthmus.model import names
-from isthmus.model.cloudpeer import PeerGateway
-from isthmus.model.expansionlink import ExpansionLink, Offer
-from isthmus.model.networkexpansion import NetworkExpansion
-from isthmus.model.objects import ObjectMeta
-from isthmus.model.peerlink import PeerLink
+from isthmus.model.api.objects import ObjectMeta
+from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scene import Scene
@@ -168,8 +168,8 @@ def test_invalid_newer_offer_leaves_the_last_valid_one_in_force(ready: Scene) ->
 
 def test_forged_mark_on_a_tenants_network_is_not_adopted(ready: Scene) -> None:
     project, forged, _ = ready.b.tenant("thief")
-    mark = names.mark(f"cloud-a.{ready.network.id}")
-    forged = replace(forged, description=mark, tags=frozenset({names.NEUTRON_TAG}))
+    marker = names.marker(f"cloud-a.{ready.network.id}")
+    forged = replace(forged, description=marker, tags=frozenset({names.NEUTRON_TAG}))
     ready.b.neutron.networks[forged.id] = forged
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
@@ -184,8 +184,8 @@ def test_forged_mark_within_the_copied_project_is_not_adopted(ready: Scene) -> N
     assert ready.outcome() == "Ready"
     (copied,) = ready.b.neutron.networks.values()
     second = ready.second_network("10.30.0.0/24")
-    for mark in (names.mark(f"cloud-a.{second}"), copied.description.replace(ready.network.id, second)):
-        ready.b.neutron.create_network(copied.project_id, "forged", 1400, mark)
+    for marker in (names.marker(f"cloud-a.{second}"), copied.description.replace(ready.network.id, second)):
+        ready.b.neutron.create_network(copied.project_id, "forged", 1400, marker)
     forged = [n for n in ready.b.neutron.networks.values() if n != copied]
     ready.a.expand(second, "cloud-b", name="second")
     assert ready.outcome("second") == "Ready"

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from isthmus.adapters.ike import messages
-from isthmus.model.nodestate import IKE_CHILDREN, IkeConnection, IkeState
+from isthmus.adapters.strongswan import messages
+from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeState
 
 CONNECTION = IkeConnection(
     name="ist0123456789",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.adapters.ike import Vici, session
+from isthmus.adapters.strongswan import Vici, session
 from isthmus.model.errors import Unavailable
 
 

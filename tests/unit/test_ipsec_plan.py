@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from isthmus.core import ipsec
-from isthmus.core.agreement import Agreement
-from isthmus.model.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
-from isthmus.model.ipsecpolicy import IPsecPolicySpec
+from isthmus.core.federation.agreement import Agreement
+from isthmus.core.node import ipsec
+from isthmus.model.api.objects import LocalReference
+from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.names import tunnel_port
-from isthmus.model.nodestate import (
+from isthmus.model.node.ipsec import (
     IKE_CHILDREN,
     BlockPolicy,
     IkeConnection,
@@ -19,7 +20,6 @@ from isthmus.model.nodestate import (
     SecurityAssociation,
     XfrmView,
 )
-from isthmus.model.objects import LocalReference
 
 AGREEMENT = Agreement(14789, TunnelIDRange(), ("aes256gcm16-prfsha384-ecp384",), ("aes256gcm16-ecp384",), True)
 PEER = CloudPeerSpec(
@@ -88,7 +88,7 @@ def test_blocks_are_for_each_port_in_both_directions() -> None:
 
 
 def test_a_missing_tunnel_port_is_not_told_in_the_clear() -> None:
-    assert ipsec.refusal_blocks(["192.0.2.9"]) == {BlockPolicy("out", refusals_to="192.0.2.9")}
+    assert ipsec.icmp_unreachable_blocks(["192.0.2.9"]) == {BlockPolicy("out", icmp_unreachable_to="192.0.2.9")}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from isthmus.model import names
-from isthmus.model.nodestate import Ports
+from isthmus.model.node.switch import Ports
 from tests.fakes.agentworld import World
 from tests.fakes.killing import Effects, Killed
 from tests.fakes.nodeobjects import BLUE, PEER, RED, attachment, link, peer
@@ -68,7 +68,7 @@ def _begun(life: Life, effects: Effects) -> World:
         world.settle()
     world.node.effects.clear()
     life.step(world)
-    world.new_agent(world.mortal_worlds(effects.done))
+    world.new_agent(world.mortal_backends(effects.done))
     return world
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.assets.cache import Asset, Cache
-from tests.lab.assets.workshop import BuildError, Workshop
-from tests.lab.process import wait_until
+from tests.testbed.assets.cache import Asset, Cache
+from tests.testbed.assets.workshop import BuildError, Workshop
+from tests.testbed.host.process import wait_until
 
 
 @pytest.fixture
@@ -76,13 +76,13 @@ def test_a_job_waits_for_those_before_it(cache: Cache) -> None:
 
 def test_two_processes_do_not_build_the_same_thing_and_a_killed_one_leaves_nothing_wrong(cache: Cache) -> None:
     asset = cache.asset("thing", "recipe")
-    holder = (
-        "import sys, time; from pathlib import Path; from tests.lab.assets.cache import Cache\n"
+    owner = (
+        "import sys, time; from pathlib import Path; from tests.testbed.assets.cache import Cache\n"
         "cache = Cache(Path(sys.argv[1]))\n"
         "with cache.building(cache.asset('thing', 'recipe')) as missing:\n"
         "    (cache.root / 'held').touch(); time.sleep(60)\n"
     )
-    other = subprocess.Popen([sys.executable, "-c", holder, cache.root], cwd=Path(__file__).parents[2])
+    other = subprocess.Popen([sys.executable, "-c", owner, cache.root], cwd=Path(__file__).parents[2])
     try:
         wait_until((cache.root / "held").exists, 10, "the other process holds the lock")
         with pytest.raises(BlockingIOError):

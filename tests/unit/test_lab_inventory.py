@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, cast
 
-from tests.lab.inventory import node as inventory
-from tests.lab.node import Node
+from tests.testbed.inventory import node as inventory
+from tests.testbed.node.node import Node
 
 Table = list[dict[str, Any]]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lab.ping import count_replies
+from tests.testbed.workload.ping import count_replies
 
 END = "\n--- 10.0.0.1 ping statistics ---\n{} packets transmitted, {} received, 0% packet loss, time 1ms\n"
 

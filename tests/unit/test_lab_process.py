@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.process import alive, names, spawn, stop, wait_until
+from tests.testbed.host.process import alive, names, spawn, stop, wait_until
 
 
 @pytest.fixture

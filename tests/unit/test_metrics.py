@@ -6,16 +6,16 @@ import pytest
 from prometheus_client import generate_latest
 
 from isthmus.model.errors import Unavailable
-from isthmus.model.nodestate import EchoResult
+from isthmus.model.node.host import ProbeResult
 from isthmus.telemetry.counted import counted
-from isthmus.telemetry.metrics import LINK_RTT, LINKS, SHOWN, Metrics
+from isthmus.telemetry.metrics import FAMILIES, LINK_RTT, LINKS, Metrics
 
 
 class Port:
     """Something to be counted."""
 
-    def view(self) -> EchoResult:
-        return EchoResult(1, 1, None)
+    def view(self) -> ProbeResult:
+        return ProbeResult(1, 1, None)
 
     def apply(self, broken: bool) -> str:
         if broken:
@@ -30,7 +30,7 @@ def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
 def test_calls_and_writes_are_counted_and_nothing_else_changes() -> None:
     metrics = Metrics()
     port = counted(Port(), "switch", metrics)
-    assert port.view() == EchoResult(1, 1, None)
+    assert port.view() == ProbeResult(1, 1, None)
     assert port.apply(broken=False) == "applied"
     with pytest.raises(Unavailable):
         port.apply(broken=True)
@@ -59,4 +59,4 @@ def test_a_reconcile_is_counted_and_timed_also_when_it_fails() -> None:
 
 
 def test_names_are_told_once() -> None:
-    assert len({family.name for family in SHOWN}) == len(SHOWN)
+    assert len({family.name for family in FAMILIES}) == len(FAMILIES)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.core.mtu import inner_mtu
+from isthmus.core.placement.mtu import inner_mtu
 
 _OUTER_WITHOUT_PADDING = 20 + 8 + 8 + 16 + 2 + 8 + 8 + 14  # IPv4, ESP, IV, ICV, trailer, UDP, VXLAN, Ethernet
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.core.node import Key, NodeInputs, NodePlan, plan_node
+from isthmus.core.node.plan import Key, NodeInputs, NodePlan, plan_node
 from isthmus.model import names
-from isthmus.model.nodestate import BlockPolicy, NodeAddress, PatchPair, TunnelPort
+from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.ipsec import BlockPolicy
+from isthmus.model.node.switch import PatchPair, TunnelPort
 from tests.fakes.nodeobjects import (
     ADDRESS,
     BLUE,
@@ -39,7 +41,7 @@ def test_a_peer_has_its_tunnel_before_any_network_is_stretched() -> None:
     ]
     assert BlockPolicy("out", None, 14789) in result.blocks
     assert BlockPolicy("in", None, 14789) in result.blocks
-    assert BlockPolicy("out", refusals_to="198.51.100.11") in result.blocks
+    assert BlockPolicy("out", icmp_unreachable_to="198.51.100.11") in result.blocks
     assert result.networks == ()
     assert [a.address for a in result.addresses] == [ADDRESS]
 
@@ -95,9 +97,9 @@ def test_a_peer_that_may_have_no_tunnel(wanted: NodeInputs, foreign: frozenset[i
 
 def test_a_second_claim_of_a_cloud_does_not_take_the_firsts_tunnels() -> None:
     metadata = peer().metadata
-    holder = peer().model_copy(update={"metadata": metadata.model_copy(update={"finalizers": (names.FINALIZER,)})})
+    owner = peer().model_copy(update={"metadata": metadata.model_copy(update={"finalizers": (names.FINALIZER,)})})
     intruder = peer(cidr="203.0.113.0/24").model_copy(update={"metadata": metadata.model_copy(update={"name": "a"})})
-    assert plan(inputs(peers=(intruder, holder))) == plan(inputs(peers=(holder,)))
+    assert plan(inputs(peers=(intruder, owner))) == plan(inputs(peers=(owner,)))
 
 
 def test_a_missing_policy_is_named() -> None:

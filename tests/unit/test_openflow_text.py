@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.adapters.openflow import parse_flows, parse_meters
-from isthmus.model.nodestate import Meter, Traffic
+from isthmus.adapters.openvswitch.openflow import parse_flows, parse_meters
+from isthmus.model.node.flows import Meter, Traffic
 
 DUMP = """\
 OFPST_FLOW reply (OF1.5) (xid=0x2):

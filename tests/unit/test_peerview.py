@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.model.peerview import PeerView
+from isthmus.model.facts.peer import PeerView
 
 NETWORK = "6c1b3b1e-0f51-4a3c-9c0a-5d6f0a6f6a11"
 

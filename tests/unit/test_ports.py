@@ -9,7 +9,7 @@ from isthmus import ports
 # A new method belongs into one of the two, and its name must say which.
 LOOKS = {
     "Cluster": {"list_objects", "get", "list_manifests", "get_manifest"},
-    "PeerHalves": {"start", "stop", "follow", "views"},
+    "PeerReader": {"start", "stop", "follow", "views"},
     "Watch": {"start", "stop"},
     "NetworkCloud": {
         "own_project_id",
@@ -30,7 +30,7 @@ LOOKS = {
     "Xfrm": {"view"},
     "Ike": {"view"},
     "Netlink": {"view"},
-    "EchoProbe": {"exchange"},
+    "DataplaneProbe": {"exchange"},
     "Clock": {"now", "monotonic_seconds"},
 }
 EFFECTS = {

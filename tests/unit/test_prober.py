@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from isthmus.agent.prober import Prober
 from isthmus.model.errors import Unavailable
-from isthmus.model.nodestate import EchoResult
+from isthmus.model.node.host import ProbeResult
 
 LINK = ("cloud-a.net", "cloud-b")
 
@@ -18,20 +18,20 @@ class Echo:
         self.answers = True
         self.broken = False
 
-    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, EchoResult]:
+    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
         if self.broken:
             raise Unavailable("no probe port")
-        return {link: EchoResult(1, int(self.answers), 0.002 if self.answers else None) for link in macs}
+        return {link: ProbeResult(1, int(self.answers), 0.002 if self.answers else None) for link in macs}
 
 
 def test_a_link_is_up_with_the_first_answer_and_down_after_three_without() -> None:
-    echo, changes = Echo(), list[int]()
-    prober = Prober(echo, 1, lambda: changes.append(1))
+    probe, changes = Echo(), list[int]()
+    prober = Prober(probe, 1, lambda: changes.append(1))
     prober.follow({LINK: "02:00:00:00:00:01"})
     assert prober.up() == {}
     prober.probe_once()
     assert (prober.up(), prober.rtt_seconds(), len(changes)) == ({LINK: True}, {LINK: 0.002}, 1)
-    echo.answers = False
+    probe.answers = False
     prober.probe_once()
     prober.probe_once()
     assert prober.up() == {LINK: True}
@@ -40,9 +40,9 @@ def test_a_link_is_up_with_the_first_answer_and_down_after_three_without() -> No
 
 
 def test_a_probe_that_cannot_be_sent_is_one_without_answer() -> None:
-    echo = Echo()
-    echo.broken = True
-    prober = Prober(echo, 1, lambda: None)
+    probe = Echo()
+    probe.broken = True
+    prober = Prober(probe, 1, lambda: None)
     prober.follow({LINK: "02:00:00:00:00:01"})
     for _ in range(3):
         prober.probe_once()

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from isthmus.model import names
-from isthmus.model.cloudfacts import Range, Subnet
-from isthmus.model.gatewaynode import GatewayNode, GatewayNodeStatus, TunnelAddress
-from isthmus.model.networkexpansion import NetworkExpansion
-from isthmus.model.objects import Condition, condition_of
+from isthmus.model.api.objects import Condition, condition_of
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus, TunnelAddress
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.facts.openstack import Range, Subnet
 from isthmus.ports import NetworkCloud
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 

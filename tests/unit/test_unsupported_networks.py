@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.model.cloudfacts import Range
-from isthmus.model.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.facts.openstack import Range
 from tests.fakes.federation import reason
 from tests.fakes.scene import Scene
 

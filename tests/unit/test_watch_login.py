@@ -14,7 +14,7 @@ import pytest
 
 from isthmus.adapters import watch
 from isthmus.adapters.watch import KopfWatch, Resource, credentials
-from tests.lab.process import wait_until
+from tests.testbed.host.process import wait_until
 
 SERVER = "https://192.0.2.10:6443"
 

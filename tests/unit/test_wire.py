@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.wire import Expected, Summary, Traffic, classify, mac_addresses, read_pcap, summarise
+from tests.testbed.wan.wire import Expected, Summary, Traffic, classify, mac_addresses, read_pcap, summarise
 
 GATEWAYS = ("192.0.2.11", "198.51.100.11")
 APIS = ("192.0.2.10", "198.51.100.10")

@@ -9,13 +9,13 @@ from typing import cast
 import pytest
 
 from isthmus.model import names
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.expansionlink import ExpansionLink
-from isthmus.model.networkexpansion import NetworkExpansion
-from isthmus.model.objects import ObjectMeta
-from isthmus.model.peerlink import PeerLink
-from isthmus.model.peerview import PeerView
-from isthmus.ports import PeerHalves
+from isthmus.model.api.objects import ObjectMeta
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.facts.peer import PeerView
+from isthmus.ports import PeerReader
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation, reason
 
@@ -33,7 +33,7 @@ class Stretched:
         assert reason(self.a.expansion()) == "Ready"
 
     @property
-    def copy_id(self) -> str:
+    def replica_id(self) -> str:
         (copy,) = self.b.neutron.networks.values()
         return copy.id
 
@@ -54,7 +54,7 @@ def test_a_domain_that_a_killed_removal_left_disabled_is_made_anew() -> None:
     a, b = federation.clouds
     federation.agree()
     federation.settle()
-    left = b.neutron.create_domain(names.peer_domain("cloud-a"), names.domain_mark("cloud-a"))
+    left = b.neutron.create_domain(names.peer_domain("cloud-a"), names.domain_marker("cloud-a"))
     b.neutron.domains[left.id] = replace(left, enabled=False)
     _, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")
@@ -73,40 +73,40 @@ def test_a_domain_with_projects_that_an_administrator_disabled_is_left_alone(str
     assert stretched.b.neutron.domains[domain.id] == replace(domain, enabled=False)
 
 
-def _published_anew(cloud: FakeCloud, *, without_halves: bool) -> None:
+def _published_anew(cloud: FakeCloud, *, without_published: bool) -> None:
     """Somebody deleted what the cloud publishes for B; its controller makes the PeerLink again."""
     operator, namespace = FakeCluster(cloud.store), names.peer_namespace("cloud-b")
     (link,) = operator.list_objects(PeerLink, namespace)
     operator.delete(PeerLink, link.metadata.name, namespace)
     operator.apply(PeerLink(metadata=ObjectMeta(name=link.metadata.name, namespace=namespace), spec=link.spec))
-    if without_halves:
-        _published_without_halves(cloud)
+    if without_published:
+        _published_without(cloud)
 
 
 def test_absence_beside_another_peerlink_means_nothing(stretched: Stretched) -> None:
     """A peer that is installed anew has not let go of what it does not know of yet."""
-    b, copy_id = stretched.b, stretched.copy_id
-    _published_anew(stretched.a, without_halves=True)
+    b, replica_id = stretched.b, stretched.replica_id
+    _published_anew(stretched.a, without_published=True)
     for _ in range(3):
         b.cycle()
         stretched.federation.clock.move(GRACE_SECONDS + 1)
-    assert stretched.copy_id == copy_id
+    assert stretched.replica_id == replica_id
     (attachment,) = b.attachments()
     assert attachment.spec.links != ()
 
 
 def test_a_half_beside_a_new_peerlink_is_known_and_can_end(stretched: Stretched) -> None:
     b = stretched.b
-    _published_anew(stretched.a, without_halves=False)
+    _published_anew(stretched.a, without_published=False)
     stretched.federation.settle()
-    _published_without_halves(stretched.a)
+    _published_without(stretched.a)
     for _ in range(3):
         b.cycle()
         stretched.federation.clock.move(GRACE_SECONDS + 1)
     assert b.attachments() == []
 
 
-def _published_without_halves(cloud: FakeCloud) -> None:
+def _published_without(cloud: FakeCloud) -> None:
     operator, namespace = FakeCluster(cloud.store), names.peer_namespace("cloud-b")
     for half in operator.list_objects(ExpansionLink, namespace):
         operator.delete(ExpansionLink, half.metadata.name, namespace)
@@ -122,8 +122,8 @@ def test_dead_peer_api_does_not_hold_up_deleting(stretched: Stretched) -> None:
     assert a.attachments() == []
     assert stretched.ours_ports(a) == []
     assert a.neutron.subnets[stretched.subnet.id] == stretched.subnet
-    (tombstone,) = a.links()
-    assert (tombstone.spec.state, reason(tombstone)) == ("Withdrawn", "Withdrawn")
+    (withdrawn,) = a.links()
+    assert (withdrawn.spec.state, reason(withdrawn)) == ("Withdrawn", "Withdrawn")
 
     a.expand(stretched.network.id, "cloud-b")
     a.cycle()
@@ -139,14 +139,14 @@ def test_tombstone_is_not_buried_on_what_was_read_before_the_offer(stretched: St
     _, other, _ = a.tenant("bakery", "10.40.0.0/24")
     read_before = a.peers.views()
     a.expand(other.id, "cloud-b", namespace="bakery", name="late")
-    a.restart(replace(a.worlds, peers=cast(PeerHalves, _Stale(a, read_before))))
+    a.restart(replace(a.backends, peers=cast(PeerReader, _Stale(a, read_before))))
     a.cycle()
     (offered,) = [k for k in a.links() if k.spec.origin.network_id == other.id]
     a.people.delete(NetworkExpansion, "late", "bakery")
     a.cycle()
     assert a.expansion("bakery", "late") is None
-    (tombstone,) = [k for k in a.links() if k.spec.origin.network_id == other.id]
-    assert (tombstone.spec.state, tombstone.spec.offer) == ("Withdrawn", offered.spec.offer)
+    (withdrawn,) = [k for k in a.links() if k.spec.origin.network_id == other.id]
+    assert (withdrawn.spec.state, withdrawn.spec.offer) == ("Withdrawn", offered.spec.offer)
     federation.clock.move(GRACE_SECONDS)
     a.restart()
     federation.settle()
@@ -154,7 +154,7 @@ def test_tombstone_is_not_buried_on_what_was_read_before_the_offer(stretched: St
 
 
 class _Stale:
-    """ports.PeerHalves that has nothing new to tell."""
+    """ports.PeerReader that has nothing new to tell."""
 
     def __init__(self, cloud: FakeCloud, views: Mapping[str, PeerView]) -> None:
         self._cloud, self._views = cloud, views
@@ -284,13 +284,13 @@ def test_one_of_two_peers_is_left() -> None:
     federation.settle()
     assert reason(a.expansion()) == "Ready"
     (attachment,) = a.attachments()
-    assert [way.cloud_id for way in attachment.spec.links] == ["cloud-b", "cloud-c"]
+    assert [path.cloud_id for path in attachment.spec.links] == ["cloud-b", "cloud-c"]
     a.expand(network.id, "cloud-c")
     federation.settle()
     assert b.neutron.networks == {}
     assert c.neutron.networks
     (attachment,) = a.attachments()
-    assert [way.cloud_id for way in attachment.spec.links] == ["cloud-c"]
+    assert [path.cloud_id for path in attachment.spec.links] == ["cloud-c"]
     (record,) = attachment.spec.record.subnets
     assert [s.cloud_id for s in record.slices] == ["cloud-c"]
     a.people.delete(NetworkExpansion, "web", "shop")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.xfrm import BLOCK_PRIORITY, parse_associations, parse_blocks
 from isthmus.model.errors import Unavailable
-from isthmus.model.nodestate import BlockPolicy, SecurityAssociation
+from isthmus.model.node.ipsec import BlockPolicy, SecurityAssociation
 
 POLICIES = """\
 src 192.0.2.1/32 dst 192.0.2.2/32 proto udp dport 14789 
@@ -68,7 +68,7 @@ def test_our_blocks_and_no_others() -> None:
     assert list(parse_blocks(POLICIES)) == [
         BlockPolicy("out", 14789, None),
         BlockPolicy("in", None, 14789),
-        BlockPolicy("out", refusals_to="192.0.2.9"),
+        BlockPolicy("out", icmp_unreachable_to="192.0.2.9"),
     ]
 
 

@@ -20,8 +20,8 @@ from lightkube.types import PatchType
 from pydantic import ValidationError
 
 from isthmus.model import errors
+from isthmus.model.api.objects import API_VERSION, GROUP, VERSION, CustomObject
 from isthmus.model.names import digest
-from isthmus.model.objects import API_VERSION, GROUP, VERSION, CustomObject
 from isthmus.ports import Manifest, T
 
 _LOG = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class LightkubeCluster:
     def apply_status(self, obj: T) -> T:
         wire = obj.to_wire()
         identity = {k: v for k, v in wire["metadata"].items() if k in {"name", "namespace", "uid"}}
-        status = _said(wire.get("status", {}))
+        status = _without_empty_lists(wire.get("status", {}))
         manifest = {"apiVersion": API_VERSION, "kind": obj.registration.kind, "metadata": identity, "status": status}
         return _parsed(type(obj), self._apply(_own(type(obj)).Status, manifest))
 
@@ -100,7 +100,7 @@ class LightkubeCluster:
     def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:
         try:
             self.apply_manifest(_event(obj, type_, reason, message, self._field_manager))
-        except errors.OutsideError as error:
+        except errors.ExternalError as error:
             _LOG.warning("event %s about %s not recorded: %s", reason, obj.metadata.name, error)
 
     def _list(self, resource: Any, namespace: str | None) -> list[Manifest]:
@@ -147,7 +147,7 @@ def _foreign(api_version: str, kind: str) -> Any:
     return create(group, version, kind, plural)
 
 
-def _said(status: Manifest) -> Manifest:
+def _without_empty_lists(status: Manifest) -> Manifest:
     """A status without its empty lists: they would make us co-owners of what others write.
 
     One stays where nothing else would: from a status that lost its last field the server makes null, and refuses it.
@@ -214,7 +214,7 @@ def _translated() -> Iterator[None]:
         raise errors.Invalid(f"kubeconfig: {error}") from error
 
 
-def _by_status(error: ApiError) -> errors.OutsideError:
+def _by_status(error: ApiError) -> errors.ExternalError:
     status = error.status
     text = (status.message or str(error))[:_MAX_MESSAGE_CHARACTERS]
     causes = {cause.reason for cause in (status.details.causes or [])} if status.details else set()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from isthmus.model.errors import Unavailable
-from isthmus.model.nodestate import NodeAddress, NodeView
+from isthmus.model.node.host import NodeAddress, NodeView
 from isthmus.model.types import MAXIMUM_MTU
 
 _TIMEOUT_SECONDS = 10

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.model.objects import GROUP, VERSION, CustomObject
+from isthmus.model.api.objects import GROUP, VERSION, CustomObject
 
 if TYPE_CHECKING:
     from kopf import ConnectionInfo

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from isthmus.model.errors import Conflict, NotFound, OutsideError, Unavailable
-from isthmus.model.nodestate import BlockPolicy, SecurityAssociation, XfrmView
+from isthmus.model.errors import Conflict, ExternalError, NotFound, Unavailable
+from isthmus.model.node.ipsec import BlockPolicy, SecurityAssociation, XfrmView
 
 # A number below charon's (about 367,000 for our selectors) would win over its policies, and over the SAs with them.
 BLOCK_PRIORITY = 900_000
@@ -25,7 +25,7 @@ _STATE = re.compile(
     r"\s+proto (?P<protocol>\S+) spi 0x(?P<spi>[0-9a-f]{8}) reqid (?P<reqid>[0-9]+) mode \S+ *$",
     re.MULTILINE,
 )
-_ERRORS: dict[str, type[OutsideError]] = {
+_ERRORS: dict[str, type[ExternalError]] = {
     "File exists": Conflict,
     "No such process": NotFound,
     "No such file or directory": NotFound,
@@ -71,7 +71,7 @@ def parse_blocks(text: str) -> Iterator[BlockPolicy]:
 
 def _block(match: re.Match[str]) -> BlockPolicy:
     if match["remote"]:
-        return BlockPolicy(match["direction"], refusals_to=match["remote"])
+        return BlockPolicy(match["direction"], icmp_unreachable_to=match["remote"])
     port = int(match["port"])
     source, destination = (port, None) if match["end"] == "sport" else (None, port)
     return BlockPolicy(match["direction"], source, destination)
@@ -94,8 +94,8 @@ def _entries(text: str) -> list[str]:
 
 
 def _selector(block: BlockPolicy) -> str:
-    if block.refusals_to is not None:
-        return f"src 0.0.0.0/0 dst {block.refusals_to}/32 proto icmp type 3 code 3 dir {block.direction}"
+    if block.icmp_unreachable_to is not None:
+        return f"src 0.0.0.0/0 dst {block.icmp_unreachable_to}/32 proto icmp type 3 code 3 dir {block.direction}"
     end, port = ("sport", block.source_port) if block.source_port is not None else ("dport", block.destination_port)
     return f"src 0.0.0.0/0 dst 0.0.0.0/0 proto udp {end} {port} dir {block.direction}"
 

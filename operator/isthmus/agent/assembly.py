@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.ike import Vici
 from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.netlink import IpRoute2
-from isthmus.adapters.openflow import OvsOfctl
-from isthmus.adapters.ovsdb import OvsdbDatabase
-from isthmus.adapters.probe import PacketProbe
+from isthmus.adapters.openvswitch.openflow import OvsOfctl
+from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
+from isthmus.adapters.strongswan import Vici
 from isthmus.adapters.watch import KopfWatch, resources
 from isthmus.adapters.xfrm import IpXfrm
 from isthmus.model.names import AGENT
@@ -16,16 +16,16 @@ from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.counted import counted
 from isthmus.telemetry.metrics import Metrics
 
+from .backends import Backends
 from .inputs import WATCHED
-from .worlds import Worlds
 
 
-def assemble(settings: AgentSettings) -> Worlds:
+def assemble(settings: AgentSettings) -> Backends:
     """Adapters to everything outside; none of them connects before it is used."""
     metrics = Metrics()
     cluster = LightkubeCluster(settings.kubeconfig, f"{AGENT}-{settings.node_name}")
     database = OvsdbDatabase(settings.ovsdb_socket, settings.bfd_interval_milliseconds)
-    return Worlds(
+    return Backends(
         cluster=counted(cluster, "kubernetes", metrics),
         watch=KopfWatch(resources(WATCHED), settings.kubeconfig),
         netlink=IpRoute2(),
@@ -33,7 +33,7 @@ def assemble(settings: AgentSettings) -> Worlds:
         ike=counted(Vici(settings.vici_socket), "charon", metrics),
         ovsdb=counted(database, "ovsdb", metrics),
         openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics),
-        echo=PacketProbe(),
+        probe=PacketProbe(),
         clock=SystemClock(),
         metrics=metrics,
     )

@@ -5,9 +5,9 @@ One side alone asks, so that none are doubled; the other only where that one doe
 
 from __future__ import annotations
 
-from isthmus.core import ipsec
-from isthmus.core.node import NodePlan
-from isthmus.model.nodestate import IkeConnection, IkeView
+from isthmus.core.node import ipsec
+from isthmus.core.node.plan import NodePlan
+from isthmus.model.node.ipsec import IkeConnection, IkeView
 from isthmus.ports import Clock, Ike
 
 _INITIATOR_SECONDS = 5.0

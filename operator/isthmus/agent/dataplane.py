@@ -9,15 +9,19 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from isthmus.core import flows, ipsec, nodechanges
-from isthmus.core.node import NodeInputs, NodePlan, plan_node
-from isthmus.core.nodestatus import NodeFacts
+from isthmus.core.node import diff as nodechanges
+from isthmus.core.node import flows, ipsec
+from isthmus.core.node.plan import NodeInputs, NodePlan, plan_node
+from isthmus.core.node.status import NodeFacts
 from isthmus.model.actions import Problem
-from isthmus.model.errors import NoTunnelAddress, OutsideError, Unavailable
+from isthmus.model.errors import ExternalError, NoTunnelAddress, Unavailable
 from isthmus.model.names import PROBE_PORT
-from isthmus.model.nodestate import BridgeView, FlowTable, FlowView, IkeView, NodeView, Ports
+from isthmus.model.node.flows import FlowTable, FlowView
+from isthmus.model.node.host import NodeView
+from isthmus.model.node.ipsec import IkeView
+from isthmus.model.node.switch import BridgeView, Ports
 
-from .worlds import Worlds
+from .backends import Backends
 
 _LOG = logging.getLogger(__name__)
 
@@ -25,56 +29,56 @@ _LOG = logging.getLogger(__name__)
 class DataPlane:
     """The node's kernel, switch and key daemon."""
 
-    def __init__(self, worlds: Worlds) -> None:
-        self._worlds = worlds
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
         self.node = NodeView(())
         self.flows = FlowView({})
         """As of the last time that the node was brought to its plan."""
 
-    def bring_about(self, inputs: NodeInputs) -> NodeFacts:
-        """One whole turn. Raises OutsideError where the node cannot be seen; nothing is torn down then."""
-        worlds = self._worlds
-        self.node = worlds.netlink.view()
-        bridge = worlds.ovsdb.view()
+    def reconcile(self, inputs: NodeInputs) -> NodeFacts:
+        """One whole turn. Raises ExternalError where the node cannot be seen; nothing is torn down then."""
+        backends = self._backends
+        self.node = backends.netlink.view()
+        bridge = backends.ovsdb.view()
         foreign = bridge.foreign_tunnel_udp_ports | self.node.tunnel_udp_ports
         plan = plan_node(inputs, self.node.addresses, foreign)
         if plan.problem is not None and (inputs.peers or inputs.attachments):
             raise NoTunnelAddress(plan.problem.message)  # what stands stays: a link may be down for a moment
         # States before SAs: what charon does not list afterwards is certainly not its own.
-        xfrm = worlds.xfrm.view(frozenset(address.address for address in plan.addresses))
+        xfrm = backends.xfrm.view(frozenset(address.address for address in plan.addresses))
         if missing := nodechanges.blocks_to_add(plan, xfrm):
-            worlds.xfrm.add_blocks(missing)
+            backends.xfrm.add_blocks(missing)
         ike, problem = self._load_connections(inputs, plan)
         bridge = self._add_ports(plan, bridge, ike)
         in_place = self._put_flows(plan, bridge)
         bridge = self._remove_ports(plan, bridge)
         if ike is not None:
             for name in nodechanges.connections_to_unload(plan, ike):
-                worlds.ike.unload(name)
+                backends.ike.unload(name)
             if stale := nodechanges.stale_associations(plan, xfrm, ike):
-                worlds.xfrm.remove_associations(stale)
+                backends.xfrm.remove_associations(stale)
             if unneeded := nodechanges.blocks_to_remove(plan, xfrm):
-                worlds.xfrm.remove_blocks(unneeded)
+                backends.xfrm.remove_blocks(unneeded)
         return NodeFacts(plan, bridge, ike, in_place, problem=problem)
 
     def look(self, facts: NodeFacts) -> NodeFacts:
         """The same plan with what is cheap to see anew: ports, BFD, SAs."""
         try:
-            ike, problem = self._worlds.ike.view(), facts.problem
-        except OutsideError as error:
+            ike, problem = self._backends.ike.view(), facts.problem
+        except ExternalError as error:
             ike, problem = None, _charon_problem(error)
-        return replace(facts, bridge=self._worlds.ovsdb.view(), ike=ike, problem=problem)
+        return replace(facts, bridge=self._backends.ovsdb.view(), ike=ike, problem=problem)
 
     def _load_connections(self, inputs: NodeInputs, plan: NodePlan) -> tuple[IkeView | None, Problem | None]:
         """What charon has afterwards. Without charon what stands goes on: its SAs are in the kernel."""
         try:
-            ike = self._worlds.ike.view()
+            ike = self._backends.ike.view()
             wanted = nodechanges.connections_to_load(plan, ike)
             for connection in wanted:
                 key = ipsec.pre_shared_key(inputs.keys[connection.secret_name].content)
-                self._worlds.ike.load(connection, key)
-            return (self._worlds.ike.view() if wanted else ike), None
-        except OutsideError as error:
+                self._backends.ike.load(connection, key)
+            return (self._backends.ike.view() if wanted else ike), None
+        except ExternalError as error:
             _LOG.warning("charon: %s", error)
             return None, _charon_problem(error)
 
@@ -85,10 +89,10 @@ class DataPlane:
         if not wanted or (bridge.exists and missing == Ports()):
             return bridge
         if not bridge.exists:
-            self._worlds.ovsdb.ensure_bridge()
+            self._backends.ovsdb.ensure_bridge()
         if missing != Ports():
-            self._worlds.ovsdb.apply(missing, ())
-        return self._worlds.ovsdb.view()
+            self._backends.ovsdb.apply(missing, ())
+        return self._backends.ovsdb.view()
 
     def _put_flows(self, plan: NodePlan, bridge: BridgeView) -> bool:
         """Whether the flows of the plan are in place."""
@@ -98,24 +102,24 @@ class DataPlane:
         if PROBE_PORT not in bridge.ofport:
             raise Unavailable(f"Open vSwitch has given {PROBE_PORT} no port number yet")
         table: FlowTable = flows.render(plan.networks, bridge.ofport)
-        self.flows = self._worlds.openflow.view()
+        self.flows = self._backends.openflow.view()
         if nodechanges.flows_to_replace(table, self.flows):
             _LOG.info("putting in %d flows for %d networks", len(table.flows), len(plan.networks))
-            self._worlds.openflow.replace(table)
+            self._backends.openflow.replace(table)
         return True
 
     def _remove_ports(self, plan: NodePlan, bridge: BridgeView) -> BridgeView:
         unwanted = nodechanges.interfaces_to_remove(plan, bridge)
         if unwanted:
-            self._worlds.ovsdb.apply(Ports(), unwanted)
+            self._backends.ovsdb.apply(Ports(), unwanted)
         if plan.ports == Ports() and bridge.exists:
-            self._worlds.ovsdb.remove_bridge()
+            self._backends.ovsdb.remove_bridge()
         elif not unwanted:
             return bridge
-        return self._worlds.ovsdb.view()
+        return self._backends.ovsdb.view()
 
 
-def needs_repair(before: NodeFacts, after: NodeFacts) -> bool:
+def has_drifted(before: NodeFacts, after: NodeFacts) -> bool:
     """Something that we made is not as it was: whoever changed it, the plan is to be brought about again."""
     switch = (before.bridge.exists, before.bridge.ports, before.bridge.ofport)
     if switch != (after.bridge.exists, after.bridge.ports, after.bridge.ofport) or after.bridge.leftovers:
@@ -128,5 +132,5 @@ def needs_repair(before: NodeFacts, after: NodeFacts) -> bool:
     return any(ipsec.up(c, after.ike) and not ipsec.up(c, before.ike) for c in before.plan.connections)
 
 
-def _charon_problem(error: OutsideError) -> Problem:
+def _charon_problem(error: ExternalError) -> Problem:
     return Problem("CharonUnavailable", str(error)[:1024])

@@ -6,13 +6,13 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from isthmus.core.node import Key, NodeInputs
+from isthmus.core.node.plan import Key, NodeInputs
 from isthmus.model import names
-from isthmus.model.attachment import Attachment
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.gatewaynode import GatewayNode
-from isthmus.model.ipsecpolicy import IPsecPolicy
-from isthmus.model.peerlink import PeerLink
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Cluster
 
@@ -28,7 +28,7 @@ class Snapshot:
 
 
 def read_snapshot(cluster: Cluster, settings: AgentSettings) -> Snapshot:
-    """Complete lists of every kind; raises OutsideError where one of them cannot be had."""
+    """Complete lists of every kind; raises ExternalError where one of them cannot be had."""
     peers = tuple(cluster.list_objects(CloudPeer))
     secrets = sorted({peer.spec.ipsec.auth_secret_ref.name for peer in peers})
     found = {name: _read_key(cluster, name) for name in secrets}

@@ -8,25 +8,25 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 
-from isthmus.core import ipsec
-from isthmus.core.nodestatus import NodeFacts
+from isthmus.core.node import ipsec
+from isthmus.core.node.status import NodeFacts
 from isthmus.model.actions import Problem
-from isthmus.model.errors import OutsideError
-from isthmus.model.gatewaynode import Software
+from isthmus.model.api.v1alpha1.gatewaynode import Software
+from isthmus.model.errors import ExternalError
 from isthmus.model.settings import AgentSettings
 
 from . import readings
 from .associations import Associations
-from .dataplane import DataPlane, needs_repair
+from .backends import Backends
+from .dataplane import DataPlane, has_drifted
 from .inputs import Snapshot, read_snapshot
 from .prober import Prober
 from .reports import Reports
-from .worlds import Worlds
 
 _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.1
 _POLL_SECONDS = 0.25  # how soon a new ovs-vswitchd is noticed: it has no flows
-_COMING_UP_SECONDS = 0.5  # how often we look while something is still to come up
+_FAST_POLL_SECONDS = 0.5  # how often we look while something is still to come up
 _INCOMPLETE_SECONDS = 2.0  # how often inputs are read while something is missing that nobody wakes us for
 _API_PAUSE_SECONDS = 5.0
 
@@ -34,14 +34,14 @@ _API_PAUSE_SECONDS = 5.0
 class Agent:
     """One gateway node's agent."""
 
-    def __init__(self, settings: AgentSettings, worlds: Worlds) -> None:
+    def __init__(self, settings: AgentSettings, backends: Backends) -> None:
         self._settings = settings
-        self._worlds = worlds
-        self._data_plane = DataPlane(worlds)
-        self._associations = Associations(worlds.ike, worlds.clock)
-        self._reports = Reports(worlds.cluster, worlds.clock)
+        self._backends = backends
+        self._data_plane = DataPlane(backends)
+        self._associations = Associations(backends.ike, backends.clock)
+        self._reports = Reports(backends.cluster, backends.clock)
         self._wake = threading.Event()
-        self.prober = Prober(worlds.echo, settings.probe_interval_seconds, self._wake.set)
+        self.prober = Prober(backends.probe, settings.probe_interval_seconds, self._wake.set)
         self._snapshot: Snapshot | None = None
         self._facts: NodeFacts | None = None
         self._seen: NodeFacts | None = None
@@ -53,68 +53,68 @@ class Agent:
 
     def run(self, stop: threading.Event) -> None:
         """Until stopped. What stands on the node then stays."""
-        self._worlds.watch.start(self._on_event)
+        self._backends.watch.start(self._on_event)
         self.prober.start()
         try:
             while not stop.is_set():
-                self.turn()
+                self.iterate()
                 self._wait(stop)
         finally:
             self.prober.stop()
-            self._worlds.watch.stop()
+            self._backends.watch.stop()
 
-    def turn(self) -> None:
+    def iterate(self) -> None:
         """One turn; raises nothing that happens outside."""
         fresh = self._read()
         if self._snapshot is None:
             return  # what is wanted is not known: nothing is changed
         try:
             self._facts = facts = self._act(self._snapshot, fresh)
-        except OutsideError as error:
+        except ExternalError as error:
             problem = Problem(error.reason, str(error)[:1024])
-            self._worlds.metrics.errors.labels("node", error.reason).inc()
+            self._backends.metrics.errors.labels("node", error.reason).inc()
             if problem != self._problem:
                 _LOG.warning("this node: %s", problem.message)
             self._facts, self._problem = None, problem
             # The echo needs nothing but the data path: it goes on telling which links are up.
-            seen = self._seen and replace(self._seen, echoes=self.prober.up())
+            seen = self._seen and replace(self._seen, probes=self.prober.up())
             self._say(lambda: self._reports.publish_problem(self._settings.node_name, problem, seen))
         else:
             self._problem, self._seen = None, facts
             self._say(lambda: self._reports.publish(self._settings.node_name, facts, self._software(facts)))
 
     def _act(self, snapshot: Snapshot, fresh: bool) -> NodeFacts:
-        facts = None if fresh else self._looked()
+        facts = None if fresh else self._observed()
         if facts is None:
-            self._switch = self._worlds.openflow.instance()
-            with self._worlds.metrics.reconciling("node"):
-                facts = self._data_plane.bring_about(snapshot.inputs)
-            readings.show_traffic(self._worlds.metrics, facts, self._data_plane.flows)
-            self._switch = self._switch or self._worlds.openflow.instance()
-            self.prober.follow({(n.name, k.cloud_id): k.echo_mac for n in facts.plan.networks for k in n.links})
+            self._switch = self._backends.openflow.instance()
+            with self._backends.metrics.reconciling("node"):
+                facts = self._data_plane.reconcile(snapshot.inputs)
+            readings.publish_traffic(self._backends.metrics, facts, self._data_plane.flows)
+            self._switch = self._switch or self._backends.openflow.instance()
+            self.prober.follow({(n.name, k.cloud_id): k.probe_mac for n in facts.plan.networks for k in n.links})
         if facts.ike is not None:
             self._associations.advance(facts.plan, facts.ike)
-        facts = replace(facts, echoes=self.prober.up())
-        readings.show(self._worlds.metrics, facts, self.prober.rtt_seconds())
+        facts = replace(facts, probes=self.prober.up())
+        readings.show(self._backends.metrics, facts, self.prober.rtt_seconds())
         return facts
 
-    def _looked(self) -> NodeFacts | None:
+    def _observed(self) -> NodeFacts | None:
         """What stands, seen anew; None where it is not as we left it, or was never seen."""
-        if self._facts is None or self._worlds.openflow.instance() != self._switch:
+        if self._facts is None or self._backends.openflow.instance() != self._switch:
             return None
         facts = self._data_plane.look(self._facts)
-        return None if needs_repair(self._facts, facts) else facts
+        return None if has_drifted(self._facts, facts) else facts
 
     def _read(self) -> bool:
         """Read the inputs if that is due; whether it was done."""
-        now = self._worlds.clock.monotonic_seconds()
+        now = self._backends.clock.monotonic_seconds()
         if now < self._read_due():
             return False
         self._inputs_changed = False
         self._read_at = now
         try:
-            snapshot = read_snapshot(self._worlds.cluster, self._settings)
-        except OutsideError as error:
+            snapshot = read_snapshot(self._backends.cluster, self._settings)
+        except ExternalError as error:
             self._pause(error)
             return False
         self._snapshot = snapshot
@@ -123,22 +123,22 @@ class Agent:
 
     def _read_due(self) -> float:
         incomplete = not self._reports.known or (self._facts is not None and self._facts.plan.peer_problems)
-        patience = _INCOMPLETE_SECONDS if incomplete else self._settings.resync_seconds
-        due = self._read_at if self._inputs_changed else self._read_at + patience
+        interval = _INCOMPLETE_SECONDS if incomplete else self._settings.resync_seconds
+        due = self._read_at if self._inputs_changed else self._read_at + interval
         return max(due, self._api_pause_until)
 
     def _say(self, write: Callable[[], None]) -> None:
-        if self._worlds.clock.monotonic_seconds() < self._api_pause_until:
+        if self._backends.clock.monotonic_seconds() < self._api_pause_until:
             return
         try:
             write()
-        except OutsideError as error:
+        except ExternalError as error:
             self._pause(error)
 
-    def _pause(self, error: OutsideError) -> None:
+    def _pause(self, error: ExternalError) -> None:
         # A call may hang for as long as its timeout: the node must not wait for the API more often than this.
         _LOG.warning("Kubernetes API: %s", error)
-        self._api_pause_until = self._worlds.clock.monotonic_seconds() + _API_PAUSE_SECONDS
+        self._api_pause_until = self._backends.clock.monotonic_seconds() + _API_PAUSE_SECONDS
         self._inputs_changed = True
 
     def _on_event(self) -> None:
@@ -147,20 +147,20 @@ class Agent:
 
     def _wait(self, stop: threading.Event) -> None:
         """Until woken, or until it is time to look or to read; a new ovs-vswitchd ends it early."""
-        clock = self._worlds.clock
-        look_at = clock.monotonic_seconds() + self._pause_between_looks()
+        clock = self._backends.clock
+        look_at = clock.monotonic_seconds() + self._observe_interval()
         while clock.monotonic_seconds() < min(look_at, self._read_due()) and not stop.is_set():
             if self._wake.wait(_POLL_SECONDS):
                 break
-            if self._worlds.openflow.instance() != self._switch:
+            if self._backends.openflow.instance() != self._switch:
                 break
         if self._wake.is_set():
             stop.wait(_DEBOUNCE_SECONDS)  # what changes together is read together
             self._wake.clear()
 
-    def _pause_between_looks(self) -> float:
+    def _observe_interval(self) -> float:
         coming_up = self._facts is not None and not all_up(self._facts)
-        return _COMING_UP_SECONDS if coming_up else self._settings.probe_interval_seconds
+        return _FAST_POLL_SECONDS if coming_up else self._settings.probe_interval_seconds
 
     def _software(self, facts: NodeFacts) -> Software:
         return Software(
@@ -175,4 +175,4 @@ def all_up(facts: NodeFacts) -> bool:
     """Every connection, tunnel and link of the plan is up."""
     keys = facts.ike is not None and all(ipsec.up(c, facts.ike) for c in facts.plan.connections)
     links = {(network.name, link.cloud_id) for network in facts.plan.networks for link in network.links}
-    return keys and all(facts.bridge.bfd_up.values()) and all(facts.echoes.get(link) for link in links)
+    return keys and all(facts.bridge.bfd_up.values()) and all(facts.probes.get(link) for link in links)

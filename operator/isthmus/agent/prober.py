@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from isthmus.model.errors import OutsideError
-from isthmus.model.nodestate import EchoResult
-from isthmus.ports import EchoProbe
+from isthmus.model.errors import ExternalError
+from isthmus.model.node.host import ProbeResult
+from isthmus.ports import DataplaneProbe
 
 _LOG = logging.getLogger(__name__)
 _LINK_DOWN_AFTER = 3  # frames in a row without an answer
@@ -36,8 +36,8 @@ class _Link:
 class Prober:
     """Calls back when a link comes up or goes down."""
 
-    def __init__(self, echo: EchoProbe, interval_seconds: float, on_change: Callable[[], None]) -> None:
-        self._echo = echo
+    def __init__(self, probe: DataplaneProbe, interval_seconds: float, on_change: Callable[[], None]) -> None:
+        self._probe = probe
         self._interval_seconds = interval_seconds
         self._on_change = on_change
         self._links: dict[LinkKey, _Link] = {}
@@ -79,14 +79,14 @@ class Prober:
         if not macs:
             return
         try:
-            results = self._echo.exchange(macs, _TIMEOUT_SECONDS)
-        except OutsideError as error:
+            results = self._probe.exchange(macs, _TIMEOUT_SECONDS)
+        except ExternalError as error:
             _LOG.debug("%s", error)
             results = {}
         if self._record(results):
             self._on_change()
 
-    def _record(self, results: Mapping[str, EchoResult]) -> bool:
+    def _record(self, results: Mapping[str, ProbeResult]) -> bool:
         changed = False
         with self._lock:
             for key, link in self._links.items():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from isthmus.core import ipsec
-from isthmus.core.node import LinkKey
-from isthmus.core.nodestatus import NodeFacts
+from isthmus.core.node import ipsec
+from isthmus.core.node.plan import LinkKey
+from isthmus.core.node.status import NodeFacts
 from isthmus.model.names import tunnel_port
-from isthmus.model.nodestate import FlowView, Traffic
+from isthmus.model.node.flows import FlowView, Traffic
 from isthmus.telemetry.metrics import (
     IPSEC_SAS,
     LINK_RTT,
@@ -25,7 +25,7 @@ from isthmus.telemetry.metrics import (
 def show(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float]) -> None:
     """Links and tunnels as of the last look."""
     states = Counter(
-        "up" if facts.echoes.get((network.name, link.cloud_id)) else "down"
+        "up" if facts.probes.get((network.name, link.cloud_id)) else "down"
         for network in facts.plan.networks
         for link in network.links
     )
@@ -46,7 +46,7 @@ def show(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float
     metrics.show(TUNNEL_UP, up)
 
 
-def show_traffic(metrics: Metrics, facts: NodeFacts, flows: FlowView) -> None:
+def publish_traffic(metrics: Metrics, facts: NodeFacts, flows: FlowView) -> None:
     """What the flows of every link have counted."""
     traffic: dict[Labels, Traffic] = {}
     ofport = facts.bridge.ofport

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isthmus.core.nodestatus import NodeFacts, gateway_node_status, observation, unseen_node_status
+from isthmus.core.node.status import NodeFacts, failed_observation_status, gateway_node_status, observation
 from isthmus.model.actions import Problem
-from isthmus.model.attachment import Attachment, AttachmentStatus
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus, Software
 from isthmus.model.errors import NotFound
-from isthmus.model.gatewaynode import GatewayNode, GatewayNodeStatus, Software
 from isthmus.ports import Clock, Cluster
 
 from .inputs import Snapshot
@@ -40,7 +40,7 @@ class Reports:
 
     def publish_problem(self, node: str, problem: Problem, seen: NodeFacts | None) -> None:
         """Say that the node could not be looked at, and of its links what is known all the same."""
-        self._publish_node(lambda previous: unseen_node_status(previous, problem, self._clock.now()))
+        self._publish_node(lambda previous: failed_observation_status(previous, problem, self._clock.now()))
         if seen is not None:
             self._attachments = tuple(self._publish_attachment(a, node, seen) for a in self._attachments)
 

@@ -8,11 +8,11 @@ from types import FrameType
 
 from isthmus.model.settings import AgentSettings
 
+from .backends import Backends
 from .loop import Agent
-from .worlds import Worlds
 
 
-def run(settings: AgentSettings, worlds: Worlds) -> None:
+def run(settings: AgentSettings, backends: Backends) -> None:
     """Run until SIGTERM or SIGINT; everything on the node stays as it is."""
     stop = threading.Event()
 
@@ -21,5 +21,5 @@ def run(settings: AgentSettings, worlds: Worlds) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    worlds.metrics.serve(settings.metrics_address, settings.metrics_port)
-    Agent(settings, worlds).run(stop)
+    backends.metrics.serve(settings.metrics_address, settings.metrics_port)
+    Agent(settings, backends).run(stop)

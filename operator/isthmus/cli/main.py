@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from isthmus.model.errors import OutsideError
+from isthmus.model.errors import ExternalError
 from isthmus.model.settings import AgentSettings, ControllerSettings, Settings
 
 from .configuration import BadConfiguration, load
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BadConfiguration as error:
         print("\n".join(f"isthmus: configuration: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return _BAD_CONFIGURATION
-    except OutsideError as error:
+    except ExternalError as error:
         print(f"isthmus: {error}", file=sys.stderr)
         return 1
 

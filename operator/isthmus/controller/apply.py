@@ -30,18 +30,18 @@ from isthmus.model.actions import (
     UpdateSubnet,
     WriteStatus,
 )
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import NotFound
-from isthmus.model.objects import CustomObject
 from isthmus.ports import Cluster, NetworkCloud
 
-from .worlds import Worlds
+from .backends import Backends
 
 
-def perform(action: Action, worlds: Worlds) -> CustomObject | None:
+def perform(action: Action, backends: Backends) -> CustomObject | None:
     """Do it; the object as the API server returned it, where it made or changed one."""
     if isinstance(action, KubernetesAction):
-        return _in_kubernetes(action, worlds.cluster)
-    _in_openstack(action, worlds.cloud)
+        return _in_kubernetes(action, backends.cluster)
+    _in_openstack(action, backends.cloud)
     return None
 
 

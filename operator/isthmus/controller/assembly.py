@@ -7,21 +7,21 @@ from isthmus.adapters.kubernetes import LightkubeCluster
 from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.adapters.peers import RemotePeers
 from isthmus.adapters.watch import KopfWatch, Resource, resources
-from isthmus.model.kinds import KINDS
+from isthmus.model.api.kinds import KINDS
 from isthmus.model.names import CONTROLLER
 from isthmus.model.settings import ControllerSettings
 from isthmus.telemetry.counted import counted
 from isthmus.telemetry.metrics import Metrics
 
-from .worlds import Worlds
+from .backends import Backends
 
 _FOREIGN = (Resource("", "v1", "namespaces"), Resource("", "v1", "nodes"))
 
 
-def assemble(settings: ControllerSettings) -> Worlds:
+def assemble(settings: ControllerSettings) -> Backends:
     """Adapters to everything outside; none of them connects before it is used."""
     metrics = Metrics()
-    return Worlds(
+    return Backends(
         cluster=counted(LightkubeCluster(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
         cloud=counted(OpenStackCloud(settings.clouds_file, settings.openstack_cloud), "openstack", metrics),
         peers=RemotePeers(settings.cloud_id, settings.peer_poll_seconds),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from isthmus.core.news import news
-from isthmus.core.snapshot import Snapshot, key_of
+from isthmus.core.snapshot.events import events_for
+from isthmus.core.snapshot.index import Snapshot, key_of
 from isthmus.model.actions import (
     Action,
     ApplyManifest,
@@ -19,16 +19,21 @@ from isthmus.model.actions import (
     SetFinalizers,
     WriteStatus,
 )
-from isthmus.model.attachment import Attachment
-from isthmus.model.errors import OutsideError
-from isthmus.model.objects import CustomObject
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.errors import ExternalError
 
 from .apply import perform
+from .backends import Backends
 from .scopes import Scope
-from .worlds import Worlds
 
 _LOG = logging.getLogger(__name__)
-_MISJUDGED = (ValueError, LookupError, TypeError, AttributeError)  # what a value raises that is not as it must be
+_UNEXPECTED_VALUE_ERRORS = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)  # what a value raises that is not as it must be
 _MAX_ROUNDS = 40  # a plan that never ends must not keep the others waiting
 
 
@@ -36,42 +41,42 @@ _MAX_ROUNDS = 40  # a plan that never ends must not keep the others waiting
 class Cycle:
     """The snapshot as it becomes, and what was done and what failed."""
 
-    worlds: Worlds
+    backends: Backends
     snapshot: Snapshot
     actions: int = 0
     failures: dict[str, Problem] = field(default_factory=dict)
 
-    def settle(self, scope: Scope) -> None:
+    def converge(self, scope: Scope) -> None:
         """Plan, act, plan again, until nothing is left to do or something fails."""
         try:
             for _ in range(_MAX_ROUNDS):
                 if not self._round(scope):
                     return
             self._failed(scope, Problem("NotSettled", f"still at work after {_MAX_ROUNDS} rounds"))
-        except OutsideError as error:
-            scope.renew()
+        except ExternalError as error:
+            scope.invalidate()
             self._failed(scope, Problem(error.reason, str(error)))
-        except _MISJUDGED:
-            self._misjudged(scope)
+        except _UNEXPECTED_VALUE_ERRORS:
+            self._record_internal_error(scope)
 
-    def tell(self, scope: Scope) -> None:
+    def write_statuses(self, scope: Scope) -> None:
         """Write the statuses that changed; of what failed, what peers may know of it."""
         try:
             if scope.name in self.failures:
-                self._act(scope, scope.excuse(self.snapshot))
+                self._act(scope, scope.failure_answer(self.snapshot))
             for wanted in scope.statuses(self.snapshot, self.failures.get(scope.name)):
-                self._tell(wanted)
-        except OutsideError as error:
+                self._write_status(wanted)
+        except ExternalError as error:
             self._failed(scope, Problem(error.reason, str(error)))
-        except _MISJUDGED:
-            self._misjudged(scope)
+        except _UNEXPECTED_VALUE_ERRORS:
+            self._record_internal_error(scope)
 
     def _round(self, scope: Scope) -> bool:
         plan = scope.plan(self.snapshot)
         if not plan.actions:
             return False
         if not scope.is_fresh():
-            scope.renew()
+            scope.invalidate()
             return True
         self._act(scope, plan)
         return True
@@ -80,23 +85,23 @@ class Cycle:
         for action in plan.actions:
             _LOG.info("%s: %s", scope.name, described(action))
             if isinstance(action, OpenStackAction | ApplyManifest):
-                scope.renew()
+                scope.invalidate()
             self._perform(action)
 
     def _perform(self, action: Action) -> None:
         self.actions += 1
-        result = perform(action, self.worlds)
-        self.snapshot = _after(self.snapshot, action, result, self.worlds)
+        result = perform(action, self.backends)
+        self.snapshot = _after(self.snapshot, action, result, self.backends)
 
-    def _tell(self, wanted: CustomObject) -> None:
+    def _write_status(self, wanted: CustomObject) -> None:
         current = self.snapshot.get(type(wanted), wanted.metadata.name, wanted.metadata.namespace or "")
         if current is None or current == wanted:
             return
         self._perform(WriteStatus(_own_part(wanted)))
-        for event in news(current, wanted):
-            perform(event, self.worlds)
+        for event in events_for(current, wanted):
+            perform(event, self.backends)
 
-    def _misjudged(self, scope: Scope) -> None:
+    def _record_internal_error(self, scope: Scope) -> None:
         """A value that our models cannot hold: the trouble of this one network or peer, not of all the others."""
         _LOG.exception("%s: a defect of Isthmus", scope.name)
         self._failed(scope, Problem("InternalError", "a value that Isthmus cannot handle: see the controller's log"))
@@ -123,9 +128,9 @@ def _own_part(obj: CustomObject) -> CustomObject:
     return obj
 
 
-def _after(snapshot: Snapshot, action: Action, result: CustomObject | None, worlds: Worlds) -> Snapshot:
+def _after(snapshot: Snapshot, action: Action, result: CustomObject | None, backends: Backends) -> Snapshot:
     """The snapshot once the action is done, without listing everything again."""
-    cluster = worlds.cluster
+    cluster = backends.cluster
     match action:
         case ApplyObject() | WriteStatus():
             return snapshot.with_object(result) if result is not None else snapshot.without_object(action.obj)

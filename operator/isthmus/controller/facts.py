@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from isthmus.core.peernamespace import account_manifests
-from isthmus.core.peerplan import Account
-from isthmus.core.receiver import Receiver
-from isthmus.core.snapshot import Snapshot
+from isthmus.core.federation.namespace import account_manifests
+from isthmus.core.federation.plan import Account
+from isthmus.core.network.receiver.state import Receiver
+from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
-from isthmus.model.cloudfacts import Domain, Network, NetworkFacts, Project, Subnet
 from isthmus.model.errors import Forbidden, NotFound
+from isthmus.model.facts.openstack import Domain, Network, NetworkFacts, Project, Subnet
 from isthmus.ports import Cluster, NetworkCloud
 
 F = TypeVar("F")
@@ -52,7 +52,7 @@ class Facts(Generic[F]):
         """Whether it is good enough to act on; what was never asked for is not acted on."""
         return name in self._fresh or name not in self._known
 
-    def renew(self, name: str) -> None:
+    def invalidate(self, name: str) -> None:
         """Ask again: something was changed, or is about to be."""
         self._fresh.discard(name)
         self._due.add(name)
@@ -86,9 +86,9 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
     """The copy of a peer's network, or the place where it is to be made."""
     receiver = Receiver(snapshot, link_name)
     domain = cloud.find_domain(receiver.domain_name)
-    project = _copied_project(cloud, receiver, domain)
+    project = _replica_project(cloud, receiver, domain)
     networks = cloud.networks_of(project.id) if project else []
-    network = _copied_network(receiver, networks)
+    network = _replica_network(receiver, networks)
     leaving = receiver.intent in {"Leave", "Refuse"}
     others = [n for n in networks if network is None or n.id != network.id]
     removable = network is None and (leaving or (domain is not None and not domain.enabled))
@@ -121,20 +121,20 @@ def peer_account(cluster: Cluster, cloud_id: str) -> Account:
     return found
 
 
-def _copied_project(cloud: NetworkCloud, receiver: Receiver, domain: Domain | None) -> Project | None:
+def _replica_project(cloud: NetworkCloud, receiver: Receiver, domain: Domain | None) -> Project | None:
     """By its ID on record, else by its mark in the peer's domain."""
     recorded = receiver.record.project_id
     found = cloud.get_project(recorded) if recorded else None
-    if found is not None or domain is None or receiver.project_mark is None:
+    if found is not None or domain is None or receiver.project_marker is None:
         return found
-    return next((p for p in cloud.projects_of(domain.id) if p.description == receiver.project_mark), None)
+    return next((p for p in cloud.projects_of(domain.id) if p.description == receiver.project_marker), None)
 
 
-def _copied_network(receiver: Receiver, networks: list[Network]) -> Network | None:
+def _replica_network(receiver: Receiver, networks: list[Network]) -> Network | None:
     """By its ID on record, else by the mark that is this record's own; only ever in the project that we made."""
     by_id = {network.id: network for network in networks}
     recorded = by_id.get(receiver.record.network_id or "")
-    marked = (n for n in networks if n.description == receiver.copy_mark)
+    marked = (n for n in networks if n.description == receiver.replica_marker)
     return recorded or next(marked, None)
 
 

@@ -7,29 +7,29 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus.core.snapshot import OwnCloud, Snapshot, indexed
+from isthmus.core.snapshot.index import OwnCloud, Snapshot, indexed
 from isthmus.model import names
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.kinds import KINDS
+from isthmus.model.api.kinds import KINDS
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.settings import ControllerSettings
 from isthmus.ports import Cluster
 
-from .worlds import Worlds
+from .backends import Backends
 
 
-def read_snapshot(settings: ControllerSettings, worlds: Worlds) -> Snapshot:
+def read_snapshot(settings: ControllerSettings, backends: Backends) -> Snapshot:
     """All our objects, the namespaces, the gateway nodes, and the peers' halves as last read."""
-    cluster = worlds.cluster
+    cluster = backends.cluster
     snapshot = Snapshot(
         own=OwnCloud(settings.cloud_id, settings.gateway_cidrs, settings.absence_grace_seconds),
-        now=worlds.clock.now(),
+        now=backends.clock.now(),
         objects={kind: indexed(cluster.list_objects(kind)) for kind in KINDS},
         namespaces={m["metadata"]["name"]: m for m in cluster.list_manifests("v1", "Namespace")},
         gateway_nodes=frozenset(filter(None, map(_gateway_name, cluster.list_manifests("v1", "Node")))),
     )
     kubeconfigs = _kubeconfigs(snapshot, cluster)
-    worlds.peers.follow(kubeconfigs)
-    return snapshot.with_peers(frozenset(kubeconfigs), worlds.peers.views())
+    backends.peers.follow(kubeconfigs)
+    return snapshot.with_peers(frozenset(kubeconfigs), backends.peers.views())
 
 
 def _kubeconfigs(snapshot: Snapshot, cluster: Cluster) -> dict[str, bytes]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from isthmus.core.snapshot import Snapshot
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.expansionlink import ExpansionLink
-from isthmus.model.objects import Conditions, condition_of
+from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.api.objects import Conditions, condition_of
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.telemetry.metrics import LINKS, PEER_LAST_READ, PEERS, Metrics
 
 

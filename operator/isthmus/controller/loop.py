@@ -7,16 +7,16 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from isthmus.core.snapshot import Snapshot
+from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
-from isthmus.model.errors import OutsideError
+from isthmus.model.errors import ExternalError
 from isthmus.model.settings import ControllerSettings
 
+from .backends import Backends
 from .cycle import Cycle
 from .gather import read_snapshot
 from .gauges import show
 from .scopes import AllFacts, GatewayNodes, network_scopes, peer_scopes
-from .worlds import Worlds
 
 _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.2
@@ -36,10 +36,10 @@ class Outcome:
 class Controller:
     """One cloud's side of the federation."""
 
-    def __init__(self, settings: ControllerSettings, worlds: Worlds) -> None:
+    def __init__(self, settings: ControllerSettings, backends: Backends) -> None:
         self._settings = settings
-        self._worlds = worlds
-        self._facts = AllFacts(worlds)
+        self._backends = backends
+        self._facts = AllFacts(backends)
         self._stop, self._wake = threading.Event(), threading.Event()
         self._resync_at = self._retry_seconds = 0.0
 
@@ -50,37 +50,37 @@ class Controller:
 
     def run(self) -> None:
         """Until stopped."""
-        self._resync_at = self._worlds.clock.monotonic_seconds()
-        self._worlds.watch.start(self._wake.set)
-        self._worlds.peers.start(self._wake.set)
+        self._resync_at = self._backends.clock.monotonic_seconds()
+        self._backends.watch.start(self._wake.set)
+        self._backends.peers.start(self._wake.set)
         try:
             while not self._stop.is_set():
                 self._wake.clear()
-                pause_seconds = self._turn()
+                pause_seconds = self._iterate()
                 if self._wake.wait(pause_seconds):
                     self._stop.wait(_DEBOUNCE_SECONDS)
         finally:
-            self._worlds.peers.stop()
-            self._worlds.watch.stop()
+            self._backends.peers.stop()
+            self._backends.watch.stop()
 
     def cycle(self, *, resync: bool) -> Outcome:
         """Everything once; a resync also asks OpenStack about what seems to need nothing."""
         self._facts.begin_cycle(resync=resync)
-        cycle = Cycle(self._worlds, read_snapshot(self._settings, self._worlds))
+        cycle = Cycle(self._backends, read_snapshot(self._settings, self._backends))
         peers = peer_scopes(cycle.snapshot, self._facts)
-        cycle.settle(GatewayNodes())
+        cycle.converge(GatewayNodes())
         for peer in peers:
-            cycle.settle(peer)
+            cycle.converge(peer)
         for network in network_scopes(cycle.snapshot, self._facts):
-            cycle.settle(network)
-            cycle.tell(network)
+            cycle.converge(network)
+            cycle.write_statuses(network)
         for peer in peers:
-            cycle.tell(peer)
+            cycle.write_statuses(peer)
         return Outcome(cycle.actions, cycle.failures, cycle.snapshot)
 
-    def _turn(self) -> float:
+    def _iterate(self) -> float:
         """One cycle; how long to wait for a reason for the next one."""
-        now = self._worlds.clock.monotonic_seconds()
+        now = self._backends.clock.monotonic_seconds()
         resync = now >= self._resync_at
         outcome = self._measured(resync)
         if resync:
@@ -88,14 +88,14 @@ class Controller:
         if outcome.failures:
             return self._retry_after()
         self._retry_seconds = 0.0
-        return 0.0 if outcome.actions else max(0.0, self._resync_at - self._worlds.clock.monotonic_seconds())
+        return 0.0 if outcome.actions else max(0.0, self._resync_at - self._backends.clock.monotonic_seconds())
 
     def _measured(self, resync: bool) -> Outcome:
-        metrics = self._worlds.metrics
+        metrics = self._backends.metrics
         with metrics.reconciling("controller"):
             try:
                 outcome = self.cycle(resync=resync)
-            except OutsideError as error:
+            except ExternalError as error:
                 _LOG.warning("Kubernetes API: %s", error)
                 outcome = Outcome(failures={"snapshot": Problem(error.reason, str(error))})
         for problem in outcome.failures.values():

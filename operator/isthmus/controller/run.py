@@ -7,18 +7,18 @@ from types import FrameType
 
 from isthmus.model.settings import ControllerSettings
 
+from .backends import Backends
 from .loop import Controller
-from .worlds import Worlds
 
 
-def run(settings: ControllerSettings, worlds: Worlds) -> None:
+def run(settings: ControllerSettings, backends: Backends) -> None:
     """Run until SIGTERM or SIGINT."""
-    controller = Controller(settings, worlds)
+    controller = Controller(settings, backends)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         controller.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    worlds.metrics.serve(settings.metrics_address, settings.metrics_port)
+    backends.metrics.serve(settings.metrics_address, settings.metrics_port)
     controller.run()

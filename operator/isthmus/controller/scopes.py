@@ -5,30 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from isthmus.core.attachmentstatus import origin_attachment, origin_links, receiver_attachment, receiver_links
-from isthmus.core.expansion import claims
-from isthmus.core.expansionstatus import expansion_statuses
-from isthmus.core.gatewaynodes import plan_gateway_nodes
-from isthmus.core.halves import names_network_of, origin_of
-from isthmus.core.origin import Origin
-from isthmus.core.originplan import plan_origin
-from isthmus.core.peer import view_of
-from isthmus.core.peerplan import Account, plan_peer
-from isthmus.core.peerstatus import peer_status, peerlink_status
-from isthmus.core.receiver import Receiver
-from isthmus.core.receiverplan import plan_excuse, plan_receiver
-from isthmus.core.snapshot import Snapshot
+from isthmus.core.federation.peer import view_of
+from isthmus.core.federation.plan import Account, plan_peer
+from isthmus.core.federation.status import peer_status, peerlink_status
+from isthmus.core.network.origin.admission import claims
+from isthmus.core.network.origin.expansion_status import expansion_statuses
+from isthmus.core.network.origin.plan import plan_origin
+from isthmus.core.network.origin.state import Origin
+from isthmus.core.network.origin.status import origin_attachment, origin_links
+from isthmus.core.network.receiver.plan import plan_failure_answer, plan_receiver
+from isthmus.core.network.receiver.state import Receiver
+from isthmus.core.network.receiver.status import receiver_attachment, receiver_links
+from isthmus.core.network.remote_link import names_network_of, origin_of
+from isthmus.core.placement.gateway_nodes import plan_gateway_nodes
+from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Plan, Problem
-from isthmus.model.attachment import Attachment
-from isthmus.model.cloudfacts import NetworkFacts
-from isthmus.model.cloudpeer import CloudPeer
-from isthmus.model.expansionlink import ExpansionLink
-from isthmus.model.objects import CustomObject
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.facts.openstack import NetworkFacts
 
+from .backends import Backends
 from .facts import Facts, origin_facts, peer_account, receiver_facts
-from .worlds import Worlds
 
-_SPARE_REFUSALS = 16  # a peer reads as many even where it may have no network at all
+_EXTRA_REFUSED_OFFERS = 16  # a peer reads as many even where it may have no network at all
 
 
 class Scope(Protocol):
@@ -41,7 +42,7 @@ class Scope(Protocol):
         """What to do now."""
         ...
 
-    def excuse(self, snapshot: Snapshot) -> Plan:
+    def failure_answer(self, snapshot: Snapshot) -> Plan:
         """What to publish where the plan failed."""
         ...
 
@@ -53,7 +54,7 @@ class Scope(Protocol):
         """Whether its plan was made of facts that are good enough to act on."""
         ...
 
-    def renew(self) -> None:
+    def invalidate(self) -> None:
         """Ask for the facts again."""
         ...
 
@@ -61,9 +62,9 @@ class Scope(Protocol):
 class AllFacts:
     """Everything asked of OpenStack and of the peers' namespaces, kept from one cycle to the next."""
 
-    def __init__(self, worlds: Worlds) -> None:
-        self.networks: Facts[NetworkFacts] = Facts(lambda snapshot, name: _network_facts(worlds, snapshot, name))
-        self.accounts: Facts[Account] = Facts(lambda _, cloud_id: peer_account(worlds.cluster, cloud_id))
+    def __init__(self, backends: Backends) -> None:
+        self.networks: Facts[NetworkFacts] = Facts(lambda snapshot, name: _network_facts(backends, snapshot, name))
+        self.accounts: Facts[Account] = Facts(lambda _, cloud_id: peer_account(backends.cluster, cloud_id))
 
     def begin_cycle(self, *, resync: bool) -> None:
         """Time has passed."""
@@ -81,7 +82,7 @@ class GatewayNodes:
         """Those of the labelled nodes."""
         return plan_gateway_nodes(snapshot)
 
-    def excuse(self, snapshot: Snapshot) -> Plan:
+    def failure_answer(self, snapshot: Snapshot) -> Plan:
         """Nothing: no peer waits for them."""
         return Plan()
 
@@ -93,7 +94,7 @@ class GatewayNodes:
         """There are no facts besides the snapshot."""
         return True
 
-    def renew(self) -> None:
+    def invalidate(self) -> None:
         """There is nothing to ask for."""
 
 
@@ -112,7 +113,7 @@ class Peer:
             return Plan()
         return plan_peer(snapshot, peer, self.facts.accounts.of(snapshot, self.cloud_id))
 
-    def excuse(self, snapshot: Snapshot) -> Plan:
+    def failure_answer(self, snapshot: Snapshot) -> Plan:
         """Nothing: our half says what we offer, whatever fails."""
         return Plan()
 
@@ -129,9 +130,9 @@ class Peer:
         """Whether the account was looked at since anything changed."""
         return self.facts.accounts.is_fresh(self.cloud_id)
 
-    def renew(self) -> None:
+    def invalidate(self) -> None:
         """Look at the account again."""
-        self.facts.accounts.renew(self.cloud_id)
+        self.facts.accounts.invalidate(self.cloud_id)
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,11 @@ class NetworkScope:
             return plan_origin(Origin(snapshot, self.name, self._facts(snapshot)))
         return plan_receiver(Receiver(snapshot, self.name, self._facts(snapshot)))
 
-    def excuse(self, snapshot: Snapshot) -> Plan:
+    def failure_answer(self, snapshot: Snapshot) -> Plan:
         """A peer that offers a network is not left waiting for an answer."""
         if origin_of(self.name) == snapshot.own.cloud_id:
             return Plan()
-        return plan_excuse(Receiver(snapshot, self.name, self.facts.networks.known(self.name)))
+        return plan_failure_answer(Receiver(snapshot, self.name, self.facts.networks.known(self.name)))
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
         """Our halves, the Attachment, the expansions."""
@@ -171,9 +172,9 @@ class NetworkScope:
         """Whether OpenStack was asked since anything changed."""
         return self.facts.networks.is_fresh(self.name)
 
-    def renew(self) -> None:
+    def invalidate(self) -> None:
         """Ask OpenStack again."""
-        self.facts.networks.renew(self.name)
+        self.facts.networks.invalidate(self.name)
 
     def _facts(self, snapshot: Snapshot) -> NetworkFacts | None:
         """None where nothing in OpenStack is concerned: a tombstone, a refused offer."""
@@ -210,7 +211,7 @@ def _new_offers(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
         if names_network_of(name, cloud_id) and (published.spec is None or published.spec.state == "Active")
     )
     held = sum(origin_of(name) == cloud_id for name in known)
-    room = max(0, 2 * peer.spec.agreement.limits.networks + _SPARE_REFUSALS - held)
+    room = max(0, 2 * peer.spec.agreement.limits.networks + _EXTRA_REFUSED_OFFERS - held)
     return set(sorted(set(offered) - known)[:room])
 
 
@@ -222,7 +223,7 @@ def _concerns_openstack(snapshot: Snapshot, link_name: str) -> bool:
     return Receiver(snapshot, link_name).intent == "Join"
 
 
-def _network_facts(worlds: Worlds, snapshot: Snapshot, link_name: str) -> NetworkFacts:
+def _network_facts(backends: Backends, snapshot: Snapshot, link_name: str) -> NetworkFacts:
     if origin_of(link_name) == snapshot.own.cloud_id:
-        return origin_facts(worlds.cloud, snapshot, link_name)
-    return receiver_facts(worlds.cloud, snapshot, link_name)
+        return origin_facts(backends.cloud, snapshot, link_name)
+    return receiver_facts(backends.cloud, snapshot, link_name)

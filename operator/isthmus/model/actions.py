@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .cloudfacts import NetworkQuota, Range
-from .objects import CustomObject
+from .api.objects import CustomObject
+from .facts.openstack import NetworkQuota, Range
 
 
 @dataclass(frozen=True)

@@ -3,49 +3,49 @@
 from __future__ import annotations
 
 
-class OutsideError(Exception):
+class ExternalError(Exception):
     """An outside world refused or failed; `reason` is a condition's reason, the text its message."""
 
     reason = "Failed"
 
 
-class Unavailable(OutsideError):
+class Unavailable(ExternalError):
     """No answer, a server error, a timeout: nothing is known, nothing may be concluded. Try again."""
 
     reason = "Unavailable"
 
 
-class Forbidden(OutsideError):
+class Forbidden(ExternalError):
     """The credential does not allow this (401, 403)."""
 
     reason = "Forbidden"
 
 
-class NotFound(OutsideError):
+class NotFound(ExternalError):
     """What was named is not there (404)."""
 
     reason = "NotFound"
 
 
-class NoTunnelAddress(OutsideError):
+class NoTunnelAddress(ExternalError):
     """This node has no address in our gateway networks, or has lost it for now."""
 
     reason = "NoTunnelAddress"
 
 
-class Conflict(OutsideError):
+class Conflict(ExternalError):
     """Somebody else changed or uses it (409): look again."""
 
     reason = "Conflict"
 
 
-class QuotaExceeded(OutsideError):
+class QuotaExceeded(ExternalError):
     """A quota or another limit of the outside world is used up."""
 
     reason = "QuotaExceeded"
 
 
-class Invalid(OutsideError):
+class Invalid(ExternalError):
     """The outside world says that the request makes no sense (400, 422); trying again will not help."""
 
     reason = "Invalid"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from .objects import GROUP
+from .api.objects import GROUP
 
 SYSTEM_NAMESPACE = "isthmus-system"
 IPSEC_NAMESPACE = "isthmus-ipsec"
@@ -52,25 +52,25 @@ def link_name(cloud_id: str, network_id: str) -> str:
     return f"{cloud_id}.{network_id}"
 
 
-def mark(link_name: str) -> str:
+def marker(link_name: str) -> str:
     """Description of everything that we make in OpenStack for one network; set in the call that makes it."""
     return f"isthmus {link_name}"
 
 
-def copy_mark(link_name: str, attachment_uid: str) -> str:
+def replica_marker(link_name: str, attachment_uid: str) -> str:
     """Description of the copy of a peer's network.
 
     It lies in a project whose members can describe a network as they like, but not by a UID that they cannot know.
     """
-    return f"{mark(link_name)} {attachment_uid}"
+    return f"{marker(link_name)} {attachment_uid}"
 
 
-def domain_mark(cloud_id: str) -> str:
+def domain_marker(cloud_id: str) -> str:
     """Description of the domain that we make for a peer."""
     return f"isthmus peer {cloud_id}"
 
 
-def project_mark(cloud_id: str, project_id: str) -> str:
+def project_marker(cloud_id: str, project_id: str) -> str:
     """Description of the project that we make for a peer's project."""
     return f"isthmus project {project_id} of {cloud_id}"
 
@@ -117,7 +117,7 @@ def _interface(prefix: str, *parts: str) -> str:
 PROBE_PORT = "isprobe"  # internal port of br-cloud through which echo frames enter and leave; has no address
 
 
-def echo_mac(link_name: str, cloud_id: str) -> str:
+def probe_mac(link_name: str, cloud_id: str) -> str:
     """Source address of one link's echo frames: locally administered, never seen outside br-cloud and the tunnel."""
     octets = digest("echo", link_name, cloud_id)
     return ":".join(["02", *(octets[i : i + 2] for i in range(0, 10, 2))])

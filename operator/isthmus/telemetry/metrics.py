@@ -50,7 +50,7 @@ LINK_RTT = Family(
 PEER_LAST_READ = Family(
     "isthmus_peer_last_read_timestamp_seconds", "gauge", "When a peer's halves were last read completely.", ("peer",)
 )
-SHOWN = (
+FAMILIES = (
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
 )  # fmt: skip
 
@@ -75,7 +75,7 @@ class Metrics:
         self.writes = Counter(
             "isthmus_writes", "Calls that change an outside world.", ["world"], registry=self.registry
         )
-        self._shown = _Shown()
+        self._shown = _Published()
         self.registry.register(self._shown)
 
     def show(self, family: Family, values: Mapping[Labels, float]) -> None:
@@ -102,7 +102,7 @@ class Metrics:
             start_http_server(port, address, self.registry)
 
 
-class _Shown(Collector):
+class _Published(Collector):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[Family, Mapping[Labels, float]] = {}
@@ -118,7 +118,7 @@ class _Shown(Collector):
     def collect(self) -> Iterator[Metric]:
         with self._lock:
             values = dict(self._values)
-        for family in SHOWN:
+        for family in FAMILIES:
             if family in values:
                 yield _metric(family, values[family])
 

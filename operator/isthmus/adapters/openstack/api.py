@@ -58,7 +58,7 @@ class Session:
 
 
 class Api:
-    """Requests to one service. Raises OutsideError only."""
+    """Requests to one service. Raises ExternalError only."""
 
     def __init__(self, session: Session, service: str) -> None:
         """`service` is the SDK's name of it: `network`, `identity`."""
@@ -136,17 +136,17 @@ def _translated(service: str) -> Iterator[None]:
     try:
         yield
     except (Unauthorized, Forbidden) as error:
-        raise errors.Forbidden(_steady(service, error)) from error
+        raise errors.Forbidden(_strip_request_id(service, error)) from error
     except (ClientException, SDKException, OSError) as error:
-        raise errors.Unavailable(_steady(service, error)) from error
+        raise errors.Unavailable(_strip_request_id(service, error)) from error
 
 
-def _steady(service: str, error: Exception) -> str:
+def _strip_request_id(service: str, error: Exception) -> str:
     """The same text for the same trouble: it goes into a status, and a new number each time would be a write each."""
     return _REQUEST_ID.sub("", f"{service}: {error}")[:_MAX_MESSAGE_CHARACTERS]
 
 
-def _by_status(service: str, status: int, text: str) -> errors.OutsideError:
+def _by_status(service: str, status: int, text: str) -> errors.ExternalError:
     type_, message = _said(text)
     message = f"{service}: {message or f'status {status}'}"[:_MAX_MESSAGE_CHARACTERS]
     match status:

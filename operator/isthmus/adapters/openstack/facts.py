@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isthmus.model.cloudfacts import Domain, Network, Port, Project, Range, Subnet
+from isthmus.model.facts.openstack import Domain, Network, Port, Project, Range, Subnet
 
 Document = Mapping[str, Any]
 

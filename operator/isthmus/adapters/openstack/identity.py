@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.model.cloudfacts import Domain, Project
 from isthmus.model.errors import Conflict
+from isthmus.model.facts.openstack import Domain, Project
 
 from . import facts
 from .api import Api

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from isthmus.model.cloudfacts import Network, NetworkQuota, Port, Range, Subnet
 from isthmus.model.errors import NotFound, Unavailable
+from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, Subnet
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
 
 from . import facts

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from isthmus.model.api.objects import GROUP, VERSION, CustomObject
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import Forbidden, Invalid, NotFound, Unavailable
-from isthmus.model.expansionlink import ExpansionLink
-from isthmus.model.objects import GROUP, VERSION, CustomObject
 from isthmus.model.peerkubeconfig import PeerCredential
-from isthmus.model.peerlink import PeerLink
 
 _TIMEOUT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 60.0
@@ -42,7 +42,7 @@ class PeerApi:
         self._context = _tls(credential)
 
     def read(self) -> tuple[Documents, Documents, str]:
-        """All PeerLinks, all ExpansionLinks, and the version from which to watch the latter; raises OutsideError."""
+        """All PeerLinks, all ExpansionLinks, and the version from which to watch the latter; raises ExternalError."""
         with self._connection() as connection:
             budget = _Budget()
             peer_links, _ = self._list(connection, PeerLink, budget)
@@ -50,7 +50,7 @@ class PeerApi:
             return peer_links, links, version
 
     def wait_for_change(self, version: str, timeout_seconds: float) -> bool:
-        """Whether an ExpansionLink changed before the time was up; raises OutsideError."""
+        """Whether an ExpansionLink changed before the time was up; raises ExternalError."""
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(max(1, round(timeout_seconds)))}
         with self._connection(_TIMEOUT_SECONDS + timeout_seconds) as connection:
             response = self._ask(connection, ExpansionLink, query)
@@ -96,7 +96,7 @@ class PeerApi:
         connection.request("GET", f"{self._credential.path}{place}?{urlencode(query)}", headers=headers)
         response = connection.getresponse()
         if response.status != http.HTTPStatus.OK:
-            raise _refusal(response.status, kind)
+            raise _authentication_problem(response.status, kind)
         return response
 
 
@@ -135,7 +135,7 @@ def _tls(credential: PeerCredential) -> ssl.SSLContext:
     return context
 
 
-def _refusal(status: int, kind: type[CustomObject]) -> Exception:
+def _authentication_problem(status: int, kind: type[CustomObject]) -> Exception:
     what = kind.registration.plural
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
         return Forbidden(f"the peer refuses to show us its {what} ({status})")

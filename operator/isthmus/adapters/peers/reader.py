@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from isthmus.model.errors import Forbidden, Invalid, NotFound, OutsideError
+from isthmus.model.errors import ExternalError, Forbidden, Invalid, NotFound
+from isthmus.model.facts.peer import PeerView
 from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
-from isthmus.model.peerview import PeerView
 
 from .api import PeerApi
 
@@ -46,9 +46,9 @@ class PeerReader:
 
     def view(self) -> PeerView | None:
         """The last read, unless it is so old that the peer must be hanging."""
-        patience_seconds = _STALE_SECONDS + self._poll_seconds
-        if self._view and self._view.reachable and time.monotonic() - self._ended > patience_seconds:
-            return _failed(self._view, "PeerUnreachable", f"no answer for more than {patience_seconds:.0f} s")
+        interval_seconds = _STALE_SECONDS + self._poll_seconds
+        if self._view and self._view.reachable and time.monotonic() - self._ended > interval_seconds:
+            return _failed(self._view, "PeerUnreachable", f"no answer for more than {interval_seconds:.0f} s")
         return self._view
 
     def _run(self) -> None:
@@ -72,7 +72,7 @@ class PeerReader:
         try:
             peer_links, links, version = api.read()
             self._hold(PeerView.of_documents(self._cloud_id, peer_links, links))
-        except OutsideError as error:
+        except ExternalError as error:
             self._hold(_failed(self._view, _reason(error), str(error)))
             return None
         return version
@@ -81,19 +81,19 @@ class PeerReader:
         """Wait for a change, one polling interval at most. A watch that fails is no news: the next read tells."""
         try:
             return api.wait_for_change(version, self._poll_seconds)
-        except OutsideError as error:
+        except ExternalError as error:
             _LOG.debug("watching %s: %s", self._cloud_id, error)
             return False
 
     def _hold(self, view: PeerView) -> None:
         before, self._view, self._ended = self._view, view, time.monotonic()
-        if not self._stop.is_set() and (before is None or _essence(before) != _essence(view)):
+        if not self._stop.is_set() and (before is None or _wake_key(before) != _wake_key(view)):
             if not view.reachable:
                 _LOG.warning("peer %s: %s: %s", self._cloud_id, view.reason, view.message)
             self._wake()
 
 
-def _reason(error: OutsideError) -> str:
+def _reason(error: ExternalError) -> str:
     if isinstance(error, Forbidden):
         return "PeerForbidden"
     if isinstance(error, NotFound):
@@ -105,7 +105,7 @@ def _failed(last: PeerView | None, reason: str, message: str) -> PeerView:
     return replace(last or PeerView(False), reachable=False, complete=False, reason=reason, message=message)
 
 
-def _essence(view: PeerView) -> object:
+def _wake_key(view: PeerView) -> object:
     """What wakes: not a status, nor a message whose details differ each time."""
     published = {name: (link.uid, link.generation) for name, link in view.links.items()}
     peer_link = view.peer_link and (view.peer_link.uid, view.peer_link.generation)

@@ -1,12 +1,12 @@
-"""ports.PeerHalves: one reading thread for each peer."""
+"""ports.PeerReader: one reading thread for each peer."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
 
+from isthmus.model.facts.peer import PeerView
 from isthmus.model.names import peer_namespace
-from isthmus.model.peerview import PeerView
 
 from .reader import PeerReader
 

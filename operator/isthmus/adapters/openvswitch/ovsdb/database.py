@@ -1,0 +1,158 @@
+"""This node's Open vSwitch database, through ovsdbapp's in-memory copy of it.
+
+Every row of ours carries external_ids:isthmus. The set columns of bridges are changed by mutation only: Neutron's own
+agents write to br-int at the same moment.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from isthmus.model.errors import Conflict, ExternalError, Unavailable
+from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT
+from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
+
+from .rows import OwnedPorts, patch_ends, tunnel_interface
+from .view import read_view
+
+_COLUMNS = {
+    "Open_vSwitch": ["bridges", "external_ids", "ovs_version", "next_cfg", "cur_cfg"],
+    "Bridge": ["name", "ports", "external_ids", "fail_mode", "datapath_type", "protocols"],
+    "Port": ["name", "interfaces", "external_ids"],
+    "Interface": ["name", "type", "options", "external_ids", "bfd", "bfd_status", "ofport", "error"],
+}
+_PROTOCOLS = ["OpenFlow10", "OpenFlow13", "OpenFlow15"]
+_TIMEOUT_SECONDS = 15
+
+
+class OvsdbDatabase:
+    """`ports.Ovsdb` over one connection, made at the first use and kept."""
+
+    def __init__(self, socket: str, bfd_interval_milliseconds: int, datapath_type: str = "system") -> None:
+        self._socket = socket
+        self._bfd_interval_milliseconds = bfd_interval_milliseconds
+        self._datapath_type = datapath_type
+        self._connected: Any = None
+
+    def view(self) -> BridgeView:
+        """The bridge and our ports as the database has them."""
+        database = self._database()
+        with database.ovsdb_connection.lock:
+            return read_view(database.idl.tables, self._bfd_interval_milliseconds)
+
+    def ensure_bridge(self) -> None:
+        """br-cloud with its probe port, unless they are there."""
+        self._write(self._make_bridge)
+
+    def apply(self, add: Ports, remove_interfaces: Iterable[str]) -> None:
+        """One transaction; see `ports.Ovsdb`."""
+        names = frozenset(remove_interfaces)
+
+        def edit(transaction: Any) -> None:
+            owned = OwnedPorts(self._database().idl.tables, transaction)
+            for name in sorted(names):
+                owned.remove(name)
+            for tunnel in sorted(add.tunnels, key=lambda t: t.name):
+                self._add_tunnel(owned, tunnel)
+            for patch in sorted(add.patches, key=lambda p: p.cloud_name):
+                _add_patch(owned, patch)
+
+        self._write(edit)
+
+    def remove_bridge(self) -> None:
+        """Remove br-cloud if it is ours."""
+
+        def edit(_transaction: Any) -> None:
+            tables = self._database().idl.tables
+            for bridge in _rows(tables, "Bridge", BRIDGE):
+                if OWNER_KEY in bridge.external_ids:
+                    for root in tables["Open_vSwitch"].rows.values():
+                        root.delvalue("bridges", bridge)
+
+        self._write(edit)
+
+    def close(self) -> None:
+        """End the connection's thread."""
+        if self._connected is not None:
+            self._connected.ovsdb_connection.stop(1)
+            self._connected = None
+
+    def _make_bridge(self, transaction: Any) -> None:
+        tables = self._database().idl.tables
+        owned = OwnedPorts(tables, transaction)
+        bridge = next(iter(_rows(tables, "Bridge", BRIDGE)), None)
+        if bridge is None:
+            bridge = transaction.insert(tables["Bridge"])
+            bridge.name = BRIDGE
+            bridge.external_ids = {OWNER_KEY: "bridge"}
+            for root in tables["Open_vSwitch"].rows.values():
+                root.addvalue("bridges", bridge)
+        elif OWNER_KEY not in bridge.external_ids:
+            raise Conflict(f"a bridge {BRIDGE} that is not ours is there already")
+        bridge.fail_mode = "secure"  # without flows nothing passes
+        bridge.datapath_type = self._datapath_type
+        bridge.protocols = _PROTOCOLS
+        for name in (BRIDGE, PROBE_PORT):
+            if not owned.has(name):
+                owned.add(BRIDGE, name, "internal", {}, bridge=bridge)
+
+    def _add_tunnel(self, owned: OwnedPorts, tunnel: TunnelPort) -> None:
+        options, bfd = tunnel_interface(tunnel, self._bfd_interval_milliseconds)
+        owned.add(BRIDGE, tunnel.name, "vxlan", options).bfd = bfd
+
+    def _write(self, edit: Callable[[Any], None]) -> None:
+        """One transaction, and the word of ovs-vswitchd that it has taken it."""
+        from ovsdbapp.backend.ovs_idl.command import BaseCommand
+        from ovsdbapp.exceptions import OvsdbAppException
+
+        database = self._database()
+        command = type("Edit", (BaseCommand,), {"run_idl": lambda _self, transaction: edit(transaction)})(database)
+        try:
+            with database.create_transaction(check_error=True, log_errors=False) as transaction:
+                transaction.add(command)
+        except ExternalError:
+            raise
+        except (OvsdbAppException, RuntimeError, LookupError, OSError) as error:
+            raise Unavailable(f"Open vSwitch's database: {error}") from error
+        self._check_taken(database)
+
+    def _check_taken(self, database: Any) -> None:
+        # ovsdbapp waits for this itself, but only logs when the wait was in vain.
+        with database.ovsdb_connection.lock:
+            behind = [r for r in database.idl.tables["Open_vSwitch"].rows.values() if r.cur_cfg < r.next_cfg]
+        if behind:
+            raise Unavailable(f"ovs-vswitchd has not taken a change of its database within {_TIMEOUT_SECONDS} s")
+
+    def _database(self) -> Any:
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
+
+    def _connect(self) -> Any:
+        # Imported late: a third of a second that reading the settings and the first lists need not wait for.
+        from ovsdbapp.backend.ovs_idl import connection, idlutils
+        from ovsdbapp.schema.open_vswitch.impl_idl import OvsdbIdl
+
+        logging.getLogger("ovsdbapp").setLevel(logging.CRITICAL)  # what it logs, it also raises
+        try:
+            helper = idlutils.get_schema_helper(self._socket, "Open_vSwitch")
+            for table, columns in _COLUMNS.items():
+                helper.register_columns(table, columns)
+            link = connection.Connection(connection.OvsdbIdl(self._socket, helper), timeout=_TIMEOUT_SECONDS)
+            # The connection is an attribute of ovsdbapp's class, and the first one ever made wins: a class of our own.
+            return type("Database", (OvsdbIdl,), {"_ovsdb_connection": None})(link)
+        except Exception as error:  # ovsdbapp raises bare Exceptions here
+            raise Unavailable(f"Open vSwitch's database at {self._socket}: {error}") from error
+
+
+def _add_patch(owned: OwnedPorts, patch: PatchPair) -> None:
+    cloud, integration = patch_ends(patch)
+    owned.add(BRIDGE, patch.cloud_name, "patch", cloud.options)
+    row = owned.add(INTEGRATION_BRIDGE, patch.integration_name, "patch", integration.options)
+    row.external_ids = {**row.external_ids, **integration.external_ids}
+
+
+def _rows(tables: Any, table: str, name: str) -> list[Any]:
+    return [row for row in tables[table].rows.values() if row.name == name]

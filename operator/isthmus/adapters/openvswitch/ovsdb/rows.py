@@ -1,0 +1,82 @@
+"""How our ports look as rows of Open vSwitch's database, and how they are put in and taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.model.errors import NotFound
+from isthmus.model.names import OWNER_KEY
+from isthmus.model.node.switch import PatchPair, TunnelPort
+
+
+@dataclass(frozen=True)
+class PatchEnd:
+    """What one end of a patch pair must have."""
+
+    options: dict[str, str]
+    external_ids: dict[str, str] = field(default_factory=dict)
+
+
+def tunnel_interface(tunnel: TunnelPort, bfd_interval_milliseconds: int) -> tuple[dict[str, str], dict[str, str]]:
+    """The columns `options` and `bfd` of a tunnel port."""
+    options = {
+        "local_ip": tunnel.local_address,
+        "remote_ip": tunnel.remote_address,
+        "dst_port": str(tunnel.udp_port),
+        "key": "flow",
+        "df_default": "false",  # what is too large for the underlay goes in fragments instead of being lost
+    }
+    interval = str(bfd_interval_milliseconds)
+    # Only what comes under tunnel ID 0 is the gateways' own: else any machine could speak for the peer's gateway.
+    return options, {"enable": "true", "check_tnl_key": "true", "min_tx": interval, "min_rx": interval}
+
+
+def patch_ends(patch: PatchPair) -> tuple[PatchEnd, PatchEnd]:
+    """The end on br-cloud, and the end on br-int, which looks to Neutron like any machine's interface."""
+    integration = {
+        "iface-id": patch.neutron_port_id,
+        "attached-mac": patch.mac,
+        "iface-status": "active",
+    }
+    return PatchEnd({"peer": patch.integration_name}), PatchEnd({"peer": patch.cloud_name}, integration)
+
+
+class OwnedPorts:
+    """Our ports within one transaction. Never touches a port without our owner key."""
+
+    def __init__(self, tables: Any, transaction: Any) -> None:
+        self._tables = tables
+        self._transaction = transaction
+        self._bridges = {row.name: row for row in tables["Bridge"].rows.values()}
+        self._owned = {
+            port.name: (bridge, port)
+            for bridge in self._bridges.values()
+            for port in bridge.ports
+            if OWNER_KEY in port.external_ids
+        }
+
+    def has(self, name: str) -> bool:
+        """Whether a port of ours of that name is there."""
+        return name in self._owned
+
+    def remove(self, name: str) -> None:
+        """Take the port out of its bridge; the database then drops its rows."""
+        if name in self._owned:
+            bridge, port = self._owned.pop(name)
+            bridge.delvalue("ports", port)
+
+    def add(self, bridge_name: str, name: str, type_: str, options: dict[str, str], bridge: Any = None) -> Any:
+        """Put in a port with one interface of the same name; returns the interface's row."""
+        self.remove(name)
+        bridge = bridge or self._bridges.get(bridge_name)
+        if bridge is None:
+            raise NotFound(f"there is no bridge {bridge_name} on this node")
+        interface = self._transaction.insert(self._tables["Interface"])
+        interface.name, interface.type, interface.options = name, type_, options
+        port = self._transaction.insert(self._tables["Port"])
+        port.name, port.interfaces = name, [interface]
+        for row in (interface, port):
+            row.external_ids = {OWNER_KEY: type_}
+        bridge.addvalue("ports", port)
+        return interface

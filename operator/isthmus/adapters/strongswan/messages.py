@@ -1,0 +1,174 @@
+"""What is said to charon and what it answers, in vici's words.
+
+The names of a connection's children end in its digest. So charon itself tells which connection it has loaded, and for
+which one an SA was negotiated; nothing of it has to be remembered anywhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeState, IkeView
+
+Message = Mapping[str, Any]
+
+_CHILD_NAME = re.compile(r"(?P<child>out|in)-(?P<digest>[0-9a-f]+)")
+# Of an initiator's log and of a responder's, whose peer learns nothing more than that it failed (RFC 7296, 2.21.2).
+_KEY_REFUSED = re.compile(
+    r"received AUTHENTICATION_FAILED notify error|tried \d+ shared keys? for .+ but MAC mismatched"
+)
+_CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
+_KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
+_MAX_QUEUED_TASKS = 4
+_REPLAY_WINDOW_PACKETS = 1024  # the default of 32 drops packets that a multipath WAN reorders
+
+
+def shared_key(connection: IkeConnection, key: bytes) -> dict[str, Any]:
+    """`load-shared`: the key of one pair of identities."""
+    owners = [_identity(connection.local_identity), _identity(connection.remote_identity)]
+    return {"id": connection.name, "type": "IKE", "data": key, "owners": owners}
+
+
+def connection(wanted: IkeConnection) -> dict[str, Any]:
+    """`load-conn`: IKEv2 and two children in transport mode."""
+    # Charon takes an IKE SA for a connection's own if all settings are equal, and the key is none of them. An identity
+    # that only EAP would use makes them differ, so that what was changed is negotiated anew, next to the old SA.
+    local = {"auth": "psk", "id": _identity(wanted.local_identity), "eap_id": wanted.digest}
+    settings = {
+        "version": "2",
+        "local_addrs": [wanted.local_address],
+        "remote_addrs": [wanted.remote_address],
+        "proposals": list(wanted.ike_proposals),
+        "rekey_time": f"{wanted.ike_rekey_time_seconds}s",
+        "dpd_delay": f"{wanted.dpd_delay_seconds}s",
+        "keyingtries": "0",
+        "unique": "replace",
+        "mobike": "no",
+        "local": local,
+        "remote": {"auth": "psk", "id": _identity(wanted.remote_identity)},
+        "children": {_child_name(child, wanted.digest): _child(wanted, child) for child in sorted(IKE_CHILDREN)},
+    }
+    return {wanted.name: settings}
+
+
+def _child(wanted: IkeConnection, child: str) -> dict[str, Any]:
+    any_port, tunnel_port = "[udp]", f"[udp/{wanted.udp_port}]"
+    local, remote = (any_port, tunnel_port) if child == "out" else (tunnel_port, any_port)
+    # One side alone opens SAs: with traps on both, both would be sprung at the same time, and the SAs be doubled. Where
+    # there is no trap, the static blocks stop what must not leave. A trap is sprung by what goes out, and so brings
+    # only `out` back: after a peer's restart or absence charon itself opens both children anew.
+    opens = wanted.initiator
+    return {
+        "mode": "transport",
+        "local_ts": [wanted.local_address + local],
+        "remote_ts": [wanted.remote_address + remote],
+        "esp_proposals": list(wanted.esp_proposals),
+        "rekey_time": f"{wanted.esp_rekey_time_seconds}s",
+        "replay_window": str(_REPLAY_WINDOW_PACKETS),
+        "start_action": "trap" if opens else "none",
+        "close_action": "start" if opens else "none",
+        "dpd_action": "restart" if opens else "clear",
+    }
+
+
+def parse_view(instance: str, version: Message, connections: Iterable[Message], sas: Iterable[Message]) -> IkeView:
+    """All that charon tells."""
+    loaded = {}
+    for name, settings in _named(connections):
+        digests = {match["digest"] for match in _child_names(settings["children"])}
+        if len(digests) == 1:
+            loaded[name] = digests.pop()
+    return IkeView(
+        instance=instance,
+        loaded=loaded,
+        states=_states(sas, loaded),
+        version=version["version"].decode(),
+    )
+
+
+def loaded_children(connections: Iterable[Message]) -> frozenset[str]:
+    """Names of children in the answer to `list-conns`."""
+    return frozenset(match[0] for _, settings in _named(connections) for match in _child_names(settings["children"]))
+
+
+def installed_children(sas: Iterable[Message]) -> frozenset[str]:
+    """Names of children that carry traffic, in the answer to `list-sas`."""
+    return frozenset(match[0] for _, sa in _named(sas) for match in _carrying(sa))
+
+
+def stuck_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
+    """IDs of IKE SAs, in the answer to `list-sas`, that have some of the loaded children or none, and ask for none."""
+    stuck = []
+    for _, sa in _named(sas):
+        waiting = sa["state"] == b"ESTABLISHED" and not any(sa.get(t) for t in ("tasks-active", "tasks-queued"))
+        if waiting and {match[0] for match in _carrying(sa)} < loaded:
+            stuck.append(_id(sa))
+    return stuck
+
+
+def overloaded(sas: Iterable[Message]) -> bool:
+    """Whether, in the answer to `list-sas`, more waits for the peer already than an attempt needs."""
+    return any(len(sa.get("tasks-queued", ())) > _MAX_QUEUED_TASKS for _, sa in _named(sas))
+
+
+def superseded_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
+    """IDs of IKE SAs, in the answer to `list-sas`, with children that are not those that are loaded."""
+    return [_id(sa) for _, sa in _named(sas) if any(match[0] not in loaded for match in _carrying(sa))]
+
+
+def refused_connection(event: Message) -> str | None:
+    """Name of the connection, where a `log` event tells that one side has not accepted the other's key."""
+    said = event.get("msg", b"").decode(errors="replace")
+    return event.get("ikesa-name", b"").decode(errors="replace") or None if _KEY_REFUSED.match(said) else None
+
+
+def _states(sas: Iterable[Message], loaded: Mapping[str, str]) -> dict[str, IkeState]:
+    """By connection; it has two IKE SAs while one replaces the other."""
+    states: dict[str, IkeState] = {}
+    for name, sa in _named(sas):
+        before = states.get(name, IkeState(established=False))
+        children = {match["child"]: match["digest"] == loaded.get(name) for match in _carrying(sa)}
+        states[name] = IkeState(
+            established=before.established or sa["state"] in _KEYS_AGREED,
+            children_installed=before.children_installed | {child for child, current in children.items() if current},
+            superseded=before.superseded or not all(children.values()),
+            spis=before.spis | frozenset(_spis(sa)),
+        )
+    return states
+
+
+def _carrying(sa: Message) -> Iterator[re.Match[str]]:
+    """Names of an IKE SA's children that are in the kernel."""
+    return _child_names(
+        child["name"].decode() for child in sa["child-sas"].values() if child["state"].decode() in _CARRIES_TRAFFIC
+    )
+
+
+def _spis(sa: Message) -> Iterator[int]:
+    for child in sa["child-sas"].values():
+        for end in ("spi-in", "spi-out"):
+            if end in child:
+                yield int(child[end], 16)
+
+
+def _child_names(names: Iterable[str]) -> Iterator[re.Match[str]]:
+    return (match for name in names if (match := _CHILD_NAME.fullmatch(name)))
+
+
+def _id(sa: Message) -> str:
+    return str(sa["uniqueid"].decode())
+
+
+def _named(answers: Iterable[Message]) -> Iterator[tuple[str, Message]]:
+    return (item for answer in answers for item in answer.items())
+
+
+def _child_name(child: str, digest: str) -> str:
+    return f"{child}-{digest}"
+
+
+def _identity(name: str) -> str:
+    # Without its type, a name such as 10.0.0.1 would be taken for an address.
+    return f"fqdn:{name}"

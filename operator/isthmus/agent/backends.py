@@ -1,0 +1,24 @@
+"""The outside worlds of an agent, as one value: tests put a proxy round each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isthmus.ports import Clock, Cluster, DataplaneProbe, Ike, Netlink, OpenFlow, Ovsdb, Watch, Xfrm
+from isthmus.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Everything outside that an agent talks to."""
+
+    cluster: Cluster
+    watch: Watch
+    netlink: Netlink
+    xfrm: Xfrm
+    ike: Ike
+    ovsdb: Ovsdb
+    openflow: OpenFlow
+    probe: DataplaneProbe
+    clock: Clock
+    metrics: Metrics

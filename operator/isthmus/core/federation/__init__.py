@@ -1,0 +1,1 @@
+"""The agreement with one peer: validation, publication, status."""

@@ -1,0 +1,79 @@
+"""What two halves of an agreement mean together: the same pure function of both on each side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
+from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Everything that both halves agree on.
+
+    `initiator` is true on the cloud whose ID sorts first: one side alone opens SAs, so that none are doubled.
+    """
+
+    udp_port: int
+    id_range: TunnelIDRange
+    ike_proposals: tuple[str, ...]
+    esp_proposals: tuple[str, ...]
+    initiator: bool
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Why there is no agreement: a condition's reason, and a message that names both values."""
+
+    reason: str
+    message: str
+
+
+def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
+    """Both halves together. Their half must already be known to name the right clouds."""
+    if ours.protocol_version != theirs.protocol_version:
+        return Disagreement(
+            "ProtocolVersionsDiffer",
+            f"we speak protocol version {ours.protocol_version}, the peer speaks {theirs.protocol_version}",
+        )
+    if ours.tunnel.port != theirs.tunnel.port:
+        return Disagreement(
+            "TunnelPortsDiffer",
+            f"our tunnel port is {ours.tunnel.port}, the peer's is {theirs.tunnel.port}: both must name the same",
+        )
+    if ours.tunnel.id_range != theirs.tunnel.id_range:
+        return Disagreement(
+            "TunnelIDRangesDiffer",
+            f"our tunnel IDs are {_text(ours.tunnel.id_range)}, the peer's are {_text(theirs.tunnel.id_range)}: "
+            "both must name the same range",
+        )
+    ike = _common(ours, theirs, "ike_proposals")
+    esp = _common(ours, theirs, "esp_proposals")
+    if not ike or not esp:
+        field, what = ("esp_proposals", "ESP") if ike else ("ike_proposals", "IKE")
+        return Disagreement(
+            "NoCommonProposal",
+            f"no common {what} proposal: we offer {', '.join(getattr(ours.ipsec, field))}; "
+            f"the peer offers {', '.join(getattr(theirs.ipsec, field))}",
+        )
+    return Agreement(ours.tunnel.port, ours.tunnel.id_range, ike, esp, ours.cloud_id < theirs.cloud_id)
+
+
+def own_tunnel_ids(id_range: TunnelIDRange, cloud_id: str, peer_cloud_id: str) -> range:
+    """The tunnel IDs that `cloud_id` may allocate: the lower half for the cloud ID that sorts first."""
+    middle = id_range.first + (id_range.last - id_range.first + 1) // 2
+    if cloud_id < peer_cloud_id:
+        return range(id_range.first, middle)
+    return range(middle, id_range.last + 1)
+
+
+def _common(ours: PeerLinkSpec, theirs: PeerLinkSpec, field: str) -> tuple[str, ...]:
+    """Proposals of both, in the order of the cloud whose ID sorts first, so that both sides compute the same."""
+    first, second = sorted((ours, theirs), key=lambda remote: remote.cloud_id)
+    accepted = set(getattr(second.ipsec, field))
+    return tuple(p for p in getattr(first.ipsec, field) if p in accepted)
+
+
+def _text(id_range: TunnelIDRange) -> str:
+    return f"{id_range.first}-{id_range.last}"

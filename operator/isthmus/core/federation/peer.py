@@ -1,0 +1,153 @@
+"""The agreement with one peer: what of a CloudPeer is acceptable, what we publish, what we make of the other half."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network
+
+from isthmus.core.placement.gateways import gateways
+from isthmus.core.snapshot.conditions import timestamp
+from isthmus.core.snapshot.index import Snapshot, claim_precedence
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec, RemotePeerLink
+from isthmus.model.facts.peer import PeerView
+
+from .agreement import Agreement, Disagreement, agree
+
+# A controller that has just started; what it said of its peers in its former life stands until it has read them.
+UNREAD = PeerView(reachable=False, reason="NotReadYet", message="the peer's API was not read yet")
+MAX_GATEWAYS = 16
+
+
+def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
+    """Why this CloudPeer cannot stand for a cloud at all; nothing is made for it then."""
+    own = snapshot.own
+    if peer.spec.cloud_id == own.cloud_id:
+        return Problem("PeerIsOurselves", f"cloudID {own.cloud_id} is our own")
+    if _overlap(peer.spec.gateway_cidrs, own.gateway_cidrs):
+        return Problem("GatewayCIDRsOverlap", "gatewayCIDRs overlap our own gateways' networks")
+    for other in snapshot.all(CloudPeer):
+        name = other.metadata.name
+        if claim_precedence(other) >= claim_precedence(peer) or other.spec.cloud_id == own.cloud_id:
+            continue
+        if other.spec.cloud_id == peer.spec.cloud_id:
+            return Problem("DuplicateCloudID", f"CloudPeer {name} stands for cloud {peer.spec.cloud_id} already")
+        if _overlap(peer.spec.gateway_cidrs, other.spec.gateway_cidrs):
+            return Problem("GatewayCIDRsOverlap", f"gatewayCIDRs overlap those of CloudPeer {name}")
+    return None
+
+
+def policy_of(snapshot: Snapshot, peer: CloudPeer) -> IPsecPolicy | None:
+    """The IPsecPolicy that it refers to."""
+    return snapshot.get(IPsecPolicy, peer.spec.ipsec.policy_ref.name)
+
+
+def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) -> PeerLinkSpec:
+    """What we publish for the peer: offers made from local facts only."""
+    ours = gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)
+    return PeerLinkSpec(
+        cloud_id=snapshot.own.cloud_id,
+        peer_cloud_id=peer.spec.cloud_id,
+        state=peer.spec.agreement.state,
+        gateways=tuple(PeerGateway(name=g.name, address=g.address) for g in ours[:MAX_GATEWAYS]),
+        tunnel=OfferedTunnel(port=peer.spec.tunnel.port, id_range=peer.spec.tunnel.id_range),
+        ipsec=OfferedIPsec(ike_proposals=policy.spec.ike.proposals, esp_proposals=policy.spec.esp.proposals),
+    )
+
+
+def view_of(snapshot: Snapshot, cloud_id: str) -> PeerView:
+    """What was last read of that peer."""
+    return snapshot.views.get(cloud_id, UNREAD)
+
+
+def remote_peer_link_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
+    """Why the PeerLink that the peer publishes now is refused; None where it is fine or was not read."""
+    published = view_of(snapshot, peer.spec.cloud_id).peer_link
+    if published is None:
+        return None
+    remote = published.spec
+    if remote is None:
+        return Problem("InvalidPeerLink", f"the peer's PeerLink is malformed: {published.problem}")
+    if remote.cloud_id != peer.spec.cloud_id:
+        return Problem("WrongCloudID", f"the peer calls itself {remote.cloud_id}, we know it as {peer.spec.cloud_id}")
+    if remote.peer_cloud_id != snapshot.own.cloud_id:
+        return Problem("WrongCloudID", f"the peer's half is meant for {remote.peer_cloud_id}, not for us")
+    if remote.tunnel.id_range.last <= remote.tunnel.id_range.first:
+        return Problem("InvalidPeerLink", "the peer's range of tunnel IDs ends before it begins")
+    return _gateway_problem(snapshot, peer, remote.gateways)
+
+
+def remote_peer_link(snapshot: Snapshot, peer: CloudPeer) -> RemotePeerLink | None:
+    """The peer's half in force: the newest valid one, which is what was last valid where the newest is not."""
+    link = snapshot.peerlink(peer.spec.cloud_id)
+    last = link.status.peer if link is not None else None
+    published = view_of(snapshot, peer.spec.cloud_id).peer_link
+    if published is None or published.spec is None or remote_peer_link_problem(snapshot, peer) is not None:
+        return last
+    if last is not None and (last.uid, last.generation) == (published.uid, published.generation):
+        return last
+    return RemotePeerLink(
+        uid=published.uid, generation=published.generation, first_seen=timestamp(snapshot.now), spec=published.spec
+    )
+
+
+def agreement_with(snapshot: Snapshot, peer: CloudPeer) -> Agreement | Disagreement | None:
+    """What both halves mean together; None until both are known."""
+    link, remote = snapshot.peerlink(peer.spec.cloud_id), remote_peer_link(snapshot, peer)
+    return agree(link.spec, remote.spec) if link is not None and remote is not None else None
+
+
+def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[PeerGateway]) -> Problem | None:
+    seen, ports = set[str](), _tunnel_ports_of_others(snapshot, peer)
+    for gateway in published:
+        whose = _owner(snapshot, peer, gateway.address)
+        if whose is not None:
+            return Problem(
+                "GatewayRefused", f"the peer's gateway {gateway.name} has address {gateway.address}, {whose}"
+            )
+        twice = next((text for text in (gateway.name, gateway.address) if text in seen), None)
+        if twice is not None:
+            return Problem("GatewayRefused", f"the peer names gateway {twice} twice")
+        port = names.tunnel_port(peer.spec.cloud_id, gateway.name)
+        if port in ports:
+            return Problem(
+                "GatewayRefused", f"gateway {gateway.name} cannot be told from another: it needs another name"
+            )
+        seen |= {gateway.name, gateway.address}
+        ports.add(port)
+    return None
+
+
+def _tunnel_ports_of_others(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
+    """Names of tunnel ports towards other peers. Two alike would stop a node, and a peer may choose names for that."""
+    others = (link for link in snapshot.all(PeerLink) if link.spec.peer_cloud_id != peer.spec.cloud_id)
+    return {
+        names.tunnel_port(link.spec.peer_cloud_id, gateway.name)
+        for link in others
+        if link.status.peer is not None
+        for gateway in link.status.peer.spec.gateways
+    }
+
+
+def _owner(snapshot: Snapshot, peer: CloudPeer, address: str) -> str | None:
+    """Whose the address is, if not this peer's."""
+    if _inside(address, snapshot.own.gateway_cidrs):
+        return "which is in our own gateways' networks"
+    if _inside(address, peer.spec.gateway_cidrs):
+        return None
+    others = (p for p in snapshot.all(CloudPeer) if p.spec.cloud_id != peer.spec.cloud_id)
+    if any(_inside(address, other.spec.gateway_cidrs) for other in others):
+        return "which belongs to another peer"
+    return "outside the gatewayCIDRs of its CloudPeer"
+
+
+def _inside(address: str, cidrs: Iterable[str]) -> bool:
+    return any(IPv4Address(address) in IPv4Network(cidr) for cidr in cidrs)
+
+
+def _overlap(one: Iterable[str], other: Iterable[str]) -> bool:
+    return any(IPv4Network(a).overlaps(IPv4Network(b)) for a in one for b in other)

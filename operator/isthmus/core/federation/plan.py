@@ -1,0 +1,128 @@
+"""Life of a peer: its namespace and account are made at once, our half is published, all of it is withdrawn again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from isthmus.core.snapshot.index import Snapshot
+from isthmus.model import names
+from isthmus.model.actions import (
+    Action,
+    ApplyManifest,
+    ApplyObject,
+    DeleteNamespace,
+    DeleteObject,
+    Plan,
+    Problem,
+    SetFinalizers,
+)
+from isthmus.model.api.objects import ObjectMeta, finalizers_with, finalizers_without
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+
+from .namespace import Manifest, account_manifests, is_ours, is_superset, is_terminating, namespace_manifest
+from .peer import identity_problem, local_peer_link, policy_of
+
+Account = Mapping[tuple[str, str], Mapping[str, Any]]
+"""What is there of the peer's account: manifests by kind and name."""
+
+
+def plan_peer(snapshot: Snapshot, peer: CloudPeer, account: Account) -> Plan:
+    """What to do now for one CloudPeer."""
+    if peer.metadata.deletion_timestamp:
+        return _removal(snapshot, peer)
+    if identity_problem(snapshot, peer) is not None:
+        return Plan()
+    if names.FINALIZER not in peer.metadata.finalizers:
+        return Plan((SetFinalizers(peer, finalizers_with(peer, names.FINALIZER)),))
+    cloud_id = peer.spec.cloud_id
+    if namespace_problem(snapshot, peer) is not None:
+        return Plan()
+    if names.peer_namespace(cloud_id) not in snapshot.namespaces:
+        return Plan((ApplyManifest(namespace_manifest(cloud_id)),))
+    missing = tuple(ApplyManifest(m) for m in account_manifests(cloud_id) if not is_superset(account.get(_key(m)), m))
+    return Plan(missing + _publication(snapshot, peer))
+
+
+def namespace_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
+    """Why the peer's namespace cannot be used; a namespace that is not there yet is no problem."""
+    name = names.peer_namespace(peer.spec.cloud_id)
+    namespace = snapshot.namespaces.get(name)
+    if namespace is None:
+        return None
+    if not is_ours(namespace, peer.spec.cloud_id):
+        return Problem("NamespaceNotOurs", f"namespace {name} exists and was not made by Isthmus; it is not adopted")
+    if is_terminating(namespace):
+        return Problem("NamespaceTerminating", f"namespace {name} is still being deleted")
+    return None
+
+
+def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
+    """What a CloudPeer that is being deleted waits for."""
+    cloud_id = peer.spec.cloud_id
+    connected = [a.metadata.name for a in snapshot.all(Attachment) if _blocks_removal(a, cloud_id)]
+    if connected:
+        return Problem("Withdrawing", f"networks still joined to the peer: {', '.join(connected[:5])}")
+    links = [link.metadata.name for link in snapshot.links_to(cloud_id) if not _is_withdrawn_answer(link)]
+    if links and not _forgotten(peer):
+        return Problem(
+            "AwaitingRelease",
+            f"{len(links)} withdrawn networks wait until the peer has let go of them ({', '.join(links[:5])}); "
+            f"for a peer that is gone for good: annotate with {names.FORGET_ANNOTATION}=true",
+        )
+    return None
+
+
+def _publication(snapshot: Snapshot, peer: CloudPeer) -> tuple[Action, ...]:
+    """Our half of the agreement, if the policy that it names is there."""
+    policy = policy_of(snapshot, peer)
+    if policy is None:
+        return ()
+    wanted = local_peer_link(snapshot, peer, policy)
+    published = snapshot.peerlink(peer.spec.cloud_id)
+    if published is not None and published.spec == wanted:
+        return ()
+    metadata = ObjectMeta(
+        name=snapshot.own.cloud_id,
+        namespace=names.peer_namespace(peer.spec.cloud_id),
+        labels={names.PEER_LABEL: peer.spec.cloud_id},
+    )
+    return (ApplyObject(PeerLink(metadata=metadata, spec=wanted)),)
+
+
+def _removal(snapshot: Snapshot, peer: CloudPeer) -> Plan:
+    """Links first (their own plans withdraw them), then the namespace, then our finalizer."""
+    if names.FINALIZER not in peer.metadata.finalizers:
+        return Plan()
+    if removal_problem(snapshot, peer) is not None:
+        return Plan()
+    forgotten = tuple(DeleteObject(k) for k in snapshot.links_to(peer.spec.cloud_id) if not _is_withdrawn_answer(k))
+    if forgotten:
+        return Plan(forgotten)
+    name = names.peer_namespace(peer.spec.cloud_id)
+    namespace = snapshot.namespaces.get(name)
+    if namespace is not None and is_ours(namespace, peer.spec.cloud_id):
+        return Plan() if is_terminating(namespace) else Plan((DeleteNamespace(name),))
+    return Plan((SetFinalizers(peer, finalizers_without(peer, names.FINALIZER)),))
+
+
+def _blocks_removal(attachment: Attachment, cloud_id: str) -> bool:
+    """Joined to the peer, or a copy half made: only while its CloudPeer stands do we know what to look for."""
+    partially_created = attachment.spec.origin.cloud_id == cloud_id and attachment.spec.record.network_id is None
+    return partially_created or any(path.cloud_id == cloud_id for path in attachment.spec.links)
+
+
+def _is_withdrawn_answer(link: ExpansionLink) -> bool:
+    """A received network that we have let go of: only an origin's tombstone keeps a tunnel ID."""
+    return link.spec.answer is not None and link.spec.state == "Withdrawn"
+
+
+def _forgotten(peer: CloudPeer) -> bool:
+    return peer.metadata.annotations.get(names.FORGET_ANNOTATION) == "true"
+
+
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], manifest["metadata"]["name"]

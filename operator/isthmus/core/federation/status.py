@@ -1,0 +1,109 @@
+"""What administrators are told of a peer: one honest status."""
+
+from __future__ import annotations
+
+from isthmus.core.snapshot.conditions import carried_over, false, from_problem, unknown
+from isthmus.core.snapshot.index import Snapshot, is_accepted
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.objects import Condition, condition_of
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, CloudPeerStatus
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkStatus
+
+from .agreement import Disagreement
+from .peer import (
+    UNREAD,
+    agreement_with,
+    identity_problem,
+    policy_of,
+    remote_peer_link,
+    remote_peer_link_problem,
+    view_of,
+)
+from .plan import namespace_problem, removal_problem
+
+
+def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> PeerLink:
+    """Our half of the agreement with the status that it should have."""
+    agreed = _agreed(snapshot, peer)
+    if agreed.reason == "GatewayRefused":  # whose an address is, is told to our people only
+        agreed = agreed.model_copy(update={"message": "a gateway's name or address is not one that was agreed"})
+    conditions = carried_over(link.status.conditions, [agreed], link.metadata.generation, snapshot.now)
+    return link.model_copy(
+        update={"status": PeerLinkStatus(peer=remote_peer_link(snapshot, peer), conditions=conditions)}
+    )
+
+
+def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) -> CloudPeer:
+    """A CloudPeer with the status that it should have."""
+    stands = identity_problem(snapshot, peer) is None
+    remote = remote_peer_link(snapshot, peer) if stands else None
+    parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if stands else []
+    ready = from_problem("Ready", failure or _problem(snapshot, peer, parts))
+    links = snapshot.links_to(peer.spec.cloud_id) if stands else ()
+    status = CloudPeerStatus(
+        observed_generation=peer.metadata.generation,
+        conditions=carried_over(peer.status.conditions, [ready, *parts], peer.metadata.generation, snapshot.now),
+        namespace=names.peer_namespace(peer.spec.cloud_id) if stands else None,
+        gateways=remote.spec.gateways if remote else (),
+        networks_out=sum(link.spec.offer is not None and link.spec.state == "Active" for link in links),
+        networks_in=sum(is_accepted(link) for link in links),
+    )
+    return peer.model_copy(update={"status": status})
+
+
+def _problem(snapshot: Snapshot, peer: CloudPeer, parts: list[Condition]) -> Problem | None:
+    """The first thing that stands in the way, in the order in which people can mend it."""
+    if peer.metadata.deletion_timestamp:
+        return removal_problem(snapshot, peer) or Problem("Withdrawing", "the agreement is being taken back")
+    problem = identity_problem(snapshot, peer) or namespace_problem(snapshot, peer)
+    if problem is not None:
+        return problem
+    if policy_of(snapshot, peer) is None:
+        return Problem("PolicyNotFound", f"there is no IPsecPolicy {peer.spec.ipsec.policy_ref.name}")
+    broken = next((part for part in parts if part.status != "True"), None)
+    return Problem(broken.reason, broken.message) if broken else None
+
+
+def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:
+    cloud_id = peer.spec.cloud_id
+    if cloud_id not in snapshot.credentials:
+        secret = f"{names.SYSTEM_NAMESPACE}/{peer.spec.api.kubeconfig_secret_ref.name}"
+        return false(
+            "Reachable", "WaitingForCredentials", f"Secret {secret} with key {names.KUBECONFIG_KEY} is not there yet"
+        )
+    view = view_of(snapshot, cloud_id)
+    if view.reason == UNREAD.reason:
+        said = condition_of(peer.status.conditions, "Reachable")
+        told = said is not None and said.reason != "WaitingForCredentials"
+        return said if said is not None and told else unknown("Reachable", view.reason, view.message)
+    return from_problem("Reachable", None if view.reachable else Problem(view.reason, view.message), "Reachable")
+
+
+def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
+    problem = remote_peer_link_problem(snapshot, peer)
+    agreement = agreement_with(snapshot, peer)
+    if problem is None and agreement is None:
+        return unknown("Agreed", "WaitingForPeer", "the peer's half of the agreement is not known yet")
+    if problem is None and isinstance(agreement, Disagreement):
+        problem = Problem(agreement.reason, agreement.message)
+    return from_problem("Agreed", problem, "Agreed")
+
+
+def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
+    """As the gateway nodes say: every connection to the peer must be up."""
+    seen = [
+        (node.metadata.name, connection)
+        for node in snapshot.all(GatewayNode)
+        for connection in node.status.connections
+        if connection.cloud_id == peer.spec.cloud_id
+    ]
+    if not seen:
+        return unknown("TunnelUp", "NoConnection", "no gateway node has a connection to the peer yet")
+    down = next(((node, c) for node, c in seen if not c.up), None)
+    if down is None:
+        return from_problem("TunnelUp", None, "Up")
+    node, connection = down
+    what = f"{connection.reason}: {connection.message}"
+    return false("TunnelUp", "TunnelDown", f"gateway {node} to {connection.gateway}: {what}")

@@ -1,0 +1,1 @@
+"""One stretched network: addresses, the link to each peer, the attachment to the gateway nodes."""

@@ -1,0 +1,115 @@
+"""Dividing a subnet's addresses: each has one owner, and the origin alone divides.
+
+A span is a pair of integers, both ends belong to it; sets of addresses are tuples of disjoint, sorted spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from isthmus.model.facts.openstack import Range
+
+Span = tuple[int, int]
+Spans = tuple[Span, ...]
+
+
+class Bounded(Protocol):
+    """Anything with a first and a last address."""
+
+    @property
+    def first(self) -> str: ...
+    @property
+    def last(self) -> str: ...
+
+
+def number(address: str) -> int:
+    """An IPv4 address as an integer."""
+    return int(IPv4Address(address))
+
+
+def text(value: int) -> str:
+    """The address of that number."""
+    return str(IPv4Address(value))
+
+
+def span_of(bounded: Bounded) -> Span:
+    """One range of addresses."""
+    return number(bounded.first), number(bounded.last)
+
+
+def spans_of(ranges: Iterable[Bounded]) -> Spans:
+    """The set of addresses in these ranges."""
+    return merged(span_of(r) for r in ranges)
+
+
+def single(addresses: Iterable[str]) -> Spans:
+    """The set of these addresses."""
+    return merged((number(a), number(a)) for a in addresses)
+
+
+def merged(spans: Iterable[Span]) -> Spans:
+    """The same addresses as sorted spans that neither overlap nor touch."""
+    out: list[Span] = []
+    for first, last in sorted(s for s in spans if s[0] <= s[1]):
+        if out and first <= out[-1][1] + 1:
+            out[-1] = (out[-1][0], max(out[-1][1], last))
+        else:
+            out.append((first, last))
+    return tuple(out)
+
+
+def subtract(spans: Spans, removed: Spans) -> Spans:
+    """The addresses of `spans` that are not in `removed`."""
+    out: list[Span] = []
+    for first, last in spans:
+        at = first
+        for gone_first, gone_last in removed:
+            if gone_last < at or gone_first > last:
+                continue
+            out.append((at, gone_first - 1))
+            at = gone_last + 1
+        out.append((at, last))
+    return merged(out)
+
+
+def intersect(one: Spans, other: Spans) -> Spans:
+    """The addresses in both."""
+    return subtract(one, subtract(one, other))
+
+
+def size(spans: Spans) -> int:
+    """How many addresses."""
+    return sum(last - first + 1 for first, last in spans)
+
+
+def contains(spans: Spans, address: str) -> bool:
+    """Whether the address is in the set."""
+    return holds(spans, number(address))
+
+
+def holds(spans: Spans, value: int) -> bool:
+    """Whether the address of that number is in the set."""
+    return any(first <= value <= last for first, last in spans)
+
+
+def ranges(spans: Spans) -> tuple[Range, ...]:
+    """As Neutron's allocation pools."""
+    return tuple(Range(text(first), text(last)) for first, last in spans)
+
+
+def largest(spans: Spans) -> Span | None:
+    """The longest run, the highest of equals."""
+    return max(spans, key=lambda s: (s[1] - s[0], s[0]), default=None)
+
+
+def take_run(pools: Spans, used: Spans, wanted: int) -> Span | None:
+    """A free run of that many addresses: the top of the highest long enough, for Neutron hands out from below."""
+    fitting = [s for s in subtract(pools, used) if s[1] - s[0] + 1 >= wanted]
+    return (fitting[-1][1] - wanted + 1, fitting[-1][1]) if fitting else None
+
+
+def default_slice_size(pools: Spans) -> int:
+    """A quarter of the pools' addresses."""
+    return max(1, size(pools) // 4)

@@ -1,0 +1,84 @@
+"""How far one link is, and what our half's status says of it: a peer reads that, so it names nothing local."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from isthmus.core.federation.peer import UNREAD, view_of
+from isthmus.core.placement.gateways import Gateway
+from isthmus.core.snapshot.conditions import ADDRESS_CONFLICT, carried_over, false, from_problem, true, unknown
+from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.actions import Problem
+from isthmus.model.api.objects import Condition, condition_of
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkStatus
+from isthmus.model.facts.openstack import NetworkFacts
+
+from .remote_link import PEER_SEEN, RemoteLinkState
+
+
+def connection_progress(
+    attachment: Attachment | None, facts: NetworkFacts | None, gateway: Gateway | None, cloud_id: str
+) -> Problem | None:
+    """What is missing once both halves accept: the port, the MTU, the plug, the echo."""
+    if gateway is None or attachment is None:
+        return Problem("NoGatewayNode", "no gateway node is ready")
+    spec = attachment.spec
+    if spec.active_node is None or cloud_id not in {path.cloud_id for path in spec.links}:
+        return Problem("Attaching", "the network is being joined to the gateway node")
+    if facts is not None and facts.network is not None and facts.network.mtu != spec.mtu:
+        return Problem("SettingMTU", f"the MTU of the network is not yet {spec.mtu}")
+    seen = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
+    if seen is None or not seen.plugged:
+        return Problem("NotPlugged", "the gateway node has not plugged the network yet")
+    link = next((link for link in seen.links if link.cloud_id == cloud_id), None)
+    if link is None:
+        return Problem("NotProbed", "the gateway node has not probed the link yet")
+    return None if link.up else Problem(link.reason, link.message or "no echo comes back through the tunnel")
+
+
+def link_status(
+    snapshot: Snapshot, link: ExpansionLink, remote_state: RemoteLinkState, mtu: int | None, progress: Problem | None
+) -> ExpansionLinkStatus:
+    """Status of our half."""
+    conditions = (from_problem("Ready", progress), _peer_seen(snapshot, link, remote_state))
+    return ExpansionLinkStatus(
+        peer=remote_state.remote,
+        mtu=mtu,
+        conditions=carried_over(link.status.conditions, conditions, link.metadata.generation, snapshot.now),
+    )
+
+
+def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_state: RemoteLinkState) -> Condition:
+    if remote_state.presence == "Present":
+        return true(PEER_SEEN, "Present")
+    if remote_state.presence == "Absent":
+        return false(PEER_SEEN, "Absent", "a complete list of the peer's halves does not hold it")
+    view, said = view_of(snapshot, link.spec.peer_cloud_id), condition_of(link.status.conditions, PEER_SEEN)
+    # An absence is not carried over: nobody looked in between, and its grace time begins anew.
+    if view.reason == UNREAD.reason and said is not None and said.status == "True":
+        return said
+    return unknown(PEER_SEEN, "Unknown" if view.reachable else view.reason)
+
+
+def address_conflict(told: tuple[str, ...]) -> Condition:
+    """True where an address is used by whom it does not belong to."""
+    return true(ADDRESS_CONFLICT, "AddressOutsideSlice", "; ".join(told)) if told else false(ADDRESS_CONFLICT, "None")
+
+
+_NEUTRAL = "the cloud that publishes this cannot go on for a reason of its own"
+
+
+def unless_failing(progress: Problem | None, failure: Problem | None) -> Problem | None:
+    """What failed here is told to our people, not to the peer's."""
+    return Problem(failure.reason, _NEUTRAL) if progress is not None and failure is not None else progress
+
+
+def with_conditions(
+    attachment: Attachment | None, conditions: tuple[Condition, ...], now: datetime
+) -> Attachment | None:
+    if attachment is None:
+        return None
+    old, generation = attachment.status.conditions, attachment.metadata.generation
+    status = attachment.status.model_copy(update={"conditions": carried_over(old, conditions, generation, now)})
+    return attachment.model_copy(update={"status": status})

@@ -1,0 +1,1 @@
+"""A network of this cloud that is stretched to peers."""

@@ -1,0 +1,167 @@
+"""A tenant's wish, judged: whose network it is, which peers it may go to, and who holds a network wanted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from isthmus.core.federation.agreement import Disagreement
+from isthmus.core.federation.peer import agreement_with, identity_problem, remote_peer_link
+from isthmus.core.placement.gateways import gateways
+from isthmus.core.snapshot.index import Snapshot
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import MAX_POOLS
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import MAX_SUBNETS
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.facts.openstack import Network, NetworkFacts, Subnet
+from isthmus.model.types import MINIMUM_MTU
+
+from .offer import next_tunnel_id
+
+
+@dataclass(frozen=True)
+class PeerRequest:
+    """One peer of an expansion. A problem that only keeps new things from starting leaves alone what is there."""
+
+    name: str
+    peer: CloudPeer | None = None
+    problem: Problem | None = None
+    ends: bool = False
+    """The problem also ends what is there."""
+
+    @property
+    def cloud_id(self) -> str | None:
+        """Cloud ID of the peer, where there is one."""
+        return self.peer.spec.cloud_id if self.peer else None
+
+
+def project_of(snapshot: Snapshot, expansion: NetworkExpansion) -> str | None:
+    """The project that an administrator bound the expansion's namespace to."""
+    namespace = snapshot.namespaces.get(expansion.metadata.namespace or "", {"metadata": {}})
+    project = namespace["metadata"].get("annotations", {}).get(names.PROJECT_ANNOTATION)
+    return str(project) if project else None
+
+
+def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: NetworkFacts) -> Problem | None:
+    """Why this network may not be stretched by this tenant.
+
+    What is stretched already is not torn down for what its tenant adds to it.
+    """
+    network, project = facts.network, project_of(snapshot, expansion)
+    if project is None:
+        return Problem(
+            "NamespaceNotBound",
+            f"namespace {expansion.metadata.namespace} is bound to no project: an administrator annotates it "
+            f"with {names.PROJECT_ANNOTATION}",
+        )
+    # One answer for a network that is not there and one of somebody else: nobody learns which IDs exist.
+    if network is None or network.project_id != project:
+        return Problem("NetworkNotFound", f"project {project} has no network {expansion.spec.network_id}")
+    link_name = names.link_name(snapshot.own.cloud_id, network.id)
+    started = any(link.spec.state == "Active" for link in snapshot.links_of(link_name))
+    return None if started else _network_problem(network, facts)
+
+
+def stretchable(subnets: Collection[Subnet], known: Collection[str]) -> tuple[Subnet, ...]:
+    """Those that our record and an offer can hold; those with IDs that are known before any other."""
+    fit = [s for s in subnets if s.ip_version == 4 and (s.id in known or len(s.pools) <= MAX_POOLS)]
+    kept = {s.id for s in sorted(fit, key=lambda s: s.id not in known)[:MAX_SUBNETS]}
+    return tuple(s for s in fit if s.id in kept)
+
+
+def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:
+    if network.external or network.shared:
+        kind = "external" if network.external else "shared"
+        return Problem(
+            "NetworkNotStretchable", f"network {network.name} is {kind}; only a tenant's own can be stretched"
+        )
+    if not facts.subnets:
+        return Problem("NoSubnet", f"network {network.name} has no subnet")
+    if any(subnet.ip_version != 4 for subnet in facts.subnets):
+        return Problem("UnsupportedSubnet", f"network {network.name} has an IPv6 subnet, which cannot be stretched yet")
+    return _size_problem(network, facts)
+
+
+def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
+    """What neither our record nor an offer could hold."""
+    if network.mtu < MINIMUM_MTU:
+        return Problem("UnsupportedMTU", f"network {network.name} has MTU {network.mtu}; set {MINIMUM_MTU} or more")
+    if len(facts.subnets) > MAX_SUBNETS:
+        return Problem(
+            "UnsupportedSubnet",
+            f"network {network.name} has {len(facts.subnets)} subnets; at most {MAX_SUBNETS} can be stretched",
+        )
+    crowded = next((subnet for subnet in facts.subnets if len(subnet.pools) > MAX_POOLS), None)
+    if crowded is not None:
+        return Problem("UnsupportedSubnet", f"subnet {crowded.cidr} has more than {MAX_POOLS} allocation pools")
+    return None
+
+
+def claims(snapshot: Snapshot, link_name: str) -> tuple[NetworkExpansion, ...]:
+    """All expansions of one network of ours, the senior first."""
+    return snapshot.expansions.get(link_name, ())
+
+
+def owner_of(snapshot: Snapshot, link_name: str, facts: NetworkFacts) -> NetworkExpansion | None:
+    """The expansion that a network obeys: of those that may have it the one with our finalizer, else the first.
+
+    Where none may have it any more, one with our finalizer is still to be let go. Any tenant can write that finalizer
+    into a wish for somebody else's network, so it alone gives no right.
+    """
+    claimed = claims(snapshot, link_name)
+    admitted = [e for e in claimed if admission_problem(snapshot, e, facts) is None]
+    held = [e for e in admitted if names.FINALIZER in e.metadata.finalizers]
+    free = [e for e in admitted if not e.metadata.deletion_timestamp]
+    ending = [e for e in claimed if names.FINALIZER in e.metadata.finalizers]
+    return next(iter((*held, *free, *ending)), None)
+
+
+def peer_requests(snapshot: Snapshot, expansion: NetworkExpansion, link_name: str) -> tuple[PeerRequest, ...]:
+    """What the expansion wants of each peer, and what stands in the way."""
+    project = project_of(snapshot, expansion)
+    return tuple(_peer_request(snapshot, reference.name, project, link_name) for reference in expansion.spec.peers)
+
+
+def _peer_request(snapshot: Snapshot, name: str, project: str | None, link_name: str) -> PeerRequest:
+    peer = snapshot.get(CloudPeer, name)
+    if peer is None:
+        return PeerRequest(name, problem=Problem("PeerNotFound", f"there is no CloudPeer {name}"), ends=True)
+    if snapshot.peer_of(peer.spec.cloud_id) != peer:
+        return PeerRequest(name, problem=identity_problem(snapshot, peer), ends=True)
+    if peer.metadata.deletion_timestamp:
+        return PeerRequest(name, peer, Problem("PeerWithdrawn", f"CloudPeer {name} is being deleted"), ends=True)
+    allowed = peer.spec.agreement.allowed_projects
+    if allowed is not None and project not in allowed:
+        return PeerRequest(
+            name, peer, Problem("ProjectNotAllowed", f"project {project} may not expand to {name}"), ends=True
+        )
+    link = snapshot.link(peer.spec.cloud_id, link_name)
+    if link is not None and link.spec.state == "Withdrawn":
+        waiting = Problem("AwaitingRelease", f"{name} has not yet let go of this network since it was withdrawn")
+        return PeerRequest(name, peer, waiting, ends=True)
+    return PeerRequest(name, peer, None if link is not None else _start_problem(snapshot, peer))
+
+
+def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
+    """Why nothing new may go to this peer now."""
+    name = peer.metadata.name
+    problem = identity_problem(snapshot, peer)
+    if problem is not None:
+        return problem
+    if peer.spec.agreement.state == "Cordoned":
+        return Problem("Cordoned", f"the agreement with {name} is cordoned: nothing new is offered")
+    agreement, remote = agreement_with(snapshot, peer), remote_peer_link(snapshot, peer)
+    if agreement is None or remote is None:
+        return Problem("PeerNotReady", f"the agreement with {name} does not stand yet: see CloudPeer {name}")
+    if isinstance(agreement, Disagreement):
+        return Problem(agreement.reason, agreement.message)
+    if remote.spec.state == "Cordoned":
+        return Problem("PeerCordoned", f"{name} accepts nothing new: its agreement with us is cordoned")
+    if next_tunnel_id(snapshot, peer) is None:
+        return Problem("TunnelIDsExhausted", f"our half of the tunnel IDs agreed with {name} is used up")
+    if not any(gateway.ready for gateway in gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)):
+        return Problem("NoGatewayNode", "no gateway node of ours is ready")
+    return None

@@ -1,0 +1,106 @@
+"""What a tenant is told of an expansion."""
+
+from __future__ import annotations
+
+from isthmus.core.network.link_status import address_conflict
+from isthmus.core.network.origin.status import origin_conflicts, origin_progress
+from isthmus.core.snapshot.conditions import carried_over, false, from_problem, true
+from isthmus.model.actions import Problem
+from isthmus.model.api.objects import Condition
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.networkexpansion import (
+    AddressSlice,
+    ExpansionPeerStatus,
+    NetworkExpansion,
+    NetworkExpansionStatus,
+)
+
+from .admission import PeerRequest, admission_problem, claims
+from .offer import printable
+from .state import Origin
+
+_MAX_LISTED = 10
+
+
+def expansion_statuses(origin: Origin, failure: Problem | None) -> tuple[NetworkExpansion, ...]:
+    """All expansions of one network with the status that they should have."""
+    return tuple(_with_status(origin, expansion, failure) for expansion in claims(origin.snapshot, origin.name))
+
+
+def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem | None) -> NetworkExpansion:
+    facts = origin.found
+    problem = admission_problem(origin.snapshot, expansion, facts) if facts else failure
+    holds = origin.owner is not None and origin.owner.metadata == expansion.metadata
+    peers = tuple(_peer(origin, request, failure) for request in origin.requests) if holds else ()
+    told = from_problem("Ready", _problem(expansion, problem, holds, peers, failure))
+    conditions = [told]
+    if holds and facts:
+        conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active else [])]
+    network = facts.network if facts is not None and problem is None else None
+    status = NetworkExpansionStatus(
+        observed_generation=expansion.metadata.generation,
+        conditions=carried_over(
+            expansion.status.conditions, conditions, expansion.metadata.generation, origin.snapshot.now
+        ),
+        network_name=printable(network.name) if network else None,
+        project_id=network.project_id if network else None,
+        mtu=origin.agreed_mtu if holds else None,
+        peers=peers,
+    )
+    return expansion.model_copy(update={"status": status})
+
+
+def _subnets(origin: Origin) -> Condition:
+    """What a tenant has added since and cannot be stretched."""
+    if not origin.left_out:
+        return true("SubnetsStretched", "All")
+    cidrs = ", ".join(origin.left_out[:_MAX_LISTED])
+    text = f"only the machines of this cloud have {cidrs}: it is IPv6, or more than can be stretched"
+    return false("SubnetsStretched", "UnsupportedSubnet", text)
+
+
+def _problem(
+    expansion: NetworkExpansion,
+    problem: Problem | None,
+    holds: bool,
+    peers: tuple[ExpansionPeerStatus, ...],
+    failure: Problem | None,
+) -> Problem | None:
+    if expansion.metadata.deletion_timestamp:
+        waiting = Problem("Withdrawing", "the network is being taken back")
+        return failure or waiting
+    if problem is not None:
+        return problem
+    if not holds:
+        return Problem("NetworkAlreadyExpanded", "another NetworkExpansion stretches this network")
+    missing = next((peer for peer in peers if not peer.ready), None)
+    if missing is None:
+        return None if peers else failure
+    return Problem(missing.reason, f"{missing.name}: {missing.message}")
+
+
+def _peer(origin: Origin, request: PeerRequest, failure: Problem | None) -> ExpansionPeerStatus:
+    link = origin.links.get(request.cloud_id or "")
+    problem = _peer_problem(origin, request, link)
+    if problem is not None and failure is not None:
+        problem = failure
+    offer = link.spec.offer if link else None
+    return ExpansionPeerStatus(
+        name=request.name,
+        cloud_id=request.cloud_id,
+        ready=problem is None,
+        reason=problem.reason if problem else "Ready",
+        message=problem.message[:1024] if problem else "",
+        tunnel_id=offer.tunnel_id if offer else None,
+        mtu=link.status.mtu if link else None,
+        slices=tuple(AddressSlice(cidr=s.cidr, first=s.first, last=s.last) for s in offer.subnets) if offer else (),
+    )
+
+
+def _peer_problem(origin: Origin, request: PeerRequest, link: ExpansionLink | None) -> Problem | None:
+    if request.problem is not None:
+        return request.problem
+    divided = origin.division.problems.get(request.cloud_id or "")
+    if link is None or request.cloud_id is None:
+        return divided or Problem("Publishing", "the offer is being prepared")
+    return origin_progress(origin, request.cloud_id) or divided

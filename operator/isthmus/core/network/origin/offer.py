@@ -1,0 +1,89 @@
+"""What the origin publishes of one network: an offer made from local facts only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from isthmus.core.federation.agreement import own_tunnel_ids
+from isthmus.core.network.attachment import published_ports
+from isthmus.core.network.slices import slice_of
+from isthmus.core.placement.gateways import Gateway
+from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.api.v1alpha1.attachment import SubnetRecord
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import (
+    ExpansionLinkSpec,
+    HostRoute,
+    NetworkIdentity,
+    Offer,
+    OfferedProject,
+    OfferedSubnet,
+)
+from isthmus.model.facts.openstack import NetworkFacts, Subnet
+
+_MAX_NAMESERVERS, _MAX_ROUTES = 16, 64
+
+
+def next_tunnel_id(snapshot: Snapshot, peer: CloudPeer) -> int | None:
+    """The lowest ID of our half that no link of ours to the peer has, tombstones included."""
+    cloud_id = peer.spec.cloud_id
+    used = {link.spec.offer.tunnel_id for link in snapshot.links_to(cloud_id) if link.spec.offer is not None}
+    return next(
+        (i for i in own_tunnel_ids(peer.spec.tunnel.id_range, snapshot.own.cloud_id, cloud_id) if i not in used), None
+    )
+
+
+def offered_spec(
+    own_cloud_id: str,
+    peer_cloud_id: str,
+    origin: NetworkIdentity,
+    facts: NetworkFacts,
+    record: Iterable[SubnetRecord],
+    *,
+    tunnel_id: int,
+    mtu: int,
+    gateway: Gateway | None,
+) -> ExpansionLinkSpec | None:
+    """Our half as it should be; None while the network, its project or a slice is missing."""
+    record = tuple(record)
+    subnets = tuple(s for subnet in facts.subnets if (s := _subnet(subnet, record, peer_cloud_id)) is not None)
+    if facts.network is None or facts.project is None or not subnets:
+        return None
+    return ExpansionLinkSpec(
+        cloud_id=own_cloud_id,
+        peer_cloud_id=peer_cloud_id,
+        origin=origin,
+        offer=Offer(
+            tunnel_id=tunnel_id,
+            project=OfferedProject(id=facts.project.id, name=printable(facts.project.name)),
+            network_name=printable(facts.network.name),
+            subnets=subnets,
+        ),
+        mtu=mtu,
+        gateway=gateway.name if gateway else None,
+        ports=published_ports(facts),
+    )
+
+
+def printable(name: str) -> str:
+    """A name without control characters, so that nothing can forge a log line."""
+    return "".join(c for c in name if c >= " " and c != "\x7f")[:255]
+
+
+def _subnet(subnet: Subnet, record: Iterable[SubnetRecord], peer_cloud_id: str) -> OfferedSubnet | None:
+    given = slice_of(record, subnet.id, peer_cloud_id)
+    if given is None:
+        return None
+    servers = [s for s in subnet.dns_nameservers if ":" not in s]
+    routes = [HostRoute(destination=d, nexthop=n) for d, n in subnet.host_routes if ":" not in d + n]
+    return OfferedSubnet(
+        id=subnet.id,
+        name=printable(subnet.name),
+        cidr=subnet.cidr,
+        gateway_ip=subnet.gateway_ip,
+        enable_dhcp=subnet.enable_dhcp,
+        dns_nameservers=tuple(servers[:_MAX_NAMESERVERS]),
+        host_routes=tuple(routes[:_MAX_ROUTES]),
+        first=given.first,
+        last=given.last,
+    )

@@ -1,0 +1,253 @@
+"""What the origin does now for one network, stage by stage: a stage that has work ends the round."""
+
+from __future__ import annotations
+
+from isthmus.core.network.attachment import (
+    attach_port,
+    detach,
+    identity_of,
+    new_attachment,
+    surplus_ports,
+    updated_spec,
+)
+from isthmus.core.network.slices import cuts, has_slices, pool_updates
+from isthmus.model import names
+from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
+from isthmus.model.api.objects import ObjectMeta, finalizers_with, finalizers_without
+from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
+
+from .admission import claims
+from .offer import next_tunnel_id, offered_spec
+from .state import Origin
+
+Actions = tuple[Action, ...]
+
+
+def plan_origin(origin: Origin) -> Plan:
+    """The first stage with work; an empty plan where everything is as it should be."""
+    life = _STRETCHING if origin.wanted or origin.active else _DISMANTLING
+    stages = (*_ENDING, *life)
+    return Plan(next((actions for stage in stages if (actions := stage(origin))), ()))
+
+
+def _withdraw(origin: Origin) -> Actions:
+    """Offers that nobody wants any more become tombstones: they keep the tunnel ID until the peer has let go."""
+    return tuple(
+        ApplyObject(_link(link.spec.model_copy(update={"state": "Withdrawn", "gateway": None, "ports": ()})))
+        for cloud_id, link in sorted(origin.active.items())
+        if cloud_id not in origin.wanted
+    )
+
+
+def _delete_released_links(origin: Origin) -> Actions:
+    """A tombstone goes when a complete read of the peer shows its half released or gone."""
+    return tuple(
+        DeleteObject(link)
+        for cloud_id, link in sorted(origin.links.items())
+        if link.spec.state == "Withdrawn" and _is_released(origin, cloud_id)
+    )
+
+
+def _is_released(origin: Origin, cloud_id: str) -> bool:
+    remote_state, answer = origin.remote_state(cloud_id), origin.answer(cloud_id)
+    if remote_state.presence == "Present":
+        return remote_state.problem is None and answer is not None and answer.verdict == "Released"
+    return remote_state.gone
+
+
+def _detach(origin: Origin) -> Actions:
+    return detach(origin.attachment, origin.name, origin.facts) if origin.attachment else ()
+
+
+def _restore_pools(origin: Origin) -> Actions:
+    if origin.facts is None or origin.facts.network is None:
+        return ()
+    return pool_updates(origin.record.subnets, origin.facts, ())
+
+
+def _restore_mtu(origin: Origin) -> Actions:
+    """Only what is still as we set it: a tenant who changed it since meant it."""
+    network = origin.facts.network if origin.facts else None
+    original, ours = origin.record.original_mtu, origin.attachment.spec.mtu if origin.attachment else None
+    if network is None or original is None or network.mtu not in {ours, origin.record.written_mtu}:
+        return ()
+    if network.mtu == original:
+        return ()
+    return (SetNetworkMTU(network.id, original),)
+
+
+def _written_mtu(origin: Origin) -> int | None:
+    """The MTU that is there now, if it is ours; else what was before, for that may still be there."""
+    network, before = origin.facts.network if origin.facts else None, origin.record.written_mtu
+    ours = origin.attachment.spec.mtu if origin.attachment else None
+    return network.mtu if network is not None and network.mtu == ours else before
+
+
+def _close_record(origin: Origin) -> Actions:
+    return (DeleteObject(origin.attachment),) if origin.attachment else ()
+
+
+def _release_expansion(origin: Origin) -> Actions:
+    held = (e for e in claims(origin.snapshot, origin.name) if names.FINALIZER in e.metadata.finalizers)
+    return tuple(SetFinalizers(e, finalizers_without(e, names.FINALIZER)) for e in held)
+
+
+def _release_other_claims(origin: Origin) -> Actions:
+    """Expansions of the same network that do not hold it (any more) need not wait for anything."""
+    held = (e for e in claims(origin.snapshot, origin.name) if names.FINALIZER in e.metadata.finalizers)
+    others = (e for e in held if e != origin.owner and e.metadata.deletion_timestamp)
+    return tuple(SetFinalizers(e, finalizers_without(e, names.FINALIZER)) for e in others)
+
+
+def _claim_expansion(origin: Origin) -> Actions:
+    owner = origin.owner
+    if owner is None or names.FINALIZER in owner.metadata.finalizers or owner.metadata.deletion_timestamp:
+        return ()
+    return (SetFinalizers(owner, finalizers_with(owner, names.FINALIZER)),)
+
+
+def _write_record(origin: Origin) -> Actions:
+    """Before anything is changed in OpenStack it is on record, with what was there before."""
+    facts = origin.facts
+    if facts is None or facts.network is None or not origin.wanted:
+        return ()
+    record = Record(
+        project_id=facts.network.project_id,
+        network_id=facts.network.id,
+        original_mtu=origin.original_mtu,
+        written_mtu=origin.record.written_mtu,
+        subnets=origin.division.subnets,
+    )
+    return _recorded(origin, record)
+
+
+def _shrink_pools(origin: Origin) -> Actions:
+    return pool_updates(origin.record.subnets, origin.facts, origin.kept) if origin.facts else ()
+
+
+def _cut_slices(origin: Origin) -> Actions:
+    """Ports are listed again once the pools are cut: what appeared meanwhile is taken out of what is unpublished."""
+    if origin.facts is None:
+        return ()
+    updates, subnets = cuts(origin.record.subnets, origin.facts, _published(origin))
+    if subnets == origin.record.subnets:
+        return ()
+    return (*updates, *_recorded(origin, origin.record.model_copy(update={"subnets": subnets})))
+
+
+def _publish(origin: Origin) -> Actions:
+    """Our half for every peer: a new one only with all its slices, with a tunnel ID that no other link has."""
+    specs = ((origin.active.get(cloud_id), _offer(origin, cloud_id)) for cloud_id in sorted(origin.wanted))
+    return tuple(
+        ApplyObject(_link(wanted))
+        for link, wanted in specs
+        if wanted is not None and (link is None or link.spec != wanted)
+    )
+
+
+def _offer(origin: Origin, cloud_id: str) -> ExpansionLinkSpec | None:
+    link, peer = origin.active.get(cloud_id), origin.snapshot.peer_of(cloud_id)
+    if peer is None or origin.facts is None or origin.offered_mtu is None:
+        return None
+    if link is not None and link.spec.offer is not None:
+        tunnel_id: int | None = link.spec.offer.tunnel_id
+    elif has_slices(origin.record.subnets, origin.facts, cloud_id):
+        tunnel_id = next_tunnel_id(origin.snapshot, peer)
+    else:
+        return None
+    if tunnel_id is None:
+        return None
+    return offered_spec(
+        origin.snapshot.own.cloud_id,
+        cloud_id,
+        identity_of(origin.name),
+        origin.facts,
+        origin.record.subnets,
+        tunnel_id=tunnel_id,
+        mtu=origin.offered_mtu,
+        gateway=origin.gateway,
+    )
+
+
+def _create_port(origin: Origin) -> Actions:
+    """A port on the active node while any peer may still be joined."""
+    wanted = any(not origin.refused(cloud_id) for cloud_id in origin.active)
+    return attach_port(origin.name, origin.gateway, origin.facts) if wanted and origin.facts else ()
+
+
+def _update_attachment(origin: Origin) -> Actions:
+    attachment, facts = origin.attachment, origin.facts
+    if attachment is None or facts is None:
+        return ()
+    connected = any(not origin.refused(cloud_id) for cloud_id in origin.active)
+    spec = updated_spec(
+        attachment.spec,
+        origin.name,
+        origin.gateway if connected else None,
+        facts,
+        mtu=origin.agreed_mtu,
+        links=tuple(path for cloud_id in sorted(origin.active) if (path := origin.path(cloud_id)) is not None),
+        gateway_addresses=tuple(sorted({s.gateway_ip for s in facts.subnets if s.gateway_ip})),
+    )
+    if spec.mtu != attachment.spec.mtu:
+        record = spec.record.model_copy(update={"written_mtu": _written_mtu(origin)})
+        spec = spec.model_copy(update={"record": record})
+    return () if spec == attachment.spec else (ApplyObject(new_attachment(origin.name, spec)),)
+
+
+def _delete_surplus_ports(origin: Origin) -> Actions:
+    if origin.attachment is None or origin.facts is None:
+        return ()
+    return surplus_ports(origin.name, origin.attachment.spec, origin.facts)
+
+
+def _set_mtu(origin: Origin) -> Actions:
+    network = origin.facts.network if origin.facts else None
+    wanted = origin.attachment.spec.mtu if origin.attachment else None
+    if network is None or wanted is None or origin.agreed_mtu is None or network.mtu == wanted:
+        return ()
+    return (SetNetworkMTU(network.id, wanted),)
+
+
+def _recorded(origin: Origin, record: Record) -> Actions:
+    if record == origin.record:
+        return ()
+    new = AttachmentSpec(origin=identity_of(origin.name), role="Origin")
+    spec = origin.attachment.spec if origin.attachment else new
+    return (ApplyObject(new_attachment(origin.name, spec.model_copy(update={"record": record}))),)
+
+
+def _published(origin: Origin) -> frozenset[tuple[str, str]]:
+    """Which subnets' slices which peers know."""
+    return frozenset(
+        (cloud_id, subnet.id)
+        for cloud_id, link in origin.links.items()
+        if link.spec.offer is not None
+        for subnet in link.spec.offer.subnets
+    )
+
+
+def _link(spec: ExpansionLinkSpec) -> ExpansionLink:
+    """Our half as an object to apply."""
+    metadata = ObjectMeta(
+        name=spec.origin.link_name,
+        namespace=names.peer_namespace(spec.peer_cloud_id),
+        labels={names.PEER_LABEL: spec.peer_cloud_id},
+    )
+    return ExpansionLink(metadata=metadata, spec=spec)
+
+
+_ENDING = (_withdraw, _delete_released_links, _release_other_claims)
+_DISMANTLING = (_detach, _restore_pools, _restore_mtu, _close_record, _release_expansion)
+_STRETCHING = (
+    _claim_expansion,
+    _write_record,
+    _shrink_pools,
+    _cut_slices,
+    _publish,
+    _create_port,
+    _update_attachment,
+    _delete_surplus_ports,
+    _set_mtu,
+)

@@ -1,0 +1,183 @@
+"""The origin's view of one network of its own: who wants it where, and how far each peer is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from isthmus.core.network.attachment import carried_mtu, gateway_for, path_to
+from isthmus.core.network.remote_link import RemoteLinkState, remote_state
+from isthmus.core.network.slices import Division, divide
+from isthmus.core.placement.gateways import Gateway
+from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record
+from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, RemoteExpansionLink
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.facts.openstack import NetworkFacts
+
+from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One network of ours. `found` is absent where nobody wants it and nothing of it is left but tombstones."""
+
+    snapshot: Snapshot
+    name: str
+    found: NetworkFacts | None
+    """What OpenStack says."""
+
+    @cached_property
+    def facts(self) -> NetworkFacts | None:
+        """The same without the subnets that cannot be stretched."""
+        known = {entry.id for entry in self.record.subnets}
+        return replace(self.found, subnets=stretchable(self.found.subnets, known)) if self.found else None
+
+    @cached_property
+    def left_out(self) -> tuple[str, ...]:
+        """CIDRs of subnets that cannot be stretched."""
+        if self.found is None or self.facts is None:
+            return ()
+        return tuple(subnet.cidr for subnet in self.found.subnets if subnet not in self.facts.subnets)
+
+    @cached_property
+    def attachment(self) -> Attachment | None:
+        """What the nodes do, and the record of what we changed."""
+        return self.snapshot.attachment(self.name)
+
+    @property
+    def record(self) -> Record:
+        """What we changed so far."""
+        return self.attachment.spec.record if self.attachment else Record()
+
+    @cached_property
+    def owner(self) -> NetworkExpansion | None:
+        """The expansion that the network obeys."""
+        return owner_of(self.snapshot, self.name, self.found) if self.found else None
+
+    @cached_property
+    def problem(self) -> Problem | None:
+        """Why the holder's wish cannot be fulfilled at all."""
+        if self.owner is None or self.found is None:
+            return None
+        return admission_problem(self.snapshot, self.owner, self.found)
+
+    @cached_property
+    def requests(self) -> tuple[PeerRequest, ...]:
+        """What is wanted of each peer."""
+        if self.owner is None or self.owner.metadata.deletion_timestamp or self.problem is not None:
+            return ()
+        return peer_requests(self.snapshot, self.owner, self.name)
+
+    @cached_property
+    def links(self) -> dict[str, ExpansionLink]:
+        """Our halves by peer, tombstones included."""
+        return {link.spec.peer_cloud_id: link for link in self.snapshot.links_of(self.name)}
+
+    @cached_property
+    def active(self) -> dict[str, ExpansionLink]:
+        """Our halves that offer."""
+        return {cloud_id: link for cloud_id, link in self.links.items() if link.spec.state == "Active"}
+
+    @cached_property
+    def continuing(self) -> frozenset[str]:
+        """Peers that have an offer and keep it."""
+        return frozenset(w.cloud_id for w in self.requests if w.cloud_id in self.active and not w.ends and w.cloud_id)
+
+    @cached_property
+    def startable(self) -> frozenset[str]:
+        """Peers that may get an offer."""
+        return frozenset(
+            w.cloud_id for w in self.requests if w.cloud_id and w.problem is None and w.cloud_id not in self.links
+        )
+
+    @cached_property
+    def connected(self) -> frozenset[str]:
+        """Peers that the nodes are joined to."""
+        return frozenset(path.cloud_id for path in self.attachment.spec.links) if self.attachment else frozenset()
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """Peers whose slices stay out of our pools."""
+        return self.continuing | self.startable | frozenset(self.active) | self.connected
+
+    @cached_property
+    def division(self) -> Division:
+        """The slices as they should be on record."""
+        if self.facts is None or self.facts.network is None:
+            return Division((), {})
+        size = self.owner.spec.addressing.slice_size if self.owner else None
+        served = sorted(self.continuing) + sorted(self.startable)
+        return divide(self.record.subnets, self.facts, self.kept, served, size)
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """Peers that the network is to be stretched to, as far as that is possible now."""
+        return self.continuing | (self.startable - frozenset(self.division.problems))
+
+    @cached_property
+    def gateway(self) -> Gateway | None:
+        """The node that carries the network."""
+        return gateway_for(self.snapshot, self.attachment)
+
+    @cached_property
+    def original_mtu(self) -> int | None:
+        """The network's MTU before we lowered it."""
+        if self.record.original_mtu is not None or self.facts is None or self.facts.network is None:
+            return self.record.original_mtu
+        return self.facts.network.mtu
+
+    @cached_property
+    def offered_mtu(self) -> int | None:
+        """The largest MTU that we can carry and the tenant allows; what we said before where no node is there."""
+        if self.gateway is None:
+            return next((link.spec.mtu for link in self.active.values()), None)
+        carried = carried_mtu(self.gateway)
+        return min(carried, self.original_mtu) if self.original_mtu is not None else carried
+
+    def remote_state(self, cloud_id: str) -> RemoteLinkState:
+        """How the peer's half stands."""
+        peer = self.snapshot.peer_of(cloud_id)
+        return remote_state(self.snapshot, peer, self.name) if peer else RemoteLinkState("Unknown", None)
+
+    def answer(self, cloud_id: str) -> Answer | None:
+        """What the peer answered to our very link."""
+        remote = self.remote(cloud_id)
+        answer = remote.spec.answer if remote else None
+        link = self.links.get(cloud_id)
+        return answer if answer is not None and link is not None and answer.uid == link.metadata.uid else None
+
+    def remote(self, cloud_id: str) -> RemoteExpansionLink | None:
+        """The peer's half in force."""
+        found = self.remote_state(cloud_id)
+        return None if found.gone else found.remote
+
+    def accepted(self, cloud_id: str) -> ExpansionLinkSpec | None:
+        """The peer's half, where it accepts."""
+        remote, answer = self.remote(cloud_id), self.answer(cloud_id)
+        if remote is None or answer is None or remote.spec.state == "Withdrawn" or answer.verdict != "Accepted":
+            return None
+        return remote.spec
+
+    def refused(self, cloud_id: str) -> bool:
+        """Whether the peer does not want the network (any more)."""
+        remote, answer = self.remote(cloud_id), self.answer(cloud_id)
+        return (
+            answer is not None
+            and remote is not None
+            and (remote.spec.state == "Withdrawn" or answer.verdict != "Accepted")
+        )
+
+    def path(self, cloud_id: str) -> AttachmentLink | None:
+        """The way to the peer's part, once it accepts."""
+        peer, theirs, link = self.snapshot.peer_of(cloud_id), self.accepted(cloud_id), self.active.get(cloud_id)
+        if peer is None or theirs is None or link is None or link.spec.offer is None:
+            return None
+        return path_to(self.snapshot, peer, link.spec.offer.tunnel_id, theirs)
+
+    @cached_property
+    def agreed_mtu(self) -> int | None:
+        """The smallest MTU of ours and of all peers that accept; None while nobody does."""
+        theirs = [remote.mtu for cloud_id in self.active if (remote := self.accepted(cloud_id)) is not None]
+        return min([*theirs, *([self.offered_mtu] if self.offered_mtu else [])]) if theirs else None

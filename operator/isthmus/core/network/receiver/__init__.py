@@ -1,0 +1,1 @@
+"""A network of a peer: the offer, the replica here."""

@@ -1,0 +1,209 @@
+"""The copy of a peer's network: domain, project, quotas, network, subnets with exactly our slice, reserved gateways."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+
+from isthmus.core.network.attachment import gateway_ports, identity_of, new_attachment, tenant_ports
+from isthmus.model import names
+from isthmus.model.actions import (
+    Action,
+    ApplyObject,
+    CreateDomain,
+    CreateGatewayPort,
+    CreateNetwork,
+    CreateProject,
+    CreateSubnet,
+    DeleteDomain,
+    DeletePort,
+    DeleteSubnet,
+    SetNetworkMTU,
+    SetQuota,
+    TagNetwork,
+    UpdateSubnet,
+)
+from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record, SubnetRecord
+from isthmus.model.api.v1alpha1.expansionlink import OfferedSubnet
+from isthmus.model.facts.openstack import NetworkFacts, NetworkQuota, Range, Subnet
+
+from .state import Receiver
+
+Actions = tuple[Action, ...]
+
+
+def open_record(receiver: Receiver) -> Actions:
+    """Before anything is made the Attachment is there, and names what to look for after a crash."""
+    if receiver.attachment is not None or receiver.offer is None or receiver.agreed_mtu is None:
+        return ()
+    record = Record(origin_project_id=receiver.offer.project.id)
+    spec = AttachmentSpec(origin=identity_of(receiver.name), role="Receiver", record=record)
+    return (ApplyObject(new_attachment(receiver.name, spec)),)
+
+
+def ensure_domain(receiver: Receiver) -> Actions:
+    """One domain for all projects of a peer.
+
+    Who dies between disabling an empty domain and deleting it leaves it disabled: it is taken away and made anew.
+    """
+    facts = receiver.facts
+    if receiver.attachment is None or facts is None:
+        return ()
+    if facts.domain is None:
+        return (CreateDomain(receiver.domain_name, names.domain_marker(receiver.cloud_id)),)
+    empty = facts.project is None and facts.projects_in_domain == 0
+    partially_removed = receiver.domain_is_ours and not facts.domain.enabled and empty
+    return (DeleteDomain(facts.domain.id),) if partially_removed else ()
+
+
+def ensure_project(receiver: Receiver) -> Actions:
+    """The copy of the origin's project."""
+    facts, offer, marker = receiver.facts, receiver.offer, receiver.project_marker
+    if facts is None or facts.domain is None or facts.project is not None or offer is None or marker is None:
+        return ()
+    return (CreateProject(facts.domain.id, names.project_name(offer.project.name, offer.project.id), marker),)
+
+
+def ensure_network(receiver: Receiver) -> Actions:
+    """The agreed quotas, then the copy itself under the origin's name."""
+    facts, offer, mtu, peer = receiver.facts, receiver.offer, receiver.agreed_mtu, receiver.peer
+    marker = receiver.replica_marker
+    if facts is None or facts.project is None or offer is None or mtu is None or peer is None or marker is None:
+        return ()
+    agreed = peer.spec.agreement.quotas
+    quota = NetworkQuota(networks=agreed.networks, subnets=agreed.subnets, ports=agreed.ports)
+    first = () if facts.quota in (None, quota) else (SetQuota(facts.project.id, quota),)
+    if facts.network is not None:
+        return first
+    return (*first, CreateNetwork(facts.project.id, offer.network_name, mtu, marker))
+
+
+def ensure_subnets_and_tag(receiver: Receiver) -> Actions:
+    """Everything that needs only the network: its tag, the record of its ID, its subnets."""
+    return tag(receiver) + write_record(receiver) + ensure_subnets(receiver)
+
+
+def tag(receiver: Receiver) -> Actions:
+    """For people: ours is told from a tenant's by IDs and descriptions, never by a tag."""
+    network = receiver.facts.network if receiver.facts else None
+    if network is None or names.NEUTRON_TAG in network.tags:
+        return ()
+    return (TagNetwork(network.id, names.NEUTRON_TAG),)
+
+
+def write_record(receiver: Receiver) -> Actions:
+    """IDs of what was made."""
+    attachment, facts = receiver.attachment, receiver.facts
+    if attachment is None or facts is None or facts.network is None or facts.project is None or facts.domain is None:
+        return ()
+    record = Record(
+        origin_project_id=receiver.record.origin_project_id,
+        domain_id=facts.domain.id if receiver.domain_is_ours else None,
+        project_id=facts.project.id,
+        network_id=facts.network.id,
+        subnets=_subnet_records(receiver, facts),
+    )
+    if record == attachment.spec.record:
+        return ()
+    return (ApplyObject(new_attachment(receiver.name, attachment.spec.model_copy(update={"record": record}))),)
+
+
+def ensure_subnets(receiver: Receiver) -> Actions:
+    """Subnets as offered; what the origin has taken back goes."""
+    facts, offer = receiver.facts, receiver.offer
+    if facts is None or facts.network is None or offer is None:
+        return ()
+    ours = {subnet.cidr: subnet for subnet in replica_subnets(receiver, facts)}
+    made = (_brought_to(ours.get(offered.cidr), offered, facts, receiver.name) for offered in offer.subnets)
+    offered_cidrs = {offered.cidr for offered in offer.subnets}
+    surplus = [subnet for cidr, subnet in ours.items() if cidr not in offered_cidrs and not _in_use(subnet, facts)]
+    removed = (action for subnet in surplus for action in _removal(subnet, receiver.name, facts))
+    return (*(action for action in made if action is not None), *removed)
+
+
+def reserve_gateways(receiver: Receiver) -> Actions:
+    """A port of ours has each gateway address, so that no local router takes it."""
+    facts, offer = receiver.facts, receiver.offer
+    if facts is None or facts.network is None or offer is None:
+        return ()
+    ours = {subnet.cidr: subnet for subnet in replica_subnets(receiver, facts)}
+    wanted = {s.gateway_ip: ours[s.cidr] for s in offer.subnets if s.gateway_ip and s.cidr in ours}
+    there = {address: port for port in gateway_ports(receiver.name, facts) for address in port.addresses}
+    marker = names.marker(receiver.name)
+    made = (
+        CreateGatewayPort(facts.network.id, subnet.id, address, "isthmus-gateway", marker)
+        for address, subnet in wanted.items()
+        if address not in there
+    )
+    return (*made, *(DeletePort(port.id) for address, port in there.items() if address not in wanted))
+
+
+def is_complete(receiver: Receiver) -> bool:
+    """Whether the copy is as offered."""
+    facts = receiver.facts
+    if facts is None or facts.network is None:
+        return False
+    return not (ensure_subnets(receiver) or reserve_gateways(receiver))
+
+
+def set_mtu(receiver: Receiver) -> Actions:
+    """The agreed MTU, written to our copy."""
+    network = receiver.facts.network if receiver.facts else None
+    if network is None or receiver.agreed_mtu is None or network.mtu == receiver.agreed_mtu:
+        return ()
+    return (SetNetworkMTU(network.id, receiver.agreed_mtu),)
+
+
+def replica_subnets(receiver: Receiver, facts: NetworkFacts) -> tuple[Subnet, ...]:
+    """The subnets that we made: a tenant of the copy may write another description."""
+    marker, recorded = names.marker(receiver.name), {entry.id for entry in receiver.record.subnets}
+    return tuple(subnet for subnet in facts.subnets if subnet.description == marker or subnet.id in recorded)
+
+
+def _brought_to(there: Subnet | None, offered: OfferedSubnet, facts: NetworkFacts, link_name: str) -> Action | None:
+    if facts.network is None:
+        return None
+    pools = (Range(offered.first, offered.last),)
+    routes = tuple((route.destination, route.nexthop) for route in offered.host_routes)
+    if there is None:
+        return CreateSubnet(
+            facts.network.id,
+            facts.network.project_id,
+            offered.name,
+            offered.cidr,
+            offered.gateway_ip,
+            pools,
+            offered.enable_dhcp,
+            offered.dns_nameservers,
+            routes,
+            names.marker(link_name),
+        )
+    same_sets = set(there.dns_nameservers) == set(offered.dns_nameservers) and set(there.host_routes) == set(routes)
+    if same_sets and (there.pools, there.enable_dhcp) == (pools, offered.enable_dhcp):
+        return None
+    return UpdateSubnet(there.id, pools, offered.enable_dhcp, offered.dns_nameservers, routes)
+
+
+def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
+    network = IPv4Network(subnet.cidr)
+    return any(IPv4Address(a) in network for port in tenant_ports(facts) for a in port.addresses if ":" not in a)
+
+
+def _removal(subnet: Subnet, link_name: str, facts: NetworkFacts) -> Actions:
+    """A subnet with the port that reserves its gateway."""
+    reserved = (p for p in gateway_ports(link_name, facts) if subnet.gateway_ip in p.addresses)
+    return (*(DeletePort(port.id) for port in reserved), DeleteSubnet(subnet.id))
+
+
+def _subnet_records(receiver: Receiver, facts: NetworkFacts) -> tuple[SubnetRecord, ...]:
+    offered = {subnet.cidr: subnet for subnet in receiver.offer.subnets} if receiver.offer else {}
+    reserved = {address: port.id for port in gateway_ports(receiver.name, facts) for address in port.addresses}
+    return tuple(
+        SubnetRecord(
+            id=subnet.id,
+            origin_id=offered[subnet.cidr].id,
+            cidr=subnet.cidr,
+            gateway_port_id=reserved.get(subnet.gateway_ip or ""),
+        )
+        for subnet in sorted(replica_subnets(receiver, facts), key=lambda s: s.id)
+        if subnet.cidr in offered
+    )

@@ -1,0 +1,211 @@
+"""The receiver's view of one network of a peer's: what is offered, what we decided, what of the copy is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Network
+from typing import Literal
+
+from isthmus.core.federation.agreement import Agreement
+from isthmus.core.federation.peer import agreement_with, identity_problem
+from isthmus.core.network.attachment import carried_mtu, gateway_for, path_to
+from isthmus.core.network.remote_link import RemoteLinkState, origin_of, remote_state
+from isthmus.core.placement.gateways import Gateway
+from isthmus.core.snapshot.index import Snapshot, is_accepted
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer, RemoteExpansionLink
+from isthmus.model.facts.openstack import Domain, NetworkFacts
+
+Intent = Literal["Join", "Leave", "Refuse", "Hold"]
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """One network of a peer's. `facts` are absent where nothing is to be made or removed in OpenStack."""
+
+    snapshot: Snapshot
+    name: str
+    facts: NetworkFacts | None = None
+
+    @property
+    def cloud_id(self) -> str:
+        """The cloud that the network comes from."""
+        return origin_of(self.name)
+
+    @cached_property
+    def peer(self) -> CloudPeer | None:
+        """The agreement with that cloud."""
+        return self.snapshot.peer_of(self.cloud_id)
+
+    @cached_property
+    def link(self) -> ExpansionLink | None:
+        """Our half."""
+        return self.snapshot.link(self.cloud_id, self.name)
+
+    @cached_property
+    def attachment(self) -> Attachment | None:
+        """What the nodes do, and the record of what we made."""
+        return self.snapshot.attachment(self.name)
+
+    @property
+    def record(self) -> Record:
+        """What we made so far."""
+        return self.attachment.spec.record if self.attachment else Record()
+
+    @cached_property
+    def remote_state(self) -> RemoteLinkState:
+        """How the origin's half stands; an accepted one gets no subnet that its project cannot have."""
+        if self.peer is None:
+            return RemoteLinkState("Unknown", None)
+        found = remote_state(self.snapshot, self.peer, self.name)
+        last = self.link.status.peer if self.link else None
+        if (
+            found.remote == last
+            or found.remote is None
+            or found.remote.spec.offer is None
+            or not is_accepted(self.link)
+        ):
+            return found
+        problem = self._subnets_problem(found.remote.spec.offer, self.peer)
+        return RemoteLinkState(found.presence, last, problem) if problem is not None and last is not None else found
+
+    @property
+    def remote(self) -> RemoteExpansionLink | None:
+        """The origin's half in force."""
+        return self.remote_state.remote
+
+    @property
+    def offer(self) -> Offer | None:
+        """What the origin offers."""
+        return self.remote.spec.offer if self.remote else None
+
+    @property
+    def ended(self) -> bool:
+        """Our own administrator ended the agreement."""
+        return self.peer is None or self.peer.metadata.deletion_timestamp is not None
+
+    @cached_property
+    def intent(self) -> Intent:
+        """What is to become of it."""
+        if self.ended or (self.remote is not None and self.remote.spec.state == "Withdrawn"):
+            return "Leave"
+        accepted = is_accepted(self.link)
+        if self.remote_state.presence == "Absent":
+            return "Join" if accepted and not self.remote_state.gone else "Leave"
+        if accepted and self.remote is not None:
+            return "Join"
+        if self.remote_state.presence == "Unknown" or self._undecided:
+            return "Hold"
+        return "Refuse" if self.refusal is not None else "Join"
+
+    @cached_property
+    def refusal(self) -> Problem | None:
+        """Why an offer is not accepted, in words that name nothing local; never what is accepted already."""
+        if self.remote_state.problem is not None or self.offer is None or self.peer is None:
+            return self.remote_state.problem
+        if self.peer.spec.agreement.state == "Cordoned":
+            return Problem("Cordoned", "the agreement is cordoned: nothing new is accepted")
+        if self._name_is_taken:
+            return Problem("InvalidOffer", "the network's ID cannot be told from another one's: it needs another ID")
+        if self._received_besides >= self.peer.spec.agreement.limits.networks:
+            return Problem("LimitReached", "the agreed number of networks is reached")
+        return self._replica_problem(self.offer, self.peer)
+
+    @cached_property
+    def domain_name(self) -> str:
+        """Keystone domain for the peer's projects."""
+        chosen = self.peer.spec.agreement.domain if self.peer else None
+        return chosen or names.peer_domain(self.cloud_id)
+
+    @cached_property
+    def project_marker(self) -> str | None:
+        """Description of our copy of the origin's project."""
+        project = self.record.origin_project_id or (self.offer.project.id if self.offer else None)
+        return names.project_marker(self.cloud_id, project) if project else None
+
+    @cached_property
+    def replica_marker(self) -> str | None:
+        """Description of our copy of the network; nothing is a copy before the record of it is there."""
+        return names.replica_marker(self.name, self.attachment.metadata.uid or "") if self.attachment else None
+
+    @cached_property
+    def domain_is_ours(self) -> bool:
+        """Whether we made the domain: then it goes with its last project."""
+        return self.facts is not None and self._is_ours(self.facts.domain)
+
+    def own_domain_id(self, domain: Domain | None) -> str | None:
+        """The domain that we made: the one that was found for the peer, else the one on record."""
+        return domain.id if domain is not None and self._is_ours(domain) else self.record.domain_id
+
+    @cached_property
+    def gateway(self) -> Gateway | None:
+        """The node that carries the network."""
+        return gateway_for(self.snapshot, self.attachment)
+
+    @cached_property
+    def offered_mtu(self) -> int | None:
+        """The largest MTU that we can carry; what we said before where no node is there."""
+        if self.gateway is not None:
+            return carried_mtu(self.gateway)
+        return self.link.spec.mtu if self.link else None
+
+    @cached_property
+    def agreed_mtu(self) -> int | None:
+        """The smaller MTU of both halves."""
+        return min(self.remote.spec.mtu, self.offered_mtu) if self.remote and self.offered_mtu else None
+
+    def path(self) -> AttachmentLink | None:
+        """The way to the origin, once we accept."""
+        if self.peer is None or self.remote is None or self.offer is None or not is_accepted(self.link):
+            return None
+        return path_to(self.snapshot, self.peer, self.offer.tunnel_id, self.remote.spec)
+
+    def _is_ours(self, domain: Domain | None) -> bool:
+        return domain is not None and domain.description == names.domain_marker(self.cloud_id)
+
+    @property
+    def _undecided(self) -> bool:
+        """Without an agreement there is nothing to judge an offer by."""
+        if self.peer is None or identity_problem(self.snapshot, self.peer) is not None:
+            return True
+        return not isinstance(agreement_with(self.snapshot, self.peer), Agreement)
+
+    @property
+    def _name_is_taken(self) -> bool:
+        """Two networks with one name on a node would stop the node, and a peer may choose IDs that lead to that."""
+        ours = names.patch_in_cloud_bridge(self.name)
+        others = (a.metadata.name for a in self.snapshot.all(Attachment) if a.metadata.name != self.name)
+        return any(names.patch_in_cloud_bridge(other) == ours for other in others)
+
+    @property
+    def _received_besides(self) -> int:
+        """Other networks of the peer that we hold a copy of."""
+        received = (a for a in self.snapshot.all(Attachment) if a.spec.origin.cloud_id == self.cloud_id)
+        return sum(a.metadata.name != self.name for a in received)
+
+    def _replica_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
+        """Why the copy cannot be made: asked only before it is there, so that nothing is left half made."""
+        if self.facts is None or self.facts.network is not None:
+            return None
+        domain = self.facts.domain
+        if domain is not None and not self.domain_is_ours and peer.spec.agreement.domain is None:
+            return Problem("DomainNotAvailable", "the domain for the peer's projects is not available")
+        if self.facts.other_networks >= peer.spec.agreement.quotas.networks:
+            return Problem("QuotaExceeded", "the quota of the project is used up")
+        return self._subnets_problem(offer, peer)
+
+    def _subnets_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
+        """Why the project cannot have these subnets besides those of its other networks."""
+        if self.facts is None:
+            return None
+        if len(offer.subnets) + len(self.facts.other_subnets) > peer.spec.agreement.quotas.subnets:
+            return Problem("QuotaExceeded", "the quota of the project is used up")
+        others = [IPv4Network(s.cidr) for s in self.facts.other_subnets if s.ip_version == 4]
+        for subnet in offer.subnets:
+            if any(IPv4Network(subnet.cidr).overlaps(other) for other in others):
+                return Problem("SubnetOverlap", f"subnet {subnet.cidr} overlaps one of the same project")
+        return None

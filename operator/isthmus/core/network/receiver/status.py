@@ -1,0 +1,81 @@
+"""Status of a network of a peer's: our link, its Attachment."""
+
+from __future__ import annotations
+
+from isthmus.core.network.attachment import published_ports
+from isthmus.core.network.conflicts import conflicts
+from isthmus.core.network.link_status import (
+    address_conflict,
+    connection_progress,
+    link_status,
+    unless_failing,
+    with_conditions,
+)
+from isthmus.core.network.receiver.plan import ports_in_use, project_to_delete
+from isthmus.core.network.receiver.state import Receiver
+from isthmus.core.snapshot.conditions import REPLICA_IN_USE, false, from_problem, true
+from isthmus.core.snapshot.index import is_accepted
+from isthmus.model.actions import Problem
+from isthmus.model.api.objects import Condition
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+
+
+def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[ExpansionLink, ...]:
+    """Our half of one network of a peer's with the status that it should have."""
+    if receiver.link is None:
+        return ()
+    progress = unless_failing(receiver_progress(receiver), failure)
+    mtu = receiver.agreed_mtu if receiver.intent == "Join" else None
+    status = link_status(receiver.snapshot, receiver.link, receiver.remote_state, mtu, progress)
+    return (receiver.link.model_copy(update={"status": status}),)
+
+
+def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachment | None:
+    """The Attachment of a network of a peer's with its conditions."""
+    progress, in_use = receiver_progress(receiver), _in_use(receiver)
+    if in_use.status == "True":
+        progress = Problem(REPLICA_IN_USE, in_use.message)
+    conditions = (
+        from_problem("Ready", failure if progress and failure else progress),
+        in_use,
+        address_conflict(_receiver_conflicts(receiver)),
+    )
+    return with_conditions(receiver.attachment, conditions, receiver.snapshot.now)
+
+
+def _receiver_conflicts(receiver: Receiver) -> tuple[str, ...]:
+    if receiver.facts is None or receiver.offer is None or receiver.remote is None or receiver.intent != "Join":
+        return ()
+    ours, theirs = published_ports(receiver.facts), receiver.remote.spec.ports
+    return conflicts(receiver.offer, ours, theirs, receiver.cloud_id, at_origin=False)
+
+
+def _in_use(receiver: Receiver) -> Condition:
+    if receiver.intent not in {"Leave", "Refuse"}:
+        return false(REPLICA_IN_USE, "NotWithdrawn")
+    if ports := ports_in_use(receiver):
+        return true(REPLICA_IN_USE, "PortsLeft", f"the copy stays until these ports are gone: {', '.join(ports)}")
+    if project_id := project_to_delete(receiver):
+        return true(
+            REPLICA_IN_USE, "ProjectNotEmpty", f"project {project_id} stays until nothing is left in it in Neutron"
+        )
+    return false(REPLICA_IN_USE, "NothingLeft")
+
+
+def receiver_progress(receiver: Receiver) -> Problem | None:
+    """What a network of a peer's waits for; None where it is ready."""
+    remote_state = receiver.remote_state
+    if receiver.ended:
+        return Problem("Withdrawn", "the agreement has ended")
+    if receiver.intent == "Leave":
+        return Problem("Withdrawn", "the origin has withdrawn the network")
+    if remote_state.problem is not None:
+        return remote_state.problem
+    if receiver.intent == "Refuse":
+        return receiver.refusal
+    if not is_accepted(receiver.link):
+        return Problem("CreatingReplica", "the copy of the network is being made")
+    if receiver.path() is None:
+        return Problem("PeerHasNoGateway", "the peer names no gateway for this network that its PeerLink has")
+    return connection_progress(receiver.attachment, receiver.facts, receiver.gateway, receiver.cloud_id)

@@ -1,0 +1,209 @@
+"""How the peer's half of one network stands: what was read, whether it is valid, which half is in force.
+
+The other half is untrusted input. One that is refused leaves the last valid one in force; absence counts only when a
+complete read of a peer that still publishes its PeerLink shows it, and only after a grace time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Network
+from typing import Literal
+
+from isthmus.core.federation.agreement import own_tunnel_ids
+from isthmus.core.federation.peer import view_of
+from isthmus.core.snapshot.conditions import timestamp
+from isthmus.core.snapshot.index import Snapshot, is_accepted
+from isthmus.model.actions import Problem
+from isthmus.model.api.objects import condition_of
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import (
+    ExpansionLink,
+    ExpansionLinkSpec,
+    Offer,
+    OfferedSubnet,
+    RemoteExpansionLink,
+)
+from isthmus.model.types import NETWORK_ID
+
+from .addressing import contains, intersect, single, span_of
+
+PEER_SEEN = "PeerSeen"  # condition of our link: since when the peer's half was there, gone, or not to be known
+
+
+Presence = Literal["Present", "Absent", "Unknown"]
+
+
+@dataclass(frozen=True)
+class RemoteLinkState:
+    """The peer's half of one network."""
+
+    presence: Presence
+    remote: RemoteExpansionLink | None
+    """The newest valid one; of a peer that cannot be read the last one."""
+    problem: Problem | None = None
+    """Why what is published now is refused."""
+    gone: bool = False
+    """Absent for longer than the grace time."""
+
+
+def remote_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> RemoteLinkState:
+    """How the peer's half of that network stands."""
+    cloud_id = peer.spec.cloud_id
+    link = snapshot.link(cloud_id, link_name)
+    last = link.status.peer if link is not None else None
+    view = view_of(snapshot, cloud_id)
+    published = view.links.get(link_name)
+    if published is None:
+        if not view.complete or not _same_peerlink(snapshot, cloud_id, last):
+            return RemoteLinkState("Unknown", last)
+        return RemoteLinkState("Absent", last, gone=link is None or _grace_over(snapshot, link))
+    presence: Presence = "Present" if view.complete else "Unknown"
+    if published.spec is None:
+        return RemoteLinkState(presence, last, Problem("InvalidOffer", f"malformed: {published.problem}"))
+    beside = view.peer_link.uid if view.peer_link is not None else last.peer_link_uid if last is not None else ""
+    seen = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
+    if seen and last is not None and last.peer_link_uid != beside:
+        last = last.model_copy(update={"peer_link_uid": beside})
+    if seen and is_accepted(link):
+        return RemoteLinkState(presence, last)
+    problem = remote_link_problem(snapshot, peer, link_name, last.spec if seen and last is not None else published.spec)
+    if problem is not None or seen:
+        return RemoteLinkState(presence, last, problem)
+    remote = RemoteExpansionLink(
+        uid=published.uid,
+        generation=published.generation,
+        first_seen=timestamp(snapshot.now),
+        peer_link_uid=beside,
+        spec=published.spec,
+    )
+    return RemoteLinkState(presence, remote)
+
+
+def remote_link_problem(
+    snapshot: Snapshot, peer: CloudPeer, link_name: str, remote: ExpansionLinkSpec
+) -> Problem | None:
+    """Why a half of the peer's is refused."""
+    own_id, peer_id = snapshot.own.cloud_id, peer.spec.cloud_id
+    if remote.cloud_id != peer_id or remote.peer_cloud_id != own_id:
+        return Problem("WrongCloudID", f"the half is by {remote.cloud_id} for {remote.peer_cloud_id}")
+    if remote.origin.link_name != link_name:
+        return Problem("InvalidOffer", "the object's name is not that of the network in it")
+    if remote.offer is not None and remote.answer is not None:
+        return Problem("InvalidOffer", "a half is an offer or an answer, never both")
+    if remote.origin.cloud_id == own_id:
+        return None if remote.answer is not None else Problem("InvalidOffer", "an offer of a network that is ours")
+    if remote.origin.cloud_id != peer_id:
+        return Problem("WrongCloudID", f"the network comes from {remote.origin.cloud_id}, a third cloud")
+    if remote.offer is None:
+        return Problem("InvalidOffer", "an answer about a network of the peer's own")
+    if remote.state == "Withdrawn":
+        return _doubled_subnet(remote.offer)
+    return _tunnel_id_problem(snapshot, peer, link_name, remote.offer.tunnel_id) or offer_problem(remote.offer)
+
+
+def offer_problem(offer: Offer) -> Problem | None:
+    """Why the subnets of an offer make no sense."""
+    for index, subnet in enumerate(offer.subnets):
+        problem = _subnet_problem(subnet)
+        if problem is not None:
+            return Problem("InvalidOffer", f"subnet {subnet.cidr}: {problem}")
+        network = IPv4Network(subnet.cidr)
+        if any(network.overlaps(IPv4Network(other.cidr)) for other in offer.subnets[:index]):
+            return Problem("InvalidOffer", f"subnet {subnet.cidr} overlaps another of the same network")
+    return _doubled_subnet(offer)
+
+
+def _doubled_subnet(offer: Offer) -> Problem | None:
+    """Subnets are a map by their IDs: our own API server would not store a half in which one is doubled."""
+    count = Counter(subnet.id for subnet in offer.subnets)
+    twice = next((id_ for id_, number in count.items() if number > 1), None)
+    return Problem("InvalidOffer", f"subnet ID {twice} is used twice") if twice else None
+
+
+def _subnet_problem(subnet: OfferedSubnet) -> str | None:
+    network = IPv4Network(subnet.cidr)
+    hosts = ((int(network.network_address) + 1, int(network.broadcast_address) - 1),)
+    slice_ = (span_of(subnet),)
+    if network.prefixlen > 30 or network.is_multicast or network.is_loopback or network.is_link_local:
+        return "not a network for machines"
+    if slice_[0][0] > slice_[0][1] or intersect(hosts, slice_) != slice_:
+        return f"the slice {subnet.first}-{subnet.last} is not inside it"
+    if subnet.gateway_ip is not None:
+        if not contains(hosts, subnet.gateway_ip):
+            return f"the gateway {subnet.gateway_ip} is not inside it"
+        if intersect(slice_, single([subnet.gateway_ip])):
+            return f"the gateway {subnet.gateway_ip} is inside the slice"
+    return None
+
+
+def _tunnel_id_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, tunnel_id: int) -> Problem | None:
+    allowed = own_tunnel_ids(peer.spec.tunnel.id_range, peer.spec.cloud_id, snapshot.own.cloud_id)
+    if tunnel_id not in allowed:
+        return Problem(
+            "TunnelIDInvalid",
+            f"tunnel ID {tunnel_id} is outside the origin's half {allowed.start}-{allowed.stop - 1}",
+        )
+    if tunnel_id in _tunnel_ids_of_others(snapshot, peer, link_name):
+        return Problem("TunnelIDInUse", f"tunnel ID {tunnel_id} belongs to another network of the same origin")
+    return None
+
+
+def _tunnel_ids_of_others(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> set[int]:
+    """Tunnel IDs of the peer's other networks: those that we joined, and of new ones those first by name."""
+    cloud_id = peer.spec.cloud_id
+    connected = {
+        path.tunnel_id
+        for attachment in snapshot.all(Attachment)
+        if attachment.metadata.name != link_name and attachment.spec.origin.cloud_id == cloud_id
+        for path in attachment.spec.links
+    }
+    accepted = {
+        link.status.peer.spec.offer.tunnel_id
+        for link in snapshot.links_to(cloud_id)
+        if link.metadata.name != link_name and is_accepted(link) and link.status.peer and link.status.peer.spec.offer
+    }
+    return connected | accepted | set(_offered_before(snapshot, cloud_id, link_name))
+
+
+def _offered_before(snapshot: Snapshot, cloud_id: str, link_name: str) -> Iterable[int]:
+    for name, published in view_of(snapshot, cloud_id).links.items():
+        remote = published.spec
+        if name < link_name and remote is not None and remote.offer is not None and remote.state == "Active":
+            yield remote.offer.tunnel_id
+
+
+def _same_peerlink(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink | None) -> bool:
+    """Whether the peer publishes the PeerLink that it published beside the half: only then does its absence count.
+
+    Of a half that was never seen, the one that we know.
+    """
+    published = view_of(snapshot, cloud_id).peer_link
+    if published is None:
+        return False
+    if last is not None:
+        return last.peer_link_uid == published.uid
+    ours = snapshot.peerlink(cloud_id)
+    return ours is not None and ours.status.peer is not None and ours.status.peer.uid == published.uid
+
+
+def _grace_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
+    seen = condition_of(link.status.conditions, PEER_SEEN)
+    if seen is None or seen.status != "False" or not seen.last_transition_time:
+        return False
+    since = datetime.fromisoformat(seen.last_transition_time.replace("Z", "+00:00"))
+    return (snapshot.now - since).total_seconds() >= snapshot.own.absence_grace_seconds
+
+
+def names_network_of(link_name: str, cloud_id: str) -> bool:
+    """Whether the name is one that a half of a network of that cloud can have: a peer may publish any."""
+    return origin_of(link_name) == cloud_id and NETWORK_ID.fullmatch(link_name.partition(".")[2]) is not None
+
+
+def origin_of(link_name: str) -> str:
+    """The cloud that a network comes from: cloud IDs hold no dot."""
+    return link_name.partition(".")[0]

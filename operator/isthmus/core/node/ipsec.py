@@ -1,0 +1,115 @@
+"""What must be blocked and what charon must have for each peer, and which associations of the kernel are nobody's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from isthmus.core.federation.agreement import Agreement
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec, PeerGateway
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
+from isthmus.model.node.ipsec import IKE_CHILDREN, BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+
+MINIMUM_KEY_LENGTH = 32
+_KEY = re.compile(rb"[!-~]+")
+
+
+def pre_shared_key(content: bytes) -> bytes:
+    """The key in a Secret's content: a line break at its end is the editor's, not the key's."""
+    return content.rstrip(b"\r\n")
+
+
+def key_problem(secret_name: str, content: bytes | None) -> Problem | None:
+    """Why a Secret's content cannot be used as a key. Tells nothing of the content."""
+    where = f"key {names.PSK_KEY} of Secret {names.IPSEC_NAMESPACE}/{secret_name}"
+    if content is None:
+        return Problem("MissingKey", f"there is no {where}")
+    key = pre_shared_key(content)
+    if len(key) < MINIMUM_KEY_LENGTH:
+        return Problem("KeyTooShort", f"{where} has fewer than {MINIMUM_KEY_LENGTH} characters")
+    if not _KEY.fullmatch(key):
+        return Problem("MalformedKey", f"{where} has characters other than printable ASCII, or spaces")
+    return None
+
+
+def connections(
+    *,
+    own_cloud_id: str,
+    node: str,
+    local_address: str,
+    peer: CloudPeerSpec,
+    policy: IPsecPolicySpec,
+    agreement: Agreement,
+    gateways: Iterable[PeerGateway],
+    secret_version: str,
+) -> tuple[IkeConnection, ...]:
+    """One connection for each remote gateway, named as its tunnel port is."""
+    return tuple(
+        IkeConnection(
+            name=names.tunnel_port(peer.cloud_id, gateway.name),
+            local_address=local_address,
+            remote_address=gateway.address,
+            local_identity=names.ike_identity(node, own_cloud_id),
+            remote_identity=names.ike_identity(gateway.name, peer.cloud_id),
+            udp_port=agreement.udp_port,
+            ike_proposals=agreement.ike_proposals,
+            esp_proposals=agreement.esp_proposals,
+            ike_rekey_time_seconds=policy.ike.rekey_time_seconds,
+            esp_rekey_time_seconds=policy.esp.rekey_time_seconds,
+            dpd_delay_seconds=policy.dpd_delay_seconds,
+            initiator=agreement.initiator,
+            secret_name=peer.ipsec.auth_secret_ref.name,
+            secret_version=secret_version,
+        )
+        for gateway in gateways
+    )
+
+
+def blocks(udp_ports: Iterable[int]) -> frozenset[BlockPolicy]:
+    """What keeps unprotected packets of these tunnel ports off the wire and out of br-cloud."""
+    return frozenset(block for udp_port in udp_ports for block in _blocks_of(udp_port))
+
+
+def _blocks_of(udp_port: int) -> Iterator[BlockPolicy]:
+    yield BlockPolicy("out", source_port=None, destination_port=udp_port)
+    yield BlockPolicy("in", source_port=None, destination_port=udp_port)
+    yield BlockPolicy("out", source_port=udp_port, destination_port=None)
+
+
+def icmp_unreachable_blocks(remote_addresses: Iterable[str]) -> frozenset[BlockPolicy]:
+    """What keeps the kernel from answering for a tunnel port that is not there, yet or any more.
+
+    Its ICMP message would quote, in the clear, the packet that came protected.
+    """
+    return frozenset(BlockPolicy("out", icmp_unreachable_to=address) for address in remote_addresses)
+
+
+def up(connection: IkeConnection, ike: IkeView) -> bool:
+    """The connection is loaded as wanted, and its IKE SA and both children are there."""
+    state = ike.states.get(connection.name)
+    return (
+        ike.loaded.get(connection.name) == connection.digest
+        and state is not None
+        and state.established
+        and state.children_installed >= IKE_CHILDREN
+    )
+
+
+def stale_associations(xfrm: XfrmView, ike: IkeView, wanted: Iterable[IkeConnection]) -> frozenset[SecurityAssociation]:
+    """States that an earlier charon left: between a connection's addresses, and unknown to charon.
+
+    Nothing is stale before its connection is up: until then old states may be what carries the traffic.
+    """
+    ends = {
+        frozenset({connection.local_address, connection.remote_address}) for connection in wanted if up(connection, ike)
+    }
+    known = frozenset(spi for state in ike.states.values() for spi in state.spis)
+    return frozenset(
+        association
+        for association in xfrm.associations
+        if association.protocol == "esp"
+        and association.spi not in known
+        and frozenset({association.source, association.destination}) in ends
+    )

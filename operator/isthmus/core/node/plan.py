@@ -1,0 +1,245 @@
+"""What one gateway node must have: from the cluster's objects and the node's facts to ports, keys and flows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network
+
+from isthmus.core.federation.agreement import Agreement, Disagreement, agree
+from isthmus.core.snapshot.index import claim_precedence
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.node.flows import PlannedLink, PlannedNetwork
+from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
+from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
+from isthmus.model.types import NEUTRON_TUNNEL_PORTS
+
+from . import ipsec
+
+LinkKey = tuple[str, str]
+"""A network's link name and the peer's cloud ID."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A pre-shared key as its Secret holds it."""
+
+    content: bytes = field(repr=False)
+    version: str
+    """Changes whenever the Secret does."""
+
+
+@dataclass(frozen=True)
+class NodeInputs:
+    """Everything that the cluster wants of this node, as read at one moment."""
+
+    node: str
+    cloud_id: str
+    gateway_cidrs: tuple[str, ...]
+    attachments: tuple[Attachment, ...] = ()
+    peers: tuple[CloudPeer, ...] = ()
+    policies: tuple[IPsecPolicy, ...] = ()
+    peerlinks: tuple[PeerLink, ...] = ()
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    """By the name of their Secret; what has none is missing here."""
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """What this node is to have, and why it cannot have the rest."""
+
+    addresses: tuple[NodeAddress, ...] = ()
+    """The node's tunnel addresses; the first one is used."""
+    blocks: frozenset[BlockPolicy] = frozenset()
+    connections: tuple[IkeConnection, ...] = ()
+    ports: Ports = field(default_factory=Ports)
+    networks: tuple[PlannedNetwork, ...] = ()
+    gateways: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
+    """Remote gateways that are known, by cloud ID, also those of peers with a problem."""
+    problem: Problem | None = None
+    peer_problems: Mapping[str, Problem] = field(default_factory=dict)
+    link_problems: Mapping[LinkKey, Problem] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Peer:
+    """A peer that may have tunnels."""
+
+    cloud_id: str
+    agreement: Agreement
+    gateways: tuple[PeerGateway, ...]
+    connections: tuple[IkeConnection, ...]
+
+
+def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_ports: frozenset[int]) -> NodePlan:
+    """The whole plan; `foreign_udp_ports` are those of tunnels on this node that are not ours."""
+    ours = tunnel_addresses(addresses, inputs.gateway_cidrs)
+    if not ours:
+        cidrs = ", ".join(inputs.gateway_cidrs)
+        return NodePlan(problem=Problem("NoTunnelAddress", f"no address of this node lies in {cidrs}"))
+    remote_state = _owning_peers(peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
+    from_problem = {p.spec.cloud_id: _plan_peer(inputs, p, ours[0].address, foreign_udp_ports) for p in remote_state}
+    peers = [peer for peer in from_problem.values() if isinstance(peer, _Peer)]
+    tunnels = [tunnel for peer in peers for tunnel in _tunnels(peer)]
+    networks, link_problems = _networks(inputs, tunnels)
+    return NodePlan(
+        addresses=ours,
+        blocks=ipsec.blocks(peer.agreement.udp_port for peer in peers)
+        | ipsec.icmp_unreachable_blocks(gateway.address for peer in peers for gateway in peer.gateways),
+        connections=tuple(connection for peer in peers for connection in peer.connections),
+        ports=Ports(frozenset(tunnels), frozenset(_patches(inputs))),
+        networks=networks,
+        gateways={peer.spec.cloud_id: _known_gateways(inputs, peer) for peer in remote_state},
+        peer_problems={cloud_id: peer for cloud_id, peer in from_problem.items() if isinstance(peer, Problem)},
+        link_problems=link_problems,
+    )
+
+
+def tunnel_addresses(addresses: Iterable[NodeAddress], cidrs: Iterable[str]) -> tuple[NodeAddress, ...]:
+    """The node's addresses inside our own gateway networks, lowest first."""
+    networks = [IPv4Network(cidr) for cidr in cidrs]
+    inside = (a for a in addresses if any(IPv4Address(a.address) in network for network in networks))
+    return tuple(sorted(inside, key=lambda a: IPv4Address(a.address)))[:4]
+
+
+def _owning_peers(peers: Iterable[CloudPeer]) -> tuple[CloudPeer, ...]:
+    """Where two claim one cloud, the one that holds it: a second CloudPeer must not take the first one's tunnels."""
+    return tuple({p.spec.cloud_id: p for p in sorted(peers, key=claim_precedence, reverse=True)}.values())
+
+
+def _plan_peer(inputs: NodeInputs, peer: CloudPeer, local: str, foreign_udp_ports: frozenset[int]) -> _Peer | Problem:
+    """Whether a peer may have tunnels: a valid agreement, a policy, a key, a free port."""
+    spec = peer.spec
+    link = _peerlink(inputs, spec.cloud_id)
+    if link is None or link.status.peer is None:
+        return Problem("WaitingForPeer", "the peer's half of the agreement has not been read yet")
+    agreement = agree(link.spec, link.status.peer.spec)
+    if isinstance(agreement, Disagreement):
+        return Problem(agreement.reason, agreement.message)
+    policy = next((p for p in inputs.policies if p.metadata.name == spec.ipsec.policy_ref.name), None)
+    if policy is None:
+        return Problem("UnknownPolicy", f"there is no IPsecPolicy {spec.ipsec.policy_ref.name}")
+    secret = spec.ipsec.auth_secret_ref.name
+    key = inputs.keys.get(secret)
+    problem = ipsec.key_problem(secret, key.content if key else None)
+    problem = problem or _port_problem(agreement.udp_port, foreign_udp_ports)
+    if problem is not None or key is None:
+        return problem or Problem("MissingKey", f"there is no Secret {secret}")
+    gateways = _known_gateways(inputs, peer)
+    connections = ipsec.connections(
+        own_cloud_id=inputs.cloud_id,
+        node=inputs.node,
+        local_address=local,
+        peer=spec,
+        policy=policy.spec,
+        agreement=agreement,
+        gateways=gateways,
+        secret_version=key.version,
+    )
+    return _Peer(spec.cloud_id, agreement, gateways, connections)
+
+
+def _peerlink(inputs: NodeInputs, cloud_id: str) -> PeerLink | None:
+    key = (names.peer_namespace(cloud_id), inputs.cloud_id)
+    return next((link for link in inputs.peerlinks if (link.metadata.namespace, link.metadata.name) == key), None)
+
+
+def _known_gateways(inputs: NodeInputs, peer: CloudPeer) -> tuple[PeerGateway, ...]:
+    """The peer's gateways inside its agreed networks; the controller has checked them, a second look costs nothing."""
+    link = _peerlink(inputs, peer.spec.cloud_id)
+    if link is None or link.status.peer is None:
+        return ()
+    networks = [IPv4Network(cidr) for cidr in peer.spec.gateway_cidrs]
+    return tuple(
+        gateway
+        for gateway in sorted(link.status.peer.spec.gateways, key=lambda g: g.name)
+        if any(IPv4Address(gateway.address) in network for network in networks)
+    )
+
+
+def _port_problem(udp_port: int, foreign_udp_ports: frozenset[int]) -> Problem | None:
+    if udp_port in NEUTRON_TUNNEL_PORTS or udp_port in foreign_udp_ports:
+        return Problem("PortTaken", f"UDP port {udp_port} belongs to another tunnel on this node")
+    return None
+
+
+def _tunnels(peer: _Peer) -> Iterator[TunnelPort]:
+    for connection in peer.connections:
+        yield TunnelPort(connection.name, connection.local_address, connection.remote_address, peer.agreement.udp_port)
+
+
+def _patches(inputs: NodeInputs) -> Iterator[PatchPair]:
+    """Of every attachment port that is bound to this node."""
+    for attachment in inputs.attachments:
+        name = attachment.metadata.name
+        for port in attachment.spec.ports:
+            if port.node == inputs.node:
+                yield PatchPair(
+                    names.patch_in_integration_bridge(name),
+                    names.patch_in_cloud_bridge(name),
+                    port.port_id,
+                    port.mac,
+                )
+
+
+def _networks(
+    inputs: NodeInputs, tunnels: Iterable[TunnelPort]
+) -> tuple[tuple[PlannedNetwork, ...], Mapping[LinkKey, Problem]]:
+    """The networks that this node carries now, with the links that can be."""
+    active = [
+        a
+        for a in sorted(inputs.attachments, key=lambda a: a.metadata.name)
+        if a.spec.active_node == inputs.node and any(port.node == inputs.node for port in a.spec.ports)
+    ]
+    by_name = {tunnel.name: tunnel for tunnel in tunnels}
+    used = Counter((_tunnel_name(link), link.tunnel_id) for a in active for link in a.spec.links)
+    problems: dict[LinkKey, Problem] = {}
+    networks = []
+    for attachment in active:
+        links = []
+        for link in attachment.spec.links:
+            problem = _link_problem(link, by_name, used)
+            if problem is not None:
+                problems[attachment.metadata.name, link.cloud_id] = problem
+            else:
+                links.append(_planned_link(attachment, link))
+        networks.append(_planned_network(attachment, links))
+    return tuple(networks), problems
+
+
+def _link_problem(
+    link: AttachmentLink, tunnels: Mapping[str, TunnelPort], used: Mapping[tuple[str, int], int]
+) -> Problem | None:
+    tunnel = tunnels.get(_tunnel_name(link))
+    if tunnel is None or tunnel.remote_address != link.gateway.address:
+        return Problem("NoTunnel", f"there is no tunnel to gateway {link.gateway.name} of {link.cloud_id}")
+    if used[tunnel.name, link.tunnel_id] > 1:
+        # Two networks must never meet: rather neither than the wrong one.
+        return Problem("TunnelIDUsedTwice", f"tunnel ID {link.tunnel_id} is that of another network, too")
+    return None
+
+
+def _planned_link(attachment: Attachment, link: AttachmentLink) -> PlannedLink:
+    probe_mac = names.probe_mac(attachment.metadata.name, link.cloud_id)
+    return PlannedLink(link.cloud_id, _tunnel_name(link), link.tunnel_id, probe_mac)
+
+
+def _planned_network(attachment: Attachment, links: Iterable[PlannedLink]) -> PlannedNetwork:
+    return PlannedNetwork(
+        attachment.metadata.name,
+        names.patch_in_cloud_bridge(attachment.metadata.name),
+        attachment.spec.role == "Origin",
+        tuple(attachment.spec.gateway_addresses),
+        tuple(links),
+    )
+
+
+def _tunnel_name(link: AttachmentLink) -> str:
+    return names.tunnel_port(link.cloud_id, link.gateway.name)

@@ -1,0 +1,177 @@
+"""What a node's agent says: of the node in its GatewayNode, of every network in the Attachment's entry of this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from isthmus.core.snapshot.conditions import carried_over, false, from_problem, true
+from isthmus.model.actions import Problem
+from isthmus.model.api.objects import Condition
+from isthmus.model.api.v1alpha1.attachment import Attachment, LinkObservation, NodeObservation
+from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNodeStatus, Software, TunnelAddress
+from isthmus.model.names import IPSEC_NAMESPACE, tunnel_port
+from isthmus.model.node.ipsec import IkeConnection, IkeView
+from isthmus.model.node.switch import BridgeView
+
+from . import ipsec
+from .plan import NodePlan
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What was seen on the node at the last look."""
+
+    plan: NodePlan
+    bridge: BridgeView
+    ike: IkeView | None = None
+    """None: charon does not answer."""
+    flows_in_place: bool = False
+    probes: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    """Whether a link's echo comes back, by link name and the peer's cloud ID; missing where it cannot be told yet."""
+    problem: Problem | None = None
+    """What kept the node from being brought to its plan."""
+
+
+def gateway_node_status(
+    previous: GatewayNodeStatus, facts: NodeFacts, software: Software, now: datetime
+) -> GatewayNodeStatus:
+    """The whole status of our GatewayNode."""
+    addresses = tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses)
+    return GatewayNodeStatus(
+        conditions=carried_over(previous.conditions, (_ready(facts), _peers(facts)), None, now),
+        addresses=addresses,
+        neutron_host=facts.bridge.hostname,
+        software=software,
+        connections=tuple(_connections(facts)),
+    )
+
+
+def failed_observation_status(previous: GatewayNodeStatus, problem: Problem, now: datetime) -> GatewayNodeStatus:
+    """The node could not be looked at: nothing but that is new, for what stands goes on."""
+    others = (c for c in previous.conditions if c.type != "Ready")
+    new = (from_problem("Ready", problem), *others)
+    return previous.model_copy(update={"conditions": carried_over(previous.conditions, new, None, now)})
+
+
+def observation(attachment: Attachment, node: str, facts: NodeFacts) -> NodeObservation | None:
+    """This node's entry of an Attachment; None where the node has no part in it."""
+    port = next((port for port in attachment.spec.ports if port.node == node), None)
+    if port is None:
+        return None
+    network = next((n for n in facts.plan.networks if n.name == attachment.metadata.name), None)
+    patched = port.port_id in {p.neutron_port_id for p in facts.bridge.ports.patches}
+    return NodeObservation(
+        node=node,
+        observed_generation=attachment.metadata.generation or 0,
+        plugged=patched and (network is None or facts.flows_in_place),
+        links=tuple(_links(attachment, node, facts)) if network else (),
+    )
+
+
+def _links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[LinkObservation]:
+    said = {k.cloud_id: k for entry in attachment.status.nodes if entry.node == node for k in entry.links}
+    for link in attachment.spec.links:
+        key = (attachment.metadata.name, link.cloud_id)
+        problem = facts.plan.link_problems.get(key)
+        probe = facts.probes.get(key)
+        if problem is None and probe is None and link.cloud_id in said:
+            yield said[link.cloud_id]
+            continue
+        if problem is None and not probe:
+            problem = Problem("ProbeUnanswered", f"no echo frame comes back from gateway {link.gateway.name}")
+        yield LinkObservation(
+            cloud_id=link.cloud_id,
+            up=problem is None,
+            reason=problem.reason if problem else "ProbeAnswered",
+            message=problem.message if problem else "",
+        )
+
+
+def _ready(facts: NodeFacts) -> Condition:
+    return from_problem("Ready", facts.plan.problem or facts.problem, good="InPlace")
+
+
+def _peers(facts: NodeFacts) -> Condition:
+    """Whether every CloudPeer could be given its tunnels: a missing key is told here."""
+    problems = sorted(facts.plan.peer_problems.items())
+    if not problems:
+        return true("PeersConfigured", "Configured")
+    text = "; ".join(f"{cloud_id}: {problem.message}" for cloud_id, problem in problems)
+    return false("PeersConfigured", problems[0][1].reason, text)
+
+
+def _connections(facts: NodeFacts) -> Iterator[GatewayConnection]:
+    planned = {connection.name: connection for connection in facts.plan.connections}
+    for cloud_id, gateways in sorted(facts.plan.gateways.items()):
+        for gateway in gateways:
+            connection = planned.get(tunnel_port(cloud_id, gateway.name))
+            problem = facts.plan.peer_problems.get(cloud_id)
+            yield _connection(cloud_id, gateway, connection, problem, facts)
+
+
+def _connection(
+    cloud_id: str,
+    gateway: PeerGateway,
+    connection: IkeConnection | None,
+    problem: Problem | None,
+    facts: NodeFacts,
+) -> GatewayConnection:
+    name = tunnel_port(cloud_id, gateway.name)
+    ike, esp = _ike_state(name, connection, facts.ike)
+    bfd = _bfd_state(name, facts.bridge)
+    problem = (
+        problem
+        or _authentication_problem(connection, esp, facts.ike)
+        or _connection_problem(name, ike, esp, bfd, facts.bridge)
+    )
+    return GatewayConnection(
+        cloud_id=cloud_id,
+        gateway=gateway.name,
+        address=gateway.address,
+        up=problem is None,
+        ike=ike,
+        esp=esp,
+        bfd=bfd,
+        reason=problem.reason if problem else "Up",
+        message=problem.message if problem else "",
+    )
+
+
+def _ike_state(
+    name: str, connection: IkeConnection | None, ike: IkeView | None
+) -> tuple[Literal["Established", "Connecting", "Down"], Literal["Installed", "Missing"]]:
+    if connection is None or ike is None or name not in ike.loaded:
+        return "Down", "Missing"
+    state = ike.states.get(name)
+    established = state is not None and state.established
+    return "Established" if established else "Connecting", "Installed" if ipsec.up(connection, ike) else "Missing"
+
+
+def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"]:
+    if name not in bridge.bfd_up:
+        return "Unknown"
+    return "Up" if bridge.bfd_up[name] else "Down"
+
+
+def _authentication_problem(connection: IkeConnection | None, esp: str, ike: IkeView | None) -> Problem | None:
+    if connection is None or ike is None or connection.name not in ike.refused or esp == "Installed":
+        return None
+    secret = f"{IPSEC_NAMESPACE}/{connection.secret_name}"
+    text = f"the gateways do not accept each other's key: Secret {secret} must hold the same key on both sides"
+    return Problem("AuthenticationFailed", text)
+
+
+def _connection_problem(name: str, ike: str, esp: str, bfd: str, bridge: BridgeView) -> Problem | None:
+    if name in bridge.errors:
+        return Problem("TunnelPortFailed", bridge.errors[name][:1024])
+    if ike != "Established":
+        return Problem("IKENotEstablished", "the gateways have not agreed on keys")
+    if esp != "Installed":
+        return Problem("ESPNotInstalled", "the IKE SA has no complete set of ESP associations")
+    if bfd != "Up":
+        return Problem("BFDDown", "keys are there, but the peer's gateway does not answer through the tunnel")
+    return None

@@ -1,0 +1,1 @@
+"""Gateway nodes: which there are, what they can carry, which one carries a network."""

@@ -1,0 +1,17 @@
+"""One GatewayNode for each Kubernetes node that is labelled as a gateway."""
+
+from __future__ import annotations
+
+from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.actions import ApplyObject, DeleteObject, Plan
+from isthmus.model.api.objects import ObjectMeta
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+
+
+def plan_gateway_nodes(snapshot: Snapshot) -> Plan:
+    """Make those that are missing, delete those whose node is gone or no gateway any more."""
+    there = {node.metadata.name: node for node in snapshot.all(GatewayNode)}
+    missing = sorted(snapshot.gateway_nodes - set(there))
+    made = (ApplyObject(GatewayNode(metadata=ObjectMeta(name=name))) for name in missing)
+    surplus = (DeleteObject(node) for name, node in there.items() if name not in snapshot.gateway_nodes)
+    return Plan((*made, *surplus))

@@ -1,0 +1,1 @@
+"""What the controller knows at one moment, and the conditions and events that it derives."""

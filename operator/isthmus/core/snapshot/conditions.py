@@ -1,0 +1,55 @@
+"""Conditions as `metav1.Condition`: the time moves only when the status does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from isthmus.model.actions import Problem
+from isthmus.model.api.objects import Condition, Conditions, condition_of
+
+REPLICA_IN_USE = "ReplicaInUse"
+
+ADDRESS_CONFLICT = "AddressConflict"
+_MAX_MESSAGE = 1024
+
+
+def true(type_: str, reason: str, message: str = "") -> Condition:
+    """A condition that holds."""
+    return Condition(type=type_, status="True", reason=reason, message=message[:_MAX_MESSAGE])
+
+
+def false(type_: str, reason: str, message: str = "") -> Condition:
+    """A condition that does not hold."""
+    return Condition(type=type_, status="False", reason=reason, message=message[:_MAX_MESSAGE])
+
+
+def unknown(type_: str, reason: str, message: str = "") -> Condition:
+    """A condition that cannot be told."""
+    return Condition(type=type_, status="Unknown", reason=reason, message=message[:_MAX_MESSAGE])
+
+
+def from_problem(type_: str, problem: Problem | None, good: str = "Ready") -> Condition:
+    """True where there is no problem."""
+    return false(type_, problem.reason, problem.message) if problem else true(type_, good)
+
+
+def carried_over(old: Conditions, new: Iterable[Condition], generation: int | None, now: datetime) -> Conditions:
+    """The new conditions with the time of each one's last transition."""
+    return tuple(
+        condition.model_copy(
+            update={"observed_generation": generation or 0, "last_transition_time": _since(old, condition, now)}
+        )
+        for condition in new
+    )
+
+
+def _since(old: Conditions, condition: Condition, now: datetime) -> str:
+    before = condition_of(old, condition.type)
+    same = before is not None and before.status == condition.status and before.last_transition_time
+    return before.last_transition_time if before is not None and same else timestamp(now)
+
+
+def timestamp(moment: datetime) -> str:
+    """As Kubernetes writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,36 @@
+"""Which changes of a status people are told of by an Event."""
+
+from __future__ import annotations
+
+from isthmus.core.snapshot.conditions import ADDRESS_CONFLICT, REPLICA_IN_USE
+from isthmus.model.actions import RecordEvent
+from isthmus.model.api.objects import Condition, CustomObject, condition_of
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+
+_BAD_WHEN_TRUE = frozenset({ADDRESS_CONFLICT, REPLICA_IN_USE})
+
+
+def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, ...]:
+    """Conditions that have turned. Never about what a peer reads."""
+    if not isinstance(before, CloudPeer | NetworkExpansion | Attachment) or not isinstance(after, type(before)):
+        return ()
+    turned = (
+        condition
+        for condition in after.status.conditions
+        if condition.type in {"Ready", *_BAD_WHEN_TRUE} and _turned(before, condition)
+    )
+    return tuple(_event(after, condition) for condition in turned)
+
+
+def _turned(before: CloudPeer | NetworkExpansion | Attachment, condition: Condition) -> bool:
+    old = condition_of(before.status.conditions, condition.type)
+    was_bad_from_the_start = old is None and (condition.status == "True") == (condition.type in _BAD_WHEN_TRUE)
+    return was_bad_from_the_start or (old is not None and old.status != condition.status)
+
+
+def _event(obj: CustomObject, condition: Condition) -> RecordEvent:
+    good = (condition.status == "True") != (condition.type in _BAD_WHEN_TRUE)
+    reason = condition.type if condition.type in _BAD_WHEN_TRUE else condition.reason
+    return RecordEvent(obj, "Normal" if good else "Warning", reason, condition.message or condition.reason)

@@ -1,0 +1,1 @@
+"""The Kubernetes API: custom resources and their definitions."""

@@ -1,0 +1,22 @@
+"""Every kind of ours, in the order in which people meet them."""
+
+from __future__ import annotations
+
+from .objects import CustomObject
+from .v1alpha1.attachment import Attachment
+from .v1alpha1.cloudpeer import CloudPeer
+from .v1alpha1.expansionlink import ExpansionLink
+from .v1alpha1.gatewaynode import GatewayNode
+from .v1alpha1.ipsecpolicy import IPsecPolicy
+from .v1alpha1.networkexpansion import NetworkExpansion
+from .v1alpha1.peerlink import PeerLink
+
+KINDS: tuple[type[CustomObject], ...] = (
+    CloudPeer,
+    IPsecPolicy,
+    NetworkExpansion,
+    PeerLink,
+    ExpansionLink,
+    Attachment,
+    GatewayNode,
+)

@@ -1,0 +1,1 @@
+"""Custom resources of isthmus.cloud/v1alpha1."""

@@ -1,0 +1,1 @@
+"""Wanted and observed state of a gateway node."""

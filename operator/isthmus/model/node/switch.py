@@ -1,0 +1,51 @@
+"""Open vSwitch on a gateway node: ports of br-cloud, wanted and observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class TunnelPort:
+    """A VXLAN port of br-cloud towards one remote gateway. `key=flow`, `df_default=false`, BFD on."""
+
+    name: str
+    local_address: str
+    remote_address: str
+    udp_port: int
+
+
+@dataclass(frozen=True)
+class PatchPair:
+    """br-int and br-cloud joined for one network; the br-int end carries the Neutron port's iface-id."""
+
+    integration_name: str
+    cloud_name: str
+    neutron_port_id: str
+    mac: str
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything of ours in OVSDB, except the bridge itself."""
+
+    tunnels: frozenset[TunnelPort] = frozenset()
+    patches: frozenset[PatchPair] = frozenset()
+
+
+@dataclass(frozen=True)
+class BridgeView:
+    """What OVSDB says: our ports as they are, OpenFlow port numbers by interface name, BFD state by tunnel port."""
+
+    exists: bool
+    ports: Ports
+    ofport: dict[str, int] = field(default_factory=dict)
+    bfd_up: dict[str, bool] = field(default_factory=dict)
+    foreign_tunnel_udp_ports: frozenset[int] = frozenset()
+    """UDP ports of tunnels on this node that are not ours (Neutron's, other tools')."""
+    leftovers: frozenset[str] = frozenset()
+    """Ports that carry our owner key but do not look as a port of ours must: to be removed."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """What Open vSwitch says of a port of ours that it could not make."""
+    hostname: str | None = None
+    openvswitch_version: str = ""

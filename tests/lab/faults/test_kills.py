@@ -1,0 +1,91 @@
+"""A sample of sudden ends on real parts; the fakes' tier goes through all of them (tests/property)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation, objects
+from tests.testbed.install.installation import Installation
+from tests.testbed.install.killed import LAST_WORDS
+from tests.testbed.workload.tenant import Tenant
+
+# The effects of creating and of deleting after which the process dies; no other occasion has any of them.
+SAMPLE = [
+    ("controller", "a", "cloud.update_subnet", "cloud.delete_port"),
+    ("controller", "b", "cloud.create_network", "cloud.delete_project"),
+    ("agent", "a", "ovsdb.apply", "openflow.replace"),
+    ("agent", "b", "openflow.replace", "ovsdb.apply"),
+]
+OURS_AT_A, OURS_AT_B = ["isthmus:attachment"], ["isthmus:attachment", "isthmus:gateway"]
+
+
+@pytest.fixture
+def tenant(peers: Federation) -> Iterator[Tenant]:
+    tenant = Tenant.create(peers.a.cloud, "mortal", "10.50.0.0/24")
+    peers.bind("mortal", tenant.project.id)
+    yield tenant
+    peers.a.cloud.kubectl("delete", "namespace", "mortal")
+    tenant.delete()
+
+
+@pytest.mark.parametrize(("role", "side", "creating", "deleting"), SAMPLE)
+def test_sudden_end_leaves_no_orphan_and_no_duplicate(
+    peers: Federation, tenant: Tenant, role: str, side: str, creating: str, deleting: str
+) -> None:
+    victim = peers.a if side == "a" else peers.b
+    peers.settle()
+    with peers.unchanged_inventory():
+        await_fate(victim, role, creating)
+        peers.expand("mortal", "mortal", tenant.network_id)
+        revive(victim, role, creating)
+        peers.wait_expanded("mortal", "mortal", tenant.network_id)
+        require_one_of_each(peers, tenant)
+
+        await_fate(victim, role, deleting)
+        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "mortal", "mortal", "--wait=false")
+        revive(victim, role, deleting)
+        peers.a.cloud.kubectl("wait", "--for=delete", "-n", "mortal", "networkexpansion/mortal", "--timeout=60s")
+        peers.settle()
+        wait_until(lambda: peers.replica_of(tenant.network_id) is None, 60, "the copy to go")
+        wait_until(lambda: _no_patch_left(victim), 30, "the patch to go")
+
+
+def await_fate(installation: Installation, role: str, effect: str) -> None:
+    """Let the process live until that effect: it has started, found nothing to do, and is there."""
+    installation.stop_process(role)
+    installation.start_mortal(role, effect)
+    installation.wait_reconciled(role, 2)
+    assert installation.alive(role)
+
+
+def revive(installation: Installation, role: str, effect: str) -> None:
+    """Wait for its sudden end, see what it died of, and start it as it is in life."""
+    wait_until(lambda: not installation.alive(role), 120, f"the sudden end of the {role}")
+    said = [line for line in installation.log(role).read_text().splitlines() if line.startswith(LAST_WORDS)]
+    assert said[-1:] == [f"{LAST_WORDS}{effect}"]
+    if role == "controller":
+        installation.start_controller()
+    else:
+        installation.start_agent()
+
+
+def require_one_of_each(peers: Federation, tenant: Tenant) -> None:
+    """One record and one half on each side, one copy, and one port of ours for each purpose."""
+    link = peers.link_name(tenant.network_id)
+    for cloud in peers.lab.clouds:
+        assert [o["metadata"]["name"] for o in objects(cloud, "attachments,expansionlinks")] == [link, link]
+    (copy,) = peers.copies_of(tenant.network_id)
+    assert _ports_of_ours(peers.a.cloud) == [(owner, tenant.network_id) for owner in OURS_AT_A]
+    assert _ports_of_ours(peers.b.cloud) == [(owner, copy.id) for owner in OURS_AT_B]
+
+
+def _ports_of_ours(cloud: Cloud) -> list[tuple[str, Any]]:
+    ports = cloud.openstack().network.ports()
+    return sorted((p.device_owner, p.network_id) for p in ports if p.device_owner.startswith("isthmus:"))
+
+
+def _no_patch_left(installation: Installation) -> bool:
+    return "isc" not in installation.cloud.gateway.run(["ovs-vsctl", "list-ports", "br-cloud"]).stdout

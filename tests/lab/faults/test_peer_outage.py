@@ -1,0 +1,84 @@
+"""The peer's API is gone for a minute: the data plane does not notice, the status says so, and it heals by itself."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation, condition, objects, wait_ready
+from tests.testbed.workload.tenant import Stretch, Tenant, mtu_and_pools
+
+OUTAGE_SECONDS = 60.0
+
+
+def test_dead_peer_api_changes_nothing_in_the_data_plane(peers: Federation, stretched: Stretch) -> None:
+    a, b, name = peers.a.cloud, peers.b.cloud, stretched.tenant.name
+    with stretched.local.start_ping(str(stretched.remotes[0].address), interval_seconds=0.01) as run:
+        began = time.monotonic()
+        peers.lab.wan.cut_api("b")
+        try:
+            wait_until(lambda: reachable(peers) == "False", OUTAGE_SECONDS, "A to say that B is away", poll_seconds=1)
+            assert condition(a, "networkexpansion", name, name)["status"] == "True"
+            time.sleep(max(0.0, OUTAGE_SECONDS - (time.monotonic() - began)))
+            assert reachable(peers) == "False"
+            assert condition(a, "cloudpeer", b.cloud_id)["status"] == "False"
+            assert condition(a, "networkexpansion", name, name)["status"] == "True"
+        finally:
+            peers.lab.wan.restore_api("b")
+        wait_ready(a, "cloudpeer", b.cloud_id, timeout_seconds=OUTAGE_SECONDS)
+        assert reachable(peers) == "True"
+        result = run.stop()
+    assert result.all_answered, result
+
+
+def test_network_is_taken_back_while_the_peers_cannot_read_each_other(peers: Federation) -> None:
+    """On our side at once; the other lets go when it can read that it shall."""
+    a, tenant = peers.a.cloud, Tenant.create(peers.a.cloud, "parted", "10.45.0.0/24")
+    name, network_id = tenant.name, tenant.network_id
+    before = mtu_and_pools(a, network_id)
+    with peers.stretched(name, name, tenant.project.id, network_id):
+        assert mtu_and_pools(a, network_id) != before
+        with no_api(peers):
+            a.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=15s")
+            assert mtu_and_pools(a, network_id) == before
+            assert not [p for p in a.openstack().network.ports(network_id=network_id) if is_ours(p)]
+            # What keeps the tunnel ID from being given to another network; and B, which has heard of nothing.
+            assert kinds_of(peers, a, network_id) == ["ExpansionLink"]
+            assert kinds_of(peers, peers.b.cloud, network_id) == ["Attachment", "ExpansionLink"]
+            assert peers.replica_of(network_id) is not None
+        wait_until(lambda: peers.replica_of(network_id) is None, 60, "B to let go")
+        for cloud in peers.lab.clouds:
+            wait_until(lambda: kinds_of(peers, cloud, network_id) == [], 60, "the last links to go")  # noqa: B023
+    peers.wait_for_peers()
+    tenant.delete()
+
+
+def is_ours(port: Any) -> bool:
+    """Whether we made the port."""
+    return bool(port.device_owner.startswith("isthmus:"))
+
+
+def kinds_of(peers: Federation, cloud: Cloud, network_id: str) -> list[str]:
+    """What there is about the network in a cloud's Kubernetes API."""
+    name = peers.link_name(network_id)
+    return [o["kind"] for o in objects(cloud, "attachments,expansionlinks") if o["metadata"]["name"] == name]
+
+
+def reachable(peers: Federation) -> Any:
+    """What A says of B's API."""
+    return condition(peers.a.cloud, "cloudpeer", peers.b.cloud.cloud_id, type_="Reachable").get("status")
+
+
+@contextmanager
+def no_api(peers: Federation) -> Iterator[None]:
+    """Neither cloud can read the other."""
+    wan = peers.lab.wan
+    wan.cut_api("a")
+    wan.cut_api("b")
+    try:
+        yield
+    finally:
+        wan.restore_api("a")
+        wan.restore_api("b")

@@ -1,0 +1,168 @@
+"""Rights are real: what each account may do in a cloud that runs, asked of its API server with its own credential."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation, wait_for_token, wait_reason
+from tests.testbed.kubernetes.cluster import KubectlError
+
+OWN, PEER = "cloud-a", "isthmus-peer-cloud-b"
+NETWORK_ID = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def peer_credential(peers: Federation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What cloud A's administrator handed to cloud B."""
+    path = tmp_path_factory.mktemp("peer") / "peer.kubeconfig"
+    path.write_text(peers.a.kubeconfig_for("cloud-b"))
+    return path
+
+
+@pytest.mark.parametrize("kind", ["peerlinks.isthmus.cloud", "expansionlinks.isthmus.cloud"])
+def test_peer_reads_the_halves_that_are_for_it(peers: Federation, peer_credential: Path, kind: str) -> None:
+    found = peers.a.cloud.kube.kubectl("get", kind, "-n", PEER, "-o", "json", kubeconfig=peer_credential)
+    assert json.loads(found)["kind"] == "List"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ("get", "secrets", "-n", PEER),
+        ("get", "peerlinks", "-A"),
+        ("get", "attachments", "-n", "isthmus-system"),
+        ("get", "cloudpeers"),
+        ("get", "networkexpansions", "-A"),
+        ("get", "gatewaynodes"),
+        ("get", "namespaces"),
+        ("get", "secrets", "-n", "isthmus-ipsec"),
+        ("delete", "peerlinks", OWN, "-n", PEER),
+        ("annotate", "peerlinks", OWN, "-n", PEER, "touched=yes"),
+        ("create", "serviceaccount", "-n", PEER, "intruder"),
+    ],
+    ids=" ".join,
+)
+def test_peer_can_do_nothing_else(peers: Federation, peer_credential: Path, request_: tuple[str, ...]) -> None:
+    with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
+        peers.a.cloud.kube.kubectl(*request_, kubeconfig=peer_credential)
+
+
+@pytest.mark.parametrize("path", [f"peerlinks/{OWN}", f"expansionlinks/{OWN}.{NETWORK_ID}"])
+def test_peer_writes_no_half_and_no_status(peers: Federation, peer_credential: Path, path: str) -> None:
+    place = f"namespaces/{PEER}/{path}"
+    for verb, where in (("create", place.rpartition("/")[0]), ("replace", place), ("replace", f"{place}/status")):
+        require_refusal(peers, peer_credential, verb, where)
+
+
+def test_peer_patches_no_half(peers: Federation, peer_credential: Path) -> None:
+    require_no_patch(peers, peer_credential, "peerlinks", OWN, "-n", PEER)
+
+
+@pytest.mark.parametrize("namespace", ["isthmus-ipsec", "isthmus-system", "default", PEER])
+def test_agent_lists_no_secrets(peers: Federation, namespace: str) -> None:
+    """The keys that CloudPeers name it reads one by one; it lists none, not even where they are."""
+    agent = peers.a.kubeconfig("agent")
+    peers.a.cloud.kube.kubectl("get", "secret", "-n", "isthmus-ipsec", "peer-cloud-b", kubeconfig=agent)
+    with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
+        peers.a.cloud.kube.kubectl("get", "secrets", "-n", namespace, kubeconfig=agent)
+
+
+@pytest.mark.parametrize(
+    ("role", "namespace", "name"),
+    [
+        ("agent", "isthmus-system", "peer-cloud-b"),
+        ("agent", PEER, "peer-token"),
+        ("controller", "isthmus-ipsec", "peer-cloud-b"),
+    ],
+)
+def test_secret_of_another_is_not_read_by_its_name(peers: Federation, role: str, namespace: str, name: str) -> None:
+    secret = ("get", "secret", "-n", namespace, name)
+    peers.a.cloud.kubectl(*secret)
+    with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
+        peers.a.cloud.kube.kubectl(*secret, kubeconfig=peers.a.kubeconfig(role))
+
+
+def test_controller_lists_no_pre_shared_keys(peers: Federation) -> None:
+    with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
+        peers.a.cloud.kube.kubectl("get", "secrets", "-n", "isthmus-ipsec", kubeconfig=peers.a.kubeconfig("controller"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "cloudpeers/cloud-b",
+        "gatewaynodes/gw-a1",
+        "ipsecpolicies/strong",
+        "namespaces/default/networkexpansions/web",
+        f"namespaces/isthmus-system/attachments/{OWN}.{NETWORK_ID}",
+        f"namespaces/{PEER}/peerlinks/{OWN}",
+        f"namespaces/{PEER}/expansionlinks/{OWN}.{NETWORK_ID}",
+    ],
+)
+def test_agent_writes_no_object(peers: Federation, path: str) -> None:
+    """Not even a whole status, its own neither: it patches its entries in those."""
+    requests = (("create", path.rpartition("/")[0]), ("replace", path), ("delete", path), ("replace", f"{path}/status"))
+    for verb, where in requests:
+        require_refusal(peers, peers.a.kubeconfig("agent"), verb, where)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [("gatewaynodes", "gw-a1"), ("secrets", "peer-cloud-b", "-n", "isthmus-ipsec")],
+    ids=" ".join,
+)
+def test_agent_patches_nothing_but_its_status_entries(peers: Federation, what: tuple[str, ...]) -> None:
+    require_no_patch(peers, peers.a.kubeconfig("agent"), *what)
+
+
+@pytest.mark.parametrize("kind", ["attachments", "cloudpeers", "ipsecpolicies", "peerlinks", "expansionlinks"])
+def test_agent_may_patch_nothing_that_it_cannot_get(peers: Federation, kind: str) -> None:
+    """kubectl reads what it patches, so that here the API server is asked."""
+    may = partial(answer, peers, peers.a.kubeconfig("agent"), "auth", "can-i")
+    assert "yes" in may("list", "cloudpeers.isthmus.cloud")
+    assert "yes" not in may("patch", f"{kind}.isthmus.cloud", "--all-namespaces")
+
+
+def test_deleting_the_token_revokes_what_was_handed_over(peers: Federation, peer_credential: Path) -> None:
+    """The old one is refused, and the peer says so; with the new one, handed over as the first was, all heals."""
+    ask = ("get", "peerlinks.isthmus.cloud", "-n", PEER, "-o", "name")
+    assert peers.a.cloud.kube.kubectl(*ask, kubeconfig=peer_credential)
+    peers.a.cloud.kubectl("delete", "secret", "-n", PEER, "peer-token")
+    try:
+        # The API server remembers for ten seconds whom it has recognised.
+        wait_until(lambda: "be logged in" in answer(peers, peer_credential, *ask), 30, "the old token to be refused")
+        wait_reason(peers.b.cloud, "cloudpeer", OWN, "PeerForbidden")
+    finally:
+        wait_for_token(peers.a.cloud, "cloud-b")
+        peer_credential.write_text(peers.a.kubeconfig_for("cloud-b"))
+        peers.b.set_peer_kubeconfig(OWN, peer_credential.read_text())
+    assert peers.a.cloud.kube.kubectl(*ask, kubeconfig=peer_credential)
+    peers.wait_for_peers()
+
+
+def require_refusal(peers: Federation, credential: Path, verb: str, path: str) -> None:
+    """Straight to the API server: what is asked for need not be there to be refused."""
+    url = f"/apis/isthmus.cloud/v1alpha1/{path}"
+    with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
+        peers.a.cloud.kube.kubectl(verb, "--raw", url, "-f", "-", input="{}", kubeconfig=credential)
+
+
+def require_no_patch(peers: Federation, credential: Path, *what: str) -> None:
+    """What is patched can be read, so that it is the patch that is refused."""
+    kubectl = peers.a.cloud.kube.kubectl
+    kubectl("get", *what, kubeconfig=credential)
+    with pytest.raises(KubectlError, match=r"cannot patch"):
+        kubectl(
+            "patch", *what, "--type=merge", "-p", '{"metadata":{"labels":{"touched":"yes"}}}', kubeconfig=credential
+        )
+
+
+def answer(peers: Federation, credential: Path, *request_: str) -> str:
+    """What kubectl prints with that credential, be it an error."""
+    try:
+        return peers.a.cloud.kube.kubectl(*request_, kubeconfig=credential)
+    except KubectlError as error:
+        return str(error)

@@ -1,0 +1,86 @@
+"""A network of B, on ML2/OVS, stretched to A, on ML2/OVN: each back end plays the part that the other has elsewhere."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation, condition, objects, wait_reason
+from tests.testbed.workload.tenant import Stretch, captured_stretch
+
+CIDR, GATEWAY = "10.25.0.0/24", "10.25.0.1"
+MTU = 1416
+
+
+@pytest.fixture(scope="module")
+def back(peers: Federation) -> Federation:
+    """From B to A."""
+    return peers.the_other_way()
+
+
+@pytest.fixture(scope="module")
+def stretch(back: Federation) -> Iterator[Stretch]:
+    """A stretched network with a machine on each side, A's booted after it; everything is undone and compared."""
+    with captured_stretch(back, "back", CIDR) as stretch:
+        yield stretch
+
+
+def test_both_sides_are_ready_with_the_same_mtu(back: Federation, stretch: Stretch) -> None:
+    (expansion,) = objects(back.origin.cloud, "networkexpansions")
+    (link,) = objects(back.receiver.cloud, "expansionlinks")
+    assert (expansion["status"]["mtu"], link["status"]["mtu"]) == (MTU, MTU)
+    for tenant in (stretch.tenant, stretch.remote):
+        assert tenant.project.connection.network.get_network(tenant.network_id).mtu == MTU
+
+
+def test_ovn_gives_the_machine_an_address_of_its_slice(stretch: Stretch) -> None:
+    lease = stretch.remotes[0].lease
+    assert lease is not None
+    assert stretch.is_of_slice(lease.address)
+    assert not stretch.is_of_slice(str(stretch.local.address))
+    assert (lease.mtu, lease.router) == (MTU, GATEWAY)
+
+
+def test_default_group_keeps_strangers_out_until_the_tenant_admits_them(stretch: Stretch) -> None:
+    remote, local = stretch.remotes[0], stretch.local
+    for source, target in ((local, remote), (remote, local)):
+        assert source.ping(str(target.address), count=3, interval_seconds=0.2).received == 0
+        assert source.neighbours()[str(target.address)] == target.mac_address
+    stretch.admit()
+    assert stretch.wait_for_ping().all_answered
+    assert remote.ping(str(local.address)).all_answered
+
+
+def test_tcp_carries_a_payload_unchanged_both_ways(stretch: Stretch) -> None:
+    assert all(exchange.intact for exchange in stretch.exchange())
+
+
+def test_largest_packet_crosses_whole(stretch: Stretch) -> None:
+    address = str(stretch.remotes[0].address)
+    assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
+
+
+def test_nobody_at_the_receiver_answers_for_the_gateway(back: Federation, stretch: Stretch) -> None:
+    """B has no router there; the port that keeps the address in A is one for which OVN does not answer ARP."""
+    ports = back.receiver.cloud.openstack().network.ports(network_id=stretch.remote.network_id)
+    (reserved,) = [p for p in ports if p.device_owner == "isthmus:gateway"]
+    assert [fixed["ip_address"] for fixed in reserved.fixed_ips] == [GATEWAY]
+    assert (reserved.binding_vnic_type, reserved.binding_host_id, reserved.status) == ("baremetal", "", "DOWN")
+    machine = stretch.remotes[0]
+    assert machine.ping(GATEWAY, count=3, interval_seconds=0.5).received == 0
+    assert GATEWAY not in machine.neighbours()
+
+
+def test_copy_stays_while_the_machine_is_on_it(back: Federation, stretch: Stretch) -> None:
+    """Last: it takes the expansion back. That nothing is left when the machine has gone is the fixture's to see."""
+    origin, receiver, name = back.origin.cloud, back.receiver.cloud, stretch.tenant.name
+    remote = stretch.remotes[0]
+    origin.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=30s")
+    said = wait_reason(
+        receiver, "attachment", back.link_name(stretch.tenant.network_id), "ReplicaInUse", "isthmus-system"
+    )
+    assert remote.port_id in said["message"]
+    wait_until(lambda: stretch.local.ping(str(remote.address), count=2).received == 0, 30, "the stretch to be cut")
+    port = receiver.openstack().network.get_port(remote.port_id)
+    assert (port.status, port.fixed_ips[0]["ip_address"]) == ("ACTIVE", remote.address)
+    assert condition(origin, "cloudpeer", receiver.cloud_id)["status"] == "True"

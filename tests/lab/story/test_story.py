@@ -1,0 +1,130 @@
+"""The whole story: stretched, used, undone; on the wire only what is protected; both clouds as they were."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation, condition, objects
+from tests.testbed.install.installation import Installation
+from tests.testbed.workload.tenant import Stretch, captured_stretch
+
+CIDR, GATEWAY = "10.20.0.0/24", "10.20.0.1"
+MTU = 1416
+
+
+@pytest.fixture(scope="module")
+def stretch(peers: Federation) -> Iterator[Stretch]:
+    """A stretched network with a machine on each side; everything about it is undone and compared."""
+    with captured_stretch(peers, "story", CIDR) as stretch:
+        yield stretch
+
+
+def test_both_sides_are_ready_with_the_same_mtu(peers: Federation, stretch: Stretch) -> None:
+    expansion = objects(peers.a.cloud, "networkexpansions")[0]
+    assert expansion["status"]["mtu"] == MTU
+    (link,) = objects(peers.b.cloud, "expansionlinks")
+    assert link["status"]["mtu"] == MTU
+    for tenant in (stretch.tenant, stretch.remote):
+        assert tenant.project.connection.network.get_network(tenant.network_id).mtu == MTU
+
+
+def test_machine_booted_after_the_stretch_has_an_address_of_its_slice(stretch: Stretch) -> None:
+    lease = stretch.remotes[0].lease
+    assert lease is not None
+    assert lease.mtu == MTU
+    assert stretch.is_of_slice(lease.address)
+    assert not stretch.is_of_slice(str(stretch.local.address))
+
+
+def test_machines_keep_port_security_and_the_default_group(stretch: Stretch) -> None:
+    for tenant, machine in ((stretch.tenant, stretch.local), (stretch.remote, stretch.remotes[0])):
+        network = tenant.project.connection.network
+        port = network.get_port(machine.port_id)
+        assert port.is_port_security_enabled
+        assert [network.get_security_group(group).name for group in port.security_group_ids] == ["default"]
+
+
+def test_default_group_keeps_strangers_out_until_the_tenant_admits_them(stretch: Stretch) -> None:
+    remote, local = stretch.remotes[0], stretch.local
+    for source, target in ((local, remote), (remote, local)):
+        assert source.ping(str(target.address), count=3, interval_seconds=0.2).received == 0
+        # It is the group that keeps it out, not a missing way: the address resolves.
+        assert source.neighbours()[str(target.address)] == target.mac_address
+    stretch.admit()
+    assert stretch.wait_for_ping().all_answered
+    assert remote.ping(str(stretch.local.address)).all_answered
+
+
+def test_addresses_resolve_across(stretch: Stretch) -> None:
+    remote = stretch.remotes[0]
+    assert stretch.local.neighbours()[str(remote.address)] == remote.mac_address
+    assert remote.neighbours()[str(stretch.local.address)] == stretch.local.mac_address
+
+
+def test_tcp_carries_a_payload_unchanged_both_ways(stretch: Stretch) -> None:
+    assert all(exchange.intact for exchange in stretch.exchange())
+
+
+def test_largest_packet_crosses_whole_and_a_larger_one_is_refused(stretch: Stretch) -> None:
+    address = str(stretch.remotes[0].address)
+    assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
+    assert stretch.local.mtu() > MTU, "this machine booted before the stretch, and may send larger ones"
+    assert stretch.remotes[0].ping(str(stretch.local.address), count=3, size=MTU + 1, df=True).received == 0
+
+
+def test_machines_of_the_copy_leave_through_the_origins_router(stretch: Stretch) -> None:
+    """The lease names the gateway; who answers for it, and passes on what is for elsewhere, is OVN's router in A."""
+    remote, network, cloud = stretch.remotes[0], stretch.tenant.project.connection.network, stretch.tenant.cloud
+    assert remote.ping(GATEWAY, count=1).received == 0, "there is no router yet"
+    with ExitStack() as undo:
+        elsewhere = cloud.create_network(stretch.tenant.project, "elsewhere", "10.21.0.0/24")
+        undo.callback(network.delete_network, elsewhere)
+        router = network.create_router(name="story")
+        undo.callback(network.delete_router, router)
+        for subnet in network.subnets():
+            network.add_interface_to_router(router, subnet=subnet.id)
+            undo.callback(network.remove_interface_from_router, router, subnet=subnet.id)
+        beyond = stretch.tenant.cloud.boot(elsewhere, "story-beyond", project=stretch.tenant.project, addressed=False)
+        undo.callback(beyond.delete)
+        beyond.request_lease()
+        for address in (GATEWAY, str(beyond.address)):
+            wait_until(lambda: remote.ping(address, count=1).all_answered, 30, f"a reply of {address}")  # noqa: B023
+
+
+def test_what_crosses_is_counted(peers: Federation, stretch: Stretch) -> None:
+    """Prometheus sees traffic, SAs, round trips and links of both agents, and what the controllers do."""
+    labels = {"network": f"{peers.a.cloud.cloud_id}.{stretch.tenant.network_id}"}
+
+    def value(side: Installation, role: str, name: str, **wanted: str) -> float:
+        samples = side.metrics(role)
+        return sum(s.value for s in samples if s.name == name and wanted.items() <= s.labels.items())
+
+    def crossed(side: Installation) -> tuple[float, float]:
+        packets = value(side, "agent", "isthmus_network_packets_total", **labels, direction="sent")
+        return packets, value(side, "agent", "isthmus_network_bytes_total", **labels, direction="sent")
+
+    before = [crossed(side) for side in peers.both]
+    stretch.local.ping(str(stretch.remotes[0].address), count=20, size=1000)
+    for side, (packets, octets) in zip(peers.both, before, strict=True):
+        # What crossed just before is counted only now, too.
+        wait_until(lambda: crossed(side)[0] >= packets + 20, 30, "packets to be counted")  # noqa: B023
+        wait_until(lambda: crossed(side)[1] >= octets + 20 * 1000, 30, "bytes to be counted")  # noqa: B023
+        assert value(side, "agent", "isthmus_ipsec_sas") == 4, "two children, both directions"
+        assert value(side, "agent", "isthmus_tunnel_up") == 3, "IKE, ESP and BFD"
+        assert value(side, "agent", "isthmus_link_rtt_seconds", **labels) > 0
+        assert value(side, "controller", "isthmus_links", state="Ready") == 1
+        for role in ("controller", "agent"):
+            assert value(side, role, "isthmus_reconciles_total") > 0
+            assert value(side, role, "isthmus_api_calls_total") > 0
+
+
+@pytest.mark.usefixtures("stretch")
+def test_tunnel_is_up_in_the_eyes_of_both_gateways(peers: Federation) -> None:
+    for ours, theirs in ((peers.a, peers.b), (peers.b, peers.a)):
+        (node,) = objects(ours.cloud, "gatewaynodes")
+        (connection,) = node["status"]["connections"]
+        assert connection["cloudID"] == theirs.cloud.cloud_id
+        assert (connection["ike"], connection["esp"], connection["bfd"]) == ("Established", "Installed", "Up")
+        assert condition(ours.cloud, "cloudpeer", theirs.cloud.cloud_id)["status"] == "True"

@@ -1,0 +1,134 @@
+"""The lab on the command line: `python -m tests.testbed up`, look around, `python -m tests.testbed down`."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+
+from tests.testbed import state
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host.process import ended_in_order
+from tests.testbed.lab import Lab, tear_down
+
+_EPILOG = """\
+exec takes a node (gw-a1, gw-b1) or a place of the lab (a, b: a cloud's servers; wan: the router; desk: yours).
+Where several labs are up, name one with --lab or ISTHMUS_LAB.
+"""
+
+
+def main() -> int:
+    """Run one command; the status is that of the command run, or 1 where there is no such lab."""
+    arguments = _parser().parse_args()
+    try:
+        with ended_in_order():
+            return int(arguments.run(arguments))
+    except LookupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.testbed",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--lab", help="the lab's name")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("up", help="bring a lab up and leave it").set_defaults(run=_up)
+    commands.add_parser("status", help="what is up").set_defaults(run=_status)
+    commands.add_parser("down", help="leave nothing of the lab").set_defaults(run=_down)
+    execute = commands.add_parser("exec", help="run a command on a node, in a machine, in a place")
+    execute.add_argument("where", choices=["gw-a1", "gw-b1", "a", "b", "wan", "desk"])
+    execute.add_argument("command", nargs=argparse.REMAINDER, metavar="[--machine NAME] COMMAND ...")
+    execute.set_defaults(run=_exec)
+    capture = commands.add_parser("capture", help="record the WAN, both sides, and count")
+    capture.add_argument("seconds", type=float, nargs="?", default=10.0)
+    capture.set_defaults(run=_capture)
+    for tool in ("kubectl", "openstack"):
+        command = commands.add_parser(tool, help=f"{tool} as a cloud's administrator")
+        command.add_argument("cloud", choices=["a", "b"])
+        command.add_argument("command", nargs=argparse.REMAINDER)
+        command.set_defaults(run=_kubectl if tool == "kubectl" else _openstack)
+    return parser
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    began = time.monotonic()
+    lab = Lab.up(arguments.lab, report=lambda line: print(line, flush=True))
+    print(f"lab {lab.name} is up after {time.monotonic() - began:.0f} s")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    if not arguments.lab and not state.known():
+        print("no lab is up")
+        return 0
+    lab = Lab.attach(arguments.lab)
+    print(f"lab {lab.name}, files in {lab.directory}")
+    for cloud in lab.clouds:
+        print(f"cloud {cloud.name}: {cloud.site.back_end}, OpenStack {cloud.site.release}, {cloud.site.auth_url}")
+        for agent in cloud.openstack().network.agents():
+            print(f"  {agent.agent_type} on {agent.host}: {'alive' if agent.is_alive else 'dead'}")
+        print(f"  charon on {cloud.gateway.name}: {'alive' if cloud.gateway.charon.alive() else 'dead'}")
+        machines = cloud.gateway.run(["ip", "netns", "list"]).stdout.split("\n")
+        names = [name.split()[0] for name in machines if name and not name.startswith("qdhcp-")]
+        print(f"  machines on {cloud.gateway.name}: {', '.join(names) or 'none'}")
+    return 0
+
+
+def _down(arguments: argparse.Namespace) -> int:
+    began = time.monotonic()
+    name = arguments.lab or state.only()
+    tear_down(name)
+    print(f"lab {name} is gone after {time.monotonic() - began:.0f} s")
+    return 0
+
+
+def _exec(arguments: argparse.Namespace) -> int:
+    lab = Lab.attach(arguments.lab)
+    if arguments.where in ("wan", "desk", "a", "b"):
+        netns = f"{lab.name}-{arguments.where}"
+        return subprocess.run(["ip", "netns", "exec", netns, *arguments.command]).returncode
+    node = next(cloud.gateway for cloud in lab.clouds if cloud.gateway.name == arguments.where)
+    command, place = arguments.command, node.place(None)
+    if command[:1] == ["--machine"]:
+        command, place = command[2:], node.place(command[1])
+    done = place.run(command, check=False, timeout_seconds=3600)
+    print(done.stdout, end="")
+    print(done.stderr, end="", file=sys.stderr)
+    return done.returncode
+
+
+def _capture(arguments: argparse.Namespace) -> int:
+    lab = Lab.attach(arguments.lab)
+    with lab.wan.capture() as capture:
+        time.sleep(arguments.seconds)
+    print(capture.summary().table())
+    print(*capture.paths, sep="\n")
+    return 0
+
+
+def _kubectl(arguments: argparse.Namespace) -> int:
+    lab, cloud = _cloud(arguments)
+    kubeconfig = f"--kubeconfig={cloud.kube.kubeconfig}"
+    return subprocess.run([lab.state.assets.kubectl, kubeconfig, *arguments.command]).returncode
+
+
+def _openstack(arguments: argparse.Namespace) -> int:
+    lab, cloud = _cloud(arguments)
+    program = lab.state.assets.openstack_a / "bin" / "openstack"
+    return subprocess.run([program, *arguments.command], env={**os.environ, **cloud.openrc()}).returncode
+
+
+def _cloud(arguments: argparse.Namespace) -> tuple[Lab, Cloud]:
+    lab = Lab.attach(arguments.lab)
+    return lab, {"a": lab.a, "b": lab.b}[arguments.cloud]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

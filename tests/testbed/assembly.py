@@ -1,0 +1,83 @@
+"""All parts of a lab as objects, made from its state alone: nothing is started here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.testbed.assets.cache import Cache
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.cloud.servers.broker import Broker
+from tests.testbed.cloud.servers.database import Database
+from tests.testbed.cloud.servers.keystone import Keystone
+from tests.testbed.cloud.servers.neutron import Neutron
+from tests.testbed.cloud.servers.ovn import OvnCentral
+from tests.testbed.kubernetes.cluster import ControlPlane
+from tests.testbed.node import imports
+from tests.testbed.node.backend import OvnController, OvsAgents
+from tests.testbed.node.gateway import Gateway
+from tests.testbed.state import State
+from tests.testbed.topology import SITES, CloudName, Site
+
+
+@dataclass(frozen=True)
+class CloudParts:
+    """The servers of one cloud, and the cloud as its users see it."""
+
+    keystone: Keystone
+    neutron: Neutron
+    broker: Broker | None
+    ovn: OvnCentral | None
+    cloud: Cloud
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that is started for a lab."""
+
+    database: Database
+    clouds: dict[CloudName, CloudParts]
+
+
+def assemble(state: State) -> Parts:
+    """The parts of the lab; directories are made where they are missing."""
+    database = Database(state.directory, state.memory, state.namespaces.cloud("a"))
+    return Parts(database, {name: _cloud(state, database, site) for name, site in SITES.items()})
+
+
+def _cloud(state: State, database: Database, site: Site) -> CloudParts:
+    directory, data = state.directory / site.name, state.memory / site.name
+    for path in (directory, data):
+        path.mkdir(exist_ok=True)
+    netns = state.namespaces.cloud(site.name)
+    passwords = state.passwords[site.name]
+    environment = {"a": state.assets.openstack_a, "b": state.assets.openstack_b}[site.name]
+    address = site.server_address.ip
+    ovn = OvnCentral(directory, data, netns, address) if site.back_end == "ovn" else None
+    broker = None if ovn else Broker(directory, data, netns, address, passwords.broker)
+    keystone = Keystone(site, environment, directory, data, netns, database.url(f"keystone_{site.name}"))
+    neutron = Neutron(
+        site,
+        environment,
+        directory,
+        data,
+        netns,
+        database_url=database.url(f"neutron_{site.name}"),
+        password=passwords.neutron,
+        broker_url=broker.url if broker else None,
+        ovn=ovn,
+    )
+    addresses = (str(address), str(site.server_wan_address.ip))
+    gateway = Gateway(site, state.directory)
+    gateway.back_end = OvnController(gateway, ovn) if ovn else OvsAgents(gateway, neutron, _imports(state, environment))
+    cloud = Cloud(
+        site,
+        directory=directory,
+        netns=netns,
+        passwords=passwords,
+        kube=ControlPlane(state.assets, directory / "kube", addresses=addresses, netns=netns),
+        gateway=gateway,
+    )
+    return CloudParts(keystone, neutron, broker, ovn, cloud)
+
+
+def _imports(state: State, environment: Path) -> Path:
+    return imports.ensure(Cache(state.assets.root), environment)

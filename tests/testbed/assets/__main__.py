@@ -1,0 +1,35 @@
+"""`python3 -m tests.testbed.assets [SUBSET...]`: provide what these need; `--path NAME`: print where one is."""
+
+import argparse
+import signal
+import sys
+from typing import get_args
+
+from tests.testbed.assets import BuildError, Subset, ensure, environments
+from tests.testbed.assets.cache import Cache, default_root
+
+
+def main() -> int:
+    """Run the command."""
+    paths = {environment.asset.name: environment.path for environment in environments.every(Cache(default_root()))}
+    parser = argparse.ArgumentParser(prog="python3 -m tests.testbed.assets")
+    parser.add_argument("subset", nargs="*", metavar="SUBSET", help=f"{', '.join(get_args(Subset))} (all of it)")
+    parser.add_argument("--path", choices=paths, help="make nothing, print where this environment is, or would be")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.subset) - set(get_args(Subset)):
+        parser.error(f"unknown subset: {', '.join(sorted(unknown))}")
+    if arguments.path:
+        print(paths[arguments.path])
+        return 0
+    # So that the builds end with us, whoever ends us.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    try:
+        ensure(*arguments.subset)
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

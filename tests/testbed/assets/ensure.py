@@ -1,0 +1,100 @@
+"""Everything that a tier of tests needs, found, fetched or built, in one call."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from tests.testbed.assets import environments, gotools, kernel, packages
+from tests.testbed.assets.cache import Asset, Cache, default_root
+from tests.testbed.assets.workshop import Workshop
+
+Subset = Literal["development", "packages", "kubernetes", "kernel", "lab"]
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Where everything is; only what belongs to the subsets that were asked for is sure to exist."""
+
+    root: Path
+    """The cache itself: others may keep there what they make once, below a name of their own."""
+    kube_apiserver: Path
+    kube_controller_manager: Path
+    kubectl: Path
+    etcd: Path
+    uml_kernel: Path | None
+    """None where the host's own kernel has openvswitch and ESP."""
+    openstack_a: Path
+    openstack_b: Path
+    controller_env: Path
+    agent_env: Path
+    development_env: Path
+
+
+def ensure(*subsets: Subset) -> Assets:
+    """Make sure of these subsets (`lab`, also the default, is all of them), and say where everything is.
+
+    Raises BuildError, with the end of the log, when something cannot be made.
+    """
+    wanted = subsets or ("lab",)
+    cache = Cache(default_root())
+    with Workshop(cache) as workshop:
+        # Packages first, as others wait for them; then the longest.
+        ready = [workshop.submit(partial(packages.install, workshop, _package_lists(wanted)))]
+        if _any(wanted, "kubernetes", "lab"):
+            gotools.submit(workshop, gotools.locate(cache))
+        if _any(wanted, "development", "lab"):
+            environments.development(cache).submit(workshop, after=ready)
+        if _any(wanted, "kernel", "lab"):
+            workshop.submit(partial(_ensure_kernel, workshop), after=ready)
+        if "lab" in wanted:
+            for environment in (*environments.clouds(cache), *environments.processes(cache)):
+                environment.submit(workshop, after=ready)
+    return locate()
+
+
+def locate() -> Assets:
+    """Say where everything is, or would be, without making anything."""
+    cache = Cache(default_root())
+    programs = gotools.locate(cache).programs
+    openstack_a, openstack_b = environments.clouds(cache)
+    controller, agent = environments.processes(cache)
+    return Assets(
+        root=cache.root,
+        kube_apiserver=programs["kube-apiserver"],
+        kube_controller_manager=programs["kube-controller-manager"],
+        kubectl=programs["kubectl"],
+        etcd=programs["etcd"],
+        uml_kernel=None if kernel.host_suffices() else kernel.user_mode_linux(cache).directory / "linux",
+        openstack_a=openstack_a.path,
+        openstack_b=openstack_b.path,
+        controller_env=controller.path,
+        agent_env=agent.path,
+        development_env=environments.development(cache).path,
+    )
+
+
+def _any(wanted: Collection[Subset], *of_these: Subset) -> bool:
+    return any(subset in of_these for subset in wanted)
+
+
+def _package_lists(wanted: Collection[Subset]) -> list[str]:
+    lists = []
+    if find_spec("ensurepip") is None:
+        lists.append("development")
+    if _any(wanted, "kubernetes", "lab"):
+        lists.append("kubernetes")
+    if _any(wanted, "packages", "kernel", "lab"):
+        lists.append("lab")
+    return lists
+
+
+def _ensure_kernel(workshop: Workshop) -> None:
+    uml: Asset = kernel.user_mode_linux(workshop.cache)
+    if kernel.host_suffices():
+        return
+    if not uml.complete:
+        packages.install(workshop, ["kernel"])
+    kernel.build(workshop, uml)

@@ -1,0 +1,105 @@
+"""Kubernetes and etcd, which no Debian or Python package brings: found here, or built from pinned modules."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tests.testbed.assets.cache import Asset, Cache
+from tests.testbed.assets.workshop import BuildError, Workshop
+
+_MODULES: Final = Path(__file__).parent / "tools"
+_SERVERS: Final = ("kube-apiserver", "kube-controller-manager")
+# The oldest release with everything that is used; an older one on this machine is passed over.
+_OLDEST_KUBERNETES: Final = (1, 34)
+_OLDEST_ETCD: Final = (3, 5)
+_VERSION_VARIABLES: Final = "k8s.io/component-base/version"
+
+
+@dataclass(frozen=True)
+class GoTools:
+    """Where each program is, or will be, and what has to be built for that."""
+
+    programs: dict[str, Path]
+    kubernetes: Asset | None
+    etcd: Asset | None
+
+
+def locate(cache: Cache) -> GoTools:
+    """Prefer programs of a good version in `$KUBEBUILDER_ASSETS`, then in `$PATH`, to building them."""
+    programs = {name: path for name in ("kubectl", "etcd") if (path := _existing(name)) is not None}
+    servers = {name: path for name in _SERVERS if (path := _existing(name)) is not None}
+    # A controller manager is made for a server of its own release.
+    if len(servers) == len(_SERVERS) and len({_version(path) for path in servers.values()}) == 1:
+        programs.update(servers)
+    kubernetes = etcd = None
+    absent = [name for name in (*_SERVERS, "kubectl") if name not in programs]
+    if absent:
+        kubernetes = cache.asset("kubernetes", *_module_files("kubernetes"), " ".join(absent))
+        programs.update({name: kubernetes.directory / name for name in absent})
+    if "etcd" not in programs:
+        etcd = cache.asset("etcd", *_module_files("etcd"))
+        programs["etcd"] = etcd.directory / "etcd"
+    return GoTools(programs, kubernetes, etcd)
+
+
+def submit(workshop: Workshop, tools: GoTools) -> None:
+    """Build what is neither on this machine nor in the cache."""
+    if tools.kubernetes:
+        asset = tools.kubernetes
+        names = [name for name, path in tools.programs.items() if path.parent == asset.directory]
+        workshop.submit(partial(workshop.build, asset, 700, partial(_build_kubernetes, workshop, names), compiles=True))
+    if tools.etcd:
+        workshop.submit(partial(workshop.build, tools.etcd, 60, partial(_build_etcd, workshop), compiles=True))
+
+
+def _build_kubernetes(workshop: Workshop, names: Sequence[str], directory: Path) -> None:
+    packages = [f"k8s.io/kubernetes/cmd/{name}" for name in names]
+    _build(workshop, "kubernetes", packages, _kubernetes_version_flags(), f"{directory}{os.sep}")
+
+
+def _build_etcd(workshop: Workshop, directory: Path) -> None:
+    _build(workshop, "etcd", ["go.etcd.io/etcd/server/v3"], "", str(directory / "etcd"))
+
+
+def _build(workshop: Workshop, module: str, packages: Sequence[str], flags: str, output: str) -> None:
+    if shutil.which("go") is None:
+        raise BuildError(f"{module}: Go 1.26 or newer is needed to build it (https://go.dev/dl)")
+    command = ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w{flags}", "-o", output, *packages]
+    workshop.run(module, command, cwd=_MODULES / module, env={"CGO_ENABLED": "0"})
+
+
+def _kubernetes_version_flags() -> str:
+    """Without these the programs call themselves v0.0.0-master."""
+    module = (_MODULES / "kubernetes" / "go.mod").read_text()
+    match = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)", module, re.MULTILINE)
+    if match is None:
+        raise BuildError("tools/kubernetes/go.mod does not require k8s.io/kubernetes")
+    values = {"gitVersion": match[1], "gitMajor": match[2], "gitMinor": match[3]}
+    return "".join(f" -X {_VERSION_VARIABLES}.{name}={value}" for name, value in values.items())
+
+
+def _module_files(module: str) -> list[bytes]:
+    return [(_MODULES / module / name).read_bytes() for name in ("go.mod", "go.sum")]
+
+
+def _existing(name: str) -> Path | None:
+    oldest = _OLDEST_ETCD if name == "etcd" else _OLDEST_KUBERNETES
+    for directory in (os.environ.get("KUBEBUILDER_ASSETS"), None):
+        found = shutil.which(name, path=directory)
+        version = _version(Path(found)) if found else None
+        if found and version and version >= oldest:
+            return Path(found)
+    return None
+
+
+def _version(program: Path) -> tuple[int, int] | None:
+    arguments = ["version", "--client"] if program.name == "kubectl" else ["--version"]
+    answer = subprocess.run([program, *arguments], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"\bv?(\d+)\.(\d+)\.\d+", answer)
+    return (int(match[1]), int(match[2])) if match else None

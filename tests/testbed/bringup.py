@@ -1,0 +1,138 @@
+"""Starts all parts of a lab, everything at once that can be: what takes longest, the guests, first."""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from tests.testbed.assembly import CloudParts, Parts
+from tests.testbed.cloud.servers import registration, schemas
+from tests.testbed.cloud.servers.daemon import await_server
+from tests.testbed.host.process import wait_until
+from tests.testbed.node import hosting, openvswitch
+from tests.testbed.node.backend import OvsAgents
+from tests.testbed.state import State
+
+_GATEWAY_LABEL: Final = {"isthmus.cloud/gateway": "true"}
+_THREADS: Final = 16
+Task = Future[None]
+
+
+class BringUp:
+    """One bringing up; `report` is told of every part that is there."""
+
+    def __init__(self, state: State, parts: Parts, template: Path, report: Callable[[str], None]) -> None:
+        self._state = state
+        self._parts = parts
+        self._template = template
+        self._report = report
+        self._began = time.monotonic()
+        self._pool = ThreadPoolExecutor(_THREADS)
+        self._tasks: list[Task] = []
+
+    def run(self, abort: Callable[[], None]) -> None:
+        """Start everything; after the first failure `abort` ends the processes, so that nothing is awaited in vain."""
+        try:
+            self._submit_all()
+            done, _ = wait(self._tasks, return_when=FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        except BaseException:
+            abort()
+            raise
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _submit_all(self) -> None:
+        clouds = self._parts.clouds.values()
+        guests = {parts.cloud.name: self._submit(self._start_guest, parts) for parts in clouds}
+        database = self._submit(self._start_database)
+        for parts in clouds:
+            parts.keystone.configure()
+            parts.neutron.configure()
+            messages = self._submit(self._start_messages, parts)
+            after = () if isinstance(parts.cloud.gateway.back_end, OvsAgents) else (messages,)
+            back_end = self._submit(self._start_back_end, parts, after=(guests[parts.cloud.name], *after))
+            keystone = self._submit(self._start_keystone, parts, after=(database,))
+            neutron = self._submit(self._start_neutron, parts, after=(database, messages))
+            self._submit(self._await_back_end, parts, after=(keystone, neutron, back_end))
+            self._submit(self._start_kubernetes, parts)
+
+    def _submit(self, work: Callable[..., None], *arguments: Any, after: tuple[Task, ...] = ()) -> Task:
+        def run() -> None:
+            for task in after:
+                task.result()
+            work(*arguments)
+
+        self._tasks.append(self._pool.submit(run))
+        return self._tasks[-1]
+
+    def _start_guest(self, parts: CloudParts) -> None:
+        state, site, gateway = self._state, parts.cloud.site, parts.cloud.gateway
+        place: dict[str, Any] = {"cloud_namespace": parts.cloud.netns, "directory": state.directory}
+        if state.assets.uml_kernel:
+            hosting.start_guest(site, kernel=state.assets.uml_kernel, **place)
+        else:
+            hosting.start_namespaces(site, namespace=state.namespaces.gateway(site.name), **place)
+        await_server(state.directory, site.gateway, gateway.channel.answers, timeout_seconds=60)
+        openvswitch.start(gateway)
+        self._tell(parts, f"{site.gateway} with Open vSwitch")
+
+    def _start_back_end(self, parts: CloudParts) -> None:
+        parts.cloud.gateway.back_end.start()
+        parts.cloud.gateway.charon.start()
+        self._tell(parts, "charon, and Neutron's back end begun")
+
+    def _start_database(self) -> None:
+        schemas.unpack(self._template, self._parts.database)
+        self._parts.database.start()
+
+    def _start_messages(self, parts: CloudParts) -> None:
+        server = parts.ovn or parts.broker
+        if server:
+            server.start()
+            self._tell(parts, "OVN's databases" if parts.ovn else "RabbitMQ")
+
+    def _start_keystone(self, parts: CloudParts) -> None:
+        parts.keystone.start()
+        passwords = self._state.passwords[parts.cloud.name]
+        registration.register(
+            parts.cloud.site,
+            admin_password=passwords.admin,
+            neutron_password=passwords.neutron,
+            operator_password=passwords.operator,
+        )
+        self._tell(parts, "Keystone")
+
+    def _start_neutron(self, parts: CloudParts) -> None:
+        parts.neutron.start()
+        self._tell(parts, "Neutron")
+
+    def _start_kubernetes(self, parts: CloudParts) -> None:
+        cloud = parts.cloud
+        cloud.kube.start()
+        metadata = {"name": cloud.gateway.name, "labels": _GATEWAY_LABEL}
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
+        cloud.kubectl("apply", "-f", "-", input=json.dumps(node))
+        self._tell(parts, "Kubernetes")
+
+    def _await_back_end(self, parts: CloudParts) -> None:
+        back_end, admin = parts.cloud.gateway.back_end, parts.cloud.openstack()
+        if isinstance(back_end, OvsAgents):
+            wait_until(partial(back_end.known, admin), 240, "reports of Neutron's agents", poll_seconds=1)
+        wait_until(partial(back_end.ready, admin), 240, f"back end of {parts.cloud.gateway.name}", poll_seconds=1)
+        if isinstance(back_end, OvsAgents):
+            self._warm_dhcp(parts)
+        # A project gets its default security group when it first asks for one: before anyone takes an inventory.
+        list(parts.cloud.operator().network.security_groups())
+        self._tell(parts, "Neutron's back end")
+
+    def _warm_dhcp(self, parts: CloudParts) -> None:
+        """Give the agent a network at once: for its first it starts helpers, which takes a minute in a guest."""
+        parts.cloud.create_network(parts.cloud.openstack(), "dhcp-warm-up", "198.18.255.0/24", gateway_ip=None)
+
+    def _tell(self, parts: CloudParts, what: str) -> None:
+        self._report(f"{time.monotonic() - self._began:6.1f} s  cloud {parts.cloud.name}: {what}")

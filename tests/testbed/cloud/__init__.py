@@ -1,0 +1,1 @@
+"""One OpenStack cloud: its servers and what a tenant does there."""

@@ -1,0 +1,1 @@
+"""Processes and network namespaces of the machine that the testbed runs on."""

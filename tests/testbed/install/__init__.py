@@ -1,0 +1,1 @@
+"""Isthmus installed in both clouds as administrators do it."""

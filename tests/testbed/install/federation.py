@@ -1,0 +1,209 @@
+"""Two clouds of the lab with Isthmus in each, made peers; networks stretched between them."""
+
+import contextlib
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+from typing import Any, Final
+
+from tests.testbed.assets import Assets
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.installation import Installation, new_psk
+from tests.testbed.inventory import difference_once_settled, take
+from tests.testbed.lab import Lab
+
+STORY: Final = Path(__file__).parents[3] / "demo"
+READY_TIMEOUT_SECONDS: Final = 120.0
+
+
+class Federation:
+    """Both installations. Manifests are those of the demo, so that what is tested is what is shown.
+
+    Networks are stretched from `origin` to `receiver`: from A to B, or `the_other_way`.
+    """
+
+    def __init__(self, lab: Lab, assets: Assets) -> None:
+        self.lab = lab
+        self.a = Installation(lab.a, assets, lab.directory)
+        self.b = Installation(lab.b, assets, lab.directory)
+        self.origin, self.receiver = self.a, self.b
+
+    def the_other_way(self) -> "Federation":
+        """The same two clouds, for networks of B that are stretched to A."""
+        turned = copy.copy(self)
+        turned.origin, turned.receiver = self.receiver, self.origin
+        return turned
+
+    @property
+    def both(self) -> tuple[Installation, Installation]:
+        """Cloud A's installation and cloud B's."""
+        return self.a, self.b
+
+    def install(self) -> None:
+        """Install and start Isthmus in both clouds, and wait for the gateway nodes."""
+        for side in self.both:
+            side.install()
+            side.start()
+        for side in self.both:
+            side.wait_until_ready()
+
+    def introduce(self) -> None:
+        """Everything that the two administrators do to become peers, in the documented order."""
+        self.apply_peers()
+        self.exchange_credentials()
+        self.wait_for_peers()
+
+    def apply_peers(self) -> None:
+        """Apply CloudPeer and IPsecPolicy on both sides."""
+        for side in self.both:
+            side.cloud.kubectl("apply", "-f", str(STORY / f"cloud-{side.cloud.name}" / "peer.yaml"))
+
+    def exchange_credentials(self) -> None:
+        """Agree on a pre-shared key, and hand each other the read-only kubeconfig."""
+        self.agree_on_key()
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            wait_for_token(ours.cloud, theirs.cloud.cloud_id)
+            theirs.set_peer_kubeconfig(ours.cloud.cloud_id, ours.kubeconfig_for(theirs.cloud.cloud_id))
+
+    def agree_on_key(self) -> None:
+        """The same new pre-shared key on both sides."""
+        psk = new_psk()
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            ours.set_psk(theirs.cloud.cloud_id, psk)
+
+    def wait_for_peers(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> None:
+        """Wait until both CloudPeers are Ready."""
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            wait_ready(ours.cloud, "cloudpeer", theirs.cloud.cloud_id, timeout_seconds=timeout_seconds)
+
+    def remove_peers(self) -> None:
+        """Delete what `introduce` applied, and wait until it is gone."""
+        for side in self.both:
+            path = str(STORY / f"cloud-{side.cloud.name}" / "peer.yaml")
+            side.cloud.kubectl("delete", "-f", path, "--ignore-not-found", "--wait=false")
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            peer = theirs.cloud.cloud_id
+            ours.cloud.kubectl("wait", "--for=delete", f"cloudpeer/{peer}", "--timeout=60s")
+            for namespace in ("isthmus-system", "isthmus-ipsec"):
+                ours.cloud.kubectl("delete", "secret", "-n", namespace, f"peer-{peer}", "--ignore-not-found")
+
+    def bind(self, namespace: str, project_id: str) -> None:
+        """Bind a tenant's namespace of the origin to a Keystone project."""
+        manifest = render("cloud-a/tenant.yaml", project_id=project_id).replace("shop", namespace)
+        self.origin.cloud.kubectl("apply", "-f", "-", input=manifest)
+
+    def expand(self, name: str, namespace: str, network_id: str) -> None:
+        """Apply a NetworkExpansion of the origin towards the receiver."""
+        manifest = render("cloud-a/expansion.yaml", network_id=network_id)
+        manifest = manifest.replace("- name: cloud-b", f"- name: {self.receiver.cloud.cloud_id}")
+        manifest = manifest.replace("name: web", f"name: {name}").replace("namespace: shop", f"namespace: {namespace}")
+        self.origin.cloud.kubectl("apply", "-f", "-", input=manifest)
+
+    def wait_expanded(
+        self, name: str, namespace: str, network_id: str, timeout_seconds: float = READY_TIMEOUT_SECONDS
+    ) -> None:
+        """Wait until both sides say Ready."""
+        origin, receiver = self.origin.cloud, self.receiver.cloud
+        wait_ready(origin, "networkexpansion", name, namespace, timeout_seconds)
+        link, where = self.link_name(network_id), f"isthmus-peer-{origin.cloud_id}"
+        wait_ready(receiver, "expansionlink", link, where, timeout_seconds)
+
+    def link_name(self, network_id: str) -> str:
+        """What everything about a network of the origin's is called, on both sides."""
+        return f"{self.origin.cloud.cloud_id}.{network_id}"
+
+    def copies_of(self, network_id: str) -> list[Any]:
+        """The receiver's networks that are marked as copies of a network of the origin: one, or none."""
+        marker = f"isthmus {self.link_name(network_id)} "  # and the UID of the record
+        return [n for n in self.receiver.cloud.openstack().network.networks() if n.description.startswith(marker)]
+
+    def replica_of(self, network_id: str) -> Any | None:
+        """The copy at the receiver of a network of the origin."""
+        return next(iter(self.copies_of(network_id)), None)
+
+    @contextlib.contextmanager
+    def stretched(self, name: str, namespace: str, project_id: str, network_id: str) -> Iterator[Any]:
+        """A network stretched for the length of the block; gives the copy, waits until it is gone after."""
+        self.bind(namespace, project_id)
+        self.expand(name, namespace, network_id)
+        try:
+            self.wait_expanded(name, namespace, network_id)
+            yield self.replica_of(network_id)
+        finally:
+            self.origin.cloud.kubectl("delete", "networkexpansion", "-n", namespace, name, "--ignore-not-found")
+            wait_until(lambda: self.replica_of(network_id) is None, 90, "the copy to go")
+            self.origin.cloud.kubectl("delete", "namespace", namespace, "--ignore-not-found")
+
+    @contextlib.contextmanager
+    def unchanged_inventory(self) -> Iterator[None]:
+        """Both clouds are after the block what they were before it."""
+        before = [take(side.cloud) for side in self.both]
+        yield
+        for side, was in zip(self.both, before, strict=True):
+            left = difference_once_settled(was, side.cloud)
+            if left:
+                raise AssertionError(f"cloud {side.cloud.name} is not as it was:\n{left}")
+
+    def settle(self) -> None:
+        """Wait until no link is left on either side."""
+        for side in self.both:
+            wait_until(lambda: not objects(side.cloud, "expansionlinks,attachments"), 90, "links to go")  # noqa: B023
+
+
+def render(path: str, **values: str) -> str:
+    """A manifest of the demo with its placeholders filled in."""
+    return Template((STORY / path).read_text()).substitute(values)
+
+
+def objects(cloud: Cloud, kinds: str) -> list[dict[str, Any]]:
+    """All objects of these kinds in all namespaces."""
+    found: list[dict[str, Any]] = json.loads(cloud.kubectl("get", kinds, "-A", "-o", "json"))["items"]
+    return found
+
+
+def condition(cloud: Cloud, kind: str, name: str, namespace: str | None = None, type_: str = "Ready") -> dict[str, Any]:
+    """One condition of one object; empty where it is not there yet, or says nothing yet of the object as it is now."""
+    where = ["-n", namespace] if namespace else []
+    found = json.loads(cloud.kubectl("get", kind, name, *where, "-o", "json", "--ignore-not-found") or "{}")
+    conditions = found.get("status", {}).get("conditions", [])
+    said: dict[str, Any] = next((c for c in conditions if c["type"] == type_), {})
+    return said if said.get("observedGeneration") == found.get("metadata", {}).get("generation") else {}
+
+
+def patch_spec(cloud: Cloud, kind: str, name: str, spec: dict[str, Any], *where: str) -> None:
+    """Change the spec of an object as an administrator."""
+    cloud.kubectl("patch", kind, name, *where, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+
+def wait_ready(
+    cloud: Cloud, kind: str, name: str, namespace: str | None = None, timeout_seconds: float = READY_TIMEOUT_SECONDS
+) -> None:
+    """Wait for condition Ready; the failure says what the object's condition was."""
+    try:
+        wait_until(
+            lambda: condition(cloud, kind, name, namespace).get("status") == "True",
+            timeout_seconds,
+            f"{kind} {name} of {cloud.cloud_id} to be ready",
+            poll_seconds=0.3,
+        )
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; its condition: {condition(cloud, kind, name, namespace)}") from None
+
+
+def wait_reason(cloud: Cloud, kind: str, name: str, reason: str, namespace: str | None = None) -> dict[str, Any]:
+    """Wait until condition Ready is not True for this reason, and return the condition."""
+
+    def said() -> dict[str, Any]:
+        found = condition(cloud, kind, name, namespace)
+        return found if found.get("status") == "False" and found["reason"] == reason else {}
+
+    return wait_until(said, 60, f"{kind} {name} of {cloud.cloud_id} to say {reason}", poll_seconds=0.3)
+
+
+def wait_for_token(cloud: Cloud, peer_cloud_id: str) -> None:
+    """Wait until the token that a peer is to have is there."""
+    where = ("-n", f"isthmus-peer-{peer_cloud_id}", "peer-token", "-o", "jsonpath={.data.token}", "--ignore-not-found")
+    wait_until(lambda: cloud.kubectl("get", "secret", *where), 30, f"the token for {peer_cloud_id}")

@@ -1,0 +1,70 @@
+"""Isthmus with a sudden end: `python -m tests.testbed.install.killed ROLE PORT.METHOD`.
+
+The process dies by SIGKILL after that effect.
+
+Every effect goes through a port of `Backends`: here the first call of one method is the last thing that is done.
+It says so in its log, for whoever wants to know what it died of.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from isthmus.cli.configuration import load
+from isthmus.model.settings import AgentSettings, ControllerSettings
+from isthmus.ports import is_effect
+
+LAST_WORDS: Final = "dies of "
+
+W = TypeVar("W")
+
+
+class _Fatal:
+    """A port with one method that nobody survives."""
+
+    def __init__(self, port: object, name: str, method: str) -> None:
+        self._port, self._name, self._method = port, name, method
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+        return method if name != self._method else lambda *given, **named: self._die(method(*given, **named))
+
+    def _die(self, _result: object) -> None:
+        print(f"{LAST_WORDS}{self._name}.{self._method}", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mortal(backends: W, effect: str) -> W:
+    """The same worlds, in which the process lives until that effect has happened."""
+    port, _, method = effect.partition(".")
+    if not is_effect(method) or not hasattr(getattr(backends, port), method):
+        raise ValueError(f"there is no effect {effect}")
+    return replace(backends, **{port: _Fatal(getattr(backends, port), port, method)})  # type: ignore[type-var]
+
+
+def main(role: str, effect: str) -> None:
+    """Run the process as its command line would, but for its end."""
+    if role == "agent":
+        _agent(load(AgentSettings), effect)
+    else:
+        _controller(load(ControllerSettings), effect)
+
+
+def _agent(settings: AgentSettings, effect: str) -> None:
+    from isthmus.agent.assembly import assemble
+    from isthmus.agent.run import run
+
+    run(settings, mortal(assemble(settings), effect))
+
+
+def _controller(settings: ControllerSettings, effect: str) -> None:
+    from isthmus.controller.assembly import assemble
+    from isthmus.controller.run import run
+
+    run(settings, mortal(assemble(settings), effect))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,1 @@
+"""A kube-apiserver with etcd, its certificates and kubeconfigs."""

@@ -1,0 +1,23 @@
+"""Kubeconfigs for service accounts, as a pod gets them: a token and the server's certificate authority."""
+
+import json
+
+from tests.testbed.cloud.cloud import Cloud
+
+
+def service_account_kubeconfig(cloud: Cloud, namespace: str, name: str, node: str | None = None) -> str:
+    """A kubeconfig (JSON, which is YAML) with a fresh token of that account, bound to a node as a pod's is."""
+    bound = ["--bound-object-kind=Node", f"--bound-object-name={node}"] if node else []
+    token = cloud.kubectl("create", "token", "-n", namespace, name, "--duration=24h", *bound).strip()
+    admin = json.loads(cloud.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+    cluster = admin["clusters"][0]["cluster"]
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "home", "cluster": cluster}],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [{"name": "home", "context": {"cluster": "home", "user": name, "namespace": namespace}}],
+            "current-context": "home",
+        }
+    )

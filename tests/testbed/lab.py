@@ -1,0 +1,90 @@
+"""A lab: two independent OpenStack clouds on this machine, with a WAN between them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from tests.testbed import state
+from tests.testbed.assembly import Parts, assemble
+from tests.testbed.assets import Assets, ensure
+from tests.testbed.bringup import BringUp
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.cloud.servers import schemas
+from tests.testbed.host import netns, process
+from tests.testbed.state import State
+from tests.testbed.topology import Namespaces
+from tests.testbed.wan import wiring
+from tests.testbed.wan.router import Wan
+
+
+class Lab:
+    """A lab that is up. The calling process sits at its desk: it reaches the servers and nodes of both clouds."""
+
+    def __init__(self, own_state: State, parts: Parts) -> None:
+        self.state = own_state
+        self.name = own_state.name
+        self.directory = own_state.directory
+        self.a: Cloud = parts.clouds["a"].cloud
+        self.b: Cloud = parts.clouds["b"].cloud
+        self.wan = Wan(own_state.namespaces, {"a": self.a.gateway, "b": self.b.gateway}, own_state.directory)
+
+    @property
+    def clouds(self) -> tuple[Cloud, Cloud]:
+        """Both clouds."""
+        return self.a, self.b
+
+    @classmethod
+    def up(
+        cls, name: str | None = None, *, assets: Assets | None = None, report: Callable[[str], None] = print
+    ) -> Self:
+        """Bring up a new lab and sit down at its desk; a failure takes down what was made."""
+        assets = assets or ensure()
+        template = schemas.ensure(assets, state.memory_root())
+        own_state = State(name or state.new_name(), assets)
+        own_state.save()
+        try:
+            wiring.build(own_state.namespaces)
+            netns.enter(own_state.namespaces.tester)
+            parts = assemble(own_state)
+            BringUp(own_state, parts, template, report).run(abort=lambda: _end_processes(own_state.name))
+        except BaseException:
+            report(f"failed; logs are kept in {state.keep_logs(own_state.name)}")
+            tear_down(own_state.name)
+            raise
+        return cls(own_state, parts)
+
+    @classmethod
+    def attach(cls, name: str | None = None) -> Self:
+        """Sit down at the desk of a lab that is up: the one named, or the only one."""
+        own_state = State.load(name or state.only())
+        lab = cls(own_state, assemble(own_state))
+        lab.enter()
+        return lab
+
+    def enter(self) -> None:
+        """Move the calling process to the desk; it must not have started threads yet."""
+        if not netns.inside(self.state.namespaces.tester):
+            netns.enter(self.state.namespaces.tester)
+
+    def down(self) -> None:
+        """Leave nothing of the lab."""
+        tear_down(self.name)
+
+
+def tear_down(name: str) -> None:
+    """End all processes of a lab and remove its namespaces and files, however far it came."""
+    _end_processes(name)
+    namespaces = Namespaces(name)
+    for namespace in namespaces.all():
+        netns.destroy(namespace)
+    state.remove(name)
+
+
+def _end_processes(name: str) -> None:
+    """Nothing is worth an orderly end: what the servers know goes with them."""
+    for directory in _process_directories(state.run_directory(name)):
+        process.stop(directory, *process.names(directory), grace_seconds=0)
+
+
+def _process_directories(directory: Path) -> list[Path]:
+    return [path.parent for path in directory.glob("**/pids")]

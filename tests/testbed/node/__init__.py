@@ -1,0 +1,1 @@
+"""A gateway node: how it exists, its commands, what runs on it."""

@@ -1,0 +1,33 @@
+"""A gateway node with what the lab runs on it: Open vSwitch, Neutron's back end, charon."""
+
+import signal
+from pathlib import Path
+
+from tests.testbed.node.backend import BackEnd
+from tests.testbed.node.charon import Charon
+from tests.testbed.node.node import Node
+from tests.testbed.topology import Site
+
+
+class Gateway(Node):
+    """The gateway node of one cloud."""
+
+    def __init__(self, site: Site, directory: Path) -> None:
+        super().__init__(site, directory)
+        self.charon = Charon(self)
+        self._back_end: BackEnd | None = None
+
+    @property
+    def back_end(self) -> BackEnd:
+        """What wires br-int there."""
+        if self._back_end is None:
+            raise RuntimeError(f"{self.name} has no back end yet")
+        return self._back_end
+
+    @back_end.setter
+    def back_end(self, back_end: BackEnd) -> None:
+        self._back_end = back_end
+
+    def restart_neutron_back_end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Restart ovn-controller or the Open vSwitch agent, and wait until it has taken over."""
+        self.back_end.restart(how)

@@ -1,0 +1,81 @@
+"""How a gateway node exists: as a User Mode Linux guest, or as namespaces where the host's kernel can carry it.
+
+Both run `guest/boot.sh` as their first process, and neither keeps anything: the way to end one is to kill it.
+"""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.testbed.host import netns, process
+from tests.testbed.topology import EXEC_PORT, WAN_MTU, Site
+
+_GUEST_FILES: Final = Path(__file__).parent / "guest"
+_BOOT: Final = _GUEST_FILES / "boot.sh"
+MANAGEMENT_BRIDGE: Final = "mgmt"
+WAN_BRIDGE: Final = "wan"
+
+
+def start_guest(site: Site, *, kernel: Path, cloud_namespace: str, directory: Path) -> None:
+    """Boot the node in User Mode Linux; its root is this machine's, its cards are taps in the cloud's namespace."""
+    for tap, bridge in (("gw-mgmt", MANAGEMENT_BRIDGE), ("gw-wan", WAN_BRIDGE)):
+        netns.batch(f"tuntap add dev {tap} mode tap\nlink set {tap} mtu {WAN_MTU} master {bridge} up", cloud_namespace)
+    argv = [
+        # Every system call in a guest switches between processes of the host: it must not wait for others each time.
+        *["nice", "-n", "-15"],
+        str(kernel),
+        f"mem={site.guest_memory_megabytes}M",
+        f"umid={site.gateway}",
+        f"uml_dir={directory}/",
+        "root=/dev/root",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "rw",
+        f"init={_BOOT}",
+        "con=null",
+        "con0=null,fd:2",
+        "ssl=null",
+        "loglevel=4",
+        "panic=1",
+        "random.trust_cpu=on",
+        f"vec0:transport=tap,ifname=gw-mgmt,depth=128,gro=1,mtu={WAN_MTU}",
+        f"vec1:transport=tap,ifname=gw-wan,depth=128,gro=1,mtu={WAN_MTU}",
+        f"NODE_ENVIRONMENT={_write_environment(site, directory, kind='guest')}",
+    ]
+    process.spawn(argv, name=site.gateway, directory=directory, netns=cloud_namespace)
+
+
+def start_namespaces(site: Site, *, namespace: str, cloud_namespace: str, directory: Path) -> None:
+    """Start the node on the host's kernel, in a network, mount, process and name space of its own."""
+    netns.create(namespace)
+    for near, far, bridge in (("gw-mgmt", "eth0", MANAGEMENT_BRIDGE), ("gw-wan", "wan0", WAN_BRIDGE)):
+        netns.batch(
+            f"link add {near} mtu {WAN_MTU} type veth peer name {far} netns {namespace}\n"
+            f"link set {near} master {bridge} up",
+            cloud_namespace,
+        )
+    settings = _write_environment(site, directory, kind="namespaces")
+    unshare = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation=private"]
+    process.spawn(
+        ["env", "-i", f"NODE_ENVIRONMENT={settings}", *unshare, str(_BOOT)],
+        name=site.gateway,
+        directory=directory,
+        netns=namespace,
+    )
+
+
+def _write_environment(site: Site, directory: Path, *, kind: str) -> Path:
+    settings: Mapping[str, object] = {
+        "NODE_KIND": kind,
+        "NODE_NAME": site.gateway,
+        "NODE_MANAGEMENT_ADDRESS": site.gateway_address,
+        "NODE_WAN_ADDRESS": site.gateway_wan_address,
+        "NODE_WAN_ROUTER": site.router_address.ip,
+        "NODE_EXEC_SERVER": _GUEST_FILES / "execd.py",
+        "NODE_EXEC_ADDRESS": site.gateway_address.ip,
+        "NODE_EXEC_PORT": EXEC_PORT,
+    }
+    path = directory / f"{site.gateway}.env"
+    path.write_text("".join(f"{name}={shlex.quote(str(value))}\n" for name, value in settings.items()))
+    return path

@@ -1,0 +1,42 @@
+"""The files that Neutron's agents import, so that a guest can read them in one go before it starts the agents.
+
+A User Mode Linux guest has every file of the machine, and an empty page cache: what a program reads there piece by
+piece takes ten seconds, what `cat` reads takes one.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tests.testbed.assets.cache import Cache
+
+_AGENTS: Final = (
+    "neutron.cmd.eventlet.plugins.ovs_neutron_agent",
+    "neutron.plugins.ml2.drivers.openvswitch.agent.ovs_neutron_agent",
+    "neutron.plugins.ml2.drivers.openvswitch.agent.openflow.native.main",
+    "neutron.plugins.ml2.drivers.openvswitch.agent.openflow.native.ovs_oskenapp",
+    "neutron.agent.linux.openvswitch_firewall.firewall",
+    "os_ken.app.ofctl.service",
+    "oslo_messaging._drivers.impl_rabbit",
+    "neutron.cmd.eventlet.agents.dhcp",
+    "neutron.agent.dhcp_agent",
+    "neutron.privileged.agent.linux.ip_lib",
+)
+_PROGRAM: Final = f"""
+import importlib, sys
+for name in {_AGENTS!r}:
+    importlib.import_module(name)
+specs = [spec for module in list(sys.modules.values()) if (spec := getattr(module, "__spec__", None))]
+print(*sorted({{path for spec in specs if (path := spec.cached or spec.origin) and path[0] == "/"}}), sep="\\n")
+"""
+
+
+def ensure(cache: Cache, environment: Path) -> Path:
+    """The list of files, one in a line, made now if it is not in the cache."""
+    asset = cache.asset("imports", str(environment), _PROGRAM)
+    with cache.building(asset) as missing:
+        if missing:
+            python = environment / "bin" / "python"
+            done = subprocess.run([python, "-W", "ignore", "-c", _PROGRAM], check=True, capture_output=True)
+            (asset.directory / "files").write_bytes(done.stdout)
+    return asset.directory / "files"

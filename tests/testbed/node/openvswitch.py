@@ -1,0 +1,40 @@
+"""Open vSwitch of a gateway node, with the kernel's data path."""
+
+from tests.testbed.node.node import Node
+
+_DATABASE = "/run/openvswitch/conf.db"
+_SOCKET = "/run/openvswitch/db.sock"
+_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+
+
+def start(node: Node) -> None:
+    """Start the database and the switch; what wires br-int comes later."""
+    node.run(["ovsdb-tool", "create", _DATABASE, _SCHEMA])
+    remotes = [f"--remote=punix:{_SOCKET}", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"]
+    node.spawn(["ovsdb-server", _DATABASE, *remotes, "--pidfile", "-vconsole:warn"], "ovsdb-server")
+    identity = f"external_ids:system-id={node.name} external_ids:hostname={node.name}"
+    node.run(f"until [ -S {_SOCKET} ]; do sleep 0.05; done; ovs-vsctl --no-wait init -- set Open_vSwitch . {identity}")
+    start_switch(node)
+
+
+def start_switch(node: Node) -> None:
+    """Start ovs-vswitchd, the first time or after a test has ended it."""
+    node.spawn(["ovs-vswitchd", f"unix:{_SOCKET}", "--pidfile", "-vconsole:warn"], "ovs-vswitchd")
+
+
+def attach_port(node: Node, interface: str, *, port_id: str, mac_address: str, owner_id: str) -> None:
+    """Put a machine's interface on br-int as os-vif does, so that Neutron's back end wires it."""
+    external_ids = {
+        "iface-id": port_id,
+        "iface-status": "active",
+        "attached-mac": mac_address,
+        "vm-uuid": owner_id,
+    }
+    columns = [f'external_ids:{key}="{value}"' for key, value in external_ids.items()]
+    add = ["--may-exist", "add-port", "br-int", interface]
+    node.run(["ovs-vsctl", "--timeout=60", *add, "--", "set", "Interface", interface, *columns])
+
+
+def unplug(node: Node, interface: str) -> None:
+    """Take an interface off br-int."""
+    node.run(["ovs-vsctl", "--timeout=60", "--if-exists", "del-port", "br-int", interface])

@@ -1,0 +1,147 @@
+"""Names and addresses of a lab: a pure description, the same in every lab but for the lab's name.
+
+    <lab>-a ---- mgmt bridge 198.18.1.0/24 ---- <lab>-desk ---- mgmt bridge 198.18.2.0/24 ---- <lab>-b
+       |                                                                                        |
+    wan bridge 192.0.2.0/24 ------------------- <lab>-wan (router) ------------------- wan bridge 198.51.100.0/24
+
+Namespaces are private to a lab, so that fixed addresses and ports are free in each of them.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
+from typing import Final, Literal
+
+CloudName = Literal["a", "b"]
+BackEnd = Literal["ovn", "ovs"]
+
+WAN_MTU: Final = 1500
+EXEC_PORT: Final = 7000
+KEYSTONE_PORT: Final = 5000
+NEUTRON_PORT: Final = 9696
+KUBERNETES_PORT: Final = 6443
+RABBITMQ_PORT: Final = 5672
+OVN_SOUTHBOUND_PORT: Final = 6642
+
+
+@dataclass(frozen=True)
+class Site:
+    """One cloud's place in the lab; host parts: 1 the cloud's servers or the router, 2 the desk, 10 and 11 as below."""
+
+    name: CloudName
+    back_end: BackEnd
+    release: str
+    gateway: str
+    management: IPv4Network
+    wan: IPv4Network
+    guest_memory_megabytes: int
+
+    @property
+    def cloud_id(self) -> str:
+        """The cloud's ID in the federation."""
+        return f"cloud-{self.name}"
+
+    @property
+    def region(self) -> str:
+        """The Keystone region."""
+        return f"Region{self.name.upper()}"
+
+    @property
+    def server_address(self) -> IPv4Interface:
+        """Where the cloud's servers listen in the management network."""
+        return _host(self.management, 1)
+
+    @property
+    def tester_address(self) -> IPv4Interface:
+        """The tester's address in this cloud's management network."""
+        return _host(self.management, 2)
+
+    @property
+    def gateway_address(self) -> IPv4Interface:
+        """The gateway node's address in the management network."""
+        return _host(self.management, 11)
+
+    @property
+    def router_address(self) -> IPv4Interface:
+        """The WAN router's address on this cloud's side."""
+        return _host(self.wan, 1)
+
+    @property
+    def server_wan_address(self) -> IPv4Interface:
+        """Where the cloud's Kubernetes API is read by the other cloud."""
+        return _host(self.wan, 10)
+
+    @property
+    def gateway_wan_address(self) -> IPv4Interface:
+        """The gateway node's address on the WAN."""
+        return _host(self.wan, 11)
+
+    @property
+    def auth_url(self) -> str:
+        """Keystone."""
+        return f"http://{self.server_address.ip}:{KEYSTONE_PORT}/v3"
+
+    @property
+    def network_url(self) -> str:
+        """Neutron."""
+        return f"http://{self.server_address.ip}:{NEUTRON_PORT}"
+
+
+def _host(network: IPv4Network, number: int) -> IPv4Interface:
+    return IPv4Interface((network[number], network.prefixlen))
+
+
+SITES: Final[dict[CloudName, Site]] = {
+    "a": Site(
+        name="a",
+        back_end="ovn",
+        release="newest",
+        gateway="gw-a1",
+        management=IPv4Network("198.18.1.0/24"),
+        wan=IPv4Network("192.0.2.0/24"),
+        guest_memory_megabytes=800,
+    ),
+    "b": Site(
+        name="b",
+        back_end="ovs",
+        release="2024.1",
+        gateway="gw-b1",
+        management=IPv4Network("198.18.2.0/24"),
+        wan=IPv4Network("198.51.100.0/24"),
+        guest_memory_megabytes=2000,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Namespaces:
+    """The names of a lab's network namespaces."""
+
+    lab: str
+
+    def cloud(self, name: CloudName) -> str:
+        """All servers of one cloud."""
+        return f"{self.lab}-{name}"
+
+    def gateway(self, name: CloudName) -> str:
+        """The gateway node, where the host's kernel can carry it itself."""
+        return f"{self.lab}-{SITES[name].gateway}"
+
+    @property
+    def wan(self) -> str:
+        """The router between the clouds."""
+        return f"{self.lab}-wan"
+
+    @property
+    def tester(self) -> str:
+        """Where the tester sits."""
+        return f"{self.lab}-desk"
+
+    def all(self) -> list[str]:
+        """Every namespace that a lab may have made."""
+        clouds: list[CloudName] = ["a", "b"]
+        return [
+            self.tester,
+            *(self.gateway(name) for name in clouds),
+            *(self.cloud(name) for name in clouds),
+            self.wan,
+        ]

@@ -1,0 +1,1 @@
+"""The network between the clouds: routing, faults, captures and what may be on the wire."""

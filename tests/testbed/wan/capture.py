@@ -1,0 +1,86 @@
+"""Recording on both sides of the WAN's router."""
+
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, Final, Self
+
+from tests.testbed.topology import SITES
+from tests.testbed.wan.wire import Expected, Summary, read_pcap, summarise
+from tests.testbed.wan.wiring import router_card
+
+# Headers are enough for every class.
+_BYTES_OF_A_FRAME: Final = 256
+_BUFFER_KIBIBYTES: Final = 32768
+_STOP_SECONDS: Final = 20
+_SETTLE_SECONDS: Final = 0.5
+
+
+class Recorder:
+    """tcpdump on one interface."""
+
+    def __init__(self, namespace: str, interface: str, path: Path) -> None:
+        self.path = path
+        self._process = subprocess.Popen(
+            [
+                *["ip", "netns", "exec", namespace, "tcpdump", "-n", "-U", "--immediate-mode"],
+                *["-Z", "root", "-i", interface],
+                *["-s", str(_BYTES_OF_A_FRAME), "-B", str(_BUFFER_KIBIBYTES), "-w", str(path)],
+            ],
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        # What is said before "listening" does not matter, what is sent before it is not recorded.
+        for line in self._said:
+            if "listening on" in line:
+                return
+        raise RuntimeError(f"tcpdump on {interface} in {namespace} ended at once")
+
+    @property
+    def _said(self) -> IO[str]:
+        if self._process.stderr is None:
+            raise RuntimeError("tcpdump has no stderr")
+        return self._process.stderr
+
+    def stop(self) -> int:
+        """End it; the number of frames that the kernel could not give it."""
+        self._process.send_signal(signal.SIGINT)
+        _, said = self._process.communicate(timeout=_STOP_SECONDS)
+        return sum(int(number) for number in re.findall(r"(\d+) packets? dropped by", said))
+
+
+class Capture:
+    """A recording of both sides; the files stay in `directory` until the lab goes."""
+
+    def __init__(self, directory: Path, recorders: list[Recorder], expected: Expected) -> None:
+        self.directory = directory
+        self._recorders = recorders
+        self._expected = expected
+        self._unrecorded = 0
+
+    @classmethod
+    def start(cls, namespace: str, lab_directory: Path, expected: Expected) -> Self:
+        """Begin to record; returns when both sides are."""
+        directory = Path(tempfile.mkdtemp(prefix="capture-", dir=lab_directory))
+        cards = [router_card(site) for site in SITES.values()]
+        recorders = [Recorder(namespace, card, directory / f"{card}.pcap") for card in cards]
+        return cls(directory, recorders, expected)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files, one for each side."""
+        return [recorder.path for recorder in self._recorders]
+
+    def stop(self) -> None:
+        """Stop to record; what is on the wire now still counts."""
+        time.sleep(_SETTLE_SECONDS)
+        self._unrecorded = sum(recorder.stop() for recorder in self._recorders)
+
+    def summary(self) -> Summary:
+        """What both sides saw; a packet that passed the router counts on each."""
+        frames = (frame for path in self.paths for frame in read_pcap(path))
+        return summarise(frames, self._expected, self._unrecorded)

@@ -1,0 +1,84 @@
+"""The WAN between the clouds: it can be cut, delayed and captured."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.testbed.host import netns
+from tests.testbed.node.hosting import WAN_BRIDGE
+from tests.testbed.node.node import Node
+from tests.testbed.topology import KUBERNETES_PORT, SITES, CloudName, Namespaces
+from tests.testbed.wan.capture import Capture
+from tests.testbed.wan.wire import Expected, mac_addresses
+
+
+class Wan:
+    """The routed link, at its router."""
+
+    def __init__(self, namespaces: Namespaces, gateways: dict[CloudName, Node], directory: Path) -> None:
+        self._namespaces = namespaces
+        self._gateways = gateways
+        self._directory = directory
+
+    def cut(self) -> None:
+        """Let nothing pass; the links stay up, as with a fault somewhere on the way."""
+        self._drop("wan", "")
+
+    def restore(self) -> None:
+        """Undo `cut`."""
+        self._pass("wan")
+
+    def cut_api(self, cloud: CloudName) -> None:
+        """Make a cloud's Kubernetes API unreachable for the other one; everything else passes."""
+        address = SITES[cloud].server_wan_address.ip
+        self._drop(f"api_{cloud}", f"ip daddr {address} tcp dport {KUBERNETES_PORT}")
+
+    def restore_api(self, cloud: CloudName) -> None:
+        """Undo `cut_api`."""
+        self._pass(f"api_{cloud}")
+
+    def delay(self, milliseconds: float) -> None:
+        """Delay what the gateway nodes send to the WAN, in each direction; 0 ends it.
+
+        It is done on the nodes, as the kernel of the machine under the router may have no netem.
+        """
+        for node in self._gateways.values():
+            if milliseconds:
+                netem = ["netem", "delay", f"{milliseconds}ms", "limit", "10000"]
+                node.run(["tc", "qdisc", "replace", "dev", "wan0", "root", *netem])
+            else:
+                node.run(["tc", "qdisc", "del", "dev", "wan0", "root"], check=False)
+
+    @contextlib.contextmanager
+    def capture(self) -> Iterator[Capture]:
+        """Record both sides of the router while the block runs; what was seen is known after it."""
+        capture = Capture.start(self._namespaces.wan, self._directory, Expected(cards=self._cards()))
+        try:
+            yield capture
+        finally:
+            capture.stop()
+
+    def _cards(self) -> frozenset[str]:
+        """MAC addresses of the router's cards, of the gateway nodes', and of each cloud's bridge with its ports."""
+        listed = [netns.run(self._namespaces.wan, "ip", "-j", "link")]
+        for cloud, node in self._gateways.items():
+            listed.append(node.run(["ip", "-j", "link", "show", "dev", "wan0"]).stdout)
+            for which in ("dev", "master"):
+                listed.append(netns.run(self._namespaces.cloud(cloud), "ip", "-j", "link", "show", which, WAN_BRIDGE))
+        return frozenset().union(*map(mac_addresses, listed))
+
+    def _drop(self, table: str, match: str) -> None:
+        rules = (
+            f"add table inet {table}\n"
+            f"delete table inet {table}\n"
+            f"table inet {table} {{\n"
+            "  chain forward {\n"
+            "    type filter hook forward priority 0; policy accept;\n"
+            f"    {match} counter drop\n"
+            "  }\n"
+            "}\n"
+        )
+        netns.run(self._namespaces.wan, "nft", rules)
+
+    def _pass(self, table: str) -> None:
+        netns.run(self._namespaces.wan, "nft", f"add table inet {table}\ndelete table inet {table}\n")

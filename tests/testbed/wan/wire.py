@@ -1,0 +1,191 @@
+"""What may be seen on the WAN: a classifier of captured frames that knows a few classes and calls the rest other."""
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from pathlib import Path
+from typing import Final
+
+from tests.testbed.topology import KUBERNETES_PORT, SITES
+
+_EXAMPLES: Final = 10
+_IKE: Final = (500, 500)
+_ENCAPSULATED: Final = (4500, 4500)
+_NEIGHBOUR_DISCOVERY: Final = range(133, 138)
+_LISTENER_DISCOVERY: Final = (130, 131, 132, 143)
+
+
+class Traffic(StrEnum):
+    """What a frame is."""
+
+    ESP = "esp"
+    ESP_FRAGMENT = "esp fragment"
+    IKE = "ike"
+    API = "api"
+    ARP = "arp"
+    ND = "nd"
+    MLD = "mld"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Who may speak on the WAN: tunnels between gateways, Kubernetes between the API addresses.
+
+    Only the WAN's own cards (by their MAC addresses) may ask for neighbours there: a tenant's machine that is heard
+    doing so has link-local addresses and groups like theirs.
+    """
+
+    cards: frozenset[str]
+    gateways: frozenset[IPv4Address] = frozenset(site.gateway_wan_address.ip for site in SITES.values())
+    apis: frozenset[IPv4Address] = frozenset(site.server_wan_address.ip for site in SITES.values())
+    networks: tuple[IPv4Network, ...] = tuple(site.wan for site in SITES.values())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a capture held: counts by class, the first frames of class other, and what the kernel did not record."""
+
+    counts: Counter[Traffic] = field(default_factory=Counter)
+    examples: tuple[str, ...] = ()
+    unrecorded: int = 0
+
+    @property
+    def esp(self) -> int:
+        """Frames that carry ESP, fragments included."""
+        return self.counts[Traffic.ESP] + self.counts[Traffic.ESP_FRAGMENT]
+
+    @property
+    def clean(self) -> bool:
+        """Whether every frame was recorded and is of a class that is expected."""
+        return self.unrecorded == 0 and self.counts[Traffic.OTHER] == 0
+
+    def require_protected(self) -> None:
+        """Fail with the examples unless every frame is of a class that is expected."""
+        if not self.clean:
+            raise AssertionError(f"the WAN carried what it must not:\n{self.table()}")
+
+    def table(self) -> str:
+        """A line for each class with its count, then the examples of what is not expected."""
+        rows = [f"{traffic:<14}{self.counts[traffic]:>9}" for traffic in Traffic]
+        return "\n".join([*rows, f"{'not recorded':<14}{self.unrecorded:>9}", *self.examples])
+
+
+def mac_addresses(links: str) -> frozenset[str]:
+    """Those of the Ethernet cards that `ip -j link` has listed."""
+    return frozenset(link["address"] for link in json.loads(links) if link.get("link_type") == "ether")
+
+
+def summarise(frames: Iterable[bytes], expected: Expected, unrecorded: int = 0) -> Summary:
+    """Classify and count."""
+    counts: Counter[Traffic] = Counter()
+    examples: list[str] = []
+    for frame in frames:
+        traffic = classify(frame, expected)
+        counts[traffic] += 1
+        if traffic is Traffic.OTHER and len(examples) < _EXAMPLES:
+            examples.append(describe(frame))
+    return Summary(counts, tuple(examples), unrecorded)
+
+
+def read_pcap(path: Path) -> Iterator[bytes]:
+    """The Ethernet frames of a capture file, one that was cut short included."""
+    with path.open("rb") as file:
+        header = file.read(24)
+        order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}.get(header[:4])
+        if order is None or struct.unpack(f"{order}I", header[20:24])[0] != 1:
+            raise ValueError(f"{path} is no capture of Ethernet frames")
+        while len(record := file.read(16)) == 16:
+            yield file.read(struct.unpack(f"{order}I", record[8:12])[0])
+
+
+def classify(frame: bytes, expected: Expected) -> Traffic:
+    """The class of an Ethernet frame; what is too short to be sure of is other."""
+    of_the_wan = frame[6:12].hex(":") in expected.cards
+    try:
+        match _ethertype(frame):
+            case 0x0800:
+                return _classify_ipv4(frame[14:], expected)
+            case 0x0806 if of_the_wan:
+                return _classify_arp(frame[14:], expected)
+            case 0x86DD if of_the_wan:
+                return _classify_ipv6(frame[14:])
+    except (IndexError, struct.error, ValueError):
+        pass
+    return Traffic.OTHER
+
+
+def describe(frame: bytes) -> str:
+    """A frame in words and bytes, for whoever must find out where it came from."""
+    words = f"ethertype {_ethertype(frame):#06x} from {frame[6:12].hex(':')}" if len(frame) >= 14 else "runt"
+    if len(frame) >= 34 and _ethertype(frame) == 0x0800:
+        source, destination = IPv4Address(frame[26:30]), IPv4Address(frame[30:34])
+        words += f" {source} > {destination} protocol {frame[23]}"
+        if frame[23] in (6, 17) and len(frame) >= 38 and not _fragment(frame[14:]):
+            words += " port {} > {}".format(*struct.unpack("!HH", frame[34:38]))
+        if _fragment(frame[14:]):
+            words += " fragment"
+    return f"{words}: {frame[:64].hex()}"
+
+
+def _ethertype(frame: bytes) -> int:
+    return int.from_bytes(frame[12:14], "big")
+
+
+def _fragment(packet: bytes) -> bool:
+    """Whether an IPv4 packet is a fragment, the first one included."""
+    return bool(struct.unpack("!H", packet[6:8])[0] & 0x3FFF)
+
+
+def _classify_arp(packet: bytes, expected: Expected) -> Traffic:
+    if packet[:6] != b"\x00\x01\x08\x00\x06\x04":
+        return Traffic.OTHER
+    ends = IPv4Address(packet[14:18]), IPv4Address(packet[24:28])
+    ours = any(all(address in network for address in ends) for network in expected.networks)
+    return Traffic.ARP if ours else Traffic.OTHER
+
+
+def _classify_ipv4(packet: bytes, expected: Expected) -> Traffic:
+    protocol, ends = packet[9], {IPv4Address(packet[12:16]), IPv4Address(packet[16:20])}
+    payload = packet[4 * (packet[0] & 0x0F) :]
+    if protocol == 50 and ends <= expected.gateways:
+        return Traffic.ESP_FRAGMENT if _fragment(packet) else Traffic.ESP
+    if _fragment(packet):
+        return Traffic.OTHER
+    if protocol == 17 and ends <= expected.gateways:
+        return _classify_udp(payload)
+    if protocol == 6 and ends <= expected.apis and KUBERNETES_PORT in struct.unpack("!HH", payload[:4]):
+        return Traffic.API
+    return Traffic.OTHER
+
+
+def _classify_udp(datagram: bytes) -> Traffic:
+    ports = struct.unpack("!HH", datagram[:4])
+    payload = datagram[8:]
+    if ports == _IKE:
+        return Traffic.IKE
+    if ports != _ENCAPSULATED:
+        return Traffic.OTHER
+    # RFC 3948: four zero bytes before IKE, one byte 0xff keeps a mapping alive, all else begins with an SPI.
+    if payload == b"\xff" or payload[:4] == bytes(4):
+        return Traffic.IKE
+    return Traffic.ESP if len(payload) > 8 else Traffic.OTHER
+
+
+def _classify_ipv6(packet: bytes) -> Traffic:
+    source, destination = IPv6Address(packet[8:24]), IPv6Address(packet[24:40])
+    on_link = (source.is_link_local or source.is_unspecified) and (
+        destination.is_link_local or destination.is_multicast
+    )
+    next_header, payload = packet[6], packet[40:]
+    if next_header == 0:  # hop-by-hop options, where MLD has its router alert
+        next_header, payload = payload[0], payload[8 * (payload[1] + 1) :]
+    if next_header != 58 or not on_link:
+        return Traffic.OTHER
+    if payload[0] in _NEIGHBOUR_DISCOVERY:
+        return Traffic.ND
+    return Traffic.MLD if payload[0] in _LISTENER_DISCOVERY else Traffic.OTHER

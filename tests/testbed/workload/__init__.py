@@ -1,0 +1,1 @@
+"""Tenants, their machines, and traffic between them."""

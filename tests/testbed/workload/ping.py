@@ -1,0 +1,98 @@
+"""Pings of a machine: a few in a call, or many in the background to count what an event loses."""
+
+import re
+import signal
+from dataclasses import dataclass
+from itertools import pairwise
+from types import TracebackType
+from typing import Final, Self
+
+from tests.testbed.host.process import wait_until
+from tests.testbed.node.node import Place
+
+# Replies to the last requests may still be under way when a run is ended.
+_IN_FLIGHT: Final = 3
+# A guest's kernel sleeps in ticks of 10 ms, and one longer than it is asked: ping may send so many at once to catch up.
+_PRELOAD: Final = 3
+
+
+@dataclass(frozen=True)
+class PingResult:
+    """What came of a number of requests."""
+
+    transmitted: int
+    received: int
+    rtt_milliseconds: float | None
+    longest_silence_seconds: float = 0.0
+
+    @property
+    def lost(self) -> int:
+        """Requests without a reply."""
+        return self.transmitted - self.received
+
+    @property
+    def all_answered(self) -> bool:
+        """Whether there were requests and each had its reply."""
+        return self.transmitted > 0 and self.lost == 0
+
+
+def ping(
+    place: Place, address: str, count: int, interval_seconds: float, size: int | None = None, df: bool = False
+) -> PingResult:
+    """Send some requests and wait for their replies; `size` is that of the whole IP packet."""
+    argv = ["ping", "-n", "-q", "-c", str(count), "-i", str(interval_seconds), "-W", "1", *_size(size, df), address]
+    # The status is 1 without any reply and 2 where packets are refused, both are results here.
+    output = place.run(argv, check=False, timeout_seconds=count * (interval_seconds + 1) + 30).stdout
+    counts = re.search(r"(\d+) packets transmitted, (\d+) received", output)
+    if counts is None:
+        raise RuntimeError(f"ping said: {output}")
+    rtt = re.search(r"= [\d.]+/([\d.]+)/", output)
+    return PingResult(int(counts[1]), int(counts[2]), float(rtt[1]) if rtt else None)
+
+
+class PingRun:
+    """Requests in the background until `stop`, or the end of a block that an error leaves."""
+
+    def __init__(self, place: Place, name: str, address: str, interval_seconds: float) -> None:
+        self._place = place
+        self._name = name
+        place.log(name).unlink(missing_ok=True)
+        options = ["-n", "-D", "-W", "1", "-l", str(_PRELOAD), "-i", str(interval_seconds)]
+        place.spawn(["ping", *options, address], name)
+
+    def stop(self) -> PingResult:
+        """End it and count: requests without a reply before the last few that were sent."""
+        self._end()
+        return count_replies(self._place.log(self._name).read_text(errors="replace"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        self._place.kill(self._name, signal.SIGINT)
+        wait_until(lambda: not self._place.alive(self._name), 10, f"end of {self._name}", poll_seconds=0.05)
+
+
+def count_replies(output: str) -> PingResult:
+    """Count in the output of `ping -D`; raises RuntimeError where it never ran, or was not ended in order."""
+    replies = re.findall(r"^\[([\d.]+)\].*icmp_seq=(\d+) .*time=([\d.]+) ms", output, re.MULTILINE)
+    sent = re.search(r"(\d+) packets transmitted", output)
+    if sent is None:
+        raise RuntimeError(f"ping said: {output[-1000:]}")
+    transmitted = int(sent[1])
+    seen = {int(number) for _, number, _ in replies}
+    last = max(seen, default=0)
+    if transmitted - last <= _IN_FLIGHT:
+        transmitted = last
+    times = [float(moment) for moment, _, _ in replies]
+    silence = max((after - before for before, after in pairwise(times)), default=0.0)
+    rtt = sum(float(reply[2]) for reply in replies) / len(replies) if replies else None
+    return PingResult(transmitted, len(seen), rtt, silence)
+
+
+def _size(size: int | None, df: bool) -> list[str]:
+    headers = 28
+    return ["-M", "do" if df else "dont", *(["-s", str(size - headers)] if size is not None else [])]
