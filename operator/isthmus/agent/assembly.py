@@ -1,4 +1,4 @@
-"""The real worlds of an agent."""
+"""Builds an agent's backends from its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .inputs import WATCHED
 
 
 def assemble(settings: AgentSettings) -> Backends:
-    """Adapters to everything outside; none of them connects before it is used."""
+    """The adapters to all external systems of an agent; none of them connects before it is used."""
     metrics = Metrics()
     cluster = LightkubeCluster(settings.kubeconfig, f"{AGENT}-{settings.node_name}")
     database = OvsdbDatabase(settings.ovsdb_socket, settings.bfd_interval_milliseconds)

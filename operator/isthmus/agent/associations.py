@@ -1,6 +1,6 @@
-"""When to ask charon for SAs, and when to let old ones go.
+"""When to have charon initiate SAs, and when to end superseded ones.
 
-One side alone asks, so that none are doubled; the other only where that one does not.
+Only the initiator's side initiates, so that SAs are not duplicated; the responder does only if they stay down for long.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _RESPONDER_SECONDS = 30.0
 
 
 class Associations:
-    """Remembers since when each connection has been waiting for its SAs."""
+    """Initiates connections that are down; keeps the time at which each is due next."""
 
     def __init__(self, ike: Ike, clock: Clock) -> None:
         self._ike = ike
@@ -23,7 +23,10 @@ class Associations:
         self._due: dict[str, float] = {}
 
     def advance(self, plan: NodePlan, view: IkeView) -> None:
-        """Initiate what is due: an initiator's at once and then every few seconds, a responder's only after long."""
+        """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
+
+        Retires superseded SAs of connections whose new SAs are up. Raises ExternalError if charon is unavailable.
+        """
         now = self._clock.monotonic_seconds()
         down = [c for c in plan.connections if c.name in view.loaded and not ipsec.up(c, view)]
         self._due = {c.name: self._due.get(c.name, self._first(c, now)) for c in down}

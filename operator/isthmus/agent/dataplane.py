@@ -1,7 +1,8 @@
-"""Brings the node to its plan, in an order that never lets a clear packet out: what guards comes first and goes last.
+"""Applies a node's plan in an order in which no packet ever leaves unprotected.
 
-Blocks, keys, ports, flows; then the other way round for what is no longer wanted. Each step compares before it
-writes, so that doing it again changes nothing, and ending it anywhere leaves less than is wanted but nothing open.
+Additions are made in the order block policies, connections, ports, flows; removals in the reverse order. Each step
+compares before it writes, so it is idempotent. A crash after any step leaves a part of the plan missing, never
+traffic without protection.
 """
 
 from __future__ import annotations
@@ -27,30 +28,30 @@ _LOG = logging.getLogger(__name__)
 
 
 class DataPlane:
-    """The node's kernel, switch and key daemon."""
+    """The data plane of this node: XFRM policies and states, Open vSwitch, charon."""
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
         self.node = NodeView(())
         self.flows = FlowView({})
-        """As of the last time that the node was brought to its plan."""
+        """Flow statistics read by the last `reconcile`."""
 
     def reconcile(self, inputs: NodeInputs) -> NodeFacts:
-        """One whole turn. Raises ExternalError where the node cannot be seen; nothing is torn down then."""
+        """Observe the node, plan and apply. Raises ExternalError if it cannot be observed; nothing is removed then."""
         backends = self._backends
         self.node = backends.netlink.view()
         bridge = backends.ovsdb.view()
         foreign = bridge.foreign_tunnel_udp_ports | self.node.tunnel_udp_ports
         plan = plan_node(inputs, self.node.addresses, foreign)
         if plan.problem is not None and (inputs.peers or inputs.attachments):
-            raise NoTunnelAddress(plan.problem.message)  # what stands stays: a link may be down for a moment
-        # States before SAs: what charon does not list afterwards is certainly not its own.
+            raise NoTunnelAddress(plan.problem.message)  # remove nothing: the interface may be down briefly
+        # Kernel states are read before charon's SAs: a state that charon then does not list is certainly stale.
         xfrm = backends.xfrm.view(frozenset(address.address for address in plan.addresses))
         if missing := nodechanges.blocks_to_add(plan, xfrm):
             backends.xfrm.add_blocks(missing)
         ike, problem = self._load_connections(inputs, plan)
         bridge = self._add_ports(plan, bridge, ike)
-        in_place = self._put_flows(plan, bridge)
+        in_place = self._install_flows(plan, bridge)
         bridge = self._remove_ports(plan, bridge)
         if ike is not None:
             for name in nodechanges.connections_to_unload(plan, ike):
@@ -61,8 +62,8 @@ class DataPlane:
                 backends.xfrm.remove_blocks(unneeded)
         return NodeFacts(plan, bridge, ike, in_place, problem=problem)
 
-    def look(self, facts: NodeFacts) -> NodeFacts:
-        """The same plan with what is cheap to see anew: ports, BFD, SAs."""
+    def observe(self, facts: NodeFacts) -> NodeFacts:
+        """The facts with ports, BFD and SAs read again, which is cheap; flows, XFRM and addresses are not read."""
         try:
             ike, problem = self._backends.ike.view(), facts.problem
         except ExternalError as error:
@@ -70,7 +71,10 @@ class DataPlane:
         return replace(facts, bridge=self._backends.ovsdb.view(), ike=ike, problem=problem)
 
     def _load_connections(self, inputs: NodeInputs, plan: NodePlan) -> tuple[IkeView | None, Problem | None]:
-        """What charon has afterwards. Without charon what stands goes on: its SAs are in the kernel."""
+        """Load missing connections; return charon's state afterwards.
+
+        If charon is down, existing SAs keep forwarding, since they are in the kernel: nothing is changed.
+        """
         try:
             ike = self._backends.ike.view()
             wanted = nodechanges.connections_to_load(plan, ike)
@@ -94,8 +98,8 @@ class DataPlane:
             self._backends.ovsdb.apply(missing, ())
         return self._backends.ovsdb.view()
 
-    def _put_flows(self, plan: NodePlan, bridge: BridgeView) -> bool:
-        """Whether the flows of the plan are in place."""
+    def _install_flows(self, plan: NodePlan, bridge: BridgeView) -> bool:
+        """Install the flows of the plan; whether they are installed (not if there is no bridge)."""
         if not bridge.exists:
             self.flows = FlowView({})
             return False
@@ -104,7 +108,7 @@ class DataPlane:
         table: FlowTable = flows.render(plan.networks, bridge.ofport)
         self.flows = self._backends.openflow.view()
         if nodechanges.flows_to_replace(table, self.flows):
-            _LOG.info("putting in %d flows for %d networks", len(table.flows), len(plan.networks))
+            _LOG.info("installing %d flows for %d networks", len(table.flows), len(plan.networks))
             self._backends.openflow.replace(table)
         return True
 
@@ -119,8 +123,8 @@ class DataPlane:
         return self._backends.ovsdb.view()
 
 
-def has_drifted(before: NodeFacts, after: NodeFacts) -> bool:
-    """Something that we made is not as it was: whoever changed it, the plan is to be brought about again."""
+def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
+    """Whether the node must be reconciled again: something changed it, charon was replaced, or SAs came up."""
     switch = (before.bridge.exists, before.bridge.ports, before.bridge.ofport)
     if switch != (after.bridge.exists, after.bridge.ports, after.bridge.ofport) or after.bridge.leftovers:
         return True
@@ -128,7 +132,7 @@ def has_drifted(before: NodeFacts, after: NodeFacts) -> bool:
         return before.ike is not after.ike
     if (before.ike.instance, before.ike.loaded) != (after.ike.instance, after.ike.loaded):
         return True
-    # SAs that came up: what an earlier charon left in the kernel is not needed any more.
+    # Once new SAs are up, states that an earlier charon left in the kernel can be removed.
     return any(ipsec.up(c, after.ike) and not ipsec.up(c, before.ike) for c in before.plan.connections)
 
 

@@ -1,4 +1,4 @@
-"""What the cluster wants of this node, read whole or not at all."""
+"""The agent's inputs from the Kubernetes API: read completely or not at all, never planned from a part of them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from isthmus.model.settings import AgentSettings
 from isthmus.ports import Cluster
 
 WATCHED = (Attachment, CloudPeer, IPsecPolicy, PeerLink)
+"""Kinds whose events wake the agent."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All inputs of one moment, and our own objects as they are."""
+    """All inputs as read in one iteration, and this node's own GatewayNode (None if it does not exist yet)."""
 
     inputs: NodeInputs
     gateway_node: GatewayNode | None
 
 
 def read_snapshot(cluster: Cluster, settings: AgentSettings) -> Snapshot:
-    """Complete lists of every kind; raises ExternalError where one of them cannot be had."""
+    """Read complete lists of every input kind. Raises ExternalError if any of them cannot be read."""
     peers = tuple(cluster.list_objects(CloudPeer))
     secrets = sorted({peer.spec.ipsec.auth_secret_ref.name for peer in peers})
     found = {name: _read_key(cluster, name) for name in secrets}
@@ -46,6 +47,7 @@ def read_snapshot(cluster: Cluster, settings: AgentSettings) -> Snapshot:
 
 
 def _read_key(cluster: Cluster, name: str) -> Key | None:
+    """The pre-shared key in that Secret; None if the Secret or its `psk` entry is missing or not base64."""
     secret = cluster.get_manifest("v1", "Secret", name, names.IPSEC_NAMESPACE)
     text = (secret or {}).get("data", {}).get(names.PSK_KEY)
     if secret is None or text is None:

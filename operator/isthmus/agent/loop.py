@@ -1,4 +1,4 @@
-"""The node loop: read all inputs, plan, compare, apply, look, say. Events only wake it."""
+"""The agent's loop: read all inputs, plan, compare, apply, observe, report. Events only wake it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from isthmus.model.api.v1alpha1.gatewaynode import Software
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import AgentSettings
 
-from . import readings
+from . import gauges
 from .associations import Associations
 from .backends import Backends
-from .dataplane import DataPlane, has_drifted
+from .dataplane import DataPlane, needs_reconcile
 from .inputs import Snapshot, read_snapshot
 from .prober import Prober
 from .reports import Reports
 
 _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.1
-_POLL_SECONDS = 0.25  # how soon a new ovs-vswitchd is noticed: it has no flows
-_FAST_POLL_SECONDS = 0.5  # how often we look while something is still to come up
-_INCOMPLETE_SECONDS = 2.0  # how often inputs are read while something is missing that nobody wakes us for
+_POLL_SECONDS = 0.25  # how soon a restarted ovs-vswitchd is noticed: it has no flows
+_FAST_POLL_SECONDS = 0.5  # how often the node is observed while something is still coming up
+_INCOMPLETE_SECONDS = 2.0  # how often inputs are read while one is missing whose arrival is not watched (a Secret)
 _API_PAUSE_SECONDS = 5.0
 
 
@@ -44,15 +44,15 @@ class Agent:
         self.prober = Prober(backends.probe, settings.probe_interval_seconds, self._wake.set)
         self._snapshot: Snapshot | None = None
         self._facts: NodeFacts | None = None
-        self._seen: NodeFacts | None = None
-        """The last facts, also while the node cannot be looked at."""
+        self._last_facts: NodeFacts | None = None
+        """The facts of the last successful iteration; kept while the node cannot be observed."""
         self._problem: Problem | None = None
-        self._switch = ""
+        self._vswitchd = ""
         self._inputs_changed = True
         self._read_at = self._api_pause_until = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
-        """Until stopped. What stands on the node then stays."""
+        """Run until `stop` is set. The data plane is left as it is."""
         self._backends.watch.start(self._on_event)
         self.prober.start()
         try:
@@ -64,49 +64,49 @@ class Agent:
             self._backends.watch.stop()
 
     def iterate(self) -> None:
-        """One turn; raises nothing that happens outside."""
-        fresh = self._read()
+        """One iteration. Failures of external systems are reported, not raised."""
+        fresh = self._read_inputs()
         if self._snapshot is None:
-            return  # what is wanted is not known: nothing is changed
+            return  # without inputs nothing may be changed
         try:
-            self._facts = facts = self._act(self._snapshot, fresh)
+            self._facts = facts = self._reconcile_if_needed(self._snapshot, fresh)
         except ExternalError as error:
             problem = Problem(error.reason, str(error)[:1024])
             self._backends.metrics.errors.labels("node", error.reason).inc()
             if problem != self._problem:
-                _LOG.warning("this node: %s", problem.message)
+                _LOG.warning("node reconcile failed: %s", problem.message)
             self._facts, self._problem = None, problem
-            # The echo needs nothing but the data path: it goes on telling which links are up.
-            seen = self._seen and replace(self._seen, probes=self.prober.up())
-            self._say(lambda: self._reports.publish_problem(self._settings.node_name, problem, seen))
+            # The probe needs the data path only: its results stay valid while the node cannot be observed.
+            last_facts = self._last_facts and replace(self._last_facts, probes=self.prober.up())
+            self._report(lambda: self._reports.publish_problem(self._settings.node_name, problem, last_facts))
         else:
-            self._problem, self._seen = None, facts
-            self._say(lambda: self._reports.publish(self._settings.node_name, facts, self._software(facts)))
+            self._problem, self._last_facts = None, facts
+            self._report(lambda: self._reports.publish(self._settings.node_name, facts, self._software(facts)))
 
-    def _act(self, snapshot: Snapshot, fresh: bool) -> NodeFacts:
+    def _reconcile_if_needed(self, snapshot: Snapshot, fresh: bool) -> NodeFacts:
         facts = None if fresh else self._observed()
         if facts is None:
-            self._switch = self._backends.openflow.instance()
+            self._vswitchd = self._backends.openflow.instance()
             with self._backends.metrics.reconciling("node"):
                 facts = self._data_plane.reconcile(snapshot.inputs)
-            readings.publish_traffic(self._backends.metrics, facts, self._data_plane.flows)
-            self._switch = self._switch or self._backends.openflow.instance()
+            gauges.publish_traffic(self._backends.metrics, facts, self._data_plane.flows)
+            self._vswitchd = self._vswitchd or self._backends.openflow.instance()
             self.prober.follow({(n.name, k.cloud_id): k.probe_mac for n in facts.plan.networks for k in n.links})
         if facts.ike is not None:
             self._associations.advance(facts.plan, facts.ike)
         facts = replace(facts, probes=self.prober.up())
-        readings.show(self._backends.metrics, facts, self.prober.rtt_seconds())
+        gauges.show(self._backends.metrics, facts, self.prober.rtt_seconds())
         return facts
 
     def _observed(self) -> NodeFacts | None:
-        """What stands, seen anew; None where it is not as we left it, or was never seen."""
-        if self._facts is None or self._backends.openflow.instance() != self._switch:
+        """The node observed again; None if it must be reconciled: first iteration, new ovs-vswitchd, or drift."""
+        if self._facts is None or self._backends.openflow.instance() != self._vswitchd:
             return None
-        facts = self._data_plane.look(self._facts)
-        return None if has_drifted(self._facts, facts) else facts
+        facts = self._data_plane.observe(self._facts)
+        return None if needs_reconcile(self._facts, facts) else facts
 
-    def _read(self) -> bool:
-        """Read the inputs if that is due; whether it was done."""
+    def _read_inputs(self) -> bool:
+        """Read the inputs if that is due; whether they were read."""
         now = self._backends.clock.monotonic_seconds()
         if now < self._read_due():
             return False
@@ -127,7 +127,7 @@ class Agent:
         due = self._read_at if self._inputs_changed else self._read_at + interval
         return max(due, self._api_pause_until)
 
-    def _say(self, write: Callable[[], None]) -> None:
+    def _report(self, write: Callable[[], None]) -> None:
         if self._backends.clock.monotonic_seconds() < self._api_pause_until:
             return
         try:
@@ -136,7 +136,7 @@ class Agent:
             self._pause(error)
 
     def _pause(self, error: ExternalError) -> None:
-        # A call may hang for as long as its timeout: the node must not wait for the API more often than this.
+        # A call may hang until its timeout: do not let an unreachable API block the data plane more often than this.
         _LOG.warning("Kubernetes API: %s", error)
         self._api_pause_until = self._backends.clock.monotonic_seconds() + _API_PAUSE_SECONDS
         self._inputs_changed = True
@@ -146,16 +146,16 @@ class Agent:
         self._wake.set()
 
     def _wait(self, stop: threading.Event) -> None:
-        """Until woken, or until it is time to look or to read; a new ovs-vswitchd ends it early."""
+        """Sleep until woken, until the next observation or read is due, or until ovs-vswitchd was restarted."""
         clock = self._backends.clock
-        look_at = clock.monotonic_seconds() + self._observe_interval()
-        while clock.monotonic_seconds() < min(look_at, self._read_due()) and not stop.is_set():
+        observe_at = clock.monotonic_seconds() + self._observe_interval()
+        while clock.monotonic_seconds() < min(observe_at, self._read_due()) and not stop.is_set():
             if self._wake.wait(_POLL_SECONDS):
                 break
-            if self._backends.openflow.instance() != self._switch:
+            if self._backends.openflow.instance() != self._vswitchd:
                 break
         if self._wake.is_set():
-            stop.wait(_DEBOUNCE_SECONDS)  # what changes together is read together
+            stop.wait(_DEBOUNCE_SECONDS)  # changes that arrive together are read together
             self._wake.clear()
 
     def _observe_interval(self) -> float:

@@ -1,4 +1,4 @@
-"""Echo frames at an interval, on a thread of their own: a peer that does not answer must not hold up the node."""
+"""Sends dataplane probes at an interval, on a thread of its own: a silent peer must not delay the agent's loop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from isthmus.model.node.host import ProbeResult
 from isthmus.ports import DataplaneProbe
 
 _LOG = logging.getLogger(__name__)
-_LINK_DOWN_AFTER = 3  # frames in a row without an answer
+_LINK_DOWN_AFTER = 3  # consecutive probes without a reply
 _TIMEOUT_SECONDS = 1.0
 
 LinkKey = tuple[str, str]
+"""A network's link name and the peer's cloud ID."""
 
 
 @dataclass
@@ -27,14 +28,14 @@ class _Link:
 
     @property
     def up(self) -> bool | None:
-        """None until it can be told: an agent that has just started says nothing new of what it has not probed."""
+        """None until enough probes were sent to decide, so that a restarted agent reports no link as down too early."""
         if any(self.answered):
             return True
         return False if len(self.answered) == _LINK_DOWN_AFTER else None
 
 
 class Prober:
-    """Calls back when a link comes up or goes down."""
+    """Probes links and calls `on_change`, on its own thread, when one comes up or goes down."""
 
     def __init__(self, probe: DataplaneProbe, interval_seconds: float, on_change: Callable[[], None]) -> None:
         self._probe = probe
@@ -42,28 +43,28 @@ class Prober:
         self._on_change = on_change
         self._links: dict[LinkKey, _Link] = {}
         self._lock = threading.Lock()
-        self._now = threading.Event()
+        self._wake = threading.Event()
         self._stopped = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start probing."""
         threading.Thread(target=self._run, name="prober", daemon=True).start()
 
     def stop(self) -> None:
-        """End after the frames that are on their way."""
+        """Stop after the current exchange."""
         self._stopped = True
-        self._now.set()
+        self._wake.set()
 
     def follow(self, macs: Mapping[LinkKey, str]) -> None:
-        """Probe exactly these links from now on; new ones at once."""
+        """Probe exactly these links from now on (link to its probe's source MAC); new ones at once."""
         with self._lock:
             new = [key for key in macs if key not in self._links]
             self._links = {key: self._links.get(key) or _Link(mac) for key, mac in macs.items()}
         if new:
-            self._now.set()
+            self._wake.set()
 
     def up(self) -> dict[LinkKey, bool]:
-        """Whether each link's echo comes back, of those where it can be told."""
+        """Whether each link is up; links without enough probes to decide are left out."""
         with self._lock:
             return {key: link.up for key, link in self._links.items() if link.up is not None}
 
@@ -73,7 +74,7 @@ class Prober:
             return {k: link.rtt_seconds for k, link in self._links.items() if link.up and link.rtt_seconds is not None}
 
     def probe_once(self) -> None:
-        """One frame for each link."""
+        """Send one probe for each link and record the replies."""
         with self._lock:
             macs = {_name(key): link.mac for key, link in self._links.items()}
         if not macs:
@@ -100,8 +101,8 @@ class Prober:
     def _run(self) -> None:
         while not self._stopped:
             self.probe_once()
-            self._now.wait(self._interval_seconds)
-            self._now.clear()
+            self._wake.wait(self._interval_seconds)
+            self._wake.clear()
 
 
 def _name(key: LinkKey) -> str:

@@ -1,4 +1,7 @@
-"""The agent's word to the cluster: written when it changes, and never more than one entry that is not ours."""
+"""Writes the agent's statuses to the Kubernetes API, only when they change.
+
+Of an Attachment's status an agent owns one entry of `nodes`, its own.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .inputs import Snapshot
 
 
 class Reports:
-    """Compares with what the cluster has, as last read or written."""
+    """Writes statuses that differ from the cluster's, as last read or written."""
 
     def __init__(self, cluster: Cluster, clock: Clock) -> None:
         self._cluster = cluster
@@ -24,25 +27,25 @@ class Reports:
         self._attachments: tuple[Attachment, ...] = ()
 
     def read(self, snapshot: Snapshot) -> None:
-        """What the cluster has now."""
+        """Take the objects just read as the cluster's state."""
         self._gateway_node = snapshot.gateway_node
         self._attachments = snapshot.inputs.attachments
 
     @property
     def known(self) -> bool:
-        """The controller has made our GatewayNode."""
+        """Whether the controller has created this node's GatewayNode."""
         return self._gateway_node is not None
 
     def publish(self, node: str, facts: NodeFacts, software: Software) -> None:
-        """Write what is not said yet."""
+        """Write the statuses that follow from the facts. Raises ExternalError if the API fails."""
         self._publish_node(lambda previous: gateway_node_status(previous, facts, software, self._clock.now()))
         self._attachments = tuple(self._publish_attachment(a, node, facts) for a in self._attachments)
 
-    def publish_problem(self, node: str, problem: Problem, seen: NodeFacts | None) -> None:
-        """Say that the node could not be looked at, and of its links what is known all the same."""
+    def publish_problem(self, node: str, problem: Problem, last_facts: NodeFacts | None) -> None:
+        """Report that the node could not be observed; links are reported from `last_facts`. Raises ExternalError."""
         self._publish_node(lambda previous: failed_observation_status(previous, problem, self._clock.now()))
-        if seen is not None:
-            self._attachments = tuple(self._publish_attachment(a, node, seen) for a in self._attachments)
+        if last_facts is not None:
+            self._attachments = tuple(self._publish_attachment(a, node, last_facts) for a in self._attachments)
 
     def _publish_node(self, change: Callable[[GatewayNodeStatus], GatewayNodeStatus]) -> None:
         current = self._gateway_node

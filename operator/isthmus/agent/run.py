@@ -13,7 +13,7 @@ from .loop import Agent
 
 
 def run(settings: AgentSettings, backends: Backends) -> None:
-    """Run until SIGTERM or SIGINT; everything on the node stays as it is."""
+    """Run until SIGTERM or SIGINT. The data plane is left as it is."""
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What the node's state is in metrics."""
+"""Sets the agent's metrics from the node's facts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from isthmus.telemetry.metrics import (
 
 
 def show(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float]) -> None:
-    """Links and tunnels as of the last look."""
+    """Set the metrics of links and tunnels; round-trip times are by link."""
     states = Counter(
         "up" if facts.probes.get((network.name, link.cloud_id)) else "down"
         for network in facts.plan.networks
@@ -47,7 +47,7 @@ def show(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float
 
 
 def publish_traffic(metrics: Metrics, facts: NodeFacts, flows: FlowView) -> None:
-    """What the flows of every link have counted."""
+    """Set the counters of every link from the statistics of its flows; 0 for a link without flows."""
     traffic: dict[Labels, Traffic] = {}
     ofport = facts.bridge.ofport
     for network in facts.plan.networks:
