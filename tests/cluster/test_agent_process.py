@@ -40,7 +40,7 @@ def agent(installed: ControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "isthmus.cli.main", "agent"],
-            env=os.environ | {"ISTHMUS_CONFIG": str(tmp_path / "agent.yaml"), "PYTHONUNBUFFERED": "1"},
+            env=_without_test_variables() | {"ISTHMUS_CONFIG": str(tmp_path / "agent.yaml"), "PYTHONUNBUFFERED": "1"},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -48,6 +48,11 @@ def agent(installed: ControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[
     process.kill()
     process.wait()
     installed.kubectl("delete", "gatewaynode", NODE, "--ignore-not-found")
+
+
+def _without_test_variables() -> dict[str, str]:
+    """They have the prefix of settings, and Isthmus rejects variables with that prefix that are not settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ISTHMUS_")}
 
 
 def _ready(plane: ControlPlane) -> dict[str, Any]:

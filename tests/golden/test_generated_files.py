@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from isthmus.cli.reference import with_settings
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import render
@@ -22,3 +23,8 @@ def test_exactly_these_definitions_are_installed() -> None:
     files = {f"{kind.registration.plural}.yaml" for kind in KINDS}
     assert {p.name for p in CRDS.iterdir()} == files | {"kustomization.yaml"}
     assert set(yaml.safe_load((CRDS / "kustomization.yaml").read_text())["resources"]) == files
+
+
+def test_list_of_settings_is_current() -> None:
+    page = (CRDS.parent / "docs" / "reference.md").read_text()
+    assert with_settings(page) == page, "run `make generate` and commit the result"

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
-from isthmus.cli.configuration import BadConfiguration, load
+from isthmus.cli import configuration
+from isthmus.cli.configuration import load
+from isthmus.cli.configurationfile import BadConfiguration
 from isthmus.cli.main import main
-from isthmus.model.settings import AgentSettings, ControllerSettings
+from isthmus.model.settings import AgentSettings, ControllerSettings, Form, Settings
 
-GOOD = {"cloud_id": "cloud-a", "gateway_cidrs": ["192.0.2.0/24"], "node_name": "gw-a1"}
+CANARY = "canary-70e1"
+GOOD: dict[object, object] = {"cloud_id": "cloud-a", "gateway_cidrs": ["192.0.2.0/24"], "node_name": "gw-a1"}
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for kind in (ControllerSettings, AgentSettings):
-        monkeypatch.setitem(kind.model_config, "yaml_file", str(tmp_path / "absent.yaml"))
-    monkeypatch.delenv("ISTHMUS_CONFIG", raising=False)
+    monkeypatch.setattr(configuration, "DEFAULT_FILE", str(tmp_path / "absent.yaml"))
+    for name in [name for name in os.environ if name.startswith("ISTHMUS_")]:
+        monkeypatch.delenv(name)
 
 
 def _configure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(content)
     monkeypatch.setenv("ISTHMUS_CONFIG", str(path))
+
+
+def _mistakes(kind: type[Settings]) -> str:
+    with pytest.raises(BadConfiguration) as caught:
+        load(kind)
+    return str(caught.value)
 
 
 def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -34,38 +47,163 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
     assert (settings.cloud_id, settings.node_name, settings.metrics_port) == ("cloud-a", "gw-a1", 4321)
 
 
+LISTED = "must be a list of one to 16 IPv4 networks without host bits, such as [192.0.2.0/24]"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{}", "cloud_id: Field required"),
-        (json.dumps(GOOD | {"cloud_id": "Cloud A"}), "cloud_id: String should match"),
-        (json.dumps(GOOD | {"gateway_cidrs": ["192.0.2.1/24"]}), "gateway_cidrs.0: "),
-        (json.dumps(GOOD | {"metrics_port": 99_999}), "metrics_port: "),
-        (json.dumps(GOOD | {"resync_seconds": 0}), "resync_seconds: "),
-        ("cloud_id: [unclosed", "config.yaml or environment: "),
-        ("just text", "config.yaml or environment: "),
+        ("", "config.yaml: required: cloud_id, gateway_cidrs"),
+        ("{}", "config.yaml: required: cloud_id, gateway_cidrs"),
+        (json.dumps(GOOD | {"cloud_id": "Cloud A"}), "config.yaml: cloud_id: must be at most 40 lower-case letters"),
+        (json.dumps(GOOD | {"cloud_id": 7}), "such as cloud-a; put it in quotes"),
+        (json.dumps(GOOD | {"gateway_cidrs": "192.0.2.0/24"}), f"config.yaml: gateway_cidrs: {LISTED}"),
+        (json.dumps(GOOD | {"gateway_cidrs": ["192.0.2.1/24"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
+        (json.dumps(GOOD | {"gateway_cidrs": []}), f"config.yaml: gateway_cidrs: {LISTED}"),
+        (json.dumps(GOOD | {"gateway_cidrs": None}), f"config.yaml: gateway_cidrs: {LISTED}"),
+        (
+            json.dumps(GOOD | {"metrics_port": 99_999}),
+            "config.yaml: metrics_port: must be a whole number from 0 to 65535",
+        ),
+        (
+            json.dumps(GOOD | {"resync_seconds": 0}),
+            "config.yaml: resync_seconds: must be a number of seconds, more than 0",
+        ),
+        (json.dumps(GOOD | {"log_level": "loud"}), "config.yaml: log_level: must be DEBUG, INFO, WARNING or ERROR"),
+        ("a: b\ncloud_id: [unclosed", "config.yaml: is not valid YAML (line 2, column 20)"),
+        ("cloud_id: \x01", "config.yaml: is not valid YAML"),
+        ("just text", "config.yaml: must hold one setting a line, such as cloud_id: cloud-a"),
     ],
 )
 def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, said: str) -> None:
     _configure(monkeypatch, tmp_path, content)
-    with pytest.raises(BadConfiguration) as caught:
-        load(ControllerSettings)
-    assert said in str(caught.value)
+    assert said in _mistakes(ControllerSettings)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("resync_second", "resync_second: unknown setting; did you mean resync_seconds?"),
+        ("bfd_interval_miliseconds", "unknown setting; did you mean bfd_interval_milliseconds?"),
+        ("openstack-cloud", "openstack-cloud: unknown setting; did you mean openstack_cloud?"),
+        ("Log_Level", "Log_Level: unknown setting; did you mean log_level?"),
+        ("password", "password: unknown setting"),
+        ("a\x1b[2Jb", r"'a\x1b[2Jb': unknown setting"),
+        (12, "12: unknown setting"),
+    ],
+)
+@pytest.mark.parametrize("kind", [ControllerSettings, AgentSettings])
+def test_an_unknown_setting_is_an_error_that_names_the_nearest_known_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: type[Settings], key: object, said: str
+) -> None:
+    _configure(monkeypatch, tmp_path, yaml.safe_dump(GOOD | {key: CANARY}))
+    line = _mistakes(kind)
+    assert line.startswith(f"{tmp_path}/config.yaml: ")
+    assert line.endswith(said)
+    assert CANARY not in line
+
+
+def test_one_file_serves_both_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    union = GOOD | {"openstack_cloud": "isthmus", "probe_interval_seconds": 3}
+    _configure(monkeypatch, tmp_path, json.dumps(union))
+    assert load(ControllerSettings).openstack_cloud == "isthmus"
+    assert load(AgentSettings).probe_interval_seconds == 3
+
+
+def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    _configure(monkeypatch, tmp_path, json.dumps({"cloud_idd": "cloud-a", "resync_seconds": CANARY}))
+    monkeypatch.setenv("ISTHMUS_CLOUDS_FIEL", CANARY)
+    assert [line.partition("config.yaml: ")[2] or line for line in _mistakes(ControllerSettings).splitlines()] == [
+        "cloud_idd: unknown setting; did you mean cloud_id?",
+        "environment variable ISTHMUS_CLOUDS_FIEL: unknown setting; did you mean ISTHMUS_CLOUDS_FILE?",
+        "required: cloud_id, gateway_cidrs",
+        "resync_seconds: must be a number of seconds, more than 0 and at most 3600",
+    ]
+
+
+@pytest.mark.parametrize("level", ["info", "Info", "INFO"])
+def test_log_levels_count_in_any_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, level: str) -> None:
+    _configure(monkeypatch, tmp_path, json.dumps(GOOD | {"log_level": level}))
+    assert load(AgentSettings).log_level == "INFO"
 
 
 def test_a_wrong_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _configure(monkeypatch, tmp_path, json.dumps(GOOD))
-    monkeypatch.setenv("ISTHMUS_GATEWAY_CIDRS", "192.0.2.0/24")
-    with pytest.raises(BadConfiguration, match="gateway_cidrs"):
-        load(ControllerSettings)
+    for wrong in ("192.0.2.0/24", "[192.0.2.0/24"):
+        monkeypatch.setenv("ISTHMUS_GATEWAY_CIDRS", wrong)
+        assert _mistakes(ControllerSettings) == f"environment variable ISTHMUS_GATEWAY_CIDRS: {LISTED}"
 
 
-def test_a_missing_file_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("written", ["[192.0.2.0/24, 198.51.100.0/24]", '["192.0.2.0/24", "198.51.100.0/24"]'])
+def test_a_list_in_the_environment_is_written_as_in_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
 ) -> None:
-    monkeypatch.setenv("ISTHMUS_CONFIG", str(tmp_path / "nowhere.yaml"))
+    _configure(monkeypatch, tmp_path, json.dumps(GOOD))
+    monkeypatch.setenv("ISTHMUS_GATEWAY_CIDRS", written)
+    assert load(ControllerSettings).gateway_cidrs == ("192.0.2.0/24", "198.51.100.0/24")
+
+
+def test_variables_that_kubernetes_sets_for_services_are_no_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _configure(monkeypatch, tmp_path, json.dumps(GOOD))
+    for service in ("ISTHMUS", "ISTHMUS_METRICS"):
+        for name, value in {
+            "SERVICE_HOST": "10.0.0.11",
+            "SERVICE_PORT": "9090",
+            "SERVICE_PORT_HTTP": "9090",
+            "PORT": "tcp://10.0.0.11:9090",
+            "PORT_9090_TCP": "tcp://10.0.0.11:9090",
+            "PORT_9090_TCP_ADDR": "10.0.0.11",
+        }.items():
+            monkeypatch.setenv(f"{service}_{name}", value)
+    assert load(ControllerSettings).metrics_port == 9090
+    monkeypatch.setenv("ISTHMUS_METRICS_SERVICE_HOST", "10.0.0.11")
+    monkeypatch.setenv("ISTHMUS_METRICS_PORT", "9999")  # the pod's own variable, which wins over the Service's
+    assert load(ControllerSettings).metrics_port == 9999
+
+
+def test_a_missing_file_is_named_with_what_it_must_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = f"isthmus: configuration: no configuration file: {tmp_path}/absent.yaml does not exist; "
     assert main(["controller"]) == 78
-    assert "there is no file" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"{said}required: cloud_id, gateway_cidrs\n"
+    assert main(["agent"]) == 78
+    assert capsys.readouterr().err == f"{said}required: cloud_id, gateway_cidrs, node_name\n"
+
+
+def test_the_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"CLOUD_ID": "cloud-a", "GATEWAY_CIDRS": "[192.0.2.0/24]"}.items():
+        monkeypatch.setenv(f"ISTHMUS_{name}", value)
+    assert load(ControllerSettings).cloud_id == "cloud-a"
+
+
+def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ISTHMUS_CONFIG", str(tmp_path / "nowhere.yaml"))
+    monkeypatch.setenv("ISTHMUS_CLOUD_ID", "cloud-a")
+    monkeypatch.setenv("ISTHMUS_GATEWAY_CIDRS", "[192.0.2.0/24]")
+    there = f"{tmp_path}/nowhere.yaml, named by ISTHMUS_CONFIG, does not exist"
+    assert _mistakes(ControllerSettings) == f"no configuration file: {there}"
+    assert _mistakes(AgentSettings) == f"no configuration file: {there}; required: node_name"
+
+
+def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ISTHMUS_CONFIG", str(tmp_path))
+    assert _mistakes(ControllerSettings) == f"{tmp_path}: cannot be read: Is a directory"
+
+
+def test_every_setting_says_what_it_means_and_what_it_must_be() -> None:
+    for kind in (ControllerSettings, AgentSettings):
+        for name, field in kind.model_fields.items():
+            assert field.description, name
+            assert any(isinstance(item, Form) for item in field.metadata), name
+            for unit in re.findall(r"_(seconds|milliseconds)$", name):
+                assert unit in field.description.lower(), name
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"isthmus {version('isthmus')}\n")
 
 
 def test_a_missing_kubeconfig_is_one_sentence(

@@ -6,13 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import AgentSettings, ControllerSettings, Settings
 
-from .configuration import BadConfiguration, load
+from .configuration import load
+from .configurationfile import BadConfiguration
 
 S = TypeVar("S", bound=Settings)
 
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="isthmus", description="Stretch networks between OpenStack clouds.")
+    parser.add_argument("--version", action="version", version=f"isthmus {version('isthmus')}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("controller", help="mirror projects and networks; one for each cloud")
     commands.add_parser("agent", help="configure br-cloud and IPsec; one on each gateway node")

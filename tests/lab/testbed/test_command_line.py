@@ -17,7 +17,7 @@ pytestmark = pytest.mark.stage("alone")
 # Made for this run, so that no other process on the host carries it by chance.
 NAME = state.new_name()
 # In the environment of all that its commands start.
-_MARK = "ISTHMUS_SECOND_LAB"
+_MARK = "SECOND_LAB_OF_ISTHMUS"
 # Opened when tests are collected: pytest moves to the desk of its lab only after that.
 _HOST_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)
 

@@ -26,6 +26,8 @@ IPSEC: Final = "isthmus-ipsec"
 CONTROLLER_METRICS_PORT: Final = 9090
 AGENT_METRICS_PORT: Final = 9091
 RESYNC_SECONDS: Final = 5
+# These have the prefix of settings, and Isthmus rejects variables with that prefix that are not settings.
+_WITHOUT_TEST_VARIABLES: Final = ("env", "--unset=ISTHMUS_LAB", "--unset=ISTHMUS_CACHE", "--unset=ISTHMUS_UML_KERNEL")
 
 
 class Installation:
@@ -81,13 +83,19 @@ class Installation:
         """Start the controller in the cloud's namespace; `command` replaces `isthmus controller`."""
         python = self._assets.controller_env / "bin" / "python"
         argv = command or (str(python), "-m", "isthmus.cli.main", "controller")
-        self.cloud.spawn(list(argv), name="isthmus-controller", env=self._environment("controller", environment))
+        self.cloud.spawn(
+            [*_WITHOUT_TEST_VARIABLES, *argv],
+            name="isthmus-controller",
+            env=self._environment("controller", environment),
+        )
 
     def start_agent(self, command: tuple[str, ...] = (), **environment: str) -> None:
         """Start the agent on the gateway node; `command` replaces `isthmus agent`."""
         python = self._assets.agent_env / "bin" / "python"
         argv = command or (str(python), "-m", "isthmus.cli.main", "agent")
-        self.cloud.gateway.spawn(list(argv), name="isthmus-agent", env=self._environment("agent", environment))
+        self.cloud.gateway.spawn(
+            [*_WITHOUT_TEST_VARIABLES, *argv], name="isthmus-agent", env=self._environment("agent", environment)
+        )
 
     def _environment(self, role: str, more: Mapping[str, str]) -> dict[str, str]:
         return {"ISTHMUS_CONFIG": str(self._directory / f"{role}.yaml"), "PYTHONUNBUFFERED": "1", **more}
