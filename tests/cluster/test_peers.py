@@ -142,6 +142,38 @@ class TestRealServer:
         assert view.reason == "PeerUnreachable"
         assert "CERTIFICATE_VERIFY_FAILED" in view.message
 
+    def test_the_certificate_is_checked_against_the_name_that_the_kubeconfig_gives(
+        self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers
+    ) -> None:
+        publisher.apply(peer_link(PEER, US))
+        peers.follow({PEER: _with_cluster(kubeconfig, **{"tls-server-name": "kubernetes.default.svc"})})
+        _wait(peers, lambda v: v.complete)
+        peers.follow({PEER: _with_cluster(kubeconfig, **{"tls-server-name": "elsewhere.example"})})
+        view = _wait(peers, lambda v: not v.reachable)
+        assert view.reason == "PeerUnreachable"
+        assert "elsewhere.example" in view.message
+
+    def test_without_an_authority_the_public_ones_are_trusted(
+        self,
+        installed: ControlPlane,
+        publisher: LightkubeCluster,
+        kubeconfig: bytes,
+        peers: RemotePeers,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        publisher.apply(peer_link(PEER, US))
+        without = _with_cluster(kubeconfig, **{"certificate-authority-data": None})
+        peers.follow({PEER: without})
+        view = _wait(peers, lambda v: not v.reachable)
+        assert view.reason == "PeerUnreachable"
+        assert view.message.endswith(
+            "(the kubeconfig has no certificate-authority-data: only public authorities are trusted)"
+        )
+        monkeypatch.setenv("SSL_CERT_FILE", str(installed.ca_certificate))  # where OpenSSL finds the public ones
+        peers.follow({})
+        peers.follow({PEER: without})
+        _wait(peers, lambda v: v.complete)
+
     def test_a_bad_kubeconfig_is_told_by_its_field(
         self, installed: ControlPlane, tmp_path: Path, peers: RemotePeers
     ) -> None:
@@ -268,6 +300,12 @@ def _handed_over(plane: ControlPlane, publisher: LightkubeCluster, cloud_id: str
 def _token(cluster: LightkubeCluster, cloud_id: str) -> str:
     secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, names.peer_namespace(cloud_id)) or {}
     return base64.b64decode(secret.get("data", {}).get("token", "")).decode()
+
+
+def _with_cluster(kubeconfig: bytes, **fields: object) -> bytes:
+    document = json.loads(kubeconfig)
+    document["clusters"][0]["cluster"] |= fields
+    return json.dumps(document).encode()
 
 
 def _kubeconfig(server: str, authority: Path, user: dict[str, object] | dict[str, str]) -> bytes:

@@ -50,6 +50,33 @@ def test_a_server_may_lie_below_a_path() -> None:
     assert (credential.host, credential.port, credential.path) == ("api.example.org", 443, "/clusters/a")
 
 
+def test_the_certificate_may_be_for_another_name() -> None:
+    assert PeerCredential.parse(yaml.safe_dump(GOOD).encode()).server_name == ""
+    for name in ("kubernetes.default.svc", "a" * 63 + ".example", "k8s_api", "192.0.2.10", "2001:db8::10"):
+        assert PeerCredential.parse(_changed("clusters", **{"tls-server-name": name})).server_name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "-a", "a\r\nHost: x", ".", "a..b", "x" * 64, "ä", "fe80::1%eth0", 12, ["a"], True]
+)
+def test_a_server_name_is_a_host_name(name: object) -> None:
+    with pytest.raises(InvalidKubeconfig, match="tls-server-name: not a host name"):
+        PeerCredential.parse(_changed("clusters", **{"tls-server-name": name}))
+
+
+@pytest.mark.parametrize("absent", [{"server": "https://api.example.org"}, {"certificate-authority-data": None}])
+def test_without_an_authority_the_public_ones_count(absent: dict[str, object]) -> None:
+    document = copy.deepcopy(GOOD)
+    document["clusters"][0]["cluster"] = {"server": "https://api.example.org"} | absent
+    assert PeerCredential.parse(yaml.safe_dump(document).encode()).authority is None
+
+
+def test_white_space_round_a_token_and_in_wrapped_data_is_no_part_of_it() -> None:
+    assert PeerCredential.parse(_changed("users", token=f" {SECRET}\r\n")).token == SECRET
+    wrapped = "\n".join(PEM[i : i + 8] for i in range(0, len(PEM), 8))
+    assert PeerCredential.parse(_changed("clusters", **{"certificate-authority-data": wrapped})).authority
+
+
 def test_what_is_switched_off_does_no_harm() -> None:
     assert PeerCredential.parse(_changed("clusters", **{"insecure-skip-tls-verify": False}))
 
@@ -69,9 +96,8 @@ def test_what_is_switched_off_does_no_harm() -> None:
         ("clusters", "certificate-authority", "/etc/shadow"),
         ("clusters", "proxy-url", "http://192.0.2.66"),
         ("clusters", "insecure-skip-tls-verify", True),
-        ("clusters", "tls-server-name", "elsewhere"),
         ("clusters", "something-new", 1),
-        ("contexts", "extensions", [{"name": "x"}]),
+        ("contexts", "something-new", [{"name": "x"}]),
     ],
 )
 def test_what_could_do_harm_is_refused_by_name(part: str, field: str, value: object) -> None:
@@ -125,6 +151,7 @@ def test_what_is_no_kubeconfig_is_refused(content: bytes, why: str) -> None:
     [
         ("users", "token", ""),
         ("users", "token", "two\r\nlines"),
+        ("users", "token", " \n"),
         ("users", "token", 12),
         ("clusters", "certificate-authority-data", ""),
         ("clusters", "certificate-authority-data", "!"),

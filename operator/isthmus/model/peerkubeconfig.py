@@ -1,13 +1,16 @@
-"""A peer's kubeconfig: another company's file, of which only what we understand and allow is read.
+"""A peer's kubeconfig: another company's file, of which only known and harmless fields are used.
 
-Anything that would run a program, read a file of ours, send us through somebody's proxy or skip the check of the
-server's certificate is refused by name.
+Fields that would run a program, read a local file, send requests through a proxy or skip the verification of the
+server's certificate are refused by name. The fields are those of
+https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,9 +27,13 @@ _OPENING: Final = (
     yaml.BlockSequenceStartToken,
 )
 _CLOSING: Final = (yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken, yaml.BlockEndToken)
-_CLUSTER_FIELDS: Final = frozenset({"server", "certificate-authority-data"})
+_CLUSTER_FIELDS: Final = frozenset({"server", "tls-server-name", "certificate-authority-data"})
 _USER_FIELDS: Final = frozenset({"token", "client-certificate-data", "client-key-data"})
 _CONTEXT_FIELDS: Final = frozenset({"cluster", "user", "namespace"})
+_IGNORED: Final = frozenset({"extensions", "disable-compression"})  # notes of tools, and a matter of speed
+_HOST_NAME: Final = re.compile(
+    r"[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?)*"
+)
 
 
 class InvalidKubeconfig(ValueError):
@@ -41,8 +48,10 @@ class PeerCredential:
     port: int
     path: str
     """What stands before `/apis`; mostly empty."""
-    authority: str = field(repr=False)
-    """The server's certificate authority, PEM."""
+    authority: str | None = field(repr=False)
+    """The server's certificate authority, PEM; None: the public authorities that this host trusts."""
+    server_name: str = ""
+    """Name that the server's certificate must hold, where it is not `host`."""
     token: str = field(default="", repr=False)
     certificate: bytes = field(default=b"", repr=False)
     """Client certificate and key, PEM, where there is no token."""
@@ -62,6 +71,7 @@ class PeerCredential:
             port=url.port or 443,
             path=url.path.rstrip("/"),
             authority=_authority(cluster),
+            server_name=_server_name(cluster),
             token=token,
             certificate=certificate,
         )
@@ -103,7 +113,7 @@ def _entry(document: Mapping[str, Any], plural: str, singular: str, name: str) -
 
 
 def _only(fields: Mapping[str, Any], allowed: frozenset[str]) -> Mapping[str, Any]:
-    strange = sorted(str(name)[:64] for name, value in fields.items() if name not in allowed and value)
+    strange = sorted(str(name)[:64] for name, value in fields.items() if name not in allowed | _IGNORED and value)
     if strange:
         raise InvalidKubeconfig(f"field not allowed: {', '.join(strange)[:256]}")
     return fields
@@ -127,7 +137,23 @@ def _server(text: str) -> SplitResult:
     return url
 
 
-def _authority(cluster: Mapping[str, Any]) -> str:
+def _server_name(cluster: Mapping[str, Any]) -> str:
+    name = cluster.get("tls-server-name") or ""
+    if name and not (isinstance(name, str) and len(name) <= 253 and (_HOST_NAME.fullmatch(name) or _is_address(name))):
+        raise InvalidKubeconfig("tls-server-name: not a host name")
+    return str(name)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version in (4, 6) and "%" not in text
+    except ValueError:
+        return False
+
+
+def _authority(cluster: Mapping[str, Any]) -> str | None:
+    if cluster.get("certificate-authority-data") is None:
+        return None
     try:
         return _decoded(cluster, "certificate-authority-data").decode("ascii")
     except UnicodeDecodeError:
@@ -136,8 +162,8 @@ def _authority(cluster: Mapping[str, Any]) -> str:
 
 def _proof(user: Mapping[str, Any]) -> tuple[str, bytes]:
     if "token" in user:
-        token = _text(user, "token")
-        if not token.isascii() or any(c <= " " for c in token):
+        token = _text(user, "token").strip()  # files end with a newline
+        if not token or not token.isascii() or any(c <= " " for c in token):
             raise InvalidKubeconfig("token: not a bearer token")
         return token, b""
     return "", _decoded(user, "client-certificate-data") + b"\n" + _decoded(user, "client-key-data")
@@ -145,7 +171,7 @@ def _proof(user: Mapping[str, Any]) -> tuple[str, bytes]:
 
 def _decoded(fields: Mapping[str, Any], name: str) -> bytes:
     try:
-        return base64.b64decode(_text(fields, name), validate=True)
+        return base64.b64decode("".join(_text(fields, name).split()), validate=True)  # it may be wrapped
     except (binascii.Error, ValueError) as error:
         if isinstance(error, InvalidKubeconfig):
             raise

@@ -58,17 +58,19 @@ class PeerApi:
 
     @contextmanager
     def _connection(self, timeout_seconds: float = _TIMEOUT_SECONDS) -> Iterator[http.client.HTTPSConnection]:
-        connection = http.client.HTTPSConnection(
-            self._credential.host, self._credential.port, timeout=timeout_seconds, context=self._context
-        )
+        connection = _Connection(self._credential, timeout_seconds, self._context)
         try:
             yield connection
         except http.client.HTTPException as error:  # it quotes the peer's own bytes
             raise Unavailable(f"no HTTP: {type(error).__name__}") from error
         except (OSError, UnicodeError) as error:  # the last: a host name that is none
-            raise Unavailable(f"{type(error).__name__}: {error}"[:256]) from error
+            raise Unavailable(f"{type(error).__name__}: {error}"[:256] + self._hint(error)) from error
         finally:
             connection.close()
+
+    def _hint(self, error: Exception) -> str:
+        is_public = self._credential.authority is None and isinstance(error, ssl.SSLCertVerificationError)
+        return " (the kubeconfig has no certificate-authority-data: only public authorities are trusted)" * is_public
 
     def _list(
         self, connection: http.client.HTTPSConnection, kind: type[CustomObject], budget: _Budget
@@ -100,6 +102,18 @@ class PeerApi:
         return response
 
 
+class _Connection(http.client.HTTPSConnection):
+    """Verifies the server's certificate against the name that the kubeconfig gives it."""
+
+    def __init__(self, credential: PeerCredential, timeout_seconds: float, context: ssl.SSLContext) -> None:
+        super().__init__(credential.host, credential.port, timeout=timeout_seconds, context=context)
+        self._tls, self._server_name = context, credential.server_name or credential.host
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
+
+
 class _Budget:
     """How much of a peer's answer is read, and for how long."""
 
@@ -122,7 +136,7 @@ class _Budget:
 
 
 def _tls(credential: PeerCredential) -> ssl.SSLContext:
-    """Trusts the peer's authority alone."""
+    """Trusts the peer's authority alone, or the public ones where the kubeconfig holds none."""
     try:
         context = ssl.create_default_context(cadata=credential.authority)
         if credential.certificate:
