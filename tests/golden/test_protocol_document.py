@@ -1,0 +1,233 @@
+"""The specification of the protocol says what the code does: who changes one is told to change the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+
+from isthmus.adapters.linux import probe
+from isthmus.adapters.peers import api
+from isthmus.adapters.strongswan import messages
+from isthmus.adapters.xfrm import BLOCK_PRIORITY
+from isthmus.agent import prober
+from isthmus.controller import scopes
+from isthmus.core.federation.agreement import own_tunnel_ids
+from isthmus.core.federation.peer import MAX_GATEWAYS
+from isthmus.core.network.remote_link import offer_problem
+from isthmus.core.node import flows
+from isthmus.core.node.ipsec import MINIMUM_KEY_LENGTH
+from isthmus.core.placement.mtu import inner_mtu
+from isthmus.model import names, peerkubeconfig
+from isthmus.model.api.objects import GROUP, VERSION, CustomObject
+from isthmus.model.api.schema import crd_of
+from isthmus.model.api.v1alpha1.cloudpeer import Limits, Tunnel, TunnelIDRange
+from isthmus.model.api.v1alpha1.expansionlink import (
+    ANSWER_REASONS,
+    MAX_ADDRESSES_PER_PORT,
+    MAX_PORTS_PER_LINK,
+    MAX_SUBNETS,
+    ExpansionLink,
+)
+from isthmus.model.api.v1alpha1.ipsecpolicy import ESP, IKE, ESPProposal, IKEProposal, IPsecPolicySpec
+from isthmus.model.api.v1alpha1.peerlink import PROTOCOL_VERSION, PeerLink
+from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
+from isthmus.model.settings import AgentSettings, ControllerSettings
+from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
+
+from . import document
+
+Schema = dict[str, Any]
+DEFAULT_RANGE = TunnelIDRange()
+CONTROLLER, AGENT = ControllerSettings.model_fields, AgentSettings.model_fields
+
+
+def leaves(schema: Schema, path: str = "", required: bool = True) -> Iterator[tuple[str, Schema, bool]]:
+    """Every scalar and every list of a schema as the document names it, and whether its parent must have it."""
+    if schema["type"] == "object":
+        for name, field in schema["properties"].items():
+            inner = f"{path}.{name}" if path else name
+            yield from leaves(field, inner, name in schema.get("required", []))
+    elif schema["type"] == "array":
+        yield f"{path}[]", schema, required
+        if schema["items"]["type"] == "object":
+            yield from leaves(schema["items"], f"{path}[]")
+    else:
+        yield path, schema, required
+
+
+def fields_of(kind: type[CustomObject]) -> dict[str, tuple[Schema, bool]]:
+    (version,) = crd_of(kind)["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    parts = ("offer.", "answer.")  # these have a table of their own
+    found = {}
+    for path, schema, required in leaves(spec):
+        part = next((part for part in parts if path.startswith(part)), "")
+        found[path.removeprefix(part)] = schema, required
+    return found
+
+
+def documented(title: str) -> dict[str, str]:
+    """The type column of the tables of fields, by the field's name."""
+    return {row[0].strip("`"): row[1] for row in document.rows(title) if len(row) == 3 and row[0].startswith("`")}
+
+
+@pytest.mark.parametrize("kind", [PeerLink, ExpansionLink], ids=lambda kind: kind.registration.kind)
+def test_every_field_is_documented_as_it_is(kind: type[CustomObject]) -> None:
+    told, fields = documented(kind.registration.kind), fields_of(kind)
+    assert set(told) - {"offer", "answer"} == set(fields)
+    for name, (schema, required) in fields.items():
+        assert ("required" in told[name]) == required, name
+        if "maximum" in schema:
+            assert f"{schema['minimum']} to {schema['maximum']}".replace(str(2**53 - 1), "2^53 - 1") in told[name], name
+        if "maxItems" in schema:
+            assert str(schema["maxItems"]) in told[name], name
+        for value in schema.get("enum", []):
+            assert f"`{value}`" in told[name], name
+        if isinstance(schema.get("default"), int) and not isinstance(schema["default"], bool):
+            assert f"default {schema['default']}" in told[name], name
+
+
+@pytest.mark.parametrize("kind", [PeerLink, ExpansionLink], ids=lambda kind: kind.registration.kind)
+def test_examples_are_objects_of_ours(kind: type[CustomObject]) -> None:
+    examples = list(document.examples(kind.registration.kind))
+    assert examples
+    for example in examples:
+        spec = kind.from_wire(example).to_wire()["spec"]
+        assert spec == example["spec"], "every field is there, and none that we do not know"
+        offer = ExpansionLink.from_wire(example).spec.offer if kind is ExpansionLink else None
+        assert offer is None or offer_problem(offer) is None
+
+
+def test_reasons_of_an_answer() -> None:
+    table = {row[0].strip("`") for row in document.rows("ExpansionLink") if len(row) == 2 and row[0].startswith("`")}
+    assert table == ANSWER_REASONS | {"Accepted"}
+
+
+def test_proposals() -> None:
+    assert set(document.names("Proposals")) == {*get_args(IKEProposal), *get_args(ESPProposal)}
+
+
+def test_mtu() -> None:
+    table = document.rows("MTU")
+    assert len(table) > 1
+    assert [inner_mtu(int(underlay)) for underlay, _ in table] == [int(inner) for _, inner in table]
+
+
+def test_odd_range_of_tunnel_ids() -> None:
+    odd = TunnelIDRange(first=7, last=9)
+    assert list(own_tunnel_ids(odd, "cloud-a", "cloud-b")) == [7]
+    assert list(own_tunnel_ids(odd, "cloud-b", "cloud-a")) == [8, 9]
+    assert "the range 7 to 9 gives 7 to the first, 8 and 9 to the second" in document.section("Tunnel IDs")
+    first, second = (own_tunnel_ids(DEFAULT_RANGE, *pair) for pair in (("a", "b"), ("b", "a")))
+    told = f"{first[0]:#x} to {first[-1]:#x} and {second[0]:#x} to {second[-1]:#x}"
+    assert f"the default range gives {told}" in document.section("Tunnel IDs")
+
+
+def test_byte_by_byte_the_probe_is_what_we_send() -> None:
+    payload = probe.PacketProbe()._payload()
+    frame = probe._frame(PROBE_REQUEST_MAC, names.probe_mac("cloud-a.6c1b", "cloud-b"), payload)
+    bounds = [row[0].split(" to ") for row in document.rows("The dataplane probe")]
+    parts = [frame[int(first) : int(last) + 1] for first, last in bounds]
+    assert b"".join(parts) == frame
+    assert [len(part) for part in parts] == [int(row[1]) for row in document.rows("The dataplane probe")]
+    assert parts[2] == PROBE_ETHERTYPE.to_bytes(2)
+    assert parts[3:5] == [b"isthmus1", (1).to_bytes(8)]
+    assert parts[6] == bytes(14)
+    assert payload == b"".join(parts[3:6])
+
+
+SENTENCES = [
+    ("Overview", f"A cloud has up to {MAX_GATEWAYS}."),
+    ("What the administrators agree on beforehand", f"default {Tunnel().port} |"),
+    (
+        "What the administrators agree on beforehand",
+        f"first and last, default {DEFAULT_RANGE.first:#x} to {DEFAULT_RANGE.last:#x} |",
+    ),
+    (
+        "What the administrators agree on beforehand",
+        "MUST NOT be {}, {} or {},".format(*sorted(NEUTRON_TUNNEL_PORTS)),
+    ),
+    ("Names", f"| publishing namespace | `{names.peer_namespace('<reader’s cloud ID>')}` |".replace("’", "'")),
+    ("Names", f"| link name | `{names.link_name('<origin’s cloud ID>', '<network ID>')}` |".replace("’", "'")),
+    ("What is published", f"(group `{GROUP}`, version `{VERSION}`)"),
+    ("Reading", f"/apis/{GROUP}/{VERSION}/namespaces/isthmus-peer-<reader>/peerlinks?limit={api._PAGE} "),
+    ("Reading", f"stay below {api._MAX_BYTES >> 20} MiB for both lists together"),
+    ("Reading", f"have at most {api._MAX_ITEMS:,} objects of each kind"),
+    ("Reading", f"answer within {api._TIMEOUT_SECONDS:g} s, send all of it within {api._READ_SECONDS:g} s"),
+    ("Reading", f"polls every {CONTROLLER['peer_poll_seconds'].default} s"),
+    ("The credential", f"of at most {peerkubeconfig._MAX_BYTES >> 10} KiB without YAML aliases"),
+    ("The credential", f"nested at most {peerkubeconfig._MAX_DEPTH} deep"),
+    *(("The credential", f"`{field}`") for field in sorted(peerkubeconfig._CONTEXT_FIELDS)),
+    *(("The credential", f"`{field}`") for field in sorted(peerkubeconfig._CLUSTER_FIELDS)),
+    *(("The credential", f"`{field}`") for field in sorted(peerkubeconfig._USER_FIELDS)),
+    *(("The credential", f"`{field}`") for field in sorted(peerkubeconfig._IGNORED)),
+    ("Absence", f"ours: {CONTROLLER['absence_grace_seconds'].default} s"),
+    ("IKE", f"`<gateway name>.<cloud ID>`, such as `{names.ike_identity('gw-a1', 'cloud-a')}`"),
+    ("IKE", f"ours: IKE {IKE().rekey_time_seconds // 3600} h, ESP {ESP().rekey_time_seconds // 3600} h"),
+    ("IKE", f"empty INFORMATIONAL after {IPsecPolicySpec().dpd_delay_seconds} s of silence"),
+    ("The pre-shared key", f"At least {MINIMUM_KEY_LENGTH} printable ASCII characters"),
+    ("Children", f"ours: {messages._REPLAY_WINDOW_PACKETS} packets"),
+    ("Fail closed", f"action block priority {BLOCK_PRIORITY}"),
+    ("VXLAN", f"ours: for {flows._LEARN_SECONDS} s, {flows._LEARN_LIMIT:,} a network"),
+    ("BFD", f"| Desired Min TX Interval | {AGENT['bfd_interval_milliseconds'].default} ms "),
+    ("BFD", f"| Required Min RX Interval | {AGENT['bfd_interval_milliseconds'].default} ms "),
+    ("The dataplane probe", f"untagged Ethernet frame of {probe._SHORTEST_FRAME_BYTES} bytes"),
+    ("The dataplane probe", f"| destination: `{PROBE_REQUEST_MAC}` | the request's source |"),
+    ("The dataplane probe", f"| source: the sender's address of this link | `{PROBE_REPLY_MAC}` |"),
+    ("The dataplane probe", f"| ethertype {PROBE_ETHERTYPE:#x} |"),
+    ("The dataplane probe", f"every frame of ethertype {PROBE_ETHERTYPE:#x} with destination `{PROBE_REQUEST_MAC}`"),
+    ("The dataplane probe", f"request for each link every {AGENT['probe_interval_seconds'].default} s"),
+    ("The dataplane probe", f"waits {prober._TIMEOUT_SECONDS:g} s for the reply"),
+    ("The dataplane probe", {3: "one of the last three came back"}[prober._LINK_DOWN_AFTER]),
+    (
+        "The dataplane probe",
+        "meter of {} packets a second with a burst of {} for each remote gateway".format(*flows._PROBE_METER),
+    ),
+    ("Versions", f"`protocolVersion` is {PROTOCOL_VERSION}."),
+    ("Limits", f"| objects in one read | {api._MAX_ITEMS:,} of each kind |"),
+    ("Limits", f"| bytes in one read | {api._MAX_BYTES >> 20} MiB |"),
+    ("Limits", f"| gateways of a cloud | {MAX_GATEWAYS} |"),
+    ("Limits", f"| subnets of an offer | {MAX_SUBNETS} |"),
+    ("Limits", f"| ports of a link | {MAX_PORTS_PER_LINK}, with {MAX_ADDRESSES_PER_PORT} addresses each |"),
+    ("Limits", f"ours by default {Limits().networks})"),
+    ("Limits", f"until `2 * limits.networks + {scopes._EXTRA_REFUSED_OFFERS}` networks"),
+    ("Limits", f"| MTU | {MINIMUM_MTU} to {MAXIMUM_MTU} |"),
+    ("Limits", f"| kubeconfig | {peerkubeconfig._MAX_BYTES >> 10} KiB |"),
+]
+
+
+@pytest.mark.parametrize(("title", "sentence"), SENTENCES, ids=lambda text: text[:40])
+def test_constants(title: str, sentence: str) -> None:
+    assert sentence in document.section(title)
+
+
+# What a match of the guard is in the document's words.
+_GUARD = {
+    "vlan_tci=0x1000/0x1000": "VLAN tag",
+    "dl_src=01:00:00:00:00:00/01:00:00:00:00:00": "group address as source",
+    "dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:00": "`01:80:c2:00:00:00` to `:ff`",
+    "dl_type=0x88b5": "ethertype 0x88b5, but for probes",
+    "udp,tp_dst=67": "IPv4, UDP, destination port 67 or 68",
+    "udp,tp_dst=68": "IPv4, UDP, destination port 67 or 68",
+    "udp6,tp_dst=546": "IPv6, UDP, destination port 546 or 547",
+    "udp6,tp_dst=547": "IPv6, UDP, destination port 546 or 547",
+    "ip,nw_dst=169.254.169.254": "IPv4 from or to 169.254.169.254",
+    "ip,nw_src=169.254.169.254": "IPv4 from or to 169.254.169.254",
+    "arp,arp_tpa=169.254.169.254": "ARP with that as sender or target protocol address",
+    "arp,arp_spa=169.254.169.254": "ARP with that as sender or target protocol address",
+    "ipv6,ipv6_dst=fe80::a9fe:a9fe": "IPv6 from or to `fe80::a9fe:a9fe`",
+    "ipv6,ipv6_src=fe80::a9fe:a9fe": "IPv6 from or to `fe80::a9fe:a9fe`",
+    "icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::a9fe:a9fe": "ICMPv6 135 or 136, code 0, with that as target",
+    "icmp6,icmp_type=136,icmp_code=0,nd_target=fe80::a9fe:a9fe": "ICMPv6 135 or 136, code 0, with that as target",
+}
+
+
+def test_guard() -> None:
+    assert set(flows._NEVER_CROSSES) == set(_GUARD)
+    told = [row[0] for row in document.rows("Guard")]
+    one_way = ["ICMPv6 type 134 (router advertisement)", "ARP whose sender protocol address is a `gatewayIP`"]
+    for words in {*_GUARD.values(), *one_way}:
+        assert [row for row in told if words in row], words
+    assert len(told) == len(set(_GUARD.values())) + len(one_way)
