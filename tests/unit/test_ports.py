@@ -69,7 +69,9 @@ EFFECTS = {
 
 def _methods() -> set[tuple[str, str]]:
     protocols = [
-        found for found in vars(ports).values() if inspect.isclass(found) and found.__module__ == ports.__name__
+        found
+        for found in vars(ports).values()
+        if inspect.isclass(found) and found.__module__.startswith(f"{ports.__name__}.")
     ]
     return {
         (port.__name__, name)

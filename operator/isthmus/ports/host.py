@@ -1,0 +1,32 @@
+"""This node's network stack, and the dataplane probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from isthmus.model.node.host import NodeView, ProbeResult
+
+
+class Netlink(Protocol):
+    """This node's own network stack, read only."""
+
+    def view(self) -> NodeView:
+        """IPv4 addresses of interfaces that are up, with the interface's MTU, and UDP ports of foreign tunnel devices.
+
+        Devices that Open vSwitch creates for its tunnels MUST be left out: `Ovsdb.view` reports those.
+        """
+        ...
+
+
+class DataplaneProbe(Protocol):
+    """Probe frames that enter br-cloud at its probe port, cross a link and are reflected by the peer's br-cloud."""
+
+    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
+        """Send one frame for each link, and collect the reflected ones until all are back or the timeout is over.
+
+        `macs` maps a link's name to the source MAC by which br-cloud's flows select the link. The result has an entry
+        for every link. Frames MUST carry an unpredictable nonce, so that only a receiver of the request can answer.
+        `Unavailable` if there is no probe port.
+        """
+        ...

@@ -1,0 +1,73 @@
+"""IPsec on this node: the kernel's XFRM, and charon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+
+
+class Xfrm(Protocol):
+    """Static block policies, and stale states, in this node's kernel. charon's own policies MUST NOT be changed."""
+
+    def view(self, addresses: frozenset[str]) -> XfrmView:
+        """All block policies of ours, and the states whose source or destination is one of these addresses.
+
+        Larval states, which have no keys yet, MUST be left out: charon is negotiating them.
+        """
+        ...
+
+    def add_blocks(self, blocks: Iterable[BlockPolicy]) -> None:
+        """Add block policies, with a priority below charon's so that its policies win.
+
+        `Conflict` if a foreign policy has the selector of one of them; it MUST NOT be replaced. Blocks that were added
+        before the error MAY stay.
+        """
+        ...
+
+    def remove_blocks(self, blocks: Iterable[BlockPolicy]) -> None:
+        """Remove block policies of ours. MUST NOT fail if one does not exist."""
+        ...
+
+    def remove_associations(self, associations: Iterable[SecurityAssociation]) -> None:
+        """Delete states. MUST NOT fail if one does not exist."""
+        ...
+
+
+class Ike(Protocol):
+    """This node's charon, through VICI. Not thread-safe. `Unavailable` if charon does not answer, `Invalid` if it
+    rejects a request."""
+
+    def view(self) -> IkeView:
+        """Loaded connections of ours, and their live SAs.
+
+        MUST be called after `Xfrm.view`: then every state of the kernel's that is missing here is stale.
+        """
+        ...
+
+    def load(self, connection: IkeConnection, key: bytes) -> None:
+        """Load the pre-shared key, then the connection; the initiator's trap policies are installed with it.
+
+        SAs that exist MUST stay, also if the connection or the key changed: they carry the traffic until `retire`.
+        """
+        ...
+
+    def unload(self, name: str) -> None:
+        """Remove trap policies, connection and key, and end the connection's SAs. MUST NOT fail if any is missing."""
+        ...
+
+    def initiate(self, name: str) -> None:
+        """Start negotiating those children of the loaded connection that are not installed.
+
+        MUST NOT wait for the peer. SAs negotiated for a previous version of the connection MUST stay. No error if no
+        such connection is loaded.
+        """
+        ...
+
+    def retire(self, name: str) -> None:
+        """End SAs negotiated for a previous version of the connection, if all children of the loaded one are installed.
+
+        Otherwise does nothing: traffic would be interrupted.
+        """
+        ...

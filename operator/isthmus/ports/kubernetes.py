@@ -1,0 +1,102 @@
+"""The Kubernetes API of this cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from isthmus.model.api.objects import CustomObject
+
+T = TypeVar("T", bound=CustomObject)
+Manifest = dict[str, Any]
+"""An object of a kind that Isthmus does not define, as plain JSON."""
+
+
+class Cluster(Protocol):
+    """Objects in this cloud's Kubernetes API.
+
+    All writes are server-side apply under one field manager per process and force conflicts, except `set_finalizers`.
+    `Forbidden` means that RBAC or admission denies a call, `Invalid` that a schema or CEL rule rejects the object.
+    """
+
+    def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
+        """All objects of a kind of ours, in one namespace or (None) in all; called once per iteration.
+
+        MUST raise `Invalid` if a stored object does not parse. To leave it out would look like its deletion, and
+        everything that belongs to it would be removed.
+        """
+        ...
+
+    def get(self, kind: type[T], name: str, namespace: str | None = None) -> T | None:
+        """One object of a kind of ours; None if it does not exist. `Invalid` if it does not parse."""
+        ...
+
+    def apply(self, obj: T) -> T:
+        """Create the object, or apply its labels, annotations, finalizers and spec; returns it as stored.
+
+        MUST NOT change the status, nor entries of metadata that only other managers own. Applying the same again MUST
+        NOT create a new resource version: it would wake every watcher. `NotFound` if the namespace does not exist.
+        """
+        ...
+
+    def apply_status(self, obj: T) -> T:
+        """Apply the status subresource; returns the object as stored.
+
+        MUST leave list entries of other field managers alone: each agent owns one entry of an Attachment's `nodes`.
+        `NotFound` if the object does not exist; MUST NOT create it.
+        """
+        ...
+
+    def set_finalizers(self, obj: CustomObject, finalizers: Sequence[str]) -> None:
+        """Replace the finalizers. `Conflict` unless the object still has the resource version of `obj`.
+
+        A merge patch, since the finalizers of other managers must be kept as they were read.
+        """
+        ...
+
+    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None) -> None:
+        """Delete an object of a kind of ours. MUST NOT fail if it does not exist."""
+        ...
+
+    def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Manifest]:
+        """All objects of another kind (Namespace, Node)."""
+        ...
+
+    def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
+        """One object of another kind; None if it does not exist."""
+        ...
+
+    def apply_manifest(self, manifest: Manifest) -> Manifest:
+        """Create or apply an object of another kind; returns it as stored.
+
+        Labels that were applied before and are missing now MUST be removed, those of other managers kept.
+        `Conflict` if its namespace is terminating, `NotFound` if that does not exist.
+        """
+        ...
+
+    def delete_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+        """Delete an object of another kind. MUST NOT fail if it does not exist."""
+        ...
+
+    def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:
+        """Record an Event about an object; `type_` is `Normal` or `Warning`.
+
+        MUST NOT raise: a failure is logged. An Event is a convenience, the status is what counts.
+        """
+        ...
+
+
+class Watch(Protocol):
+    """Wakes a loop when objects may have changed. Level-triggered: the callback re-reads all state."""
+
+    def start(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, on any thread, whenever an object of a watched kind may have changed; called once.
+
+        MUST return without waiting for the API. MUST survive outages of the API and MUST call `wake` after one, since
+        changes may have been missed. MAY call it too often. Does not raise.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End the watch soon; MUST NOT wait for a request in flight."""
+        ...

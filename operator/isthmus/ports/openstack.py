@@ -1,0 +1,175 @@
+"""Keystone and Neutron of this cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, Range, Subnet
+
+
+class NetworkCloud(Protocol):
+    """Keystone and Neutron of this cloud, with the operator's credential.
+
+    Creating methods MUST set `description` in the creating request, and MUST NOT do anything that can fail after it:
+    the description is the ownership marker by which a resource is found again if the process is killed before its ID
+    is recorded. They are not idempotent, so planning looks for the marker before it creates.
+    Deleting methods MUST NOT fail if the resource does not exist. Updating methods raise `NotFound` if it does not.
+    Every method raises `Forbidden` if policy denies it.
+    """
+
+    def own_project_id(self) -> str:
+        """ID of the project that the operator's credential is scoped to. `Invalid` if it is not scoped to one."""
+        ...
+
+    def get_network(self, network_id: str) -> Network | None:
+        """One network; None if it does not exist."""
+        ...
+
+    def is_shared_by_policy(self, network_id: str) -> bool:
+        """Whether an RBAC policy shares the network with other projects; False if Neutron has no RBAC extension.
+
+        `Network.shared` is true only for networks shared with all projects.
+        """
+        ...
+
+    def networks_of(self, project_id: str) -> list[Network]:
+        """All networks that the project owns."""
+        ...
+
+    def subnets_of(self, network_id: str) -> list[Subnet]:
+        """All subnets of the network."""
+        ...
+
+    def subnets_in_project(self, project_id: str) -> list[Subnet]:
+        """All subnets that the project owns, of all its networks."""
+        ...
+
+    def ports_of(self, network_id: str) -> list[Port]:
+        """All ports of the network, of all projects. `Port.host` MUST be empty if the port could not be bound."""
+        ...
+
+    def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
+        """Create a network in the project; `mtu` in bytes. `Invalid` above the cloud's maximum; `QuotaExceeded`."""
+        ...
+
+    def set_network_mtu(self, network_id: str, mtu: int) -> None:
+        """Set the MTU in bytes. `Invalid` above the cloud's maximum."""
+        ...
+
+    def tag_network(self, network_id: str, tag: str) -> None:
+        """Add a tag; no error if the network has it."""
+        ...
+
+    def delete_network(self, network_id: str) -> None:
+        """Delete the network with its subnets and Neutron's own ports. `Conflict` if it has any other port."""
+        ...
+
+    def create_subnet(
+        self,
+        network_id: str,
+        project_id: str,
+        name: str,
+        cidr: str,
+        gateway_ip: str | None,
+        pools: Sequence[Range],
+        enable_dhcp: bool,
+        dns_nameservers: Sequence[str],
+        host_routes: Sequence[tuple[str, str]],
+        description: str,
+    ) -> Subnet:
+        """Create an IPv4 subnet; `gateway_ip` None: without a gateway; `host_routes`: (destination CIDR, next hop).
+
+        `Conflict` if pools overlap or contain the gateway; `Invalid` if a pool is not inside the CIDR, or the CIDR
+        overlaps another subnet of the network; `QuotaExceeded`.
+        """
+        ...
+
+    def update_subnet(
+        self,
+        subnet_id: str,
+        *,
+        pools: Sequence[Range] | None = None,
+        enable_dhcp: bool | None = None,
+        dns_nameservers: Sequence[str] | None = None,
+        host_routes: Sequence[tuple[str, str]] | None = None,
+    ) -> None:
+        """Replace the given fields; None leaves a field as it is. Errors as of `create_subnet`.
+
+        MUST NOT release addresses that are in use: ports outside the new pools keep theirs.
+        """
+        ...
+
+    def delete_subnet(self, subnet_id: str) -> None:
+        """Delete the subnet. `Conflict` if a port uses an address of it."""
+        ...
+
+    def create_attachment_port(self, network_id: str, host: str, name: str, description: str) -> Port:
+        """Create the port that connects the network to br-cloud on `host` (a hostname as Neutron's agents report it).
+
+        In the operator's project, without addresses, security groups and port security: it forwards other machines'
+        frames. `Unavailable` if it could not be bound to the host; the port MUST NOT be left behind then, for Neutron
+        does not retry the binding.
+        """
+        ...
+
+    def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
+        """Reserve the address of the origin's gateway, so that IPAM does not assign it to a machine here.
+
+        In the operator's project, unbound. MUST have vnic_type `baremetal`: OVN answers ARP for all other ports, bound
+        or not. `Conflict` if the address is in use, `Invalid` if it is not in the subnet.
+        """
+        ...
+
+    def delete_port(self, port_id: str) -> None:
+        """Delete the port."""
+        ...
+
+    def find_domain(self, name: str) -> Domain | None:
+        """The domain of exactly this name; None if there is none. MUST compare case-sensitively (Keystone does not)."""
+        ...
+
+    def create_domain(self, name: str, description: str) -> Domain:
+        """Create an enabled domain. `Conflict` if the name is in use."""
+        ...
+
+    def delete_domain(self, domain_id: str) -> None:
+        """Disable the domain, which Keystone requires, then delete it.
+
+        MUST raise `Conflict`, and leave it enabled, if it has any project, user or group: Keystone would delete them.
+        """
+        ...
+
+    def get_project(self, project_id: str) -> Project | None:
+        """One project; None if it does not exist."""
+        ...
+
+    def projects_of(self, domain_id: str) -> list[Project]:
+        """All projects of the domain."""
+        ...
+
+    def create_project(self, domain_id: str, name: str, description: str) -> Project:
+        """Create an enabled project. `Conflict` if the name is in use in the domain."""
+        ...
+
+    def delete_project(self, project_id: str) -> None:
+        """Delete the project, after its quotas and the default security group that Neutron created for it.
+
+        Neutron does not notice deleted projects and would keep both for ever.
+        """
+        ...
+
+    def get_quota(self, project_id: str) -> NetworkQuota:
+        """Neutron's quotas of the project; -1 is unlimited."""
+        ...
+
+    def set_quota(self, project_id: str, quota: NetworkQuota) -> None:
+        """Set Neutron's quotas of the project."""
+        ...
+
+    def project_is_empty(self, project_id: str) -> bool:
+        """Whether the project owns nothing in Neutron except its default security group; True if it does not exist.
+
+        Asked before a replica project is deleted: its users may have created resources of their own in it.
+        """
+        ...

@@ -1,0 +1,65 @@
+"""Open vSwitch on this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from isthmus.model.node.flows import FlowTable, FlowView
+from isthmus.model.node.switch import BridgeView, Ports
+
+
+class Ovsdb(Protocol):
+    """The Open_vSwitch database of this node (ovs-vswitchd.conf.db(5)), which Neutron's agent writes to as well.
+
+    Bridges and ports without the external_ids key `names.OWNER_KEY` MUST NOT be changed, and columns that are shared
+    with Neutron MUST be changed by mutation, never by replacing their value.
+    Effects wait until ovs-vswitchd has applied them (cur_cfg reached next_cfg): `Unavailable` if it does not in time.
+    """
+
+    def view(self) -> BridgeView:
+        """The bridge, all ports of ours, and the UDP ports of foreign tunnels, of one consistent snapshot."""
+        ...
+
+    def ensure_bridge(self) -> None:
+        """Create br-cloud with its probe port, or repair them.
+
+        fail_mode MUST be `secure`: without flows nothing may be forwarded. `Conflict` if a bridge of that name is not
+        ours.
+        """
+        ...
+
+    def apply(self, add: Ports, remove_interfaces: Iterable[str]) -> None:
+        """Remove and add ports in one transaction; an interface that is both removed and added is recreated.
+
+        Both ends of a patch pair MUST be added together. Interfaces that do not exist or are not ours are not removed,
+        without an error. `NotFound` if a bridge does not exist.
+        """
+        ...
+
+    def remove_bridge(self) -> None:
+        """Remove br-cloud with its ports; does nothing if it does not exist or is not ours."""
+        ...
+
+
+class OpenFlow(Protocol):
+    """The flows and meters of br-cloud. All methods but `instance` raise `Unavailable` if there is no br-cloud."""
+
+    def instance(self) -> str:
+        """Identity of the running ovs-vswitchd: MUST change when it restarts or br-cloud is recreated; "" if none runs.
+
+        A new instance has no flows. Polled several times a second, so it MUST be cheap; does not raise.
+        """
+        ...
+
+    def view(self) -> FlowView:
+        """The number of installed flows by cookie, and the packet and byte counts of each link."""
+        ...
+
+    def replace(self, table: FlowTable) -> None:
+        """Install the table in place of every flow of ours, learned ones included; flows of others MUST stay.
+
+        MUST be one atomic bundle, so that no frame meets a part of it; meters that it uses are installed before it.
+        `Invalid` if the switch rejects a flow; the installed flows MUST be unchanged then.
+        """
+        ...
