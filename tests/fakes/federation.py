@@ -20,6 +20,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, Networ
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.facts.openstack import Network, Range, Subnet
 from isthmus.model.facts.peer import PeerView
+from isthmus.model.reasons import Reason
 from isthmus.model.settings import ControllerSettings
 from isthmus.ports import NetworkCloud
 from isthmus.telemetry.metrics import Metrics
@@ -60,7 +61,7 @@ class PeersOrNone(FakePeerReader):
 
     def _read(self, cloud_id: str, last: PeerView) -> PeerView:
         if self.blind:
-            return replace(last, reachable=False, complete=False, reason="PeerUnreachable", message="no answer")
+            return replace(last, reachable=False, complete=False, reason=Reason.PEER_UNREACHABLE, message="no answer")
         return super()._read(cloud_id, last)
 
 

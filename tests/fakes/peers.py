@@ -8,6 +8,7 @@ from dataclasses import replace
 from isthmus.model import names
 from isthmus.model.api.objects import API_VERSION
 from isthmus.model.facts.peer import PeerView
+from isthmus.model.reasons import Reason
 
 from .store import Key, Store
 
@@ -36,12 +37,12 @@ class FakePeerReader:
     def _read(self, cloud_id: str, last: PeerView) -> PeerView:
         store = self._stores.get(cloud_id)
         if store is None or store.down:
-            return _failed(last, "PeerUnreachable", "the peer's API does not answer")
+            return _failed(last, Reason.PEER_UNREACHABLE, "the peer's API does not answer")
         if Key("v1", "Namespace", None, self._namespace) not in store.entries:
-            return _failed(last, "PeerForbidden", "our account went with its namespace")
+            return _failed(last, Reason.PEER_FORBIDDEN, "our account went with its namespace")
         halves = (store.read_all(API_VERSION, kind, self._namespace) for kind in ("PeerLink", "ExpansionLink"))
         return PeerView.of_documents(cloud_id, *halves)
 
 
-def _failed(last: PeerView, reason: str, message: str) -> PeerView:
+def _failed(last: PeerView, reason: Reason, message: str) -> PeerView:
     return replace(last, reachable=False, complete=False, reason=reason, message=message)

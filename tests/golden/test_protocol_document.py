@@ -24,7 +24,6 @@ from isthmus.model.api.objects import GROUP, VERSION, CustomObject
 from isthmus.model.api.schema import crd_of
 from isthmus.model.api.v1alpha1.cloudpeer import Limits, Tunnel, TunnelIDRange
 from isthmus.model.api.v1alpha1.expansionlink import (
-    ANSWER_REASONS,
     MAX_ADDRESSES_PER_PORT,
     MAX_PORTS_PER_LINK,
     MAX_SUBNETS,
@@ -33,6 +32,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 from isthmus.model.api.v1alpha1.ipsecpolicy import ESP, IKE, ESPProposal, IKEProposal, IPsecPolicySpec
 from isthmus.model.api.v1alpha1.peerlink import PROTOCOL_VERSION, PeerLink
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
+from isthmus.model.reasons import ANSWER_REASONS
 from isthmus.model.settings import AgentSettings, ControllerSettings
 from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
 

@@ -112,8 +112,8 @@ def test_a_missing_key_is_said_and_noticed_when_it_comes(world: World) -> None:
     status = world.get(GatewayNode, NODE).status
     condition = condition_of(status.conditions, "PeersConfigured")
     assert condition is not None
-    assert (condition.status, condition.reason) == ("False", "MissingKey")
-    assert [(c.up, c.reason) for c in status.connections] == [(False, "MissingKey")]
+    assert (condition.status, condition.reason) == ("False", "KeyNotFound")
+    assert [(c.up, c.reason) for c in status.connections] == [(False, "KeyNotFound")]
     world.set_key(PSK)
     world.clock.seconds += 3
     world.agent.iterate()

@@ -78,7 +78,7 @@ def test_no_credential(ready: Scene) -> None:
     secret = f"peer-{ready.b.cloud_id}"
     ready.a.people.delete_manifest("v1", "Secret", secret, names.SYSTEM_NAMESPACE)
     ready.settle()
-    assert reason(ready.a.peer("cloud-b")) == "WaitingForCredentials"
+    assert reason(ready.a.peer("cloud-b")) == "KubeconfigNotFound"
 
 
 def test_no_free_slice_names_the_largest(ready: Scene) -> None:
@@ -210,7 +210,7 @@ def _peer(cloud: FakeCloud, name: str, cloud_id: str, *cidrs: str) -> str | None
 @pytest.mark.parametrize(
     ("cloud_id", "cidr", "told"),
     [
-        ("cloud-a", "203.0.113.0/24", "PeerIsOurselves"),
+        ("cloud-a", "203.0.113.0/24", "OwnCloudID"),
         ("cloud-b", "203.0.113.0/24", "DuplicateCloudID"),
         ("cloud-x", "192.0.2.128/25", "GatewayCIDRsOverlap"),
         ("cloud-x", "192.0.3.0/25", "GatewayCIDRsOverlap"),
@@ -236,7 +236,7 @@ def test_namespace_that_is_not_ours_is_not_adopted() -> None:
     a.namespace("isthmus-peer-cloud-b")
     federation.agree()
     federation.settle()
-    assert reason(a.peer("cloud-b")) == "NamespaceNotOurs"
+    assert reason(a.peer("cloud-b")) == "NamespaceNotManaged"
     assert a.people.get_manifest("v1", "ServiceAccount", "peer", "isthmus-peer-cloud-b") is None
     a.people.delete(CloudPeer, "cloud-b")
     federation.settle()

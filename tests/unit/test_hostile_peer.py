@@ -111,7 +111,7 @@ def _forged_offer(ready: Scene, **changes: object) -> str:
 
 
 def test_tunnel_id_of_our_half(ready: Scene) -> None:
-    assert _forged_offer(ready, tunnel_id=0x108000) == "TunnelIDInvalid"
+    assert _forged_offer(ready, tunnel_id=0x108000) == "InvalidTunnelID"
 
 
 def _offered_subnet(**changes: object) -> dict[str, object]:
@@ -162,7 +162,7 @@ def test_invalid_newer_offer_leaves_the_last_valid_one_in_force(ready: Scene) ->
     ready.b.cycle()
     (ours,) = [k for k in ready.b.links() if k.spec.answer]
     assert ours.spec.answer is not None
-    assert (ours.spec.answer.verdict, ours.spec.answer.reason) == ("Accepted", "TunnelIDInvalid")
+    assert (ours.spec.answer.verdict, ours.spec.answer.reason) == ("Accepted", "InvalidTunnelID")
     assert [a.spec for a in ready.b.attachments()] == [a.spec for a in before]
 
 

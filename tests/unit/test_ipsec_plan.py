@@ -94,16 +94,16 @@ def test_a_missing_tunnel_port_is_not_told_in_the_clear() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "MissingKey"),
-        (b"", "KeyTooShort"),
-        (b"x" * 31, "KeyTooShort"),
-        (b"x" * 31 + b"\r\n", "KeyTooShort"),
+        (None, "KeyNotFound"),
+        (b"", "InvalidKey"),
+        (b"x" * 31, "InvalidKey"),
+        (b"x" * 31 + b"\r\n", "InvalidKey"),
         (b"x" * 32, None),
         (b"x" * 32 + b"\n", None),
-        (b"\xef\xbb\xbf" + b"x" * 32, "MalformedKey"),
-        (b"x" * 16 + b"\n" + b"x" * 16, "MalformedKey"),
-        (b"x" * 16 + b" " + b"x" * 16, "MalformedKey"),
-        (bytes(range(64)), "MalformedKey"),
+        (b"\xef\xbb\xbf" + b"x" * 32, "InvalidKey"),
+        (b"x" * 16 + b"\n" + b"x" * 16, "InvalidKey"),
+        (b"x" * 16 + b" " + b"x" * 16, "InvalidKey"),
+        (bytes(range(64)), "InvalidKey"),
     ],
 )
 def test_what_a_key_must_look_like(content: bytes | None, reason: str | None) -> None:

@@ -81,12 +81,12 @@ def test_without_an_address_of_ours_there_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("wanted", "foreign", "reason"),
     [
-        (inputs(keys={}), frozenset(), "MissingKey"),
-        (inputs(keys={"psk-b": Key(b"short", "1")}), frozenset(), "KeyTooShort"),
+        (inputs(keys={}), frozenset(), "KeyNotFound"),
+        (inputs(keys={"psk-b": Key(b"short", "1")}), frozenset(), "InvalidKey"),
         (inputs(peerlinks=()), frozenset(), "WaitingForPeer"),
         (inputs(peerlinks=(peerlink(their_port=15000),)), frozenset(), "TunnelPortsDiffer"),
-        (inputs(peerlinks=(peerlink(their_port=4789, our_port=4789),)), frozenset(), "PortTaken"),
-        (inputs(), frozenset({14789}), "PortTaken"),
+        (inputs(peerlinks=(peerlink(their_port=4789, our_port=4789),)), frozenset(), "TunnelPortInUse"),
+        (inputs(), frozenset({14789}), "TunnelPortInUse"),
     ],
 )
 def test_a_peer_that_may_have_no_tunnel(wanted: NodeInputs, foreign: frozenset[int], reason: str) -> None:
@@ -105,7 +105,7 @@ def test_a_second_claim_of_a_cloud_does_not_take_the_firsts_tunnels() -> None:
 def test_a_missing_policy_is_named() -> None:
     wanted = inputs()
     result = plan(NodeInputs(**{**wanted.__dict__, "policies": ()}))
-    assert result.peer_problems[PEER].reason == "UnknownPolicy"
+    assert result.peer_problems[PEER].reason == "PolicyNotFound"
     assert "strong" in result.peer_problems[PEER].message
 
 
@@ -126,7 +126,7 @@ def test_a_link_to_an_address_that_the_gateway_does_not_have_gets_nothing() -> N
 def test_networks_with_one_tunnel_id_meet_nowhere() -> None:
     result = plan(inputs(attachment(RED), attachment(BLUE)))
     assert [network.links for network in result.networks] == [(), ()]
-    assert {p.reason for p in result.link_problems.values()} == {"TunnelIDUsedTwice"}
+    assert {p.reason for p in result.link_problems.values()} == {"TunnelIDInUse"}
 
 
 def test_one_bad_peer_does_not_touch_the_other() -> None:
@@ -137,7 +137,7 @@ def test_one_bad_peer_does_not_touch_the_other() -> None:
         peerlinks=(peerlink(), peerlink("cloud-c", other)),
     )
     result = plan(wanted)
-    assert result.peer_problems["cloud-c"].reason == "MissingKey"
+    assert result.peer_problems["cloud-c"].reason == "KeyNotFound"
     assert {t.remote_address for t in result.ports.tunnels} == {PEER_GATEWAY["address"]}
     assert [k.cloud_id for k in result.networks[0].links] == [PEER]
 

@@ -123,11 +123,11 @@ def test_dead_peer_api_does_not_hold_up_deleting(stretched: Stretched) -> None:
     assert stretched.ours_ports(a) == []
     assert a.neutron.subnets[stretched.subnet.id] == stretched.subnet
     (withdrawn,) = a.links()
-    assert (withdrawn.spec.state, reason(withdrawn)) == ("Withdrawn", "Withdrawn")
+    assert (withdrawn.spec.state, reason(withdrawn)) == ("Withdrawn", "WaitingForRelease")
 
     a.expand(stretched.network.id, "cloud-b")
     a.cycle()
-    assert reason(a.expansion()) == "AwaitingRelease"
+    assert reason(a.expansion()) == "WaitingForRelease"
     b.store.down = False
     stretched.federation.settle()
     assert reason(a.expansion()) == "Ready"
@@ -189,9 +189,9 @@ def test_forgetting_a_dead_peer(stretched: Stretched) -> None:
     a.people.delete(CloudPeer, "cloud-b")
     for _ in range(4):
         a.cycle()
-    assert reason(a.peer("cloud-b")) == "AwaitingRelease"
+    assert reason(a.peer("cloud-b")) == "WaitingForRelease"
     assert a.attachments() == []
-    assert reason(a.expansion()) == "PeerWithdrawn"
+    assert reason(a.expansion()) == "PeerTerminating"
     peer = a.peer("cloud-b")
     metadata = peer.metadata.model_copy(update={"annotations": {names.FORGET_ANNOTATION: "true"}})
     a.people.apply(peer.model_copy(update={"metadata": metadata}))
@@ -211,7 +211,7 @@ def test_parting_of_peers_with_a_network_stretched(stretched: Stretched) -> None
     assert len(a.links()) == 1  # a peer that cannot be read changes nothing
     a.people.delete(CloudPeer, "cloud-b")
     stretched.federation.settle()
-    assert reason(a.peer("cloud-b")) == "AwaitingRelease"
+    assert reason(a.peer("cloud-b")) == "WaitingForRelease"
 
 
 @pytest.mark.parametrize("how", ["down", "no namespace"])

@@ -21,6 +21,7 @@ from isthmus.model.node.flows import FlowTable, FlowView
 from isthmus.model.node.host import NodeView
 from isthmus.model.node.ipsec import IkeView
 from isthmus.model.node.switch import BridgeView, Ports
+from isthmus.model.reasons import Reason
 
 from .backends import Backends
 
@@ -137,4 +138,4 @@ def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
 
 
 def _charon_problem(error: ExternalError) -> Problem:
-    return Problem("CharonUnavailable", str(error)[:1024])
+    return Problem(Reason.CHARON_UNAVAILABLE, str(error)[:1024])

@@ -22,6 +22,7 @@ from isthmus.model.actions import (
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.errors import ExternalError
+from isthmus.model.reasons import Reason
 
 from .apply import perform
 from .backends import Backends
@@ -52,7 +53,7 @@ class Cycle:
             for _ in range(_MAX_ROUNDS):
                 if not self._round(scope):
                     return
-            self._failed(scope, Problem("NotSettled", f"still at work after {_MAX_ROUNDS} rounds"))
+            self._failed(scope, Problem(Reason.NOT_SETTLED, f"still at work after {_MAX_ROUNDS} rounds"))
         except ExternalError as error:
             scope.invalidate()
             self._failed(scope, Problem(error.reason, str(error)))
@@ -104,7 +105,7 @@ class Cycle:
     def _record_internal_error(self, scope: Scope) -> None:
         """A value that our models cannot hold: the trouble of this one network or peer, not of all the others."""
         _LOG.exception("%s: a defect of Isthmus", scope.name)
-        self._failed(scope, Problem("InternalError", "a value that Isthmus cannot handle: see the controller's log"))
+        self._failed(scope, Problem(Reason.INTERNAL_ERROR, "unexpected value: see the controller's log"))
 
     def _failed(self, scope: Scope, problem: Problem) -> None:
         _LOG.warning("%s: %s: %s", scope.name, problem.reason, problem.message)

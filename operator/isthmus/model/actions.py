@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 from .api.objects import CustomObject
 from .facts.openstack import NetworkQuota, Range
+from .reasons import Reason
 
 
 @dataclass(frozen=True)
 class Problem:
     """Why something is not as wished: a condition's reason and message."""
 
-    reason: str
+    reason: Reason
     message: str
 
 

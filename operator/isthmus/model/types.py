@@ -35,7 +35,7 @@ DisplayName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", m
 # What one cloud tells another's people: as a message, and like a name, on one line.
 Remark = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=1024)]
 Message = Annotated[str, StringConstraints(max_length=1024)]
-Reason = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$", max_length=64)]
+ReasonText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$", max_length=64)]
 # `metadata.generation`. An API server holds a maximum as a floating-point number: no larger one is exact.
 Generation = Annotated[int, Field(ge=0, le=2**53 - 1)]
 ObjectUID = Annotated[str, StringConstraints(max_length=64)]

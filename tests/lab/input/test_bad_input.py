@@ -176,7 +176,7 @@ def test_peer_that_is_ourselves(peers: Federation) -> None:
     spec = manifest["spec"] | {"cloudID": "cloud-a", "gatewayCIDRs": ["203.0.113.0/24"]}
     mirror = {k: manifest[k] for k in ("apiVersion", "kind")} | {"metadata": {"name": "mirror"}, "spec": spec}
     peers.a.cloud.kubectl("apply", "-f", "-", input=json.dumps(mirror))
-    wait_reason(peers.a.cloud, "cloudpeer", "mirror", "PeerIsOurselves")
+    wait_reason(peers.a.cloud, "cloudpeer", "mirror", "OwnCloudID")
     partially_created(peers)
     assert "isthmus-peer-cloud-a" not in peers.a.cloud.kubectl("get", "namespaces")
     peers.a.cloud.kubectl("delete", "cloudpeer", "mirror", "--timeout=30s")

@@ -85,7 +85,7 @@ def test_offer_with_a_tunnel_id_of_our_half_is_refused(peers: Federation) -> Non
     try:
         peers.b.cloud.kubectl("apply", "-f", "-", input=json.dumps(manifest))
         said = wait_until(answer, 60, "A's answer")
-        assert (said["verdict"], said["reason"]) == ("Refused", "TunnelIDInvalid")
+        assert (said["verdict"], said["reason"]) == ("Refused", "InvalidTunnelID")
         assert not [o for o in objects(peers.a.cloud, "attachments") if o["metadata"]["name"] == link]
     finally:
         where = ("-n", f"isthmus-peer-{OWN}")

@@ -33,7 +33,7 @@ def test_peering_without_a_key_then_with_unequal_ones(peers: Federation) -> None
             message = _wait_for_missing_key(peers)
             assert "isthmus-ipsec/peer-cloud-b" in message
             peers.a.set_psk("cloud-b", WRONG_KEY)
-            wait_until(lambda: "MissingKey" not in str(_connection(peers.a)), 60, "A to have a key again")
+            wait_until(lambda: "KeyNotFound" not in str(_connection(peers.a)), 60, "A to have a key again")
             for side in peers.both:
                 wait_until(lambda: _says_unequal(side), 60, f"{side.cloud.cloud_id} to say it")  # noqa: B023
                 assert _connection(side)["reason"] == UNEQUAL_KEYS
@@ -48,7 +48,7 @@ def test_missing_kubeconfig(peers: Federation) -> None:
     good = peers.b.kubeconfig_for("cloud-a")
     peers.a.cloud.kubectl("delete", "secret", "-n", "isthmus-system", "peer-cloud-b")
     try:
-        said = wait_reason(peers.a.cloud, "cloudpeer", "cloud-b", "WaitingForCredentials")
+        said = wait_reason(peers.a.cloud, "cloudpeer", "cloud-b", "KubeconfigNotFound")
         assert "isthmus-system/peer-cloud-b" in said["message"]
     finally:
         peers.a.set_peer_kubeconfig("cloud-b", good)
@@ -81,7 +81,7 @@ def _wait_for_missing_key(peers: Federation) -> str:
     def said() -> str:
         found = condition(peers.a.cloud, "cloudpeer", "cloud-b")
         text = f"{found.get('reason')}: {found.get('message')}"
-        return text if found.get("status") == "False" and "MissingKey" in text else ""
+        return text if found.get("status") == "False" and "KeyNotFound" in text else ""
 
     return wait_until(said, 60, "A to say that its key is missing")
 
@@ -90,8 +90,8 @@ def _says_unequal(side: Installation) -> dict[str, Any]:
     """What the CloudPeer of that side says, once it says that the tunnel is down for keys that are not equal."""
     (peer,) = objects(side.cloud, "cloudpeers")
     ready = condition(side.cloud, "cloudpeer", peer["metadata"]["name"])
-    told = (ready.get("status"), ready.get("reason")) == ("False", "TunnelDown") and UNEQUAL_KEYS in ready["message"]
-    return ready if told else {}
+    refused = (ready.get("status"), ready.get("reason")) == ("False", "AuthenticationFailed")
+    return ready if refused and UNEQUAL_KEYS in ready["message"] else {}
 
 
 def _connection(side: Installation) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Final
 from isthmus.model.errors import ExternalError, Forbidden, Invalid, NotFound
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
+from isthmus.model.reasons import Reason
 
 from .api import PeerApi
 
@@ -48,14 +49,14 @@ class PeerReader:
         """The last read, unless it is so old that the peer must be hanging."""
         interval_seconds = _STALE_SECONDS + self._poll_seconds
         if self._view and self._view.reachable and time.monotonic() - self._ended > interval_seconds:
-            return _failed(self._view, "PeerUnreachable", f"no answer for more than {interval_seconds:.0f} s")
+            return _failed(self._view, Reason.PEER_UNREACHABLE, f"no answer for more than {interval_seconds:.0f} s")
         return self._view
 
     def _run(self) -> None:
         try:
             api = PeerApi(PeerCredential.parse(self.kubeconfig), self._namespace)
         except (InvalidKubeconfig, Invalid) as error:
-            self._hold(_failed(self._view, "InvalidKubeconfig", str(error)))
+            self._hold(_failed(self._view, Reason.INVALID_KUBECONFIG, str(error)))
             return
         while not self._stop.is_set():
             began = time.monotonic()
@@ -93,15 +94,15 @@ class PeerReader:
             self._wake()
 
 
-def _reason(error: ExternalError) -> str:
+def _reason(error: ExternalError) -> Reason:
     if isinstance(error, Forbidden):
-        return "PeerForbidden"
+        return Reason.PEER_FORBIDDEN
     if isinstance(error, NotFound):
-        return "PeerNotPublishing"
-    return "InvalidAnswer" if isinstance(error, Invalid) else "PeerUnreachable"
+        return Reason.PEER_NOT_PUBLISHING
+    return Reason.INVALID_ANSWER if isinstance(error, Invalid) else Reason.PEER_UNREACHABLE
 
 
-def _failed(last: PeerView | None, reason: str, message: str) -> PeerView:
+def _failed(last: PeerView | None, reason: Reason, message: str) -> PeerView:
     return replace(last or PeerView(False), reachable=False, complete=False, reason=reason, message=message)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
+from isthmus.model.reasons import Reason
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Agreement:
 class Disagreement:
     """Why there is no agreement: a condition's reason, and a message that names both values."""
 
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -34,17 +35,17 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
     """Both halves together. Their half must already be known to name the right clouds."""
     if ours.protocol_version != theirs.protocol_version:
         return Disagreement(
-            "ProtocolVersionsDiffer",
+            Reason.PROTOCOL_VERSIONS_DIFFER,
             f"we speak protocol version {ours.protocol_version}, the peer speaks {theirs.protocol_version}",
         )
     if ours.tunnel.port != theirs.tunnel.port:
         return Disagreement(
-            "TunnelPortsDiffer",
+            Reason.TUNNEL_PORTS_DIFFER,
             f"our tunnel port is {ours.tunnel.port}, the peer's is {theirs.tunnel.port}: both must name the same",
         )
     if ours.tunnel.id_range != theirs.tunnel.id_range:
         return Disagreement(
-            "TunnelIDRangesDiffer",
+            Reason.TUNNEL_ID_RANGES_DIFFER,
             f"our tunnel IDs are {_text(ours.tunnel.id_range)}, the peer's are {_text(theirs.tunnel.id_range)}: "
             "both must name the same range",
         )
@@ -53,7 +54,7 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
     if not ike or not esp:
         field, what = ("esp_proposals", "ESP") if ike else ("ike_proposals", "IKE")
         return Disagreement(
-            "NoCommonProposal",
+            Reason.NO_COMMON_PROPOSAL,
             f"no common {what} proposal: we offer {', '.join(getattr(ours.ipsec, field))}; "
             f"the peer offers {', '.join(getattr(theirs.ipsec, field))}",
         )

@@ -15,11 +15,12 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec, RemotePeerLink
 from isthmus.model.facts.peer import PeerView
+from isthmus.model.reasons import Reason
 
 from .agreement import Agreement, Disagreement, agree
 
 # A controller that has just started; what it said of its peers in its former life stands until it has read them.
-UNREAD = PeerView(reachable=False, reason="NotReadYet", message="the peer's API was not read yet")
+UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API was not read yet")
 MAX_GATEWAYS = 16
 
 
@@ -27,17 +28,17 @@ def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     """Why this CloudPeer cannot stand for a cloud at all; nothing is made for it then."""
     own = snapshot.own
     if peer.spec.cloud_id == own.cloud_id:
-        return Problem("PeerIsOurselves", f"cloudID {own.cloud_id} is our own")
+        return Problem(Reason.OWN_CLOUD_ID, f"cloudID {own.cloud_id} is our own")
     if _overlap(peer.spec.gateway_cidrs, own.gateway_cidrs):
-        return Problem("GatewayCIDRsOverlap", "gatewayCIDRs overlap our own gateways' networks")
+        return Problem(Reason.GATEWAY_CIDRS_OVERLAP, "gatewayCIDRs overlap our own gateways' networks")
     for other in snapshot.all(CloudPeer):
         name = other.metadata.name
         if claim_precedence(other) >= claim_precedence(peer) or other.spec.cloud_id == own.cloud_id:
             continue
         if other.spec.cloud_id == peer.spec.cloud_id:
-            return Problem("DuplicateCloudID", f"CloudPeer {name} stands for cloud {peer.spec.cloud_id} already")
+            return Problem(Reason.DUPLICATE_CLOUD_ID, f"CloudPeer {name} stands for cloud {peer.spec.cloud_id} already")
         if _overlap(peer.spec.gateway_cidrs, other.spec.gateway_cidrs):
-            return Problem("GatewayCIDRsOverlap", f"gatewayCIDRs overlap those of CloudPeer {name}")
+            return Problem(Reason.GATEWAY_CIDRS_OVERLAP, f"gatewayCIDRs overlap those of CloudPeer {name}")
     return None
 
 
@@ -71,13 +72,15 @@ def remote_peer_link_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | N
         return None
     remote = published.spec
     if remote is None:
-        return Problem("InvalidPeerLink", f"the peer's PeerLink is malformed: {published.problem}")
+        return Problem(Reason.INVALID_PEER_LINK, f"the peer's PeerLink is malformed: {published.problem}")
     if remote.cloud_id != peer.spec.cloud_id:
-        return Problem("WrongCloudID", f"the peer calls itself {remote.cloud_id}, we know it as {peer.spec.cloud_id}")
+        return Problem(
+            Reason.WRONG_CLOUD_ID, f"the peer calls itself {remote.cloud_id}, we know it as {peer.spec.cloud_id}"
+        )
     if remote.peer_cloud_id != snapshot.own.cloud_id:
-        return Problem("WrongCloudID", f"the peer's half is meant for {remote.peer_cloud_id}, not for us")
+        return Problem(Reason.WRONG_CLOUD_ID, f"the peer's half is meant for {remote.peer_cloud_id}, not for us")
     if remote.tunnel.id_range.last <= remote.tunnel.id_range.first:
-        return Problem("InvalidPeerLink", "the peer's range of tunnel IDs ends before it begins")
+        return Problem(Reason.INVALID_PEER_LINK, "the peer's range of tunnel IDs ends before it begins")
     return _gateway_problem(snapshot, peer, remote.gateways)
 
 
@@ -107,15 +110,15 @@ def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[Pe
         whose = _owner(snapshot, peer, gateway.address)
         if whose is not None:
             return Problem(
-                "GatewayRefused", f"the peer's gateway {gateway.name} has address {gateway.address}, {whose}"
+                Reason.GATEWAY_REFUSED, f"the peer's gateway {gateway.name} has address {gateway.address}, {whose}"
             )
         twice = next((text for text in (gateway.name, gateway.address) if text in seen), None)
         if twice is not None:
-            return Problem("GatewayRefused", f"the peer names gateway {twice} twice")
+            return Problem(Reason.GATEWAY_REFUSED, f"the peer names gateway {twice} twice")
         port = names.tunnel_port(peer.spec.cloud_id, gateway.name)
         if port in ports:
             return Problem(
-                "GatewayRefused", f"gateway {gateway.name} cannot be told from another: it needs another name"
+                Reason.GATEWAY_REFUSED, f"gateway {gateway.name} cannot be told from another: it needs another name"
             )
         seen |= {gateway.name, gateway.address}
         ports.add(port)

@@ -22,6 +22,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.reasons import Reason
 
 from .namespace import Manifest, account_manifests, is_ours, is_superset, is_terminating, namespace_manifest
 from .peer import identity_problem, local_peer_link, policy_of
@@ -54,9 +55,9 @@ def namespace_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     if namespace is None:
         return None
     if not is_ours(namespace, peer.spec.cloud_id):
-        return Problem("NamespaceNotOurs", f"namespace {name} exists and was not made by Isthmus; it is not adopted")
+        return Problem(Reason.NAMESPACE_NOT_MANAGED, f"namespace {name} exists but is not managed by Isthmus")
     if is_terminating(namespace):
-        return Problem("NamespaceTerminating", f"namespace {name} is still being deleted")
+        return Problem(Reason.NAMESPACE_TERMINATING, f"namespace {name} is still being deleted")
     return None
 
 
@@ -65,11 +66,11 @@ def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     cloud_id = peer.spec.cloud_id
     connected = [a.metadata.name for a in snapshot.all(Attachment) if _blocks_removal(a, cloud_id)]
     if connected:
-        return Problem("Withdrawing", f"networks still joined to the peer: {', '.join(connected[:5])}")
+        return Problem(Reason.WITHDRAWING, f"networks still joined to the peer: {', '.join(connected[:5])}")
     links = [link.metadata.name for link in snapshot.links_to(cloud_id) if not _is_withdrawn_answer(link)]
     if links and not _forgotten(peer):
         return Problem(
-            "AwaitingRelease",
+            Reason.WAITING_FOR_RELEASE,
             f"{len(links)} withdrawn networks wait until the peer has let go of them ({', '.join(links[:5])}); "
             f"for a peer that is gone for good: annotate with {names.FORGET_ANNOTATION}=true",
         )

@@ -10,6 +10,7 @@ from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, CloudPeerStatus
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkStatus
+from isthmus.model.reasons import Reason
 
 from .agreement import Disagreement
 from .peer import (
@@ -27,7 +28,7 @@ from .plan import namespace_problem, removal_problem
 def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> PeerLink:
     """Our half of the agreement with the status that it should have."""
     agreed = _agreed(snapshot, peer)
-    if agreed.reason == "GatewayRefused":  # whose an address is, is told to our people only
+    if agreed.reason == Reason.GATEWAY_REFUSED:  # whose an address is, is told to our people only
         agreed = agreed.model_copy(update={"message": "a gateway's name or address is not one that was agreed"})
     conditions = carried_over(link.status.conditions, [agreed], link.metadata.generation, snapshot.now)
     return link.model_copy(
@@ -56,14 +57,14 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
 def _problem(snapshot: Snapshot, peer: CloudPeer, parts: list[Condition]) -> Problem | None:
     """The first thing that stands in the way, in the order in which people can mend it."""
     if peer.metadata.deletion_timestamp:
-        return removal_problem(snapshot, peer) or Problem("Withdrawing", "the agreement is being taken back")
+        return removal_problem(snapshot, peer) or Problem(Reason.WITHDRAWING, "the agreement is being taken back")
     problem = identity_problem(snapshot, peer) or namespace_problem(snapshot, peer)
     if problem is not None:
         return problem
     if policy_of(snapshot, peer) is None:
-        return Problem("PolicyNotFound", f"there is no IPsecPolicy {peer.spec.ipsec.policy_ref.name}")
+        return Problem(Reason.POLICY_NOT_FOUND, f"there is no IPsecPolicy {peer.spec.ipsec.policy_ref.name}")
     broken = next((part for part in parts if part.status != "True"), None)
-    return Problem(broken.reason, broken.message) if broken else None
+    return Problem(Reason.parse(broken.reason, Reason.NOT_READ_YET), broken.message) if broken else None
 
 
 def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:
@@ -71,24 +72,26 @@ def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:
     if cloud_id not in snapshot.credentials:
         secret = f"{names.SYSTEM_NAMESPACE}/{peer.spec.api.kubeconfig_secret_ref.name}"
         return false(
-            "Reachable", "WaitingForCredentials", f"Secret {secret} with key {names.KUBECONFIG_KEY} is not there yet"
+            "Reachable",
+            Reason.KUBECONFIG_NOT_FOUND,
+            f"Secret {secret} with key {names.KUBECONFIG_KEY} is not there yet",
         )
     view = view_of(snapshot, cloud_id)
     if view.reason == UNREAD.reason:
         said = condition_of(peer.status.conditions, "Reachable")
-        told = said is not None and said.reason != "WaitingForCredentials"
+        told = said is not None and said.reason != Reason.KUBECONFIG_NOT_FOUND
         return said if said is not None and told else unknown("Reachable", view.reason, view.message)
-    return from_problem("Reachable", None if view.reachable else Problem(view.reason, view.message), "Reachable")
+    return from_problem("Reachable", None if view.reachable else Problem(view.reason, view.message), Reason.REACHABLE)
 
 
 def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
     problem = remote_peer_link_problem(snapshot, peer)
     agreement = agreement_with(snapshot, peer)
     if problem is None and agreement is None:
-        return unknown("Agreed", "WaitingForPeer", "the peer's half of the agreement is not known yet")
+        return unknown("Agreed", Reason.WAITING_FOR_PEER, "the peer's half of the agreement is not known yet")
     if problem is None and isinstance(agreement, Disagreement):
         problem = Problem(agreement.reason, agreement.message)
-    return from_problem("Agreed", problem, "Agreed")
+    return from_problem("Agreed", problem, Reason.AGREED)
 
 
 def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
@@ -100,10 +103,10 @@ def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
         if connection.cloud_id == peer.spec.cloud_id
     ]
     if not seen:
-        return unknown("TunnelUp", "NoConnection", "no gateway node has a connection to the peer yet")
+        return unknown("TunnelUp", Reason.NO_TUNNEL, "no gateway node has a connection to the peer yet")
     down = next(((node, c) for node, c in seen if not c.up), None)
     if down is None:
-        return from_problem("TunnelUp", None, "Up")
+        return from_problem("TunnelUp", None, Reason.UP)
     node, connection = down
-    what = f"{connection.reason}: {connection.message}"
-    return false("TunnelUp", "TunnelDown", f"gateway {node} to {connection.gateway}: {what}")
+    reason = Reason.parse(connection.reason, Reason.TUNNEL_DOWN)
+    return false("TunnelUp", reason, f"gateway {node} to {connection.gateway}: {connection.message}")

@@ -13,6 +13,7 @@ from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkStatus
 from isthmus.model.facts.openstack import NetworkFacts
+from isthmus.model.reasons import Reason
 
 from .remote_link import PEER_SEEN, RemoteLinkState
 
@@ -22,19 +23,25 @@ def connection_progress(
 ) -> Problem | None:
     """What is missing once both halves accept: the port, the MTU, the plug, the echo."""
     if gateway is None or attachment is None:
-        return Problem("NoGatewayNode", "no gateway node is ready")
+        return Problem(Reason.NO_GATEWAY_NODE, "no gateway node is ready")
     spec = attachment.spec
     if spec.active_node is None or cloud_id not in {path.cloud_id for path in spec.links}:
-        return Problem("Attaching", "the network is being joined to the gateway node")
+        return Problem(Reason.ATTACHING, "the network is being joined to the gateway node")
     if facts is not None and facts.network is not None and facts.network.mtu != spec.mtu:
-        return Problem("SettingMTU", f"the MTU of the network is not yet {spec.mtu}")
+        return Problem(Reason.SETTING_MTU, f"the MTU of the network is not yet {spec.mtu}")
     seen = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
     if seen is None or not seen.plugged:
-        return Problem("NotPlugged", "the gateway node has not plugged the network yet")
+        return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not plugged the network yet")
     link = next((link for link in seen.links if link.cloud_id == cloud_id), None)
     if link is None:
-        return Problem("NotProbed", "the gateway node has not probed the link yet")
-    return None if link.up else Problem(link.reason, link.message or "no echo comes back through the tunnel")
+        return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not probed the link yet")
+    return (
+        None
+        if link.up
+        else Problem(
+            Reason.parse(link.reason, Reason.PROBE_UNANSWERED), link.message or "no echo comes back through the tunnel"
+        )
+    )
 
 
 def link_status(
@@ -51,19 +58,23 @@ def link_status(
 
 def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_state: RemoteLinkState) -> Condition:
     if remote_state.presence == "Present":
-        return true(PEER_SEEN, "Present")
+        return true(PEER_SEEN, Reason.PRESENT)
     if remote_state.presence == "Absent":
-        return false(PEER_SEEN, "Absent", "a complete list of the peer's halves does not hold it")
+        return false(PEER_SEEN, Reason.ABSENT, "a complete list of the peer's halves does not hold it")
     view, said = view_of(snapshot, link.spec.peer_cloud_id), condition_of(link.status.conditions, PEER_SEEN)
     # An absence is not carried over: nobody looked in between, and its grace time begins anew.
     if view.reason == UNREAD.reason and said is not None and said.status == "True":
         return said
-    return unknown(PEER_SEEN, "Unknown" if view.reachable else view.reason)
+    return unknown(PEER_SEEN, Reason.ABSENCE_UNCONFIRMED if view.reachable else view.reason)
 
 
 def address_conflict(told: tuple[str, ...]) -> Condition:
     """True where an address is used by whom it does not belong to."""
-    return true(ADDRESS_CONFLICT, "AddressOutsideSlice", "; ".join(told)) if told else false(ADDRESS_CONFLICT, "None")
+    return (
+        true(ADDRESS_CONFLICT, Reason.ADDRESS_OUTSIDE_SLICE, "; ".join(told))
+        if told
+        else false(ADDRESS_CONFLICT, Reason.NO_CONFLICT)
+    )
 
 
 _NEUTRAL = "the cloud that publishes this cannot go on for a reason of its own"

@@ -28,6 +28,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     OfferedSubnet,
     RemoteExpansionLink,
 )
+from isthmus.model.reasons import Reason
 from isthmus.model.types import NETWORK_ID
 
 from .addressing import contains, intersect, single, span_of
@@ -64,7 +65,7 @@ def remote_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> RemoteL
         return RemoteLinkState("Absent", last, gone=link is None or _grace_over(snapshot, link))
     presence: Presence = "Present" if view.complete else "Unknown"
     if published.spec is None:
-        return RemoteLinkState(presence, last, Problem("InvalidOffer", f"malformed: {published.problem}"))
+        return RemoteLinkState(presence, last, Problem(Reason.INVALID_OFFER, f"malformed: {published.problem}"))
     beside = view.peer_link.uid if view.peer_link is not None else last.peer_link_uid if last is not None else ""
     seen = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
     if seen and last is not None and last.peer_link_uid != beside:
@@ -90,17 +91,19 @@ def remote_link_problem(
     """Why a half of the peer's is refused."""
     own_id, peer_id = snapshot.own.cloud_id, peer.spec.cloud_id
     if remote.cloud_id != peer_id or remote.peer_cloud_id != own_id:
-        return Problem("WrongCloudID", f"the half is by {remote.cloud_id} for {remote.peer_cloud_id}")
+        return Problem(Reason.WRONG_CLOUD_ID, f"the half is by {remote.cloud_id} for {remote.peer_cloud_id}")
     if remote.origin.link_name != link_name:
-        return Problem("InvalidOffer", "the object's name is not that of the network in it")
+        return Problem(Reason.INVALID_OFFER, "the object's name is not that of the network in it")
     if remote.offer is not None and remote.answer is not None:
-        return Problem("InvalidOffer", "a half is an offer or an answer, never both")
+        return Problem(Reason.INVALID_OFFER, "a half is an offer or an answer, never both")
     if remote.origin.cloud_id == own_id:
-        return None if remote.answer is not None else Problem("InvalidOffer", "an offer of a network that is ours")
+        return (
+            None if remote.answer is not None else Problem(Reason.INVALID_OFFER, "an offer of a network that is ours")
+        )
     if remote.origin.cloud_id != peer_id:
-        return Problem("WrongCloudID", f"the network comes from {remote.origin.cloud_id}, a third cloud")
+        return Problem(Reason.WRONG_CLOUD_ID, f"the network comes from {remote.origin.cloud_id}, a third cloud")
     if remote.offer is None:
-        return Problem("InvalidOffer", "an answer about a network of the peer's own")
+        return Problem(Reason.INVALID_OFFER, "an answer about a network of the peer's own")
     if remote.state == "Withdrawn":
         return _doubled_subnet(remote.offer)
     return _tunnel_id_problem(snapshot, peer, link_name, remote.offer.tunnel_id) or offer_problem(remote.offer)
@@ -111,10 +114,10 @@ def offer_problem(offer: Offer) -> Problem | None:
     for index, subnet in enumerate(offer.subnets):
         problem = _subnet_problem(subnet)
         if problem is not None:
-            return Problem("InvalidOffer", f"subnet {subnet.cidr}: {problem}")
+            return Problem(Reason.INVALID_OFFER, f"subnet {subnet.cidr}: {problem}")
         network = IPv4Network(subnet.cidr)
         if any(network.overlaps(IPv4Network(other.cidr)) for other in offer.subnets[:index]):
-            return Problem("InvalidOffer", f"subnet {subnet.cidr} overlaps another of the same network")
+            return Problem(Reason.INVALID_OFFER, f"subnet {subnet.cidr} overlaps another of the same network")
     return _doubled_subnet(offer)
 
 
@@ -122,7 +125,7 @@ def _doubled_subnet(offer: Offer) -> Problem | None:
     """Subnets are a map by their IDs: our own API server would not store a half in which one is doubled."""
     count = Counter(subnet.id for subnet in offer.subnets)
     twice = next((id_ for id_, number in count.items() if number > 1), None)
-    return Problem("InvalidOffer", f"subnet ID {twice} is used twice") if twice else None
+    return Problem(Reason.INVALID_OFFER, f"subnet ID {twice} is used twice") if twice else None
 
 
 def _subnet_problem(subnet: OfferedSubnet) -> str | None:
@@ -145,11 +148,11 @@ def _tunnel_id_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, tunn
     allowed = own_tunnel_ids(peer.spec.tunnel.id_range, peer.spec.cloud_id, snapshot.own.cloud_id)
     if tunnel_id not in allowed:
         return Problem(
-            "TunnelIDInvalid",
+            Reason.INVALID_TUNNEL_ID,
             f"tunnel ID {tunnel_id} is outside the origin's half {allowed.start}-{allowed.stop - 1}",
         )
     if tunnel_id in _tunnel_ids_of_others(snapshot, peer, link_name):
-        return Problem("TunnelIDInUse", f"tunnel ID {tunnel_id} belongs to another network of the same origin")
+        return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {tunnel_id} belongs to another network of the same origin")
     return None
 
 

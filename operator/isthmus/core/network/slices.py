@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from isthmus.model.actions import Problem, UpdatePools
 from isthmus.model.api.v1alpha1.attachment import AddressRange, PeerSlice, SubnetRecord
 from isthmus.model.facts.openstack import NetworkFacts, Port, Range, Subnet
+from isthmus.model.reasons import Reason
 
 from .addressing import (
     Spans,
@@ -136,7 +137,7 @@ def _with_slice(
     free = subtract(subtract(spans_of(subnet.pools), spans_of(entry.slices)), used_addresses(ports, subnet))
     run = take_run(free, (), wanted)
     if run is None:
-        return Problem("NoFreeSlice", _no_run(subnet, wanted, free))
+        return Problem(Reason.NO_FREE_SLICE, _no_run(subnet, wanted, free))
     taken = PeerSlice(cloud_id=cloud_id, first=text(run[0]), last=text(run[1]))
     return entry.model_copy(update={"slices": (*entry.slices, taken)})
 

@@ -11,6 +11,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.node.ipsec import IKE_CHILDREN, BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+from isthmus.model.reasons import Reason
 
 MINIMUM_KEY_LENGTH = 32
 _KEY = re.compile(rb"[!-~]+")
@@ -25,12 +26,12 @@ def key_problem(secret_name: str, content: bytes | None) -> Problem | None:
     """Why a Secret's content cannot be used as a key. Tells nothing of the content."""
     where = f"key {names.PSK_KEY} of Secret {names.IPSEC_NAMESPACE}/{secret_name}"
     if content is None:
-        return Problem("MissingKey", f"there is no {where}")
+        return Problem(Reason.KEY_NOT_FOUND, f"there is no {where}")
     key = pre_shared_key(content)
     if len(key) < MINIMUM_KEY_LENGTH:
-        return Problem("KeyTooShort", f"{where} has fewer than {MINIMUM_KEY_LENGTH} characters")
+        return Problem(Reason.INVALID_KEY, f"{where} has fewer than {MINIMUM_KEY_LENGTH} characters")
     if not _KEY.fullmatch(key):
-        return Problem("MalformedKey", f"{where} has characters other than printable ASCII, or spaces")
+        return Problem(Reason.INVALID_KEY, f"{where} has characters other than printable ASCII, or spaces")
     return None
 
 

@@ -19,6 +19,7 @@ from isthmus.model.node.flows import PlannedLink, PlannedNetwork
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
+from isthmus.model.reasons import Reason
 from isthmus.model.types import NEUTRON_TUNNEL_PORTS
 
 from . import ipsec
@@ -83,7 +84,7 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
     ours = tunnel_addresses(addresses, inputs.gateway_cidrs)
     if not ours:
         cidrs = ", ".join(inputs.gateway_cidrs)
-        return NodePlan(problem=Problem("NoTunnelAddress", f"no address of this node lies in {cidrs}"))
+        return NodePlan(problem=Problem(Reason.NO_TUNNEL_ADDRESS, f"no address of this node lies in {cidrs}"))
     remote_state = _owning_peers(peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
     from_problem = {p.spec.cloud_id: _plan_peer(inputs, p, ours[0].address, foreign_udp_ports) for p in remote_state}
     peers = [peer for peer in from_problem.values() if isinstance(peer, _Peer)]
@@ -119,19 +120,19 @@ def _plan_peer(inputs: NodeInputs, peer: CloudPeer, local: str, foreign_udp_port
     spec = peer.spec
     link = _peerlink(inputs, spec.cloud_id)
     if link is None or link.status.peer is None:
-        return Problem("WaitingForPeer", "the peer's half of the agreement has not been read yet")
+        return Problem(Reason.WAITING_FOR_PEER, "the peer's half of the agreement has not been read yet")
     agreement = agree(link.spec, link.status.peer.spec)
     if isinstance(agreement, Disagreement):
         return Problem(agreement.reason, agreement.message)
     policy = next((p for p in inputs.policies if p.metadata.name == spec.ipsec.policy_ref.name), None)
     if policy is None:
-        return Problem("UnknownPolicy", f"there is no IPsecPolicy {spec.ipsec.policy_ref.name}")
+        return Problem(Reason.POLICY_NOT_FOUND, f"there is no IPsecPolicy {spec.ipsec.policy_ref.name}")
     secret = spec.ipsec.auth_secret_ref.name
     key = inputs.keys.get(secret)
     problem = ipsec.key_problem(secret, key.content if key else None)
     problem = problem or _port_problem(agreement.udp_port, foreign_udp_ports)
     if problem is not None or key is None:
-        return problem or Problem("MissingKey", f"there is no Secret {secret}")
+        return problem or Problem(Reason.KEY_NOT_FOUND, f"there is no Secret {secret}")
     gateways = _known_gateways(inputs, peer)
     connections = ipsec.connections(
         own_cloud_id=inputs.cloud_id,
@@ -166,7 +167,7 @@ def _known_gateways(inputs: NodeInputs, peer: CloudPeer) -> tuple[PeerGateway, .
 
 def _port_problem(udp_port: int, foreign_udp_ports: frozenset[int]) -> Problem | None:
     if udp_port in NEUTRON_TUNNEL_PORTS or udp_port in foreign_udp_ports:
-        return Problem("PortTaken", f"UDP port {udp_port} belongs to another tunnel on this node")
+        return Problem(Reason.TUNNEL_PORT_IN_USE, f"UDP port {udp_port} belongs to another tunnel on this node")
     return None
 
 
@@ -219,10 +220,10 @@ def _link_problem(
 ) -> Problem | None:
     tunnel = tunnels.get(_tunnel_name(link))
     if tunnel is None or tunnel.remote_address != link.gateway.address:
-        return Problem("NoTunnel", f"there is no tunnel to gateway {link.gateway.name} of {link.cloud_id}")
+        return Problem(Reason.NO_TUNNEL, f"there is no tunnel to gateway {link.gateway.name} of {link.cloud_id}")
     if used[tunnel.name, link.tunnel_id] > 1:
         # Two networks must never meet: rather neither than the wrong one.
-        return Problem("TunnelIDUsedTwice", f"tunnel ID {link.tunnel_id} is that of another network, too")
+        return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {link.tunnel_id} is that of another network, too")
     return None
 
 

@@ -16,6 +16,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNod
 from isthmus.model.names import IPSEC_NAMESPACE, tunnel_port
 from isthmus.model.node.ipsec import IkeConnection, IkeView
 from isthmus.model.node.switch import BridgeView
+from isthmus.model.reasons import Reason
 
 from . import ipsec
 from .plan import NodePlan
@@ -82,24 +83,24 @@ def _links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[Link
             yield said[link.cloud_id]
             continue
         if problem is None and not probe:
-            problem = Problem("ProbeUnanswered", f"no echo frame comes back from gateway {link.gateway.name}")
+            problem = Problem(Reason.PROBE_UNANSWERED, f"no echo frame comes back from gateway {link.gateway.name}")
         yield LinkObservation(
             cloud_id=link.cloud_id,
             up=problem is None,
-            reason=problem.reason if problem else "ProbeAnswered",
+            reason=problem.reason if problem else Reason.PROBE_ANSWERED,
             message=problem.message if problem else "",
         )
 
 
 def _ready(facts: NodeFacts) -> Condition:
-    return from_problem("Ready", facts.plan.problem or facts.problem, good="InPlace")
+    return from_problem("Ready", facts.plan.problem or facts.problem)
 
 
 def _peers(facts: NodeFacts) -> Condition:
     """Whether every CloudPeer could be given its tunnels: a missing key is told here."""
     problems = sorted(facts.plan.peer_problems.items())
     if not problems:
-        return true("PeersConfigured", "Configured")
+        return true("PeersConfigured", Reason.CONFIGURED)
     text = "; ".join(f"{cloud_id}: {problem.message}" for cloud_id, problem in problems)
     return false("PeersConfigured", problems[0][1].reason, text)
 
@@ -136,7 +137,7 @@ def _connection(
         ike=ike,
         esp=esp,
         bfd=bfd,
-        reason=problem.reason if problem else "Up",
+        reason=problem.reason if problem else Reason.UP,
         message=problem.message if problem else "",
     )
 
@@ -162,16 +163,16 @@ def _authentication_problem(connection: IkeConnection | None, esp: str, ike: Ike
         return None
     secret = f"{IPSEC_NAMESPACE}/{connection.secret_name}"
     text = f"the gateways do not accept each other's key: Secret {secret} must hold the same key on both sides"
-    return Problem("AuthenticationFailed", text)
+    return Problem(Reason.AUTHENTICATION_FAILED, text)
 
 
 def _connection_problem(name: str, ike: str, esp: str, bfd: str, bridge: BridgeView) -> Problem | None:
     if name in bridge.errors:
-        return Problem("TunnelPortFailed", bridge.errors[name][:1024])
+        return Problem(Reason.TUNNEL_PORT_FAILED, bridge.errors[name][:1024])
     if ike != "Established":
-        return Problem("IKENotEstablished", "the gateways have not agreed on keys")
+        return Problem(Reason.IKE_NOT_ESTABLISHED, "the gateways have not agreed on keys")
     if esp != "Installed":
-        return Problem("ESPNotInstalled", "the IKE SA has no complete set of ESP associations")
+        return Problem(Reason.ESP_NOT_INSTALLED, "the IKE SA has no complete set of ESP associations")
     if bfd != "Up":
-        return Problem("BFDDown", "keys are there, but the peer's gateway does not answer through the tunnel")
+        return Problem(Reason.BFD_DOWN, "keys are there, but the peer's gateway does not answer through the tunnel")
     return None

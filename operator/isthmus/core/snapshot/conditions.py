@@ -7,29 +7,29 @@ from datetime import datetime
 
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, Conditions, condition_of
+from isthmus.model.reasons import Reason
 
 REPLICA_IN_USE = "ReplicaInUse"
-
 ADDRESS_CONFLICT = "AddressConflict"
 _MAX_MESSAGE = 1024
 
 
-def true(type_: str, reason: str, message: str = "") -> Condition:
+def true(type_: str, reason: Reason, message: str = "") -> Condition:
     """A condition that holds."""
     return Condition(type=type_, status="True", reason=reason, message=message[:_MAX_MESSAGE])
 
 
-def false(type_: str, reason: str, message: str = "") -> Condition:
+def false(type_: str, reason: Reason, message: str = "") -> Condition:
     """A condition that does not hold."""
     return Condition(type=type_, status="False", reason=reason, message=message[:_MAX_MESSAGE])
 
 
-def unknown(type_: str, reason: str, message: str = "") -> Condition:
+def unknown(type_: str, reason: Reason, message: str = "") -> Condition:
     """A condition that cannot be told."""
     return Condition(type=type_, status="Unknown", reason=reason, message=message[:_MAX_MESSAGE])
 
 
-def from_problem(type_: str, problem: Problem | None, good: str = "Ready") -> Condition:
+def from_problem(type_: str, problem: Problem | None, good: Reason = Reason.READY) -> Condition:
     """True where there is no problem."""
     return false(type_, problem.reason, problem.message) if problem else true(type_, good)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from isthmus.model.types import Reason
+from isthmus.model.types import ReasonText
 
 GROUP = "isthmus.cloud"
 VERSION = "v1alpha1"
@@ -52,7 +52,7 @@ class Condition(ApiModel):
 
     type: Annotated[str, Field(max_length=64, min_length=1)]
     status: Literal["True", "False", "Unknown"]
-    reason: Reason
+    reason: ReasonText
     message: Annotated[str, Field(max_length=4096)] = ""
     observed_generation: Annotated[int, Field(ge=0)] = 0
     last_transition_time: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})] = ""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from isthmus.model.api.objects import ApiModel
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
+from isthmus.model.reasons import Reason
 from isthmus.model.types import Generation, ObjectName, ObjectUID
 
 S = TypeVar("S", bound=ApiModel)
@@ -39,7 +40,7 @@ class PeerView:
 
     reachable: bool
     complete: bool = False
-    reason: str = "Reachable"
+    reason: Reason = Reason.REACHABLE
     message: str = ""
     peer_link: Published[PeerLinkSpec] | None = None
     links: Mapping[str, Published[ExpansionLinkSpec]] = field(default_factory=lambda: MappingProxyType({}))

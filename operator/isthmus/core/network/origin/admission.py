@@ -17,6 +17,7 @@ from isthmus.model.api.v1alpha1.expansionlink import MAX_SUBNETS
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Network, NetworkFacts, Subnet
+from isthmus.model.reasons import Reason
 from isthmus.model.types import MINIMUM_MTU
 
 from .offer import next_tunnel_id
@@ -53,13 +54,13 @@ def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: Ne
     network, project = facts.network, project_of(snapshot, expansion)
     if project is None:
         return Problem(
-            "NamespaceNotBound",
+            Reason.NAMESPACE_NOT_BOUND,
             f"namespace {expansion.metadata.namespace} is bound to no project: an administrator annotates it "
             f"with {names.PROJECT_ANNOTATION}",
         )
     # One answer for a network that is not there and one of somebody else: nobody learns which IDs exist.
     if network is None or network.project_id != project:
-        return Problem("NetworkNotFound", f"project {project} has no network {expansion.spec.network_id}")
+        return Problem(Reason.NETWORK_NOT_FOUND, f"project {project} has no network {expansion.spec.network_id}")
     link_name = names.link_name(snapshot.own.cloud_id, network.id)
     started = any(link.spec.state == "Active" for link in snapshot.links_of(link_name))
     return None if started else _network_problem(network, facts)
@@ -76,27 +77,31 @@ def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:
     if network.external or network.shared:
         kind = "external" if network.external else "shared"
         return Problem(
-            "NetworkNotStretchable", f"network {network.name} is {kind}; only a tenant's own can be stretched"
+            Reason.NETWORK_NOT_STRETCHABLE, f"network {network.name} is {kind}; only a tenant's own can be stretched"
         )
     if not facts.subnets:
-        return Problem("NoSubnet", f"network {network.name} has no subnet")
+        return Problem(Reason.NO_SUBNET, f"network {network.name} has no subnet")
     if any(subnet.ip_version != 4 for subnet in facts.subnets):
-        return Problem("UnsupportedSubnet", f"network {network.name} has an IPv6 subnet, which cannot be stretched yet")
+        return Problem(
+            Reason.UNSUPPORTED_SUBNET, f"network {network.name} has an IPv6 subnet, which cannot be stretched yet"
+        )
     return _size_problem(network, facts)
 
 
 def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
     """What neither our record nor an offer could hold."""
     if network.mtu < MINIMUM_MTU:
-        return Problem("UnsupportedMTU", f"network {network.name} has MTU {network.mtu}; set {MINIMUM_MTU} or more")
+        return Problem(
+            Reason.UNSUPPORTED_MTU, f"network {network.name} has MTU {network.mtu}; set {MINIMUM_MTU} or more"
+        )
     if len(facts.subnets) > MAX_SUBNETS:
         return Problem(
-            "UnsupportedSubnet",
+            Reason.UNSUPPORTED_SUBNET,
             f"network {network.name} has {len(facts.subnets)} subnets; at most {MAX_SUBNETS} can be stretched",
         )
     crowded = next((subnet for subnet in facts.subnets if len(subnet.pools) > MAX_POOLS), None)
     if crowded is not None:
-        return Problem("UnsupportedSubnet", f"subnet {crowded.cidr} has more than {MAX_POOLS} allocation pools")
+        return Problem(Reason.UNSUPPORTED_SUBNET, f"subnet {crowded.cidr} has more than {MAX_POOLS} allocation pools")
     return None
 
 
@@ -128,19 +133,21 @@ def peer_requests(snapshot: Snapshot, expansion: NetworkExpansion, link_name: st
 def _peer_request(snapshot: Snapshot, name: str, project: str | None, link_name: str) -> PeerRequest:
     peer = snapshot.get(CloudPeer, name)
     if peer is None:
-        return PeerRequest(name, problem=Problem("PeerNotFound", f"there is no CloudPeer {name}"), ends=True)
+        return PeerRequest(name, problem=Problem(Reason.PEER_NOT_FOUND, f"there is no CloudPeer {name}"), ends=True)
     if snapshot.peer_of(peer.spec.cloud_id) != peer:
         return PeerRequest(name, problem=identity_problem(snapshot, peer), ends=True)
     if peer.metadata.deletion_timestamp:
-        return PeerRequest(name, peer, Problem("PeerWithdrawn", f"CloudPeer {name} is being deleted"), ends=True)
+        return PeerRequest(
+            name, peer, Problem(Reason.PEER_TERMINATING, f"CloudPeer {name} is being deleted"), ends=True
+        )
     allowed = peer.spec.agreement.allowed_projects
     if allowed is not None and project not in allowed:
         return PeerRequest(
-            name, peer, Problem("ProjectNotAllowed", f"project {project} may not expand to {name}"), ends=True
+            name, peer, Problem(Reason.PROJECT_NOT_ALLOWED, f"project {project} may not expand to {name}"), ends=True
         )
     link = snapshot.link(peer.spec.cloud_id, link_name)
     if link is not None and link.spec.state == "Withdrawn":
-        waiting = Problem("AwaitingRelease", f"{name} has not yet let go of this network since it was withdrawn")
+        waiting = Problem(Reason.WAITING_FOR_RELEASE, f"waiting for {name} to release the previously withdrawn network")
         return PeerRequest(name, peer, waiting, ends=True)
     return PeerRequest(name, peer, None if link is not None else _start_problem(snapshot, peer))
 
@@ -152,16 +159,16 @@ def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     if problem is not None:
         return problem
     if peer.spec.agreement.state == "Cordoned":
-        return Problem("Cordoned", f"the agreement with {name} is cordoned: nothing new is offered")
+        return Problem(Reason.CORDONED, f"the agreement with {name} is cordoned: nothing new is offered")
     agreement, remote = agreement_with(snapshot, peer), remote_peer_link(snapshot, peer)
     if agreement is None or remote is None:
-        return Problem("PeerNotReady", f"the agreement with {name} does not stand yet: see CloudPeer {name}")
+        return Problem(Reason.WAITING_FOR_AGREEMENT, f"no agreement with {name} yet: see CloudPeer {name}")
     if isinstance(agreement, Disagreement):
         return Problem(agreement.reason, agreement.message)
     if remote.spec.state == "Cordoned":
-        return Problem("PeerCordoned", f"{name} accepts nothing new: its agreement with us is cordoned")
+        return Problem(Reason.PEER_CORDONED, f"{name} accepts nothing new: its agreement with us is cordoned")
     if next_tunnel_id(snapshot, peer) is None:
-        return Problem("TunnelIDsExhausted", f"our half of the tunnel IDs agreed with {name} is used up")
+        return Problem(Reason.TUNNEL_IDS_EXHAUSTED, f"our half of the tunnel IDs agreed with {name} is used up")
     if not any(gateway.ready for gateway in gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)):
-        return Problem("NoGatewayNode", "no gateway node of ours is ready")
+        return Problem(Reason.NO_GATEWAY_NODE, "no gateway node of ours is ready")
     return None

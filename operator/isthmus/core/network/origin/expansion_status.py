@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from isthmus.core.network.link_status import address_conflict
 from isthmus.core.network.origin.status import origin_conflicts, origin_progress
 from isthmus.core.snapshot.conditions import carried_over, false, from_problem, true
@@ -14,6 +16,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
     NetworkExpansion,
     NetworkExpansionStatus,
 )
+from isthmus.model.reasons import Reason
 
 from .admission import PeerRequest, admission_problem, claims
 from .offer import printable
@@ -31,9 +34,9 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
     facts = origin.found
     problem = admission_problem(origin.snapshot, expansion, facts) if facts else failure
     holds = origin.owner is not None and origin.owner.metadata == expansion.metadata
-    peers = tuple(_peer(origin, request, failure) for request in origin.requests) if holds else ()
-    told = from_problem("Ready", _problem(expansion, problem, holds, peers, failure))
-    conditions = [told]
+    requests = origin.requests if holds else ()
+    problems = {request.name: _peer_problem(origin, request, failure) for request in requests}
+    conditions = [from_problem("Ready", _problem(expansion, problem, holds, problems, failure))]
     if holds and facts:
         conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active else [])]
     network = facts.network if facts is not None and problem is None else None
@@ -45,7 +48,7 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
         network_name=printable(network.name) if network else None,
         project_id=network.project_id if network else None,
         mtu=origin.agreed_mtu if holds else None,
-        peers=peers,
+        peers=tuple(_peer(origin, request, problems[request.name]) for request in requests),
     )
     return expansion.model_copy(update={"status": status})
 
@@ -53,43 +56,41 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
 def _subnets(origin: Origin) -> Condition:
     """What a tenant has added since and cannot be stretched."""
     if not origin.left_out:
-        return true("SubnetsStretched", "All")
+        return true("SubnetsStretched", Reason.ALL_STRETCHED)
     cidrs = ", ".join(origin.left_out[:_MAX_LISTED])
     text = f"only the machines of this cloud have {cidrs}: it is IPv6, or more than can be stretched"
-    return false("SubnetsStretched", "UnsupportedSubnet", text)
+    return false("SubnetsStretched", Reason.UNSUPPORTED_SUBNET, text)
 
 
 def _problem(
     expansion: NetworkExpansion,
     problem: Problem | None,
     holds: bool,
-    peers: tuple[ExpansionPeerStatus, ...],
+    peers: Mapping[str, Problem | None],
     failure: Problem | None,
 ) -> Problem | None:
     if expansion.metadata.deletion_timestamp:
-        waiting = Problem("Withdrawing", "the network is being taken back")
+        waiting = Problem(Reason.WITHDRAWING, "the network is being taken back")
         return failure or waiting
     if problem is not None:
         return problem
     if not holds:
-        return Problem("NetworkAlreadyExpanded", "another NetworkExpansion stretches this network")
-    missing = next((peer for peer in peers if not peer.ready), None)
-    if missing is None:
+        return Problem(Reason.NETWORK_ALREADY_EXPANDED, "another NetworkExpansion stretches this network")
+    first = next(((name, found) for name, found in peers.items() if found is not None), None)
+    if first is None:
         return None if peers else failure
-    return Problem(missing.reason, f"{missing.name}: {missing.message}")
+    name, found = first
+    return Problem(found.reason, f"{name}: {found.message}")
 
 
-def _peer(origin: Origin, request: PeerRequest, failure: Problem | None) -> ExpansionPeerStatus:
+def _peer(origin: Origin, request: PeerRequest, problem: Problem | None) -> ExpansionPeerStatus:
     link = origin.links.get(request.cloud_id or "")
-    problem = _peer_problem(origin, request, link)
-    if problem is not None and failure is not None:
-        problem = failure
     offer = link.spec.offer if link else None
     return ExpansionPeerStatus(
         name=request.name,
         cloud_id=request.cloud_id,
         ready=problem is None,
-        reason=problem.reason if problem else "Ready",
+        reason=problem.reason if problem else Reason.READY,
         message=problem.message[:1024] if problem else "",
         tunnel_id=offer.tunnel_id if offer else None,
         mtu=link.status.mtu if link else None,
@@ -97,10 +98,16 @@ def _peer(origin: Origin, request: PeerRequest, failure: Problem | None) -> Expa
     )
 
 
-def _peer_problem(origin: Origin, request: PeerRequest, link: ExpansionLink | None) -> Problem | None:
+def _peer_problem(origin: Origin, request: PeerRequest, failure: Problem | None) -> Problem | None:
+    """Why the expansion to one peer is not ready; a failure in this cloud explains all of them."""
+    problem = _peer_progress(origin, request, origin.links.get(request.cloud_id or ""))
+    return failure if problem is not None and failure is not None else problem
+
+
+def _peer_progress(origin: Origin, request: PeerRequest, link: ExpansionLink | None) -> Problem | None:
     if request.problem is not None:
         return request.problem
     divided = origin.division.problems.get(request.cloud_id or "")
     if link is None or request.cloud_id is None:
-        return divided or Problem("Publishing", "the offer is being prepared")
+        return divided or Problem(Reason.PREPARING_OFFER, "the offer is being prepared")
     return origin_progress(origin, request.cloud_id) or divided

@@ -15,7 +15,8 @@ from isthmus.core.network.origin.state import Origin
 from isthmus.core.snapshot.conditions import from_problem
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.api.v1alpha1.expansionlink import ANSWER_REASONS, ExpansionLink
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.reasons import ANSWER_REASONS, Reason
 
 
 def origin_links(origin: Origin, failure: Problem | None) -> tuple[ExpansionLink, ...]:
@@ -26,7 +27,7 @@ def origin_links(origin: Origin, failure: Problem | None) -> tuple[ExpansionLink
 def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | None:
     """The Attachment of a network of ours with its conditions."""
     progress = [p for cloud_id in sorted(origin.active) if (p := origin_progress(origin, cloud_id)) is not None]
-    problem = next(iter(progress), None) if origin.active else Problem("NotConnected", "no peer is joined")
+    problem = next(iter(progress), None) if origin.active else Problem(Reason.NOT_CONNECTED, "no peer is joined")
     problem = failure if problem and failure else problem
     conflict = address_conflict(origin_conflicts(origin))
     return with_conditions(origin.attachment, (from_problem("Ready", problem), conflict), origin.snapshot.now)
@@ -56,17 +57,18 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
     """What a network of ours waits for towards one peer; None where it is ready."""
     link, remote_state, answer = origin.links[cloud_id], origin.remote_state(cloud_id), origin.answer(cloud_id)
     if link.spec.state == "Withdrawn":
-        return Problem("Withdrawn", "withdrawn; waits until the peer has let go")
+        return Problem(Reason.WAITING_FOR_RELEASE, "withdrawn; waits until the peer has let go")
     if remote_state.problem is not None:
         return remote_state.problem
     remote = origin.remote(cloud_id)
     if remote is None or answer is None:
-        return Problem("WaitingForPeer", "the peer has not answered yet")
+        return Problem(Reason.WAITING_FOR_PEER, "the peer has not answered yet")
     if remote.spec.state == "Withdrawn":
-        return Problem("PeerWithdrawn", "the peer has ended the agreement")
-    if answer.reason != "Accepted" or answer.verdict != "Accepted":
+        return Problem(Reason.PEER_WITHDRAWN, "the peer has ended the agreement")
+    if answer.reason != Reason.ACCEPTED or answer.verdict != "Accepted":
         # A reason is a label of metrics and means something to our people: another cloud does not invent one.
-        return Problem(answer.reason if answer.reason in ANSWER_REASONS else "Refused", answer.message)
+        reason = Reason.parse(answer.reason, Reason.REFUSED)
+        return Problem(reason if reason in ANSWER_REASONS else Reason.REFUSED, answer.message)
     if origin.path(cloud_id) is None:
-        return Problem("PeerHasNoGateway", "the peer names no gateway for this network that its PeerLink has")
+        return Problem(Reason.PEER_HAS_NO_GATEWAY, "the peer names no gateway for this network that its PeerLink has")
     return connection_progress(origin.attachment, origin.facts, origin.gateway, cloud_id)

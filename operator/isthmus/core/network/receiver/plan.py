@@ -29,15 +29,13 @@ from isthmus.model.actions import (
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec
+from isthmus.model.reasons import Reason
 
 from . import replica as replica
 from .state import Receiver
 
 Actions = tuple[Action, ...]
-_FAILURE_ANSWER = {
-    "reason": "ReplicaFailed",
-    "message": "the receiving cloud cannot make its copy for a reason of its own; it tries again",
-}
+_FAILURE_MESSAGE = "the receiving cloud cannot create its replica for a reason of its own; it tries again"
 _FALLBACK_MTU = 1280  # said in a refusal where neither side has named one
 
 
@@ -53,9 +51,14 @@ def plan_failure_answer(receiver: Receiver) -> Plan:
     remote = receiver.remote
     if receiver.intent != "Join" or remote is None or is_accepted(receiver.link):
         return Plan()
-    return Plan(
-        _published(receiver, Answer(uid=remote.uid, generation=remote.generation, verdict="Refused", **_FAILURE_ANSWER))
+    answer = Answer(
+        uid=remote.uid,
+        generation=remote.generation,
+        verdict="Refused",
+        reason=Reason.REPLICA_FAILED,
+        message=_FAILURE_MESSAGE,
     )
+    return Plan(_published(receiver, answer))
 
 
 def _answer(receiver: Receiver) -> Actions:
@@ -89,7 +92,7 @@ def _release(receiver: Receiver) -> Actions:
         return ()
     if receiver.peer is None or (receiver.remote_state.presence == "Absent" and not receiver.ended):
         return (DeleteObject(link),)
-    released = link.spec.answer.model_copy(update={"verdict": "Released", "reason": "Released", "message": ""})
+    released = link.spec.answer.model_copy(update={"verdict": "Released", "reason": Reason.RELEASED, "message": ""})
     if receiver.remote is not None:
         released = released.model_copy(update={"uid": receiver.remote.uid, "generation": receiver.remote.generation})
     return _published(receiver, released)

@@ -19,6 +19,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Re
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer, RemoteExpansionLink
 from isthmus.model.facts.openstack import Domain, NetworkFacts
+from isthmus.model.reasons import Reason
 
 Intent = Literal["Join", "Leave", "Refuse", "Hold"]
 
@@ -108,11 +109,13 @@ class Receiver:
         if self.remote_state.problem is not None or self.offer is None or self.peer is None:
             return self.remote_state.problem
         if self.peer.spec.agreement.state == "Cordoned":
-            return Problem("Cordoned", "the agreement is cordoned: nothing new is accepted")
+            return Problem(Reason.CORDONED, "the agreement is cordoned: nothing new is accepted")
         if self._name_is_taken:
-            return Problem("InvalidOffer", "the network's ID cannot be told from another one's: it needs another ID")
+            return Problem(
+                Reason.INVALID_OFFER, "the network's ID cannot be told from another one's: it needs another ID"
+            )
         if self._received_besides >= self.peer.spec.agreement.limits.networks:
-            return Problem("LimitReached", "the agreed number of networks is reached")
+            return Problem(Reason.LIMIT_REACHED, "the agreed number of networks is reached")
         return self._replica_problem(self.offer, self.peer)
 
     @cached_property
@@ -193,9 +196,9 @@ class Receiver:
             return None
         domain = self.facts.domain
         if domain is not None and not self.domain_is_ours and peer.spec.agreement.domain is None:
-            return Problem("DomainNotAvailable", "the domain for the peer's projects is not available")
+            return Problem(Reason.DOMAIN_NOT_AVAILABLE, "the domain for the peer's projects is not available")
         if self.facts.other_networks >= peer.spec.agreement.quotas.networks:
-            return Problem("QuotaExceeded", "the quota of the project is used up")
+            return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is used up")
         return self._subnets_problem(offer, peer)
 
     def _subnets_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
@@ -203,9 +206,9 @@ class Receiver:
         if self.facts is None:
             return None
         if len(offer.subnets) + len(self.facts.other_subnets) > peer.spec.agreement.quotas.subnets:
-            return Problem("QuotaExceeded", "the quota of the project is used up")
+            return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is used up")
         others = [IPv4Network(s.cidr) for s in self.facts.other_subnets if s.ip_version == 4]
         for subnet in offer.subnets:
             if any(IPv4Network(subnet.cidr).overlaps(other) for other in others):
-                return Problem("SubnetOverlap", f"subnet {subnet.cidr} overlaps one of the same project")
+                return Problem(Reason.SUBNET_OVERLAP, f"subnet {subnet.cidr} overlaps one of the same project")
         return None

@@ -19,6 +19,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.reasons import Reason
 
 
 def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[ExpansionLink, ...]:
@@ -35,7 +36,7 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
     """The Attachment of a network of a peer's with its conditions."""
     progress, in_use = receiver_progress(receiver), _in_use(receiver)
     if in_use.status == "True":
-        progress = Problem(REPLICA_IN_USE, in_use.message)
+        progress = Problem(Reason.REPLICA_IN_USE, in_use.message)
     conditions = (
         from_problem("Ready", failure if progress and failure else progress),
         in_use,
@@ -53,29 +54,31 @@ def _receiver_conflicts(receiver: Receiver) -> tuple[str, ...]:
 
 def _in_use(receiver: Receiver) -> Condition:
     if receiver.intent not in {"Leave", "Refuse"}:
-        return false(REPLICA_IN_USE, "NotWithdrawn")
+        return false(REPLICA_IN_USE, Reason.NOT_WITHDRAWN)
     if ports := ports_in_use(receiver):
-        return true(REPLICA_IN_USE, "PortsLeft", f"the copy stays until these ports are gone: {', '.join(ports)}")
+        return true(REPLICA_IN_USE, Reason.PORTS_LEFT, f"the copy stays until these ports are gone: {', '.join(ports)}")
     if project_id := project_to_delete(receiver):
         return true(
-            REPLICA_IN_USE, "ProjectNotEmpty", f"project {project_id} stays until nothing is left in it in Neutron"
+            REPLICA_IN_USE,
+            Reason.PROJECT_NOT_EMPTY,
+            f"project {project_id} stays until nothing is left in it in Neutron",
         )
-    return false(REPLICA_IN_USE, "NothingLeft")
+    return false(REPLICA_IN_USE, Reason.NOTHING_LEFT)
 
 
 def receiver_progress(receiver: Receiver) -> Problem | None:
     """What a network of a peer's waits for; None where it is ready."""
     remote_state = receiver.remote_state
     if receiver.ended:
-        return Problem("Withdrawn", "the agreement has ended")
+        return Problem(Reason.WITHDRAWING, "the agreement has ended")
     if receiver.intent == "Leave":
-        return Problem("Withdrawn", "the origin has withdrawn the network")
+        return Problem(Reason.WITHDRAWING, "the origin has withdrawn the network")
     if remote_state.problem is not None:
         return remote_state.problem
     if receiver.intent == "Refuse":
         return receiver.refusal
     if not is_accepted(receiver.link):
-        return Problem("CreatingReplica", "the copy of the network is being made")
+        return Problem(Reason.CREATING_REPLICA, "the copy of the network is being made")
     if receiver.path() is None:
-        return Problem("PeerHasNoGateway", "the peer names no gateway for this network that its PeerLink has")
+        return Problem(Reason.PEER_HAS_NO_GATEWAY, "the peer names no gateway for this network that its PeerLink has")
     return connection_progress(receiver.attachment, receiver.facts, receiver.gateway, receiver.cloud_id)

@@ -17,7 +17,7 @@ from isthmus.model.types import (
     Message,
     NetworkID,
     ProjectID,
-    Reason,
+    ReasonText,
     TunnelID,
 )
 
@@ -133,7 +133,7 @@ class LinkObservation(ApiModel):
     cloud_id: CloudID
     up: bool
     """The echo frame comes back through both br-clouds."""
-    reason: Reason = "ProbeAnswered"
+    reason: ReasonText = "ProbeAnswered"
     message: Message = ""
 
 

@@ -20,7 +20,7 @@ from isthmus.model.types import (
     NetworkID,
     ObjectUID,
     ProjectID,
-    Reason,
+    ReasonText,
     Remark,
     TunnelID,
 )
@@ -97,24 +97,6 @@ class Offer(ApiModel):
     ]
 
 
-ANSWER_REASONS = frozenset(
-    {
-        "Cordoned",
-        "ReplicaFailed",
-        "DomainNotAvailable",
-        "InvalidOffer",
-        "LimitReached",
-        "QuotaExceeded",
-        "Released",
-        "SubnetOverlap",
-        "TunnelIDInUse",
-        "TunnelIDInvalid",
-        "WrongCloudID",
-    }
-)
-"""Why a receiver has not accepted what is offered now."""
-
-
 class Answer(ApiModel):
     """What the receiver decided about one generation of the offer: only in the receiver's half."""
 
@@ -124,7 +106,7 @@ class Answer(ApiModel):
     """Its generation that this answers."""
     verdict: Literal["Accepted", "Refused", "Released"]
     """Released: the offer was withdrawn and nothing of ours is joined to it any more."""
-    reason: Reason = "Accepted"
+    reason: ReasonText = "Accepted"
     message: Remark = ""
     """For the peer's people; names nothing local."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from isthmus.model.api.objects import AGE, ApiModel, Conditions, CustomObject, Kind, PrinterColumn, ready_column
-from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, Reason
+from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, ReasonText
 
 VersionText = Annotated[str, Field(max_length=128)]
 
@@ -39,7 +39,7 @@ class GatewayConnection(ApiModel):
     ike: Literal["Established", "Connecting", "Down"]
     esp: Literal["Installed", "Missing"]
     bfd: Literal["Up", "Down", "Unknown"]
-    reason: Reason = "Up"
+    reason: ReasonText = "Up"
     message: Message = ""
 
 

@@ -17,7 +17,7 @@ from isthmus.model.types import (
     NetworkID,
     ObjectName,
     ProjectID,
-    Reason,
+    ReasonText,
     TunnelID,
 )
 
@@ -80,7 +80,7 @@ class ExpansionPeerStatus(ApiModel):
     name: ObjectName
     cloud_id: CloudID | None = None
     ready: bool
-    reason: Reason
+    reason: ReasonText
     message: Message = ""
     tunnel_id: TunnelID | None = None
     mtu: MTU | None = None
