@@ -41,9 +41,9 @@ def test_calls_and_writes_are_counted_and_nothing_else_changes() -> None:
 
 def test_what_is_shown_is_what_was_told_last() -> None:
     metrics = Metrics()
-    metrics.show(LINKS, {("up",): 2, ("down",): 1})
-    metrics.show(LINKS, {("up",): 3})
-    metrics.show(LINK_RTT, {("cloud-a.net", "cloud-b"): 0.002})
+    metrics.set(LINKS, {("up",): 2, ("down",): 1})
+    metrics.set(LINKS, {("up",): 3})
+    metrics.set(LINK_RTT, {("cloud-a.net", "cloud-b"): 0.002})
     text = generate_latest(metrics.registry).decode()
     assert 'isthmus_links{state="up"} 3.0' in text
     assert "down" not in text

@@ -22,15 +22,15 @@ from isthmus.telemetry.metrics import (
 )
 
 
-def show(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float]) -> None:
+def publish_state(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float]) -> None:
     """Set the metrics of links and tunnels; round-trip times are by link."""
     states = Counter(
         "up" if facts.probes.get((network.name, link.cloud_id)) else "down"
         for network in facts.plan.networks
         for link in network.links
     )
-    metrics.show(LINKS, {(state,): states[state] for state in ("up", "down")})
-    metrics.show(LINK_RTT, dict(rtt_seconds.items()))
+    metrics.set(LINKS, {(state,): states[state] for state in ("up", "down")})
+    metrics.set(LINK_RTT, dict(rtt_seconds.items()))
     sas: dict[Labels, float] = {}
     up: dict[Labels, float] = {}
     planned = {connection.name: connection for connection in facts.plan.connections}
@@ -42,8 +42,8 @@ def show(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float
             up[*key, "ike"] = state is not None and state.established
             up[*key, "esp"] = facts.ike is not None and name in planned and ipsec.up(planned[name], facts.ike)
             up[*key, "bfd"] = facts.bridge.bfd_up.get(name, False)
-    metrics.show(IPSEC_SAS, sas)
-    metrics.show(TUNNEL_UP, up)
+    metrics.set(IPSEC_SAS, sas)
+    metrics.set(TUNNEL_UP, up)
 
 
 def publish_traffic(metrics: Metrics, facts: NodeFacts, flows: FlowView) -> None:
@@ -56,5 +56,5 @@ def publish_traffic(metrics: Metrics, facts: NodeFacts, flows: FlowView) -> None
             labels = (network.name, link.cloud_id)
             traffic[*labels, "sent"] = flows.sent.get((number, tunnel), Traffic(0, 0))
             traffic[*labels, "received"] = flows.received.get((tunnel, link.tunnel_id), Traffic(0, 0))
-    metrics.show(NETWORK_BYTES, {labels: found.bytes for labels, found in traffic.items()})
-    metrics.show(NETWORK_PACKETS, {labels: found.packets for labels, found in traffic.items()})
+    metrics.set(NETWORK_BYTES, {labels: found.bytes for labels, found in traffic.items()})
+    metrics.set(NETWORK_PACKETS, {labels: found.packets for labels, found in traffic.items()})

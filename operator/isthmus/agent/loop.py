@@ -95,7 +95,7 @@ class Agent:
         if facts.ike is not None:
             self._associations.advance(facts.plan, facts.ike)
         facts = replace(facts, probes=self.prober.up())
-        gauges.show(self._backends.metrics, facts, self.prober.rtt_seconds())
+        gauges.publish_state(self._backends.metrics, facts, self.prober.rtt_seconds())
         return facts
 
     def _observed(self) -> NodeFacts | None:

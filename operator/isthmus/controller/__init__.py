@@ -1,1 +1,1 @@
-"""The controller process: gather, validate, plan, compare, apply, report."""
+"""The controller process: read, validate, plan, compare, apply, report."""

@@ -1,4 +1,4 @@
-"""The one place where the controller changes anything outside."""
+"""The only module in which the controller changes an external system."""
 
 from __future__ import annotations
 
@@ -38,19 +38,23 @@ from .backends import Backends
 
 
 def perform(action: Action, backends: Backends) -> CustomObject | None:
-    """Do it; the object as the API server returned it, where it made or changed one."""
+    """Execute one action. Raises ExternalError.
+
+    Returns the object as the API server stored it for ApplyObject and WriteStatus, else None. WriteStatus returns None
+    if the object no longer exists.
+    """
     if isinstance(action, KubernetesAction):
-        return _in_kubernetes(action, backends.cluster)
-    _in_openstack(action, backends.cloud)
+        return _perform_in_kubernetes(action, backends.cluster)
+    _perform_in_openstack(action, backends.cloud)
     return None
 
 
-def _in_kubernetes(action: KubernetesAction, cluster: Cluster) -> CustomObject | None:
+def _perform_in_kubernetes(action: KubernetesAction, cluster: Cluster) -> CustomObject | None:
     match action:
         case ApplyObject(obj):
             return cluster.apply(obj)
         case WriteStatus(obj):
-            return _status_written(obj, cluster)
+            return _write_status(obj, cluster)
         case SetFinalizers(obj, finalizers):
             cluster.set_finalizers(obj, finalizers)
         case DeleteObject(obj):
@@ -64,14 +68,14 @@ def _in_kubernetes(action: KubernetesAction, cluster: Cluster) -> CustomObject |
     return None
 
 
-def _status_written(obj: CustomObject, cluster: Cluster) -> CustomObject | None:
+def _write_status(obj: CustomObject, cluster: Cluster) -> CustomObject | None:
     try:
         return cluster.apply_status(obj)
-    except NotFound:  # it went meanwhile, and nobody reads the status of what is gone
+    except NotFound:  # deleted in the meantime: there is no status to write
         return None
 
 
-def _in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
+def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
     match action:
         case CreateDomain(name, description):
             cloud.create_domain(name, description)
@@ -128,5 +132,5 @@ def _delete(
     }[type(action)]
     try:
         delete(action.id)
-    except NotFound:  # gone already: that is what was wanted
+    except NotFound:  # already deleted
         return

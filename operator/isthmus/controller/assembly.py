@@ -1,4 +1,4 @@
-"""The real worlds of a controller."""
+"""Builds a controller's backends from its settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FOREIGN = (Resource("", "v1", "namespaces"), Resource("", "v1", "nodes"))
 
 
 def assemble(settings: ControllerSettings) -> Backends:
-    """Adapters to everything outside; none of them connects before it is used."""
+    """The adapters to all external systems of a controller; none of them connects before it is used."""
     metrics = Metrics()
     return Backends(
         cluster=counted(LightkubeCluster(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),

@@ -1,4 +1,4 @@
-"""The outside worlds of a controller, as one value: tests put a proxy round each of them."""
+"""The external systems of a controller as one value, so that tests can replace or wrap each of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.telemetry.metrics import Metrics
 
 @dataclass(frozen=True)
 class Backends:
-    """Everything outside that a controller talks to."""
+    """Every external system that a controller uses."""
 
     cluster: Cluster
     cloud: NetworkCloud

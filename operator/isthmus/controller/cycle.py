@@ -1,4 +1,4 @@
-"""One cycle: each peer and network is planned and applied until nothing is left to do, then what changed is said."""
+"""One cycle: reconcile each peer and network until no action is left, then write the statuses that changed."""
 
 from __future__ import annotations
 
@@ -34,57 +34,58 @@ _UNEXPECTED_VALUE_ERRORS = (
     LookupError,
     TypeError,
     AttributeError,
-)  # what a value raises that is not as it must be
-_MAX_ROUNDS = 40  # a plan that never ends must not keep the others waiting
+)  # raised by code that meets a value it does not expect
+_MAX_ROUNDS = 40  # a plan that never converges must not block the other scopes
 
 
 @dataclass
 class Cycle:
-    """The snapshot as it becomes, and what was done and what failed."""
+    """The snapshot, updated after every action; how many actions were performed; which scopes failed and why."""
 
     backends: Backends
     snapshot: Snapshot
     actions: int = 0
     failures: dict[str, Problem] = field(default_factory=dict)
 
-    def converge(self, scope: Scope) -> None:
-        """Plan, act, plan again, until nothing is left to do or something fails."""
+    def reconcile(self, scope: Scope) -> None:
+        """Plan and apply until the plan is empty. A failure is recorded and ends this scope only; raises nothing."""
         try:
             for _ in range(_MAX_ROUNDS):
                 if not self._round(scope):
                     return
-            self._failed(scope, Problem(Reason.NOT_SETTLED, f"still at work after {_MAX_ROUNDS} rounds"))
+            self._record_failure(scope, Problem(Reason.NOT_SETTLED, f"still at work after {_MAX_ROUNDS} rounds"))
         except ExternalError as error:
             scope.invalidate()
-            self._failed(scope, Problem(error.reason, str(error)))
+            self._record_failure(scope, Problem(error.reason, str(error)))
         except _UNEXPECTED_VALUE_ERRORS:
             self._record_internal_error(scope)
 
     def write_statuses(self, scope: Scope) -> None:
-        """Write the statuses that changed; of what failed, what peers may know of it."""
+        """Write the scope's statuses that changed; if it failed, first publish its failure answer for peers."""
         try:
             if scope.name in self.failures:
-                self._act(scope, scope.failure_answer(self.snapshot))
+                self._apply(scope, scope.failure_answer(self.snapshot))
             for wanted in scope.statuses(self.snapshot, self.failures.get(scope.name)):
                 self._write_status(wanted)
         except ExternalError as error:
-            self._failed(scope, Problem(error.reason, str(error)))
+            self._record_failure(scope, Problem(error.reason, str(error)))
         except _UNEXPECTED_VALUE_ERRORS:
             self._record_internal_error(scope)
 
     def _round(self, scope: Scope) -> bool:
+        """Plan once and apply, or only refresh cached facts that the plan was made from; False if nothing is to do."""
         plan = scope.plan(self.snapshot)
         if not plan.actions:
             return False
         if not scope.is_fresh():
             scope.invalidate()
             return True
-        self._act(scope, plan)
+        self._apply(scope, plan)
         return True
 
-    def _act(self, scope: Scope, plan: Plan) -> None:
+    def _apply(self, scope: Scope, plan: Plan) -> None:
         for action in plan.actions:
-            _LOG.info("%s: %s", scope.name, described(action))
+            _LOG.info("%s: %s", scope.name, describe(action))
             if isinstance(action, OpenStackAction | ApplyManifest):
                 scope.invalidate()
             self._perform(action)
@@ -92,28 +93,28 @@ class Cycle:
     def _perform(self, action: Action) -> None:
         self.actions += 1
         result = perform(action, self.backends)
-        self.snapshot = _after(self.snapshot, action, result, self.backends)
+        self.snapshot = _snapshot_after(self.snapshot, action, result, self.backends)
 
     def _write_status(self, wanted: CustomObject) -> None:
         current = self.snapshot.get(type(wanted), wanted.metadata.name, wanted.metadata.namespace or "")
         if current is None or current == wanted:
             return
-        self._perform(WriteStatus(_own_part(wanted)))
+        self._perform(WriteStatus(_without_agent_fields(wanted)))
         for event in events_for(current, wanted):
             perform(event, self.backends)
 
     def _record_internal_error(self, scope: Scope) -> None:
-        """A value that our models cannot hold: the trouble of this one network or peer, not of all the others."""
+        """An unexpected value: fail this peer or network only."""
         _LOG.exception("%s: a defect of Isthmus", scope.name)
-        self._failed(scope, Problem(Reason.INTERNAL_ERROR, "unexpected value: see the controller's log"))
+        self._record_failure(scope, Problem(Reason.INTERNAL_ERROR, "unexpected value: see the controller's log"))
 
-    def _failed(self, scope: Scope, problem: Problem) -> None:
+    def _record_failure(self, scope: Scope, problem: Problem) -> None:
         _LOG.warning("%s: %s: %s", scope.name, problem.reason, problem.message)
         self.failures[scope.name] = problem
 
 
-def described(action: Action) -> str:
-    """For the log: what is done to what, without the whole object."""
+def describe(action: Action) -> str:
+    """The action as text for the log, without the object's content."""
     if isinstance(action, ApplyObject | WriteStatus | DeleteObject | SetFinalizers):
         namespace, name = key_of(action.obj)
         return f"{type(action).__name__} {action.obj.registration.kind} {namespace}/{name}"
@@ -122,15 +123,15 @@ def described(action: Action) -> str:
     return str(action)
 
 
-def _own_part(obj: CustomObject) -> CustomObject:
-    """An Attachment's `nodes` are the agents' to write."""
+def _without_agent_fields(obj: CustomObject) -> CustomObject:
+    """The object without the status fields of other writers: an Attachment's `nodes` belong to the agents."""
     if isinstance(obj, Attachment):
         return obj.model_copy(update={"status": obj.status.model_copy(update={"nodes": ()})})
     return obj
 
 
-def _after(snapshot: Snapshot, action: Action, result: CustomObject | None, backends: Backends) -> Snapshot:
-    """The snapshot once the action is done, without listing everything again."""
+def _snapshot_after(snapshot: Snapshot, action: Action, result: CustomObject | None, backends: Backends) -> Snapshot:
+    """The snapshot after the action, so that not everything has to be listed again."""
     cluster = backends.cluster
     match action:
         case ApplyObject() | WriteStatus():

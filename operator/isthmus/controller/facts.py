@@ -1,6 +1,6 @@
-"""What OpenStack and a peer's namespace say, per network and peer.
+"""Facts from OpenStack about each network, and from Kubernetes about each peer's account, cached between cycles.
 
-Known facts only ever decide that nothing is to be done: before anything is changed they are asked for again.
+Cached facts can only decide that nothing is to be done: before anything is changed they are fetched again.
 """
 
 from __future__ import annotations
@@ -22,56 +22,59 @@ F = TypeVar("F")
 
 
 @dataclass
-class Facts(Generic[F]):
-    """Facts by name: merely known, or fresh, which is asked for in this cycle and after the last change."""
+class FactCache(Generic[F]):
+    """Cached facts by name. `fresh` means fetched in this cycle and not invalidated since."""
 
-    ask: Callable[[Snapshot, str], F]
-    _known: dict[str, F] = field(default_factory=dict)
+    fetch: Callable[[Snapshot, str], F]
+    _cached: dict[str, F] = field(default_factory=dict)
     _fresh: set[str] = field(default_factory=set)
-    _due: set[str] = field(default_factory=set)
+    _invalid: set[str] = field(default_factory=set)
 
     def begin_cycle(self, *, resync: bool) -> None:
-        """Time has passed: nothing is fresh; at a resync everything is asked for again."""
+        """Nothing is fresh any more; at a resync everything is fetched again when it is next needed."""
         self._fresh.clear()
         if resync:
-            self._due = set(self._known)
+            self._invalid = set(self._cached)
 
-    def of(self, snapshot: Snapshot, name: str) -> F:
-        """What is known, asked for where that is due."""
-        if name not in self._known or name in self._due:
-            self._known[name] = self.ask(snapshot, name)
-            self._due.discard(name)
+    def get(self, snapshot: Snapshot, name: str) -> F:
+        """The facts, fetched if they are not cached or were invalidated. Raises ExternalError."""
+        if name not in self._cached or name in self._invalid:
+            self._cached[name] = self.fetch(snapshot, name)
+            self._invalid.discard(name)
             self._fresh.add(name)
-        return self._known[name]
+        return self._cached[name]
 
-    def known(self, name: str) -> F | None:
-        """What was last heard."""
-        return self._known.get(name)
+    def cached(self, name: str) -> F | None:
+        """The facts as last fetched; None if they never were."""
+        return self._cached.get(name)
 
     def is_fresh(self, name: str) -> bool:
-        """Whether it is good enough to act on; what was never asked for is not acted on."""
-        return name in self._fresh or name not in self._known
+        """Whether a plan made from them may be applied; plans without facts always may."""
+        return name in self._fresh or name not in self._cached
 
     def invalidate(self, name: str) -> None:
-        """Ask again: something was changed, or is about to be."""
+        """Fetch again when next needed: something was changed, or is about to be."""
         self._fresh.discard(name)
-        self._due.add(name)
+        self._invalid.add(name)
 
-    def forget(self, name: str) -> None:
-        """Nothing is asked about it any more."""
-        self._known.pop(name, None)
+    def drop(self, name: str) -> None:
+        """Drop the facts of that name."""
+        self._cached.pop(name, None)
 
-    def forget_others(self, names_in_use: set[str]) -> None:
-        """What nobody asks for any more."""
-        self._known = {k: v for k, v in self._known.items() if k in names_in_use}
+    def retain(self, names_in_use: set[str]) -> None:
+        """Drop the facts of all other names."""
+        self._cached = {k: v for k, v in self._cached.items() if k in names_in_use}
 
 
 def origin_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> NetworkFacts:
-    """One network of ours. Ports after subnets: who shrank the pools must see what came before that."""
+    """Facts about a network that this cloud owns. Raises ExternalError.
+
+    Ports are listed after subnets so that allocations racing with an update of the pools are seen.
+    """
     network = cloud.get_network(link_name.partition(".")[2])
     if network is None:
         return NetworkFacts(cloud.own_project_id())
-    if snapshot.attachment(link_name) is None:  # of what is begun nobody asks any more whom it is shared with
+    if snapshot.attachment(link_name) is None:  # checked before an expansion starts only
         network = replace(network, shared=network.shared or cloud.is_shared_by_policy(network.id))
     return NetworkFacts(
         cloud.own_project_id(),
@@ -83,7 +86,7 @@ def origin_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> Net
 
 
 def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> NetworkFacts:
-    """The copy of a peer's network, or the place where it is to be made."""
+    """Facts about the replica of a peer's network, and about its domain and project. Raises ExternalError."""
     receiver = Receiver(snapshot, link_name)
     domain = cloud.find_domain(receiver.domain_name)
     project = _replica_project(cloud, receiver, domain)
@@ -108,21 +111,21 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
 
 
 def peer_account(cluster: Cluster, cloud_id: str) -> Account:
-    """What is there of the account that a peer reads with."""
+    """The existing objects of the account that a peer reads with. Raises ExternalError."""
     found = {}
     for wanted in account_manifests(cloud_id):
         kind, name = wanted["kind"], wanted["metadata"]["name"]
         try:
-            there = cluster.get_manifest(wanted["apiVersion"], kind, name, names.peer_namespace(cloud_id))
-        except Forbidden:  # the role that allows us to look is itself among what is missing
-            there = None
-        if there is not None:
-            found[kind, name] = there
+            existing = cluster.get_manifest(wanted["apiVersion"], kind, name, names.peer_namespace(cloud_id))
+        except Forbidden:  # the Role that allows this read is one of the objects that may be missing
+            existing = None
+        if existing is not None:
+            found[kind, name] = existing
     return found
 
 
 def _replica_project(cloud: NetworkCloud, receiver: Receiver, domain: Domain | None) -> Project | None:
-    """By its ID on record, else by its mark in the peer's domain."""
+    """By the recorded ID, else by the ownership marker in the peer's domain."""
     recorded = receiver.record.project_id
     found = cloud.get_project(recorded) if recorded else None
     if found is not None or domain is None or receiver.project_marker is None:
@@ -131,7 +134,7 @@ def _replica_project(cloud: NetworkCloud, receiver: Receiver, domain: Domain | N
 
 
 def _replica_network(receiver: Receiver, networks: list[Network]) -> Network | None:
-    """By its ID on record, else by the mark that is this record's own; only ever in the project that we made."""
+    """By the recorded ID, else by the ownership marker with this record's UID; in the replica project only."""
     by_id = {network.id: network for network in networks}
     recorded = by_id.get(receiver.record.network_id or "")
     marked = (n for n in networks if n.description == receiver.replica_marker)
@@ -139,7 +142,7 @@ def _replica_network(receiver: Receiver, networks: list[Network]) -> Network | N
 
 
 def _subnets_of(cloud: NetworkCloud, project: Project | None, network_ids: set[str]) -> tuple[Subnet, ...]:
-    """Of these networks of a project, in one question."""
+    """The subnets of these networks of the project, by one request."""
     if project is None or not network_ids:
         return ()
     return tuple(subnet for subnet in cloud.subnets_in_project(project.id) if subnet.network_id in network_ids)

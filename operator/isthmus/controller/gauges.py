@@ -1,4 +1,4 @@
-"""What of a snapshot goes to /metrics."""
+"""Sets the controller's metrics from a snapshot."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.telemetry.metrics import LINKS, PEER_LAST_READ, PEERS, Metrics
 
 
-def show(snapshot: Snapshot, metrics: Metrics) -> None:
-    """Links and peers by state, and since when nothing was read of a peer that cannot be read."""
-    metrics.show(LINKS, _by_state(link.status.conditions for link in snapshot.all(ExpansionLink)))
-    metrics.show(PEERS, _by_state(peer.status.conditions for peer in snapshot.all(CloudPeer)))
+def publish(snapshot: Snapshot, metrics: Metrics) -> None:
+    """Set the numbers of links and peers by state, and the time of the last complete read of each peer."""
+    metrics.set(LINKS, _by_state(link.status.conditions for link in snapshot.all(ExpansionLink)))
+    metrics.set(PEERS, _by_state(peer.status.conditions for peer in snapshot.all(CloudPeer)))
     read = {(cloud_id,): snapshot.now.timestamp() for cloud_id, view in snapshot.views.items() if view.complete}
-    unread = {labels: at for labels, at in metrics.shown(PEER_LAST_READ).items() if labels[0] in snapshot.credentials}
-    metrics.show(PEER_LAST_READ, unread | read)
+    unread = {labels: at for labels, at in metrics.values(PEER_LAST_READ).items() if labels[0] in snapshot.credentials}
+    metrics.set(PEER_LAST_READ, unread | read)
 
 
 def _by_state(held: Iterable[Conditions]) -> dict[tuple[str, ...], float]:
-    """The state is the reason of Ready, which is `Ready` where it is true."""
+    """Objects by the reason of their Ready condition: `Ready` if it is true, `New` if there is none yet."""
     ready = (condition_of(conditions, "Ready") for conditions in held)
     return {(state,): float(count) for state, count in Counter(c.reason if c else "New" for c in ready).items()}

@@ -1,4 +1,4 @@
-"""The controller's loop: read everything, settle each peer and network, say what changed. Events only wake it."""
+"""The controller's loop: read everything, reconcile each peer and network, write statuses. Events only wake it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from isthmus.model.settings import ControllerSettings
 
 from .backends import Backends
 from .cycle import Cycle
-from .gather import read_snapshot
-from .gauges import show
-from .scopes import AllFacts, GatewayNodes, network_scopes, peer_scopes
+from .gauges import publish
+from .inputs import read_snapshot
+from .scopes import FactCaches, GatewayNodesScope, network_scopes, peer_scopes
 
 _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.2
@@ -25,31 +25,31 @@ _FIRST_RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a cycle did and saw."""
+    """Result of a cycle."""
 
     actions: int = 0
-    """Effects, statuses included."""
+    """Number of actions performed, statuses included."""
     failures: Mapping[str, Problem] = field(default_factory=dict)
     snapshot: Snapshot | None = None
 
 
 class Controller:
-    """One cloud's side of the federation."""
+    """The controller of one cloud."""
 
     def __init__(self, settings: ControllerSettings, backends: Backends) -> None:
         self._settings = settings
         self._backends = backends
-        self._facts = AllFacts(backends)
+        self._facts = FactCaches(backends)
         self._stop, self._wake = threading.Event(), threading.Event()
         self._resync_at = self._retry_seconds = 0.0
 
     def stop(self) -> None:
-        """End after what is being done now. Nothing is taken back: the data plane does not notice."""
+        """End after the current cycle. Nothing is withdrawn: the data plane keeps forwarding."""
         self._stop.set()
         self._wake.set()
 
     def run(self) -> None:
-        """Until stopped."""
+        """Run until stopped."""
         self._resync_at = self._backends.clock.monotonic_seconds()
         self._backends.watch.start(self._wake.set)
         self._backends.peers.start(self._wake.set)
@@ -64,25 +64,28 @@ class Controller:
             self._backends.watch.stop()
 
     def cycle(self, *, resync: bool) -> Outcome:
-        """Everything once; a resync also asks OpenStack about what seems to need nothing."""
+        """Reconcile everything once; a resync fetches all facts again, also those of scopes without changes.
+
+        Raises ExternalError if the inputs cannot be read; failures of one scope are part of the outcome.
+        """
         self._facts.begin_cycle(resync=resync)
         cycle = Cycle(self._backends, read_snapshot(self._settings, self._backends))
         peers = peer_scopes(cycle.snapshot, self._facts)
-        cycle.converge(GatewayNodes())
+        cycle.reconcile(GatewayNodesScope())
         for peer in peers:
-            cycle.converge(peer)
+            cycle.reconcile(peer)
         for network in network_scopes(cycle.snapshot, self._facts):
-            cycle.converge(network)
+            cycle.reconcile(network)
             cycle.write_statuses(network)
         for peer in peers:
             cycle.write_statuses(peer)
         return Outcome(cycle.actions, cycle.failures, cycle.snapshot)
 
     def _iterate(self) -> float:
-        """One cycle; how long to wait for a reason for the next one."""
+        """Run one cycle; returns the seconds to wait for an event before the next one."""
         now = self._backends.clock.monotonic_seconds()
         resync = now >= self._resync_at
-        outcome = self._measured(resync)
+        outcome = self._measured_cycle(resync)
         if resync:
             self._resync_at = now + self._settings.resync_seconds
         if outcome.failures:
@@ -90,7 +93,7 @@ class Controller:
         self._retry_seconds = 0.0
         return 0.0 if outcome.actions else max(0.0, self._resync_at - self._backends.clock.monotonic_seconds())
 
-    def _measured(self, resync: bool) -> Outcome:
+    def _measured_cycle(self, resync: bool) -> Outcome:
         metrics = self._backends.metrics
         with metrics.reconciling("controller"):
             try:
@@ -101,10 +104,10 @@ class Controller:
         for problem in outcome.failures.values():
             metrics.errors.labels("controller", problem.reason).inc()
         if outcome.snapshot is not None:
-            show(outcome.snapshot, metrics)
+            publish(outcome.snapshot, metrics)
         return outcome
 
     def _retry_after(self) -> float:
-        """Longer each time, up to the resync."""
+        """Seconds until the next attempt: doubled each time, at most the resync interval."""
         self._retry_seconds = min(max(_FIRST_RETRY_SECONDS, 2 * self._retry_seconds), self._settings.resync_seconds)
         return self._retry_seconds

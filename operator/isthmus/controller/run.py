@@ -12,7 +12,7 @@ from .loop import Controller
 
 
 def run(settings: ControllerSettings, backends: Backends) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT. Nothing is withdrawn then."""
     controller = Controller(settings, backends)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""What is planned and judged on its own, so that the trouble of one network or peer is not that of any other."""
+"""Scopes: one peer or network, reconciled on its own, so that a failure of one does not affect the others."""
 
 from __future__ import annotations
 
@@ -27,98 +27,100 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.facts.openstack import NetworkFacts
 
 from .backends import Backends
-from .facts import Facts, origin_facts, peer_account, receiver_facts
+from .facts import FactCache, origin_facts, peer_account, receiver_facts
 
-_EXTRA_REFUSED_OFFERS = 16  # a peer reads as many even where it may have no network at all
+_EXTRA_REFUSED_OFFERS = 16  # offers beyond the limit that are still answered, even if the limit is 0
 
 
 class Scope(Protocol):
-    """One thing that is planned on its own."""
+    """One unit of reconciliation."""
 
     @property
     def name(self) -> str: ...
 
     def plan(self, snapshot: Snapshot) -> Plan:
-        """What to do now."""
+        """What to do now; empty if nothing. May raise ExternalError, when facts are fetched."""
         ...
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
-        """What to publish where the plan failed."""
+        """What to publish for a peer if reconciliation failed."""
         ...
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
-        """Its objects with the status that they should have."""
+        """Its objects with the status that they should have; `failure` is why reconciliation failed."""
         ...
 
     def is_fresh(self) -> bool:
-        """Whether its plan was made of facts that are good enough to act on."""
+        """Whether its plan was made from facts fetched in this cycle, so that it may be applied."""
         ...
 
     def invalidate(self) -> None:
-        """Ask for the facts again."""
+        """Have the facts fetched again before the next plan."""
         ...
 
 
-class AllFacts:
-    """Everything asked of OpenStack and of the peers' namespaces, kept from one cycle to the next."""
+class FactCaches:
+    """The caches of all facts, kept from one cycle to the next."""
 
     def __init__(self, backends: Backends) -> None:
-        self.networks: Facts[NetworkFacts] = Facts(lambda snapshot, name: _network_facts(backends, snapshot, name))
-        self.accounts: Facts[Account] = Facts(lambda _, cloud_id: peer_account(backends.cluster, cloud_id))
+        self.networks: FactCache[NetworkFacts] = FactCache(
+            lambda snapshot, name: _network_facts(backends, snapshot, name)
+        )
+        self.accounts: FactCache[Account] = FactCache(lambda _, cloud_id: peer_account(backends.cluster, cloud_id))
 
     def begin_cycle(self, *, resync: bool) -> None:
-        """Time has passed."""
+        """See `FactCache.begin_cycle`."""
         self.networks.begin_cycle(resync=resync)
         self.accounts.begin_cycle(resync=resync)
 
 
 @dataclass(frozen=True)
-class GatewayNodes:
+class GatewayNodesScope:
     """The GatewayNode objects."""
 
     name: str = "gateway nodes"
 
     def plan(self, snapshot: Snapshot) -> Plan:
-        """Those of the labelled nodes."""
+        """One GatewayNode for each labelled node."""
         return plan_gateway_nodes(snapshot)
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
-        """Nothing: no peer waits for them."""
+        """Nothing: peers do not read them."""
         return Plan()
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
-        """None: they are the agents'."""
+        """None: the agents write them."""
         return ()
 
     def is_fresh(self) -> bool:
-        """There are no facts besides the snapshot."""
+        """Always: the plan needs the snapshot only."""
         return True
 
     def invalidate(self) -> None:
-        """There is nothing to ask for."""
+        """Does nothing: there are no facts."""
 
 
 @dataclass(frozen=True)
-class Peer:
+class PeerScope:
     """One CloudPeer."""
 
     name: str
     cloud_id: str
-    facts: AllFacts
+    facts: FactCaches
 
     def plan(self, snapshot: Snapshot) -> Plan:
-        """Its namespace, its account, our half."""
+        """The peer's namespace, its account, our PeerLink."""
         peer = snapshot.get(CloudPeer, self.name)
         if peer is None:
             return Plan()
-        return plan_peer(snapshot, peer, self.facts.accounts.of(snapshot, self.cloud_id))
+        return plan_peer(snapshot, peer, self.facts.accounts.get(snapshot, self.cloud_id))
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
-        """Nothing: our half says what we offer, whatever fails."""
+        """Nothing: our PeerLink is an offer made from local facts, which a failure does not change."""
         return Plan()
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
-        """The CloudPeer, and our half where this CloudPeer stands for the cloud."""
+        """The CloudPeer, and our PeerLink if this CloudPeer owns its cloud ID."""
         peer = snapshot.get(CloudPeer, self.name)
         if peer is None:
             return ()
@@ -127,36 +129,36 @@ class Peer:
         return (*published, peer_status(snapshot, peer, failure))
 
     def is_fresh(self) -> bool:
-        """Whether the account was looked at since anything changed."""
+        """Whether the account was read in this cycle."""
         return self.facts.accounts.is_fresh(self.cloud_id)
 
     def invalidate(self) -> None:
-        """Look at the account again."""
+        """Have the account read again."""
         self.facts.accounts.invalidate(self.cloud_id)
 
 
 @dataclass(frozen=True)
 class NetworkScope:
-    """One network, ours or a peer's."""
+    """One network, of this cloud or of a peer; `name` is its link name."""
 
     name: str
-    facts: AllFacts
+    facts: FactCaches
 
     def plan(self, snapshot: Snapshot) -> Plan:
-        """As its origin or as its receiver."""
+        """The origin's plan or the receiver's."""
         if origin_of(self.name) == snapshot.own.cloud_id:
             return plan_origin(Origin(snapshot, self.name, self._facts(snapshot)))
         return plan_receiver(Receiver(snapshot, self.name, self._facts(snapshot)))
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
-        """A peer that offers a network is not left waiting for an answer."""
+        """A receiver answers the offer, so that the origin need not wait."""
         if origin_of(self.name) == snapshot.own.cloud_id:
             return Plan()
-        return plan_failure_answer(Receiver(snapshot, self.name, self.facts.networks.known(self.name)))
+        return plan_failure_answer(Receiver(snapshot, self.name, self.facts.networks.cached(self.name)))
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
-        """Our halves, the Attachment, the expansions."""
-        facts = self.facts.networks.known(self.name)
+        """Our ExpansionLinks, the Attachment, the NetworkExpansions."""
+        facts = self.facts.networks.cached(self.name)
         attachment: Attachment | None
         if origin_of(self.name) == snapshot.own.cloud_id:
             origin = Origin(snapshot, self.name, facts)
@@ -169,39 +171,39 @@ class NetworkScope:
         return (*others, *((attachment,) if attachment else ()))
 
     def is_fresh(self) -> bool:
-        """Whether OpenStack was asked since anything changed."""
+        """Whether OpenStack was asked in this cycle and after the last change."""
         return self.facts.networks.is_fresh(self.name)
 
     def invalidate(self) -> None:
-        """Ask OpenStack again."""
+        """Have OpenStack asked again."""
         self.facts.networks.invalidate(self.name)
 
     def _facts(self, snapshot: Snapshot) -> NetworkFacts | None:
-        """None where nothing in OpenStack is concerned: a tombstone, a refused offer."""
-        if not _concerns_openstack(snapshot, self.name):
-            self.facts.networks.forget(self.name)
+        """None if OpenStack need not be asked: a withdrawn link, a refused offer."""
+        if not _needs_openstack(snapshot, self.name):
+            self.facts.networks.drop(self.name)
             return None
-        return self.facts.networks.of(snapshot, self.name)
+        return self.facts.networks.get(snapshot, self.name)
 
 
-def peer_scopes(snapshot: Snapshot, facts: AllFacts) -> tuple[Peer, ...]:
-    """All CloudPeers."""
-    return tuple(Peer(p.metadata.name, p.spec.cloud_id, facts) for p in snapshot.all(CloudPeer))
+def peer_scopes(snapshot: Snapshot, facts: FactCaches) -> tuple[PeerScope, ...]:
+    """A scope for every CloudPeer."""
+    return tuple(PeerScope(p.metadata.name, p.spec.cloud_id, facts) for p in snapshot.all(CloudPeer))
 
 
-def network_scopes(snapshot: Snapshot, facts: AllFacts) -> tuple[NetworkScope, ...]:
-    """Every network that anything is known of: wanted, published, attached, or offered by a peer."""
+def network_scopes(snapshot: Snapshot, facts: FactCaches) -> tuple[NetworkScope, ...]:
+    """A scope for every network that is requested, published, attached, or offered by a peer."""
     found = set(snapshot.expansions)
     found |= {link.metadata.name for link in snapshot.all(ExpansionLink)}
     found |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
     for peer in snapshot.all(CloudPeer):
         found |= _new_offers(snapshot, peer)
-    facts.networks.forget_others(found)
+    facts.networks.retain(found)
     return tuple(NetworkScope(name, facts) for name in sorted(found))
 
 
 def _new_offers(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
-    """Offers of which we hold nothing yet, the first by name: a peer may publish more than we ever look at."""
+    """Offers without an object of ours, the first by name, bounded: a peer may publish any number."""
     cloud_id = peer.spec.cloud_id
     known = {link.metadata.name for link in snapshot.links_to(cloud_id)}
     known |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
@@ -210,12 +212,12 @@ def _new_offers(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
         for name, published in view_of(snapshot, cloud_id).links.items()
         if names_network_of(name, cloud_id) and (published.spec is None or published.spec.state == "Active")
     )
-    held = sum(origin_of(name) == cloud_id for name in known)
-    room = max(0, 2 * peer.spec.agreement.limits.networks + _EXTRA_REFUSED_OFFERS - held)
+    known_of_peer = sum(origin_of(name) == cloud_id for name in known)
+    room = max(0, 2 * peer.spec.agreement.limits.networks + _EXTRA_REFUSED_OFFERS - known_of_peer)
     return set(sorted(set(offered) - known)[:room])
 
 
-def _concerns_openstack(snapshot: Snapshot, link_name: str) -> bool:
+def _needs_openstack(snapshot: Snapshot, link_name: str) -> bool:
     if snapshot.attachment(link_name) is not None:
         return True
     if origin_of(link_name) == snapshot.own.cloud_id:

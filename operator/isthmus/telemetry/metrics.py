@@ -75,16 +75,16 @@ class Metrics:
         self.writes = Counter(
             "isthmus_writes", "Calls that change an outside world.", ["world"], registry=self.registry
         )
-        self._shown = _Published()
-        self.registry.register(self._shown)
+        self._published = _Published()
+        self.registry.register(self._published)
 
-    def show(self, family: Family, values: Mapping[Labels, float]) -> None:
+    def set(self, family: Family, values: Mapping[Labels, float]) -> None:
         """All values of a metric as they are now, by the values of its labels; what is missing is no more."""
-        self._shown.replace(family, values)
+        self._published.replace(family, values)
 
-    def shown(self, family: Family) -> Mapping[Labels, float]:
+    def values(self, family: Family) -> Mapping[Labels, float]:
         """The values of a metric as they were last told."""
-        return self._shown.values_of(family)
+        return self._published.values_of(family)
 
     @contextmanager
     def reconciling(self, loop: str) -> Iterator[None]:

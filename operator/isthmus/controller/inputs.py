@@ -1,4 +1,4 @@
-"""Reading everything of Kubernetes, here and at the peers, that planning needs."""
+"""Reads the controller's inputs: this cloud's Kubernetes API, and the last results from the peers' APIs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from .backends import Backends
 
 
 def read_snapshot(settings: ControllerSettings, backends: Backends) -> Snapshot:
-    """All our objects, the namespaces, the gateway nodes, and the peers' halves as last read."""
+    """All objects that planning needs, listed completely, and the peers' views. Raises ExternalError.
+
+    Also makes the peer reader follow exactly the peers that have a credential.
+    """
     cluster = backends.cluster
     snapshot = Snapshot(
         own=OwnCloud(settings.cloud_id, settings.gateway_cidrs, settings.absence_grace_seconds),
@@ -33,7 +36,7 @@ def read_snapshot(settings: ControllerSettings, backends: Backends) -> Snapshot:
 
 
 def _kubeconfigs(snapshot: Snapshot, cluster: Cluster) -> dict[str, bytes]:
-    """Credentials by cloud ID, of the CloudPeers that stand for a cloud."""
+    """Kubeconfigs by cloud ID, of the CloudPeers that own their cloud ID and whose Secret exists."""
     found: dict[str, bytes] = {}
     for peer in snapshot.all(CloudPeer):
         if snapshot.peer_of(peer.spec.cloud_id) != peer or peer.spec.cloud_id == snapshot.own.cloud_id:
