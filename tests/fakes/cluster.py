@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from isthmus.model.api.objects import API_VERSION, CustomObject
 from isthmus.model.errors import NotFound, Unavailable
 from isthmus.ports import Manifest, T
 
-from .store import Entry, Key, Store
+from .store import Entry, Key, Store, copied
 
 # Lists that several managers write, by the key of their entries: the schemas' x-kubernetes-list-map-keys.
 _SHARED_LISTS = {"conditions": "type", "nodes": "node"}
@@ -40,7 +39,7 @@ class FakeCluster:
         entry = self.store.entries.get(key)
         if entry is None:
             raise NotFound(f"{key.kind} {key.name} not found")
-        new = copy.deepcopy(entry)
+        new = entry.copied()
         status = obj.to_wire().get("status", {})
         new.applied_status.pop(self.manager, None)
         new.applied_status[self.manager] = {k: v for k, v in status.items() if v != []}
@@ -67,11 +66,11 @@ class FakeCluster:
 
     def apply_manifest(self, manifest: Manifest) -> Manifest:
         self._ask()
-        wanted = copy.deepcopy(manifest)
+        wanted = copied(manifest)
         metadata = wanted["metadata"]
         key = _key(wanted["apiVersion"], wanted["kind"], metadata["name"], metadata.get("namespace"))
         old = self.store.entries.get(key)
-        new = copy.deepcopy(old) if old else Entry({"metadata": {"name": key.name}})
+        new = old.copied() if old else Entry({"metadata": {"name": key.name}})
         if key.namespace:
             new.manifest["metadata"]["namespace"] = key.namespace
         _merge_metadata(new, self.manager, metadata)
@@ -83,7 +82,7 @@ class FakeCluster:
             self.store.put(key, new, spec_changed=before is not None and before != before | content)
         elif old:
             old.applied = new.applied
-        return copy.deepcopy(new.manifest)
+        return copied(new.manifest)
 
     def delete_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
         self._ask()
@@ -134,5 +133,5 @@ def _merged_status(statuses: Iterable[Manifest]) -> Manifest:
             if key and name in merged:
                 merged[name] = list({entry[key]: entry for entry in [*merged[name], *value]}.values())
             else:
-                merged[name] = copy.deepcopy(value)
+                merged[name] = copied(value)
     return merged

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import uuid
 from dataclasses import dataclass, field
@@ -33,6 +32,10 @@ class Entry:
     manifest: Manifest
     applied: dict[str, Manifest] = field(default_factory=dict)
     applied_status: dict[str, Manifest] = field(default_factory=dict)
+
+    def copied(self) -> Entry:
+        """An entry that can be changed without changing this one."""
+        return Entry(copied(self.manifest), copied(self.applied), copied(self.applied_status))
 
 
 class Store:
@@ -100,7 +103,7 @@ class Store:
     def read(self, key: Key) -> Manifest | None:
         """A copy of one object."""
         entry = self.entries.get(key)
-        return copy.deepcopy(entry.manifest) if entry else None
+        return copied(entry.manifest) if entry else None
 
     def read_all(self, api_version: str, kind: str, namespace: str | None) -> list[Manifest]:
         """Copies of all objects of a kind, by namespace and name."""
@@ -109,7 +112,7 @@ class Store:
             for key, entry in self.entries.items()
             if (key.api_version, key.kind) == (api_version, kind) and namespace in (None, key.namespace)
         ]
-        return [copy.deepcopy(manifest) for *_, manifest in sorted(found, key=lambda f: f[:2])]
+        return [copied(manifest) for *_, manifest in sorted(found, key=lambda f: f[:2])]
 
     def contents(self) -> dict[Key, Manifest]:
         """Everything that is there, but for how often and when it was written."""
@@ -134,6 +137,13 @@ class Store:
 
     def _inside(self, namespace: Key) -> list[Key]:
         return [key for key in self.entries if key.namespace == namespace.name]
+
+
+def copied(value: Any) -> Any:
+    """A deep copy of JSON, several times faster than `copy.deepcopy`: half of a simulation's time is spent on copies."""
+    if isinstance(value, dict):
+        return {name: copied(item) for name, item in value.items()}
+    return [copied(item) for item in value] if isinstance(value, list) else value
 
 
 def _without_writes(value: Any) -> Any:
