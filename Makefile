@@ -8,7 +8,7 @@ ASSETS := $(PYTHON) -m tests.testbed.assets
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
-.PHONY: help demo test lint test-unit test-cluster test-kernel test-lab bench generate lock up down clean
+.PHONY: help demo test lint test-unit test-long test-cluster test-kernel test-lab bench generate lock up down clean
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -27,9 +27,13 @@ lint: ## Style, types, import rules, generated files
 	@$(RUN)/lint-imports --no-logo
 	@$(RUN)/pytest -q tests/golden/test_generated_files.py
 
-test-unit: ## Pure code, adapters against fakes: seconds
+test-unit: ## Pure code, adapters against fakes: half a minute
 	@$(ASSETS) development
-	@$(RUN)/pytest -q tests/unit tests/property tests/golden
+	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
+
+test-long: ## Property tests with many random examples, soak tests: minutes, not part of `test`
+	@$(ASSETS) development
+	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property
 
 test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
 	@$(ASSETS) development kubernetes

@@ -21,21 +21,22 @@ ERRORS: dict[str, Error] = {"killed": Killed, "reply-lost": lambda: Unavailable(
 class Story:
     """Agree, stretch, boot a machine, take back, let the machine go, part: with one controller in trouble once."""
 
-    def __init__(self, victim: int, fatal: int | None, error: Error) -> None:
+    def __init__(self, victim: int, fatal: int | None, error: Error, *, again: int | None = None) -> None:
         self.federation = FakeFederation()
         self.a, self.b = self.federation.clouds
         self.effects = Effects(fatal, error)
+        self.recovery = Effects(again, error)
         self.victim = self.federation.clouds[victim]
         self.victim.restart(self.effects.around(self.victim.backends))
 
     def settle(self) -> None:
-        """Until nobody has anything to do; who dies is started again and is not harmed twice."""
+        """Until nobody has anything to do; a controller that dies is started again."""
         while True:
             try:
                 self.federation.settle()
                 return
             except Killed:
-                self.victim.restart()
+                self.victim.restart(self.recovery.around(self.victim.backends))
 
     def run(self) -> None:
         """The whole life, with what must hold at each station."""
@@ -112,3 +113,16 @@ def test_trouble_after_every_effect(victim: int, error: str) -> None:
         except AssertionError as failed:
             raise AssertionError(f"trouble after effect {fatal}") from failed
         assert story.effects.count >= fatal, "there was no trouble"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("again", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("victim", [0, 1], ids=["origin", "receiver"])
+def test_killed_again_during_recovery(victim: int, again: int) -> None:
+    undisturbed = Story(victim, None, Killed)
+    undisturbed.run()
+    for fatal in range(1, undisturbed.effects.count + 1):
+        try:
+            Story(victim, fatal, Killed, again=again).run()
+        except AssertionError as failed:
+            raise AssertionError(f"killed after effect {fatal} and after effect {again} of the recovery") from failed

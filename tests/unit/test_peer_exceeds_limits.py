@@ -99,8 +99,9 @@ def test_what_is_looked_at_is_bounded(scene: Scene, peers: Peers) -> None:
     assert _verdicts(scene.b) == [("Accepted", "Accepted")] * LIMIT + [("Refused", "LimitReached")] * (LIMIT + SPARE)
 
 
-def test_all_get_their_turn_as_others_are_withdrawn(scene: Scene, peers: Peers) -> None:
-    offered = [peers.publish(number) for number in range(1, 60)]
+@pytest.mark.parametrize("networks", [LIMIT + SPARE + 7, pytest.param(100, marks=pytest.mark.long)])
+def test_all_get_their_turn_as_others_are_withdrawn(scene: Scene, peers: Peers, networks: int) -> None:
+    offered = [peers.publish(number) for number in range(1, networks + 1)]
     connected = set[str]()
     while peers.networks:
         _settle(scene.b)
