@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from isthmus.model.errors import Conflict, NotFound
 
 Manifest = dict[str, Any]
+T = TypeVar("T")
 DELETED_AT = "2026-01-01T00:00:00Z"
 # What tells one write from another that wrote the same.
 _OF_WRITES = frozenset({"uid", "resourceVersion", "generation", "lastTransitionTime"})
@@ -139,11 +140,11 @@ class Store:
         return [key for key in self.entries if key.namespace == namespace.name]
 
 
-def copied(value: Any) -> Any:
+def copied(value: T) -> T:
     """A deep copy of JSON, several times faster than `copy.deepcopy`; simulations copy a lot."""
     if isinstance(value, dict):
-        return {name: copied(item) for name, item in value.items()}
-    return [copied(item) for item in value] if isinstance(value, list) else value
+        return cast(T, {name: copied(item) for name, item in value.items()})
+    return cast(T, [copied(item) for item in value]) if isinstance(value, list) else value
 
 
 def _without_writes(value: Any) -> Any:
