@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.core.network.addressing import Spans, intersect, largest, merged, size, subtract, take_run
+from isthmus.core.network.addressing import Spans, highest_free_run, intersect, largest_span, merged, size, subtract
 
 span = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda ends: (min(ends), max(ends)))
 spans = st.lists(span, max_size=6).map(merged)
@@ -33,12 +33,12 @@ def test_results_are_sorted_and_neither_overlap_nor_touch(one: Spans, other: Spa
 
 @given(spans, spans, st.integers(1, 61))
 def test_a_run_is_free_and_the_highest_possible(pools: Spans, used: Spans, wanted: int) -> None:
-    run = take_run(pools, used, wanted)
+    run = highest_free_run(pools, used, wanted)
     free = members(pools) - members(used)
     runs = [n for n in range(62) if all(n + offset in free for offset in range(wanted))]
     if run is None:
         assert not runs
-        best = largest(subtract(pools, used))
+        best = largest_span(subtract(pools, used))
         assert best is None or best[1] - best[0] + 1 < wanted
     else:
         assert run == (max(runs), max(runs) + wanted - 1)

@@ -16,7 +16,7 @@ from isthmus.core.network.origin.status import origin_attachment, origin_links
 from isthmus.core.network.receiver.plan import plan_failure_answer, plan_receiver
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.receiver.status import receiver_attachment, receiver_links
-from isthmus.core.network.remote_link import names_network_of, origin_of
+from isthmus.core.network.remote_link import is_link_name_of, origin_of
 from isthmus.core.placement.gateway_nodes import plan_gateway_nodes
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Plan, Problem
@@ -210,7 +210,7 @@ def _new_offers(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
     offered = (
         name
         for name, published in view_of(snapshot, cloud_id).links.items()
-        if names_network_of(name, cloud_id) and (published.spec is None or published.spec.state == "Active")
+        if is_link_name_of(name, cloud_id) and (published.spec is None or published.spec.state == "Active")
     )
     known_of_peer = sum(origin_of(name) == cloud_id for name in known)
     room = max(0, 2 * peer.spec.agreement.limits.networks + _EXTRA_REFUSED_OFFERS - known_of_peer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.core.snapshot.conditions import carried_over, false, from_problem, unknown
+from isthmus.core.snapshot.conditions import false, true_unless, unknown, with_transition_times
 from isthmus.core.snapshot.index import Snapshot, is_accepted
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -30,7 +30,7 @@ def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> Peer
     agreed = _agreed(snapshot, peer)
     if agreed.reason == Reason.GATEWAY_REFUSED:  # whose an address is, is told to our people only
         agreed = agreed.model_copy(update={"message": "a gateway's name or address is not one that was agreed"})
-    conditions = carried_over(link.status.conditions, [agreed], link.metadata.generation, snapshot.now)
+    conditions = with_transition_times(link.status.conditions, [agreed], link.metadata.generation, snapshot.now)
     return link.model_copy(
         update={"status": PeerLinkStatus(peer=remote_peer_link(snapshot, peer), conditions=conditions)}
     )
@@ -41,11 +41,13 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
     stands = identity_problem(snapshot, peer) is None
     remote = remote_peer_link(snapshot, peer) if stands else None
     parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if stands else []
-    ready = from_problem("Ready", failure or _problem(snapshot, peer, parts))
+    ready = true_unless("Ready", failure or _problem(snapshot, peer, parts))
     links = snapshot.links_to(peer.spec.cloud_id) if stands else ()
     status = CloudPeerStatus(
         observed_generation=peer.metadata.generation,
-        conditions=carried_over(peer.status.conditions, [ready, *parts], peer.metadata.generation, snapshot.now),
+        conditions=with_transition_times(
+            peer.status.conditions, [ready, *parts], peer.metadata.generation, snapshot.now
+        ),
         namespace=names.peer_namespace(peer.spec.cloud_id) if stands else None,
         gateways=remote.spec.gateways if remote else (),
         networks_out=sum(link.spec.offer is not None and link.spec.state == "Active" for link in links),
@@ -81,7 +83,7 @@ def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:
         said = condition_of(peer.status.conditions, "Reachable")
         told = said is not None and said.reason != Reason.KUBECONFIG_NOT_FOUND
         return said if said is not None and told else unknown("Reachable", view.reason, view.message)
-    return from_problem("Reachable", None if view.reachable else Problem(view.reason, view.message), Reason.REACHABLE)
+    return true_unless("Reachable", None if view.reachable else Problem(view.reason, view.message), Reason.REACHABLE)
 
 
 def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
@@ -91,7 +93,7 @@ def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
         return unknown("Agreed", Reason.WAITING_FOR_PEER, "the peer's half of the agreement is not known yet")
     if problem is None and isinstance(agreement, Disagreement):
         problem = Problem(agreement.reason, agreement.message)
-    return from_problem("Agreed", problem, Reason.AGREED)
+    return true_unless("Agreed", problem, Reason.AGREED)
 
 
 def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
@@ -106,7 +108,7 @@ def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
         return unknown("TunnelUp", Reason.NO_TUNNEL, "no gateway node has a connection to the peer yet")
     down = next(((node, c) for node, c in seen if not c.up), None)
     if down is None:
-        return from_problem("TunnelUp", None, Reason.UP)
+        return true_unless("TunnelUp", None, Reason.UP)
     node, connection = down
     reason = Reason.parse(connection.reason, Reason.TUNNEL_DOWN)
     return false("TunnelUp", reason, f"gateway {node} to {connection.gateway}: {connection.message}")

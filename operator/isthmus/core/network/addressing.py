@@ -24,19 +24,19 @@ class Bounded(Protocol):
     def last(self) -> str: ...
 
 
-def number(address: str) -> int:
+def number_of(address: str) -> int:
     """An IPv4 address as an integer."""
     return int(IPv4Address(address))
 
 
-def text(value: int) -> str:
+def address_of(value: int) -> str:
     """The address of that number."""
     return str(IPv4Address(value))
 
 
 def span_of(bounded: Bounded) -> Span:
     """One range of addresses."""
-    return number(bounded.first), number(bounded.last)
+    return number_of(bounded.first), number_of(bounded.last)
 
 
 def spans_of(ranges: Iterable[Bounded]) -> Spans:
@@ -44,34 +44,34 @@ def spans_of(ranges: Iterable[Bounded]) -> Spans:
     return merged(span_of(r) for r in ranges)
 
 
-def single(addresses: Iterable[str]) -> Spans:
+def spans_of_addresses(addresses: Iterable[str]) -> Spans:
     """The set of these addresses."""
-    return merged((number(a), number(a)) for a in addresses)
+    return merged((number_of(a), number_of(a)) for a in addresses)
 
 
 def merged(spans: Iterable[Span]) -> Spans:
     """The same addresses as sorted spans that neither overlap nor touch."""
-    out: list[Span] = []
+    result: list[Span] = []
     for first, last in sorted(s for s in spans if s[0] <= s[1]):
-        if out and first <= out[-1][1] + 1:
-            out[-1] = (out[-1][0], max(out[-1][1], last))
+        if result and first <= result[-1][1] + 1:
+            result[-1] = (result[-1][0], max(result[-1][1], last))
         else:
-            out.append((first, last))
-    return tuple(out)
+            result.append((first, last))
+    return tuple(result)
 
 
 def subtract(spans: Spans, removed: Spans) -> Spans:
     """The addresses of `spans` that are not in `removed`."""
-    out: list[Span] = []
+    result: list[Span] = []
     for first, last in spans:
-        at = first
-        for gone_first, gone_last in removed:
-            if gone_last < at or gone_first > last:
+        start = first
+        for removed_first, removed_last in removed:
+            if removed_last < start or removed_first > last:
                 continue
-            out.append((at, gone_first - 1))
-            at = gone_last + 1
-        out.append((at, last))
-    return merged(out)
+            result.append((start, removed_first - 1))
+            start = removed_last + 1
+        result.append((start, last))
+    return merged(result)
 
 
 def intersect(one: Spans, other: Spans) -> Spans:
@@ -86,25 +86,25 @@ def size(spans: Spans) -> int:
 
 def contains(spans: Spans, address: str) -> bool:
     """Whether the address is in the set."""
-    return holds(spans, number(address))
+    return contains_number(spans, number_of(address))
 
 
-def holds(spans: Spans, value: int) -> bool:
+def contains_number(spans: Spans, value: int) -> bool:
     """Whether the address of that number is in the set."""
     return any(first <= value <= last for first, last in spans)
 
 
 def ranges(spans: Spans) -> tuple[Range, ...]:
     """As Neutron's allocation pools."""
-    return tuple(Range(text(first), text(last)) for first, last in spans)
+    return tuple(Range(address_of(first), address_of(last)) for first, last in spans)
 
 
-def largest(spans: Spans) -> Span | None:
+def largest_span(spans: Spans) -> Span | None:
     """The longest run, the highest of equals."""
     return max(spans, key=lambda s: (s[1] - s[0], s[0]), default=None)
 
 
-def take_run(pools: Spans, used: Spans, wanted: int) -> Span | None:
+def highest_free_run(pools: Spans, used: Spans, wanted: int) -> Span | None:
     """A free run of that many addresses: the top of the highest long enough, for Neutron hands out from below."""
     fitting = [s for s in subtract(pools, used) if s[1] - s[0] + 1 >= wanted]
     return (fitting[-1][1] - wanted + 1, fitting[-1][1]) if fitting else None

@@ -24,7 +24,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.facts.openstack import NetworkFacts, Port
 
 
-def identity_of(link_name: str) -> NetworkIdentity:
+def network_identity(link_name: str) -> NetworkIdentity:
     """Which network a name stands for."""
     cloud_id, _, network_id = link_name.partition(".")
     return NetworkIdentity(cloud_id=cloud_id, network_id=network_id)
@@ -82,7 +82,7 @@ def port_on(gateway: Gateway | None, ports: Iterable[Port]) -> Port | None:
     return min(bound, key=lambda port: port.id, default=None)
 
 
-def attach_port(link_name: str, gateway: Gateway | None, facts: NetworkFacts) -> tuple[Action, ...]:
+def ensure_attachment_port(link_name: str, gateway: Gateway | None, facts: NetworkFacts) -> tuple[Action, ...]:
     """A port bound to the active node before anything is plugged there."""
     if gateway is None or facts.network is None or port_on(gateway, attachment_ports(link_name, facts)) is not None:
         return ()
@@ -90,7 +90,7 @@ def attach_port(link_name: str, gateway: Gateway | None, facts: NetworkFacts) ->
     return (CreateAttachmentPort(facts.network.id, gateway.host, f"isthmus-{gateway.name}", marker),)
 
 
-def updated_spec(
+def attachment_spec(
     spec: AttachmentSpec,
     link_name: str,
     gateway: Gateway | None,
@@ -114,7 +114,7 @@ def updated_spec(
     )
 
 
-def surplus_ports(link_name: str, spec: AttachmentSpec, facts: NetworkFacts) -> tuple[Action, ...]:
+def delete_unused_attachment_ports(link_name: str, spec: AttachmentSpec, facts: NetworkFacts) -> tuple[Action, ...]:
     """Attachment ports that the nodes are not told about (any more): they go last."""
     kept = {port.port_id for port in spec.ports}
     return tuple(DeletePort(port.id) for port in attachment_ports(link_name, facts) if port.id not in kept)
@@ -122,8 +122,8 @@ def surplus_ports(link_name: str, spec: AttachmentSpec, facts: NetworkFacts) -> 
 
 def path_to(snapshot: Snapshot, peer: CloudPeer, tunnel_id: int, theirs: ExpansionLinkSpec) -> AttachmentLink | None:
     """The way to the peer's part of the network: its active gateway, which its PeerLink must know."""
-    remote = remote_peer_link(snapshot, peer)
-    gateway = next((g for g in remote.spec.gateways if g.name == theirs.gateway), None) if remote else None
+    remote_link = remote_peer_link(snapshot, peer)
+    gateway = next((g for g in remote_link.spec.gateways if g.name == theirs.gateway), None) if remote_link else None
     if gateway is None:
         return None
     return AttachmentLink(cloud_id=peer.spec.cloud_id, tunnel_id=tunnel_id, gateway=gateway)
@@ -133,7 +133,7 @@ def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -
     """The stretch is cut: the nodes let go, and even if no agent runs, without its port nothing passes."""
     bare = attachment.spec.model_copy(update={"active_node": None, "ports": (), "links": ()})
     told: tuple[Action, ...] = () if bare == attachment.spec else (ApplyObject(new_attachment(link_name, bare)),)
-    return told + (surplus_ports(link_name, bare, facts) if facts is not None else ())
+    return told + (delete_unused_attachment_ports(link_name, bare, facts) if facts is not None else ())
 
 
 def _our_ports(device_owner: str, link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:

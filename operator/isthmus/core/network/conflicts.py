@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
 
-from .addressing import holds, number, spans_of
+from .addressing import contains_number, number_of, spans_of
 
 _MAX_LISTED = 10
 
@@ -19,21 +19,21 @@ def conflicts(
     here, there = _by_address(ours), _by_address(theirs)
     slices, networks = spans_of(offer.subnets), [IPv4Network(subnet.cidr) for subnet in offer.subnets]
     cidrs = tuple((int(network.network_address), int(network.broadcast_address)) for network in networks)
-    told: list[str] = []
-    for value, address in sorted((number(address), address) for address in {*here, *there}):
-        if len(told) == _MAX_LISTED:
+    messages: list[str] = []
+    for value, address in sorted((number_of(address), address) for address in {*here, *there}):
+        if len(messages) == _MAX_LISTED:
             break
-        if not holds(cidrs, value):
+        if not contains_number(cidrs, value):
             continue
-        owner_is_us = holds(slices, value) != at_origin
+        owner_is_us = contains_number(slices, value) != at_origin
         intruder = there.get(address) if owner_is_us else here.get(address)
         if intruder is None:
             continue
         where, whose = (f"port {intruder} of {peer}", "our") if owner_is_us else (f"our port {intruder}", f"{peer}'s")
         other = here.get(address) if owner_is_us else there.get(address)
         also = f", as does port {other}" if other else ""
-        told.append(f"{where} uses {address}, which is among {whose} addresses{also}")
-    return tuple(told)
+        messages.append(f"{where} uses {address}, which is among {whose} addresses{also}")
+    return tuple(messages)
 
 
 def _by_address(ports: Iterable[PublishedPort]) -> dict[str, str]:

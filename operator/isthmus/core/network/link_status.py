@@ -6,7 +6,7 @@ from datetime import datetime
 
 from isthmus.core.federation.peer import UNREAD, view_of
 from isthmus.core.placement.gateways import Gateway
-from isthmus.core.snapshot.conditions import ADDRESS_CONFLICT, carried_over, false, from_problem, true, unknown
+from isthmus.core.snapshot.conditions import ADDRESS_CONFLICT, false, true, true_unless, unknown, with_transition_times
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, condition_of
@@ -29,10 +29,10 @@ def connection_progress(
         return Problem(Reason.ATTACHING, "the network is being joined to the gateway node")
     if facts is not None and facts.network is not None and facts.network.mtu != spec.mtu:
         return Problem(Reason.SETTING_MTU, f"the MTU of the network is not yet {spec.mtu}")
-    seen = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
-    if seen is None or not seen.plugged:
+    unchanged = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
+    if unchanged is None or not unchanged.plugged:
         return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not plugged the network yet")
-    link = next((link for link in seen.links if link.cloud_id == cloud_id), None)
+    link = next((link for link in unchanged.links if link.cloud_id == cloud_id), None)
     if link is None:
         return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not probed the link yet")
     return (
@@ -45,21 +45,25 @@ def connection_progress(
 
 
 def link_status(
-    snapshot: Snapshot, link: ExpansionLink, remote_state: RemoteLinkState, mtu: int | None, progress: Problem | None
+    snapshot: Snapshot,
+    link: ExpansionLink,
+    remote_link_state: RemoteLinkState,
+    mtu: int | None,
+    progress: Problem | None,
 ) -> ExpansionLinkStatus:
     """Status of our half."""
-    conditions = (from_problem("Ready", progress), _peer_seen(snapshot, link, remote_state))
+    conditions = (true_unless("Ready", progress), _peer_seen(snapshot, link, remote_link_state))
     return ExpansionLinkStatus(
-        peer=remote_state.remote,
+        peer=remote_link_state.remote_link,
         mtu=mtu,
-        conditions=carried_over(link.status.conditions, conditions, link.metadata.generation, snapshot.now),
+        conditions=with_transition_times(link.status.conditions, conditions, link.metadata.generation, snapshot.now),
     )
 
 
-def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_state: RemoteLinkState) -> Condition:
-    if remote_state.presence == "Present":
+def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_link_state: RemoteLinkState) -> Condition:
+    if remote_link_state.presence == "Present":
         return true(PEER_SEEN, Reason.PRESENT)
-    if remote_state.presence == "Absent":
+    if remote_link_state.presence == "Absent":
         return false(PEER_SEEN, Reason.ABSENT, "a complete list of the peer's halves does not hold it")
     view, said = view_of(snapshot, link.spec.peer_cloud_id), condition_of(link.status.conditions, PEER_SEEN)
     # An absence is not carried over: nobody looked in between, and its grace time begins anew.
@@ -68,11 +72,11 @@ def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_state: RemoteLink
     return unknown(PEER_SEEN, Reason.ABSENCE_UNCONFIRMED if view.reachable else view.reason)
 
 
-def address_conflict(told: tuple[str, ...]) -> Condition:
+def address_conflict(messages: tuple[str, ...]) -> Condition:
     """True where an address is used by whom it does not belong to."""
     return (
-        true(ADDRESS_CONFLICT, Reason.ADDRESS_OUTSIDE_SLICE, "; ".join(told))
-        if told
+        true(ADDRESS_CONFLICT, Reason.ADDRESS_OUTSIDE_SLICE, "; ".join(messages))
+        if messages
         else false(ADDRESS_CONFLICT, Reason.NO_CONFLICT)
     )
 
@@ -80,7 +84,7 @@ def address_conflict(told: tuple[str, ...]) -> Condition:
 _NEUTRAL = "the cloud that publishes this cannot go on for a reason of its own"
 
 
-def unless_failing(progress: Problem | None, failure: Problem | None) -> Problem | None:
+def without_local_details(progress: Problem | None, failure: Problem | None) -> Problem | None:
     """What failed here is told to our people, not to the peer's."""
     return Problem(failure.reason, _NEUTRAL) if progress is not None and failure is not None else progress
 
@@ -91,5 +95,7 @@ def with_conditions(
     if attachment is None:
         return None
     old, generation = attachment.status.conditions, attachment.metadata.generation
-    status = attachment.status.model_copy(update={"conditions": carried_over(old, conditions, generation, now)})
+    status = attachment.status.model_copy(
+        update={"conditions": with_transition_times(old, conditions, generation, now)}
+    )
     return attachment.model_copy(update={"status": status})

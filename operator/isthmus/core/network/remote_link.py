@@ -31,7 +31,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 from isthmus.model.reasons import Reason
 from isthmus.model.types import NETWORK_ID
 
-from .addressing import contains, intersect, single, span_of
+from .addressing import contains, intersect, span_of, spans_of_addresses
 
 PEER_SEEN = "PeerSeen"  # condition of our link: since when the peer's half was there, gone, or not to be known
 
@@ -44,15 +44,15 @@ class RemoteLinkState:
     """The peer's half of one network."""
 
     presence: Presence
-    remote: RemoteExpansionLink | None
+    remote_link: RemoteExpansionLink | None
     """The newest valid one; of a peer that cannot be read the last one."""
     problem: Problem | None = None
     """Why what is published now is refused."""
-    gone: bool = False
+    absence_confirmed: bool = False
     """Absent for longer than the grace time."""
 
 
-def remote_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> RemoteLinkState:
+def remote_link_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> RemoteLinkState:
     """How the peer's half of that network stands."""
     cloud_id = peer.spec.cloud_id
     link = snapshot.link(cloud_id, link_name)
@@ -62,51 +62,57 @@ def remote_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> RemoteL
     if published is None:
         if not view.complete or not _same_peerlink(snapshot, cloud_id, last):
             return RemoteLinkState("Unknown", last)
-        return RemoteLinkState("Absent", last, gone=link is None or _grace_over(snapshot, link))
+        return RemoteLinkState("Absent", last, absence_confirmed=link is None or _grace_period_over(snapshot, link))
     presence: Presence = "Present" if view.complete else "Unknown"
     if published.spec is None:
         return RemoteLinkState(presence, last, Problem(Reason.INVALID_OFFER, f"malformed: {published.problem}"))
-    beside = view.peer_link.uid if view.peer_link is not None else last.peer_link_uid if last is not None else ""
-    seen = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
-    if seen and last is not None and last.peer_link_uid != beside:
-        last = last.model_copy(update={"peer_link_uid": beside})
-    if seen and is_accepted(link):
+    peer_link_uid = view.peer_link.uid if view.peer_link is not None else last.peer_link_uid if last is not None else ""
+    unchanged = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
+    if unchanged and last is not None and last.peer_link_uid != peer_link_uid:
+        last = last.model_copy(update={"peer_link_uid": peer_link_uid})
+    if unchanged and is_accepted(link):
         return RemoteLinkState(presence, last)
-    problem = remote_link_problem(snapshot, peer, link_name, last.spec if seen and last is not None else published.spec)
-    if problem is not None or seen:
+    problem = remote_link_problem(
+        snapshot, peer, link_name, last.spec if unchanged and last is not None else published.spec
+    )
+    if problem is not None or unchanged:
         return RemoteLinkState(presence, last, problem)
-    remote = RemoteExpansionLink(
+    remote_link = RemoteExpansionLink(
         uid=published.uid,
         generation=published.generation,
         first_seen=timestamp(snapshot.now),
-        peer_link_uid=beside,
+        peer_link_uid=peer_link_uid,
         spec=published.spec,
     )
-    return RemoteLinkState(presence, remote)
+    return RemoteLinkState(presence, remote_link)
 
 
 def remote_link_problem(
-    snapshot: Snapshot, peer: CloudPeer, link_name: str, remote: ExpansionLinkSpec
+    snapshot: Snapshot, peer: CloudPeer, link_name: str, remote_link: ExpansionLinkSpec
 ) -> Problem | None:
     """Why a half of the peer's is refused."""
     own_id, peer_id = snapshot.own.cloud_id, peer.spec.cloud_id
-    if remote.cloud_id != peer_id or remote.peer_cloud_id != own_id:
-        return Problem(Reason.WRONG_CLOUD_ID, f"the half is by {remote.cloud_id} for {remote.peer_cloud_id}")
-    if remote.origin.link_name != link_name:
+    if remote_link.cloud_id != peer_id or remote_link.peer_cloud_id != own_id:
+        return Problem(Reason.WRONG_CLOUD_ID, f"the half is by {remote_link.cloud_id} for {remote_link.peer_cloud_id}")
+    if remote_link.origin.link_name != link_name:
         return Problem(Reason.INVALID_OFFER, "the object's name is not that of the network in it")
-    if remote.offer is not None and remote.answer is not None:
+    if remote_link.offer is not None and remote_link.answer is not None:
         return Problem(Reason.INVALID_OFFER, "a half is an offer or an answer, never both")
-    if remote.origin.cloud_id == own_id:
+    if remote_link.origin.cloud_id == own_id:
         return (
-            None if remote.answer is not None else Problem(Reason.INVALID_OFFER, "an offer of a network that is ours")
+            None
+            if remote_link.answer is not None
+            else Problem(Reason.INVALID_OFFER, "an offer of a network that is ours")
         )
-    if remote.origin.cloud_id != peer_id:
-        return Problem(Reason.WRONG_CLOUD_ID, f"the network comes from {remote.origin.cloud_id}, a third cloud")
-    if remote.offer is None:
+    if remote_link.origin.cloud_id != peer_id:
+        return Problem(Reason.WRONG_CLOUD_ID, f"the network comes from {remote_link.origin.cloud_id}, a third cloud")
+    if remote_link.offer is None:
         return Problem(Reason.INVALID_OFFER, "an answer about a network of the peer's own")
-    if remote.state == "Withdrawn":
-        return _doubled_subnet(remote.offer)
-    return _tunnel_id_problem(snapshot, peer, link_name, remote.offer.tunnel_id) or offer_problem(remote.offer)
+    if remote_link.state == "Withdrawn":
+        return _duplicate_subnet_id(remote_link.offer)
+    return _tunnel_id_problem(snapshot, peer, link_name, remote_link.offer.tunnel_id) or offer_problem(
+        remote_link.offer
+    )
 
 
 def offer_problem(offer: Offer) -> Problem | None:
@@ -118,13 +124,13 @@ def offer_problem(offer: Offer) -> Problem | None:
         network = IPv4Network(subnet.cidr)
         if any(network.overlaps(IPv4Network(other.cidr)) for other in offer.subnets[:index]):
             return Problem(Reason.INVALID_OFFER, f"subnet {subnet.cidr} overlaps another of the same network")
-    return _doubled_subnet(offer)
+    return _duplicate_subnet_id(offer)
 
 
-def _doubled_subnet(offer: Offer) -> Problem | None:
+def _duplicate_subnet_id(offer: Offer) -> Problem | None:
     """Subnets are a map by their IDs: our own API server would not store a half in which one is doubled."""
     count = Counter(subnet.id for subnet in offer.subnets)
-    twice = next((id_ for id_, number in count.items() if number > 1), None)
+    twice = next((id_ for id_, occurrences in count.items() if occurrences > 1), None)
     return Problem(Reason.INVALID_OFFER, f"subnet ID {twice} is used twice") if twice else None
 
 
@@ -139,7 +145,7 @@ def _subnet_problem(subnet: OfferedSubnet) -> str | None:
     if subnet.gateway_ip is not None:
         if not contains(hosts, subnet.gateway_ip):
             return f"the gateway {subnet.gateway_ip} is not inside it"
-        if intersect(slice_, single([subnet.gateway_ip])):
+        if intersect(slice_, spans_of_addresses([subnet.gateway_ip])):
             return f"the gateway {subnet.gateway_ip} is inside the slice"
     return None
 
@@ -175,9 +181,14 @@ def _tunnel_ids_of_others(snapshot: Snapshot, peer: CloudPeer, link_name: str) -
 
 def _offered_before(snapshot: Snapshot, cloud_id: str, link_name: str) -> Iterable[int]:
     for name, published in view_of(snapshot, cloud_id).links.items():
-        remote = published.spec
-        if name < link_name and remote is not None and remote.offer is not None and remote.state == "Active":
-            yield remote.offer.tunnel_id
+        remote_link = published.spec
+        if (
+            name < link_name
+            and remote_link is not None
+            and remote_link.offer is not None
+            and remote_link.state == "Active"
+        ):
+            yield remote_link.offer.tunnel_id
 
 
 def _same_peerlink(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink | None) -> bool:
@@ -194,15 +205,15 @@ def _same_peerlink(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink 
     return ours is not None and ours.status.peer is not None and ours.status.peer.uid == published.uid
 
 
-def _grace_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
-    seen = condition_of(link.status.conditions, PEER_SEEN)
-    if seen is None or seen.status != "False" or not seen.last_transition_time:
+def _grace_period_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
+    unchanged = condition_of(link.status.conditions, PEER_SEEN)
+    if unchanged is None or unchanged.status != "False" or not unchanged.last_transition_time:
         return False
-    since = datetime.fromisoformat(seen.last_transition_time.replace("Z", "+00:00"))
+    since = datetime.fromisoformat(unchanged.last_transition_time.replace("Z", "+00:00"))
     return (snapshot.now - since).total_seconds() >= snapshot.own.absence_grace_seconds
 
 
-def names_network_of(link_name: str, cloud_id: str) -> bool:
+def is_link_name_of(link_name: str, cloud_id: str) -> bool:
     """Whether the name is one that a half of a network of that cloud can have: a peer may publish any."""
     return origin_of(link_name) == cloud_id and NETWORK_ID.fullmatch(link_name.partition(".")[2]) is not None
 

@@ -85,9 +85,9 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
     if not ours:
         cidrs = ", ".join(inputs.gateway_cidrs)
         return NodePlan(problem=Problem(Reason.NO_TUNNEL_ADDRESS, f"no address of this node lies in {cidrs}"))
-    remote_state = _owning_peers(peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
-    from_problem = {p.spec.cloud_id: _plan_peer(inputs, p, ours[0].address, foreign_udp_ports) for p in remote_state}
-    peers = [peer for peer in from_problem.values() if isinstance(peer, _Peer)]
+    owning_peers = _owning_peers(peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
+    planned_peers = {p.spec.cloud_id: _plan_peer(inputs, p, ours[0].address, foreign_udp_ports) for p in owning_peers}
+    peers = [peer for peer in planned_peers.values() if isinstance(peer, _Peer)]
     tunnels = [tunnel for peer in peers for tunnel in _tunnels(peer)]
     networks, link_problems = _networks(inputs, tunnels)
     return NodePlan(
@@ -97,8 +97,8 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
         connections=tuple(connection for peer in peers for connection in peer.connections),
         ports=Ports(frozenset(tunnels), frozenset(_patches(inputs))),
         networks=networks,
-        gateways={peer.spec.cloud_id: _known_gateways(inputs, peer) for peer in remote_state},
-        peer_problems={cloud_id: peer for cloud_id, peer in from_problem.items() if isinstance(peer, Problem)},
+        gateways={peer.spec.cloud_id: _known_gateways(inputs, peer) for peer in owning_peers},
+        peer_problems={cloud_id: peer for cloud_id, peer in planned_peers.items() if isinstance(peer, Problem)},
         link_problems=link_problems,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from isthmus.core.snapshot.conditions import carried_over, false, from_problem, true
+from isthmus.core.snapshot.conditions import false, true, true_unless, with_transition_times
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.attachment import Attachment, LinkObservation, NodeObservation
@@ -43,7 +43,7 @@ def gateway_node_status(
     """The whole status of our GatewayNode."""
     addresses = tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses)
     return GatewayNodeStatus(
-        conditions=carried_over(previous.conditions, (_ready(facts), _peers(facts)), None, now),
+        conditions=with_transition_times(previous.conditions, (_ready(facts), _peers(facts)), None, now),
         addresses=addresses,
         neutron_host=facts.bridge.hostname,
         software=software,
@@ -54,8 +54,8 @@ def gateway_node_status(
 def failed_observation_status(previous: GatewayNodeStatus, problem: Problem, now: datetime) -> GatewayNodeStatus:
     """The node could not be looked at: nothing but that is new, for what stands goes on."""
     others = (c for c in previous.conditions if c.type != "Ready")
-    new = (from_problem("Ready", problem), *others)
-    return previous.model_copy(update={"conditions": carried_over(previous.conditions, new, None, now)})
+    new = (true_unless("Ready", problem), *others)
+    return previous.model_copy(update={"conditions": with_transition_times(previous.conditions, new, None, now)})
 
 
 def observation(attachment: Attachment, node: str, facts: NodeFacts) -> NodeObservation | None:
@@ -93,7 +93,7 @@ def _links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[Link
 
 
 def _ready(facts: NodeFacts) -> Condition:
-    return from_problem("Ready", facts.plan.problem or facts.problem)
+    return true_unless("Ready", facts.plan.problem or facts.problem)
 
 
 def _peers(facts: NodeFacts) -> Condition:

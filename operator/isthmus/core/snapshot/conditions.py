@@ -29,22 +29,27 @@ def unknown(type_: str, reason: Reason, message: str = "") -> Condition:
     return Condition(type=type_, status="Unknown", reason=reason, message=message[:_MAX_MESSAGE])
 
 
-def from_problem(type_: str, problem: Problem | None, good: Reason = Reason.READY) -> Condition:
+def true_unless(type_: str, problem: Problem | None, good: Reason = Reason.READY) -> Condition:
     """True where there is no problem."""
     return false(type_, problem.reason, problem.message) if problem else true(type_, good)
 
 
-def carried_over(old: Conditions, new: Iterable[Condition], generation: int | None, now: datetime) -> Conditions:
+def with_transition_times(
+    old: Conditions, new: Iterable[Condition], generation: int | None, now: datetime
+) -> Conditions:
     """The new conditions with the time of each one's last transition."""
     return tuple(
         condition.model_copy(
-            update={"observed_generation": generation or 0, "last_transition_time": _since(old, condition, now)}
+            update={
+                "observed_generation": generation or 0,
+                "last_transition_time": _last_transition(old, condition, now),
+            }
         )
         for condition in new
     )
 
 
-def _since(old: Conditions, condition: Condition, now: datetime) -> str:
+def _last_transition(old: Conditions, condition: Condition, now: datetime) -> str:
     before = condition_of(old, condition.type)
     same = before is not None and before.status == condition.status and before.last_transition_time
     return before.last_transition_time if before is not None and same else timestamp(now)

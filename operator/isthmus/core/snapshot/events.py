@@ -16,15 +16,15 @@ def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, 
     """Conditions that have turned. Never about what a peer reads."""
     if not isinstance(before, CloudPeer | NetworkExpansion | Attachment) or not isinstance(after, type(before)):
         return ()
-    turned = (
+    changed = (
         condition
         for condition in after.status.conditions
-        if condition.type in {"Ready", *_BAD_WHEN_TRUE} and _turned(before, condition)
+        if condition.type in {"Ready", *_BAD_WHEN_TRUE} and _changed(before, condition)
     )
-    return tuple(_event(after, condition) for condition in turned)
+    return tuple(_event(after, condition) for condition in changed)
 
 
-def _turned(before: CloudPeer | NetworkExpansion | Attachment, condition: Condition) -> bool:
+def _changed(before: CloudPeer | NetworkExpansion | Attachment, condition: Condition) -> bool:
     old = condition_of(before.status.conditions, condition.type)
     was_bad_from_the_start = old is None and (condition.status == "True") == (condition.type in _BAD_WHEN_TRUE)
     return was_bad_from_the_start or (old is not None and old.status != condition.status)

@@ -30,7 +30,7 @@ class PeerRequest:
     name: str
     peer: CloudPeer | None = None
     problem: Problem | None = None
-    ends: bool = False
+    withdraws_offer: bool = False
     """The problem also ends what is there."""
 
     @property
@@ -133,22 +133,27 @@ def peer_requests(snapshot: Snapshot, expansion: NetworkExpansion, link_name: st
 def _peer_request(snapshot: Snapshot, name: str, project: str | None, link_name: str) -> PeerRequest:
     peer = snapshot.get(CloudPeer, name)
     if peer is None:
-        return PeerRequest(name, problem=Problem(Reason.PEER_NOT_FOUND, f"there is no CloudPeer {name}"), ends=True)
+        return PeerRequest(
+            name, problem=Problem(Reason.PEER_NOT_FOUND, f"there is no CloudPeer {name}"), withdraws_offer=True
+        )
     if snapshot.peer_of(peer.spec.cloud_id) != peer:
-        return PeerRequest(name, problem=identity_problem(snapshot, peer), ends=True)
+        return PeerRequest(name, problem=identity_problem(snapshot, peer), withdraws_offer=True)
     if peer.metadata.deletion_timestamp:
         return PeerRequest(
-            name, peer, Problem(Reason.PEER_TERMINATING, f"CloudPeer {name} is being deleted"), ends=True
+            name, peer, Problem(Reason.PEER_TERMINATING, f"CloudPeer {name} is being deleted"), withdraws_offer=True
         )
     allowed = peer.spec.agreement.allowed_projects
     if allowed is not None and project not in allowed:
         return PeerRequest(
-            name, peer, Problem(Reason.PROJECT_NOT_ALLOWED, f"project {project} may not expand to {name}"), ends=True
+            name,
+            peer,
+            Problem(Reason.PROJECT_NOT_ALLOWED, f"project {project} may not expand to {name}"),
+            withdraws_offer=True,
         )
     link = snapshot.link(peer.spec.cloud_id, link_name)
     if link is not None and link.spec.state == "Withdrawn":
         waiting = Problem(Reason.WAITING_FOR_RELEASE, f"waiting for {name} to release the previously withdrawn network")
-        return PeerRequest(name, peer, waiting, ends=True)
+        return PeerRequest(name, peer, waiting, withdraws_offer=True)
     return PeerRequest(name, peer, None if link is not None else _start_problem(snapshot, peer))
 
 
@@ -160,12 +165,12 @@ def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
         return problem
     if peer.spec.agreement.state == "Cordoned":
         return Problem(Reason.CORDONED, f"the agreement with {name} is cordoned: nothing new is offered")
-    agreement, remote = agreement_with(snapshot, peer), remote_peer_link(snapshot, peer)
-    if agreement is None or remote is None:
+    agreement, remote_link = agreement_with(snapshot, peer), remote_peer_link(snapshot, peer)
+    if agreement is None or remote_link is None:
         return Problem(Reason.WAITING_FOR_AGREEMENT, f"no agreement with {name} yet: see CloudPeer {name}")
     if isinstance(agreement, Disagreement):
         return Problem(agreement.reason, agreement.message)
-    if remote.spec.state == "Cordoned":
+    if remote_link.spec.state == "Cordoned":
         return Problem(Reason.PEER_CORDONED, f"{name} accepts nothing new: its agreement with us is cordoned")
     if next_tunnel_id(snapshot, peer) is None:
         return Problem(Reason.TUNNEL_IDS_EXHAUSTED, f"our half of the tunnel IDs agreed with {name} is used up")

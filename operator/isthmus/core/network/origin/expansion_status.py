@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from isthmus.core.network.link_status import address_conflict
 from isthmus.core.network.origin.status import origin_conflicts, origin_progress
-from isthmus.core.snapshot.conditions import carried_over, false, from_problem, true
+from isthmus.core.snapshot.conditions import false, true, true_unless, with_transition_times
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
@@ -31,23 +31,23 @@ def expansion_statuses(origin: Origin, failure: Problem | None) -> tuple[Network
 
 
 def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem | None) -> NetworkExpansion:
-    facts = origin.found
+    facts = origin.raw_facts
     problem = admission_problem(origin.snapshot, expansion, facts) if facts else failure
-    holds = origin.owner is not None and origin.owner.metadata == expansion.metadata
-    requests = origin.requests if holds else ()
+    is_owner = origin.owner is not None and origin.owner.metadata == expansion.metadata
+    requests = origin.requests if is_owner else ()
     problems = {request.name: _peer_problem(origin, request, failure) for request in requests}
-    conditions = [from_problem("Ready", _problem(expansion, problem, holds, problems, failure))]
-    if holds and facts:
-        conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active else [])]
+    conditions = [true_unless("Ready", _problem(expansion, problem, is_owner, problems, failure))]
+    if is_owner and facts:
+        conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active_links else [])]
     network = facts.network if facts is not None and problem is None else None
     status = NetworkExpansionStatus(
         observed_generation=expansion.metadata.generation,
-        conditions=carried_over(
+        conditions=with_transition_times(
             expansion.status.conditions, conditions, expansion.metadata.generation, origin.snapshot.now
         ),
         network_name=printable(network.name) if network else None,
         project_id=network.project_id if network else None,
-        mtu=origin.agreed_mtu if holds else None,
+        mtu=origin.agreed_mtu if is_owner else None,
         peers=tuple(_peer(origin, request, problems[request.name]) for request in requests),
     )
     return expansion.model_copy(update={"status": status})
@@ -55,9 +55,9 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
 
 def _subnets(origin: Origin) -> Condition:
     """What a tenant has added since and cannot be stretched."""
-    if not origin.left_out:
+    if not origin.unsupported_cidrs:
         return true("SubnetsStretched", Reason.ALL_STRETCHED)
-    cidrs = ", ".join(origin.left_out[:_MAX_LISTED])
+    cidrs = ", ".join(origin.unsupported_cidrs[:_MAX_LISTED])
     text = f"only the machines of this cloud have {cidrs}: it is IPv6, or more than can be stretched"
     return false("SubnetsStretched", Reason.UNSUPPORTED_SUBNET, text)
 
@@ -65,7 +65,7 @@ def _subnets(origin: Origin) -> Condition:
 def _problem(
     expansion: NetworkExpansion,
     problem: Problem | None,
-    holds: bool,
+    is_owner: bool,
     peers: Mapping[str, Problem | None],
     failure: Problem | None,
 ) -> Problem | None:
@@ -74,13 +74,13 @@ def _problem(
         return failure or waiting
     if problem is not None:
         return problem
-    if not holds:
+    if not is_owner:
         return Problem(Reason.NETWORK_ALREADY_EXPANDED, "another NetworkExpansion stretches this network")
-    first = next(((name, found) for name, found in peers.items() if found is not None), None)
+    first = next(((name, missing) for name, missing in peers.items() if missing is not None), None)
     if first is None:
         return None if peers else failure
-    name, found = first
-    return Problem(found.reason, f"{name}: {found.message}")
+    name, missing = first
+    return Problem(missing.reason, f"{name}: {missing.message}")
 
 
 def _peer(origin: Origin, request: PeerRequest, problem: Problem | None) -> ExpansionPeerStatus:
@@ -107,7 +107,7 @@ def _peer_problem(origin: Origin, request: PeerRequest, failure: Problem | None)
 def _peer_progress(origin: Origin, request: PeerRequest, link: ExpansionLink | None) -> Problem | None:
     if request.problem is not None:
         return request.problem
-    divided = origin.division.problems.get(request.cloud_id or "")
+    divided = origin.allocation.problems.get(request.cloud_id or "")
     if link is None or request.cloud_id is None:
         return divided or Problem(Reason.PREPARING_OFFER, "the offer is being prepared")
     return origin_progress(origin, request.cloud_id) or divided

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from isthmus.core.network.attachment import (
-    attach_port,
+    attachment_spec,
+    delete_unused_attachment_ports,
     detach,
-    identity_of,
+    ensure_attachment_port,
+    network_identity,
     new_attachment,
-    surplus_ports,
-    updated_spec,
 )
-from isthmus.core.network.slices import cuts, has_slices, pool_updates
+from isthmus.core.network.slices import has_slices, pool_updates, trim_unpublished
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
 from isthmus.model.api.objects import ObjectMeta, finalizers_with, finalizers_without
@@ -26,17 +26,17 @@ Actions = tuple[Action, ...]
 
 def plan_origin(origin: Origin) -> Plan:
     """The first stage with work; an empty plan where everything is as it should be."""
-    life = _STRETCHING if origin.wanted or origin.active else _DISMANTLING
-    stages = (*_ENDING, *life)
+    life = _EXPANSION if origin.target_peers or origin.active_links else _TEARDOWN
+    stages = (*_WITHDRAWAL, *life)
     return Plan(next((actions for stage in stages if (actions := stage(origin))), ()))
 
 
 def _withdraw(origin: Origin) -> Actions:
     """Offers that nobody wants any more become tombstones: they keep the tunnel ID until the peer has let go."""
     return tuple(
-        ApplyObject(_link(link.spec.model_copy(update={"state": "Withdrawn", "gateway": None, "ports": ()})))
-        for cloud_id, link in sorted(origin.active.items())
-        if cloud_id not in origin.wanted
+        ApplyObject(_local_link(link.spec.model_copy(update={"state": "Withdrawn", "gateway": None, "ports": ()})))
+        for cloud_id, link in sorted(origin.active_links.items())
+        if cloud_id not in origin.target_peers
     )
 
 
@@ -50,10 +50,10 @@ def _delete_released_links(origin: Origin) -> Actions:
 
 
 def _is_released(origin: Origin, cloud_id: str) -> bool:
-    remote_state, answer = origin.remote_state(cloud_id), origin.answer(cloud_id)
-    if remote_state.presence == "Present":
-        return remote_state.problem is None and answer is not None and answer.verdict == "Released"
-    return remote_state.gone
+    remote_link_state, answer = origin.remote_link_state(cloud_id), origin.answer(cloud_id)
+    if remote_link_state.presence == "Present":
+        return remote_link_state.problem is None and answer is not None and answer.verdict == "Released"
+    return remote_link_state.absence_confirmed
 
 
 def _detach(origin: Origin) -> Actions:
@@ -84,7 +84,7 @@ def _written_mtu(origin: Origin) -> int | None:
     return network.mtu if network is not None and network.mtu == ours else before
 
 
-def _close_record(origin: Origin) -> Actions:
+def _delete_attachment(origin: Origin) -> Actions:
     return (DeleteObject(origin.attachment),) if origin.attachment else ()
 
 
@@ -110,44 +110,44 @@ def _claim_expansion(origin: Origin) -> Actions:
 def _write_record(origin: Origin) -> Actions:
     """Before anything is changed in OpenStack it is on record, with what was there before."""
     facts = origin.facts
-    if facts is None or facts.network is None or not origin.wanted:
+    if facts is None or facts.network is None or not origin.target_peers:
         return ()
     record = Record(
         project_id=facts.network.project_id,
         network_id=facts.network.id,
         original_mtu=origin.original_mtu,
         written_mtu=origin.record.written_mtu,
-        subnets=origin.division.subnets,
+        subnets=origin.allocation.subnets,
     )
-    return _recorded(origin, record)
+    return _update_record(origin, record)
 
 
 def _shrink_pools(origin: Origin) -> Actions:
-    return pool_updates(origin.record.subnets, origin.facts, origin.kept) if origin.facts else ()
+    return pool_updates(origin.record.subnets, origin.facts, origin.slice_holders) if origin.facts else ()
 
 
-def _cut_slices(origin: Origin) -> Actions:
+def _trim_slices(origin: Origin) -> Actions:
     """Ports are listed again once the pools are cut: what appeared meanwhile is taken out of what is unpublished."""
     if origin.facts is None:
         return ()
-    updates, subnets = cuts(origin.record.subnets, origin.facts, _published(origin))
+    updates, subnets = trim_unpublished(origin.record.subnets, origin.facts, _published_slices(origin))
     if subnets == origin.record.subnets:
         return ()
-    return (*updates, *_recorded(origin, origin.record.model_copy(update={"subnets": subnets})))
+    return (*updates, *_update_record(origin, origin.record.model_copy(update={"subnets": subnets})))
 
 
 def _publish(origin: Origin) -> Actions:
     """Our half for every peer: a new one only with all its slices, with a tunnel ID that no other link has."""
-    specs = ((origin.active.get(cloud_id), _offer(origin, cloud_id)) for cloud_id in sorted(origin.wanted))
+    specs = ((origin.active_links.get(cloud_id), _offer(origin, cloud_id)) for cloud_id in sorted(origin.target_peers))
     return tuple(
-        ApplyObject(_link(wanted))
+        ApplyObject(_local_link(wanted))
         for link, wanted in specs
         if wanted is not None and (link is None or link.spec != wanted)
     )
 
 
 def _offer(origin: Origin, cloud_id: str) -> ExpansionLinkSpec | None:
-    link, peer = origin.active.get(cloud_id), origin.snapshot.peer_of(cloud_id)
+    link, peer = origin.active_links.get(cloud_id), origin.snapshot.peer_of(cloud_id)
     if peer is None or origin.facts is None or origin.offered_mtu is None:
         return None
     if link is not None and link.spec.offer is not None:
@@ -161,7 +161,7 @@ def _offer(origin: Origin, cloud_id: str) -> ExpansionLinkSpec | None:
     return offered_spec(
         origin.snapshot.own.cloud_id,
         cloud_id,
-        identity_of(origin.name),
+        network_identity(origin.name),
         origin.facts,
         origin.record.subnets,
         tunnel_id=tunnel_id,
@@ -172,22 +172,22 @@ def _offer(origin: Origin, cloud_id: str) -> ExpansionLinkSpec | None:
 
 def _create_port(origin: Origin) -> Actions:
     """A port on the active node while any peer may still be joined."""
-    wanted = any(not origin.refused(cloud_id) for cloud_id in origin.active)
-    return attach_port(origin.name, origin.gateway, origin.facts) if wanted and origin.facts else ()
+    wanted = any(not origin.is_refused(cloud_id) for cloud_id in origin.active_links)
+    return ensure_attachment_port(origin.name, origin.gateway, origin.facts) if wanted and origin.facts else ()
 
 
 def _update_attachment(origin: Origin) -> Actions:
     attachment, facts = origin.attachment, origin.facts
     if attachment is None or facts is None:
         return ()
-    connected = any(not origin.refused(cloud_id) for cloud_id in origin.active)
-    spec = updated_spec(
+    connected = any(not origin.is_refused(cloud_id) for cloud_id in origin.active_links)
+    spec = attachment_spec(
         attachment.spec,
         origin.name,
         origin.gateway if connected else None,
         facts,
         mtu=origin.agreed_mtu,
-        links=tuple(path for cloud_id in sorted(origin.active) if (path := origin.path(cloud_id)) is not None),
+        links=tuple(path for cloud_id in sorted(origin.active_links) if (path := origin.path(cloud_id)) is not None),
         gateway_addresses=tuple(sorted({s.gateway_ip for s in facts.subnets if s.gateway_ip})),
     )
     if spec.mtu != attachment.spec.mtu:
@@ -199,7 +199,7 @@ def _update_attachment(origin: Origin) -> Actions:
 def _delete_surplus_ports(origin: Origin) -> Actions:
     if origin.attachment is None or origin.facts is None:
         return ()
-    return surplus_ports(origin.name, origin.attachment.spec, origin.facts)
+    return delete_unused_attachment_ports(origin.name, origin.attachment.spec, origin.facts)
 
 
 def _set_mtu(origin: Origin) -> Actions:
@@ -210,15 +210,15 @@ def _set_mtu(origin: Origin) -> Actions:
     return (SetNetworkMTU(network.id, wanted),)
 
 
-def _recorded(origin: Origin, record: Record) -> Actions:
+def _update_record(origin: Origin, record: Record) -> Actions:
     if record == origin.record:
         return ()
-    new = AttachmentSpec(origin=identity_of(origin.name), role="Origin")
+    new = AttachmentSpec(origin=network_identity(origin.name), role="Origin")
     spec = origin.attachment.spec if origin.attachment else new
     return (ApplyObject(new_attachment(origin.name, spec.model_copy(update={"record": record}))),)
 
 
-def _published(origin: Origin) -> frozenset[tuple[str, str]]:
+def _published_slices(origin: Origin) -> frozenset[tuple[str, str]]:
     """Which subnets' slices which peers know."""
     return frozenset(
         (cloud_id, subnet.id)
@@ -228,7 +228,7 @@ def _published(origin: Origin) -> frozenset[tuple[str, str]]:
     )
 
 
-def _link(spec: ExpansionLinkSpec) -> ExpansionLink:
+def _local_link(spec: ExpansionLinkSpec) -> ExpansionLink:
     """Our half as an object to apply."""
     metadata = ObjectMeta(
         name=spec.origin.link_name,
@@ -238,13 +238,13 @@ def _link(spec: ExpansionLinkSpec) -> ExpansionLink:
     return ExpansionLink(metadata=metadata, spec=spec)
 
 
-_ENDING = (_withdraw, _delete_released_links, _release_other_claims)
-_DISMANTLING = (_detach, _restore_pools, _restore_mtu, _close_record, _release_expansion)
-_STRETCHING = (
+_WITHDRAWAL = (_withdraw, _delete_released_links, _release_other_claims)
+_TEARDOWN = (_detach, _restore_pools, _restore_mtu, _delete_attachment, _release_expansion)
+_EXPANSION = (
     _claim_expansion,
     _write_record,
     _shrink_pools,
-    _cut_slices,
+    _trim_slices,
     _publish,
     _create_port,
     _update_attachment,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from isthmus.core.network.attachment import carried_mtu, gateway_for, path_to
-from isthmus.core.network.remote_link import RemoteLinkState, remote_state
-from isthmus.core.network.slices import Division, divide
+from isthmus.core.network.remote_link import RemoteLinkState, remote_link_state
+from isthmus.core.network.slices import Allocation, allocate
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
@@ -25,21 +25,21 @@ class Origin:
 
     snapshot: Snapshot
     name: str
-    found: NetworkFacts | None
+    raw_facts: NetworkFacts | None
     """What OpenStack says."""
 
     @cached_property
     def facts(self) -> NetworkFacts | None:
         """The same without the subnets that cannot be stretched."""
         known = {entry.id for entry in self.record.subnets}
-        return replace(self.found, subnets=stretchable(self.found.subnets, known)) if self.found else None
+        return replace(self.raw_facts, subnets=stretchable(self.raw_facts.subnets, known)) if self.raw_facts else None
 
     @cached_property
-    def left_out(self) -> tuple[str, ...]:
+    def unsupported_cidrs(self) -> tuple[str, ...]:
         """CIDRs of subnets that cannot be stretched."""
-        if self.found is None or self.facts is None:
+        if self.raw_facts is None or self.facts is None:
             return ()
-        return tuple(subnet.cidr for subnet in self.found.subnets if subnet not in self.facts.subnets)
+        return tuple(subnet.cidr for subnet in self.raw_facts.subnets if subnet not in self.facts.subnets)
 
     @cached_property
     def attachment(self) -> Attachment | None:
@@ -54,14 +54,14 @@ class Origin:
     @cached_property
     def owner(self) -> NetworkExpansion | None:
         """The expansion that the network obeys."""
-        return owner_of(self.snapshot, self.name, self.found) if self.found else None
+        return owner_of(self.snapshot, self.name, self.raw_facts) if self.raw_facts else None
 
     @cached_property
     def problem(self) -> Problem | None:
         """Why the holder's wish cannot be fulfilled at all."""
-        if self.owner is None or self.found is None:
+        if self.owner is None or self.raw_facts is None:
             return None
-        return admission_problem(self.snapshot, self.owner, self.found)
+        return admission_problem(self.snapshot, self.owner, self.raw_facts)
 
     @cached_property
     def requests(self) -> tuple[PeerRequest, ...]:
@@ -76,45 +76,49 @@ class Origin:
         return {link.spec.peer_cloud_id: link for link in self.snapshot.links_of(self.name)}
 
     @cached_property
-    def active(self) -> dict[str, ExpansionLink]:
+    def active_links(self) -> dict[str, ExpansionLink]:
         """Our halves that offer."""
         return {cloud_id: link for cloud_id, link in self.links.items() if link.spec.state == "Active"}
 
     @cached_property
-    def continuing(self) -> frozenset[str]:
+    def retained_peers(self) -> frozenset[str]:
         """Peers that have an offer and keep it."""
-        return frozenset(w.cloud_id for w in self.requests if w.cloud_id in self.active and not w.ends and w.cloud_id)
+        return frozenset(
+            w.cloud_id
+            for w in self.requests
+            if w.cloud_id in self.active_links and not w.withdraws_offer and w.cloud_id
+        )
 
     @cached_property
-    def startable(self) -> frozenset[str]:
+    def new_peers(self) -> frozenset[str]:
         """Peers that may get an offer."""
         return frozenset(
             w.cloud_id for w in self.requests if w.cloud_id and w.problem is None and w.cloud_id not in self.links
         )
 
     @cached_property
-    def connected(self) -> frozenset[str]:
+    def connected_peers(self) -> frozenset[str]:
         """Peers that the nodes are joined to."""
         return frozenset(path.cloud_id for path in self.attachment.spec.links) if self.attachment else frozenset()
 
     @cached_property
-    def kept(self) -> frozenset[str]:
+    def slice_holders(self) -> frozenset[str]:
         """Peers whose slices stay out of our pools."""
-        return self.continuing | self.startable | frozenset(self.active) | self.connected
+        return self.retained_peers | self.new_peers | frozenset(self.active_links) | self.connected_peers
 
     @cached_property
-    def division(self) -> Division:
+    def allocation(self) -> Allocation:
         """The slices as they should be on record."""
         if self.facts is None or self.facts.network is None:
-            return Division((), {})
+            return Allocation((), {})
         size = self.owner.spec.addressing.slice_size if self.owner else None
-        served = sorted(self.continuing) + sorted(self.startable)
-        return divide(self.record.subnets, self.facts, self.kept, served, size)
+        served = sorted(self.retained_peers) + sorted(self.new_peers)
+        return allocate(self.record.subnets, self.facts, self.slice_holders, served, size)
 
     @cached_property
-    def wanted(self) -> frozenset[str]:
+    def target_peers(self) -> frozenset[str]:
         """Peers that the network is to be stretched to, as far as that is possible now."""
-        return self.continuing | (self.startable - frozenset(self.division.problems))
+        return self.retained_peers | (self.new_peers - frozenset(self.allocation.problems))
 
     @cached_property
     def gateway(self) -> Gateway | None:
@@ -132,46 +136,55 @@ class Origin:
     def offered_mtu(self) -> int | None:
         """The largest MTU that we can carry and the tenant allows; what we said before where no node is there."""
         if self.gateway is None:
-            return next((link.spec.mtu for link in self.active.values()), None)
+            return next((link.spec.mtu for link in self.active_links.values()), None)
         carried = carried_mtu(self.gateway)
         return min(carried, self.original_mtu) if self.original_mtu is not None else carried
 
-    def remote_state(self, cloud_id: str) -> RemoteLinkState:
+    def remote_link_state(self, cloud_id: str) -> RemoteLinkState:
         """How the peer's half stands."""
         peer = self.snapshot.peer_of(cloud_id)
-        return remote_state(self.snapshot, peer, self.name) if peer else RemoteLinkState("Unknown", None)
+        return remote_link_state(self.snapshot, peer, self.name) if peer else RemoteLinkState("Unknown", None)
 
     def answer(self, cloud_id: str) -> Answer | None:
         """What the peer answered to our very link."""
-        remote = self.remote(cloud_id)
-        answer = remote.spec.answer if remote else None
+        remote_link = self.remote_link(cloud_id)
+        answer = remote_link.spec.answer if remote_link else None
         link = self.links.get(cloud_id)
         return answer if answer is not None and link is not None and answer.uid == link.metadata.uid else None
 
-    def remote(self, cloud_id: str) -> RemoteExpansionLink | None:
+    def remote_link(self, cloud_id: str) -> RemoteExpansionLink | None:
         """The peer's half in force."""
-        found = self.remote_state(cloud_id)
-        return None if found.gone else found.remote
+        state = self.remote_link_state(cloud_id)
+        return None if state.absence_confirmed else state.remote_link
 
-    def accepted(self, cloud_id: str) -> ExpansionLinkSpec | None:
+    def accepted_spec(self, cloud_id: str) -> ExpansionLinkSpec | None:
         """The peer's half, where it accepts."""
-        remote, answer = self.remote(cloud_id), self.answer(cloud_id)
-        if remote is None or answer is None or remote.spec.state == "Withdrawn" or answer.verdict != "Accepted":
+        remote_link, answer = self.remote_link(cloud_id), self.answer(cloud_id)
+        if (
+            remote_link is None
+            or answer is None
+            or remote_link.spec.state == "Withdrawn"
+            or answer.verdict != "Accepted"
+        ):
             return None
-        return remote.spec
+        return remote_link.spec
 
-    def refused(self, cloud_id: str) -> bool:
+    def is_refused(self, cloud_id: str) -> bool:
         """Whether the peer does not want the network (any more)."""
-        remote, answer = self.remote(cloud_id), self.answer(cloud_id)
+        remote_link, answer = self.remote_link(cloud_id), self.answer(cloud_id)
         return (
             answer is not None
-            and remote is not None
-            and (remote.spec.state == "Withdrawn" or answer.verdict != "Accepted")
+            and remote_link is not None
+            and (remote_link.spec.state == "Withdrawn" or answer.verdict != "Accepted")
         )
 
     def path(self, cloud_id: str) -> AttachmentLink | None:
         """The way to the peer's part, once it accepts."""
-        peer, theirs, link = self.snapshot.peer_of(cloud_id), self.accepted(cloud_id), self.active.get(cloud_id)
+        peer, theirs, link = (
+            self.snapshot.peer_of(cloud_id),
+            self.accepted_spec(cloud_id),
+            self.active_links.get(cloud_id),
+        )
         if peer is None or theirs is None or link is None or link.spec.offer is None:
             return None
         return path_to(self.snapshot, peer, link.spec.offer.tunnel_id, theirs)
@@ -179,5 +192,9 @@ class Origin:
     @cached_property
     def agreed_mtu(self) -> int | None:
         """The smallest MTU of ours and of all peers that accept; None while nobody does."""
-        theirs = [remote.mtu for cloud_id in self.active if (remote := self.accepted(cloud_id)) is not None]
+        theirs = [
+            remote_link.mtu
+            for cloud_id in self.active_links
+            if (remote_link := self.accepted_spec(cloud_id)) is not None
+        ]
         return min([*theirs, *([self.offered_mtu] if self.offered_mtu else [])]) if theirs else None

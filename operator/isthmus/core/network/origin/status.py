@@ -8,11 +8,11 @@ from isthmus.core.network.link_status import (
     address_conflict,
     connection_progress,
     link_status,
-    unless_failing,
     with_conditions,
+    without_local_details,
 )
 from isthmus.core.network.origin.state import Origin
-from isthmus.core.snapshot.conditions import from_problem
+from isthmus.core.snapshot.conditions import true_unless
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
@@ -26,44 +26,48 @@ def origin_links(origin: Origin, failure: Problem | None) -> tuple[ExpansionLink
 
 def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | None:
     """The Attachment of a network of ours with its conditions."""
-    progress = [p for cloud_id in sorted(origin.active) if (p := origin_progress(origin, cloud_id)) is not None]
-    problem = next(iter(progress), None) if origin.active else Problem(Reason.NOT_CONNECTED, "no peer is joined")
+    progress = [p for cloud_id in sorted(origin.active_links) if (p := origin_progress(origin, cloud_id)) is not None]
+    problem = next(iter(progress), None) if origin.active_links else Problem(Reason.NOT_CONNECTED, "no peer is joined")
     problem = failure if problem and failure else problem
     conflict = address_conflict(origin_conflicts(origin))
-    return with_conditions(origin.attachment, (from_problem("Ready", problem), conflict), origin.snapshot.now)
+    return with_conditions(origin.attachment, (true_unless("Ready", problem), conflict), origin.snapshot.now)
 
 
 def origin_conflicts(origin: Origin) -> tuple[str, ...]:
     """Addresses in use on the wrong side, all peers together."""
-    told: list[str] = []
-    for cloud_id, link in sorted(origin.active.items()):
+    messages: list[str] = []
+    for cloud_id, link in sorted(origin.active_links.items()):
         if origin.facts is None or link.spec.offer is None:
             continue
-        theirs = origin.accepted(cloud_id)
+        theirs = origin.accepted_spec(cloud_id)
         ports = theirs.ports if theirs else ()
-        told += conflicts(link.spec.offer, published_ports(origin.facts), ports, cloud_id, at_origin=True)
-    return tuple(told)
+        messages += conflicts(link.spec.offer, published_ports(origin.facts), ports, cloud_id, at_origin=True)
+    return tuple(messages)
 
 
 def _origin_link(origin: Origin, cloud_id: str, failure: Problem | None) -> ExpansionLink:
-    link, theirs = origin.links[cloud_id], origin.accepted(cloud_id)
-    progress = unless_failing(origin_progress(origin, cloud_id), failure)
+    link, theirs = origin.links[cloud_id], origin.accepted_spec(cloud_id)
+    progress = without_local_details(origin_progress(origin, cloud_id), failure)
     mtu = min(link.spec.mtu, theirs.mtu) if theirs else None
-    status = link_status(origin.snapshot, link, origin.remote_state(cloud_id), mtu, progress)
+    status = link_status(origin.snapshot, link, origin.remote_link_state(cloud_id), mtu, progress)
     return link.model_copy(update={"status": status})
 
 
 def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
     """What a network of ours waits for towards one peer; None where it is ready."""
-    link, remote_state, answer = origin.links[cloud_id], origin.remote_state(cloud_id), origin.answer(cloud_id)
+    link, remote_link_state, answer = (
+        origin.links[cloud_id],
+        origin.remote_link_state(cloud_id),
+        origin.answer(cloud_id),
+    )
     if link.spec.state == "Withdrawn":
         return Problem(Reason.WAITING_FOR_RELEASE, "withdrawn; waits until the peer has let go")
-    if remote_state.problem is not None:
-        return remote_state.problem
-    remote = origin.remote(cloud_id)
-    if remote is None or answer is None:
+    if remote_link_state.problem is not None:
+        return remote_link_state.problem
+    remote_link = origin.remote_link(cloud_id)
+    if remote_link is None or answer is None:
         return Problem(Reason.WAITING_FOR_PEER, "the peer has not answered yet")
-    if remote.spec.state == "Withdrawn":
+    if remote_link.spec.state == "Withdrawn":
         return Problem(Reason.PEER_WITHDRAWN, "the peer has ended the agreement")
     if answer.reason != Reason.ACCEPTED or answer.verdict != "Accepted":
         # A reason is a label of metrics and means something to our people: another cloud does not invent one.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from isthmus.core.federation.peer import view_of
 from isthmus.core.network.attachment import (
-    attach_port,
+    attachment_spec,
+    delete_unused_attachment_ports,
     detach,
+    ensure_attachment_port,
     gateway_ports,
-    identity_of,
+    network_identity,
     new_attachment,
     published_ports,
-    surplus_ports,
     tenant_ports,
-    updated_spec,
 )
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model import names
@@ -48,12 +48,12 @@ def plan_receiver(receiver: Receiver) -> Plan:
 
 def plan_failure_answer(receiver: Receiver) -> Plan:
     """A failure before the copy is made is a refusal for now: the origin's people learn of it, and not what it was."""
-    remote = receiver.remote
-    if receiver.intent != "Join" or remote is None or is_accepted(receiver.link):
+    remote_link = receiver.remote_link
+    if receiver.intent != "Join" or remote_link is None or is_accepted(receiver.link):
         return Plan()
     answer = Answer(
-        uid=remote.uid,
-        generation=remote.generation,
+        uid=remote_link.uid,
+        generation=remote_link.generation,
         verdict="Refused",
         reason=Reason.REPLICA_FAILED,
         message=_FAILURE_MESSAGE,
@@ -63,10 +63,10 @@ def plan_failure_answer(receiver: Receiver) -> Plan:
 
 def _answer(receiver: Receiver) -> Actions:
     """Accepted, once the copy is there; of a newer half that is refused we say why, and keep to the last valid one."""
-    remote, problem = receiver.remote, receiver.remote_state.problem
-    if remote is None or (not is_accepted(receiver.link) and not replica.is_complete(receiver)):
+    remote_link, problem = receiver.remote_link, receiver.remote_link_state.problem
+    if remote_link is None or (not is_accepted(receiver.link) and not replica.is_complete(receiver)):
         return ()
-    answer = Answer(uid=remote.uid, generation=remote.generation, verdict="Accepted")
+    answer = Answer(uid=remote_link.uid, generation=remote_link.generation, verdict="Accepted")
     if problem is not None:
         answer = answer.model_copy(update={"reason": problem.reason, "message": problem.message[:1024]})
     return _published(receiver, answer)
@@ -90,25 +90,27 @@ def _release(receiver: Receiver) -> Actions:
         return _published(receiver, answer)
     if link is None or link.spec.answer is None:
         return ()
-    if receiver.peer is None or (receiver.remote_state.presence == "Absent" and not receiver.ended):
+    if receiver.peer is None or (receiver.remote_link_state.presence == "Absent" and not receiver.ended):
         return (DeleteObject(link),)
     released = link.spec.answer.model_copy(update={"verdict": "Released", "reason": Reason.RELEASED, "message": ""})
-    if receiver.remote is not None:
-        released = released.model_copy(update={"uid": receiver.remote.uid, "generation": receiver.remote.generation})
+    if receiver.remote_link is not None:
+        released = released.model_copy(
+            update={"uid": receiver.remote_link.uid, "generation": receiver.remote_link.generation}
+        )
     return _published(receiver, released)
 
 
 def _create_port(receiver: Receiver) -> Actions:
     if receiver.facts is None or not is_accepted(receiver.link):
         return ()
-    return attach_port(receiver.name, receiver.gateway, receiver.facts)
+    return ensure_attachment_port(receiver.name, receiver.gateway, receiver.facts)
 
 
 def _update_attachment(receiver: Receiver) -> Actions:
     attachment, facts, path = receiver.attachment, receiver.facts, receiver.path()
     if attachment is None or facts is None or receiver.offer is None or not is_accepted(receiver.link):
         return ()
-    spec = updated_spec(
+    spec = attachment_spec(
         attachment.spec,
         receiver.name,
         receiver.gateway,
@@ -123,7 +125,7 @@ def _update_attachment(receiver: Receiver) -> Actions:
 def _delete_surplus_ports(receiver: Receiver) -> Actions:
     if receiver.attachment is None or receiver.facts is None:
         return ()
-    return surplus_ports(receiver.name, receiver.attachment.spec, receiver.facts)
+    return delete_unused_attachment_ports(receiver.name, receiver.attachment.spec, receiver.facts)
 
 
 def _detach(receiver: Receiver) -> Actions:
@@ -166,8 +168,8 @@ def _close_record(receiver: Receiver) -> Actions:
     if attachment is None or facts is None or facts.network is not None or project_to_delete(receiver) is not None:
         return ()
     domain_id = receiver.own_domain_id(facts.domain)
-    gone = facts.project is None and facts.projects_in_domain == 0 and domain_id is not None
-    return (*((DeleteDomain(domain_id),) if gone and domain_id else ()), DeleteObject(attachment))
+    absence_confirmed = facts.project is None and facts.projects_in_domain == 0 and domain_id is not None
+    return (*((DeleteDomain(domain_id),) if absence_confirmed and domain_id else ()), DeleteObject(attachment))
 
 
 def _shares_project(receiver: Receiver, project_id: str) -> bool:
@@ -183,7 +185,7 @@ def _published(receiver: Receiver, answer: Answer) -> Actions:
     spec = ExpansionLinkSpec(
         cloud_id=receiver.snapshot.own.cloud_id,
         peer_cloud_id=receiver.cloud_id,
-        origin=identity_of(receiver.name),
+        origin=network_identity(receiver.name),
         state="Withdrawn" if receiver.ended else "Active",
         answer=answer,
         mtu=receiver.offered_mtu or previous or _FALLBACK_MTU,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 
-from isthmus.core.network.attachment import gateway_ports, identity_of, new_attachment, tenant_ports
+from isthmus.core.network.attachment import gateway_ports, network_identity, new_attachment, tenant_ports
 from isthmus.model import names
 from isthmus.model.actions import (
     Action,
@@ -36,7 +36,7 @@ def open_record(receiver: Receiver) -> Actions:
     if receiver.attachment is not None or receiver.offer is None or receiver.agreed_mtu is None:
         return ()
     record = Record(origin_project_id=receiver.offer.project.id)
-    spec = AttachmentSpec(origin=identity_of(receiver.name), role="Receiver", record=record)
+    spec = AttachmentSpec(origin=network_identity(receiver.name), role="Receiver", record=record)
     return (ApplyObject(new_attachment(receiver.name, spec)),)
 
 

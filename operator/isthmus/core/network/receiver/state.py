@@ -10,7 +10,7 @@ from typing import Literal
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.federation.peer import agreement_with, identity_problem
 from isthmus.core.network.attachment import carried_mtu, gateway_for, path_to
-from isthmus.core.network.remote_link import RemoteLinkState, origin_of, remote_state
+from isthmus.core.network.remote_link import RemoteLinkState, origin_of, remote_link_state
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot, is_accepted
 from isthmus.model import names
@@ -58,31 +58,31 @@ class Receiver:
         return self.attachment.spec.record if self.attachment else Record()
 
     @cached_property
-    def remote_state(self) -> RemoteLinkState:
+    def remote_link_state(self) -> RemoteLinkState:
         """How the origin's half stands; an accepted one gets no subnet that its project cannot have."""
         if self.peer is None:
             return RemoteLinkState("Unknown", None)
-        found = remote_state(self.snapshot, self.peer, self.name)
+        state = remote_link_state(self.snapshot, self.peer, self.name)
         last = self.link.status.peer if self.link else None
         if (
-            found.remote == last
-            or found.remote is None
-            or found.remote.spec.offer is None
+            state.remote_link == last
+            or state.remote_link is None
+            or state.remote_link.spec.offer is None
             or not is_accepted(self.link)
         ):
-            return found
-        problem = self._subnets_problem(found.remote.spec.offer, self.peer)
-        return RemoteLinkState(found.presence, last, problem) if problem is not None and last is not None else found
+            return state
+        problem = self._subnets_problem(state.remote_link.spec.offer, self.peer)
+        return RemoteLinkState(state.presence, last, problem) if problem is not None and last is not None else state
 
     @property
-    def remote(self) -> RemoteExpansionLink | None:
+    def remote_link(self) -> RemoteExpansionLink | None:
         """The origin's half in force."""
-        return self.remote_state.remote
+        return self.remote_link_state.remote_link
 
     @property
     def offer(self) -> Offer | None:
         """What the origin offers."""
-        return self.remote.spec.offer if self.remote else None
+        return self.remote_link.spec.offer if self.remote_link else None
 
     @property
     def ended(self) -> bool:
@@ -92,29 +92,29 @@ class Receiver:
     @cached_property
     def intent(self) -> Intent:
         """What is to become of it."""
-        if self.ended or (self.remote is not None and self.remote.spec.state == "Withdrawn"):
+        if self.ended or (self.remote_link is not None and self.remote_link.spec.state == "Withdrawn"):
             return "Leave"
-        accepted = is_accepted(self.link)
-        if self.remote_state.presence == "Absent":
-            return "Join" if accepted and not self.remote_state.gone else "Leave"
-        if accepted and self.remote is not None:
+        accepted_spec = is_accepted(self.link)
+        if self.remote_link_state.presence == "Absent":
+            return "Join" if accepted_spec and not self.remote_link_state.absence_confirmed else "Leave"
+        if accepted_spec and self.remote_link is not None:
             return "Join"
-        if self.remote_state.presence == "Unknown" or self._undecided:
+        if self.remote_link_state.presence == "Unknown" or self._lacks_agreement:
             return "Hold"
         return "Refuse" if self.refusal is not None else "Join"
 
     @cached_property
     def refusal(self) -> Problem | None:
         """Why an offer is not accepted, in words that name nothing local; never what is accepted already."""
-        if self.remote_state.problem is not None or self.offer is None or self.peer is None:
-            return self.remote_state.problem
+        if self.remote_link_state.problem is not None or self.offer is None or self.peer is None:
+            return self.remote_link_state.problem
         if self.peer.spec.agreement.state == "Cordoned":
             return Problem(Reason.CORDONED, "the agreement is cordoned: nothing new is accepted")
-        if self._name_is_taken:
+        if self._has_name_collision:
             return Problem(
                 Reason.INVALID_OFFER, "the network's ID cannot be told from another one's: it needs another ID"
             )
-        if self._received_besides >= self.peer.spec.agreement.limits.networks:
+        if self._other_received_networks >= self.peer.spec.agreement.limits.networks:
             return Problem(Reason.LIMIT_REACHED, "the agreed number of networks is reached")
         return self._replica_problem(self.offer, self.peer)
 
@@ -159,33 +159,33 @@ class Receiver:
     @cached_property
     def agreed_mtu(self) -> int | None:
         """The smaller MTU of both halves."""
-        return min(self.remote.spec.mtu, self.offered_mtu) if self.remote and self.offered_mtu else None
+        return min(self.remote_link.spec.mtu, self.offered_mtu) if self.remote_link and self.offered_mtu else None
 
     def path(self) -> AttachmentLink | None:
         """The way to the origin, once we accept."""
-        if self.peer is None or self.remote is None or self.offer is None or not is_accepted(self.link):
+        if self.peer is None or self.remote_link is None or self.offer is None or not is_accepted(self.link):
             return None
-        return path_to(self.snapshot, self.peer, self.offer.tunnel_id, self.remote.spec)
+        return path_to(self.snapshot, self.peer, self.offer.tunnel_id, self.remote_link.spec)
 
     def _is_ours(self, domain: Domain | None) -> bool:
         return domain is not None and domain.description == names.domain_marker(self.cloud_id)
 
     @property
-    def _undecided(self) -> bool:
+    def _lacks_agreement(self) -> bool:
         """Without an agreement there is nothing to judge an offer by."""
         if self.peer is None or identity_problem(self.snapshot, self.peer) is not None:
             return True
         return not isinstance(agreement_with(self.snapshot, self.peer), Agreement)
 
     @property
-    def _name_is_taken(self) -> bool:
+    def _has_name_collision(self) -> bool:
         """Two networks with one name on a node would stop the node, and a peer may choose IDs that lead to that."""
         ours = names.patch_in_cloud_bridge(self.name)
         others = (a.metadata.name for a in self.snapshot.all(Attachment) if a.metadata.name != self.name)
         return any(names.patch_in_cloud_bridge(other) == ours for other in others)
 
     @property
-    def _received_besides(self) -> int:
+    def _other_received_networks(self) -> int:
         """Other networks of the peer that we hold a copy of."""
         received = (a for a in self.snapshot.all(Attachment) if a.spec.origin.cloud_id == self.cloud_id)
         return sum(a.metadata.name != self.name for a in received)

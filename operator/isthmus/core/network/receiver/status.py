@@ -8,12 +8,12 @@ from isthmus.core.network.link_status import (
     address_conflict,
     connection_progress,
     link_status,
-    unless_failing,
     with_conditions,
+    without_local_details,
 )
 from isthmus.core.network.receiver.plan import ports_in_use, project_to_delete
 from isthmus.core.network.receiver.state import Receiver
-from isthmus.core.snapshot.conditions import REPLICA_IN_USE, false, from_problem, true
+from isthmus.core.snapshot.conditions import REPLICA_IN_USE, false, true, true_unless
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
@@ -26,9 +26,9 @@ def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[Expansi
     """Our half of one network of a peer's with the status that it should have."""
     if receiver.link is None:
         return ()
-    progress = unless_failing(receiver_progress(receiver), failure)
+    progress = without_local_details(receiver_progress(receiver), failure)
     mtu = receiver.agreed_mtu if receiver.intent == "Join" else None
-    status = link_status(receiver.snapshot, receiver.link, receiver.remote_state, mtu, progress)
+    status = link_status(receiver.snapshot, receiver.link, receiver.remote_link_state, mtu, progress)
     return (receiver.link.model_copy(update={"status": status}),)
 
 
@@ -38,7 +38,7 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
     if in_use.status == "True":
         progress = Problem(Reason.REPLICA_IN_USE, in_use.message)
     conditions = (
-        from_problem("Ready", failure if progress and failure else progress),
+        true_unless("Ready", failure if progress and failure else progress),
         in_use,
         address_conflict(_receiver_conflicts(receiver)),
     )
@@ -46,9 +46,9 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
 
 
 def _receiver_conflicts(receiver: Receiver) -> tuple[str, ...]:
-    if receiver.facts is None or receiver.offer is None or receiver.remote is None or receiver.intent != "Join":
+    if receiver.facts is None or receiver.offer is None or receiver.remote_link is None or receiver.intent != "Join":
         return ()
-    ours, theirs = published_ports(receiver.facts), receiver.remote.spec.ports
+    ours, theirs = published_ports(receiver.facts), receiver.remote_link.spec.ports
     return conflicts(receiver.offer, ours, theirs, receiver.cloud_id, at_origin=False)
 
 
@@ -68,13 +68,13 @@ def _in_use(receiver: Receiver) -> Condition:
 
 def receiver_progress(receiver: Receiver) -> Problem | None:
     """What a network of a peer's waits for; None where it is ready."""
-    remote_state = receiver.remote_state
+    remote_link_state = receiver.remote_link_state
     if receiver.ended:
         return Problem(Reason.WITHDRAWING, "the agreement has ended")
     if receiver.intent == "Leave":
         return Problem(Reason.WITHDRAWING, "the origin has withdrawn the network")
-    if remote_state.problem is not None:
-        return remote_state.problem
+    if remote_link_state.problem is not None:
+        return remote_link_state.problem
     if receiver.intent == "Refuse":
         return receiver.refusal
     if not is_accepted(receiver.link):
