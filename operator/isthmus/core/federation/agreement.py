@@ -1,4 +1,4 @@
-"""What two halves of an agreement mean together: the same pure function of both on each side."""
+"""The agreement that follows from both PeerLinks: both clouds compute the same by the same pure function."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from isthmus.model.reasons import Reason
 
 @dataclass(frozen=True)
 class Agreement:
-    """Everything that both halves agree on.
+    """The parameters that both PeerLinks agree on.
 
-    `initiator` is true on the cloud whose ID sorts first: one side alone opens SAs, so that none are doubled.
+    `initiator` is true on the cloud whose ID sorts first: only one side initiates SAs, so that none are duplicated.
     """
 
     udp_port: int
@@ -25,14 +25,14 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Why there is no agreement: a condition's reason, and a message that names both values."""
+    """Why there is no agreement: a condition's reason, and a message with both sides' values."""
 
     reason: Reason
     message: str
 
 
 def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
-    """Both halves together. Their half must already be known to name the right clouds."""
+    """Compare both PeerLinks. The caller has checked that `theirs` names the right clouds."""
     if ours.protocol_version != theirs.protocol_version:
         return Disagreement(
             Reason.PROTOCOL_VERSIONS_DIFFER,
@@ -62,7 +62,7 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
 
 
 def own_tunnel_ids(id_range: TunnelIDRange, cloud_id: str, peer_cloud_id: str) -> range:
-    """The tunnel IDs that `cloud_id` may allocate: the lower half for the cloud ID that sorts first."""
+    """The tunnel IDs that `cloud_id` may allocate: the lower part of the range for the cloud ID that sorts first."""
     middle = id_range.first + (id_range.last - id_range.first + 1) // 2
     if cloud_id < peer_cloud_id:
         return range(id_range.first, middle)
@@ -70,7 +70,7 @@ def own_tunnel_ids(id_range: TunnelIDRange, cloud_id: str, peer_cloud_id: str) -
 
 
 def _common(ours: PeerLinkSpec, theirs: PeerLinkSpec, field: str) -> tuple[str, ...]:
-    """Proposals of both, in the order of the cloud whose ID sorts first, so that both sides compute the same."""
+    """Proposals that both have, in the order of the cloud whose ID sorts first, so that both compute the same."""
     first, second = sorted((ours, theirs), key=lambda remote: remote.cloud_id)
     accepted = set(getattr(second.ipsec, field))
     return tuple(p for p in getattr(first.ipsec, field) if p in accepted)

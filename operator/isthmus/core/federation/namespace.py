@@ -1,4 +1,4 @@
-"""The namespace in which one peer reads our halves, and the read-only account that it reads them with."""
+"""The namespace in which one peer reads our links, and the read-only account that it reads them with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RBAC = "rbac.authorization.k8s.io"
 
 
 def namespace_manifest(cloud_id: str) -> Manifest:
-    """The namespace itself; its label says that it is ours."""
+    """The namespace, with the labels by which it is known as ours."""
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -22,7 +22,7 @@ def namespace_manifest(cloud_id: str) -> Manifest:
 
 
 def is_ours(namespace: Mapping[str, Any], cloud_id: str) -> bool:
-    """Whether we made that namespace for that peer."""
+    """Whether Isthmus created the namespace for that peer."""
     labels = namespace["metadata"].get("labels", {})
     return bool(labels.get(names.PEER_LABEL) == cloud_id and labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY)
 
@@ -33,9 +33,9 @@ def is_terminating(namespace: Mapping[str, Any]) -> bool:
 
 
 def account_manifests(cloud_id: str) -> tuple[Manifest, ...]:
-    """What lies in the namespace besides our halves, in the order of creation.
+    """The objects in the namespace besides our links, in the order of creation.
 
-    Our own role comes first: with it we may make the token, and no ClusterRole needs to hold Secrets.
+    The controller's own Role comes first: it allows to create the token, so that no ClusterRole has to allow Secrets.
     """
     return (
         _role(
@@ -69,7 +69,7 @@ def account_manifests(cloud_id: str) -> tuple[Manifest, ...]:
 
 
 def is_superset(actual: Any, wanted: Any) -> bool:
-    """Whether everything wanted is there as wanted; servers add to what they are given."""
+    """Whether `actual` has everything in `wanted`, with the same values; servers add defaults of their own."""
     if isinstance(wanted, Mapping):
         return isinstance(actual, Mapping) and all(k in actual and is_superset(actual[k], v) for k, v in wanted.items())
     if isinstance(wanted, list):

@@ -1,4 +1,4 @@
-"""The agreement with one peer: what of a CloudPeer is acceptable, what we publish, what we make of the other half."""
+"""One peer: whether its CloudPeer is valid, what we publish for it, whether its PeerLink is valid."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from isthmus.model.reasons import Reason
 
 from .agreement import Agreement, Disagreement, agree
 
-# A controller that has just started; what it said of its peers in its former life stands until it has read them.
+# The view right after the controller's start; statuses about the peer keep their values until it has been read.
 UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API was not read yet")
 MAX_GATEWAYS = 16
 
 
 def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
-    """Why this CloudPeer cannot stand for a cloud at all; nothing is made for it then."""
+    """Why this CloudPeer cannot own its cloud ID; nothing is created for it then."""
     own = snapshot.own
     if peer.spec.cloud_id == own.cloud_id:
         return Problem(Reason.OWN_CLOUD_ID, f"cloudID {own.cloud_id} is our own")
@@ -43,12 +43,12 @@ def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
 
 
 def policy_of(snapshot: Snapshot, peer: CloudPeer) -> IPsecPolicy | None:
-    """The IPsecPolicy that it refers to."""
+    """The IPsecPolicy that the CloudPeer refers to; None if it does not exist."""
     return snapshot.get(IPsecPolicy, peer.spec.ipsec.policy_ref.name)
 
 
 def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) -> PeerLinkSpec:
-    """What we publish for the peer: offers made from local facts only."""
+    """The spec of our PeerLink, from local facts only, so that neither cloud waits for the other."""
     ours = gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)
     return PeerLinkSpec(
         cloud_id=snapshot.own.cloud_id,
@@ -61,12 +61,12 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
 
 
 def view_of(snapshot: Snapshot, cloud_id: str) -> PeerView:
-    """What was last read of that peer."""
+    """The last view of that peer; `UNREAD` if there is none yet."""
     return snapshot.views.get(cloud_id, UNREAD)
 
 
 def remote_peer_link_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
-    """Why the PeerLink that the peer publishes now is refused; None where it is fine or was not read."""
+    """Why the PeerLink that the peer publishes now is refused; None if it is valid or was not read."""
     published = view_of(snapshot, peer.spec.cloud_id).peer_link
     if published is None:
         return None
@@ -85,7 +85,7 @@ def remote_peer_link_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | N
 
 
 def remote_peer_link(snapshot: Snapshot, peer: CloudPeer) -> RemotePeerLink | None:
-    """The peer's half in force: the newest valid one, which is what was last valid where the newest is not."""
+    """The peer's last accepted PeerLink: the published one if it is valid, else the previous one."""
     link = snapshot.peerlink(peer.spec.cloud_id)
     last = link.status.peer if link is not None else None
     published = view_of(snapshot, peer.spec.cloud_id).peer_link
@@ -99,34 +99,34 @@ def remote_peer_link(snapshot: Snapshot, peer: CloudPeer) -> RemotePeerLink | No
 
 
 def agreement_with(snapshot: Snapshot, peer: CloudPeer) -> Agreement | Disagreement | None:
-    """What both halves mean together; None until both are known."""
+    """The agreement from both PeerLinks; None until both are known."""
     link, remote = snapshot.peerlink(peer.spec.cloud_id), remote_peer_link(snapshot, peer)
     return agree(link.spec, remote.spec) if link is not None and remote is not None else None
 
 
 def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[PeerGateway]) -> Problem | None:
-    seen, ports = set[str](), _tunnel_ports_of_others(snapshot, peer)
+    used, used_ports = set[str](), _tunnel_ports_of_others(snapshot, peer)
     for gateway in published:
-        whose = _owner(snapshot, peer, gateway.address)
-        if whose is not None:
+        problem = _address_problem(snapshot, peer, gateway.address)
+        if problem is not None:
             return Problem(
-                Reason.GATEWAY_REFUSED, f"the peer's gateway {gateway.name} has address {gateway.address}, {whose}"
+                Reason.GATEWAY_REFUSED, f"the peer's gateway {gateway.name} has address {gateway.address}, {problem}"
             )
-        twice = next((text for text in (gateway.name, gateway.address) if text in seen), None)
-        if twice is not None:
-            return Problem(Reason.GATEWAY_REFUSED, f"the peer names gateway {twice} twice")
+        duplicate = next((text for text in (gateway.name, gateway.address) if text in used), None)
+        if duplicate is not None:
+            return Problem(Reason.GATEWAY_REFUSED, f"the peer names gateway {duplicate} twice")
         port = names.tunnel_port(peer.spec.cloud_id, gateway.name)
-        if port in ports:
+        if port in used_ports:
             return Problem(
                 Reason.GATEWAY_REFUSED, f"gateway {gateway.name} cannot be told from another: it needs another name"
             )
-        seen |= {gateway.name, gateway.address}
-        ports.add(port)
+        used |= {gateway.name, gateway.address}
+        used_ports.add(port)
     return None
 
 
 def _tunnel_ports_of_others(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
-    """Names of tunnel ports towards other peers. Two alike would stop a node, and a peer may choose names for that."""
+    """Names of the tunnel ports to other peers: a peer could choose gateway names that collide with them."""
     others = (link for link in snapshot.all(PeerLink) if link.spec.peer_cloud_id != peer.spec.cloud_id)
     return {
         names.tunnel_port(link.spec.peer_cloud_id, gateway.name)
@@ -136,8 +136,8 @@ def _tunnel_ports_of_others(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
     }
 
 
-def _owner(snapshot: Snapshot, peer: CloudPeer, address: str) -> str | None:
-    """Whose the address is, if not this peer's."""
+def _address_problem(snapshot: Snapshot, peer: CloudPeer, address: str) -> str | None:
+    """Why the address is not one of this peer's gateways; None if it is."""
     if _inside(address, snapshot.own.gateway_cidrs):
         return "which is in our own gateways' networks"
     if _inside(address, peer.spec.gateway_cidrs):

@@ -1,4 +1,4 @@
-"""Life of a peer: its namespace and account are made at once, our half is published, all of it is withdrawn again."""
+"""The plan of one peer: create its namespace and account, publish our PeerLink; remove all on deletion."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from .namespace import Manifest, account_manifests, is_ours, is_superset, is_ter
 from .peer import identity_problem, local_peer_link, policy_of
 
 Account = Mapping[tuple[str, str], Mapping[str, Any]]
-"""What is there of the peer's account: manifests by kind and name."""
+"""The existing objects of the peer's account: manifests by kind and name."""
 
 
 def plan_peer(snapshot: Snapshot, peer: CloudPeer, account: Account) -> Plan:
-    """What to do now for one CloudPeer."""
+    """The next actions for one CloudPeer; empty if there is nothing to do."""
     if peer.metadata.deletion_timestamp:
         return _removal(snapshot, peer)
     if identity_problem(snapshot, peer) is not None:
@@ -49,7 +49,7 @@ def plan_peer(snapshot: Snapshot, peer: CloudPeer, account: Account) -> Plan:
 
 
 def namespace_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
-    """Why the peer's namespace cannot be used; a namespace that is not there yet is no problem."""
+    """Why the peer's namespace cannot be used; None also if it does not exist yet."""
     name = names.peer_namespace(peer.spec.cloud_id)
     namespace = snapshot.namespaces.get(name)
     if namespace is None:
@@ -62,7 +62,7 @@ def namespace_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
 
 
 def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
-    """What a CloudPeer that is being deleted waits for."""
+    """What a CloudPeer that is being deleted waits for; None if its namespace can be deleted."""
     cloud_id = peer.spec.cloud_id
     connected = [a.metadata.name for a in snapshot.all(Attachment) if _blocks_removal(a, cloud_id)]
     if connected:
@@ -78,7 +78,7 @@ def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
 
 
 def _publication(snapshot: Snapshot, peer: CloudPeer) -> tuple[Action, ...]:
-    """Our half of the agreement, if the policy that it names is there."""
+    """Publish our PeerLink if it changed and the IPsecPolicy that it needs exists."""
     policy = policy_of(snapshot, peer)
     if policy is None:
         return ()
@@ -95,7 +95,7 @@ def _publication(snapshot: Snapshot, peer: CloudPeer) -> tuple[Action, ...]:
 
 
 def _removal(snapshot: Snapshot, peer: CloudPeer) -> Plan:
-    """Links first (their own plans withdraw them), then the namespace, then our finalizer."""
+    """Wait for the links, which their own plans withdraw; then delete the namespace, then our finalizer."""
     if names.FINALIZER not in peer.metadata.finalizers:
         return Plan()
     if removal_problem(snapshot, peer) is not None:
@@ -111,13 +111,13 @@ def _removal(snapshot: Snapshot, peer: CloudPeer) -> Plan:
 
 
 def _blocks_removal(attachment: Attachment, cloud_id: str) -> bool:
-    """Joined to the peer, or a copy half made: only while its CloudPeer stands do we know what to look for."""
+    """Whether the network is connected to the peer, or its replica is incomplete: it is found by the CloudPeer only."""
     partially_created = attachment.spec.origin.cloud_id == cloud_id and attachment.spec.record.network_id is None
     return partially_created or any(path.cloud_id == cloud_id for path in attachment.spec.links)
 
 
 def _is_withdrawn_answer(link: ExpansionLink) -> bool:
-    """A received network that we have let go of: only an origin's tombstone keeps a tunnel ID."""
+    """Whether the link is of a received network that we released; only an origin's withdrawn link keeps a tunnel ID."""
     return link.spec.answer is not None and link.spec.state == "Withdrawn"
 
 

@@ -1,4 +1,4 @@
-"""What administrators are told of a peer: one honest status."""
+"""Statuses of a peer: its CloudPeer, for administrators, and our PeerLink, which the peer reads."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from .plan import namespace_problem, removal_problem
 
 
 def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> PeerLink:
-    """Our half of the agreement with the status that it should have."""
+    """Our PeerLink with the status that it should have."""
     agreed = _agreed(snapshot, peer)
-    if agreed.reason == Reason.GATEWAY_REFUSED:  # whose an address is, is told to our people only
+    if agreed.reason == Reason.GATEWAY_REFUSED:  # whose address it is must not be disclosed to the peer
         agreed = agreed.model_copy(update={"message": "a gateway's name or address is not one that was agreed"})
     conditions = with_transition_times(link.status.conditions, [agreed], link.metadata.generation, snapshot.now)
     return link.model_copy(
@@ -38,17 +38,17 @@ def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> Peer
 
 def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) -> CloudPeer:
     """A CloudPeer with the status that it should have."""
-    stands = identity_problem(snapshot, peer) is None
-    remote = remote_peer_link(snapshot, peer) if stands else None
-    parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if stands else []
+    is_valid = identity_problem(snapshot, peer) is None
+    remote = remote_peer_link(snapshot, peer) if is_valid else None
+    parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if is_valid else []
     ready = true_unless("Ready", failure or _problem(snapshot, peer, parts))
-    links = snapshot.links_to(peer.spec.cloud_id) if stands else ()
+    links = snapshot.links_to(peer.spec.cloud_id) if is_valid else ()
     status = CloudPeerStatus(
         observed_generation=peer.metadata.generation,
         conditions=with_transition_times(
             peer.status.conditions, [ready, *parts], peer.metadata.generation, snapshot.now
         ),
-        namespace=names.peer_namespace(peer.spec.cloud_id) if stands else None,
+        namespace=names.peer_namespace(peer.spec.cloud_id) if is_valid else None,
         gateways=remote.spec.gateways if remote else (),
         networks_out=sum(link.spec.offer is not None and link.spec.state == "Active" for link in links),
         networks_in=sum(is_accepted(link) for link in links),
@@ -57,7 +57,7 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
 
 
 def _problem(snapshot: Snapshot, peer: CloudPeer, parts: list[Condition]) -> Problem | None:
-    """The first thing that stands in the way, in the order in which people can mend it."""
+    """The first blocking problem, in the order in which an administrator would fix them."""
     if peer.metadata.deletion_timestamp:
         return removal_problem(snapshot, peer) or Problem(Reason.WITHDRAWING, "the agreement is being taken back")
     problem = identity_problem(snapshot, peer) or namespace_problem(snapshot, peer)
@@ -80,9 +80,9 @@ def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:
         )
     view = view_of(snapshot, cloud_id)
     if view.reason == UNREAD.reason:
-        said = condition_of(peer.status.conditions, "Reachable")
-        told = said is not None and said.reason != Reason.KUBECONFIG_NOT_FOUND
-        return said if said is not None and told else unknown("Reachable", view.reason, view.message)
+        previous = condition_of(peer.status.conditions, "Reachable")
+        was_read = previous is not None and previous.reason != Reason.KUBECONFIG_NOT_FOUND
+        return previous if previous is not None and was_read else unknown("Reachable", view.reason, view.message)
     return true_unless("Reachable", None if view.reachable else Problem(view.reason, view.message), Reason.REACHABLE)
 
 
@@ -97,16 +97,16 @@ def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
 
 
 def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
-    """As the gateway nodes say: every connection to the peer must be up."""
-    seen = [
+    """True if every connection that a gateway node reports for the peer is up."""
+    connections = [
         (node.metadata.name, connection)
         for node in snapshot.all(GatewayNode)
         for connection in node.status.connections
         if connection.cloud_id == peer.spec.cloud_id
     ]
-    if not seen:
+    if not connections:
         return unknown("TunnelUp", Reason.NO_TUNNEL, "no gateway node has a connection to the peer yet")
-    down = next(((node, c) for node, c in seen if not c.up), None)
+    down = next(((node, c) for node, c in connections if not c.up), None)
     if down is None:
         return true_unless("TunnelUp", None, Reason.UP)
     node, connection = down

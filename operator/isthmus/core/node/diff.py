@@ -1,4 +1,4 @@
-"""From what a node is to have and what it has: what to do, in an order that never lets a clear packet out."""
+"""The differences between a node's plan and its observed state; agent/dataplane.py applies them in order."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from .plan import NodePlan
 
 
 def blocks_to_add(plan: NodePlan, xfrm: XfrmView) -> frozenset[BlockPolicy]:
-    """First of all: nothing unprotected may pass from now on."""
+    """Added first: from then on nothing unprotected can leave."""
     return plan.blocks - xfrm.blocks
 
 
 def connections_to_load(plan: NodePlan, ike: IkeView) -> tuple[IkeConnection, ...]:
-    """What charon does not have, or has otherwise. A new charon has nothing."""
+    """Connections that charon does not have as planned; a restarted charon has none."""
     return tuple(c for c in plan.connections if ike.loaded.get(c.name) != c.digest)
 
 
 def ports_to_add(plan: NodePlan, bridge: BridgeView, loaded: Iterable[str]) -> Ports:
-    """Tunnel ports only where the connection is loaded, so that its traps are in place."""
-    guarded = frozenset(loaded)
+    """Missing ports; tunnel ports only if their connection is in `loaded`, so that its trap policies are installed."""
+    loaded_names = frozenset(loaded)
     return Ports(
-        frozenset(t for t in plan.ports.tunnels - bridge.ports.tunnels if t.name in guarded),
+        frozenset(t for t in plan.ports.tunnels - bridge.ports.tunnels if t.name in loaded_names),
         plan.ports.patches - bridge.ports.patches,
     )
 
 
 def flows_to_replace(table: FlowTable, flows: FlowView) -> bool:
-    """Whether the installed flows are not exactly these. Learned flows are the switch's own."""
+    """Whether the installed flows differ from the table. Learned flows are not compared."""
     count = flows.count_by_cookie
     ours = {cookie for cookie in count if cookie >> COOKIE_SHIFT == table.cookie >> COOKIE_SHIFT}
     return ours != {table.cookie} or count[table.cookie] != len(table.flows)
 
 
 def interfaces_to_remove(plan: NodePlan, bridge: BridgeView) -> frozenset[str]:
-    """Our interfaces that are in no plan, or do not look as they must."""
-    gone = Ports(bridge.ports.tunnels - plan.ports.tunnels, bridge.ports.patches - plan.ports.patches)
-    return _interfaces(gone) | bridge.leftovers
+    """Our interfaces that are not planned, or are configured differently."""
+    unplanned = Ports(bridge.ports.tunnels - plan.ports.tunnels, bridge.ports.patches - plan.ports.patches)
+    return _interfaces(unplanned) | bridge.leftovers
 
 
 def connections_to_unload(plan: NodePlan, ike: IkeView) -> tuple[str, ...]:
-    """Connections of ours whose tunnel ports are gone, or whose SAs the peer opened anew while they were going."""
+    """Our connections that are not planned, also if only SAs are left: a peer may initiate during the removal."""
     ours = {name for name in (*ike.loaded, *ike.states) if name.startswith(TUNNEL_PREFIX)}
     return tuple(sorted(ours - {connection.name for connection in plan.connections}))
 
 
 def stale_associations(plan: NodePlan, xfrm: XfrmView, ike: IkeView) -> frozenset[SecurityAssociation]:
-    """States that an earlier charon left between our tunnel addresses and the peers'."""
+    """States that a previous charon left between our tunnel addresses and the peers'."""
     return ipsec.stale_associations(xfrm, ike, plan.connections)
 
 
 def blocks_to_remove(plan: NodePlan, xfrm: XfrmView) -> frozenset[BlockPolicy]:
-    """Last of all."""
+    """Removed last."""
     return xfrm.blocks - plan.blocks
 
 

@@ -1,7 +1,7 @@
-"""The pipeline of br-cloud, one table a step, as `ovs-ofctl add-flows` lines. docs/br-cloud.md describes it.
+"""The pipeline of br-cloud as flows in the syntax of ovs-ofctl(8), one table for each step; see docs/br-cloud.md.
 
-A network's number is the OpenFlow port of its patch, a peer's is that of its tunnel port: both are unique on the
-bridge, and a frame's way is held in registers, so that tunnel IDs appear only where frames enter and leave.
+A network is numbered by the OpenFlow port of its patch port, a peer by that of its tunnel port: both are unique on the
+bridge. Registers hold both while a frame is in the pipeline; tunnel IDs appear only where frames enter and leave.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from isthmus.model.node.pipeline import (
 )
 
 _LEARN_SECONDS = 300
-_LEARN_LIMIT = 2048  # addresses of one network behind all its peers: none can fill the table of another network
-_PROBE_METER = (200, 400)  # packets a second, burst: 100 links, each probed every two seconds, several times over
+_LEARN_LIMIT = 2048  # MAC addresses per network, so that no network can exhaust the table of another
+_PROBE_METER = (200, 400)  # packets per second, burst: a multiple of 100 links probed every two seconds
 
 
-# reg0: the network's number. reg1: which side the frame comes from. reg2: the tunnel port it is to leave by.
+# reg0: the network's number. reg1: the side that the frame came from. reg2: the tunnel port that it leaves by.
 _FROM_LOCAL = "reg1=0"
 _FROM_PEER = "reg1=1"
 
 _NEVER_CROSSES = (
-    "vlan_tci=0x1000/0x1000",  # a tag would hide what is below from these rules; Neutron's networks have none
-    "dl_src=01:00:00:00:00:00/01:00:00:00:00:00",  # learning a group address would steal all its frames
-    "dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:00",  # spanning tree, LACP, LLDP: one bridge's own affair
+    "vlan_tci=0x1000/0x1000",  # a VLAN tag would hide the protocol from these rules; Neutron's networks are untagged
+    "dl_src=01:00:00:00:00:00/01:00:00:00:00:00",  # a learned group address would redirect all its frames to one peer
+    "dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:00",  # spanning tree, LACP, LLDP: link-local to a bridge (IEEE 802.1Q)
     f"dl_type={PROBE_ETHERTYPE:#06x}",
     *(f"udp,tp_dst={port}" for port in (67, 68)),
     *(f"udp6,tp_dst={port}" for port in (546, 547)),
@@ -65,7 +65,7 @@ class _Network:
 
 
 def render(networks: Iterable[PlannedNetwork], ofport: Mapping[str, int]) -> FlowTable:
-    """All flows of br-cloud. What has no OpenFlow port (yet) is left out."""
+    """All flows of br-cloud; `ofport` maps interface names to OpenFlow ports, interfaces without one are left out."""
     numbered = [_number(network, ofport) for network in networks if ofport.get(network.patch_port, 0) > 0]
     tunnels = sorted({link.number for network in numbered for link in network.links})
     flows = [*_common()]
@@ -93,7 +93,7 @@ def _number(network: PlannedNetwork, ofport: Mapping[str, int]) -> _Network:
 
 
 def _common() -> Iterator[str]:
-    """What holds for every network."""
+    """Flows that all networks share."""
     yield _flow(Table.CLASSIFY, 0, "", "drop")
     yield _flow(Table.MAP, 0, "", "drop")
     for match in _NEVER_CROSSES:
@@ -101,13 +101,13 @@ def _common() -> Iterator[str]:
     yield _flow(Table.GUARD, 110, f"{_FROM_PEER},vlan_tci=0/0x1000,dl_type={PROBE_ETHERTYPE:#06x}", _goto(Table.PROBE))
     yield _flow(Table.GUARD, 0, _FROM_LOCAL, _goto(Table.UNICAST))
     yield _flow(Table.GUARD, 0, _FROM_PEER, _goto(Table.LEARN))
-    # The learned flow, if there is one, sets reg2; then the frame goes on.
+    # A learned flow, if one matches, sets reg2; FLOOD leaves frames with reg2 alone.
     yield _flow(Table.UNICAST, 0, "", f"resubmit(,{Table.LEARNED:d}),{_goto(Table.FLOOD)}")
     yield _flow(Table.FLOOD, 0, "", _goto(Table.OUTPUT))
 
 
 def _peer(tunnel: int, probe: int) -> Iterator[str]:
-    """A remote gateway: where its frames enter, and the echo, both ways at a metered rate."""
+    """Flows of one remote gateway: where its frames enter; probe requests and replies, both metered."""
     yield _flow(Table.CLASSIFY, 10, f"in_port={tunnel}", f"set_field:1->reg1,{_goto(Table.MAP)}")
     yield _flow(Table.PROBE, 20, f"in_port={tunnel},dl_src={PROBE_REPLY_MAC}", f"meter:{tunnel},output:{probe}")
     yield _flow(
@@ -149,7 +149,7 @@ def _network(network: _Network, probe: int) -> Iterator[str]:
 
 
 def _gateway_guard(network: _Network) -> Iterator[str]:
-    """The gateway lives at the origin: nothing from the other side may claim to be it."""
+    """The subnet's gateway is at the origin: frames that claim to be it are dropped from any other side."""
     wrong_side = f"reg0={network.number},{_FROM_PEER if network.at_origin else _FROM_LOCAL}"
     yield _flow(Table.GUARD, 100, f"{wrong_side},icmp6,icmp_type=134", "drop")
     for address in network.gateway_addresses:

@@ -1,4 +1,4 @@
-"""What must be blocked and what charon must have for each peer, and which associations of the kernel are nobody's."""
+"""Block policies and charon connections for each peer, and which SAs of the kernel are stale."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _KEY = re.compile(rb"[!-~]+")
 
 
 def pre_shared_key(content: bytes) -> bytes:
-    """The key in a Secret's content: a line break at its end is the editor's, not the key's."""
+    """The key in a Secret's content, without line breaks at its end, which editors add."""
     return content.rstrip(b"\r\n")
 
 
 def key_problem(secret_name: str, content: bytes | None) -> Problem | None:
-    """Why a Secret's content cannot be used as a key. Tells nothing of the content."""
+    """Why a Secret's content cannot be used as a key. The message discloses nothing of the content."""
     where = f"key {names.PSK_KEY} of Secret {names.IPSEC_NAMESPACE}/{secret_name}"
     if content is None:
         return Problem(Reason.KEY_NOT_FOUND, f"there is no {where}")
@@ -46,7 +46,7 @@ def connections(
     gateways: Iterable[PeerGateway],
     secret_version: str,
 ) -> tuple[IkeConnection, ...]:
-    """One connection for each remote gateway, named as its tunnel port is."""
+    """One connection for each remote gateway, with the name of its tunnel port."""
     return tuple(
         IkeConnection(
             name=names.tunnel_port(peer.cloud_id, gateway.name),
@@ -69,7 +69,7 @@ def connections(
 
 
 def blocks(udp_ports: Iterable[int]) -> frozenset[BlockPolicy]:
-    """What keeps unprotected packets of these tunnel ports off the wire and out of br-cloud."""
+    """Block policies that keep unprotected packets of these UDP ports off the wire and out of br-cloud."""
     return frozenset(block for udp_port in udp_ports for block in _blocks_of(udp_port))
 
 
@@ -80,15 +80,15 @@ def _blocks_of(udp_port: int) -> Iterator[BlockPolicy]:
 
 
 def icmp_unreachable_blocks(remote_addresses: Iterable[str]) -> frozenset[BlockPolicy]:
-    """What keeps the kernel from answering for a tunnel port that is not there, yet or any more.
+    """Block policies against ICMP port unreachable, which the kernel sends if the tunnel port does not exist.
 
-    Its ICMP message would quote, in the clear, the packet that came protected.
+    It quotes, in the clear, a packet that arrived protected (RFC 792).
     """
     return frozenset(BlockPolicy("out", icmp_unreachable_to=address) for address in remote_addresses)
 
 
 def up(connection: IkeConnection, ike: IkeView) -> bool:
-    """The connection is loaded as wanted, and its IKE SA and both children are there."""
+    """Whether the connection is loaded as planned, and its IKE SA and both children are established."""
     state = ike.states.get(connection.name)
     return (
         ike.loaded.get(connection.name) == connection.digest
@@ -99,9 +99,9 @@ def up(connection: IkeConnection, ike: IkeView) -> bool:
 
 
 def stale_associations(xfrm: XfrmView, ike: IkeView, wanted: Iterable[IkeConnection]) -> frozenset[SecurityAssociation]:
-    """States that an earlier charon left: between a connection's addresses, and unknown to charon.
+    """ESP states that a previous charon left: between a connection's addresses, and unknown to charon.
 
-    Nothing is stale before its connection is up: until then old states may be what carries the traffic.
+    None is stale before its connection is up: until then it may still carry the traffic.
     """
     ends = {
         frozenset({connection.local_address, connection.remote_address}) for connection in wanted if up(connection, ike)

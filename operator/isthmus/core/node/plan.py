@@ -1,4 +1,4 @@
-"""What one gateway node must have: from the cluster's objects and the node's facts to ports, keys and flows."""
+"""The plan of one gateway node: from Kubernetes objects and the node's addresses to IPsec, ports and networks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Key:
 
 @dataclass(frozen=True)
 class NodeInputs:
-    """Everything that the cluster wants of this node, as read at one moment."""
+    """The inputs from the Kubernetes API, as read in one iteration."""
 
     node: str
     cloud_id: str
@@ -49,12 +49,12 @@ class NodeInputs:
     policies: tuple[IPsecPolicy, ...] = ()
     peerlinks: tuple[PeerLink, ...] = ()
     keys: Mapping[str, Key] = field(default_factory=dict)
-    """By the name of their Secret; what has none is missing here."""
+    """Pre-shared keys by the name of their Secret; missing if the Secret does not exist or holds none."""
 
 
 @dataclass(frozen=True)
 class NodePlan:
-    """What this node is to have, and why it cannot have the rest."""
+    """What this node must have, and why the rest cannot be planned."""
 
     addresses: tuple[NodeAddress, ...] = ()
     """The node's tunnel addresses; the first one is used."""
@@ -63,7 +63,7 @@ class NodePlan:
     ports: Ports = field(default_factory=Ports)
     networks: tuple[PlannedNetwork, ...] = ()
     gateways: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
-    """Remote gateways that are known, by cloud ID, also those of peers with a problem."""
+    """All known remote gateways by cloud ID, including those of peers with a problem."""
     problem: Problem | None = None
     peer_problems: Mapping[str, Problem] = field(default_factory=dict)
     link_problems: Mapping[LinkKey, Problem] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class _Peer:
-    """A peer that may have tunnels."""
+    """A peer to which tunnels can be planned."""
 
     cloud_id: str
     agreement: Agreement
@@ -80,7 +80,7 @@ class _Peer:
 
 
 def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_ports: frozenset[int]) -> NodePlan:
-    """The whole plan; `foreign_udp_ports` are those of tunnels on this node that are not ours."""
+    """The plan; `foreign_udp_ports` are the UDP ports of this node's tunnels that are not ours."""
     ours = tunnel_addresses(addresses, inputs.gateway_cidrs)
     if not ours:
         cidrs = ", ".join(inputs.gateway_cidrs)
@@ -111,12 +111,12 @@ def tunnel_addresses(addresses: Iterable[NodeAddress], cidrs: Iterable[str]) -> 
 
 
 def _owning_peers(peers: Iterable[CloudPeer]) -> tuple[CloudPeer, ...]:
-    """Where two claim one cloud, the one that holds it: a second CloudPeer must not take the first one's tunnels."""
+    """The owner of each cloud ID: a second CloudPeer with the same one must not take over the first one's tunnels."""
     return tuple({p.spec.cloud_id: p for p in sorted(peers, key=claim_precedence, reverse=True)}.values())
 
 
 def _plan_peer(inputs: NodeInputs, peer: CloudPeer, local: str, foreign_udp_ports: frozenset[int]) -> _Peer | Problem:
-    """Whether a peer may have tunnels: a valid agreement, a policy, a key, a free port."""
+    """The peer, if it has an agreement, a policy, a key and a free UDP port; else the problem."""
     spec = peer.spec
     link = _peerlink(inputs, spec.cloud_id)
     if link is None or link.status.peer is None:
@@ -153,7 +153,7 @@ def _peerlink(inputs: NodeInputs, cloud_id: str) -> PeerLink | None:
 
 
 def _known_gateways(inputs: NodeInputs, peer: CloudPeer) -> tuple[PeerGateway, ...]:
-    """The peer's gateways inside its agreed networks; the controller has checked them, a second look costs nothing."""
+    """The peer's gateways inside its gatewayCIDRs. The controller checked that already; this is defence in depth."""
     link = _peerlink(inputs, peer.spec.cloud_id)
     if link is None or link.status.peer is None:
         return ()
@@ -177,7 +177,7 @@ def _tunnels(peer: _Peer) -> Iterator[TunnelPort]:
 
 
 def _patches(inputs: NodeInputs) -> Iterator[PatchPair]:
-    """Of every attachment port that is bound to this node."""
+    """A patch pair for every attachment port that is bound to this node."""
     for attachment in inputs.attachments:
         name = attachment.metadata.name
         for port in attachment.spec.ports:
@@ -193,7 +193,7 @@ def _patches(inputs: NodeInputs) -> Iterator[PatchPair]:
 def _networks(
     inputs: NodeInputs, tunnels: Iterable[TunnelPort]
 ) -> tuple[tuple[PlannedNetwork, ...], Mapping[LinkKey, Problem]]:
-    """The networks that this node carries now, with the links that can be."""
+    """The networks that this node is the active one for, with their usable links, and the problems of the others."""
     active = [
         a
         for a in sorted(inputs.attachments, key=lambda a: a.metadata.name)
@@ -222,7 +222,7 @@ def _link_problem(
     if tunnel is None or tunnel.remote_address != link.gateway.address:
         return Problem(Reason.NO_TUNNEL, f"there is no tunnel to gateway {link.gateway.name} of {link.cloud_id}")
     if used[tunnel.name, link.tunnel_id] > 1:
-        # Two networks must never meet: rather neither than the wrong one.
+        # Two networks must never be bridged: carry neither rather than the wrong one.
         return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {link.tunnel_id} is that of another network, too")
     return None
 

@@ -1,4 +1,4 @@
-"""What a node's agent says: of the node in its GatewayNode, of every network in the Attachment's entry of this node."""
+"""What an agent reports: its GatewayNode's status, and its node's entry in the status of each Attachment."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from .plan import NodePlan
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What was seen on the node at the last look."""
+    """What was last observed on the node, and the plan that it was compared with."""
 
     plan: NodePlan
     bridge: BridgeView
     ike: IkeView | None = None
     """None: charon does not answer."""
-    flows_in_place: bool = False
+    flows_installed: bool = False
     probes: Mapping[tuple[str, str], bool] = field(default_factory=dict)
-    """Whether a link's echo comes back, by link name and the peer's cloud ID; missing where it cannot be told yet."""
+    """Whether probes of a link are answered, by link name and the peer's cloud ID; missing until that is decided."""
     problem: Problem | None = None
-    """What kept the node from being brought to its plan."""
+    """Why the plan could not be applied completely."""
 
 
 def gateway_node_status(
     previous: GatewayNodeStatus, facts: NodeFacts, software: Software, now: datetime
 ) -> GatewayNodeStatus:
-    """The whole status of our GatewayNode."""
+    """The complete status of this node's GatewayNode."""
     addresses = tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses)
     return GatewayNodeStatus(
         conditions=with_transition_times(previous.conditions, (_ready(facts), _peers(facts)), None, now),
@@ -52,14 +52,14 @@ def gateway_node_status(
 
 
 def failed_observation_status(previous: GatewayNodeStatus, problem: Problem, now: datetime) -> GatewayNodeStatus:
-    """The node could not be looked at: nothing but that is new, for what stands goes on."""
+    """The status after a failed observation: only Ready changes; the rest keeps its last known value."""
     others = (c for c in previous.conditions if c.type != "Ready")
     new = (true_unless("Ready", problem), *others)
     return previous.model_copy(update={"conditions": with_transition_times(previous.conditions, new, None, now)})
 
 
 def observation(attachment: Attachment, node: str, facts: NodeFacts) -> NodeObservation | None:
-    """This node's entry of an Attachment; None where the node has no part in it."""
+    """This node's entry in the Attachment's status; None if the Attachment has no port on this node."""
     port = next((port for port in attachment.spec.ports if port.node == node), None)
     if port is None:
         return None
@@ -68,19 +68,19 @@ def observation(attachment: Attachment, node: str, facts: NodeFacts) -> NodeObse
     return NodeObservation(
         node=node,
         observed_generation=attachment.metadata.generation or 0,
-        plugged=patched and (network is None or facts.flows_in_place),
+        plugged=patched and (network is None or facts.flows_installed),
         links=tuple(_links(attachment, node, facts)) if network else (),
     )
 
 
 def _links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[LinkObservation]:
-    said = {k.cloud_id: k for entry in attachment.status.nodes if entry.node == node for k in entry.links}
+    previous = {k.cloud_id: k for entry in attachment.status.nodes if entry.node == node for k in entry.links}
     for link in attachment.spec.links:
         key = (attachment.metadata.name, link.cloud_id)
         problem = facts.plan.link_problems.get(key)
         probe = facts.probes.get(key)
-        if problem is None and probe is None and link.cloud_id in said:
-            yield said[link.cloud_id]
+        if problem is None and probe is None and link.cloud_id in previous:
+            yield previous[link.cloud_id]
             continue
         if problem is None and not probe:
             problem = Problem(Reason.PROBE_UNANSWERED, f"no echo frame comes back from gateway {link.gateway.name}")
@@ -97,7 +97,7 @@ def _ready(facts: NodeFacts) -> Condition:
 
 
 def _peers(facts: NodeFacts) -> Condition:
-    """Whether every CloudPeer could be given its tunnels: a missing key is told here."""
+    """Whether the tunnels of every CloudPeer could be planned; a missing key is reported here."""
     problems = sorted(facts.plan.peer_problems.items())
     if not problems:
         return true("PeersConfigured", Reason.CONFIGURED)

@@ -1,1 +1,1 @@
-"""Gateway nodes: which there are, what they can carry, which one carries a network."""
+"""Gateway nodes: which exist, the MTU that they can carry, which one carries a network."""

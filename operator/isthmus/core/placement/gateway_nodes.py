@@ -9,9 +9,9 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 
 
 def plan_gateway_nodes(snapshot: Snapshot) -> Plan:
-    """Make those that are missing, delete those whose node is gone or no gateway any more."""
-    there = {node.metadata.name: node for node in snapshot.all(GatewayNode)}
-    missing = sorted(snapshot.gateway_nodes - set(there))
-    made = (ApplyObject(GatewayNode(metadata=ObjectMeta(name=name))) for name in missing)
-    surplus = (DeleteObject(node) for name, node in there.items() if name not in snapshot.gateway_nodes)
-    return Plan((*made, *surplus))
+    """Create missing GatewayNodes; delete those whose Node is deleted or not labelled as a gateway any more."""
+    existing = {node.metadata.name: node for node in snapshot.all(GatewayNode)}
+    missing = sorted(snapshot.gateway_nodes - set(existing))
+    missing_nodes = (ApplyObject(GatewayNode(metadata=ObjectMeta(name=name))) for name in missing)
+    deleted = (DeleteObject(node) for name, node in existing.items() if name not in snapshot.gateway_nodes)
+    return Plan((*missing_nodes, *deleted))

@@ -22,7 +22,7 @@ class Gateway:
 
 
 def gateways(nodes: Iterable[GatewayNode], own_cidrs: Iterable[str]) -> tuple[Gateway, ...]:
-    """The nodes that have a tunnel address of ours and a name in Neutron, in the order of their names."""
+    """The nodes with a tunnel address inside `own_cidrs` and a hostname in Neutron, ordered by name."""
     networks = [IPv4Network(cidr) for cidr in own_cidrs]
     usable = ((node, tunnel_address(node, networks)) for node in nodes)
     return tuple(
@@ -38,13 +38,13 @@ def gateways(nodes: Iterable[GatewayNode], own_cidrs: Iterable[str]) -> tuple[Ga
 
 
 def tunnel_address(node: GatewayNode, networks: Iterable[IPv4Network]) -> TunnelAddress | None:
-    """The node's first address inside our gateway networks."""
+    """The node's first address inside these networks; None if it has none."""
     inside = (a for a in node.status.addresses if any(IPv4Address(a.address) in n for n in networks))
     return next(inside, None)
 
 
 def active_gateway(candidates: Iterable[Gateway], previous: str | None) -> Gateway | None:
-    """The previous one while it is ready or nobody else is, else the first ready one."""
+    """The previous one if it is ready or no other is, so that networks move only if they must; else the first ready."""
     by_name = {gateway.name: gateway for gateway in candidates}
     before = by_name.get(previous or "")
     if before is not None and before.ready:

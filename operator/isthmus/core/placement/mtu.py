@@ -1,4 +1,4 @@
-"""The largest IP packet of a machine that crosses unfragmented: the same arithmetic that the kernel does.
+"""The largest IP packet of a machine that crosses the tunnel unfragmented, by the same arithmetic as the kernel's.
 
 ESP in transport mode with AES-GCM-16 (RFC 4303, RFC 4106): SPI and sequence number 8, IV 8, ICV 16, and a trailer of
 2 bytes behind padding to a multiple of 4. VXLAN (RFC 7348): UDP 8, VXLAN 8, inner Ethernet 14.
@@ -18,7 +18,7 @@ _ESP_ALIGNMENT = 4
 
 
 def inner_mtu(underlay_mtu: int) -> int:
-    """MTU of a stretched network over VXLAN, ESP transport, AES-GCM-16 and IPv4: 1416 for an underlay of 1500."""
+    """MTU in bytes over VXLAN, ESP transport mode, AES-GCM-16 and IPv4: 1416 for an underlay MTU of 1500."""
     protected = underlay_mtu - _IPV4_HEADER - _ESP_HEADER - _GCM_IV - _GCM_ICV
     payload = protected // _ESP_ALIGNMENT * _ESP_ALIGNMENT - _ESP_TRAILER
     return payload - _UDP_HEADER - _VXLAN_HEADER - _ETHERNET_HEADER

@@ -1,1 +1,1 @@
-"""What the controller knows at one moment, and the conditions and events that it derives."""
+"""The controller's inputs at one moment, and the conditions and Events that it derives from them."""

@@ -1,4 +1,4 @@
-"""Conditions as `metav1.Condition`: the time moves only when the status does."""
+"""Conditions as `metav1.Condition`: lastTransitionTime changes only when the status does."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _MAX_MESSAGE = 1024
 
 
 def true(type_: str, reason: Reason, message: str = "") -> Condition:
-    """A condition that holds."""
+    """A condition with status True; the message is cut to its maximum length."""
     return Condition(type=type_, status="True", reason=reason, message=message[:_MAX_MESSAGE])
 
 
 def false(type_: str, reason: Reason, message: str = "") -> Condition:
-    """A condition that does not hold."""
+    """A condition with status False."""
     return Condition(type=type_, status="False", reason=reason, message=message[:_MAX_MESSAGE])
 
 
 def unknown(type_: str, reason: Reason, message: str = "") -> Condition:
-    """A condition that cannot be told."""
+    """A condition with status Unknown."""
     return Condition(type=type_, status="Unknown", reason=reason, message=message[:_MAX_MESSAGE])
 
 
 def true_unless(type_: str, problem: Problem | None, good: Reason = Reason.READY) -> Condition:
-    """True where there is no problem."""
+    """True with reason `good` if there is no problem, else False with the problem's reason and message."""
     return false(type_, problem.reason, problem.message) if problem else true(type_, good)
 
 
 def with_transition_times(
     old: Conditions, new: Iterable[Condition], generation: int | None, now: datetime
 ) -> Conditions:
-    """The new conditions with the time of each one's last transition."""
+    """The new conditions with lastTransitionTime, kept from the old ones if the status is the same."""
     return tuple(
         condition.model_copy(
             update={
@@ -56,5 +56,5 @@ def _last_transition(old: Conditions, condition: Condition, now: datetime) -> st
 
 
 def timestamp(moment: datetime) -> str:
-    """As Kubernetes writes it."""
+    """RFC 3339 in UTC, as Kubernetes writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""Which changes of a status people are told of by an Event."""
+"""Which changes of a status are recorded as an Event."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BAD_WHEN_TRUE = frozenset({ADDRESS_CONFLICT, REPLICA_IN_USE})
 
 
 def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, ...]:
-    """Conditions that have turned. Never about what a peer reads."""
+    """Events for conditions whose status changed, of the kinds that administrators and tenants read."""
     if not isinstance(before, CloudPeer | NetworkExpansion | Attachment) or not isinstance(after, type(before)):
         return ()
     changed = (

@@ -1,4 +1,4 @@
-"""Everything known at one moment, for planning: our objects, the cluster's facts, the peers' halves as last read."""
+"""The snapshot that planning starts from: our objects, namespaces and nodes, and the peers' links as last read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class OwnCloud:
-    """What we are to ourselves, as far as planning needs it."""
+    """The settings of this cloud that planning needs."""
 
     cloud_id: str
     gateway_cidrs: tuple[str, ...]
@@ -32,7 +32,7 @@ class OwnCloud:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One moment. Objects by kind, then by (namespace, name); cluster-scoped ones have an empty namespace."""
+    """All inputs. Objects by kind, then by (namespace, name); the namespace of cluster-scoped ones is empty."""
 
     own: OwnCloud
     now: datetime
@@ -41,14 +41,14 @@ class Snapshot:
     gateway_nodes: frozenset[str] = frozenset()
     """Kubernetes nodes that carry the gateway label."""
     credentials: frozenset[str] = frozenset()
-    """Cloud IDs of the peers whose kubeconfig Secret is there."""
+    """Cloud IDs of the peers whose kubeconfig Secret exists."""
     views: Mapping[str, PeerView] = field(default_factory=dict)
     _ordered: dict[type[CustomObject], tuple[CustomObject, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def all(self, kind: type[T]) -> tuple[T, ...]:
-        """All objects of a kind, in the order of namespace and name."""
+        """All objects of a kind, ordered by namespace and name."""
         if kind not in self._ordered:
             held = self.objects.get(kind, {})
             self._ordered[kind] = tuple(obj for _, obj in sorted(held.items()) if isinstance(obj, kind))
@@ -56,7 +56,7 @@ class Snapshot:
 
     @cached_property
     def expansions(self) -> Mapping[str, tuple[NetworkExpansion, ...]]:
-        """The tenants' wishes by the name of everything about the network, the senior first."""
+        """NetworkExpansions by link name, in order of claim precedence."""
         found: dict[str, list[NetworkExpansion]] = {}
         for expansion in sorted(self.all(NetworkExpansion), key=claim_precedence):
             name = names.link_name(self.own.cloud_id, expansion.spec.network_id)
@@ -69,7 +69,7 @@ class Snapshot:
         return found if isinstance(found, kind) else None
 
     def with_object(self, obj: CustomObject) -> Snapshot:
-        """With this object as the API server has just returned it."""
+        """With this object added or replaced."""
         held = {**self.objects.get(type(obj), {}), key_of(obj): obj}
         return replace(self, objects={**self.objects, type(obj): held})
 
@@ -79,38 +79,38 @@ class Snapshot:
         return replace(self, objects={**self.objects, type(obj): held})
 
     def with_peers(self, credentials: frozenset[str], views: Mapping[str, PeerView]) -> Snapshot:
-        """With what was read of the peers."""
+        """With these credentials and views of the peers."""
         return replace(self, credentials=credentials, views=views)
 
     def with_namespace(self, name: str, manifest: Mapping[str, Any] | None) -> Snapshot:
-        """With this namespace as it is now, or without it."""
+        """With this namespace replaced, or removed if `manifest` is None."""
         others = {k: v for k, v in self.namespaces.items() if k != name}
         return replace(self, namespaces=others | ({name: manifest} if manifest else {}))
 
     def peer_of(self, cloud_id: str) -> CloudPeer | None:
-        """The CloudPeer that stands for that cloud: the one that holds it where two claim it."""
+        """The CloudPeer that owns that cloud ID: the first by claim precedence if several have it."""
         claims = [p for p in self.all(CloudPeer) if p.spec.cloud_id == cloud_id]
         return min(claims, key=claim_precedence, default=None)
 
     def peerlink(self, cloud_id: str) -> PeerLink | None:
-        """Our half of the agreement with that peer."""
+        """Our PeerLink for that peer."""
         return self.get(PeerLink, self.own.cloud_id, names.peer_namespace(cloud_id))
 
     def link(self, cloud_id: str, link_name: str) -> ExpansionLink | None:
-        """Our half of one network towards that peer."""
+        """Our ExpansionLink of that network for that peer."""
         return self.get(ExpansionLink, link_name, names.peer_namespace(cloud_id))
 
     def links_to(self, cloud_id: str) -> tuple[ExpansionLink, ...]:
-        """All our halves towards that peer."""
+        """All our ExpansionLinks for that peer."""
         namespace = names.peer_namespace(cloud_id)
         return tuple(link for link in self.all(ExpansionLink) if link.metadata.namespace == namespace)
 
     def links_of(self, link_name: str) -> tuple[ExpansionLink, ...]:
-        """Our halves of one network, towards all peers."""
+        """Our ExpansionLinks of that network, for all peers."""
         return tuple(link for link in self.all(ExpansionLink) if link.metadata.name == link_name)
 
     def attachment(self, link_name: str) -> Attachment | None:
-        """What our nodes do for one network."""
+        """The Attachment of that network."""
         return self.get(Attachment, link_name, names.SYSTEM_NAMESPACE)
 
 
@@ -120,15 +120,15 @@ def key_of(obj: CustomObject) -> Key:
 
 
 def claim_precedence(obj: CustomObject) -> tuple[bool, str, str]:
-    """Order among objects that claim the same thing: who holds it (our finalizer) keeps it, then by name."""
+    """Sort key of objects that claim the same thing: the owner, which has our finalizer, first; then by name."""
     return names.FINALIZER not in obj.metadata.finalizers, *key_of(obj)
 
 
 def indexed(objects: Iterable[CustomObject]) -> dict[Key, CustomObject]:
-    """By namespace and name."""
+    """Objects by namespace and name."""
     return {key_of(obj): obj for obj in objects}
 
 
 def is_accepted(link: ExpansionLink | None) -> bool:
-    """Whether our half of a received network accepts it."""
+    """Whether our ExpansionLink accepts the peer's offer."""
     return link is not None and link.spec.answer is not None and link.spec.answer.verdict == "Accepted"
