@@ -25,7 +25,7 @@ def root_logger() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A lab that is up, the one that $ISTHMUS_LAB names or one of the tests' own; pytest itself sits at its desk."""
+    """The lab that $ISTHMUS_LAB names, or one for this session; pytest itself moves into its tester namespace."""
     from tests.testbed import state
     from tests.testbed.host.process import ended_in_order
     from tests.testbed.lab import Lab

@@ -33,7 +33,7 @@ def memory(federation: Federation) -> Result:
 
 
 def measure(federation: Federation, assets: Assets) -> list[Result]:
-    """Start agents at the desk, on the machine's own processor, with a switch that is empty: nothing is to be done."""
+    """Start agents in the tester namespace, natively on this machine, with an empty switch: nothing needs to change."""
     directory = federation.lab.directory / "bench"
     directory.mkdir()
     command = [str(assets.agent_env / "bin" / "python"), "-m", "isthmus.cli.main", "agent"]

@@ -12,7 +12,8 @@ from tests.testbed.host.process import ended_in_order
 from tests.testbed.lab import Lab, tear_down
 
 _EPILOG = """\
-exec takes a node (gw-a1, gw-b1) or a place of the lab (a, b: a cloud's servers; wan: the router; desk: yours).
+exec takes a node (gw-a1, gw-b1) or a network namespace of the lab: a or b (a cloud's servers), wan (the router),
+tester.
 Where several labs are up, name one with --lab or ISTHMUS_LAB.
 """
 
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what is up").set_defaults(run=_status)
     commands.add_parser("down", help="leave nothing of the lab").set_defaults(run=_down)
     execute = commands.add_parser("exec", help="run a command on a node, in a machine, in a place")
-    execute.add_argument("where", choices=["gw-a1", "gw-b1", "a", "b", "wan", "desk"])
+    execute.add_argument("where", choices=["gw-a1", "gw-b1", "a", "b", "wan", "tester"])
     execute.add_argument("command", nargs=argparse.REMAINDER, metavar="[--machine NAME] COMMAND ...")
     execute.set_defaults(run=_exec)
     capture = commands.add_parser("capture", help="record the WAN, both sides, and count")
@@ -91,7 +92,7 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def _exec(arguments: argparse.Namespace) -> int:
     lab = Lab.attach(arguments.lab)
-    if arguments.where in ("wan", "desk", "a", "b"):
+    if arguments.where in ("wan", "tester", "a", "b"):
         netns = f"{lab.name}-{arguments.where}"
         return subprocess.run(["ip", "netns", "exec", netns, *arguments.command]).returncode
     node = next(cloud.gateway for cloud in lab.clouds if cloud.gateway.name == arguments.where)

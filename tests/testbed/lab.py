@@ -18,7 +18,7 @@ from tests.testbed.wan.router import Wan
 
 
 class Lab:
-    """A lab that is up. The calling process sits at its desk: it reaches the servers and nodes of both clouds."""
+    """A running lab. The calling process is in its tester namespace and reaches servers and nodes of both clouds."""
 
     def __init__(self, own_state: State, parts: Parts) -> None:
         self.state = own_state
@@ -37,7 +37,7 @@ class Lab:
     def up(
         cls, name: str | None = None, *, assets: Assets | None = None, report: Callable[[str], None] = print
     ) -> Self:
-        """Bring up a new lab and sit down at its desk; a failure takes down what was made."""
+        """Bring up a new lab and enter its tester namespace; after a failure nothing of it is left."""
         assets = assets or ensure()
         template = schemas.ensure(assets, state.memory_root())
         own_state = State(name or state.new_name(), assets)
@@ -55,14 +55,14 @@ class Lab:
 
     @classmethod
     def attach(cls, name: str | None = None) -> Self:
-        """Sit down at the desk of a lab that is up: the one named, or the only one."""
+        """Enter the tester namespace of a running lab: the one named, or the only one."""
         own_state = State.load(name or state.only())
         lab = cls(own_state, assemble(own_state))
         lab.enter()
         return lab
 
     def enter(self) -> None:
-        """Move the calling process to the desk; it must not have started threads yet."""
+        """Move the calling process into the tester namespace; it must not have started threads yet."""
         if not netns.inside(self.state.namespaces.tester):
             netns.enter(self.state.namespaces.tester)
 

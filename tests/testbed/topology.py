@@ -1,8 +1,8 @@
 """Names and addresses of a lab: a pure description, the same in every lab but for the lab's name.
 
-    <lab>-a ---- mgmt bridge 198.18.1.0/24 ---- <lab>-desk ---- mgmt bridge 198.18.2.0/24 ---- <lab>-b
-       |                                                                                        |
-    wan bridge 192.0.2.0/24 ------------------- <lab>-wan (router) ------------------- wan bridge 198.51.100.0/24
+    <lab>-a --- mgmt bridge 198.18.1.0/24 --- <lab>-tester --- mgmt bridge 198.18.2.0/24 --- <lab>-b
+       |                                                                                       |
+    wan bridge 192.0.2.0/24 ------------------ <lab>-wan (router) ------------------ wan bridge 198.51.100.0/24
 
 Namespaces are private to a lab, so that fixed addresses and ports are free in each of them.
 """
@@ -25,7 +25,7 @@ OVN_SOUTHBOUND_PORT: Final = 6642
 
 @dataclass(frozen=True)
 class Site:
-    """One cloud's place in the lab; host parts: 1 the cloud's servers or the router, 2 the desk, 10 and 11 as below."""
+    """One cloud's place in the lab. Host numbers: 1 servers or router, 2 tester, 10 Kubernetes API, 11 gateway node."""
 
     name: CloudName
     back_end: BackEnd
@@ -133,8 +133,8 @@ class Namespaces:
 
     @property
     def tester(self) -> str:
-        """Where the tester sits."""
-        return f"{self.lab}-desk"
+        """The tester: tests, demo and benchmarks."""
+        return f"{self.lab}-tester"
 
     def all(self) -> list[str]:
         """Every namespace that a lab may have made."""

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.stage("alone")
 NAME = state.new_name()
 # In the environment of all that its commands start.
 _MARK = "SECOND_LAB_OF_ISTHMUS"
-# Opened when tests are collected: pytest moves to the desk of its lab only after that.
+# Opened when tests are collected: pytest moves into the tester's namespace only after that.
 _HOST_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)
 
 

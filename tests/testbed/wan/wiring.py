@@ -22,8 +22,8 @@ def _build_management(namespaces: Namespaces, site: Site) -> None:
         f"link add {MANAGEMENT_BRIDGE} type bridge\n"
         f"address add {site.server_address} dev {MANAGEMENT_BRIDGE}\n"
         f"link set {MANAGEMENT_BRIDGE} up\n"
-        f"link add desk type veth peer name {card} netns {namespaces.tester}\n"
-        f"link set desk master {MANAGEMENT_BRIDGE} up",
+        f"link add tester type veth peer name {card} netns {namespaces.tester}\n"
+        f"link set tester master {MANAGEMENT_BRIDGE} up",
         namespaces.cloud(site.name),
     )
     netns.batch(f"address add {site.tester_address} dev {card}\nlink set {card} up", namespaces.tester)
