@@ -1,1 +1,1 @@
-"""One stretched network: addresses, the link to each peer, the attachment to the gateway nodes."""
+"""One stretched network: its address slices, its link to each peer, its attachment to a gateway node."""

@@ -1,6 +1,7 @@
-"""Dividing a subnet's addresses: each has one owner, and the origin alone divides.
+"""Arithmetic on sets of IPv4 addresses.
 
-A span is a pair of integers, both ends belong to it; sets of addresses are tuples of disjoint, sorted spans.
+A span is a pair of integers, both ends included; a set of addresses is a tuple of sorted spans that neither overlap nor
+touch.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ def number_of(address: str) -> int:
 
 
 def address_of(value: int) -> str:
-    """The address of that number."""
+    """The IPv4 address of an integer."""
     return str(IPv4Address(value))
 
 
 def span_of(bounded: Bounded) -> Span:
-    """One range of addresses."""
+    """The range as a span."""
     return number_of(bounded.first), number_of(bounded.last)
 
 
@@ -80,7 +81,7 @@ def intersect(one: Spans, other: Spans) -> Spans:
 
 
 def size(spans: Spans) -> int:
-    """How many addresses."""
+    """The number of addresses in the set."""
     return sum(last - first + 1 for first, last in spans)
 
 
@@ -95,21 +96,24 @@ def contains_number(spans: Spans, value: int) -> bool:
 
 
 def ranges(spans: Spans) -> tuple[Range, ...]:
-    """As Neutron's allocation pools."""
+    """The set as Neutron's allocation pools, one for each span."""
     return tuple(Range(address_of(first), address_of(last)) for first, last in spans)
 
 
 def largest_span(spans: Spans) -> Span | None:
-    """The longest run, the highest of equals."""
+    """The longest span, the highest of equally long ones; None if the set is empty."""
     return max(spans, key=lambda s: (s[1] - s[0], s[0]), default=None)
 
 
 def highest_free_run(pools: Spans, used: Spans, wanted: int) -> Span | None:
-    """A free run of that many addresses: the top of the highest long enough, for Neutron hands out from below."""
+    """The highest run of `wanted` addresses in `pools` without `used`; None if there is none.
+
+    The highest one, since Neutron allocates from the lowest address up.
+    """
     fitting = [s for s in subtract(pools, used) if s[1] - s[0] + 1 >= wanted]
     return (fitting[-1][1] - wanted + 1, fitting[-1][1]) if fitting else None
 
 
 def default_slice_size(pools: Spans) -> int:
-    """A quarter of the pools' addresses."""
+    """The default number of addresses in a slice: a quarter of the pools."""
     return max(1, size(pools) // 4)

@@ -1,4 +1,4 @@
-"""What both roles share: the attachment port, the way to a peer, what the nodes are told, what we publish of ports."""
+"""What origin and receiver share: attachment ports, the Attachment's spec, the path to a peer, published ports."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ from isthmus.model.facts.openstack import NetworkFacts, Port
 
 
 def network_identity(link_name: str) -> NetworkIdentity:
-    """Which network a name stands for."""
+    """The network that a link name stands for."""
     cloud_id, _, network_id = link_name.partition(".")
     return NetworkIdentity(cloud_id=cloud_id, network_id=network_id)
 
 
 def new_attachment(link_name: str, spec: AttachmentSpec) -> Attachment:
-    """The Attachment of that network."""
+    """An Attachment to apply for that network."""
     labels = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
     return Attachment(metadata=ObjectMeta(name=link_name, namespace=names.SYSTEM_NAMESPACE, labels=labels), spec=spec)
 
 
 def gateway_for(snapshot: Snapshot, attachment: Attachment | None) -> Gateway | None:
-    """The node that carries this network."""
+    """The gateway node that carries the network; None if no node can."""
     candidates = gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)
     return active_gateway(candidates, attachment.spec.active_node if attachment else None)
 
 
 def carried_mtu(gateway: Gateway) -> int:
-    """The largest MTU that this node can carry."""
+    """The largest MTU in bytes that the node can carry."""
     return inner_mtu(gateway.underlay_mtu)
 
 
 def attachment_ports(link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:
-    """Our attachment ports on the network: in our own project, with our device owner, with the name on record."""
+    """Our attachment ports on the network: known by project, device owner and ownership marker; ordered by ID."""
     return _our_ports(names.ATTACHMENT_DEVICE_OWNER, link_name, facts)
 
 
 def gateway_ports(link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:
-    """Our ports that reserve gateway addresses on the copy."""
+    """Our ports that reserve gateway addresses on the replica; ordered by ID."""
     return _our_ports(names.GATEWAY_DEVICE_OWNER, link_name, facts)
 
 
 def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
-    """Ports that keep a network in use: not ours, and none that Neutron takes away by itself with the network."""
+    """Ports that prevent the network's deletion: neither ours nor those that Neutron deletes with the network."""
     return tuple(
         port
         for port in facts.ports
@@ -67,7 +67,7 @@ def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
 
 
 def published_ports(facts: NetworkFacts) -> tuple[PublishedPort, ...]:
-    """The addresses in use in our part of the network, for the peer to tell whose an address is."""
+    """The IPv4 addresses in use in this cloud, for the peer to detect conflicts; ordered by port ID, bounded."""
     ports = (
         PublishedPort(id=port.id, mac=port.mac.lower(), addresses=addresses[:MAX_ADDRESSES_PER_PORT])
         for port in sorted(facts.ports, key=lambda p: p.id)
@@ -77,13 +77,13 @@ def published_ports(facts: NetworkFacts) -> tuple[PublishedPort, ...]:
 
 
 def port_on(gateway: Gateway | None, ports: Iterable[Port]) -> Port | None:
-    """The attachment port that is bound to that node."""
+    """The port that is bound to that node; None if there is none."""
     bound = (port for port in ports if gateway is not None and port.host == gateway.host)
     return min(bound, key=lambda port: port.id, default=None)
 
 
 def ensure_attachment_port(link_name: str, gateway: Gateway | None, facts: NetworkFacts) -> tuple[Action, ...]:
-    """A port bound to the active node before anything is plugged there."""
+    """Create an attachment port bound to the active node, unless there is one."""
     if gateway is None or facts.network is None or port_on(gateway, attachment_ports(link_name, facts)) is not None:
         return ()
     marker = names.marker(link_name)
@@ -100,7 +100,7 @@ def attachment_spec(
     links: tuple[AttachmentLink, ...],
     gateway_addresses: tuple[str, ...],
 ) -> AttachmentSpec:
-    """What the nodes are to do now; the record stays as it is."""
+    """The Attachment's spec as it should be now; without a bound port no node is active. The record is kept."""
     port = port_on(gateway, attachment_ports(link_name, facts))
     ports = (NodePort(node=gateway.name, port_id=port.id, mac=port.mac.lower()),) if port and gateway else ()
     return spec.model_copy(
@@ -115,25 +115,32 @@ def attachment_spec(
 
 
 def delete_unused_attachment_ports(link_name: str, spec: AttachmentSpec, facts: NetworkFacts) -> tuple[Action, ...]:
-    """Attachment ports that the nodes are not told about (any more): they go last."""
+    """Delete attachment ports that the spec does not name; done after the spec has been applied."""
     kept = {port.port_id for port in spec.ports}
     return tuple(DeletePort(port.id) for port in attachment_ports(link_name, facts) if port.id not in kept)
 
 
-def path_to(snapshot: Snapshot, peer: CloudPeer, tunnel_id: int, theirs: ExpansionLinkSpec) -> AttachmentLink | None:
-    """The way to the peer's part of the network: its active gateway, which its PeerLink must know."""
-    remote_link = remote_peer_link(snapshot, peer)
-    gateway = next((g for g in remote_link.spec.gateways if g.name == theirs.gateway), None) if remote_link else None
+def path_to(
+    snapshot: Snapshot, peer: CloudPeer, tunnel_id: int, remote_spec: ExpansionLinkSpec
+) -> AttachmentLink | None:
+    """The path to the peer: its active gateway for the network; None if its PeerLink does not have that gateway."""
+    peer_link = remote_peer_link(snapshot, peer)
+    gateway = next((g for g in peer_link.spec.gateways if g.name == remote_spec.gateway), None) if peer_link else None
     if gateway is None:
         return None
     return AttachmentLink(cloud_id=peer.spec.cloud_id, tunnel_id=tunnel_id, gateway=gateway)
 
 
 def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -> tuple[Action, ...]:
-    """The stretch is cut: the nodes let go, and even if no agent runs, without its port nothing passes."""
-    bare = attachment.spec.model_copy(update={"active_node": None, "ports": (), "links": ()})
-    told: tuple[Action, ...] = () if bare == attachment.spec else (ApplyObject(new_attachment(link_name, bare)),)
-    return told + (delete_unused_attachment_ports(link_name, bare, facts) if facts is not None else ())
+    """Disconnect the network: remove it from the Attachment's spec and delete its attachment ports.
+
+    Without its port nothing is forwarded, also if no agent runs.
+    """
+    without_links = attachment.spec.model_copy(update={"active_node": None, "ports": (), "links": ()})
+    apply: tuple[Action, ...] = (
+        () if without_links == attachment.spec else (ApplyObject(new_attachment(link_name, without_links)),)
+    )
+    return apply + (delete_unused_attachment_ports(link_name, without_links, facts) if facts is not None else ())
 
 
 def _our_ports(device_owner: str, link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:

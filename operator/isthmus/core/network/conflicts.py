@@ -1,4 +1,4 @@
-"""Addresses in use outside one's own slice: who breaks the division is named, with both ports."""
+"""Address conflicts: addresses that one cloud uses although they belong to the other."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _MAX_LISTED = 10
 def conflicts(
     offer: Offer, ours: Iterable[PublishedPort], theirs: Iterable[PublishedPort], peer: str, *, at_origin: bool
 ) -> tuple[str, ...]:
-    """What to tell people, in the order of addresses; `offer` holds the receiver's slices."""
-    here, there = _by_address(ours), _by_address(theirs)
+    """One message for each conflict, ordered by address, at most ten; `offer` has the receiver's slices."""
+    local_ports, remote_ports = _by_address(ours), _by_address(theirs)
     slices, networks = spans_of(offer.subnets), [IPv4Network(subnet.cidr) for subnet in offer.subnets]
     cidrs = tuple((int(network.network_address), int(network.broadcast_address)) for network in networks)
     messages: list[str] = []
-    for value, address in sorted((number_of(address), address) for address in {*here, *there}):
+    for value, address in sorted((number_of(address), address) for address in {*local_ports, *remote_ports}):
         if len(messages) == _MAX_LISTED:
             break
         if not contains_number(cidrs, value):
             continue
         owner_is_us = contains_number(slices, value) != at_origin
-        intruder = there.get(address) if owner_is_us else here.get(address)
+        intruder = remote_ports.get(address) if owner_is_us else local_ports.get(address)
         if intruder is None:
             continue
-        where, whose = (f"port {intruder} of {peer}", "our") if owner_is_us else (f"our port {intruder}", f"{peer}'s")
-        other = here.get(address) if owner_is_us else there.get(address)
-        also = f", as does port {other}" if other else ""
-        messages.append(f"{where} uses {address}, which is among {whose} addresses{also}")
+        culprit, owner = (f"port {intruder} of {peer}", "our") if owner_is_us else (f"our port {intruder}", f"{peer}'s")
+        other = local_ports.get(address) if owner_is_us else remote_ports.get(address)
+        second = f", as does port {other}" if other else ""
+        messages.append(f"{culprit} uses {address}, which is among {owner} addresses{second}")
     return tuple(messages)
 
 

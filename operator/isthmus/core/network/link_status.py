@@ -1,4 +1,4 @@
-"""How far one link is, and what our half's status says of it: a peer reads that, so it names nothing local."""
+"""Status of our ExpansionLinks; a peer reads it, so it discloses nothing local."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .remote_link import PEER_SEEN, RemoteLinkState
 def connection_progress(
     attachment: Attachment | None, facts: NetworkFacts | None, gateway: Gateway | None, cloud_id: str
 ) -> Problem | None:
-    """What is missing once both halves accept: the port, the MTU, the plug, the echo."""
+    """What is missing after both sides accepted: port, MTU, patch port or probe replies; None if connected."""
     if gateway is None or attachment is None:
         return Problem(Reason.NO_GATEWAY_NODE, "no gateway node is ready")
     spec = attachment.spec
@@ -29,10 +29,10 @@ def connection_progress(
         return Problem(Reason.ATTACHING, "the network is being joined to the gateway node")
     if facts is not None and facts.network is not None and facts.network.mtu != spec.mtu:
         return Problem(Reason.SETTING_MTU, f"the MTU of the network is not yet {spec.mtu}")
-    unchanged = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
-    if unchanged is None or not unchanged.plugged:
+    observation = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
+    if observation is None or not observation.plugged:
         return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not plugged the network yet")
-    link = next((link for link in unchanged.links if link.cloud_id == cloud_id), None)
+    link = next((link for link in observation.links if link.cloud_id == cloud_id), None)
     if link is None:
         return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not probed the link yet")
     return (
@@ -51,7 +51,7 @@ def link_status(
     mtu: int | None,
     progress: Problem | None,
 ) -> ExpansionLinkStatus:
-    """Status of our half."""
+    """The status of our link; `progress` is what it waits for, None if it is ready; `mtu` in bytes."""
     conditions = (true_unless("Ready", progress), _peer_seen(snapshot, link, remote_link_state))
     return ExpansionLinkStatus(
         peer=remote_link_state.remote_link,
@@ -65,15 +65,15 @@ def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_link_state: Remot
         return true(PEER_SEEN, Reason.PRESENT)
     if remote_link_state.presence == "Absent":
         return false(PEER_SEEN, Reason.ABSENT, "a complete list of the peer's halves does not hold it")
-    view, said = view_of(snapshot, link.spec.peer_cloud_id), condition_of(link.status.conditions, PEER_SEEN)
-    # An absence is not carried over: nobody looked in between, and its grace time begins anew.
-    if view.reason == UNREAD.reason and said is not None and said.status == "True":
-        return said
+    view, previous = view_of(snapshot, link.spec.peer_cloud_id), condition_of(link.status.conditions, PEER_SEEN)
+    # An absence is not kept over a restart: the peer was not read in between, so its grace period starts again.
+    if view.reason == UNREAD.reason and previous is not None and previous.status == "True":
+        return previous
     return unknown(PEER_SEEN, Reason.ABSENCE_UNCONFIRMED if view.reachable else view.reason)
 
 
 def address_conflict(messages: tuple[str, ...]) -> Condition:
-    """True where an address is used by whom it does not belong to."""
+    """True if an address is in use outside its owner's slice; `messages` are those of `conflicts`."""
     return (
         true(ADDRESS_CONFLICT, Reason.ADDRESS_OUTSIDE_SLICE, "; ".join(messages))
         if messages
@@ -85,13 +85,14 @@ _NEUTRAL = "the cloud that publishes this cannot go on for a reason of its own"
 
 
 def without_local_details(progress: Problem | None, failure: Problem | None) -> Problem | None:
-    """What failed here is told to our people, not to the peer's."""
+    """The progress that a peer may read: after a local failure its reason, but not its message."""
     return Problem(failure.reason, _NEUTRAL) if progress is not None and failure is not None else progress
 
 
 def with_conditions(
     attachment: Attachment | None, conditions: tuple[Condition, ...], now: datetime
 ) -> Attachment | None:
+    """The Attachment with these conditions; its entries of the agents are kept."""
     if attachment is None:
         return None
     old, generation = attachment.status.conditions, attachment.metadata.generation

@@ -1,7 +1,7 @@
-"""How the peer's half of one network stands: what was read, whether it is valid, which half is in force.
+"""The state of a peer's ExpansionLink: whether it is published, whether it is valid, which one was accepted last.
 
-The other half is untrusted input. One that is refused leaves the last valid one in force; absence counts only when a
-complete read of a peer that still publishes its PeerLink shows it, and only after a grace time.
+A peer's link is untrusted input. If it is refused, the last accepted one stays in force. Absence counts only if a
+complete read of a peer that still publishes its PeerLink shows it, and only after the grace period.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from isthmus.model.types import NETWORK_ID
 
 from .addressing import contains, intersect, span_of, spans_of_addresses
 
-PEER_SEEN = "PeerSeen"  # condition of our link: since when the peer's half was there, gone, or not to be known
+PEER_SEEN = "PeerSeen"  # condition of our link: whether the peer's link is present, absent or unknown, and since when
 
 
 Presence = Literal["Present", "Absent", "Unknown"]
@@ -41,26 +41,26 @@ Presence = Literal["Present", "Absent", "Unknown"]
 
 @dataclass(frozen=True)
 class RemoteLinkState:
-    """The peer's half of one network."""
+    """The state of a peer's link of one network."""
 
     presence: Presence
     remote_link: RemoteExpansionLink | None
-    """The newest valid one; of a peer that cannot be read the last one."""
+    """The last accepted one: the published one if it is valid, else the previous one."""
     problem: Problem | None = None
-    """Why what is published now is refused."""
+    """Why the published one is refused."""
     absence_confirmed: bool = False
-    """Absent for longer than the grace time."""
+    """Absent for longer than the grace period."""
 
 
 def remote_link_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> RemoteLinkState:
-    """How the peer's half of that network stands."""
+    """The state of the peer's link of that network."""
     cloud_id = peer.spec.cloud_id
     link = snapshot.link(cloud_id, link_name)
     last = link.status.peer if link is not None else None
     view = view_of(snapshot, cloud_id)
     published = view.links.get(link_name)
     if published is None:
-        if not view.complete or not _same_peerlink(snapshot, cloud_id, last):
+        if not view.complete or not _same_peer_link(snapshot, cloud_id, last):
             return RemoteLinkState("Unknown", last)
         return RemoteLinkState("Absent", last, absence_confirmed=link is None or _grace_period_over(snapshot, link))
     presence: Presence = "Present" if view.complete else "Unknown"
@@ -87,36 +87,28 @@ def remote_link_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> Re
     return RemoteLinkState(presence, remote_link)
 
 
-def remote_link_problem(
-    snapshot: Snapshot, peer: CloudPeer, link_name: str, remote_link: ExpansionLinkSpec
-) -> Problem | None:
-    """Why a half of the peer's is refused."""
+def remote_link_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, spec: ExpansionLinkSpec) -> Problem | None:
+    """Why the spec of a peer's link is refused; None if it is valid."""
     own_id, peer_id = snapshot.own.cloud_id, peer.spec.cloud_id
-    if remote_link.cloud_id != peer_id or remote_link.peer_cloud_id != own_id:
-        return Problem(Reason.WRONG_CLOUD_ID, f"the half is by {remote_link.cloud_id} for {remote_link.peer_cloud_id}")
-    if remote_link.origin.link_name != link_name:
+    if spec.cloud_id != peer_id or spec.peer_cloud_id != own_id:
+        return Problem(Reason.WRONG_CLOUD_ID, f"the half is by {spec.cloud_id} for {spec.peer_cloud_id}")
+    if spec.origin.link_name != link_name:
         return Problem(Reason.INVALID_OFFER, "the object's name is not that of the network in it")
-    if remote_link.offer is not None and remote_link.answer is not None:
+    if spec.offer is not None and spec.answer is not None:
         return Problem(Reason.INVALID_OFFER, "a half is an offer or an answer, never both")
-    if remote_link.origin.cloud_id == own_id:
-        return (
-            None
-            if remote_link.answer is not None
-            else Problem(Reason.INVALID_OFFER, "an offer of a network that is ours")
-        )
-    if remote_link.origin.cloud_id != peer_id:
-        return Problem(Reason.WRONG_CLOUD_ID, f"the network comes from {remote_link.origin.cloud_id}, a third cloud")
-    if remote_link.offer is None:
+    if spec.origin.cloud_id == own_id:
+        return None if spec.answer is not None else Problem(Reason.INVALID_OFFER, "an offer of a network that is ours")
+    if spec.origin.cloud_id != peer_id:
+        return Problem(Reason.WRONG_CLOUD_ID, f"the network comes from {spec.origin.cloud_id}, a third cloud")
+    if spec.offer is None:
         return Problem(Reason.INVALID_OFFER, "an answer about a network of the peer's own")
-    if remote_link.state == "Withdrawn":
-        return _duplicate_subnet_id(remote_link.offer)
-    return _tunnel_id_problem(snapshot, peer, link_name, remote_link.offer.tunnel_id) or offer_problem(
-        remote_link.offer
-    )
+    if spec.state == "Withdrawn":
+        return _duplicate_subnet_id(spec.offer)
+    return _tunnel_id_problem(snapshot, peer, link_name, spec.offer.tunnel_id) or offer_problem(spec.offer)
 
 
 def offer_problem(offer: Offer) -> Problem | None:
-    """Why the subnets of an offer make no sense."""
+    """Why the subnets of an offer are invalid; None if they are valid."""
     for index, subnet in enumerate(offer.subnets):
         problem = _subnet_problem(subnet)
         if problem is not None:
@@ -128,10 +120,10 @@ def offer_problem(offer: Offer) -> Problem | None:
 
 
 def _duplicate_subnet_id(offer: Offer) -> Problem | None:
-    """Subnets are a map by their IDs: our own API server would not store a half in which one is doubled."""
+    """Subnets are a list-map by ID: our API server would reject a status with a duplicate."""
     count = Counter(subnet.id for subnet in offer.subnets)
-    twice = next((id_ for id_, occurrences in count.items() if occurrences > 1), None)
-    return Problem(Reason.INVALID_OFFER, f"subnet ID {twice} is used twice") if twice else None
+    duplicate = next((id_ for id_, occurrences in count.items() if occurrences > 1), None)
+    return Problem(Reason.INVALID_OFFER, f"subnet ID {duplicate} is used twice") if duplicate else None
 
 
 def _subnet_problem(subnet: OfferedSubnet) -> str | None:
@@ -163,7 +155,7 @@ def _tunnel_id_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, tunn
 
 
 def _tunnel_ids_of_others(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> set[int]:
-    """Tunnel IDs of the peer's other networks: those that we joined, and of new ones those first by name."""
+    """Tunnel IDs of the peer's other networks: connected and accepted ones, and new offers that sort before this."""
     cloud_id = peer.spec.cloud_id
     connected = {
         path.tunnel_id
@@ -181,20 +173,15 @@ def _tunnel_ids_of_others(snapshot: Snapshot, peer: CloudPeer, link_name: str) -
 
 def _offered_before(snapshot: Snapshot, cloud_id: str, link_name: str) -> Iterable[int]:
     for name, published in view_of(snapshot, cloud_id).links.items():
-        remote_link = published.spec
-        if (
-            name < link_name
-            and remote_link is not None
-            and remote_link.offer is not None
-            and remote_link.state == "Active"
-        ):
-            yield remote_link.offer.tunnel_id
+        spec = published.spec
+        if name < link_name and spec is not None and spec.offer is not None and spec.state == "Active":
+            yield spec.offer.tunnel_id
 
 
-def _same_peerlink(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink | None) -> bool:
-    """Whether the peer publishes the PeerLink that it published beside the half: only then does its absence count.
+def _same_peer_link(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink | None) -> bool:
+    """Whether the peer still publishes the PeerLink that was published alongside the link: else absence means nothing.
 
-    Of a half that was never seen, the one that we know.
+    For a link that was never read, it is compared with the PeerLink that was accepted last.
     """
     published = view_of(snapshot, cloud_id).peer_link
     if published is None:
@@ -206,18 +193,18 @@ def _same_peerlink(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink 
 
 
 def _grace_period_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
-    unchanged = condition_of(link.status.conditions, PEER_SEEN)
-    if unchanged is None or unchanged.status != "False" or not unchanged.last_transition_time:
+    condition = condition_of(link.status.conditions, PEER_SEEN)
+    if condition is None or condition.status != "False" or not condition.last_transition_time:
         return False
-    since = datetime.fromisoformat(unchanged.last_transition_time.replace("Z", "+00:00"))
+    since = datetime.fromisoformat(condition.last_transition_time.replace("Z", "+00:00"))
     return (snapshot.now - since).total_seconds() >= snapshot.own.absence_grace_seconds
 
 
 def is_link_name_of(link_name: str, cloud_id: str) -> bool:
-    """Whether the name is one that a half of a network of that cloud can have: a peer may publish any."""
+    """Whether the name is a valid link name of a network of that cloud; a peer may publish any name."""
     return origin_of(link_name) == cloud_id and NETWORK_ID.fullmatch(link_name.partition(".")[2]) is not None
 
 
 def origin_of(link_name: str) -> str:
-    """The cloud that a network comes from: cloud IDs hold no dot."""
+    """The cloud ID in a link name, which is that of the origin; cloud IDs contain no dot."""
     return link_name.partition(".")[0]

@@ -1,7 +1,7 @@
-"""The origin's division of its subnets: which run each peer gets, on record before Neutron's pools shrink.
+"""Allocation of slices: the run of each subnet's addresses that a peer gets from the origin.
 
-In this order: take a free run off the pools; record it with the pools as they were; shrink them; list ports again and
-cut out what appeared meanwhile; publish. A published slice never changes.
+In this order: choose a free run of the pools; record it with the original pools; remove it from Neutron's pools; list
+ports again and trim off what was allocated in the meantime; publish. A published slice never changes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .addressing import (
 
 @dataclass(frozen=True)
 class Allocation:
-    """The record as it should be, and why some peers get nothing."""
+    """The record as it should be, and why some peers get no slices (by cloud ID)."""
 
     subnets: tuple[SubnetRecord, ...]
     problems: Mapping[str, Problem]
@@ -43,34 +43,35 @@ def allocate(
     record: Collection[SubnetRecord],
     facts: NetworkFacts,
     slice_holders: Collection[str],
-    new_peers: Collection[str],
+    served_peers: Collection[str],
     slice_size: int | None,
 ) -> Allocation:
-    """Give every starting peer a run of every subnet; `kept` are the peers whose slices stay (starting ones too).
+    """Allocate a run of every subnet to every served peer; `slice_holders` are all peers whose slices are kept.
 
-    A subnet that is not on record yet comes on it only for a peer: it may be one that can never be stretched.
+    `slice_size` is a number of addresses; None: a quarter of the pools. Without a served peer no subnet is added to
+    the record, since it may be one that can never be stretched.
     """
     known = {entry.id for entry in record}
-    considered = [subnet for subnet in facts.subnets if new_peers or subnet.id in known]
+    considered = [subnet for subnet in facts.subnets if served_peers or subnet.id in known]
     subnets = [_without_restored(_record_of(record, subnet), subnet, slice_holders) for subnet in considered]
     problems: dict[str, Problem] = {}
-    for cloud_id in new_peers:
-        taken = [
+    for cloud_id in served_peers:
+        results = [
             _with_new_slice(entry, subnet, facts.ports, cloud_id, slice_size)
             for entry, subnet in zip(subnets, considered, strict=True)
         ]
-        failed = next((t for t in taken if isinstance(t, Problem)), None)
+        failed = next((r for r in results if isinstance(r, Problem)), None)
         if failed is not None:
             problems[cloud_id] = failed
         else:
-            subnets = [t for t in taken if isinstance(t, SubnetRecord)]
+            subnets = [r for r in results if isinstance(r, SubnetRecord)]
     return Allocation(tuple(subnets), problems)
 
 
 def pool_updates(
     record: Iterable[SubnetRecord], facts: NetworkFacts, slice_holders: Collection[str]
 ) -> tuple[UpdatePools, ...]:
-    """Bring Neutron's pools in line: out with the slices of kept peers, back with those of all others."""
+    """Updates of Neutron's pools: without the slices of `slice_holders`, with those of all other peers again."""
     by_id = {entry.id: entry for entry in record}
     wanted = (
         (subnet, _wanted_pools(by_id[subnet.id], subnet, slice_holders))
@@ -83,7 +84,11 @@ def pool_updates(
 def trim_unpublished(
     record: Iterable[SubnetRecord], facts: NetworkFacts, published: Collection[tuple[str, str]]
 ) -> tuple[tuple[UpdatePools, ...], tuple[SubnetRecord, ...]]:
-    """What appeared in unpublished slices meanwhile is cut out: pools that take it back, and the record after that."""
+    """Trim unpublished slices that contain addresses which were allocated before the pools were updated.
+
+    `published` are pairs of cloud ID and subnet ID. Returns the updates that restore the rest to the pools, and the
+    record after that.
+    """
     subnets = {subnet.id: subnet for subnet in facts.subnets}
     updates: list[UpdatePools] = []
     after: list[SubnetRecord] = []
@@ -100,21 +105,21 @@ def trim_unpublished(
 
 
 def has_slices(record: Iterable[SubnetRecord], facts: NetworkFacts, cloud_id: str) -> bool:
-    """Whether that peer has a run of every subnet."""
+    """Whether that peer has a slice of every subnet."""
     with_slice = {entry.id for entry in record if any(s.cloud_id == cloud_id for s in entry.slices)}
     return {subnet.id for subnet in facts.subnets} <= with_slice
 
 
 def slice_of(record: Iterable[SubnetRecord], subnet_id: str, cloud_id: str) -> PeerSlice | None:
-    """The peer's run of one subnet."""
+    """The peer's slice of one subnet; None if it has none."""
     slices = (s for entry in record if entry.id == subnet_id for s in entry.slices if s.cloud_id == cloud_id)
     return next(slices, None)
 
 
 def used_addresses(ports: Iterable[Port], subnet: Subnet) -> Spans:
-    """Addresses of the subnet that something has, its gateway among them."""
-    taken = [a for port in ports for a in port.addresses if ":" not in a]
-    return spans_of_addresses([*taken, *([subnet.gateway_ip] if subnet.gateway_ip else [])])
+    """Addresses of ports, and the subnet's gateway."""
+    addresses = [a for port in ports for a in port.addresses if ":" not in a]
+    return spans_of_addresses([*addresses, *([subnet.gateway_ip] if subnet.gateway_ip else [])])
 
 
 def _record_of(record: Iterable[SubnetRecord], subnet: Subnet) -> SubnetRecord:
@@ -124,7 +129,7 @@ def _record_of(record: Iterable[SubnetRecord], subnet: Subnet) -> SubnetRecord:
 
 
 def _without_restored(entry: SubnetRecord, subnet: Subnet, slice_holders: Collection[str]) -> SubnetRecord:
-    """A slice leaves the record only once its addresses are back in the pools."""
+    """The record without slices that were restored: one is dropped only once its addresses are in the pools again."""
     pools, original = spans_of(subnet.pools), spans_of(entry.original_pools)
 
     def is_retained(slice_: PeerSlice) -> bool:
@@ -144,8 +149,8 @@ def _with_new_slice(
     run = highest_free_run(free, (), wanted)
     if run is None:
         return Problem(Reason.NO_FREE_SLICE, _no_free_run_message(subnet, wanted, free))
-    taken = PeerSlice(cloud_id=cloud_id, first=address_of(run[0]), last=address_of(run[1]))
-    return entry.model_copy(update={"slices": (*entry.slices, taken)})
+    new = PeerSlice(cloud_id=cloud_id, first=address_of(run[0]), last=address_of(run[1]))
+    return entry.model_copy(update={"slices": (*entry.slices, new)})
 
 
 def _no_free_run_message(subnet: Subnet, wanted: int, free: Spans) -> str:
@@ -163,13 +168,13 @@ def _wanted_pools(entry: SubnetRecord, subnet: Subnet, slice_holders: Collection
     excluded = spans_of(s for s in entry.slices if s.cloud_id in slice_holders)
     restored = intersect(spans_of(s for s in entry.slices if s.cloud_id not in slice_holders), original)
     wanted = subtract(subtract(merged((*spans_of(subnet.pools), *restored)), excluded), _gateway_of(subnet))
-    if wanted == original:  # as the tenant had written them, adjacent pools and all
+    if wanted == original:  # exactly as the tenant had written them, which may be several adjacent pools
         return tuple(Range(pool.first, pool.last) for pool in entry.original_pools)
     return ranges(wanted)
 
 
 def _gateway_of(subnet: Subnet) -> Spans:
-    """Neutron takes no pool with it: it may have been moved into a slice while that was out of the pools."""
+    """Neutron rejects pools with the gateway; a tenant may have moved it into a slice that was not in the pools."""
     return spans_of_addresses([subnet.gateway_ip] if subnet.gateway_ip else [])
 
 

@@ -1,1 +1,1 @@
-"""A network of this cloud that is stretched to peers."""
+"""The origin's side of a stretched network: a network of this cloud."""

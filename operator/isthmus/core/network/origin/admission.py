@@ -1,4 +1,4 @@
-"""A tenant's wish, judged: whose network it is, which peers it may go to, and who holds a network wanted twice."""
+"""Admission of requests: whether a tenant may stretch a network, to which peers, and which expansion owns it."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from .offer import next_tunnel_id
 
 @dataclass(frozen=True)
 class PeerRequest:
-    """One peer of an expansion. A problem that only keeps new things from starting leaves alone what is there."""
+    """The request for one peer of an expansion. A problem prevents a new offer; an existing one stays unless stated."""
 
     name: str
     peer: CloudPeer | None = None
     problem: Problem | None = None
     withdraws_offer: bool = False
-    """The problem also ends what is there."""
+    """The problem also withdraws an existing offer."""
 
     @property
     def cloud_id(self) -> str | None:
-        """Cloud ID of the peer, where there is one."""
+        """Cloud ID of the peer; None if there is no valid CloudPeer."""
         return self.peer.spec.cloud_id if self.peer else None
 
 
 def project_of(snapshot: Snapshot, expansion: NetworkExpansion) -> str | None:
-    """The project that an administrator bound the expansion's namespace to."""
+    """ID of the project that an administrator bound the expansion's namespace to; None if it is not bound."""
     namespace = snapshot.namespaces.get(expansion.metadata.namespace or "", {"metadata": {}})
     project = namespace["metadata"].get("annotations", {}).get(names.PROJECT_ANNOTATION)
     return str(project) if project else None
 
 
 def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: NetworkFacts) -> Problem | None:
-    """Why this network may not be stretched by this tenant.
+    """Why this tenant may not stretch the network; None if it may.
 
-    What is stretched already is not torn down for what its tenant adds to it.
+    The network's own properties are only checked before it is stretched: later changes by the tenant do not end it.
     """
     network, project = facts.network, project_of(snapshot, expansion)
     if project is None:
@@ -58,7 +58,7 @@ def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: Ne
             f"namespace {expansion.metadata.namespace} is bound to no project: an administrator annotates it "
             f"with {names.PROJECT_ANNOTATION}",
         )
-    # One answer for a network that is not there and one of somebody else: nobody learns which IDs exist.
+    # The same answer whether the network does not exist or is not the tenant's, so as not to disclose which IDs exist.
     if network is None or network.project_id != project:
         return Problem(Reason.NETWORK_NOT_FOUND, f"project {project} has no network {expansion.spec.network_id}")
     link_name = names.link_name(snapshot.own.cloud_id, network.id)
@@ -67,7 +67,7 @@ def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: Ne
 
 
 def stretchable(subnets: Collection[Subnet], known: Collection[str]) -> tuple[Subnet, ...]:
-    """Those that our record and an offer can hold; those with IDs that are known before any other."""
+    """The subnets that can be stretched, bounded by what an offer can hold; those in `known` (IDs) take precedence."""
     fit = [s for s in subnets if s.ip_version == 4 and (s.id in known or len(s.pools) <= MAX_POOLS)]
     kept = {s.id for s in sorted(fit, key=lambda s: s.id not in known)[:MAX_SUBNETS]}
     return tuple(s for s in fit if s.id in kept)
@@ -89,7 +89,7 @@ def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:
 
 
 def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
-    """What neither our record nor an offer could hold."""
+    """Why the network exceeds the bounds of an offer or of the record."""
     if network.mtu < MINIMUM_MTU:
         return Problem(
             Reason.UNSUPPORTED_MTU, f"network {network.name} has MTU {network.mtu}; set {MINIMUM_MTU} or more"
@@ -106,15 +106,15 @@ def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
 
 
 def claims(snapshot: Snapshot, link_name: str) -> tuple[NetworkExpansion, ...]:
-    """All expansions of one network of ours, the senior first."""
+    """All expansions of one network of ours, in order of claim precedence."""
     return snapshot.expansions.get(link_name, ())
 
 
 def owner_of(snapshot: Snapshot, link_name: str, facts: NetworkFacts) -> NetworkExpansion | None:
-    """The expansion that a network obeys: of those that may have it the one with our finalizer, else the first.
+    """The expansion that owns a network: of the admitted ones that with our finalizer, else the first by precedence.
 
-    Where none may have it any more, one with our finalizer is still to be let go. Any tenant can write that finalizer
-    into a wish for somebody else's network, so it alone gives no right.
+    If none is admitted any more, one with our finalizer, which is still to be released. The finalizer alone gives no
+    right: any tenant can write it into an expansion of another tenant's network.
     """
     claimed = claims(snapshot, link_name)
     admitted = [e for e in claimed if admission_problem(snapshot, e, facts) is None]
@@ -125,7 +125,7 @@ def owner_of(snapshot: Snapshot, link_name: str, facts: NetworkFacts) -> Network
 
 
 def peer_requests(snapshot: Snapshot, expansion: NetworkExpansion, link_name: str) -> tuple[PeerRequest, ...]:
-    """What the expansion wants of each peer, and what stands in the way."""
+    """The requests of an expansion, one for each peer, with what prevents them."""
     project = project_of(snapshot, expansion)
     return tuple(_peer_request(snapshot, reference.name, project, link_name) for reference in expansion.spec.peers)
 
@@ -158,7 +158,7 @@ def _peer_request(snapshot: Snapshot, name: str, project: str | None, link_name:
 
 
 def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
-    """Why nothing new may go to this peer now."""
+    """Why no new offer can be made to this peer now."""
     name = peer.metadata.name
     problem = identity_problem(snapshot, peer)
     if problem is not None:

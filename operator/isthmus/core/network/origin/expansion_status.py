@@ -1,4 +1,4 @@
-"""What a tenant is told of an expansion."""
+"""Status of NetworkExpansions, for tenants."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
 
 
 def _subnets(origin: Origin) -> Condition:
-    """What a tenant has added since and cannot be stretched."""
+    """False if the tenant added subnets, after the network was stretched, that cannot be."""
     if not origin.unsupported_cidrs:
         return true("SubnetsStretched", Reason.ALL_STRETCHED)
     cidrs = ", ".join(origin.unsupported_cidrs[:_MAX_LISTED])

@@ -1,4 +1,4 @@
-"""What the origin publishes of one network: an offer made from local facts only."""
+"""The origin's offer of one network, made from local facts only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_NAMESERVERS, _MAX_ROUTES = 16, 64
 
 
 def next_tunnel_id(snapshot: Snapshot, peer: CloudPeer) -> int | None:
-    """The lowest ID of our half that no link of ours to the peer has, tombstones included."""
+    """The lowest tunnel ID of our part of the range without a link of ours to the peer, withdrawn links included."""
     cloud_id = peer.spec.cloud_id
     used = {link.spec.offer.tunnel_id for link in snapshot.links_to(cloud_id) if link.spec.offer is not None}
     return next(
@@ -44,7 +44,7 @@ def offered_spec(
     mtu: int,
     gateway: Gateway | None,
 ) -> ExpansionLinkSpec | None:
-    """Our half as it should be; None while the network, its project or a slice is missing."""
+    """The spec of our link as it should be, `mtu` in bytes; None while network, project or slices are missing."""
     record = tuple(record)
     subnets = tuple(s for subnet in facts.subnets if (s := _subnet(subnet, record, peer_cloud_id)) is not None)
     if facts.network is None or facts.project is None or not subnets:

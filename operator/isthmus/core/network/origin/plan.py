@@ -1,4 +1,4 @@
-"""What the origin does now for one network, stage by stage: a stage that has work ends the round."""
+"""The origin's plan of one network, in stages: the first stage with actions is the plan of this round."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Actions = tuple[Action, ...]
 
 
 def plan_origin(origin: Origin) -> Plan:
-    """The first stage with work; an empty plan where everything is as it should be."""
+    """The actions of the first stage that has any; empty if everything is as it should be."""
     life = _EXPANSION if origin.target_peers or origin.active_links else _TEARDOWN
     stages = (*_WITHDRAWAL, *life)
     return Plan(next((actions for stage in stages if (actions := stage(origin))), ()))
 
 
 def _withdraw(origin: Origin) -> Actions:
-    """Offers that nobody wants any more become tombstones: they keep the tunnel ID until the peer has let go."""
+    """Withdraw offers that are not requested any more; the link keeps its tunnel ID until the peer has released it."""
     return tuple(
         ApplyObject(_local_link(link.spec.model_copy(update={"state": "Withdrawn", "gateway": None, "ports": ()})))
         for cloud_id, link in sorted(origin.active_links.items())
@@ -41,7 +41,7 @@ def _withdraw(origin: Origin) -> Actions:
 
 
 def _delete_released_links(origin: Origin) -> Actions:
-    """A tombstone goes when a complete read of the peer shows its half released or gone."""
+    """Delete withdrawn links once the peer has released the network, or its link is certainly absent."""
     return tuple(
         DeleteObject(link)
         for cloud_id, link in sorted(origin.links.items())
@@ -67,7 +67,7 @@ def _restore_pools(origin: Origin) -> Actions:
 
 
 def _restore_mtu(origin: Origin) -> Actions:
-    """Only what is still as we set it: a tenant who changed it since meant it."""
+    """Only if the MTU still has a value that we set; a later change by the tenant wins."""
     network = origin.facts.network if origin.facts else None
     original, ours = origin.record.original_mtu, origin.attachment.spec.mtu if origin.attachment else None
     if network is None or original is None or network.mtu not in {ours, origin.record.written_mtu}:
@@ -78,7 +78,7 @@ def _restore_mtu(origin: Origin) -> Actions:
 
 
 def _written_mtu(origin: Origin) -> int | None:
-    """The MTU that is there now, if it is ours; else what was before, for that may still be there."""
+    """The MTU that we set last: that of the network if it equals the Attachment's, else the recorded one."""
     network, before = origin.facts.network if origin.facts else None, origin.record.written_mtu
     ours = origin.attachment.spec.mtu if origin.attachment else None
     return network.mtu if network is not None and network.mtu == ours else before
@@ -94,7 +94,7 @@ def _release_expansion(origin: Origin) -> Actions:
 
 
 def _release_other_claims(origin: Origin) -> Actions:
-    """Expansions of the same network that do not hold it (any more) need not wait for anything."""
+    """Release deleted expansions that do not own the network: they have nothing to wait for."""
     held = (e for e in claims(origin.snapshot, origin.name) if names.FINALIZER in e.metadata.finalizers)
     others = (e for e in held if e != origin.owner and e.metadata.deletion_timestamp)
     return tuple(SetFinalizers(e, finalizers_without(e, names.FINALIZER)) for e in others)
@@ -108,7 +108,7 @@ def _claim_expansion(origin: Origin) -> Actions:
 
 
 def _write_record(origin: Origin) -> Actions:
-    """Before anything is changed in OpenStack it is on record, with what was there before."""
+    """Record the original state before anything is changed in OpenStack."""
     facts = origin.facts
     if facts is None or facts.network is None or not origin.target_peers:
         return ()
@@ -127,7 +127,7 @@ def _shrink_pools(origin: Origin) -> Actions:
 
 
 def _trim_slices(origin: Origin) -> Actions:
-    """Ports are listed again once the pools are cut: what appeared meanwhile is taken out of what is unpublished."""
+    """Trim addresses off unpublished slices that were allocated before the pools were updated."""
     if origin.facts is None:
         return ()
     updates, subnets = trim_unpublished(origin.record.subnets, origin.facts, _published_slices(origin))
@@ -137,7 +137,7 @@ def _trim_slices(origin: Origin) -> Actions:
 
 
 def _publish(origin: Origin) -> Actions:
-    """Our half for every peer: a new one only with all its slices, with a tunnel ID that no other link has."""
+    """Publish our link for every target peer; a new one only with all its slices and an unused tunnel ID."""
     specs = ((origin.active_links.get(cloud_id), _offer(origin, cloud_id)) for cloud_id in sorted(origin.target_peers))
     return tuple(
         ApplyObject(_local_link(wanted))
@@ -171,7 +171,7 @@ def _offer(origin: Origin, cloud_id: str) -> ExpansionLinkSpec | None:
 
 
 def _create_port(origin: Origin) -> Actions:
-    """A port on the active node while any peer may still be joined."""
+    """Create a port on the active node while any peer has not refused."""
     wanted = any(not origin.is_refused(cloud_id) for cloud_id in origin.active_links)
     return ensure_attachment_port(origin.name, origin.gateway, origin.facts) if wanted and origin.facts else ()
 
@@ -219,7 +219,7 @@ def _update_record(origin: Origin, record: Record) -> Actions:
 
 
 def _published_slices(origin: Origin) -> frozenset[tuple[str, str]]:
-    """Which subnets' slices which peers know."""
+    """Pairs of cloud ID and subnet ID whose slice has been published."""
     return frozenset(
         (cloud_id, subnet.id)
         for cloud_id, link in origin.links.items()
@@ -229,7 +229,7 @@ def _published_slices(origin: Origin) -> frozenset[tuple[str, str]]:
 
 
 def _local_link(spec: ExpansionLinkSpec) -> ExpansionLink:
-    """Our half as an object to apply."""
+    """Our link as an object to apply."""
     metadata = ObjectMeta(
         name=spec.origin.link_name,
         namespace=names.peer_namespace(spec.peer_cloud_id),

@@ -1,4 +1,4 @@
-"""The origin's view of one network of its own: who wants it where, and how far each peer is."""
+"""Requested peers and per-peer state of a network that this cloud owns."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from .admission import PeerRequest, admission_problem, owner_of, peer_requests, 
 
 @dataclass(frozen=True)
 class Origin:
-    """One network of ours. `found` is absent where nobody wants it and nothing of it is left but tombstones."""
+    """One network of ours. `raw_facts` is None if it is not requested and nothing but withdrawn links is left."""
 
     snapshot: Snapshot
     name: str
     raw_facts: NetworkFacts | None
-    """What OpenStack says."""
+    """The facts from OpenStack, with all subnets."""
 
     @cached_property
     def facts(self) -> NetworkFacts | None:
-        """The same without the subnets that cannot be stretched."""
+        """The facts without the subnets that cannot be stretched."""
         known = {entry.id for entry in self.record.subnets}
         return replace(self.raw_facts, subnets=stretchable(self.raw_facts.subnets, known)) if self.raw_facts else None
 
@@ -43,41 +43,41 @@ class Origin:
 
     @cached_property
     def attachment(self) -> Attachment | None:
-        """What the nodes do, and the record of what we changed."""
+        """The Attachment: instructions to the nodes, and the record."""
         return self.snapshot.attachment(self.name)
 
     @property
     def record(self) -> Record:
-        """What we changed so far."""
+        """The record of what was changed in OpenStack; empty if nothing was."""
         return self.attachment.spec.record if self.attachment else Record()
 
     @cached_property
     def owner(self) -> NetworkExpansion | None:
-        """The expansion that the network obeys."""
+        """The expansion that owns the network; see `owner_of`."""
         return owner_of(self.snapshot, self.name, self.raw_facts) if self.raw_facts else None
 
     @cached_property
     def problem(self) -> Problem | None:
-        """Why the holder's wish cannot be fulfilled at all."""
+        """Why the owning expansion is not admitted."""
         if self.owner is None or self.raw_facts is None:
             return None
         return admission_problem(self.snapshot, self.owner, self.raw_facts)
 
     @cached_property
     def requests(self) -> tuple[PeerRequest, ...]:
-        """What is wanted of each peer."""
+        """The requests of the owning expansion; none if it is deleted or not admitted."""
         if self.owner is None or self.owner.metadata.deletion_timestamp or self.problem is not None:
             return ()
         return peer_requests(self.snapshot, self.owner, self.name)
 
     @cached_property
     def links(self) -> dict[str, ExpansionLink]:
-        """Our halves by peer, tombstones included."""
+        """Our links by the peer's cloud ID, withdrawn ones included."""
         return {link.spec.peer_cloud_id: link for link in self.snapshot.links_of(self.name)}
 
     @cached_property
     def active_links(self) -> dict[str, ExpansionLink]:
-        """Our halves that offer."""
+        """Our links that are not withdrawn."""
         return {cloud_id: link for cloud_id, link in self.links.items() if link.spec.state == "Active"}
 
     @cached_property
@@ -91,24 +91,24 @@ class Origin:
 
     @cached_property
     def new_peers(self) -> frozenset[str]:
-        """Peers that may get an offer."""
+        """Requested peers without a link and without a problem: they may get an offer."""
         return frozenset(
             w.cloud_id for w in self.requests if w.cloud_id and w.problem is None and w.cloud_id not in self.links
         )
 
     @cached_property
     def connected_peers(self) -> frozenset[str]:
-        """Peers that the nodes are joined to."""
+        """Peers that the Attachment connects the network to."""
         return frozenset(path.cloud_id for path in self.attachment.spec.links) if self.attachment else frozenset()
 
     @cached_property
     def slice_holders(self) -> frozenset[str]:
-        """Peers whose slices stay out of our pools."""
+        """Peers whose slices stay out of Neutron's pools."""
         return self.retained_peers | self.new_peers | frozenset(self.active_links) | self.connected_peers
 
     @cached_property
     def allocation(self) -> Allocation:
-        """The slices as they should be on record."""
+        """The slices as they should be recorded."""
         if self.facts is None or self.facts.network is None:
             return Allocation((), {})
         size = self.owner.spec.addressing.slice_size if self.owner else None
@@ -117,48 +117,48 @@ class Origin:
 
     @cached_property
     def target_peers(self) -> frozenset[str]:
-        """Peers that the network is to be stretched to, as far as that is possible now."""
+        """Peers to stretch the network to now: retained ones, and new ones that got slices."""
         return self.retained_peers | (self.new_peers - frozenset(self.allocation.problems))
 
     @cached_property
     def gateway(self) -> Gateway | None:
-        """The node that carries the network."""
+        """The gateway node that carries the network."""
         return gateway_for(self.snapshot, self.attachment)
 
     @cached_property
     def original_mtu(self) -> int | None:
-        """The network's MTU before we lowered it."""
+        """The network's MTU in bytes before we lowered it."""
         if self.record.original_mtu is not None or self.facts is None or self.facts.network is None:
             return self.record.original_mtu
         return self.facts.network.mtu
 
     @cached_property
     def offered_mtu(self) -> int | None:
-        """The largest MTU that we can carry and the tenant allows; what we said before where no node is there."""
+        """The largest MTU that our node can carry and the network had; the published one if no node is ready."""
         if self.gateway is None:
             return next((link.spec.mtu for link in self.active_links.values()), None)
         carried = carried_mtu(self.gateway)
         return min(carried, self.original_mtu) if self.original_mtu is not None else carried
 
     def remote_link_state(self, cloud_id: str) -> RemoteLinkState:
-        """How the peer's half stands."""
+        """The state of the peer's link."""
         peer = self.snapshot.peer_of(cloud_id)
         return remote_link_state(self.snapshot, peer, self.name) if peer else RemoteLinkState("Unknown", None)
 
     def answer(self, cloud_id: str) -> Answer | None:
-        """What the peer answered to our very link."""
+        """The peer's answer, if it refers to our current link (by UID)."""
         remote_link = self.remote_link(cloud_id)
         answer = remote_link.spec.answer if remote_link else None
         link = self.links.get(cloud_id)
         return answer if answer is not None and link is not None and answer.uid == link.metadata.uid else None
 
     def remote_link(self, cloud_id: str) -> RemoteExpansionLink | None:
-        """The peer's half in force."""
+        """The peer's last accepted link; None once its absence is confirmed."""
         state = self.remote_link_state(cloud_id)
         return None if state.absence_confirmed else state.remote_link
 
     def accepted_spec(self, cloud_id: str) -> ExpansionLinkSpec | None:
-        """The peer's half, where it accepts."""
+        """The spec of the peer's link, if it accepts our offer."""
         remote_link, answer = self.remote_link(cloud_id), self.answer(cloud_id)
         if (
             remote_link is None
@@ -170,7 +170,7 @@ class Origin:
         return remote_link.spec
 
     def is_refused(self, cloud_id: str) -> bool:
-        """Whether the peer does not want the network (any more)."""
+        """Whether the peer has refused or released the network, or withdrawn its link."""
         remote_link, answer = self.remote_link(cloud_id), self.answer(cloud_id)
         return (
             answer is not None
@@ -179,7 +179,7 @@ class Origin:
         )
 
     def path(self, cloud_id: str) -> AttachmentLink | None:
-        """The way to the peer's part, once it accepts."""
+        """The path to the peer, once it accepts; None without a known gateway."""
         peer, theirs, link = (
             self.snapshot.peer_of(cloud_id),
             self.accepted_spec(cloud_id),
@@ -191,7 +191,7 @@ class Origin:
 
     @cached_property
     def agreed_mtu(self) -> int | None:
-        """The smallest MTU of ours and of all peers that accept; None while nobody does."""
+        """The smallest of our MTU and those of all accepting peers, in bytes; None while no peer accepts."""
         theirs = [
             remote_link.mtu
             for cloud_id in self.active_links

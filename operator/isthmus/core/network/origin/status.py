@@ -1,4 +1,4 @@
-"""Status of a network of ours: its links, its Attachment."""
+"""Status of a network that this cloud owns: its links and its Attachment."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from isthmus.model.reasons import ANSWER_REASONS, Reason
 
 
 def origin_links(origin: Origin, failure: Problem | None) -> tuple[ExpansionLink, ...]:
-    """Our halves of one network of ours with the status that they should have."""
+    """Our links of the network with the status that they should have."""
     return tuple(_origin_link(origin, cloud_id, failure) for cloud_id in sorted(origin.links))
 
 
 def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | None:
-    """The Attachment of a network of ours with its conditions."""
+    """The Attachment of the network with its conditions; None if there is none."""
     progress = [p for cloud_id in sorted(origin.active_links) if (p := origin_progress(origin, cloud_id)) is not None]
     problem = next(iter(progress), None) if origin.active_links else Problem(Reason.NOT_CONNECTED, "no peer is joined")
     problem = failure if problem and failure else problem
@@ -34,7 +34,7 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
 
 
 def origin_conflicts(origin: Origin) -> tuple[str, ...]:
-    """Addresses in use on the wrong side, all peers together."""
+    """Messages about addresses in use outside their owner's slice, for all peers."""
     messages: list[str] = []
     for cloud_id, link in sorted(origin.active_links.items()):
         if origin.facts is None or link.spec.offer is None:
@@ -54,7 +54,7 @@ def _origin_link(origin: Origin, cloud_id: str, failure: Problem | None) -> Expa
 
 
 def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
-    """What a network of ours waits for towards one peer; None where it is ready."""
+    """What the network waits for towards one peer; None if it is ready."""
     link, remote_link_state, answer = (
         origin.links[cloud_id],
         origin.remote_link_state(cloud_id),
@@ -70,7 +70,7 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
     if remote_link.spec.state == "Withdrawn":
         return Problem(Reason.PEER_WITHDRAWN, "the peer has ended the agreement")
     if answer.reason != Reason.ACCEPTED or answer.verdict != "Accepted":
-        # A reason is a label of metrics and means something to our people: another cloud does not invent one.
+        # A reason is a metric label, and our administrators look it up: accept known values only from another cloud.
         reason = Reason.parse(answer.reason, Reason.REFUSED)
         return Problem(reason if reason in ANSWER_REASONS else Reason.REFUSED, answer.message)
     if origin.path(cloud_id) is None:

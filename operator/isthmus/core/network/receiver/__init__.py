@@ -1,1 +1,1 @@
-"""A network of a peer: the offer, the replica here."""
+"""The receiver's side of a stretched network: a peer's offer, and its replica in this cloud."""

@@ -1,4 +1,4 @@
-"""What the receiver does now for one network of a peer's, stage by stage: a stage that has work ends the round."""
+"""The receiver's plan of one network, in stages: the first stage with actions is the plan of this round."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from .state import Receiver
 
 Actions = tuple[Action, ...]
 _FAILURE_MESSAGE = "the receiving cloud cannot create its replica for a reason of its own; it tries again"
-_FALLBACK_MTU = 1280  # said in a refusal where neither side has named one
+_FALLBACK_MTU = 1280  # published with a refusal if no MTU is known; the field is required
 
 
 def plan_receiver(receiver: Receiver) -> Plan:
-    """The first stage with work; an empty plan where everything is as it should be."""
-    joining = (*_CONNECTED, *_JOINING) if is_accepted(receiver.link) else (*_JOINING, *_CONNECTED)
-    stages = {"Join": joining, "Leave": _LEAVING, "Refuse": _LEAVING, "Hold": ()}[receiver.intent]
+    """The actions of the first stage that has any; empty if everything is as it should be."""
+    join_stages = (*_CONNECTION, *_REPLICATION) if is_accepted(receiver.link) else (*_REPLICATION, *_CONNECTION)
+    stages = {"Join": join_stages, "Leave": _WITHDRAWAL, "Refuse": _WITHDRAWAL, "Hold": ()}[receiver.intent]
     return Plan(next((actions for stage in stages if (actions := stage(receiver))), ()))
 
 
 def plan_failure_answer(receiver: Receiver) -> Plan:
-    """A failure before the copy is made is a refusal for now: the origin's people learn of it, and not what it was."""
+    """Refuse for now if the replica failed before it was complete; the origin learns of it, but not of its cause."""
     remote_link = receiver.remote_link
     if receiver.intent != "Join" or remote_link is None or is_accepted(receiver.link):
         return Plan()
@@ -58,22 +58,22 @@ def plan_failure_answer(receiver: Receiver) -> Plan:
         reason=Reason.REPLICA_FAILED,
         message=_FAILURE_MESSAGE,
     )
-    return Plan(_published(receiver, answer))
+    return Plan(_publish(receiver, answer))
 
 
 def _answer(receiver: Receiver) -> Actions:
-    """Accepted, once the copy is there; of a newer half that is refused we say why, and keep to the last valid one."""
+    """Accept once the replica is complete; if a newer link is refused, say why and keep the last accepted one."""
     remote_link, problem = receiver.remote_link, receiver.remote_link_state.problem
     if remote_link is None or (not is_accepted(receiver.link) and not replica.is_complete(receiver)):
         return ()
     answer = Answer(uid=remote_link.uid, generation=remote_link.generation, verdict="Accepted")
     if problem is not None:
         answer = answer.model_copy(update={"reason": problem.reason, "message": problem.message[:1024]})
-    return _published(receiver, answer)
+    return _publish(receiver, answer)
 
 
 def _release(receiver: Receiver) -> Actions:
-    """Nothing of ours is joined any more: say so to who still asks, else take our half away."""
+    """Once disconnected: publish Refused or Released while the offer exists, otherwise delete our link."""
     link = receiver.link
     if receiver.intent == "Refuse":
         published = view_of(receiver.snapshot, receiver.cloud_id).links.get(receiver.name)
@@ -87,7 +87,7 @@ def _release(receiver: Receiver) -> Actions:
             reason=refusal.reason,
             message=refusal.message[:1024],
         )
-        return _published(receiver, answer)
+        return _publish(receiver, answer)
     if link is None or link.spec.answer is None:
         return ()
     if receiver.peer is None or (receiver.remote_link_state.presence == "Absent" and not receiver.ended):
@@ -97,7 +97,7 @@ def _release(receiver: Receiver) -> Actions:
         released = released.model_copy(
             update={"uid": receiver.remote_link.uid, "generation": receiver.remote_link.generation}
         )
-    return _published(receiver, released)
+    return _publish(receiver, released)
 
 
 def _create_port(receiver: Receiver) -> Actions:
@@ -133,14 +133,14 @@ def _detach(receiver: Receiver) -> Actions:
 
 
 def ports_in_use(receiver: Receiver) -> tuple[str, ...]:
-    """IDs of the ports that keep a copy from going."""
+    """IDs of the ports that prevent the deletion of the replica; ordered."""
     if receiver.facts is None or receiver.facts.network is None:
         return ()
     return tuple(sorted(port.id for port in tenant_ports(receiver.facts)))
 
 
 def _remove_network(receiver: Receiver) -> Actions:
-    """Our own ports, then the network: its subnets and Neutron's own ports go with it."""
+    """Delete our ports, then the network, with which Neutron deletes its subnets and its own ports."""
     facts = receiver.facts
     if receiver.attachment is None or facts is None or facts.network is None or ports_in_use(receiver):
         return ()
@@ -148,7 +148,7 @@ def _remove_network(receiver: Receiver) -> Actions:
 
 
 def project_to_delete(receiver: Receiver) -> str | None:
-    """ID of the copy of the project that is to go: no network of ours needs it any more."""
+    """ID of the replica project, if no replica network needs it any more; else None."""
     facts = receiver.facts
     if receiver.attachment is None or facts is None or facts.network is not None or facts.project is None:
         return None
@@ -157,19 +157,19 @@ def project_to_delete(receiver: Receiver) -> str | None:
 
 
 def _remove_project(receiver: Receiver) -> Actions:
-    """Only once it is empty: what its people made in it may be of use to them."""
+    """Delete the replica project only once it is empty: its users may need what they created in it."""
     project_id = project_to_delete(receiver)
     return (DeleteProject(project_id),) if project_id and receiver.facts and receiver.facts.project_is_empty else ()
 
 
-def _close_record(receiver: Receiver) -> Actions:
-    """The domain with its last project; the record last of all."""
+def _delete_attachment(receiver: Receiver) -> Actions:
+    """Delete the domain after its last project, and at last the Attachment with the record."""
     facts, attachment = receiver.facts, receiver.attachment
     if attachment is None or facts is None or facts.network is not None or project_to_delete(receiver) is not None:
         return ()
     domain_id = receiver.own_domain_id(facts.domain)
-    absence_confirmed = facts.project is None and facts.projects_in_domain == 0 and domain_id is not None
-    return (*((DeleteDomain(domain_id),) if absence_confirmed and domain_id else ()), DeleteObject(attachment))
+    domain_is_unused = facts.project is None and facts.projects_in_domain == 0 and domain_id is not None
+    return (*((DeleteDomain(domain_id),) if domain_is_unused and domain_id else ()), DeleteObject(attachment))
 
 
 def _shares_project(receiver: Receiver, project_id: str) -> bool:
@@ -177,8 +177,8 @@ def _shares_project(receiver: Receiver, project_id: str) -> bool:
     return any(a.spec.role == "Receiver" and a.spec.record.project_id == project_id for a in others)
 
 
-def _published(receiver: Receiver, answer: Answer) -> Actions:
-    """Our half with this answer."""
+def _publish(receiver: Receiver, answer: Answer) -> Actions:
+    """Publish our link with this answer, if it changed."""
     connected = answer.verdict == "Accepted"
     previous = receiver.link.spec.mtu if receiver.link else None
     facts = receiver.facts
@@ -202,8 +202,8 @@ def _published(receiver: Receiver, answer: Answer) -> Actions:
     return (ApplyObject(ExpansionLink(metadata=metadata, spec=spec)),)
 
 
-_JOINING = (
-    replica.open_record,
+_REPLICATION = (
+    replica.create_attachment,
     replica.ensure_domain,
     replica.ensure_project,
     replica.ensure_network,
@@ -211,6 +211,6 @@ _JOINING = (
     replica.reserve_gateways,
     _answer,
 )
-# First of all once we have joined: no trouble with the copy keeps a network from another gateway node.
-_CONNECTED = (_create_port, _update_attachment, _delete_surplus_ports, replica.set_mtu)
-_LEAVING = (_detach, _release, _remove_network, _remove_project, _close_record)
+# Planned first once the network is accepted: a failure of the replica must not prevent a move to another gateway node.
+_CONNECTION = (_create_port, _update_attachment, _delete_surplus_ports, replica.set_mtu)
+_WITHDRAWAL = (_detach, _release, _remove_network, _remove_project, _delete_attachment)

@@ -1,4 +1,4 @@
-"""The copy of a peer's network: domain, project, quotas, network, subnets with exactly our slice, reserved gateways."""
+"""The replica of a peer's network: domain, project, quotas, network, subnets with our slices, reserved gateways."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from .state import Receiver
 Actions = tuple[Action, ...]
 
 
-def open_record(receiver: Receiver) -> Actions:
-    """Before anything is made the Attachment is there, and names what to look for after a crash."""
+def create_attachment(receiver: Receiver) -> Actions:
+    """Create the Attachment before anything in OpenStack: its record says what to look for after a crash."""
     if receiver.attachment is not None or receiver.offer is None or receiver.agreed_mtu is None:
         return ()
     record = Record(origin_project_id=receiver.offer.project.id)
@@ -41,9 +41,9 @@ def open_record(receiver: Receiver) -> Actions:
 
 
 def ensure_domain(receiver: Receiver) -> Actions:
-    """One domain for all projects of a peer.
+    """Create the peer's domain, which all its replica projects share.
 
-    Who dies between disabling an empty domain and deleting it leaves it disabled: it is taken away and made anew.
+    A crash between the two calls that delete an empty domain leaves it disabled: it is deleted and recreated.
     """
     facts = receiver.facts
     if receiver.attachment is None or facts is None:
@@ -56,7 +56,7 @@ def ensure_domain(receiver: Receiver) -> Actions:
 
 
 def ensure_project(receiver: Receiver) -> Actions:
-    """The copy of the origin's project."""
+    """Create the replica of the origin's project."""
     facts, offer, marker = receiver.facts, receiver.offer, receiver.project_marker
     if facts is None or facts.domain is None or facts.project is not None or offer is None or marker is None:
         return ()
@@ -64,7 +64,7 @@ def ensure_project(receiver: Receiver) -> Actions:
 
 
 def ensure_network(receiver: Receiver) -> Actions:
-    """The agreed quotas, then the copy itself under the origin's name."""
+    """Set the agreed quotas, then create the replica network with the origin's name."""
     facts, offer, mtu, peer = receiver.facts, receiver.offer, receiver.agreed_mtu, receiver.peer
     marker = receiver.replica_marker
     if facts is None or facts.project is None or offer is None or mtu is None or peer is None or marker is None:
@@ -83,7 +83,7 @@ def ensure_subnets_and_tag(receiver: Receiver) -> Actions:
 
 
 def tag(receiver: Receiver) -> Actions:
-    """For people: ours is told from a tenant's by IDs and descriptions, never by a tag."""
+    """Add a tag for administrators; replicas are recognised by ID and ownership marker, never by the tag."""
     network = receiver.facts.network if receiver.facts else None
     if network is None or names.NEUTRON_TAG in network.tags:
         return ()
@@ -91,7 +91,7 @@ def tag(receiver: Receiver) -> Actions:
 
 
 def write_record(receiver: Receiver) -> Actions:
-    """IDs of what was made."""
+    """Record the IDs of what was created."""
     attachment, facts = receiver.attachment, receiver.facts
     if attachment is None or facts is None or facts.network is None or facts.project is None or facts.domain is None:
         return ()
@@ -108,37 +108,37 @@ def write_record(receiver: Receiver) -> Actions:
 
 
 def ensure_subnets(receiver: Receiver) -> Actions:
-    """Subnets as offered; what the origin has taken back goes."""
+    """Create or update the offered subnets; delete unused ones that are not offered any more."""
     facts, offer = receiver.facts, receiver.offer
     if facts is None or facts.network is None or offer is None:
         return ()
     ours = {subnet.cidr: subnet for subnet in replica_subnets(receiver, facts)}
-    made = (_brought_to(ours.get(offered.cidr), offered, facts, receiver.name) for offered in offer.subnets)
+    created = (_ensure_subnet(ours.get(offered.cidr), offered, facts, receiver.name) for offered in offer.subnets)
     offered_cidrs = {offered.cidr for offered in offer.subnets}
-    surplus = [subnet for cidr, subnet in ours.items() if cidr not in offered_cidrs and not _in_use(subnet, facts)]
-    removed = (action for subnet in surplus for action in _removal(subnet, receiver.name, facts))
-    return (*(action for action in made if action is not None), *removed)
+    withdrawn = [subnet for cidr, subnet in ours.items() if cidr not in offered_cidrs and not _in_use(subnet, facts)]
+    removed = (action for subnet in withdrawn for action in _removal(subnet, receiver.name, facts))
+    return (*(action for action in created if action is not None), *removed)
 
 
 def reserve_gateways(receiver: Receiver) -> Actions:
-    """A port of ours has each gateway address, so that no local router takes it."""
+    """Reserve each gateway address by a port of ours, so that no local router or machine gets it."""
     facts, offer = receiver.facts, receiver.offer
     if facts is None or facts.network is None or offer is None:
         return ()
     ours = {subnet.cidr: subnet for subnet in replica_subnets(receiver, facts)}
     wanted = {s.gateway_ip: ours[s.cidr] for s in offer.subnets if s.gateway_ip and s.cidr in ours}
-    there = {address: port for port in gateway_ports(receiver.name, facts) for address in port.addresses}
+    existing = {address: port for port in gateway_ports(receiver.name, facts) for address in port.addresses}
     marker = names.marker(receiver.name)
-    made = (
+    created = (
         CreateGatewayPort(facts.network.id, subnet.id, address, "isthmus-gateway", marker)
         for address, subnet in wanted.items()
-        if address not in there
+        if address not in existing
     )
-    return (*made, *(DeletePort(port.id) for address, port in there.items() if address not in wanted))
+    return (*created, *(DeletePort(port.id) for address, port in existing.items() if address not in wanted))
 
 
 def is_complete(receiver: Receiver) -> bool:
-    """Whether the copy is as offered."""
+    """Whether the replica is as offered."""
     facts = receiver.facts
     if facts is None or facts.network is None:
         return False
@@ -146,7 +146,7 @@ def is_complete(receiver: Receiver) -> bool:
 
 
 def set_mtu(receiver: Receiver) -> Actions:
-    """The agreed MTU, written to our copy."""
+    """Set the agreed MTU on the replica."""
     network = receiver.facts.network if receiver.facts else None
     if network is None or receiver.agreed_mtu is None or network.mtu == receiver.agreed_mtu:
         return ()
@@ -154,17 +154,19 @@ def set_mtu(receiver: Receiver) -> Actions:
 
 
 def replica_subnets(receiver: Receiver, facts: NetworkFacts) -> tuple[Subnet, ...]:
-    """The subnets that we made: a tenant of the copy may write another description."""
+    """The subnets that we created: by ownership marker or recorded ID, since a tenant may change the description."""
     marker, recorded = names.marker(receiver.name), {entry.id for entry in receiver.record.subnets}
     return tuple(subnet for subnet in facts.subnets if subnet.description == marker or subnet.id in recorded)
 
 
-def _brought_to(there: Subnet | None, offered: OfferedSubnet, facts: NetworkFacts, link_name: str) -> Action | None:
+def _ensure_subnet(
+    existing: Subnet | None, offered: OfferedSubnet, facts: NetworkFacts, link_name: str
+) -> Action | None:
     if facts.network is None:
         return None
     pools = (Range(offered.first, offered.last),)
     routes = tuple((route.destination, route.nexthop) for route in offered.host_routes)
-    if there is None:
+    if existing is None:
         return CreateSubnet(
             facts.network.id,
             facts.network.project_id,
@@ -177,10 +179,12 @@ def _brought_to(there: Subnet | None, offered: OfferedSubnet, facts: NetworkFact
             routes,
             names.marker(link_name),
         )
-    same_sets = set(there.dns_nameservers) == set(offered.dns_nameservers) and set(there.host_routes) == set(routes)
-    if same_sets and (there.pools, there.enable_dhcp) == (pools, offered.enable_dhcp):
+    same_sets = set(existing.dns_nameservers) == set(offered.dns_nameservers) and set(existing.host_routes) == set(
+        routes
+    )
+    if same_sets and (existing.pools, existing.enable_dhcp) == (pools, offered.enable_dhcp):
         return None
-    return UpdateSubnet(there.id, pools, offered.enable_dhcp, offered.dns_nameservers, routes)
+    return UpdateSubnet(existing.id, pools, offered.enable_dhcp, offered.dns_nameservers, routes)
 
 
 def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
@@ -189,7 +193,7 @@ def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
 
 
 def _removal(subnet: Subnet, link_name: str, facts: NetworkFacts) -> Actions:
-    """A subnet with the port that reserves its gateway."""
+    """Delete a subnet, after the port that reserves its gateway."""
     reserved = (p for p in gateway_ports(link_name, facts) if subnet.gateway_ip in p.addresses)
     return (*(DeletePort(port.id) for port in reserved), DeleteSubnet(subnet.id))
 

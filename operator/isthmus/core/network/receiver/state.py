@@ -1,4 +1,4 @@
-"""The receiver's view of one network of a peer's: what is offered, what we decided, what of the copy is there."""
+"""State of a network of a peer: the offer, our decision, the replica."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Intent = Literal["Join", "Leave", "Refuse", "Hold"]
 
 @dataclass(frozen=True)
 class Receiver:
-    """One network of a peer's. `facts` are absent where nothing is to be made or removed in OpenStack."""
+    """One network of a peer. `facts` is None if nothing is to be created or deleted in OpenStack."""
 
     snapshot: Snapshot
     name: str
@@ -34,32 +34,32 @@ class Receiver:
 
     @property
     def cloud_id(self) -> str:
-        """The cloud that the network comes from."""
+        """Cloud ID of the origin."""
         return origin_of(self.name)
 
     @cached_property
     def peer(self) -> CloudPeer | None:
-        """The agreement with that cloud."""
+        """The CloudPeer of the origin."""
         return self.snapshot.peer_of(self.cloud_id)
 
     @cached_property
     def link(self) -> ExpansionLink | None:
-        """Our half."""
+        """Our link."""
         return self.snapshot.link(self.cloud_id, self.name)
 
     @cached_property
     def attachment(self) -> Attachment | None:
-        """What the nodes do, and the record of what we made."""
+        """The Attachment: instructions to the nodes, and the record."""
         return self.snapshot.attachment(self.name)
 
     @property
     def record(self) -> Record:
-        """What we made so far."""
+        """The record of what was created in OpenStack; empty if nothing was."""
         return self.attachment.spec.record if self.attachment else Record()
 
     @cached_property
     def remote_link_state(self) -> RemoteLinkState:
-        """How the origin's half stands; an accepted one gets no subnet that its project cannot have."""
+        """The state of the origin's link; a change is refused if the replica's project cannot have its subnets."""
         if self.peer is None:
             return RemoteLinkState("Unknown", None)
         state = remote_link_state(self.snapshot, self.peer, self.name)
@@ -76,22 +76,22 @@ class Receiver:
 
     @property
     def remote_link(self) -> RemoteExpansionLink | None:
-        """The origin's half in force."""
+        """The origin's last accepted link."""
         return self.remote_link_state.remote_link
 
     @property
     def offer(self) -> Offer | None:
-        """What the origin offers."""
+        """The origin's offer."""
         return self.remote_link.spec.offer if self.remote_link else None
 
     @property
     def ended(self) -> bool:
-        """Our own administrator ended the agreement."""
+        """Whether our administrator ended the agreement."""
         return self.peer is None or self.peer.metadata.deletion_timestamp is not None
 
     @cached_property
     def intent(self) -> Intent:
-        """What is to become of it."""
+        """What to do: create or keep the replica, remove it, refuse the offer, or leave everything as it is."""
         if self.ended or (self.remote_link is not None and self.remote_link.spec.state == "Withdrawn"):
             return "Leave"
         accepted_spec = is_accepted(self.link)
@@ -105,7 +105,7 @@ class Receiver:
 
     @cached_property
     def refusal(self) -> Problem | None:
-        """Why an offer is not accepted, in words that name nothing local; never what is accepted already."""
+        """Why a new offer is refused; the origin reads it, so it discloses nothing local."""
         if self.remote_link_state.problem is not None or self.offer is None or self.peer is None:
             return self.remote_link_state.problem
         if self.peer.spec.agreement.state == "Cordoned":
@@ -120,49 +120,49 @@ class Receiver:
 
     @cached_property
     def domain_name(self) -> str:
-        """Keystone domain for the peer's projects."""
+        """Name of the Keystone domain for the peer's projects."""
         chosen = self.peer.spec.agreement.domain if self.peer else None
         return chosen or names.peer_domain(self.cloud_id)
 
     @cached_property
     def project_marker(self) -> str | None:
-        """Description of our copy of the origin's project."""
+        """Ownership marker of the replica project."""
         project = self.record.origin_project_id or (self.offer.project.id if self.offer else None)
         return names.project_marker(self.cloud_id, project) if project else None
 
     @cached_property
     def replica_marker(self) -> str | None:
-        """Description of our copy of the network; nothing is a copy before the record of it is there."""
+        """Ownership marker of the replica network; None before there is a record."""
         return names.replica_marker(self.name, self.attachment.metadata.uid or "") if self.attachment else None
 
     @cached_property
     def domain_is_ours(self) -> bool:
-        """Whether we made the domain: then it goes with its last project."""
+        """Whether Isthmus created the domain: then it is deleted after its last project."""
         return self.facts is not None and self._is_ours(self.facts.domain)
 
     def own_domain_id(self, domain: Domain | None) -> str | None:
-        """The domain that we made: the one that was found for the peer, else the one on record."""
+        """ID of the domain that Isthmus created: `domain` if it is ours, else the recorded one."""
         return domain.id if domain is not None and self._is_ours(domain) else self.record.domain_id
 
     @cached_property
     def gateway(self) -> Gateway | None:
-        """The node that carries the network."""
+        """The gateway node that carries the network."""
         return gateway_for(self.snapshot, self.attachment)
 
     @cached_property
     def offered_mtu(self) -> int | None:
-        """The largest MTU that we can carry; what we said before where no node is there."""
+        """The largest MTU in bytes that our node can carry; the published one if no node is ready."""
         if self.gateway is not None:
             return carried_mtu(self.gateway)
         return self.link.spec.mtu if self.link else None
 
     @cached_property
     def agreed_mtu(self) -> int | None:
-        """The smaller MTU of both halves."""
+        """The smaller of the origin's and our MTU, in bytes."""
         return min(self.remote_link.spec.mtu, self.offered_mtu) if self.remote_link and self.offered_mtu else None
 
     def path(self) -> AttachmentLink | None:
-        """The way to the origin, once we accept."""
+        """The path to the origin, once we accept; None without a known gateway."""
         if self.peer is None or self.remote_link is None or self.offer is None or not is_accepted(self.link):
             return None
         return path_to(self.snapshot, self.peer, self.offer.tunnel_id, self.remote_link.spec)
@@ -172,26 +172,26 @@ class Receiver:
 
     @property
     def _lacks_agreement(self) -> bool:
-        """Without an agreement there is nothing to judge an offer by."""
+        """Without an agreement an offer can be neither accepted nor refused."""
         if self.peer is None or identity_problem(self.snapshot, self.peer) is not None:
             return True
         return not isinstance(agreement_with(self.snapshot, self.peer), Agreement)
 
     @property
     def _has_name_collision(self) -> bool:
-        """Two networks with one name on a node would stop the node, and a peer may choose IDs that lead to that."""
+        """Whether another network has the same patch port name: a peer could choose network IDs that collide."""
         ours = names.patch_in_cloud_bridge(self.name)
         others = (a.metadata.name for a in self.snapshot.all(Attachment) if a.metadata.name != self.name)
         return any(names.patch_in_cloud_bridge(other) == ours for other in others)
 
     @property
     def _other_received_networks(self) -> int:
-        """Other networks of the peer that we hold a copy of."""
+        """The number of other networks of the peer with a replica here."""
         received = (a for a in self.snapshot.all(Attachment) if a.spec.origin.cloud_id == self.cloud_id)
         return sum(a.metadata.name != self.name for a in received)
 
     def _replica_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
-        """Why the copy cannot be made: asked only before it is there, so that nothing is left half made."""
+        """Why the replica cannot be created; checked only before it exists, so that it is not left incomplete."""
         if self.facts is None or self.facts.network is not None:
             return None
         domain = self.facts.domain
@@ -202,7 +202,7 @@ class Receiver:
         return self._subnets_problem(offer, peer)
 
     def _subnets_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
-        """Why the project cannot have these subnets besides those of its other networks."""
+        """Why the replica project cannot have these subnets in addition to those of its other networks."""
         if self.facts is None:
             return None
         if len(offer.subnets) + len(self.facts.other_subnets) > peer.spec.agreement.quotas.subnets:

@@ -1,4 +1,4 @@
-"""Status of a network of a peer's: our link, its Attachment."""
+"""Status of a network of a peer: our link and its Attachment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from isthmus.model.reasons import Reason
 
 
 def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[ExpansionLink, ...]:
-    """Our half of one network of a peer's with the status that it should have."""
+    """Our link of the network, if there is one, with the status that it should have."""
     if receiver.link is None:
         return ()
     progress = without_local_details(receiver_progress(receiver), failure)
@@ -33,7 +33,7 @@ def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[Expansi
 
 
 def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachment | None:
-    """The Attachment of a network of a peer's with its conditions."""
+    """The Attachment of the network with its conditions; None if there is none."""
     progress, in_use = receiver_progress(receiver), _in_use(receiver)
     if in_use.status == "True":
         progress = Problem(Reason.REPLICA_IN_USE, in_use.message)
@@ -67,7 +67,7 @@ def _in_use(receiver: Receiver) -> Condition:
 
 
 def receiver_progress(receiver: Receiver) -> Problem | None:
-    """What a network of a peer's waits for; None where it is ready."""
+    """What the network waits for; None if it is ready."""
     remote_link_state = receiver.remote_link_state
     if receiver.ended:
         return Problem(Reason.WITHDRAWING, "the agreement has ended")
