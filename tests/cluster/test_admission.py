@@ -48,7 +48,7 @@ def controller(
 class TestController:
     """Its rights reach into every namespace; the policy keeps it in those of the peers."""
 
-    def test_makes_and_deletes_a_peer_namespace(self, controller: LightkubeCluster) -> None:
+    def test_peer_namespace_may_be_created_and_deleted(self, controller: LightkubeCluster) -> None:
         controller.apply_manifest(namespace_manifest("made"))
         controller.delete_manifest("v1", "Namespace", names.peer_namespace("made"))
 
@@ -61,18 +61,20 @@ class TestController:
             (SYSTEM_NAMESPACE, {names.PEER_LABEL: "system"}),
         ],
     )
-    def test_makes_no_other_namespace(self, controller: LightkubeCluster, name: str, labels: dict[str, str]) -> None:
+    def test_other_namespaces_may_not_be_created(
+        self, controller: LightkubeCluster, name: str, labels: dict[str, str]
+    ) -> None:
         with pytest.raises(Forbidden, match="only in namespaces isthmus-peer-"):
             controller.apply_manifest(_namespace(name, labels=labels))
 
-    def test_deletes_no_other_namespace(self, admin: LightkubeCluster, controller: LightkubeCluster) -> None:
+    def test_other_namespaces_may_not_be_deleted(self, admin: LightkubeCluster, controller: LightkubeCluster) -> None:
         admin.apply_manifest(_namespace("isthmus-peer-kept"))
         for name in ("isthmus-peer-kept", "default", names.IPSEC_NAMESPACE):
             with pytest.raises(Forbidden):
                 controller.delete_manifest("v1", "Namespace", name)
 
     @pytest.mark.parametrize("position", range(4))
-    def test_makes_no_account_or_role_elsewhere(
+    def test_accounts_and_roles_may_not_be_created_elsewhere(
         self, admin: LightkubeCluster, controller: LightkubeCluster, position: int
     ) -> None:
         admin.apply_manifest(_namespace("isthmus-peer-foreign"))
@@ -90,7 +92,7 @@ class TestPeerRequests:
     def wish(self, admin: LightkubeCluster) -> CloudPeer:
         return admin.apply(cloud_peer("wished"))
 
-    def test_holds_and_lets_go(self, controller: LightkubeCluster, wish: CloudPeer) -> None:
+    def test_own_finalizer_may_be_added_and_removed(self, controller: LightkubeCluster, wish: CloudPeer) -> None:
         controller.set_finalizers(wish, [names.FINALIZER])
         held = controller.get(CloudPeer, "wished")
         assert held is not None
@@ -107,7 +109,7 @@ class TestPeerRequests:
         ],
         ids=["spec", "annotation", "label", "another finalizer"],
     )
-    def test_changes_nothing_else(
+    def test_nothing_else_may_be_changed(
         self, installed: ControlPlane, wish: CloudPeer, patch: dict[str, dict[str, object]]
     ) -> None:
         change = ("patch", "cloudpeer", wish.metadata.name, "--type=merge", "-p", json.dumps(patch))
@@ -129,11 +131,11 @@ class TestProjectBinding:
         assert tenant
         return _person(installed, tmp_path, "binder", "namespace-editor", "isthmus-project-binder")
 
-    def test_a_tenant_edits_everything_else(self, tenant: LightkubeCluster) -> None:
+    def test_tenant_may_edit_everything_else(self, tenant: LightkubeCluster) -> None:
         tenant.apply_manifest(_namespace("edited", labels={"team": "a"}, note="mine"))
         tenant.apply_manifest(_namespace("edited", labels={"team": "b"}))
 
-    def test_a_tenant_cannot_set_it(self, admin: LightkubeCluster, tenant: LightkubeCluster) -> None:
+    def test_tenant_may_not_set_the_annotation(self, admin: LightkubeCluster, tenant: LightkubeCluster) -> None:
         with pytest.raises(Forbidden, match="projectbindings"):
             tenant.apply_manifest(_namespace("claimed-new", project=PROJECT))
         admin.apply_manifest(_namespace("claimed"))
@@ -141,7 +143,7 @@ class TestProjectBinding:
             tenant.apply_manifest(_namespace("claimed", project=PROJECT))
 
     @pytest.mark.parametrize("subresource", ["status", "finalize"])
-    def test_a_tenant_cannot_set_it_by_a_side_door(
+    def test_tenant_may_not_set_the_annotation_through_subresources(
         self, installed: ControlPlane, admin: LightkubeCluster, tenant: LightkubeCluster, subresource: str
     ) -> None:
         admin.apply_manifest(_namespace("side-door"))
@@ -150,7 +152,7 @@ class TestProjectBinding:
         with pytest.raises(KubectlError, match="projectbindings"):
             installed.kubectl("replace", "--raw", path, "-f", "-", TENANT, input=json.dumps(document))
 
-    def test_a_tenant_cannot_change_or_remove_it(
+    def test_tenant_may_not_change_or_remove_the_annotation(
         self, installed: ControlPlane, binder: LightkubeCluster, tenant: LightkubeCluster
     ) -> None:
         binder.apply_manifest(_namespace("bound", project=PROJECT))
@@ -163,7 +165,7 @@ class TestProjectBinding:
         assert left is not None
         assert left["metadata"]["annotations"][PROJECT_ANNOTATION] == PROJECT
 
-    def test_who_has_the_verb_binds_and_unbinds(self, binder: LightkubeCluster) -> None:
+    def test_user_with_verb_bind_may_bind_and_unbind(self, binder: LightkubeCluster) -> None:
         binder.apply_manifest(_namespace("free", project=PROJECT))
         left = binder.apply_manifest(_namespace("free"))
         assert PROJECT_ANNOTATION not in left["metadata"].get("annotations", {})
@@ -185,7 +187,7 @@ class TestAgent:
         path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT, "gw-own")
         return LightkubeCluster(str(path), "isthmus-agent-gw-own")
 
-    def test_reports_on_itself(self, agent: LightkubeCluster) -> None:
+    def test_agent_may_report_on_its_own_node(self, agent: LightkubeCluster) -> None:
         agent.apply_status(_reporting("gw-own"))
         seen = agent.apply_status(attachment("agents", (NodeObservation(node="gw-own"),)))
         assert {n.node for n in seen.status.nodes} == {"gw-own", "gw-other"}
@@ -201,13 +203,13 @@ class TestAgent:
         ],
         ids=["another node", "another node's entry", "the controller's condition"],
     )
-    def test_reports_on_nothing_else(
+    def test_agent_may_not_report_on_other_nodes(
         self, agent: LightkubeCluster, report: Callable[[LightkubeCluster], GatewayNode | Attachment]
     ) -> None:
         with pytest.raises(Forbidden, match="own"):
             report(agent)
 
-    def test_a_token_of_no_node_reports_nothing(
+    def test_token_without_node_may_not_report(
         self, installed: ControlPlane, agent: LightkubeCluster, tmp_path: Path
     ) -> None:
         path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT)

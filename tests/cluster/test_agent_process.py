@@ -60,7 +60,7 @@ def _ready(plane: ControlPlane) -> dict[str, Any]:
     return next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
 
 
-def test_it_says_what_it_cannot_see_and_ends_in_order(
+def test_agent_reports_what_is_missing_and_exits_cleanly(
     installed: ControlPlane, agent: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     wait_until(lambda: _ready(installed), 20, "a condition of the GatewayNode")

@@ -21,7 +21,7 @@ class TestLightkubeCluster(ClusterContract):
         return lambda manager: LightkubeCluster(str(installed.kubeconfig), manager)
 
 
-def test_a_list_is_complete_over_its_pages(installed: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_includes_all_pages(installed: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isthmus.adapters.kubernetes._PAGE", 2)
     cluster = LightkubeCluster(str(installed.kubeconfig), "isthmus-controller")
     wanted = {f"page-{number}" for number in range(5)}
@@ -30,13 +30,13 @@ def test_a_list_is_complete_over_its_pages(installed: ControlPlane, monkeypatch:
     assert {peer.metadata.name for peer in cluster.list_objects(CloudPeer)} >= wanted
 
 
-def test_what_the_server_refuses_is_invalid(installed: ControlPlane) -> None:
+def test_object_rejected_by_the_server_is_invalid(installed: ControlPlane) -> None:
     cluster = LightkubeCluster(str(installed.kubeconfig), "isthmus-controller")
     with pytest.raises(Invalid, match="gatewayCIDRs"):
         cluster.apply(cloud_peer("invalid", gateway_cidrs=()))
 
 
-def test_an_event_is_renewed_instead_of_repeated(installed: ControlPlane) -> None:
+def test_repeated_event_is_updated(installed: ControlPlane) -> None:
     cluster = LightkubeCluster(str(installed.kubeconfig), "isthmus-controller")
     peer = cluster.apply(cloud_peer("told"))
     for _ in range(3):
@@ -46,14 +46,14 @@ def test_an_event_is_renewed_instead_of_repeated(installed: ControlPlane) -> Non
     assert sorted(event["reason"] for event in events) == ["PeerUnreachable", "Reachable"]
 
 
-def test_a_dead_server_is_unavailable(tmp_path: Path, installed: ControlPlane) -> None:
+def test_unreachable_server_is_unavailable(tmp_path: Path, installed: ControlPlane) -> None:
     kubeconfig = tmp_path / "dead.kubeconfig"
     kubeconfig.write_text(installed.kubeconfig.read_text().replace(f":{installed.port}", ":1"))
     with pytest.raises(Unavailable):
         LightkubeCluster(str(kubeconfig), "isthmus-controller").list_objects(CloudPeer)
 
 
-def test_a_refused_token_is_forbidden(tmp_path: Path, installed: ControlPlane) -> None:
+def test_rejected_token_is_forbidden(tmp_path: Path, installed: ControlPlane) -> None:
     document = json.loads(installed.kubeconfig.read_text())
     document["users"][0]["user"] = {"token": "not-a-token"}
     kubeconfig = tmp_path / "refused.kubeconfig"
@@ -62,6 +62,6 @@ def test_a_refused_token_is_forbidden(tmp_path: Path, installed: ControlPlane) -
         LightkubeCluster(str(kubeconfig), "isthmus-controller").list_objects(CloudPeer)
 
 
-def test_a_kubeconfig_that_is_not_there_is_invalid() -> None:
+def test_missing_kubeconfig_is_invalid() -> None:
     with pytest.raises(Invalid, match="kubeconfig"):
         LightkubeCluster("/absent/kubeconfig", "isthmus-controller")

@@ -46,13 +46,13 @@ def _apply(plane: ControlPlane, document: dict[str, Any]) -> None:
     plane.kubectl("apply", "-f", "-", input=json.dumps(document))
 
 
-def test_is_of_the_release_that_was_built(control_plane: ControlPlane) -> None:
+def test_version_is_the_one_that_was_built(control_plane: ControlPlane) -> None:
     assert control_plane.kubectl("get", "--raw", "/readyz") == "ok"
     server = json.loads(control_plane.kubectl("version", "-o", "json"))["serverVersion"]
     assert (int(server["major"]), int(server["minor"])) >= (1, 34)
 
 
-def test_a_transition_rule_holds(control_plane: ControlPlane) -> None:
+def test_transition_rule_is_enforced(control_plane: ControlPlane) -> None:
     _apply(control_plane, _thing_definition())
     control_plane.kubectl("wait", "--for=condition=Established", "crd/things.probe.isthmus.cloud", "--timeout=20s")
     try:
@@ -64,7 +64,7 @@ def test_a_transition_rule_holds(control_plane: ControlPlane) -> None:
         control_plane.kubectl("delete", "crd", "things.probe.isthmus.cloud")
 
 
-def test_an_admission_policy_holds(control_plane: ControlPlane) -> None:
+def test_admission_policy_is_enforced(control_plane: ControlPlane) -> None:
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
     policy = {
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -98,7 +98,7 @@ def test_an_admission_policy_holds(control_plane: ControlPlane) -> None:
         control_plane.kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "probe")
 
 
-def test_a_namespace_really_goes(control_plane: ControlPlane) -> None:
+def test_namespace_is_deleted(control_plane: ControlPlane) -> None:
     control_plane.kubectl("create", "namespace", "goes")
     control_plane.kubectl("create", "configmap", "inside", "-n", "goes")
     control_plane.kubectl("delete", "namespace", "goes", "--timeout=30s")
@@ -109,7 +109,7 @@ def test_a_namespace_really_goes(control_plane: ControlPlane) -> None:
     control_plane.kubectl("delete", "namespace", "goes", "--wait=false")
 
 
-def test_a_token_reads_only_what_its_role_grants(control_plane: ControlPlane) -> None:
+def test_token_reads_only_what_its_role_grants(control_plane: ControlPlane) -> None:
     kubectl = control_plane.kubectl
     kubectl("create", "namespace", "tokens")
     kubectl("create", "configmap", "readable", "-n", "tokens")
@@ -129,7 +129,7 @@ def test_a_token_reads_only_what_its_role_grants(control_plane: ControlPlane) ->
     kubectl("delete", "namespace", "tokens", "--wait=false")
 
 
-def test_a_token_secret_is_filled(control_plane: ControlPlane) -> None:
+def test_token_secret_is_populated(control_plane: ControlPlane) -> None:
     kubectl = control_plane.kubectl
     kubectl("create", "namespace", "secrets")
     kubectl("create", "serviceaccount", "holder", "-n", "secrets")
@@ -157,7 +157,7 @@ def _as_bearer(plane: ControlPlane, token: str, *arguments: str) -> str:
     return plane.kubectl(*who, *arguments, kubeconfig=Path("/dev/null"))
 
 
-def test_what_was_stored_and_issued_survives_a_restart(control_plane: ControlPlane) -> None:
+def test_objects_and_tokens_survive_a_restart(control_plane: ControlPlane) -> None:
     kubectl = control_plane.kubectl
     kubectl("create", "configmap", "kept")
     token = kubectl("create", "token", "default").strip()

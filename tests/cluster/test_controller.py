@@ -99,7 +99,7 @@ def _remove_everything(plane: ControlPlane) -> None:
     plane.kubectl("delete", "gatewaynodes", "--all")
 
 
-def test_life_of_a_stretch_on_a_real_api_server(real: Real) -> None:
+def test_lifecycle_on_a_real_api_server(real: Real) -> None:
     a, b, cluster = real.a, real.b, real.administrator
     real.until(lambda: _has_token(real))
     assert reason(b.peer("cloud-a")) in {"InvalidKubeconfig", "NotReadYet"}

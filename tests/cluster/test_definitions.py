@@ -56,7 +56,7 @@ def _refusal(plane: ControlPlane, document: Document) -> str:
 
 
 @pytest.mark.parametrize("document", [PEER, POLICY, EXPANSION], ids=lambda document: document["kind"])
-def test_a_good_one_is_taken(installed: ControlPlane, document: Document) -> None:
+def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -> None:
     assert "serverside-applied" in _apply(installed, document)
 
 
@@ -87,7 +87,7 @@ def test_a_good_one_is_taken(installed: ControlPlane, document: Document) -> Non
         ("agreement.domain", "a/b", "domain in body should match"),
     ],
 )
-def test_a_bad_cloud_peer_is_refused(installed: ControlPlane, path: str, value: object, said: str) -> None:
+def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, value: object, said: str) -> None:
     assert said in _refusal(installed, _with(_named(PEER, "bad"), path, value))
 
 
@@ -105,7 +105,7 @@ def test_a_bad_cloud_peer_is_refused(installed: ControlPlane, path: str, value: 
         ("dpdDelaySeconds", 1, "greater than or equal to 5"),
     ],
 )
-def test_a_weak_policy_is_refused(installed: ControlPlane, path: str, value: object, said: str) -> None:
+def test_weak_policy_is_rejected(installed: ControlPlane, path: str, value: object, said: str) -> None:
     assert said in _refusal(installed, _with(_named(POLICY, "bad"), path, value))
 
 
@@ -121,7 +121,7 @@ def test_a_weak_policy_is_refused(installed: ControlPlane, path: str, value: obj
         ("addressing", {"sliceSize": 1}, "greater than or equal to 2"),
     ],
 )
-def test_a_bad_expansion_is_refused(installed: ControlPlane, path: str, value: object, said: str) -> None:
+def test_invalid_expansion_is_rejected(installed: ControlPlane, path: str, value: object, said: str) -> None:
     assert said in _refusal(installed, _with(_named(EXPANSION, "bad"), path, value))
 
 
@@ -133,14 +133,14 @@ def test_a_bad_expansion_is_refused(installed: ControlPlane, path: str, value: o
         (EXPANSION, "addressing", {"sliceSize": 8}, "addressing is immutable"),
     ],
 )
-def test_what_is_immutable_stays(
+def test_immutable_field_cannot_be_changed(
     installed: ControlPlane, document: Document, path: str, value: object, said: str
 ) -> None:
     _apply(installed, document)
     assert said in _refusal(installed, _with(document, path, value))
 
 
-def test_a_half_offers_or_answers_never_both_or_none(installed: ControlPlane) -> None:
+def test_link_has_either_an_offer_or_an_answer(installed: ControlPlane) -> None:
     installed.kubectl("create", "namespace", "isthmus-peer-us")
     half = answer_link("them", "us", 1416).to_manifest()
     assert "an offer, the receiver's an answer" in _refusal(installed, _with(half, "answer", None))
@@ -149,23 +149,23 @@ def test_a_half_offers_or_answers_never_both_or_none(installed: ControlPlane) ->
     assert "origin is immutable" in _refusal(installed, _with(half, "origin", moved))
 
 
-def test_an_unknown_field_is_pointed_out(installed: ControlPlane) -> None:
+def test_unknown_field_is_reported(installed: ControlPlane) -> None:
     refused = _with(_named(PEER, "typo"), "gatewayCidrs", ["192.0.2.0/24"])
     with pytest.raises(KubectlError, match="gatewayCidrs"):
         _apply(installed, refused, "--validate=strict")
 
 
-def test_a_status_cannot_be_written_with_the_spec(installed: ControlPlane) -> None:
+def test_status_is_not_written_with_the_spec(installed: ControlPlane) -> None:
     _apply(installed, PEER | {"status": {"networksOut": 7}})
     assert installed.kubectl("get", "cpeer", "defined", "-o", "jsonpath={.status}") == ""
 
 
-def test_a_huge_object_is_refused(installed: ControlPlane) -> None:
+def test_oversized_object_is_rejected(installed: ControlPlane) -> None:
     projects = [f"{n:032x}" for n in range(1_001)]
     assert "Too many" in _refusal(installed, _with(_named(PEER, "huge"), "agreement.allowedProjects", projects))
 
 
-def test_all_kinds_are_shown_together(installed: ControlPlane) -> None:
+def test_all_kinds_are_in_the_category(installed: ControlPlane) -> None:
     for document in (PEER, POLICY, EXPANSION, *_machine_kinds()):
         if document["metadata"].get("namespace", "default") not in ("default", SYSTEM_NAMESPACE):
             document["metadata"]["namespace"] = "default"
@@ -179,7 +179,7 @@ def test_all_kinds_are_shown_together(installed: ControlPlane) -> None:
             assert installed.kubectl("get", short_name, "-A", "-o", "name")
 
 
-def test_columns_show_what_a_person_wants(installed: ControlPlane) -> None:
+def test_printer_columns(installed: ControlPlane) -> None:
     _apply(installed, EXPANSION)
     header, row = installed.kubectl("get", "netexp", "defined").splitlines()
     assert header.split() == ["NAME", "NETWORK", "PEERS", "READY", "REASON", "MTU", "AGE"]

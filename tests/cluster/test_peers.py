@@ -90,7 +90,7 @@ class TestRemotePeers(PeerReaderContract):
 
 
 class TestRealServer:
-    def test_what_is_published_is_read_and_rings_once(
+    def test_published_objects_are_read_and_wake_the_loop_once(
         self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers, bell: Bell
     ) -> None:
         publisher.apply(peer_link(PEER, US))
@@ -113,7 +113,7 @@ class TestRealServer:
         assert gone.complete
         assert bell.rings == rings + 2, "a status alone wakes nobody"
 
-    def test_a_revoked_token_is_told_and_what_was_read_stays(
+    def test_revoked_token_is_reported_and_last_view_is_kept(
         self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers
     ) -> None:
         publisher.apply(peer_link(PEER, US))
@@ -127,11 +127,11 @@ class TestRealServer:
         peers.follow({PEER: kubeconfig})
         _wait(peers, lambda v: v.complete)
 
-    def test_a_server_that_is_not_there_is_unreachable(self, installed: ControlPlane, peers: RemotePeers) -> None:
+    def test_absent_server_is_unreachable(self, installed: ControlPlane, peers: RemotePeers) -> None:
         peers.follow({PEER: _kubeconfig("https://127.0.0.1:1", installed.ca_certificate, {"token": "t"})})
         assert _wait(peers, lambda v: not v.reachable).reason == "PeerUnreachable"
 
-    def test_a_server_of_another_authority_is_not_believed(
+    def test_certificate_of_another_authority_is_rejected(
         self, installed: ControlPlane, tmp_path: Path, peers: RemotePeers
     ) -> None:
         other = Authority(tmp_path)
@@ -142,7 +142,7 @@ class TestRealServer:
         assert view.reason == "PeerUnreachable"
         assert "CERTIFICATE_VERIFY_FAILED" in view.message
 
-    def test_the_certificate_is_checked_against_the_name_that_the_kubeconfig_gives(
+    def test_certificate_is_verified_against_tls_server_name(
         self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers
     ) -> None:
         publisher.apply(peer_link(PEER, US))
@@ -153,7 +153,7 @@ class TestRealServer:
         assert view.reason == "PeerUnreachable"
         assert "elsewhere.example" in view.message
 
-    def test_without_an_authority_the_public_ones_are_trusted(
+    def test_public_authorities_are_trusted_if_none_is_given(
         self,
         installed: ControlPlane,
         publisher: LightkubeCluster,
@@ -174,7 +174,7 @@ class TestRealServer:
         peers.follow({PEER: without})
         _wait(peers, lambda v: v.complete)
 
-    def test_a_bad_kubeconfig_is_told_by_its_field(
+    def test_invalid_kubeconfig_is_reported_by_field(
         self, installed: ControlPlane, tmp_path: Path, peers: RemotePeers
     ) -> None:
         executed = tmp_path / "executed"
@@ -184,7 +184,7 @@ class TestRealServer:
         assert (view.reason, view.message) == ("InvalidKubeconfig", "field not allowed: exec")
         assert not executed.exists()
 
-    def test_who_is_not_followed_any_more_is_forgotten(self, kubeconfig: bytes, peers: RemotePeers) -> None:
+    def test_peer_no_longer_followed_is_forgotten(self, kubeconfig: bytes, peers: RemotePeers) -> None:
         peers.follow({PEER: kubeconfig})
         _wait(peers, lambda v: v.complete)
         peers.follow({})
@@ -251,7 +251,7 @@ def hostile(installed: ControlPlane, tmp_path: Path) -> Iterator[tuple[type[Host
     ],
     ids=["401", "403", "404", "500", "html", "array", "items", "item", "deep", "many", "endless"],
 )
-def test_a_bad_answer_is_told(
+def test_invalid_response_is_reported(
     hostile: tuple[type[Hostile], bytes], peers: RemotePeers, status: int, body: bytes, reason: str
 ) -> None:
     handler, kubeconfig = hostile
@@ -262,7 +262,7 @@ def test_a_bad_answer_is_told(
     assert not view.complete
 
 
-def test_a_redirect_is_not_followed(hostile: tuple[type[Hostile], bytes], peers: RemotePeers) -> None:
+def test_redirect_is_not_followed(hostile: tuple[type[Hostile], bytes], peers: RemotePeers) -> None:
     handler, kubeconfig = hostile
     handler.status, handler.headers_to_send = 302, {"Location": "/elsewhere"}
     peers.follow({PEER: kubeconfig})
@@ -270,7 +270,7 @@ def test_a_redirect_is_not_followed(hostile: tuple[type[Hostile], bytes], peers:
     assert "/elsewhere" not in handler.asked
 
 
-def test_an_object_that_does_not_parse_harms_no_other(hostile: tuple[type[Hostile], bytes], peers: RemotePeers) -> None:
+def test_malformed_object_does_not_affect_others(hostile: tuple[type[Hostile], bytes], peers: RemotePeers) -> None:
     handler, kubeconfig = hostile
     good = answer_link(PEER, US, mtu=1400).to_manifest()
     good["metadata"] |= {"uid": "u1", "generation": 1}

@@ -62,7 +62,7 @@ def peer_kubeconfig(
     return path
 
 
-def test_the_controller_does_its_work(installed: ControlPlane, controller: LightkubeCluster) -> None:
+def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller: LightkubeCluster) -> None:
     installed.kubectl("apply", "-f", "-", input=json.dumps(cloud_peer(PEER).to_manifest()))
     peer = controller.get(CloudPeer, PEER)
     assert peer is not None
@@ -81,14 +81,14 @@ def test_the_controller_does_its_work(installed: ControlPlane, controller: Light
     controller.delete(GatewayNode, "roles-gw")
 
 
-def test_a_revoked_token_is_made_anew(installed: ControlPlane, controller: LightkubeCluster) -> None:
+def test_revoked_token_is_recreated(installed: ControlPlane, controller: LightkubeCluster) -> None:
     installed.kubectl("delete", "secret", names.PEER_TOKEN, "-n", HOME)
     assert controller.get_manifest("v1", "Secret", names.PEER_TOKEN, HOME) is None
     controller.apply_manifest(account_manifests(PEER)[-1])
     wait_until(lambda: _token(controller), 20, "the new token")
 
 
-def test_the_question_can_be_answered_with_yes(installed: ControlPlane) -> None:
+def test_permission_check_can_succeed(installed: ControlPlane) -> None:
     assert _can(installed, names.CONTROLLER, "get", "secrets", ["-n", SYSTEM_NAMESPACE])
     assert _can(installed, names.AGENT, "get", "secrets", ["-n", IPSEC_NAMESPACE])
 
@@ -112,11 +112,13 @@ def test_the_question_can_be_answered_with_yes(installed: ControlPlane) -> None:
         ("create", "serviceaccounts", ["--subresource=token", "-n", SYSTEM_NAMESPACE]),
     ],
 )
-def test_the_controller_may_not(installed: ControlPlane, verb: str, resource: str, place: Sequence[str]) -> None:
+def test_controller_has_no_other_rights(
+    installed: ControlPlane, verb: str, resource: str, place: Sequence[str]
+) -> None:
     assert not _can(installed, names.CONTROLLER, verb, resource, place)
 
 
-def test_the_agent_does_its_work(installed: ControlPlane, controller: LightkubeCluster, tmp_path: Path) -> None:
+def test_agent_has_the_rights_it_needs(installed: ControlPlane, controller: LightkubeCluster, tmp_path: Path) -> None:
     _make_node(installed, "roles-gw-1")
     controller.apply(gateway_node("roles-gw-1"))
     controller.apply(attachment("roles-a"))
@@ -145,17 +147,17 @@ def test_the_agent_does_its_work(installed: ControlPlane, controller: LightkubeC
         ("create", "events", ["-n", SYSTEM_NAMESPACE]),
     ],
 )
-def test_the_agent_may_not(installed: ControlPlane, verb: str, resource: str, place: Sequence[str]) -> None:
+def test_agent_has_no_other_rights(installed: ControlPlane, verb: str, resource: str, place: Sequence[str]) -> None:
     assert not _can(installed, names.AGENT, verb, resource, place)
 
 
-def test_the_peer_reads_our_halves(peer_kubeconfig: Path) -> None:
+def test_peer_reads_our_links(peer_kubeconfig: Path) -> None:
     peer = LightkubeCluster(str(peer_kubeconfig), "peer")
     assert peer.list_objects(PeerLink, HOME) == []
     assert peer.list_objects(ExpansionLink, HOME) == []
 
 
-def test_the_peer_is_refused_everything_else(peer_kubeconfig: Path) -> None:
+def test_peer_is_denied_everything_else(peer_kubeconfig: Path) -> None:
     peer = LightkubeCluster(str(peer_kubeconfig), "peer")
     for refused in (
         lambda: peer.list_objects(PeerLink),
@@ -171,7 +173,7 @@ def test_the_peer_is_refused_everything_else(peer_kubeconfig: Path) -> None:
             refused()
 
 
-def test_the_peer_has_these_rights_and_no_other_above_what_every_account_has(
+def test_peer_has_exactly_these_rights_beyond_every_accounts(
     installed: ControlPlane, peer_kubeconfig: Path, tmp_path: Path
 ) -> None:
     make_person(installed, "nobody")

@@ -53,7 +53,7 @@ def bell(installed: ControlPlane, tmp_path: Path) -> Iterator[Bell]:
     watch.stop()
 
 
-def test_a_change_wakes_at_once(installed: ControlPlane, bell: Bell) -> None:
+def test_change_wakes_the_loop_immediately(installed: ControlPlane, bell: Bell) -> None:
     installed.kubectl("apply", "-f", "-", input=POLICY % 11)
     assert bell.wait(2)
     bell.wait_for_silence()
@@ -62,7 +62,7 @@ def test_a_change_wakes_at_once(installed: ControlPlane, bell: Bell) -> None:
     assert bell.wait(2)
 
 
-def test_an_api_that_was_away_is_watched_again(installed: ControlPlane, bell: Bell) -> None:
+def test_watch_resumes_after_an_api_outage(installed: ControlPlane, bell: Bell) -> None:
     installed.stop()
     installed.start()
     bell.wait_for_silence()

@@ -33,7 +33,7 @@ class Charon(Protocol):
 class IkeContract:
     """Fixtures: `ike`, `xfrm`, `charon`, and the `connection`, an initiator's, for which the peer is ready."""
 
-    def test_what_is_loaded_is_told_by_its_digest(self, ike: Ike, connection: IkeConnection) -> None:
+    def test_loaded_connection_is_identified_by_its_digest(self, ike: Ike, connection: IkeConnection) -> None:
         changed = replace(connection, secret_version="2")
         assert connection.name not in ike.view().loaded
         ike.load(connection, KEY)
@@ -44,14 +44,16 @@ class IkeContract:
         ike.unload(connection.name)
         assert ike.view().loaded == {}
 
-    def test_what_is_not_there_is_no_error(self, ike: Ike) -> None:
+    def test_unloading_what_is_not_loaded_succeeds(self, ike: Ike) -> None:
         for call in (ike.initiate, ike.retire, ike.unload):
             call("istabsent")
         view = ike.view()
         assert (view.loaded, view.states) == ({}, {})
         assert view.version
 
-    def test_associations_are_asked_for_seen_and_ended(self, ike: Ike, xfrm: Xfrm, connection: IkeConnection) -> None:
+    def test_associations_are_initiated_listed_and_terminated(
+        self, ike: Ike, xfrm: Xfrm, connection: IkeConnection
+    ) -> None:
         ike.load(connection, KEY)
         assert not ipsec.up(connection, ike.view())
         _establish(ike, connection)
@@ -64,7 +66,7 @@ class IkeContract:
         assert ike.view().states == {}
         assert xfrm.view(frozenset({connection.local_address})).associations == frozenset()
 
-    def test_the_same_again_disturbs_nothing(self, ike: Ike, connection: IkeConnection) -> None:
+    def test_reloading_an_equal_connection_keeps_its_associations(self, ike: Ike, connection: IkeConnection) -> None:
         _establish(ike, connection)
         before = ike.view()
         ike.load(connection, KEY)
@@ -72,7 +74,7 @@ class IkeContract:
         ike.retire(connection.name)
         assert ike.view() == before
 
-    def test_what_is_superseded_stays_until_the_new_is_up(
+    def test_superseded_association_stays_until_the_new_one_is_up(
         self, ike: Ike, charon: Charon, connection: IkeConnection
     ) -> None:
         _establish(ike, connection)
@@ -93,14 +95,16 @@ class IkeContract:
         assert (state.children_installed, state.superseded) == (IKE_CHILDREN, False)
         assert not state.spis & old
 
-    def test_a_silent_peer_is_not_waited_for(self, ike: Ike, charon: Charon, connection: IkeConnection) -> None:
+    def test_initiate_does_not_wait_for_a_silent_peer(
+        self, ike: Ike, charon: Charon, connection: IkeConnection
+    ) -> None:
         charon.end_peer()
         ike.load(connection, KEY)
         ike.initiate(connection.name)
         assert ike.view().loaded == {connection.name: connection.digest}
         assert not ipsec.up(connection, ike.view())
 
-    def test_keys_that_differ_are_told_until_they_agree(
+    def test_differing_keys_are_reported_until_they_agree(
         self, ike: Ike, charon: Charon, connection: IkeConnection
     ) -> None:
         charon.agree("2", OTHER_KEY)
@@ -116,7 +120,7 @@ class IkeContract:
         wait_until(lambda: ipsec.up(changed, ike.view()), 10, "associations")
         assert ike.view().refused == frozenset()
 
-    def test_another_charon_is_another_instance_and_has_nothing(
+    def test_restarted_charon_is_a_new_instance_without_connections(
         self, ike: Ike, charon: Charon, connection: IkeConnection
     ) -> None:
         ike.load(connection, KEY)

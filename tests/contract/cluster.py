@@ -35,24 +35,24 @@ class ClusterContract:
         cluster.apply_manifest(namespace_manifest(SYSTEM_NAMESPACE))
         return cluster
 
-    def test_what_is_applied_is_there(self, cluster: Cluster) -> None:
+    def test_applied_object_is_stored(self, cluster: Cluster) -> None:
         made = cluster.apply(cloud_peer("applied"))
         assert made.metadata.generation == 1
         assert made.metadata.uid
         assert cluster.get(CloudPeer, "applied") == made
         assert made in cluster.list_objects(CloudPeer)
 
-    def test_what_is_not_there_is_none(self, cluster: Cluster) -> None:
+    def test_absent_object_is_none(self, cluster: Cluster) -> None:
         assert cluster.get(CloudPeer, "absent") is None
         assert cluster.get_manifest("v1", "Secret", "absent", SYSTEM_NAMESPACE) is None
         cluster.delete(CloudPeer, "absent")
         cluster.delete_manifest("v1", "Namespace", "absent")
 
-    def test_applying_the_same_again_writes_nothing(self, cluster: Cluster) -> None:
+    def test_reapplying_an_equal_object_writes_nothing(self, cluster: Cluster) -> None:
         first = cluster.apply(cloud_peer("same"))
         assert cluster.apply(cloud_peer("same")).metadata.resource_version == first.metadata.resource_version
 
-    def test_only_another_spec_is_another_generation(self, cluster: Cluster) -> None:
+    def test_only_a_changed_spec_is_a_new_generation(self, cluster: Cluster) -> None:
         cluster.apply(cloud_peer("generations"))
         seen = cluster.apply_status(_with_condition(cloud_peer("generations")))
         assert seen.metadata.generation == 1
@@ -61,17 +61,17 @@ class ClusterContract:
         assert changed.spec.gateway_cidrs == ("203.0.113.0/24",)
         assert changed.status.conditions == seen.status.conditions
 
-    def test_a_status_written_twice_is_written_once(self, cluster: Cluster) -> None:
+    def test_reapplying_an_equal_status_writes_nothing(self, cluster: Cluster) -> None:
         cluster.apply(cloud_peer("status"))
         first = cluster.apply_status(_with_condition(cloud_peer("status")))
         second = cluster.apply_status(_with_condition(cloud_peer("status")))
         assert first.metadata.resource_version == second.metadata.resource_version
 
-    def test_the_status_of_what_is_gone_is_not_found(self, cluster: Cluster) -> None:
+    def test_status_of_an_absent_object_is_not_found(self, cluster: Cluster) -> None:
         with pytest.raises(NotFound):
             cluster.apply_status(_with_condition(cloud_peer("gone")))
 
-    def test_each_manager_keeps_its_own_entries_of_a_status(self, client_of: ClientOf, cluster: Cluster) -> None:
+    def test_each_manager_owns_its_entries_of_a_status(self, client_of: ClientOf, cluster: Cluster) -> None:
         cluster.apply(attachment("shared"))
         for node in ("gw-1", "gw-2"):
             mine = attachment("shared", (NodeObservation(node=node, plugged=True),))
@@ -84,7 +84,7 @@ class ClusterContract:
         assert [n.node for n in left.status.nodes] == ["gw-2"]
         assert [c.type for c in left.status.conditions] == ["Ready"]
 
-    def test_an_object_without_spec_can_be_made_and_reported_on(self, client_of: ClientOf, cluster: Cluster) -> None:
+    def test_object_without_spec_can_be_created_and_have_a_status(self, client_of: ClientOf, cluster: Cluster) -> None:
         cluster.apply(gateway_node("gw-status"))
         node = gateway_node("gw-status")
         status = node.status.model_copy(update={"conditions": (condition(),), "neutron_host": "gw-status"})
@@ -95,7 +95,7 @@ class ClusterContract:
         assert seen is not None
         assert seen.status.neutron_host == "gw-status"
 
-    def test_a_finalizer_holds_a_deleted_object(self, cluster: Cluster) -> None:
+    def test_finalizer_keeps_a_deleted_object(self, cluster: Cluster) -> None:
         made = cluster.apply(cloud_peer("held"))
         cluster.set_finalizers(made, [FINALIZER])
         cluster.delete(CloudPeer, "held")
@@ -107,19 +107,19 @@ class ClusterContract:
         cluster.set_finalizers(held, [])
         assert cluster.get(CloudPeer, "held") is None
 
-    def test_finalizers_of_an_old_version_are_a_conflict(self, cluster: Cluster) -> None:
+    def test_setting_finalizers_of_an_old_version_is_a_conflict(self, cluster: Cluster) -> None:
         old = cluster.apply(cloud_peer("old"))
         cluster.apply(cloud_peer("old", gateway_cidrs=("203.0.113.0/24",)))
         with pytest.raises(Conflict):
             cluster.set_finalizers(old, [FINALIZER])
 
-    def test_applying_a_spec_leaves_the_finalizers_of_others(self, client_of: ClientOf, cluster: Cluster) -> None:
+    def test_applying_a_spec_keeps_the_finalizers_of_others(self, client_of: ClientOf, cluster: Cluster) -> None:
         people = client_of("kubectl")
         cluster.set_finalizers(people.apply(cloud_peer("edited")), [FINALIZER])
         edited = people.apply(cloud_peer("edited", gateway_cidrs=("203.0.113.0/24",)))
         assert edited.metadata.finalizers == (FINALIZER,)
 
-    def test_labels_that_are_not_applied_any_more_go(self, client_of: ClientOf, cluster: Cluster) -> None:
+    def test_labels_no_longer_applied_are_removed(self, client_of: ClientOf, cluster: Cluster) -> None:
         people = client_of("kubectl")
         people.apply_manifest(_labelled("labels", theirs="1"))
         assert cluster.apply_manifest(_labelled("labels", ours="1", more="1"))["metadata"]["labels"].keys() >= {
@@ -131,12 +131,12 @@ class ClusterContract:
         assert "more" not in left
         assert left["theirs"] == "1"
 
-    def test_nothing_can_be_made_in_an_absent_namespace(self, cluster: Cluster) -> None:
+    def test_creating_in_an_absent_namespace_is_not_found(self, cluster: Cluster) -> None:
         stray: Manifest = {"apiVersion": "v1", "kind": "ServiceAccount"}
         with pytest.raises(NotFound):
             cluster.apply_manifest(stray | {"metadata": {"name": "stray", "namespace": "absent"}})
 
-    def test_a_namespace_goes_with_what_is_in_it_but_waits_for_finalizers(self, cluster: Cluster) -> None:
+    def test_namespace_deletion_waits_for_finalizers_inside(self, cluster: Cluster) -> None:
         cluster.apply_manifest(namespace_manifest("going"))
         held = attachment("going")
         held = held.model_copy(update={"metadata": held.metadata.model_copy(update={"namespace": "going"})})

@@ -65,7 +65,7 @@ class NetworkCloudContract:
         yield made
         made.clean()
 
-    def test_domains_and_projects_are_found_again(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_domains_and_projects_are_found(self, cloud: NetworkCloud, made: Made) -> None:
         assert cloud.get_project(made.project.id) == made.project
         assert made.project.description == "isthmus project x of contract"
         assert made.project.enabled
@@ -75,7 +75,7 @@ class NetworkCloudContract:
         own = cloud.get_project(cloud.own_project_id())
         assert own is not None
 
-    def test_a_domain_is_found_by_its_name_and_is_unique(self, cloud: NetworkCloud) -> None:
+    def test_domain_names_are_unique(self, cloud: NetworkCloud) -> None:
         name = f"isthmus-contract-{uuid.uuid4().hex[:8]}"
         domain = cloud.create_domain(name, "isthmus peer found")
         try:
@@ -88,16 +88,16 @@ class NetworkCloudContract:
         assert cloud.find_domain(name) is None
         cloud.delete_domain(domain.id)
 
-    def test_a_domain_with_a_project_is_kept(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_domain_with_a_project_is_not_deleted(self, cloud: NetworkCloud, made: Made) -> None:
         with pytest.raises(Conflict):
             cloud.delete_domain(made.project.domain_id)
         assert cloud.projects_of(made.project.domain_id) == [made.project]
 
-    def test_a_project_name_is_unique_in_its_domain(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_project_names_are_unique_in_their_domain(self, cloud: NetworkCloud, made: Made) -> None:
         with pytest.raises(Conflict):
             cloud.create_project(made.project.domain_id, "copied", "again")
 
-    def test_a_deleted_project_is_gone_and_may_be_deleted_again(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_deleting_a_project_is_idempotent(self, cloud: NetworkCloud, made: Made) -> None:
         extra = cloud.create_project(made.project.domain_id, "extra", "")
         cloud.set_quota(extra.id, NetworkQuota(1, 1, 1))
         for _ in range(2):
@@ -105,7 +105,7 @@ class NetworkCloudContract:
         assert cloud.get_project(extra.id) is None
         assert cloud.get_quota(extra.id) != NetworkQuota(1, 1, 1)
 
-    def test_a_network_is_as_it_was_asked_for(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_network_is_created_as_requested(self, cloud: NetworkCloud, made: Made) -> None:
         network = made.network("web", 1390)
         assert (network.name, network.project_id, network.mtu) == ("web", made.project.id, 1390)
         assert network.description == "isthmus contract"
@@ -116,7 +116,7 @@ class NetworkCloudContract:
         assert cloud.networks_of(made.project.id) == [network]
         assert cloud.get_network(ABSENT) is None
 
-    def test_mtu_and_tags_are_changed(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_mtu_and_tags_are_updated(self, cloud: NetworkCloud, made: Made) -> None:
         network = made.network()
         cloud.set_network_mtu(network.id, 1300)
         for _ in range(2):
@@ -125,14 +125,14 @@ class NetworkCloudContract:
         assert changed is not None
         assert (changed.mtu, changed.tags) == (1300, frozenset({"isthmus"}))
 
-    def test_an_mtu_above_the_underlay_is_refused(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_mtu_above_the_underlay_is_rejected(self, cloud: NetworkCloud, made: Made) -> None:
         with pytest.raises(Invalid):
             made.network(mtu=9001)
         network = made.network()
         with pytest.raises(Invalid):
             cloud.set_network_mtu(network.id, 9001)
 
-    def test_a_subnet_is_as_it_was_asked_for(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_subnet_is_created_as_requested(self, cloud: NetworkCloud, made: Made) -> None:
         subnet = made.subnet(made.network())
         assert (subnet.cidr, subnet.gateway_ip, subnet.pools) == ("10.77.0.0/24", "10.77.0.1", POOL)
         assert (subnet.ip_version, subnet.enable_dhcp, subnet.project_id) == (4, False, made.project.id)
@@ -141,15 +141,15 @@ class NetworkCloudContract:
         assert subnet.description == "isthmus contract"
         assert cloud.subnets_of(subnet.network_id) == [subnet]
 
-    def test_the_subnets_of_a_project_are_those_of_all_its_networks(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_subnets_of_a_project_are_those_of_all_its_networks(self, cloud: NetworkCloud, made: Made) -> None:
         subnets = [made.subnet(made.network()) for _ in range(2)]
         assert {s.id: s for s in cloud.subnets_in_project(made.project.id)} == {s.id: s for s in subnets}
         assert cloud.subnets_in_project(uuid.uuid4().hex) == []
 
-    def test_a_subnet_may_have_no_gateway(self, made: Made) -> None:
+    def test_subnet_may_have_no_gateway(self, made: Made) -> None:
         assert made.subnet(made.network(), gateway_ip=None).gateway_ip is None
 
-    def test_a_subnet_is_changed(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_subnet_is_updated(self, cloud: NetworkCloud, made: Made) -> None:
         subnet = made.subnet(made.network())
         pools = (Range("10.77.0.10", "10.77.0.12"), Range("10.77.0.200", "10.77.0.210"))
         cloud.update_subnet(subnet.id, pools=pools, dns_nameservers=[], host_routes=[("192.0.2.0/25", "10.77.0.8")])
@@ -165,7 +165,7 @@ class NetworkCloudContract:
         with pytest.raises(Invalid):
             made.subnet(network)
 
-    def test_equal_subnets_of_two_networks_may_be(self, made: Made) -> None:
+    def test_two_networks_may_have_equal_subnets(self, made: Made) -> None:
         assert made.subnet(made.network()).cidr == made.subnet(made.network()).cidr
 
     @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ class NetworkCloudContract:
         ],
         ids=["gateway inside", "overlapping", "outside the subnet", "backwards"],
     )
-    def test_wrong_pools_are_refused(
+    def test_invalid_pools_are_rejected(
         self, cloud: NetworkCloud, made: Made, pools: list[Range], error: type[ExternalError]
     ) -> None:
         network = made.network()
@@ -189,7 +189,7 @@ class NetworkCloudContract:
             cloud.update_subnet(subnet.id, pools=pools)
         assert cloud.subnets_of(network.id) == [subnet]
 
-    def test_what_is_gone_cannot_be_changed_but_may_be_deleted(self, cloud: NetworkCloud) -> None:
+    def test_absent_resource_cannot_be_updated_but_deleted(self, cloud: NetworkCloud) -> None:
         with pytest.raises(NotFound):
             cloud.set_network_mtu(ABSENT, 1400)
         with pytest.raises(NotFound):
@@ -198,7 +198,7 @@ class NetworkCloudContract:
         cloud.delete_subnet(ABSENT)
         cloud.delete_port(ABSENT)
 
-    def test_an_attachment_port_has_no_address_and_is_bound(self, cloud: NetworkCloud, made: Made, host: str) -> None:
+    def test_attachment_port_is_bound_and_has_no_address(self, cloud: NetworkCloud, made: Made, host: str) -> None:
         network = made.network()
         made.subnet(network)
         port = cloud.create_attachment_port(network.id, host, "attachment", "isthmus contract")
@@ -207,7 +207,7 @@ class NetworkCloudContract:
         assert port.description == "isthmus contract"
         assert port.id in {p.id for p in cloud.ports_of(network.id)}
 
-    def test_a_gateway_port_reserves_the_gateways_address(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_gateway_port_reserves_the_gateway_address(self, cloud: NetworkCloud, made: Made) -> None:
         network = made.network()
         subnet = made.subnet(network)
         reserve = (network.id, subnet.id, "10.77.0.1", "gateway", "isthmus contract")
@@ -219,7 +219,7 @@ class NetworkCloudContract:
         with pytest.raises(Invalid):
             cloud.create_gateway_port(network.id, subnet.id, "10.78.0.1", "gateway", "")
 
-    def test_a_network_with_a_port_is_kept(self, cloud: NetworkCloud, made: Made, host: str) -> None:
+    def test_network_with_a_port_is_not_deleted(self, cloud: NetworkCloud, made: Made, host: str) -> None:
         network = made.network()
         port = cloud.create_attachment_port(network.id, host, "attachment", "")
         with pytest.raises(Conflict):
@@ -228,7 +228,7 @@ class NetworkCloudContract:
         cloud.delete_network(network.id)
         assert cloud.get_network(network.id) is None
 
-    def test_a_subnet_whose_address_is_used_is_kept(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_subnet_in_use_is_not_deleted(self, cloud: NetworkCloud, made: Made) -> None:
         subnet = made.subnet(made.network())
         port = cloud.create_gateway_port(subnet.network_id, subnet.id, "10.77.0.1", "gateway", "")
         with pytest.raises(Conflict):
@@ -237,14 +237,14 @@ class NetworkCloudContract:
         cloud.delete_subnet(subnet.id)
         assert cloud.subnets_of(subnet.network_id) == []
 
-    def test_ports_that_neutron_made_go_with_the_network(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_neutrons_own_ports_are_deleted_with_the_network(self, cloud: NetworkCloud, made: Made) -> None:
         network = made.network()
         made.subnet(network, enable_dhcp=True)
         cloud.delete_network(network.id)
         assert cloud.get_network(network.id) is None
         assert cloud.ports_of(network.id) == []
 
-    def test_quotas_hold(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_quotas_are_enforced(self, cloud: NetworkCloud, made: Made) -> None:
         quota = NetworkQuota(networks=1, subnets=1, ports=7)
         cloud.set_quota(made.project.id, quota)
         assert cloud.get_quota(made.project.id) == quota
@@ -255,7 +255,7 @@ class NetworkCloudContract:
         with pytest.raises(QuotaExceeded):
             made.subnet(network, "10.78.0.0/24", None, (Range("10.78.0.5", "10.78.0.9"),))
 
-    def test_a_project_is_empty_or_not(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_project_is_empty(self, cloud: NetworkCloud, made: Made) -> None:
         assert cloud.project_is_empty(made.project.id)
         network = made.network()
         assert not cloud.project_is_empty(made.project.id)

@@ -61,7 +61,7 @@ def numbers_of(ovsdb: Ovsdb, names: set[str]) -> dict[str, int]:
 class XfrmContract:
     """Fixtures: `xfrm`, `others`."""
 
-    def test_blocks_are_there_until_they_are_removed(self, xfrm: Xfrm) -> None:
+    def test_block_policies_exist_until_removed(self, xfrm: Xfrm) -> None:
         out, *rest = sorted(BLOCKS, key=repr)
         xfrm.add_blocks(BLOCKS)
         assert xfrm.view(frozenset()).blocks == BLOCKS
@@ -71,12 +71,12 @@ class XfrmContract:
         xfrm.remove_blocks(BLOCKS)
         assert xfrm.view(frozenset()).blocks == frozenset()
 
-    def test_no_blocks_are_no_error(self, xfrm: Xfrm) -> None:
+    def test_adding_and_removing_no_block_policies_succeeds(self, xfrm: Xfrm) -> None:
         xfrm.add_blocks([])
         xfrm.remove_blocks([])
         xfrm.remove_associations([])
 
-    def test_a_policy_of_somebody_else_is_a_conflict_and_stays(self, xfrm: Xfrm, others: Others) -> None:
+    def test_foreign_policy_is_a_conflict_and_is_kept(self, xfrm: Xfrm, others: Others) -> None:
         theirs = BlockPolicy("in", destination_port=UDP_PORT)
         others.add_policy(theirs)
         with pytest.raises(Conflict):
@@ -86,7 +86,7 @@ class XfrmContract:
         xfrm.remove_blocks(seen)
         assert others.has_policy(theirs)
 
-    def test_states_of_our_addresses_alone_are_seen_and_removed(self, xfrm: Xfrm, others: Others) -> None:
+    def test_only_states_of_our_addresses_are_listed_and_removed(self, xfrm: Xfrm, others: Others) -> None:
         sent, received = (
             SecurityAssociation(source, destination, 1000, "esp", 7)
             for source, destination in ((ADDRESS, REMOTE), (REMOTE, ADDRESS))
@@ -104,7 +104,7 @@ class XfrmContract:
 class NetlinkContract:
     """Fixtures: `netlink`, `others`, and an `address` of the node."""
 
-    def test_addresses_and_tunnels_of_the_kernel_are_seen(
+    def test_kernel_addresses_and_tunnels_are_listed(
         self, netlink: Netlink, others: Others, address: NodeAddress
     ) -> None:
         before = netlink.view()
@@ -118,9 +118,7 @@ class NetlinkContract:
 class ProbeContract:
     """Fixtures: `echo`, `openflow`, `ovsdb`."""
 
-    def test_only_what_is_turned_round_comes_back(
-        self, probe: DataplaneProbe, openflow: OpenFlow, ovsdb: Ovsdb
-    ) -> None:
+    def test_only_reflected_probes_are_answered(self, probe: DataplaneProbe, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         number = numbers_of(ovsdb, {BRIDGE, PROBE_PORT})[PROBE_PORT]
         match = f"table=0,priority=1,in_port={number},dl_src={KNOWN_MAC}"
@@ -131,6 +129,6 @@ class ProbeContract:
         assert results["unknown"].rtt_seconds is None
         assert probe.exchange({}, 0.5) == {}
 
-    def test_without_a_bridge_nothing_can_be_sent(self, probe: DataplaneProbe) -> None:
+    def test_probe_without_bridge_fails(self, probe: DataplaneProbe) -> None:
         with pytest.raises(Unavailable):
             probe.exchange({"known": KNOWN_MAC}, 0.5)

@@ -37,7 +37,7 @@ class PeerReaderContract:
         _wait(peers, lambda v: v.complete)
         return peers
 
-    def test_halves_are_read_as_they_are_published(self, us: str, publisher: Cluster, followed: PeerReader) -> None:
+    def test_published_links_are_read(self, us: str, publisher: Cluster, followed: PeerReader) -> None:
         offer, answer = peer_link(PEER, us), answer_link(PEER, us, mtu=1400)
         view = followed.views()[PEER]
         assert view.reachable
@@ -51,11 +51,11 @@ class PeerReaderContract:
         publisher.delete(PeerLink, PEER, names.peer_namespace(us))
         assert _wait(followed, lambda v: not v.links and v.peer_link is None).complete
 
-    def test_who_is_not_followed_is_not_told_of(self, followed: PeerReader) -> None:
+    def test_peers_not_followed_are_not_reported(self, followed: PeerReader) -> None:
         followed.follow({})
         assert followed.views() == {}
 
-    def test_what_was_read_stays_when_the_peer_is_out_of_reach(
+    def test_last_view_is_kept_while_the_peer_is_unreachable(
         self, followed: PeerReader, cut: Callable[[], None]
     ) -> None:
         before = followed.views()[PEER]
@@ -65,7 +65,9 @@ class PeerReaderContract:
         assert view.message
         assert (view.peer_link, view.links) == (before.peer_link, before.links)
 
-    def test_a_peer_that_has_parted_refuses(self, us: str, publisher: Cluster, followed: PeerReader) -> None:
+    def test_peer_that_deleted_its_namespace_is_forbidden(
+        self, us: str, publisher: Cluster, followed: PeerReader
+    ) -> None:
         """Our account went with its namespace."""
         publisher.delete_manifest("v1", "Namespace", names.peer_namespace(us))
         view = _wait(followed, lambda v: not v.reachable)

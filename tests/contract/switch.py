@@ -25,7 +25,7 @@ PROBE_MAC = "02:00:00:00:00:01"
 class OvsdbContract:
     """Fixtures: `ovsdb`, `others`."""
 
-    def test_a_bridge_is_made_once(self, ovsdb: Ovsdb) -> None:
+    def test_bridge_is_created_once(self, ovsdb: Ovsdb) -> None:
         view = ovsdb.view()
         assert (view.exists, view.ports, view.ofport, view.leftovers) == (False, Ports(), {}, frozenset())
         assert view.hostname
@@ -36,7 +36,7 @@ class OvsdbContract:
         assert ovsdb.view().exists
         assert ovsdb.view().ofport == numbers
 
-    def test_ports_are_there_until_they_are_removed(self, ovsdb: Ovsdb) -> None:
+    def test_ports_exist_until_removed(self, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         ovsdb.apply(Ports(PORTS.tunnels), ())
         before = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, TUNNEL.name})
@@ -52,7 +52,7 @@ class OvsdbContract:
         ovsdb.apply(Ports(), INTERFACES)
         assert (ovsdb.view().exists, ovsdb.view().ports) == (True, Ports())
 
-    def test_the_other_end_of_a_patch_is_left_over(self, ovsdb: Ovsdb) -> None:
+    def test_remaining_patch_end_is_a_leftover(self, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         ovsdb.apply(PORTS, ())
         ovsdb.apply(Ports(), [PATCH.cloud_name])
@@ -62,7 +62,7 @@ class OvsdbContract:
         ovsdb.apply(PORTS, ())
         assert (ovsdb.view().ports, ovsdb.view().leftovers) == (PORTS, frozenset())
 
-    def test_what_somebody_bent_is_left_over(self, ovsdb: Ovsdb, others: Others) -> None:
+    def test_modified_port_is_a_leftover(self, ovsdb: Ovsdb, others: Others) -> None:
         ovsdb.ensure_bridge()
         ovsdb.apply(PORTS, ())
         others.bend(TUNNEL)
@@ -71,7 +71,7 @@ class OvsdbContract:
         ovsdb.apply(Ports(PORTS.tunnels), ovsdb.view().leftovers)
         assert (ovsdb.view().ports, ovsdb.view().leftovers) == (PORTS, frozenset())
 
-    def test_tunnels_of_others_are_seen_and_left_alone(self, ovsdb: Ovsdb, others: Others) -> None:
+    def test_foreign_tunnels_are_listed_and_kept(self, ovsdb: Ovsdb, others: Others) -> None:
         others.add_tunnel_port("theirs", 15000)
         wait_until(lambda: ovsdb.view().foreign_tunnel_udp_ports == {15000}, 5, "the foreign tunnel")
         ovsdb.ensure_bridge()
@@ -80,7 +80,7 @@ class OvsdbContract:
         assert ovsdb.view().foreign_tunnel_udp_ports == {15000}
         assert others.has_port("theirs")
 
-    def test_a_bridge_of_others_is_a_conflict_and_stays(self, ovsdb: Ovsdb, others: Others) -> None:
+    def test_foreign_bridge_is_a_conflict_and_is_kept(self, ovsdb: Ovsdb, others: Others) -> None:
         others.add_bridge()
         for _ in range(2):
             with pytest.raises(Conflict):
@@ -88,7 +88,7 @@ class OvsdbContract:
             assert not ovsdb.view().exists
             ovsdb.remove_bridge()
 
-    def test_a_bridge_goes_with_its_ports(self, ovsdb: Ovsdb) -> None:
+    def test_bridge_is_removed_with_its_ports(self, ovsdb: Ovsdb) -> None:
         with pytest.raises(NotFound):
             ovsdb.apply(Ports(PORTS.tunnels), ())
         ovsdb.ensure_bridge()
@@ -103,7 +103,7 @@ class OvsdbContract:
 class OpenFlowContract:
     """Fixtures: `openflow`, `ovsdb`, `others`."""
 
-    def test_without_a_bridge_there_are_no_flows(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+    def test_no_flows_without_a_bridge(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         before = openflow.instance()
         openflow.replace(TABLE)
@@ -117,9 +117,7 @@ class OpenFlowContract:
         assert openflow.instance() not in ("", before)
         assert openflow.view().count_by_cookie == {}
 
-    def test_flows_are_replaced_and_those_of_others_stay(
-        self, openflow: OpenFlow, ovsdb: Ovsdb, others: Others
-    ) -> None:
+    def test_flows_are_replaced_and_foreign_flows_kept(self, openflow: OpenFlow, ovsdb: Ovsdb, others: Others) -> None:
         ovsdb.ensure_bridge()
         others.add_flow(FOREIGN_COOKIE)
         for _ in range(2):
@@ -131,14 +129,14 @@ class OpenFlowContract:
         openflow.replace(TABLE)
         assert openflow.view().count_by_cookie == {COOKIE: 2, FOREIGN_COOKIE: 1}
 
-    def test_flows_that_are_refused_change_nothing(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+    def test_rejected_flows_change_nothing(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         openflow.replace(TABLE)
         with pytest.raises(Invalid):
             openflow.replace(FlowTable((*TABLE.flows, "table=2,priority=1 actions=meter:77,in_port"), (), COOKIE + 1))
         assert openflow.view().count_by_cookie == {COOKIE: 2}
 
-    def test_another_switch_is_another_instance_and_has_no_flows(
+    def test_restarted_switch_is_a_new_instance_without_flows(
         self, openflow: OpenFlow, ovsdb: Ovsdb, others: Others
     ) -> None:
         ovsdb.ensure_bridge()
@@ -149,7 +147,7 @@ class OpenFlowContract:
         assert openflow.instance() not in ("", before)
         assert openflow.view().count_by_cookie == {}
 
-    def test_what_crosses_a_link_is_counted_from_nothing(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+    def test_traffic_of_a_link_is_counted_from_zero(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         ovsdb.apply(PORTS, ())
         numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, *INTERFACES})

@@ -42,13 +42,15 @@ class TestOpenStackCloud(NetworkCloudContract):
     def host(self, site: Cloud) -> str:
         return site.gateway.name
 
-    def test_a_port_that_cannot_be_bound_is_not_left_behind(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_port_that_cannot_be_bound_is_deleted(self, cloud: NetworkCloud, made: Made) -> None:
         network = made.network()
         with pytest.raises(Unavailable, match="no-such-host"):
             cloud.create_attachment_port(network.id, "no-such-host", "attachment", "")
         assert [p for p in cloud.ports_of(network.id) if not p.device_owner.startswith("network:")] == []
 
-    def test_neutrons_own_group_goes_with_the_project(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
+    def test_default_security_group_is_deleted_with_the_project(
+        self, site: Cloud, cloud: NetworkCloud, made: Made
+    ) -> None:
         project = cloud.create_project(made.project.domain_id, "short-lived", "")
         cloud.set_quota(project.id, NetworkQuota(1, 1, 1))
         cloud.delete_network(cloud.create_network(project.id, "makes the group", 1400, "").id)
@@ -58,14 +60,16 @@ class TestOpenStackCloud(NetworkCloudContract):
         assert cloud.project_is_empty(project.id)
         assert project.id not in _owners_of_groups(site)
 
-    def test_a_group_of_the_tenant_keeps_the_project(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
+    def test_project_with_a_tenants_security_group_is_not_empty(
+        self, site: Cloud, cloud: NetworkCloud, made: Made
+    ) -> None:
         network = site.openstack().network
         group = network.create_security_group(name="mine", project_id=made.project.id)
         assert not cloud.project_is_empty(made.project.id)
         network.delete_security_group(group)
         assert cloud.project_is_empty(made.project.id)
 
-    def test_a_network_that_one_other_project_has_is_shared(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
+    def test_network_shared_with_one_project_is_shared(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
         """Neutron itself calls that shared which all projects have, or the one that asks."""
         network, admin = made.network(), site.openstack()
         policy = admin.network.create_rbac_policy(
@@ -80,12 +84,12 @@ class TestOpenStackCloud(NetworkCloudContract):
         assert not cloud.is_shared_by_policy(network.id)
 
 
-def test_an_unknown_entry_is_named(clouds_file: Path) -> None:
+def test_unknown_clouds_entry_is_named(clouds_file: Path) -> None:
     with pytest.raises(Invalid, match="absent"):
         OpenStackCloud(str(clouds_file), "absent").own_project_id()
 
 
-def test_a_wrong_password_is_forbidden(tmp_path: Path, clouds_file: Path) -> None:
+def test_wrong_password_is_forbidden(tmp_path: Path, clouds_file: Path) -> None:
     document = json.loads(clouds_file.read_text())
     document["clouds"]["isthmus"]["auth"]["password"] = "wrong"
     path = tmp_path / "clouds.yaml"
@@ -94,7 +98,7 @@ def test_a_wrong_password_is_forbidden(tmp_path: Path, clouds_file: Path) -> Non
         OpenStackCloud(str(path), "isthmus").find_domain("Default")
 
 
-def test_a_cloud_that_does_not_answer_is_unavailable(tmp_path: Path, clouds_file: Path) -> None:
+def test_unresponsive_cloud_is_unavailable(tmp_path: Path, clouds_file: Path) -> None:
     document = json.loads(clouds_file.read_text())
     document["clouds"]["isthmus"]["auth"]["auth_url"] = "http://127.0.0.1:1/v3"
     path = tmp_path / "clouds.yaml"

@@ -46,7 +46,7 @@ def _in_object(schema: Schema, path: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.registration.plural)
-def test_everything_has_a_bound(kind: type[CustomObject]) -> None:
+def test_every_field_is_bounded(kind: type[CustomObject]) -> None:
     versions = crd_of(kind)["spec"]["versions"]
     for version in versions:
         schema = version["schema"]["openAPIV3Schema"]
@@ -72,5 +72,5 @@ def test_everything_has_a_bound(kind: type[CustomObject]) -> None:
         ({"description": "of no type"}, ".x: type None"),
     ],
 )
-def test_what_has_none_is_found(field: Schema, told: str) -> None:
+def test_unbounded_field_is_found(field: Schema, told: str) -> None:
     assert told in list(unbounded({"type": "object", "properties": {"x": field}}))

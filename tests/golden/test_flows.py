@@ -42,26 +42,26 @@ def test_flows_are_as_reviewed(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_no_two_flows_have_one_match(case: str) -> None:
+def test_no_two_flows_have_the_same_match(case: str) -> None:
     """The switch would keep the last one, and the count by cookie would never be right."""
     matches = Counter(flow.split(" actions=")[0] for flow in render(CASES[case], PORTS).flows)
     assert [match for match, count in matches.items() if count > 1] == []
 
 
-def test_what_has_no_port_number_is_left_out() -> None:
+def test_networks_and_links_without_port_number_are_omitted() -> None:
     waiting = PlannedNetwork("blue", "not-yet", True, (), (TO_B,))
     halfway = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, PlannedLink("x", "not-yet", 7, "02::")))
     assert render((halfway, waiting), PORTS) == render((RED,), PORTS)
 
 
-def test_the_cookie_names_the_very_flows() -> None:
+def test_cookie_depends_on_the_flows() -> None:
     cookies = {render(networks, PORTS).cookie for networks in CASES.values()}
     assert len(cookies) == len(CASES)
     assert {cookie >> COOKIE_SHIFT for cookie in cookies} == {OWNER}
     assert render(CASES["origin"], PORTS).cookie == render(CASES["origin"], PORTS).cookie
 
 
-def test_no_frame_goes_from_peer_to_peer() -> None:
+def test_no_frame_passes_from_peer_to_peer() -> None:
     """Split horizon: what enters by a tunnel is sent to the patch by the learning step, and never reaches the flood."""
     flows = render(CASES["two-peers"], PORTS).flows
     paths_to_the_flood = [flow for flow in flows if "goto_table:4" in flow or "goto_table:6" in flow]

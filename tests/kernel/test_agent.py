@@ -58,7 +58,7 @@ def _pair(sides: tuple[Side, Side]) -> Pair:
     return Pair(sides[0].node, sides[1].node)
 
 
-def test_machines_meet_and_only_esp_is_on_the_wire(stretched: tuple[Side, Side]) -> None:
+def test_machines_reach_each_other_and_only_esp_is_on_the_wire(stretched: tuple[Side, Side]) -> None:
     a, b = stretched
     with _pair(stretched).wire() as wire:
         assert a.machine.ping("10.20.0.12", 5) == 5
@@ -68,7 +68,7 @@ def test_machines_meet_and_only_esp_is_on_the_wire(stretched: tuple[Side, Side])
     assert summary.counts[Traffic.ESP] >= 20
 
 
-def test_another_life_of_the_agent_changes_nothing_and_loses_nothing(stretched: tuple[Side, Side]) -> None:
+def test_restarted_agent_changes_nothing_and_loses_no_traffic(stretched: tuple[Side, Side]) -> None:
     a, _ = stretched
     a.effects.clear()
     with a.machine.pinging("10.20.0.12") as lost:
@@ -80,7 +80,7 @@ def test_another_life_of_the_agent_changes_nothing_and_loses_nothing(stretched: 
     assert [effect for effect in a.effects if not effect.startswith("apply_status")] == []
 
 
-def test_a_new_key_is_taken_without_an_outage(stretched: tuple[Side, Side]) -> None:
+def test_key_is_rotated_without_an_outage(stretched: tuple[Side, Side]) -> None:
     a, b = stretched
     before = a.node.view().associations
     with a.machine.pinging("10.20.0.12") as lost:
@@ -94,7 +94,7 @@ def test_a_new_key_is_taken_without_an_outage(stretched: tuple[Side, Side]) -> N
     assert b.connected()
 
 
-def test_a_new_charon_is_given_everything_and_old_states_go(stretched: tuple[Side, Side]) -> None:
+def test_restarted_charon_is_reconfigured_and_old_states_are_removed(stretched: tuple[Side, Side]) -> None:
     a, b = stretched
     before = a.node.view().associations
     assert before
@@ -106,7 +106,7 @@ def test_a_new_charon_is_given_everything_and_old_states_go(stretched: tuple[Sid
     assert b.connected()
 
 
-def test_flows_come_back_after_ovs_vswitchd(stretched: tuple[Side, Side]) -> None:
+def test_flows_are_restored_after_ovs_vswitchd_restarts(stretched: tuple[Side, Side]) -> None:
     a, _ = stretched
     a.switch.restart_vswitchd()
     wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic after the restart")

@@ -49,7 +49,7 @@ def machines(clouds: tuple[Cloud, Cloud]) -> Iterator[dict[str, Machine]]:
         sh(f"ip netns delete {name}")
 
 
-def test_two_tenants_with_the_same_addresses_cross_and_do_not_meet(machines: dict[str, Machine]) -> None:
+def test_tenants_with_equal_addresses_are_isolated(machines: dict[str, Machine]) -> None:
     for network in TAGS:
         a, b = machines[f"a-{network}"], machines[f"b-{network}"]
         assert a.ping("10.20.0.12") == 3
@@ -57,7 +57,7 @@ def test_two_tenants_with_the_same_addresses_cross_and_do_not_meet(machines: dic
         assert b.ping("10.20.0.11") == 3
 
 
-def test_the_echo_comes_back_only_where_the_peer_has_the_link(clouds: tuple[Cloud, Cloud]) -> None:
+def test_probe_is_answered_only_where_the_peer_has_the_link(clouds: tuple[Cloud, Cloud]) -> None:
     a, b = clouds
     assert a.probe() == b.probe() == {"red": 1, "blue": 1}
     b.openflow.replace(b.table(b.networks[:1]))
@@ -74,7 +74,7 @@ def test_bfd_comes_up(clouds: tuple[Cloud, Cloud]) -> None:
         assert len(cloud.database.view().bfd_up) == 1
 
 
-def test_a_machine_cannot_speak_for_the_peers_gateway(
+def test_machine_cannot_forge_bfd_of_the_peers_gateway(
     clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]
 ) -> None:
     """BFD of tenants crosses as what it is, and says nothing of the tunnel that carries it (compare CVE-2024-2182)."""
@@ -101,13 +101,15 @@ def _crosses(sender: Machine, receiver: Machine, sent: bytes) -> bool:
 
 
 @pytest.mark.parametrize("direction", [("a", "b"), ("b", "a")])
-def test_what_never_crosses(machines: dict[str, Machine], direction: tuple[str, str]) -> None:
+def test_guarded_frames_never_cross(machines: dict[str, Machine], direction: tuple[str, str]) -> None:
     sender, receiver = (machines[f"{side}-red"] for side in direction)
     assert [what for what, sent in what_never_crosses(sender.mac).items() if _crosses(sender, receiver, sent)] == []
 
 
 @pytest.mark.parametrize(("direction", "expected"), [(("a", "b"), True), (("b", "a"), False)])
-def test_the_gateway_is_at_the_origin(machines: dict[str, Machine], direction: tuple[str, str], expected: bool) -> None:
+def test_gateway_is_announced_by_the_origin_only(
+    machines: dict[str, Machine], direction: tuple[str, str], expected: bool
+) -> None:
     sender, receiver = (machines[f"{side}-red"] for side in direction)
     claims = {
         "request": frame(BROADCAST, sender.mac, arp(1, sender.mac, GATEWAY, "10.20.0.50")),
@@ -117,12 +119,12 @@ def test_the_gateway_is_at_the_origin(machines: dict[str, Machine], direction: t
     assert {what: _crosses(sender, receiver, sent) for what, sent in claims.items()} == dict.fromkeys(claims, expected)
 
 
-def test_other_arp_and_asking_for_the_gateway_cross(machines: dict[str, Machine]) -> None:
+def test_other_arp_and_requests_for_the_gateway_cross(machines: dict[str, Machine]) -> None:
     a, b = machines["a-red"], machines["b-red"]
     assert _crosses(b, a, frame(BROADCAST, b.mac, arp(1, b.mac, "10.20.0.12", GATEWAY)))
 
 
-def test_what_is_there_is_read_back_and_applying_again_changes_nothing(clouds: tuple[Cloud, Cloud]) -> None:
+def test_configuration_is_read_back_and_reapplying_changes_nothing(clouds: tuple[Cloud, Cloud]) -> None:
     for cloud in clouds:
         view = cloud.database.view()
         assert view.exists
@@ -154,7 +156,7 @@ def test_traffic_is_counted_by_link(clouds: tuple[Cloud, Cloud], machines: dict[
     )
 
 
-def test_a_bad_flow_leaves_everything_as_it_was(clouds: tuple[Cloud, Cloud]) -> None:
+def test_invalid_flow_changes_nothing(clouds: tuple[Cloud, Cloud]) -> None:
     a, _ = clouds
     table = a.table()
     broken = replace(table, flows=(*table.flows, "table=1,priority=1 actions=group:77"), cookie=table.cookie ^ 1)
@@ -163,7 +165,7 @@ def test_a_bad_flow_leaves_everything_as_it_was(clouds: tuple[Cloud, Cloud]) -> 
     assert a.openflow.view().count_by_cookie[table.cookie] == len(table.flows)
 
 
-def test_what_somebody_bent_is_a_leftover_and_is_made_anew(clouds: tuple[Cloud, Cloud]) -> None:
+def test_modified_port_is_recreated(clouds: tuple[Cloud, Cloud]) -> None:
     a, _ = clouds
     (tunnel,) = a.ports.tunnels
     a.switch.vsctl(f"set Interface {tunnel.name} options:df_default=true")
@@ -175,7 +177,7 @@ def test_what_somebody_bent_is_a_leftover_and_is_made_anew(clouds: tuple[Cloud, 
     assert a.probe() == {"red": 1, "blue": 1}
 
 
-def test_foreign_tunnels_are_seen(clouds: tuple[Cloud, Cloud]) -> None:
+def test_foreign_tunnels_are_listed(clouds: tuple[Cloud, Cloud]) -> None:
     a, _ = clouds
     a.switch.vsctl(
         "add-port br-int foreign1 "
@@ -188,7 +190,7 @@ def test_foreign_tunnels_are_seen(clouds: tuple[Cloud, Cloud]) -> None:
     a.switch.vsctl("del-port foreign1 -- del-port foreign2")
 
 
-def test_tunnels_that_open_vswitch_did_not_make_are_seen(clouds: tuple[Cloud, Cloud]) -> None:
+def test_tunnels_not_created_by_open_vswitch_are_listed(clouds: tuple[Cloud, Cloud]) -> None:
     a, _ = clouds
     sh("ip link add vx0 type vxlan id 5 dstport 15001; ip link add gn0 type geneve id 5 remote 192.0.2.9", "node-a")
     view = inside(a.switch.netns, IpRoute2().view)
@@ -197,9 +199,7 @@ def test_tunnels_that_open_vswitch_did_not_make_are_seen(clouds: tuple[Cloud, Cl
     sh("ip link del vx0; ip link del gn0", "node-a")
 
 
-def test_flows_lost_with_ovs_vswitchd_are_seen_and_put_back(
-    clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]
-) -> None:
+def test_flows_lost_with_ovs_vswitchd_are_restored(clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]) -> None:
     a, _ = clouds
     table = a.table()
     a.switch.restart_vswitchd()
@@ -209,7 +209,7 @@ def test_flows_lost_with_ovs_vswitchd_are_seen_and_put_back(
     wait_until(lambda: machines["a-red"].ping("10.20.0.12", 1), 10, "ping after the restart")
 
 
-def test_the_database_may_go_and_come_back(clouds: tuple[Cloud, Cloud]) -> None:
+def test_adapter_reconnects_to_a_restarted_database(clouds: tuple[Cloud, Cloud]) -> None:
     a, _ = clouds
     a.switch.kill("ovsdb-server")
     a.switch.start_database()
@@ -222,7 +222,7 @@ def test_the_database_may_go_and_come_back(clouds: tuple[Cloud, Cloud]) -> None:
     assert a.database.view().ports == a.ports
 
 
-def test_taking_all_away_leaves_the_node_as_it_was(clouds: tuple[Cloud, Cloud]) -> None:
+def test_removing_everything_restores_the_node(clouds: tuple[Cloud, Cloud]) -> None:
     _, b = clouds
     everything = {name for p in b.ports.patches for name in (p.integration_name, p.cloud_name)}
     b.database.apply(Ports(), everything | {t.name for t in b.ports.tunnels})

@@ -21,7 +21,7 @@ def test_only_esp_is_on_the_wire(pair: Pair) -> None:
     assert summary.counts[Traffic.ESP] >= 10
 
 
-def test_nothing_leaves_before_there_is_a_connection(pair: Pair) -> None:
+def test_nothing_is_sent_before_there_is_a_connection(pair: Pair) -> None:
     for node in pair.nodes:
         node.block()
     far = pair.tunnels()
@@ -31,7 +31,7 @@ def test_nothing_leaves_before_there_is_a_connection(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("stopped", ["a", "b"])
-def test_nothing_leaks_when_charon_stops_and_takes_its_policies_along(pair: Pair, stopped: str) -> None:
+def test_nothing_leaks_when_charon_stops_and_removes_its_policies(pair: Pair, stopped: str) -> None:
     pair.protect()
     far = pair.tunnels()
     next(node for node in pair.nodes if node.name == stopped).end_charon(signal.SIGTERM)
@@ -42,7 +42,7 @@ def test_nothing_leaks_when_charon_stops_and_takes_its_policies_along(pair: Pair
         assert set(wire.udp_ports()) <= {500}
 
 
-def test_without_the_blocks_it_leaks_and_is_seen(pair: Pair) -> None:
+def test_traffic_leaks_without_block_policies(pair: Pair) -> None:
     """The oracle of the tests above can fail, and the blocks are what they prove."""
     pair.protect()
     far = pair.tunnels()
@@ -57,7 +57,7 @@ def test_without_the_blocks_it_leaks_and_is_seen(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("blocked", [True, False])
-def test_a_tunnel_port_that_is_not_there_is_not_told_in_the_clear(pair: Pair, blocked: bool) -> None:
+def test_no_icmp_unreachable_in_clear_for_a_missing_tunnel_port(pair: Pair, blocked: bool) -> None:
     """The kernel's refusal quotes what it refuses: the other side is a little faster, or slower to go."""
     pair.protect()
     if not blocked:
@@ -70,7 +70,7 @@ def test_a_tunnel_port_that_is_not_there_is_not_told_in_the_clear(pair: Pair, bl
     assert summary.clean == blocked, summary
 
 
-def test_a_killed_charon_stops_no_traffic(pair: Pair) -> None:
+def test_traffic_continues_while_charon_is_killed(pair: Pair) -> None:
     pair.protect()
     far = pair.tunnels()
     for node in pair.nodes:
@@ -81,7 +81,7 @@ def test_a_killed_charon_stops_no_traffic(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("protected", [False, True])
-def test_packets_in_the_clear_are_not_let_in(pair: Pair, protected: bool) -> None:
+def test_unprotected_packets_are_dropped(pair: Pair, protected: bool) -> None:
     """Neither a stranger's nor such that pretend to be the peer's."""
     sh("ip addr add 192.0.2.99/24 dev eth0", "a")
 

@@ -35,7 +35,7 @@ def test_both_children_come_up_with_aes_256_gcm(pair: Pair) -> None:
         assert KEY.decode() not in node.log.read_text()
 
 
-def test_a_restarted_agent_finds_everything_loaded(pair: Pair) -> None:
+def test_restarted_agent_finds_everything_loaded(pair: Pair) -> None:
     pair.protect()
     wanted = pair.connection(pair.a)
     again = Vici(str(pair.a.log.with_name("a.vici")))
@@ -43,7 +43,7 @@ def test_a_restarted_agent_finds_everything_loaded(pair: Pair) -> None:
     assert ipsec.up(wanted, again.view())
 
 
-def test_loading_the_same_again_disturbs_no_association(pair: Pair) -> None:
+def test_reloading_an_equal_connection_keeps_its_associations(pair: Pair) -> None:
     pair.protect()
     before = [node.look() for node in pair.nodes]
     pair.load()
@@ -55,7 +55,7 @@ def test_loading_the_same_again_disturbs_no_association(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("restarted", ["a", "b"])
-def test_a_new_charon_takes_over_from_one_that_was_killed(pair: Pair, restarted: str) -> None:
+def test_new_charon_takes_over_from_a_killed_one(pair: Pair, restarted: str) -> None:
     pair.protect()
     far = pair.tunnels()
     node = next(node for node in pair.nodes if node.name == restarted)
@@ -82,7 +82,7 @@ def test_a_new_charon_takes_over_from_one_that_was_killed(pair: Pair, restarted:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_charon_alone_finds_a_responder_that_was_restarted(pair: Pair, number: signal.Signals) -> None:
+def test_charon_reconnects_to_a_restarted_responder(pair: Pair, number: signal.Signals) -> None:
     """At once if it took its leave, else by dead-peer detection; no agent has to do anything."""
     pair.protect()
     far = pair.tunnels()
@@ -96,7 +96,7 @@ def test_charon_alone_finds_a_responder_that_was_restarted(pair: Pair, number: s
     assert stale == (old if number is signal.SIGKILL else frozenset())
 
 
-def test_another_key_on_the_other_side_does_not_authenticate(pair: Pair) -> None:
+def test_differing_keys_do_not_authenticate(pair: Pair) -> None:
     for node in pair.nodes:
         node.block()
         assert node.ike.view().refused == frozenset()
@@ -128,7 +128,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_is_negotiated_before_the_old_association_goes(pair: Pair, change: str) -> None:
+def test_change_is_negotiated_before_the_old_association_is_removed(pair: Pair, change: str) -> None:
     agreement, key = CHANGES[change]
     pair.protect()
     far = pair.tunnels()
@@ -183,7 +183,7 @@ def test_unloading_leaves_nothing(pair: Pair, peer_is_gone: bool) -> None:
     assert sh("ip xfrm policy list nosock", "a") == ""
 
 
-def test_a_policy_of_somebody_else_is_neither_replaced_nor_removed(pair: Pair) -> None:
+def test_foreign_policy_is_neither_replaced_nor_removed(pair: Pair) -> None:
     foreign = f"src 0.0.0.0/0 dst 0.0.0.0/0 proto udp dport {UDP_PORT} dir in"
     sh(f"ip xfrm policy add {foreign} action block priority 5", "a")
     with pytest.raises(Conflict):

@@ -9,7 +9,7 @@ from tests.testbed.wan.wire import Traffic
 
 
 @pytest.mark.parametrize("underlay_mtu", [1500, 1499, 1450, 1398])
-def test_the_largest_packet_that_crosses_in_one_piece(pair: Pair, underlay_mtu: int) -> None:
+def test_largest_unfragmented_packet(pair: Pair, underlay_mtu: int) -> None:
     largest = inner_mtu(underlay_mtu)
     for node in pair.nodes:
         sh(f"ip link set eth0 mtu {underlay_mtu}", node.name)
@@ -27,7 +27,7 @@ def test_the_largest_packet_that_crosses_in_one_piece(pair: Pair, underlay_mtu: 
         assert pair.a.ping(far, size=largest, fragment=False).received == 5
 
 
-def test_a_sender_that_forbids_fragments_is_told_the_mtu(pair: Pair) -> None:
+def test_sender_with_df_receives_the_path_mtu(pair: Pair) -> None:
     pair.protect()
     far = pair.tunnels()
     pair.a.ping(far, count=1, size=inner_mtu(1500) + 1, fragment=False)

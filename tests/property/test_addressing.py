@@ -32,7 +32,7 @@ def test_results_are_sorted_and_neither_overlap_nor_touch(one: Spans, other: Spa
 
 
 @given(spans, spans, st.integers(1, 61))
-def test_a_run_is_free_and_the_highest_possible(pools: Spans, used: Spans, wanted: int) -> None:
+def test_run_is_free_and_the_highest_possible(pools: Spans, used: Spans, wanted: int) -> None:
     run = highest_free_run(pools, used, wanted)
     free = members(pools) - members(used)
     runs = [n for n in range(62) if all(n + offset in free for offset in range(wanted))]

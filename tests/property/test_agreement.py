@@ -36,7 +36,7 @@ def _halves(draw: st.DrawFn) -> tuple[PeerLinkSpec, PeerLinkSpec]:
 
 
 @given(_halves())
-def test_both_sides_compute_the_same(halves: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
+def test_both_sides_compute_the_same_agreement(halves: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
     ours, theirs = halves
     here, there = agree(ours, theirs), agree(theirs, ours)
     if isinstance(here, Agreement):
@@ -49,7 +49,7 @@ def test_both_sides_compute_the_same(halves: tuple[PeerLinkSpec, PeerLinkSpec]) 
 
 
 @given(_halves())
-def test_an_agreement_is_what_each_side_offers(halves: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
+def test_agreement_consists_of_what_both_sides_offer(halves: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
     agreed = agree(*halves)
     same = all(len({getattr(half, field) for half in halves}) == 1 for field in ("protocol_version", "tunnel"))
     common = [
@@ -63,7 +63,7 @@ def test_an_agreement_is_what_each_side_offers(halves: tuple[PeerLinkSpec, PeerL
 
 
 @given(RANGE, CLOUD_ID, CLOUD_ID)
-def test_the_halves_of_a_range_are_disjoint_and_complete(ends: list[int], one: str, other: str) -> None:
+def test_both_parts_of_a_range_are_disjoint_and_complete(ends: list[int], one: str, other: str) -> None:
     assume(one != other)
     id_range = TunnelIDRange(first=ends[0], last=ends[1])
     lower, upper = (

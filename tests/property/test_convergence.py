@@ -165,7 +165,7 @@ ACTIONS: tuple[Callable[[People, int], None], ...] = (
 
 @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3)), max_size=25))
 @settings(suppress_health_check=list(HealthCheck))
-def test_converges_and_can_be_taken_back(steps: list[tuple[Callable[[People, int], None], int]]) -> None:
+def test_converges_and_everything_can_be_removed(steps: list[tuple[Callable[[People, int], None], int]]) -> None:
     people = People()
     people.settle()
     for action, which in steps:

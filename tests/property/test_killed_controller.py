@@ -102,7 +102,7 @@ def _owners(cloud: FakeCloud) -> list[str]:
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("victim", [0, 1], ids=["origin", "receiver"])
-def test_trouble_after_every_effect(victim: int, error: str) -> None:
+def test_failure_after_every_effect(victim: int, error: str) -> None:
     undisturbed = Story(victim, None, ERRORS[error])
     undisturbed.run()
     assert undisturbed.effects.count > 30

@@ -21,7 +21,7 @@ def world() -> World:
     return World()
 
 
-def test_what_guards_comes_first_and_goes_last(world: World) -> None:
+def test_block_policies_are_added_first_and_removed_last(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     tunnel = names.tunnel_port(PEER, "gw-b1")
@@ -35,7 +35,7 @@ def test_what_guards_comes_first_and_goes_last(world: World) -> None:
     assert (world.node.ports, world.node.blocks, world.node.bridge_exists) == (Ports(), frozenset(), False)
 
 
-def test_everything_up_is_said_and_then_nothing_is_written(world: World) -> None:
+def test_status_is_written_once_when_everything_is_up(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     status = world.get(GatewayNode, NODE).status
@@ -53,7 +53,7 @@ def test_everything_up_is_said_and_then_nothing_is_written(world: World) -> None
     assert (world.store.writes, world.node.effects) == (writes, effects)
 
 
-def test_nothing_is_torn_down_while_nothing_is_known(world: World) -> None:
+def test_nothing_is_removed_before_the_first_read(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     effects = list(world.node.effects)
@@ -64,7 +64,7 @@ def test_nothing_is_torn_down_while_nothing_is_known(world: World) -> None:
     assert world.node.ports.tunnels
 
 
-def test_without_the_api_the_node_is_still_kept(world: World) -> None:
+def test_node_is_still_reconciled_without_the_api(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     world.store.down = True
@@ -73,7 +73,7 @@ def test_without_the_api_the_node_is_still_kept(world: World) -> None:
     assert world.node.flows is not None
 
 
-def test_a_new_charon_gets_everything_again(world: World) -> None:
+def test_restarted_charon_is_reconfigured(world: World) -> None:
     world.settle()
     world.node.restart_charon()
     world.settle(3)
@@ -81,7 +81,7 @@ def test_a_new_charon_gets_everything_again(world: World) -> None:
     assert len(world.node.associations) == 4, "what the old one left in the kernel is gone"
 
 
-def test_without_charon_no_new_tunnel_but_what_stands_goes_on(world: World) -> None:
+def test_without_charon_no_tunnel_is_added_and_existing_ones_are_kept(world: World) -> None:
     world.node.charon_answers = False
     world.people.apply(attachment())
     world.settle()
@@ -98,7 +98,7 @@ def test_without_charon_no_new_tunnel_but_what_stands_goes_on(world: World) -> N
     assert (world.node.ports.tunnels, world.node.blocks, world.node.flows) == (tunnels, blocks, flows)
 
 
-def test_a_new_key_is_loaded(world: World) -> None:
+def test_changed_key_is_loaded(world: World) -> None:
     world.settle()
     other = b"another-key-another-key-another-key"
     world.set_key(other)
@@ -106,7 +106,7 @@ def test_a_new_key_is_loaded(world: World) -> None:
     assert set(world.node.keys.values()) == {other}
 
 
-def test_a_missing_key_is_said_and_noticed_when_it_comes(world: World) -> None:
+def test_missing_key_is_reported_until_it_exists(world: World) -> None:
     world.people.delete_manifest("v1", "Secret", "psk-b", names.IPSEC_NAMESPACE)
     world.settle()
     status = world.get(GatewayNode, NODE).status
@@ -120,14 +120,14 @@ def test_a_missing_key_is_said_and_noticed_when_it_comes(world: World) -> None:
     assert world.node.ports.tunnels
 
 
-def test_what_somebody_left_or_bent_is_removed(world: World) -> None:
+def test_leftover_and_modified_ports_are_removed(world: World) -> None:
     world.settle()
     world.node.leftovers = frozenset({"istbent"})
     world.settle(1)
     assert world.node.leftovers == frozenset()
 
 
-def test_a_peer_that_does_not_answer_is_down(world: World) -> None:
+def test_unresponsive_peer_is_down(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     world.node.peer_answers = False
@@ -140,7 +140,7 @@ def test_a_peer_that_does_not_answer_is_down(world: World) -> None:
     assert world.node.ports.tunnels, "a silent peer is no reason to take its tunnel away"
 
 
-def test_a_peer_with_another_key_is_told(world: World) -> None:
+def test_differing_key_is_reported(world: World) -> None:
     world.node.peer_key = b"another-key-another-key-another-key"
     world.settle()
     (connection,) = world.get(GatewayNode, NODE).status.connections
@@ -153,7 +153,7 @@ def test_a_peer_with_another_key_is_told(world: World) -> None:
     assert connection.reason != "AuthenticationFailed"
 
 
-def test_a_lost_address_tears_nothing_down(world: World) -> None:
+def test_missing_tunnel_address_removes_nothing(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     effects, address = list(world.node.effects), world.node.address
@@ -171,7 +171,7 @@ def test_a_lost_address_tears_nothing_down(world: World) -> None:
     assert world.node.effects == effects
 
 
-def test_links_are_told_of_by_their_echo_while_the_node_cannot_be_looked_at(world: World) -> None:
+def test_links_are_reported_by_their_probes_while_observation_fails(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     world.node.address = None
@@ -184,7 +184,7 @@ def test_links_are_told_of_by_their_echo_while_the_node_cannot_be_looked_at(worl
     assert [(k.up, k.reason) for k in entry.links] == [(False, "ProbeUnanswered")]
 
 
-def test_a_peer_that_is_being_deleted_is_cut_off_at_once(world: World) -> None:
+def test_terminating_peer_is_disconnected_immediately(world: World) -> None:
     """Whatever the controller still has to do for it, and may be unable to do."""
     world.people.apply(attachment())
     world.settle()
@@ -197,7 +197,7 @@ def test_a_peer_that_is_being_deleted_is_cut_off_at_once(world: World) -> None:
     assert world.node.loaded == {}
 
 
-def test_our_entry_goes_when_the_node_has_no_part_any_more(world: World) -> None:
+def test_status_entry_is_removed_when_the_node_is_not_involved_any_more(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     moved = attachment(active="gw-a2")
@@ -208,7 +208,7 @@ def test_our_entry_goes_when_the_node_has_no_part_any_more(world: World) -> None
     assert world.node.ports.patches == frozenset()
 
 
-def test_the_loop_ends_when_told(world: World) -> None:
+def test_loop_stops_on_request(world: World) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=world.agent.run, args=(stop,))
     thread.start()

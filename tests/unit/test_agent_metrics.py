@@ -49,7 +49,7 @@ def _layers(metrics: Metrics) -> dict[str, float | None]:
     }
 
 
-def test_what_is_up_and_what_was_done_is_told(metrics: Metrics) -> None:
+def test_metrics_of_tunnels_and_effects(metrics: Metrics) -> None:
     assert _value(metrics, "isthmus_links", state="up") == 1
     assert _value(metrics, "isthmus_links", state="down") == 0
     assert _layers(metrics) == {"ike": 1, "esp": 1, "bfd": 1}
@@ -57,7 +57,7 @@ def test_what_is_up_and_what_was_done_is_told(metrics: Metrics) -> None:
     assert (_value(metrics, "isthmus_reconciles_total", loop="node") or 0) >= 2
 
 
-def test_every_association_with_a_gateway_is_counted(world: World, metrics: Metrics) -> None:
+def test_metric_of_associations_per_gateway(world: World, metrics: Metrics) -> None:
     """Two children, one SA each way."""
     assert _value(metrics, "isthmus_ipsec_sas", peer=PEER, gateway="gw-b1") == 4
     world.node.peer_answers = False
@@ -67,7 +67,7 @@ def test_every_association_with_a_gateway_is_counted(world: World, metrics: Metr
     assert _layers(metrics) == {"ike": 0, "esp": 0, "bfd": 0}
 
 
-def test_what_crossed_a_link_is_told_in_packets_and_bytes(world: World, metrics: Metrics) -> None:
+def test_metrics_of_traffic_per_link(world: World, metrics: Metrics) -> None:
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((0, 0), (0, 0))
     network, tunnel = (world.node.ofport[name] for name in (names.patch_in_cloud_bridge(LINK), TUNNEL))
     world.node.sent[network, tunnel] = Traffic(3, 300)
@@ -76,7 +76,7 @@ def test_what_crossed_a_link_is_told_in_packets_and_bytes(world: World, metrics:
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((3, 5), (300, 7500))
 
 
-def test_turns_that_failed_are_counted_by_their_reason(world: World, metrics: Metrics) -> None:
+def test_metric_of_failed_iterations_by_reason(world: World, metrics: Metrics) -> None:
     def errors() -> float | None:
         return _value(metrics, "isthmus_reconcile_errors_total", loop="node", reason="Unavailable")
 

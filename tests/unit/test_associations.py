@@ -50,17 +50,17 @@ def _times_within(seconds: int, initiator: bool) -> int:
     return ike.times
 
 
-def test_the_initiator_asks_at_once_and_then_every_five_seconds() -> None:
+def test_initiator_retries_every_five_seconds() -> None:
     assert _times_within(1, initiator=True) == 1
     assert _times_within(11, initiator=True) == 3
 
 
-def test_the_other_side_asks_only_after_long() -> None:
+def test_responder_initiates_only_after_a_long_time() -> None:
     assert _times_within(30, initiator=False) == 0
     assert _times_within(31, initiator=False) == 1
 
 
-def test_nobody_asks_for_what_is_up_or_not_loaded() -> None:
+def test_established_or_unloaded_connections_are_not_initiated() -> None:
     node, clock = FakeNode(), Clock()
     plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     ike = Asked(node)
@@ -73,7 +73,7 @@ def test_nobody_asks_for_what_is_up_or_not_loaded() -> None:
     assert ike.times == 0
 
 
-def test_old_associations_go_once_the_new_ones_are_up() -> None:
+def test_old_associations_are_removed_once_the_new_ones_are_up() -> None:
     node, clock = FakeNode(), Clock()
     plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     (connection,) = plan.connections

@@ -29,7 +29,7 @@ def test_unknown_network(ready: Scene) -> None:
     assert ready.nothing_made()
 
 
-def test_network_of_another_project_is_told_like_an_unknown_one(ready: Scene) -> None:
+def test_network_of_another_project_is_reported_like_an_unknown_one(ready: Scene) -> None:
     _, other, _ = ready.a.tenant("bakery")
     before = ready.openstack()
     ready.a.expand(other.id, "cloud-b")
@@ -48,7 +48,7 @@ def test_namespace_not_bound(ready: Scene) -> None:
     assert ready.nothing_made()
 
 
-def test_a_forged_finalizer_takes_nobodys_network(ready: Scene) -> None:
+def test_forged_finalizer_does_not_claim_a_network(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     before = ready.openstack(), [link.spec for link in ready.a.links()]
@@ -66,7 +66,7 @@ def test_a_forged_finalizer_takes_nobodys_network(ready: Scene) -> None:
     assert ready.a.expansion("a-thief") is None
 
 
-def test_network_wanted_twice(ready: Scene) -> None:
+def test_network_requested_twice(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     ready.a.expand(ready.network.id, "cloud-c", name="again")
@@ -93,7 +93,7 @@ def test_no_free_slice_names_the_largest(ready: Scene) -> None:
     assert (ready.openstack(), ready.kept()) == (before, [])
 
 
-def test_cordoned_here(ready: Scene) -> None:
+def test_peer_cordoned_by_us(ready: Scene) -> None:
     ready.a.people.apply(ready.a.cloud_peer(ready.b, agreement={"state": "Cordoned"}))
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
@@ -101,7 +101,7 @@ def test_cordoned_here(ready: Scene) -> None:
     assert ready.nothing_made()
 
 
-def test_cordoned_there(ready: Scene) -> None:
+def test_cordoned_by_the_peer(ready: Scene) -> None:
     ready.b.people.apply(ready.b.cloud_peer(ready.a, agreement={"state": "Cordoned"}))
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
@@ -125,7 +125,7 @@ def test_cordoning_keeps_what_is_stretched(ready: Scene) -> None:
         ({"quotas": {"subnets": 0}}, "QuotaExceeded"),
     ],
 )
-def test_refused_there(ready: Scene, agreement: dict[str, object], told: str) -> None:
+def test_refused_by_the_peer(ready: Scene, agreement: dict[str, object], told: str) -> None:
     ready.b.people.apply(ready.b.cloud_peer(ready.a, agreement=agreement))
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
@@ -193,7 +193,7 @@ def test_no_common_proposal_names_both(ready: Scene) -> None:
     assert ready.nothing_made()
 
 
-def test_unequal_tunnel_ports(ready: Scene) -> None:
+def test_differing_tunnel_ports(ready: Scene) -> None:
     ready.b.people.apply(ready.b.cloud_peer(ready.a, tunnel={"port": 14790}))
     ready.settle()
     assert reason(ready.a.peer("cloud-b")) == "TunnelPortsDiffer"
@@ -216,7 +216,7 @@ def _peer(cloud: FakeCloud, name: str, cloud_id: str, *cidrs: str) -> str | None
         ("cloud-x", "192.0.3.0/25", "GatewayCIDRsOverlap"),
     ],
 )
-def test_peer_that_cannot_stand(ready: Scene, cloud_id: str, cidr: str, told: str) -> None:
+def test_invalid_cloud_peer(ready: Scene, cloud_id: str, cidr: str, told: str) -> None:
     assert _peer(ready.a, "a-new-one", cloud_id, cidr) == told
     assert names.FINALIZER not in ready.a.peer("a-new-one").metadata.finalizers
     ready.settle()
@@ -230,7 +230,7 @@ def test_policy_not_found(ready: Scene) -> None:
     assert reason(ready.a.peer("cloud-b")) == "PolicyNotFound"
 
 
-def test_namespace_that_is_not_ours_is_not_adopted() -> None:
+def test_foreign_namespace_is_not_adopted() -> None:
     federation = FakeFederation()
     a, b = federation.clouds
     a.namespace("isthmus-peer-cloud-b")

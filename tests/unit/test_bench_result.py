@@ -25,28 +25,28 @@ BAD = [at_least("throughput", 0.9, "ratio", 0.95), at_most("writes", 1, "writes"
         (reported("x", 1e9, "s"), True),
     ],
 )
-def test_an_aim_is_judged_by_the_value_as_it_was_measured(result: Result, met: bool) -> None:
+def test_bound_is_checked_against_the_unrounded_value(result: Result, met: bool) -> None:
     assert result.met is met
 
 
-def test_a_value_is_told_with_three_decimals_and_its_aim() -> None:
+def test_value_is_printed_with_three_decimals_and_its_bound() -> None:
     assert at_most("x", 1.23456, "s", 1.5) == Result("x", 1.235, "s", "<= 1.5", True)
     assert at_least("x", 1.23456, "s", 1.5) == Result("x", 1.235, "s", ">= 1.5", False)
     assert reported("x", 1.23456, "s") == Result("x", 1.235, "s", "-", True)
 
 
-def test_a_missed_aim_is_told_in_its_line_and_at_the_end() -> None:
+def test_missed_bound_is_printed_in_its_line_and_at_the_end() -> None:
     _, start, lowest, throughput, writes, end = table(GOOD + BAD).splitlines()
     assert [line.split()[-1] for line in (start, lowest, throughput, writes)] == ["yes", "yes", "missed", "missed"]
     assert end == "aims missed: throughput; writes"
 
 
-def test_that_none_is_missed_is_told_too() -> None:
+def test_summary_if_no_bound_is_missed() -> None:
     assert "missed" not in table(GOOD)
     assert table(GOOD).splitlines()[-1] == "all aims met"
 
 
-def test_machines_read_the_same(tmp_path: Path) -> None:
+def test_json_contains_the_same_values(tmp_path: Path) -> None:
     path = tmp_path / "build" / "bench.json"
     write(GOOD + BAD, path)
     assert [Result(**entry) for entry in json.loads(path.read_text())] == GOOD + BAD

@@ -40,7 +40,7 @@ def _mistakes(kind: type[Settings]) -> str:
     return str(caught.value)
 
 
-def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_takes_precedence_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _configure(monkeypatch, tmp_path, json.dumps(GOOD | {"metrics_port": 1234}))
     monkeypatch.setenv("ISTHMUS_METRICS_PORT", "4321")
     settings = load(AgentSettings)
@@ -75,7 +75,7 @@ LISTED = "must be a list of one to 16 IPv4 networks without host bits, such as [
         ("just text", "config.yaml: must hold one setting a line, such as cloud_id: cloud-a"),
     ],
 )
-def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, said: str) -> None:
+def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, said: str) -> None:
     _configure(monkeypatch, tmp_path, content)
     assert said in _mistakes(ControllerSettings)
 
@@ -93,7 +93,7 @@ def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     ],
 )
 @pytest.mark.parametrize("kind", [ControllerSettings, AgentSettings])
-def test_an_unknown_setting_is_an_error_that_names_the_nearest_known_one(
+def test_unknown_setting_is_an_error_that_names_the_nearest_known_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: type[Settings], key: object, said: str
 ) -> None:
     _configure(monkeypatch, tmp_path, yaml.safe_dump(GOOD | {key: CANARY}))
@@ -110,7 +110,7 @@ def test_one_file_serves_both_processes(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert load(AgentSettings).probe_interval_seconds == 3
 
 
-def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _configure(monkeypatch, tmp_path, json.dumps({"cloud_idd": "cloud-a", "resync_seconds": CANARY}))
     monkeypatch.setenv("ISTHMUS_CLOUDS_FIEL", CANARY)
     assert [line.partition("config.yaml: ")[2] or line for line in _mistakes(ControllerSettings).splitlines()] == [
@@ -122,12 +122,12 @@ def test_all_mistakes_are_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 @pytest.mark.parametrize("level", ["info", "Info", "INFO"])
-def test_log_levels_count_in_any_case(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, level: str) -> None:
+def test_log_levels_are_case_insensitive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, level: str) -> None:
     _configure(monkeypatch, tmp_path, json.dumps(GOOD | {"log_level": level}))
     assert load(AgentSettings).log_level == "INFO"
 
 
-def test_a_wrong_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_invalid_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _configure(monkeypatch, tmp_path, json.dumps(GOOD))
     for wrong in ("192.0.2.0/24", "[192.0.2.0/24"):
         monkeypatch.setenv("ISTHMUS_GATEWAY_CIDRS", wrong)
@@ -135,7 +135,7 @@ def test_a_wrong_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("written", ["[192.0.2.0/24, 198.51.100.0/24]", '["192.0.2.0/24", "198.51.100.0/24"]'])
-def test_a_list_in_the_environment_is_written_as_in_the_file(
+def test_list_in_the_environment_is_written_as_in_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
 ) -> None:
     _configure(monkeypatch, tmp_path, json.dumps(GOOD))
@@ -143,9 +143,7 @@ def test_a_list_in_the_environment_is_written_as_in_the_file(
     assert load(ControllerSettings).gateway_cidrs == ("192.0.2.0/24", "198.51.100.0/24")
 
 
-def test_variables_that_kubernetes_sets_for_services_are_no_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_kubernetes_service_variables_are_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _configure(monkeypatch, tmp_path, json.dumps(GOOD))
     for service in ("ISTHMUS", "ISTHMUS_METRICS"):
         for name, value in {
@@ -163,7 +161,7 @@ def test_variables_that_kubernetes_sets_for_services_are_no_settings(
     assert load(ControllerSettings).metrics_port == 9999
 
 
-def test_a_missing_file_is_named_with_what_it_must_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_file_is_named_with_its_purpose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = f"isthmus: configuration: no configuration file: {tmp_path}/absent.yaml does not exist; "
     assert main(["controller"]) == 78
     assert capsys.readouterr().err == f"{said}required: cloud_id, gateway_cidrs\n"
@@ -171,13 +169,13 @@ def test_a_missing_file_is_named_with_what_it_must_hold(tmp_path: Path, capsys: 
     assert capsys.readouterr().err == f"{said}required: cloud_id, gateway_cidrs, node_name\n"
 
 
-def test_the_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_alone_is_sufficient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"CLOUD_ID": "cloud-a", "GATEWAY_CIDRS": "[192.0.2.0/24]"}.items():
         monkeypatch.setenv(f"ISTHMUS_{name}", value)
     assert load(ControllerSettings).cloud_id == "cloud-a"
 
 
-def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_file_given_explicitly_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ISTHMUS_CONFIG", str(tmp_path / "nowhere.yaml"))
     monkeypatch.setenv("ISTHMUS_CLOUD_ID", "cloud-a")
     monkeypatch.setenv("ISTHMUS_GATEWAY_CIDRS", "[192.0.2.0/24]")
@@ -186,12 +184,12 @@ def test_a_file_that_is_named_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp
     assert _mistakes(AgentSettings) == f"no configuration file: {there}; required: node_name"
 
 
-def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unreadable_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ISTHMUS_CONFIG", str(tmp_path))
     assert _mistakes(ControllerSettings) == f"{tmp_path}: cannot be read: Is a directory"
 
 
-def test_every_setting_says_what_it_means_and_what_it_must_be() -> None:
+def test_every_setting_is_described_and_constrained() -> None:
     for kind in (ControllerSettings, AgentSettings):
         for name, field in kind.model_fields.items():
             assert field.description, name
@@ -200,13 +198,13 @@ def test_every_setting_says_what_it_means_and_what_it_must_be() -> None:
                 assert unit in field.description.lower(), name
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert (ended.value.code, capsys.readouterr().out) == (0, f"isthmus {version('isthmus')}\n")
 
 
-def test_a_missing_kubeconfig_is_one_sentence(
+def test_missing_kubeconfig_is_explained_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _configure(monkeypatch, tmp_path, json.dumps(GOOD | {"kubeconfig": "/absent/kubeconfig"}))
@@ -214,7 +212,7 @@ def test_a_missing_kubeconfig_is_one_sentence(
     assert capsys.readouterr().err == "isthmus: kubeconfig: Configuration file /absent/kubeconfig not found\n"
 
 
-def test_the_hand_over_wants_https(capsys: pytest.CaptureFixture[str]) -> None:
+def test_peer_kubeconfig_requires_https(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["peer-kubeconfig", "cloud-b", "--server", "http://192.0.2.10"])
     assert "must begin with https://" in capsys.readouterr().err

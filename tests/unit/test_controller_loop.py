@@ -37,7 +37,7 @@ def test_runs_until_stopped() -> None:
     _run_until(a, 'isthmus_peers{state="PeerForbidden"} 1.0')
 
 
-def test_goes_on_when_the_api_server_does_not_answer() -> None:
+def test_continues_while_the_api_server_is_unavailable() -> None:
     federation = FakeFederation()
     a, _ = federation.clouds
     a.store.down = True
@@ -63,7 +63,7 @@ def test_links_and_peers_by_state() -> None:
     assert float(line.split()[-1]) == read_at
 
 
-def test_failure_of_openstack_is_a_condition_and_is_tried_again() -> None:
+def test_openstack_failure_is_a_condition_and_is_retried() -> None:
     federation = FakeFederation()
     a, _ = federation.clouds
     federation.agree()
@@ -78,7 +78,7 @@ def test_failure_of_openstack_is_a_condition_and_is_tried_again() -> None:
     assert a.cycle().failures == {}
 
 
-def test_a_new_controller_says_nothing_new_of_what_it_has_not_read_yet() -> None:
+def test_restarted_controller_keeps_statuses_until_it_has_read_the_peer() -> None:
     """Its peers' halves come a moment later; what was said of them in its former life stands until then."""
     scene = Scene()
     scene.a.expand(scene.network.id, "cloud-b")

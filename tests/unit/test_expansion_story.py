@@ -8,7 +8,7 @@ from isthmus.model.facts.openstack import Range
 from tests.fakes.federation import FakeFederation, reason
 
 
-def test_two_clouds_agree() -> None:
+def test_two_clouds_become_peers() -> None:
     federation = FakeFederation()
     a, b = federation.clouds
     federation.agree()
@@ -17,7 +17,7 @@ def test_two_clouds_agree() -> None:
         assert reason(cloud.peer(peer.cloud_id)) == "Ready"
 
 
-def test_network_is_stretched_and_taken_back() -> None:
+def test_network_is_stretched_and_withdrawn() -> None:
     federation = FakeFederation()
     a, b = federation.clouds
     federation.agree()

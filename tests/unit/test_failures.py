@@ -33,7 +33,7 @@ def _broken(cloud: FakeCloud, **methods: Callable[..., object]) -> None:
 @pytest.mark.parametrize(
     ("trouble", "told"), [(Unavailable("no answer"), "Unavailable"), (KeyError("network"), "InternalError")]
 )
-def test_trouble_of_one_network_is_not_that_of_another(
+def test_failure_of_one_network_does_not_affect_another(
     federation: FakeFederation, trouble: Exception, told: str
 ) -> None:
     a, _ = federation.clouds
@@ -53,7 +53,7 @@ def test_trouble_of_one_network_is_not_that_of_another(
     assert reason(a.expansion("bakery")) == "Ready"
 
 
-def test_failure_of_the_receiver_is_told_without_its_cause_and_ends(federation: FakeFederation) -> None:
+def test_receivers_failure_is_reported_without_its_cause_and_clears(federation: FakeFederation) -> None:
     a, b = federation.clouds
     _, network, _ = a.tenant()
 

@@ -18,7 +18,7 @@ class TestFakeCluster(ClusterContract):
         return lambda manager: FakeCluster(store, manager)
 
 
-def test_a_dead_server_answers_nothing() -> None:
+def test_unavailable_server() -> None:
     store = Store()
     store.down = True
     with pytest.raises(Unavailable):

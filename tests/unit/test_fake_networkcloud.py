@@ -20,7 +20,7 @@ class TestFakeNetworkCloud(NetworkCloudContract):
         return "gw-1"
 
 
-def test_a_dead_cloud_answers_nothing() -> None:
+def test_unavailable_cloud() -> None:
     cloud = FakeNetworkCloud()
     cloud.down = True
     with pytest.raises(Unavailable):

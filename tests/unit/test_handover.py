@@ -21,7 +21,7 @@ class _Secrets:
         return None if self._data is None else {"data": self._data}
 
 
-def test_it_holds_server_authority_and_token() -> None:
+def test_kubeconfig_contains_server_authority_and_token() -> None:
     data = {"token": base64.b64encode(b"a-token").decode(), "ca.crt": "Y2E="}
     text = kubeconfig_for(_Secrets(data), "cloud-b", "https://192.0.2.10:6443")  # type: ignore[arg-type]
     document = yaml.safe_load(text)
@@ -34,6 +34,6 @@ def test_it_holds_server_authority_and_token() -> None:
 
 
 @pytest.mark.parametrize("data", [None, {}])
-def test_missing_token_says_what_to_do(data: dict[str, str] | None) -> None:
+def test_missing_token_is_explained(data: dict[str, str] | None) -> None:
     with pytest.raises(NotFound, match="apply a CloudPeer for cloud cloud-b first"):
         kubeconfig_for(_Secrets(data), "cloud-b", "https://192.0.2.10:6443")  # type: ignore[arg-type]

@@ -33,7 +33,9 @@ def _forge(cloud: FakeCloud, for_peer: str) -> PeerLink:
     ("address", "told"),
     [("192.0.2.11", "our own"), ("192.0.4.11", "another peer"), ("198.51.100.9", "outside")],
 )
-def test_foreign_gateway_address_is_refused_and_the_last_half_stays(ready: Scene, address: str, told: str) -> None:
+def test_foreign_gateway_address_is_refused_and_the_last_accepted_spec_is_kept(
+    ready: Scene, address: str, told: str
+) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     honest = _forge(ready.b, "cloud-a")
@@ -52,7 +54,7 @@ def test_foreign_gateway_address_is_refused_and_the_last_half_stays(ready: Scene
 
 
 @pytest.mark.parametrize(("first", "last"), [(5, 5), (6, 5)])
-def test_range_of_tunnel_ids_that_is_none(ready: Scene, first: int, last: int) -> None:
+def test_invalid_range_of_tunnel_ids(ready: Scene, first: int, last: int) -> None:
     honest = _forge(ready.b, "cloud-a")
     id_range = honest.spec.tunnel.id_range.model_copy(update={"first": first, "last": last})
     tunnel = honest.spec.tunnel.model_copy(update={"id_range": id_range})
@@ -72,7 +74,7 @@ def test_gateway_name_used_twice(ready: Scene) -> None:
     assert reason(ready.a.peer("cloud-b")) == "GatewayRefused"
 
 
-def test_half_that_is_both_offer_and_answer(ready: Scene) -> None:
+def test_link_with_both_offer_and_answer(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     (ours,), (theirs,) = ready.a.links(), ready.b.links()
@@ -85,7 +87,7 @@ def test_half_that_is_both_offer_and_answer(ready: Scene) -> None:
     assert link.status.peer.spec.offer is None
 
 
-def test_peer_that_calls_itself_another_cloud(ready: Scene) -> None:
+def test_peer_that_claims_another_cloud_id(ready: Scene) -> None:
     honest = _forge(ready.b, "cloud-a")
     forged = honest.model_copy(update={"spec": honest.spec.model_copy(update={"cloud_id": "cloud-c"})})
     FakeCluster(ready.b.store).apply(forged)
@@ -110,7 +112,7 @@ def _forged_offer(ready: Scene, **changes: object) -> str:
     return answered.spec.answer.reason
 
 
-def test_tunnel_id_of_our_half(ready: Scene) -> None:
+def test_tunnel_id_of_our_range(ready: Scene) -> None:
     assert _forged_offer(ready, tunnel_id=0x108000) == "InvalidTunnelID"
 
 
@@ -130,11 +132,11 @@ def _offered_subnet(**changes: object) -> dict[str, object]:
         {"cidr": "127.0.0.0/8", "first": "127.0.0.1", "last": "127.0.0.9", "gateway_ip": None},
     ],
 )
-def test_offer_that_makes_no_sense(ready: Scene, changes: dict[str, object]) -> None:
+def test_invalid_offer(ready: Scene, changes: dict[str, object]) -> None:
     assert _forged_offer(ready, subnets=[_offered_subnet(**changes)]) == "InvalidOffer"
 
 
-def test_tunnel_id_used_twice_refuses_the_second_only(ready: Scene) -> None:
+def test_tunnel_id_in_use_refuses_only_the_second_offer(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     ready.a.expand(ready.second_network("10.21.0.0/24"), "cloud-b", name="db")
@@ -151,7 +153,7 @@ def test_tunnel_id_used_twice_refuses_the_second_only(ready: Scene) -> None:
     assert (answers[second.metadata.name].verdict, answers[second.metadata.name].reason) == ("Refused", "TunnelIDInUse")
 
 
-def test_invalid_newer_offer_leaves_the_last_valid_one_in_force(ready: Scene) -> None:
+def test_invalid_newer_offer_keeps_the_last_accepted_one(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     (link,) = ready.a.links()
@@ -166,7 +168,7 @@ def test_invalid_newer_offer_leaves_the_last_valid_one_in_force(ready: Scene) ->
     assert [a.spec for a in ready.b.attachments()] == [a.spec for a in before]
 
 
-def test_forged_mark_on_a_tenants_network_is_not_adopted(ready: Scene) -> None:
+def test_forged_ownership_marker_on_a_tenants_network_is_not_adopted(ready: Scene) -> None:
     project, forged, _ = ready.b.tenant("thief")
     marker = names.marker(f"cloud-a.{ready.network.id}")
     forged = replace(forged, description=marker, tags=frozenset({names.NEUTRON_TAG}))
@@ -178,7 +180,7 @@ def test_forged_mark_on_a_tenants_network_is_not_adopted(ready: Scene) -> None:
     assert len(copies) == 1
 
 
-def test_forged_mark_within_the_copied_project_is_not_adopted(ready: Scene) -> None:
+def test_forged_ownership_marker_in_the_replica_project_is_not_adopted(ready: Scene) -> None:
     """Members of the copy of a project describe their networks as they like."""
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
@@ -196,7 +198,7 @@ def test_forged_mark_within_the_copied_project_is_not_adopted(ready: Scene) -> N
     assert [*ready.b.neutron.networks.values()] == [copied, *forged]
 
 
-def test_name_that_no_network_has_is_nothing(ready: Scene) -> None:
+def test_link_with_an_invalid_name_is_ignored(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     ready.a.cycle()
     (link,) = ready.a.links()
@@ -206,7 +208,7 @@ def test_name_that_no_network_has_is_nothing(ready: Scene) -> None:
     assert [k.metadata.name for k in ready.b.links()] == [link.metadata.name]
 
 
-def test_a_reason_that_the_peer_invents(ready: Scene) -> None:
+def test_unknown_reason_of_the_peer(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     (theirs,) = ready.b.links()

@@ -40,7 +40,7 @@ FORMER = (_child("in-abcdef012345", b"INSTALLED", b"03"), _child("out-abcdef0123
 LOADED: dict[str, Any] = {CONNECTION.name: {"children": {f"in-{DIGEST}": {}, f"out-{DIGEST}": {}}}}
 
 
-def test_a_connection_has_two_children_and_names_types_of_identities() -> None:
+def test_connection_has_two_children_and_typed_identities() -> None:
     (settings,) = messages.connection(CONNECTION).values()
     assert settings["remote"] == {"auth": "psk", "id": "fqdn:10.0.0.1"}
     assert settings["proposals"] == ["aes256gcm16-prfsha384-ecp384"]
@@ -51,41 +51,41 @@ def test_a_connection_has_two_children_and_names_types_of_identities() -> None:
     assert {child["mode"] for child in children.values()} == {"transport"}
 
 
-def test_one_side_alone_has_traps() -> None:
+def test_only_the_initiator_has_traps() -> None:
     for initiator, actions in ((True, ("trap", "start", "restart")), (False, ("none", "none", "clear"))):
         (settings,) = messages.connection(replace(CONNECTION, initiator=initiator)).values()
         for child in settings["children"].values():
             assert (child["start_action"], child["close_action"], child["dpd_action"]) == actions
 
 
-def test_the_key_is_in_no_message_but_its_own() -> None:
+def test_key_is_in_no_other_message() -> None:
     key = b"a key of 32 bytes or a few more .."
     assert messages.shared_key(CONNECTION, key)["data"] == key
     assert repr(key)[2:-1] not in repr(messages.connection(CONNECTION)) + repr(CONNECTION)
 
 
-def test_a_view_of_a_connection_that_is_up() -> None:
+def test_view_of_an_established_connection() -> None:
     view = messages.parse_view("s1", {"version": b"5.9.8"}, [LOADED], [_sa(b"1", *CURRENT)])
     assert (view.instance, view.version, view.loaded) == ("s1", "5.9.8", {CONNECTION.name: DIGEST})
     spis = frozenset({0xC001, 0xD001, 0xC002, 0xD002})
     assert view.states == {CONNECTION.name: IkeState(True, IKE_CHILDREN, superseded=False, spis=spis)}
 
 
-def test_former_children_count_as_superseded_not_as_installed() -> None:
+def test_former_children_are_superseded_and_not_installed() -> None:
     states = messages.parse_view("s1", {"version": b"6"}, [LOADED], [_sa(b"1", *FORMER), _sa(b"2")]).states
     assert states[CONNECTION.name].children_installed == frozenset()
     assert states[CONNECTION.name].superseded
     assert states[CONNECTION.name].spis == {0xC003, 0xD003, 0xC004, 0xD004}
 
 
-def test_children_that_are_not_in_the_kernel_do_not_count() -> None:
+def test_children_not_in_the_kernel_are_ignored() -> None:
     being_made = {"name": f"in-{DIGEST}".encode(), "state": b"CREATED"}
     sas = [_sa(b"1", being_made, state=b"CONNECTING")]
     view = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas)
     assert view.states[CONNECTION.name] == IkeState(established=False)
 
 
-def test_connections_of_others_are_not_loaded_by_us() -> None:
+def test_foreign_connections_are_ignored() -> None:
     answers: list[dict[str, Any]] = [
         {"theirs": {"children": {"net": {}}}},
         {"mixed": {"children": {"in-abc": {}, "out-def": {}}}},
@@ -99,12 +99,12 @@ def test_connections_of_others_are_not_loaded_by_us() -> None:
     assert view.states["theirs"].spis == {0xC09, 0xD09}
 
 
-def test_an_sa_that_is_rekeyed_is_established() -> None:
+def test_rekeying_sa_is_established() -> None:
     view = messages.parse_view("s1", {"version": b"6"}, [LOADED], [_sa(b"1", *CURRENT, state=b"REKEYING")])
     assert view.states[CONNECTION.name].established
 
 
-def test_what_waits_for_a_silent_peer_is_not_asked_for_again_and_again() -> None:
+def test_connecting_sa_is_not_initiated_again() -> None:
     silent = _sa(b"1", state=b"CONNECTING")
     (waiting,) = silent.values()
     assert not messages.overloaded([silent])
@@ -112,7 +112,7 @@ def test_what_waits_for_a_silent_peer_is_not_asked_for_again_and_again() -> None
     assert messages.overloaded([silent])
 
 
-def test_which_associations_are_stuck_and_which_superseded() -> None:
+def test_stuck_and_superseded_associations() -> None:
     loaded = messages.loaded_children([LOADED])
     sas = [
         _sa(b"1", *FORMER),

@@ -47,12 +47,12 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "vici"
 
 
-def test_no_charon(path: Path) -> None:
+def test_charon_not_running(path: Path) -> None:
     with pytest.raises(Unavailable, match="No such file"):
         Vici(str(path)).view()
 
 
-def test_a_charon_that_never_answers(path: Path) -> None:
+def test_unresponsive_charon(path: Path) -> None:
     listener = Listener(path, hang_up=0)
     try:
         with pytest.raises(Unavailable, match="no answer within 1 s"):
@@ -62,7 +62,7 @@ def test_a_charon_that_never_answers(path: Path) -> None:
         listener.close()
 
 
-def test_every_call_that_failed_is_followed_by_a_new_session(path: Path) -> None:
+def test_new_session_after_every_failed_call(path: Path) -> None:
     listener = Listener(path, hang_up=2)
     ike = Vici(str(path))
     try:

@@ -44,7 +44,7 @@ def _connections(**changes: str) -> tuple[IkeConnection, ...]:
     )
 
 
-def test_one_connection_for_each_remote_gateway() -> None:
+def test_one_connection_per_remote_gateway() -> None:
     first, second = _connections()
     assert (first.name, second.name) == (tunnel_port("cloud-b", "gw-1"), tunnel_port("cloud-b", "gw-2"))
     assert (first.local_identity, first.remote_identity) == ("gw-a.cloud-a", "gw-1.cloud-b")
@@ -53,7 +53,7 @@ def test_one_connection_for_each_remote_gateway() -> None:
     assert first.secret_name == "cloud-b-key"
 
 
-def test_the_digest_follows_every_field() -> None:
+def test_digest_depends_on_every_field() -> None:
     connection = _connections()[0]
     others = {_changed(connection, field.name).digest for field in fields(connection)}
     assert len(others | {connection.digest}) == len(fields(connection)) + 1
@@ -77,7 +77,7 @@ def _other(value: Any) -> Any:
     return f"{value}x"
 
 
-def test_blocks_are_for_each_port_in_both_directions() -> None:
+def test_block_policies_for_each_port_in_both_directions() -> None:
     assert ipsec.blocks([14789]) == {
         BlockPolicy("out", None, 14789),
         BlockPolicy("in", None, 14789),
@@ -87,7 +87,7 @@ def test_blocks_are_for_each_port_in_both_directions() -> None:
     assert ipsec.blocks([]) == frozenset()
 
 
-def test_a_missing_tunnel_port_is_not_told_in_the_clear() -> None:
+def test_icmp_unreachable_is_blocked() -> None:
     assert ipsec.icmp_unreachable_blocks(["192.0.2.9"]) == {BlockPolicy("out", icmp_unreachable_to="192.0.2.9")}
 
 
@@ -106,7 +106,7 @@ def test_a_missing_tunnel_port_is_not_told_in_the_clear() -> None:
         (bytes(range(64)), "InvalidKey"),
     ],
 )
-def test_what_a_key_must_look_like(content: bytes | None, reason: str | None) -> None:
+def test_valid_and_invalid_keys(content: bytes | None, reason: str | None) -> None:
     problem = ipsec.key_problem("cloud-b-key", content)
     assert (problem.reason if problem else None) == reason
     if problem:
@@ -114,7 +114,7 @@ def test_what_a_key_must_look_like(content: bytes | None, reason: str | None) ->
         assert "x" * 4 not in problem.message
 
 
-def test_a_line_break_at_the_end_is_not_part_of_the_key() -> None:
+def test_trailing_line_break_is_not_part_of_the_key() -> None:
     assert ipsec.pre_shared_key(b"k\r\n") == ipsec.pre_shared_key(b"k\n") == ipsec.pre_shared_key(b"k") == b"k"
 
 
@@ -132,7 +132,7 @@ def _ike(state: IkeState | None, digest: str = CONNECTION.digest) -> IkeView:
     return IkeView("1", {CONNECTION.name: digest}, {} if state is None else {CONNECTION.name: state})
 
 
-def test_stale_is_what_charon_does_not_know_between_a_connections_ends() -> None:
+def test_states_unknown_to_charon_are_stale() -> None:
     xfrm = XfrmView(frozenset(), frozenset({LIVE, OLD, *OF_OTHERS}))
     assert ipsec.stale_associations(xfrm, _ike(UP), [CONNECTION]) == {OLD}
     assert ipsec.stale_associations(xfrm, _ike(UP), []) == frozenset()

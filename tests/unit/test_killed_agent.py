@@ -73,7 +73,7 @@ def _begun(life: Life, effects: Effects) -> World:
 
 
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
-def test_killed_after_any_effect_the_next_life_ends_where_an_unhurt_one_does(life: Life) -> None:
+def test_agent_killed_after_any_effect_converges_after_restart(life: Life) -> None:
     effects = Effects(None, Killed)
     unhurt = _begun(life, effects)
     unhurt.settle()
@@ -87,7 +87,7 @@ def test_killed_after_any_effect_the_next_life_ends_where_an_unhurt_one_does(lif
         assert world.outcome() == unhurt.outcome(), f"killed after effect {fatal}"
 
 
-def test_the_unhurt_end_where_they_must() -> None:
+def test_undisturbed_agent_reaches_the_expected_state() -> None:
     """What the others are compared with."""
     world = World()
     _stretch(world)

@@ -30,7 +30,7 @@ def _run(workshop: Workshop, name: str, script: str, directory: Path) -> None:
     workshop.run(name, ["sh", "-c", script], cwd=directory)
 
 
-def test_an_asset_is_built_once(cache: Cache) -> None:
+def test_asset_is_built_once(cache: Cache) -> None:
     asset = cache.asset("thing", "recipe")
     for _ in range(2):
         _make(cache, (asset, f"echo x >> {cache.root}/built"))
@@ -38,12 +38,12 @@ def test_an_asset_is_built_once(cache: Cache) -> None:
     assert cache.asset("thing", "recipe").complete
 
 
-def test_what_determines_an_asset_is_not_run_together(cache: Cache) -> None:
+def test_determinants_of_an_asset_are_delimited(cache: Cache) -> None:
     places = {cache.asset("thing", *parts).directory for parts in (("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""))}
     assert len(places) == 4
 
 
-def test_a_failure_shows_the_end_of_the_log_and_is_begun_anew(cache: Cache) -> None:
+def test_failed_build_shows_the_end_of_its_log_and_is_repeated(cache: Cache) -> None:
     asset = cache.asset("thing", "recipe")
     with pytest.raises(BuildError, match="the reason"):
         _make(cache, (asset, "touch half; echo the reason; exit 3"))
@@ -52,7 +52,7 @@ def test_a_failure_shows_the_end_of_the_log_and_is_begun_anew(cache: Cache) -> N
     assert asset.complete
 
 
-def test_a_failure_ends_the_other_builds(cache: Cache) -> None:
+def test_failed_build_ends_the_others(cache: Cache) -> None:
     slow, failing = cache.asset("slow"), cache.asset("failing")
     before = time.monotonic()
     with pytest.raises(BuildError, match="failing"):
@@ -61,7 +61,7 @@ def test_a_failure_ends_the_other_builds(cache: Cache) -> None:
     assert not slow.complete
 
 
-def test_a_job_waits_for_those_before_it(cache: Cache) -> None:
+def test_job_waits_for_its_prerequisites(cache: Cache) -> None:
     order: list[str] = []
 
     def first() -> None:
@@ -74,7 +74,7 @@ def test_a_job_waits_for_those_before_it(cache: Cache) -> None:
     assert order == ["first", "second"]
 
 
-def test_two_processes_do_not_build_the_same_thing_and_a_killed_one_leaves_nothing_wrong(cache: Cache) -> None:
+def test_concurrent_builds_are_serialised_and_a_killed_build_is_repeated(cache: Cache) -> None:
     asset = cache.asset("thing", "recipe")
     owner = (
         "import sys, time; from pathlib import Path; from tests.testbed.assets.cache import Cache\n"
@@ -96,7 +96,7 @@ def test_two_processes_do_not_build_the_same_thing_and_a_killed_one_leaves_nothi
     assert asset.complete
 
 
-def test_what_was_long_unused_goes(cache: Cache) -> None:
+def test_assets_unused_for_long_are_removed(cache: Cache) -> None:
     old, recent = cache.asset("thing", "old"), cache.asset("thing", "recent")
     for asset in (old, recent):
         _make(cache, (asset, "true"))

@@ -67,11 +67,11 @@ def _sections(tables: dict[str, Table]) -> dict[str, dict[str, Any]]:
     return inventory.sections(cast(Node, _Node(tables)))
 
 
-def test_what_is_only_numbered_anew_is_the_same() -> None:
+def test_renumbered_ports_are_not_a_difference() -> None:
     assert _sections(_tables("1")) == _sections(_tables("2"))
 
 
-def test_ports_controllers_and_mirrors_are_told_by_name() -> None:
+def test_ports_controllers_and_mirrors_are_identified_by_name() -> None:
     found = _sections(_tables("1", mirrored=True))
     (bridge,) = found["ovsdb Bridge"]["br-int"]
     assert bridge == {"name": "br-int", "ports": ["a", "x"], "controller": "tcp:127.0.0.1:6633", "mirrors": "spy"}

@@ -11,31 +11,31 @@ def replies(*numbers: int) -> str:
     return "\n".join(f"[{n}.5] 64 bytes from 10.0.0.1: icmp_seq={n} ttl=64 time=0.5 ms" for n in numbers)
 
 
-def test_every_reply_counts() -> None:
+def test_every_reply_is_counted() -> None:
     result = count_replies(replies(1, 2, 3) + END.format(3, 3))
     assert (result.transmitted, result.received, result.all_answered) == (3, 3, True)
     assert result.longest_silence_seconds == 1.0
 
 
-def test_a_gap_is_a_loss() -> None:
+def test_gap_is_a_loss() -> None:
     result = count_replies(replies(1, 2, 5, 6) + END.format(6, 4))
     assert (result.lost, result.longest_silence_seconds, result.all_answered) == (2, 3.0, False)
 
 
-def test_a_doubled_reply_does_not_hide_a_loss() -> None:
+def test_duplicate_reply_does_not_hide_a_loss() -> None:
     assert count_replies(replies(1, 2, 2, 4) + END.format(4, 4)).lost == 1
 
 
-def test_the_last_requests_may_be_on_their_way_but_no_more_than_those() -> None:
+def test_only_the_last_requests_may_be_outstanding() -> None:
     assert count_replies(replies(1, 2) + END.format(5, 2)).lost == 0
     assert count_replies(replies(1, 2) + END.format(6, 2)).lost == 4
 
 
 @pytest.mark.parametrize("output", ["", "ping: connect: Network is unreachable\n", replies(1, 2, 3)])
-def test_what_never_ran_or_was_cut_short_is_no_result(output: str) -> None:
+def test_truncated_output_is_an_error(output: str) -> None:
     with pytest.raises(RuntimeError):
         count_replies(output)
 
 
-def test_no_reply_at_all_is_no_success() -> None:
+def test_no_reply_is_not_a_success() -> None:
     assert not count_replies(END.format(2, 0)).all_answered

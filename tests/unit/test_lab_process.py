@@ -28,14 +28,14 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def test_output_environment_and_place(directory: Path) -> None:
+def test_output_environment_and_directory(directory: Path) -> None:
     spawn(
         ["sh", "-c", "echo $GREETING from $PWD"], name="d", directory=directory, env={"GREETING": "hi"}, cwd=Path("/")
     )
     assert _said(directory, "d") == "hi from /\n"
 
 
-def test_a_daemon_is_alive_until_it_is_stopped(directory: Path) -> None:
+def test_daemon_is_alive_until_stopped(directory: Path) -> None:
     pid = spawn(["sleep", "60"], name="d", directory=directory)
     assert alive(directory, "d")
     assert os.getsid(pid) == pid
@@ -47,12 +47,12 @@ def test_a_daemon_is_alive_until_it_is_stopped(directory: Path) -> None:
     assert names(directory) == []
 
 
-def test_a_daemon_that_ended_is_not_alive(directory: Path) -> None:
+def test_exited_daemon_is_not_alive(directory: Path) -> None:
     spawn(["true"], name="d", directory=directory)
     wait_until(lambda: not alive(directory, "d"), 5, "it ends")
 
 
-def test_what_ignores_sigterm_is_killed_with_its_orphans(directory: Path) -> None:
+def test_daemon_ignoring_sigterm_is_killed_with_its_orphans(directory: Path) -> None:
     script = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' & wait"
     spawn(["sh", "-c", script], name="d", directory=directory)
     orphan = int(_said(directory, "d"))
@@ -60,7 +60,7 @@ def test_what_ignores_sigterm_is_killed_with_its_orphans(directory: Path) -> Non
     assert not _runs(orphan)
 
 
-def test_the_orphans_of_a_dead_daemon_are_stopped_too(directory: Path) -> None:
+def test_orphans_of_an_exited_daemon_are_stopped(directory: Path) -> None:
     spawn(["sh", "-c", "sleep 60 & echo $!"], name="d", directory=directory)
     orphan = int(_said(directory, "d"))
     wait_until(lambda: not alive(directory, "d"), 5, "the leader ends")
@@ -69,7 +69,7 @@ def test_the_orphans_of_a_dead_daemon_are_stopped_too(directory: Path) -> None:
     assert not _runs(orphan)
 
 
-def test_a_reused_process_id_is_not_touched(directory: Path) -> None:
+def test_reused_process_id_is_not_signalled(directory: Path) -> None:
     stranger = spawn(["sleep", "60"], name="stranger", directory=directory)
     (directory / "pids" / "d").write_text(f"{stranger} 1\n")
     assert not alive(directory, "d")
@@ -77,7 +77,7 @@ def test_a_reused_process_id_is_not_touched(directory: Path) -> None:
     assert alive(directory, "stranger")
 
 
-def test_waiting_in_vain_says_for_what() -> None:
+def test_timeout_names_what_was_awaited() -> None:
     before = time.monotonic()
     with pytest.raises(TimeoutError, match=r"the moon: not seen within 0\.2 s"):
         wait_until(lambda: False, 0.2, "the moon", poll_seconds=0.01)

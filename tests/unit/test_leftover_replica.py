@@ -43,7 +43,7 @@ def _nothing_left(scene: Scene) -> bool:
     return not (scene.b.attachments() or neutron.networks or neutron.ports or neutron.find_domain("isthmus-cloud-a"))
 
 
-def test_copy_with_a_machine_stays_until_the_machine_goes(stretched: Scene) -> None:
+def test_replica_with_a_machine_is_deleted_after_the_machine(stretched: Scene) -> None:
     b = stretched.b
     machine = b.neutron.boot(_copied(stretched).id, _copied(stretched).project_id)
     stretched.settle()
@@ -59,7 +59,7 @@ def test_copy_with_a_machine_stays_until_the_machine_goes(stretched: Scene) -> N
     assert _nothing_left(stretched)
 
 
-def test_project_with_something_of_its_people_stays_until_it_is_empty(stretched: Scene) -> None:
+def test_project_with_tenant_resources_is_deleted_when_empty(stretched: Scene) -> None:
     b, project_id = stretched.b, _copied(stretched).project_id
     own = b.neutron.create_network(project_id, "own", 1450, "")
     _withdraw(stretched)
@@ -72,7 +72,7 @@ def test_project_with_something_of_its_people_stays_until_it_is_empty(stretched:
     assert _nothing_left(stretched)
 
 
-def test_leftover_copy_is_taken_up_again(stretched: Scene) -> None:
+def test_leftover_replica_is_reused(stretched: Scene) -> None:
     copied = _copied(stretched)
     machine = stretched.b.neutron.boot(copied.id, copied.project_id)
     _withdraw(stretched)

@@ -26,7 +26,7 @@ def test_credential_is_redacted(line: str) -> None:
     assert CANARY not in redacted(f"before {line} after")
 
 
-def test_ordinary_line_is_left_alone() -> None:
+def test_ordinary_line_is_unchanged() -> None:
     line = "network 6c1b3b1e: CreateSubnet(cidr='10.20.0.0/24', gateway_ip='10.20.0.1')"
     assert redacted(line) == line
 

@@ -27,7 +27,7 @@ def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(name, labels)
 
 
-def test_calls_and_writes_are_counted_and_nothing_else_changes() -> None:
+def test_calls_and_writes_are_counted() -> None:
     metrics = Metrics()
     port = counted(Port(), "switch", metrics)
     assert port.view() == ProbeResult(1, 1, None)
@@ -39,7 +39,7 @@ def test_calls_and_writes_are_counted_and_nothing_else_changes() -> None:
     assert _value(metrics, "isthmus_writes_total", world="switch") == 1
 
 
-def test_what_is_shown_is_what_was_told_last() -> None:
+def test_latest_values_are_exposed() -> None:
     metrics = Metrics()
     metrics.set(LINKS, {("up",): 2, ("down",): 1})
     metrics.set(LINKS, {("up",): 3})
@@ -50,7 +50,7 @@ def test_what_is_shown_is_what_was_told_last() -> None:
     assert 'isthmus_link_rtt_seconds{network="cloud-a.net",peer="cloud-b"} 0.002' in text
 
 
-def test_a_reconcile_is_counted_and_timed_also_when_it_fails() -> None:
+def test_reconciliations_are_counted_and_timed_even_if_they_fail() -> None:
     metrics = Metrics()
     with pytest.raises(Unavailable), metrics.reconciling("node"):
         raise Unavailable("gone")
@@ -58,5 +58,5 @@ def test_a_reconcile_is_counted_and_timed_also_when_it_fails() -> None:
     assert _value(metrics, "isthmus_reconcile_duration_seconds_count", loop="node") == 1
 
 
-def test_names_are_told_once() -> None:
+def test_each_family_is_exposed_once() -> None:
     assert len({family.name for family in FAMILIES}) == len(FAMILIES)

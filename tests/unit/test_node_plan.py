@@ -32,7 +32,7 @@ def plan(wanted: NodeInputs, foreign: frozenset[int] = frozenset()) -> NodePlan:
     return plan_node(wanted, HERE, foreign)
 
 
-def test_a_peer_has_its_tunnel_before_any_network_is_stretched() -> None:
+def test_tunnel_exists_before_any_network_is_stretched() -> None:
     result = plan(inputs())
     name = names.tunnel_port(PEER, "gw-b1")
     assert result.ports.tunnels == {TunnelPort(name, ADDRESS, "198.51.100.11", 14789)}
@@ -46,7 +46,7 @@ def test_a_peer_has_its_tunnel_before_any_network_is_stretched() -> None:
     assert [a.address for a in result.addresses] == [ADDRESS]
 
 
-def test_a_stretched_network_has_patch_and_link() -> None:
+def test_stretched_network_has_patch_and_link() -> None:
     result = plan(inputs(attachment()))
     name = f"{OWN}.{RED}"
     assert result.ports.patches == {
@@ -65,13 +65,13 @@ def test_a_stretched_network_has_patch_and_link() -> None:
     ]
 
 
-def test_a_node_that_is_not_the_active_one_has_the_patch_only() -> None:
+def test_standby_node_has_the_patch_only() -> None:
     result = plan(inputs(attachment(active="gw-a2")))
     assert len(result.ports.patches) == 1
     assert result.networks == ()
 
 
-def test_without_an_address_of_ours_there_is_nothing() -> None:
+def test_plan_is_empty_without_a_tunnel_address() -> None:
     result = plan_node(inputs(attachment()), HERE[:1], frozenset())
     assert result.problem is not None
     assert result.problem.reason == "NoTunnelAddress"
@@ -89,47 +89,47 @@ def test_without_an_address_of_ours_there_is_nothing() -> None:
         (inputs(), frozenset({14789}), "TunnelPortInUse"),
     ],
 )
-def test_a_peer_that_may_have_no_tunnel(wanted: NodeInputs, foreign: frozenset[int], reason: str) -> None:
+def test_peer_without_tunnel(wanted: NodeInputs, foreign: frozenset[int], reason: str) -> None:
     result = plan(wanted, foreign)
     assert result.peer_problems[PEER].reason == reason
     assert (result.ports.tunnels, result.connections, result.blocks) == (frozenset(), (), frozenset())
 
 
-def test_a_second_claim_of_a_cloud_does_not_take_the_firsts_tunnels() -> None:
+def test_second_peer_with_the_same_cloud_id_gets_no_tunnels() -> None:
     metadata = peer().metadata
     owner = peer().model_copy(update={"metadata": metadata.model_copy(update={"finalizers": (names.FINALIZER,)})})
     intruder = peer(cidr="203.0.113.0/24").model_copy(update={"metadata": metadata.model_copy(update={"name": "a"})})
     assert plan(inputs(peers=(intruder, owner))) == plan(inputs(peers=(owner,)))
 
 
-def test_a_missing_policy_is_named() -> None:
+def test_missing_policy_is_named() -> None:
     wanted = inputs()
     result = plan(NodeInputs(**{**wanted.__dict__, "policies": ()}))
     assert result.peer_problems[PEER].reason == "PolicyNotFound"
     assert "strong" in result.peer_problems[PEER].message
 
 
-def test_a_gateway_outside_the_agreed_networks_gets_nothing() -> None:
+def test_gateway_outside_the_agreed_cidrs_is_ignored() -> None:
     stray = {"name": "gw-b1", "address": "203.0.113.1"}
     result = plan(inputs(attachment(links=(link(0x100000, gateway=stray),)), peerlinks=(peerlink(gateway=stray),)))
     assert result.ports.tunnels == frozenset()
     assert result.link_problems[f"{OWN}.{RED}", PEER].reason == "NoTunnel"
 
 
-def test_a_link_to_an_address_that_the_gateway_does_not_have_gets_nothing() -> None:
+def test_link_to_a_wrong_gateway_address_is_ignored() -> None:
     moved = {"name": "gw-b1", "address": "198.51.100.12"}
     result = plan(inputs(attachment(links=(link(0x100000, gateway=moved),))))
     assert result.networks[0].links == ()
     assert result.link_problems[f"{OWN}.{RED}", PEER].reason == "NoTunnel"
 
 
-def test_networks_with_one_tunnel_id_meet_nowhere() -> None:
+def test_networks_with_equal_tunnel_ids_are_not_connected() -> None:
     result = plan(inputs(attachment(RED), attachment(BLUE)))
     assert [network.links for network in result.networks] == [(), ()]
     assert {p.reason for p in result.link_problems.values()} == {"TunnelIDInUse"}
 
 
-def test_one_bad_peer_does_not_touch_the_other() -> None:
+def test_invalid_peer_does_not_affect_others() -> None:
     other = {"name": "gw-c1", "address": "203.0.113.11"}
     wanted = inputs(
         attachment(links=(link(0x100000), link(0x100001, "cloud-c", other))),
@@ -142,7 +142,7 @@ def test_one_bad_peer_does_not_touch_the_other() -> None:
     assert [k.cloud_id for k in result.networks[0].links] == [PEER]
 
 
-def test_a_plan_can_be_logged() -> None:
+def test_plan_contains_no_key_when_logged() -> None:
     wanted = inputs(attachment())
     assert PSK.decode() not in repr(wanted)
     assert PSK.decode() not in repr(plan(wanted))

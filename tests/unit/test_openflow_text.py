@@ -31,5 +31,5 @@ def test_flows_are_counted_by_cookie_and_links_by_traffic() -> None:
     assert view.received == {(4, 0x100000): Traffic(3, 300)}
 
 
-def test_meters_of_our_kind_are_recognised() -> None:
+def test_our_meters_are_recognised() -> None:
     assert parse_meters(METERS) == {Meter(2, 200, 400)}

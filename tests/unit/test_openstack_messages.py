@@ -4,7 +4,7 @@ from isthmus.adapters.openstack import api
 from isthmus.model import errors
 
 
-def test_the_same_trouble_has_the_same_text() -> None:
+def test_same_problem_has_the_same_message() -> None:
     """A number of its own in each message would be a status written, and a loop woken, each time."""
     texts = set()
     for number in ("0b5c4a7e-1f2d-4c3b-9a8e-000000000001", "0b5c4a7e-1f2d-4c3b-9a8e-000000000002"):

@@ -92,7 +92,7 @@ def _verdicts(cloud: FakeCloud) -> list[tuple[str, str]]:
     return sorted((k.spec.answer.verdict, k.spec.answer.reason) for k in cloud.links() if k.spec.answer)
 
 
-def test_what_is_looked_at_is_bounded(scene: Scene, peers: Peers) -> None:
+def test_number_of_considered_offers_is_bounded(scene: Scene, peers: Peers) -> None:
     for number in range(1, 200):
         peers.publish(number)
     assert _settle(scene.b).failures == {}
@@ -100,7 +100,7 @@ def test_what_is_looked_at_is_bounded(scene: Scene, peers: Peers) -> None:
 
 
 @pytest.mark.parametrize("networks", [LIMIT + SPARE + 7, pytest.param(100, marks=pytest.mark.long)])
-def test_all_get_their_turn_as_others_are_withdrawn(scene: Scene, peers: Peers, networks: int) -> None:
+def test_waiting_offers_are_accepted_as_others_are_withdrawn(scene: Scene, peers: Peers, networks: int) -> None:
     offered = [peers.publish(number) for number in range(1, networks + 1)]
     connected = set[str]()
     while peers.networks:
@@ -128,7 +128,7 @@ def _withdrawn(scene: Scene, peers: Peers, name: str) -> None:
     _settle(scene.b)
 
 
-def test_networks_that_a_node_could_not_tell_apart(scene: Scene, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_with_colliding_names_on_a_node(scene: Scene, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever chooses both IDs finds such a pair in some minutes."""
     monkeypatch.setattr(names, "patch_in_cloud_bridge", lambda _: "isctwin")
     peers.publish(1)
@@ -138,7 +138,7 @@ def test_networks_that_a_node_could_not_tell_apart(scene: Scene, peers: Peers, m
 
 
 @pytest.mark.parametrize("gateways", [("gw-cloud-c",), ("one", "two")], ids=["another peer's", "its own"])
-def test_gateways_that_a_node_could_not_tell_apart(
+def test_gateways_with_colliding_names_on_a_node(
     scene: Scene, gateways: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alike = {("cloud-b", "gw-cloud-c"), ("cloud-c", "gw-cloud-c"), ("cloud-b", "one"), ("cloud-b", "two")}
@@ -154,7 +154,7 @@ def test_gateways_that_a_node_could_not_tell_apart(
     assert reason(scene.a.peer("cloud-c")) != "GatewayRefused"
 
 
-def test_another_project_in_a_newer_offer_leaves_no_project_behind(scene: Scene, peers: Peers) -> None:
+def test_changed_project_in_a_newer_offer_leaves_no_project_behind(scene: Scene, peers: Peers) -> None:
     name = peers.publish(1)
     _settle(scene.b)
     half = peers.networks[name]
@@ -170,9 +170,7 @@ def test_another_project_in_a_newer_offer_leaves_no_project_behind(scene: Scene,
     assert scene.b.neutron.find_domain("isthmus-cloud-a") is None
 
 
-def test_a_half_that_changes_without_a_new_generation_is_judged_as_it_was_first_read(
-    scene: Scene, peers: Peers
-) -> None:
+def test_spec_changed_without_a_new_generation_is_ignored(scene: Scene, peers: Peers) -> None:
     """An API server counts generations; one that does not must not get two networks onto one tunnel ID."""
     for number in (1, 2):
         peers.publish(number)
@@ -188,7 +186,7 @@ def test_a_half_that_changes_without_a_new_generation_is_judged_as_it_was_first_
     assert sorted(connected.values()) == [[0x100002], [0x100007]]
 
 
-def test_a_peer_does_not_learn_whose_an_address_is(scene: Scene) -> None:
+def test_peer_does_not_learn_the_owner_of_an_address(scene: Scene) -> None:
     """The status of our PeerLink is for the peer to read; what it could ask there of others is for our people only."""
     told = set()
     for address in ("192.0.4.11", "192.0.2.11", "198.51.100.9"):

@@ -29,14 +29,14 @@ def _changed(part: str, **fields: object) -> bytes:
     return yaml.safe_dump(document).encode()
 
 
-def test_a_plain_one_is_read() -> None:
+def test_plain_kubeconfig_is_read() -> None:
     credential = PeerCredential.parse(yaml.safe_dump(GOOD).encode())
     assert (credential.host, credential.port, credential.path) == ("192.0.2.10", 6443, "")
     assert credential.token == SECRET
     assert SECRET not in repr(credential)
 
 
-def test_a_client_certificate_is_read() -> None:
+def test_client_certificate_is_read() -> None:
     user = {"token": None, "client-certificate-data": PEM, "client-key-data": PEM}
     document = copy.deepcopy(GOOD)
     document["users"][0]["user"] = {k: v for k, v in user.items() if v}
@@ -45,12 +45,12 @@ def test_a_client_certificate_is_read() -> None:
     assert credential.certificate.count(b"BEGIN CERTIFICATE") == 2
 
 
-def test_a_server_may_lie_below_a_path() -> None:
+def test_server_url_may_have_a_path() -> None:
     credential = PeerCredential.parse(_changed("clusters", server="https://api.example.org/clusters/a/"))
     assert (credential.host, credential.port, credential.path) == ("api.example.org", 443, "/clusters/a")
 
 
-def test_the_certificate_may_be_for_another_name() -> None:
+def test_tls_server_name_is_read() -> None:
     assert PeerCredential.parse(yaml.safe_dump(GOOD).encode()).server_name == ""
     for name in ("kubernetes.default.svc", "a" * 63 + ".example", "k8s_api", "192.0.2.10", "2001:db8::10"):
         assert PeerCredential.parse(_changed("clusters", **{"tls-server-name": name})).server_name == name
@@ -59,25 +59,25 @@ def test_the_certificate_may_be_for_another_name() -> None:
 @pytest.mark.parametrize(
     "name", ["a b", "-a", "a\r\nHost: x", ".", "a..b", "x" * 64, "ä", "fe80::1%eth0", 12, ["a"], True]
 )
-def test_a_server_name_is_a_host_name(name: object) -> None:
+def test_tls_server_name_must_be_a_host_name(name: object) -> None:
     with pytest.raises(InvalidKubeconfig, match="tls-server-name: not a host name"):
         PeerCredential.parse(_changed("clusters", **{"tls-server-name": name}))
 
 
 @pytest.mark.parametrize("absent", [{"server": "https://api.example.org"}, {"certificate-authority-data": None}])
-def test_without_an_authority_the_public_ones_count(absent: dict[str, object]) -> None:
+def test_missing_authority_means_the_public_ones(absent: dict[str, object]) -> None:
     document = copy.deepcopy(GOOD)
     document["clusters"][0]["cluster"] = {"server": "https://api.example.org"} | absent
     assert PeerCredential.parse(yaml.safe_dump(document).encode()).authority is None
 
 
-def test_white_space_round_a_token_and_in_wrapped_data_is_no_part_of_it() -> None:
+def test_white_space_around_tokens_and_in_base64_is_ignored() -> None:
     assert PeerCredential.parse(_changed("users", token=f" {SECRET}\r\n")).token == SECRET
     wrapped = "\n".join(PEM[i : i + 8] for i in range(0, len(PEM), 8))
     assert PeerCredential.parse(_changed("clusters", **{"certificate-authority-data": wrapped})).authority
 
 
-def test_what_is_switched_off_does_no_harm() -> None:
+def test_disabled_unsafe_fields_are_accepted() -> None:
     assert PeerCredential.parse(_changed("clusters", **{"insecure-skip-tls-verify": False}))
 
 
@@ -100,7 +100,7 @@ def test_what_is_switched_off_does_no_harm() -> None:
         ("contexts", "something-new", [{"name": "x"}]),
     ],
 )
-def test_what_could_do_harm_is_refused_by_name(part: str, field: str, value: object) -> None:
+def test_unsafe_fields_are_refused_by_name(part: str, field: str, value: object) -> None:
     with pytest.raises(InvalidKubeconfig, match=field) as caught:
         PeerCredential.parse(_changed(part, **{field: value}))
     assert SECRET not in str(caught.value)
@@ -120,7 +120,7 @@ def test_what_could_do_harm_is_refused_by_name(part: str, field: str, value: obj
         "file:///etc/shadow",
     ],
 )
-def test_a_server_is_a_plain_https_url(server: str) -> None:
+def test_server_must_be_a_plain_https_url(server: str) -> None:
     with pytest.raises(InvalidKubeconfig, match="server"):
         PeerCredential.parse(_changed("clusters", server=server))
 
@@ -141,7 +141,7 @@ def test_a_server_is_a_plain_https_url(server: str) -> None:
         (b"current-context: x", "contexts"),
     ],
 )
-def test_what_is_no_kubeconfig_is_refused(content: bytes, why: str) -> None:
+def test_content_that_is_not_a_kubeconfig_is_refused(content: bytes, why: str) -> None:
     with pytest.raises(InvalidKubeconfig, match=why):
         PeerCredential.parse(content)
 
@@ -160,12 +160,12 @@ def test_what_is_no_kubeconfig_is_refused(content: bytes, why: str) -> None:
         ("contexts", "cluster", None),
     ],
 )
-def test_what_is_missing_or_malformed_is_refused(part: str, field: str, value: object) -> None:
+def test_missing_or_malformed_fields_are_refused(part: str, field: str, value: object) -> None:
     with pytest.raises(InvalidKubeconfig):
         PeerCredential.parse(_changed(part, **{field: value}))
 
 
-def test_two_of_one_name_are_refused() -> None:
+def test_duplicate_names_are_refused() -> None:
     document = copy.deepcopy(GOOD)
     document["users"].append({"name": "u", "user": {"token": "other"}})
     with pytest.raises(InvalidKubeconfig, match="users"):

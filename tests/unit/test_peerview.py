@@ -18,7 +18,7 @@ def _link(name: str, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "uid": f"uid-{name}", "generation": 3}, "spec": good | spec}
 
 
-def test_a_good_object_is_read() -> None:
+def test_valid_object_is_read() -> None:
     view = PeerView.of_documents("cloud-a", [], [_link("good")])
     link = view.links["good"]
     assert (link.uid, link.generation, link.problem) == ("uid-good", 3, "")
@@ -40,7 +40,7 @@ def test_a_good_object_is_read() -> None:
         {"answer": {"uid": "u" * 65, "generation": 1, "verdict": "Accepted"}},
     ],
 )
-def test_a_wrong_object_is_told_and_harms_no_other(spec: dict[str, Any]) -> None:
+def test_invalid_object_is_reported_and_does_not_affect_others(spec: dict[str, Any]) -> None:
     view = PeerView.of_documents("cloud-a", [], [_link("wrong", **spec), _link("good")])
     assert view.links["wrong"].spec is None
     assert view.links["wrong"].problem.startswith("spec.")
@@ -48,7 +48,7 @@ def test_a_wrong_object_is_told_and_harms_no_other(spec: dict[str, Any]) -> None
     assert view.links["good"].spec is not None
 
 
-def test_fields_of_a_newer_cloud_are_dropped() -> None:
+def test_unknown_fields_are_dropped() -> None:
     assert PeerView.of_documents("cloud-a", [], [_link("newer", invented={"x": 1})]).links["newer"].spec is not None
 
 
@@ -63,11 +63,11 @@ def test_fields_of_a_newer_cloud_are_dropped() -> None:
         {"metadata": {"name": "a", "uid": "u", "generation": 2**63}},
     ],
 )
-def test_what_has_no_identity_is_nothing(document: dict[str, Any]) -> None:
+def test_object_without_identity_is_ignored(document: dict[str, Any]) -> None:
     assert PeerView.of_documents("cloud-a", [document], [document]).links == {}
 
 
-def test_the_peers_link_is_the_one_of_its_own_name() -> None:
+def test_peers_link_has_the_peers_name() -> None:
     stranger = {"metadata": {"name": "cloud-c", "uid": "u", "generation": 1}, "spec": {}}
     assert PeerView.of_documents("cloud-a", [stranger], []).peer_link is None
     own = stranger | {"metadata": {"name": "cloud-a", "uid": "u", "generation": 1}}

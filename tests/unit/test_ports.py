@@ -81,7 +81,7 @@ def _methods() -> set[tuple[str, str]]:
     }
 
 
-def test_every_method_is_known_as_a_look_or_an_effect() -> None:
+def test_every_method_is_either_a_query_or_an_effect() -> None:
     looks = {(port, method) for port, methods in LOOKS.items() for method in methods}
     effects = {(port, method) for port, methods in EFFECTS.items() for method in methods}
     found = _methods()

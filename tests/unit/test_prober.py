@@ -24,7 +24,7 @@ class Echo:
         return {link: ProbeResult(1, int(self.answers), 0.002 if self.answers else None) for link in macs}
 
 
-def test_a_link_is_up_with_the_first_answer_and_down_after_three_without() -> None:
+def test_link_is_up_after_one_answer_and_down_after_three_losses() -> None:
     probe, changes = Echo(), list[int]()
     prober = Prober(probe, 1, lambda: changes.append(1))
     prober.follow({LINK: "02:00:00:00:00:01"})
@@ -39,7 +39,7 @@ def test_a_link_is_up_with_the_first_answer_and_down_after_three_without() -> No
     assert (prober.up(), prober.rtt_seconds(), len(changes)) == ({LINK: False}, {}, 2)
 
 
-def test_a_probe_that_cannot_be_sent_is_one_without_answer() -> None:
+def test_probe_that_cannot_be_sent_counts_as_lost() -> None:
     probe = Echo()
     probe.broken = True
     prober = Prober(probe, 1, lambda: None)
@@ -49,7 +49,7 @@ def test_a_probe_that_cannot_be_sent_is_one_without_answer() -> None:
     assert prober.up() == {LINK: False}
 
 
-def test_what_was_known_of_a_link_outlives_a_new_plan() -> None:
+def test_state_of_a_link_is_kept_in_a_new_plan() -> None:
     prober = Prober(Echo(), 1, lambda: None)
     prober.follow({LINK: "02:00:00:00:00:01"})
     prober.probe_once()

@@ -32,7 +32,7 @@ def _pools(cloud: FakeCloud, subnet: Subnet) -> tuple[Range, ...]:
     return cloud.neutron.subnets[subnet.id].pools
 
 
-def test_used_addresses_are_not_given_away(agreed: Stretched) -> None:
+def test_slice_contains_no_used_addresses(agreed: Stretched) -> None:
     federation, a, _ = agreed
     project, network, subnet = a.tenant()
     a.neutron.boot(network.id, project, "10.20.0.250")
@@ -70,7 +70,7 @@ class BootingNeutron:
         return getattr(self._cloud, name)
 
 
-def test_what_appears_meanwhile_is_cut_out_of_the_slice(agreed: Stretched) -> None:
+def test_addresses_allocated_meanwhile_are_excluded_from_the_slice(agreed: Stretched) -> None:
     federation, a, b = agreed
     project, network, subnet = a.tenant()
     late = BootingNeutron(a, lambda: a.neutron.boot(network.id, project, "10.20.0.200"))
@@ -88,7 +88,7 @@ def test_what_appears_meanwhile_is_cut_out_of_the_slice(agreed: Stretched) -> No
     assert _pools(a, subnet) == subnet.pools
 
 
-def test_tenants_own_pools_come_back_as_they_were_written(agreed: Stretched) -> None:
+def test_original_pools_are_restored(agreed: Stretched) -> None:
     federation, a, _ = agreed
     _, network, subnet = a.tenant()
     written = (Range("10.20.0.10", "10.20.0.99"), Range("10.20.0.100", "10.20.0.199"))
@@ -149,7 +149,7 @@ def test_address_outside_its_slice_is_reported_on_both_sides(agreed: Stretched) 
         assert there.id in condition.message
 
 
-def test_tenants_change_of_the_mtu_is_not_undone_on_withdrawal(agreed: Stretched) -> None:
+def test_mtu_changed_by_the_tenant_is_kept_on_withdrawal(agreed: Stretched) -> None:
     federation, a, _ = agreed
     _, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")
@@ -160,7 +160,7 @@ def test_tenants_change_of_the_mtu_is_not_undone_on_withdrawal(agreed: Stretched
     assert a.neutron.networks[network.id].mtu == 1300
 
 
-def test_mtu_is_restored_though_a_second_lowering_was_cut_short(agreed: Stretched) -> None:
+def test_mtu_is_restored_after_an_interrupted_second_reduction(agreed: Stretched) -> None:
     federation, a, _ = agreed
     _, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")
@@ -220,7 +220,7 @@ def _say(cloud: FakeCloud, name: str, *, ready: bool, host: str) -> None:
     type(cloud.people)(cloud.store, f"isthmus-agent-{name}").apply_status(node.model_copy(update={"status": status}))
 
 
-def test_other_gateway_takes_over_and_keeps_it(agreed: Stretched) -> None:
+def test_other_gateway_takes_over_and_stays_active(agreed: Stretched) -> None:
     federation, a, b = agreed
     _, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")
@@ -255,7 +255,7 @@ class Counting:
         return getattr(self._world, name)
 
 
-def test_quiet_cycle_asks_openstack_nothing_and_a_quiet_resync_writes_nothing(agreed: Stretched) -> None:
+def test_idle_cycle_makes_no_openstack_calls_and_idle_resync_writes_nothing(agreed: Stretched) -> None:
     federation, a, _ = agreed
     _, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")
@@ -271,7 +271,7 @@ def test_quiet_cycle_asks_openstack_nothing_and_a_quiet_resync_writes_nothing(ag
     assert federation.writes() == before
 
 
-def test_the_peer_reads_nothing_local(agreed: Stretched) -> None:
+def test_published_links_contain_nothing_local(agreed: Stretched) -> None:
     federation, a, b = agreed
     for index in range(5):  # the fakes count their IDs: let B's be others than A's
         b.tenant(f"local-{index}")

@@ -71,7 +71,7 @@ def _cycles(scene: Scene) -> dict[str, object]:
     return dict(failures[1])
 
 
-def test_a_subnet_that_the_origin_deletes_stays_while_a_machine_here_uses_it(stretched: Scene) -> None:
+def test_subnet_deleted_by_the_origin_stays_while_a_machine_uses_it(stretched: Scene) -> None:
     (copied,) = stretched.b.neutron.networks.values()
     machine = stretched.b.neutron.boot(copied.id, copied.project_id, "10.30.0.200")
     _remove_subnet_at_the_origin(stretched)
@@ -84,7 +84,7 @@ def test_a_subnet_that_the_origin_deletes_stays_while_a_machine_here_uses_it(str
     assert {s.cidr for s in stretched.b.neutron.subnets_of(copied.id)} == {"10.20.0.0/24"}
 
 
-def test_a_copied_subnet_is_known_whatever_its_people_describe_it_by(stretched: Scene) -> None:
+def test_replica_subnet_is_identified_despite_a_changed_description(stretched: Scene) -> None:
     subnets = stretched.b.neutron.subnets
     for subnet in list(subnets.values()):
         subnets[subnet.id] = replace(subnet, description="ours now")
@@ -93,7 +93,7 @@ def test_a_copied_subnet_is_known_whatever_its_people_describe_it_by(stretched: 
     assert {entry.id for entry in attachment.spec.record.subnets} == set(subnets)
 
 
-def test_a_copy_that_cannot_be_mended_moves_to_another_gateway_node_all_the_same(stretched: Scene) -> None:
+def test_replica_that_cannot_be_repaired_still_fails_over(stretched: Scene) -> None:
     """Somebody in the copied project has taken the gateway's address."""
     reserved = [p for p in stretched.b.neutron.ports.values() if p.device_owner == names.GATEWAY_DEVICE_OWNER]
     taken = next(p for p in reserved if p.addresses == ("10.20.0.1",))
@@ -105,7 +105,7 @@ def test_a_copy_that_cannot_be_mended_moves_to_another_gateway_node_all_the_same
     assert _carried_by(stretched.b) == SPARE
 
 
-def test_a_gateway_moved_into_a_slice_does_not_hold_up_deleting(stretched: Scene) -> None:
+def test_gateway_address_moved_into_a_slice_does_not_block_deletion(stretched: Scene) -> None:
     """Neutron lets a tenant do that while the slice is out of the pools, and then takes no pool with it."""
     subnets = stretched.a.neutron.subnets
     (moved,) = [s for s in subnets.values() if s.cidr == "10.20.0.0/24"]

@@ -60,7 +60,7 @@ def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scene) -> None:
     assert ready.a.neutron.subnets[ready.subnet.id].pools == ready.subnet.pools
 
 
-def test_more_subnets_than_an_offer_holds_added_later(ready: Scene) -> None:
+def test_subnets_added_beyond_the_limit_of_an_offer(ready: Scene) -> None:
     """Those that are stretched stay so; of the others the first are, as many as there is room for."""
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
@@ -75,7 +75,7 @@ def test_more_subnets_than_an_offer_holds_added_later(ready: Scene) -> None:
     assert reason(ready.a.expansion(), "SubnetsStretched") == "UnsupportedSubnet"
 
 
-def test_network_that_its_tenant_shares_later(ready: Scene) -> None:
+def test_network_shared_later(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     changed = replace(ready.a.neutron.networks[ready.network.id], shared=True)
@@ -98,7 +98,7 @@ def test_subnet_added_later_that_overlaps_one_of_the_same_project(ready: Scene) 
     assert (ours.spec.answer.verdict, ours.spec.answer.reason) == ("Accepted", "SubnetOverlap")
 
 
-def test_what_no_record_could_hold_is_told_and_stops_nobody_else(ready: Scene) -> None:
+def test_values_too_large_for_a_record_fail_one_network_only(ready: Scene) -> None:
     ready.a.neutron.networks[ready.network.id] = replace(ready.network, mtu=100)
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "UnsupportedMTU"
@@ -114,14 +114,14 @@ def test_what_no_record_could_hold_is_told_and_stops_nobody_else(ready: Scene) -
     assert not ready.a.attachments()
 
 
-def test_a_port_with_more_addresses_than_a_link_may_tell(ready: Scene) -> None:
+def test_port_with_more_addresses_than_a_link_holds(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     port = ready.a.neutron.boot(ready.network.id, ready.project)
     ready.a.neutron.ports[port.id] = replace(port, addresses=tuple(f"10.20.0.{n}" for n in range(20, 40)))
     assert ready.outcome() == "Ready"
 
 
-def test_a_value_that_cannot_be_is_the_trouble_of_one_network(ready: Scene) -> None:
+def test_unexpected_value_fails_one_network_only(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     port = ready.a.neutron.boot(ready.network.id, ready.project)
     ready.a.neutron.ports[port.id] = replace(port, mac="not a mac")

@@ -139,7 +139,7 @@ EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "aws", "args
     ],
     ids=["minikube", "rancher", "rancher-node", "teleport", "aks", "compression"],
 )
-def test_a_usual_kubeconfig_works(
+def test_usual_kubeconfig_works(
     content: str, host: str, path: str, has_authority: bool, server_name: str, has_token: bool
 ) -> None:
     credential = PeerCredential.parse(content.encode())
@@ -160,13 +160,13 @@ def test_a_usual_kubeconfig_works(
         ({"tokenFile": "/run/token"}, "tokenFile"),
     ],
 )
-def test_what_is_unsafe_in_a_usual_one_is_named(user: dict[str, object], named: str) -> None:
+def test_unsafe_field_of_a_usual_kubeconfig_is_named(user: dict[str, object], named: str) -> None:
     document = yaml.safe_load(AKS_LOCAL_ACCOUNT)
     document["users"][0]["user"] = user
     with pytest.raises(InvalidKubeconfig, match=rf"^field not allowed: {named}$"):
         PeerCredential.parse(yaml.safe_dump(document).encode())
 
 
-def test_a_file_of_the_other_host_is_refused() -> None:
+def test_path_of_another_host_is_refused() -> None:
     with pytest.raises(InvalidKubeconfig, match=r"^field not allowed: certificate-authority$"):
         PeerCredential.parse(MINIKUBE.encode())

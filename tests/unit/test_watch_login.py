@@ -73,13 +73,13 @@ def _end(watching: KopfWatch) -> None:
     gc.collect()
 
 
-def test_a_token_in_the_kubeconfig(tmp_path: Path) -> None:
+def test_token_in_the_kubeconfig(tmp_path: Path) -> None:
     info = credentials(_kubeconfig(tmp_path, {"token": "written"}))
     assert (info.server, info.ca_path) == (SERVER, str(tmp_path / "ca.crt"))
     assert info.as_http_headers() == {"Authorization": "Bearer written"}
 
 
-def test_a_token_in_a_file_is_read_at_every_login(tmp_path: Path) -> None:
+def test_token_file_is_read_at_every_login(tmp_path: Path) -> None:
     token = tmp_path / "token"
     kubeconfig = _kubeconfig(tmp_path, {"token": "written", "tokenFile": str(token)})
     for current in ("first", "second"):
@@ -87,15 +87,13 @@ def test_a_token_in_a_file_is_read_at_every_login(tmp_path: Path) -> None:
         assert credentials(kubeconfig).as_http_headers() == {"Authorization": f"Bearer {current}"}
 
 
-def test_a_token_file_that_is_missing_is_no_login_without_one(tmp_path: Path) -> None:
+def test_missing_token_file_is_an_error(tmp_path: Path) -> None:
     kubeconfig = _kubeconfig(tmp_path, {"token": "written", "tokenFile": str(tmp_path / "absent")})
     with pytest.raises(FileNotFoundError):
         credentials(kubeconfig)
 
 
-def test_a_watch_whose_token_was_refused_begins_anew_with_the_next_one(
-    refusing: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watch_resumes_with_a_new_token(refusing: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.05)
     # Records would keep what kopf's tasks raised; it would be told, traceback and all, in the middle of something else.
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)

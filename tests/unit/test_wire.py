@@ -68,7 +68,7 @@ def icmpv6(kind: int, source: str = "fe80::1", destination: str = LISTENERS, *, 
         (icmpv6(143, source="::", router_alert=True), Traffic.MLD),
     ],
 )
-def test_expected_frames_have_their_class(frame: bytes, traffic: Traffic) -> None:
+def test_expected_frames_are_classified(frame: bytes, traffic: Traffic) -> None:
     assert classify(frame, EXPECTED) is traffic
 
 
@@ -125,19 +125,19 @@ def test_one_bad_frame_fails_the_summary_and_is_shown() -> None:
         summary.require_protected()
 
 
-def test_mac_addresses_are_of_cards_only() -> None:
+def test_mac_addresses_of_ethernet_interfaces_only() -> None:
     loopback = {"ifname": "lo", "link_type": "loopback", "address": "00:00:00:00:00:00"}
     cards = [{"ifname": f"cloud-{n}", "link_type": "ether", "address": f"0a:00:00:00:00:0{n}"} for n in (1, 2)]
     assert mac_addresses(json.dumps([loopback, *cards])) == {"0a:00:00:00:00:01", "0a:00:00:00:00:02"}
     assert mac_addresses("[]") == frozenset()
 
 
-def test_frames_that_were_not_recorded_fail_the_summary() -> None:
+def test_dropped_frames_fail_the_summary() -> None:
     with pytest.raises(AssertionError):
         Summary(unrecorded=1).require_protected()
 
 
-def test_pcap_is_read_to_its_last_whole_record(tmp_path: Path) -> None:
+def test_pcap_is_read_up_to_its_last_complete_record(tmp_path: Path) -> None:
     frames = [ipv4(50, bytes(40)), arp("192.0.2.11", "192.0.2.1")]
     records = b"".join(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame for frame in frames)
     header = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 256, 1)

@@ -49,7 +49,7 @@ def stretched() -> Stretched:
     return Stretched()
 
 
-def test_a_domain_that_a_killed_removal_left_disabled_is_made_anew() -> None:
+def test_domain_left_disabled_by_a_crash_is_recreated() -> None:
     federation = FakeFederation()
     a, b = federation.clouds
     federation.agree()
@@ -65,7 +65,7 @@ def test_a_domain_that_a_killed_removal_left_disabled_is_made_anew() -> None:
     assert domain.enabled
 
 
-def test_a_domain_with_projects_that_an_administrator_disabled_is_left_alone(stretched: Stretched) -> None:
+def test_domain_disabled_by_an_administrator_is_kept(stretched: Stretched) -> None:
     domain = stretched.b.neutron.find_domain(names.peer_domain("cloud-a"))
     assert domain is not None
     stretched.b.neutron.domains[domain.id] = replace(domain, enabled=False)
@@ -83,7 +83,7 @@ def _published_anew(cloud: FakeCloud, *, without_published: bool) -> None:
         _published_without(cloud)
 
 
-def test_absence_beside_another_peerlink_means_nothing(stretched: Stretched) -> None:
+def test_absence_with_a_different_peerlink_is_ignored(stretched: Stretched) -> None:
     """A peer that is installed anew has not let go of what it does not know of yet."""
     b, replica_id = stretched.b, stretched.replica_id
     _published_anew(stretched.a, without_published=True)
@@ -95,7 +95,7 @@ def test_absence_beside_another_peerlink_means_nothing(stretched: Stretched) -> 
     assert attachment.spec.links != ()
 
 
-def test_a_half_beside_a_new_peerlink_is_known_and_can_end(stretched: Stretched) -> None:
+def test_link_published_with_a_new_peerlink_can_be_withdrawn(stretched: Stretched) -> None:
     b = stretched.b
     _published_anew(stretched.a, without_published=False)
     stretched.federation.settle()
@@ -112,7 +112,7 @@ def _published_without(cloud: FakeCloud) -> None:
         operator.delete(ExpansionLink, half.metadata.name, namespace)
 
 
-def test_dead_peer_api_does_not_hold_up_deleting(stretched: Stretched) -> None:
+def test_peer_api_outage_does_not_block_deletion(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     b.store.down = True
     stretched.withdraw()
@@ -133,7 +133,7 @@ def test_dead_peer_api_does_not_hold_up_deleting(stretched: Stretched) -> None:
     assert reason(a.expansion()) == "Ready"
 
 
-def test_tombstone_is_not_buried_on_what_was_read_before_the_offer(stretched: Stretched) -> None:
+def test_withdrawn_link_is_not_released_by_an_older_read(stretched: Stretched) -> None:
     """A peer may be about to join what it has just read."""
     federation, a = stretched.federation, stretched.a
     _, other, _ = a.tenant("bakery", "10.40.0.0/24")
@@ -168,7 +168,7 @@ class _Stale:
         return self._views
 
 
-def test_tombstone_keeps_its_tunnel_id(stretched: Stretched) -> None:
+def test_withdrawn_link_keeps_its_tunnel_id(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     (first,) = a.links()
     stretched.withdraw()
@@ -202,7 +202,7 @@ def test_forgetting_a_dead_peer(stretched: Stretched) -> None:
     assert a.people.get_manifest("v1", "Namespace", names.peer_namespace("cloud-b")) is None
 
 
-def test_parting_of_peers_with_a_network_stretched(stretched: Stretched) -> None:
+def test_deleting_peers_with_a_stretched_network(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     b.people.delete(CloudPeer, "cloud-a")
     stretched.federation.settle()
@@ -234,7 +234,7 @@ def test_unreadable_peer_changes_nothing(stretched: Stretched, how: str) -> None
         assert reason(a.peer("cloud-b")) == "Ready"
 
 
-def test_absence_is_believed_after_a_grace_time(stretched: Stretched) -> None:
+def test_absence_is_accepted_after_the_grace_period(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     (answer,) = b.links()
     b.people.delete(ExpansionLink, answer.metadata.name, answer.metadata.namespace)
@@ -251,7 +251,7 @@ def test_absence_is_believed_after_a_grace_time(stretched: Stretched) -> None:
     assert reason(a.expansion()) == "Ready"
 
 
-def test_absent_offer_releases_the_copy_after_the_grace_time(stretched: Stretched) -> None:
+def test_absent_offer_releases_the_replica_after_the_grace_period(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     (offer,) = a.links()
     a.people.delete(ExpansionLink, offer.metadata.name, offer.metadata.namespace)
@@ -263,7 +263,7 @@ def test_absent_offer_releases_the_copy_after_the_grace_time(stretched: Stretche
     assert (b.attachments(), b.links(), b.neutron.networks) == ([], [], {})
 
 
-def test_unbound_namespace_ends_the_stretch(stretched: Stretched) -> None:
+def test_unbinding_the_namespace_withdraws_the_network(stretched: Stretched) -> None:
     a = stretched.a
     a.namespace("shop", {})
     stretched.federation.settle()
@@ -275,7 +275,7 @@ def test_unbound_namespace_ends_the_stretch(stretched: Stretched) -> None:
     assert expansion.metadata.finalizers == ()
 
 
-def test_one_of_two_peers_is_left() -> None:
+def test_removing_one_of_two_peers() -> None:
     federation = FakeFederation("a", "b", "c")
     a, b, c = federation.clouds
     federation.agree()

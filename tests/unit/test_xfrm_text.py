@@ -64,7 +64,7 @@ src 2001:db8::1 dst 2001:db8::2
 """  # noqa: W291
 
 
-def test_our_blocks_and_no_others() -> None:
+def test_only_our_block_policies_are_parsed() -> None:
     assert list(parse_blocks(POLICIES)) == [
         BlockPolicy("out", 14789, None),
         BlockPolicy("in", None, 14789),
@@ -72,7 +72,7 @@ def test_our_blocks_and_no_others() -> None:
     ]
 
 
-def test_states_that_have_keys() -> None:
+def test_states_with_keys() -> None:
     assert list(parse_associations(STATES)) == [
         SecurityAssociation("192.0.2.1", "192.0.2.2", 0xC9FAA116, "esp", 2),
         SecurityAssociation("192.0.2.2", "192.0.2.1", 0x000EDE8F, "esp", 0),
@@ -80,7 +80,7 @@ def test_states_that_have_keys() -> None:
     ]
 
 
-def test_nothing_is_read_from_nothing() -> None:
+def test_empty_text() -> None:
     assert list(parse_blocks("")) == []
     assert list(parse_associations("")) == []
 
@@ -101,12 +101,12 @@ def _print(block: BlockPolicy) -> str:
 
 
 @given(st.lists(BLOCK))
-def test_blocks_come_back_as_they_are_printed(blocks: list[BlockPolicy]) -> None:
+def test_block_policies_round_trip(blocks: list[BlockPolicy]) -> None:
     assert list(parse_blocks("".join(map(_print, blocks)))) == blocks
 
 
 @given(st.text())
-def test_any_text_gives_blocks_of_the_given_form_or_none(text: str) -> None:
+def test_any_text_yields_valid_block_policies_only(text: str) -> None:
     printed = {_print(block) for block in parse_blocks(text)}
     assert not printed
 
@@ -132,17 +132,17 @@ def _print_state(association: SecurityAssociation, keyed: bool) -> str:
 
 
 @given(st.lists(st.tuples(ASSOCIATION, st.booleans())))
-def test_states_come_back_as_they_are_printed(states: list[tuple[SecurityAssociation, bool]]) -> None:
+def test_states_round_trip(states: list[tuple[SecurityAssociation, bool]]) -> None:
     text = "".join(_print_state(association, keyed) for association, keyed in states)
     assert list(parse_associations(text)) == [association for association, keyed in states if keyed]
 
 
 @given(st.text(), st.integers(0, len(STATES)), st.integers(0, len(STATES)))
-def test_broken_text_is_refused_and_no_other_error(noise: str, start: int, end: int) -> None:
+def test_broken_text_is_rejected(noise: str, start: int, end: int) -> None:
     with suppress(Unavailable):
         list(parse_associations(STATES[:start] + noise + STATES[end:]))
 
 
-def test_what_cannot_be_read_is_refused() -> None:
+def test_unparsable_text_is_rejected() -> None:
     with pytest.raises(Unavailable, match="cannot read"):
         list(parse_associations("src 192.0.2.1 dst 192.0.2.2\n\tproto esp reqid 2\n"))

@@ -32,7 +32,7 @@ def tenant(peers: Federation) -> Iterator[Tenant]:
 
 
 @pytest.mark.parametrize(("role", "side", "creating", "deleting"), SAMPLE)
-def test_sudden_end_leaves_no_orphan_and_no_duplicate(
+def test_kill_leaves_no_orphan_and_no_duplicate(
     peers: Federation, tenant: Tenant, role: str, side: str, creating: str, deleting: str
 ) -> None:
     victim = peers.a if side == "a" else peers.b

@@ -13,7 +13,7 @@ from tests.testbed.workload.tenant import Stretch, Tenant, mtu_and_pools
 OUTAGE_SECONDS = 60.0
 
 
-def test_dead_peer_api_changes_nothing_in_the_data_plane(peers: Federation, stretched: Stretch) -> None:
+def test_peer_api_outage_does_not_affect_the_data_plane(peers: Federation, stretched: Stretch) -> None:
     a, b, name = peers.a.cloud, peers.b.cloud, stretched.tenant.name
     with stretched.local.start_ping(str(stretched.remotes[0].address), interval_seconds=0.01) as run:
         began = time.monotonic()
@@ -33,7 +33,7 @@ def test_dead_peer_api_changes_nothing_in_the_data_plane(peers: Federation, stre
     assert result.all_answered, result
 
 
-def test_network_is_taken_back_while_the_peers_cannot_read_each_other(peers: Federation) -> None:
+def test_network_is_withdrawn_during_a_peer_api_outage(peers: Federation) -> None:
     """On our side at once; the other lets go when it can read that it shall."""
     a, tenant = peers.a.cloud, Tenant.create(peers.a.cloud, "parted", "10.45.0.0/24")
     name, network_id = tenant.name, tenant.network_id

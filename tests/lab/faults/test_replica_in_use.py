@@ -32,7 +32,7 @@ LEFT = {
 PORTS_LEFT = ["compute:nova", "isthmus:gateway", "network:dhcp"]
 
 
-def test_copy_stays_while_a_machine_is_on_it(peers: Federation) -> None:
+def test_replica_stays_while_a_machine_uses_it(peers: Federation) -> None:
     tenant = Tenant.create(peers.a.cloud, "leftover", "10.40.0.0/24")
     local = tenant.boot("leftover-a")
     tenant.admit()

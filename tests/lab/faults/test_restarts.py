@@ -45,16 +45,14 @@ def replace_process(installation: Installation, role: str) -> None:
 
 @pytest.mark.parametrize("side", ["a", "b"])
 @pytest.mark.parametrize("role", ["agent", "controller"])
-def test_process_killed_and_started_again_loses_nothing(
-    peers: Federation, stretched: Stretch, role: str, side: str
-) -> None:
+def test_restarted_process_loses_no_traffic(peers: Federation, stretched: Stretch, role: str, side: str) -> None:
     installation = peers.a if side == "a" else peers.b
     result = lost_while(stretched, lambda: replace_process(installation, role))
     assert result.all_answered, result
 
 
 @pytest.mark.parametrize("side", ["a", "b"])
-def test_neutron_back_end_restarted_leaves_our_part_alone(
+def test_restarted_neutron_back_end_keeps_our_ports(
     peers: Federation, stretched: Stretch, side: str, record_property: Callable[[str, object], None]
 ) -> None:
     """What Neutron's own restart loses is its affair and reported; ours is that all works after it."""
@@ -67,7 +65,7 @@ def test_neutron_back_end_restarted_leaves_our_part_alone(
 
 
 @pytest.mark.parametrize("side", ["a", "b"])
-def test_new_charon_is_loaded_again(peers: Federation, stretched: Stretch, side: str) -> None:
+def test_restarted_charon_is_reconfigured(peers: Federation, stretched: Stretch, side: str) -> None:
     """The old one's SAs carry the traffic until the new one has its own; then they are removed."""
     gateway = (peers.a if side == "a" else peers.b).cloud.gateway
     before = spis(gateway)

@@ -96,7 +96,7 @@ def test_network_of_another_project(peers: Federation, expansion: Callable[..., 
     other.delete()
 
 
-def test_namespace_that_is_not_bound(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
+def test_namespace_not_bound(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     peers.a.cloud.kubectl("create", "namespace", "unbound")
     expansion(tenant.network_id, namespace="unbound")
     assert "isthmus.cloud/project-id" in says(peers, "NamespaceNotBound", "unbound")
@@ -126,7 +126,7 @@ def test_slice_larger_than_any_free_run(peers: Federation, tenant: Tenant, expan
     assert "200 addresses in 10.70.0.0/28; the largest is 10.70.0.2-10.70.0.14 (13)" in message
 
 
-def test_agreement_that_we_cordoned(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
+def test_peer_cordoned_by_us(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     patch_spec(peers.a.cloud, "cloudpeer", "cloud-b", {"agreement": {"state": "Cordoned"}})
     try:
         expansion(tenant.network_id)
@@ -136,7 +136,7 @@ def test_agreement_that_we_cordoned(peers: Federation, tenant: Tenant, expansion
     peers.wait_for_peers()
 
 
-def test_peer_that_cordoned(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
+def test_cordoned_by_the_peer(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     def set_state(state: str) -> None:
         patch_spec(peers.b.cloud, "cloudpeer", "cloud-a", {"agreement": {"state": state}})
         wait_until(lambda: _peer_state(peers) == state, 30, f"A to see that B is {state}")
@@ -149,7 +149,7 @@ def test_peer_that_cordoned(peers: Federation, tenant: Tenant, expansion: Callab
         set_state("Active")
 
 
-def test_quota_of_the_peer_is_used_up(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
+def test_peers_quota_is_exhausted(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     def set_quota(networks: int) -> None:
         patch_spec(peers.b.cloud, "cloudpeer", "cloud-a", {"agreement": {"quotas": {"networks": networks}}})
 
@@ -171,7 +171,7 @@ def test_immutable_field(peers: Federation, tenant: Tenant, expansion: Callable[
     says(peers, "NetworkNotFound")
 
 
-def test_peer_that_is_ourselves(peers: Federation) -> None:
+def test_peer_with_our_own_cloud_id(peers: Federation) -> None:
     manifest = json.loads(peers.a.cloud.kubectl("get", "cloudpeer", "cloud-b", "-o", "json"))
     spec = manifest["spec"] | {"cloudID": "cloud-a", "gatewayCIDRs": ["203.0.113.0/24"]}
     mirror = {k: manifest[k] for k in ("apiVersion", "kind")} | {"metadata": {"name": "mirror"}, "spec": spec}
@@ -188,7 +188,7 @@ def test_weak_proposal(peers: Federation) -> None:
 
 
 @pytest.mark.usefixtures("tenant")
-def test_tenant_that_binds_its_own_namespace(peers: Federation) -> None:
+def test_tenant_binds_its_own_namespace(peers: Federation) -> None:
     """Who may change a namespace may not bind it: that is a verb of its own."""
     kubectl = peers.a.cloud.kubectl
     with ExitStack() as undo:

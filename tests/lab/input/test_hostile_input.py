@@ -29,7 +29,7 @@ def test_no_common_proposal_names_both_offers(peers: Federation) -> None:
     peers.wait_for_peers()
 
 
-def test_second_network_of_a_project_whose_range_overlaps_the_first(peers: Federation) -> None:
+def test_second_network_with_an_overlapping_subnet(peers: Federation) -> None:
     tenant = Tenant.create(peers.a.cloud, "twice", "10.90.0.0/24")
     second = peers.a.cloud.create_network(tenant.project, "twice-again", "10.90.0.128/25")
     before = mtu_and_pools(peers.a.cloud, second.id)
@@ -43,7 +43,7 @@ def test_second_network_of_a_project_whose_range_overlaps_the_first(peers: Feder
     tenant.delete()
 
 
-def test_forged_mark_on_a_tenants_network_is_not_believed(peers: Federation) -> None:
+def test_forged_ownership_marker_on_a_tenants_network_is_ignored(peers: Federation) -> None:
     """Somebody in B marks a network of theirs as the copy would be: it is neither adopted nor deleted."""
     tenant = Tenant.create(peers.a.cloud, "marked", "10.91.0.0/24")
     forger = Tenant.create(peers.b.cloud, "forger", "10.91.0.0/24")
@@ -64,7 +64,7 @@ def test_forged_mark_on_a_tenants_network_is_not_believed(peers: Federation) -> 
     tenant.delete()
 
 
-def test_tunnel_ids_run_out(peers: Federation) -> None:
+def test_tunnel_ids_are_exhausted(peers: Federation) -> None:
     """With a range of two, each cloud has one: the second network must wait, and says so."""
 
     def set_range(first: int, last: int) -> None:

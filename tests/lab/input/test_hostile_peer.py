@@ -38,7 +38,7 @@ def forged(peers: Federation, spec: dict[str, Any]) -> Iterator[None]:
     ],
     ids=["our own address", "address outside the agreement", "another cloud's ID"],
 )
-def test_forged_half_is_refused_and_the_last_valid_one_stays(
+def test_forged_link_is_refused_and_the_last_accepted_spec_is_kept(
     peers: Federation, stretched: Stretch, spec: dict[str, Any], reason: str
 ) -> None:
     with stretched.local.start_ping(str(stretched.remotes[0].address), interval_seconds=0.02) as run:
@@ -63,7 +63,7 @@ def test_another_peers_gateway_is_refused(peers: Federation) -> None:
         peers.a.cloud.kubectl("delete", "cloudpeer", "cloud-c", "--timeout=60s")
 
 
-def test_offer_with_a_tunnel_id_of_our_half_is_refused(peers: Federation) -> None:
+def test_offer_with_a_tunnel_id_of_our_range_is_refused(peers: Federation) -> None:
     """B offers a network of its own under an ID that is A's to give."""
     network_id = str(uuid.uuid4())
     link = f"{PEER}.{network_id}"

@@ -36,14 +36,14 @@ def test_each_tenant_reaches_its_own_machine(pair: tuple[Stretch, Stretch]) -> N
         assert stretch.wait_for_ping().all_answered
 
 
-def test_the_same_address_is_each_tenants_own_machine(pair: tuple[Stretch, Stretch]) -> None:
+def test_equal_addresses_lead_to_each_tenants_own_machine(pair: tuple[Stretch, Stretch]) -> None:
     for stretch in pair:
         assert stretch.remotes[0].ping(ADDRESS).all_answered
         assert stretch.remotes[0].neighbours()[ADDRESS] == stretch.local.mac_address
         assert all(exchange.intact for exchange in stretch.exchange())
 
 
-def test_neither_reaches_what_is_the_others_alone(pair: tuple[Stretch, Stretch]) -> None:
+def test_neither_tenant_reaches_the_others_addresses(pair: tuple[Stretch, Stretch]) -> None:
     red, blue = pair
     other = blue.tenant.boot("blue-a2", address="10.30.0.12")
     try:

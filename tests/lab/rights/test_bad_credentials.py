@@ -11,7 +11,7 @@ WRONG_KEY = "0" * 64
 UNEQUAL_KEYS = "AuthenticationFailed"
 
 
-def test_key_that_becomes_wrong(peers: Federation) -> None:
+def test_changed_key(peers: Federation) -> None:
     """Where it was changed, the tunnel is said to be down; the other side keeps what the old key negotiated."""
     with peers.lab.wan.capture() as capture:
         peers.a.set_psk("cloud-b", WRONG_KEY)
@@ -25,7 +25,7 @@ def test_key_that_becomes_wrong(peers: Federation) -> None:
     capture.summary().require_protected()
 
 
-def test_peering_without_a_key_then_with_unequal_ones(peers: Federation) -> None:
+def test_peering_without_a_key_then_with_differing_keys(peers: Federation) -> None:
     """Nothing is negotiated then, and both sides say so."""
     with peers.lab.wan.capture() as capture:
         peers.a.cloud.kubectl("delete", "secret", "-n", "isthmus-ipsec", "peer-cloud-b")
@@ -55,7 +55,7 @@ def test_missing_kubeconfig(peers: Federation) -> None:
     peers.wait_for_peers()
 
 
-def test_kubeconfig_that_runs_a_program_is_refused_by_name(peers: Federation) -> None:
+def test_kubeconfig_with_exec_is_refused_by_name(peers: Federation) -> None:
     """And nothing runs: what the program would leave is not there."""
     trace, good = peers.lab.directory / "trace", peers.b.kubeconfig_for("cloud-a")
     program: dict[str, Any] = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never"}

@@ -23,7 +23,7 @@ def peer_credential(peers: Federation, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.mark.parametrize("kind", ["peerlinks.isthmus.cloud", "expansionlinks.isthmus.cloud"])
-def test_peer_reads_the_halves_that_are_for_it(peers: Federation, peer_credential: Path, kind: str) -> None:
+def test_peer_reads_the_links_published_for_it(peers: Federation, peer_credential: Path, kind: str) -> None:
     found = peers.a.cloud.kube.kubectl("get", kind, "-n", PEER, "-o", "json", kubeconfig=peer_credential)
     assert json.loads(found)["kind"] == "List"
 
@@ -45,24 +45,24 @@ def test_peer_reads_the_halves_that_are_for_it(peers: Federation, peer_credentia
     ],
     ids=" ".join,
 )
-def test_peer_can_do_nothing_else(peers: Federation, peer_credential: Path, request_: tuple[str, ...]) -> None:
+def test_peer_has_no_other_rights(peers: Federation, peer_credential: Path, request_: tuple[str, ...]) -> None:
     with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
         peers.a.cloud.kube.kubectl(*request_, kubeconfig=peer_credential)
 
 
 @pytest.mark.parametrize("path", [f"peerlinks/{OWN}", f"expansionlinks/{OWN}.{NETWORK_ID}"])
-def test_peer_writes_no_half_and_no_status(peers: Federation, peer_credential: Path, path: str) -> None:
+def test_peer_cannot_write_links_or_statuses(peers: Federation, peer_credential: Path, path: str) -> None:
     place = f"namespaces/{PEER}/{path}"
     for verb, where in (("create", place.rpartition("/")[0]), ("replace", place), ("replace", f"{place}/status")):
         require_refusal(peers, peer_credential, verb, where)
 
 
-def test_peer_patches_no_half(peers: Federation, peer_credential: Path) -> None:
+def test_peer_cannot_patch_links(peers: Federation, peer_credential: Path) -> None:
     require_no_patch(peers, peer_credential, "peerlinks", OWN, "-n", PEER)
 
 
 @pytest.mark.parametrize("namespace", ["isthmus-ipsec", "isthmus-system", "default", PEER])
-def test_agent_lists_no_secrets(peers: Federation, namespace: str) -> None:
+def test_agent_cannot_list_secrets(peers: Federation, namespace: str) -> None:
     """The keys that CloudPeers name it reads one by one; it lists none, not even where they are."""
     agent = peers.a.kubeconfig("agent")
     peers.a.cloud.kube.kubectl("get", "secret", "-n", "isthmus-ipsec", "peer-cloud-b", kubeconfig=agent)
@@ -78,14 +78,14 @@ def test_agent_lists_no_secrets(peers: Federation, namespace: str) -> None:
         ("controller", "isthmus-ipsec", "peer-cloud-b"),
     ],
 )
-def test_secret_of_another_is_not_read_by_its_name(peers: Federation, role: str, namespace: str, name: str) -> None:
+def test_others_secrets_cannot_be_read_by_name(peers: Federation, role: str, namespace: str, name: str) -> None:
     secret = ("get", "secret", "-n", namespace, name)
     peers.a.cloud.kubectl(*secret)
     with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
         peers.a.cloud.kube.kubectl(*secret, kubeconfig=peers.a.kubeconfig(role))
 
 
-def test_controller_lists_no_pre_shared_keys(peers: Federation) -> None:
+def test_controller_cannot_list_pre_shared_keys(peers: Federation) -> None:
     with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
         peers.a.cloud.kube.kubectl("get", "secrets", "-n", "isthmus-ipsec", kubeconfig=peers.a.kubeconfig("controller"))
 
@@ -102,7 +102,7 @@ def test_controller_lists_no_pre_shared_keys(peers: Federation) -> None:
         f"namespaces/{PEER}/expansionlinks/{OWN}.{NETWORK_ID}",
     ],
 )
-def test_agent_writes_no_object(peers: Federation, path: str) -> None:
+def test_agent_cannot_write_objects(peers: Federation, path: str) -> None:
     """Not even a whole status, its own neither: it patches its entries in those."""
     requests = (("create", path.rpartition("/")[0]), ("replace", path), ("delete", path), ("replace", f"{path}/status"))
     for verb, where in requests:
@@ -114,19 +114,19 @@ def test_agent_writes_no_object(peers: Federation, path: str) -> None:
     [("gatewaynodes", "gw-a1"), ("secrets", "peer-cloud-b", "-n", "isthmus-ipsec")],
     ids=" ".join,
 )
-def test_agent_patches_nothing_but_its_status_entries(peers: Federation, what: tuple[str, ...]) -> None:
+def test_agent_can_patch_only_its_status_entries(peers: Federation, what: tuple[str, ...]) -> None:
     require_no_patch(peers, peers.a.kubeconfig("agent"), *what)
 
 
 @pytest.mark.parametrize("kind", ["attachments", "cloudpeers", "ipsecpolicies", "peerlinks", "expansionlinks"])
-def test_agent_may_patch_nothing_that_it_cannot_get(peers: Federation, kind: str) -> None:
+def test_agent_cannot_patch_what_it_cannot_get(peers: Federation, kind: str) -> None:
     """kubectl reads what it patches, so that here the API server is asked."""
     may = partial(answer, peers, peers.a.kubeconfig("agent"), "auth", "can-i")
     assert "yes" in may("list", "cloudpeers.isthmus.cloud")
     assert "yes" not in may("patch", f"{kind}.isthmus.cloud", "--all-namespaces")
 
 
-def test_deleting_the_token_revokes_what_was_handed_over(peers: Federation, peer_credential: Path) -> None:
+def test_deleting_the_token_revokes_the_peers_credential(peers: Federation, peer_credential: Path) -> None:
     """The old one is refused, and the peer says so; with the new one, handed over as the first was, all heals."""
     ask = ("get", "peerlinks.isthmus.cloud", "-n", PEER, "-o", "name")
     assert peers.a.cloud.kube.kubectl(*ask, kubeconfig=peer_credential)

@@ -33,7 +33,7 @@ def probe_behind_patch(cloud: Cloud, port_id: str, mac_address: str) -> Iterator
         node.run("ovs-vsctl --timeout=60 del-port br-int to-probe -- del-br br-probe; ip netns del probe")
 
 
-def test_attachment_port_goes_active_and_carries_traffic(cloud: Cloud, machine: Machine) -> None:
+def test_attachment_port_becomes_active_and_carries_traffic(cloud: Cloud, machine: Machine) -> None:
     network = cloud.openstack().network
     attachment = network.create_port(
         network_id=network.get_port(machine.port_id).network_id,

@@ -12,7 +12,7 @@ from tests.testbed.install.federation import Federation
 pytestmark = pytest.mark.stage("untouched")
 
 
-def test_story_as_it_is_told(federation: Federation, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_succeeds(federation: Federation, capsys: pytest.CaptureFixture[str]) -> None:
     tell(federation, Narrator())
     told = capsys.readouterr().out
     for chapter in ("The administrators agree", "What was on the wire", "Both clouds as they were"):

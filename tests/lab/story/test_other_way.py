@@ -33,7 +33,7 @@ def test_both_sides_are_ready_with_the_same_mtu(back: Federation, stretch: Stret
         assert tenant.project.connection.network.get_network(tenant.network_id).mtu == MTU
 
 
-def test_ovn_gives_the_machine_an_address_of_its_slice(stretch: Stretch) -> None:
+def test_ovn_assigns_an_address_of_the_slice(stretch: Stretch) -> None:
     lease = stretch.remotes[0].lease
     assert lease is not None
     assert stretch.is_of_slice(lease.address)
@@ -41,7 +41,7 @@ def test_ovn_gives_the_machine_an_address_of_its_slice(stretch: Stretch) -> None
     assert (lease.mtu, lease.router) == (MTU, GATEWAY)
 
 
-def test_default_group_keeps_strangers_out_until_the_tenant_admits_them(stretch: Stretch) -> None:
+def test_default_group_blocks_remote_machines_until_allowed(stretch: Stretch) -> None:
     remote, local = stretch.remotes[0], stretch.local
     for source, target in ((local, remote), (remote, local)):
         assert source.ping(str(target.address), count=3, interval_seconds=0.2).received == 0
@@ -51,16 +51,16 @@ def test_default_group_keeps_strangers_out_until_the_tenant_admits_them(stretch:
     assert remote.ping(str(local.address)).all_answered
 
 
-def test_tcp_carries_a_payload_unchanged_both_ways(stretch: Stretch) -> None:
+def test_tcp_payload_is_unchanged_in_both_directions(stretch: Stretch) -> None:
     assert all(exchange.intact for exchange in stretch.exchange())
 
 
-def test_largest_packet_crosses_whole(stretch: Stretch) -> None:
+def test_largest_packet_crosses_unfragmented(stretch: Stretch) -> None:
     address = str(stretch.remotes[0].address)
     assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
 
 
-def test_nobody_at_the_receiver_answers_for_the_gateway(back: Federation, stretch: Stretch) -> None:
+def test_gateway_address_is_not_answered_at_the_receiver(back: Federation, stretch: Stretch) -> None:
     """B has no router there; the port that keeps the address in A is one for which OVN does not answer ARP."""
     ports = back.receiver.cloud.openstack().network.ports(network_id=stretch.remote.network_id)
     (reserved,) = [p for p in ports if p.device_owner == "isthmus:gateway"]
@@ -71,7 +71,7 @@ def test_nobody_at_the_receiver_answers_for_the_gateway(back: Federation, stretc
     assert GATEWAY not in machine.neighbours()
 
 
-def test_copy_stays_while_the_machine_is_on_it(back: Federation, stretch: Stretch) -> None:
+def test_replica_stays_while_the_machine_uses_it(back: Federation, stretch: Stretch) -> None:
     """Last: it takes the expansion back. That nothing is left when the machine has gone is the fixture's to see."""
     origin, receiver, name = back.origin.cloud, back.receiver.cloud, stretch.tenant.name
     remote = stretch.remotes[0]

@@ -30,7 +30,7 @@ def test_both_sides_are_ready_with_the_same_mtu(peers: Federation, stretch: Stre
         assert tenant.project.connection.network.get_network(tenant.network_id).mtu == MTU
 
 
-def test_machine_booted_after_the_stretch_has_an_address_of_its_slice(stretch: Stretch) -> None:
+def test_machine_booted_at_the_receiver_has_an_address_of_the_slice(stretch: Stretch) -> None:
     lease = stretch.remotes[0].lease
     assert lease is not None
     assert lease.mtu == MTU
@@ -46,7 +46,7 @@ def test_machines_keep_port_security_and_the_default_group(stretch: Stretch) -> 
         assert [network.get_security_group(group).name for group in port.security_group_ids] == ["default"]
 
 
-def test_default_group_keeps_strangers_out_until_the_tenant_admits_them(stretch: Stretch) -> None:
+def test_default_group_blocks_remote_machines_until_allowed(stretch: Stretch) -> None:
     remote, local = stretch.remotes[0], stretch.local
     for source, target in ((local, remote), (remote, local)):
         assert source.ping(str(target.address), count=3, interval_seconds=0.2).received == 0
@@ -57,24 +57,24 @@ def test_default_group_keeps_strangers_out_until_the_tenant_admits_them(stretch:
     assert remote.ping(str(stretch.local.address)).all_answered
 
 
-def test_addresses_resolve_across(stretch: Stretch) -> None:
+def test_arp_resolves_between_clouds(stretch: Stretch) -> None:
     remote = stretch.remotes[0]
     assert stretch.local.neighbours()[str(remote.address)] == remote.mac_address
     assert remote.neighbours()[str(stretch.local.address)] == stretch.local.mac_address
 
 
-def test_tcp_carries_a_payload_unchanged_both_ways(stretch: Stretch) -> None:
+def test_tcp_payload_is_unchanged_in_both_directions(stretch: Stretch) -> None:
     assert all(exchange.intact for exchange in stretch.exchange())
 
 
-def test_largest_packet_crosses_whole_and_a_larger_one_is_refused(stretch: Stretch) -> None:
+def test_largest_packet_crosses_unfragmented_and_a_larger_one_is_rejected(stretch: Stretch) -> None:
     address = str(stretch.remotes[0].address)
     assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
     assert stretch.local.mtu() > MTU, "this machine booted before the stretch, and may send larger ones"
     assert stretch.remotes[0].ping(str(stretch.local.address), count=3, size=MTU + 1, df=True).received == 0
 
 
-def test_machines_of_the_copy_leave_through_the_origins_router(stretch: Stretch) -> None:
+def test_replicas_machines_egress_through_the_origins_router(stretch: Stretch) -> None:
     """The lease names the gateway; who answers for it, and passes on what is for elsewhere, is OVN's router in A."""
     remote, network, cloud = stretch.remotes[0], stretch.tenant.project.connection.network, stretch.tenant.cloud
     assert remote.ping(GATEWAY, count=1).received == 0, "there is no router yet"
@@ -93,7 +93,7 @@ def test_machines_of_the_copy_leave_through_the_origins_router(stretch: Stretch)
             wait_until(lambda: remote.ping(address, count=1).all_answered, 30, f"a reply of {address}")  # noqa: B023
 
 
-def test_what_crosses_is_counted(peers: Federation, stretch: Stretch) -> None:
+def test_traffic_is_counted(peers: Federation, stretch: Stretch) -> None:
     """Prometheus sees traffic, SAs, round trips and links of both agents, and what the controllers do."""
     labels = {"network": f"{peers.a.cloud.cloud_id}.{stretch.tenant.network_id}"}
 
@@ -121,7 +121,7 @@ def test_what_crosses_is_counted(peers: Federation, stretch: Stretch) -> None:
 
 
 @pytest.mark.usefixtures("stretch")
-def test_tunnel_is_up_in_the_eyes_of_both_gateways(peers: Federation) -> None:
+def test_both_gateways_report_the_tunnel_up(peers: Federation) -> None:
     for ours, theirs in ((peers.a, peers.b), (peers.b, peers.a)):
         (node,) = objects(ours.cloud, "gatewaynodes")
         (connection,) = node["status"]["connections"]

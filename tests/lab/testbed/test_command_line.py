@@ -72,7 +72,7 @@ def command_line(pid: str) -> str:
 
 
 @pytest.mark.usefixtures("lab")
-def test_second_lab_comes_and_goes_without_a_trace(lab: Lab) -> None:
+def test_second_lab_leaves_nothing_behind(lab: Lab) -> None:
     assert left_on_the_host() == []
     try:
         assert f"lab {NAME} is up" in lab_command("up")

@@ -37,7 +37,7 @@ def test_default_group_is_enforced(cloud: Cloud, project: Project, machine: Mach
         other.delete()
 
 
-def test_dhcp_gives_the_ports_address_and_the_networks_mtu(cloud: Cloud, project: Project, machine: Machine) -> None:
+def test_dhcp_provides_the_ports_address_and_the_networks_mtu(cloud: Cloud, project: Project, machine: Machine) -> None:
     network = project.connection.network.get_network(project.connection.network.get_port(machine.port_id).network_id)
     other = cloud.boot(network, "leased", project=project, addressed=False)
     try:
@@ -49,7 +49,7 @@ def test_dhcp_gives_the_ports_address_and_the_networks_mtu(cloud: Cloud, project
         other.delete()
 
 
-def test_inventory_is_the_same_after_a_tenant_has_gone(cloud: Cloud) -> None:
+def test_inventory_is_unchanged_after_a_tenant_is_deleted(cloud: Cloud) -> None:
     before = take(cloud)
     project = cloud.create_project("passing")
     machine = cloud.boot(cloud.create_network(project, "passing", CIDR), "passing", project=project)
@@ -61,7 +61,7 @@ def test_inventory_is_the_same_after_a_tenant_has_gone(cloud: Cloud) -> None:
     assert not difference_once_settled(before, cloud)
 
 
-def test_wan_carries_and_is_cut_and_delayed(lab: Lab) -> None:
+def test_wan_forwards_and_can_be_cut_and_delayed(lab: Lab) -> None:
     there = str(lab.b.site.gateway_wan_address.ip)
 
     def replies() -> int:
@@ -83,7 +83,7 @@ def test_wan_carries_and_is_cut_and_delayed(lab: Lab) -> None:
     assert replies() == 2
 
 
-def test_api_of_a_peer_is_read_over_the_wan_until_it_is_cut(lab: Lab) -> None:
+def test_peers_api_is_reachable_over_the_wan_until_it_is_cut(lab: Lab) -> None:
     server = lab.b.kube.kubeconfig_at(str(lab.b.site.server_wan_address.ip))
 
     def answers() -> bool:
@@ -104,7 +104,7 @@ def test_api_of_a_peer_is_read_over_the_wan_until_it_is_cut(lab: Lab) -> None:
     assert answers()
 
 
-def test_capture_fails_on_what_is_not_expected(lab: Lab) -> None:
+def test_capture_fails_on_unexpected_traffic(lab: Lab) -> None:
     with lab.wan.capture() as capture:
         lab.a.gateway.run(["ping", "-n", "-c", "1", str(lab.b.site.gateway_wan_address.ip)])
     with pytest.raises(AssertionError, match=r"192\.0\.2\.11 > 198\.51\.100\.11 protocol 1"):
