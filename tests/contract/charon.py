@@ -109,16 +109,16 @@ class IkeContract:
     ) -> None:
         charon.agree("2", OTHER_KEY)
         ike.load(connection, KEY)
-        assert ike.view().refused == frozenset()
+        assert ike.view().authentication_failed == frozenset()
         ike.initiate(connection.name)
-        wait_until(lambda: ike.view().refused == {connection.name}, 10, "the refusal")
+        wait_until(lambda: ike.view().authentication_failed == {connection.name}, 10, "the refusal")
         assert not ipsec.up(connection, ike.view())
         changed = replace(connection, secret_version="2")
         ike.load(changed, OTHER_KEY)
-        assert ike.view().refused == frozenset()
+        assert ike.view().authentication_failed == frozenset()
         ike.initiate(connection.name)
         wait_until(lambda: ipsec.up(changed, ike.view()), 10, "associations")
-        assert ike.view().refused == frozenset()
+        assert ike.view().authentication_failed == frozenset()
 
     def test_restarted_charon_is_a_new_instance_without_connections(
         self, ike: Ike, charon: Charon, connection: IkeConnection

@@ -99,7 +99,7 @@ def test_charon_reconnects_to_a_restarted_responder(pair: Pair, number: signal.S
 def test_differing_keys_do_not_authenticate(pair: Pair) -> None:
     for node in pair.nodes:
         node.block()
-        assert node.ike.view().refused == frozenset()
+        assert node.ike.view().authentication_failed == frozenset()
     pair.a.ike.load(pair.connection(pair.a), KEY)
     pair.b.ike.load(pair.connection(pair.b), OTHER_KEY)
     with pair.wire() as wire:
@@ -111,11 +111,11 @@ def test_differing_keys_do_not_authenticate(pair: Pair) -> None:
     assert not pair.up()
     assert "AUTH_FAILED" in pair.a.log.read_text()
     for node in pair.nodes:
-        assert node.ike.view().refused == {pair.connection(node).name}
+        assert node.ike.view().authentication_failed == {pair.connection(node).name}
     pair.b.ike.load(pair.connection(pair.b), KEY)
     pair.a.ike.initiate(pair.connection(pair.a).name)
     wait_until(pair.up, 10, "associations with the right key")
-    assert [node.ike.view().refused for node in pair.nodes] == [frozenset()] * 2
+    assert [node.ike.view().authentication_failed for node in pair.nodes] == [frozenset()] * 2
     assert pair.a.ping(far).received == 5
 
 

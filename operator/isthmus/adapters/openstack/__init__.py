@@ -1,4 +1,4 @@
-"""Keystone and Neutron of our own cloud, through openstacksdk."""
+"""Keystone and Neutron of this cloud, through openstacksdk."""
 
 from .cloud import OpenStackCloud
 

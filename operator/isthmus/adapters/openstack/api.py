@@ -1,7 +1,7 @@
-"""One OpenStack service as plain JSON, with our errors and complete lists.
+"""One OpenStack service as plain JSON, with complete lists and the errors of `model.errors`.
 
-The SDK brings configuration, authentication, the catalogue and connections. Its resource classes are not used: a
-request that says exactly what is sent is easier to hold against two releases of a service.
+openstacksdk provides configuration, authentication, the catalogue and connections. Its resource classes are not used:
+explicit requests are easier to test against two releases of a service.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Document = dict[str, Any]
 
 
 class Session:
-    """A connection by an entry of a clouds file, made when it is first needed."""
+    """A connection by an entry of a clouds.yaml file, opened when it is first needed."""
 
     def __init__(self, clouds_file: str, cloud: str) -> None:
         self._clouds_file = clouds_file
         self._cloud = cloud
 
     def own_project_id(self) -> str:
-        """The project of the credential."""
+        """ID of the project that the credential is scoped to. Raises Invalid if it is not scoped to one."""
         with _translated("identity"):
             project_id = self.connection.session.get_project_id()
         if not project_id:
@@ -43,8 +43,8 @@ class Session:
 
     @cached_property
     def connection(self) -> Connection:
-        """Raises Invalid where there is no such entry; nothing is sent yet."""
-        from openstack.config import OpenStackConfig  # half a second that the rest of the process need not wait for
+        """The SDK's connection; nothing is sent yet. Raises Invalid if the file or the entry is invalid."""
+        from openstack.config import OpenStackConfig  # imported late: takes half a second
         from openstack.connection import Connection
         from openstack.exceptions import ConfigException
 
@@ -53,31 +53,37 @@ class Session:
                 config_files=[self._clouds_file], secure_files=[], vendor_files=[], load_envvars=False
             )
             return Connection(config=config.get_one(cloud=self._cloud, api_timeout=_TIMEOUT_SECONDS))
-        except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:  # the last: not mappings
+        except (
+            ConfigException,
+            OSError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:  # the last: an entry that is no mapping
             raise errors.Invalid(f"clouds file {self._clouds_file}, entry {self._cloud}: {error}") from error
 
 
 class Api:
-    """Requests to one service. Raises ExternalError only."""
+    """Requests to one service. All methods raise ExternalError subclasses only; `path` is relative to its endpoint."""
 
     def __init__(self, session: Session, service: str) -> None:
-        """`service` is the SDK's name of it: `network`, `identity`."""
+        """`service` is the SDK's proxy name: `network`, `identity`."""
         self._session = session
         self._service = service
 
     def get(self, path: str, **query: str) -> Document:
-        """One object or one page."""
+        """The JSON of one object or of one page of a list."""
         return self._request("GET", path, query)
 
     def find(self, path: str) -> Document | None:
-        """One object, or None where it is not there."""
+        """One object; None if it does not exist (404)."""
         try:
             return self.get(path)
         except errors.NotFound:
             return None
 
     def list(self, collection: str, **query: str) -> list[Document]:
-        """All objects of a collection that match; where pages are served, all of them."""
+        """All objects of a collection that match the query, of all pages. Unavailable if the server truncated it."""
         key = collection.replace("-", "_")
         found: list[Document] = []
         page = query
@@ -92,19 +98,19 @@ class Api:
             page = query | {"limit": str(_PAGE), "marker": document[key][-1]["id"]}
 
     def post(self, path: str, body: Document) -> Document:
-        """Create."""
+        """Create an object; returns it as stored."""
         return self._request("POST", path, {}, body)
 
     def put(self, path: str, body: Document | None = None) -> Document:
-        """Replace, or in Neutron: change."""
+        """Replace an object; in Neutron: change the given fields."""
         return self._request("PUT", path, {}, body)
 
     def patch(self, path: str, body: Document) -> Document:
-        """Change."""
+        """Change the given fields."""
         return self._request("PATCH", path, {}, body)
 
     def delete(self, path: str) -> None:
-        """Delete; what is gone already is no error."""
+        """Delete an object; no error if it does not exist."""
         try:
             self._request("DELETE", path, {})
         except errors.NotFound:
@@ -129,7 +135,7 @@ class Api:
 
 @contextmanager
 def _translated(service: str) -> Iterator[None]:
-    """What happens before there is an answer: authentication, discovery, the network."""
+    """Translate errors without a response of the service: authentication, discovery, the connection."""
     from keystoneauth1.exceptions import ClientException, Forbidden, Unauthorized
     from openstack.exceptions import SDKException
 
@@ -142,12 +148,12 @@ def _translated(service: str) -> Iterator[None]:
 
 
 def _strip_request_id(service: str, error: Exception) -> str:
-    """The same text for the same trouble: it goes into a status, and a new number each time would be a write each."""
+    """The error's text without its request ID, which would make every retry a new status and so a write."""
     return _REQUEST_ID.sub("", f"{service}: {error}")[:_MAX_MESSAGE_CHARACTERS]
 
 
 def _by_status(service: str, status: int, text: str) -> errors.ExternalError:
-    type_, message = _said(text)
+    type_, message = _error_type_and_message(text)
     message = f"{service}: {message or f'status {status}'}"[:_MAX_MESSAGE_CHARACTERS]
     match status:
         case 401 | 403:
@@ -164,8 +170,8 @@ def _by_status(service: str, status: int, text: str) -> errors.ExternalError:
             return errors.Unavailable(message)
 
 
-def _said(text: str) -> tuple[str, str]:
-    """Type and message of Neutron's or Keystone's error."""
+def _error_type_and_message(text: str) -> tuple[str, str]:
+    """Type and message in the body of Neutron's or Keystone's error; empty if it has none."""
     try:
         document = json.loads(text)
         error = document.get("NeutronError") or document.get("error") or {}

@@ -1,4 +1,4 @@
-"""ports.NetworkCloud: both services as one."""
+"""`ports.NetworkCloud`: Keystone and Neutron in one class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .networking import Networking
 
 
 class OpenStackCloud(Identity, Networking):
-    """Our own cloud with the operator's credential. Connects when it is first asked."""
+    """This cloud, with the operator's credential. Connects at the first call."""
 
     def __init__(self, clouds_file: str, cloud: str) -> None:
         self._session = Session(clouds_file, cloud)
@@ -19,9 +19,9 @@ class OpenStackCloud(Identity, Networking):
         return self._session.own_project_id()
 
     def delete_project(self, project_id: str) -> None:
-        # Asked for the groups of a project that is gone, Neutron would make a default one for it.
+        # Listing the security groups of a deleted project would have Neutron create a default one for it.
         if self.get_project(project_id) is not None:
-            self.forget_project(project_id)
+            self.delete_project_defaults(project_id)
             super().delete_project(project_id)
 
     def project_is_empty(self, project_id: str) -> bool:

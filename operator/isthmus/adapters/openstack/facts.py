@@ -1,4 +1,4 @@
-"""Neutron's and Keystone's JSON as facts."""
+"""Conversion between Neutron's and Keystone's JSON and `model.facts.openstack`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def subnet(document: Document) -> Subnet:
 
 
 def port(document: Document) -> Port:
-    """A port. One that could not be bound counts as bound to no host."""
+    """A port. `host` is empty if its binding failed."""
     bound = document.get("binding:vif_type") != "binding_failed"
     return Port(
         id=document["id"],
@@ -81,10 +81,10 @@ def project(document: Document) -> Project:
 
 
 def pools_json(pools: Sequence[Range]) -> list[dict[str, str]]:
-    """Allocation pools as Neutron takes them."""
+    """Allocation pools in Neutron's format."""
     return [{"start": pool.first, "end": pool.last} for pool in pools]
 
 
 def routes_json(routes: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    """Host routes as Neutron takes them."""
+    """Host routes in Neutron's format."""
     return [{"destination": destination, "nexthop": nexthop} for destination, nexthop in routes]

@@ -1,4 +1,4 @@
-"""Keystone: domains and projects of the peers."""
+"""Keystone: domains and projects of peers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .api import Api
 
 
 class Identity:
-    """What we make and take back in Keystone."""
+    """The Keystone part of `ports.NetworkCloud`."""
 
     def __init__(self, api: Api) -> None:
         self._keystone = api
 
     def find_domain(self, name: str) -> Domain | None:
-        found = self._keystone.list("domains", name=name)  # which does not tell capitals from small letters
+        found = self._keystone.list("domains", name=name)  # Keystone compares names case-insensitively
         return next((facts.domain(document) for document in found if document["name"] == name), None)
 
     def create_domain(self, name: str, description: str) -> Domain:
@@ -24,7 +24,7 @@ class Identity:
         return facts.domain(self._keystone.post("/domains", body)["domain"])
 
     def delete_domain(self, domain_id: str) -> None:
-        """Keystone takes everything in a domain away with it: so only one in which nothing is."""
+        """Only an empty domain: Keystone deletes everything in a domain with it."""
         if self._keystone.find(f"/domains/{domain_id}") is None:
             return
         for collection in ("projects", "users", "groups"):

@@ -12,7 +12,7 @@ from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
 from . import facts
 from .api import Api
 
-# What a tenant may own in Neutron. Where an extension is missing there is none of it.
+# What a tenant may own in Neutron besides security groups. A missing extension answers 404: nothing of it exists.
 _COLLECTIONS: Final = (
     "networks",
     "subnets",
@@ -27,7 +27,7 @@ _COLLECTIONS: Final = (
 
 
 class Networking:
-    """What we read, make, change and take back in Neutron."""
+    """The Neutron part of `ports.NetworkCloud`."""
 
     def __init__(self, api: Api, own_project_id: Callable[[], str]) -> None:
         self._neutron = api
@@ -40,7 +40,7 @@ class Networking:
     def is_shared_by_policy(self, network_id: str) -> bool:
         try:
             return bool(self._neutron.list("rbac-policies", object_id=network_id, action="access_as_shared"))
-        except NotFound:  # Neutron without that extension
+        except NotFound:  # Neutron has no RBAC extension
             return False
 
     def networks_of(self, project_id: str) -> list[Network]:
@@ -122,7 +122,7 @@ class Networking:
         body = {"fixed_ips": [], "device_owner": ATTACHMENT_DEVICE_OWNER, "binding:host_id": host}
         port = self._create_port(network_id, name, description, body)
         if port.host != host:
-            # Neutron does not try again by itself: a port that never comes up is worse than none.
+            # Neutron does not retry the binding, so the port would never come up.
             self.delete_port(port.id)
             raise Unavailable(f"network: no back end of Neutron is alive on {host}: the port could not be bound there")
         return port
@@ -131,7 +131,7 @@ class Networking:
         body = {
             "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}],
             "device_owner": GATEWAY_DEVICE_OWNER,
-            # OVN answers ARP for every port that it knows, bound or not, but for those it must not touch.
+            # OVN answers ARP for all other ports, bound or not.
             "binding:vnic_type": "baremetal",
         }
         return self._create_port(network_id, name, description, body)
@@ -152,14 +152,14 @@ class Networking:
             group["name"] == "default" for group in self._owned("security-groups", project_id)
         )
 
-    def forget_project(self, project_id: str) -> None:
-        """Take away what Neutron made or kept for the project by itself."""
+    def delete_project_defaults(self, project_id: str) -> None:
+        """Delete the default security group and the quotas, which Neutron keeps for a project."""
         for group in self._owned("security-groups", project_id):
             if group["name"] == "default":
                 self._neutron.delete(f"/security-groups/{group['id']}")
         self._neutron.delete(f"/quotas/{project_id}")
 
-    def _create_port(self, network_id: str, name: str, description: str, more: dict[str, Any]) -> Port:
+    def _create_port(self, network_id: str, name: str, description: str, fields: dict[str, Any]) -> Port:
         body = {
             "network_id": network_id,
             "project_id": self._own_project(),
@@ -167,7 +167,7 @@ class Networking:
             "description": description,
             "port_security_enabled": False,
             "security_groups": [],
-            **more,
+            **fields,
         }
         return facts.port(self._neutron.post("/ports", {"port": body})["port"])
 

@@ -1,1 +1,1 @@
-"""Open vSwitch: its database and the flows of br-cloud."""
+"""Open vSwitch: its database, and the flows of br-cloud."""

@@ -1,4 +1,4 @@
-"""The flows of br-cloud, by `ovs-ofctl`: its bundles are atomic, and it is on every node that has Open vSwitch."""
+"""The flows of br-cloud, through ovs-ofctl(8): its bundles are atomic, and every node with Open vSwitch has it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _METER_ID = re.compile(r"meter=(\d+)")
 
 
 class OvsOfctl:
-    """`ports.OpenFlow` of the br-cloud whose vswitchd has its sockets in the database's directory."""
+    """`ports.OpenFlow`. ovs-vswitchd must have its management sockets in the directory of the database's socket."""
 
     def __init__(self, ovsdb_socket: str) -> None:
         directory = Path(ovsdb_socket.removeprefix("unix:")).parent
@@ -34,7 +34,7 @@ class OvsOfctl:
         self._target = f"unix:{self._socket}"
 
     def instance(self) -> str:
-        """The bridge's own socket, which every ovs-vswitchd makes anew."""
+        """Inode and mtime of the bridge's management socket, which every ovs-vswitchd recreates."""
         try:
             found = self._socket.stat()
         except OSError:
@@ -42,19 +42,19 @@ class OvsOfctl:
         return f"{found.st_ino}.{found.st_mtime_ns}"
 
     def view(self) -> FlowView:
-        """Every flow of the bridge, counted by its cookie."""
+        """See `ports.OpenFlow`; by one dump of all flows."""
         return parse_flows(self._run("dump-flows", self._target))
 
     def replace(self, table: FlowTable) -> None:
-        """Meters first, for flows name them; then the flows in one bundle; last the meters that none uses any more."""
-        there = self._run("dump-meters", self._target)
-        unchanged = parse_meters(there)
-        known = {int(number) for number in _METER_ID.findall(there)}
+        """Add meters, which flows refer to; replace the flows in one bundle; delete meters that are not used."""
+        meters = self._run("dump-meters", self._target)
+        unchanged = parse_meters(meters)
+        known_ids = {int(number) for number in _METER_ID.findall(meters)}
         for meter in table.meters:
             if meter not in unchanged:
-                self._run("mod-meter" if meter.id in known else "add-meter", self._target, _meter_text(meter))
+                self._run("mod-meter" if meter.id in known_ids else "add-meter", self._target, _meter_text(meter))
         self._run("--bundle", "add-flows", self._target, "-", text=_bundle(table))
-        for number in sorted(known - {meter.id for meter in table.meters}):
+        for number in sorted(known_ids - {meter.id for meter in table.meters}):
             self._run("del-meter", self._target, f"meter={number}")
 
     def _run(self, *arguments: str, text: str | None = None) -> str:
@@ -64,14 +64,14 @@ class OvsOfctl:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"ovs-ofctl: {error}") from error
         if done.returncode:
-            said = done.stderr.strip()[-500:]
-            refused = "OFPT_ERROR" in said or "Error OFP" in said
-            raise (Invalid if refused else Unavailable)(f"ovs-ofctl {arguments[0]}: {said}")
+            error_text = done.stderr.strip()[-500:]
+            refused = "OFPT_ERROR" in error_text or "Error OFP" in error_text
+            raise (Invalid if refused else Unavailable)(f"ovs-ofctl {arguments[0]}: {error_text}")
         return done.stdout
 
 
 def parse_flows(text: str) -> FlowView:
-    """What `ovs-ofctl dump-flows` tells: how many flows have each cookie, and the counters of every link."""
+    """Parse the output of `ovs-ofctl dump-flows`: the number of flows by cookie, and the counters of every link."""
     count: Counter[int] = Counter()
     sent: dict[tuple[int, int], Traffic] = {}
     received: dict[tuple[int, int], Traffic] = {}
@@ -89,7 +89,7 @@ def parse_flows(text: str) -> FlowView:
 
 
 def parse_meters(text: str) -> frozenset[Meter]:
-    """The meters of `ovs-ofctl dump-meters` that are of our kind."""
+    """Parse the output of `ovs-ofctl dump-meters`; meters of another form than ours are left out."""
     return frozenset(Meter(int(number), int(rate), int(burst)) for number, rate, burst in _METER.findall(text))
 
 

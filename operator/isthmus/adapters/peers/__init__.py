@@ -1,4 +1,4 @@
-"""The peers' Kubernetes APIs: their published halves, read with the credentials that they gave us."""
+"""The peers' Kubernetes APIs: their published links, read with the credentials that they issued to us."""
 
 from .remote import RemotePeers
 

@@ -1,7 +1,7 @@
-"""One peer's API. It is another company's server, so everything it says is bounded, and nothing it says is followed.
+"""One peer's API. The server is not trusted: its answers are bounded in size and time, redirects are not followed.
 
-The standard library's client does what is wanted here and no more: no redirects, no proxies of the environment, no
-credentials but those given.
+The standard library's client is used since it follows no redirects, ignores proxies of the environment, and sends no
+credentials but the given ones.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ class PeerApi:
     """Reads one namespace of one peer."""
 
     def __init__(self, credential: PeerCredential, namespace: str) -> None:
-        """Raises Invalid where the credential's certificates are none."""
+        """Raises Invalid if the credential's certificates or key cannot be parsed."""
         self._credential = credential
         self._namespace = namespace
         self._context = _tls(credential)
 
     def read(self) -> tuple[Documents, Documents, str]:
-        """All PeerLinks, all ExpansionLinks, and the version from which to watch the latter; raises ExternalError."""
+        """All PeerLinks, all ExpansionLinks, and the latter's resourceVersion to watch from. Raises ExternalError."""
         with self._connection() as connection:
-            budget = _Budget()
+            budget = _ReadBudget()
             peer_links, _ = self._list(connection, PeerLink, budget)
             links, version = self._list(connection, ExpansionLink, budget)
             return peer_links, links, version
 
     def wait_for_change(self, version: str, timeout_seconds: float) -> bool:
-        """Whether an ExpansionLink changed before the time was up; raises ExternalError."""
+        """Wait for a change of an ExpansionLink; False after the timeout. Raises ExternalError."""
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(max(1, round(timeout_seconds)))}
         with self._connection(_TIMEOUT_SECONDS + timeout_seconds) as connection:
-            response = self._ask(connection, ExpansionLink, query)
+            response = self._request(connection, ExpansionLink, query)
             return bool(response.read1(_CHUNK_BYTES))
 
     @contextmanager
@@ -61,9 +61,9 @@ class PeerApi:
         connection = _Connection(self._credential, timeout_seconds, self._context)
         try:
             yield connection
-        except http.client.HTTPException as error:  # it quotes the peer's own bytes
+        except http.client.HTTPException as error:  # its text would quote the peer's bytes
             raise Unavailable(f"no HTTP: {type(error).__name__}") from error
-        except (OSError, UnicodeError) as error:  # the last: a host name that is none
+        except (OSError, UnicodeError) as error:  # the last: an invalid host name
             raise Unavailable(f"{type(error).__name__}: {error}"[:256] + self._hint(error)) from error
         finally:
             connection.close()
@@ -73,12 +73,12 @@ class PeerApi:
         return " (the kubeconfig has no certificate-authority-data: only public authorities are trusted)" * is_public
 
     def _list(
-        self, connection: http.client.HTTPSConnection, kind: type[CustomObject], budget: _Budget
+        self, connection: http.client.HTTPSConnection, kind: type[CustomObject], budget: _ReadBudget
     ) -> tuple[Documents, str]:
         found: Documents = []
         query = {"limit": str(_PAGE)}
         while True:
-            page = _document(budget.read(self._ask(connection, kind, query)))
+            page = _document(budget.read(self._request(connection, kind, query)))
             found += _items(page)
             if len(found) > _MAX_ITEMS:
                 raise Invalid(f"more than {_MAX_ITEMS} {kind.registration.plural}")
@@ -88,17 +88,17 @@ class PeerApi:
                 return found, str(metadata.get("resourceVersion", ""))[:64]
             query["continue"] = str(metadata["continue"])[:4096]
 
-    def _ask(
+    def _request(
         self, connection: http.client.HTTPSConnection, kind: type[CustomObject], query: Mapping[str, str]
     ) -> http.client.HTTPResponse:
-        place = f"/apis/{GROUP}/{VERSION}/namespaces/{self._namespace}/{kind.registration.plural}"
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self._namespace}/{kind.registration.plural}"
         headers = {"Accept": "application/json"}
         if self._credential.token:
             headers["Authorization"] = f"Bearer {self._credential.token}"
-        connection.request("GET", f"{self._credential.path}{place}?{urlencode(query)}", headers=headers)
+        connection.request("GET", f"{self._credential.path}{path}?{urlencode(query)}", headers=headers)
         response = connection.getresponse()
         if response.status != http.HTTPStatus.OK:
-            raise _authentication_problem(response.status, kind)
+            raise _error_of_status(response.status, kind)
         return response
 
 
@@ -114,17 +114,17 @@ class _Connection(http.client.HTTPSConnection):
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
 
 
-class _Budget:
-    """How much of a peer's answer is read, and for how long."""
+class _ReadBudget:
+    """The size and time limit of one complete read of a peer."""
 
     def __init__(self) -> None:
         self._bytes = _MAX_BYTES
         self._deadline = time.monotonic() + _READ_SECONDS
 
     def read(self, response: http.client.HTTPResponse) -> bytes:
-        """The whole body; Invalid where it is too large, Unavailable where it takes too long."""
+        """The complete body. Raises Invalid beyond the size limit, Unavailable beyond the time limit."""
         parts: list[bytes] = []
-        with response:  # read1 does not close it at its end, and the connection would take no further request
+        with response:  # read1 does not close it at its end, which would block the connection's next request
             while part := response.read1(_CHUNK_BYTES):
                 self._bytes -= len(part)
                 if self._bytes < 0:
@@ -136,20 +136,20 @@ class _Budget:
 
 
 def _tls(credential: PeerCredential) -> ssl.SSLContext:
-    """Trusts the peer's authority alone, or the public ones where the kubeconfig holds none."""
+    """A TLS context that trusts the kubeconfig's certificate authority only; the public ones if it has none."""
     try:
         context = ssl.create_default_context(cadata=credential.authority)
         if credential.certificate:
-            with tempfile.NamedTemporaryFile() as file:  # OpenSSL takes it from a file only
+            with tempfile.NamedTemporaryFile() as file:  # OpenSSL loads it from files only
                 file.write(credential.certificate)
                 file.flush()
-                context.load_cert_chain(file.name, password="")  # or OpenSSL would ask the terminal for one
+                context.load_cert_chain(file.name, password="")  # otherwise OpenSSL would prompt on the terminal
     except (ssl.SSLError, ValueError) as error:
         raise Invalid(f"certificate-authority-data or client certificate: {error}"[:256]) from error
     return context
 
 
-def _authentication_problem(status: int, kind: type[CustomObject]) -> Exception:
+def _error_of_status(status: int, kind: type[CustomObject]) -> Exception:
     what = kind.registration.plural
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
         return Forbidden(f"the peer refuses to show us its {what} ({status})")

@@ -1,4 +1,4 @@
-"""ports.PeerReader: one reading thread for each peer."""
+"""`ports.PeerReader` with one thread for each peer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.names import peer_namespace
 
-from .reader import PeerReader
+from .reader import ReaderThread
 
 
 class RemotePeers:
-    """The published halves of the peers that are followed."""
+    """The views of all followed peers."""
 
     def __init__(self, own_cloud_id: str, poll_seconds: float) -> None:
         self._namespace = peer_namespace(own_cloud_id)
         self._poll_seconds = poll_seconds
-        self._readers: dict[str, PeerReader] = {}
+        self._readers: dict[str, ReaderThread] = {}
         self._lock = threading.Lock()
         self._wake: Callable[[], None] = lambda: None
 
@@ -45,6 +45,6 @@ class RemotePeers:
             return
         if current:
             current.stop()
-        reader = PeerReader(cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda: self._wake())
+        reader = ReaderThread(cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda: self._wake())
         reader.start(current.view() if current else None)
         self._readers[cloud_id] = reader

@@ -1,4 +1,4 @@
-"""This node's charon, by vici."""
+"""This node's charon, through VICI."""
 
 from .session import Vici
 

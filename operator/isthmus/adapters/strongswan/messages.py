@@ -1,7 +1,7 @@
-"""What is said to charon and what it answers, in vici's words.
+"""VICI messages: requests that are sent to charon, and the parsing of its answers.
 
-The names of a connection's children end in its digest. So charon itself tells which connection it has loaded, and for
-which one an SA was negotiated; nothing of it has to be remembered anywhere else.
+The names of a connection's children end in the connection's digest. So charon itself reports which version of a
+connection is loaded, and for which version an SA was negotiated; neither is stored anywhere else.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeState, IkeV
 Message = Mapping[str, Any]
 
 _CHILD_NAME = re.compile(r"(?P<child>out|in)-(?P<digest>[0-9a-f]+)")
-# Of an initiator's log and of a responder's, whose peer learns nothing more than that it failed (RFC 7296, 2.21.2).
-_KEY_REFUSED = re.compile(
+# In an initiator's log and in a responder's; the initiator only learns that authentication failed (RFC 7296, 2.21.2).
+_KEY_REFUSED_LOG = re.compile(
     r"received AUTHENTICATION_FAILED notify error|tried \d+ shared keys? for .+ but MAC mismatched"
 )
 _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
@@ -26,15 +26,15 @@ _REPLAY_WINDOW_PACKETS = 1024  # the default of 32 drops packets that a multipat
 
 
 def shared_key(connection: IkeConnection, key: bytes) -> dict[str, Any]:
-    """`load-shared`: the key of one pair of identities."""
+    """The `load-shared` request: the pre-shared key of a pair of identities."""
     owners = [_identity(connection.local_identity), _identity(connection.remote_identity)]
     return {"id": connection.name, "type": "IKE", "data": key, "owners": owners}
 
 
 def connection(wanted: IkeConnection) -> dict[str, Any]:
-    """`load-conn`: IKEv2 and two children in transport mode."""
-    # Charon takes an IKE SA for a connection's own if all settings are equal, and the key is none of them. An identity
-    # that only EAP would use makes them differ, so that what was changed is negotiated anew, next to the old SA.
+    """The `load-conn` request: IKEv2 with two children in transport mode."""
+    # charon reuses an IKE SA for a connection if all settings are equal, and the key is not one of them. An identity
+    # that only EAP would use makes them differ, so that a changed connection is negotiated again beside the old SA.
     local = {"auth": "psk", "id": _identity(wanted.local_identity), "eap_id": wanted.digest}
     settings = {
         "version": "2",
@@ -56,9 +56,9 @@ def connection(wanted: IkeConnection) -> dict[str, Any]:
 def _child(wanted: IkeConnection, child: str) -> dict[str, Any]:
     any_port, tunnel_port = "[udp]", f"[udp/{wanted.udp_port}]"
     local, remote = (any_port, tunnel_port) if child == "out" else (tunnel_port, any_port)
-    # One side alone opens SAs: with traps on both, both would be sprung at the same time, and the SAs be doubled. Where
-    # there is no trap, the static blocks stop what must not leave. A trap is sprung by what goes out, and so brings
-    # only `out` back: after a peer's restart or absence charon itself opens both children anew.
+    # Only the initiator has trap policies: with traps on both sides both would fire at the same time and duplicate the
+    # SAs. Without a trap, the block policies stop unprotected packets. A trap fires on outgoing packets, so it restores
+    # only `out`: after the peer restarted or was away, close_action and dpd_action initiate both children again.
     opens = wanted.initiator
     return {
         "mode": "transport",
@@ -74,7 +74,7 @@ def _child(wanted: IkeConnection, child: str) -> dict[str, Any]:
 
 
 def parse_view(instance: str, version: Message, connections: Iterable[Message], sas: Iterable[Message]) -> IkeView:
-    """All that charon tells."""
+    """The view from the answers to `version`, `list-conns` and `list-sas`."""
     loaded = {}
     for name, settings in _named(connections):
         digests = {match["digest"] for match in _child_names(settings["children"])}
@@ -99,7 +99,7 @@ def installed_children(sas: Iterable[Message]) -> frozenset[str]:
 
 
 def stuck_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
-    """IDs of IKE SAs, in the answer to `list-sas`, that have some of the loaded children or none, and ask for none."""
+    """IDs of IKE SAs, in the answer to `list-sas`, that lack loaded children and have no task to negotiate them."""
     stuck = []
     for _, sa in _named(sas):
         waiting = sa["state"] == b"ESTABLISHED" and not any(sa.get(t) for t in ("tasks-active", "tasks-queued"))
@@ -109,23 +109,23 @@ def stuck_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[s
 
 
 def overloaded(sas: Iterable[Message]) -> bool:
-    """Whether, in the answer to `list-sas`, more waits for the peer already than an attempt needs."""
+    """Whether, in the answer to `list-sas`, more tasks are queued for the peer than one attempt needs."""
     return any(len(sa.get("tasks-queued", ())) > _MAX_QUEUED_TASKS for _, sa in _named(sas))
 
 
 def superseded_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
-    """IDs of IKE SAs, in the answer to `list-sas`, with children that are not those that are loaded."""
+    """IDs of IKE SAs, in the answer to `list-sas`, with children that are not the loaded ones."""
     return [_id(sa) for _, sa in _named(sas) if any(match[0] not in loaded for match in _carrying(sa))]
 
 
-def refused_connection(event: Message) -> str | None:
-    """Name of the connection, where a `log` event tells that one side has not accepted the other's key."""
-    said = event.get("msg", b"").decode(errors="replace")
-    return event.get("ikesa-name", b"").decode(errors="replace") or None if _KEY_REFUSED.match(said) else None
+def connection_with_refused_key(event: Message) -> str | None:
+    """Name of the connection, if a `log` event reports that one side refused the other's key; else None."""
+    text = event.get("msg", b"").decode(errors="replace")
+    return event.get("ikesa-name", b"").decode(errors="replace") or None if _KEY_REFUSED_LOG.match(text) else None
 
 
 def _states(sas: Iterable[Message], loaded: Mapping[str, str]) -> dict[str, IkeState]:
-    """By connection; it has two IKE SAs while one replaces the other."""
+    """State by connection, over all its IKE SAs: there are two while one replaces the other."""
     states: dict[str, IkeState] = {}
     for name, sa in _named(sas):
         before = states.get(name, IkeState(established=False))
@@ -140,7 +140,7 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str]) -> dict[str, IkeS
 
 
 def _carrying(sa: Message) -> Iterator[re.Match[str]]:
-    """Names of an IKE SA's children that are in the kernel."""
+    """Names of an IKE SA's children that are installed in the kernel."""
     return _child_names(
         child["name"].decode() for child in sa["child-sas"].values() if child["state"].decode() in _CARRIES_TRAFFIC
     )
@@ -170,5 +170,5 @@ def _child_name(child: str, digest: str) -> str:
 
 
 def _identity(name: str) -> str:
-    # Without its type, a name such as 10.0.0.1 would be taken for an address.
+    # Without the type, charon would parse a name such as 10.0.0.1 as an address.
     return f"fqdn:{name}"

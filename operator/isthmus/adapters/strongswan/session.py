@@ -1,4 +1,4 @@
-"""A session with charon that opens itself again."""
+"""A VICI session that reconnects by itself."""
 
 from __future__ import annotations
 
@@ -16,75 +16,74 @@ from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeView
 
 from . import messages
-from .refusals import Refusals
+from .authentication import AuthenticationFailures
 
 T = TypeVar("T")
 
 _ANSWER_SECONDS = 5
 _TERMINATE_MILLISECONDS = "1000"
-_NOTHING_LEFT = ("not found", "no matching", "terminating SA failed")
+_NOT_FOUND_TEXTS = ("not found", "no matching", "terminating SA failed")
 
 
 class Vici:
-    """`ports.Ike`, at a Unix socket. For one thread: a session takes one request at a time."""
+    """`ports.Ike` over a Unix socket. Not thread-safe: a session takes one request at a time."""
 
     def __init__(self, socket_path: str) -> None:
         self._path = socket_path
         self._session: Session | None = None
         self._sessions = 0
-        self._refusals: Refusals | None = None
+        self._failures: AuthenticationFailures | None = None
 
     def view(self) -> IkeView:
-        """Three questions, and charon's log. What tells of another charon is another session."""
+        """By three requests, and charon's log. A new session stands for a new instance of charon."""
 
         def view(session: Session) -> IkeView:
-            told = messages.parse_view(
+            view = messages.parse_view(
                 f"session {self._sessions}", session.version(), session.list_conns(), session.list_sas()
             )
-            return replace(told, refused=self._refused(told))
+            return replace(view, authentication_failed=self._authentication_failed(view))
 
         return self._ask(view)
 
     def load(self, connection: IkeConnection, key: bytes) -> None:
-        """The key first: once the connection is there, its traps may need it."""
+        """Load the key first: once the connection is loaded, its trap policies may need it."""
 
         def load(session: Session) -> None:
             session.load_shared(messages.shared_key(connection, key))
             session.load_conn(messages.connection(connection))
 
         self._ask(load)
-        if self._refusals is not None:
-            self._refusals.forget(connection.name)
+        if self._failures is not None:
+            self._failures.forget(connection.name)
 
     def unload(self, name: str) -> None:
-        """Traps first: charon does not take them along with the connection. SAs last: nothing revives them then."""
+        """Remove traps first, since charon keeps them without the connection; SAs last, so that none is renewed."""
 
         def unload(session: Session) -> None:
             for child in sorted(messages.loaded_children(session.list_conns({"ike": name}))):
-                with _may_be_gone():
+                with _ignore_missing():
                     session.uninstall({"ike": name, "child": child})
-            with _may_be_gone():
+            with _ignore_missing():
                 session.unload_conn({"name": name})
-            with _may_be_gone():
+            with _ignore_missing():
                 session.unload_shared({"id": name})
             _terminate(session, {"ike": name})
 
         self._ask(unload)
 
     def initiate(self, name: str) -> None:
-        """By what charon has loaded and installed; a negative timeout makes it answer at once."""
+        """See `ports.Ike`. A negative timeout makes charon answer at once."""
 
         def initiate(session: Session) -> None:
             loaded = messages.loaded_children(session.list_conns({"ike": name}))
             sas = list(session.list_sas({"ike": name}))
-            # The peer may have refused a child for settings that it has changed meanwhile: in that IKE SA it refuses it
-            # for ever.
+            # A peer that refused a child keeps refusing it in that IKE SA, even if its settings have changed since.
             stuck = messages.stuck_associations(sas, loaded)
             for number in stuck:
                 _terminate(session, {"ike-id": number})
             if stuck:
                 sas = list(session.list_sas({"ike": name}))
-            if messages.overloaded(sas):  # charon queues what is asked again, as long as the peer is silent
+            if messages.overloaded(sas):  # charon queues every repeated request while the peer is silent
                 return
             for child in sorted(loaded - messages.installed_children(sas)):
                 _drain(session.initiate({"ike": name, "child": child, "timeout": -1}))
@@ -92,7 +91,7 @@ class Vici:
         self._ask(initiate)
 
     def retire(self, name: str) -> None:
-        """By what charon has loaded and installed."""
+        """See `ports.Ike`."""
 
         def retire(session: Session) -> None:
             loaded = messages.loaded_children(session.list_conns({"ike": name}))
@@ -104,7 +103,7 @@ class Vici:
         self._ask(retire)
 
     def _ask(self, question: Callable[[Session], T]) -> T:
-        """Ask; once more on a new session where the open one has lost its charon."""
+        """Call `question` with a session; once more with a new one if the open one was disconnected."""
         try:
             if self._session is not None:
                 with suppress(OSError):
@@ -120,24 +119,24 @@ class Vici:
             self._session = None
             raise Unavailable(f"charon at {self._path}: {error}") from error
 
-    def _refused(self, told: IkeView) -> frozenset[str]:
+    def _authentication_failed(self, view: IkeView) -> frozenset[str]:
         """Connections whose keys were refused and that have not come up since."""
-        if self._refusals is None:
-            self._refusals = Refusals(self._open())
-        up = {name for name, state in told.states.items() if state.children_installed == IKE_CHILDREN}
+        if self._failures is None:
+            self._failures = AuthenticationFailures(self._open())
+        up = {name for name, state in view.states.items() if state.children_installed == IKE_CHILDREN}
         for name in up:
-            self._refusals.forget(name)
-        return self._refusals.read() - up
+            self._failures.forget(name)
+        return self._failures.read() - up
 
     def _connect(self) -> Session:
-        self._refusals = None
+        self._failures = None
         session = self._open()
         self._sessions += 1
         return session
 
     def _open(self) -> Session:
         connection = socket.socket(socket.AF_UNIX)
-        # Deadlines of the kernel's: the package lifts Python's own while it reads an answer.
+        # Kernel timeouts, since the vici package disables Python's while it reads an answer.
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", _ANSWER_SECONDS, 0))
         connection.connect(self._path)
@@ -145,21 +144,21 @@ class Vici:
 
 
 def _terminate(session: Session, which: dict[str, str]) -> None:
-    """Forced, as the peer may be gone: it has a second to answer before charon forgets the SA by itself."""
-    with _may_be_gone():
+    """Terminate SAs; forced after a second, as the peer may not answer."""
+    with _ignore_missing():
         _drain(session.terminate(which | {"force": "yes", "timeout": _TERMINATE_MILLISECONDS}))
 
 
 def _drain(answers: Iterable[object]) -> None:
-    """Charon's log of a command comes before its result."""
+    """Consume the log messages that charon streams before a command's result."""
     for _ in answers:
         pass
 
 
 @contextmanager
-def _may_be_gone() -> Iterator[None]:
+def _ignore_missing() -> Iterator[None]:
     try:
         yield
     except CommandException as error:
-        if not any(words in str(error) for words in _NOTHING_LEFT):
+        if not any(words in str(error) for words in _NOT_FOUND_TEXTS):
             raise

@@ -159,7 +159,7 @@ def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"
 
 
 def _authentication_problem(connection: IkeConnection | None, esp: str, ike: IkeView | None) -> Problem | None:
-    if connection is None or ike is None or connection.name not in ike.refused or esp == "Installed":
+    if connection is None or ike is None or connection.name not in ike.authentication_failed or esp == "Installed":
         return None
     secret = f"{IPSEC_NAMESPACE}/{connection.secret_name}"
     text = f"the gateways do not accept each other's key: Secret {secret} must hold the same key on both sides"

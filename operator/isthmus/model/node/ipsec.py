@@ -99,5 +99,5 @@ class IkeView:
     """Connections of ours that charon has, and the digest of what was loaded; empty for a new charon."""
     states: dict[str, IkeState] = field(default_factory=dict)
     version: str = ""
-    refused: frozenset[str] = frozenset()
-    """Connections that have not come up since one side did not accept the other's key."""
+    authentication_failed: frozenset[str] = frozenset()
+    """Connections that have not come up since one side refused the other's key."""

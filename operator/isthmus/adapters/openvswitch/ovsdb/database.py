@@ -1,7 +1,7 @@
-"""This node's Open vSwitch database, through ovsdbapp's in-memory copy of it.
+"""This node's Open vSwitch database, through ovsdbapp's in-memory replica (IDL).
 
-Every row of ours carries external_ids:isthmus. The set columns of bridges are changed by mutation only: Neutron's own
-agents write to br-int at the same moment.
+Every row of ours carries external_ids:isthmus. Set columns of bridges are changed by mutation only, since Neutron's
+agent may write to br-int at the same time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TIMEOUT_SECONDS = 15
 
 
 class OvsdbDatabase:
-    """`ports.Ovsdb` over one connection, made at the first use and kept."""
+    """`ports.Ovsdb` over one connection, opened at the first call and kept."""
 
     def __init__(self, socket: str, bfd_interval_milliseconds: int, datapath_type: str = "system") -> None:
         self._socket = socket
@@ -37,17 +37,17 @@ class OvsdbDatabase:
         self._connected: Any = None
 
     def view(self) -> BridgeView:
-        """The bridge and our ports as the database has them."""
+        """See `ports.Ovsdb`; from the in-memory replica, without a request."""
         database = self._database()
         with database.ovsdb_connection.lock:
             return read_view(database.idl.tables, self._bfd_interval_milliseconds)
 
     def ensure_bridge(self) -> None:
-        """br-cloud with its probe port, unless they are there."""
-        self._write(self._make_bridge)
+        """See `ports.Ovsdb`."""
+        self._write(self._create_bridge)
 
     def apply(self, add: Ports, remove_interfaces: Iterable[str]) -> None:
-        """One transaction; see `ports.Ovsdb`."""
+        """See `ports.Ovsdb`."""
         names = frozenset(remove_interfaces)
 
         def edit(transaction: Any) -> None:
@@ -62,7 +62,7 @@ class OvsdbDatabase:
         self._write(edit)
 
     def remove_bridge(self) -> None:
-        """Remove br-cloud if it is ours."""
+        """See `ports.Ovsdb`."""
 
         def edit(_transaction: Any) -> None:
             tables = self._database().idl.tables
@@ -74,12 +74,12 @@ class OvsdbDatabase:
         self._write(edit)
 
     def close(self) -> None:
-        """End the connection's thread."""
+        """Close the connection and end its thread."""
         if self._connected is not None:
             self._connected.ovsdb_connection.stop(1)
             self._connected = None
 
-    def _make_bridge(self, transaction: Any) -> None:
+    def _create_bridge(self, transaction: Any) -> None:
         tables = self._database().idl.tables
         owned = OwnedPorts(tables, transaction)
         bridge = next(iter(_rows(tables, "Bridge", BRIDGE)), None)
@@ -91,7 +91,7 @@ class OvsdbDatabase:
                 root.addvalue("bridges", bridge)
         elif OWNER_KEY not in bridge.external_ids:
             raise Conflict(f"a bridge {BRIDGE} that is not ours is there already")
-        bridge.fail_mode = "secure"  # without flows nothing passes
+        bridge.fail_mode = "secure"  # without flows nothing is forwarded
         bridge.datapath_type = self._datapath_type
         bridge.protocols = _PROTOCOLS
         for name in (BRIDGE, PROBE_PORT):
@@ -103,7 +103,7 @@ class OvsdbDatabase:
         owned.add(BRIDGE, tunnel.name, "vxlan", options).bfd = bfd
 
     def _write(self, edit: Callable[[Any], None]) -> None:
-        """One transaction, and the word of ovs-vswitchd that it has taken it."""
+        """Commit one transaction and wait until ovs-vswitchd has applied it (cur_cfg)."""
         from ovsdbapp.backend.ovs_idl.command import BaseCommand
         from ovsdbapp.exceptions import OvsdbAppException
 
@@ -116,10 +116,10 @@ class OvsdbDatabase:
             raise
         except (OvsdbAppException, RuntimeError, LookupError, OSError) as error:
             raise Unavailable(f"Open vSwitch's database: {error}") from error
-        self._check_taken(database)
+        self._check_applied(database)
 
-    def _check_taken(self, database: Any) -> None:
-        # ovsdbapp waits for this itself, but only logs when the wait was in vain.
+    def _check_applied(self, database: Any) -> None:
+        # ovsdbapp waits for this itself, but only logs a timeout.
         with database.ovsdb_connection.lock:
             behind = [r for r in database.idl.tables["Open_vSwitch"].rows.values() if r.cur_cfg < r.next_cfg]
         if behind:
@@ -131,7 +131,7 @@ class OvsdbDatabase:
         return self._connected
 
     def _connect(self) -> Any:
-        # Imported late: a third of a second that reading the settings and the first lists need not wait for.
+        # Imported late: takes a third of a second, which settings and the first lists need not wait for.
         from ovsdbapp.backend.ovs_idl import connection, idlutils
         from ovsdbapp.schema.open_vswitch.impl_idl import OvsdbIdl
 
@@ -141,7 +141,7 @@ class OvsdbDatabase:
             for table, columns in _COLUMNS.items():
                 helper.register_columns(table, columns)
             link = connection.Connection(connection.OvsdbIdl(self._socket, helper), timeout=_TIMEOUT_SECONDS)
-            # The connection is an attribute of ovsdbapp's class, and the first one ever made wins: a class of our own.
+            # ovsdbapp keeps the first connection as a class attribute for all instances: use a class of our own.
             return type("Database", (OvsdbIdl,), {"_ovsdb_connection": None})(link)
         except Exception as error:  # ovsdbapp raises bare Exceptions here
             raise Unavailable(f"Open vSwitch's database at {self._socket}: {error}") from error

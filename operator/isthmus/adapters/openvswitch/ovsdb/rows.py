@@ -1,4 +1,4 @@
-"""How our ports look as rows of Open vSwitch's database, and how they are put in and taken out."""
+"""The database rows of our ports: their columns, and how they are added and removed in a transaction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.model.node.switch import PatchPair, TunnelPort
 
 @dataclass(frozen=True)
 class PatchEnd:
-    """What one end of a patch pair must have."""
+    """The columns that one end of a patch pair must have."""
 
     options: dict[str, str]
     external_ids: dict[str, str] = field(default_factory=dict)
@@ -25,15 +25,15 @@ def tunnel_interface(tunnel: TunnelPort, bfd_interval_milliseconds: int) -> tupl
         "remote_ip": tunnel.remote_address,
         "dst_port": str(tunnel.udp_port),
         "key": "flow",
-        "df_default": "false",  # what is too large for the underlay goes in fragments instead of being lost
+        "df_default": "false",  # fragment packets that are too large for the underlay instead of dropping them
     }
     interval = str(bfd_interval_milliseconds)
-    # Only what comes under tunnel ID 0 is the gateways' own: else any machine could speak for the peer's gateway.
+    # Accept BFD with tunnel ID 0 only: a machine of a stretched network could else send it for the peer's gateway.
     return options, {"enable": "true", "check_tnl_key": "true", "min_tx": interval, "min_rx": interval}
 
 
 def patch_ends(patch: PatchPair) -> tuple[PatchEnd, PatchEnd]:
-    """The end on br-cloud, and the end on br-int, which looks to Neutron like any machine's interface."""
+    """The end on br-cloud, and the end on br-int with the external_ids that os-vif sets for a machine."""
     integration = {
         "iface-id": patch.neutron_port_id,
         "attached-mac": patch.mac,
@@ -43,7 +43,7 @@ def patch_ends(patch: PatchPair) -> tuple[PatchEnd, PatchEnd]:
 
 
 class OwnedPorts:
-    """Our ports within one transaction. Never touches a port without our owner key."""
+    """Our ports within one transaction. Never changes a port without our owner key."""
 
     def __init__(self, tables: Any, transaction: Any) -> None:
         self._tables = tables
@@ -57,17 +57,17 @@ class OwnedPorts:
         }
 
     def has(self, name: str) -> bool:
-        """Whether a port of ours of that name is there."""
+        """Whether there is a port of ours of that name."""
         return name in self._owned
 
     def remove(self, name: str) -> None:
-        """Take the port out of its bridge; the database then drops its rows."""
+        """Remove the port from its bridge, whereupon the database deletes its rows; nothing if it is not ours."""
         if name in self._owned:
             bridge, port = self._owned.pop(name)
             bridge.delvalue("ports", port)
 
     def add(self, bridge_name: str, name: str, type_: str, options: dict[str, str], bridge: Any = None) -> Any:
-        """Put in a port with one interface of the same name; returns the interface's row."""
+        """Add or recreate a port with one interface of that name; returns its row. NotFound: no such bridge."""
         self.remove(name)
         bridge = bridge or self._bridges.get(bridge_name)
         if bridge is None:

@@ -1,4 +1,4 @@
-"""What Open vSwitch's database tells of our ports: read whole, and only what looks exactly as we make it is ours."""
+"""Reads our ports from the database; a port counts as configured only if all its columns are as we set them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 
 from .rows import patch_ends, tunnel_interface
 
-# Open vSwitch's defaults where a tunnel names no port.
+# Open vSwitch's default UDP ports (ovs-vswitchd.conf.db(5)).
 _DEFAULT_UDP_PORTS = {"vxlan": 4789, "geneve": 6081, "lisp": 4341, "stt": 7471, "gtpu": 2152}
 
 
 def read_view(tables: Mapping[str, Any], bfd_interval_milliseconds: int) -> BridgeView:
-    """The view of one moment; the caller keeps the copy from changing meanwhile."""
+    """The view of the tables; the caller holds the lock that keeps them from changing."""
     bridges = {row.name: row for row in tables["Bridge"].rows.values()}
     owned = {(b.name, i.name): i for b in bridges.values() for i in _owned_interfaces(b)}
     tunnels = frozenset(_tunnels(owned, bfd_interval_milliseconds))
     patches = frozenset(_patches(owned))
-    good = {BRIDGE, PROBE_PORT, *(t.name for t in tunnels)}
-    good |= {name for p in patches for name in (p.integration_name, p.cloud_name)}
+    configured = {BRIDGE, PROBE_PORT, *(t.name for t in tunnels)}
+    configured |= {name for p in patches for name in (p.integration_name, p.cloud_name)}
     root = next(iter(tables["Open_vSwitch"].rows.values()), None)
     return BridgeView(
         exists=_is_ours(bridges.get(BRIDGE)) and (BRIDGE, PROBE_PORT) in owned,
@@ -29,7 +29,7 @@ def read_view(tables: Mapping[str, Any], bfd_interval_milliseconds: int) -> Brid
         ofport={name: i.ofport[0] for (_, name), i in owned.items() if i.ofport and i.ofport[0] > 0},
         bfd_up={t.name: owned[BRIDGE, t.name].bfd_status.get("state") == "up" for t in tunnels},
         foreign_tunnel_udp_ports=frozenset(_foreign_udp_ports(tables)),
-        leftovers=frozenset(name for _, name in owned if name not in good),
+        leftovers=frozenset(name for _, name in owned if name not in configured),
         errors={name: i.error[0] for (_, name), i in owned.items() if i.error},
         hostname=root.external_ids.get("hostname") if root else None,
         openvswitch_version=next(iter(root.ovs_version), "") if root else "",
@@ -62,15 +62,15 @@ def _patches(owned: Mapping[tuple[str, str], Any]) -> Iterator[PatchPair]:
     for (bridge, name), row in owned.items():
         if bridge != BRIDGE or row.type != "patch":
             continue
-        far = owned.get((INTEGRATION_BRIDGE, row.options.get("peer", "")))
-        if far is None or far.type != "patch":
+        integration_end = owned.get((INTEGRATION_BRIDGE, row.options.get("peer", "")))
+        if integration_end is None or integration_end.type != "patch":
             continue
-        ids = far.external_ids
-        pair = PatchPair(far.name, name, ids.get("iface-id", ""), ids.get("attached-mac", ""))
+        ids = integration_end.external_ids
+        pair = PatchPair(integration_end.name, name, ids.get("iface-id", ""), ids.get("attached-mac", ""))
         cloud, integration = patch_ends(pair)
-        # Neutron's back ends add keys of their own to the br-int end.
-        kept = integration.external_ids.items() <= dict(ids).items()
-        if kept and dict(row.options) == cloud.options and dict(far.options) == integration.options:
+        # Neutron's back ends add external_ids of their own to the br-int end.
+        has_our_ids = integration.external_ids.items() <= dict(ids).items()
+        if has_our_ids and dict(row.options) == cloud.options and dict(integration_end.options) == integration.options:
             yield pair
 
 
