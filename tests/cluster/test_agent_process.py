@@ -69,6 +69,7 @@ def test_agent_reports_what_is_missing_and_exits_cleanly(
     assert "Open vSwitch" in condition["message"]
     time.sleep(3)
     assert _ready(installed) == condition, "the time of a transition moves only with one"
+    installed.kubectl("wait", f"gatewaynode/{NODE}", "--for=condition=Progressing", "--timeout=5s")
     agent.terminate()
     assert agent.wait(5) == 0
     log = (tmp_path / "log").read_text()

@@ -111,6 +111,10 @@ def test_lifecycle_on_a_real_api_server(real: Real) -> None:
     real.until(lambda: real.ready(a.expansion()))
     table = real.plane.kubectl("get", "networkexpansions,cloudpeers,attachments,expansionlinks,peerlinks", "-A")
     assert table.count("True") >= 5
+    for what in ("networkexpansion/web", "cloudpeer/cloud-b"):
+        where = ["-n", "shop"] if what.startswith("network") else []
+        for condition in ("Ready", "Progressing=False"):
+            real.plane.kubectl("wait", what, *where, f"--for=condition={condition}", "--timeout=5s")
 
     versions = _versions(real)
     written = a.neutron.writes

@@ -10,6 +10,7 @@ from isthmus.model.api.objects import API_VERSION, CustomObject
 from isthmus.model.errors import NotFound, Unavailable
 from isthmus.ports import Manifest, T
 
+from . import documented
 from .store import Entry, Key, Store, copied
 
 # Lists that several managers write, by the key of their entries: the schemas' x-kubernetes-list-map-keys.
@@ -40,6 +41,7 @@ class FakeCluster:
         if entry is None:
             raise NotFound(f"{key.kind} {key.name} not found")
         new = entry.copied()
+        documented.check(obj)
         status = obj.to_wire().get("status", {})
         new.applied_status.pop(self.manager, None)
         new.applied_status[self.manager] = {k: v for k, v in status.items() if v != []}

@@ -11,7 +11,7 @@ from isthmus.controller.backends import Backends
 from isthmus.controller.loop import Controller, Outcome
 from isthmus.model import names
 from isthmus.model.api.objects import Condition, ObjectMeta, condition_of
-from isthmus.model.api.v1alpha1.attachment import Attachment, LinkObservation, NodeObservation
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, LinkObservation, NodeObservation
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode, GatewayNodeStatus, TunnelAddress
@@ -181,7 +181,7 @@ class FakeCloud:
             links = tuple(LinkObservation(cloud_id=path.cloud_id, up=True) for path in spec.links)
             plugged = spec.active_node == f"gw-{self.cloud_id}"
             nodes = (NodeObservation(node=f"gw-{self.cloud_id}", plugged=plugged, links=links),)
-            status = attachment.status.model_copy(update={"conditions": (), "nodes": nodes if plugged else ()})
+            status = AttachmentStatus(nodes=nodes if plugged else ())
             self.agent.apply_status(attachment.model_copy(update={"status": status}))
 
     def _play_gateway_node(self) -> None:

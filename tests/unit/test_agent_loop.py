@@ -39,7 +39,12 @@ def test_status_is_written_once_when_everything_is_up(world: World) -> None:
     world.people.apply(attachment())
     world.settle()
     status = world.get(GatewayNode, NODE).status
-    assert {c.type: c.status for c in status.conditions} == {"Ready": "True", "PeersConfigured": "True"}
+    assert {c.type: c.status for c in status.conditions} == {
+        "Ready": "True",
+        "Progressing": "False",
+        "PeersConfigured": "True",
+    }
+    assert status.observed_generation == world.get(GatewayNode, NODE).metadata.generation
     (connection,) = status.connections
     assert (connection.up, connection.ike, connection.esp, connection.bfd) == (True, "Established", "Installed", "Up")
     assert status.neutron_host == "host-1"

@@ -8,6 +8,15 @@ from isthmus.model.facts.openstack import Range
 from tests.fakes.federation import FakeFederation, reason
 
 
+def _progress(expansion: NetworkExpansion | None) -> tuple[str, str, str | None]:
+    """Status and reason of Progressing; status of Stalled."""
+    assert expansion is not None
+    assert expansion.status.observed_generation == expansion.metadata.generation
+    found = {condition.type: condition for condition in expansion.status.conditions}
+    stalled = found.get("Stalled")
+    return found["Progressing"].status, found["Progressing"].reason, stalled.status if stalled else None
+
+
 def test_two_clouds_become_peers() -> None:
     federation = FakeFederation()
     a, b = federation.clouds
@@ -24,7 +33,10 @@ def test_network_is_stretched_and_withdrawn() -> None:
     _, network, subnet = a.tenant()
     federation.settle()
     a.expand(network.id, "cloud-b")
+    a.cycle()
+    assert _progress(a.expansion()) == ("True", "WaitingForPeer", None)
     federation.settle()
+    assert _progress(a.expansion()) == ("False", "Ready", None)
 
     expansion = a.expansion()
     assert reason(expansion) == "Ready", expansion
@@ -56,3 +68,15 @@ def test_network_is_stretched_and_withdrawn() -> None:
     federation.settle()
     assert a.people.list_objects(CloudPeer) == []
     assert b.people.list_objects(CloudPeer) == []
+
+
+def test_what_only_the_tenant_can_fix_is_stalled() -> None:
+    federation = FakeFederation()
+    a, _ = federation.clouds
+    federation.agree()
+    _, network, subnet = a.tenant()
+    a.neutron.delete_subnet(subnet.id)
+    federation.settle()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    assert _progress(a.expansion()) == ("False", "NoSubnet", "True")

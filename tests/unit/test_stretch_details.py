@@ -209,7 +209,7 @@ def _say(cloud: FakeCloud, name: str, *, ready: bool, host: str) -> None:
     node = cloud.people.get(GatewayNode, name)
     assert node is not None
     status = GatewayNodeStatus(
-        conditions=(Condition(type="Ready", status="True" if ready else "False", reason="Said"),),
+        conditions=(Condition(type="Ready", status="True" if ready else "False", reason="Ready"),),
         addresses=(
             TunnelAddress(
                 address=node.status.addresses[0].address if node.status.addresses else "192.0.2.99", mtu=1500

@@ -42,7 +42,7 @@ def _fail_over(cloud: FakeCloud) -> None:
         node = cloud.people.get(GatewayNode, name)
         assert node is not None
         status = GatewayNodeStatus(
-            conditions=(Condition(type="Ready", status=ready, reason="Said"),),
+            conditions=(Condition(type="Ready", status=ready, reason="Ready"),),
             addresses=(TunnelAddress(address=address, mtu=1500),),
             neutron_host=f"host-{name}",
         )

@@ -38,20 +38,20 @@ class Reports:
 
     def publish(self, node: str, facts: NodeFacts, software: Software) -> None:
         """Write the statuses that follow from the facts. Raises ExternalError if the API fails."""
-        self._publish_node(lambda previous: gateway_node_status(previous, facts, software, self._clock.now()))
+        self._publish_node(lambda current: gateway_node_status(current, facts, software, self._clock.now()))
         self._attachments = tuple(self._publish_attachment(a, node, facts) for a in self._attachments)
 
     def publish_problem(self, node: str, problem: Problem, last_facts: NodeFacts | None) -> None:
         """Report that the node could not be observed; links are reported from `last_facts`. Raises ExternalError."""
-        self._publish_node(lambda previous: failed_observation_status(previous, problem, self._clock.now()))
+        self._publish_node(lambda current: failed_observation_status(current, problem, self._clock.now()))
         if last_facts is not None:
             self._attachments = tuple(self._publish_attachment(a, node, last_facts) for a in self._attachments)
 
-    def _publish_node(self, change: Callable[[GatewayNodeStatus], GatewayNodeStatus]) -> None:
+    def _publish_node(self, change: Callable[[GatewayNode], GatewayNodeStatus]) -> None:
         current = self._gateway_node
         if current is None:
             return
-        status = change(current.status)
+        status = change(current)
         if status == current.status:
             return
         try:

@@ -9,6 +9,7 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.objects import Conditions, condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.reasons import ConditionType
 from isthmus.telemetry.metrics import LINKS, PEER_LAST_READ, PEERS, Metrics
 
 
@@ -23,5 +24,5 @@ def publish(snapshot: Snapshot, metrics: Metrics) -> None:
 
 def _by_state(held: Iterable[Conditions]) -> dict[tuple[str, ...], float]:
     """Objects by the reason of their Ready condition: `Ready` if it is true, `New` if there is none yet."""
-    ready = (condition_of(conditions, "Ready") for conditions in held)
+    ready = (condition_of(conditions, ConditionType.READY) for conditions in held)
     return {(state,): float(count) for state, count in Counter(c.reason if c else "New" for c in ready).items()}

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from isthmus.core.snapshot.conditions import false, true_unless, unknown, with_transition_times
+from isthmus.core.snapshot.conditions import (
+    false,
+    readiness,
+    true_unless,
+    unknown,
+    with_progress,
+    with_transition_times,
+)
 from isthmus.core.snapshot.index import Snapshot, is_accepted
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -10,7 +17,7 @@ from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, CloudPeerStatus
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkStatus
-from isthmus.model.reasons import Reason
+from isthmus.model.reasons import ConditionType, Reason
 
 from .agreement import Disagreement
 from .peer import (
@@ -30,10 +37,11 @@ def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> Peer
     agreed = _agreed(snapshot, peer)
     if agreed.reason == Reason.GATEWAY_REFUSED:  # whose address it is must not be disclosed to the peer
         agreed = agreed.model_copy(update={"message": "a gateway's name or address is not one that was agreed"})
-    conditions = with_transition_times(link.status.conditions, [agreed], link.metadata.generation, snapshot.now)
-    return link.model_copy(
-        update={"status": PeerLinkStatus(peer=remote_peer_link(snapshot, peer), conditions=conditions)}
-    )
+    generation = link.metadata.generation
+    conditions = with_transition_times(link.status.conditions, with_progress(agreed), generation, snapshot.now)
+    remote = remote_peer_link(snapshot, peer)
+    status = PeerLinkStatus(observed_generation=generation, peer=remote, conditions=conditions)
+    return link.model_copy(update={"status": status})
 
 
 def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) -> CloudPeer:
@@ -41,13 +49,12 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
     is_valid = identity_problem(snapshot, peer) is None
     remote = remote_peer_link(snapshot, peer) if is_valid else None
     parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if is_valid else []
-    ready = true_unless("Ready", failure or _problem(snapshot, peer, parts))
+    conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts)
+    generation = peer.metadata.generation
     links = snapshot.links_to(peer.spec.cloud_id) if is_valid else ()
     status = CloudPeerStatus(
-        observed_generation=peer.metadata.generation,
-        conditions=with_transition_times(
-            peer.status.conditions, [ready, *parts], peer.metadata.generation, snapshot.now
-        ),
+        observed_generation=generation,
+        conditions=with_transition_times(peer.status.conditions, conditions, generation, snapshot.now),
         namespace=names.peer_namespace(peer.spec.cloud_id) if is_valid else None,
         gateways=remote.spec.gateways if remote else (),
         networks_out=sum(link.spec.offer is not None and link.spec.state == "Active" for link in links),
@@ -74,26 +81,31 @@ def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:
     if cloud_id not in snapshot.credentials:
         secret = f"{names.SYSTEM_NAMESPACE}/{peer.spec.api.kubeconfig_secret_ref.name}"
         return false(
-            "Reachable",
+            ConditionType.REACHABLE,
             Reason.KUBECONFIG_NOT_FOUND,
             f"Secret {secret} with key {names.KUBECONFIG_KEY} is not there yet",
         )
     view = view_of(snapshot, cloud_id)
     if view.reason == UNREAD.reason:
-        previous = condition_of(peer.status.conditions, "Reachable")
+        previous = condition_of(peer.status.conditions, ConditionType.REACHABLE)
         was_read = previous is not None and previous.reason != Reason.KUBECONFIG_NOT_FOUND
-        return previous if previous is not None and was_read else unknown("Reachable", view.reason, view.message)
-    return true_unless("Reachable", None if view.reachable else Problem(view.reason, view.message), Reason.REACHABLE)
+        return (
+            previous
+            if previous is not None and was_read
+            else unknown(ConditionType.REACHABLE, view.reason, view.message)
+        )
+    problem = None if view.reachable else Problem(view.reason, view.message)
+    return true_unless(ConditionType.REACHABLE, problem, Reason.REACHABLE)
 
 
 def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
     problem = remote_peer_link_problem(snapshot, peer)
     agreement = agreement_with(snapshot, peer)
     if problem is None and agreement is None:
-        return unknown("Agreed", Reason.WAITING_FOR_PEER, "the peer's half of the agreement is not known yet")
+        return unknown(ConditionType.AGREED, Reason.WAITING_FOR_PEER, "the peer's PeerLink has not been read yet")
     if problem is None and isinstance(agreement, Disagreement):
         problem = Problem(agreement.reason, agreement.message)
-    return true_unless("Agreed", problem, Reason.AGREED)
+    return true_unless(ConditionType.AGREED, problem, Reason.AGREED)
 
 
 def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
@@ -105,10 +117,10 @@ def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
         if connection.cloud_id == peer.spec.cloud_id
     ]
     if not connections:
-        return unknown("TunnelUp", Reason.NO_TUNNEL, "no gateway node has a connection to the peer yet")
+        return unknown(ConditionType.TUNNEL_UP, Reason.NO_TUNNEL, "no gateway node has a connection to the peer yet")
     down = next(((node, c) for node, c in connections if not c.up), None)
     if down is None:
-        return true_unless("TunnelUp", None, Reason.UP)
+        return true_unless(ConditionType.TUNNEL_UP, None, Reason.UP)
     node, connection = down
     reason = Reason.parse(connection.reason, Reason.TUNNEL_DOWN)
-    return false("TunnelUp", reason, f"gateway {node} to {connection.gateway}: {connection.message}")
+    return false(ConditionType.TUNNEL_UP, reason, f"gateway {node} to {connection.gateway}: {connection.message}")

@@ -6,16 +6,16 @@ from datetime import datetime
 
 from isthmus.core.federation.peer import UNREAD, view_of
 from isthmus.core.placement.gateways import Gateway
-from isthmus.core.snapshot.conditions import ADDRESS_CONFLICT, false, true, true_unless, unknown, with_transition_times
+from isthmus.core.snapshot.conditions import false, readiness, true, unknown, with_transition_times
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkStatus
 from isthmus.model.facts.openstack import NetworkFacts
-from isthmus.model.reasons import Reason
+from isthmus.model.reasons import ConditionType, Reason
 
-from .remote_link import PEER_SEEN, RemoteLinkState
+from .remote_link import RemoteLinkState
 
 
 def connection_progress(
@@ -52,8 +52,9 @@ def link_status(
     progress: Problem | None,
 ) -> ExpansionLinkStatus:
     """The status of our link; `progress` is what it waits for, None if it is ready; `mtu` in bytes."""
-    conditions = (true_unless("Ready", progress), _peer_seen(snapshot, link, remote_link_state))
+    conditions = (*readiness(progress), _peer_seen(snapshot, link, remote_link_state))
     return ExpansionLinkStatus(
+        observed_generation=link.metadata.generation,
         peer=remote_link_state.remote_link,
         mtu=mtu,
         conditions=with_transition_times(link.status.conditions, conditions, link.metadata.generation, snapshot.now),
@@ -62,22 +63,23 @@ def link_status(
 
 def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_link_state: RemoteLinkState) -> Condition:
     if remote_link_state.presence == "Present":
-        return true(PEER_SEEN, Reason.PRESENT)
+        return true(ConditionType.PEER_SEEN, Reason.PRESENT)
     if remote_link_state.presence == "Absent":
-        return false(PEER_SEEN, Reason.ABSENT, "a complete list of the peer's halves does not hold it")
-    view, previous = view_of(snapshot, link.spec.peer_cloud_id), condition_of(link.status.conditions, PEER_SEEN)
+        return false(ConditionType.PEER_SEEN, Reason.ABSENT, "a complete list of the peer's halves does not hold it")
+    view = view_of(snapshot, link.spec.peer_cloud_id)
+    previous = condition_of(link.status.conditions, ConditionType.PEER_SEEN)
     # An absence is not kept over a restart: the peer was not read in between, so its grace period starts again.
     if view.reason == UNREAD.reason and previous is not None and previous.status == "True":
         return previous
-    return unknown(PEER_SEEN, Reason.ABSENCE_UNCONFIRMED if view.reachable else view.reason)
+    return unknown(ConditionType.PEER_SEEN, Reason.ABSENCE_UNCONFIRMED if view.reachable else view.reason)
 
 
 def address_conflict(messages: tuple[str, ...]) -> Condition:
     """True if an address is in use outside its owner's slice; `messages` are those of `conflicts`."""
     return (
-        true(ADDRESS_CONFLICT, Reason.ADDRESS_OUTSIDE_SLICE, "; ".join(messages))
+        true(ConditionType.ADDRESS_CONFLICT, Reason.ADDRESS_OUTSIDE_SLICE, "; ".join(messages))
         if messages
-        else false(ADDRESS_CONFLICT, Reason.NO_CONFLICT)
+        else false(ConditionType.ADDRESS_CONFLICT, Reason.NO_CONFLICT)
     )
 
 
@@ -97,6 +99,9 @@ def with_conditions(
         return None
     old, generation = attachment.status.conditions, attachment.metadata.generation
     status = attachment.status.model_copy(
-        update={"conditions": with_transition_times(old, conditions, generation, now)}
+        update={
+            "observed_generation": generation,
+            "conditions": with_transition_times(old, conditions, generation, now),
+        }
     )
     return attachment.model_copy(update={"status": status})

@@ -28,13 +28,10 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     OfferedSubnet,
     RemoteExpansionLink,
 )
-from isthmus.model.reasons import Reason
+from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.types import NETWORK_ID
 
 from .addressing import contains, intersect, span_of, spans_of_addresses
-
-PEER_SEEN = "PeerSeen"  # condition of our link: whether the peer's link is present, absent or unknown, and since when
-
 
 Presence = Literal["Present", "Absent", "Unknown"]
 
@@ -193,7 +190,7 @@ def _same_peer_link(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink
 
 
 def _grace_period_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
-    condition = condition_of(link.status.conditions, PEER_SEEN)
+    condition = condition_of(link.status.conditions, ConditionType.PEER_SEEN)
     if condition is None or condition.status != "False" or not condition.last_transition_time:
         return False
     since = datetime.fromisoformat(condition.last_transition_time.replace("Z", "+00:00"))

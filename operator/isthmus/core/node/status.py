@@ -7,19 +7,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from isthmus.core.snapshot.conditions import false, true, true_unless, with_transition_times
+from isthmus.core.snapshot.conditions import false, readiness, true, with_transition_times
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.attachment import Attachment, LinkObservation, NodeObservation
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNodeStatus, Software, TunnelAddress
+from isthmus.model.api.v1alpha1.gatewaynode import (
+    GatewayConnection,
+    GatewayNode,
+    GatewayNodeStatus,
+    Software,
+    TunnelAddress,
+)
 from isthmus.model.names import IPSEC_NAMESPACE, tunnel_port
 from isthmus.model.node.ipsec import IkeConnection, IkeView
 from isthmus.model.node.switch import BridgeView
-from isthmus.model.reasons import Reason
+from isthmus.model.reasons import ConditionType, Reason
 
 from . import ipsec
 from .plan import NodePlan
+
+_OF_READINESS = frozenset({ConditionType.READY, ConditionType.PROGRESSING, ConditionType.STALLED})
 
 
 @dataclass(frozen=True)
@@ -37,13 +45,14 @@ class NodeFacts:
     """Why the plan could not be applied completely."""
 
 
-def gateway_node_status(
-    previous: GatewayNodeStatus, facts: NodeFacts, software: Software, now: datetime
-) -> GatewayNodeStatus:
+def gateway_node_status(node: GatewayNode, facts: NodeFacts, software: Software, now: datetime) -> GatewayNodeStatus:
     """The complete status of this node's GatewayNode."""
+    generation = node.metadata.generation
+    conditions = (*readiness(facts.plan.problem or facts.problem), _peers(facts))
     addresses = tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses)
     return GatewayNodeStatus(
-        conditions=with_transition_times(previous.conditions, (_ready(facts), _peers(facts)), None, now),
+        observed_generation=generation,
+        conditions=with_transition_times(node.status.conditions, conditions, generation, now),
         addresses=addresses,
         neutron_host=facts.bridge.hostname,
         software=software,
@@ -51,11 +60,13 @@ def gateway_node_status(
     )
 
 
-def failed_observation_status(previous: GatewayNodeStatus, problem: Problem, now: datetime) -> GatewayNodeStatus:
+def failed_observation_status(node: GatewayNode, problem: Problem, now: datetime) -> GatewayNodeStatus:
     """The status after a failed observation: only Ready changes; the rest keeps its last known value."""
-    others = (c for c in previous.conditions if c.type != "Ready")
-    new = (true_unless("Ready", problem), *others)
-    return previous.model_copy(update={"conditions": with_transition_times(previous.conditions, new, None, now)})
+    previous, generation = node.status, node.metadata.generation
+    others = (c for c in previous.conditions if c.type not in _OF_READINESS)
+    new = (*readiness(problem), *others)
+    conditions = with_transition_times(previous.conditions, new, generation, now)
+    return previous.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def observation(attachment: Attachment, node: str, facts: NodeFacts) -> NodeObservation | None:
@@ -92,17 +103,13 @@ def _links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[Link
         )
 
 
-def _ready(facts: NodeFacts) -> Condition:
-    return true_unless("Ready", facts.plan.problem or facts.problem)
-
-
 def _peers(facts: NodeFacts) -> Condition:
     """Whether the tunnels of every CloudPeer could be planned; a missing key is reported here."""
     problems = sorted(facts.plan.peer_problems.items())
     if not problems:
-        return true("PeersConfigured", Reason.CONFIGURED)
+        return true(ConditionType.PEERS_CONFIGURED, Reason.CONFIGURED)
     text = "; ".join(f"{cloud_id}: {problem.message}" for cloud_id, problem in problems)
-    return false("PeersConfigured", problems[0][1].reason, text)
+    return false(ConditionType.PEERS_CONFIGURED, problems[0][1].reason, text)
 
 
 def _connections(facts: NodeFacts) -> Iterator[GatewayConnection]:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, TunnelAddress
+from isthmus.model.reasons import ConditionType
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,5 @@ def active_gateway(candidates: Iterable[Gateway], previous: str | None) -> Gatew
 
 
 def _ready(node: GatewayNode) -> bool:
-    condition = condition_of(node.status.conditions, "Ready")
+    condition = condition_of(node.status.conditions, ConditionType.READY)
     return condition is not None and condition.status == "True"

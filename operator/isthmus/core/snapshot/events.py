@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from isthmus.core.snapshot.conditions import ADDRESS_CONFLICT, REPLICA_IN_USE
 from isthmus.model.actions import RecordEvent
 from isthmus.model.api.objects import Condition, CustomObject, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.reasons import ConditionType
 
-_BAD_WHEN_TRUE = frozenset({ADDRESS_CONFLICT, REPLICA_IN_USE})
+_BAD_WHEN_TRUE = frozenset({ConditionType.ADDRESS_CONFLICT, ConditionType.REPLICA_IN_USE})
 
 
 def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, ...]:

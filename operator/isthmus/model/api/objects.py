@@ -68,6 +68,12 @@ Conditions = Annotated[
 ]
 
 
+ObservedGeneration = Annotated[
+    int,
+    Field(ge=0, description="The `metadata.generation` that this status was computed from. Written with every status."),
+]
+
+
 class LocalReference(ApiModel):
     """The name of an object in a namespace that the kind of reference fixes."""
 

@@ -1,23 +1,58 @@
-"""Which reasons a receiver may give for not accepting what is offered now."""
+"""Reasons that a receiver gives for not accepting what is offered now."""
 
 from __future__ import annotations
 
-from typing import Final
-
+from .explanation import Place, administrator, tenant, transient
 from .reason import Reason
 
-ANSWER_REASONS: Final = frozenset(
-    {
-        Reason.CORDONED,
-        Reason.DOMAIN_NOT_AVAILABLE,
-        Reason.INVALID_OFFER,
-        Reason.INVALID_TUNNEL_ID,
-        Reason.LIMIT_REACHED,
-        Reason.QUOTA_EXCEEDED,
-        Reason.RELEASED,
-        Reason.REPLICA_FAILED,
-        Reason.SUBNET_OVERLAP,
-        Reason.TUNNEL_ID_IN_USE,
-        Reason.WRONG_CLOUD_ID,
-    }
-)
+_PLACES = (Place.ANSWER, Place.READY)
+
+EXPLANATIONS = {
+    Reason.REFUSED: administrator(
+        "The peer refuses the network for a reason that this version of Isthmus does not know.",
+        "Ask the peer's administrator; compare the versions of Isthmus.",
+        Place.READY,
+    ),
+    Reason.INVALID_OFFER: administrator(
+        "What the other cloud publishes about the network breaks a rule of the protocol; the message says which. What "
+        "was valid last stays in force.",
+        "Change the subnet that the message names. Otherwise compare the versions of Isthmus in both clouds.",
+        *_PLACES,
+    ),
+    Reason.INVALID_TUNNEL_ID: administrator(
+        "The tunnel ID of the offer is not in the half of the range that the origin allocates from.",
+        "Compare `tunnel.idRange` in both CloudPeers, and the versions of Isthmus.",
+        *_PLACES,
+    ),
+    Reason.TUNNEL_ID_IN_USE: administrator(
+        "Another network uses the tunnel ID of the offer.",
+        "Withdraw one of the two networks, and ask the administrator of the origin to look for a restored backup.",
+        *_PLACES,
+        Place.LINK,
+    ),
+    Reason.LIMIT_REACHED: administrator(
+        "The receiver holds as many networks of this origin as were agreed.",
+        "Ask the receiver's administrator to raise `agreement.limits.networks`, or withdraw another network.",
+        *_PLACES,
+    ),
+    Reason.QUOTA_EXCEEDED: administrator(
+        "A quota is used up: that of the replicated project, or one of OpenStack in this cloud.",
+        "Raise the quota: `agreement.quotas` of the CloudPeer sets that of replicated projects.",
+        *_PLACES,
+    ),
+    Reason.SUBNET_OVERLAP: tenant(
+        "A subnet overlaps a subnet of another network of the same project that is stretched already.",
+        "Use another CIDR for one of the two subnets.",
+        *_PLACES,
+    ),
+    Reason.DOMAIN_NOT_AVAILABLE: administrator(
+        "The Keystone domain for the peer's projects exists at the receiver, but Isthmus did not create it.",
+        "Ask the receiver's administrator to name a domain in `agreement.domain` of the CloudPeer.",
+        *_PLACES,
+    ),
+    Reason.REPLICA_FAILED: transient(
+        "The receiver cannot create the replica of the network at the moment. It tries again.",
+        "If it lasts, ask the receiver's administrator: the Attachment there says what failed.",
+        *_PLACES,
+    ),
+}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from isthmus.core.network.link_status import address_conflict
 from isthmus.core.network.origin.status import origin_conflicts, origin_progress
-from isthmus.core.snapshot.conditions import false, true, true_unless, with_transition_times
+from isthmus.core.snapshot.conditions import false, readiness, true, with_transition_times
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
@@ -16,7 +16,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
     NetworkExpansion,
     NetworkExpansionStatus,
 )
-from isthmus.model.reasons import Reason
+from isthmus.model.reasons import ConditionType, Reason
 
 from .admission import PeerRequest, admission_problem, claims
 from .offer import printable
@@ -36,7 +36,7 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
     is_owner = origin.owner is not None and origin.owner.metadata == expansion.metadata
     requests = origin.requests if is_owner else ()
     problems = {request.name: _peer_problem(origin, request, failure) for request in requests}
-    conditions = [true_unless("Ready", _problem(expansion, problem, is_owner, problems, failure))]
+    conditions = [*readiness(_problem(expansion, problem, is_owner, problems, failure))]
     if is_owner and facts:
         conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active_links else [])]
     network = facts.network if facts is not None and problem is None else None
@@ -56,10 +56,10 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
 def _subnets(origin: Origin) -> Condition:
     """False if the tenant added subnets, after the network was stretched, that cannot be."""
     if not origin.unsupported_cidrs:
-        return true("SubnetsStretched", Reason.ALL_STRETCHED)
+        return true(ConditionType.SUBNETS_STRETCHED, Reason.ALL_STRETCHED)
     cidrs = ", ".join(origin.unsupported_cidrs[:_MAX_LISTED])
     text = f"only the machines of this cloud have {cidrs}: it is IPv6, or more than can be stretched"
-    return false("SubnetsStretched", Reason.UNSUPPORTED_SUBNET, text)
+    return false(ConditionType.SUBNETS_STRETCHED, Reason.UNSUPPORTED_SUBNET, text)
 
 
 def _problem(

@@ -12,7 +12,7 @@ from isthmus.core.network.link_status import (
     without_local_details,
 )
 from isthmus.core.network.origin.state import Origin
-from isthmus.core.snapshot.conditions import true_unless
+from isthmus.core.snapshot.conditions import readiness
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
@@ -30,7 +30,7 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
     problem = next(iter(progress), None) if origin.active_links else Problem(Reason.NOT_CONNECTED, "no peer is joined")
     problem = failure if problem and failure else problem
     conflict = address_conflict(origin_conflicts(origin))
-    return with_conditions(origin.attachment, (true_unless("Ready", problem), conflict), origin.snapshot.now)
+    return with_conditions(origin.attachment, (*readiness(problem), conflict), origin.snapshot.now)
 
 
 def origin_conflicts(origin: Origin) -> tuple[str, ...]:

@@ -13,13 +13,13 @@ from isthmus.core.network.link_status import (
 )
 from isthmus.core.network.receiver.plan import ports_in_use, project_to_delete
 from isthmus.core.network.receiver.state import Receiver
-from isthmus.core.snapshot.conditions import REPLICA_IN_USE, false, true, true_unless
+from isthmus.core.snapshot.conditions import false, readiness, true
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
-from isthmus.model.reasons import Reason
+from isthmus.model.reasons import ConditionType, Reason
 
 
 def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[ExpansionLink, ...]:
@@ -38,7 +38,7 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
     if in_use.status == "True":
         progress = Problem(Reason.REPLICA_IN_USE, in_use.message)
     conditions = (
-        true_unless("Ready", failure if progress and failure else progress),
+        *readiness(failure if progress and failure else progress),
         in_use,
         address_conflict(_receiver_conflicts(receiver)),
     )
@@ -54,16 +54,20 @@ def _receiver_conflicts(receiver: Receiver) -> tuple[str, ...]:
 
 def _in_use(receiver: Receiver) -> Condition:
     if receiver.intent not in {"Leave", "Refuse"}:
-        return false(REPLICA_IN_USE, Reason.NOT_WITHDRAWN)
+        return false(ConditionType.REPLICA_IN_USE, Reason.NOT_WITHDRAWN)
     if ports := ports_in_use(receiver):
-        return true(REPLICA_IN_USE, Reason.PORTS_LEFT, f"the copy stays until these ports are gone: {', '.join(ports)}")
+        return true(
+            ConditionType.REPLICA_IN_USE,
+            Reason.PORTS_LEFT,
+            f"the copy stays until these ports are gone: {', '.join(ports)}",
+        )
     if project_id := project_to_delete(receiver):
         return true(
-            REPLICA_IN_USE,
+            ConditionType.REPLICA_IN_USE,
             Reason.PROJECT_NOT_EMPTY,
             f"project {project_id} stays until nothing is left in it in Neutron",
         )
-    return false(REPLICA_IN_USE, Reason.NOTHING_LEFT)
+    return false(ConditionType.REPLICA_IN_USE, Reason.NOTHING_LEFT)
 
 
 def receiver_progress(receiver: Receiver) -> Problem | None:

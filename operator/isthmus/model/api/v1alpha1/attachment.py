@@ -6,7 +6,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from isthmus.model.api.objects import AGE, ApiModel, Conditions, CustomObject, Kind, PrinterColumn, ready_column
+from isthmus.model.api.objects import (
+    AGE,
+    ApiModel,
+    Conditions,
+    CustomObject,
+    Kind,
+    ObservedGeneration,
+    PrinterColumn,
+    ready_column,
+)
 from isthmus.model.types import (
     MTU,
     CloudID,
@@ -156,6 +165,7 @@ class NodeObservation(ApiModel):
 class AttachmentStatus(ApiModel):
     """`conditions` by the controller, each entry of `nodes` by that node's agent (server-side apply)."""
 
+    observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
     nodes: Annotated[
         tuple[NodeObservation, ...],

@@ -13,6 +13,7 @@ from isthmus.model.api.objects import (
     CustomObject,
     Kind,
     LocalReference,
+    ObservedGeneration,
     PrinterColumn,
     ready_column,
 )
@@ -141,7 +142,7 @@ class PeerGateway(ApiModel):
 class CloudPeerStatus(ApiModel):
     """What we see of the peer. Written by the controller."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
     namespace: ObjectName | None = None
     """Namespace here that the peer may read."""

@@ -7,7 +7,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from isthmus.model import names
-from isthmus.model.api.objects import AGE, ApiModel, Conditions, CustomObject, Kind, PrinterColumn, ready_column
+from isthmus.model.api.objects import (
+    AGE,
+    ApiModel,
+    Conditions,
+    CustomObject,
+    Kind,
+    ObservedGeneration,
+    PrinterColumn,
+    ready_column,
+)
 from isthmus.model.types import (
     MTU,
     CloudID,
@@ -169,6 +178,7 @@ class RemoteExpansionLink(ApiModel):
 class ExpansionLinkStatus(ApiModel):
     """The other half, and what both together mean. Written by the controller; readable by the peer."""
 
+    observed_generation: ObservedGeneration | None = None
     peer: RemoteExpansionLink | None = None
     mtu: MTU | None = None
     """The agreed MTU, once both halves are known."""

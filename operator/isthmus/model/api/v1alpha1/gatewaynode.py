@@ -6,7 +6,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from isthmus.model.api.objects import AGE, ApiModel, Conditions, CustomObject, Kind, PrinterColumn, ready_column
+from isthmus.model.api.objects import (
+    AGE,
+    ApiModel,
+    Conditions,
+    CustomObject,
+    Kind,
+    ObservedGeneration,
+    PrinterColumn,
+    ready_column,
+)
 from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, ReasonText
 
 VersionText = Annotated[str, Field(max_length=128)]
@@ -46,6 +55,7 @@ class GatewayConnection(ApiModel):
 class GatewayNodeStatus(ApiModel):
     """Written by that node's agent alone, with server-side apply."""
 
+    observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
     addresses: Annotated[tuple[TunnelAddress, ...], Field(max_length=4)] = ()
     neutron_host: Annotated[str, Field(max_length=253)] | None = None

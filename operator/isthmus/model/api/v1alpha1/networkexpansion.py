@@ -6,7 +6,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from isthmus.model.api.objects import AGE, ApiModel, Conditions, CustomObject, Kind, PrinterColumn, ready_column
+from isthmus.model.api.objects import (
+    AGE,
+    ApiModel,
+    Conditions,
+    CustomObject,
+    Kind,
+    ObservedGeneration,
+    PrinterColumn,
+    ready_column,
+)
 from isthmus.model.types import (
     MTU,
     CloudID,
@@ -90,7 +99,7 @@ class ExpansionPeerStatus(ApiModel):
 class NetworkExpansionStatus(ApiModel):
     """What became of the wish. Written by the controller."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
     network_name: DisplayName | None = None
     project_id: ProjectID | None = None

@@ -6,7 +6,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from isthmus.model.api.objects import AGE, ApiModel, Conditions, CustomObject, Kind, PrinterColumn, ready_column
+from isthmus.model.api.objects import (
+    AGE,
+    ApiModel,
+    Conditions,
+    CustomObject,
+    Kind,
+    ObservedGeneration,
+    PrinterColumn,
+    ready_column,
+)
 from isthmus.model.types import CloudID, Generation, UDPPort
 
 from .cloudpeer import PeerGateway, TunnelIDRange
@@ -64,6 +73,7 @@ class RemotePeerLink(ApiModel):
 class PeerLinkStatus(ApiModel):
     """The other half, and what both halves together mean. Written by the controller."""
 
+    observed_generation: ObservedGeneration | None = None
     peer: RemotePeerLink | None = None
     conditions: Conditions = ()
 

@@ -1,0 +1,82 @@
+"""Reasons why a network may not be stretched."""
+
+from __future__ import annotations
+
+from .explanation import Place, administrator, progressing, tenant
+from .reason import Reason
+
+EXPLANATIONS = {
+    Reason.NAMESPACE_NOT_BOUND: administrator(
+        "The namespace of the NetworkExpansion is not bound to an OpenStack project.",
+        "Annotate the namespace with `isthmus.cloud/project-id`.",
+        Place.READY,
+    ),
+    Reason.NETWORK_NOT_FOUND: tenant(
+        "The project of this namespace has no network of that ID.",
+        "Create a NetworkExpansion with the ID of a network of the project: `networkID` is immutable.",
+        Place.READY,
+    ),
+    Reason.NETWORK_NOT_STRETCHABLE: tenant(
+        "The network is external or shared.", "Expand a network that belongs to the project alone.", Place.READY
+    ),
+    Reason.NO_SUBNET: tenant("The network has no subnet.", "Create an IPv4 subnet on it.", Place.READY),
+    Reason.UNSUPPORTED_SUBNET: tenant(
+        "The network has an IPv6 subnet, more subnets or more allocation pools than can be stretched.",
+        "Delete what the message names, or move it to another network.",
+        Place.READY,
+        Place.SUBNETS_STRETCHED,
+    ),
+    Reason.UNSUPPORTED_MTU: tenant(
+        "The MTU of the network is smaller than any IPv4 host must accept.",
+        "Set the MTU of the network to 576 or more.",
+        Place.READY,
+    ),
+    Reason.NETWORK_ALREADY_EXPANDED: tenant(
+        "Another NetworkExpansion stretches this network.",
+        "Add the peers to the other NetworkExpansion, and delete this one.",
+        Place.READY,
+    ),
+    Reason.PEER_NOT_FOUND: tenant(
+        "There is no CloudPeer of that name.",
+        "Correct the name in `spec.peers`; an administrator can list the CloudPeers.",
+        Place.READY,
+    ),
+    Reason.PEER_TERMINATING: tenant(
+        "The CloudPeer is being deleted, and the network is withdrawn from it.",
+        "Remove the peer from `spec.peers`.",
+        Place.READY,
+    ),
+    Reason.PROJECT_NOT_ALLOWED: administrator(
+        "The CloudPeer does not allow this project to expand to the peer.",
+        "Add the project to `agreement.allowedProjects` of the CloudPeer, or remove the peer from `spec.peers`.",
+        Place.READY,
+    ),
+    Reason.CORDONED: administrator(
+        "The agreement is cordoned: nothing new is offered or accepted, what is stretched stays. In an answer it is "
+        "the receiver's agreement that is cordoned.",
+        "Set `agreement.state` of the CloudPeer to `Active`.",
+        Place.READY,
+        Place.ANSWER,
+    ),
+    Reason.PEER_CORDONED: administrator(
+        "The peer has cordoned its agreement with this cloud and accepts nothing new.",
+        "Ask the peer's administrator.",
+        Place.READY,
+    ),
+    Reason.WAITING_FOR_AGREEMENT: progressing(
+        "There is no agreement with the peer yet.",
+        Place.READY,
+        remedy="Look at the conditions of the CloudPeer.",
+    ),
+    Reason.TUNNEL_IDS_EXHAUSTED: administrator(
+        "All tunnel IDs that this cloud may allocate for the peer are in use.",
+        "Enlarge `tunnel.idRange` in both CloudPeers, or withdraw networks.",
+        Place.READY,
+    ),
+    Reason.NO_FREE_SLICE: tenant(
+        "A subnet has no run of free addresses that is large enough for the peer's slice. The message names the "
+        "largest one.",
+        "Free addresses, or create the NetworkExpansion with a smaller `addressing.sliceSize`: it is immutable.",
+        Place.READY,
+    ),
+}

@@ -1,0 +1,98 @@
+"""Reasons about the agreement with a peer."""
+
+from __future__ import annotations
+
+from .explanation import Place, administrator, progressing, terminal
+from .reason import Reason
+
+_AGREED = (Place.AGREED, Place.READY, Place.PEERS_CONFIGURED, Place.CONNECTION)
+
+EXPLANATIONS = {
+    Reason.OWN_CLOUD_ID: terminal(
+        "The CloudPeer has the cloud ID of this very cloud.",
+        "Delete it, and create one with the peer's cloud ID: `cloudID` is immutable.",
+        Place.READY,
+    ),
+    Reason.DUPLICATE_CLOUD_ID: administrator(
+        "Another CloudPeer has the same cloud ID.", "Delete one of the two.", Place.READY
+    ),
+    Reason.GATEWAY_CIDRS_OVERLAP: administrator(
+        "The gateway networks of the peer overlap ours, or those of another peer.",
+        "Correct `gatewayCIDRs` of the CloudPeer, or `gateway_cidrs` in the settings.",
+        Place.READY,
+    ),
+    Reason.NAMESPACE_NOT_MANAGED: administrator(
+        "The namespace for this peer exists, but Isthmus did not create it and does not adopt it.",
+        "Delete the namespace, or rename what needs it.",
+        Place.READY,
+    ),
+    Reason.NAMESPACE_TERMINATING: progressing(
+        "The namespace for this peer is being deleted; it is created again after that.",
+        Place.READY,
+        remedy="If it does not go away, look for objects with finalizers in it.",
+    ),
+    Reason.POLICY_NOT_FOUND: administrator(
+        "The IPsecPolicy that the CloudPeer refers to does not exist.",
+        "Create it, or correct `ipsec.policyRef`.",
+        Place.READY,
+        Place.PEERS_CONFIGURED,
+        Place.CONNECTION,
+    ),
+    Reason.WAITING_FOR_PEER: progressing(
+        "The peer has not published its PeerLink, or its answer to an offer, yet.",
+        Place.AGREED,
+        Place.READY,
+        Place.PEERS_CONFIGURED,
+        Place.CONNECTION,
+        remedy="If it lasts, ask the peer's administrator for the CloudPeer that stands for this cloud.",
+    ),
+    Reason.WRONG_CLOUD_ID: administrator(
+        "The peer publishes an object that is by, for or about another cloud.",
+        "Compare the cloud IDs in both CloudPeers and in the settings of both clouds.",
+        Place.AGREED,
+        Place.READY,
+        Place.ANSWER,
+    ),
+    Reason.INVALID_PEER_LINK: administrator(
+        "The PeerLink that the peer publishes is malformed. The message names the fields. The last valid one stays in "
+        "force.",
+        "Ask the peer's administrator; compare the versions of Isthmus.",
+        Place.AGREED,
+        Place.READY,
+    ),
+    Reason.GATEWAY_REFUSED: administrator(
+        "A gateway that the peer publishes has a name or an address that was not agreed. The last valid PeerLink stays "
+        "in force.",
+        "Compare `gatewayCIDRs` of the CloudPeer with the peer's gateways; the message names the gateway.",
+        Place.AGREED,
+        Place.READY,
+    ),
+    Reason.PROTOCOL_VERSIONS_DIFFER: administrator(
+        "The two clouds speak different versions of the protocol.", "Upgrade the older Isthmus.", *_AGREED
+    ),
+    Reason.TUNNEL_PORTS_DIFFER: administrator(
+        "The two clouds name different UDP ports for the tunnel.",
+        "Set the same `tunnel.port` in both CloudPeers.",
+        *_AGREED,
+    ),
+    Reason.TUNNEL_ID_RANGES_DIFFER: administrator(
+        "The two clouds name different ranges of tunnel IDs.",
+        "Set the same `tunnel.idRange` in both CloudPeers.",
+        *_AGREED,
+    ),
+    Reason.NO_COMMON_PROPOSAL: administrator(
+        "The IPsecPolicies of the two clouds have no IKE proposal, or no ESP proposal, in common.",
+        "Add a proposal to one of the IPsecPolicies; the message names those of both clouds.",
+        *_AGREED,
+    ),
+    Reason.WITHDRAWING: progressing(
+        "The network or the agreement is being withdrawn: what was created is deleted, what was changed is restored.",
+        Place.READY,
+    ),
+    Reason.WAITING_FOR_RELEASE: progressing(
+        "The network is withdrawn, and the peer has not yet confirmed that it is disconnected. Until then its tunnel "
+        "ID stays reserved.",
+        Place.READY,
+        remedy="If the peer is gone for good, delete its CloudPeer and annotate that with `isthmus.cloud/forget=true`.",
+    ),
+}

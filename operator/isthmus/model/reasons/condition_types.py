@@ -1,0 +1,134 @@
+"""The condition types of our kinds, and what True, False and Unknown mean in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class ConditionType(StrEnum):
+    """`type` of a condition."""
+
+    READY = "Ready"
+    PROGRESSING = "Progressing"
+    STALLED = "Stalled"
+    REACHABLE = "Reachable"
+    AGREED = "Agreed"
+    TUNNEL_UP = "TunnelUp"
+    SUBNETS_STRETCHED = "SubnetsStretched"
+    ADDRESS_CONFLICT = "AddressConflict"
+    PEER_SEEN = "PeerSeen"
+    REPLICA_IN_USE = "ReplicaInUse"
+    PEERS_CONFIGURED = "PeersConfigured"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Meaning of one condition type on one kind; a status without a text never occurs."""
+
+    true: str
+    false: str = ""
+    unknown: str = ""
+
+
+PROGRESS: Final = MappingProxyType(
+    {
+        ConditionType.PROGRESSING: Meaning(
+            true="Isthmus or the peer is at work, or Isthmus tries again by itself. Wait.",
+            false="The object is ready, or somebody has to act first (`Stalled`).",
+        ),
+        ConditionType.STALLED: Meaning(
+            true="Nothing more happens until somebody acts: the reason says who, the message says what to do. The "
+            "condition is present only while it is True.",
+        ),
+    }
+)
+"""On every kind, beside `Ready` or `Agreed`, with the same reason and message."""
+
+MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyType(
+    {
+        "CloudPeer": {
+            ConditionType.READY: Meaning(
+                true="The agreement is in force and every tunnel to the peer is up.",
+                false="Something prevents that. The reason is that of the first problem, in the order in which an "
+                "administrator would fix them.",
+            ),
+            ConditionType.REACHABLE: Meaning(
+                true="The last read of the peer's API was complete.",
+                false="The peer's API cannot be read. What was read last stays in force.",
+                unknown="The controller has not read the peer's API since it started.",
+            ),
+            ConditionType.AGREED: Meaning(
+                true="The PeerLinks of both clouds are valid and agree.",
+                false="The peer's PeerLink is refused, or the two PeerLinks do not agree.",
+                unknown="The peer's PeerLink has never been read.",
+            ),
+            ConditionType.TUNNEL_UP: Meaning(
+                true="Every connection of our gateway nodes to the peer's gateways is up.",
+                false="At least one connection is down. Reason and message are those of the first one.",
+                unknown="No gateway node of ours reports a connection to the peer.",
+            ),
+        },
+        "NetworkExpansion": {
+            ConditionType.READY: Meaning(
+                true="The network is stretched to every peer of the expansion, and traffic passes.",
+                false="At least one peer is missing. Reason and message are those of the first one; `status.peers` "
+                "has them all.",
+            ),
+            ConditionType.SUBNETS_STRETCHED: Meaning(
+                true="All subnets of the network are stretched.",
+                false="Subnets that cannot be stretched were added since; they exist in this cloud only.",
+            ),
+            ConditionType.ADDRESS_CONFLICT: Meaning(
+                true="An address is in use outside its owner's slice.",
+                false="Every address in use is inside its owner's slice.",
+            ),
+        },
+        "PeerLink": {
+            ConditionType.AGREED: Meaning(
+                true="The PeerLinks of both clouds are valid and agree.",
+                false="The peer's PeerLink is refused, or the two PeerLinks do not agree.",
+                unknown="The peer's PeerLink has never been read.",
+            ),
+        },
+        "ExpansionLink": {
+            ConditionType.READY: Meaning(
+                true="The network is stretched to the peer, and traffic passes.",
+                false="It is not, for the reason given. The peer can read this: the message names nothing local.",
+            ),
+            ConditionType.PEER_SEEN: Meaning(
+                true="The last complete read of the peer contained its link of this network.",
+                false="The last complete read did not contain it. The grace period runs from this transition.",
+                unknown="The last read does not tell.",
+            ),
+        },
+        "Attachment": {
+            ConditionType.READY: Meaning(
+                true="The gateway nodes forward the network's traffic to every peer.",
+                false="They do not, for the reason given.",
+            ),
+            ConditionType.ADDRESS_CONFLICT: Meaning(
+                true="An address is in use outside its owner's slice.",
+                false="Every address in use is inside its owner's slice.",
+            ),
+            ConditionType.REPLICA_IN_USE: Meaning(
+                true="The network was withdrawn, and its replica cannot be deleted because it is still in use.",
+                false="The replica is not being deleted, or nothing prevents its deletion.",
+            ),
+        },
+        "GatewayNode": {
+            ConditionType.READY: Meaning(
+                true="The node's tunnels, keys and flows are as planned.",
+                false="They are not, or the node cannot be observed. What is in place stays in place.",
+            ),
+            ConditionType.PEERS_CONFIGURED: Meaning(
+                true="Every peer with an agreement has its connections on this node.",
+                false="At least one peer has none. The reason is that of the first one, the message names them all.",
+            ),
+        },
+    }
+)
+"""By kind, in the order in which people meet them."""

@@ -1,0 +1,45 @@
+"""Reasons from external systems, and from Isthmus itself."""
+
+from __future__ import annotations
+
+from .explanation import Place, administrator, terminal, transient
+from .reason import Reason
+
+EXPLANATIONS = {
+    Reason.UNAVAILABLE: transient(
+        "An external system (OpenStack, Open vSwitch, the kernel, charon) does not answer, or reports an internal "
+        "error.",
+        "If it lasts, look at the service that the message names.",
+        Place.READY,
+    ),
+    Reason.FORBIDDEN: administrator(
+        "An external system does not allow the request with our credential.",
+        "Check the roles of the OpenStack user, or the privileges of the process; see docs/install.md.",
+        Place.READY,
+    ),
+    Reason.NOT_FOUND: transient(
+        "Something that the request needs is gone.",
+        "If it lasts, look for what the message names.",
+        Place.READY,
+    ),
+    Reason.CONFLICT: transient(
+        "Something else changed, or uses, what the request is about.",
+        "If it lasts, look at what the message names.",
+        Place.READY,
+    ),
+    Reason.INVALID: terminal(
+        "An external system refuses the request as invalid.",
+        "Change what the message names; trying again does not help.",
+        Place.READY,
+    ),
+    Reason.NOT_SETTLED: transient(
+        "Reconciling did not come to an end within its limit of rounds.",
+        "If it lasts, report it with the controller's log.",
+        Place.READY,
+    ),
+    Reason.INTERNAL_ERROR: terminal(
+        "Isthmus met a value that it cannot handle.",
+        "Report it with the controller's log: this is a defect of Isthmus.",
+        Place.READY,
+    ),
+}

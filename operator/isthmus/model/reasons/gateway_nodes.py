@@ -1,0 +1,76 @@
+"""Reasons about a gateway node and its tunnels."""
+
+from __future__ import annotations
+
+from .explanation import Place, administrator, progressing, transient
+from .reason import Reason
+
+_KEY = (Place.PEERS_CONFIGURED, Place.CONNECTION, Place.TUNNEL_UP, Place.READY)
+_TUNNEL = (Place.CONNECTION, Place.TUNNEL_UP, Place.READY)
+
+EXPLANATIONS = {
+    Reason.NO_TUNNEL_ADDRESS: administrator(
+        "The node has no address in this cloud's gateway networks.",
+        "Configure one, or correct `gateway_cidrs` in the settings. What is in place stays in place.",
+        Place.READY,
+    ),
+    Reason.CHARON_UNAVAILABLE: transient(
+        "charon does not answer on its vici socket. Existing SAs keep forwarding.",
+        "If it lasts, look at the strongSwan service on the node, and at `vici_socket` in the settings.",
+        Place.READY,
+    ),
+    Reason.KEY_NOT_FOUND: administrator(
+        "The Secret with the pre-shared key does not exist, or lacks the key `psk`.",
+        "Create it in namespace `isthmus-ipsec`; the message names it.",
+        *_KEY,
+    ),
+    Reason.INVALID_KEY: administrator(
+        "The pre-shared key is shorter than 32 characters, or contains spaces or characters that are not printable "
+        "ASCII.",
+        "Agree on a new key with the peer's administrator, and store it in the Secret that the message names.",
+        *_KEY,
+    ),
+    Reason.TUNNEL_PORT_IN_USE: administrator(
+        "The UDP port of the tunnel belongs to another tunnel on the node.",
+        "Agree on another `tunnel.port` with the peer's administrator.",
+        *_KEY,
+    ),
+    Reason.TUNNEL_PORT_FAILED: administrator(
+        "Open vSwitch cannot create the tunnel port. The message is its own.",
+        "Look at the log of ovs-vswitchd on the node.",
+        *_TUNNEL,
+    ),
+    Reason.AUTHENTICATION_FAILED: administrator(
+        "The gateways do not accept each other's key.",
+        "Compare the pre-shared keys in the Secrets of both clouds, and the names of the gateways.",
+        *_TUNNEL,
+    ),
+    Reason.IKE_NOT_ESTABLISHED: transient(
+        "There is no IKE SA between the two gateways yet.",
+        "If it lasts, check that UDP ports 500 and 4500 and ESP pass between the gateways.",
+        *_TUNNEL,
+    ),
+    Reason.ESP_NOT_INSTALLED: transient(
+        "The IKE SA has no complete set of ESP SAs yet.",
+        "If it lasts, look at the log of charon in both clouds.",
+        *_TUNNEL,
+    ),
+    Reason.BFD_DOWN: transient(
+        "The SAs are installed, but the peer's gateway does not answer through the tunnel.",
+        "If it lasts, check that ESP (IP protocol 50) passes between the gateways, and the peer's GatewayNode.",
+        *_TUNNEL,
+    ),
+    Reason.TUNNEL_DOWN: transient(
+        "A connection is down for a reason that this version of Isthmus does not know.",
+        "Look at the connections of the GatewayNodes; compare the versions of controller and agents.",
+        Place.TUNNEL_UP,
+        Place.READY,
+    ),
+    Reason.NO_TUNNEL: progressing(
+        "The gateway node has no tunnel to the peer's gateway yet.",
+        Place.TUNNEL_UP,
+        Place.READY,
+        Place.LINK,
+        remedy="If it lasts, look at condition `PeersConfigured` of the GatewayNodes.",
+    ),
+}

@@ -1,0 +1,60 @@
+"""Reasons that say how far a stretched network is."""
+
+from __future__ import annotations
+
+from .explanation import Place, administrator, progressing, tenant, transient
+from .reason import Reason
+
+EXPLANATIONS = {
+    Reason.PREPARING_OFFER: progressing("The offer to the peer is being prepared.", Place.READY),
+    Reason.CREATING_REPLICA: progressing("The replica of the peer's network is being created.", Place.READY),
+    Reason.ATTACHING: progressing("The network is being connected to the gateway node.", Place.READY),
+    Reason.SETTING_MTU: progressing("The agreed MTU is being set on the network.", Place.READY),
+    Reason.WAITING_FOR_AGENT: progressing(
+        "The agent of the active gateway node has not reported the network's port and links yet.",
+        Place.READY,
+        remedy="If it lasts, look at the GatewayNode, and at the log of isthmus-agent on that node.",
+    ),
+    Reason.NO_GATEWAY_NODE: transient(
+        "No gateway node of this cloud is ready.",
+        "Label a Kubernetes node with `isthmus.cloud/gateway=true`, or look at the conditions of the GatewayNodes.",
+        Place.READY,
+    ),
+    Reason.PEER_HAS_NO_GATEWAY: transient(
+        "The peer names no active gateway for this network, or one that its PeerLink does not have.",
+        "If it lasts, ask the peer's administrator to look at the GatewayNodes there.",
+        Place.READY,
+    ),
+    Reason.PROBE_UNANSWERED: transient(
+        "No probe frame comes back from the peer's gateway.",
+        "If it lasts, look at the connections of the GatewayNodes in both clouds, and at `TunnelUp` of the CloudPeers.",
+        Place.READY,
+        Place.LINK,
+    ),
+    Reason.NOT_CONNECTED: progressing("The network is not connected to any peer.", Place.READY),
+    Reason.PEER_WITHDRAWN: administrator(
+        "The peer has ended the agreement, and has disconnected the network.",
+        "Agree again with the peer's administrator, or remove the peer from `spec.peers` of the NetworkExpansion.",
+        Place.READY,
+    ),
+    Reason.ADDRESS_OUTSIDE_SLICE: tenant(
+        "A port uses an address that belongs to the other cloud's slice. The message names the ports.",
+        "Give the port an address of its own cloud's allocation pools.",
+        Place.ADDRESS_CONFLICT,
+    ),
+    Reason.REPLICA_IN_USE: tenant(
+        "The network was withdrawn, but its replica is still in use.",
+        "Delete what condition `ReplicaInUse` names.",
+        Place.READY,
+    ),
+    Reason.PORTS_LEFT: tenant(
+        "The replica still has ports of servers or routers.",
+        "Delete the ports that the message names, or the servers that they belong to.",
+        Place.REPLICA_IN_USE,
+    ),
+    Reason.PROJECT_NOT_EMPTY: tenant(
+        "The replicated project still has networks, routers or other resources in Neutron.",
+        "Delete them; after that Isthmus deletes the project.",
+        Place.REPLICA_IN_USE,
+    ),
+}

@@ -1,0 +1,38 @@
+"""Reasons where nothing is wrong."""
+
+from __future__ import annotations
+
+from .explanation import Place, progressing, settled, transient
+from .reason import Reason
+
+EXPLANATIONS = {
+    Reason.READY: settled("Everything is as it should be.", Place.READY),
+    Reason.REACHABLE: settled("The peer's API was read completely.", Place.REACHABLE),
+    Reason.AGREED: settled("Both PeerLinks are valid and agree.", Place.AGREED),
+    Reason.ACCEPTED: settled("The receiver accepts this generation of the offer.", Place.ANSWER),
+    Reason.RELEASED: settled(
+        "The offer was withdrawn, and nothing of the receiver is connected to it any more.", Place.ANSWER
+    ),
+    Reason.UP: settled("IKE, ESP and BFD are up between the two gateways.", Place.TUNNEL_UP, Place.CONNECTION),
+    Reason.PROBE_ANSWERED: settled(
+        "Probe frames pass through the tunnel and through br-cloud on both sides, and come back.", Place.LINK
+    ),
+    Reason.CONFIGURED: settled("The node has the connections of every peer with an agreement.", Place.PEERS_CONFIGURED),
+    Reason.ALL_STRETCHED: settled("All subnets of the network are stretched.", Place.SUBNETS_STRETCHED),
+    Reason.NO_CONFLICT: settled("Every address in use is inside its owner's slice.", Place.ADDRESS_CONFLICT),
+    Reason.NOT_WITHDRAWN: settled("The network is not being withdrawn.", Place.REPLICA_IN_USE),
+    Reason.NOTHING_LEFT: settled("Nothing prevents the deletion of the replica.", Place.REPLICA_IN_USE),
+    Reason.PRESENT: settled("The peer publishes its link of this network.", Place.PEER_SEEN),
+    Reason.ABSENT: progressing(
+        "The peer no longer publishes its link of this network. If that lasts for the grace period, the network is "
+        "disconnected.",
+        Place.PEER_SEEN,
+        remedy="Ask the peer's administrator whether its objects were deleted on purpose.",
+    ),
+    Reason.ABSENCE_UNCONFIRMED: transient(
+        "The link is missing from what the peer publishes, but the peer does not publish the PeerLink that was "
+        "published beside the link either. That does not prove that the link was deleted.",
+        "Ask the peer's administrator whether its Isthmus was installed again.",
+        Place.PEER_SEEN,
+    ),
+}
