@@ -150,7 +150,11 @@ def test_differing_key_is_reported(world: World) -> None:
     world.settle()
     (connection,) = world.get(GatewayNode, NODE).status.connections
     assert (connection.up, connection.reason) == (False, "AuthenticationFailed")
-    assert "isthmus-ipsec/psk-b" in connection.message
+    assert connection.message == (
+        "a gateway rejected the other's IKE authentication: the pre-shared keys differ (here Secret "
+        "isthmus-ipsec/psk-b), or the identities do (ours is gw-a1.cloud-a, we expect gw-b1.cloud-b), or the peer's "
+        "gateway has not loaded a connection for us yet"
+    )
     assert PSK.decode() not in connection.message
     world.set_key(world.node.peer_key)
     world.settle()

@@ -28,6 +28,7 @@ from . import ipsec
 from .plan import NodePlan
 
 _OF_READINESS = frozenset({ConditionType.READY, ConditionType.PROGRESSING, ConditionType.STALLED})
+_ADDRESS_IN_USE = "Address already in use"  # strerror(EADDRINUSE), which Open vSwitch quotes
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def _connection(
     problem = (
         problem
         or _authentication_problem(connection, esp, facts.ike)
-        or _connection_problem(name, ike, esp, bfd, facts.bridge)
+        or _tunnel_port_problem(name, connection, facts.bridge)
+        or _connection_problem(ike, esp, bfd)
     )
     return GatewayConnection(
         cloud_id=cloud_id,
@@ -168,14 +170,30 @@ def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"
 def _authentication_problem(connection: IkeConnection | None, esp: str, ike: IkeView | None) -> Problem | None:
     if connection is None or ike is None or connection.name not in ike.authentication_failed or esp == "Installed":
         return None
-    secret = f"{IPSEC_NAMESPACE}/{connection.secret_name}"
-    text = f"the gateways do not accept each other's key: Secret {secret} must hold the same key on both sides"
+    # A responder answers with one and the same notification to a wrong key, an identity that it does not expect and a
+    # peer that it has no connection for (RFC 7296, 2.21.2).
+    text = (
+        "a gateway rejected the other's IKE authentication: the pre-shared keys differ (here Secret "
+        f"{IPSEC_NAMESPACE}/{connection.secret_name}), or the identities do (ours is {connection.local_identity}, we "
+        f"expect {connection.remote_identity}), or the peer's gateway has not loaded a connection for us yet"
+    )
     return Problem(Reason.AUTHENTICATION_FAILED, text)
 
 
-def _connection_problem(name: str, ike: str, esp: str, bfd: str, bridge: BridgeView) -> Problem | None:
-    if name in bridge.errors:
-        return Problem(Reason.TUNNEL_PORT_FAILED, bridge.errors[name][:1024])
+def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: BridgeView) -> Problem | None:
+    error = bridge.errors.get(name)
+    if error is None:
+        return None
+    if connection is not None and _ADDRESS_IN_USE in error:
+        text = (
+            f"UDP port {connection.udp_port} is in use by another process on this node, so that Open vSwitch cannot "
+            f"receive tunnel packets on {connection.local_address}: {error}"
+        )
+        return Problem(Reason.TUNNEL_PORT_IN_USE, text[:1024])
+    return Problem(Reason.TUNNEL_PORT_FAILED, f"Open vSwitch cannot create tunnel port {name}: {error}"[:1024])
+
+
+def _connection_problem(ike: str, esp: str, bfd: str) -> Problem | None:
     if ike != "Established":
         return Problem(Reason.IKE_NOT_ESTABLISHED, "the gateways have not agreed on keys")
     if esp != "Installed":
