@@ -51,9 +51,10 @@ bench: ## Ratios on the lab, to build/bench.json
 	@$(ASSETS) lab
 	@$(RUN)/python -m tests.bench
 
-generate: ## Write crds/ and the settings in docs/reference.md from the models
+generate: ## Write crds/, docs/conditions.md and the settings in docs/reference.md from the models
 	@$(ASSETS) development
 	@$(RUN)/python -m isthmus.model.api.schema crds
+	@$(RUN)/python -m isthmus.model.reasons.document docs/conditions.md
 	@$(RUN)/python -m isthmus.cli.reference docs/reference.md
 
 lock: ## Renew requirements/*.txt from pyproject.toml

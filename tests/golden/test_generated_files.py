@@ -9,8 +9,10 @@ from isthmus.cli.reference import with_settings
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import render
+from isthmus.model.reasons import document
 
 CRDS = Path(__file__).parents[2] / "crds"
+CONDITIONS = Path(__file__).parents[2] / "docs" / "conditions.md"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.registration.plural)
@@ -28,3 +30,7 @@ def test_exactly_these_definitions_are_installed() -> None:
 def test_list_of_settings_is_current() -> None:
     page = (CRDS.parent / "docs" / "reference.md").read_text()
     assert with_settings(page) == page, "run `make generate` and commit the result"
+
+
+def test_documentation_of_conditions_is_current() -> None:
+    assert CONDITIONS.read_text() == document.render(), "run `make generate` and commit the result"

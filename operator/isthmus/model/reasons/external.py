@@ -14,7 +14,7 @@ EXPLANATIONS = {
     ),
     Reason.FORBIDDEN: administrator(
         "An external system does not allow the request with our credential.",
-        "Check the roles of the OpenStack user, or the privileges of the process; see docs/install.md.",
+        "Check the roles of the OpenStack user, or the privileges of the process: see [install.md](install.md).",
         Place.READY,
     ),
     Reason.NOT_FOUND: transient(

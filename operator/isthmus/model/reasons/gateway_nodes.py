@@ -41,13 +41,14 @@ EXPLANATIONS = {
         *_TUNNEL,
     ),
     Reason.AUTHENTICATION_FAILED: administrator(
-        "The gateways do not accept each other's key.",
-        "Compare the pre-shared keys in the Secrets of both clouds, and the names of the gateways.",
+        "One gateway does not accept the other: the keys differ, it expects another identity, or it has not loaded the "
+        "connection yet. IKE does not say which.",
+        "Compare the pre-shared keys in the Secrets of both clouds, the cloud IDs and the names of the gateways.",
         *_TUNNEL,
     ),
     Reason.IKE_NOT_ESTABLISHED: transient(
         "There is no IKE SA between the two gateways yet.",
-        "If it lasts, check that UDP ports 500 and 4500 and ESP pass between the gateways.",
+        "If it lasts, check that UDP port 500 passes between the gateways in both directions.",
         *_TUNNEL,
     ),
     Reason.ESP_NOT_INSTALLED: transient(
