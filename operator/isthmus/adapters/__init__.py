@@ -1,1 +1,1 @@
-"""One module for each outside world; adapters never import each other."""
+"""Implementations of the ports, one module or package for each external system; they never import each other."""

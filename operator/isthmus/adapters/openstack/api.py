@@ -44,7 +44,7 @@ class Session:
     @cached_property
     def connection(self) -> Connection:
         """The SDK's connection; nothing is sent yet. Raises Invalid if the file or the entry is invalid."""
-        from openstack.config import OpenStackConfig  # imported late: takes half a second
+        from openstack.config import OpenStackConfig  # imported late: takes 0.5 s
         from openstack.connection import Connection
         from openstack.exceptions import ConfigException
 

@@ -63,7 +63,7 @@ class ReaderThread:
             version = self._read(api)
             read_seconds = time.monotonic() - started
             if version is not None and self._wait_for_change(api, version):
-                # A peer that reports changes all the time must not keep this thread busy for more than half of it.
+                # A peer that reports changes all the time must not keep this thread busy for more than 50 % of it.
                 self._stop.wait(max(_DEBOUNCE_SECONDS, read_seconds))
             else:
                 self._stop.wait(max(0.0, started + self._poll_seconds - time.monotonic()))
