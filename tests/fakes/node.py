@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from isthmus.core.node import ipsec
 from isthmus.model.errors import Conflict, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
+from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import FlowTable, Traffic
 from isthmus.model.node.host import NodeAddress, NodeView, ProbeResult
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation, XfrmView
@@ -33,6 +34,8 @@ class FakeNode:
     foreign_policies: frozenset[BlockPolicy] = frozenset()
     """What these name is somebody else's policy for the same packets."""
     associations: frozenset[SecurityAssociation] = frozenset()
+    has_nftables: bool = True
+    firewall: Ruleset = field(default_factory=Ruleset)
     bridge_exists: bool = False
     foreign_bridge: bool = False
     """Somebody else's bridge has our bridge's name."""

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.strongswan import Vici
 from isthmus.adapters.xfrm import IpXfrm
 from isthmus.core.federation.agreement import Agreement
-from isthmus.core.node import ipsec
+from isthmus.core.node import firewall, ipsec
 from isthmus.model.api.objects import LocalReference
 from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
@@ -81,6 +82,17 @@ class Node:
         gateways = [f"{WAN.network_address + host}" for host in (1, 2)]
         wanted = ipsec.blocks([UDP_PORT]) | ipsec.icmp_unreachable_blocks(set(gateways) - {self.address})
         inside(self.name, lambda: IpXfrm().add_blocks(wanted))
+
+    def raise_firewall(self) -> None:
+        """The other fence, as the agent raises it."""
+        gateways = {f"{WAN.network_address + host}" for host in (1, 2)}
+        wanted = firewall.ruleset([UDP_PORT], gateways - {self.address})
+        inside(self.name, lambda: Nft().replace_table(wanted))
+
+    def dropped(self) -> dict[str, int]:
+        """Packets, by the firewall's counter; only those that have counted any."""
+        dropped = inside(self.name, lambda: Nft().view()).dropped
+        return {counter: traffic.packets for counter, traffic in dropped.items() if traffic.packets}
 
     def view(self) -> XfrmView:
         return inside(self.name, lambda: IpXfrm().view(frozenset({self.address})))

@@ -9,17 +9,21 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
+from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.netlink import IpRoute2
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.adapters.xfrm import IpXfrm
-from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE
+from isthmus.model.errors import Unsupported
+from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, NFTABLES_TABLE
+from isthmus.model.node.firewall import TABLE_FAMILY
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation
 from isthmus.model.node.switch import TunnelPort
-from isthmus.ports import DataplaneProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
+from isthmus.ports import DataplaneProbe, Firewall, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
+from tests.contract.firewall import ONE_PEER, FirewallContract, OtherAdministrators
 from tests.contract.node import ADDRESS, NetlinkContract, Others, ProbeContract, XfrmContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.kernel.node import Pair
@@ -87,7 +91,7 @@ class RealOthers:
         self.switch.vsctl(f"--if-exists del-br {BRIDGE}")
         for name in self.switch.vsctl(f"list-ports {INTEGRATION_BRIDGE}").split():
             self.switch.vsctl(f"del-port {name}")
-        sh("ip xfrm policy flush; ip xfrm state flush; ip link del device 2>/dev/null || true", NODE)
+        sh("ip xfrm policy flush; ip xfrm state flush; nft flush ruleset; ip link del device 2>/dev/null || true", NODE)
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +165,62 @@ class TestPacketProbe(ProbeContract):
     @pytest.fixture
     def probe(self) -> DataplaneProbe:
         return within(NODE, PacketProbe())
+
+
+class RealAdministrators:
+    """What others do to the node's nftables, by nft."""
+
+    def add_table(self) -> None:
+        sh("nft add table inet theirs", NODE)
+
+    def has_table(self) -> bool:
+        return "theirs" in sh("nft list tables", NODE)
+
+    def add_accept_rule(self) -> None:
+        sh(f"nft insert rule {TABLE_FAMILY} {NFTABLES_TABLE} output udp dport 14789 accept", NODE)
+
+    def delete_tunnel_port(self, udp_port: int) -> None:
+        sh(f"nft delete element {TABLE_FAMILY} {NFTABLES_TABLE} tunnel_ports '{{ {udp_port} }}'", NODE)
+
+    def flush(self) -> None:
+        sh("nft flush ruleset", NODE)
+
+
+@pytest.mark.usefixtures("others")
+class TestNft(FirewallContract):
+    @pytest.fixture
+    def firewall(self) -> Firewall:
+        return within(NODE, Nft())
+
+    @pytest.fixture
+    def administrators(self) -> OtherAdministrators:
+        return RealAdministrators()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "delete table inet isthmus",
+            "flush table inet isthmus",
+            "flush chain inet isthmus output",
+            "delete chain inet isthmus input",
+            "add table inet isthmus { flags dormant; }",
+            "add chain inet isthmus output { policy drop; }",
+            "add set inet isthmus more { type ipv4_addr; }",
+            "add rule inet isthmus output drop comment x",
+            "flush set inet isthmus remote_gateways",
+        ],
+    )
+    def test_no_change_is_taken_for_ours(self, firewall: Firewall, change: str) -> None:
+        firewall.replace_table(ONE_PEER)
+        sh(f"nft '{change}'", NODE)
+        assert firewall.view().ruleset != ONE_PEER
+
+    def test_without_nft_the_error_says_so(self, firewall: Firewall, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            patch.setenv("PATH", "/nonexistent")
+            for call in (firewall.view, firewall.remove_table):
+                with pytest.raises(Unsupported, match="not installed"):
+                    call()
 
 
 @dataclass

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from isthmus.core.node.plan import plan_node
+from isthmus.model.node.firewall import Rule, Ruleset
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation
 from isthmus.model.node.switch import Ports, TunnelPort
-from isthmus.ports import DataplaneProbe, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
+from isthmus.ports import DataplaneProbe, Firewall, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
+from tests.contract.firewall import FirewallContract, OtherAdministrators
 from tests.contract.node import ADDRESS, BLOCKS, NetlinkContract, Others, ProbeContract, XfrmContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.fakes.charon import FakeIke
+from tests.fakes.firewall import FakeFirewall
 from tests.fakes.node import FakeNetlink, FakeNode, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import ADDRESS as GATEWAY
 from tests.fakes.nodeobjects import inputs
@@ -102,6 +105,41 @@ class TestFakeXfrm(XfrmContract):
     @pytest.fixture
     def xfrm(self, node: FakeNode) -> Xfrm:
         return FakeXfrm(node)
+
+
+@dataclass
+class FakeAdministrators:
+    """What others do to nftables in memory."""
+
+    node: FakeNode
+    table: bool = False
+
+    def add_table(self) -> None:
+        self.table = True
+
+    def has_table(self) -> bool:
+        return self.table
+
+    def add_accept_rule(self) -> None:
+        rules = self.node.firewall.rules | {Rule("output", '[{"accept":null}]')}
+        self.node.firewall = replace(self.node.firewall, rules=rules)
+
+    def delete_tunnel_port(self, udp_port: int) -> None:
+        sets = frozenset(replace(s, elements=s.elements - {udp_port}) for s in self.node.firewall.sets)
+        self.node.firewall = replace(self.node.firewall, sets=sets)
+
+    def flush(self) -> None:
+        self.node.firewall, self.table = Ruleset(), False
+
+
+class TestFakeFirewall(FirewallContract):
+    @pytest.fixture
+    def firewall(self, node: FakeNode) -> Firewall:
+        return FakeFirewall(node)
+
+    @pytest.fixture
+    def administrators(self, node: FakeNode) -> OtherAdministrators:
+        return FakeAdministrators(node)
 
 
 class TestFakeIke(IkeContract):

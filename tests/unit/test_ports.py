@@ -28,6 +28,7 @@ LOOKS = {
     "Ovsdb": {"view"},
     "OpenFlow": {"instance", "view"},
     "Xfrm": {"view"},
+    "Firewall": {"view"},
     "Ike": {"view"},
     "Netlink": {"view"},
     "DataplaneProbe": {"exchange"},
@@ -63,6 +64,7 @@ EFFECTS = {
     "Ovsdb": {"ensure_bridge", "apply", "remove_bridge"},
     "OpenFlow": {"replace"},
     "Xfrm": {"add_blocks", "remove_blocks", "remove_associations"},
+    "Firewall": {"replace_table", "remove_table"},
     "Ike": {"load", "unload", "initiate", "retire"},
 }
 

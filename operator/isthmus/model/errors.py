@@ -53,3 +53,7 @@ class Invalid(ExternalError):
     """The outside world says that the request makes no sense (400, 422); trying again will not help."""
 
     reason = Reason.INVALID
+
+
+class Unsupported(ExternalError):
+    """This node's kernel or software cannot do it; an administrator must install something."""

@@ -31,6 +31,7 @@ GATEWAY_DEVICE_OWNER = "isthmus:gateway"
 
 BRIDGE = "br-cloud"
 INTEGRATION_BRIDGE = "br-int"
+NFTABLES_TABLE = "isthmus"
 OWNER_KEY = "isthmus"  # external_ids key on every OVSDB row of ours
 
 _PROJECT_NAME_CHARACTERS = 64  # Keystone's limit

@@ -16,6 +16,7 @@ For every method of every port:
 
 from .clock import Clock
 from .effects import is_effect
+from .firewall import Firewall
 from .host import DataplaneProbe, Netlink
 from .ipsec import Ike, Xfrm
 from .kubernetes import Cluster, Manifest, T, Watch
@@ -27,6 +28,7 @@ __all__ = [
     "Clock",
     "Cluster",
     "DataplaneProbe",
+    "Firewall",
     "Ike",
     "Manifest",
     "Netlink",

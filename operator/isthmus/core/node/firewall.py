@@ -1,0 +1,89 @@
+"""The second fence around tunnel traffic: an nftables table that drops what IPsec does not protect.
+
+It is for the same packets as the XFRM block policies, and independent of them: whoever flushes one of the two leaves
+the other in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Any, Final
+
+from isthmus.model.node.firewall import Chain, NamedSet, Rule, Ruleset, canonical_json
+
+UNPROTECTED_OUT: Final = "unprotected_out"
+UNPROTECTED_IN: Final = "unprotected_in"
+UNREACHABLE_OUT: Final = "unreachable_out"
+COUNTERS: Final = frozenset({UNPROTECTED_OUT, UNPROTECTED_IN, UNREACHABLE_OUT})
+
+_PORTS, _REMOTES, _REMOTES_V6 = "tunnel_ports", "remote_gateways", "remote_gateways_v6"
+
+# Last in the output hook, when no other table can change the route, and with it the protection; first in the input
+# hook, so that no other table answers an unprotected packet.
+_OUTPUT: Final = Chain("output", "output", 300)
+_INPUT: Final = Chain("input", "input", -300)
+
+# "Destination unreachable" of ICMP, whose code 4 is "fragmentation needed" (RFC 792), and of ICMPv6 (RFC 4443).
+_ICMP_UNREACHABLE: Final = 3
+_ICMP_FRAGMENTATION_NEEDED: Final = 4
+_ICMPV6_UNREACHABLE: Final = 1
+
+
+def ruleset(udp_ports: Iterable[int], remote_addresses: Iterable[str]) -> Ruleset:
+    """The table for these tunnel ports and remote gateways; an empty one where there are none."""
+    ports, remotes = frozenset[int | str](udp_ports), frozenset(remote_addresses)
+    if not ports | remotes:
+        return Ruleset()
+    ipv6 = frozenset(address for address in remotes if ip_address(address).version == 6)
+    sets = (
+        NamedSet(_PORTS, "inet_service", ports),
+        NamedSet(_REMOTES, "ipv4_addr", remotes - ipv6),
+        NamedSet(_REMOTES_V6, "ipv6_addr", frozenset(ipv6)),
+    )
+    return Ruleset(frozenset({_OUTPUT, _INPUT}), COUNTERS, frozenset(sets), _RULES)
+
+
+def widened(wanted: Ruleset, installed: Ruleset) -> Ruleset:
+    """What is wanted, for the ports and gateways of what is installed, too: nothing is given up before the rest is."""
+    if wanted == Ruleset():
+        return installed
+    elements = {(s.name, s.type): s.elements for s in installed.sets}
+    both = (replace(s, elements=s.elements | elements.get((s.name, s.type), frozenset())) for s in wanted.sets)
+    return replace(wanted, sets=frozenset(both))
+
+
+def _drop(chain: Chain, counter: str, *matches: dict[str, Any]) -> Rule:
+    """On the way out IPsec is still to come, and the route tells; on the way in it has been, and the packet tells."""
+    protection = {"rt": {"key": "ipsec"}} if chain is _OUTPUT else {"meta": {"key": "ipsec"}}
+    missing = {"match": {"op": "==", "left": protection, "right": False}}
+    return Rule(chain.name, canonical_json([*matches, missing, {"counter": counter}, {"drop": None}]))
+
+
+def _match(protocol: str, name: str, value: int | str, operator: str = "==") -> dict[str, Any]:
+    return {"match": {"op": operator, "left": {"payload": {"protocol": protocol, "field": name}}, "right": value}}
+
+
+_RULES: Final = frozenset(
+    {
+        _drop(_OUTPUT, UNPROTECTED_OUT, _match("udp", "dport", f"@{_PORTS}")),
+        _drop(_OUTPUT, UNPROTECTED_OUT, _match("udp", "sport", f"@{_PORTS}")),
+        _drop(_INPUT, UNPROTECTED_IN, _match("udp", "dport", f"@{_PORTS}")),
+        # Such a message quotes a packet that came protected: the kernel sends it where there is no tunnel port, and a
+        # reject rule of the node's own firewall does, with codes of its own.
+        _drop(
+            _OUTPUT,
+            UNREACHABLE_OUT,
+            _match("ip", "daddr", f"@{_REMOTES}"),
+            _match("icmp", "type", _ICMP_UNREACHABLE),
+            _match("icmp", "code", _ICMP_FRAGMENTATION_NEEDED, "!="),
+        ),
+        _drop(
+            _OUTPUT,
+            UNREACHABLE_OUT,
+            _match("ip6", "daddr", f"@{_REMOTES_V6}"),
+            _match("icmpv6", "type", _ICMPV6_UNREACHABLE),
+        ),
+    }
+)
