@@ -16,7 +16,7 @@ SUFFIXES = {".md", ".py", ".sh", ".toml", ".yaml", ".yml"}
 
 # Regular expressions, and what to write instead.
 INSTEAD_OF = {
-    r"half|halves": "published spec, local or remote spec; PeerLink, ExpansionLink, link",
+    r"half(?! an?\b| of (it|them)\b)|halves": "published spec, local or remote spec; PeerLink, ExpansionLink, link",
     r"wish|wishes|wished|wishes_of": "request, PeerRequest",
     r"holders? of|senior|seniority": "owner, claim precedence",
     r"tombstones?|bury|buried": "withdrawn link, deleted",
@@ -27,14 +27,14 @@ INSTEAD_OF = {
     r"standing": "RemoteLinkState, state",
     r"excuses?": "failure answer",
     r"(bring|brings|bringing|brought) about|bring_about": "reconcile",
-    r"(look|looks|looked|looking) (at|again|anew)": "observe, read, refresh, check",
+    r"(is|are|was|were|be|been|not) looked at|(look|looks) (again|anew)": "observe, read, refresh, check",
     r"news": "events",
     r"(is|are|was|were|be|been) told|told (about|of|by|to)|tells? (of|people)": "reported, recorded as an Event",
     r"people": "administrators, tenants, users",
     r"worlds?|OutsideError": "external systems, Backends, ExternalError",
     r"way_to|ways_to": "path_to",
     r"is_going": "is_terminating",
-    r"echo frames?|(no|the|whose|link's) echo|turned (round|around)": "dataplane probe, reflected",
+    r"echo (frames?|comes|came|goes)|link's echo|turned (round|around)": "dataplane probe, reflected",
     r"anew": "again, recreated",
     r"(take|takes|taken|taking|took) back": "withdraw, restore, remove",
     r"(stand|stands|stood) in the way|what stands|who stands": "blocks, prevents; existing",
@@ -51,6 +51,14 @@ PATTERNS = {
 }
 
 CLEAN = (
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs/br-cloud.md",
+    "docs/decisions.md",
+    "docs/glossary.md",
+    "docs/install.md",
+    "docs/testbed.md",
+    "operator/isthmus/adapters/__init__.py",
     "operator/isthmus/adapters/openstack",
     "operator/isthmus/adapters/openvswitch",
     "operator/isthmus/adapters/peers",
@@ -59,6 +67,10 @@ CLEAN = (
     "operator/isthmus/controller",
     "operator/isthmus/core/placement",
     "operator/isthmus/core/snapshot",
+    "operator/isthmus/model/actions.py",
+    "operator/isthmus/model/errors.py",
+    "operator/isthmus/model/facts",
+    "operator/isthmus/model/names.py",
     "operator/isthmus/ports",
 )
 

@@ -1,1 +1,1 @@
-"""Types only: custom resources, facts of the outside world, wanted state, conditions, deterministic names."""
+"""Types only: custom resources, facts about external systems, wanted state, actions, reasons, names."""

@@ -1,4 +1,4 @@
-"""Everything that the controller may ever do to the outside world: the closed list of its effects.
+"""Actions: the closed list of what the controller can do to external systems.
 
 Each is idempotent: performing it twice, or again after a crash, leaves what performing it once leaves.
 """
@@ -16,7 +16,7 @@ from .reasons import Reason
 
 @dataclass(frozen=True)
 class Problem:
-    """Why something is not as wished: a condition's reason and message."""
+    """Why something is not as requested: a condition's reason and message."""
 
     reason: Reason
     message: str
@@ -24,7 +24,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ApplyObject:
-    """Make an object of ours, or bring its spec to what is wanted."""
+    """Create an object of a kind of ours, or apply its spec."""
 
     obj: CustomObject
 
@@ -38,7 +38,7 @@ class WriteStatus:
 
 @dataclass(frozen=True)
 class SetFinalizers:
-    """Replace an object's finalizers, if it is still at the version that was read."""
+    """Replace an object's finalizers, if it still has the resource version that was read."""
 
     obj: CustomObject
     finalizers: tuple[str, ...]
@@ -46,14 +46,14 @@ class SetFinalizers:
 
 @dataclass(frozen=True)
 class DeleteObject:
-    """Delete an object of ours."""
+    """Delete an object of a kind of ours."""
 
     obj: CustomObject
 
 
 @dataclass(frozen=True)
 class ApplyManifest:
-    """Make an object of a kind that is not ours, or bring it to what is wanted."""
+    """Create or apply an object of another kind."""
 
     manifest: Mapping[str, Any]
 
@@ -67,7 +67,7 @@ class DeleteNamespace:
 
 @dataclass(frozen=True)
 class RecordEvent:
-    """Tell people about a change."""
+    """Record an Event about an object."""
 
     obj: CustomObject
     type: Literal["Normal", "Warning"]
@@ -77,7 +77,7 @@ class RecordEvent:
 
 @dataclass(frozen=True)
 class CreateDomain:
-    """Make the Keystone domain of a peer."""
+    """Create the Keystone domain of a peer."""
 
     name: str
     description: str
@@ -85,14 +85,14 @@ class CreateDomain:
 
 @dataclass(frozen=True)
 class DeleteDomain:
-    """Delete a domain that we made and that has no project left."""
+    """Delete a domain that Isthmus created, once it has no project."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class CreateProject:
-    """Make the copy of a peer's project."""
+    """Create the replica of a peer's project."""
 
     domain_id: str
     name: str
@@ -101,14 +101,14 @@ class CreateProject:
 
 @dataclass(frozen=True)
 class DeleteProject:
-    """Delete a project that we made and that is empty."""
+    """Delete a replica project that is empty."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class SetQuota:
-    """Set the network quotas of a project that we made."""
+    """Set Neutron's quotas of a replica project."""
 
     project_id: str
     quota: NetworkQuota
@@ -116,7 +116,7 @@ class SetQuota:
 
 @dataclass(frozen=True)
 class CreateNetwork:
-    """Make the copy of a peer's network."""
+    """Create the replica of a peer's network; `mtu` in bytes."""
 
     project_id: str
     name: str
@@ -126,7 +126,7 @@ class CreateNetwork:
 
 @dataclass(frozen=True)
 class SetNetworkMTU:
-    """Set a network's MTU; what it was before is on record if the network is not ours."""
+    """Set a network's MTU in bytes; a tenant's original one has been recorded before."""
 
     network_id: str
     mtu: int
@@ -134,7 +134,7 @@ class SetNetworkMTU:
 
 @dataclass(frozen=True)
 class TagNetwork:
-    """Put a tag on a network that we made."""
+    """Add a tag to a replica network."""
 
     network_id: str
     tag: str
@@ -142,14 +142,14 @@ class TagNetwork:
 
 @dataclass(frozen=True)
 class DeleteNetwork:
-    """Delete a network that we made; its subnets and Neutron's own ports go with it."""
+    """Delete a replica network; Neutron deletes its subnets and its own ports with it."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class CreateSubnet:
-    """Make the copy of a peer's subnet: its pools are exactly our slice."""
+    """Create the replica of a peer's subnet; its pools are exactly our slice."""
 
     network_id: str
     project_id: str
@@ -165,7 +165,7 @@ class CreateSubnet:
 
 @dataclass(frozen=True)
 class UpdateSubnet:
-    """Bring a subnet that we made to what its origin says."""
+    """Update a replica subnet to what its origin offers."""
 
     id: str
     pools: tuple[Range, ...]
@@ -176,7 +176,7 @@ class UpdateSubnet:
 
 @dataclass(frozen=True)
 class UpdatePools:
-    """Set the allocation pools of a tenant's subnet; what they were before is on record."""
+    """Set the allocation pools of a tenant's subnet; the original ones have been recorded before."""
 
     subnet_id: str
     pools: tuple[Range, ...]
@@ -184,14 +184,14 @@ class UpdatePools:
 
 @dataclass(frozen=True)
 class DeleteSubnet:
-    """Delete a subnet that we made."""
+    """Delete a replica subnet."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class CreateAttachmentPort:
-    """Make the port that joins a network to br-cloud, bound to a host."""
+    """Create the port that connects a network to br-cloud, bound to a host."""
 
     network_id: str
     host: str
@@ -201,7 +201,7 @@ class CreateAttachmentPort:
 
 @dataclass(frozen=True)
 class CreateGatewayPort:
-    """Make the port that reserves the origin's gateway address on the copy."""
+    """Create the port that reserves the origin's gateway address on the replica."""
 
     network_id: str
     subnet_id: str
@@ -212,7 +212,7 @@ class CreateGatewayPort:
 
 @dataclass(frozen=True)
 class DeletePort:
-    """Delete a port that we made."""
+    """Delete a port of ours."""
 
     id: str
 
@@ -243,6 +243,6 @@ Action = KubernetesAction | OpenStackAction
 
 @dataclass(frozen=True)
 class Plan:
-    """What can be done now, in this order."""
+    """Actions to perform now, in this order."""
 
     actions: tuple[Action, ...] = ()

@@ -1,4 +1,4 @@
-"""What may go wrong outside, as the shells need to tell it apart. Adapters raise these and no others."""
+"""Errors of external systems. Adapters raise these and no others, so that controller and agent can react to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ExternalError(Exception):
 
 
 class Unavailable(ExternalError):
-    """No answer, a server error, a timeout: nothing is known, nothing may be concluded. Try again."""
+    """No answer, a server error, a timeout: nothing is known and nothing may be concluded. Retry."""
 
     reason = Reason.UNAVAILABLE
 
@@ -26,31 +26,31 @@ class Forbidden(ExternalError):
 
 
 class NotFound(ExternalError):
-    """What was named is not there (404)."""
+    """The named resource does not exist (404)."""
 
     reason = Reason.NOT_FOUND
 
 
 class NoTunnelAddress(ExternalError):
-    """This node has no address in our gateway networks, or has lost it for now."""
+    """This node has no address in our gateway networks, perhaps only for the moment."""
 
     reason = Reason.NO_TUNNEL_ADDRESS
 
 
 class Conflict(ExternalError):
-    """Somebody else changed or uses it (409): look again."""
+    """The resource was changed or is in use by somebody else (409): read it again, then retry."""
 
     reason = Reason.CONFLICT
 
 
 class QuotaExceeded(ExternalError):
-    """A quota or another limit of the outside world is used up."""
+    """A quota or another limit of the external system is exhausted."""
 
     reason = Reason.QUOTA_EXCEEDED
 
 
 class Invalid(ExternalError):
-    """The outside world says that the request makes no sense (400, 422); trying again will not help."""
+    """The external system rejects the request as invalid (400, 422); a retry does not help."""
 
     reason = Reason.INVALID
 

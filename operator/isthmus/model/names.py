@@ -1,4 +1,4 @@
-"""Every name that we give to something in the outside world, in one place."""
+"""Every name that Isthmus gives to a resource in an external system."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AGENT = "isthmus-agent"
 FINALIZER = f"{GROUP}/withdraw"
 PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; a policy keeps it for administrators
 FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: do not wait for the peer
-PEER_LABEL = f"{GROUP}/peer"  # on what we make for one peer: its cloud ID
+PEER_LABEL = f"{GROUP}/peer"  # on objects that we create for one peer: its cloud ID
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "isthmus"
 GATEWAY_LABEL = f"{GROUP}/gateway"  # on a Kubernetes node: "true"
@@ -39,45 +39,45 @@ _INTERFACE_NAME_BYTES = 15  # IFNAMSIZ without its terminating zero
 
 
 def peer_namespace(cloud_id: str) -> str:
-    """Namespace in which we publish our halves for that peer."""
+    """Namespace in which we publish our links for that peer."""
     return f"isthmus-peer-{cloud_id}"
 
 
 def peer_domain(cloud_id: str) -> str:
-    """Keystone domain of a peer's replicated projects, unless the agreement names another."""
+    """Keystone domain of a peer's replica projects, unless its CloudPeer names another."""
     return f"isthmus-{cloud_id}"
 
 
 def link_name(cloud_id: str, network_id: str) -> str:
-    """Name of everything about one network of that cloud."""
+    """Name of all objects about one network of that cloud."""
     return f"{cloud_id}.{network_id}"
 
 
 def marker(link_name: str) -> str:
-    """Description of everything that we make in OpenStack for one network; set in the call that makes it."""
+    """Ownership marker: description of what we create in OpenStack for one network, set in the creating call."""
     return f"isthmus {link_name}"
 
 
 def replica_marker(link_name: str, attachment_uid: str) -> str:
-    """Description of the copy of a peer's network.
+    """Ownership marker of the replica of a peer's network.
 
-    It lies in a project whose members can describe a network as they like, but not by a UID that they cannot know.
+    Members of its project can write any description, but do not know the UID of the Attachment.
     """
     return f"{marker(link_name)} {attachment_uid}"
 
 
 def domain_marker(cloud_id: str) -> str:
-    """Description of the domain that we make for a peer."""
+    """Ownership marker of the domain that we create for a peer."""
     return f"isthmus peer {cloud_id}"
 
 
 def project_marker(cloud_id: str, project_id: str) -> str:
-    """Description of the project that we make for a peer's project."""
+    """Ownership marker of the replica of a peer's project."""
     return f"isthmus project {project_id} of {cloud_id}"
 
 
 def project_name(name: str, project_id: str) -> str:
-    """Name of the project that we make for a peer's project: unique in its domain whatever the peer calls it."""
+    """Name of the replica of a peer's project; unique in its domain whatever name the peer chose."""
     return f"{name[: _PROJECT_NAME_CHARACTERS - 9]}-{project_id[:8]}"
 
 
@@ -87,7 +87,7 @@ def ike_identity(gateway: str, cloud_id: str) -> str:
 
 
 def digest(*parts: str, digits: int = 10) -> str:
-    """A short, stable name for something whose own name is too long."""
+    """A hexadecimal digest of the parts with that many digits, for names of limited length."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:digits]
 
 
@@ -110,15 +110,15 @@ def tunnel_port(cloud_id: str, gateway: str) -> str:
 
 
 def _interface(prefix: str, *parts: str) -> str:
-    """As much of a digest as the name of a kernel interface holds: peers choose some parts, so twins are looked for."""
+    """As much of a digest as an interface name holds. Peers choose some parts: callers must reject collisions."""
     text = base64.b32encode(hashlib.sha256("\0".join(parts).encode()).digest()).decode().lower()
     return (prefix + text)[:_INTERFACE_NAME_BYTES]
 
 
-PROBE_PORT = "isprobe"  # internal port of br-cloud through which echo frames enter and leave; has no address
+PROBE_PORT = "isprobe"  # internal port of br-cloud through which probe frames enter and leave; has no address
 
 
 def probe_mac(link_name: str, cloud_id: str) -> str:
-    """Source address of one link's echo frames: locally administered, never seen outside br-cloud and the tunnel."""
+    """Source MAC address of one link's probes: locally administered, not seen outside br-cloud and the tunnel."""
     octets = digest("echo", link_name, cloud_id)
     return ":".join(["02", *(octets[i : i + 2] for i in range(0, 10, 2))])

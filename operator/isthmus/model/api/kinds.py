@@ -1,4 +1,4 @@
-"""Every kind of ours, in the order in which people meet them."""
+"""All custom resource kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every Kubernetes object of ours shares: metadata, conditions, the base classes."""
+"""Base classes of custom resources: metadata, conditions, conversion from and to JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts of OpenStack that planning needs: plain frozen values, as Neutron and Keystone tell them."""
+"""Facts from OpenStack that planning needs, as plain frozen values."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class NetworkQuota:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What OpenStack says about one network, and about where its copy lies. Ports were listed after subnets."""
+    """One network, and for a replica its domain and project. Ports were listed after subnets."""
 
     own_project_id: str
     network: Network | None = None
@@ -102,13 +102,13 @@ class NetworkFacts:
     domain: Domain | None = None
     """The domain for the peer's projects (receiver only)."""
     project: Project | None = None
-    """The copy of the peer's project (receiver only)."""
+    """The network's project: at the receiver the replica project."""
     quota: NetworkQuota | None = None
     project_is_empty: bool = False
-    """Whether the copy of the project holds nothing more; asked only when the copy of the network is gone."""
+    """Whether the replica project is empty; only determined once the replica network is deleted."""
     projects_in_domain: int = 0
-    """Of the domain that we made; asked only where it may have to go."""
+    """The number of projects in the domain that Isthmus created; only determined if it may have to be deleted."""
     other_networks: int = 0
-    """Networks of the copied project besides this one."""
+    """The number of networks in the replica project besides this one."""
     other_subnets: tuple[Subnet, ...] = ()
-    """Their subnets; not asked where the copy is to go."""
+    """Their subnets; not determined if the replica is to be deleted."""

@@ -1,4 +1,4 @@
-"""What was last read of a peer's published halves: parsed and bounded, but not yet believed."""
+"""The links that a peer publishes, as last read: parsed and bounded, but not yet validated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_PROBLEM_CHARACTERS = 512
 
 @dataclass(frozen=True)
 class Published(Generic[S]):
-    """One object that the peer publishes. Without `spec` it did not parse, and `problem` says why."""
+    """One object that the peer publishes. If it did not parse, `spec` is None and `problem` says why."""
 
     uid: str
     generation: int
@@ -34,8 +34,8 @@ class Published(Generic[S]):
 class PeerView:
     """The last read of a peer.
 
-    Where it failed (`reachable` is false, `reason` and `message` say why), `peer_link` and `links` are what the last
-    good read found. Only where `complete` is true does a name that is missing from `links` mean that it is gone.
+    If it failed, `reachable` is false, `reason` and `message` say why, and `peer_link` and `links` are those of the
+    last successful read. Only if `complete` is true, a name that is missing from `links` is not published any more.
     """
 
     reachable: bool
@@ -50,7 +50,7 @@ class PeerView:
     def of_documents(
         cls, cloud_id: str, peer_links: Iterable[Mapping[str, Any]], links: Iterable[Mapping[str, Any]]
     ) -> Self:
-        """The view of one complete read. A peer's PeerLink is the one that is named by its own cloud ID."""
+        """The view from one complete read. A peer's PeerLink is the one with its own cloud ID as name."""
         return cls(
             reachable=True,
             complete=True,
@@ -71,7 +71,7 @@ def _by_name(documents: Iterable[Mapping[str, Any]], spec_type: type[S]) -> dict
         try:
             identity = _Identity.model_validate(document.get("metadata"))
         except ValidationError:
-            continue  # it has not even a name to report it by; no API server stores such a thing
+            continue  # without a name it cannot be reported; no API server stores such an object
         found[identity.name] = _published(identity, document.get("spec"), spec_type)
     return found
 

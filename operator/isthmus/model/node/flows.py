@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class PlannedLink:
-    """The way of one network to one peer: a tunnel ID on the tunnel port of the peer's active gateway."""
+    """The path of one network to one peer: a tunnel ID on the tunnel port of the peer's active gateway."""
 
     cloud_id: str
     tunnel_port: str
     tunnel_id: int
     probe_mac: str
-    """Source address of this link's echo frames."""
+    """Source MAC address of this link's probe frames."""
 
 
 @dataclass(frozen=True)
 class PlannedNetwork:
-    """What the flows of one network need, apart from port numbers."""
+    """What the flows of one network are rendered from, besides OpenFlow port numbers."""
 
     name: str
     patch_port: str
     at_origin: bool
-    """This cloud is the network's origin: router advertisements and the gateways' ARP come from our side only."""
+    """Whether this cloud is the origin, whose side alone may send router advertisements and the gateway's ARP."""
     gateway_addresses: tuple[str, ...]
     links: tuple[PlannedLink, ...]
 
@@ -51,7 +51,7 @@ class FlowTable:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a flow has counted since it was put in."""
+    """The counters of a flow since it was installed."""
 
     packets: int
     bytes: int
@@ -59,9 +59,9 @@ class Traffic:
 
 @dataclass(frozen=True)
 class FlowView:
-    """Installed flows by cookie (learned flows carry cookies of their own), and what crossed each link.
+    """The number of installed flows by cookie (learned flows have cookies of their own), and each link's counters.
 
-    A meter cannot be missing while its flows are there: whoever deletes a meter deletes the flows that use it.
+    Meters are not part of it: Open vSwitch deletes the flows that use a meter together with the meter.
     """
 
     count_by_cookie: dict[int, int]

@@ -1,4 +1,4 @@
-"""The steps of br-cloud's pipeline, and the marks by which its flows and its echo frames are known."""
+"""The tables of br-cloud's pipeline, and the constants that identify its flows and its probe frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Table(IntEnum):
-    """The steps, in the order in which a frame takes them."""
+    """OpenFlow tables; PROBE is entered from GUARD, the others in this order."""
 
     CLASSIFY = 0
     MAP = 1
@@ -19,10 +19,10 @@ class Table(IntEnum):
     PROBE = 8
 
 
-OWNER = 0x1571  # upper 16 bits of the cookie of every flow that we put in
-LEARNED_OWNER = 0x1572  # upper 16 bits of what the switch learned; below them the network's number
+OWNER = 0x1571  # upper 16 bits of the cookie of every flow that we install
+LEARNED_OWNER = 0x1572  # upper 16 bits of the cookie of every learned flow; the lower bits are the network's number
 COOKIE_SHIFT = 48
 
 PROBE_ETHERTYPE = 0x88B5  # IEEE 802: local experiments
-PROBE_REQUEST_MAC = "02:69:73:74:68:01"  # destination of every request
-PROBE_REPLY_MAC = "02:69:73:74:68:02"  # source of every reply
+PROBE_REQUEST_MAC = "02:69:73:74:68:01"  # destination of every probe request
+PROBE_REPLY_MAC = "02:69:73:74:68:02"  # source of every probe reply

@@ -17,7 +17,7 @@ class TunnelPort:
 
 @dataclass(frozen=True)
 class PatchPair:
-    """br-int and br-cloud joined for one network; the br-int end carries the Neutron port's iface-id."""
+    """The patch ports between br-int and br-cloud for one network; the br-int end has the Neutron port's iface-id."""
 
     integration_name: str
     cloud_name: str
@@ -35,7 +35,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class BridgeView:
-    """What OVSDB says: our ports as they are, OpenFlow port numbers by interface name, BFD state by tunnel port."""
+    """Our bridge and ports in OVSDB, OpenFlow port numbers by interface name, BFD state by tunnel port."""
 
     exists: bool
     ports: Ports
@@ -44,7 +44,7 @@ class BridgeView:
     foreign_tunnel_udp_ports: frozenset[int] = frozenset()
     """UDP ports of tunnels on this node that are not ours (Neutron's, other tools')."""
     leftovers: frozenset[str] = frozenset()
-    """Ports that carry our owner key but do not look as a port of ours must: to be removed."""
+    """Ports with our owner key that are not configured as ours must be: they are removed."""
     errors: dict[str, str] = field(default_factory=dict)
     """What Open vSwitch says of a port of ours that it could not make."""
     hostname: str | None = None
