@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -181,9 +182,60 @@ def test_all_kinds_are_in_the_category(installed: ControlPlane) -> None:
 
 def test_printer_columns(installed: ControlPlane) -> None:
     _apply(installed, EXPANSION)
-    header, row = installed.kubectl("get", "netexp", "defined").splitlines()
+    header, _ = installed.kubectl("get", "netexp", "defined").splitlines()
     assert header.split() == ["NAME", "NETWORK", "PEERS", "READY", "REASON", "MTU", "AGE"]
-    assert "cloud-b" in row
+
+
+@pytest.mark.parametrize(
+    ("resource", "status", "columns"),
+    [
+        ("networkexpansion", {"peersReady": "1/2"}, {"PEERS": "1/2"}),
+        ("cloudpeer", {"tunnelsUp": "2/3"}, {"TUNNELS": "2/3"}),
+        ("gatewaynode", {"peersUp": "2/3"}, {"PEERS-UP": "2/3"}),
+        ("attachment", {"linksUp": "0/2"}, {"LINKS": "0/2"}),
+        (
+            "peerlink",
+            {"gateways": "192.0.2.1,192.0.2.2", "peerGateways": "198.51.100.1,198.51.100.2"},
+            {"GATEWAYS": "192.0.2.1,192.0.2.2", "PEER-GATEWAYS": "198.51.100.1,198.51.100.2"},
+        ),
+    ],
+)
+def test_columns_tell_of_more_than_the_first(
+    installed: ControlPlane, resource: str, status: Document, columns: dict[str, str]
+) -> None:
+    document = _sample(resource)
+    _apply(installed, document)
+    namespace = ["-n", document["metadata"].get("namespace", "default")]
+    what = [resource, document["metadata"]["name"], *namespace]
+    patch = json.dumps({"status": status})
+    installed.kubectl("patch", *what, "--subresource=status", "--type=merge", "-p", patch)
+    assert columns.items() <= _row(installed, *what).items()
+
+
+def test_policy_shows_all_its_proposals(installed: ControlPlane) -> None:
+    proposals = ["aes256gcm16-prfsha384-ecp384", "aes256gcm16-prfsha384-x25519"]
+    _apply(installed, _with(_named(POLICY, "two"), "ike.proposals", proposals))
+    shown = installed.kubectl("get", "ipsecpolicy", "two")
+    assert all(proposal in shown for proposal in proposals)
+
+
+def _sample(resource: str) -> Document:
+    """A document of that kind, in a namespace that is there."""
+    (document,) = [d for d in (PEER, EXPANSION, *_machine_kinds()) if d["kind"].lower() == resource]
+    document = _named(document, "counted")
+    if document["metadata"].get("namespace") != SYSTEM_NAMESPACE:
+        document["metadata"]["namespace"] = "default"
+    if resource in ("cloudpeer", "gatewaynode"):
+        del document["metadata"]["namespace"]
+    return document
+
+
+def _row(plane: ControlPlane, *what: str) -> dict[str, str]:
+    """One object as `kubectl get -o wide` shows it, by column; columns may be empty, so it goes by position."""
+    header, row = plane.kubectl("get", *what, "-o", "wide").splitlines()
+    starts = [match.start() for match in re.finditer(r"\S+", header)]
+    ends = [*starts[1:], None]
+    return {header[a:b].strip(): row[a:b].strip() for a, b in zip(starts, ends, strict=True)}
 
 
 def _named(document: Document, name: str) -> Document:

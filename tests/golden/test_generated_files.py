@@ -1,5 +1,6 @@
 """What is generated must be what the generator writes now."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ CONDITIONS = Path(__file__).parents[2] / "docs" / "conditions.md"
 def test_custom_resource_definition_is_current(kind: type[CustomObject]) -> None:
     path = CRDS / f"{kind.registration.plural}.yaml"
     assert path.read_text() == render(kind), "run `make generate` and commit the result"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.registration.plural)
+def test_columns_select_one_value(kind: type[CustomObject]) -> None:
+    """Of several values the API server shows the first one only. Types of conditions are unique."""
+    paths = [re.sub(r"\[\?\(@\.type==\"\w+\"\)\]", "", column.path) for column in kind.registration.columns]
+    assert [path for path in paths if "*" in path or "?" in path or ".." in path] == []
 
 
 def test_exactly_these_definitions_are_installed() -> None:

@@ -44,6 +44,7 @@ def test_status_is_written_once_when_everything_is_up(world: World) -> None:
         "Progressing": "False",
         "PeersConfigured": "True",
     }
+    assert status.peers_up == "1/1"
     assert status.observed_generation == world.get(GatewayNode, NODE).metadata.generation
     (connection,) = status.connections
     assert (connection.up, connection.ike, connection.esp, connection.bfd) == (True, "Established", "Installed", "Up")

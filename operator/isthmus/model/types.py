@@ -37,6 +37,8 @@ Remark = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_le
 Message = Annotated[str, StringConstraints(max_length=1024)]
 ReasonText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$", max_length=64)]
 # `metadata.generation`. An API server holds a maximum as a floating-point number: no larger one is exact.
+# "2/3": so many of so many. Printer columns cannot count, and show the first element of a list only.
+Ratio = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}/[0-9]{1,6}$", max_length=13)]
 Generation = Annotated[int, Field(ge=0, le=2**53 - 1)]
 ObjectUID = Annotated[str, StringConstraints(max_length=64)]
 

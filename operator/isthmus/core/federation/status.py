@@ -11,11 +11,12 @@ from isthmus.core.snapshot.conditions import (
     with_transition_times,
 )
 from isthmus.core.snapshot.index import Snapshot, is_accepted
+from isthmus.core.snapshot.summary import addresses, ratio
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, CloudPeerStatus
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
 from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkStatus
 from isthmus.model.reasons import ConditionType, Reason
 
@@ -40,7 +41,13 @@ def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> Peer
     generation = link.metadata.generation
     conditions = with_transition_times(link.status.conditions, with_progress(agreed), generation, snapshot.now)
     remote = remote_peer_link(snapshot, peer)
-    status = PeerLinkStatus(observed_generation=generation, peer=remote, conditions=conditions)
+    status = PeerLinkStatus(
+        observed_generation=generation,
+        peer=remote,
+        gateways=addresses(link.spec.gateways),
+        peer_gateways=addresses(remote.spec.gateways) if remote else None,
+        conditions=conditions,
+    )
     return link.model_copy(update={"status": status})
 
 
@@ -57,6 +64,7 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
         conditions=with_transition_times(peer.status.conditions, conditions, generation, snapshot.now),
         namespace=names.peer_namespace(peer.spec.cloud_id) if is_valid else None,
         gateways=remote.spec.gateways if remote else (),
+        tunnels_up=ratio(connection.up for _, connection in _connections(snapshot, peer)) if is_valid else None,
         networks_out=sum(link.spec.offer is not None and link.spec.state == "Active" for link in links),
         networks_in=sum(is_accepted(link) for link in links),
     )
@@ -108,14 +116,19 @@ def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
     return true_unless(ConditionType.AGREED, problem, Reason.AGREED)
 
 
-def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
-    """True if every connection that a gateway node reports for the peer is up."""
-    connections = [
+def _connections(snapshot: Snapshot, peer: CloudPeer) -> list[tuple[str, GatewayConnection]]:
+    """The connections to the peer, each with the name of the gateway node that reports it."""
+    return [
         (node.metadata.name, connection)
         for node in snapshot.all(GatewayNode)
         for connection in node.status.connections
         if connection.cloud_id == peer.spec.cloud_id
     ]
+
+
+def _tunnel_up(snapshot: Snapshot, peer: CloudPeer) -> Condition:
+    """True if every connection that a gateway node reports for the peer is up."""
+    connections = _connections(snapshot, peer)
     if not connections:
         return unknown(ConditionType.TUNNEL_UP, Reason.NO_TUNNEL, "no gateway node has a connection to the peer yet")
     down = next(((node, c) for node, c in connections if not c.up), None)

@@ -8,6 +8,7 @@ from isthmus.core.federation.peer import UNREAD, view_of
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.conditions import false, readiness, true, unknown, with_transition_times
 from isthmus.core.snapshot.index import Snapshot
+from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
@@ -101,7 +102,14 @@ def with_conditions(
     status = attachment.status.model_copy(
         update={
             "observed_generation": generation,
+            "links_up": ratio(_is_up(attachment, path.cloud_id) for path in attachment.spec.links),
             "conditions": with_transition_times(old, conditions, generation, now),
         }
     )
     return attachment.model_copy(update={"status": status})
+
+
+def _is_up(attachment: Attachment, cloud_id: str) -> bool:
+    """Whether the active node reports the link to that peer as up."""
+    active = (node for node in attachment.status.nodes if node.node == attachment.spec.active_node)
+    return any(link.up for node in active for link in node.links if link.cloud_id == cloud_id)

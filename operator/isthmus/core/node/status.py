@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Literal
 
 from isthmus.core.snapshot.conditions import false, readiness, true, with_transition_times
+from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.attachment import Attachment, LinkObservation, NodeObservation
@@ -50,6 +52,7 @@ def gateway_node_status(node: GatewayNode, facts: NodeFacts, software: Software,
     """The complete status of this node's GatewayNode."""
     generation = node.metadata.generation
     conditions = (*readiness(facts.plan.problem or facts.problem), _peers(facts))
+    connections = tuple(_connections(facts))
     addresses = tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses)
     return GatewayNodeStatus(
         observed_generation=generation,
@@ -57,7 +60,8 @@ def gateway_node_status(node: GatewayNode, facts: NodeFacts, software: Software,
         addresses=addresses,
         neutron_host=facts.bridge.hostname,
         software=software,
-        connections=tuple(_connections(facts)),
+        peers_up=ratio(_peers_up(connections)),
+        connections=connections,
     )
 
 
@@ -120,6 +124,12 @@ def _connections(facts: NodeFacts) -> Iterator[GatewayConnection]:
             connection = planned.get(tunnel_port(cloud_id, gateway.name))
             problem = facts.plan.peer_problems.get(cloud_id)
             yield _connection(cloud_id, gateway, connection, problem, facts)
+
+
+def _peers_up(connections: Iterable[GatewayConnection]) -> Iterator[bool]:
+    """For each peer, whether every connection to it is up."""
+    for _, group in groupby(connections, key=lambda connection: connection.cloud_id):
+        yield all(connection.up for connection in group)
 
 
 def _connection(

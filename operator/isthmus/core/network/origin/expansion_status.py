@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from isthmus.core.network.link_status import address_conflict
 from isthmus.core.network.origin.status import origin_conflicts, origin_progress
 from isthmus.core.snapshot.conditions import false, readiness, true, with_transition_times
+from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
@@ -36,6 +37,7 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
     is_owner = origin.owner is not None and origin.owner.metadata == expansion.metadata
     requests = origin.requests if is_owner else ()
     problems = {request.name: _peer_problem(origin, request, failure) for request in requests}
+    ready = {name for name, missing in problems.items() if missing is None}
     conditions = [*readiness(_problem(expansion, problem, is_owner, problems, failure))]
     if is_owner and facts:
         conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active_links else [])]
@@ -48,6 +50,7 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
         network_name=printable(network.name) if network else None,
         project_id=network.project_id if network else None,
         mtu=origin.agreed_mtu if is_owner else None,
+        peers_ready=ratio(peer.name in ready for peer in expansion.spec.peers),
         peers=tuple(_peer(origin, request, problems[request.name]) for request in requests),
     )
     return expansion.model_copy(update={"status": status})

@@ -26,6 +26,7 @@ from isthmus.model.types import (
     Message,
     NetworkID,
     ProjectID,
+    Ratio,
     ReasonText,
     TunnelID,
 )
@@ -167,6 +168,8 @@ class AttachmentStatus(ApiModel):
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
+    links_up: Ratio | None = None
+    """Number of links over which the active node gets probes answered, of all links: `1/2`."""
     nodes: Annotated[
         tuple[NodeObservation, ...],
         Field(
@@ -189,10 +192,9 @@ class Attachment(CustomObject):
             PrinterColumn(name="Role", type="string", path=".spec.role"),
             PrinterColumn(name="Network", type="string", path=".spec.record.networkID"),
             PrinterColumn(name="Node", type="string", path=".spec.activeNode"),
-            PrinterColumn(name="Peers", type="string", path=".spec.links[*].cloudID"),
+            PrinterColumn(name="Links", type="string", path=".status.linksUp"),
             ready_column(),
             ready_column("Reason", field="reason"),
-            PrinterColumn(name="Tunnel-ID", type="string", path=".spec.links[*].tunnelID", priority=1),
             ready_column("Message", field="message").model_copy(update={"priority": 1}),
             AGE,
         ),

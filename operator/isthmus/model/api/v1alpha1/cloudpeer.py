@@ -17,7 +17,17 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
-from isthmus.model.types import CloudID, GatewayName, IPv4Address, IPv4CIDR, ObjectName, ProjectID, TunnelID, UDPPort
+from isthmus.model.types import (
+    CloudID,
+    GatewayName,
+    IPv4Address,
+    IPv4CIDR,
+    ObjectName,
+    ProjectID,
+    Ratio,
+    TunnelID,
+    UDPPort,
+)
 
 # What the pattern cannot say the API server must: an object that it stores and we cannot parse would stop us.
 CanonicalCIDR = Annotated[
@@ -147,6 +157,8 @@ class CloudPeerStatus(ApiModel):
     namespace: ObjectName | None = None
     """Namespace here that the peer may read."""
     gateways: Annotated[tuple[PeerGateway, ...], Field(max_length=16)] = ()
+    tunnels_up: Ratio | None = None
+    """Number of connections to the peer's gateways that are up, of all that the gateway nodes report: `2/3`."""
     networks_out: Annotated[int, Field(ge=0)] | None = None
     """Networks of ours that are stretched to the peer."""
     networks_in: Annotated[int, Field(ge=0)] | None = None
@@ -167,6 +179,7 @@ class CloudPeer(CustomObject):
             ready_column(),
             ready_column("Reason", field="reason"),
             PrinterColumn(name="State", type="string", path=".spec.agreement.state"),
+            PrinterColumn(name="Tunnels", type="string", path=".status.tunnelsUp"),
             PrinterColumn(name="Out", type="integer", path=".status.networksOut"),
             PrinterColumn(name="In", type="integer", path=".status.networksIn"),
             ready_column("Message", field="message").model_copy(update={"priority": 1}),

@@ -16,7 +16,7 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
-from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, ReasonText
+from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, Ratio, ReasonText
 
 VersionText = Annotated[str, Field(max_length=128)]
 
@@ -61,6 +61,8 @@ class GatewayNodeStatus(ApiModel):
     neutron_host: Annotated[str, Field(max_length=253)] | None = None
     """What Neutron calls this host (`binding:host_id`): OVSDB's external_ids:hostname."""
     software: Software = Software()
+    peers_up: Ratio | None = None
+    """Number of peers with every connection up, of all that this node has connections to: `2/3`."""
     connections: Annotated[
         tuple[GatewayConnection, ...],
         Field(
@@ -85,8 +87,8 @@ class GatewayNode(CustomObject):
         columns=(
             ready_column(),
             ready_column("Reason", field="reason"),
-            PrinterColumn(name="Address", type="string", path=".status.addresses[*].address"),
-            PrinterColumn(name="Peers-Up", type="string", path=".status.connections[?(@.up==true)].cloudID"),
+            PrinterColumn(name="Address", type="string", path=".status.addresses[0].address"),
+            PrinterColumn(name="Peers-Up", type="string", path=".status.peersUp"),
             PrinterColumn(name="Neutron-Host", type="string", path=".status.neutronHost", priority=1),
             PrinterColumn(name="Open-vSwitch", type="string", path=".status.software.openvswitch", priority=1),
             PrinterColumn(name="strongSwan", type="string", path=".status.software.strongswan", priority=1),

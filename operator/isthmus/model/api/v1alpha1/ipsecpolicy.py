@@ -64,8 +64,8 @@ class IPsecPolicy(CustomObject):
         namespaced=False,
         description="IKE and ESP proposals and lifetimes that an administrator allows towards peers.",
         columns=(
-            PrinterColumn(name="IKE", type="string", path=".spec.ike.proposals[0]"),
-            PrinterColumn(name="ESP", type="string", path=".spec.esp.proposals[0]"),
+            PrinterColumn(name="IKE", type="string", path=".spec.ike.proposals"),
+            PrinterColumn(name="ESP", type="string", path=".spec.esp.proposals"),
             PrinterColumn(name="Rekey-IKE", type="integer", path=".spec.ike.rekeyTimeSeconds", priority=1),
             PrinterColumn(name="Rekey-ESP", type="integer", path=".spec.esp.rekeyTimeSeconds", priority=1),
             AGE,

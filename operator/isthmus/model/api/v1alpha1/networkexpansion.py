@@ -26,6 +26,7 @@ from isthmus.model.types import (
     NetworkID,
     ObjectName,
     ProjectID,
+    Ratio,
     ReasonText,
     TunnelID,
 )
@@ -104,6 +105,8 @@ class NetworkExpansionStatus(ApiModel):
     network_name: DisplayName | None = None
     project_id: ProjectID | None = None
     mtu: MTU | None = None
+    peers_ready: Ratio | None = None
+    """Number of peers that the network is stretched to, of those requested: `1/2`."""
     peers: Annotated[
         tuple[ExpansionPeerStatus, ...],
         Field(
@@ -124,11 +127,10 @@ class NetworkExpansion(CustomObject):
         description="A tenant's wish: stretch this network to these peers.",
         columns=(
             PrinterColumn(name="Network", type="string", path=".status.networkName"),
-            PrinterColumn(name="Peers", type="string", path=".spec.peers[*].name"),
+            PrinterColumn(name="Peers", type="string", path=".status.peersReady"),
             ready_column(),
             ready_column("Reason", field="reason"),
             PrinterColumn(name="MTU", type="integer", path=".status.mtu"),
-            PrinterColumn(name="Tunnel-ID", type="integer", path=".status.peers[*].tunnelID", priority=1),
             ready_column("Message", field="message").model_copy(update={"priority": 1}),
             AGE,
         ),

@@ -24,6 +24,7 @@ PROTOCOL_VERSION = 1
 
 ProposalText = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Proposals = Annotated[tuple[ProposalText, ...], Field(max_length=8)]
+AddressList = Annotated[str, Field(max_length=256, pattern=r"^[0-9.,]*$")]
 
 
 class OfferedTunnel(ApiModel):
@@ -75,6 +76,10 @@ class PeerLinkStatus(ApiModel):
 
     observed_generation: ObservedGeneration | None = None
     peer: RemotePeerLink | None = None
+    gateways: AddressList | None = None
+    """Addresses of this cloud's gateways in one line, for `kubectl get`."""
+    peer_gateways: AddressList | None = None
+    """Addresses of the peer's gateways in one line, for `kubectl get`."""
     conditions: Conditions = ()
 
 
@@ -94,10 +99,8 @@ class PeerLink(CustomObject):
             PrinterColumn(name="State", type="string", path=".spec.state"),
             PrinterColumn(name="Peer-State", type="string", path=".status.peer.spec.state"),
             PrinterColumn(name="Port", type="integer", path=".spec.tunnel.port", priority=1),
-            PrinterColumn(name="Gateways", type="string", path=".spec.gateways[*].address", priority=1),
-            PrinterColumn(
-                name="Peer-Gateways", type="string", path=".status.peer.spec.gateways[*].address", priority=1
-            ),
+            PrinterColumn(name="Gateways", type="string", path=".status.gateways", priority=1),
+            PrinterColumn(name="Peer-Gateways", type="string", path=".status.peerGateways", priority=1),
             AGE,
         ),
     )
