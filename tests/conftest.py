@@ -1,4 +1,4 @@
-"""What tiers share: one lab for all tests that need real clouds."""
+"""Fixtures of all tiers: one lab for all tests that need real clouds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:  # other tiers run without what a lab needs
+if TYPE_CHECKING:  # other tiers run without the packages that a lab needs
     from tests.testbed.lab import Lab
 
 
 @pytest.fixture(autouse=True)
 def root_logger() -> Iterator[None]:
-    """As it was: a process under test would leave a handler that writes to a stream of that test's alone."""
+    """Restore the root logger: a process under test adds a handler for a stream that ends with the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield

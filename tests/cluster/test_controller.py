@@ -57,7 +57,7 @@ class Real:
         kubeconfig = kubeconfig_for(self.administrator, self.b.cloud_id, self.plane.server_at("127.0.0.1"))
         metadata = {"name": f"peer-{self.a.cloud_id}", "namespace": names.SYSTEM_NAMESPACE}
         data = {names.KUBECONFIG_KEY: base64.b64encode(kubeconfig.encode()).decode()}
-        self.b.people.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+        self.b.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
     _remove_everything(installed)
     a, b = FakeFederation().clouds
     administrator = LightkubeCluster(str(installed.kubeconfig), "kubectl")
-    a.people = administrator  # type: ignore[assignment]
+    a.kubectl = administrator  # type: ignore[assignment]
     node = {"name": NODE, "labels": {names.GATEWAY_LABEL: "true"}}
     administrator.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": node})
     system = names.SYSTEM_NAMESPACE

@@ -1,1 +1,1 @@
-"""What a port promises, as test classes: held against the fakes in tests/unit, against the real things elsewhere."""
+"""Contracts of the ports as test classes: run against the fakes in tests/unit, and against real systems elsewhere."""

@@ -1,4 +1,4 @@
-"""What ports.Ike promises."""
+"""Contract of ports.Ike."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ KEY, OTHER_KEY = b"a-pre-shared-key-of-32-characters", b"another-pre-shared-key-
 
 
 class Charon(Protocol):
-    """The node's charon and the peer's, in the test's hands."""
+    """Control of the node's charon and the peer's."""
 
     def end(self) -> None:
-        """Without warning."""
+        """Kill the node's charon."""
 
     def start(self) -> None:
-        """Another one."""
+        """Start a new charon."""
 
     def end_peer(self) -> None: ...
     def agree(self, version: str, key: bytes = KEY) -> None:
-        """The peer's administrator has taken that version of the key, too."""
+        """Give the peer that version of the key, too."""
 
 
 class IkeContract:

@@ -1,4 +1,4 @@
-"""What ports.Cluster promises."""
+"""Contract of ports.Cluster."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class ClusterContract:
         return cluster
 
     def test_applied_object_is_stored(self, cluster: Cluster) -> None:
-        made = cluster.apply(cloud_peer("applied"))
-        assert made.metadata.generation == 1
-        assert made.metadata.uid
-        assert cluster.get(CloudPeer, "applied") == made
-        assert made in cluster.list_objects(CloudPeer)
+        created = cluster.apply(cloud_peer("applied"))
+        assert created.metadata.generation == 1
+        assert created.metadata.uid
+        assert cluster.get(CloudPeer, "applied") == created
+        assert created in cluster.list_objects(CloudPeer)
 
     def test_absent_object_is_none(self, cluster: Cluster) -> None:
         assert cluster.get(CloudPeer, "absent") is None
@@ -96,8 +96,8 @@ class ClusterContract:
         assert seen.status.neutron_host == "gw-status"
 
     def test_finalizer_keeps_a_deleted_object(self, cluster: Cluster) -> None:
-        made = cluster.apply(cloud_peer("held"))
-        cluster.set_finalizers(made, [FINALIZER])
+        created = cluster.apply(cloud_peer("held"))
+        cluster.set_finalizers(created, [FINALIZER])
         cluster.delete(CloudPeer, "held")
         held = cluster.get(CloudPeer, "held")
         assert held is not None
@@ -114,14 +114,14 @@ class ClusterContract:
             cluster.set_finalizers(old, [FINALIZER])
 
     def test_applying_a_spec_keeps_the_finalizers_of_others(self, client_of: ClientOf, cluster: Cluster) -> None:
-        people = client_of("kubectl")
-        cluster.set_finalizers(people.apply(cloud_peer("edited")), [FINALIZER])
-        edited = people.apply(cloud_peer("edited", gateway_cidrs=("203.0.113.0/24",)))
+        kubectl = client_of("kubectl")
+        cluster.set_finalizers(kubectl.apply(cloud_peer("edited")), [FINALIZER])
+        edited = kubectl.apply(cloud_peer("edited", gateway_cidrs=("203.0.113.0/24",)))
         assert edited.metadata.finalizers == (FINALIZER,)
 
     def test_labels_no_longer_applied_are_removed(self, client_of: ClientOf, cluster: Cluster) -> None:
-        people = client_of("kubectl")
-        people.apply_manifest(_labelled("labels", theirs="1"))
+        kubectl = client_of("kubectl")
+        kubectl.apply_manifest(_labelled("labels", theirs="1"))
         assert cluster.apply_manifest(_labelled("labels", ours="1", more="1"))["metadata"]["labels"].keys() >= {
             "theirs",
             "ours",

@@ -1,4 +1,4 @@
-"""What ports.NetworkCloud promises."""
+"""Contract of ports.NetworkCloud."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ POOL = (Range("10.77.0.10", "10.77.0.20"),)
 
 
 @dataclass
-class Made:
-    """A domain and a project of a peer, and networks to be taken away after the test."""
+class Created:
+    """A peer's domain and project, and networks that are deleted after the test."""
 
     cloud: NetworkCloud
     project: Project
     networks: list[str] = field(default_factory=list)
 
-    def network(self, name: str = "copy", mtu: int = 1400) -> Network:
-        """A network of the project."""
+    def network(self, name: str = "replica", mtu: int = 1400) -> Network:
+        """Create a network in the project."""
         network = self.cloud.create_network(self.project.id, name, mtu, "isthmus contract")
         self.networks.append(network.id)
         return network
@@ -39,13 +39,13 @@ class Made:
         pools: Sequence[Range] = POOL,
         enable_dhcp: bool = False,
     ) -> Subnet:
-        """A subnet of it."""
-        where = (network.id, self.project.id, "copy", cidr, gateway_ip, pools, enable_dhcp)
+        """Create a subnet of a network."""
+        where = (network.id, self.project.id, "replica", cidr, gateway_ip, pools, enable_dhcp)
         routes = [("192.0.2.0/24", "10.77.0.9")]
         return self.cloud.create_subnet(*where, ["10.77.0.2"], routes, "isthmus contract")
 
     def clean(self) -> None:
-        """Take everything away."""
+        """Delete everything."""
         for network_id in self.networks:
             for port in self.cloud.ports_of(network_id):
                 if not port.device_owner.startswith("network:"):
@@ -59,17 +59,17 @@ class NetworkCloudContract:
     """Subclasses provide the fixtures `cloud` and `host` (a host on which a port can be bound)."""
 
     @pytest.fixture
-    def made(self, cloud: NetworkCloud) -> Iterator[Made]:
+    def created(self, cloud: NetworkCloud) -> Iterator[Created]:
         domain = cloud.create_domain(f"isthmus-contract-{uuid.uuid4().hex[:8]}", "isthmus peer contract")
-        made = Made(cloud, cloud.create_project(domain.id, "copied", "isthmus project x of contract"))
-        yield made
-        made.clean()
+        created = Created(cloud, cloud.create_project(domain.id, "replica", "isthmus project x of contract"))
+        yield created
+        created.clean()
 
-    def test_domains_and_projects_are_found(self, cloud: NetworkCloud, made: Made) -> None:
-        assert cloud.get_project(made.project.id) == made.project
-        assert made.project.description == "isthmus project x of contract"
-        assert made.project.enabled
-        assert cloud.projects_of(made.project.domain_id) == [made.project]
+    def test_domains_and_projects_are_found(self, cloud: NetworkCloud, created: Created) -> None:
+        assert cloud.get_project(created.project.id) == created.project
+        assert created.project.description == "isthmus project x of contract"
+        assert created.project.enabled
+        assert cloud.projects_of(created.project.domain_id) == [created.project]
         assert cloud.get_project(uuid.uuid4().hex) is None
         assert cloud.find_domain(f"absent-{uuid.uuid4().hex}") is None
         own = cloud.get_project(cloud.own_project_id())
@@ -88,36 +88,36 @@ class NetworkCloudContract:
         assert cloud.find_domain(name) is None
         cloud.delete_domain(domain.id)
 
-    def test_domain_with_a_project_is_not_deleted(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_domain_with_a_project_is_not_deleted(self, cloud: NetworkCloud, created: Created) -> None:
         with pytest.raises(Conflict):
-            cloud.delete_domain(made.project.domain_id)
-        assert cloud.projects_of(made.project.domain_id) == [made.project]
+            cloud.delete_domain(created.project.domain_id)
+        assert cloud.projects_of(created.project.domain_id) == [created.project]
 
-    def test_project_names_are_unique_in_their_domain(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_project_names_are_unique_in_their_domain(self, cloud: NetworkCloud, created: Created) -> None:
         with pytest.raises(Conflict):
-            cloud.create_project(made.project.domain_id, "copied", "again")
+            cloud.create_project(created.project.domain_id, "replica", "again")
 
-    def test_deleting_a_project_is_idempotent(self, cloud: NetworkCloud, made: Made) -> None:
-        extra = cloud.create_project(made.project.domain_id, "extra", "")
+    def test_deleting_a_project_is_idempotent(self, cloud: NetworkCloud, created: Created) -> None:
+        extra = cloud.create_project(created.project.domain_id, "extra", "")
         cloud.set_quota(extra.id, NetworkQuota(1, 1, 1))
         for _ in range(2):
             cloud.delete_project(extra.id)
         assert cloud.get_project(extra.id) is None
         assert cloud.get_quota(extra.id) != NetworkQuota(1, 1, 1)
 
-    def test_network_is_created_as_requested(self, cloud: NetworkCloud, made: Made) -> None:
-        network = made.network("web", 1390)
-        assert (network.name, network.project_id, network.mtu) == ("web", made.project.id, 1390)
+    def test_network_is_created_as_requested(self, cloud: NetworkCloud, created: Created) -> None:
+        network = created.network("web", 1390)
+        assert (network.name, network.project_id, network.mtu) == ("web", created.project.id, 1390)
         assert network.description == "isthmus contract"
         assert not network.shared
         assert not cloud.is_shared_by_policy(network.id)
         assert not network.external
         assert cloud.get_network(network.id) == network
-        assert cloud.networks_of(made.project.id) == [network]
+        assert cloud.networks_of(created.project.id) == [network]
         assert cloud.get_network(ABSENT) is None
 
-    def test_mtu_and_tags_are_updated(self, cloud: NetworkCloud, made: Made) -> None:
-        network = made.network()
+    def test_mtu_and_tags_are_updated(self, cloud: NetworkCloud, created: Created) -> None:
+        network = created.network()
         cloud.set_network_mtu(network.id, 1300)
         for _ in range(2):
             cloud.tag_network(network.id, "isthmus")
@@ -125,32 +125,32 @@ class NetworkCloudContract:
         assert changed is not None
         assert (changed.mtu, changed.tags) == (1300, frozenset({"isthmus"}))
 
-    def test_mtu_above_the_underlay_is_rejected(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_mtu_above_the_underlay_is_rejected(self, cloud: NetworkCloud, created: Created) -> None:
         with pytest.raises(Invalid):
-            made.network(mtu=9001)
-        network = made.network()
+            created.network(mtu=9001)
+        network = created.network()
         with pytest.raises(Invalid):
             cloud.set_network_mtu(network.id, 9001)
 
-    def test_subnet_is_created_as_requested(self, cloud: NetworkCloud, made: Made) -> None:
-        subnet = made.subnet(made.network())
+    def test_subnet_is_created_as_requested(self, cloud: NetworkCloud, created: Created) -> None:
+        subnet = created.subnet(created.network())
         assert (subnet.cidr, subnet.gateway_ip, subnet.pools) == ("10.77.0.0/24", "10.77.0.1", POOL)
-        assert (subnet.ip_version, subnet.enable_dhcp, subnet.project_id) == (4, False, made.project.id)
+        assert (subnet.ip_version, subnet.enable_dhcp, subnet.project_id) == (4, False, created.project.id)
         assert subnet.dns_nameservers == ("10.77.0.2",)
         assert subnet.host_routes == (("192.0.2.0/24", "10.77.0.9"),)
         assert subnet.description == "isthmus contract"
         assert cloud.subnets_of(subnet.network_id) == [subnet]
 
-    def test_subnets_of_a_project_are_those_of_all_its_networks(self, cloud: NetworkCloud, made: Made) -> None:
-        subnets = [made.subnet(made.network()) for _ in range(2)]
-        assert {s.id: s for s in cloud.subnets_in_project(made.project.id)} == {s.id: s for s in subnets}
+    def test_subnets_of_a_project_are_those_of_all_its_networks(self, cloud: NetworkCloud, created: Created) -> None:
+        subnets = [created.subnet(created.network()) for _ in range(2)]
+        assert {s.id: s for s in cloud.subnets_in_project(created.project.id)} == {s.id: s for s in subnets}
         assert cloud.subnets_in_project(uuid.uuid4().hex) == []
 
-    def test_subnet_may_have_no_gateway(self, made: Made) -> None:
-        assert made.subnet(made.network(), gateway_ip=None).gateway_ip is None
+    def test_subnet_may_have_no_gateway(self, created: Created) -> None:
+        assert created.subnet(created.network(), gateway_ip=None).gateway_ip is None
 
-    def test_subnet_is_updated(self, cloud: NetworkCloud, made: Made) -> None:
-        subnet = made.subnet(made.network())
+    def test_subnet_is_updated(self, cloud: NetworkCloud, created: Created) -> None:
+        subnet = created.subnet(created.network())
         pools = (Range("10.77.0.10", "10.77.0.12"), Range("10.77.0.200", "10.77.0.210"))
         cloud.update_subnet(subnet.id, pools=pools, dns_nameservers=[], host_routes=[("192.0.2.0/25", "10.77.0.8")])
         (changed,) = cloud.subnets_of(subnet.network_id)
@@ -159,14 +159,14 @@ class NetworkCloudContract:
         assert changed.host_routes == (("192.0.2.0/25", "10.77.0.8"),)
         assert changed.enable_dhcp is False
 
-    def test_subnets_of_one_network_do_not_overlap(self, made: Made) -> None:
-        network = made.network()
-        made.subnet(network)
+    def test_subnets_of_one_network_do_not_overlap(self, created: Created) -> None:
+        network = created.network()
+        created.subnet(network)
         with pytest.raises(Invalid):
-            made.subnet(network)
+            created.subnet(network)
 
-    def test_two_networks_may_have_equal_subnets(self, made: Made) -> None:
-        assert made.subnet(made.network()).cidr == made.subnet(made.network()).cidr
+    def test_two_networks_may_have_equal_subnets(self, created: Created) -> None:
+        assert created.subnet(created.network()).cidr == created.subnet(created.network()).cidr
 
     @pytest.mark.parametrize(
         ("pools", "error"),
@@ -179,12 +179,12 @@ class NetworkCloudContract:
         ids=["gateway inside", "overlapping", "outside the subnet", "backwards"],
     )
     def test_invalid_pools_are_rejected(
-        self, cloud: NetworkCloud, made: Made, pools: list[Range], error: type[ExternalError]
+        self, cloud: NetworkCloud, created: Created, pools: list[Range], error: type[ExternalError]
     ) -> None:
-        network = made.network()
+        network = created.network()
         with pytest.raises(error):
-            made.subnet(network, pools=pools)
-        subnet = made.subnet(network)
+            created.subnet(network, pools=pools)
+        subnet = created.subnet(network)
         with pytest.raises(error):
             cloud.update_subnet(subnet.id, pools=pools)
         assert cloud.subnets_of(network.id) == [subnet]
@@ -198,18 +198,20 @@ class NetworkCloudContract:
         cloud.delete_subnet(ABSENT)
         cloud.delete_port(ABSENT)
 
-    def test_attachment_port_is_bound_and_has_no_address(self, cloud: NetworkCloud, made: Made, host: str) -> None:
-        network = made.network()
-        made.subnet(network)
+    def test_attachment_port_is_bound_and_has_no_address(
+        self, cloud: NetworkCloud, created: Created, host: str
+    ) -> None:
+        network = created.network()
+        created.subnet(network)
         port = cloud.create_attachment_port(network.id, host, "attachment", "isthmus contract")
         assert (port.addresses, port.host, port.network_id) == ((), host, network.id)
         assert (port.device_owner, port.project_id) == (ATTACHMENT_DEVICE_OWNER, cloud.own_project_id())
         assert port.description == "isthmus contract"
         assert port.id in {p.id for p in cloud.ports_of(network.id)}
 
-    def test_gateway_port_reserves_the_gateway_address(self, cloud: NetworkCloud, made: Made) -> None:
-        network = made.network()
-        subnet = made.subnet(network)
+    def test_gateway_port_reserves_the_gateway_address(self, cloud: NetworkCloud, created: Created) -> None:
+        network = created.network()
+        subnet = created.subnet(network)
         reserve = (network.id, subnet.id, "10.77.0.1", "gateway", "isthmus contract")
         port = cloud.create_gateway_port(*reserve)
         assert (port.addresses, port.host) == (("10.77.0.1",), "")
@@ -219,8 +221,8 @@ class NetworkCloudContract:
         with pytest.raises(Invalid):
             cloud.create_gateway_port(network.id, subnet.id, "10.78.0.1", "gateway", "")
 
-    def test_network_with_a_port_is_not_deleted(self, cloud: NetworkCloud, made: Made, host: str) -> None:
-        network = made.network()
+    def test_network_with_a_port_is_not_deleted(self, cloud: NetworkCloud, created: Created, host: str) -> None:
+        network = created.network()
         port = cloud.create_attachment_port(network.id, host, "attachment", "")
         with pytest.raises(Conflict):
             cloud.delete_network(network.id)
@@ -228,8 +230,8 @@ class NetworkCloudContract:
         cloud.delete_network(network.id)
         assert cloud.get_network(network.id) is None
 
-    def test_subnet_in_use_is_not_deleted(self, cloud: NetworkCloud, made: Made) -> None:
-        subnet = made.subnet(made.network())
+    def test_subnet_in_use_is_not_deleted(self, cloud: NetworkCloud, created: Created) -> None:
+        subnet = created.subnet(created.network())
         port = cloud.create_gateway_port(subnet.network_id, subnet.id, "10.77.0.1", "gateway", "")
         with pytest.raises(Conflict):
             cloud.delete_subnet(subnet.id)
@@ -237,28 +239,28 @@ class NetworkCloudContract:
         cloud.delete_subnet(subnet.id)
         assert cloud.subnets_of(subnet.network_id) == []
 
-    def test_neutrons_own_ports_are_deleted_with_the_network(self, cloud: NetworkCloud, made: Made) -> None:
-        network = made.network()
-        made.subnet(network, enable_dhcp=True)
+    def test_neutrons_own_ports_are_deleted_with_the_network(self, cloud: NetworkCloud, created: Created) -> None:
+        network = created.network()
+        created.subnet(network, enable_dhcp=True)
         cloud.delete_network(network.id)
         assert cloud.get_network(network.id) is None
         assert cloud.ports_of(network.id) == []
 
-    def test_quotas_are_enforced(self, cloud: NetworkCloud, made: Made) -> None:
+    def test_quotas_are_enforced(self, cloud: NetworkCloud, created: Created) -> None:
         quota = NetworkQuota(networks=1, subnets=1, ports=7)
-        cloud.set_quota(made.project.id, quota)
-        assert cloud.get_quota(made.project.id) == quota
-        network = made.network()
+        cloud.set_quota(created.project.id, quota)
+        assert cloud.get_quota(created.project.id) == quota
+        network = created.network()
         with pytest.raises(QuotaExceeded):
-            made.network()
-        made.subnet(network)
+            created.network()
+        created.subnet(network)
         with pytest.raises(QuotaExceeded):
-            made.subnet(network, "10.78.0.0/24", None, (Range("10.78.0.5", "10.78.0.9"),))
+            created.subnet(network, "10.78.0.0/24", None, (Range("10.78.0.5", "10.78.0.9"),))
 
-    def test_project_is_empty(self, cloud: NetworkCloud, made: Made) -> None:
-        assert cloud.project_is_empty(made.project.id)
-        network = made.network()
-        assert not cloud.project_is_empty(made.project.id)
+    def test_project_is_empty(self, cloud: NetworkCloud, created: Created) -> None:
+        assert cloud.project_is_empty(created.project.id)
+        network = created.network()
+        assert not cloud.project_is_empty(created.project.id)
         cloud.delete_network(network.id)
-        assert cloud.project_is_empty(made.project.id)
+        assert cloud.project_is_empty(created.project.id)
         assert cloud.project_is_empty(uuid.uuid4().hex)

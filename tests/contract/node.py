@@ -1,4 +1,4 @@
-"""What ports.Xfrm, ports.Netlink and ports.DataplaneProbe promise (charon.py, switch.py: the others)."""
+"""Contracts of ports.Xfrm, ports.Netlink and ports.DataplaneProbe (the other ports of a node: charon.py, switch.py)."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ COOKIE = OWNER << COOKIE_SHIFT | 1
 KNOWN_MAC, UNKNOWN_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
-class Others(Protocol):
-    """What others do on the node, and what of it is still there."""
+class ForeignSoftware(Protocol):
+    """What other software configures on the node, and what of it still exists."""
 
     def add_policy(self, block: BlockPolicy) -> None:
-        """A policy of somebody else's for the packets of a block."""
+        """Add a foreign policy for the packets of a block policy."""
 
     def has_policy(self, block: BlockPolicy) -> bool: ...
     def add_association(self, association: SecurityAssociation) -> None: ...
     def add_tunnel_device(self, udp_port: int) -> None:
-        """Of the kernel, without Open vSwitch."""
+        """Create a tunnel in the kernel, without Open vSwitch."""
 
     def add_bridge(self) -> None:
-        """One of our name that is not ours."""
+        """Create a bridge with our bridge's name that is not ours."""
 
     def add_tunnel_port(self, name: str, udp_port: int) -> None:
-        """On br-int."""
+        """Add a tunnel port to br-int."""
 
     def has_port(self, name: str) -> bool: ...
-    def bend(self, tunnel: TunnelPort) -> None:
-        """Change a port of ours so that it does not look as it must."""
+    def tamper(self, tunnel: TunnelPort) -> None:
+        """Modify a port of ours so that it differs from what is wanted."""
 
     def add_flow(self, cookie: int) -> None:
-        """On br-cloud."""
+        """Add a flow to br-cloud."""
 
     def restart_switch(self) -> None:
-        """Another ovs-vswitchd, with the same database."""
+        """Restart ovs-vswitchd with the same database."""
 
 
 def numbers_of(ovsdb: Ovsdb, names: set[str]) -> dict[str, int]:
-    """OpenFlow's number of each of exactly these interfaces, as soon as they have them."""
+    """OpenFlow port numbers of exactly these interfaces, as soon as all are assigned."""
     wait_until(lambda: ovsdb.view().ofport.keys() == names, 5, f"numbers of {sorted(names)}")
     return ovsdb.view().ofport
 
@@ -76,47 +76,47 @@ class XfrmContract:
         xfrm.remove_blocks([])
         xfrm.remove_associations([])
 
-    def test_foreign_policy_is_a_conflict_and_is_kept(self, xfrm: Xfrm, others: Others) -> None:
+    def test_foreign_policy_is_a_conflict_and_is_kept(self, xfrm: Xfrm, foreign: ForeignSoftware) -> None:
         theirs = BlockPolicy("in", destination_port=UDP_PORT)
-        others.add_policy(theirs)
+        foreign.add_policy(theirs)
         with pytest.raises(Conflict):
             xfrm.add_blocks(BLOCKS)
         seen = xfrm.view(frozenset()).blocks
         assert theirs not in seen
         xfrm.remove_blocks(seen)
-        assert others.has_policy(theirs)
+        assert foreign.has_policy(theirs)
 
-    def test_only_states_of_our_addresses_are_listed_and_removed(self, xfrm: Xfrm, others: Others) -> None:
+    def test_only_states_of_our_addresses_are_listed_and_removed(self, xfrm: Xfrm, foreign: ForeignSoftware) -> None:
         sent, received = (
             SecurityAssociation(source, destination, 1000, "esp", 7)
             for source, destination in ((ADDRESS, REMOTE), (REMOTE, ADDRESS))
         )
-        foreign = SecurityAssociation("198.51.100.1", "198.51.100.2", 1002, "esp", 8)
-        for association in (sent, received, foreign):
-            others.add_association(association)
+        unrelated = SecurityAssociation("198.51.100.1", "198.51.100.2", 1002, "esp", 8)
+        for association in (sent, received, unrelated):
+            foreign.add_association(association)
         assert xfrm.view(frozenset({ADDRESS})).associations == {sent, received}
         xfrm.remove_associations([sent])
         xfrm.remove_associations([sent])
         assert xfrm.view(frozenset({ADDRESS})).associations == {received}
-        assert xfrm.view(frozenset({foreign.source})).associations == {foreign}
+        assert xfrm.view(frozenset({unrelated.source})).associations == {unrelated}
 
 
 class NetlinkContract:
     """Fixtures: `netlink`, `others`, and an `address` of the node."""
 
     def test_kernel_addresses_and_tunnels_are_listed(
-        self, netlink: Netlink, others: Others, address: NodeAddress
+        self, netlink: Netlink, foreign: ForeignSoftware, address: NodeAddress
     ) -> None:
         before = netlink.view()
         assert address in before.addresses
         assert before.tunnel_udp_ports == frozenset()
         assert before.kernel
-        others.add_tunnel_device(15001)
+        foreign.add_tunnel_device(15001)
         assert netlink.view().tunnel_udp_ports == {15001}
 
 
 class ProbeContract:
-    """Fixtures: `echo`, `openflow`, `ovsdb`."""
+    """Fixtures: `probe`, `openflow`, `ovsdb`."""
 
     def test_only_reflected_probes_are_answered(self, probe: DataplaneProbe, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()

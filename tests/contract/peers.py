@@ -1,4 +1,4 @@
-"""What ports.PeerReader promises."""
+"""Contract of ports.PeerReader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PEER = "published"
 
 
 class PeerReaderContract:
-    """Fixtures: `peers`, `publisher` (the peer's own client), `kubeconfig` (ours), `cut` (the way to the peer ends)."""
+    """Fixtures: `peers`, `publisher` (the peer's own client), `kubeconfig` (ours), `cut` (ends access to it)."""
 
     @pytest.fixture
     def us(self) -> str:
@@ -29,7 +29,7 @@ class PeerReaderContract:
 
     @pytest.fixture
     def followed(self, us: str, publisher: Cluster, kubeconfig: bytes, peers: PeerReader) -> PeerReader:
-        """The peer has published both of its halves, and we have read them."""
+        """The peer has published both kinds of link, and we have read them."""
         publisher.apply_manifest(namespace_manifest(us))
         publisher.apply(peer_link(PEER, us))
         publisher.apply(answer_link(PEER, us, mtu=1400))
@@ -68,7 +68,7 @@ class PeerReaderContract:
     def test_peer_that_deleted_its_namespace_is_forbidden(
         self, us: str, publisher: Cluster, followed: PeerReader
     ) -> None:
-        """Our account went with its namespace."""
+        """Our account is deleted with its namespace."""
         publisher.delete_manifest("v1", "Namespace", names.peer_namespace(us))
         view = _wait(followed, lambda v: not v.reachable)
         assert (view.complete, view.reason) == (False, "PeerForbidden")

@@ -26,12 +26,12 @@ def cloud_peer(name: str, **spec: object) -> CloudPeer:
 
 
 def gateway_node(name: str) -> GatewayNode:
-    """A GatewayNode as the controller makes it."""
+    """A GatewayNode as the controller creates it."""
     return GatewayNode(metadata=ObjectMeta(name=name))
 
 
 def attachment(cloud_id: str, nodes: tuple[NodeObservation, ...] = (), *conditions: Condition) -> Attachment:
-    """An Attachment of a network that comes from the given cloud."""
+    """An Attachment of a network whose origin is the given cloud."""
     origin = NetworkIdentity(cloud_id=cloud_id, network_id=NETWORK_ID)
     return Attachment(
         metadata=ObjectMeta(name=origin.link_name, namespace=SYSTEM_NAMESPACE),
@@ -41,7 +41,7 @@ def attachment(cloud_id: str, nodes: tuple[NodeObservation, ...] = (), *conditio
 
 
 def peer_link(cloud_id: str, peer_cloud_id: str) -> PeerLink:
-    """The half of the agreement that one cloud publishes for the other."""
+    """The PeerLink that one cloud publishes for the other."""
     spec = PeerLinkSpec(
         cloud_id=cloud_id,
         peer_cloud_id=peer_cloud_id,
@@ -52,7 +52,7 @@ def peer_link(cloud_id: str, peer_cloud_id: str) -> PeerLink:
 
 
 def answer_link(cloud_id: str, peer_cloud_id: str, mtu: int) -> ExpansionLink:
-    """The receiver's half of a network that comes from the peer."""
+    """The receiver's ExpansionLink for a network of the peer."""
     origin = NetworkIdentity(cloud_id=peer_cloud_id, network_id=NETWORK_ID)
     spec = ExpansionLinkSpec(
         cloud_id=cloud_id,
@@ -65,7 +65,7 @@ def answer_link(cloud_id: str, peer_cloud_id: str, mtu: int) -> ExpansionLink:
 
 
 def condition(status: str = "True", reason: str = "Ready") -> Condition:
-    """A condition that an API server takes."""
+    """A condition that an API server accepts."""
     return Condition.model_validate(
         {"type": "Ready", "status": status, "reason": reason, "lastTransitionTime": "2026-01-01T00:00:00Z"}
     )

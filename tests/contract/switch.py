@@ -1,4 +1,4 @@
-"""What ports.Ovsdb and ports.OpenFlow promise."""
+"""Contracts of ports.Ovsdb and ports.OpenFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.model.node.switch import PatchPair, Ports
 from isthmus.ports import OpenFlow, Ovsdb
 from tests.testbed.host.process import wait_until
 
-from .node import COOKIE, TUNNEL, Others, numbers_of
+from .node import COOKIE, TUNNEL, ForeignSoftware, numbers_of
 
 PATCH = PatchPair("isicontract", "isccontract", "00000000-0000-4000-8000-000000000001", "fa:16:3e:00:00:01")
 PORTS = Ports(frozenset({TUNNEL}), frozenset({PATCH}))
@@ -48,7 +48,7 @@ class OvsdbContract:
         view = ovsdb.view()
         assert (view.ports, view.bfd_up, view.leftovers, view.errors) == (PORTS, {TUNNEL.name: False}, frozenset(), {})
         ovsdb.apply(PORTS, INTERFACES)
-        assert ovsdb.view().ports == PORTS, "what is both removed and added is made anew"
+        assert ovsdb.view().ports == PORTS, "a port that is both removed and added is recreated"
         ovsdb.apply(Ports(), INTERFACES)
         assert (ovsdb.view().exists, ovsdb.view().ports) == (True, Ports())
 
@@ -62,26 +62,26 @@ class OvsdbContract:
         ovsdb.apply(PORTS, ())
         assert (ovsdb.view().ports, ovsdb.view().leftovers) == (PORTS, frozenset())
 
-    def test_modified_port_is_a_leftover(self, ovsdb: Ovsdb, others: Others) -> None:
+    def test_modified_port_is_a_leftover(self, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
         ovsdb.ensure_bridge()
         ovsdb.apply(PORTS, ())
-        others.bend(TUNNEL)
+        foreign.tamper(TUNNEL)
         wait_until(lambda: ovsdb.view().leftovers == {TUNNEL.name}, 5, "the leftover")
         assert ovsdb.view().ports == Ports(patches=PORTS.patches)
         ovsdb.apply(Ports(PORTS.tunnels), ovsdb.view().leftovers)
         assert (ovsdb.view().ports, ovsdb.view().leftovers) == (PORTS, frozenset())
 
-    def test_foreign_tunnels_are_listed_and_kept(self, ovsdb: Ovsdb, others: Others) -> None:
-        others.add_tunnel_port("theirs", 15000)
+    def test_foreign_tunnels_are_listed_and_kept(self, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
+        foreign.add_tunnel_port("theirs", 15000)
         wait_until(lambda: ovsdb.view().foreign_tunnel_udp_ports == {15000}, 5, "the foreign tunnel")
         ovsdb.ensure_bridge()
         ovsdb.apply(PORTS, ["theirs"])
         ovsdb.remove_bridge()
         assert ovsdb.view().foreign_tunnel_udp_ports == {15000}
-        assert others.has_port("theirs")
+        assert foreign.has_port("theirs")
 
-    def test_foreign_bridge_is_a_conflict_and_is_kept(self, ovsdb: Ovsdb, others: Others) -> None:
-        others.add_bridge()
+    def test_foreign_bridge_is_a_conflict_and_is_kept(self, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
+        foreign.add_bridge()
         for _ in range(2):
             with pytest.raises(Conflict):
                 ovsdb.ensure_bridge()
@@ -117,9 +117,11 @@ class OpenFlowContract:
         assert openflow.instance() not in ("", before)
         assert openflow.view().count_by_cookie == {}
 
-    def test_flows_are_replaced_and_foreign_flows_kept(self, openflow: OpenFlow, ovsdb: Ovsdb, others: Others) -> None:
+    def test_flows_are_replaced_and_foreign_flows_kept(
+        self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware
+    ) -> None:
         ovsdb.ensure_bridge()
-        others.add_flow(FOREIGN_COOKIE)
+        foreign.add_flow(FOREIGN_COOKIE)
         for _ in range(2):
             openflow.replace(TABLE)
             assert openflow.view().count_by_cookie == {COOKIE: 2, FOREIGN_COOKIE: 1}
@@ -137,13 +139,13 @@ class OpenFlowContract:
         assert openflow.view().count_by_cookie == {COOKIE: 2}
 
     def test_restarted_switch_is_a_new_instance_without_flows(
-        self, openflow: OpenFlow, ovsdb: Ovsdb, others: Others
+        self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware
     ) -> None:
         ovsdb.ensure_bridge()
         openflow.replace(TABLE)
         before = openflow.instance()
         assert openflow.instance() == before
-        others.restart_switch()
+        foreign.restart_switch()
         assert openflow.instance() not in ("", before)
         assert openflow.view().count_by_cookie == {}
 

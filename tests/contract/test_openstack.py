@@ -1,4 +1,4 @@
-"""The OpenStack adapter keeps the contract of ports.NetworkCloud on ML2/OVN of today and on ML2/OVS of 2024.1."""
+"""The OpenStack adapter fulfils ports.NetworkCloud on current ML2/OVN and on ML2/OVS of 2024.1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.model.errors import Forbidden, Invalid, Unavailable
 from isthmus.model.facts.openstack import NetworkQuota
 from isthmus.ports import NetworkCloud
-from tests.contract.networkcloud import Made, NetworkCloudContract
+from tests.contract.networkcloud import Created, NetworkCloudContract
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.lab import Lab
 
@@ -42,16 +42,16 @@ class TestOpenStackCloud(NetworkCloudContract):
     def host(self, site: Cloud) -> str:
         return site.gateway.name
 
-    def test_port_that_cannot_be_bound_is_deleted(self, cloud: NetworkCloud, made: Made) -> None:
-        network = made.network()
+    def test_port_that_cannot_be_bound_is_deleted(self, cloud: NetworkCloud, created: Created) -> None:
+        network = created.network()
         with pytest.raises(Unavailable, match="no-such-host"):
             cloud.create_attachment_port(network.id, "no-such-host", "attachment", "")
         assert [p for p in cloud.ports_of(network.id) if not p.device_owner.startswith("network:")] == []
 
     def test_default_security_group_is_deleted_with_the_project(
-        self, site: Cloud, cloud: NetworkCloud, made: Made
+        self, site: Cloud, cloud: NetworkCloud, created: Created
     ) -> None:
-        project = cloud.create_project(made.project.domain_id, "short-lived", "")
+        project = cloud.create_project(created.project.domain_id, "short-lived", "")
         cloud.set_quota(project.id, NetworkQuota(1, 1, 1))
         cloud.delete_network(cloud.create_network(project.id, "makes the group", 1400, "").id)
         assert project.id in _owners_of_groups(site)
@@ -61,17 +61,19 @@ class TestOpenStackCloud(NetworkCloudContract):
         assert project.id not in _owners_of_groups(site)
 
     def test_project_with_a_tenants_security_group_is_not_empty(
-        self, site: Cloud, cloud: NetworkCloud, made: Made
+        self, site: Cloud, cloud: NetworkCloud, created: Created
     ) -> None:
         network = site.openstack().network
-        group = network.create_security_group(name="mine", project_id=made.project.id)
-        assert not cloud.project_is_empty(made.project.id)
+        group = network.create_security_group(name="mine", project_id=created.project.id)
+        assert not cloud.project_is_empty(created.project.id)
         network.delete_security_group(group)
-        assert cloud.project_is_empty(made.project.id)
+        assert cloud.project_is_empty(created.project.id)
 
-    def test_network_shared_with_one_project_is_shared(self, site: Cloud, cloud: NetworkCloud, made: Made) -> None:
-        """Neutron itself calls that shared which all projects have, or the one that asks."""
-        network, admin = made.network(), site.openstack()
+    def test_network_shared_with_one_project_is_shared(
+        self, site: Cloud, cloud: NetworkCloud, created: Created
+    ) -> None:
+        """Neutron reports a network as shared only if all projects, or the requesting one, have access."""
+        network, admin = created.network(), site.openstack()
         policy = admin.network.create_rbac_policy(
             object_type="network",
             object_id=network.id,
@@ -108,5 +110,5 @@ def test_unresponsive_cloud_is_unavailable(tmp_path: Path, clouds_file: Path) ->
 
 
 def _owners_of_groups(site: Cloud) -> set[str]:
-    """Without a project in the question: Neutron makes a group for the project that it is asked about."""
+    """Query without a project filter: Neutron creates a default group for the project in the filter."""
     return {group.project_id for group in site.openstack().network.security_groups()}

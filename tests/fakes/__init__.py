@@ -1,1 +1,1 @@
-"""In-memory worlds that keep the same contracts as the real ones (tests/contract holds them to it)."""
+"""In-memory implementations of the ports; the contract tests in tests/contract run against them, too."""

@@ -34,7 +34,7 @@ def check_pools(cidr: str, gateway_ip: str | None, pools: Sequence[Range]) -> No
 
 
 def default_pools(cidr: str, gateway_ip: str | None) -> tuple[Range, ...]:
-    """Every host address but the gateway's, as Neutron takes where none are given."""
+    """Every host address except the gateway's: Neutron's default if no pools are given."""
     network = IPv4Network(cidr)
     first, last = int(network.network_address) + 1, int(network.broadcast_address) - 1
     if gateway_ip is None or not first <= int(IPv4Address(gateway_ip)) <= last:

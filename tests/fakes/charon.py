@@ -1,4 +1,4 @@
-"""The charon of a gateway node in memory, and the states that it puts into the kernel."""
+"""charon of a gateway node in memory, and the SAs that it installs in the kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .node import FakeNode
 
 
 class FakeIke:
-    """ports.Ike; a peer that answers establishes at once."""
+    """ports.Ike; a peer that answers establishes SAs immediately."""
 
     def __init__(self, node: FakeNode) -> None:
         self._node = node
@@ -36,7 +36,7 @@ class FakeIke:
         node.loaded.pop(name, None)
         node.keys.pop(name, None)
         self._end(name, node.negotiated.pop(name, set()))
-        assert name not in {t.name for t in node.ports.tunnels}, "keys taken from under a tunnel port"
+        assert name not in {t.name for t in node.ports.tunnels}, "connection unloaded while its tunnel port exists"
         node.changed(f"unload {name}")
 
     def initiate(self, name: str) -> None:
@@ -49,7 +49,7 @@ class FakeIke:
             node.refused.add(name)
 
     def establish(self, name: str) -> None:
-        """The peer and charon have agreed on SAs for what is loaded."""
+        """Establish SAs for a loaded connection, as if the peer had agreed."""
         connection = self._node.loaded[name]
         self._node.negotiated.setdefault(name, set()).add(connection.digest)
         ends = (connection.local_address, connection.remote_address)
@@ -83,6 +83,6 @@ class FakeIke:
 
 
 def _spis(instance: int, name: str, digests: Iterable[str]) -> Iterator[tuple[bool, int]]:
-    """Whether it is for what comes in, and the SPI: both for each child that was negotiated."""
+    """(inbound, SPI) of the SAs of each negotiated child."""
     for digest, child, end in product(digests, IKE_CHILDREN, ("in", "out")):
         yield end == "in", int(names.digest(str(instance), name, digest, child, end, digits=8), 16)

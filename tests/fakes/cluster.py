@@ -11,14 +11,14 @@ from isthmus.model.errors import NotFound, Unavailable
 from isthmus.ports import Manifest, T
 
 from . import documented
-from .store import Entry, Key, Store, copied
+from .store import Entry, Key, Store, copy_json
 
 # Lists that several managers write, by the key of their entries: the schemas' x-kubernetes-list-map-keys.
 _SHARED_LISTS = {"conditions": "type", "nodes": "node"}
 
 
 class FakeCluster:
-    """One client of a Store, under the name of one field manager (`kubectl` for what people apply)."""
+    """One client of a Store, under the name of one field manager (`kubectl` for administrators and tenants)."""
 
     def __init__(self, store: Store, manager: str = names.CONTROLLER) -> None:
         self.store = store
@@ -40,7 +40,7 @@ class FakeCluster:
         entry = self.store.entries.get(key)
         if entry is None:
             raise NotFound(f"{key.kind} {key.name} not found")
-        new = entry.copied()
+        new = entry.copy()
         documented.check(obj)
         status = obj.to_wire().get("status", {})
         new.applied_status.pop(self.manager, None)
@@ -68,11 +68,11 @@ class FakeCluster:
 
     def apply_manifest(self, manifest: Manifest) -> Manifest:
         self._ask()
-        wanted = copied(manifest)
+        wanted = copy_json(manifest)
         metadata = wanted["metadata"]
         key = _key(wanted["apiVersion"], wanted["kind"], metadata["name"], metadata.get("namespace"))
         old = self.store.entries.get(key)
-        new = old.copied() if old else Entry({"metadata": {"name": key.name}})
+        new = old.copy() if old else Entry({"metadata": {"name": key.name}})
         if key.namespace:
             new.manifest["metadata"]["namespace"] = key.namespace
         _merge_metadata(new, self.manager, metadata)
@@ -84,7 +84,7 @@ class FakeCluster:
             self.store.put(key, new, spec_changed=before is not None and before != before | content)
         elif old:
             old.applied = new.applied
-        return copied(new.manifest)
+        return copy_json(new.manifest)
 
     def delete_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
         self._ask()
@@ -103,7 +103,7 @@ def _key(api_version: str, kind: str, name: str, namespace: str | None) -> Key:
 
 
 def _merge_metadata(entry: Entry, manager: str, wanted: Manifest) -> None:
-    """What this manager applied before and does not any more goes, unless another applied it too."""
+    """Remove what this manager no longer applies, unless another manager applies it, too."""
     metadata = entry.manifest["metadata"]
     mine = entry.applied.get(manager, {}).get("metadata", {})
     others = [applied["metadata"] for name, applied in entry.applied.items() if name != manager]
@@ -127,7 +127,7 @@ def _set_or_drop(metadata: Manifest, part: str, value: Any) -> None:
 
 
 def _merged_status(statuses: Iterable[Manifest]) -> Manifest:
-    """Shared lists are merged by their key; of everything else the last manager's value stands."""
+    """Merge shared lists by their key; of all other fields the last manager's value wins."""
     merged: Manifest = {}
     for status in statuses:
         for name, value in status.items():
@@ -135,5 +135,5 @@ def _merged_status(statuses: Iterable[Manifest]) -> Manifest:
             if key and name in merged:
                 merged[name] = list({entry[key]: entry for entry in [*merged[name], *value]}.values())
             else:
-                merged[name] = copied(value)
+                merged[name] = copy_json(value)
     return merged

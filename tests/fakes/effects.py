@@ -1,4 +1,4 @@
-"""A port whose effects are noticed: what a test counts them by, or ends a process after."""
+"""Observe the effects of a port, to count them or to kill the process after one of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ P = TypeVar("P")
 
 
 def with_effects(port: P, done: Callable[[], None]) -> P:
-    """The same port; `done` is called after each effect, before whoever wanted it has its result."""
+    """The same port; `done` is called after each effect, before the caller gets its result."""
     return cast(P, _Proxy(port, done))
 
 

@@ -1,4 +1,4 @@
-"""Two or more clouds on fakes, each with the real controller; agents are played by what they would write."""
+"""Two or more clouds on fakes, each with the real controller; agents are simulated by the statuses that they write."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GRACE_SECONDS = 300.0
 
 
 class FakeClock:
-    """Time that stands still until it is moved."""
+    """A clock that only tests advance."""
 
     def __init__(self) -> None:
         self.moment = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,24 +49,24 @@ class FakeClock:
         self.moment += timedelta(seconds=seconds)
 
 
-class PeersOrNone(FakePeerReader):
-    """The peers' halves, unless this cloud's way to them is cut."""
+class PeersWithOutages(FakePeerReader):
+    """The peers' published links; reads can be made to fail."""
 
-    blind = False
-    unread = False
-    """As a process has it that has just started: nothing was read yet."""
+    unreachable = False
+    not_read_yet = False
+    """No peer was read yet, as in a process that has just started."""
 
     def views(self) -> Mapping[str, PeerView]:
-        return {} if self.unread else super().views()
+        return {} if self.not_read_yet else super().views()
 
     def _read(self, cloud_id: str, last: PeerView) -> PeerView:
-        if self.blind:
+        if self.unreachable:
             return replace(last, reachable=False, complete=False, reason=Reason.PEER_UNREACHABLE, message="no answer")
         return super()._read(cloud_id, last)
 
 
 class NoWatch:
-    """A watch that sees nothing: tests run cycles by hand."""
+    """A watch without events: tests run cycles explicitly."""
 
     def start(self, wake: Callable[[], None]) -> None: ...
     def stop(self) -> None: ...
@@ -80,52 +80,52 @@ class FakeCloud:
         self.gateway_cidr = f"{gateway_network}.0/24"
         self.gateway_address = f"{gateway_network}.11"
         self.store = stores.setdefault(cloud_id, Store())
-        self.people = FakeCluster(self.store, "kubectl")
+        self.kubectl = FakeCluster(self.store, "kubectl")
         self.agent = FakeCluster(self.store, f"isthmus-agent-gw-{cloud_id}")
         self.neutron = FakeNetworkCloud()
         self.settings = ControllerSettings(
             cloud_id=cloud_id, gateway_cidrs=(self.gateway_cidr,), absence_grace_seconds=GRACE_SECONDS
         )
-        self.peers = PeersOrNone(cloud_id, stores)
+        self.peers = PeersWithOutages(cloud_id, stores)
         self.backends = Backends(FakeCluster(self.store), self.neutron, self.peers, NoWatch(), clock, Metrics())
         self.controller = Controller(self.settings, self.backends)
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
             self.namespace(namespace)
         labels = {names.GATEWAY_LABEL: "true"}
-        self.people.apply_manifest(
+        self.kubectl.apply_manifest(
             {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"gw-{cloud_id}", "labels": labels}}
         )
 
     def namespace(self, name: str, annotations: Mapping[str, str] | None = None) -> None:
         """Apply a namespace as its administrator does."""
         metadata = {"name": name, "annotations": dict(annotations or {})}
-        self.people.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     def restart(self, backends: Backends | None = None) -> None:
-        """A new controller process, which remembers nothing."""
+        """Replace the controller with a new one without any state."""
         self.controller = Controller(self.settings, backends or self.backends)
 
     def with_cloud(self, cloud: NetworkCloud) -> Backends:
-        """The worlds with another Neutron."""
+        """The same backends with another OpenStack."""
         return replace(self.backends, cloud=cloud)
 
     def cycle(self, *, resync: bool = True) -> Outcome:
-        """One cycle of the controller."""
+        """Run one cycle of the controller."""
         return self.controller.cycle(resync=resync)
 
     def agree(self, peer: FakeCloud, **spec: object) -> None:
-        """What an administrator applies for a peer, and the credential."""
-        self.people.apply(IPsecPolicy(metadata=ObjectMeta(name="strong")))
-        self.people.apply(self.cloud_peer(peer, **spec))
+        """Apply policy, CloudPeer and credential for a peer, as an administrator does."""
+        self.kubectl.apply(IPsecPolicy(metadata=ObjectMeta(name="strong")))
+        self.kubectl.apply(self.cloud_peer(peer, **spec))
         self.credential(peer)
 
     def forget(self, peer: FakeCloud) -> None:
-        """Take away what `agree` applied, when the CloudPeer is gone."""
-        self.people.delete(IPsecPolicy, "strong")
-        self.people.delete_manifest("v1", "Secret", f"peer-{peer.cloud_id}", names.SYSTEM_NAMESPACE)
+        """Delete what `agree` applied, once the CloudPeer is gone."""
+        self.kubectl.delete(IPsecPolicy, "strong")
+        self.kubectl.delete_manifest("v1", "Secret", f"peer-{peer.cloud_id}", names.SYSTEM_NAMESPACE)
 
     def cloud_peer(self, peer: FakeCloud, **spec: object) -> CloudPeer:
-        """A CloudPeer named as the cloud that it stands for."""
+        """A CloudPeer that has its cloud ID as name."""
         wire = {
             "cloudID": peer.cloud_id,
             "api": {"kubeconfigSecretRef": {"name": f"peer-{peer.cloud_id}"}},
@@ -135,10 +135,10 @@ class FakeCloud:
         return CloudPeer.from_wire({"metadata": {"name": peer.cloud_id}, "spec": wire | spec})
 
     def credential(self, peer: FakeCloud) -> None:
-        """The kubeconfig that the peer handed over."""
+        """Store the kubeconfig that the peer handed over."""
         data = {names.KUBECONFIG_KEY: base64.b64encode(b"kubeconfig").decode()}
         metadata = {"name": f"peer-{peer.cloud_id}", "namespace": names.SYSTEM_NAMESPACE}
-        self.people.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+        self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
     def tenant(self, namespace: str = "shop", cidr: str = "10.20.0.0/24") -> tuple[str, Network, Subnet]:
         """A project with a network, and a namespace that is bound to it."""
@@ -153,28 +153,28 @@ class FakeCloud:
         return project.id, network, subnet
 
     def expand(self, network_id: str, *peers: str, namespace: str = "shop", name: str = "web") -> None:
-        """A tenant's wish."""
+        """Apply a tenant's NetworkExpansion."""
         spec = NetworkExpansionSpec(network_id=network_id, peers=tuple(PeerReference(name=p) for p in peers))
-        self.people.apply(NetworkExpansion(metadata=ObjectMeta(name=name, namespace=namespace), spec=spec))
+        self.kubectl.apply(NetworkExpansion(metadata=ObjectMeta(name=name, namespace=namespace), spec=spec))
 
     def expansion(self, namespace: str = "shop", name: str = "web") -> NetworkExpansion | None:
-        """The wish as it is now."""
-        return self.people.get(NetworkExpansion, name, namespace)
+        """The current NetworkExpansion."""
+        return self.kubectl.get(NetworkExpansion, name, namespace)
 
     def peer(self, name: str) -> CloudPeer:
-        """A CloudPeer as it is now."""
-        found = self.people.get(CloudPeer, name)
+        """The current CloudPeer."""
+        found = self.kubectl.get(CloudPeer, name)
         assert found is not None
         return found
 
     def attachments(self) -> list[Attachment]:
-        return self.people.list_objects(Attachment)
+        return self.kubectl.list_objects(Attachment)
 
     def links(self) -> list[ExpansionLink]:
-        return self.people.list_objects(ExpansionLink)
+        return self.kubectl.list_objects(ExpansionLink)
 
     def play_agent(self) -> None:
-        """Say that everything which can be up is up."""
+        """Write an agent's statuses: everything that can be up is up."""
         self._play_gateway_node()
         for attachment in self.attachments():
             spec = attachment.spec
@@ -185,7 +185,7 @@ class FakeCloud:
             self.agent.apply_status(attachment.model_copy(update={"status": status}))
 
     def _play_gateway_node(self) -> None:
-        node = self.people.get(GatewayNode, f"gw-{self.cloud_id}")
+        node = self.kubectl.get(GatewayNode, f"gw-{self.cloud_id}")
         if node is None:
             return
         connections = tuple(
@@ -198,7 +198,7 @@ class FakeCloud:
                 esp="Installed",
                 bfd="Up",
             )
-            for link in self.people.list_objects(PeerLink)
+            for link in self.kubectl.list_objects(PeerLink)
             if link.status.peer
             for gateway in link.status.peer.spec.gateways
         )
@@ -214,7 +214,7 @@ class FakeCloud:
 
 
 class FakeFederation:
-    """Clouds `cloud-a`, `cloud-b`, ... that can read one another."""
+    """Clouds `cloud-a`, `cloud-b`, ... that can read each other."""
 
     def __init__(self, *letters: str) -> None:
         self.clock = FakeClock()
@@ -225,14 +225,14 @@ class FakeFederation:
         ]
 
     def agree(self) -> None:
-        """Every pair agrees."""
+        """Peer every pair of clouds."""
         for cloud in self.clouds:
             for peer in self.clouds:
                 if peer is not cloud:
                     cloud.agree(peer)
 
     def settle(self, max_rounds: int = 40) -> int:
-        """Let everyone act in turn until a whole round changes nothing; how many rounds that took."""
+        """Run all agents and controllers until a round changes nothing; return the number of rounds."""
         for rounds in range(1, max_rounds + 1):
             before = self.writes()
             for cloud in self.clouds:
@@ -243,12 +243,12 @@ class FakeFederation:
         raise AssertionError(f"not settled after {max_rounds} rounds")
 
     def writes(self) -> int:
-        """What really changed anywhere."""
+        """Number of changes in all clouds."""
         return sum(cloud.store.writes + cloud.neutron.writes for cloud in self.clouds)
 
 
 def reason(obj: CloudPeer | NetworkExpansion | Attachment | ExpansionLink | None, type_: str = "Ready") -> str | None:
-    """Reason of a condition; `Ready` where it is true."""
+    """Reason of a condition, or None without that condition."""
     assert obj is not None
     condition = condition_of(obj.status.conditions, type_)
     return condition.reason if condition else None

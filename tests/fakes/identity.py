@@ -1,4 +1,4 @@
-"""Keystone's half of the fake cloud: domains and projects."""
+"""The Keystone part of the fake cloud: domains and projects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from isthmus.model.facts.openstack import Domain, Project
 
 
 class FakeIdentity:
-    """Domains and projects. `down` makes every call fail; `writes` counts what changed."""
+    """Domains and projects. `down` makes every call fail; `writes` counts changes."""
 
     def __init__(self) -> None:
         self.domains: dict[str, Domain] = {}
@@ -78,9 +78,9 @@ class FakeIdentity:
         return next(self._numbers)
 
     def _new_id(self) -> str:
-        """Like Neutron's: a UUID, the same in every run."""
+        """A UUID as Neutron's, the same in every run."""
         return str(uuid.UUID(int=(0xFACE << 112) + self._next()))
 
     def _new_key(self) -> str:
-        """Like Keystone's: a UUID without its dashes."""
+        """A UUID without dashes, as Keystone's."""
         return self._new_id().replace("-", "")

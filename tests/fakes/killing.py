@@ -1,4 +1,4 @@
-"""A proxy round the worlds that change something: after its N-th changing call the process dies, or loses the reply."""
+"""Make a controller die, or lose a reply, after its N-th effect."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from .effects import with_effects
 
 
 class Killed(BaseException):
-    """The process is gone: nothing after this ran."""
+    """The process was killed: nothing after this ran."""
 
 
 class Effects:
-    """Counts effects in all worlds together; at the N-th it happens, and then `error` is raised."""
+    """Count the effects in all backends; after the N-th one `error` is raised."""
 
-    def __init__(self, fatal: int | None, error: Callable[[], BaseException]) -> None:
+    def __init__(self, fail_after: int | None, error: Callable[[], BaseException]) -> None:
         self.count = 0
-        self._fatal = fatal
+        self._fail_after = fail_after
         self._error = error
 
     def done(self) -> None:
-        """One more effect has happened."""
+        """Count one effect."""
         self.count += 1
-        if self.count == self._fatal:
+        if self.count == self._fail_after:
             raise self._error()
 
     def around(self, backends: Backends) -> Backends:
-        """The worlds, counted."""
+        """The same backends, with their effects counted."""
         return replace(
             backends, cluster=with_effects(backends.cluster, self.done), cloud=with_effects(backends.cloud, self.done)
         )

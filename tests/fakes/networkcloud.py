@@ -1,4 +1,4 @@
-"""A fake of ports.NetworkCloud: Neutron's rules as far as the operator meets them (Keystone's: identity.py)."""
+"""A fake of ports.NetworkCloud with those of Neutron's rules that matter to the operator (Keystone's: identity.py)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_MTU = 1500
 
 
 class FakeNetworkCloud(FakeIdentity):
-    """One cloud. With `dhcp_agent`, every subnet with DHCP gets Neutron's own DHCP port at once."""
+    """One cloud. With `dhcp_agent`, every subnet with DHCP immediately gets Neutron's DHCP port."""
 
     def __init__(self, *, dhcp_agent: bool = True) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class FakeNetworkCloud(FakeIdentity):
         """IDs of networks."""
 
     def contents(self) -> dict[str, object]:
-        """Everything that is there."""
+        """All resources by kind and ID."""
         kinds = ("domains", "projects", "networks", "subnets", "ports", "quotas")
         return {kind: dict(getattr(self, kind)) for kind in kinds}
 
@@ -176,7 +176,7 @@ class FakeNetworkCloud(FakeIdentity):
             self._wrote()
 
     def boot(self, network_id: str, project_id: str, address: str | None = None) -> Port:
-        """A tenant's machine: a port with an address out of the pools, or with a given one."""
+        """Create the port of a tenant's machine, with an address from the pools or a given one."""
         free = [a for s in self.subnets_of(network_id) for a in addresses_of(s.pools)]
         used = {a for p in self.ports_of(network_id) for a in p.addresses}
         addresses = [address] if address else [a for a in free if a not in used][:1]

@@ -1,7 +1,7 @@
-"""A gateway node in memory, and its kernel and the peer's echo as ports (charon.py: its charon, switch.py: its switch).
+"""A gateway node in memory: its kernel, and the peer's answers to probes (charon.py: charon, switch.py: Open vSwitch).
 
-Every change is checked against the one rule that must hold at any moment: a tunnel port stands only behind the blocks
-of its UDP port, and a connection only behind that of its gateway's address.
+Every change is checked against the rule that must always hold: a tunnel port exists only with the block policies of
+its UDP port, and a connection only with the ICMP unreachable block of its gateway's address.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
 
 @dataclass
 class FakeNode:
-    """What is on the node; the ports below look at it and change it."""
+    """State of the node, which the ports below read and change."""
 
     address: NodeAddress | None = field(default_factory=lambda: NodeAddress("192.0.2.11", 1500))
     foreign_tunnels: dict[str, int] = field(default_factory=dict)
-    """UDP ports of somebody else's tunnels in Open vSwitch, by their names."""
+    """UDP ports of foreign tunnels in Open vSwitch, by port name."""
     kernel_udp_ports: frozenset[int] = frozenset()
-    """Of tunnels that Open vSwitch did not make."""
+    """UDP ports of tunnels that do not belong to Open vSwitch."""
     blocks: frozenset[BlockPolicy] = frozenset()
     foreign_policies: frozenset[BlockPolicy] = frozenset()
-    """What these name is somebody else's policy for the same packets."""
+    """Block policies whose packets a foreign policy matches."""
     associations: frozenset[SecurityAssociation] = frozenset()
     has_nftables: bool = True
     firewall: Ruleset = field(default_factory=Ruleset)
     bridge_exists: bool = False
     foreign_bridge: bool = False
-    """Somebody else's bridge has our bridge's name."""
+    """A foreign bridge has our bridge's name."""
     ports: Ports = field(default_factory=Ports)
     leftovers: frozenset[str] = frozenset()
     ofport: dict[str, int] = field(default_factory=dict)
     flows: FlowTable | None = None
     foreign_flows: dict[int, int] = field(default_factory=dict)
-    """By cookie, how many."""
+    """Number of foreign flows by cookie."""
     sent: dict[tuple[int, int], Traffic] = field(default_factory=dict)
     received: dict[tuple[int, int], Traffic] = field(default_factory=dict)
     switch_instance: int = 1
@@ -54,35 +54,35 @@ class FakeNode:
     loaded: dict[str, IkeConnection] = field(default_factory=dict)
     keys: dict[str, bytes] = field(default_factory=dict)
     negotiated: dict[str, set[str]] = field(default_factory=dict)
-    """By connection, the digests for which there are SAs."""
+    """Digests with established SAs, by connection."""
     peer_answers: bool = True
     peer_key: bytes | None = None
-    """Where the peer insists on one."""
+    """The key that the peer requires, if any."""
     refused: set[str] = field(default_factory=set)
-    """Connections whose keys one side did not accept."""
+    """Connections with an authentication failure."""
     effects: list[str] = field(default_factory=list)
-    """Every change, in order."""
+    """All changes, in order."""
 
     def restart_charon(self) -> None:
-        """A new one has forgotten everything; the kernel keeps its states."""
+        """Restart charon: it has no connections any more; the kernel keeps its SAs."""
         self.charon_instance += 1
         self.loaded, self.keys, self.negotiated, self.refused = {}, {}, {}, set()
 
     def restart_switch(self) -> None:
-        """A new one has no flows; the database keeps the ports."""
+        """Restart ovs-vswitchd: it has no flows any more; the database keeps the ports."""
         self.switch_instance += 1
         self.flows, self.foreign_flows = None, {}
         self.sent, self.received = {}, {}
 
     def changed(self, effect: str) -> None:
-        """Note a change and check the rule."""
+        """Record a change and check the rule."""
         self.effects.append(effect)
         needed = ipsec.blocks(tunnel.udp_port for tunnel in self.ports.tunnels)
         needed |= ipsec.icmp_unreachable_blocks(connection.remote_address for connection in self.loaded.values())
-        assert needed <= self.blocks, f"without its blocks after {effect}"
+        assert needed <= self.blocks, f"without its block policies after {effect}"
 
     def number_ports(self) -> None:
-        """Port numbers as Open vSwitch gives them: on each bridge from one, kept until the port goes."""
+        """Assign port numbers as Open vSwitch does: from 1 on each bridge, kept until the port is removed."""
         patches = self.ports.patches
         on_bridge = {p.cloud_name for p in patches} | {t.name for t in self.ports.tunnels} | self.leftovers
         own = {PROBE_PORT} if self.bridge_exists else set()
@@ -136,7 +136,7 @@ class FakeXfrm:
 
 
 class FakeProbe:
-    """ports.DataplaneProbe; answers where the flows know the link's address."""
+    """ports.DataplaneProbe; answers if the flows contain the link's address."""
 
     def __init__(self, node: FakeNode) -> None:
         self._node = node

@@ -1,4 +1,4 @@
-"""Objects as a cluster holds them for one gateway node: one peer, and networks stretched to it."""
+"""Objects in a cluster for one gateway node: one peer, and networks stretched to it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ RED = "0a9af7a5-9cbb-4d3c-8d4e-000000000001"
 BLUE = "0a9af7a5-9cbb-4d3c-8d4e-000000000002"
 
 
-def half(cloud_id: str, peer_cloud_id: str, gateway: dict[str, str], port: int = 14789) -> dict[str, Any]:
-    """A cloud's half of an agreement."""
+def published_spec(cloud_id: str, peer_cloud_id: str, gateway: dict[str, str], port: int = 14789) -> dict[str, Any]:
+    """Published spec of a PeerLink."""
     return {
         "cloudID": cloud_id,
         "peerCloudID": peer_cloud_id,
@@ -33,7 +33,7 @@ def half(cloud_id: str, peer_cloud_id: str, gateway: dict[str, str], port: int =
 
 
 def peer(cloud_id: str = PEER, cidr: str = "198.51.100.0/24", secret: str = "psk-b") -> CloudPeer:
-    """An agreement with a peer."""
+    """A CloudPeer."""
     return CloudPeer.from_wire(
         {
             "metadata": {"name": cloud_id},
@@ -48,25 +48,25 @@ def peer(cloud_id: str = PEER, cidr: str = "198.51.100.0/24", secret: str = "psk
 
 
 def peerlink(
-    cloud_id: str = PEER, gateway: dict[str, str] | None = None, their_port: int = 14789, our_port: int = 14789
+    cloud_id: str = PEER, gateway: dict[str, str] | None = None, remote_port: int = 14789, local_port: int = 14789
 ) -> PeerLink:
-    """Both halves of an agreement."""
-    ours = half(OWN, cloud_id, {"name": NODE, "address": ADDRESS}, our_port)
-    theirs = half(cloud_id, OWN, gateway or PEER_GATEWAY, their_port)
-    seen = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": theirs}
+    """A PeerLink with local and remote spec."""
+    local = published_spec(OWN, cloud_id, {"name": NODE, "address": ADDRESS}, local_port)
+    remote = published_spec(cloud_id, OWN, gateway or PEER_GATEWAY, remote_port)
+    seen = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": remote}
     metadata = {"name": OWN, "namespace": names.peer_namespace(cloud_id)}
-    return PeerLink.from_wire({"metadata": metadata, "spec": ours, "status": {"peer": seen}})
+    return PeerLink.from_wire({"metadata": metadata, "spec": local, "status": {"peer": seen}})
 
 
 def link(tunnel_id: int, cloud_id: str = PEER, gateway: dict[str, str] | None = None) -> dict[str, Any]:
-    """An Attachment's way to one peer."""
+    """An Attachment's path to one peer."""
     return {"cloudID": cloud_id, "tunnelID": tunnel_id, "gateway": gateway or PEER_GATEWAY}
 
 
 def attachment(
     network: str = RED, links: tuple[dict[str, Any], ...] = (), role: str = "Origin", active: str = NODE
 ) -> Attachment:
-    """What the nodes must do for a network."""
+    """An Attachment."""
     return Attachment.from_wire(
         {
             "metadata": {"name": f"{OWN}.{network}", "namespace": names.SYSTEM_NAMESPACE, "generation": 3},
@@ -88,7 +88,7 @@ def inputs(
     peerlinks: tuple[PeerLink, ...] | None = None,
     keys: dict[str, Key] | None = None,
 ) -> NodeInputs:
-    """Everything for the node."""
+    """All inputs of the node's plan."""
     return NodeInputs(
         node=NODE,
         cloud_id=OWN,

@@ -1,4 +1,4 @@
-"""A fake of ports.PeerReader: reads the peers' Stores at once, through the parser that the real one uses."""
+"""A fake of ports.PeerReader: reads the peers' Stores directly, with the parser of the real one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .store import Key, Store
 
 
 class FakePeerReader:
-    """What one cloud reads of the others. The credential's content is not looked at."""
+    """What one cloud reads of the others. The credential's content is ignored."""
 
     def __init__(self, own_cloud_id: str, stores: Mapping[str, Store]) -> None:
         self._namespace = names.peer_namespace(own_cloud_id)
@@ -22,7 +22,7 @@ class FakePeerReader:
         self._views: dict[str, PeerView] = {}
 
     def start(self, wake: Callable[[], None]) -> None:
-        """Nobody is woken: tests turn the loop themselves."""
+        """Wakes nobody: tests run cycles explicitly."""
 
     def stop(self) -> None:
         """Nothing runs."""
@@ -39,9 +39,9 @@ class FakePeerReader:
         if store is None or store.down:
             return _failed(last, Reason.PEER_UNREACHABLE, "the peer's API does not answer")
         if Key("v1", "Namespace", None, self._namespace) not in store.entries:
-            return _failed(last, Reason.PEER_FORBIDDEN, "our account went with its namespace")
-        halves = (store.read_all(API_VERSION, kind, self._namespace) for kind in ("PeerLink", "ExpansionLink"))
-        return PeerView.of_documents(cloud_id, *halves)
+            return _failed(last, Reason.PEER_FORBIDDEN, "our account was deleted with its namespace")
+        lists = (store.read_all(API_VERSION, kind, self._namespace) for kind in ("PeerLink", "ExpansionLink"))
+        return PeerView.of_documents(cloud_id, *lists)
 
 
 def _failed(last: PeerView, reason: Reason, message: str) -> PeerView:

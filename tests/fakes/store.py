@@ -1,4 +1,4 @@
-"""The storage half of the fake API server: what a real one does to objects, whoever asks."""
+"""Storage of the fake API server: generations, finalizers and deletion as in a real one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from isthmus.model.errors import Conflict, NotFound
 Manifest = dict[str, Any]
 T = TypeVar("T")
 DELETED_AT = "2026-01-01T00:00:00Z"
-# What tells one write from another that wrote the same.
+# Fields that differ between two writes of the same content.
 _OF_WRITES = frozenset({"uid", "resourceVersion", "generation", "lastTransitionTime"})
 
 
 @dataclass(frozen=True)
 class Key:
-    """Where an object is."""
+    """Identity of an object."""
 
     api_version: str
     kind: str
@@ -28,19 +28,19 @@ class Key:
 
 @dataclass
 class Entry:
-    """An object and what each field manager applied to it."""
+    """An object, and what each field manager applied to it."""
 
     manifest: Manifest
     applied: dict[str, Manifest] = field(default_factory=dict)
     applied_status: dict[str, Manifest] = field(default_factory=dict)
 
-    def copied(self) -> Entry:
+    def copy(self) -> Entry:
         """An entry that can be changed without changing this one."""
-        return Entry(copied(self.manifest), copied(self.applied), copied(self.applied_status))
+        return Entry(copy_json(self.manifest), copy_json(self.applied), copy_json(self.applied_status))
 
 
 class Store:
-    """One API server. `down` makes every call fail; `writes` counts what really changed."""
+    """One API server. `down` makes every call fail; `writes` counts changes."""
 
     def __init__(self) -> None:
         self.entries: dict[Key, Entry] = {}
@@ -77,7 +77,7 @@ class Store:
             self.remove(key)
 
     def remove(self, key: Key) -> None:
-        """Take the object away for good, and its namespace where that only waited for it."""
+        """Remove the object, and its namespace if that was only waiting for it."""
         del self.entries[key]
         self.writes += 1
         home = Key("v1", "Namespace", None, key.namespace or "")
@@ -86,7 +86,7 @@ class Store:
             del self.entries[home]
 
     def set_finalizers(self, key: Key, finalizers: list[str], resource_version: str | None) -> None:
-        """Replace the finalizers; the last one of a deleted object takes it away."""
+        """Replace the finalizers; a terminating object without any is removed."""
         entry = self.entries.get(key)
         if entry is None:
             raise NotFound(f"{key.kind} {key.name} not found")
@@ -104,7 +104,7 @@ class Store:
     def read(self, key: Key) -> Manifest | None:
         """A copy of one object."""
         entry = self.entries.get(key)
-        return copied(entry.manifest) if entry else None
+        return copy_json(entry.manifest) if entry else None
 
     def read_all(self, api_version: str, kind: str, namespace: str | None) -> list[Manifest]:
         """Copies of all objects of a kind, by namespace and name."""
@@ -113,10 +113,10 @@ class Store:
             for key, entry in self.entries.items()
             if (key.api_version, key.kind) == (api_version, kind) and namespace in (None, key.namespace)
         ]
-        return [copied(manifest) for *_, manifest in sorted(found, key=lambda f: f[:2])]
+        return [copy_json(manifest) for *_, manifest in sorted(found, key=lambda f: f[:2])]
 
     def contents(self) -> dict[Key, Manifest]:
-        """Everything that is there, but for how often and when it was written."""
+        """All objects, without what depends on the number and time of writes."""
         return {key: _without_writes(entry.manifest) for key, entry in self.entries.items()}
 
     def _require_namespace(self, key: Key) -> None:
@@ -140,11 +140,11 @@ class Store:
         return [key for key in self.entries if key.namespace == namespace.name]
 
 
-def copied(value: T) -> T:
+def copy_json(value: T) -> T:
     """A deep copy of JSON, several times faster than `copy.deepcopy`; simulations copy a lot."""
     if isinstance(value, dict):
-        return cast(T, {name: copied(item) for name, item in value.items()})
-    return cast(T, [copied(item) for item in value]) if isinstance(value, list) else value
+        return cast(T, {name: copy_json(item) for name, item in value.items()})
+    return cast(T, [copy_json(item) for item in value]) if isinstance(value, list) else value
 
 
 def _without_writes(value: Any) -> Any:

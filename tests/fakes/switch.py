@@ -1,4 +1,4 @@
-"""The Open vSwitch of a gateway node in memory: its database, and the flows of br-cloud."""
+"""Open vSwitch of a gateway node in memory: its database, and the flows of br-cloud."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FakeOvsdb:
 
     def ensure_bridge(self) -> None:
         if self._ask().foreign_bridge:
-            raise Conflict(f"a bridge {BRIDGE} that is not ours is there already")
+            raise Conflict(f"a bridge {BRIDGE} that is not ours exists already")
         self._node.bridge_exists = True
         self._changed("ensure_bridge")
 
@@ -59,11 +59,11 @@ class FakeOvsdb:
         if node.bridge_exists:
             node.bridge_exists = False
             self._take_out(_interfaces(node.ports) - {p.integration_name for p in node.ports.patches})
-            node.restart_switch()  # another bridge is served at another socket, and has no flows
+            node.restart_switch()  # a new bridge has a new management socket and no flows
             self._changed("remove_bridge")
 
     def _take_out(self, gone: frozenset[str]) -> None:
-        """Of a pair that loses one end, the other end is left over."""
+        """If one end of a patch is removed, the other is a leftover."""
         node = self._node
         broken = frozenset(p for p in node.ports.patches if gone & _interfaces(Ports(patches=frozenset({p}))))
         node.leftovers = (node.leftovers | _interfaces(Ports(patches=broken))) - gone
@@ -105,7 +105,7 @@ class FakeOpenFlow:
         node = self._ask()
         used = {int(number) for flow in table.flows for number in _METER.findall(flow)}
         if unknown := used - {meter.id for meter in table.meters}:
-            raise Invalid(f"a flow uses meters that are not there: {sorted(unknown)}")
+            raise Invalid(f"a flow uses unknown meters: {sorted(unknown)}")
         node.flows = replace(table)
         node.sent, node.received = {}, {}
         node.changed("replace")

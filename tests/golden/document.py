@@ -1,4 +1,4 @@
-"""docs/protocol.md as data: its sections, its tables, its examples."""
+"""docs/protocol.md as data: sections, tables, examples."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 
 
 def section(title: str) -> str:
-    """The text below the heading that ends with this title, its subsections included, with single spaces."""
+    """The text below the heading that ends with this title, including subsections, with single spaces."""
     return " ".join(_lines(title).split())
 
 
 def rows(title: str) -> list[list[str]]:
-    """The cells of all rows of a section's tables, headings and rules left out."""
+    """The cells of all rows of a section's tables, without headings and rules."""
     lines = _lines(title).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split(" |")] for line in lines if line.startswith("|")]
     below = [number for number, row in enumerate(cells) if set(row[0]) <= {"-", "|"}]

@@ -1,4 +1,4 @@
-"""Every string, list and map of an object has a bound: nobody can fill etcd, and the cost of each rule can be told."""
+"""Every string, list and map of an object is bounded, so that nobody can fill etcd and CEL costs can be estimated."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import crd_of
 
 Schema = dict[str, Any]
-# What bounds a value of each type; an enum bounds any, and a number or a truth value is never large.
+# The keyword that bounds each type. An enum bounds any type; numbers and booleans need no bound.
 BOUNDS = {"string": "maxLength", "array": "maxItems", "integer": None, "boolean": None}
-# Kubernetes' own, which the API server checks itself: a definition may say no more of them.
+# Kubernetes' own fields, which the API server validates: a definition cannot constrain them.
 KUBERNETES_OWN = ("apiVersion", "kind", "metadata")
 
 
 def unbounded(schema: Schema, path: str = "") -> Iterator[str]:
-    """Where a schema takes a value of any size, or a field that it does not know."""
+    """Paths of a schema that accept values of any size, or unknown fields."""
     kind = schema.get("type")
     if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string"):
         yield f"{path}: unknown fields"
@@ -56,7 +56,7 @@ def test_every_field_is_bounded(kind: type[CustomObject]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "told"),
+    ("field", "expected"),
     [
         ({"type": "string"}, ".x: no maxLength"),
         ({"type": "string", "pattern": "^a+$"}, ".x: no maxLength"),
@@ -72,5 +72,5 @@ def test_every_field_is_bounded(kind: type[CustomObject]) -> None:
         ({"description": "of no type"}, ".x: type None"),
     ],
 )
-def test_unbounded_field_is_found(field: Schema, told: str) -> None:
-    assert told in list(unbounded({"type": "object", "properties": {"x": field}}))
+def test_unbounded_field_is_found(field: Schema, expected: str) -> None:
+    assert expected in list(unbounded({"type": "object", "properties": {"x": field}}))

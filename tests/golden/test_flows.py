@@ -1,4 +1,4 @@
-"""The flows of br-cloud, word for word. `python -m tests.golden.test_flows` writes them anew: read the difference."""
+"""The exact flows of br-cloud. `python -m tests.golden.test_flows` rewrites them: review the difference."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_flows_are_as_reviewed(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_two_flows_have_the_same_match(case: str) -> None:
-    """The switch would keep the last one, and the count by cookie would never be right."""
+    """The switch would keep only the last one, and the count by cookie would never match."""
     matches = Counter(flow.split(" actions=")[0] for flow in render(CASES[case], PORTS).flows)
     assert [match for match, count in matches.items() if count > 1] == []
 
@@ -62,7 +62,7 @@ def test_cookie_depends_on_the_flows() -> None:
 
 
 def test_no_frame_passes_from_peer_to_peer() -> None:
-    """Split horizon: what enters by a tunnel is sent to the patch by the learning step, and never reaches the flood."""
+    """Split horizon: frames from a tunnel are sent to the patch by the learning step and never reach the flood."""
     flows = render(CASES["two-peers"], PORTS).flows
     paths_to_the_flood = [flow for flow in flows if "goto_table:4" in flow or "goto_table:6" in flow]
     assert all("reg1=0 " in flow or "table=4," in flow for flow in paths_to_the_flood)

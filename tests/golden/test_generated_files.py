@@ -1,4 +1,4 @@
-"""What is generated must be what the generator writes now."""
+"""Generated files are up to date."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The specification of the protocol says what the code does: who changes one is told to change the other."""
+"""The specification of the protocol agrees with the code, so that neither is changed without the other."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CONTROLLER, AGENT = ControllerSettings.model_fields, AgentSettings.model_fields
 
 
 def leaves(schema: Schema, path: str = "", required: bool = True) -> Iterator[tuple[str, Schema, bool]]:
-    """Every scalar and every list of a schema as the document names it, and whether its parent must have it."""
+    """Scalars and lists of a schema by the document's field names, and whether they are required."""
     if schema["type"] == "object":
         for name, field in schema["properties"].items():
             inner = f"{path}.{name}" if path else name
@@ -75,18 +75,20 @@ def documented(title: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", [PeerLink, ExpansionLink], ids=lambda kind: kind.registration.kind)
 def test_every_field_is_documented_as_it_is(kind: type[CustomObject]) -> None:
-    told, fields = documented(kind.registration.kind), fields_of(kind)
-    assert set(told) - {"offer", "answer"} == set(fields)
+    listed, fields = documented(kind.registration.kind), fields_of(kind)
+    assert set(listed) - {"offer", "answer"} == set(fields)
     for name, (schema, required) in fields.items():
-        assert ("required" in told[name]) == required, name
+        assert ("required" in listed[name]) == required, name
         if "maximum" in schema:
-            assert f"{schema['minimum']} to {schema['maximum']}".replace(str(2**53 - 1), "2^53 - 1") in told[name], name
+            assert f"{schema['minimum']} to {schema['maximum']}".replace(str(2**53 - 1), "2^53 - 1") in listed[name], (
+                name
+            )
         if "maxItems" in schema:
-            assert str(schema["maxItems"]) in told[name], name
+            assert str(schema["maxItems"]) in listed[name], name
         for value in schema.get("enum", []):
-            assert f"`{value}`" in told[name], name
+            assert f"`{value}`" in listed[name], name
         if isinstance(schema.get("default"), int) and not isinstance(schema["default"], bool):
-            assert f"default {schema['default']}" in told[name], name
+            assert f"default {schema['default']}" in listed[name], name
 
 
 @pytest.mark.parametrize("kind", [PeerLink, ExpansionLink], ids=lambda kind: kind.registration.kind)
@@ -95,7 +97,7 @@ def test_examples_are_objects_of_ours(kind: type[CustomObject]) -> None:
     assert examples
     for example in examples:
         spec = kind.from_wire(example).to_wire()["spec"]
-        assert spec == example["spec"], "every field is there, and none that we do not know"
+        assert spec == example["spec"], "all fields, and no unknown ones"
         offer = ExpansionLink.from_wire(example).spec.offer if kind is ExpansionLink else None
         assert offer is None or offer_problem(offer) is None
 
@@ -121,8 +123,8 @@ def test_odd_range_of_tunnel_ids() -> None:
     assert list(own_tunnel_ids(odd, "cloud-b", "cloud-a")) == [8, 9]
     assert "the range 7 to 9 gives 7 to the first, 8 and 9 to the second" in document.section("Tunnel IDs")
     first, second = (own_tunnel_ids(DEFAULT_RANGE, *pair) for pair in (("a", "b"), ("b", "a")))
-    told = f"{first[0]:#x} to {first[-1]:#x} and {second[0]:#x} to {second[-1]:#x}"
-    assert f"the default range gives {told}" in document.section("Tunnel IDs")
+    listed = f"{first[0]:#x} to {first[-1]:#x} and {second[0]:#x} to {second[-1]:#x}"
+    assert f"the default range gives {listed}" in document.section("Tunnel IDs")
 
 
 def test_byte_by_byte_the_probe_is_what_we_send() -> None:
@@ -203,7 +205,7 @@ def test_constants(title: str, sentence: str) -> None:
     assert sentence in document.section(title)
 
 
-# What a match of the guard is in the document's words.
+# Matches of the guard, and their description in the document.
 _GUARD = {
     "vlan_tci=0x1000/0x1000": "VLAN tag",
     "dl_src=01:00:00:00:00:00/01:00:00:00:00:00": "group address as source",
@@ -226,8 +228,8 @@ _GUARD = {
 
 def test_guard() -> None:
     assert set(flows._NEVER_CROSSES) == set(_GUARD)
-    told = [row[0] for row in document.rows("Guard")]
+    listed = [row[0] for row in document.rows("Guard")]
     one_way = ["ICMPv6 type 134 (router advertisement)", "ARP whose sender protocol address is a `gatewayIP`"]
     for words in {*_GUARD.values(), *one_way}:
-        assert [row for row in told if words in row], words
-    assert len(told) == len(set(_GUARD.values())) + len(one_way)
+        assert [row for row in listed if words in row], words
+    assert len(listed) == len(set(_GUARD.values())) + len(one_way)

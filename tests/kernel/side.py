@@ -26,7 +26,7 @@ from isthmus.model.settings import AgentSettings
 from isthmus.ports import is_effect
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.nodeobjects import half
+from tests.fakes.nodeobjects import published_spec
 from tests.fakes.store import Store
 from tests.kernel.node import Node
 from tests.kernel.openvswitch import Machine, Switch, inside
@@ -55,7 +55,7 @@ class Counting:
         return effect
 
 
-class QuietWatch:
+class NoWatch:
     """The store tells nobody; `Side.change` wakes instead."""
 
     def __init__(self) -> None:
@@ -77,12 +77,12 @@ class Side:
     switch: Switch
     machine: Machine
     store: Store = field(default_factory=Store)
-    watch: QuietWatch = field(default_factory=QuietWatch)
+    watch: NoWatch = field(default_factory=NoWatch)
     effects: list[str] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
-        self.people, self.controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
+        self.kubectl, self.controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
         self.peer = "b" if self.name == "a" else "a"
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -128,10 +128,10 @@ class Side:
         """What people and the controller write for a peer."""
         cloud, peer = f"cloud-{self.name}", f"cloud-{other.name}"
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(peer)):
-            self.people.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         self.set_key(b"0123456789abcdef0123456789abcdef")
-        self.people.apply(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {}}))
-        self.people.apply(
+        self.kubectl.apply(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {}}))
+        self.kubectl.apply(
             CloudPeer.from_wire(
                 {
                     "metadata": {"name": peer},
@@ -145,8 +145,8 @@ class Side:
             )
         )
         halves = [
-            half(cloud, peer, {"name": f"gw-{self.name}", "address": self.node.address}),
-            half(peer, cloud, {"name": f"gw-{other.name}", "address": other.node.address}),
+            published_spec(cloud, peer, {"name": f"gw-{self.name}", "address": self.node.address}),
+            published_spec(peer, cloud, {"name": f"gw-{other.name}", "address": other.node.address}),
         ]
         link = PeerLink.from_wire(
             {
@@ -159,7 +159,7 @@ class Side:
         )
         self.controller.apply(link)
         self.controller.apply_status(link)
-        self.people.apply_manifest(
+        self.kubectl.apply_manifest(
             {"apiVersion": "isthmus.cloud/v1alpha1", "kind": "GatewayNode", "metadata": {"name": f"gw-{self.name}"}}
         )
         self.watch.wake()
@@ -168,7 +168,7 @@ class Side:
         """What an administrator does; nobody is woken by it."""
         secret = {"name": "psk", "namespace": names.IPSEC_NAMESPACE}
         data = {"psk": base64.b64encode(key).decode()}
-        self.people.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "data": data})
+        self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "data": data})
 
     def attach(self, other: Side) -> None:
         """What the controller writes for a stretched network."""
@@ -200,13 +200,13 @@ class Side:
             (Attachment, LINK, names.SYSTEM_NAMESPACE),
             (CloudPeer, f"cloud-{self.peer}", None),
         ):
-            self.people.delete(kind, name, namespace)
+            self.kubectl.delete(kind, name, namespace)
         self.watch.wake()
 
     def connected(self) -> bool:
-        found = self.people.get(GatewayNode, f"gw-{self.name}")
+        found = self.kubectl.get(GatewayNode, f"gw-{self.name}")
         return found is not None and [c.up for c in found.status.connections] == [True]
 
     def network_connected(self) -> bool:
-        found = self.people.get(Attachment, LINK, names.SYSTEM_NAMESPACE)
+        found = self.kubectl.get(Attachment, LINK, names.SYSTEM_NAMESPACE)
         return found is not None and [k.up for entry in found.status.nodes for k in entry.links] == [True]

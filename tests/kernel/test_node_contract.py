@@ -24,7 +24,7 @@ from isthmus.model.node.switch import TunnelPort
 from isthmus.ports import DataplaneProbe, Firewall, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
 from tests.contract.firewall import ONE_PEER, FirewallContract, OtherAdministrators
-from tests.contract.node import ADDRESS, NetlinkContract, Others, ProbeContract, XfrmContract
+from tests.contract.node import ADDRESS, ForeignSoftware, NetlinkContract, ProbeContract, XfrmContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.kernel.node import Pair
 from tests.kernel.openvswitch import Switch, inside, sh
@@ -47,7 +47,7 @@ def within(netns: str, port: P) -> P:
 
 
 @dataclass
-class RealOthers:
+class RealForeignSoftware:
     """What others do on the node, by the tools that they do it with."""
 
     switch: Switch
@@ -77,7 +77,7 @@ class RealOthers:
     def has_port(self, name: str) -> bool:
         return name in self.switch.vsctl(f"list-ports {INTEGRATION_BRIDGE}").split()
 
-    def bend(self, tunnel: TunnelPort) -> None:
+    def tamper(self, tunnel: TunnelPort) -> None:
         self.switch.vsctl(f"set Interface {tunnel.name} options:df_default=true")
 
     def add_flow(self, cookie: int) -> None:
@@ -116,10 +116,10 @@ def database(switch: Switch) -> Iterator[OvsdbDatabase]:
 
 
 @pytest.fixture
-def others(switch: Switch) -> Iterator[Others]:
-    others = RealOthers(switch)
-    yield others
-    others.undo()
+def foreign(switch: Switch) -> Iterator[ForeignSoftware]:
+    foreign = RealForeignSoftware(switch)
+    yield foreign
+    foreign.undo()
 
 
 @pytest.fixture
@@ -132,24 +132,24 @@ def openflow(switch: Switch) -> OpenFlow:
     return OvsOfctl(switch.socket)
 
 
-@pytest.mark.usefixtures("others")
+@pytest.mark.usefixtures("foreign")
 class TestIpXfrm(XfrmContract):
     @pytest.fixture
     def xfrm(self) -> Xfrm:
         return within(NODE, IpXfrm())
 
 
-@pytest.mark.usefixtures("others")
+@pytest.mark.usefixtures("foreign")
 class TestOvsdbDatabase(OvsdbContract):
     pass
 
 
-@pytest.mark.usefixtures("others")
+@pytest.mark.usefixtures("foreign")
 class TestOvsOfctl(OpenFlowContract):
     pass
 
 
-@pytest.mark.usefixtures("others")
+@pytest.mark.usefixtures("foreign")
 class TestIpRoute2(NetlinkContract):
     @pytest.fixture
     def netlink(self) -> Netlink:
@@ -160,7 +160,7 @@ class TestIpRoute2(NetlinkContract):
         return NodeAddress(ADDRESS, MTU)
 
 
-@pytest.mark.usefixtures("others")
+@pytest.mark.usefixtures("foreign")
 class TestPacketProbe(ProbeContract):
     @pytest.fixture
     def probe(self) -> DataplaneProbe:
@@ -186,7 +186,7 @@ class RealAdministrators:
         sh("nft flush ruleset", NODE)
 
 
-@pytest.mark.usefixtures("others")
+@pytest.mark.usefixtures("foreign")
 class TestNft(FirewallContract):
     @pytest.fixture
     def firewall(self) -> Firewall:

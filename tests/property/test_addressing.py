@@ -1,4 +1,4 @@
-"""Arithmetic of address sets held against Python's own sets."""
+"""Arithmetic of address sets, compared with Python's sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both sides compute the same agreement from both halves, and share the tunnel IDs without a gap or an overlap."""
+"""Both sides compute the same agreement, and partition the tunnel IDs without gaps or overlaps."""
 
 from dataclasses import replace
 
@@ -19,11 +19,11 @@ def _proposals(names: str) -> st.SearchStrategy[tuple[str, ...]]:
 
 
 @st.composite
-def _halves(draw: st.DrawFn) -> tuple[PeerLinkSpec, PeerLinkSpec]:
+def _specs(draw: st.DrawFn) -> tuple[PeerLinkSpec, PeerLinkSpec]:
     first, second = draw(CLOUD_ID), draw(CLOUD_ID)
     assume(first != second)
 
-    def half(own: str, other: str) -> PeerLinkSpec:
+    def spec(own: str, other: str) -> PeerLinkSpec:
         return PeerLinkSpec(
             cloud_id=own,
             peer_cloud_id=other,
@@ -32,12 +32,12 @@ def _halves(draw: st.DrawFn) -> tuple[PeerLinkSpec, PeerLinkSpec]:
             ipsec=OfferedIPsec(ike_proposals=draw(_proposals("abcd")), esp_proposals=draw(_proposals("wxyz"))),
         )
 
-    return half(first, second), half(second, first)
+    return spec(first, second), spec(second, first)
 
 
-@given(_halves())
-def test_both_sides_compute_the_same_agreement(halves: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
-    ours, theirs = halves
+@given(_specs())
+def test_both_sides_compute_the_same_agreement(specs: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
+    ours, theirs = specs
     here, there = agree(ours, theirs), agree(theirs, ours)
     if isinstance(here, Agreement):
         assert isinstance(there, Agreement)
@@ -48,18 +48,18 @@ def test_both_sides_compute_the_same_agreement(halves: tuple[PeerLinkSpec, PeerL
         assert here.reason == there.reason
 
 
-@given(_halves())
-def test_agreement_consists_of_what_both_sides_offer(halves: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
-    agreed = agree(*halves)
-    same = all(len({getattr(half, field) for half in halves}) == 1 for field in ("protocol_version", "tunnel"))
+@given(_specs())
+def test_agreement_consists_of_what_both_sides_offer(specs: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
+    agreed = agree(*specs)
+    same = all(len({getattr(spec, field) for spec in specs}) == 1 for field in ("protocol_version", "tunnel"))
     common = [
-        set(halves[0].ipsec.ike_proposals) & set(halves[1].ipsec.ike_proposals),
-        set(halves[0].ipsec.esp_proposals) & set(halves[1].ipsec.esp_proposals),
+        set(specs[0].ipsec.ike_proposals) & set(specs[1].ipsec.ike_proposals),
+        set(specs[0].ipsec.esp_proposals) & set(specs[1].ipsec.esp_proposals),
     ]
     assert isinstance(agreed, Agreement) == (same and all(common))
     if isinstance(agreed, Agreement):
         assert [set(agreed.ike_proposals), set(agreed.esp_proposals)] == common
-        assert all(half.tunnel.port == agreed.udp_port for half in halves)
+        assert all(spec.tunnel.port == agreed.udp_port for spec in specs)
 
 
 @given(RANGE, CLOUD_ID, CLOUD_ID)

@@ -1,5 +1,7 @@
-"""Two controllers against each other from arbitrary states: a bounded number of rounds, then no writes; and whatever
-people did before, when they take everything back nothing of ours is left and nothing of theirs is harmed."""
+"""Two controllers converge from arbitrary states within a bounded number of rounds, and then write nothing.
+
+Whatever users did before: once they withdraw everything, nothing of ours is left and nothing of theirs is harmed.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation
 MAX_ROUNDS = 12
 
 
-class People:
-    """Two clouds, two tenants in each, and what people may do to them in any order."""
+class Simulation:
+    """Two clouds with two tenants each, and what users may do in any order."""
 
     def __init__(self) -> None:
         self.federation = FakeFederation()
@@ -42,9 +44,9 @@ class People:
         if found is None or not found.metadata.deletion_timestamp:
             cloud.expand(network.id, self.peer_of(cloud).cloud_id, namespace=name)
 
-    def take_back(self, which: int) -> None:
+    def withdraw(self, which: int) -> None:
         cloud, name, *_ = self.tenants[which]
-        cloud.people.delete(NetworkExpansion, "web", name)
+        cloud.kubectl.delete(NetworkExpansion, "web", name)
 
     def unbind(self, which: int) -> None:
         cloud, name, *_ = self.tenants[which]
@@ -55,7 +57,7 @@ class People:
         cloud.namespace(name, {names.PROJECT_ANNOTATION: project})
 
     def boot(self, which: int) -> None:
-        """A machine on the tenant's network, and one on each copy."""
+        """Boot a machine on the tenant's network, and one on each replica."""
         cloud, _, project, network, _ = self.tenants[which]
         peer = self.peer_of(cloud)
         places = [(cloud, network.id, project)]
@@ -71,27 +73,27 @@ class People:
             cloud.neutron.delete_port(port.id)
         self.machines.clear()
 
-    def part(self, which: int) -> None:
+    def delete_peer(self, which: int) -> None:
         cloud = self.tenants[which][0]
-        cloud.people.delete(CloudPeer, self.peer_of(cloud).cloud_id)
+        cloud.kubectl.delete(CloudPeer, self.peer_of(cloud).cloud_id)
 
     def agree(self, which: int) -> None:
         cloud = self.tenants[which][0]
-        found = cloud.people.get(CloudPeer, self.peer_of(cloud).cloud_id)
+        found = cloud.kubectl.get(CloudPeer, self.peer_of(cloud).cloud_id)
         if found is None or not found.metadata.deletion_timestamp:
             cloud.agree(self.peer_of(cloud))
 
     def cordon(self, which: int) -> None:
         cloud = self.tenants[which][0]
         peer = self.peer_of(cloud)
-        if cloud.people.get(CloudPeer, peer.cloud_id) is not None:
-            cloud.people.apply(cloud.cloud_peer(peer, agreement={"state": "Cordoned"}))
+        if cloud.kubectl.get(CloudPeer, peer.cloud_id) is not None:
+            cloud.kubectl.apply(cloud.cloud_peer(peer, agreement={"state": "Cordoned"}))
 
     def toggle_api(self, which: int) -> None:
-        """The peers cannot read this cloud (its own controller still can)."""
+        """Start or end an outage of this cloud's API for its peers (its own controller can still read it)."""
         cloud = self.tenants[which][0]
-        halves = self.peer_of(cloud).peers
-        halves.blind = not halves.blind
+        reader = self.peer_of(cloud).peers
+        reader.unreachable = not reader.unreachable
 
     def restart(self, which: int) -> None:
         self.tenants[which][0].restart()
@@ -112,22 +114,22 @@ class People:
     def _check(self, cloud: FakeCloud) -> None:
         assert [p for where, p in self.machines if where is cloud and cloud.neutron.ports.get(p.id) != p] == []
         paths = [(path.cloud_id, path.tunnel_id) for a in cloud.attachments() for path in a.spec.links]
-        assert len(paths) == len(set(paths)), "a tunnel ID is joined twice"
+        assert len(paths) == len(set(paths)), "a tunnel ID is connected twice"
         attached = [
             p.network_id for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER
         ]
         assert len(attached) == len(set(attached)), "a network is attached twice"
 
-    def end(self) -> None:
-        """Everything is taken back, peers can read each other, time passes."""
+    def remove_everything(self) -> None:
+        """Withdraw everything while peers can read each other and time passes, and check that nothing is left."""
         for cloud in self.federation.clouds:
-            cloud.peers.blind = False
-        for _ in ("those who are still parting finish that", "and they, too, agree again"):
+            cloud.peers.unreachable = False
+        for _ in ("finish deleting peers", "peer again"):
             for which in range(len(self.tenants)):
                 self.agree(which)
             self.federation.settle(MAX_ROUNDS)
         for which in range(len(self.tenants)):
-            self.take_back(which)
+            self.withdraw(which)
         self.federation.settle(MAX_ROUNDS)
         self.federation.clock.move(GRACE_SECONDS)
         self.federation.settle(MAX_ROUNDS)
@@ -144,31 +146,31 @@ class People:
             assert [p for p in cloud.neutron.ports.values() if p.device_owner.startswith("isthmus")] == []
 
 
-ACTIONS: tuple[Callable[[People, int], None], ...] = (
-    People.expand,
-    People.take_back,
-    People.unbind,
-    People.bind,
-    People.boot,
-    People.destroy_machines,
-    People.part,
-    People.agree,
-    People.cordon,
-    People.toggle_api,
-    People.restart,
-    People.cycle,
-    People.cycle,
-    People.cycle,
-    People.pass_time,
+ACTIONS: tuple[Callable[[Simulation, int], None], ...] = (
+    Simulation.expand,
+    Simulation.withdraw,
+    Simulation.unbind,
+    Simulation.bind,
+    Simulation.boot,
+    Simulation.destroy_machines,
+    Simulation.delete_peer,
+    Simulation.agree,
+    Simulation.cordon,
+    Simulation.toggle_api,
+    Simulation.restart,
+    Simulation.cycle,
+    Simulation.cycle,
+    Simulation.cycle,
+    Simulation.pass_time,
 )
 
 
 @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3)), max_size=25))
 @settings(suppress_health_check=list(HealthCheck))
-def test_converges_and_everything_can_be_removed(steps: list[tuple[Callable[[People, int], None], int]]) -> None:
-    people = People()
-    people.settle()
+def test_converges_and_everything_can_be_removed(steps: list[tuple[Callable[[Simulation, int], None], int]]) -> None:
+    kubectl = Simulation()
+    kubectl.settle()
     for action, which in steps:
-        action(people, which)
-    people.settle()
-    people.end()
+        action(kubectl, which)
+    kubectl.settle()
+    kubectl.remove_everything()

@@ -1,5 +1,4 @@
-"""The controller dies, or loses a reply, after every single effect of a stretch's life: it converges, no orphan, no
-duplicate. The effects are enumerated through the one seam that performs them."""
+"""A controller that dies, or loses a reply, after any effect of a lifecycle converges without orphans or duplicates."""
 
 from __future__ import annotations
 
@@ -18,19 +17,19 @@ Error = Callable[[], BaseException]
 ERRORS: dict[str, Error] = {"killed": Killed, "reply-lost": lambda: Unavailable("no answer")}
 
 
-class Story:
-    """Agree, stretch, boot a machine, take back, let the machine go, part: with one controller in trouble once."""
+class Lifecycle:
+    """Peer, stretch, boot a machine, withdraw, delete the machine, delete the peers; one controller fails once."""
 
-    def __init__(self, victim: int, fatal: int | None, error: Error, *, again: int | None = None) -> None:
+    def __init__(self, victim: int, fail_after: int | None, error: Error, *, again: int | None = None) -> None:
         self.federation = FakeFederation()
         self.a, self.b = self.federation.clouds
-        self.effects = Effects(fatal, error)
+        self.effects = Effects(fail_after, error)
         self.recovery = Effects(again, error)
         self.victim = self.federation.clouds[victim]
         self.victim.restart(self.effects.around(self.victim.backends))
 
     def settle(self) -> None:
-        """Until nobody has anything to do; a controller that dies is started again."""
+        """Run until nothing changes; a controller that dies is restarted."""
         while True:
             try:
                 self.federation.settle()
@@ -39,7 +38,7 @@ class Story:
                 self.victim.restart(self.recovery.around(self.victim.backends))
 
     def run(self) -> None:
-        """The whole life, with what must hold at each station."""
+        """The whole lifecycle, with the expected state after each step."""
         _, network, _ = self.a.tenant()
         self.settle()
         before = self.contents()
@@ -50,45 +49,45 @@ class Story:
         self.settle()
         assert reason(self.a.expansion()) == "Ready"
         machine = self._boot_on_the_replica(network)
-        self.a.people.delete(NetworkExpansion, "web", "shop")
+        self.a.kubectl.delete(NetworkExpansion, "web", "shop")
         self.settle()
         assert self.a.expansion() is None
         self._check_replica_in_use(machine)
         self.b.neutron.delete_port(machine.id)
         self.settle()
-        assert self.contents() == between, "after the stretch"
-        self._part()
-        assert self.contents() == before, "after the agreement"
+        assert self.contents() == between, "after the withdrawal"
+        self._delete_peers()
+        assert self.contents() == before, "after the deletion of the peers"
 
     def contents(self) -> list[object]:
-        """Everything in both OpenStacks and in both Kubernetes."""
+        """All objects of both OpenStack and both Kubernetes clouds."""
         return [(cloud.neutron.contents(), cloud.store.contents()) for cloud in self.federation.clouds]
 
-    def _part(self) -> None:
-        """Each side deletes its peer, then what else people have applied for it."""
+    def _delete_peers(self) -> None:
+        """Each side deletes its CloudPeer, then policy and credential."""
         for cloud, peer in ((self.a, self.b), (self.b, self.a)):
-            cloud.people.delete(CloudPeer, peer.cloud_id)
+            cloud.kubectl.delete(CloudPeer, peer.cloud_id)
         self.settle()
         for cloud, peer in ((self.a, self.b), (self.b, self.a)):
             cloud.forget(peer)
         self.settle()
 
     def _boot_on_the_replica(self, network: Network) -> Port:
-        copy = self._check_stretched(network)
-        machine = self.b.neutron.boot(copy.id, copy.project_id)
+        replica = self._check_stretched(network)
+        machine = self.b.neutron.boot(replica.id, replica.project_id)
         self.settle()
         return machine
 
     def _check_stretched(self, network: Network) -> Network:
-        (copy,) = self.b.neutron.networks.values()
+        (replica,) = self.b.neutron.networks.values()
         assert len(self.b.neutron.subnets) == 1
-        assert self.a.neutron.networks[network.id].mtu == copy.mtu == 1416
+        assert self.a.neutron.networks[network.id].mtu == replica.mtu == 1416
         assert _owners(self.a) == ["isthmus:attachment", "network:dhcp"]
         assert _owners(self.b) == ["isthmus:attachment", "isthmus:gateway", "network:dhcp"]
-        return copy
+        return replica
 
     def _check_replica_in_use(self, machine: Port) -> None:
-        """Only the copy is left, for its machine."""
+        """Only the replica is left, because of its machine."""
         (left,) = self.b.attachments()
         assert (reason(left), reason(left, "ReplicaInUse")) == ("ReplicaInUse", "PortsLeft")
         assert self.b.neutron.ports[machine.id] == machine
@@ -103,26 +102,28 @@ def _owners(cloud: FakeCloud) -> list[str]:
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("victim", [0, 1], ids=["origin", "receiver"])
 def test_failure_after_every_effect(victim: int, error: str) -> None:
-    undisturbed = Story(victim, None, ERRORS[error])
+    undisturbed = Lifecycle(victim, None, ERRORS[error])
     undisturbed.run()
     assert undisturbed.effects.count > 30
-    for fatal in range(1, undisturbed.effects.count + 1):
-        story = Story(victim, fatal, ERRORS[error])
+    for fail_after in range(1, undisturbed.effects.count + 1):
+        lifecycle = Lifecycle(victim, fail_after, ERRORS[error])
         try:
-            story.run()
+            lifecycle.run()
         except AssertionError as failed:
-            raise AssertionError(f"trouble after effect {fatal}") from failed
-        assert story.effects.count >= fatal, "there was no trouble"
+            raise AssertionError(f"failure after effect {fail_after}") from failed
+        assert lifecycle.effects.count >= fail_after, "there was no failure"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("again", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("victim", [0, 1], ids=["origin", "receiver"])
 def test_killed_again_during_recovery(victim: int, again: int) -> None:
-    undisturbed = Story(victim, None, Killed)
+    undisturbed = Lifecycle(victim, None, Killed)
     undisturbed.run()
-    for fatal in range(1, undisturbed.effects.count + 1):
+    for fail_after in range(1, undisturbed.effects.count + 1):
         try:
-            Story(victim, fatal, Killed, again=again).run()
+            Lifecycle(victim, fail_after, Killed, again=again).run()
         except AssertionError as failed:
-            raise AssertionError(f"killed after effect {fatal} and after effect {again} of the recovery") from failed
+            raise AssertionError(
+                f"killed after effect {fail_after} and after effect {again} of the recovery"
+            ) from failed

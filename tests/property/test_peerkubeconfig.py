@@ -1,4 +1,4 @@
-"""Whatever a peer's administrator hands over is either a credential or refused, and never quoted."""
+"""Whatever a peer's administrator hands over is either a valid credential or refused, and never quoted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _parsed(content: bytes) -> PeerCredential | str:
-    """The credential, or why it was refused."""
+    """The credential, or the reason why it was refused."""
     try:
         return PeerCredential.parse(content)
     except InvalidKubeconfig as refusal:

@@ -1,4 +1,4 @@
-"""What a gateway node's agent tells Prometheus."""
+"""Metrics of the agent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from isthmus.model import names
 from isthmus.model.node.flows import Traffic
 from isthmus.telemetry.metrics import Metrics
-from tests.fakes.agentworld import World
+from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.nodeobjects import OWN, PEER, RED, attachment
 
 LINK = f"{OWN}.{RED}"
@@ -15,17 +15,17 @@ TUNNEL = names.tunnel_port(PEER, "gw-b1")
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> AgentHarness:
+    return AgentHarness()
 
 
 @pytest.fixture
-def metrics(world: World) -> Metrics:
-    """Those of an agent whose peer and link are up."""
-    backends = world.backends()
-    world.people.apply(attachment())
-    world.new_agent(backends)
-    world.settle()
+def metrics(harness: AgentHarness) -> Metrics:
+    """Metrics of an agent whose peer and link are up."""
+    backends = harness.backends()
+    harness.kubectl.apply(attachment())
+    harness.new_agent(backends)
+    harness.settle()
     return backends.metrics
 
 
@@ -34,7 +34,7 @@ def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def _traffic(metrics: Metrics, unit: str) -> tuple[float | None, float | None]:
-    """What was sent and what was received over the link."""
+    """(sent, received) of the link."""
     sent, received = (
         _value(metrics, f"isthmus_network_{unit}_total", network=LINK, peer=PEER, direction=direction)
         for direction in ("sent", "received")
@@ -57,33 +57,33 @@ def test_metrics_of_tunnels_and_effects(metrics: Metrics) -> None:
     assert (_value(metrics, "isthmus_reconciles_total", loop="node") or 0) >= 2
 
 
-def test_metric_of_associations_per_gateway(world: World, metrics: Metrics) -> None:
-    """Two children, one SA each way."""
+def test_metric_of_associations_per_gateway(harness: AgentHarness, metrics: Metrics) -> None:
+    """Two children, each with one SA per direction."""
     assert _value(metrics, "isthmus_ipsec_sas", peer=PEER, gateway="gw-b1") == 4
-    world.node.peer_answers = False
-    world.node.restart_charon()
-    world.settle()
+    harness.node.peer_answers = False
+    harness.node.restart_charon()
+    harness.settle()
     assert _value(metrics, "isthmus_ipsec_sas", peer=PEER, gateway="gw-b1") == 0
     assert _layers(metrics) == {"ike": 0, "esp": 0, "bfd": 0}
 
 
-def test_metrics_of_traffic_per_link(world: World, metrics: Metrics) -> None:
+def test_metrics_of_traffic_per_link(harness: AgentHarness, metrics: Metrics) -> None:
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((0, 0), (0, 0))
-    network, tunnel = (world.node.ofport[name] for name in (names.patch_in_cloud_bridge(LINK), TUNNEL))
-    world.node.sent[network, tunnel] = Traffic(3, 300)
-    world.node.received[tunnel, 0x100000] = Traffic(5, 7500)
-    world.settle(1)
+    network, tunnel = (harness.node.ofport[name] for name in (names.patch_in_cloud_bridge(LINK), TUNNEL))
+    harness.node.sent[network, tunnel] = Traffic(3, 300)
+    harness.node.received[tunnel, 0x100000] = Traffic(5, 7500)
+    harness.settle(1)
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((3, 5), (300, 7500))
 
 
-def test_metric_of_failed_iterations_by_reason(world: World, metrics: Metrics) -> None:
+def test_metric_of_failed_iterations_by_reason(harness: AgentHarness, metrics: Metrics) -> None:
     def errors() -> float | None:
         return _value(metrics, "isthmus_reconcile_errors_total", loop="node", reason="Unavailable")
 
     assert errors() is None
-    world.node.switch_answers = False
-    world.settle(3)
+    harness.node.switch_answers = False
+    harness.settle(3)
     assert errors() == 3
-    world.node.switch_answers = True
-    world.settle(3)
+    harness.node.switch_answers = True
+    harness.settle(3)
     assert errors() == 3

@@ -1,4 +1,4 @@
-"""Who asks for SAs, and when."""
+"""Which side initiates SAs, and when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fakes.nodeobjects import ADDRESS, inputs
 
 @dataclass
 class Clock:
-    """Only its monotonic half."""
+    """A monotonic clock that only tests advance."""
 
     seconds: float = 100.0
 
@@ -26,7 +26,7 @@ class Clock:
 
 
 class Asked(FakeIke):
-    """Counts, and leaves everything down."""
+    """Counts initiations; no SA ever comes up."""
 
     def __init__(self, node: FakeNode) -> None:
         super().__init__(node)
@@ -85,7 +85,7 @@ def test_old_associations_are_removed_once_the_new_ones_are_up() -> None:
     ike.load(connection, b"")
     associations = Associations(ike, clock)  # type: ignore[arg-type]
     associations.advance(plan, ike.view())
-    assert node.negotiated == {connection.name: {before.digest}}, "the new ones are not up yet"
+    assert node.negotiated == {connection.name: {before.digest}}, "the new SAs are not up yet"
     ike.establish(connection.name)
     associations.advance(plan, ike.view())
     assert node.negotiated == {connection.name: {connection.digest}}

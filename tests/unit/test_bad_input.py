@@ -1,4 +1,4 @@
-"""Bad input on fakes: each has one clear condition, and nothing is half made."""
+"""Invalid input, on fakes: each leads to one clear condition, and nothing is created partially."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
-from tests.fakes.scene import Scene
+from tests.fakes.scenario import Scenario
 
 
 @pytest.fixture
-def ready() -> Scene:
-    return Scene()
+def ready() -> Scenario:
+    return Scenario()
 
 
-def test_unknown_peer(ready: Scene) -> None:
+def test_unknown_peer(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "nobody")
     assert ready.outcome() == "PeerNotFound"
     assert ready.nothing_made()
 
 
-def test_unknown_network(ready: Scene) -> None:
+def test_unknown_network(ready: Scenario) -> None:
     ready.a.expand("00000000-0000-0000-0000-00000000dead", "cloud-b")
     assert ready.outcome() == "NetworkNotFound"
     assert ready.nothing_made()
 
 
-def test_network_of_another_project_is_reported_like_an_unknown_one(ready: Scene) -> None:
+def test_network_of_another_project_is_reported_like_an_unknown_one(ready: Scenario) -> None:
     _, other, _ = ready.a.tenant("bakery")
     before = ready.openstack()
     ready.a.expand(other.id, "cloud-b")
@@ -40,7 +40,7 @@ def test_network_of_another_project_is_reported_like_an_unknown_one(ready: Scene
     assert (ready.openstack(), ready.kept()) == (before, [])
 
 
-def test_namespace_not_bound(ready: Scene) -> None:
+def test_namespace_not_bound(ready: Scenario) -> None:
     ready.a.namespace("loose")
     ready.a.expand(ready.network.id, "cloud-b", namespace="loose")
     ready.settle()
@@ -48,7 +48,7 @@ def test_namespace_not_bound(ready: Scene) -> None:
     assert ready.nothing_made()
 
 
-def test_forged_finalizer_does_not_claim_a_network(ready: Scene) -> None:
+def test_forged_finalizer_does_not_claim_a_network(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     before = ready.openstack(), [link.spec for link in ready.a.links()]
@@ -56,17 +56,17 @@ def test_forged_finalizer_does_not_claim_a_network(ready: Scene) -> None:
     ready.a.expand(ready.network.id, "cloud-b", namespace="a-thief")
     forged = ready.a.expansion("a-thief")
     assert forged is not None
-    ready.a.people.set_finalizers(forged, (names.FINALIZER,))
+    ready.a.kubectl.set_finalizers(forged, (names.FINALIZER,))
     ready.settle()
     assert reason(ready.a.expansion("a-thief")) == "NetworkNotFound"
     assert reason(ready.a.expansion()) == "Ready"
     assert [link.spec for link in ready.a.links()] == before[1]
-    ready.a.people.delete(NetworkExpansion, "web", "a-thief")
+    ready.a.kubectl.delete(NetworkExpansion, "web", "a-thief")
     ready.settle()
     assert ready.a.expansion("a-thief") is None
 
 
-def test_network_requested_twice(ready: Scene) -> None:
+def test_network_requested_twice(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     ready.a.expand(ready.network.id, "cloud-c", name="again")
@@ -74,14 +74,14 @@ def test_network_requested_twice(ready: Scene) -> None:
     assert ready.outcome() == "Ready"
 
 
-def test_no_credential(ready: Scene) -> None:
+def test_no_credential(ready: Scenario) -> None:
     secret = f"peer-{ready.b.cloud_id}"
-    ready.a.people.delete_manifest("v1", "Secret", secret, names.SYSTEM_NAMESPACE)
+    ready.a.kubectl.delete_manifest("v1", "Secret", secret, names.SYSTEM_NAMESPACE)
     ready.settle()
     assert reason(ready.a.peer("cloud-b")) == "KubeconfigNotFound"
 
 
-def test_no_free_slice_names_the_largest(ready: Scene) -> None:
+def test_no_free_slice_names_the_largest(ready: Scenario) -> None:
     for last in range(3, 255, 16):
         ready.a.neutron.boot(ready.network.id, ready.project, f"10.20.0.{last}")
     before = ready.openstack()
@@ -93,59 +93,59 @@ def test_no_free_slice_names_the_largest(ready: Scene) -> None:
     assert (ready.openstack(), ready.kept()) == (before, [])
 
 
-def test_peer_cordoned_by_us(ready: Scene) -> None:
-    ready.a.people.apply(ready.a.cloud_peer(ready.b, agreement={"state": "Cordoned"}))
+def test_peer_cordoned_by_us(ready: Scenario) -> None:
+    ready.a.kubectl.apply(ready.a.cloud_peer(ready.b, agreement={"state": "Cordoned"}))
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Cordoned"
     assert ready.nothing_made()
 
 
-def test_cordoned_by_the_peer(ready: Scene) -> None:
-    ready.b.people.apply(ready.b.cloud_peer(ready.a, agreement={"state": "Cordoned"}))
+def test_cordoned_by_the_peer(ready: Scenario) -> None:
+    ready.b.kubectl.apply(ready.b.cloud_peer(ready.a, agreement={"state": "Cordoned"}))
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "PeerCordoned"
     assert ready.nothing_made()
 
 
-def test_cordoning_keeps_what_is_stretched(ready: Scene) -> None:
+def test_cordoning_keeps_what_is_stretched(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     for cloud, peer in ((ready.a, ready.b), (ready.b, ready.a)):
-        cloud.people.apply(cloud.cloud_peer(peer, agreement={"state": "Cordoned"}))
+        cloud.kubectl.apply(cloud.cloud_peer(peer, agreement={"state": "Cordoned"}))
     assert ready.outcome() == "Ready"
 
 
 @pytest.mark.parametrize(
-    ("agreement", "told"),
+    ("agreement", "expected"),
     [
         ({"limits": {"networks": 0}}, "LimitReached"),
         ({"quotas": {"networks": 0}}, "QuotaExceeded"),
         ({"quotas": {"subnets": 0}}, "QuotaExceeded"),
     ],
 )
-def test_refused_by_the_peer(ready: Scene, agreement: dict[str, object], told: str) -> None:
-    ready.b.people.apply(ready.b.cloud_peer(ready.a, agreement=agreement))
+def test_refused_by_the_peer(ready: Scenario, agreement: dict[str, object], expected: str) -> None:
+    ready.b.kubectl.apply(ready.b.cloud_peer(ready.a, agreement=agreement))
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
-    assert ready.outcome() == told
+    assert ready.outcome() == expected
     assert ready.b.attachments() == []
     assert ready.openstack()[1] == ready.untouched[1]
-    ready.a.people.delete(NetworkExpansion, "web", "shop")
+    ready.a.kubectl.delete(NetworkExpansion, "web", "shop")
     ready.settle()
     assert ready.nothing_made()
 
 
-def test_project_not_allowed(ready: Scene) -> None:
-    ready.a.people.apply(ready.a.cloud_peer(ready.b, agreement={"allowedProjects": ["other"]}))
+def test_project_not_allowed(ready: Scenario) -> None:
+    ready.a.kubectl.apply(ready.a.cloud_peer(ready.b, agreement={"allowedProjects": ["other"]}))
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "ProjectNotAllowed"
     assert ready.nothing_made()
 
 
-def test_subnet_overlaps_one_of_the_same_project(ready: Scene) -> None:
+def test_subnet_overlaps_one_of_the_same_project(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     ready.a.expand(ready.second_network("10.20.0.128/25"), "cloud-b", name="db")
@@ -155,7 +155,7 @@ def test_subnet_overlaps_one_of_the_same_project(ready: Scene) -> None:
     assert ready.outcome("other") == "Ready"
 
 
-def test_equal_cidrs_of_two_tenants(ready: Scene) -> None:
+def test_equal_cidrs_of_two_tenants(ready: Scenario) -> None:
     _, other, _ = ready.a.tenant("bakery")
     ready.a.expand(ready.network.id, "cloud-b")
     ready.a.expand(other.id, "cloud-b", namespace="bakery")
@@ -165,10 +165,10 @@ def test_equal_cidrs_of_two_tenants(ready: Scene) -> None:
     assert len({link.spec.offer.tunnel_id for link in ready.a.links() if link.spec.offer}) == 2
 
 
-def test_tunnel_ids_exhausted(ready: Scene) -> None:
+def test_tunnel_ids_exhausted(ready: Scenario) -> None:
     for cloud, peer in ((ready.a, ready.b), (ready.b, ready.a)):
         tunnel = {"port": 14789, "idRange": {"first": 100, "last": 101}}
-        cloud.people.apply(cloud.cloud_peer(peer, tunnel=tunnel))
+        cloud.kubectl.apply(cloud.cloud_peer(peer, tunnel=tunnel))
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
@@ -179,22 +179,22 @@ def test_tunnel_ids_exhausted(ready: Scene) -> None:
     assert (ready.openstack(), ready.kept()) == before
 
 
-def test_no_common_proposal_names_both(ready: Scene) -> None:
+def test_no_common_proposal_names_both(ready: Scenario) -> None:
     policy = {"metadata": {"name": "strong"}, "spec": {"ike": {"proposals": ["aes256gcm16-prfsha512-ecp521"]}}}
-    ready.b.people.apply_manifest({"apiVersion": "isthmus.cloud/v1alpha1", "kind": "IPsecPolicy", **policy})
+    ready.b.kubectl.apply_manifest({"apiVersion": "isthmus.cloud/v1alpha1", "kind": "IPsecPolicy", **policy})
     ready.settle()
     peer = ready.a.peer("cloud-b")
     assert reason(peer) == "NoCommonProposal"
-    told = peer.status.conditions[0].message
-    assert "ecp521" in told
-    assert "ecp384" in told
+    expected = peer.status.conditions[0].message
+    assert "ecp521" in expected
+    assert "ecp384" in expected
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "NoCommonProposal"
     assert ready.nothing_made()
 
 
-def test_differing_tunnel_ports(ready: Scene) -> None:
-    ready.b.people.apply(ready.b.cloud_peer(ready.a, tunnel={"port": 14790}))
+def test_differing_tunnel_ports(ready: Scenario) -> None:
+    ready.b.kubectl.apply(ready.b.cloud_peer(ready.a, tunnel={"port": 14790}))
     ready.settle()
     assert reason(ready.a.peer("cloud-b")) == "TunnelPortsDiffer"
 
@@ -202,13 +202,13 @@ def test_differing_tunnel_ports(ready: Scene) -> None:
 def _peer(cloud: FakeCloud, name: str, cloud_id: str, *cidrs: str) -> str | None:
     template = cloud.peer("cloud-b")
     spec = template.spec.model_copy(update={"cloud_id": cloud_id, "gateway_cidrs": cidrs})
-    cloud.people.apply(CloudPeer(metadata=ObjectMeta(name=name), spec=spec))
+    cloud.kubectl.apply(CloudPeer(metadata=ObjectMeta(name=name), spec=spec))
     cloud.cycle()
     return reason(cloud.peer(name))
 
 
 @pytest.mark.parametrize(
-    ("cloud_id", "cidr", "told"),
+    ("cloud_id", "cidr", "expected"),
     [
         ("cloud-a", "203.0.113.0/24", "OwnCloudID"),
         ("cloud-b", "203.0.113.0/24", "DuplicateCloudID"),
@@ -216,16 +216,16 @@ def _peer(cloud: FakeCloud, name: str, cloud_id: str, *cidrs: str) -> str | None
         ("cloud-x", "192.0.3.0/25", "GatewayCIDRsOverlap"),
     ],
 )
-def test_invalid_cloud_peer(ready: Scene, cloud_id: str, cidr: str, told: str) -> None:
-    assert _peer(ready.a, "a-new-one", cloud_id, cidr) == told
+def test_invalid_cloud_peer(ready: Scenario, cloud_id: str, cidr: str, expected: str) -> None:
+    assert _peer(ready.a, "a-new-one", cloud_id, cidr) == expected
     assert names.FINALIZER not in ready.a.peer("a-new-one").metadata.finalizers
     ready.settle()
     assert reason(ready.a.peer("cloud-b")) == "Ready"
 
 
-def test_policy_not_found(ready: Scene) -> None:
+def test_policy_not_found(ready: Scenario) -> None:
     spec = {"policyRef": {"name": "missing"}, "authSecretRef": {"name": "peer-cloud-b"}}
-    ready.a.people.apply(ready.a.cloud_peer(ready.b, ipsec=spec))
+    ready.a.kubectl.apply(ready.a.cloud_peer(ready.b, ipsec=spec))
     ready.settle()
     assert reason(ready.a.peer("cloud-b")) == "PolicyNotFound"
 
@@ -237,8 +237,8 @@ def test_foreign_namespace_is_not_adopted() -> None:
     federation.agree()
     federation.settle()
     assert reason(a.peer("cloud-b")) == "NamespaceNotManaged"
-    assert a.people.get_manifest("v1", "ServiceAccount", "peer", "isthmus-peer-cloud-b") is None
-    a.people.delete(CloudPeer, "cloud-b")
+    assert a.kubectl.get_manifest("v1", "ServiceAccount", "peer", "isthmus-peer-cloud-b") is None
+    a.kubectl.delete(CloudPeer, "cloud-b")
     federation.settle()
-    assert a.people.get_manifest("v1", "Namespace", "isthmus-peer-cloud-b") is not None
-    assert b.people.get_manifest("v1", "Namespace", "isthmus-peer-cloud-a") is not None
+    assert a.kubectl.get_manifest("v1", "Namespace", "isthmus-peer-cloud-b") is not None
+    assert b.kubectl.get_manifest("v1", "Namespace", "isthmus-peer-cloud-a") is not None

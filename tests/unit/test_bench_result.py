@@ -1,4 +1,4 @@
-"""What the bench makes of a measured value: whether it meets its aim, and what people and machines are told."""
+"""Results of the benchmarks: bounds, text and JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what is wrong is said in a sentence, and without anybody's secret."""
+"""The command line explains mistakes in one sentence, without secrets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ LISTED = "must be a list of one to 16 IPv4 networks without host bits, such as [
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "config.yaml: required: cloud_id, gateway_cidrs"),
         ("{}", "config.yaml: required: cloud_id, gateway_cidrs"),
@@ -75,13 +75,13 @@ LISTED = "must be a list of one to 16 IPv4 networks without host bits, such as [
         ("just text", "config.yaml: must hold one setting a line, such as cloud_id: cloud-a"),
     ],
 )
-def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, said: str) -> None:
+def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str, message: str) -> None:
     _configure(monkeypatch, tmp_path, content)
-    assert said in _mistakes(ControllerSettings)
+    assert message in _mistakes(ControllerSettings)
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "message"),
     [
         ("resync_second", "resync_second: unknown setting; did you mean resync_seconds?"),
         ("bfd_interval_miliseconds", "unknown setting; did you mean bfd_interval_milliseconds?"),
@@ -94,12 +94,12 @@ def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 )
 @pytest.mark.parametrize("kind", [ControllerSettings, AgentSettings])
 def test_unknown_setting_is_an_error_that_names_the_nearest_known_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: type[Settings], key: object, said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: type[Settings], key: object, message: str
 ) -> None:
     _configure(monkeypatch, tmp_path, yaml.safe_dump(GOOD | {key: CANARY}))
     line = _mistakes(kind)
     assert line.startswith(f"{tmp_path}/config.yaml: ")
-    assert line.endswith(said)
+    assert line.endswith(message)
     assert CANARY not in line
 
 
@@ -157,16 +157,18 @@ def test_kubernetes_service_variables_are_ignored(monkeypatch: pytest.MonkeyPatc
             monkeypatch.setenv(f"{service}_{name}", value)
     assert load(ControllerSettings).metrics_port == 9090
     monkeypatch.setenv("ISTHMUS_METRICS_SERVICE_HOST", "10.0.0.11")
-    monkeypatch.setenv("ISTHMUS_METRICS_PORT", "9999")  # the pod's own variable, which wins over the Service's
+    monkeypatch.setenv(
+        "ISTHMUS_METRICS_PORT", "9999"
+    )  # the pod's own variable, which takes precedence over the Service's
     assert load(ControllerSettings).metrics_port == 9999
 
 
 def test_missing_file_is_named_with_its_purpose(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = f"isthmus: configuration: no configuration file: {tmp_path}/absent.yaml does not exist; "
+    message = f"isthmus: configuration: no configuration file: {tmp_path}/absent.yaml does not exist; "
     assert main(["controller"]) == 78
-    assert capsys.readouterr().err == f"{said}required: cloud_id, gateway_cidrs\n"
+    assert capsys.readouterr().err == f"{message}required: cloud_id, gateway_cidrs\n"
     assert main(["agent"]) == 78
-    assert capsys.readouterr().err == f"{said}required: cloud_id, gateway_cidrs, node_name\n"
+    assert capsys.readouterr().err == f"{message}required: cloud_id, gateway_cidrs, node_name\n"
 
 
 def test_environment_alone_is_sufficient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +181,9 @@ def test_file_given_explicitly_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("ISTHMUS_CONFIG", str(tmp_path / "nowhere.yaml"))
     monkeypatch.setenv("ISTHMUS_CLOUD_ID", "cloud-a")
     monkeypatch.setenv("ISTHMUS_GATEWAY_CIDRS", "[192.0.2.0/24]")
-    there = f"{tmp_path}/nowhere.yaml, named by ISTHMUS_CONFIG, does not exist"
-    assert _mistakes(ControllerSettings) == f"no configuration file: {there}"
-    assert _mistakes(AgentSettings) == f"no configuration file: {there}; required: node_name"
+    missing = f"{tmp_path}/nowhere.yaml, named by ISTHMUS_CONFIG, does not exist"
+    assert _mistakes(ControllerSettings) == f"no configuration file: {missing}"
+    assert _mistakes(AgentSettings) == f"no configuration file: {missing}; required: node_name"
 
 
 def test_unreadable_file_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

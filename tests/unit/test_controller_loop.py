@@ -1,4 +1,4 @@
-"""The loop round the cycles: it ends when told, goes on after failures, and says how it is in its metrics."""
+"""The controller's loop: it stops on request, continues after failures, and exports metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client import generate_latest
 
 from isthmus.model.errors import Unavailable
 from tests.fakes.federation import FakeCloud, FakeFederation
-from tests.fakes.scene import Scene
+from tests.fakes.scenario import Scenario
 
 
 def _metrics(cloud: FakeCloud) -> str:
@@ -79,14 +79,14 @@ def test_openstack_failure_is_a_condition_and_is_retried() -> None:
 
 
 def test_restarted_controller_keeps_statuses_until_it_has_read_the_peer() -> None:
-    """Its peers' halves come a moment later; what was said of them in its former life stands until then."""
-    scene = Scene()
-    scene.a.expand(scene.network.id, "cloud-b")
-    assert scene.outcome() == "Ready"
-    writes = scene.a.store.writes
-    scene.a.restart()
-    scene.a.peers.unread = True
-    scene.a.cycle()
-    scene.a.peers.unread = False
-    scene.a.cycle()
-    assert scene.a.store.writes == writes
+    """The peers' links are read a moment later; statuses of the previous process are kept until then."""
+    scenario = Scenario()
+    scenario.a.expand(scenario.network.id, "cloud-b")
+    assert scenario.outcome() == "Ready"
+    writes = scenario.a.store.writes
+    scenario.a.restart()
+    scenario.a.peers.not_read_yet = True
+    scenario.a.cycle()
+    scenario.a.peers.not_read_yet = False
+    scenario.a.cycle()
+    assert scenario.a.store.writes == writes

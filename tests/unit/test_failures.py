@@ -1,4 +1,4 @@
-"""OpenStack fails: the trouble of one network is not that of another, and each side is told what is its own to know."""
+"""OpenStack failures affect one network only, and their cause is reported to the failing cloud only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def federation() -> FakeFederation:
 
 
 def _broken(cloud: FakeCloud, **methods: Callable[..., object]) -> None:
-    """The cloud's controller is started anew, on an OpenStack in which these calls go wrong."""
+    """Restart the cloud's controller on an OpenStack in which these calls fail."""
 
     class Broken:
         def __getattr__(self, name: str) -> Any:
@@ -31,10 +31,10 @@ def _broken(cloud: FakeCloud, **methods: Callable[..., object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "told"), [(Unavailable("no answer"), "Unavailable"), (KeyError("network"), "InternalError")]
+    ("trouble", "expected"), [(Unavailable("no answer"), "Unavailable"), (KeyError("network"), "InternalError")]
 )
 def test_failure_of_one_network_does_not_affect_another(
-    federation: FakeFederation, trouble: Exception, told: str
+    federation: FakeFederation, trouble: Exception, expected: str
 ) -> None:
     a, _ = federation.clouds
     _, first, _ = a.tenant()
@@ -49,7 +49,7 @@ def test_failure_of_one_network_does_not_affect_another(
 
     _broken(a, get_network=get_network)
     federation.settle()
-    assert reason(a.expansion("shop")) == told
+    assert reason(a.expansion("shop")) == expected
     assert reason(a.expansion("bakery")) == "Ready"
 
 

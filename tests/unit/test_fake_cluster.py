@@ -1,4 +1,4 @@
-"""The fake API server keeps the contract of ports.Cluster."""
+"""The fake API server fulfils the contract of ports.Cluster."""
 
 from __future__ import annotations
 

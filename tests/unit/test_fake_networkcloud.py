@@ -1,4 +1,4 @@
-"""The fake cloud keeps the contract of ports.NetworkCloud."""
+"""The fake cloud fulfils the contract of ports.NetworkCloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway node in memory keeps the contracts of its ports."""
+"""The gateway node in memory fulfils the contracts of its ports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from isthmus.model.node.switch import Ports, TunnelPort
 from isthmus.ports import DataplaneProbe, Firewall, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
 from tests.contract.firewall import FirewallContract, OtherAdministrators
-from tests.contract.node import ADDRESS, BLOCKS, NetlinkContract, Others, ProbeContract, XfrmContract
+from tests.contract.node import ADDRESS, BLOCKS, ForeignSoftware, NetlinkContract, ProbeContract, XfrmContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.fakes.charon import FakeIke
 from tests.fakes.firewall import FakeFirewall
@@ -27,8 +27,8 @@ PLAN = plan_node(inputs(), (NodeAddress(GATEWAY, 1500),), frozenset())
 
 
 @dataclass
-class FakeOthers:
-    """What others do on the node in memory."""
+class FakeForeignSoftware:
+    """Other software on the node in memory."""
 
     node: FakeNode
 
@@ -53,7 +53,7 @@ class FakeOthers:
     def has_port(self, name: str) -> bool:
         return name in self.node.foreign_tunnels
 
-    def bend(self, tunnel: TunnelPort) -> None:
+    def tamper(self, tunnel: TunnelPort) -> None:
         self.node.ports = Ports(self.node.ports.tunnels - {tunnel}, self.node.ports.patches)
         self.node.leftovers |= {tunnel.name}
 
@@ -66,7 +66,7 @@ class FakeOthers:
 
 @dataclass
 class FakeCharon:
-    """The charon of the node in memory, and its peer."""
+    """charon of the node in memory, and its peer's."""
 
     node: FakeNode
 
@@ -91,14 +91,14 @@ def node() -> FakeNode:
 
 @pytest.fixture
 def guarded(node: FakeNode) -> FakeNode:
-    """With the blocks that its tunnels and connections need."""
+    """A node with the block policies that its tunnels and connections need."""
     node.blocks = BLOCKS | PLAN.blocks
     return node
 
 
 @pytest.fixture
-def others(node: FakeNode) -> Others:
-    return FakeOthers(node)
+def foreign(node: FakeNode) -> ForeignSoftware:
+    return FakeForeignSoftware(node)
 
 
 class TestFakeXfrm(XfrmContract):

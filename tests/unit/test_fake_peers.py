@@ -1,4 +1,4 @@
-"""The fake reader of peers keeps the contract of ports.PeerReader."""
+"""The fake reader of peers fulfils the contract of ports.PeerReader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A peer that lies: what it forges is refused by name, and the last valid half stays in force."""
+"""A peer that publishes forged objects: they are refused by name, and the last accepted spec stays in force."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import FakeCloud, reason
-from tests.fakes.scene import Scene
+from tests.fakes.scenario import Scenario
 
 
 @pytest.fixture
-def ready() -> Scene:
-    return Scene()
+def ready() -> Scenario:
+    return Scenario()
 
 
 def _forge(cloud: FakeCloud, for_peer: str) -> PeerLink:
-    """What the peer publishes for us, as somebody with power there would change it."""
-    link = cloud.people.get(PeerLink, cloud.cloud_id, names.peer_namespace(for_peer))
+    """Change what the peer publishes for us, behind its controller's back."""
+    link = cloud.kubectl.get(PeerLink, cloud.cloud_id, names.peer_namespace(for_peer))
     assert link is not None
     return link
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "expected"),
     [("192.0.2.11", "our own"), ("192.0.4.11", "another peer"), ("198.51.100.9", "outside")],
 )
 def test_foreign_gateway_address_is_refused_and_the_last_accepted_spec_is_kept(
-    ready: Scene, address: str, told: str
+    ready: Scenario, address: str, expected: str
 ) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
@@ -45,16 +45,16 @@ def test_foreign_gateway_address_is_refused_and_the_last_accepted_spec_is_kept(
     ready.a.cycle()
     peer = ready.a.peer("cloud-b")
     assert reason(peer) == "GatewayRefused"
-    assert told in peer.status.conditions[0].message
+    assert expected in peer.status.conditions[0].message
     assert [g.address for g in peer.status.gateways] == ["192.0.3.11"]
     (attachment,) = ready.a.attachments()
     assert attachment.spec.links[0].gateway.address == "192.0.3.11"
     assert reason(ready.a.expansion()) == "Ready"
-    assert ready.outcome() == "Ready"  # once B's controller has put its half right
+    assert ready.outcome() == "Ready"  # once B's controller has restored its spec
 
 
 @pytest.mark.parametrize(("first", "last"), [(5, 5), (6, 5)])
-def test_invalid_range_of_tunnel_ids(ready: Scene, first: int, last: int) -> None:
+def test_invalid_range_of_tunnel_ids(ready: Scenario, first: int, last: int) -> None:
     honest = _forge(ready.b, "cloud-a")
     id_range = honest.spec.tunnel.id_range.model_copy(update={"first": first, "last": last})
     tunnel = honest.spec.tunnel.model_copy(update={"id_range": id_range})
@@ -65,7 +65,7 @@ def test_invalid_range_of_tunnel_ids(ready: Scene, first: int, last: int) -> Non
     assert reason(ready.a.peer("cloud-b")) == "InvalidPeerLink"
 
 
-def test_gateway_name_used_twice(ready: Scene) -> None:
+def test_gateway_name_used_twice(ready: Scenario) -> None:
     honest = _forge(ready.b, "cloud-a")
     gateways = tuple(PeerGateway(name="gw-cloud-b", address=f"192.0.3.{n}") for n in (11, 12))
     forged = honest.model_copy(update={"spec": honest.spec.model_copy(update={"gateways": gateways})})
@@ -74,7 +74,7 @@ def test_gateway_name_used_twice(ready: Scene) -> None:
     assert reason(ready.a.peer("cloud-b")) == "GatewayRefused"
 
 
-def test_link_with_both_offer_and_answer(ready: Scene) -> None:
+def test_link_with_both_offer_and_answer(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     (ours,), (theirs,) = ready.a.links(), ready.b.links()
@@ -87,7 +87,7 @@ def test_link_with_both_offer_and_answer(ready: Scene) -> None:
     assert link.status.peer.spec.offer is None
 
 
-def test_peer_that_claims_another_cloud_id(ready: Scene) -> None:
+def test_peer_that_claims_another_cloud_id(ready: Scenario) -> None:
     honest = _forge(ready.b, "cloud-a")
     forged = honest.model_copy(update={"spec": honest.spec.model_copy(update={"cloud_id": "cloud-c"})})
     FakeCluster(ready.b.store).apply(forged)
@@ -95,8 +95,8 @@ def test_peer_that_claims_another_cloud_id(ready: Scene) -> None:
     assert reason(ready.a.peer("cloud-b")) == "WrongCloudID"
 
 
-def _forged_offer(ready: Scene, **changes: object) -> str:
-    """Cloud A's published half, changed behind its controller's back; what B answers."""
+def _forged_offer(ready: Scenario, **changes: object) -> str:
+    """Change the link that cloud A publishes, behind its controller's back; B's answer."""
     ready.a.expand(ready.network.id, "cloud-b")
     ready.a.cycle()
     (link,) = ready.a.links()
@@ -112,7 +112,7 @@ def _forged_offer(ready: Scene, **changes: object) -> str:
     return answered.spec.answer.reason
 
 
-def test_tunnel_id_of_our_range(ready: Scene) -> None:
+def test_tunnel_id_of_our_range(ready: Scenario) -> None:
     assert _forged_offer(ready, tunnel_id=0x108000) == "InvalidTunnelID"
 
 
@@ -132,11 +132,11 @@ def _offered_subnet(**changes: object) -> dict[str, object]:
         {"cidr": "127.0.0.0/8", "first": "127.0.0.1", "last": "127.0.0.9", "gateway_ip": None},
     ],
 )
-def test_invalid_offer(ready: Scene, changes: dict[str, object]) -> None:
+def test_invalid_offer(ready: Scenario, changes: dict[str, object]) -> None:
     assert _forged_offer(ready, subnets=[_offered_subnet(**changes)]) == "InvalidOffer"
 
 
-def test_tunnel_id_in_use_refuses_only_the_second_offer(ready: Scene) -> None:
+def test_tunnel_id_in_use_refuses_only_the_second_offer(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     ready.a.expand(ready.second_network("10.21.0.0/24"), "cloud-b", name="db")
@@ -153,7 +153,7 @@ def test_tunnel_id_in_use_refuses_only_the_second_offer(ready: Scene) -> None:
     assert (answers[second.metadata.name].verdict, answers[second.metadata.name].reason) == ("Refused", "TunnelIDInUse")
 
 
-def test_invalid_newer_offer_keeps_the_last_accepted_one(ready: Scene) -> None:
+def test_invalid_newer_offer_keeps_the_last_accepted_one(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     (link,) = ready.a.links()
@@ -168,7 +168,7 @@ def test_invalid_newer_offer_keeps_the_last_accepted_one(ready: Scene) -> None:
     assert [a.spec for a in ready.b.attachments()] == [a.spec for a in before]
 
 
-def test_forged_ownership_marker_on_a_tenants_network_is_not_adopted(ready: Scene) -> None:
+def test_forged_ownership_marker_on_a_tenants_network_is_not_adopted(ready: Scenario) -> None:
     project, forged, _ = ready.b.tenant("thief")
     marker = names.marker(f"cloud-a.{ready.network.id}")
     forged = replace(forged, description=marker, tags=frozenset({names.NEUTRON_TAG}))
@@ -176,29 +176,29 @@ def test_forged_ownership_marker_on_a_tenants_network_is_not_adopted(ready: Scen
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     assert ready.b.neutron.networks[forged.id] == forged
-    copies = [n for n in ready.b.neutron.networks.values() if n.project_id != project]
-    assert len(copies) == 1
+    replicas = [n for n in ready.b.neutron.networks.values() if n.project_id != project]
+    assert len(replicas) == 1
 
 
-def test_forged_ownership_marker_in_the_replica_project_is_not_adopted(ready: Scene) -> None:
-    """Members of the copy of a project describe their networks as they like."""
+def test_forged_ownership_marker_in_the_replica_project_is_not_adopted(ready: Scenario) -> None:
+    """Members of the replica project may describe their networks as they like."""
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
-    (copied,) = ready.b.neutron.networks.values()
+    (replica,) = ready.b.neutron.networks.values()
     second = ready.second_network("10.30.0.0/24")
-    for marker in (names.marker(f"cloud-a.{second}"), copied.description.replace(ready.network.id, second)):
-        ready.b.neutron.create_network(copied.project_id, "forged", 1400, marker)
-    forged = [n for n in ready.b.neutron.networks.values() if n != copied]
+    for marker in (names.marker(f"cloud-a.{second}"), replica.description.replace(ready.network.id, second)):
+        ready.b.neutron.create_network(replica.project_id, "forged", 1400, marker)
+    forged = [n for n in ready.b.neutron.networks.values() if n != replica]
     ready.a.expand(second, "cloud-b", name="second")
     assert ready.outcome("second") == "Ready"
-    made = next(n for n in ready.b.neutron.networks.values() if n not in (copied, *forged))
+    made = next(n for n in ready.b.neutron.networks.values() if n not in (replica, *forged))
     assert [s.cidr for s in ready.b.neutron.subnets_of(made.id)] == ["10.30.0.0/24"]
-    ready.a.people.delete(NetworkExpansion, "second", "shop")
+    ready.a.kubectl.delete(NetworkExpansion, "second", "shop")
     ready.settle()
-    assert [*ready.b.neutron.networks.values()] == [copied, *forged]
+    assert [*ready.b.neutron.networks.values()] == [replica, *forged]
 
 
-def test_link_with_an_invalid_name_is_ignored(ready: Scene) -> None:
+def test_link_with_an_invalid_name_is_ignored(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     ready.a.cycle()
     (link,) = ready.a.links()
@@ -208,7 +208,7 @@ def test_link_with_an_invalid_name_is_ignored(ready: Scene) -> None:
     assert [k.metadata.name for k in ready.b.links()] == [link.metadata.name]
 
 
-def test_unknown_reason_of_the_peer(ready: Scene) -> None:
+def test_unknown_reason_of_the_peer(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     (theirs,) = ready.b.links()
@@ -222,7 +222,7 @@ def test_unknown_reason_of_the_peer(ready: Scene) -> None:
         assert reason(ready.a.expansion()) == "Refused"
 
 
-def test_forged_link_of_a_third_cloud(ready: Scene) -> None:
+def test_forged_link_of_a_third_cloud(ready: Scenario) -> None:
     ready.c.tenant()
     ready.a.expand(ready.network.id, "cloud-b")
     ready.a.cycle()

@@ -1,4 +1,4 @@
-"""What is said to charon, and what is read from its answers."""
+"""Messages to charon, and parsing of its answers."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""A charon that is not there, says nothing, or goes away in the middle."""
+"""A charon that is not running, does not answer, or exits during a call."""
 
 import socket
 import threading
@@ -11,7 +11,7 @@ from isthmus.model.errors import Unavailable
 
 
 class Listener:
-    """A socket at charon's place; it counts who came, and hangs up on the first so many of them."""
+    """A socket in charon's place that counts connections and closes the first few."""
 
     def __init__(self, path: Path, hang_up: int) -> None:
         self.came: list[socket.socket] = []

@@ -1,4 +1,4 @@
-"""What core.ipsec wants of charon and the kernel, and what it takes for stale."""
+"""Planned connections and block policies, and detection of stale SAs."""
 
 from dataclasses import fields, replace
 from typing import Any

@@ -1,6 +1,6 @@
-"""The agent dies after every single effect of a network's life on a node: its next life ends where an unhurt one does.
+"""An agent that is killed after any effect reaches, after a restart, the same state as one that was not killed.
 
-The effects are enumerated through the one seam that performs them, from an empty node to an empty node.
+The effects are enumerated from an empty node to an empty node.
 """
 
 from __future__ import annotations
@@ -12,93 +12,93 @@ import pytest
 
 from isthmus.model import names
 from isthmus.model.node.switch import Ports
-from tests.fakes.agentworld import World
+from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.killing import Effects, Killed
 from tests.fakes.nodeobjects import BLUE, PEER, RED, attachment, link, peer
 
 TUNNEL = names.tunnel_port(PEER, "gw-b1")
-Step = Callable[[World], None]
+Step = Callable[[AgentHarness], None]
 
 
-def _agree(world: World) -> None:
-    """Nothing more: a peer is there from the beginning."""
+def _peer_only(harness: AgentHarness) -> None:
+    """Nothing more: there is a peer from the beginning."""
 
 
-def _stretch(world: World) -> None:
-    world.people.apply(attachment(RED))
-    world.people.apply(attachment(BLUE, (link(0x100001),)))
+def _stretch(harness: AgentHarness) -> None:
+    harness.kubectl.apply(attachment(RED))
+    harness.kubectl.apply(attachment(BLUE, (link(0x100001),)))
 
 
-def _take_one_back(world: World) -> None:
-    world.delete(attachment(RED))
+def _withdraw_one(harness: AgentHarness) -> None:
+    harness.delete(attachment(RED))
 
 
-def _part(world: World) -> None:
+def _delete_peer(harness: AgentHarness) -> None:
     for network in (RED, BLUE):
-        world.delete(attachment(network))
-    world.delete(peer())
+        harness.delete(attachment(network))
+    harness.delete(peer())
 
 
-class Life(NamedTuple):
-    """What was settled before, what the agent that dies finds to do, and by which effects it does so."""
+class Case(NamedTuple):
+    """Steps completed before, the step during which the agent is killed, and the effects of that step."""
 
     before: tuple[Step, ...]
     step: Step
-    on_the_node: list[str]
-    others: int
-    """Asking for SAs, and what the cluster is told."""
+    node_effects: list[str]
+    other_effects: int
+    """Number of initiations and status writes."""
 
 
-BEGINNING = ["add_blocks", f"load {TUNNEL}", "ensure_bridge", "apply", "replace"]
-END = ["replace", "apply", "remove_bridge", f"unload {TUNNEL}", "remove_blocks"]
-LIVES = {
-    "first peer": Life((), _agree, BEGINNING, 3),
-    "everything at once": Life((), _stretch, BEGINNING, 7),
-    "networks of a peer": Life((_agree,), _stretch, ["apply", "replace"], 4),
-    "one network less": Life((_stretch,), _take_one_back, ["replace", "apply"], 0),
-    "end of everything": Life((_stretch,), _part, END, 1),
+SETUP = ["add_blocks", f"load {TUNNEL}", "ensure_bridge", "apply", "replace"]
+TEARDOWN = ["replace", "apply", "remove_bridge", f"unload {TUNNEL}", "remove_blocks"]
+CASES = {
+    "first peer": Case((), _peer_only, SETUP, 3),
+    "everything at once": Case((), _stretch, SETUP, 7),
+    "networks of a peer": Case((_peer_only,), _stretch, ["apply", "replace"], 4),
+    "one network less": Case((_stretch,), _withdraw_one, ["replace", "apply"], 0),
+    "end of everything": Case((_stretch,), _delete_peer, TEARDOWN, 1),
 }
 
 
-def _begun(life: Life, effects: Effects) -> World:
-    """What was before is settled; what is new waits for the agent, whose effects are counted."""
-    world = World()
-    for step in life.before:
-        step(world)
-        world.settle()
-    world.node.effects.clear()
-    life.step(world)
-    world.new_agent(world.mortal_backends(effects.done))
-    return world
+def _prepared(case: Case, effects: Effects) -> AgentHarness:
+    """A harness with the preceding steps completed; the effects of the step itself are counted."""
+    harness = AgentHarness()
+    for step in case.before:
+        step(harness)
+        harness.settle()
+    harness.node.effects.clear()
+    case.step(harness)
+    harness.new_agent(harness.counted_backends(effects.done))
+    return harness
 
 
-@pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
-def test_agent_killed_after_any_effect_converges_after_restart(life: Life) -> None:
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_agent_killed_after_any_effect_converges_after_restart(case: Case) -> None:
     effects = Effects(None, Killed)
-    unhurt = _begun(life, effects)
-    unhurt.settle()
-    assert (unhurt.node.effects, effects.count) == (life.on_the_node, len(life.on_the_node) + life.others)
-    for fatal in range(1, effects.count + 1):
-        world = _begun(life, Effects(fatal, Killed))
+    undisturbed = _prepared(case, effects)
+    undisturbed.settle()
+    assert (undisturbed.node.effects, effects.count) == (case.node_effects, len(case.node_effects) + case.other_effects)
+    for kill_after in range(1, effects.count + 1):
+        harness = _prepared(case, Effects(kill_after, Killed))
         with pytest.raises(Killed):
-            world.settle()
-        world.new_agent()
-        world.settle()
-        assert world.outcome() == unhurt.outcome(), f"killed after effect {fatal}"
+            harness.settle()
+        harness.new_agent()
+        harness.settle()
+        assert harness.outcome() == undisturbed.outcome(), f"killed after effect {kill_after}"
 
 
 def test_undisturbed_agent_reaches_the_expected_state() -> None:
-    """What the others are compared with."""
-    world = World()
-    _stretch(world)
-    world.settle()
-    node = world.node
+    """The state that the other tests compare with."""
+    harness = AgentHarness()
+    _stretch(harness)
+    harness.settle()
+    node = harness.node
     assert (len(node.ports.patches), len(node.ports.tunnels), set(node.loaded)) == (2, 1, {TUNNEL})
     assert (len(node.associations), node.leftovers) == (4, frozenset())
     assert node.flows is not None
     assert node.flows.flows
-    _part(world)
-    world.settle()
+    _delete_peer(harness)
+    harness.settle()
     assert node.flows is None
     assert (node.ports, node.blocks, node.bridge_exists) == (Ports(), frozenset(), False)
     assert (node.loaded, node.keys, node.negotiated, node.associations) == ({}, {}, {}, frozenset())

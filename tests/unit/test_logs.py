@@ -1,4 +1,4 @@
-"""No credential is readable in a log line."""
+"""Credentials are redacted in log lines."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""The metrics that Prometheus reads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.telemetry.metrics import FAMILIES, LINK_RTT, LINKS, Metrics
 
 
 class Port:
-    """Something to be counted."""
+    """A port with a query and an effect."""
 
     def view(self) -> ProbeResult:
         return ProbeResult(1, 1, None)

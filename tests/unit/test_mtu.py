@@ -1,4 +1,4 @@
-"""The table of figures that were measured on real kernels, and bounds that hold for every underlay."""
+"""MTU values that were measured on real kernels, and properties that hold for every underlay."""
 
 import pytest
 from hypothesis import given

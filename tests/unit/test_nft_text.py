@@ -52,7 +52,7 @@ def test_what_is_not_of_our_form_makes_a_difference(extra: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("message", "error"),
     [
         ("Operation not permitted (you must be root)\nnetlink: Error: cache initialization failed", Forbidden),
         ("netlink: Error: cache initialization failed: Protocol not supported", Unsupported),
@@ -61,9 +61,9 @@ def test_what_is_not_of_our_form_makes_a_difference(extra: dict[str, Any]) -> No
         ("Error: Could not process rule: Device or resource busy", Unavailable),
     ],
 )
-def test_failures_are_told_apart(monkeypatch: pytest.MonkeyPatch, said: str, error: type[ExternalError]) -> None:
+def test_failures_are_told_apart(monkeypatch: pytest.MonkeyPatch, message: str, error: type[ExternalError]) -> None:
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 1, "", said)
+        return subprocess.CompletedProcess(command, 1, "", message)
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(error):

@@ -1,4 +1,4 @@
-"""What a gateway node is to have, from what the cluster says."""
+"""The plan of a gateway node, from the objects of the cluster."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def test_plan_is_empty_without_a_tunnel_address() -> None:
         (inputs(keys={}), frozenset(), "KeyNotFound"),
         (inputs(keys={"psk-b": Key(b"short", "1")}), frozenset(), "InvalidKey"),
         (inputs(peerlinks=()), frozenset(), "WaitingForPeer"),
-        (inputs(peerlinks=(peerlink(their_port=15000),)), frozenset(), "TunnelPortsDiffer"),
-        (inputs(peerlinks=(peerlink(their_port=4789, our_port=4789),)), frozenset(), "TunnelPortInUse"),
+        (inputs(peerlinks=(peerlink(remote_port=15000),)), frozenset(), "TunnelPortsDiffer"),
+        (inputs(peerlinks=(peerlink(remote_port=4789, local_port=4789),)), frozenset(), "TunnelPortInUse"),
         (inputs(), frozenset({14789}), "TunnelPortInUse"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What ovs-ofctl prints, read."""
+"""Parsing the output of ovs-ofctl."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""What Keystone and Neutron say of a failure, as it reaches a condition."""
+"""Error messages of Keystone and Neutron as they appear in conditions."""
 
 from isthmus.adapters.openstack import api
 from isthmus.model import errors
 
 
 def test_same_problem_has_the_same_message() -> None:
-    """A number of its own in each message would be a status written, and a loop woken, each time."""
+    """A request ID in the message would cause a status write, and wake the loop, each time."""
     texts = set()
     for number in ("0b5c4a7e-1f2d-4c3b-9a8e-000000000001", "0b5c4a7e-1f2d-4c3b-9a8e-000000000002"):
         try:

@@ -1,4 +1,4 @@
-"""A peer that publishes more than was agreed, or what is made to collide: its own networks may suffer, nothing else."""
+"""A peer that publishes more than was agreed, or colliding names, harms at most its own networks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.facts.peer import PeerView, Published
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import FakeCloud, reason
-from tests.fakes.scene import Scene
+from tests.fakes.scenario import Scenario
 
 LIMIT = 2
 SPARE = 16
 
 
 class Peers:
-    """ports.PeerReader: cloud A's PeerLink is read as it is, its networks are what a test publishes."""
+    """ports.PeerReader with cloud A's real PeerLink and the ExpansionLinks that a test publishes."""
 
     def __init__(self, cloud: FakeCloud) -> None:
         self._cloud = cloud
@@ -45,7 +45,7 @@ class Peers:
         return {**views, "cloud-a": replace(views["cloud-a"], links=MappingProxyType(dict(self.networks)))}
 
     def publish(self, number: int, tunnel_id: int | None = None, *, generation: int = 1, network_id: str = "") -> str:
-        """Offer one network; its name."""
+        """Offer one network; return its link name."""
         spec = _offer(network_id or f"{number:08x}-0000-0000-0000-000000000000", tunnel_id or 0x100000 + number)
         name = spec.origin.link_name
         self.networks[name] = Published(f"uid-{number}", generation, spec)
@@ -66,17 +66,17 @@ def _offer(network_id: str, tunnel_id: int) -> ExpansionLinkSpec:
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def scenario() -> Scenario:
+    return Scenario()
 
 
 @pytest.fixture
-def peers(scene: Scene) -> Peers:
-    """What cloud A publishes for B, which takes two networks."""
-    peers = Peers(scene.b)
-    scene.b.restart(replace(scene.b.backends, peers=peers))
-    scene.b.people.apply(scene.b.cloud_peer(scene.a, agreement={"limits": {"networks": LIMIT}}))
-    scene.b.cycle()
+def peers(scenario: Scenario) -> Peers:
+    """What cloud A publishes for B, which accepts two networks."""
+    peers = Peers(scenario.b)
+    scenario.b.restart(replace(scenario.b.backends, peers=peers))
+    scenario.b.kubectl.apply(scenario.b.cloud_peer(scenario.a, agreement={"limits": {"networks": LIMIT}}))
+    scenario.b.cycle()
     return peers
 
 
@@ -85,120 +85,122 @@ def _settle(cloud: FakeCloud) -> Outcome:
         outcome = cloud.cycle()
         if not outcome.actions:
             return outcome
-    raise AssertionError("the controller does not come to rest")
+    raise AssertionError("the controller does not converge")
 
 
 def _verdicts(cloud: FakeCloud) -> list[tuple[str, str]]:
     return sorted((k.spec.answer.verdict, k.spec.answer.reason) for k in cloud.links() if k.spec.answer)
 
 
-def test_number_of_considered_offers_is_bounded(scene: Scene, peers: Peers) -> None:
+def test_number_of_considered_offers_is_bounded(scenario: Scenario, peers: Peers) -> None:
     for number in range(1, 200):
         peers.publish(number)
-    assert _settle(scene.b).failures == {}
-    assert _verdicts(scene.b) == [("Accepted", "Accepted")] * LIMIT + [("Refused", "LimitReached")] * (LIMIT + SPARE)
+    assert _settle(scenario.b).failures == {}
+    assert _verdicts(scenario.b) == [("Accepted", "Accepted")] * LIMIT + [("Refused", "LimitReached")] * (LIMIT + SPARE)
 
 
 @pytest.mark.parametrize("networks", [LIMIT + SPARE + 7, pytest.param(100, marks=pytest.mark.long)])
-def test_waiting_offers_are_accepted_as_others_are_withdrawn(scene: Scene, peers: Peers, networks: int) -> None:
+def test_waiting_offers_are_accepted_as_others_are_withdrawn(scenario: Scenario, peers: Peers, networks: int) -> None:
     offered = [peers.publish(number) for number in range(1, networks + 1)]
     connected = set[str]()
     while peers.networks:
-        _settle(scene.b)
-        now = {k.metadata.name for k in scene.b.links() if k.spec.answer and k.spec.answer.verdict == "Accepted"}
+        _settle(scenario.b)
+        now = {k.metadata.name for k in scenario.b.links() if k.spec.answer and k.spec.answer.verdict == "Accepted"}
         assert now - connected
         connected |= now
         for name in now:
             del peers.networks[name]
-            _withdrawn(scene, peers, name)
+            _withdrawn(scenario, peers, name)
     assert connected == set(offered)
-    assert scene.b.neutron.find_domain("isthmus-cloud-a") is None
+    assert scenario.b.neutron.find_domain("isthmus-cloud-a") is None
 
 
-def _withdrawn(scene: Scene, peers: Peers, name: str) -> None:
-    """The peer withdraws one network, and takes its half away when B has let go."""
+def _withdrawn(scenario: Scenario, peers: Peers, name: str) -> None:
+    """The peer withdraws one network, and deletes its link when B has released it."""
     spec = _offer(name.partition(".")[2], 0x100000 + int(name.partition(".")[2][:8], 16))
     number = int(name.partition(".")[2][:8], 16)
     peers.networks[name] = Published(f"uid-{number}", 2, spec.model_copy(update={"state": "Withdrawn"}))
-    _settle(scene.b)
+    _settle(scenario.b)
     del peers.networks[name]
-    scene.federation.clock.move(301)
-    _settle(scene.b)
-    scene.federation.clock.move(301)
-    _settle(scene.b)
+    scenario.federation.clock.move(301)
+    _settle(scenario.b)
+    scenario.federation.clock.move(301)
+    _settle(scenario.b)
 
 
-def test_networks_with_colliding_names_on_a_node(scene: Scene, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever chooses both IDs finds such a pair in some minutes."""
+def test_networks_with_colliding_names_on_a_node(
+    scenario: Scenario, peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever chooses both IDs finds a colliding pair within minutes."""
     monkeypatch.setattr(names, "patch_in_cloud_bridge", lambda _: "isctwin")
     peers.publish(1)
     peers.publish(2)
-    _settle(scene.b)
-    assert _verdicts(scene.b) == [("Accepted", "Accepted"), ("Refused", "InvalidOffer")]
+    _settle(scenario.b)
+    assert _verdicts(scenario.b) == [("Accepted", "Accepted"), ("Refused", "InvalidOffer")]
 
 
 @pytest.mark.parametrize("gateways", [("gw-cloud-c",), ("one", "two")], ids=["another peer's", "its own"])
 def test_gateways_with_colliding_names_on_a_node(
-    scene: Scene, gateways: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario, gateways: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alike = {("cloud-b", "gw-cloud-c"), ("cloud-c", "gw-cloud-c"), ("cloud-b", "one"), ("cloud-b", "two")}
     real = names.tunnel_port
     monkeypatch.setattr(names, "tunnel_port", lambda *key: "isttwin" if key in alike else real(*key))
-    link = scene.b.people.get(PeerLink, "cloud-b", names.peer_namespace("cloud-a"))
+    link = scenario.b.kubectl.get(PeerLink, "cloud-b", names.peer_namespace("cloud-a"))
     assert link is not None
     published = tuple(PeerGateway(name=name, address=f"192.0.3.{n}") for n, name in enumerate(gateways, start=11))
     forged = link.model_copy(update={"spec": link.spec.model_copy(update={"gateways": published})})
-    FakeCluster(scene.b.store).apply(forged)
-    scene.a.cycle()
-    assert reason(scene.a.peer("cloud-b")) == "GatewayRefused"
-    assert reason(scene.a.peer("cloud-c")) != "GatewayRefused"
+    FakeCluster(scenario.b.store).apply(forged)
+    scenario.a.cycle()
+    assert reason(scenario.a.peer("cloud-b")) == "GatewayRefused"
+    assert reason(scenario.a.peer("cloud-c")) != "GatewayRefused"
 
 
-def test_changed_project_in_a_newer_offer_leaves_no_project_behind(scene: Scene, peers: Peers) -> None:
+def test_changed_project_in_a_newer_offer_leaves_no_project_behind(scenario: Scenario, peers: Peers) -> None:
     name = peers.publish(1)
-    _settle(scene.b)
-    half = peers.networks[name]
-    assert half.spec is not None
-    assert half.spec.offer is not None
-    offer = half.spec.offer.model_copy(update={"project": OfferedProject(id="another", name="x")})
-    spec = half.spec.model_copy(update={"offer": offer})
-    peers.networks[name] = Published(half.uid, 2, spec)
-    _settle(scene.b)
-    peers.networks[name] = Published(half.uid, 3, spec.model_copy(update={"state": "Withdrawn"}))
-    _settle(scene.b)
-    assert scene.b.attachments() == []
-    assert scene.b.neutron.find_domain("isthmus-cloud-a") is None
+    _settle(scenario.b)
+    published = peers.networks[name]
+    assert published.spec is not None
+    assert published.spec.offer is not None
+    offer = published.spec.offer.model_copy(update={"project": OfferedProject(id="another", name="x")})
+    spec = published.spec.model_copy(update={"offer": offer})
+    peers.networks[name] = Published(published.uid, 2, spec)
+    _settle(scenario.b)
+    peers.networks[name] = Published(published.uid, 3, spec.model_copy(update={"state": "Withdrawn"}))
+    _settle(scenario.b)
+    assert scenario.b.attachments() == []
+    assert scenario.b.neutron.find_domain("isthmus-cloud-a") is None
 
 
-def test_spec_changed_without_a_new_generation_is_ignored(scene: Scene, peers: Peers) -> None:
-    """An API server counts generations; one that does not must not get two networks onto one tunnel ID."""
+def test_spec_changed_without_a_new_generation_is_ignored(scenario: Scenario, peers: Peers) -> None:
+    """A server that does not increment generations must not get two networks onto one tunnel ID."""
     for number in (1, 2):
         peers.publish(number)
     waiting = peers.publish(3, 0x100007)
-    _settle(scene.b)
-    assert _verdicts(scene.b) == [("Accepted", "Accepted")] * 2 + [("Refused", "LimitReached")]
+    _settle(scenario.b)
+    assert _verdicts(scenario.b) == [("Accepted", "Accepted")] * 2 + [("Refused", "LimitReached")]
     peers.publish(1, 0x100007, generation=2)
     peers.publish(3, 0x100009)
-    scene.b.people.apply(scene.b.cloud_peer(scene.a, agreement={"limits": {"networks": LIMIT + 1}}))
-    _settle(scene.b)
-    connected = {a.metadata.name: [path.tunnel_id for path in a.spec.links] for a in scene.b.attachments()}
+    scenario.b.kubectl.apply(scenario.b.cloud_peer(scenario.a, agreement={"limits": {"networks": LIMIT + 1}}))
+    _settle(scenario.b)
+    connected = {a.metadata.name: [path.tunnel_id for path in a.spec.links] for a in scenario.b.attachments()}
     assert connected.pop(waiting, []) != [0x100007]
     assert sorted(connected.values()) == [[0x100002], [0x100007]]
 
 
-def test_peer_does_not_learn_the_owner_of_an_address(scene: Scene) -> None:
-    """The status of our PeerLink is for the peer to read; what it could ask there of others is for our people only."""
-    told = set()
+def test_peer_does_not_learn_the_owner_of_an_address(scenario: Scenario) -> None:
+    """The peer reads the status of our PeerLink; information about others must not appear there."""
+    expected = set()
     for address in ("192.0.4.11", "192.0.2.11", "198.51.100.9"):
-        link = scene.b.people.get(PeerLink, "cloud-b", names.peer_namespace("cloud-a"))
+        link = scenario.b.kubectl.get(PeerLink, "cloud-b", names.peer_namespace("cloud-a"))
         assert link is not None
         gateways = (PeerGateway(name="g", address=address),)
-        FakeCluster(scene.b.store).apply(
+        FakeCluster(scenario.b.store).apply(
             link.model_copy(update={"spec": link.spec.model_copy(update={"gateways": gateways})})
         )
-        scene.a.cycle()
-        ours = scene.a.people.get(PeerLink, "cloud-a", names.peer_namespace("cloud-b"))
+        scenario.a.cycle()
+        ours = scenario.a.kubectl.get(PeerLink, "cloud-a", names.peer_namespace("cloud-b"))
         assert ours is not None
-        assert reason(scene.a.peer("cloud-b")) == "GatewayRefused"
-        told |= {(c.reason, c.message) for c in ours.status.conditions}
-    assert len(told) == 1
+        assert reason(scenario.a.peer("cloud-b")) == "GatewayRefused"
+        expected |= {(c.reason, c.message) for c in ours.status.conditions}
+    assert len(expected) == 1

@@ -1,4 +1,4 @@
-"""A peer's kubeconfig is another company's file: what is not plainly allowed is refused by name."""
+"""A peer's kubeconfig comes from another organisation: fields that are not allowed are refused by name."""
 
 from __future__ import annotations
 

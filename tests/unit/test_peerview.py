@@ -1,4 +1,4 @@
-"""What a peer publishes is parsed object by object; one that is wrong is told by name and harms no other."""
+"""A peer's objects are parsed one by one; an invalid one is reported by name and does not affect others."""
 
 from __future__ import annotations
 

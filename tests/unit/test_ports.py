@@ -1,4 +1,4 @@
-"""Every method of every port is known as a look or as an effect: nobody who counts or kills by them can miss one."""
+"""Every method of every port is classified as a query or an effect, so that metrics and kill tests miss none."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import inspect
 
 from isthmus import ports
 
-# A new method belongs into one of the two, and its name must say which.
-LOOKS = {
+# A new method belongs in one of the two; its name determines which.
+QUERIES = {
     "Cluster": {"list_objects", "get", "list_manifests", "get_manifest"},
     "PeerReader": {"start", "stop", "follow", "views"},
     "Watch": {"start", "stop"},
@@ -84,8 +84,8 @@ def _methods() -> set[tuple[str, str]]:
 
 
 def test_every_method_is_either_a_query_or_an_effect() -> None:
-    looks = {(port, method) for port, methods in LOOKS.items() for method in methods}
+    queries = {(port, method) for port, methods in QUERIES.items() for method in methods}
     effects = {(port, method) for port, methods in EFFECTS.items() for method in methods}
     found = _methods()
-    assert found == looks | effects
+    assert found == queries | effects
     assert {(port, method) for port, method in found if ports.is_effect(method)} == effects

@@ -1,4 +1,4 @@
-"""When a link is up: judged by the last echo frames, and not before anything can be told."""
+"""State of a link, determined by the last dataplane probes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from isthmus.model.node.host import ProbeResult
 LINK = ("cloud-a.net", "cloud-b")
 
 
-class Echo:
-    """Answers as told."""
+class ScriptedProbe:
+    """A dataplane probe whose answers the test decides."""
 
     def __init__(self) -> None:
         self.answers = True
@@ -25,7 +25,7 @@ class Echo:
 
 
 def test_link_is_up_after_one_answer_and_down_after_three_losses() -> None:
-    probe, changes = Echo(), list[int]()
+    probe, changes = ScriptedProbe(), list[int]()
     prober = Prober(probe, 1, lambda: changes.append(1))
     prober.follow({LINK: "02:00:00:00:00:01"})
     assert prober.up() == {}
@@ -40,7 +40,7 @@ def test_link_is_up_after_one_answer_and_down_after_three_losses() -> None:
 
 
 def test_probe_that_cannot_be_sent_counts_as_lost() -> None:
-    probe = Echo()
+    probe = ScriptedProbe()
     probe.broken = True
     prober = Prober(probe, 1, lambda: None)
     prober.follow({LINK: "02:00:00:00:00:01"})
@@ -50,7 +50,7 @@ def test_probe_that_cannot_be_sent_counts_as_lost() -> None:
 
 
 def test_state_of_a_link_is_kept_in_a_new_plan() -> None:
-    prober = Prober(Echo(), 1, lambda: None)
+    prober = Prober(ScriptedProbe(), 1, lambda: None)
     prober.follow({LINK: "02:00:00:00:00:01"})
     prober.probe_once()
     prober.follow({LINK: "02:00:00:00:00:01", ("cloud-a.other", "cloud-b"): "02:00:00:00:00:02"})

@@ -1,4 +1,4 @@
-"""Details of a stretch: who owns which address, takeover of a gateway, MTU, what a quiet controller does not do."""
+"""Details of stretched networks: slices, pools, gateway failover, MTU, an idle controller."""
 
 from __future__ import annotations
 
@@ -47,17 +47,19 @@ def test_slice_size_is_the_tenants_choice(agreed: Stretched) -> None:
     federation, a, _ = agreed
     _, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")
-    wish = a.expansion()
-    assert wish is not None
-    chosen = wish.spec.model_copy(update={"addressing": wish.spec.addressing.model_copy(update={"slice_size": 16})})
-    a.people.apply(wish.model_copy(update={"spec": chosen}))
+    expansion = a.expansion()
+    assert expansion is not None
+    chosen = expansion.spec.model_copy(
+        update={"addressing": expansion.spec.addressing.model_copy(update={"slice_size": 16})}
+    )
+    a.kubectl.apply(expansion.model_copy(update={"spec": chosen}))
     federation.settle()
     (entry,) = a.attachments()[0].spec.record.subnets
     assert [(s.first, s.last) for s in entry.slices] == [("10.20.0.239", "10.20.0.254")]
 
 
 class BootingNeutron:
-    """A Neutron in which a machine appears in the middle of the slice just as the pools are being cut."""
+    """A Neutron that allocates an address in the middle of the slice while the pools are being updated."""
 
     def __init__(self, cloud: FakeCloud, boot: Callable[[], object]) -> None:
         self._cloud = cloud.neutron
@@ -81,9 +83,9 @@ def test_addresses_allocated_meanwhile_are_excluded_from_the_slice(agreed: Stret
     (entry,) = a.attachments()[0].spec.record.subnets
     assert [(s.first, s.last) for s in entry.slices] == [("10.20.0.201", "10.20.0.254")]
     assert _pools(a, subnet) == (Range("10.20.0.2", "10.20.0.200"),)
-    (copied,) = b.neutron.subnets.values()
-    assert copied.pools == (Range("10.20.0.201", "10.20.0.254"),)
-    a.people.delete(NetworkExpansion, "web", "shop")
+    (replica,) = b.neutron.subnets.values()
+    assert replica.pools == (Range("10.20.0.201", "10.20.0.254"),)
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
     federation.settle()
     assert _pools(a, subnet) == subnet.pools
 
@@ -96,7 +98,7 @@ def test_original_pools_are_restored(agreed: Stretched) -> None:
     a.expand(network.id, "cloud-b")
     federation.settle()
     assert _pools(a, subnet) == (Range("10.20.0.10", "10.20.0.152"),)
-    a.people.delete(NetworkExpansion, "web", "shop")
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
     federation.settle()
     assert _pools(a, subnet) == written
 
@@ -109,7 +111,7 @@ def test_pools_that_the_tenant_changed_meanwhile_are_respected(agreed: Stretched
     a.neutron.update_subnet(subnet.id, pools=[Range("10.20.0.50", "10.20.0.220")])
     federation.settle()
     assert _pools(a, subnet) == (Range("10.20.0.50", "10.20.0.191"),)
-    a.people.delete(NetworkExpansion, "web", "shop")
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
     federation.settle()
     assert _pools(a, subnet) == (Range("10.20.0.50", "10.20.0.254"),)
 
@@ -136,8 +138,8 @@ def test_address_outside_its_slice_is_reported_on_both_sides(agreed: Stretched) 
     project, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")
     federation.settle()
-    (copy,) = b.neutron.networks.values()
-    there = b.neutron.boot(copy.id, copy.project_id, "10.20.0.50")
+    (replica,) = b.neutron.networks.values()
+    there = b.neutron.boot(replica.id, replica.project_id, "10.20.0.50")
     here = a.neutron.boot(network.id, project, "10.20.0.50")
     federation.settle()
     for cloud in (a, b):
@@ -154,7 +156,7 @@ def test_mtu_changed_by_the_tenant_is_kept_on_withdrawal(agreed: Stretched) -> N
     _, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")
     federation.settle()
-    a.people.delete(NetworkExpansion, "web", "shop")
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
     a.neutron.set_network_mtu(network.id, 1300)
     federation.settle()
     assert a.neutron.networks[network.id].mtu == 1300
@@ -173,7 +175,7 @@ def test_mtu_is_restored_after_an_interrupted_second_reduction(agreed: Stretched
         def set_network_mtu(self, *_: object) -> None:
             raise KeyboardInterrupt
 
-    node = a.people.get(GatewayNode, "gw-cloud-a")
+    node = a.kubectl.get(GatewayNode, "gw-cloud-a")
     assert node is not None
     addresses = (TunnelAddress(address=a.gateway_address, mtu=1400),)
     a.agent.apply_status(node.model_copy(update={"status": node.status.model_copy(update={"addresses": addresses})}))
@@ -183,7 +185,7 @@ def test_mtu_is_restored_after_an_interrupted_second_reduction(agreed: Stretched
     (attachment,) = a.attachments()
     assert attachment.spec.mtu != a.neutron.networks[network.id].mtu != 1450
     a.restart()
-    a.people.delete(NetworkExpansion, "web", "shop")
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
     federation.settle()
     assert a.neutron.networks[network.id].mtu == 1450
 
@@ -200,13 +202,13 @@ def test_network_with_a_smaller_mtu_keeps_it(agreed: Stretched) -> None:
 
 def _second_gateway(cloud: FakeCloud) -> None:
     metadata = {"name": "gw-z", "labels": {names.GATEWAY_LABEL: "true"}}
-    cloud.people.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
+    cloud.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
     cloud.cycle()
     _say(cloud, "gw-z", ready=True, host="host-z")
 
 
 def _say(cloud: FakeCloud, name: str, *, ready: bool, host: str) -> None:
-    node = cloud.people.get(GatewayNode, name)
+    node = cloud.kubectl.get(GatewayNode, name)
     assert node is not None
     status = GatewayNodeStatus(
         conditions=(Condition(type="Ready", status="True" if ready else "False", reason="Ready"),),
@@ -217,7 +219,7 @@ def _say(cloud: FakeCloud, name: str, *, ready: bool, host: str) -> None:
         ),
         neutron_host=host,
     )
-    type(cloud.people)(cloud.store, f"isthmus-agent-{name}").apply_status(node.model_copy(update={"status": status}))
+    type(cloud.kubectl)(cloud.store, f"isthmus-agent-{name}").apply_status(node.model_copy(update={"status": status}))
 
 
 def test_other_gateway_takes_over_and_stays_active(agreed: Stretched) -> None:
@@ -244,10 +246,10 @@ def test_other_gateway_takes_over_and_stays_active(agreed: Stretched) -> None:
 
 
 class Counting:
-    """Counts every call of a world."""
+    """Counts every call of a backend."""
 
-    def __init__(self, world: object) -> None:
-        self._world = world
+    def __init__(self, backend: object) -> None:
+        self._world = backend
         self.calls: list[str] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -273,7 +275,7 @@ def test_idle_cycle_makes_no_openstack_calls_and_idle_resync_writes_nothing(agre
 
 def test_published_links_contain_nothing_local(agreed: Stretched) -> None:
     federation, a, b = agreed
-    for index in range(5):  # the fakes count their IDs: let B's be others than A's
+    for index in range(5):  # the fakes number their IDs: make B's differ from A's
         b.tenant(f"local-{index}")
     _, network, _ = a.tenant()
     a.expand(network.id, "cloud-b")

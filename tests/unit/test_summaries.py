@@ -25,5 +25,5 @@ def test_all_peers_are_counted_and_not_the_first_alone() -> None:
     assert expansion.status.peers_ready == "2/3"
     assert attachment.status.links_up == "2/2"
     assert a.peer("cloud-b").status.tunnels_up == "1/1"
-    (link,) = [k for k in a.people.list_objects(PeerLink) if k.spec.peer_cloud_id == "cloud-b"]
+    (link,) = [k for k in a.kubectl.list_objects(PeerLink) if k.spec.peer_cloud_id == "cloud-b"]
     assert (link.status.gateways, link.status.peer_gateways) == (a.gateway_address, b.gateway_address)

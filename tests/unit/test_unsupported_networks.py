@@ -1,4 +1,4 @@
-"""Networks and subnets that cannot be stretched, from the start or since they were changed, on fakes."""
+"""Networks and subnets that cannot be stretched, from the start or after a change, on fakes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Range
 from tests.fakes.federation import reason
-from tests.fakes.scene import Scene
+from tests.fakes.scenario import Scenario
 
 
 @pytest.fixture
-def ready() -> Scene:
-    return Scene()
+def ready() -> Scenario:
+    return Scenario()
 
 
 @pytest.mark.parametrize("kind", ["external", "shared", "shared by a policy"])
-def test_external_or_shared_network(ready: Scene, kind: str) -> None:
+def test_external_or_shared_network(ready: Scenario, kind: str) -> None:
     changed = replace(ready.network, external=kind == "external", shared=kind == "shared")
     ready.a.neutron.networks[ready.network.id] = changed
     ready.a.neutron.shared_by_policy |= {ready.network.id} if kind == "shared by a policy" else set()
@@ -27,14 +27,14 @@ def test_external_or_shared_network(ready: Scene, kind: str) -> None:
     assert ready.outcome() == "NetworkNotStretchable"
 
 
-def test_ipv6_subnet(ready: Scene) -> None:
+def test_ipv6_subnet(ready: Scenario) -> None:
     ready.a.neutron.subnets[ready.subnet.id] = replace(ready.subnet, ip_version=6)
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "UnsupportedSubnet"
 
 
-def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scene) -> None:
-    """It stays with the machines of its own cloud, the tenant is told, and the rest goes on."""
+def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scenario) -> None:
+    """The subnet is not stretched, the tenant is informed, and the rest stays stretched."""
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     v6 = replace(
@@ -53,15 +53,15 @@ def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scene) -> None:
     assert expansion is not None
     assert reason(expansion, "SubnetsStretched") == "UnsupportedSubnet"
     assert "fd00::/64" in next(c.message for c in expansion.status.conditions if c.type == "SubnetsStretched")
-    ready.a.people.delete(NetworkExpansion, "web", "shop")
+    ready.a.kubectl.delete(NetworkExpansion, "web", "shop")
     ready.settle()
     assert ready.a.expansion() is None
     assert not ready.a.attachments()
     assert ready.a.neutron.subnets[ready.subnet.id].pools == ready.subnet.pools
 
 
-def test_subnets_added_beyond_the_limit_of_an_offer(ready: Scene) -> None:
-    """Those that are stretched stay so; of the others the first are, as many as there is room for."""
+def test_subnets_added_beyond_the_limit_of_an_offer(ready: Scenario) -> None:
+    """Stretched subnets stay stretched; the first others are added up to the limit."""
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     for number in range(20):
@@ -75,7 +75,7 @@ def test_subnets_added_beyond_the_limit_of_an_offer(ready: Scene) -> None:
     assert reason(ready.a.expansion(), "SubnetsStretched") == "UnsupportedSubnet"
 
 
-def test_network_shared_later(ready: Scene) -> None:
+def test_network_shared_later(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
     changed = replace(ready.a.neutron.networks[ready.network.id], shared=True)
@@ -83,22 +83,22 @@ def test_network_shared_later(ready: Scene) -> None:
     assert ready.outcome() == "Ready"
 
 
-def test_subnet_added_later_that_overlaps_one_of_the_same_project(ready: Scene) -> None:
-    """The half that was accepted stays in force, and the origin is told why the new one is not."""
+def test_subnet_added_later_that_overlaps_one_of_the_same_project(ready: Scenario) -> None:
+    """The last accepted spec stays in force, and the origin learns why the new one is refused."""
     ready.a.expand(ready.network.id, "cloud-b")
     second = ready.second_network("10.21.0.0/24")
     ready.a.expand(second, "cloud-b", name="db")
     assert (ready.outcome(), ready.outcome("db")) == ("Ready", "Ready")
     ready.a.neutron.create_subnet(second, ready.project, "more", ready.subnet.cidr, None, [], True, [], [], "")
     ready.settle()
-    copies = [s.cidr for s in ready.b.neutron.subnets.values()]
-    assert sorted(copies) == ["10.20.0.0/24", "10.21.0.0/24"]
+    replicas = [s.cidr for s in ready.b.neutron.subnets.values()]
+    assert sorted(replicas) == ["10.20.0.0/24", "10.21.0.0/24"]
     (ours,) = [k for k in ready.b.links() if k.metadata.name.endswith(second)]
     assert ours.spec.answer is not None
     assert (ours.spec.answer.verdict, ours.spec.answer.reason) == ("Accepted", "SubnetOverlap")
 
 
-def test_values_too_large_for_a_record_fail_one_network_only(ready: Scene) -> None:
+def test_values_too_large_for_a_record_fail_one_network_only(ready: Scenario) -> None:
     ready.a.neutron.networks[ready.network.id] = replace(ready.network, mtu=100)
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "UnsupportedMTU"
@@ -114,14 +114,14 @@ def test_values_too_large_for_a_record_fail_one_network_only(ready: Scene) -> No
     assert not ready.a.attachments()
 
 
-def test_port_with_more_addresses_than_a_link_holds(ready: Scene) -> None:
+def test_port_with_more_addresses_than_a_link_holds(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     port = ready.a.neutron.boot(ready.network.id, ready.project)
     ready.a.neutron.ports[port.id] = replace(port, addresses=tuple(f"10.20.0.{n}" for n in range(20, 40)))
     assert ready.outcome() == "Ready"
 
 
-def test_unexpected_value_fails_one_network_only(ready: Scene) -> None:
+def test_unexpected_value_fails_one_network_only(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     port = ready.a.neutron.boot(ready.network.id, ready.project)
     ready.a.neutron.ports[port.id] = replace(port, mac="not a mac")

@@ -1,4 +1,4 @@
-"""The watches log in with what the kubeconfig says now: a token in a file may be changed under way."""
+"""Watches log in with the current content of the kubeconfig and of the token file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SERVER = "https://192.0.2.10:6443"
 
 
 class Refusing(ThreadingHTTPServer):
-    """An API server that takes no token, and tells which it was shown."""
+    """An API server that rejects all tokens and records them."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Unauthorized)
@@ -38,7 +38,7 @@ class _Unauthorized(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_missing_token_file_is_an_error(tmp_path: Path) -> None:
 
 def test_watch_resumes_with_a_new_token(refusing: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.05)
-    # Records would keep what kopf's tasks raised; it would be told, traceback and all, in the middle of something else.
+    # Log records would keep references to kopf's exceptions, whose tracebacks would be printed during other tests.
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     token = tmp_path / "token"
     token.write_text("first")

@@ -1,4 +1,4 @@
-"""The classifier of what is on the WAN, on frames made by hand: it must know what is expected and nothing else."""
+"""Classification of frames on the WAN, on hand-made frames: only expected ones have a class."""
 
 import json
 import struct
@@ -23,7 +23,7 @@ def ethernet(kind: int, payload: bytes) -> bytes:
 
 
 def from_a_tenant(frame: bytes) -> bytes:
-    """The same frame, sent by a tenant's card."""
+    """The same frame, sent from a tenant's interface."""
     return frame[:6] + bytes.fromhex(TENANT.replace(":", "")) + frame[12:]
 
 
@@ -100,14 +100,14 @@ def test_expected_frames_are_classified(frame: bytes, traffic: Traffic) -> None:
         pytest.param(arp("192.0.2.11", "198.51.100.11"), id="ARP across the router"),
         pytest.param(icmpv6(128), id="ping over IPv6"),
         pytest.param(icmpv6(135, source="2001:db8::1"), id="ND of a tenant's address"),
-        pytest.param(from_a_tenant(icmpv6(133, MACHINE, ROUTERS)), id="a tenant's machine asks for routers"),
-        pytest.param(from_a_tenant(icmpv6(134, MACHINE, "ff02::1")), id="a tenant's machine says it is a router"),
-        pytest.param(from_a_tenant(icmpv6(135, "::", SOLICITED)), id="a tenant's machine tries an address"),
-        pytest.param(from_a_tenant(icmpv6(136, MACHINE, "fe80::2")), id="a tenant's machine tells its address"),
-        pytest.param(from_a_tenant(icmpv6(143, "::", router_alert=True)), id="a tenant's machine joins a group"),
-        pytest.param(from_a_tenant(icmpv6(143, MACHINE, router_alert=True)), id="it joins one by its address"),
+        pytest.param(from_a_tenant(icmpv6(133, MACHINE, ROUTERS)), id="router solicitation of a tenant's machine"),
+        pytest.param(from_a_tenant(icmpv6(134, MACHINE, "ff02::1")), id="router advertisement of a tenant's machine"),
+        pytest.param(from_a_tenant(icmpv6(135, "::", SOLICITED)), id="address detection of a tenant's machine"),
+        pytest.param(from_a_tenant(icmpv6(136, MACHINE, "fe80::2")), id="advertisement of a tenant's machine"),
+        pytest.param(from_a_tenant(icmpv6(143, "::", router_alert=True)), id="multicast report of a tenant's machine"),
+        pytest.param(from_a_tenant(icmpv6(143, MACHINE, router_alert=True)), id="multicast report with its address"),
         pytest.param(ethernet(0x8100, bytes(60)), id="VLAN"),
-        pytest.param(ethernet(0x88B5, bytes(60)), id="our probe in clear"),
+        pytest.param(ethernet(0x88B5, bytes(60)), id="dataplane probe in clear"),
         pytest.param(ipv4(50, b"")[:20], id="cut short"),
         pytest.param(b"", id="empty"),
     ],

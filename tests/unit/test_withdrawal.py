@@ -1,4 +1,4 @@
-"""Taking back: at once here, by tombstone there; absence is believed slowly; machines are never harmed."""
+"""Withdrawal: immediate here, confirmed by the peer or after the grace period; machines are never harmed."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Stretched:
 
     @property
     def replica_id(self) -> str:
-        (copy,) = self.b.neutron.networks.values()
-        return copy.id
+        (replica,) = self.b.neutron.networks.values()
+        return replica.id
 
     def withdraw(self) -> None:
-        self.a.people.delete(NetworkExpansion, "web", "shop")
+        self.a.kubectl.delete(NetworkExpansion, "web", "shop")
 
     def ours_ports(self, cloud: FakeCloud) -> list[str]:
         return [p.id for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER]
@@ -73,8 +73,8 @@ def test_domain_disabled_by_an_administrator_is_kept(stretched: Stretched) -> No
     assert stretched.b.neutron.domains[domain.id] == replace(domain, enabled=False)
 
 
-def _published_anew(cloud: FakeCloud, *, without_published: bool) -> None:
-    """Somebody deleted what the cloud publishes for B; its controller makes the PeerLink again."""
+def _reinstalled(cloud: FakeCloud, *, without_published: bool) -> None:
+    """Delete what the cloud publishes for B; its controller recreates the PeerLink."""
     operator, namespace = FakeCluster(cloud.store), names.peer_namespace("cloud-b")
     (link,) = operator.list_objects(PeerLink, namespace)
     operator.delete(PeerLink, link.metadata.name, namespace)
@@ -84,9 +84,9 @@ def _published_anew(cloud: FakeCloud, *, without_published: bool) -> None:
 
 
 def test_absence_with_a_different_peerlink_is_ignored(stretched: Stretched) -> None:
-    """A peer that is installed anew has not let go of what it does not know of yet."""
+    """A reinstalled peer has not released what it does not know of yet."""
     b, replica_id = stretched.b, stretched.replica_id
-    _published_anew(stretched.a, without_published=True)
+    _reinstalled(stretched.a, without_published=True)
     for _ in range(3):
         b.cycle()
         stretched.federation.clock.move(GRACE_SECONDS + 1)
@@ -97,7 +97,7 @@ def test_absence_with_a_different_peerlink_is_ignored(stretched: Stretched) -> N
 
 def test_link_published_with_a_new_peerlink_can_be_withdrawn(stretched: Stretched) -> None:
     b = stretched.b
-    _published_anew(stretched.a, without_published=False)
+    _reinstalled(stretched.a, without_published=False)
     stretched.federation.settle()
     _published_without(stretched.a)
     for _ in range(3):
@@ -108,8 +108,8 @@ def test_link_published_with_a_new_peerlink_can_be_withdrawn(stretched: Stretche
 
 def _published_without(cloud: FakeCloud) -> None:
     operator, namespace = FakeCluster(cloud.store), names.peer_namespace("cloud-b")
-    for half in operator.list_objects(ExpansionLink, namespace):
-        operator.delete(ExpansionLink, half.metadata.name, namespace)
+    for link in operator.list_objects(ExpansionLink, namespace):
+        operator.delete(ExpansionLink, link.metadata.name, namespace)
 
 
 def test_peer_api_outage_does_not_block_deletion(stretched: Stretched) -> None:
@@ -134,7 +134,7 @@ def test_peer_api_outage_does_not_block_deletion(stretched: Stretched) -> None:
 
 
 def test_withdrawn_link_is_not_released_by_an_older_read(stretched: Stretched) -> None:
-    """A peer may be about to join what it has just read."""
+    """A peer may be about to connect what it has just read."""
     federation, a = stretched.federation, stretched.a
     _, other, _ = a.tenant("bakery", "10.40.0.0/24")
     read_before = a.peers.views()
@@ -142,7 +142,7 @@ def test_withdrawn_link_is_not_released_by_an_older_read(stretched: Stretched) -
     a.restart(replace(a.backends, peers=cast(PeerReader, _Stale(a, read_before))))
     a.cycle()
     (offered,) = [k for k in a.links() if k.spec.origin.network_id == other.id]
-    a.people.delete(NetworkExpansion, "late", "bakery")
+    a.kubectl.delete(NetworkExpansion, "late", "bakery")
     a.cycle()
     assert a.expansion("bakery", "late") is None
     (withdrawn,) = [k for k in a.links() if k.spec.origin.network_id == other.id]
@@ -154,7 +154,7 @@ def test_withdrawn_link_is_not_released_by_an_older_read(stretched: Stretched) -
 
 
 class _Stale:
-    """ports.PeerReader that has nothing new to tell."""
+    """A ports.PeerReader whose views never change."""
 
     def __init__(self, cloud: FakeCloud, views: Mapping[str, PeerView]) -> None:
         self._cloud, self._views = cloud, views
@@ -186,7 +186,7 @@ def test_withdrawn_link_keeps_its_tunnel_id(stretched: Stretched) -> None:
 def test_forgetting_a_dead_peer(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     b.store.down = True
-    a.people.delete(CloudPeer, "cloud-b")
+    a.kubectl.delete(CloudPeer, "cloud-b")
     for _ in range(4):
         a.cycle()
     assert reason(a.peer("cloud-b")) == "WaitingForRelease"
@@ -194,22 +194,22 @@ def test_forgetting_a_dead_peer(stretched: Stretched) -> None:
     assert reason(a.expansion()) == "PeerTerminating"
     peer = a.peer("cloud-b")
     metadata = peer.metadata.model_copy(update={"annotations": {names.FORGET_ANNOTATION: "true"}})
-    a.people.apply(peer.model_copy(update={"metadata": metadata}))
+    a.kubectl.apply(peer.model_copy(update={"metadata": metadata}))
     for _ in range(4):
         a.cycle()
-    assert a.people.list_objects(CloudPeer) == []
+    assert a.kubectl.list_objects(CloudPeer) == []
     assert a.links() == []
-    assert a.people.get_manifest("v1", "Namespace", names.peer_namespace("cloud-b")) is None
+    assert a.kubectl.get_manifest("v1", "Namespace", names.peer_namespace("cloud-b")) is None
 
 
 def test_deleting_peers_with_a_stretched_network(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
-    b.people.delete(CloudPeer, "cloud-a")
+    b.kubectl.delete(CloudPeer, "cloud-a")
     stretched.federation.settle()
-    assert b.people.list_objects(CloudPeer) == []
+    assert b.kubectl.list_objects(CloudPeer) == []
     assert (b.attachments(), b.links(), b.neutron.networks) == ([], [], {})
-    assert len(a.links()) == 1  # a peer that cannot be read changes nothing
-    a.people.delete(CloudPeer, "cloud-b")
+    assert len(a.links()) == 1  # an unreadable peer changes nothing
+    a.kubectl.delete(CloudPeer, "cloud-b")
     stretched.federation.settle()
     assert reason(a.peer("cloud-b")) == "WaitingForRelease"
 
@@ -221,7 +221,7 @@ def test_unreadable_peer_changes_nothing(stretched: Stretched, how: str) -> None
     if how == "down":
         b.store.down = True
     else:
-        b.people.delete_manifest("v1", "Namespace", names.peer_namespace("cloud-a"))
+        b.kubectl.delete_manifest("v1", "Namespace", names.peer_namespace("cloud-a"))
     for _ in range(3):
         stretched.federation.clock.move(GRACE_SECONDS)
         a.cycle()
@@ -237,7 +237,7 @@ def test_unreadable_peer_changes_nothing(stretched: Stretched, how: str) -> None
 def test_absence_is_accepted_after_the_grace_period(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     (answer,) = b.links()
-    b.people.delete(ExpansionLink, answer.metadata.name, answer.metadata.namespace)
+    b.kubectl.delete(ExpansionLink, answer.metadata.name, answer.metadata.namespace)
     a.cycle()
     assert a.attachments()[0].spec.links
     stretched.federation.clock.move(GRACE_SECONDS - 1)
@@ -254,7 +254,7 @@ def test_absence_is_accepted_after_the_grace_period(stretched: Stretched) -> Non
 def test_absent_offer_releases_the_replica_after_the_grace_period(stretched: Stretched) -> None:
     a, b = stretched.a, stretched.b
     (offer,) = a.links()
-    a.people.delete(ExpansionLink, offer.metadata.name, offer.metadata.namespace)
+    a.kubectl.delete(ExpansionLink, offer.metadata.name, offer.metadata.namespace)
     b.cycle()
     assert b.attachments()[0].spec.links
     stretched.federation.clock.move(GRACE_SECONDS)
@@ -293,6 +293,6 @@ def test_removing_one_of_two_peers() -> None:
     assert [path.cloud_id for path in attachment.spec.links] == ["cloud-c"]
     (record,) = attachment.spec.record.subnets
     assert [s.cloud_id for s in record.slices] == ["cloud-c"]
-    a.people.delete(NetworkExpansion, "web", "shop")
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
     federation.settle()
     assert a.neutron.subnets[subnet.id] == subnet

@@ -1,4 +1,4 @@
-"""Reading what `ip xfrm` prints."""
+"""Parsing the output of `ip xfrm`."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""Three clouds that agree, and a tenant of the first with a network: where most tests begin."""
+"""Three clouds that are peers, and a tenant of the first with a network: where most tests begin."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from .federation import FakeFederation, reason
 
 
-class Scene:
-    """Three clouds that agree, and a tenant of A with a network."""
+class Scenario:
+    """Three clouds that are peers, and a tenant of A with a network."""
 
     def __init__(self) -> None:
         self.federation = FakeFederation("a", "b", "c")
@@ -20,29 +20,29 @@ class Scene:
         self.untouched = self.openstack()
 
     def openstack(self) -> tuple[object, ...]:
-        """Everything in the OpenStacks of all three."""
+        """All OpenStack resources of all three."""
         return tuple(cloud.neutron.contents() for cloud in self.federation.clouds)
 
     def kept(self) -> list[CustomObject]:
-        """What the controllers keep for networks, and the wishes that they hold."""
+        """Attachments and links, and the NetworkExpansions with a finalizer."""
         clouds = self.federation.clouds
-        held = (e for cloud in clouds for e in cloud.people.list_objects(NetworkExpansion) if e.metadata.finalizers)
+        held = (e for cloud in clouds for e in cloud.kubectl.list_objects(NetworkExpansion) if e.metadata.finalizers)
         return [*held, *(obj for cloud in clouds for obj in (*cloud.attachments(), *cloud.links()))]
 
     def settle(self) -> None:
         self.federation.settle()
 
     def outcome(self, name: str = "web") -> str | None:
-        """What the tenant is told."""
+        """Reason of condition Ready, as the tenant sees it."""
         self.settle()
         return reason(self.a.expansion(name=name))
 
     def nothing_made(self) -> bool:
-        """No OpenStack changed, no peer is asked, no node has work, and nothing holds the wish back."""
+        """No OpenStack was changed, nothing is offered, no node has work, no NetworkExpansion has a finalizer."""
         return self.openstack() == self.untouched and self.kept() == []
 
     def second_network(self, cidr: str) -> str:
-        """Another network of the same project."""
+        """Create another network in the same project."""
         network = self.a.neutron.create_network(self.project, "db", 1450, "")
         self.a.neutron.create_subnet(network.id, self.project, "db", cidr, None, [], True, [], [], "")
         return network.id

@@ -1,4 +1,4 @@
-"""Daemons of the lab: they die with their whole session, and a stranger with the same process ID is left alone."""
+"""Daemons of the testbed: they end with their whole session, and a reused process ID is not signalled."""
 
 import os
 import time
@@ -21,7 +21,7 @@ def _said(directory: Path, name: str) -> str:
 
 
 def _runs(pid: int) -> bool:
-    """Whether the process is there and more than a dead one that nobody has collected."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What is read from the output of `ping -D`: losses count as losses, and no output is no success."""
+"""Parsing the output of `ping -D`: losses are counted, and missing output is not a success."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The kubeconfig that is handed to a peer."""
+"""`isthmus peer-kubeconfig`: the kubeconfig that is handed to a peer."""
 
 import base64
 from typing import Any
@@ -11,7 +11,7 @@ from isthmus.model.errors import NotFound
 
 
 class _Secrets:
-    """Only the one call that the hand-over makes."""
+    """A cluster with only the call that the command makes."""
 
     def __init__(self, data: dict[str, str] | None) -> None:
         self._data = data

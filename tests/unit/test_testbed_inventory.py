@@ -1,4 +1,4 @@
-"""What an inventory tells of a node's Open vSwitch: by names, and the same however its rows are numbered."""
+"""Inventory of a node's Open vSwitch: by names, independent of row IDs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Table = list[dict[str, Any]]
 
 
 class _Node:
-    """Answers `ovs-vsctl -- list TABLE...` as OVSDB does, and everything else with nothing."""
+    """Answers `ovs-vsctl -- list TABLE...` as OVSDB does; no output for other commands."""
 
     def __init__(self, tables: dict[str, Table]) -> None:
         self._tables = tables
 
     def run(self, argv: Sequence[str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        said = ""
+        message = ""
         if "list" in argv:
-            said = "\n".join(self._listed(table) for word, table in pairwise(argv) if word == "list")
+            message = "\n".join(self._listed(table) for word, table in pairwise(argv) if word == "list")
         elif argv[:2] == ["ip", "-j"]:
-            said = json.dumps([{"ifname": "wan0", "addr_info": [], "flags": ["UP"], "mtu": 1500}])
-        return subprocess.CompletedProcess(argv, int(not said), said, "")
+            message = json.dumps([{"ifname": "wan0", "addr_info": [], "flags": ["UP"], "mtu": 1500}])
+        return subprocess.CompletedProcess(argv, int(not message), message, "")
 
     def _listed(self, table: str) -> str:
         rows = self._tables.get(table, [])
@@ -34,7 +34,7 @@ class _Node:
 
 
 def _tables(prefix: str, *, moved: bool = False, mirrored: bool = False) -> dict[str, Table]:
-    """Two bridges, both led by one controller; a port of br-int may be moved to br-ex, or mirrored."""
+    """Two bridges with one controller; a port of br-int may be moved to br-ex, or mirrored."""
 
     def uuid(name: str) -> list[str]:
         return ["uuid", f"{prefix}-{name}"]

@@ -1,4 +1,4 @@
-"""A whole expansion over fakes: wish, copy, ready, withdrawn, nothing left."""
+"""Lifecycle of an expansion on fakes: requested, replicated, ready, withdrawn, nothing left."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def test_network_is_stretched_and_withdrawn() -> None:
     assert reason(expansion) == "Ready", expansion
     assert expansion is not None
     assert expansion.status.mtu == 1416
-    (copy,) = [n for n in b.neutron.networks.values() if n.description]
-    assert (copy.name, copy.mtu, copy.tags) == ("web", 1416, frozenset({"isthmus"}))
-    (copied,) = b.neutron.subnets_of(copy.id)
+    (replica,) = [n for n in b.neutron.networks.values() if n.description]
+    assert (replica.name, replica.mtu, replica.tags) == ("web", 1416, frozenset({"isthmus"}))
+    (replica_subnet,) = b.neutron.subnets_of(replica.id)
     (given,) = expansion.status.peers[0].slices
-    assert copied.pools == (Range(given.first, given.last),)
+    assert replica_subnet.pools == (Range(given.first, given.last),)
     assert a.neutron.subnets[subnet.id].pools == (Range("10.20.0.2", "10.20.0.191"),)
     assert a.neutron.networks[network.id].mtu == 1416
 
-    a.people.delete(NetworkExpansion, "web", "shop")
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
     federation.settle()
     assert a.expansion() is None
     assert a.neutron.subnets[subnet.id] == subnet
@@ -64,10 +64,10 @@ def test_network_is_stretched_and_withdrawn() -> None:
     assert b.neutron.find_domain("isthmus-cloud-a") is None
 
     for cloud, peer in ((a, b), (b, a)):
-        cloud.people.delete(CloudPeer, peer.cloud_id)
+        cloud.kubectl.delete(CloudPeer, peer.cloud_id)
     federation.settle()
-    assert a.people.list_objects(CloudPeer) == []
-    assert b.people.list_objects(CloudPeer) == []
+    assert a.kubectl.list_objects(CloudPeer) == []
+    assert b.kubectl.list_objects(CloudPeer) == []
 
 
 def test_what_only_the_tenant_can_fix_is_stalled() -> None:

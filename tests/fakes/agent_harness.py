@@ -1,4 +1,4 @@
-"""A gateway node's agent with all its worlds in memory, which live on when it dies."""
+"""A gateway node's agent on in-memory backends that survive its restarts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
 SETTINGS = AgentSettings(node_name=NODE, cloud_id=OWN, gateway_cidrs=("192.0.2.0/24",))
 
 
-class StillClock:
-    """Moves when told."""
+class ManualClock:
+    """A clock that only tests advance."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -40,8 +40,8 @@ class StillClock:
         return self.seconds
 
 
-class QuietWatch:
-    """Wakes nobody: the tests take the turns."""
+class NoWatch:
+    """A watch without events: tests run iterations explicitly."""
 
     def start(self, wake: Callable[[], None]) -> None:
         pass
@@ -50,30 +50,30 @@ class QuietWatch:
         pass
 
 
-class World:
-    """A cluster, a node, and as many lives of the agent as a test needs."""
+class AgentHarness:
+    """A cluster, a node and an agent that a test can restart."""
 
     def __init__(self) -> None:
         self.store = Store()
         self.node = FakeNode()
-        self.clock = StillClock()
-        people, controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
-        self.people = people
+        self.clock = ManualClock()
+        kubectl, controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
+        self.kubectl = kubectl
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(PEER)):
-            people.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+            kubectl.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
         self.set_key(PSK)
         everything = inputs()
         for obj in (*everything.peers, *everything.policies):
-            people.apply(obj)
+            kubectl.apply(obj)
         controller.apply(peerlink())
         controller.apply_status(peerlink())
-        people.apply_manifest(
+        kubectl.apply_manifest(
             {"apiVersion": "isthmus.cloud/v1alpha1", "kind": "GatewayNode", "metadata": {"name": NODE}}
         )
         self.agent = self.new_agent()
 
     def set_key(self, key: bytes) -> None:
-        self.people.apply_manifest(
+        self.kubectl.apply_manifest(
             {
                 "apiVersion": "v1",
                 "kind": "Secret",
@@ -86,7 +86,7 @@ class World:
         node = self.node
         return Backends(
             cluster=FakeCluster(self.store, f"{names.AGENT}-{NODE}"),
-            watch=QuietWatch(),
+            watch=NoWatch(),
             netlink=FakeNetlink(node),
             xfrm=FakeXfrm(node),
             ike=FakeIke(node),
@@ -97,8 +97,8 @@ class World:
             metrics=Metrics(),
         )
 
-    def mortal_backends(self, count: Callable[[], None]) -> Backends:
-        """The same, each effect counted when it is done."""
+    def counted_backends(self, count: Callable[[], None]) -> Backends:
+        """The same backends; `count` is called after each effect."""
         plain = self.backends()
         return replace(
             plain,
@@ -113,15 +113,15 @@ class World:
         self.agent = Agent(SETTINGS, backends or self.backends())
         return self.agent
 
-    def settle(self, turns: int = 8) -> None:
-        """Some turns, with a look at everything each time."""
-        for _ in range(turns):
+    def settle(self, iterations: int = 8) -> None:
+        """Run some iterations, each with a resync."""
+        for _ in range(iterations):
             self.clock.seconds += 60
             self.agent.iterate()
             self.agent.prober.probe_once()
 
     def outcome(self) -> tuple[dict[str, object], dict[Key, Manifest]]:
-        """All that is on the node and in the cluster; not by which effects it came there."""
+        """Everything on the node and in the cluster, without the history of effects."""
         node = {name: value for name, value in vars(self.node).items() if name != "effects"}
         return node, self.store.contents()
 
@@ -133,4 +133,4 @@ class World:
         return condition_of(self.get(GatewayNode, NODE).status.conditions, "Ready")
 
     def delete(self, obj: CustomObject) -> None:
-        self.people.delete(type(obj), obj.metadata.name, obj.metadata.namespace)
+        self.kubectl.delete(type(obj), obj.metadata.name, obj.metadata.namespace)

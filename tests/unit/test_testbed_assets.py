@@ -1,4 +1,4 @@
-"""The cache and the workshop of the lab's assets: killed, failing and competing builds leave nothing wrong."""
+"""Cache and builds of the testbed's assets: killed, failing and concurrent builds leave nothing broken."""
 
 import fcntl
 import os
@@ -46,9 +46,9 @@ def test_determinants_of_an_asset_are_delimited(cache: Cache) -> None:
 def test_failed_build_shows_the_end_of_its_log_and_is_repeated(cache: Cache) -> None:
     asset = cache.asset("thing", "recipe")
     with pytest.raises(BuildError, match="the reason"):
-        _make(cache, (asset, "touch half; echo the reason; exit 3"))
+        _make(cache, (asset, "touch partial; echo the reason; exit 3"))
     assert not asset.complete
-    _make(cache, (asset, "test ! -e half"))
+    _make(cache, (asset, "test ! -e partial"))
     assert asset.complete
 
 
