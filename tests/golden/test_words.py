@@ -72,6 +72,8 @@ CLEAN = (
     "operator/isthmus/model/facts",
     "operator/isthmus/model/names.py",
     "operator/isthmus/ports",
+    "operator/isthmus/telemetry/counted.py",
+    "operator/isthmus/telemetry/metrics.py",
 )
 
 

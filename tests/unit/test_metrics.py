@@ -34,9 +34,9 @@ def test_calls_and_writes_are_counted() -> None:
     assert port.apply(broken=False) == "applied"
     with pytest.raises(Unavailable):
         port.apply(broken=True)
-    assert _value(metrics, "isthmus_api_calls_total", world="switch", verb="view") == 1
-    assert _value(metrics, "isthmus_api_calls_total", world="switch", verb="apply") == 2
-    assert _value(metrics, "isthmus_writes_total", world="switch") == 1
+    assert _value(metrics, "isthmus_api_calls_total", backend="switch", verb="view") == 1
+    assert _value(metrics, "isthmus_api_calls_total", backend="switch", verb="apply") == 2
+    assert _value(metrics, "isthmus_writes_total", backend="switch") == 1
 
 
 def test_latest_values_are_exposed() -> None:

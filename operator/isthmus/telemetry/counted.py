@@ -1,4 +1,4 @@
-"""Counts the calls of any port, without the port or its user knowing."""
+"""A proxy that counts the calls of any port."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .metrics import Metrics
 P = TypeVar("P")
 
 
-def counted(port: P, world: str, metrics: Metrics) -> P:
-    """The same port; each call that returns or fails is counted, a write only when it was not refused."""
-    return cast(P, _Counted(port, world, metrics))
+def counted(port: P, backend: str, metrics: Metrics) -> P:
+    """The port, with its calls counted under the name `backend`; effects also as writes, unless they raise."""
+    return cast(P, _Counted(port, backend, metrics))
 
 
 class _Counted:
-    def __init__(self, port: object, world: str, metrics: Metrics) -> None:
-        self._port, self._world, self._metrics = port, world, metrics
+    def __init__(self, port: object, backend: str, metrics: Metrics) -> None:
+        self._port, self._backend, self._metrics = port, backend, metrics
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
@@ -26,10 +26,10 @@ class _Counted:
             return method
 
         def call(*arguments: Any, **named: Any) -> Any:
-            self._metrics.calls.labels(self._world, name).inc()
+            self._metrics.calls.labels(self._backend, name).inc()
             result = method(*arguments, **named)
             if is_effect(name):
-                self._metrics.writes.labels(self._world).inc()
+                self._metrics.writes.labels(self._backend).inc()
             return result
 
         return call

@@ -1,4 +1,4 @@
-"""Every metric of every process in one table, and the server that Prometheus reads them from."""
+"""The metrics of both processes, and the HTTP server that Prometheus reads them from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Family:
-    """A metric whose values are those of the last look, all of them told at once."""
+    """A metric whose values are replaced all at once, after each observation."""
 
     name: str
     kind: Literal["counter", "gauge"]
@@ -31,24 +31,27 @@ PEERS = Family("isthmus_peers", "gauge", "CloudPeers by state.", ("state",))
 NETWORK_BYTES = Family(
     "isthmus_network_bytes",
     "counter",
-    "Bytes of a stretched network that crossed the link to a peer. Begins again when the flows are replaced.",
+    "Bytes of a stretched network sent to or received from a peer. Reset when flows are replaced.",
     ("network", "peer", "direction"),
 )
 NETWORK_PACKETS = Family(
     "isthmus_network_packets",
     "counter",
-    "Packets of a stretched network that crossed the link to a peer. Begins again when the flows are replaced.",
+    "Packets of a stretched network sent to or received from a peer. Reset when flows are replaced.",
     ("network", "peer", "direction"),
 )
-IPSEC_SAS = Family("isthmus_ipsec_sas", "gauge", "ESP associations with a peer's gateway.", ("peer", "gateway"))
+IPSEC_SAS = Family("isthmus_ipsec_sas", "gauge", "ESP SAs with a peer's gateway.", ("peer", "gateway"))
 TUNNEL_UP = Family(
-    "isthmus_tunnel_up", "gauge", "Whether IKE, ESP and BFD towards a gateway are up.", ("peer", "gateway", "layer")
+    "isthmus_tunnel_up",
+    "gauge",
+    "1 if IKE, ESP or BFD (label layer) to a peer's gateway is up, else 0.",
+    ("peer", "gateway", "layer"),
 )
 LINK_RTT = Family(
-    "isthmus_link_rtt_seconds", "gauge", "Round trip of the latest echo frame of a link.", ("network", "peer")
+    "isthmus_link_rtt_seconds", "gauge", "Round-trip time of the last dataplane probe of a link.", ("network", "peer")
 )
 PEER_LAST_READ = Family(
-    "isthmus_peer_last_read_timestamp_seconds", "gauge", "When a peer's halves were last read completely.", ("peer",)
+    "isthmus_peer_last_read_timestamp_seconds", "gauge", "Time of the last complete read of a peer's links.", ("peer",)
 )
 FAMILIES = (
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
@@ -61,34 +64,40 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.reconciles = Counter(
-            "isthmus_reconciles", "Times that everything was compared.", ["loop"], registry=self.registry
+            "isthmus_reconciles", "Total number of reconciliations.", ["loop"], registry=self.registry
         )
         self.errors = Counter(
-            "isthmus_reconcile_errors", "Times that this could not be done.", ["loop", "reason"], registry=self.registry
+            "isthmus_reconcile_errors",
+            "Total number of failed reconciliations.",
+            ["loop", "reason"],
+            registry=self.registry,
         )
         self.duration = Histogram(
-            "isthmus_reconcile_duration_seconds", "How long it took.", ["loop"], registry=self.registry
+            "isthmus_reconcile_duration_seconds",
+            "Duration of reconciliations in seconds.",
+            ["loop"],
+            registry=self.registry,
         )
         self.calls = Counter(
-            "isthmus_api_calls", "Calls of an outside world.", ["world", "verb"], registry=self.registry
+            "isthmus_api_calls", "API calls by backend and method.", ["backend", "verb"], registry=self.registry
         )
         self.writes = Counter(
-            "isthmus_writes", "Calls that change an outside world.", ["world"], registry=self.registry
+            "isthmus_writes", "API calls that changed something, by backend.", ["backend"], registry=self.registry
         )
         self._published = _Published()
         self.registry.register(self._published)
 
     def set(self, family: Family, values: Mapping[Labels, float]) -> None:
-        """All values of a metric as they are now, by the values of its labels; what is missing is no more."""
+        """Replace all values of a metric, by the values of its labels; missing ones are not exposed any more."""
         self._published.replace(family, values)
 
     def values(self, family: Family) -> Mapping[Labels, float]:
-        """The values of a metric as they were last told."""
+        """The values of a metric as last set."""
         return self._published.values_of(family)
 
     @contextmanager
     def reconciling(self, loop: str) -> Iterator[None]:
-        """Count and time one reconcile."""
+        """Count and time one reconciliation, also if it raises."""
         began = monotonic()
         try:
             yield
@@ -97,7 +106,7 @@ class Metrics:
             self.duration.labels(loop).observe(monotonic() - began)
 
     def serve(self, address: str, port: int) -> None:
-        """Answer /metrics on a thread of its own; port 0: do not."""
+        """Serve /metrics on a thread of its own; port 0 disables it."""
         if port:
             start_http_server(port, address, self.registry)
 
