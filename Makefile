@@ -1,10 +1,10 @@
-# The two commands of the README are `make demo` and `make test`; each does all of its own set-up (cached outside the tree).
+# `make demo` and `make test` are the commands of the README; every target does its own set-up, cached outside the tree.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 ASSETS := $(PYTHON) -m tests.testbed.assets
-# Recursive on purpose: the environments exist only after the assets were made.
+# Recursively expanded: the environment exists only after the assets were built.
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
@@ -12,26 +12,26 @@ RUN = $(DEV)/bin
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: ## Two clouds, one stretched network, seen from end to end
+demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 leaves them running
 	@$(ASSETS) lab
 	@$(RUN)/python -m demo $(if $(KEEP),--keep)
 
-test: ## Everything: lint, unit, cluster, kernel and lab tiers
+test: ## All of CI: lint, unit, cluster, kernel and lab tiers
 	@$(ASSETS) lab
 	@$(MAKE) --no-print-directory lint test-unit test-cluster test-kernel test-lab
 
-lint: ## Style, types, import rules, generated files
+lint: ## Style, types, import contracts, generated files
 	@$(ASSETS) development
 	@$(RUN)/ruff format --check . && $(RUN)/ruff check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-logo
 	@$(RUN)/pytest -q tests/golden/test_generated_files.py
 
-test-unit: ## Pure code, adapters against fakes: half a minute
+test-unit: ## Pure code, adapters against fakes (half a minute)
 	@$(ASSETS) development
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
 
-test-long: ## Property tests with many random examples, soak tests: minutes, not part of `test`
+test-long: ## Property tests with many random examples, soak tests (minutes, not part of `test`)
 	@$(ASSETS) development
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property
 
@@ -39,15 +39,15 @@ test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
 	@$(ASSETS) development kubernetes
 	@$(RUN)/pytest -q tests/cluster
 
-test-kernel: ## Real OVS, ESP and strongSwan, in User Mode Linux where the host's kernel lacks them
+test-kernel: ## Real Open vSwitch, ESP and strongSwan, in User Mode Linux if the host's kernel lacks them
 	@$(ASSETS) development kernel packages
 	@$(RUN)/python -m tests.kernel
 
-test-lab: ## Two real clouds, the whole operator
+test-lab: ## Two real OpenStack clouds with the whole operator
 	@$(ASSETS) lab
 	@$(RUN)/pytest -q tests/contract tests/lab
 
-bench: ## Ratios on the lab, to build/bench.json
+bench: ## Measure performance on the testbed, to build/bench.json
 	@$(ASSETS) lab
 	@$(RUN)/python -m tests.bench
 
@@ -57,18 +57,18 @@ generate: ## Write crds/, docs/conditions.md and the settings in docs/reference.
 	@$(RUN)/python -m isthmus.model.reasons.document docs/conditions.md
 	@$(RUN)/python -m isthmus.cli.reference docs/reference.md
 
-lock: ## Renew requirements/*.txt from pyproject.toml
+lock: ## Update requirements/*.txt from pyproject.toml
 	@$(ASSETS) development
 	@for extra in controller agent; do \
 	  $(RUN)/uv pip compile -q pyproject.toml --extra $$extra --no-annotate --no-emit-index-url --no-header -p 3.11 -o requirements/$$extra.txt; done
 	@$(RUN)/uv pip compile -q pyproject.toml --all-extras --group dev --no-annotate --no-emit-index-url --no-header -p 3.11 -o requirements/development.txt
 
-up: ## Bring the lab up and leave it
+up: ## Bring a lab up and leave it running
 	@$(ASSETS) lab
 	@$(RUN)/python -m tests.testbed up
 
 down: ## Tear the lab down
 	@$(RUN)/python -m tests.testbed down
 
-clean: ## Remove what tests and benches wrote into the tree
+clean: ## Remove what tests and benchmarks wrote into the tree
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

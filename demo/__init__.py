@@ -1,1 +1,1 @@
-"""The story that `make demo` tells."""
+"""`make demo`: what an administrator and a tenant type, and what they see, on two real clouds."""

@@ -1,10 +1,10 @@
-"""`make demo`: two OpenStack clouds, one stretched network, and its undoing."""
+"""`make demo`: bring up two OpenStack clouds, stretch a network between them, and remove everything again."""
 
 import argparse
 import sys
 
-from demo.narrator import Narrator
-from demo.story import install, tell
+from demo.steps import install, run
+from demo.transcript import Transcript
 from tests.testbed import state
 from tests.testbed.assets import ensure
 from tests.testbed.host.process import ended_in_order
@@ -13,25 +13,25 @@ from tests.testbed.lab import Lab
 
 
 def main() -> int:
-    """Bring the lab up, tell the story, tear the lab down."""
+    """Bring a lab up, run the steps, tear the lab down."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="stop while the network is stretched; leave all running")
     arguments = parser.parse_args()
-    narrator = Narrator()
-    narrator.chapter("Two clouds on one machine")
-    narrator.say(
-        """Cloud A is the newest OpenStack with ML2/OVN, cloud B is OpenStack 2024.1 with ML2/OVS. Each has its own
-        Keystone, Neutron and Kubernetes API, and one gateway node with Open vSwitch and strongSwan. Between them lies a
-        routed WAN with an MTU of 1500. They share a MariaDB process, and nothing else. A machine is a network namespace
-        on a Neutron port, plugged the way os-vif does: no Nova and no hypervisor runs."""
+    transcript = Transcript()
+    transcript.heading("Two clouds on one machine")
+    transcript.text(
+        """Cloud A runs the newest OpenStack with ML2/OVN, cloud B runs OpenStack 2024.1 with ML2/OVS. Each has its own
+        Keystone, Neutron and Kubernetes API, and one gateway node with Open vSwitch and strongSwan. A routed WAN with
+        an MTU of 1500 connects them. They share one MariaDB process and nothing else. Machines are network namespaces,
+        plugged into Neutron ports as os-vif does it; there is no Nova and no hypervisor."""
     )
     assets = ensure()
     with ended_in_order():
         lab = Lab.up(assets=assets)
         try:
             federation = Federation(lab, assets)
-            install(federation, narrator)
-            tell(federation, narrator, keep=arguments.keep)
+            install(federation, transcript)
+            run(federation, transcript, keep=arguments.keep)
         except BaseException:
             print(f"logs are kept in {state.keep_logs(lab.name)}")
             lab.down()

@@ -15,7 +15,7 @@ from tests.testbed.install.installation import Installation, new_psk
 from tests.testbed.inventory import difference_once_settled, take
 from tests.testbed.lab import Lab
 
-STORY: Final = Path(__file__).parents[3] / "demo"
+MANIFESTS: Final = Path(__file__).parents[3] / "demo"
 READY_TIMEOUT_SECONDS: Final = 120.0
 
 
@@ -59,7 +59,7 @@ class Federation:
     def apply_peers(self) -> None:
         """Apply CloudPeer and IPsecPolicy on both sides."""
         for side in self.both:
-            side.cloud.kubectl("apply", "-f", str(STORY / f"cloud-{side.cloud.name}" / "peer.yaml"))
+            side.cloud.kubectl("apply", "-f", str(MANIFESTS / f"cloud-{side.cloud.name}" / "peer.yaml"))
 
     def exchange_credentials(self) -> None:
         """Agree on a pre-shared key, and hand each other the read-only kubeconfig."""
@@ -82,7 +82,7 @@ class Federation:
     def remove_peers(self) -> None:
         """Delete what `introduce` applied, and wait until it is gone."""
         for side in self.both:
-            path = str(STORY / f"cloud-{side.cloud.name}" / "peer.yaml")
+            path = str(MANIFESTS / f"cloud-{side.cloud.name}" / "peer.yaml")
             side.cloud.kubectl("delete", "-f", path, "--ignore-not-found", "--wait=false")
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             peer = theirs.cloud.cloud_id
@@ -155,7 +155,7 @@ class Federation:
 
 def render(path: str, **values: str) -> str:
     """A manifest of the demo with its placeholders filled in."""
-    return Template((STORY / path).read_text()).substitute(values)
+    return Template((MANIFESTS / path).read_text()).substitute(values)
 
 
 def objects(cloud: Cloud, kinds: str) -> list[dict[str, Any]]:
