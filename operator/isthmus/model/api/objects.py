@@ -48,14 +48,20 @@ class ApiModel(BaseModel):
 
 
 class Condition(ApiModel):
-    """`metav1.Condition`."""
+    """`metav1.Condition`: one aspect of the state of an object."""
 
     type: Annotated[str, Field(max_length=64, min_length=1)]
+    """Aspect that this condition is about; docs/conditions.md explains each."""
     status: Literal["True", "False", "Unknown"]
+    """Whether the condition holds. Unknown if that cannot be determined."""
     reason: ReasonText
+    """Why, in one word that programs can rely on; docs/conditions.md lists all of them."""
     message: Annotated[str, Field(max_length=4096)] = ""
+    """Why, in a sentence with the values at hand and what to do."""
     observed_generation: Annotated[int, Field(ge=0)] = 0
+    """The `metadata.generation` that the condition was computed from."""
     last_transition_time: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})] = ""
+    """Time at which `status` changed last."""
 
 
 # A list map by `type`, as every reader of conditions expects.
@@ -75,9 +81,10 @@ ObservedGeneration = Annotated[
 
 
 class LocalReference(ApiModel):
-    """The name of an object in a namespace that the kind of reference fixes."""
+    """Reference to an object by name, in a namespace that the field fixes."""
 
     name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+    """Name of the object."""
 
 
 class ObjectMeta(ApiModel):
@@ -123,7 +130,7 @@ AGE = PrinterColumn(name="Age", type="date", path=".metadata.creationTimestamp")
 
 
 class CustomObject(ApiModel):
-    """A custom resource: identity, spec, status. Subclasses narrow `spec` and `status`."""
+    """Custom resource: identity, spec, status. Subclasses narrow `spec` and `status`."""
 
     registration: ClassVar[Kind]
     metadata: ObjectMeta

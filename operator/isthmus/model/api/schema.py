@@ -73,7 +73,8 @@ def _object_schema(kind: type[CustomObject]) -> dict[str, Any]:
                 properties[name] = _without_defaults(properties[name])
             elif name in whole.get("required", []):
                 required.append(name)
-    schema = {"type": "object", "description": kind.registration.description, "properties": properties}
+    described = {name: _with_default_described(field) for name, field in properties.items()}
+    schema = {"type": "object", "description": kind.registration.description, "properties": described}
     return schema | ({"required": required} if required else {})
 
 
@@ -132,6 +133,30 @@ def _without_defaults(schema: dict[str, Any]) -> dict[str, Any]:
         else:
             out[key] = value
     return out
+
+
+def _with_default_described(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """`kubectl explain` shows the description of a field, and not its default."""
+    out = dict(schema)
+    if "properties" in out:
+        out["properties"] = {name: _with_default_described(field) for name, field in out["properties"].items()}
+    if "items" in out:
+        out["items"] = _with_default_described(out["items"])
+    text = _default_text(out.get("default"))
+    return out | ({"description": f"{out['description']} Defaults to {text}."} if text else {})
+
+
+def _default_text(default: Any) -> str:
+    """A default as the reader writes it; empty for what needs no mention or is described field by field."""
+    match default:
+        case bool():
+            return str(default).lower()
+        case int() | str():
+            return str(default)
+        case list():
+            return ", ".join(str(item) for item in default)
+        case _:
+            return ""
 
 
 class _PlainDumper(yaml.SafeDumper):

@@ -1,4 +1,4 @@
-"""Attachment: what the gateway nodes of this cloud must do for one stretched network; never readable by a peer."""
+"""Attachment: what the gateway nodes have to forward for one stretched network; peers cannot read it."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ from .expansionlink import NetworkIdentity
 
 
 class AddressRange(ApiModel):
-    """An allocation pool of Neutron: both ends belong to it."""
+    """Allocation pool of a Neutron subnet."""
 
     first: IPv4Address
+    """First address of the pool."""
     last: IPv4Address
+    """Last address of the pool."""
 
 
 MAX_POOLS = 256
@@ -47,44 +49,48 @@ Pools = Annotated[tuple[AddressRange, ...], Field(max_length=MAX_POOLS)]
 
 
 class PeerSlice(ApiModel):
-    """Addresses of one subnet that were taken out of our pools for one peer."""
+    """Addresses of one subnet that were taken out of the allocation pools for one peer."""
 
     cloud_id: CloudID
+    """Cloud ID of the peer."""
     first: IPv4Address
+    """First address of the slice."""
     last: IPv4Address
+    """Last address of the slice."""
 
 
 class SubnetRecord(ApiModel):
-    """What we changed or made on one subnet."""
+    """What the controller changed or created on one subnet."""
 
     id: NetworkID
-    """Of the subnet here; at the receiver of the copy."""
+    """ID of the local Neutron subnet (the replica's subnet on the receiver)."""
     origin_id: NetworkID
-    """Of the subnet at its origin."""
+    """ID of the subnet at the origin."""
     cidr: IPv4CIDR
+    """CIDR of the subnet."""
     original_pools: Pools = ()
-    """Pools before we shrank them (origin only)."""
+    """Allocation pools before the controller reduced them (origin only)."""
     slices: Annotated[tuple[PeerSlice, ...], Field(max_length=16)] = ()
-    """What each peer got, also those that are just being let go (origin only)."""
+    """Slices of the peers, including those being restored to the pools (origin only)."""
     gateway_port_id: NetworkID | None = None
-    """Our port that reserves the origin's gateway address on the copy (receiver only)."""
+    """Port that reserves the origin's gateway address on the replica (receiver only)."""
 
 
 class Record(ApiModel):
-    """The journal of what we made or changed in OpenStack, written before the change, undone from here."""
+    """What the controller created or changed in OpenStack. Written before the change; withdrawal restores from it."""
 
     domain_id: ProjectID | None = None
-    """Keystone domain that we made for the peer (receiver only)."""
+    """Keystone domain created for the peer (receiver only)."""
     project_id: ProjectID | None = None
-    """Project that we made (receiver), or the tenant's own (origin)."""
+    """The tenant's own project (origin), or the replicated project (receiver)."""
     origin_project_id: ProjectID | None = None
-    """The project that owns the network at its origin; our copy of it is found again by it (receiver only)."""
+    """Project that owns the network at the origin; identifies the replicated project (receiver only)."""
     network_id: NetworkID | None = None
-    """The network here: the tenant's own (origin), or the copy that we made (receiver)."""
+    """The tenant's own network (origin), or the replica (receiver)."""
     original_mtu: MTU | None = None
-    """MTU before we lowered it (origin only)."""
+    """MTU in bytes before the controller lowered it (origin only)."""
     written_mtu: MTU | None = None
-    """The MTU of ours that was there when another one became due, and is there until that is written (origin only)."""
+    """MTU in bytes that the controller set before; kept until the new MTU has been set (origin only)."""
     subnets: Annotated[
         tuple[SubnetRecord, ...],
         Field(
@@ -92,32 +98,42 @@ class Record(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["originID"]},
         ),
     ] = ()
+    """One record for each stretched subnet."""
 
 
 class NodePort(ApiModel):
-    """The attachment port on one gateway node, already bound to it."""
+    """Attachment port on one gateway node, already bound to that node."""
 
     node: GatewayName
+    """Name of the gateway node."""
     port_id: NetworkID
+    """ID of the Neutron port."""
     mac: MACAddress
+    """MAC address of the Neutron port."""
 
 
 class AttachmentLink(ApiModel):
-    """The way to one peer's part of the network."""
+    """Link to one peer's part of the network."""
 
     cloud_id: CloudID
+    """Cloud ID of the peer."""
     tunnel_id: TunnelID
+    """VXLAN network identifier of the network on the tunnel to this peer."""
     gateway: PeerGateway
     """The peer's active gateway of this network."""
 
 
 class AttachmentSpec(ApiModel):
-    """What the nodes must do, and the controller's record of what it changed."""
+    """What the gateway nodes have to forward, and the record of what the controller changed."""
 
     origin: NetworkIdentity
+    """Identity of the network."""
     role: Literal["Origin", "Receiver"]
+    """Origin if the network is this cloud's own, Receiver if it is a replica of a peer's."""
     mtu: MTU | None = None
+    """Agreed MTU of the network in bytes; absent while no peer has accepted the network."""
     active_node: GatewayName | None = None
+    """Gateway node that forwards the network's traffic; absent while there is none."""
     ports: Annotated[
         tuple[NodePort, ...],
         Field(
@@ -125,6 +141,7 @@ class AttachmentSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["node"]},
         ),
     ] = ()
+    """Attachment ports, at most one for each gateway node."""
     links: Annotated[
         tuple[AttachmentLink, ...],
         Field(
@@ -132,28 +149,35 @@ class AttachmentSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["cloudID"]},
         ),
     ] = ()
+    """Links to the peers that the network is connected to."""
     gateway_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=16)] = ()
-    """The subnets' gateway addresses: they live at the origin, and only from there may ARP claim them."""
+    """Gateway addresses of the subnets. The routers are at the origin; ARP for them is accepted from there only."""
     record: Record = Record()
+    """What the controller created or changed in OpenStack."""
 
 
 class LinkObservation(ApiModel):
-    """What a node sees of one link."""
+    """State of one link as the node observes it."""
 
     cloud_id: CloudID
+    """Cloud ID of the peer."""
     up: bool
-    """The echo frame comes back through both br-clouds."""
+    """Whether probe frames pass through br-cloud on both sides and come back."""
     reason: ReasonText = "ProbeAnswered"
+    """Why the link is up or down; docs/conditions.md lists all reasons."""
     message: Message = ""
+    """Why the link is down, in a sentence."""
 
 
 class NodeObservation(ApiModel):
-    """One node's state of this attachment. Written by that node's agent alone."""
+    """State of the attachment on one gateway node. Written by that node's agent only."""
 
     node: GatewayName
+    """Name of the gateway node."""
     observed_generation: Annotated[int, Field(ge=0)] = 0
+    """The `metadata.generation` that the node has applied."""
     plugged: bool = False
-    """The patch pair and the flows are in place."""
+    """Whether the patch ports and the flows of the network are in place."""
     links: Annotated[
         tuple[LinkObservation, ...],
         Field(
@@ -161,15 +185,18 @@ class NodeObservation(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["cloudID"]},
         ),
     ] = ()
+    """State of each link; only the active node reports links."""
 
 
 class AttachmentStatus(ApiModel):
-    """`conditions` by the controller, each entry of `nodes` by that node's agent (server-side apply)."""
+    """Observed state of the attachment. Each entry of `nodes` is written by that node's agent, the rest by the
+    controller."""
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
+    """Ready, Progressing, Stalled, AddressConflict and, on the receiver, ReplicaInUse."""
     links_up: Ratio | None = None
-    """Number of links over which the active node gets probes answered, of all links: `1/2`."""
+    """Number of links that the active node reports as up, of all links: `1/2`."""
     nodes: Annotated[
         tuple[NodeObservation, ...],
         Field(
@@ -177,17 +204,21 @@ class AttachmentStatus(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["node"]},
         ),
     ] = ()
+    """State on each gateway node that has a port."""
 
 
 class Attachment(CustomObject):
-    """What the gateway nodes must do for one stretched network."""
+    """What the gateway nodes of this cloud have to forward for one stretched network."""
 
     registration: ClassVar[Kind] = Kind(
         kind="Attachment",
         plural="attachments",
         short_names=("attach",),
         namespaced=True,
-        description="What this cloud's gateway nodes must do for one stretched network. Written by the operator.",
+        description=(
+            "What the gateway nodes of this cloud have to forward for one stretched network. "
+            "Written by the controller and the agents; peers cannot read it."
+        ),
         columns=(
             PrinterColumn(name="Role", type="string", path=".spec.role"),
             PrinterColumn(name="Network", type="string", path=".spec.record.networkID"),

@@ -1,4 +1,4 @@
-"""CloudPeer: the agreement with one other cloud, written by our administrator."""
+"""CloudPeer: the agreement with one other cloud, written by an administrator."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ CanonicalCIDR = Annotated[
 
 
 class ApiAccess(ApiModel):
-    """How the peer's published half is read."""
+    """Access to the peer's Kubernetes API."""
 
     kubeconfig_secret_ref: LocalReference
-    """Secret in namespace isthmus-system whose key `kubeconfig` holds the read-only credential the peer gave us."""
+    """Secret in namespace isthmus-system whose key `kubeconfig` holds the read-only credential from the peer."""
 
 
 class TunnelIDRange(ApiModel):
-    """Tunnel IDs of the pair. The cloud ID that sorts first allocates from the lower half."""
+    """Range of tunnel IDs of a pair of clouds. The cloud whose ID sorts first allocates from the lower half."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -63,11 +63,13 @@ class TunnelIDRange(ApiModel):
         }
     )
     first: TunnelID = 0x100000
+    """First tunnel ID of the range."""
     last: TunnelID = 0x10FFFF
+    """Last tunnel ID of the range."""
 
 
 class Tunnel(ApiModel):
-    """How traffic is encapsulated: VXLAN on a UDP port of our own."""
+    """Encapsulation of the traffic: VXLAN on a UDP port of its own."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -80,50 +82,55 @@ class Tunnel(ApiModel):
         }
     )
     port: UDPPort = 14789
-    """UDP port of the tunnel; both clouds must name the same."""
+    """UDP port of the tunnel; must be the same in both clouds."""
     id_range: TunnelIDRange = TunnelIDRange()
-    """VXLAN network identifiers of this pair of clouds; both clouds must name the same range."""
+    """VXLAN network identifiers for this pair of clouds; must be the same in both clouds."""
 
 
 class PeerIPsec(ApiModel):
-    """How traffic is protected."""
+    """Protection of the traffic."""
 
     policy_ref: LocalReference
-    """The IPsecPolicy to use."""
+    """IPsecPolicy to use towards this peer."""
     auth_secret_ref: LocalReference
-    """Secret in namespace isthmus-ipsec whose key `psk` holds the pre-shared key (32 characters or more)."""
+    """Secret in namespace isthmus-ipsec whose key `psk` holds the pre-shared key, 32 characters or more."""
 
 
 class Quotas(ApiModel):
-    """Neutron quotas of each project that we make for this peer."""
+    """Neutron quotas of each project that is replicated from this peer."""
 
     networks: Annotated[int, Field(ge=0, le=10_000)] = 10
+    """Maximum number of networks in the project."""
     subnets: Annotated[int, Field(ge=0, le=10_000)] = 20
+    """Maximum number of subnets in the project."""
     ports: Annotated[int, Field(ge=0, le=100_000)] = 200
+    """Maximum number of ports in the project."""
 
 
 class Limits(ApiModel):
-    """What this peer may have here in all."""
+    """Limits on resources held for this peer."""
 
     networks: Annotated[int, Field(ge=0, le=10_000)] = 100
-    """Networks of the peer that we receive."""
+    """Maximum number of networks received from the peer."""
 
 
 class Agreement(ApiModel):
-    """What we accept from the peer, and who of us may expand to it."""
+    """What is accepted from the peer, and which projects may expand networks to it."""
 
     state: Literal["Active", "Cordoned"] = "Active"
-    """Cordoned: what is stretched stays, nothing new is accepted or offered."""
+    """Active, or Cordoned: networks that are stretched stay, nothing new is offered or accepted."""
     limits: Limits = Limits()
+    """Limits on resources held for this peer."""
     quotas: Quotas = Quotas()
+    """Neutron quotas of each project that is replicated from this peer."""
     domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$", max_length=64)] | None = None
-    """Keystone domain of the replicated projects; by default isthmus-<cloudID>."""
+    """Name of the Keystone domain for replicated projects; isthmus-<cloudID> if absent."""
     allowed_projects: Annotated[tuple[ProjectID, ...], Field(max_length=1000)] | None = None
-    """Local projects that may expand to this peer; absent: every bound project."""
+    """IDs of the local projects that may expand networks to this peer; every bound project if absent."""
 
 
 class CloudPeerSpec(ApiModel):
-    """The agreement with one other cloud."""
+    """Agreement with one other cloud, written by an administrator."""
 
     cloud_id: Annotated[
         CloudID,
@@ -133,47 +140,58 @@ class CloudPeerSpec(ApiModel):
             },
         ),
     ]
-    """The peer's cloud ID; its gateways identify themselves in IKE as <gateway>.<cloudID>."""
+    """Cloud ID of the peer; immutable. Its gateways identify themselves in IKE as <gateway>.<cloudID>."""
     api: ApiAccess
+    """Access to the peer's Kubernetes API."""
     gateway_cidrs: Annotated[tuple[CanonicalCIDR, ...], Field(min_length=1, max_length=16)]
-    """Addresses that we accept as the peer's gateways; disjoint between peers and from our own."""
+    """Networks that the peer's gateways may be in. Must not overlap this cloud's own or another peer's."""
     tunnel: Tunnel = Tunnel()
+    """Encapsulation of the traffic."""
     ipsec: PeerIPsec
+    """Protection of the traffic."""
     agreement: Agreement = Agreement()
+    """What is accepted from the peer, and which projects may expand networks to it."""
 
 
 class PeerGateway(ApiModel):
-    """A gateway of the peer as its PeerLink names it."""
+    """Gateway as its cloud publishes it."""
 
     name: GatewayName
+    """Name of the gateway."""
     address: IPv4Address
+    """Tunnel address of the gateway."""
 
 
 class CloudPeerStatus(ApiModel):
-    """What we see of the peer. Written by the controller."""
+    """Observed state of the peer. Written by the controller."""
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
+    """Ready, Progressing, Stalled, Reachable, Agreed and TunnelUp."""
     namespace: ObjectName | None = None
-    """Namespace here that the peer may read."""
+    """Namespace of this cloud that the peer may read."""
     gateways: Annotated[tuple[PeerGateway, ...], Field(max_length=16)] = ()
+    """The peer's gateways as last accepted."""
     tunnels_up: Ratio | None = None
     """Number of connections to the peer's gateways that are up, of all that the gateway nodes report: `2/3`."""
     networks_out: Annotated[int, Field(ge=0)] | None = None
-    """Networks of ours that are stretched to the peer."""
+    """Number of this cloud's networks that are offered to the peer."""
     networks_in: Annotated[int, Field(ge=0)] | None = None
-    """Networks of the peer that are stretched to us."""
+    """Number of the peer's networks that this cloud has accepted."""
 
 
 class CloudPeer(CustomObject):
-    """The agreement with one other cloud."""
+    """Agreement with one other cloud."""
 
     registration: ClassVar[Kind] = Kind(
         kind="CloudPeer",
         plural="cloudpeers",
         short_names=("cpeer",),
         namespaced=False,
-        description="The agreement with one other cloud: who it is, how it is reached, protected, and what it may do.",
+        description=(
+            "Agreement with one other cloud: its identity, its API, the tunnel to it, and what it may do here. "
+            "Written by an administrator."
+        ),
         columns=(
             PrinterColumn(name="Cloud-ID", type="string", path=".spec.cloudID"),
             ready_column(),

@@ -1,4 +1,4 @@
-"""ExpansionLink: our half of one stretched network towards one peer, as that peer may see it."""
+"""ExpansionLink: what this cloud publishes about one stretched network to one peer."""
 
 from __future__ import annotations
 
@@ -42,10 +42,12 @@ MAX_SUBNETS = 16
 
 
 class NetworkIdentity(ApiModel):
-    """Which network this is, the same in both halves: the cloud that it comes from and its ID there."""
+    """Identity of a network, the same in both clouds."""
 
     cloud_id: CloudID
+    """Cloud that the network comes from, its origin."""
     network_id: NetworkID
+    """ID of the Neutron network at its origin."""
 
     @property
     def link_name(self) -> str:
@@ -54,23 +56,31 @@ class NetworkIdentity(ApiModel):
 
 
 class HostRoute(ApiModel):
-    """One of a subnet's `host_routes`."""
+    """Route from the subnet's `host_routes`."""
 
     destination: IPv4CIDR
+    """Destination of the route."""
     nexthop: IPv4Address
+    """Next hop of the route."""
 
 
 class OfferedSubnet(ApiModel):
-    """A subnet of the origin, and the slice of its addresses that the receiver may use."""
+    """Subnet of the origin, with the slice of its addresses that the receiver may use."""
 
     id: NetworkID
+    """ID of the subnet at the origin."""
     name: DisplayName = ""
+    """Name of the subnet at the origin."""
     cidr: IPv4CIDR
+    """CIDR of the subnet."""
     gateway_ip: IPv4Address | None = None
-    """The origin's router; it serves the stretched network on both sides."""
+    """Address of the origin's router, which serves both parts of the network; absent if the subnet has no gateway."""
     enable_dhcp: bool = True
+    """Whether DHCP is enabled on the subnet."""
     dns_nameservers: Annotated[tuple[IPv4Address, ...], Field(max_length=16)] = ()
+    """DNS name servers of the subnet."""
     host_routes: Annotated[tuple[HostRoute, ...], Field(max_length=64)] = ()
+    """Host routes of the subnet."""
     first: IPv4Address
     """First address of the receiver's slice."""
     last: IPv4Address
@@ -83,19 +93,23 @@ class OfferedSubnet(ApiModel):
 
 
 class OfferedProject(ApiModel):
-    """The project that owns the network at its origin."""
+    """Project that owns the network at its origin."""
 
     id: ProjectID
+    """ID of the project at the origin."""
     name: DisplayName = ""
+    """Name of the project at the origin."""
 
 
 class Offer(ApiModel):
-    """What the origin offers: only in the origin's half."""
+    """Offer of the network to the receiver. Published by the origin only."""
 
     tunnel_id: TunnelID
-    """Out of the origin's half of the pair's range."""
+    """VXLAN network identifier of the network, from the origin's half of the agreed range."""
     project: OfferedProject
+    """Project that owns the network at its origin."""
     network_name: DisplayName = ""
+    """Name of the network at its origin."""
     subnets: Annotated[
         tuple[OfferedSubnet, ...],
         Field(
@@ -104,32 +118,37 @@ class Offer(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["id"]},
         ),
     ]
+    """Subnets of the network, each with the receiver's slice."""
 
 
 class Answer(ApiModel):
-    """What the receiver decided about one generation of the offer: only in the receiver's half."""
+    """Answer to one generation of the offer. Published by the receiver only."""
 
     uid: Annotated[str, Field(max_length=64)]
-    """UID of the origin's ExpansionLink."""
+    """UID of the origin's ExpansionLink that this answer refers to."""
     generation: Generation
-    """Its generation that this answers."""
+    """The `metadata.generation` of the offer that this answer refers to."""
     verdict: Literal["Accepted", "Refused", "Released"]
-    """Released: the offer was withdrawn and nothing of ours is joined to it any more."""
+    """Accepted, Refused, or Released: the offer was withdrawn and the receiver is disconnected."""
     reason: ReasonText = "Accepted"
+    """Why the offer is not accepted; docs/conditions.md lists all reasons."""
     message: Remark = ""
-    """For the peer's people; names nothing local."""
+    """Why the offer is not accepted, in a sentence that names nothing local to the receiver."""
 
 
 class PublishedPort(ApiModel):
-    """A port in our part of the network, so that the peer can tell whose an address is."""
+    """Port in the publishing cloud's part of the network. The peer detects address conflicts by it."""
 
     id: NetworkID
+    """ID of the Neutron port."""
     mac: MACAddress
+    """MAC address of the port."""
     addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_ADDRESSES_PER_PORT)] = ()
+    """IPv4 addresses of the port."""
 
 
 class ExpansionLinkSpec(ApiModel):
-    """Our half of one stretched network: offers and decisions made from local facts only."""
+    """What one cloud publishes about one stretched network to one peer."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -142,9 +161,9 @@ class ExpansionLinkSpec(ApiModel):
         }
     )
     cloud_id: CloudID
-    """The cloud that publishes this half."""
+    """Cloud that publishes this link."""
     peer_cloud_id: CloudID
-    """The cloud that it is meant for."""
+    """Cloud that this link is published for."""
     origin: Annotated[
         NetworkIdentity,
         Field(
@@ -153,47 +172,60 @@ class ExpansionLinkSpec(ApiModel):
             }
         ),
     ]
+    """Identity of the network; immutable."""
     state: Literal["Active", "Withdrawn"] = "Active"
-    """Withdrawn: a tombstone that keeps the tunnel ID until the peer has let go."""
+    """Active, or Withdrawn: the network is being disconnected, and its tunnel ID stays reserved."""
     offer: Offer | None = None
+    """Offer of the network; published by the origin only."""
     answer: Answer | None = None
+    """Answer to the offer; published by the receiver only."""
     mtu: MTU
-    """The largest MTU that we can carry for this network; the smaller one of both halves is written to both copies."""
+    """Largest MTU in bytes that the publishing cloud can carry; the network gets the smaller one of both clouds."""
     gateway: GatewayName | None = None
-    """Our active gateway node of this network, one of our PeerLink's gateways."""
+    """Active gateway of the network, one of the PeerLink's gateways; absent while there is none."""
     ports: Annotated[tuple[PublishedPort, ...], Field(max_length=MAX_PORTS_PER_LINK)] = ()
+    """Ports in the publishing cloud's part of the network, at most 500."""
 
 
 class RemoteExpansionLink(ApiModel):
-    """The other half as last read and found valid."""
+    """The peer's link as last accepted."""
 
     uid: Annotated[str, Field(max_length=64)]
+    """UID of the peer's ExpansionLink."""
     generation: Generation
+    """The `metadata.generation` of the peer's ExpansionLink."""
     first_seen: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+    """Time at which this generation was first read."""
     peer_link_uid: ObjectUID = ""
-    """Of the PeerLink that the peer published beside it: the silence of another installation says nothing about it."""
+    """UID of the PeerLink published alongside this link. Absence is only trusted while that PeerLink is unchanged."""
     spec: ExpansionLinkSpec
+    """What the peer publishes."""
 
 
 class ExpansionLinkStatus(ApiModel):
-    """The other half, and what both together mean. Written by the controller; readable by the peer."""
+    """Observed state of the link. Written by the controller; the peer may read it."""
 
     observed_generation: ObservedGeneration | None = None
     peer: RemoteExpansionLink | None = None
+    """The peer's link as last accepted; absent until there is one."""
     mtu: MTU | None = None
-    """The agreed MTU, once both halves are known."""
+    """Agreed MTU in bytes; absent until both clouds have published theirs."""
     conditions: Conditions = ()
+    """Ready, Progressing, Stalled and PeerSeen."""
 
 
 class ExpansionLink(CustomObject):
-    """Our half of one stretched network towards one peer."""
+    """What this cloud publishes about one stretched network to one peer."""
 
     registration: ClassVar[Kind] = Kind(
         kind="ExpansionLink",
         plural="expansionlinks",
         short_names=("elink",),
         namespaced=True,
-        description="Our half of one stretched network towards one peer, which may read it. Written by the operator.",
+        description=(
+            "What this cloud publishes about one stretched network to one peer. "
+            "Written by the controller; the peer may read it."
+        ),
         columns=(
             PrinterColumn(name="Peer", type="string", path=".spec.peerCloudID"),
             PrinterColumn(name="State", type="string", path=".spec.state"),

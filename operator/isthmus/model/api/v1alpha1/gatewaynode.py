@@ -1,4 +1,4 @@
-"""GatewayNode: one gateway node as its agent sees it."""
+"""GatewayNode: a gateway node as its agent observes it."""
 
 from __future__ import annotations
 
@@ -22,47 +22,64 @@ VersionText = Annotated[str, Field(max_length=128)]
 
 
 class TunnelAddress(ApiModel):
-    """An address of the node inside our own gateway CIDRs, and the MTU of its interface."""
+    """Address of the node in this cloud's gateway networks."""
 
     address: IPv4Address
+    """IPv4 address; the first one in the list is used."""
     mtu: MTU
+    """MTU in bytes of the interface that has the address."""
 
 
 class Software(ApiModel):
-    """Versions on the node."""
+    """Versions of the software on the node."""
 
     kernel: VersionText = ""
+    """Release of the Linux kernel."""
     openvswitch: VersionText = ""
+    """Version of Open vSwitch."""
     strongswan: VersionText = ""
+    """Version of strongSwan."""
     isthmus: VersionText = ""
+    """Version of Isthmus."""
 
 
 class GatewayConnection(ApiModel):
-    """The connection to one remote gateway."""
+    """Connection from this node to one gateway of a peer."""
 
     cloud_id: CloudID
+    """Cloud ID of the peer."""
     gateway: GatewayName
+    """Name of the peer's gateway."""
     address: IPv4Address
+    """Tunnel address of the peer's gateway."""
     up: bool
-    """SA installed and the BFD session over it up."""
+    """Whether the SAs are installed and BFD is up over them."""
     ike: Literal["Established", "Connecting", "Down"]
+    """State of the IKE SA."""
     esp: Literal["Installed", "Missing"]
+    """Whether all ESP SAs are installed."""
     bfd: Literal["Up", "Down", "Unknown"]
+    """State of the BFD session; Unknown if there is no tunnel port."""
     reason: ReasonText = "Up"
+    """Why the connection is up or down; docs/conditions.md lists all reasons."""
     message: Message = ""
+    """Why the connection is down, in a sentence."""
 
 
 class GatewayNodeStatus(ApiModel):
-    """Written by that node's agent alone, with server-side apply."""
+    """Observed state of the gateway node. Written by that node's agent only."""
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
+    """Ready, Progressing, Stalled and PeersConfigured."""
     addresses: Annotated[tuple[TunnelAddress, ...], Field(max_length=4)] = ()
+    """Addresses of the node in this cloud's gateway networks."""
     neutron_host: Annotated[str, Field(max_length=253)] | None = None
-    """What Neutron calls this host (`binding:host_id`): OVSDB's external_ids:hostname."""
+    """Host name of the node in Neutron (`binding:host_id`), from `external_ids:hostname` in OVSDB."""
     software: Software = Software()
+    """Versions of the software on the node."""
     peers_up: Ratio | None = None
-    """Number of peers with every connection up, of all that this node has connections to: `2/3`."""
+    """Number of peers to which every connection is up, of all peers with connections: `2/3`."""
     connections: Annotated[
         tuple[GatewayConnection, ...],
         Field(
@@ -73,17 +90,20 @@ class GatewayNodeStatus(ApiModel):
             },
         ),
     ] = ()
+    """Connections to all gateways of all peers."""
 
 
 class GatewayNode(CustomObject):
-    """One gateway node as its agent sees it."""
+    """Gateway node as its agent observes it."""
 
     registration: ClassVar[Kind] = Kind(
         kind="GatewayNode",
         plural="gatewaynodes",
         short_names=("gwnode",),
         namespaced=False,
-        description="A gateway node as its agent sees it. Made by the controller for each labelled node.",
+        description=(
+            "Gateway node as its agent observes it. Created by the controller for each labelled Kubernetes node."
+        ),
         columns=(
             ready_column(),
             ready_column("Reason", field="reason"),

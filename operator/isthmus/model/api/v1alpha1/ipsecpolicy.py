@@ -1,4 +1,4 @@
-"""IPsecPolicy: which IKE and ESP proposals an administrator allows, and for how long keys live."""
+"""IPsecPolicy: the IKE and ESP proposals that an administrator allows, and the lifetimes of keys."""
 
 from __future__ import annotations
 
@@ -20,23 +20,26 @@ ESPProposal = Literal["aes256gcm16-ecp384", "aes256gcm16-x25519", "aes256gcm16-e
 
 
 class IKE(ApiModel):
-    """The IKE SA."""
+    """Parameters of the IKE SA."""
 
     proposals: Annotated[tuple[IKEProposal, ...], Field(min_length=1, max_length=4)] = ("aes256gcm16-prfsha384-ecp384",)
-    """In order of preference, in strongSwan's notation."""
+    """IKE proposals in order of preference, in strongSwan's notation."""
     rekey_time_seconds: Annotated[int, Field(ge=300, le=86_400)] = 28_800
+    """Time in seconds after which the IKE SA is rekeyed."""
 
 
 class ESP(ApiModel):
-    """The child SAs, ESP in transport mode."""
+    """Parameters of the ESP SAs, which are in transport mode."""
 
     proposals: Annotated[tuple[ESPProposal, ...], Field(min_length=1, max_length=4)] = ("aes256gcm16-ecp384",)
-    """In order of preference, in strongSwan's notation; the group gives forward secrecy at every rekeying."""
+    """ESP proposals in order of preference, in strongSwan's notation. The group gives forward secrecy at every
+    rekeying."""
     rekey_time_seconds: Annotated[int, Field(ge=300, le=86_400)] = 3_600
+    """Time in seconds after which the ESP SAs are rekeyed; at most that of the IKE SA."""
 
 
 class IPsecPolicySpec(ApiModel):
-    """Proposals and lifetimes."""
+    """Proposals and lifetimes, written by an administrator."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -49,20 +52,22 @@ class IPsecPolicySpec(ApiModel):
         }
     )
     ike: IKE = IKE()
+    """Parameters of the IKE SA."""
     esp: ESP = ESP()
+    """Parameters of the ESP SAs."""
     dpd_delay_seconds: Annotated[int, Field(ge=5, le=300)] = 10
-    """Dead-peer detection: how long an idle IKE SA waits before it asks."""
+    """Dead peer detection: time in seconds that an idle IKE SA waits before it checks that the peer is alive."""
 
 
 class IPsecPolicy(CustomObject):
-    """Proposals and lifetimes."""
+    """Proposals and lifetimes of IKE and ESP."""
 
     registration: ClassVar[Kind] = Kind(
         kind="IPsecPolicy",
         plural="ipsecpolicies",
         short_names=("ipsecp",),
         namespaced=False,
-        description="IKE and ESP proposals and lifetimes that an administrator allows towards peers.",
+        description="IKE and ESP proposals and lifetimes towards peers. Written by an administrator.",
         columns=(
             PrinterColumn(name="IKE", type="string", path=".spec.ike.proposals"),
             PrinterColumn(name="ESP", type="string", path=".spec.esp.proposals"),

@@ -1,4 +1,4 @@
-"""NetworkExpansion: a tenant's wish to have a network stretched to other clouds."""
+"""NetworkExpansion: a tenant's request to extend a network to other clouds."""
 
 from __future__ import annotations
 
@@ -33,20 +33,21 @@ from isthmus.model.types import (
 
 
 class Addressing(ApiModel):
-    """How the subnet's addresses are divided."""
+    """Division of the subnets' addresses."""
 
     slice_size: Annotated[int, Field(ge=2, le=65_536)] | None = None
-    """Addresses that each peer gets of every subnet; by default a quarter of the subnet's allocation pools."""
+    """Number of addresses of every subnet that each peer gets; a quarter of the subnet's allocation pools if absent."""
 
 
 class PeerReference(ApiModel):
-    """A CloudPeer by name."""
+    """Reference to a CloudPeer."""
 
     name: ObjectName
+    """Name of the CloudPeer."""
 
 
 class NetworkExpansionSpec(ApiModel):
-    """This network, to these peers."""
+    """Network to extend and the peers to extend it to, written by a tenant."""
 
     network_id: Annotated[
         NetworkID,
@@ -56,7 +57,7 @@ class NetworkExpansionSpec(ApiModel):
             },
         ),
     ]
-    """The Neutron network; it must belong to the project that this namespace is bound to."""
+    """ID of the Neutron network; immutable. It must belong to the project that the namespace is bound to."""
     peers: Annotated[
         tuple[PeerReference, ...],
         Field(
@@ -65,7 +66,7 @@ class NetworkExpansionSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """The CloudPeers to stretch it to."""
+    """Peers to extend the network to."""
     addressing: Annotated[
         Addressing,
         Field(
@@ -74,37 +75,53 @@ class NetworkExpansionSpec(ApiModel):
             }
         ),
     ] = Addressing()
+    """Division of the subnets' addresses; immutable."""
 
 
 class AddressSlice(ApiModel):
-    """The run of addresses of one subnet that a peer owns; both ends belong to it."""
+    """Addresses of one subnet that a peer may use."""
 
     cidr: IPv4CIDR
+    """CIDR of the subnet."""
     first: IPv4Address
+    """First address of the slice."""
     last: IPv4Address
+    """Last address of the slice."""
 
 
 class ExpansionPeerStatus(ApiModel):
-    """How far the expansion to one peer is."""
+    """State of the expansion towards one peer."""
 
     name: ObjectName
+    """Name of the CloudPeer."""
     cloud_id: CloudID | None = None
+    """Cloud ID of the peer; absent if there is no such CloudPeer."""
     ready: bool
+    """Whether the network is stretched to the peer and traffic passes."""
     reason: ReasonText
+    """Why it is ready or not; docs/conditions.md lists all reasons."""
     message: Message = ""
+    """Why it is not ready, in a sentence with what to do."""
     tunnel_id: TunnelID | None = None
+    """VXLAN network identifier of the network on the tunnel to this peer."""
     mtu: MTU | None = None
+    """MTU in bytes agreed with this peer."""
     slices: Annotated[tuple[AddressSlice, ...], Field(max_length=16)] = ()
+    """Addresses that the peer may use, one slice for each subnet."""
 
 
 class NetworkExpansionStatus(ApiModel):
-    """What became of the wish. Written by the controller."""
+    """Observed state of the expansion. Written by the controller."""
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
+    """Ready, Progressing, Stalled, AddressConflict and SubnetsStretched."""
     network_name: DisplayName | None = None
+    """Name of the network in Neutron."""
     project_id: ProjectID | None = None
+    """ID of the project that owns the network."""
     mtu: MTU | None = None
+    """MTU in bytes that was agreed with all peers; absent while no peer has accepted the network."""
     peers_ready: Ratio | None = None
     """Number of peers that the network is stretched to, of those requested: `1/2`."""
     peers: Annotated[
@@ -114,17 +131,18 @@ class NetworkExpansionStatus(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()
+    """State of the expansion towards each peer."""
 
 
 class NetworkExpansion(CustomObject):
-    """This network, to these peers."""
+    """Request of a tenant to extend a network to peers."""
 
     registration: ClassVar[Kind] = Kind(
         kind="NetworkExpansion",
         plural="networkexpansions",
         short_names=("netexp",),
         namespaced=True,
-        description="A tenant's wish: stretch this network to these peers.",
+        description="Request to extend a network of the namespace's project to peers. Written by a tenant.",
         columns=(
             PrinterColumn(name="Network", type="string", path=".status.networkName"),
             PrinterColumn(name="Peers", type="string", path=".status.peersReady"),

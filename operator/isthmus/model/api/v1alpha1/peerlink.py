@@ -1,4 +1,4 @@
-"""PeerLink: our half of the agreement with one peer, as that peer may see it."""
+"""PeerLink: what this cloud publishes about its agreement with one peer."""
 
 from __future__ import annotations
 
@@ -28,28 +28,34 @@ AddressList = Annotated[str, Field(max_length=256, pattern=r"^[0-9.,]*$")]
 
 
 class OfferedTunnel(ApiModel):
-    """Where we take VXLAN, and under which tunnel IDs."""
+    """Tunnel parameters of the publishing cloud."""
 
     port: UDPPort
+    """UDP port of the tunnel."""
     id_range: TunnelIDRange
+    """Tunnel IDs for this pair of clouds."""
 
 
 class OfferedIPsec(ApiModel):
-    """Proposals that we accept, in order of preference, in strongSwan's notation."""
+    """Proposals that the publishing cloud accepts."""
 
     ike_proposals: Proposals
+    """IKE proposals in order of preference, in strongSwan's notation."""
     esp_proposals: Proposals
+    """ESP proposals in order of preference, in strongSwan's notation."""
 
 
 class PeerLinkSpec(ApiModel):
-    """Our half of the agreement: offers made from local facts only."""
+    """What one cloud publishes about its agreement with one peer."""
 
     cloud_id: CloudID
-    """The cloud that publishes this half."""
+    """Cloud that publishes this PeerLink."""
     peer_cloud_id: CloudID
-    """The cloud that it is meant for."""
+    """Cloud that this PeerLink is published for."""
     protocol_version: Annotated[int, Field(ge=1, le=1000)] = PROTOCOL_VERSION
+    """Version of the protocol between the two clouds (docs/protocol.md); must be the same in both."""
     state: Literal["Active", "Cordoned"] = "Active"
+    """Active, or Cordoned: the publishing cloud offers and accepts nothing new."""
     gateways: Annotated[
         tuple[PeerGateway, ...],
         Field(
@@ -57,41 +63,52 @@ class PeerLinkSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()
+    """Gateways of the publishing cloud."""
     tunnel: OfferedTunnel
+    """Tunnel parameters of the publishing cloud."""
     ipsec: OfferedIPsec
+    """Proposals that the publishing cloud accepts."""
 
 
 class RemotePeerLink(ApiModel):
-    """The other half as last read and found valid."""
+    """The peer's PeerLink as last accepted."""
 
     uid: Annotated[str, Field(max_length=64)]
+    """UID of the peer's PeerLink."""
     generation: Generation
+    """The `metadata.generation` of the peer's PeerLink."""
     first_seen: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
-    """When this generation was first seen; it does not move by itself."""
+    """Time at which this generation was first read."""
     spec: PeerLinkSpec
+    """What the peer publishes."""
 
 
 class PeerLinkStatus(ApiModel):
-    """The other half, and what both halves together mean. Written by the controller."""
+    """Observed state of the agreement. Written by the controller; the peer may read it."""
 
     observed_generation: ObservedGeneration | None = None
     peer: RemotePeerLink | None = None
+    """The peer's PeerLink as last accepted; absent until there is one."""
     gateways: AddressList | None = None
-    """Addresses of this cloud's gateways in one line, for `kubectl get`."""
+    """Addresses of this cloud's gateways, separated by commas, for `kubectl get`."""
     peer_gateways: AddressList | None = None
-    """Addresses of the peer's gateways in one line, for `kubectl get`."""
+    """Addresses of the peer's gateways, separated by commas, for `kubectl get`."""
     conditions: Conditions = ()
+    """Agreed, Progressing and Stalled."""
 
 
 class PeerLink(CustomObject):
-    """Our half of the agreement with one peer."""
+    """What this cloud publishes about its agreement with one peer."""
 
     registration: ClassVar[Kind] = Kind(
         kind="PeerLink",
         plural="peerlinks",
         short_names=("plink",),
         namespaced=True,
-        description="Our half of the agreement with one peer, which that peer may read. Written by the operator.",
+        description=(
+            "What this cloud publishes about its agreement with one peer. "
+            "Written by the controller; the peer may read it."
+        ),
         columns=(
             PrinterColumn(name="Cloud", type="string", path=".spec.cloudID"),
             PrinterColumn(name="Peer", type="string", path=".spec.peerCloudID"),
