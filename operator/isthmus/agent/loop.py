@@ -172,7 +172,7 @@ class Agent:
 
 
 def all_up(facts: NodeFacts) -> bool:
-    """Every connection, tunnel and link of the plan is up."""
+    """Whether every connection, tunnel and link of the plan is up."""
     keys = facts.ike is not None and all(ipsec.up(c, facts.ike) for c in facts.plan.connections)
     links = {(network.name, link.cloud_id) for network in facts.plan.networks for link in network.links}
     return keys and all(facts.bridge.bfd_up.values()) and all(facts.probes.get(link) for link in links)

@@ -92,9 +92,9 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
     project = _replica_project(cloud, receiver, domain)
     networks = cloud.networks_of(project.id) if project else []
     network = _replica_network(receiver, networks)
-    leaving = receiver.intent in {"Leave", "Refuse"}
+    removing = receiver.intent in {"Remove", "Refuse"}
     others = [n for n in networks if network is None or n.id != network.id]
-    removable = network is None and (leaving or (domain is not None and not domain.enabled))
+    removable = network is None and (removing or (domain is not None and not domain.enabled))
     return NetworkFacts(
         cloud.own_project_id(),
         network,
@@ -102,11 +102,11 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
         ports=tuple(cloud.ports_of(network.id)) if network else (),
         domain=domain,
         project=project,
-        quota=cloud.get_quota(project.id) if project and not leaving else None,
-        project_is_empty=leaving and network is None and project is not None and cloud.project_is_empty(project.id),
+        quota=cloud.get_quota(project.id) if project and not removing else None,
+        project_is_empty=removing and network is None and project is not None and cloud.project_is_empty(project.id),
         projects_in_domain=_projects(cloud, receiver, domain) if removable else 0,
         other_networks=len(others),
-        other_subnets=_subnets_of(cloud, project, {n.id for n in others}) if not leaving else (),
+        other_subnets=_subnets_of(cloud, project, {n.id for n in others}) if not removing else (),
     )
 
 

@@ -222,7 +222,7 @@ def _needs_openstack(snapshot: Snapshot, link_name: str) -> bool:
         return True
     if origin_of(link_name) == snapshot.own.cloud_id:
         return bool(claims(snapshot, link_name))
-    return Receiver(snapshot, link_name).intent == "Join"
+    return Receiver(snapshot, link_name).intent == "Replicate"
 
 
 def _network_facts(backends: Backends, snapshot: Snapshot, link_name: str) -> NetworkFacts:

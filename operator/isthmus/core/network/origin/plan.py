@@ -26,8 +26,8 @@ Actions = tuple[Action, ...]
 
 def plan_origin(origin: Origin) -> Plan:
     """The actions of the first stage that has any; empty if everything is as it should be."""
-    life = _EXPANSION if origin.target_peers or origin.active_links else _TEARDOWN
-    stages = (*_WITHDRAWAL, *life)
+    remaining = _EXPANSION if origin.target_peers or origin.active_links else _TEARDOWN
+    stages = (*_WITHDRAWAL, *remaining)
     return Plan(next((actions for stage in stages if (actions := stage(origin))), ()))
 
 
@@ -196,7 +196,7 @@ def _update_attachment(origin: Origin) -> Actions:
     return () if spec == attachment.spec else (ApplyObject(new_attachment(origin.name, spec)),)
 
 
-def _delete_surplus_ports(origin: Origin) -> Actions:
+def _delete_unused_ports(origin: Origin) -> Actions:
     if origin.attachment is None or origin.facts is None:
         return ()
     return delete_unused_attachment_ports(origin.name, origin.attachment.spec, origin.facts)
@@ -248,6 +248,6 @@ _EXPANSION = (
     _publish,
     _create_port,
     _update_attachment,
-    _delete_surplus_ports,
+    _delete_unused_ports,
     _set_mtu,
 )

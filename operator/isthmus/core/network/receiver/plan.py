@@ -41,15 +41,15 @@ _FALLBACK_MTU = 1280  # published with a refusal if no MTU is known; the field i
 
 def plan_receiver(receiver: Receiver) -> Plan:
     """The actions of the first stage that has any; empty if everything is as it should be."""
-    join_stages = (*_CONNECTION, *_REPLICATION) if is_accepted(receiver.link) else (*_REPLICATION, *_CONNECTION)
-    stages = {"Join": join_stages, "Leave": _WITHDRAWAL, "Refuse": _WITHDRAWAL, "Hold": ()}[receiver.intent]
+    replicate_stages = (*_CONNECTION, *_REPLICATION) if is_accepted(receiver.link) else (*_REPLICATION, *_CONNECTION)
+    stages = {"Replicate": replicate_stages, "Remove": _WITHDRAWAL, "Refuse": _WITHDRAWAL, "Hold": ()}[receiver.intent]
     return Plan(next((actions for stage in stages if (actions := stage(receiver))), ()))
 
 
 def plan_failure_answer(receiver: Receiver) -> Plan:
     """Refuse for now if the replica failed before it was complete; the origin learns of it, but not of its cause."""
     remote_link = receiver.remote_link
-    if receiver.intent != "Join" or remote_link is None or is_accepted(receiver.link):
+    if receiver.intent != "Replicate" or remote_link is None or is_accepted(receiver.link):
         return Plan()
     answer = Answer(
         uid=remote_link.uid,
@@ -90,7 +90,7 @@ def _release(receiver: Receiver) -> Actions:
         return _publish(receiver, answer)
     if link is None or link.spec.answer is None:
         return ()
-    if receiver.peer is None or (receiver.remote_link_state.presence == "Absent" and not receiver.ended):
+    if receiver.peer is None or (receiver.remote_link_state.presence == "Absent" and not receiver.agreement_ended):
         return (DeleteObject(link),)
     released = link.spec.answer.model_copy(update={"verdict": "Released", "reason": Reason.RELEASED, "message": ""})
     if receiver.remote_link is not None:
@@ -122,7 +122,7 @@ def _update_attachment(receiver: Receiver) -> Actions:
     return () if spec == attachment.spec else (ApplyObject(new_attachment(receiver.name, spec)),)
 
 
-def _delete_surplus_ports(receiver: Receiver) -> Actions:
+def _delete_unused_ports(receiver: Receiver) -> Actions:
     if receiver.attachment is None or receiver.facts is None:
         return ()
     return delete_unused_attachment_ports(receiver.name, receiver.attachment.spec, receiver.facts)
@@ -186,7 +186,7 @@ def _publish(receiver: Receiver, answer: Answer) -> Actions:
         cloud_id=receiver.snapshot.own.cloud_id,
         peer_cloud_id=receiver.cloud_id,
         origin=network_identity(receiver.name),
-        state="Withdrawn" if receiver.ended else "Active",
+        state="Withdrawn" if receiver.agreement_ended else "Active",
         answer=answer,
         mtu=receiver.offered_mtu or previous or _FALLBACK_MTU,
         gateway=receiver.gateway.name if connected and receiver.gateway else None,
@@ -212,5 +212,5 @@ _REPLICATION = (
     _answer,
 )
 # Planned first once the network is accepted: a failure of the replica must not prevent a move to another gateway node.
-_CONNECTION = (_create_port, _update_attachment, _delete_surplus_ports, replica.set_mtu)
+_CONNECTION = (_create_port, _update_attachment, _delete_unused_ports, replica.set_mtu)
 _WITHDRAWAL = (_detach, _release, _remove_network, _remove_project, _delete_attachment)

@@ -21,7 +21,7 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer, Remot
 from isthmus.model.facts.openstack import Domain, NetworkFacts
 from isthmus.model.reasons import Reason
 
-Intent = Literal["Join", "Leave", "Refuse", "Hold"]
+Intent = Literal["Replicate", "Remove", "Refuse", "Hold"]
 
 
 @dataclass(frozen=True)
@@ -85,23 +85,23 @@ class Receiver:
         return self.remote_link.spec.offer if self.remote_link else None
 
     @property
-    def ended(self) -> bool:
+    def agreement_ended(self) -> bool:
         """Whether our administrator ended the agreement."""
         return self.peer is None or self.peer.metadata.deletion_timestamp is not None
 
     @cached_property
     def intent(self) -> Intent:
         """What to do: create or keep the replica, remove it, refuse the offer, or leave everything as it is."""
-        if self.ended or (self.remote_link is not None and self.remote_link.spec.state == "Withdrawn"):
-            return "Leave"
-        accepted_spec = is_accepted(self.link)
+        if self.agreement_ended or (self.remote_link is not None and self.remote_link.spec.state == "Withdrawn"):
+            return "Remove"
+        accepted = is_accepted(self.link)
         if self.remote_link_state.presence == "Absent":
-            return "Join" if accepted_spec and not self.remote_link_state.absence_confirmed else "Leave"
-        if accepted_spec and self.remote_link is not None:
-            return "Join"
+            return "Replicate" if accepted and not self.remote_link_state.absence_confirmed else "Remove"
+        if accepted and self.remote_link is not None:
+            return "Replicate"
         if self.remote_link_state.presence == "Unknown" or self._lacks_agreement:
             return "Hold"
-        return "Refuse" if self.refusal is not None else "Join"
+        return "Refuse" if self.refusal is not None else "Replicate"
 
     @cached_property
     def refusal(self) -> Problem | None:

@@ -27,7 +27,7 @@ def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[Expansi
     if receiver.link is None:
         return ()
     progress = without_local_details(receiver_progress(receiver), failure)
-    mtu = receiver.agreed_mtu if receiver.intent == "Join" else None
+    mtu = receiver.agreed_mtu if receiver.intent == "Replicate" else None
     status = link_status(receiver.snapshot, receiver.link, receiver.remote_link_state, mtu, progress)
     return (receiver.link.model_copy(update={"status": status}),)
 
@@ -46,14 +46,19 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
 
 
 def _receiver_conflicts(receiver: Receiver) -> tuple[str, ...]:
-    if receiver.facts is None or receiver.offer is None or receiver.remote_link is None or receiver.intent != "Join":
+    if (
+        receiver.facts is None
+        or receiver.offer is None
+        or receiver.remote_link is None
+        or receiver.intent != "Replicate"
+    ):
         return ()
     ours, theirs = published_ports(receiver.facts), receiver.remote_link.spec.ports
     return conflicts(receiver.offer, ours, theirs, receiver.cloud_id, at_origin=False)
 
 
 def _in_use(receiver: Receiver) -> Condition:
-    if receiver.intent not in {"Leave", "Refuse"}:
+    if receiver.intent not in {"Remove", "Refuse"}:
         return false(ConditionType.REPLICA_IN_USE, Reason.NOT_WITHDRAWN)
     if ports := ports_in_use(receiver):
         return true(
@@ -73,9 +78,9 @@ def _in_use(receiver: Receiver) -> Condition:
 def receiver_progress(receiver: Receiver) -> Problem | None:
     """What the network waits for; None if it is ready."""
     remote_link_state = receiver.remote_link_state
-    if receiver.ended:
+    if receiver.agreement_ended:
         return Problem(Reason.WITHDRAWING, "the agreement has ended")
-    if receiver.intent == "Leave":
+    if receiver.intent == "Remove":
         return Problem(Reason.WITHDRAWING, "the origin has withdrawn the network")
     if remote_link_state.problem is not None:
         return remote_link_state.problem
