@@ -72,11 +72,8 @@ class BringUp:
 
     def _start_guest(self, parts: CloudParts) -> None:
         state, site, gateway = self._state, parts.cloud.site, parts.cloud.gateway
-        place: dict[str, Any] = {"cloud_namespace": parts.cloud.netns, "directory": state.directory}
-        if state.assets.uml_kernel:
-            hosting.start_guest(site, kernel=state.assets.uml_kernel, **place)
-        else:
-            hosting.start_namespaces(site, namespace=state.namespaces.gateway(site.name), **place)
+        kernel = state.assets.uml_kernel
+        hosting.start(site, kernel=kernel, namespaces=state.namespaces, directory=state.directory)
         await_server(state.directory, site.gateway, gateway.channel.answers, timeout_seconds=60)
         openvswitch.start(gateway)
         self._tell(parts, f"{site.gateway} with Open vSwitch")

@@ -4,6 +4,8 @@
        |                                                                                       |
     wan bridge 192.0.2.0/24 ------------------ <lab>-wan (router) ------------------ wan bridge 198.51.100.0/24
 
+A test can add a third cloud at PLAIN_SITE: <lab>-c, on the same router, for the same tester.
+
 Namespaces are private to a lab, so that fixed addresses and ports are free in each of them.
 """
 
@@ -24,12 +26,10 @@ OVN_SOUTHBOUND_PORT: Final = 6642
 
 
 @dataclass(frozen=True)
-class Site:
+class Location:
     """One cloud's place in the lab. Host numbers: 1 servers or router, 2 tester, 10 Kubernetes API, 11 gateway node."""
 
-    name: CloudName
-    back_end: BackEnd
-    release: str
+    name: str
     gateway: str
     management: IPv4Network
     wan: IPv4Network
@@ -39,11 +39,6 @@ class Site:
     def cloud_id(self) -> str:
         """The cloud's ID in the federation."""
         return f"cloud-{self.name}"
-
-    @property
-    def region(self) -> str:
-        """The Keystone region."""
-        return f"Region{self.name.upper()}"
 
     @property
     def server_address(self) -> IPv4Interface:
@@ -74,6 +69,20 @@ class Site:
     def gateway_wan_address(self) -> IPv4Interface:
         """The gateway node's address on the WAN."""
         return _host(self.wan, 11)
+
+
+@dataclass(frozen=True)
+class Site(Location):
+    """The place of a cloud with OpenStack in it."""
+
+    name: CloudName
+    back_end: BackEnd
+    release: str
+
+    @property
+    def region(self) -> str:
+        """The Keystone region."""
+        return f"Region{self.name.upper()}"
 
     @property
     def auth_url(self) -> str:
@@ -111,6 +120,15 @@ SITES: Final[dict[CloudName, Site]] = {
     ),
 }
 
+PLAIN_SITE: Final = Location(
+    name="c",
+    gateway="gw-c1",
+    management=IPv4Network("198.18.3.0/24"),
+    wan=IPv4Network("203.0.113.0/24"),
+    guest_memory_megabytes=160,
+)
+"""Where a test can add a third cloud, which is neither OpenStack nor ours."""
+
 
 @dataclass(frozen=True)
 class Namespaces:
@@ -118,13 +136,13 @@ class Namespaces:
 
     lab: str
 
-    def cloud(self, name: CloudName) -> str:
+    def cloud(self, name: str) -> str:
         """All servers of one cloud."""
         return f"{self.lab}-{name}"
 
-    def gateway(self, name: CloudName) -> str:
+    def gateway(self, location: Location) -> str:
         """The gateway node, where the host's kernel can carry it itself."""
-        return f"{self.lab}-{SITES[name].gateway}"
+        return f"{self.lab}-{location.gateway}"
 
     @property
     def wan(self) -> str:
@@ -138,10 +156,10 @@ class Namespaces:
 
     def all(self) -> list[str]:
         """Every namespace that a lab may have made."""
-        clouds: list[CloudName] = ["a", "b"]
+        locations = (*SITES.values(), PLAIN_SITE)
         return [
             self.tester,
-            *(self.gateway(name) for name in clouds),
-            *(self.cloud(name) for name in clouds),
+            *(self.gateway(location) for location in locations),
+            *(self.cloud(location.name) for location in locations),
             self.wan,
         ]

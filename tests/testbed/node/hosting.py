@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.testbed.host import netns, process
-from tests.testbed.topology import EXEC_PORT, WAN_MTU, Site
+from tests.testbed.topology import EXEC_PORT, WAN_MTU, Location, Namespaces
 
 _GUEST_FILES: Final = Path(__file__).parent / "guest"
 _BOOT: Final = _GUEST_FILES / "boot.sh"
@@ -17,7 +17,16 @@ MANAGEMENT_BRIDGE: Final = "mgmt"
 WAN_BRIDGE: Final = "wan"
 
 
-def start_guest(site: Site, *, kernel: Path, cloud_namespace: str, directory: Path) -> None:
+def start(site: Location, *, kernel: Path | None, namespaces: Namespaces, directory: Path) -> None:
+    """Start the node in User Mode Linux, or without such a kernel on the host's; its cloud's namespace is there."""
+    cloud = namespaces.cloud(site.name)
+    if kernel:
+        start_guest(site, kernel=kernel, cloud_namespace=cloud, directory=directory)
+    else:
+        start_namespaces(site, namespace=namespaces.gateway(site), cloud_namespace=cloud, directory=directory)
+
+
+def start_guest(site: Location, *, kernel: Path, cloud_namespace: str, directory: Path) -> None:
     """Boot the node in User Mode Linux; its root is this machine's, its cards are taps in the cloud's namespace."""
     for tap, bridge in (("gw-mgmt", MANAGEMENT_BRIDGE), ("gw-wan", WAN_BRIDGE)):
         netns.batch(f"tuntap add dev {tap} mode tap\nlink set {tap} mtu {WAN_MTU} master {bridge} up", cloud_namespace)
@@ -46,7 +55,7 @@ def start_guest(site: Site, *, kernel: Path, cloud_namespace: str, directory: Pa
     process.spawn(argv, name=site.gateway, directory=directory, netns=cloud_namespace)
 
 
-def start_namespaces(site: Site, *, namespace: str, cloud_namespace: str, directory: Path) -> None:
+def start_namespaces(site: Location, *, namespace: str, cloud_namespace: str, directory: Path) -> None:
     """Start the node on the host's kernel, in a network, mount, process and name space of its own."""
     netns.create(namespace)
     for near, far, bridge in (("gw-mgmt", "eth0", MANAGEMENT_BRIDGE), ("gw-wan", "wan0", WAN_BRIDGE)):
@@ -65,7 +74,7 @@ def start_namespaces(site: Site, *, namespace: str, cloud_namespace: str, direct
     )
 
 
-def _write_environment(site: Site, directory: Path, *, kind: str) -> Path:
+def _write_environment(site: Location, directory: Path, *, kind: str) -> Path:
     settings: Mapping[str, object] = {
         "NODE_KIND": kind,
         "NODE_NAME": site.gateway,

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.testbed.host.process import wait_until
 from tests.testbed.node.channel import Channel
-from tests.testbed.topology import EXEC_PORT, Site
+from tests.testbed.topology import EXEC_PORT, Location
 
 
 class CommandError(RuntimeError):
@@ -94,7 +94,7 @@ class Place:
 class Node(Place):
     """One gateway node: its own root namespace, as a host of an OpenStack cloud."""
 
-    def __init__(self, site: Site, directory: Path) -> None:
+    def __init__(self, site: Location, directory: Path) -> None:
         log_directory = directory / site.gateway
         log_directory.mkdir(exist_ok=True)
         super().__init__(Channel(str(site.gateway_address.ip), EXEC_PORT), log_directory)

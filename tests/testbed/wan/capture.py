@@ -5,10 +5,11 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Final, Self
 
-from tests.testbed.topology import SITES
+from tests.testbed.topology import Location
 from tests.testbed.wan.wire import Expected, Summary, read_pcap, summarise
 from tests.testbed.wan.wiring import router_card
 
@@ -63,10 +64,10 @@ class Capture:
         self._unrecorded = 0
 
     @classmethod
-    def start(cls, namespace: str, lab_directory: Path, expected: Expected) -> Self:
-        """Begin to record; returns when both sides are."""
+    def start(cls, namespace: str, lab_directory: Path, expected: Expected, sides: Iterable[Location]) -> Self:
+        """Begin to record on the router's cards towards these clouds; returns when all are recorded."""
         directory = Path(tempfile.mkdtemp(prefix="capture-", dir=lab_directory))
-        cards = [router_card(site) for site in SITES.values()]
+        cards = [router_card(site) for site in sides]
         recorders = [Recorder(namespace, card, directory / f"{card}.pcap") for card in cards]
         return cls(directory, recorders, expected)
 

@@ -1,7 +1,7 @@
 """The WAN between the clouds: it can be cut, delayed and captured."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.testbed.host import netns
@@ -50,21 +50,27 @@ class Wan:
                 node.run(["tc", "qdisc", "del", "dev", "wan0", "root"], check=False)
 
     @contextlib.contextmanager
-    def capture(self) -> Iterator[Capture]:
-        """Record both sides of the router while the block runs; what was seen is known after it."""
-        capture = Capture.start(self._namespaces.wan, self._directory, Expected(cards=self._cards()))
+    def capture(self, *guests: Node) -> Iterator[Capture]:
+        """Record all sides of the router while the block runs; what was seen is known after it.
+
+        `guests` are gateway nodes of clouds that a test has added.
+        """
+        sides = (*SITES.values(), *(node.site for node in guests))
+        expected = Expected.of(sides, self._cards(guests))
+        capture = Capture.start(self._namespaces.wan, self._directory, expected, sides)
         try:
             yield capture
         finally:
             capture.stop()
 
-    def _cards(self) -> frozenset[str]:
+    def _cards(self, guests: Iterable[Node]) -> frozenset[str]:
         """MAC addresses of the router's cards, of the gateway nodes', and of each cloud's bridge with its ports."""
         listed = [netns.run(self._namespaces.wan, "ip", "-j", "link")]
-        for cloud, node in self._gateways.items():
+        for node in (*self._gateways.values(), *guests):
+            namespace = self._namespaces.cloud(node.site.name)
             listed.append(node.run(["ip", "-j", "link", "show", "dev", "wan0"]).stdout)
             for which in ("dev", "master"):
-                listed.append(netns.run(self._namespaces.cloud(cloud), "ip", "-j", "link", "show", which, WAN_BRIDGE))
+                listed.append(netns.run(namespace, "ip", "-j", "link", "show", which, WAN_BRIDGE))
         return frozenset().union(*map(mac_addresses, listed))
 
     def _drop(self, table: str, match: str) -> None:

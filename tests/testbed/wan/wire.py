@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from tests.testbed.topology import KUBERNETES_PORT, SITES
+from tests.testbed.topology import KUBERNETES_PORT, SITES, Location
 
 _EXAMPLES: Final = 10
 _IKE: Final = (500, 500)
@@ -44,6 +44,17 @@ class Expected:
     gateways: frozenset[IPv4Address] = frozenset(site.gateway_wan_address.ip for site in SITES.values())
     apis: frozenset[IPv4Address] = frozenset(site.server_wan_address.ip for site in SITES.values())
     networks: tuple[IPv4Network, ...] = tuple(site.wan for site in SITES.values())
+
+    @classmethod
+    def of(cls, locations: Iterable[Location], cards: frozenset[str]) -> Self:
+        """The clouds at these places."""
+        places = tuple(locations)
+        return cls(
+            cards,
+            gateways=frozenset(place.gateway_wan_address.ip for place in places),
+            apis=frozenset(place.server_wan_address.ip for place in places),
+            networks=tuple(place.wan for place in places),
+        )
 
 
 @dataclass(frozen=True)

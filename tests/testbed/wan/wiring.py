@@ -2,7 +2,7 @@
 
 from tests.testbed.host import netns
 from tests.testbed.node.hosting import MANAGEMENT_BRIDGE, WAN_BRIDGE
-from tests.testbed.topology import SITES, WAN_MTU, Namespaces, Site
+from tests.testbed.topology import SITES, WAN_MTU, Location, Namespaces
 
 
 def build(namespaces: Namespaces) -> None:
@@ -11,12 +11,17 @@ def build(namespaces: Namespaces) -> None:
         netns.create(name)
     netns.run(namespaces.wan, "sysctl", "-qw", "net.ipv4.ip_forward=1")
     for site in SITES.values():
-        netns.create(namespaces.cloud(site.name))
-        _build_management(namespaces, site)
-        _build_wan(namespaces, site)
+        add(namespaces, site)
 
 
-def _build_management(namespaces: Namespaces, site: Site) -> None:
+def add(namespaces: Namespaces, site: Location) -> None:
+    """Make a cloud's namespace with its links to the router and to the tester."""
+    netns.create(namespaces.cloud(site.name))
+    _build_management(namespaces, site)
+    _build_wan(namespaces, site)
+
+
+def _build_management(namespaces: Namespaces, site: Location) -> None:
     card = f"{MANAGEMENT_BRIDGE}-{site.name}"
     netns.batch(
         f"link add {MANAGEMENT_BRIDGE} type bridge\n"
@@ -29,7 +34,7 @@ def _build_management(namespaces: Namespaces, site: Site) -> None:
     netns.batch(f"address add {site.tester_address} dev {card}\nlink set {card} up", namespaces.tester)
 
 
-def _build_wan(namespaces: Namespaces, site: Site) -> None:
+def _build_wan(namespaces: Namespaces, site: Location) -> None:
     card = router_card(site)
     # The router first: a cloud's default route needs its link to be up.
     netns.batch(
@@ -44,6 +49,11 @@ def _build_wan(namespaces: Namespaces, site: Site) -> None:
     netns.batch(f"address add {site.router_address} dev {card}\nlink set {card} up", namespaces.wan)
 
 
-def router_card(site: Site) -> str:
+def remove(namespaces: Namespaces, site: Location) -> None:
+    """Undo `add`, and end what runs in the cloud's namespace; the far ends of its links go with it."""
+    netns.destroy(namespaces.cloud(site.name))
+
+
+def router_card(site: Location) -> str:
     """The WAN router's interface on a cloud's side."""
     return f"cloud-{site.name}"
