@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any, get_args
 
 import pytest
@@ -134,6 +135,8 @@ def test_byte_by_byte_the_probe_is_what_we_send() -> None:
     parts = [frame[int(first) : int(last) + 1] for first, last in bounds]
     assert b"".join(parts) == frame
     assert [len(part) for part in parts] == [int(row[1]) for row in document.rows("The dataplane probe")]
+    digest = sha256(b"echo\0cloud-a.6c1b\0cloud-b").digest()
+    assert parts[1] == b"\x02" + digest[:5]
     assert parts[2] == PROBE_ETHERTYPE.to_bytes(2)
     assert parts[3:5] == [b"isthmus1", (1).to_bytes(8)]
     assert parts[6] == bytes(14)
@@ -155,7 +158,7 @@ SENTENCES = [
     ("Names", f"| link name | `{names.link_name('<origin’s cloud ID>', '<network ID>')}` |".replace("’", "'")),
     ("What is published", f"(group `{GROUP}`, version `{VERSION}`)"),
     ("Reading", f"/apis/{GROUP}/{VERSION}/namespaces/isthmus-peer-<reader>/peerlinks?limit={api._PAGE} "),
-    ("Reading", f"stay below {api._MAX_BYTES >> 20} MiB for both lists together"),
+    ("Reading", f"send at most {api._MAX_BYTES >> 20} MiB for both lists together"),
     ("Reading", f"have at most {api._MAX_ITEMS:,} objects of each kind"),
     ("Reading", f"answer within {api._TIMEOUT_SECONDS:g} s, send all of it within {api._READ_SECONDS:g} s"),
     ("Reading", f"polls every {CONTROLLER['peer_poll_seconds'].default} s"),

@@ -56,7 +56,9 @@ CLEAN = (
     "docs/br-cloud.md",
     "docs/decisions.md",
     "docs/glossary.md",
+    "docs/federation.md",
     "docs/install.md",
+    "docs/protocol.md",
     "docs/testbed.md",
     "operator/isthmus/adapters/__init__.py",
     "operator/isthmus/adapters/openstack",
@@ -74,6 +76,7 @@ CLEAN = (
     "operator/isthmus/ports",
     "operator/isthmus/telemetry/counted.py",
     "operator/isthmus/telemetry/metrics.py",
+    "tests/lab/interop",
 )
 
 
