@@ -1,4 +1,4 @@
-"""Kubeconfigs of service accounts and of people, as the shipped roles make them."""
+"""Kubeconfigs of service accounts and of users, with the shipped roles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.testbed.kubernetes.cluster import ControlPlane
 
-PEOPLE = "people"
+USERS = "users"
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
 
 
@@ -19,7 +19,7 @@ class Right(NamedTuple):
     verb: str
     what: str
     name: str = ""
-    """Of the only object that it holds for; empty: all."""
+    """Name of the only object that it applies to; empty: all objects."""
 
 
 def account_kubeconfig(
@@ -31,20 +31,20 @@ def account_kubeconfig(
     return _kubeconfig(plane, directory / f"{namespace}.{name}.{node}.kubeconfig", {"token": token})
 
 
-def make_person(plane: ControlPlane, name: str) -> str:
-    """Somebody with no rights yet; the name under which the API server knows them."""
+def make_user(plane: ControlPlane, name: str) -> str:
+    """Create a user without rights; return its user name in the API server."""
     for manifest in (
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PEOPLE}},
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": PEOPLE}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": USERS}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": USERS}},
     ):
         plane.kubectl("apply", "-f", "-", input=json.dumps(manifest))
-    return f"system:serviceaccount:{PEOPLE}:{name}"
+    return f"system:serviceaccount:{USERS}:{name}"
 
 
 def rights(plane: ControlPlane, kubeconfig: Path, namespace: str) -> frozenset[Right]:
-    """Every single right that an account has in a namespace, as the API server itself lists them."""
+    """All rights of an account in a namespace, as the API server lists them."""
     question = json.dumps({**_REVIEW, "spec": {"namespace": namespace}})
-    # To check what it sends, kubectl would have to read definitions, which these accounts may not.
+    # Without validation: kubectl would have to read definitions, which these accounts may not.
     create = ("create", "--validate=false", "-f", "-", "-o", "json")
     answer = plane.kubectl(*create, input=question, kubeconfig=kubeconfig)
     status = json.loads(answer)["status"]

@@ -1,4 +1,4 @@
-"""One real control plane for all tests of this tier, in a network namespace that the tests themselves are in."""
+"""One real control plane for all tests of this tier, in the network namespace of the tests."""
 
 import ctypes
 import os
@@ -31,7 +31,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 @pytest.fixture(scope="session")
 def installed(control_plane: ControlPlane) -> ControlPlane:
-    """The control plane with everything of ours installed, as docs/install.md says."""
+    """The control plane with Isthmus installed as in docs/install.md."""
     control_plane.kubectl("apply", "--server-side", "-k", str(_DEPLOY))
     control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     return control_plane
@@ -39,14 +39,14 @@ def installed(control_plane: ControlPlane) -> ControlPlane:
 
 @contextmanager
 def _own_network() -> Iterator[None]:
-    """Move this thread, and so all that it starts, into a nameless network namespace that ends with the last of them.
+    """Move this thread, and all its children, into an anonymous network namespace that ends with the last of them.
 
-    The servers thus never listen in the host's namespace, and pytest still reaches them.
+    The servers thus do not listen in the host's namespace, and pytest can reach them.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     with Path("/proc/thread-self/ns/net").open() as before:
         if libc.unshare(_CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "cannot make a network namespace; root may")
+            raise OSError(ctypes.get_errno(), "cannot create a network namespace: not root")
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         try:
             yield

@@ -21,16 +21,16 @@ from tests.contract.samples import attachment, cloud_peer, condition, gateway_no
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
-from .accounts import PEOPLE, account_kubeconfig, make_person
+from .accounts import USERS, account_kubeconfig, make_user
 
 CONTROLLER = f"--as=system:serviceaccount:{SYSTEM_NAMESPACE}:{names.CONTROLLER}"
-TENANT = f"--as=system:serviceaccount:{PEOPLE}:tenant"
+TENANT = f"--as=system:serviceaccount:{USERS}:tenant"
 PROJECT = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
 def admin(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> LightkubeCluster:
-    """May do everything, once the policies are at work."""
+    """May do everything; the policies are in effect."""
     _wait_until_policies_work(installed, tmp_path_factory.mktemp("probe"))
     return LightkubeCluster(str(installed.kubeconfig), "admin")
 
@@ -46,7 +46,7 @@ def controller(
 
 
 class TestController:
-    """Its rights reach into every namespace; the policy keeps it in those of the peers."""
+    """The controller has rights in every namespace; the policy restricts it to those of peers."""
 
     def test_peer_namespace_may_be_created_and_deleted(self, controller: LightkubeCluster) -> None:
         controller.apply_manifest(namespace_manifest("made"))
@@ -85,16 +85,16 @@ class TestController:
                 controller.apply_manifest(moved)
 
 
-class TestPeerRequests:
-    """The controller may write to what people write, for its finalizer; the policy keeps it to that."""
+class TestFinalizers:
+    """The controller may patch objects of administrators and tenants; the policy restricts it to its finalizer."""
 
     @pytest.fixture
-    def wish(self, admin: LightkubeCluster) -> CloudPeer:
-        return admin.apply(cloud_peer("wished"))
+    def peer(self, admin: LightkubeCluster) -> CloudPeer:
+        return admin.apply(cloud_peer("finalized"))
 
-    def test_own_finalizer_may_be_added_and_removed(self, controller: LightkubeCluster, wish: CloudPeer) -> None:
-        controller.set_finalizers(wish, [names.FINALIZER])
-        held = controller.get(CloudPeer, "wished")
+    def test_own_finalizer_may_be_added_and_removed(self, controller: LightkubeCluster, peer: CloudPeer) -> None:
+        controller.set_finalizers(peer, [names.FINALIZER])
+        held = controller.get(CloudPeer, "finalized")
         assert held is not None
         assert held.metadata.finalizers == (names.FINALIZER,)
         controller.set_finalizers(held, [])
@@ -110,26 +110,26 @@ class TestPeerRequests:
         ids=["spec", "annotation", "label", "another finalizer"],
     )
     def test_nothing_else_may_be_changed(
-        self, installed: ControlPlane, wish: CloudPeer, patch: dict[str, dict[str, object]]
+        self, installed: ControlPlane, peer: CloudPeer, patch: dict[str, dict[str, object]]
     ) -> None:
-        change = ("patch", "cloudpeer", wish.metadata.name, "--type=merge", "-p", json.dumps(patch))
-        with pytest.raises(KubectlError, match="nothing but its finalizer"):
+        change = ("patch", "cloudpeer", peer.metadata.name, "--type=merge", "-p", json.dumps(patch))
+        with pytest.raises(KubectlError, match="only its finalizer"):
             installed.kubectl(*change, CONTROLLER)
         installed.kubectl(*change, "--dry-run=server")
 
 
 class TestProjectBinding:
-    """Whoever may edit a namespace may not say which project it speaks for."""
+    """A user who may edit a namespace may not bind it to a project."""
 
     @pytest.fixture
     def tenant(self, installed: ControlPlane, admin: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
         assert admin
-        return _person(installed, tmp_path, "tenant", "namespace-editor")
+        return _user(installed, tmp_path, "tenant", "namespace-editor")
 
     @pytest.fixture
     def binder(self, installed: ControlPlane, tenant: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
         assert tenant
-        return _person(installed, tmp_path, "binder", "namespace-editor", "isthmus-project-binder")
+        return _user(installed, tmp_path, "binder", "namespace-editor", "isthmus-project-binder")
 
     def test_tenant_may_edit_everything_else(self, tenant: LightkubeCluster) -> None:
         tenant.apply_manifest(_namespace("edited", labels={"team": "a"}, note="mine"))
@@ -146,9 +146,9 @@ class TestProjectBinding:
     def test_tenant_may_not_set_the_annotation_through_subresources(
         self, installed: ControlPlane, admin: LightkubeCluster, tenant: LightkubeCluster, subresource: str
     ) -> None:
-        admin.apply_manifest(_namespace("side-door"))
-        path = f"/api/v1/namespaces/side-door/{subresource}"
-        document = _namespace("side-door", project=PROJECT) | {"spec": {"finalizers": ["kubernetes"]}}
+        admin.apply_manifest(_namespace("subresource"))
+        path = f"/api/v1/namespaces/subresource/{subresource}"
+        document = _namespace("subresource", project=PROJECT) | {"spec": {"finalizers": ["kubernetes"]}}
         with pytest.raises(KubectlError, match="projectbindings"):
             installed.kubectl("replace", "--raw", path, "-f", "-", TENANT, input=json.dumps(document))
 
@@ -172,7 +172,7 @@ class TestProjectBinding:
 
 
 class TestAgent:
-    """An agent speaks for the node that its token is bound to."""
+    """An agent writes the status of the node that its token is bound to."""
 
     @pytest.fixture
     def agent(self, installed: ControlPlane, admin: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
@@ -218,8 +218,8 @@ class TestAgent:
 
 
 def _namespace(name: str, project: str = "", labels: dict[str, str] | None = None, **annotations: str) -> Manifest:
-    marks = annotations | ({PROJECT_ANNOTATION: project} if project else {})
-    metadata = {"name": name, "labels": labels or {}, "annotations": marks}
+    all_annotations = annotations | ({PROJECT_ANNOTATION: project} if project else {})
+    metadata = {"name": name, "labels": labels or {}, "annotations": all_annotations}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
@@ -228,14 +228,14 @@ def _reporting(name: str) -> GatewayNode:
     return node.model_copy(update={"status": node.status.model_copy(update={"neutron_host": name})})
 
 
-def _person(plane: ControlPlane, directory: Path, name: str, *roles: str) -> LightkubeCluster:
-    """Somebody with these ClusterRoles."""
+def _user(plane: ControlPlane, directory: Path, name: str, *roles: str) -> LightkubeCluster:
+    """A user with these ClusterRoles."""
     create = ("create", "clusterrole", "namespace-editor", "--verb=*", "--resource=namespaces")
     _apply(plane, *create, "--resource=namespaces/status", "--resource=namespaces/finalize")
-    user = make_person(plane, name)
+    user = make_user(plane, name)
     for role in roles:
         _apply(plane, "create", "clusterrolebinding", f"{name}-{role}", f"--clusterrole={role}", f"--user={user}")
-    return LightkubeCluster(str(account_kubeconfig(plane, directory, PEOPLE, name)), name)
+    return LightkubeCluster(str(account_kubeconfig(plane, directory, USERS, name)), name)
 
 
 def _apply(plane: ControlPlane, *create: str) -> None:
@@ -243,12 +243,12 @@ def _apply(plane: ControlPlane, *create: str) -> None:
 
 
 def _wait_until_policies_work(plane: ControlPlane, directory: Path) -> None:
-    """The API server takes a moment to load a new policy: ask for what each refuses until it does."""
+    """Wait until the API server has loaded the policies: try what each rejects."""
     administrator = LightkubeCluster(str(plane.kubeconfig), "admin")
     administrator.apply(gateway_node("probe"))
     administrator.apply(cloud_peer("probe"))
     agent = LightkubeCluster(str(account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT)), "probe")
-    _person(plane, directory, "tenant", "namespace-editor")
+    _user(plane, directory, "tenant", "namespace-editor")
 
     def refused() -> bool:
         return (
@@ -260,7 +260,7 @@ def _wait_until_policies_work(plane: ControlPlane, directory: Path) -> None:
             and _is_forbidden(agent)
         )
 
-    wait_until(refused, 30, "the admission policies to be at work", poll_seconds=0.5)
+    wait_until(refused, 30, "the admission policies to be in effect", poll_seconds=0.5)
 
 
 def _is_forbidden(agent: LightkubeCluster) -> bool:

@@ -22,7 +22,7 @@ NODE = "gw-x1"
 
 @pytest.fixture
 def agent(installed: ControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Nothing is installed on the node: neither a database nor a charon answers."""
+    """Neither OVSDB nor charon runs on the node."""
     for kind, version in (("Node", "v1"), ("GatewayNode", "isthmus.cloud/v1alpha1")):
         manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": NODE}}
         installed.kubectl("apply", "-f", "-", input=json.dumps(manifest))
@@ -51,7 +51,7 @@ def agent(installed: ControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[
 
 
 def _without_test_variables() -> dict[str, str]:
-    """They have the prefix of settings, and Isthmus rejects variables with that prefix that are not settings."""
+    """Isthmus rejects unknown variables with its prefix, and the tests' variables have that prefix."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ISTHMUS_")}
 
 
@@ -68,7 +68,7 @@ def test_agent_reports_what_is_missing_and_exits_cleanly(
     assert (condition["status"], condition["reason"]) == ("False", "Unavailable")
     assert "Open vSwitch" in condition["message"]
     time.sleep(3)
-    assert _ready(installed) == condition, "the time of a transition moves only with one"
+    assert _ready(installed) == condition, "lastTransitionTime changes only with the status"
     installed.kubectl("wait", f"gatewaynode/{NODE}", "--for=condition=Progressing", "--timeout=5s")
     agent.terminate()
     assert agent.wait(5) == 0

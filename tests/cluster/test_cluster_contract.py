@@ -1,4 +1,4 @@
-"""The Kubernetes adapter keeps the contract of ports.Cluster on a real API server."""
+"""The Kubernetes adapter fulfils the contract of ports.Cluster on a real API server."""
 
 from __future__ import annotations
 

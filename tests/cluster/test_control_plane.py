@@ -1,4 +1,4 @@
-"""What the other tests of this tier stand on: the control plane enforces, deletes and refuses as a real one does."""
+"""Prerequisites of the other tests of this tier: the control plane enforces rules and deletes objects."""
 
 import json
 from pathlib import Path
@@ -145,13 +145,13 @@ def test_token_secret_is_populated(control_plane: ControlPlane) -> None:
     }
     _apply(control_plane, secret)
     read = ("get", "secret", "holder", "-n", "secrets", "--template={{with .data}}{{.token | base64decode}}{{end}}")
-    token = wait_until(lambda: kubectl(*read), 20, "the Secret holds a token")
+    token = wait_until(lambda: kubectl(*read), 20, "a token in the Secret")
     assert "secrets:holder" in _as_bearer(control_plane, token, "auth", "whoami")
     kubectl("delete", "namespace", "secrets", "--wait=false")
 
 
 def _as_bearer(plane: ControlPlane, token: str, *arguments: str) -> str:
-    """kubectl with nothing but a token."""
+    """kubectl arguments that authenticate with a token only."""
     who = [f"--token={token}", f"--server={plane.server_at('127.0.0.1')}"]
     who.append(f"--certificate-authority={plane.ca_certificate}")
     return plane.kubectl(*who, *arguments, kubeconfig=Path("/dev/null"))

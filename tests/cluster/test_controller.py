@@ -1,4 +1,4 @@
-"""The controller under its own account on a real API server, read by its peer with the credential that it made.
+"""The controller with its own account on a real API server, read by its peer with the credential that it created.
 
 OpenStack and the other cloud's API are fakes here; everything between them is real.
 """
@@ -31,8 +31,8 @@ TIMEOUT_SECONDS = 60.0
 
 
 @dataclass
-class Real:
-    """Cloud A's Kubernetes is the real one, cloud B's a fake; B reads A as one company reads another."""
+class RealCloud:
+    """Cloud A has a real Kubernetes API, cloud B a fake one; B reads A with a peer's credential."""
 
     plane: ControlPlane
     a: FakeCloud
@@ -40,7 +40,7 @@ class Real:
     administrator: LightkubeCluster
 
     def until(self, what: Callable[[], bool]) -> None:
-        """Let both act until it is so."""
+        """Run both clouds until the condition holds."""
         ends_at = time.monotonic() + TIMEOUT_SECONDS
         while not what():
             assert time.monotonic() < ends_at, [self.plane.kubectl("get", "isthmus", "-A", "-o", "wide")]
@@ -52,8 +52,8 @@ class Real:
     def ready(self, obj: CloudPeer | NetworkExpansion | None) -> bool:
         return obj is not None and reason(obj) == "Ready"
 
-    def hand_over(self) -> None:
-        """The credential for cloud B, into its Secret there, by the documented command's own code."""
+    def hand_over_credential(self) -> None:
+        """Create the credential for cloud B as the documented command does, and store it in cloud B."""
         kubeconfig = kubeconfig_for(self.administrator, self.b.cloud_id, self.plane.server_at("127.0.0.1"))
         metadata = {"name": f"peer-{self.a.cloud_id}", "namespace": names.SYSTEM_NAMESPACE}
         data = {names.KUBECONFIG_KEY: base64.b64encode(kubeconfig.encode()).decode()}
@@ -61,7 +61,7 @@ class Real:
 
 
 @pytest.fixture(scope="module")
-def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCloud]:
     directory = tmp_path_factory.mktemp("controller")
     _remove_everything(installed)
     a, b = FakeFederation().clouds
@@ -79,14 +79,14 @@ def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
     b.restart(replace(b.backends, peers=readers))
     a.agree(b)
     b.agree(a)
-    yield Real(installed, a, b, administrator)
+    yield RealCloud(installed, a, b, administrator)
     readers.stop()
     _remove_everything(installed)
     installed.kubectl("delete", "node", NODE)
 
 
 def _remove_everything(plane: ControlPlane) -> None:
-    """What other modules left: this controller would take care of it."""
+    """Delete what other modules left: this controller would act on it."""
     for kind in ("networkexpansions", "cloudpeers", "ipsecpolicies", "expansionlinks", "peerlinks", "attachments"):
         items = json.loads(plane.kubectl("get", kind, "-A", "-o", "json"))["items"]
         for metadata in (item["metadata"] for item in items):
@@ -99,11 +99,11 @@ def _remove_everything(plane: ControlPlane) -> None:
     plane.kubectl("delete", "gatewaynodes", "--all")
 
 
-def test_lifecycle_on_a_real_api_server(real: Real) -> None:
+def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
     a, b, cluster = real.a, real.b, real.administrator
     real.until(lambda: _has_token(real))
     assert reason(b.peer("cloud-a")) in {"InvalidKubeconfig", "NotReadYet"}
-    real.hand_over()
+    real.hand_over_credential()
     real.until(lambda: real.ready(a.peer("cloud-b")) and real.ready(b.peer("cloud-a")))
 
     _, network, subnet = a.tenant()
@@ -134,18 +134,18 @@ def test_lifecycle_on_a_real_api_server(real: Real) -> None:
     assert cluster.get_manifest("v1", "Namespace", "isthmus-peer-cloud-b") is None
 
 
-def _has_token(real: Real) -> bool:
+def _has_token(real: RealCloud) -> bool:
     try:
         return bool(kubeconfig_for(real.administrator, real.b.cloud_id, "https://127.0.0.1:6443"))
     except NotFound:
         return False
 
 
-def _versions(real: Real) -> list[str]:
-    """Names and versions of everything of ours, and of what we made for the peer."""
+def _versions(real: RealCloud) -> list[str]:
+    """Names and versions of all our objects, and of those created for the peer."""
     path = '{range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{"\\n"}{end}'
     found: list[str] = []
-    # Namespace by namespace: those of other modules may still be on their way out.
+    # By namespace: those of other modules may still be terminating.
     for where in (["-A"], ["-n", names.peer_namespace("cloud-b")], ["-n", names.SYSTEM_NAMESPACE]):
         kinds = "isthmus" if where == ["-A"] else "serviceaccounts,secrets,roles,rolebindings,events"
         found += real.plane.kubectl("get", kinds, *where, "-o", f"jsonpath={path}").splitlines()

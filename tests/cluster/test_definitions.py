@@ -1,4 +1,4 @@
-"""The shipped definitions on a real API server: bad input is refused at the door, with words that help."""
+"""The shipped definitions on a real API server: invalid objects are rejected with helpful messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Document = dict[str, Any]
 
 
 def _with(document: Document, path: str, value: object) -> Document:
-    """A copy with one field of its spec set; None takes the field away."""
+    """A copy with one field of its spec set, or removed by None."""
     changed = copy.deepcopy(document)
     inner = changed["spec"]
     *parents, last = path.split(".")
@@ -62,7 +62,7 @@ def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("cloudID", None, "cloudID: Required value"),
         ("cloudID", "Cloud_B", "cloudID in body should match"),
@@ -88,12 +88,12 @@ def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -
         ("agreement.domain", "a/b", "domain in body should match"),
     ],
 )
-def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, value: object, said: str) -> None:
-    assert said in _refusal(installed, _with(_named(PEER, "bad"), path, value))
+def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, value: object, message: str) -> None:
+    assert message in _refusal(installed, _with(_named(PEER, "bad"), path, value))
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("ike.proposals", ["3des-sha1-modp1024"], "Unsupported value"),
         ("ike.proposals", ["aes256-sha384-ecp384"], "Unsupported value"),
@@ -106,12 +106,12 @@ def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, valu
         ("dpdDelaySeconds", 1, "greater than or equal to 5"),
     ],
 )
-def test_weak_policy_is_rejected(installed: ControlPlane, path: str, value: object, said: str) -> None:
-    assert said in _refusal(installed, _with(_named(POLICY, "bad"), path, value))
+def test_weak_policy_is_rejected(installed: ControlPlane, path: str, value: object, message: str) -> None:
+    assert message in _refusal(installed, _with(_named(POLICY, "bad"), path, value))
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("networkID", None, "networkID: Required value"),
         ("networkID", "my-network", "networkID in body should match"),
@@ -122,12 +122,12 @@ def test_weak_policy_is_rejected(installed: ControlPlane, path: str, value: obje
         ("addressing", {"sliceSize": 1}, "greater than or equal to 2"),
     ],
 )
-def test_invalid_expansion_is_rejected(installed: ControlPlane, path: str, value: object, said: str) -> None:
-    assert said in _refusal(installed, _with(_named(EXPANSION, "bad"), path, value))
+def test_invalid_expansion_is_rejected(installed: ControlPlane, path: str, value: object, message: str) -> None:
+    assert message in _refusal(installed, _with(_named(EXPANSION, "bad"), path, value))
 
 
 @pytest.mark.parametrize(
-    ("document", "path", "value", "said"),
+    ("document", "path", "value", "message"),
     [
         (PEER, "cloudID", "another", "cloudID is immutable"),
         (EXPANSION, "networkID", NETWORK_ID.replace("6", "7"), "networkID is immutable"),
@@ -135,19 +135,19 @@ def test_invalid_expansion_is_rejected(installed: ControlPlane, path: str, value
     ],
 )
 def test_immutable_field_cannot_be_changed(
-    installed: ControlPlane, document: Document, path: str, value: object, said: str
+    installed: ControlPlane, document: Document, path: str, value: object, message: str
 ) -> None:
     _apply(installed, document)
-    assert said in _refusal(installed, _with(document, path, value))
+    assert message in _refusal(installed, _with(document, path, value))
 
 
 def test_link_has_either_an_offer_or_an_answer(installed: ControlPlane) -> None:
     installed.kubectl("create", "namespace", "isthmus-peer-us")
-    half = answer_link("them", "us", 1416).to_manifest()
-    assert "an offer, the receiver's an answer" in _refusal(installed, _with(half, "answer", None))
-    _apply(installed, half)
-    moved = half["spec"]["origin"] | {"networkID": NETWORK_ID.replace("6", "7")}
-    assert "origin is immutable" in _refusal(installed, _with(half, "origin", moved))
+    link = answer_link("them", "us", 1416).to_manifest()
+    assert "an offer, the receiver's an answer" in _refusal(installed, _with(link, "answer", None))
+    _apply(installed, link)
+    moved = link["spec"]["origin"] | {"networkID": NETWORK_ID.replace("6", "7")}
+    assert "origin is immutable" in _refusal(installed, _with(link, "origin", moved))
 
 
 def test_unknown_field_is_reported(installed: ControlPlane) -> None:
@@ -220,7 +220,7 @@ def test_policy_shows_all_its_proposals(installed: ControlPlane) -> None:
 
 
 def _sample(resource: str) -> Document:
-    """A document of that kind, in a namespace that is there."""
+    """A manifest of that kind in an existing namespace."""
     (document,) = [d for d in (PEER, EXPANSION, *_machine_kinds()) if d["kind"].lower() == resource]
     document = _named(document, "counted")
     if document["metadata"].get("namespace") != SYSTEM_NAMESPACE:

@@ -1,4 +1,4 @@
-"""Reading a peer: from a real API server, and from servers that mean ill."""
+"""Reading a peer: from a real API server, and from hostile servers."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ US = "readers"
 POLL_SECONDS = 0.5
 
 
-class Bell:
+class WakeCounter:
     """Counts how often the controller would have been woken."""
 
     def __init__(self) -> None:
-        self.rings = 0
+        self.count = 0
 
-    def ring(self) -> None:
-        self.rings += 1
-
-
-@pytest.fixture
-def bell() -> Bell:
-    return Bell()
+    def wake(self) -> None:
+        self.count += 1
 
 
 @pytest.fixture
-def peers(bell: Bell) -> Iterator[RemotePeers]:
+def wakes() -> WakeCounter:
+    return WakeCounter()
+
+
+@pytest.fixture
+def peers(wakes: WakeCounter) -> Iterator[RemotePeers]:
     peers = RemotePeers(US, POLL_SECONDS)
-    peers.start(bell.ring)
+    peers.start(wakes.wake)
     yield peers
     peers.stop()
 
 
 @pytest.fixture(scope="module")
 def publisher(installed: ControlPlane) -> LightkubeCluster:
-    """The peer's own controller: it publishes for us."""
+    """The peer's controller, which publishes for us."""
     cluster = LightkubeCluster(str(installed.kubeconfig), names.CONTROLLER)
     for manifest in (namespace_manifest(US), *account_manifests(US)):
         cluster.apply_manifest(manifest)
@@ -65,7 +65,7 @@ def publisher(installed: ControlPlane) -> LightkubeCluster:
 
 @pytest.fixture(scope="module")
 def kubeconfig(installed: ControlPlane, publisher: LightkubeCluster) -> bytes:
-    """What the peer's administrator handed over."""
+    """The credential from the peer's administrator."""
     return _handed_over(installed, publisher, US)
 
 
@@ -77,9 +77,9 @@ class TestRemotePeers(PeerReaderContract):
         return _handed_over(installed, publisher, us)
 
     @pytest.fixture
-    def peers(self, us: str, bell: Bell) -> Iterator[PeerReader]:
+    def peers(self, us: str, wakes: WakeCounter) -> Iterator[PeerReader]:
         peers = RemotePeers(us, POLL_SECONDS)
-        peers.start(bell.ring)
+        peers.start(wakes.wake)
         yield peers
         peers.stop()
 
@@ -91,7 +91,7 @@ class TestRemotePeers(PeerReaderContract):
 
 class TestRealServer:
     def test_published_objects_are_read_and_wake_the_loop_once(
-        self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers, bell: Bell
+        self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers, wakes: WakeCounter
     ) -> None:
         publisher.apply(peer_link(PEER, US))
         publisher.apply(answer_link(PEER, US, mtu=1400))
@@ -100,18 +100,18 @@ class TestRealServer:
         assert view.peer_link is not None
         assert view.peer_link.spec == peer_link(PEER, US).spec
         (name,) = view.links
-        rings = bell.rings
+        count = wakes.count
         publisher.apply(answer_link(PEER, US, mtu=1390))
         changed = _wait(peers, lambda v: v.links[name].generation == 2)
         assert changed.links[name].spec == answer_link(PEER, US, mtu=1390).spec
-        assert bell.rings == rings + 1
+        assert wakes.count == count + 1
         publisher.apply_status(
             answer_link(PEER, US, mtu=1390).model_copy(update={"status": ExpansionLinkStatus(mtu=1390)})
         )
         publisher.delete(ExpansionLink, name, names.peer_namespace(US))
         gone = _wait(peers, lambda v: not v.links)
         assert gone.complete
-        assert bell.rings == rings + 2, "a status alone wakes nobody"
+        assert wakes.count == count + 2, "a status change does not wake the controller"
 
     def test_revoked_token_is_reported_and_last_view_is_kept(
         self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers
@@ -169,7 +169,7 @@ class TestRealServer:
         assert view.message.endswith(
             "(the kubeconfig has no certificate-authority-data: only public authorities are trusted)"
         )
-        monkeypatch.setenv("SSL_CERT_FILE", str(installed.ca_certificate))  # where OpenSSL finds the public ones
+        monkeypatch.setenv("SSL_CERT_FILE", str(installed.ca_certificate))  # where OpenSSL looks for public authorities
         peers.follow({})
         peers.follow({PEER: without})
         _wait(peers, lambda v: v.complete)
@@ -192,7 +192,7 @@ class TestRealServer:
 
 
 class Hostile(BaseHTTPRequestHandler):
-    """Answers everything with what the test says."""
+    """Answers every request with the test's response."""
 
     protocol_version = "HTTP/1.1"
     status = 200
@@ -206,16 +206,16 @@ class Hostile(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(self.body)), **self.headers_to_send}.items():
             self.send_header(name, value)
         self.end_headers()
-        with suppress(OSError):  # who reads with bounds hangs up early
+        with suppress(OSError):  # the bounded reader closes the connection early
             self.wfile.write(self.body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def hostile(installed: ControlPlane, tmp_path: Path) -> Iterator[tuple[type[Hostile], bytes]]:
-    """A server with a certificate of its own authority, in the tests' network namespace."""
+    """A server in the tests' network namespace, with a certificate of its own authority."""
     assert installed
     certificate, key = Authority(tmp_path).issue(
         "server", "/CN=hostile", ["subjectAltName=IP:127.0.0.1", "extendedKeyUsage=serverAuth"]

@@ -1,4 +1,4 @@
-"""The shipped roles: each process can do what it must, and nothing else; asked with real tokens."""
+"""The shipped roles: each process has exactly the rights that it needs; checked with real tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.testbed.assets import ensure
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
-from .accounts import PEOPLE, Right, account_kubeconfig, make_person, rights
+from .accounts import USERS, Right, account_kubeconfig, make_user, rights
 
 PEER = "roles-b"
 HOME = names.peer_namespace(PEER)
@@ -40,7 +40,7 @@ OF_THE_PEER = frozenset(
 
 @pytest.fixture(scope="module")
 def controller(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> LightkubeCluster:
-    """The controller's own account; the peer's namespace is already made by it, with everything in it."""
+    """The controller's own account, which has already created the peer's namespace with its content."""
     path = account_kubeconfig(installed, tmp_path_factory.mktemp("controller"), SYSTEM_NAMESPACE, names.CONTROLLER)
     cluster = LightkubeCluster(str(path), names.CONTROLLER)
     cluster.apply_manifest(namespace_manifest(PEER))
@@ -53,7 +53,7 @@ def controller(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 def peer_kubeconfig(
     installed: ControlPlane, controller: LightkubeCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """What the other cloud holds: the token out of the Secret that the controller made."""
+    """The other cloud's credential: the token from the Secret that the controller created."""
     token = wait_until(lambda: _token(controller), 20, "the peer's token")
     document = json.loads(installed.kubeconfig.read_text())
     document["users"][0]["user"] = {"token": token}
@@ -73,8 +73,8 @@ def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller:
     controller.apply(gateway_node("roles-gw"))
     controller.apply(attachment(PEER))
     controller.apply_status(attachment(PEER, (), condition()))
-    controller.event(peer, "Normal", "Ready", "said by the controller's own account")
-    assert "said by the controller" in installed.kubectl("events", "--for", f"cloudpeer/{PEER}")
+    controller.event(peer, "Normal", "Ready", "reported by the controller's own account")
+    assert "reported by the controller" in installed.kubectl("events", "--for", f"cloudpeer/{PEER}")
     controller.list_manifests("v1", "Node")
     assert controller.get_manifest("v1", "Secret", "absent", SYSTEM_NAMESPACE) is None
     controller.delete(Attachment, attachment(PEER).metadata.name, SYSTEM_NAMESPACE)
@@ -176,18 +176,18 @@ def test_peer_is_denied_everything_else(peer_kubeconfig: Path) -> None:
 def test_peer_has_exactly_these_rights_beyond_every_accounts(
     installed: ControlPlane, peer_kubeconfig: Path, tmp_path: Path
 ) -> None:
-    make_person(installed, "nobody")
-    nobody = account_kubeconfig(installed, tmp_path, PEOPLE, "nobody")
+    make_user(installed, "nobody")
+    nobody = account_kubeconfig(installed, tmp_path, USERS, "nobody")
     namespaces = installed.kubectl("get", "namespaces", "-o", "name").split()
     for namespace in (name.removeprefix("namespace/") for name in namespaces):
         everybodys = rights(installed, nobody, namespace)
-        assert everybodys, "nobody may ask what they may"
+        assert everybodys, "listing one's own rights is not permitted"
         own = OF_THE_PEER if namespace == HOME else frozenset()
         assert rights(installed, peer_kubeconfig, namespace) - everybodys == own, namespace
 
 
 def _apply_when_allowed(cluster: LightkubeCluster, manifest: Manifest) -> None:
-    """A right that was just granted takes the authoriser a moment."""
+    """Retry: a new right takes a moment to reach the authoriser."""
 
     def applied() -> bool:
         try:
@@ -206,7 +206,7 @@ def _token(cluster: LightkubeCluster) -> str | None:
 
 
 def _can(plane: ControlPlane, account: str, verb: str, resource: str, place: Sequence[str]) -> bool:
-    """What kubectl answers. A question that was not understood or not answered is no "no"."""
+    """Answer of `kubectl auth can-i`. An error is not a "no"."""
     who = f"--as=system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
     where = [f"--kubeconfig={plane.kubeconfig}", f"--cache-dir={plane.kubeconfig.parent / 'kubectl-cache'}"]
     command = [str(ensure("kubernetes").kubectl), *where, "auth", "can-i", verb, resource, *place, who]

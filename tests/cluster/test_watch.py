@@ -1,4 +1,4 @@
-"""Watches wake whoever waits for a change, with no right but to read, and also after the API was away."""
+"""Watches wake the process on changes, need only read access, and resume after an API outage."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ spec: {dpdDelaySeconds: %d}
 """
 
 
-class Bell:
+class WakeCounter:
     """Counts and waits for wake-ups."""
 
     def __init__(self) -> None:
         self._rang = threading.Event()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         self._rang.set()
 
     def wait(self, seconds: float) -> bool:
@@ -41,34 +41,34 @@ class Bell:
 
 
 @pytest.fixture
-def bell(installed: ControlPlane, tmp_path: Path) -> Iterator[Bell]:
-    bell = Bell()
+def wakes(installed: ControlPlane, tmp_path: Path) -> Iterator[WakeCounter]:
+    wakes = WakeCounter()
     kubeconfig = account_kubeconfig(installed, tmp_path, "isthmus-system", "isthmus-agent")
     watch = KopfWatch(resources(WATCHED), str(kubeconfig))
     installed.kubectl("apply", "-f", "-", input=POLICY % 10)
-    watch.start(bell.ring)
-    assert bell.wait(30), "what is there already wakes, too"
-    bell.wait_for_silence()
-    yield bell
+    watch.start(wakes.wake)
+    assert wakes.wait(30), "existing objects also wake the process"
+    wakes.wait_for_silence()
+    yield wakes
     watch.stop()
 
 
-def test_change_wakes_the_loop_immediately(installed: ControlPlane, bell: Bell) -> None:
+def test_change_wakes_the_loop_immediately(installed: ControlPlane, wakes: WakeCounter) -> None:
     installed.kubectl("apply", "-f", "-", input=POLICY % 11)
-    assert bell.wait(2)
-    bell.wait_for_silence()
-    assert not bell.wait(1), "nothing changed"
+    assert wakes.wait(2)
+    wakes.wait_for_silence()
+    assert not wakes.wait(1), "nothing changed"
     installed.kubectl("delete", "ipsecpolicy", "watched")
-    assert bell.wait(2)
+    assert wakes.wait(2)
 
 
-def test_watch_resumes_after_an_api_outage(installed: ControlPlane, bell: Bell) -> None:
+def test_watch_resumes_after_an_api_outage(installed: ControlPlane, wakes: WakeCounter) -> None:
     installed.stop()
     installed.start()
-    bell.wait_for_silence()
+    wakes.wait_for_silence()
     for interval in range(12, 40):
         installed.kubectl("apply", "-f", "-", input=POLICY % interval)
-        if bell.wait(2):
+        if wakes.wait(2):
             break
     else:
-        pytest.fail("no change wakes any more")
+        pytest.fail("changes do not wake the process any more")
