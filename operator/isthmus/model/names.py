@@ -13,7 +13,7 @@ CONTROLLER = "isthmus-controller"
 AGENT = "isthmus-agent"
 
 FINALIZER = f"{GROUP}/withdraw"
-PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; a policy keeps it for administrators
+PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; admission allows it to administrators only
 FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: do not wait for the peer
 PEER_LABEL = f"{GROUP}/peer"  # on objects that we create for one peer: its cloud ID
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
