@@ -105,7 +105,7 @@ class DataPlane:
             self.flows = FlowView({})
             return False
         if PROBE_PORT not in bridge.ofport:
-            raise Unavailable(f"Open vSwitch has given {PROBE_PORT} no port number yet")
+            raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
         table: FlowTable = flows.render(plan.networks, bridge.ofport)
         self.flows = self._backends.openflow.view()
         if nodechanges.flows_to_replace(table, self.flows):

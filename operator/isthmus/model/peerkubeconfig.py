@@ -42,19 +42,19 @@ class InvalidKubeconfig(ValueError):
 
 @dataclass(frozen=True)
 class PeerCredential:
-    """Where a peer's API is, how it proves itself, and how we do."""
+    """The address of a peer's API, and how server and client authenticate."""
 
     host: str
     port: int
     path: str
-    """What stands before `/apis`; mostly empty."""
+    """Path prefix before `/apis`; mostly empty."""
     authority: str | None = field(repr=False)
     """The server's certificate authority, PEM; None: the public authorities that this host trusts."""
     server_name: str = ""
-    """Name that the server's certificate must hold, where it is not `host`."""
+    """Name that the server's certificate must have; empty: `host`."""
     token: str = field(default="", repr=False)
     certificate: bytes = field(default=b"", repr=False)
-    """Client certificate and key, PEM, where there is no token."""
+    """Client certificate and key, PEM; empty if there is a token."""
 
     @classmethod
     def parse(cls, content: bytes) -> PeerCredential:

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     ] = "INFO"
     """Lowest severity that is logged. INFO has one line for each change of state."""
     log_format: Annotated[Literal["text", "json"], Form("text or json")] = "text"
-    """Format of the lines on standard output: text for people, or one JSON object a line for log collectors."""
+    """Format of the lines on standard output: plain text, or one JSON object a line for log collectors."""
     metrics_address: Annotated[str, Form("an IP address of this host, such as 127.0.0.1")] = "127.0.0.1"
     """Address on which `/metrics` is served, without authentication and without TLS: by default to this host only."""
     metrics_port: Annotated[int, Field(ge=0, le=65535), Form("a whole number from 0 to 65535")] = 9090

@@ -30,9 +30,9 @@ IPv4Address = Annotated[
 IPv4CIDR = Annotated[
     str, StringConstraints(pattern=IPV4_CIDR_PATTERN, max_length=18), AfterValidator(canonical_ipv4_cidr)
 ]
-# Free text that people read (Neutron's names): no control characters, so that nothing can forge a log line.
+# Free text (Neutron's names), without control characters, so that it cannot forge log lines.
 DisplayName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=255)]
-# What one cloud tells another's people: as a message, and like a name, on one line.
+# A message for another cloud's administrators, without control characters as a name.
 Remark = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=1024)]
 Message = Annotated[str, StringConstraints(max_length=1024)]
 ReasonText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$", max_length=64)]
@@ -47,4 +47,4 @@ UDPPort = Annotated[int, Field(ge=1024, le=65535)]
 MINIMUM_MTU, MAXIMUM_MTU = 576, 65535  # what every IPv4 host must accept (RFC 791), and what a packet can be
 MTU = Annotated[int, Field(ge=MINIMUM_MTU, le=MAXIMUM_MTU)]
 
-NEUTRON_TUNNEL_PORTS = frozenset({4789, 6081, 8472})  # VXLAN, Geneve and Linux' old VXLAN: never ours
+NEUTRON_TUNNEL_PORTS = frozenset({4789, 6081, 8472})  # VXLAN, Geneve and Linux' former VXLAN port: Neutron may use them

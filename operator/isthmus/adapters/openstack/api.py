@@ -91,7 +91,7 @@ class Api:
             document = self.get(f"/{collection}", **page)
             found += document[key]
             if document.get("truncated"):
-                raise errors.Unavailable(f"{self._service}: the list of {collection} was cut short by the server")
+                raise errors.Unavailable(f"{self._service}: the list of {collection} was truncated by the server")
             links = document.get(f"{key}_links") or []
             if not any(link.get("rel") == "next" for link in links) or not document[key]:
                 return found

@@ -124,7 +124,9 @@ class Networking:
         if port.host != host:
             # Neutron does not retry the binding, so the port would never come up.
             self.delete_port(port.id)
-            raise Unavailable(f"network: no back end of Neutron is alive on {host}: the port could not be bound there")
+            raise Unavailable(
+                f"network: the port could not be bound on host {host}: no agent of Neutron is alive there"
+            )
         return port
 
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:

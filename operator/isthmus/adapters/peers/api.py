@@ -62,7 +62,7 @@ class PeerApi:
         try:
             yield connection
         except http.client.HTTPException as error:  # its text would quote the peer's bytes
-            raise Unavailable(f"no HTTP: {type(error).__name__}") from error
+            raise Unavailable(f"not an HTTP server: {type(error).__name__}") from error
         except (OSError, UnicodeError) as error:  # the last: an invalid host name
             raise Unavailable(f"{type(error).__name__}: {error}"[:256] + self._hint(error)) from error
         finally:
@@ -152,9 +152,9 @@ def _tls(credential: PeerCredential) -> ssl.SSLContext:
 def _error_of_status(status: int, kind: type[CustomObject]) -> Exception:
     what = kind.registration.plural
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
-        return Forbidden(f"the peer refuses to show us its {what} ({status})")
+        return Forbidden(f"the peer denies reading its {what} ({status})")
     if status == http.HTTPStatus.NOT_FOUND:
-        return NotFound(f"the peer has no {what} for us (404)")
+        return NotFound(f"the peer does not serve {what} for this cloud (404)")
     return Unavailable(f"the peer's API answered {status}")
 
 

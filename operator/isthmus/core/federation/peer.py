@@ -20,7 +20,7 @@ from isthmus.model.reasons import Reason
 from .agreement import Agreement, Disagreement, agree
 
 # The view right after the controller's start; statuses about the peer keep their values until it has been read.
-UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API was not read yet")
+UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API has not been read yet")
 MAX_GATEWAYS = 16
 
 
@@ -28,7 +28,7 @@ def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     """Why this CloudPeer cannot own its cloud ID; nothing is created for it then."""
     own = snapshot.own
     if peer.spec.cloud_id == own.cloud_id:
-        return Problem(Reason.OWN_CLOUD_ID, f"cloudID {own.cloud_id} is our own")
+        return Problem(Reason.OWN_CLOUD_ID, f"cloudID {own.cloud_id} is that of this cloud")
     if _overlap(peer.spec.gateway_cidrs, own.gateway_cidrs):
         return Problem(Reason.GATEWAY_CIDRS_OVERLAP, "gatewayCIDRs overlap our own gateways' networks")
     for other in snapshot.all(CloudPeer):
@@ -36,7 +36,7 @@ def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
         if claim_precedence(other) >= claim_precedence(peer) or other.spec.cloud_id == own.cloud_id:
             continue
         if other.spec.cloud_id == peer.spec.cloud_id:
-            return Problem(Reason.DUPLICATE_CLOUD_ID, f"CloudPeer {name} stands for cloud {peer.spec.cloud_id} already")
+            return Problem(Reason.DUPLICATE_CLOUD_ID, f"CloudPeer {name} already has cloudID {peer.spec.cloud_id}")
         if _overlap(peer.spec.gateway_cidrs, other.spec.gateway_cidrs):
             return Problem(Reason.GATEWAY_CIDRS_OVERLAP, f"gatewayCIDRs overlap those of CloudPeer {name}")
     return None
@@ -75,12 +75,14 @@ def remote_peer_link_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | N
         return Problem(Reason.INVALID_PEER_LINK, f"the peer's PeerLink is malformed: {published.problem}")
     if remote.cloud_id != peer.spec.cloud_id:
         return Problem(
-            Reason.WRONG_CLOUD_ID, f"the peer calls itself {remote.cloud_id}, we know it as {peer.spec.cloud_id}"
+            Reason.WRONG_CLOUD_ID, f"the peer's cloudID is {remote.cloud_id}, its CloudPeer has {peer.spec.cloud_id}"
         )
     if remote.peer_cloud_id != snapshot.own.cloud_id:
-        return Problem(Reason.WRONG_CLOUD_ID, f"the peer's half is meant for {remote.peer_cloud_id}, not for us")
+        return Problem(
+            Reason.WRONG_CLOUD_ID, f"the peer's PeerLink is for cloud {remote.peer_cloud_id}, not for this one"
+        )
     if remote.tunnel.id_range.last <= remote.tunnel.id_range.first:
-        return Problem(Reason.INVALID_PEER_LINK, "the peer's range of tunnel IDs ends before it begins")
+        return Problem(Reason.INVALID_PEER_LINK, "the peer's range of tunnel IDs is empty")
     return _gateway_problem(snapshot, peer, remote.gateways)
 
 
@@ -118,7 +120,8 @@ def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[Pe
         port = names.tunnel_port(peer.spec.cloud_id, gateway.name)
         if port in used_ports:
             return Problem(
-                Reason.GATEWAY_REFUSED, f"gateway {gateway.name} cannot be told from another: it needs another name"
+                Reason.GATEWAY_REFUSED,
+                f"the name of gateway {gateway.name} collides with that of another gateway: it needs another one",
             )
         used |= {gateway.name, gateway.address}
         used_ports.add(port)

@@ -66,12 +66,12 @@ def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     cloud_id = peer.spec.cloud_id
     connected = [a.metadata.name for a in snapshot.all(Attachment) if _blocks_removal(a, cloud_id)]
     if connected:
-        return Problem(Reason.WITHDRAWING, f"networks still joined to the peer: {', '.join(connected[:5])}")
+        return Problem(Reason.WITHDRAWING, f"networks still connected to the peer: {', '.join(connected[:5])}")
     links = [link.metadata.name for link in snapshot.links_to(cloud_id) if not _is_withdrawn_answer(link)]
     if links and not _forgotten(peer):
         return Problem(
             Reason.WAITING_FOR_RELEASE,
-            f"{len(links)} withdrawn networks wait until the peer has let go of them ({', '.join(links[:5])}); "
+            f"{len(links)} withdrawn networks wait to be released by the peer ({', '.join(links[:5])}); "
             f"for a peer that is gone for good: annotate with {names.FORGET_ANNOTATION}=true",
         )
     return None

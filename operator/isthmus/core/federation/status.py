@@ -74,7 +74,7 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
 def _problem(snapshot: Snapshot, peer: CloudPeer, parts: list[Condition]) -> Problem | None:
     """The first blocking problem, in the order in which an administrator would fix them."""
     if peer.metadata.deletion_timestamp:
-        return removal_problem(snapshot, peer) or Problem(Reason.WITHDRAWING, "the agreement is being taken back")
+        return removal_problem(snapshot, peer) or Problem(Reason.WITHDRAWING, "withdrawing the agreement")
     problem = identity_problem(snapshot, peer) or namespace_problem(snapshot, peer)
     if problem is not None:
         return problem
@@ -91,7 +91,7 @@ def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:
         return false(
             ConditionType.REACHABLE,
             Reason.KUBECONFIG_NOT_FOUND,
-            f"Secret {secret} with key {names.KUBECONFIG_KEY} is not there yet",
+            f"Secret {secret} with key {names.KUBECONFIG_KEY} does not exist yet",
         )
     view = view_of(snapshot, cloud_id)
     if view.reason == UNREAD.reason:

@@ -27,12 +27,12 @@ def connection_progress(
         return Problem(Reason.NO_GATEWAY_NODE, "no gateway node is ready")
     spec = attachment.spec
     if spec.active_node is None or cloud_id not in {path.cloud_id for path in spec.links}:
-        return Problem(Reason.ATTACHING, "the network is being joined to the gateway node")
+        return Problem(Reason.ATTACHING, "connecting the network to the gateway node")
     if facts is not None and facts.network is not None and facts.network.mtu != spec.mtu:
         return Problem(Reason.SETTING_MTU, f"the MTU of the network is not yet {spec.mtu}")
     observation = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
     if observation is None or not observation.plugged:
-        return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not plugged the network yet")
+        return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not connected the network to br-cloud yet")
     link = next((link for link in observation.links if link.cloud_id == cloud_id), None)
     if link is None:
         return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not probed the link yet")
@@ -40,7 +40,7 @@ def connection_progress(
         None
         if link.up
         else Problem(
-            Reason.parse(link.reason, Reason.PROBE_UNANSWERED), link.message or "no echo comes back through the tunnel"
+            Reason.parse(link.reason, Reason.PROBE_UNANSWERED), link.message or "dataplane probes are not answered"
         )
     )
 
@@ -66,7 +66,7 @@ def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_link_state: Remot
     if remote_link_state.presence == "Present":
         return true(ConditionType.PEER_SEEN, Reason.PRESENT)
     if remote_link_state.presence == "Absent":
-        return false(ConditionType.PEER_SEEN, Reason.ABSENT, "a complete list of the peer's halves does not hold it")
+        return false(ConditionType.PEER_SEEN, Reason.ABSENT, "the peer does not publish a link of this network")
     view = view_of(snapshot, link.spec.peer_cloud_id)
     previous = condition_of(link.status.conditions, ConditionType.PEER_SEEN)
     # An absence is not kept over a restart: the peer was not read in between, so its grace period starts again.

@@ -88,17 +88,21 @@ def remote_link_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, spe
     """Why the spec of a peer's link is refused; None if it is valid."""
     own_id, peer_id = snapshot.own.cloud_id, peer.spec.cloud_id
     if spec.cloud_id != peer_id or spec.peer_cloud_id != own_id:
-        return Problem(Reason.WRONG_CLOUD_ID, f"the half is by {spec.cloud_id} for {spec.peer_cloud_id}")
+        return Problem(Reason.WRONG_CLOUD_ID, f"the link is published by {spec.cloud_id} for {spec.peer_cloud_id}")
     if spec.origin.link_name != link_name:
-        return Problem(Reason.INVALID_OFFER, "the object's name is not that of the network in it")
+        return Problem(Reason.INVALID_OFFER, "the object's name is not the link name of its network")
     if spec.offer is not None and spec.answer is not None:
-        return Problem(Reason.INVALID_OFFER, "a half is an offer or an answer, never both")
+        return Problem(Reason.INVALID_OFFER, "a link has an offer or an answer, never both")
     if spec.origin.cloud_id == own_id:
-        return None if spec.answer is not None else Problem(Reason.INVALID_OFFER, "an offer of a network that is ours")
+        return (
+            None
+            if spec.answer is not None
+            else Problem(Reason.INVALID_OFFER, "the peer offers a network that this cloud owns")
+        )
     if spec.origin.cloud_id != peer_id:
         return Problem(Reason.WRONG_CLOUD_ID, f"the network comes from {spec.origin.cloud_id}, a third cloud")
     if spec.offer is None:
-        return Problem(Reason.INVALID_OFFER, "an answer about a network of the peer's own")
+        return Problem(Reason.INVALID_OFFER, "the peer answers about a network that it owns itself")
     if spec.state == "Withdrawn":
         return _duplicate_subnet_id(spec.offer)
     return _tunnel_id_problem(snapshot, peer, link_name, spec.offer.tunnel_id) or offer_problem(spec.offer)
@@ -144,7 +148,7 @@ def _tunnel_id_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, tunn
     if tunnel_id not in allowed:
         return Problem(
             Reason.INVALID_TUNNEL_ID,
-            f"tunnel ID {tunnel_id} is outside the origin's half {allowed.start}-{allowed.stop - 1}",
+            f"tunnel ID {tunnel_id} is outside the origin's part {allowed.start}-{allowed.stop - 1} of the range",
         )
     if tunnel_id in _tunnel_ids_of_others(snapshot, peer, link_name):
         return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {tunnel_id} belongs to another network of the same origin")

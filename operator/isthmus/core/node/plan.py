@@ -120,7 +120,7 @@ def _plan_peer(inputs: NodeInputs, peer: CloudPeer, local: str, foreign_udp_port
     spec = peer.spec
     link = _peerlink(inputs, spec.cloud_id)
     if link is None or link.status.peer is None:
-        return Problem(Reason.WAITING_FOR_PEER, "the peer's half of the agreement has not been read yet")
+        return Problem(Reason.WAITING_FOR_PEER, "the peer's PeerLink has not been read yet")
     agreement = agree(link.spec, link.status.peer.spec)
     if isinstance(agreement, Disagreement):
         return Problem(agreement.reason, agreement.message)
@@ -223,7 +223,7 @@ def _link_problem(
         return Problem(Reason.NO_TUNNEL, f"there is no tunnel to gateway {link.gateway.name} of {link.cloud_id}")
     if used[tunnel.name, link.tunnel_id] > 1:
         # Two networks must never be bridged: carry neither rather than the wrong one.
-        return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {link.tunnel_id} is that of another network, too")
+        return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {link.tunnel_id} is used by another network, too")
     return None
 
 

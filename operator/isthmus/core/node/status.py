@@ -99,7 +99,9 @@ def _links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[Link
             yield previous[link.cloud_id]
             continue
         if problem is None and not probe:
-            problem = Problem(Reason.PROBE_UNANSWERED, f"no echo frame comes back from gateway {link.gateway.name}")
+            problem = Problem(
+                Reason.PROBE_UNANSWERED, f"dataplane probes are not answered by gateway {link.gateway.name}"
+            )
         yield LinkObservation(
             cloud_id=link.cloud_id,
             up=problem is None,
@@ -205,9 +207,9 @@ def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: Br
 
 def _connection_problem(ike: str, esp: str, bfd: str) -> Problem | None:
     if ike != "Established":
-        return Problem(Reason.IKE_NOT_ESTABLISHED, "the gateways have not agreed on keys")
+        return Problem(Reason.IKE_NOT_ESTABLISHED, "the gateways have not established an IKE SA")
     if esp != "Installed":
-        return Problem(Reason.ESP_NOT_INSTALLED, "the IKE SA has no complete set of ESP associations")
+        return Problem(Reason.ESP_NOT_INSTALLED, "the IKE SA lacks ESP SAs")
     if bfd != "Up":
-        return Problem(Reason.BFD_DOWN, "keys are there, but the peer's gateway does not answer through the tunnel")
+        return Problem(Reason.BFD_DOWN, "the SAs are up, but the peer's gateway does not answer BFD through the tunnel")
     return None

@@ -20,7 +20,7 @@ EXPLANATIONS = {
         *_PLACES,
     ),
     Reason.INVALID_TUNNEL_ID: administrator(
-        "The tunnel ID of the offer is not in the half of the range that the origin allocates from.",
+        "The tunnel ID of the offer is not in the part of the range that the origin allocates from.",
         "Compare `tunnel.idRange` in both CloudPeers, and the versions of Isthmus.",
         *_PLACES,
     ),

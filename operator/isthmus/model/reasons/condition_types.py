@@ -131,4 +131,4 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
         },
     }
 )
-"""By kind, in the order in which people meet them."""
+"""By kind, in the order of the documentation."""

@@ -34,11 +34,11 @@ on; the message names the values at hand and says what to do.
 The first command waits for success. The second one returns as soon as there is nothing left to wait for: the object is
 `Ready`, or somebody has to act.
 
-`Progressing` is what people and `kubectl wait` need. Tools that use kstatus (kpt, Flux, cli-utils) do not read it: they
-read `metadata.deletionTimestamp`, `status.observedGeneration` and the conditions `Reconciling`, `Stalled` and `Ready`.
-`Ready` alone would leave them waiting for what never comes, so `Stalled` is published while somebody has to act, and
-they report the object as Failed. `Reconciling` would add nothing: without it kstatus takes an object that is not
-`Ready` for one in progress.
+`Progressing` is for users and `kubectl wait`. Tools that use kstatus (kpt, Flux, cli-utils) do not read it: they read
+`metadata.deletionTimestamp`, `status.observedGeneration` and the conditions `Reconciling`, `Stalled` and `Ready`.
+With `Ready` alone they would wait for ever, so `Stalled` is published while somebody has to act, and they report the
+object as Failed. `Reconciling` would add nothing: without it kstatus takes an object that is not `Ready` for one in
+progress.
 
 What decides between `Progressing` and `Stalled` is the category of the reason:
 """

@@ -90,7 +90,7 @@ class OvsdbDatabase:
             for root in tables["Open_vSwitch"].rows.values():
                 root.addvalue("bridges", bridge)
         elif OWNER_KEY not in bridge.external_ids:
-            raise Conflict(f"a bridge {BRIDGE} that is not ours is there already")
+            raise Conflict(f"a bridge {BRIDGE} exists that is not managed by Isthmus")
         bridge.fail_mode = "secure"  # without flows nothing is forwarded
         bridge.datapath_type = self._datapath_type
         bridge.protocols = _PROTOCOLS
@@ -123,7 +123,7 @@ class OvsdbDatabase:
         with database.ovsdb_connection.lock:
             behind = [r for r in database.idl.tables["Open_vSwitch"].rows.values() if r.cur_cfg < r.next_cfg]
         if behind:
-            raise Unavailable(f"ovs-vswitchd has not taken a change of its database within {_TIMEOUT_SECONDS} s")
+            raise Unavailable(f"ovs-vswitchd has not applied a change of its database within {_TIMEOUT_SECONDS} s")
 
     def _database(self) -> Any:
         if self._connected is None:

@@ -173,7 +173,7 @@ def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     if remote_link.spec.state == "Cordoned":
         return Problem(Reason.PEER_CORDONED, f"{name} accepts nothing new: its agreement with us is cordoned")
     if next_tunnel_id(snapshot, peer) is None:
-        return Problem(Reason.TUNNEL_IDS_EXHAUSTED, f"our half of the tunnel IDs agreed with {name} is used up")
+        return Problem(Reason.TUNNEL_IDS_EXHAUSTED, f"our tunnel IDs of the range agreed with {name} are exhausted")
     if not any(gateway.ready for gateway in gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)):
         return Problem(Reason.NO_GATEWAY_NODE, "no gateway node of ours is ready")
     return None

@@ -61,7 +61,7 @@ def _subnets(origin: Origin) -> Condition:
     if not origin.unsupported_cidrs:
         return true(ConditionType.SUBNETS_STRETCHED, Reason.ALL_STRETCHED)
     cidrs = ", ".join(origin.unsupported_cidrs[:_MAX_LISTED])
-    text = f"only the machines of this cloud have {cidrs}: it is IPv6, or more than can be stretched"
+    text = f"not stretched: {cidrs} (IPv6, or more than can be stretched)"
     return false(ConditionType.SUBNETS_STRETCHED, Reason.UNSUPPORTED_SUBNET, text)
 
 
@@ -73,7 +73,7 @@ def _problem(
     failure: Problem | None,
 ) -> Problem | None:
     if expansion.metadata.deletion_timestamp:
-        waiting = Problem(Reason.WITHDRAWING, "the network is being taken back")
+        waiting = Problem(Reason.WITHDRAWING, "withdrawing the network from its peers")
         return failure or waiting
     if problem is not None:
         return problem

@@ -27,7 +27,11 @@ def origin_links(origin: Origin, failure: Problem | None) -> tuple[ExpansionLink
 def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | None:
     """The Attachment of the network with its conditions; None if there is none."""
     progress = [p for cloud_id in sorted(origin.active_links) if (p := origin_progress(origin, cloud_id)) is not None]
-    problem = next(iter(progress), None) if origin.active_links else Problem(Reason.NOT_CONNECTED, "no peer is joined")
+    problem = (
+        next(iter(progress), None)
+        if origin.active_links
+        else Problem(Reason.NOT_CONNECTED, "not connected to any peer")
+    )
     problem = failure if problem and failure else problem
     conflict = address_conflict(origin_conflicts(origin))
     return with_conditions(origin.attachment, (*readiness(problem), conflict), origin.snapshot.now)
@@ -61,7 +65,7 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
         origin.answer(cloud_id),
     )
     if link.spec.state == "Withdrawn":
-        return Problem(Reason.WAITING_FOR_RELEASE, "withdrawn; waits until the peer has let go")
+        return Problem(Reason.WAITING_FOR_RELEASE, "waiting for the peer to release the withdrawn network")
     if remote_link_state.problem is not None:
         return remote_link_state.problem
     remote_link = origin.remote_link(cloud_id)
@@ -74,5 +78,7 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
         reason = Reason.parse(answer.reason, Reason.REFUSED)
         return Problem(reason if reason in ANSWER_REASONS else Reason.REFUSED, answer.message)
     if origin.path(cloud_id) is None:
-        return Problem(Reason.PEER_HAS_NO_GATEWAY, "the peer names no gateway for this network that its PeerLink has")
+        return Problem(
+            Reason.PEER_HAS_NO_GATEWAY, "the peer's active gateway for this network is missing from its PeerLink"
+        )
     return connection_progress(origin.attachment, origin.facts, origin.gateway, cloud_id)

@@ -112,7 +112,7 @@ class Receiver:
             return Problem(Reason.CORDONED, "the agreement is cordoned: nothing new is accepted")
         if self._has_name_collision:
             return Problem(
-                Reason.INVALID_OFFER, "the network's ID cannot be told from another one's: it needs another ID"
+                Reason.INVALID_OFFER, "the network's ID collides with that of another network: it needs another one"
             )
         if self._other_received_networks >= self.peer.spec.agreement.limits.networks:
             return Problem(Reason.LIMIT_REACHED, "the agreed number of networks is reached")
@@ -198,7 +198,7 @@ class Receiver:
         if domain is not None and not self.domain_is_ours and peer.spec.agreement.domain is None:
             return Problem(Reason.DOMAIN_NOT_AVAILABLE, "the domain for the peer's projects is not available")
         if self.facts.other_networks >= peer.spec.agreement.quotas.networks:
-            return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is used up")
+            return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is exhausted")
         return self._subnets_problem(offer, peer)
 
     def _subnets_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
@@ -206,7 +206,7 @@ class Receiver:
         if self.facts is None:
             return None
         if len(offer.subnets) + len(self.facts.other_subnets) > peer.spec.agreement.quotas.subnets:
-            return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is used up")
+            return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is exhausted")
         others = [IPv4Network(s.cidr) for s in self.facts.other_subnets if s.ip_version == 4]
         for subnet in offer.subnets:
             if any(IPv4Network(subnet.cidr).overlaps(other) for other in others):

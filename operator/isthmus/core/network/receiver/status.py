@@ -64,13 +64,13 @@ def _in_use(receiver: Receiver) -> Condition:
         return true(
             ConditionType.REPLICA_IN_USE,
             Reason.PORTS_LEFT,
-            f"the copy stays until these ports are gone: {', '.join(ports)}",
+            f"the replica is kept until these ports are deleted: {', '.join(ports)}",
         )
     if project_id := project_to_delete(receiver):
         return true(
             ConditionType.REPLICA_IN_USE,
             Reason.PROJECT_NOT_EMPTY,
-            f"project {project_id} stays until nothing is left in it in Neutron",
+            f"project {project_id} is kept until it is empty in Neutron",
         )
     return false(ConditionType.REPLICA_IN_USE, Reason.NOTHING_LEFT)
 
@@ -87,7 +87,9 @@ def receiver_progress(receiver: Receiver) -> Problem | None:
     if receiver.intent == "Refuse":
         return receiver.refusal
     if not is_accepted(receiver.link):
-        return Problem(Reason.CREATING_REPLICA, "the copy of the network is being made")
+        return Problem(Reason.CREATING_REPLICA, "creating the replica")
     if receiver.path() is None:
-        return Problem(Reason.PEER_HAS_NO_GATEWAY, "the peer names no gateway for this network that its PeerLink has")
+        return Problem(
+            Reason.PEER_HAS_NO_GATEWAY, "the peer's active gateway for this network is missing from its PeerLink"
+        )
     return connection_progress(receiver.attachment, receiver.facts, receiver.gateway, receiver.cloud_id)

@@ -53,7 +53,7 @@ class ApiAccess(ApiModel):
 
 
 class TunnelIDRange(ApiModel):
-    """Range of tunnel IDs of a pair of clouds. The cloud whose ID sorts first allocates from the lower half."""
+    """Range of tunnel IDs of a pair of clouds. The cloud whose ID sorts first allocates from its lower part."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -105,7 +105,7 @@ class Offer(ApiModel):
     """Offer of the network to the receiver. Published by the origin only."""
 
     tunnel_id: TunnelID
-    """VXLAN network identifier of the network, from the origin's half of the agreed range."""
+    """VXLAN network identifier of the network, from the origin's part of the agreed range."""
     project: OfferedProject
     """Project that owns the network at its origin."""
     network_name: DisplayName = ""
@@ -155,7 +155,7 @@ class ExpansionLinkSpec(ApiModel):
             "x-kubernetes-validations": [
                 {
                     "rule": "has(self.offer) != has(self.answer)",
-                    "message": "the origin's half carries an offer, the receiver's an answer",
+                    "message": "the origin's link carries an offer, the receiver's an answer",
                 }
             ]
         }
