@@ -65,6 +65,9 @@ class NetworkCloudContract:
         yield created
         created.clean()
 
+    def test_usable_cloud_passes_the_check(self, cloud: NetworkCloud) -> None:
+        cloud.check()
+
     def test_domains_and_projects_are_found(self, cloud: NetworkCloud, created: Created) -> None:
         assert cloud.get_project(created.project.id) == created.project
         assert created.project.description == "isthmus project x of contract"

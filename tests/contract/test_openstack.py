@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,27 +88,65 @@ class TestOpenStackCloud(NetworkCloudContract):
         assert not cloud.is_shared_by_policy(network.id)
 
 
-def test_unknown_clouds_entry_is_named(clouds_file: Path) -> None:
-    with pytest.raises(Invalid, match="absent"):
-        OpenStackCloud(str(clouds_file), "absent").own_project_id()
-
-
-def test_wrong_password_is_forbidden(tmp_path: Path, clouds_file: Path) -> None:
+def _changed(clouds_file: Path, directory: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """The clouds file in the directory with its entry changed; written in place, as an administrator corrects it."""
     document = json.loads(clouds_file.read_text())
-    document["clouds"]["isthmus"]["auth"]["password"] = "wrong"
-    path = tmp_path / "clouds.yaml"
+    change(document["clouds"]["isthmus"])
+    path = directory / "clouds.yaml"
     path.write_text(json.dumps(document))
+    return path
+
+
+def test_rejected_credential_is_named_by_file_and_entry_and_read_again(tmp_path: Path, clouds_file: Path) -> None:
+    path = _changed(clouds_file, tmp_path, lambda entry: entry["auth"].update(password="wrong"))
+    cloud = OpenStackCloud(str(path), "isthmus")
+    with pytest.raises(Forbidden) as caught:
+        cloud.check()
+    said = (
+        f"clouds file {path}, entry isthmus: the credential was rejected: identity: The request you have made requires"
+    )
+    assert str(caught.value).startswith(said)
     with pytest.raises(Forbidden):
-        OpenStackCloud(str(path), "isthmus").find_domain("Default")
+        cloud.find_domain("Default")
+    path.write_text(clouds_file.read_text())
+    cloud.check()
 
 
 def test_unresponsive_cloud_is_unavailable(tmp_path: Path, clouds_file: Path) -> None:
-    document = json.loads(clouds_file.read_text())
-    document["clouds"]["isthmus"]["auth"]["auth_url"] = "http://127.0.0.1:1/v3"
-    path = tmp_path / "clouds.yaml"
-    path.write_text(json.dumps(document))
-    with pytest.raises(Unavailable):
-        OpenStackCloud(str(path), "isthmus").find_domain("Default")
+    path = _changed(clouds_file, tmp_path, lambda entry: entry["auth"].update(auth_url="http://127.0.0.1:1/v3"))
+    with pytest.raises(Unavailable, match=rf"^clouds file {path}, entry isthmus: identity: Unable to establish"):
+        OpenStackCloud(str(path), "isthmus").check()
+
+
+@pytest.fixture
+def second_region(site: Cloud) -> Iterator[str]:
+    """Another region of the same Keystone, with an endpoint of Neutron in the catalogue."""
+    identity: Any = site.openstack().identity
+    (neutron,) = identity.services(type="network")
+    region = identity.create_region(id="elsewhere")
+    url = "http://127.0.0.1:1/"
+    endpoint = identity.create_endpoint(service_id=neutron.id, interface="public", url=url, region_id=region.id)
+    yield region.id
+    identity.delete_endpoint(endpoint)
+    identity.delete_region(region)
+
+
+def test_region_is_not_guessed(site: Cloud, second_region: str, tmp_path: Path, clouds_file: Path) -> None:
+    path = _changed(clouds_file, tmp_path, lambda entry: entry.pop("region_name"))
+    regions = ", ".join(sorted([second_region, site.site.region]))
+    cloud = OpenStackCloud(str(path), "isthmus")
+    for ask in (cloud.check, cloud.own_project_id, lambda: cloud.get_network(str(uuid.uuid4()))):
+        with pytest.raises(Invalid) as caught:
+            ask()
+        assert str(caught.value) == (
+            f"clouds file {path}, entry isthmus: the catalogue has network endpoints in several regions ({regions}): "
+            "set region_name to one of them"
+        )
+    OpenStackCloud(str(clouds_file), "isthmus").check()
+
+
+def test_only_region_needs_no_name(tmp_path: Path, clouds_file: Path) -> None:
+    OpenStackCloud(str(_changed(clouds_file, tmp_path, lambda entry: entry.pop("region_name"))), "isthmus").check()
 
 
 def _owners_of_groups(site: Cloud) -> set[str]:

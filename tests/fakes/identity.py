@@ -21,6 +21,9 @@ class FakeIdentity:
         self._own_project = Project(self._new_key(), "isthmus", "default", "", True)
         self.projects[self._own_project.id] = self._own_project
 
+    def check(self) -> None:
+        self._ask()
+
     def own_project_id(self) -> str:
         return self._own_project.id
 

@@ -1,6 +1,6 @@
 """Error messages of Keystone and Neutron as they appear in conditions."""
 
-from isthmus.adapters.openstack import api
+from isthmus.adapters.openstack.translation import translated
 from isthmus.model import errors
 
 
@@ -9,7 +9,7 @@ def test_same_problem_has_the_same_message() -> None:
     texts = set()
     for number in ("0b5c4a7e-1f2d-4c3b-9a8e-000000000001", "0b5c4a7e-1f2d-4c3b-9a8e-000000000002"):
         try:
-            with api._translated("identity"):
+            with translated("identity"):
                 raise OSError(
                     f"The request you have made requires authentication. (HTTP 401) (Request-ID: req-{number})"
                 )

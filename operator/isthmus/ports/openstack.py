@@ -18,6 +18,15 @@ class NetworkCloud(Protocol):
     Every method raises `Forbidden` if policy denies it.
     """
 
+    def check(self) -> None:
+        """Authenticate, and send Keystone and Neutron one small request each.
+
+        Raises what keeps the operator from using OpenStack at all, with the clouds file and its entry named in the
+        text: `Invalid` if the file does not describe one cloud and one region, `Forbidden` if the credential is
+        rejected, `Unavailable` if a service does not answer.
+        """
+        ...
+
     def own_project_id(self) -> str:
         """ID of the project that the operator's credential is scoped to. `Invalid` if it is not scoped to one."""
         ...

@@ -6,61 +6,17 @@ explicit requests are easier to test against two releases of a service.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from isthmus.model import errors
 
-if TYPE_CHECKING:
-    from openstack.connection import Connection
+from .session import Session
+from .translation import by_status, translated
 
-_TIMEOUT_SECONDS: Final = 30
 _PAGE: Final = 1000
-_REQUEST_ID = re.compile(r" ?\(?Request-ID: req-[-0-9a-f]+\)?")
-_MAX_MESSAGE_CHARACTERS: Final = 512
 
 Document = dict[str, Any]
-
-
-class Session:
-    """A connection by an entry of a clouds.yaml file, opened when it is first needed."""
-
-    def __init__(self, clouds_file: str, cloud: str) -> None:
-        self._clouds_file = clouds_file
-        self._cloud = cloud
-
-    def own_project_id(self) -> str:
-        """ID of the project that the credential is scoped to. Raises Invalid if it is not scoped to one."""
-        with _translated("identity"):
-            project_id = self.connection.session.get_project_id()
-        if not project_id:
-            raise errors.Invalid(f"clouds file {self._clouds_file}, entry {self._cloud}: not scoped to a project")
-        return str(project_id)
-
-    @cached_property
-    def connection(self) -> Connection:
-        """The SDK's connection; nothing is sent yet. Raises Invalid if the file or the entry is invalid."""
-        from openstack.config import OpenStackConfig  # imported late: takes 0.5 s
-        from openstack.connection import Connection
-        from openstack.exceptions import ConfigException
-
-        try:
-            config = OpenStackConfig(
-                config_files=[self._clouds_file], secure_files=[], vendor_files=[], load_envvars=False
-            )
-            return Connection(config=config.get_one(cloud=self._cloud, api_timeout=_TIMEOUT_SECONDS))
-        except (
-            ConfigException,
-            OSError,
-            ValueError,
-            TypeError,
-            AttributeError,
-        ) as error:  # the last: an entry that is no mapping
-            raise errors.Invalid(f"clouds file {self._clouds_file}, entry {self._cloud}: {error}") from error
 
 
 class Api:
@@ -117,11 +73,11 @@ class Api:
             return
 
     def _request(self, method: str, path: str, query: Mapping[str, str], body: Document | None = None) -> Document:
-        with _translated(self._service):
-            adapter = getattr(self._session.connection, self._service)
+        adapter = self._session.adapter(self._service)
+        with translated(self._service):
             response = adapter.request(path, method, params=dict(query), json=body, raise_exc=False)
         if response.status_code >= 400:
-            raise _by_status(self._service, response.status_code, response.text)
+            raise by_status(self._service, response.status_code, response.text)
         try:
             document = response.json() if response.content else None
         except ValueError:
@@ -131,50 +87,3 @@ class Api:
         if not isinstance(document, dict):
             raise errors.Unavailable(f"{self._service}: the answer is not JSON")
         return document
-
-
-@contextmanager
-def _translated(service: str) -> Iterator[None]:
-    """Translate errors without a response of the service: authentication, discovery, the connection."""
-    from keystoneauth1.exceptions import ClientException, Forbidden, Unauthorized
-    from openstack.exceptions import SDKException
-
-    try:
-        yield
-    except (Unauthorized, Forbidden) as error:
-        raise errors.Forbidden(_strip_request_id(service, error)) from error
-    except (ClientException, SDKException, OSError) as error:
-        raise errors.Unavailable(_strip_request_id(service, error)) from error
-
-
-def _strip_request_id(service: str, error: Exception) -> str:
-    """The error's text without its request ID, which would make every retry a new status and so a write."""
-    return _REQUEST_ID.sub("", f"{service}: {error}")[:_MAX_MESSAGE_CHARACTERS]
-
-
-def _by_status(service: str, status: int, text: str) -> errors.ExternalError:
-    type_, message = _error_type_and_message(text)
-    message = f"{service}: {message or f'status {status}'}"[:_MAX_MESSAGE_CHARACTERS]
-    match status:
-        case 401 | 403:
-            return errors.Forbidden(message)
-        case 404:
-            return errors.NotFound(message)
-        case 409 if type_ == "OverQuota":
-            return errors.QuotaExceeded(message)
-        case 409 | 412:
-            return errors.Conflict(message)
-        case 400 | 405 | 415 | 422:
-            return errors.Invalid(message)
-        case _:
-            return errors.Unavailable(message)
-
-
-def _error_type_and_message(text: str) -> tuple[str, str]:
-    """Type and message in the body of Neutron's or Keystone's error; empty if it has none."""
-    try:
-        document = json.loads(text)
-        error = document.get("NeutronError") or document.get("error") or {}
-        return str(error.get("type", "")), str(error.get("message", ""))
-    except (ValueError, AttributeError):
-        return "", ""

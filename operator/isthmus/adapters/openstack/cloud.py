@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from .api import Api, Session
+from isthmus.model.errors import ExternalError
+
+from .api import Api
 from .identity import Identity
 from .networking import Networking
+from .session import Session
 
 
 class OpenStackCloud(Identity, Networking):
@@ -14,6 +17,14 @@ class OpenStackCloud(Identity, Networking):
         self._session = Session(clouds_file, cloud)
         Identity.__init__(self, Api(self._session, "identity"))
         Networking.__init__(self, Api(self._session, "network"), self._session.own_project_id)
+
+    def check(self) -> None:
+        try:
+            self.get_project(self.own_project_id())
+            self.require_networking()
+        except ExternalError as error:
+            name = self._session.name
+            raise type(error)(str(error) if name in str(error) else f"{name}: {error}") from error
 
     def own_project_id(self) -> str:
         return self._session.own_project_id()

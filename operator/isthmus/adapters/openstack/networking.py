@@ -33,6 +33,10 @@ class Networking:
         self._neutron = api
         self._own_project = own_project_id
 
+    def require_networking(self) -> None:
+        """Send Neutron one small request."""
+        self._neutron.get("/networks", limit="1", fields="id")
+
     def get_network(self, network_id: str) -> Network | None:
         found = self._neutron.find(f"/networks/{network_id}")
         return facts.network(found["network"]) if found else None
