@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from isthmus.ports import Clock, Cluster, DataplaneProbe, Ike, Netlink, OpenFlow, Ovsdb, Watch, Xfrm
 from isthmus.telemetry.metrics import Metrics
+from isthmus.telemetry.outages import Outages
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,4 @@ class Backends:
     probe: DataplaneProbe
     clock: Clock
     metrics: Metrics
+    outages: Outages = field(default_factory=Outages)

@@ -7,6 +7,7 @@ import threading
 from types import FrameType
 
 from isthmus.model.settings import AgentSettings
+from isthmus.telemetry.logs import fold_outages
 
 from .backends import Backends
 from .loop import Agent
@@ -21,5 +22,6 @@ def run(settings: AgentSettings, backends: Backends) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    fold_outages(backends.outages)
     backends.metrics.serve(settings.metrics_address, settings.metrics_port)
     Agent(settings, backends).run(stop)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from isthmus.ports import Clock, Cluster, NetworkCloud, PeerReader, Watch
 from isthmus.telemetry.metrics import Metrics
+from isthmus.telemetry.outages import Outages
 
 
 @dataclass(frozen=True)
@@ -18,3 +19,4 @@ class Backends:
     watch: Watch
     clock: Clock
     metrics: Metrics
+    outages: Outages = field(default_factory=Outages)

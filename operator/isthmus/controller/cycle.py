@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from isthmus.core.snapshot.events import events_for
 from isthmus.core.snapshot.index import Snapshot, key_of
+from isthmus.core.snapshot.transitions import object_transitions
 from isthmus.model.actions import (
     Action,
     ApplyManifest,
@@ -46,6 +48,8 @@ class Cycle:
     snapshot: Snapshot
     actions: int = 0
     failures: dict[str, Problem] = field(default_factory=dict)
+    known_failures: Mapping[str, Problem] = field(default_factory=dict)
+    """Those of the cycle before: logged then, and not again while they last."""
 
     def reconcile(self, scope: Scope) -> None:
         """Plan and apply until the plan is empty. A failure is recorded and ends this scope only; raises nothing."""
@@ -72,6 +76,12 @@ class Cycle:
         except _UNEXPECTED_VALUE_ERRORS:
             self._record_internal_error(scope)
 
+    def end(self) -> Mapping[str, Problem]:
+        """Log which failures have ended; returns those that last."""
+        for name in sorted(self.known_failures.keys() - self.failures.keys()):
+            _LOG.info("%s: no longer failing", name)
+        return self.failures
+
     def _round(self, scope: Scope) -> bool:
         """Plan once and apply, or only refresh cached facts that the plan was made from; False if nothing is to do."""
         plan = scope.plan(self.snapshot)
@@ -85,7 +95,8 @@ class Cycle:
 
     def _apply(self, scope: Scope, plan: Plan) -> None:
         for action in plan.actions:
-            _LOG.info("%s: %s", scope.name, describe(action))
+            level = logging.INFO if isinstance(action, OpenStackAction) else logging.DEBUG
+            _LOG.log(level, "%s: %s", scope.name, describe(action))
             if isinstance(action, OpenStackAction | ApplyManifest):
                 scope.invalidate()
             self._perform(action)
@@ -93,6 +104,8 @@ class Cycle:
     def _perform(self, action: Action) -> None:
         self.actions += 1
         result = perform(action, self.backends)
+        if isinstance(action, DeleteObject) or (isinstance(action, SetFinalizers) and not action.finalizers):
+            self._log_transitions(action.obj, None)
         self.snapshot = _snapshot_after(self.snapshot, action, result, self.backends)
 
     def _write_status(self, wanted: CustomObject) -> None:
@@ -100,6 +113,7 @@ class Cycle:
         if current is None or current == wanted:
             return
         self._perform(WriteStatus(_without_agent_fields(wanted)))
+        self._log_transitions(current, wanted)
         for event in events_for(current, wanted):
             perform(event, self.backends)
 
@@ -109,8 +123,13 @@ class Cycle:
         self._record_failure(scope, Problem(Reason.INTERNAL_ERROR, "unexpected value: see the controller's log"))
 
     def _record_failure(self, scope: Scope, problem: Problem) -> None:
-        _LOG.warning("%s: %s: %s", scope.name, problem.reason, problem.message)
+        if self.known_failures.get(scope.name) != problem:
+            _LOG.warning("%s: %s: %s", scope.name, problem.reason, problem.message)
         self.failures[scope.name] = problem
+
+    def _log_transitions(self, before: CustomObject, after: CustomObject | None) -> None:
+        for transition in object_transitions(before, after):
+            _LOG.info("%s", transition)
 
 
 def describe(action: Action) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import ControllerSettings
+from isthmus.telemetry.outages import KUBERNETES
 
 from .backends import Backends
 from .cycle import Cycle
@@ -18,7 +18,6 @@ from .gauges import publish
 from .inputs import read_snapshot
 from .scopes import FactCaches, GatewayNodesScope, network_scopes, peer_scopes
 
-_LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.2
 _FIRST_RETRY_SECONDS = 1.0
 
@@ -40,6 +39,7 @@ class Controller:
         self._settings = settings
         self._backends = backends
         self._facts = FactCaches(backends)
+        self._failures: Mapping[str, Problem] = {}
         self._stop, self._wake = threading.Event(), threading.Event()
         self._resync_at = self._retry_seconds = 0.0
 
@@ -69,7 +69,7 @@ class Controller:
         Raises ExternalError if the inputs cannot be read; failures of one scope are part of the outcome.
         """
         self._facts.begin_cycle(resync=resync)
-        cycle = Cycle(self._backends, read_snapshot(self._settings, self._backends))
+        cycle = Cycle(self._backends, read_snapshot(self._settings, self._backends), known_failures=self._failures)
         peers = peer_scopes(cycle.snapshot, self._facts)
         cycle.reconcile(GatewayNodesScope())
         for peer in peers:
@@ -79,6 +79,7 @@ class Controller:
             cycle.write_statuses(network)
         for peer in peers:
             cycle.write_statuses(peer)
+        self._failures = cycle.end()
         return Outcome(cycle.actions, cycle.failures, cycle.snapshot)
 
     def _iterate(self) -> float:
@@ -98,8 +99,9 @@ class Controller:
         with metrics.reconciling("controller"):
             try:
                 outcome = self.cycle(resync=resync)
+                self._backends.outages[KUBERNETES].succeeded()
             except ExternalError as error:
-                _LOG.warning("Kubernetes API: %s", error)
+                self._backends.outages[KUBERNETES].failed(str(error))
                 outcome = Outcome(failures={"snapshot": Problem(error.reason, str(error))})
         for problem in outcome.failures.values():
             metrics.errors.labels("controller", problem.reason).inc()

@@ -6,6 +6,7 @@ import signal
 from types import FrameType
 
 from isthmus.model.settings import ControllerSettings
+from isthmus.telemetry.logs import fold_outages
 
 from .backends import Backends
 from .loop import Controller
@@ -20,5 +21,6 @@ def run(settings: ControllerSettings, backends: Backends) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    fold_outages(backends.outages)
     backends.metrics.serve(settings.metrics_address, settings.metrics_port)
     controller.run()

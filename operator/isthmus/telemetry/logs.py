@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Literal
+from typing import Final, Literal
+
+from .outages import CHARON, KUBERNETES, OPEN_VSWITCH, OPENSTACK, Outages
 
 _REDACTED = "[redacted]"
 _SECRETS = re.compile(
@@ -32,6 +34,21 @@ _QUIET = (
 )
 
 
+# Loggers whose warnings and errors are about one system that does not answer, and which repeat them at each attempt.
+_SYSTEMS: Final = {
+    "kopf": KUBERNETES,
+    "kubernetes": KUBERNETES,
+    "aiohttp": KUBERNETES,
+    "isthmus.adapters.kubernetes": KUBERNETES,
+    "isthmus.adapters.watch": KUBERNETES,
+    "keystoneauth": OPENSTACK,
+    "openstack": OPENSTACK,
+    "ovs": OPEN_VSWITCH,
+    "ovsdbapp": OPEN_VSWITCH,
+    "vici": CHARON,
+}
+
+
 def redacted(text: str) -> str:
     """The text without what looks like a credential: defence in depth, nobody should have put one there."""
     return _SECRETS.sub(lambda found: (found["name"] or "") + _REDACTED, text)
@@ -55,6 +72,47 @@ def set_up(level: str, style: Literal["text", "json"]) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def fold_outages(outages: Outages) -> None:
+    """Replace what client libraries report while a system is away by one line when it begins and one when it ends.
+
+    At level DEBUG everything is logged as it comes.
+    """
+    root = logging.getLogger()
+    if root.getEffectiveLevel() > logging.DEBUG:
+        for handler in root.handlers:
+            handler.addFilter(_Folding(outages))
+
+
+class _Folding(logging.Filter):
+    def __init__(self, outages: Outages) -> None:
+        super().__init__()
+        self._outages = outages
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged as it is."""
+        system = _system(record.name)
+        if system is None or record.levelno < logging.WARNING:
+            return True
+        self._outages[system].library_message(_summary(record))
+        return False
+
+
+def _system(logger: str) -> str | None:
+    """By the logger or the nearest one above it."""
+    parts = logger.split(".")
+    names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((_SYSTEMS[name] for name in names if name in _SYSTEMS), None)
+
+
+def _summary(record: logging.LogRecord) -> str:
+    """The record on one line, without a traceback."""
+    library = record.name.partition(".")[0]
+    text = next(iter(record.getMessage().splitlines()), "")
+    text = text if library == "isthmus" else f"{library}: {text}"
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    return text if error is None else f"{text}: {type(error).__name__}: {error}"
 
 
 def _text() -> logging.Formatter:

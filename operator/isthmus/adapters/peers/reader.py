@@ -89,8 +89,6 @@ class ReaderThread:
     def _store(self, view: PeerView) -> None:
         before, self._view, self._stored_at = self._view, view, time.monotonic()
         if not self._stop.is_set() and (before is None or _wake_key(before) != _wake_key(view)):
-            if not view.reachable:
-                _LOG.warning("peer %s: %s: %s", self._cloud_id, view.reason, view.message)
             self._wake()
 
 

@@ -9,7 +9,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.reasons import ConditionType
 
-_BAD_WHEN_TRUE = frozenset({ConditionType.ADDRESS_CONFLICT, ConditionType.REPLICA_IN_USE})
+BAD_WHEN_TRUE = frozenset({ConditionType.ADDRESS_CONFLICT, ConditionType.REPLICA_IN_USE})
 
 
 def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, ...]:
@@ -19,18 +19,18 @@ def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, 
     changed = (
         condition
         for condition in after.status.conditions
-        if condition.type in {"Ready", *_BAD_WHEN_TRUE} and _changed(before, condition)
+        if condition.type in {"Ready", *BAD_WHEN_TRUE} and _changed(before, condition)
     )
     return tuple(_event(after, condition) for condition in changed)
 
 
 def _changed(before: CloudPeer | NetworkExpansion | Attachment, condition: Condition) -> bool:
     old = condition_of(before.status.conditions, condition.type)
-    was_bad_from_the_start = old is None and (condition.status == "True") == (condition.type in _BAD_WHEN_TRUE)
+    was_bad_from_the_start = old is None and (condition.status == "True") == (condition.type in BAD_WHEN_TRUE)
     return was_bad_from_the_start or (old is not None and old.status != condition.status)
 
 
 def _event(obj: CustomObject, condition: Condition) -> RecordEvent:
-    good = (condition.status == "True") != (condition.type in _BAD_WHEN_TRUE)
-    reason = condition.type if condition.type in _BAD_WHEN_TRUE else condition.reason
+    good = (condition.status == "True") != (condition.type in BAD_WHEN_TRUE)
+    reason = condition.type if condition.type in BAD_WHEN_TRUE else condition.reason
     return RecordEvent(obj, "Normal" if good else "Warning", reason, condition.message or condition.reason)
