@@ -12,6 +12,7 @@ QUERIES = {
     "PeerReader": {"start", "stop", "follow", "views"},
     "Watch": {"start", "stop"},
     "NetworkCloud": {
+        "check",
         "own_project_id",
         "get_network",
         "networks_of",

@@ -266,7 +266,14 @@ def test_idle_cycle_makes_no_openstack_calls_and_idle_resync_writes_nothing(agre
     a.restart(a.with_cloud(cast(NetworkCloud, counting)))
     before = federation.writes()
     assert a.cycle(resync=True).actions == 0
-    assert sorted(set(counting.calls)) == ["get_network", "get_project", "own_project_id", "ports_of", "subnets_of"]
+    assert sorted(set(counting.calls)) == [
+        "check",
+        "get_network",
+        "get_project",
+        "own_project_id",
+        "ports_of",
+        "subnets_of",
+    ]
     counting.calls.clear()
     assert a.cycle(resync=False).actions == 0
     assert counting.calls == []

@@ -80,7 +80,7 @@ class Cycle:
         """Log which failures have ended; returns those that last."""
         for name in sorted(self.known_failures.keys() - self.failures.keys()):
             _LOG.info("%s: no longer failing", name)
-        return self.failures
+        return {name: problem for name, problem in self.failures.items() if not self._is_outage(problem)}
 
     def _round(self, scope: Scope) -> bool:
         """Plan once and apply, or only refresh cached facts that the plan was made from; False if nothing is to do."""
@@ -123,9 +123,13 @@ class Cycle:
         self._record_failure(scope, Problem(Reason.INTERNAL_ERROR, "unexpected value: see the controller's log"))
 
     def _record_failure(self, scope: Scope, problem: Problem) -> None:
-        if self.known_failures.get(scope.name) != problem:
+        if self.known_failures.get(scope.name) != problem and not self._is_outage(problem):
             _LOG.warning("%s: %s: %s", scope.name, problem.reason, problem.message)
         self.failures[scope.name] = problem
+
+    def _is_outage(self, problem: Problem) -> bool:
+        """Whether the failure is OpenStack's as a whole, which is logged once and not for every network."""
+        return problem == self.snapshot.openstack_problem
 
     def _log_transitions(self, before: CustomObject, after: CustomObject | None) -> None:
         for transition in object_transitions(before, after):

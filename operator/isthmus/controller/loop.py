@@ -10,8 +10,9 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import ControllerSettings
-from isthmus.telemetry.outages import KUBERNETES
+from isthmus.telemetry.outages import KUBERNETES, OPENSTACK
 
+from .availability import OpenStackAvailability
 from .backends import Backends
 from .cycle import Cycle
 from .gauges import publish
@@ -38,7 +39,8 @@ class Controller:
     def __init__(self, settings: ControllerSettings, backends: Backends) -> None:
         self._settings = settings
         self._backends = backends
-        self._facts = FactCaches(backends)
+        self._openstack = OpenStackAvailability(backends.cloud, backends.outages[OPENSTACK])
+        self._facts = FactCaches(backends, self._openstack.require)
         self._failures: Mapping[str, Problem] = {}
         self._stop, self._wake = threading.Event(), threading.Event()
         self._resync_at = self._retry_seconds = 0.0
@@ -74,13 +76,23 @@ class Controller:
         cycle.reconcile(GatewayNodesScope())
         for peer in peers:
             cycle.reconcile(peer)
+        self._openstack.begin_cycle(resync=resync)
+        self._record_openstack(cycle)
         for network in network_scopes(cycle.snapshot, self._facts):
             cycle.reconcile(network)
+            if network.name in cycle.failures:
+                self._openstack.after_failure()
+                self._record_openstack(cycle)
             cycle.write_statuses(network)
         for peer in peers:
             cycle.write_statuses(peer)
         self._failures = cycle.end()
         return Outcome(cycle.actions, cycle.failures, cycle.snapshot)
+
+    def _record_openstack(self, cycle: Cycle) -> None:
+        cycle.snapshot = cycle.snapshot.with_openstack_problem(self._openstack.problem)
+        if self._openstack.problem is not None:
+            cycle.failures[OPENSTACK] = self._openstack.problem
 
     def _iterate(self) -> float:
         """Run one cycle; returns the seconds to wait for an event before the next one."""

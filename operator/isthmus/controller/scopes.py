@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,10 +63,12 @@ class Scope(Protocol):
 class FactCaches:
     """The caches of all facts, kept from one cycle to the next."""
 
-    def __init__(self, backends: Backends) -> None:
-        self.networks: FactCache[NetworkFacts] = FactCache(
-            lambda snapshot, name: _network_facts(backends, snapshot, name)
-        )
+    def __init__(self, backends: Backends, require_openstack: Callable[[], None]) -> None:
+        def network_facts(snapshot: Snapshot, link_name: str) -> NetworkFacts:
+            require_openstack()
+            return _network_facts(backends, snapshot, link_name)
+
+        self.networks: FactCache[NetworkFacts] = FactCache(network_facts)
         self.accounts: FactCache[Account] = FactCache(lambda _, cloud_id: peer_account(backends.cluster, cloud_id))
 
     def begin_cycle(self, *, resync: bool) -> None:

@@ -56,7 +56,8 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
     is_valid = identity_problem(snapshot, peer) is None
     remote = remote_peer_link(snapshot, peer) if is_valid else None
     parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if is_valid else []
-    conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts)
+    openstack = true_unless(ConditionType.OPENSTACK_AVAILABLE, snapshot.openstack_problem, Reason.AVAILABLE)
+    conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts, openstack)
     generation = peer.metadata.generation
     links = snapshot.links_to(peer.spec.cloud_id) if is_valid else ()
     status = CloudPeerStatus(

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from isthmus.model import names
+from isthmus.model.actions import Problem
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
@@ -43,6 +44,8 @@ class Snapshot:
     credentials: frozenset[str] = frozenset()
     """Cloud IDs of the peers whose kubeconfig Secret exists."""
     views: Mapping[str, PeerView] = field(default_factory=dict)
+    openstack_problem: Problem | None = None
+    """Why this cloud's OpenStack cannot be used at all; None if it can."""
     _ordered: dict[type[CustomObject], tuple[CustomObject, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -81,6 +84,10 @@ class Snapshot:
     def with_peers(self, credentials: frozenset[str], views: Mapping[str, PeerView]) -> Snapshot:
         """With these credentials and views of the peers."""
         return replace(self, credentials=credentials, views=views)
+
+    def with_openstack_problem(self, problem: Problem | None) -> Snapshot:
+        """With the result of the last check of this cloud's OpenStack."""
+        return replace(self, openstack_problem=problem)
 
     def with_namespace(self, name: str, manifest: Mapping[str, Any] | None) -> Snapshot:
         """With this namespace replaced, or removed if `manifest` is None."""

@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     REACHABLE = "Reachable"
     AGREED = "Agreed"
     TUNNEL_UP = "TunnelUp"
+    OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"
     PEER_SEEN = "PeerSeen"
@@ -70,6 +71,12 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="Every connection of our gateway nodes to the peer's gateways is up.",
                 false="At least one connection is down. Reason and message are those of the first one.",
                 unknown="No gateway node of ours reports a connection to the peer.",
+            ),
+            ConditionType.OPENSTACK_AVAILABLE: Meaning(
+                true="The controller can use this cloud's own OpenStack: Keystone accepts its credential, and Neutron "
+                "answers.",
+                false="It cannot. Stretched networks keep working; none is stretched, moved or withdrawn meanwhile. "
+                "Every CloudPeer has this condition, because networks of all peers need OpenStack.",
             ),
         },
         "NetworkExpansion": {

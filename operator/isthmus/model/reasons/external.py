@@ -11,11 +11,14 @@ EXPLANATIONS = {
         "error.",
         "If it lasts, look at the service that the message names.",
         Place.READY,
+        Place.OPENSTACK_AVAILABLE,
     ),
     Reason.FORBIDDEN: administrator(
         "An external system does not allow the request with our credential.",
-        "Check the roles of the OpenStack user, or the privileges of the process: see [install.md](install.md).",
+        "Check the password and the roles of the OpenStack user, or the privileges of the process: see "
+        "[install.md](install.md).",
         Place.READY,
+        Place.OPENSTACK_AVAILABLE,
     ),
     Reason.NOT_FOUND: transient(
         "Something that the request needs is gone.",
@@ -28,9 +31,10 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.INVALID: terminal(
-        "An external system refuses the request as invalid.",
+        "An external system refuses the request as invalid, or the configuration for it is.",
         "Change what the message names; trying again does not help.",
         Place.READY,
+        Place.OPENSTACK_AVAILABLE,
     ),
     Reason.NOT_SETTLED: transient(
         "Reconciling did not come to an end within its limit of rounds.",

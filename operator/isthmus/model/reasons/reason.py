@@ -16,6 +16,7 @@ class Reason(StrEnum):
     UP = "Up"
     PROBE_ANSWERED = "ProbeAnswered"
     CONFIGURED = "Configured"
+    AVAILABLE = "Available"
     ALL_STRETCHED = "AllStretched"
     NO_CONFLICT = "NoConflict"
     NOT_WITHDRAWN = "NotWithdrawn"

@@ -18,6 +18,9 @@ EXPLANATIONS = {
         "Probe frames pass through the tunnel and through br-cloud on both sides, and come back.", Place.LINK
     ),
     Reason.CONFIGURED: settled("The node has the connections of every peer with an agreement.", Place.PEERS_CONFIGURED),
+    Reason.AVAILABLE: settled(
+        "Keystone accepts the operator's credential, and Neutron answers.", Place.OPENSTACK_AVAILABLE
+    ),
     Reason.ALL_STRETCHED: settled("All subnets of the network are stretched.", Place.SUBNETS_STRETCHED),
     Reason.NO_CONFLICT: settled("Every address in use is inside its owner's slice.", Place.ADDRESS_CONFLICT),
     Reason.NOT_WITHDRAWN: settled("The network is not being withdrawn.", Place.REPLICA_IN_USE),

@@ -17,7 +17,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
     NetworkExpansion,
     NetworkExpansionStatus,
 )
-from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
 from .admission import PeerRequest, admission_problem, claims
 from .offer import printable
@@ -28,7 +28,14 @@ _MAX_LISTED = 10
 
 def expansion_statuses(origin: Origin, failure: Problem | None) -> tuple[NetworkExpansion, ...]:
     """All expansions of one network with the status that they should have."""
-    return tuple(_with_status(origin, expansion, failure) for expansion in claims(origin.snapshot, origin.name))
+    shown = failure and _for_tenants(failure)
+    return tuple(_with_status(origin, expansion, shown) for expansion in claims(origin.snapshot, origin.name))
+
+
+def _for_tenants(failure: Problem) -> Problem:
+    """The reason with a general text: what failed names hosts, URLs and files that tenants must not learn."""
+    text = f"{EXPLANATIONS[failure.reason].meaning} The administrators of this cloud see the details."
+    return Problem(failure.reason, text)
 
 
 def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem | None) -> NetworkExpansion:

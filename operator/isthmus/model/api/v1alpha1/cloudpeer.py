@@ -17,6 +17,7 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
+from isthmus.model.reasons import ConditionType
 from isthmus.model.types import (
     CloudID,
     GatewayName,
@@ -198,6 +199,7 @@ class CloudPeer(CustomObject):
             ready_column("Reason", field="reason"),
             PrinterColumn(name="State", type="string", path=".spec.agreement.state"),
             PrinterColumn(name="Tunnels", type="string", path=".status.tunnelsUp"),
+            ready_column("OpenStack", ConditionType.OPENSTACK_AVAILABLE),
             PrinterColumn(name="Out", type="integer", path=".status.networksOut"),
             PrinterColumn(name="In", type="integer", path=".status.networksIn"),
             ready_column("Message", field="message").model_copy(update={"priority": 1}),
