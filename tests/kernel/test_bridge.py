@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -197,6 +198,21 @@ def test_tunnels_not_created_by_open_vswitch_are_listed(clouds: tuple[Cloud, Clo
     assert view.tunnel_udp_ports == {15001, 6081}
     assert [a.address for a in view.addresses if a.address.startswith("192.")] == ["192.0.2.1"]
     sh("ip link del vx0; ip link del gn0", "node-a")
+
+
+def test_udp_port_in_use_is_an_error_as_statuses_expect_it(clouds: tuple[Cloud, Cloud]) -> None:
+    a, _ = clouds
+    other = inside(a.switch.netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    other.bind(("0.0.0.0", 15002))
+    (tunnel,) = a.ports.tunnels
+    try:
+        a.database.apply(Ports(frozenset({replace(tunnel, name="istother", udp_port=15002)})), ())
+        error = wait_until(lambda: a.database.view().errors.get("istother"), 10, "Open vSwitch's error")
+        assert error is not None
+        assert "Address already in use" in error
+    finally:
+        a.database.apply(Ports(), ["istother"])
+        other.close()
 
 
 def test_flows_lost_with_ovs_vswitchd_are_restored(clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]) -> None:
