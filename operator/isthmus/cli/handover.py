@@ -1,4 +1,4 @@
-"""What an administrator hands to the other one: a kubeconfig that can read our halves and nothing else."""
+"""The kubeconfig that an administrator hands to a peer's: it can read our links for that peer and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.ports import Cluster
 
 
 def kubeconfig_for(cluster: Cluster, peer_cloud_id: str, server: str) -> str:
-    """The kubeconfig for that peer as YAML; raises NotFound where there is no token (yet)."""
+    """The kubeconfig for that peer as YAML. Raises NotFound if there is no token yet."""
     namespace = names.peer_namespace(peer_cloud_id)
     secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, namespace)
     data = (secret or {}).get("data") or {}

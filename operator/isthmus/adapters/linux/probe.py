@@ -1,6 +1,6 @@
-"""Echo frames through br-cloud's probe port: put into a link's tunnel, turned round by the peer's flow, and back.
+"""Probe frames through br-cloud's probe port, sent into a link's tunnel and reflected by a flow of the peer's br-cloud.
 
-Every frame carries a random nonce, so that only who saw the request can answer it.
+Every frame carries a random nonce, so that only a receiver of the request can answer it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PacketProbe:
         self._numbers = count(1)
 
     def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
-        """One frame for each link; what comes back until the timeout."""
+        """See `ports.DataplaneProbe`."""
         try:
             with self._open() as packets:
                 waiting: dict[bytes, tuple[str, float]] = {}
@@ -46,7 +46,7 @@ class PacketProbe:
                     packets.send(_frame(PROBE_REQUEST_MAC, mac, payload))
                 rtts = _collect(packets, waiting, timeout_seconds)
         except OSError as error:
-            raise Unavailable(f"echo through {self._interface}: {error}") from error
+            raise Unavailable(f"dataplane probe through {self._interface}: {error}") from error
         return {link: ProbeResult(1, int(link in rtts), rtts.get(link)) for link in macs}
 
     def _open(self) -> socket.socket:
@@ -63,7 +63,7 @@ class PacketProbe:
         request = struct.pack("16sH14x", self._interface.encode(), 0)
         _, flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))
         if not flags & _IFF_UP:
-            # Nothing but echo frames may leave by it; where /proc/sys is read-only, br-cloud's flows see to it.
+            # Only probe frames may be sent on it; if /proc/sys is read-only, br-cloud's flows drop all others.
             with suppress(OSError):
                 Path(f"/proc/sys/net/ipv6/conf/{self._interface}/disable_ipv6").write_text("1")
             request = struct.pack("16sH14x", self._interface.encode(), flags | _IFF_UP)
@@ -82,7 +82,7 @@ def _frame(destination: str, source: str, payload: bytes) -> bytes:
 def _collect(
     packets: socket.socket, waiting: dict[bytes, tuple[str, float]], timeout_seconds: float
 ) -> dict[str, float]:
-    """Round-trip times by link, of the frames that came back."""
+    """Round-trip times in seconds by link, of the frames that were reflected."""
     rtts: dict[str, float] = {}
     deadline = time.monotonic() + timeout_seconds
     length = len(_MAGIC) + 8 + _NONCE_BYTES
@@ -94,7 +94,7 @@ def _collect(
         except TimeoutError:
             break
         if frame[6:_ADDRESSES_BYTES] != reply_source:
-            continue  # our own requests are seen here, too
+            continue  # the socket also receives our own requests
         sent = waiting.pop(frame[_HEADER_BYTES : _HEADER_BYTES + length], None)
         if sent is not None:
             rtts[sent[0]] = time.monotonic() - sent[1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Result of the latest echo frames of one link."""
+    """The numbers of probe frames sent and reflected on one link, and the round-trip time in seconds."""
 
     sent: int
     received: int
