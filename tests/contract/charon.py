@@ -57,14 +57,14 @@ class IkeContract:
         ike.load(connection, KEY)
         assert not ipsec.up(connection, ike.view())
         _establish(ike, connection)
-        kernel = xfrm.view(frozenset({connection.local_address})).associations
+        kernel = xfrm.associations(frozenset({connection.local_address}))
         state = ike.view().states[connection.name]
         assert (state.established, state.children_installed, state.superseded) == (True, IKE_CHILDREN, False)
         assert len(state.spis) == 2 * len(IKE_CHILDREN)
         assert state.spis == {association.spi for association in kernel}
         ike.unload(connection.name)
         assert ike.view().states == {}
-        assert xfrm.view(frozenset({connection.local_address})).associations == frozenset()
+        assert xfrm.associations(frozenset({connection.local_address})) == frozenset()
 
     def test_reloading_an_equal_connection_keeps_its_associations(self, ike: Ike, connection: IkeConnection) -> None:
         _establish(ike, connection)

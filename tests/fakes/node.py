@@ -15,7 +15,7 @@ from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import FlowTable, Traffic
 from isthmus.model.node.host import NodeAddress, NodeView, ProbeResult
-from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation, XfrmView
+from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, SecurityAssociation
 from isthmus.model.node.switch import Ports
 
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
@@ -31,6 +31,8 @@ class FakeNode:
     kernel_udp_ports: frozenset[int] = frozenset()
     """UDP ports of tunnels that do not belong to Open vSwitch."""
     blocks: frozenset[BlockPolicy] = frozenset()
+    outdated_blocks: frozenset[BlockPolicy] = frozenset()
+    """Those of `blocks` that differ from what this release creates."""
     foreign_policies: frozenset[BlockPolicy] = frozenset()
     """Block policies whose packets a foreign policy matches."""
     associations: frozenset[SecurityAssociation] = frozenset()
@@ -115,20 +117,25 @@ class FakeXfrm:
     def __init__(self, node: FakeNode) -> None:
         self._node = node
 
-    def view(self, addresses: frozenset[str]) -> XfrmView:
-        found = (a for a in self._node.associations if addresses & {a.source, a.destination})
-        return XfrmView(self._node.blocks, frozenset(found))
+    def blocks(self) -> BlockView:
+        return BlockView(self._node.blocks, self._node.outdated_blocks)
 
     def add_blocks(self, blocks: Iterable[BlockPolicy]) -> None:
         wanted = frozenset(blocks)
-        if wanted & (self._node.blocks | self._node.foreign_policies):
-            raise Conflict("File exists")
-        self._node.blocks |= wanted
+        foreign = wanted & self._node.foreign_policies
+        self._node.blocks |= wanted - foreign
+        self._node.outdated_blocks -= wanted
         self._node.changed("add_blocks")
+        if foreign:
+            raise Conflict(f"policies that are not ours: {', '.join(map(str, foreign))}")
 
     def remove_blocks(self, blocks: Iterable[BlockPolicy]) -> None:
         self._node.blocks -= frozenset(blocks)
+        self._node.outdated_blocks &= self._node.blocks
         self._node.changed("remove_blocks")
+
+    def associations(self, addresses: frozenset[str]) -> frozenset[SecurityAssociation]:
+        return frozenset(a for a in self._node.associations if addresses & {a.source, a.destination})
 
     def remove_associations(self, associations: Iterable[SecurityAssociation]) -> None:
         self._node.associations -= frozenset(associations)

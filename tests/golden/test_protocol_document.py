@@ -9,9 +9,9 @@ from typing import Any, get_args
 import pytest
 
 from isthmus.adapters.linux import probe
+from isthmus.adapters.linux.xfrm import BLOCK_PRIORITY
 from isthmus.adapters.peers import api
 from isthmus.adapters.strongswan import messages
-from isthmus.adapters.xfrm import BLOCK_PRIORITY
 from isthmus.agent import prober
 from isthmus.controller import scopes
 from isthmus.core.federation.agreement import own_tunnel_ids

@@ -15,14 +15,14 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from isthmus.adapters.linux.nft import Nft
+from isthmus.adapters.linux.xfrm import NetlinkXfrm
 from isthmus.adapters.strongswan import Vici
-from isthmus.adapters.xfrm import IpXfrm
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.node import firewall, ipsec
 from isthmus.model.api.objects import LocalReference
 from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
-from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, SecurityAssociation
 from tests.kernel.openvswitch import inside, sh
 from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Expected, Summary, mac_addresses, summarise
@@ -81,7 +81,7 @@ class Node:
         """What the agent does first."""
         gateways = [f"{WAN.network_address + host}" for host in (1, 2)]
         wanted = ipsec.blocks([UDP_PORT]) | ipsec.icmp_unreachable_blocks(set(gateways) - {self.address})
-        inside(self.name, lambda: IpXfrm().add_blocks(wanted))
+        inside(self.name, lambda: NetlinkXfrm().add_blocks(wanted))
 
     def raise_firewall(self) -> None:
         """The other fence, as the agent raises it."""
@@ -94,18 +94,21 @@ class Node:
         dropped = inside(self.name, lambda: Nft().view()).dropped
         return {counter: traffic.packets for counter, traffic in dropped.items() if traffic.packets}
 
-    def view(self) -> XfrmView:
-        return inside(self.name, lambda: IpXfrm().view(frozenset({self.address})))
+    def blocks(self) -> frozenset[BlockPolicy]:
+        return inside(self.name, NetlinkXfrm().blocks).blocks
 
-    def look(self) -> tuple[XfrmView, IkeView]:
+    def associations(self) -> frozenset[SecurityAssociation]:
+        return inside(self.name, lambda: NetlinkXfrm().associations(frozenset({self.address})))
+
+    def look(self) -> tuple[frozenset[SecurityAssociation], IkeView]:
         """Both views, in the order that the agent takes them in."""
-        return self.view(), self.ike.view()
+        return self.associations(), self.ike.view()
 
     def remove_blocks(self, blocks: frozenset[BlockPolicy]) -> None:
-        inside(self.name, lambda: IpXfrm().remove_blocks(blocks))
+        inside(self.name, lambda: NetlinkXfrm().remove_blocks(blocks))
 
     def remove_associations(self, associations: frozenset[SecurityAssociation]) -> None:
-        inside(self.name, lambda: IpXfrm().remove_associations(associations))
+        inside(self.name, lambda: NetlinkXfrm().remove_associations(associations))
 
     def tunnel(self, remote: str, udp_port: int, inner: str, kind: str = "vxlan") -> None:
         """A tunnel device of the kernel with an address inside; `1500` as if the machine knew nothing of tunnels."""

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from tests.testbed.host.process import wait_until
 
@@ -51,6 +51,16 @@ def inside(netns: str, call: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return result[0]
+
+
+def within(netns: str, port: T) -> T:
+    """The same port, called in a network namespace."""
+
+    class Within:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *arguments: inside(netns, lambda: getattr(port, name)(*arguments))
+
+    return cast(T, Within())
 
 
 class Switch:

@@ -10,10 +10,10 @@ from typing import Any
 
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.linux.probe import PacketProbe
-from isthmus.adapters.netlink import IpRoute2
+from isthmus.adapters.linux.rtnl import RtNetlink
+from isthmus.adapters.linux.xfrm import NetlinkXfrm
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
-from isthmus.adapters.xfrm import IpXfrm
 from isthmus.agent.backends import Backends
 from isthmus.agent.loop import Agent
 from isthmus.model import names
@@ -100,8 +100,8 @@ class Side:
         backends = Backends(
             cluster=Counting(FakeCluster(self.store, f"{names.AGENT}-gw-{self.name}"), self.effects),
             watch=self.watch,
-            netlink=IpRoute2(),
-            xfrm=Counting(IpXfrm(), self.effects),
+            netlink=RtNetlink(),
+            xfrm=Counting(NetlinkXfrm(), self.effects),
             ike=Counting(self.node.ike, self.effects),
             ovsdb=Counting(database, self.effects),
             openflow=Counting(OvsOfctl(self.switch.socket), self.effects),

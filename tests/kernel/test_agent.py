@@ -82,11 +82,11 @@ def test_restarted_agent_changes_nothing_and_loses_no_traffic(stretched: tuple[S
 
 def test_key_is_rotated_without_an_outage(stretched: tuple[Side, Side]) -> None:
     a, b = stretched
-    before = a.node.view().associations
+    before = a.node.associations()
     with a.machine.pinging("10.20.0.12") as lost:
         for side in stretched:
             side.set_key(b"another-key-another-key-another-key")
-        wait_until(lambda: not a.node.view().associations & before, 30, "states of the new key alone")
+        wait_until(lambda: not a.node.associations() & before, 30, "states of the new key alone")
         for side in stretched:
             wait_until(side.connected, 10, f"connection of {side.name}")
         # Packets that are on their way under the old key when one side retires it.
@@ -96,12 +96,12 @@ def test_key_is_rotated_without_an_outage(stretched: tuple[Side, Side]) -> None:
 
 def test_restarted_charon_is_reconfigured_and_old_states_are_removed(stretched: tuple[Side, Side]) -> None:
     a, b = stretched
-    before = a.node.view().associations
+    before = a.node.associations()
     assert before
     a.node.end_charon(signal.SIGKILL)
     assert a.machine.ping("10.20.0.12", 3) == 3, "the kernel's states outlive charon"
     a.node.start_charon()
-    wait_until(lambda: not a.node.view().associations & before and a.connected(), 60, "new states alone")
+    wait_until(lambda: not a.node.associations() & before and a.connected(), 60, "new states alone")
     wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic with the new ones")
     assert b.connected()
 
@@ -119,10 +119,10 @@ def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
             side.withdraw()
         for side in stretched:
             wait_until(lambda: side.switch.vsctl("list-br") == "br-int", 20, "the end of br-cloud")  # noqa: B023
-            wait_until(lambda: not side.node.view().blocks, 20, "the end of the blocks")  # noqa: B023
+            wait_until(lambda: not side.node.blocks(), 20, "the end of the blocks")  # noqa: B023
             assert side.switch.vsctl("list-ports br-int").split() == [f"t-vm-{side.name}"]
             assert sh("ip xfrm policy list nosock", side.name) == ""
-            assert side.node.view().associations == frozenset()
+            assert side.node.associations() == frozenset()
             # Who withdraws last may have sprung its trap once more: the kernel forgets that it asked for an SA.
             wait_until(lambda: sh("ip xfrm state", side.name) == "", 2 * _ACQUIRE_SECONDS, "no state")  # noqa: B023
             assert side.node.ike.view().loaded == {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.adapters.netlink import IpRoute2
+from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.model.errors import Conflict, Invalid
 from isthmus.model.node.switch import Ports
 from tests.kernel.bridged import GATEWAY, TAGS, Cloud, side
@@ -194,7 +194,7 @@ def test_foreign_tunnels_are_listed(clouds: tuple[Cloud, Cloud]) -> None:
 def test_tunnels_not_created_by_open_vswitch_are_listed(clouds: tuple[Cloud, Cloud]) -> None:
     a, _ = clouds
     sh("ip link add vx0 type vxlan id 5 dstport 15001; ip link add gn0 type geneve id 5 remote 192.0.2.9", "node-a")
-    view = inside(a.switch.netns, IpRoute2().view)
+    view = inside(a.switch.netns, RtNetlink().view)
     assert view.tunnel_udp_ports == {15001, 6081}
     assert [a.address for a in view.addresses if a.address.startswith("192.")] == ["192.0.2.1"]
     sh("ip link del vx0; ip link del gn0", "node-a")

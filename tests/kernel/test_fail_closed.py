@@ -47,7 +47,7 @@ def test_traffic_leaks_without_block_policies(pair: Pair) -> None:
     pair.protect()
     far = pair.tunnels()
     for node in pair.nodes:
-        node.remove_blocks(node.view().blocks)
+        node.remove_blocks(node.blocks())
         node.end_charon(signal.SIGTERM)
     with pair.wire() as wire:
         assert pair.a.ping(far).received == 5
@@ -61,7 +61,7 @@ def test_no_icmp_unreachable_in_clear_for_a_missing_tunnel_port(pair: Pair, bloc
     """The kernel's refusal quotes what it refuses: the other side is a little faster, or slower to go."""
     pair.protect()
     if not blocked:
-        pair.b.remove_blocks(frozenset(block for block in pair.b.view().blocks if block.icmp_unreachable_to))
+        pair.b.remove_blocks(frozenset(block for block in pair.b.blocks() if block.selector.icmp_type))
     pair.a.tunnel(pair.b.address, UDP_PORT, "10.99.0.1")
     with pair.wire() as wire:
         assert pair.a.ping("10.99.0.2", count=3).received == 0

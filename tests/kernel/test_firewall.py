@@ -20,8 +20,8 @@ def fenced(pair: Pair) -> Pair:
         node.raise_firewall()
     pair.protect()
     for node in pair.nodes:
-        node.remove_blocks(node.view().blocks)
-        assert not node.view().blocks
+        node.remove_blocks(node.blocks())
+        assert not node.blocks()
     return pair
 
 

@@ -5,45 +5,30 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
 
 import pytest
 
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.probe import PacketProbe
-from isthmus.adapters.netlink import IpRoute2
+from isthmus.adapters.linux.xfrm import NetlinkXfrm
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
-from isthmus.adapters.xfrm import IpXfrm
 from isthmus.model.errors import Unsupported
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, NFTABLES_TABLE
 from isthmus.model.node.firewall import TABLE_FAMILY
-from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation
+from isthmus.model.node.ipsec import IkeConnection
 from isthmus.model.node.switch import TunnelPort
-from isthmus.ports import DataplaneProbe, Firewall, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
+from isthmus.ports import DataplaneProbe, Firewall, Ike, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
 from tests.contract.firewall import ONE_PEER, FirewallContract, OtherAdministrators
-from tests.contract.node import ADDRESS, ForeignSoftware, NetlinkContract, ProbeContract, XfrmContract
+from tests.contract.host import ADDRESS
+from tests.contract.node import ForeignSoftware, ProbeContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.kernel.node import Pair
-from tests.kernel.openvswitch import Switch, inside, sh
-
-P = TypeVar("P")
+from tests.kernel.openvswitch import Switch, sh, within
 
 NODE = "contract"
 MTU = 1450
-FOREIGN_PRIORITY = 5
-
-
-def within(netns: str, port: P) -> P:
-    """The same port, called in a network namespace."""
-
-    class Within:
-        def __getattr__(self, name: str) -> Any:
-            return lambda *arguments: inside(netns, lambda: getattr(port, name)(*arguments))
-
-    return cast(P, Within())
 
 
 @dataclass
@@ -51,21 +36,6 @@ class RealForeignSoftware:
     """What others do on the node, by the tools that they do it with."""
 
     switch: Switch
-
-    def add_policy(self, block: BlockPolicy) -> None:
-        words = f"proto udp dport {block.destination_port} dir {block.direction}"
-        sh(f"ip xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 {words} action block priority {FOREIGN_PRIORITY}", NODE)
-
-    def has_policy(self, block: BlockPolicy) -> bool:
-        return f"dport {block.destination_port}" in sh("ip xfrm policy list nosock", NODE)
-
-    def add_association(self, association: SecurityAssociation) -> None:
-        a, key = association, f"0x{'11' * 36}"
-        name = f"src {a.source} dst {a.destination} proto {a.protocol} spi {a.spi} reqid {a.reqid}"
-        sh(f"ip xfrm state add {name} mode transport aead 'rfc4106(gcm(aes))' {key} 128", NODE)
-
-    def add_tunnel_device(self, udp_port: int) -> None:
-        sh(f"ip link add device type vxlan id 5 dstport {udp_port}", NODE)
 
     def add_bridge(self) -> None:
         self.switch.vsctl(f"add-br {BRIDGE}")
@@ -91,7 +61,7 @@ class RealForeignSoftware:
         self.switch.vsctl(f"--if-exists del-br {BRIDGE}")
         for name in self.switch.vsctl(f"list-ports {INTEGRATION_BRIDGE}").split():
             self.switch.vsctl(f"del-port {name}")
-        sh("ip xfrm policy flush; ip xfrm state flush; nft flush ruleset; ip link del device 2>/dev/null || true", NODE)
+        sh("nft flush ruleset", NODE)
 
 
 @pytest.fixture(scope="module")
@@ -133,13 +103,6 @@ def openflow(switch: Switch) -> OpenFlow:
 
 
 @pytest.mark.usefixtures("foreign")
-class TestIpXfrm(XfrmContract):
-    @pytest.fixture
-    def xfrm(self) -> Xfrm:
-        return within(NODE, IpXfrm())
-
-
-@pytest.mark.usefixtures("foreign")
 class TestOvsdbDatabase(OvsdbContract):
     pass
 
@@ -147,17 +110,6 @@ class TestOvsdbDatabase(OvsdbContract):
 @pytest.mark.usefixtures("foreign")
 class TestOvsOfctl(OpenFlowContract):
     pass
-
-
-@pytest.mark.usefixtures("foreign")
-class TestIpRoute2(NetlinkContract):
-    @pytest.fixture
-    def netlink(self) -> Netlink:
-        return within(NODE, IpRoute2())
-
-    @pytest.fixture
-    def address(self) -> NodeAddress:
-        return NodeAddress(ADDRESS, MTU)
 
 
 @pytest.mark.usefixtures("foreign")
@@ -253,7 +205,7 @@ class TestVici(IkeContract):
 
     @pytest.fixture
     def xfrm(self, pair: Pair) -> Xfrm:
-        return within(pair.a.name, IpXfrm())
+        return within(pair.a.name, NetlinkXfrm())
 
     @pytest.fixture
     def connection(self, pair: Pair, charon: Charon) -> IkeConnection:

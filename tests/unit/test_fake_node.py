@@ -14,7 +14,8 @@ from isthmus.model.node.switch import Ports, TunnelPort
 from isthmus.ports import DataplaneProbe, Firewall, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
 from tests.contract.firewall import FirewallContract, OtherAdministrators
-from tests.contract.node import ADDRESS, BLOCKS, ForeignSoftware, NetlinkContract, ProbeContract, XfrmContract
+from tests.contract.host import ADDRESS, BLOCKS, HostTools, NetlinkContract, XfrmContract
+from tests.contract.node import ForeignSoftware, ProbeContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.fakes.charon import FakeIke
 from tests.fakes.firewall import FakeFirewall
@@ -27,8 +28,8 @@ PLAN = plan_node(inputs(), (NodeAddress(GATEWAY, 1500),), frozenset())
 
 
 @dataclass
-class FakeForeignSoftware:
-    """Other software on the node in memory."""
+class FakeHostTools:
+    """Other programs that configure the kernel of the node in memory."""
 
     node: FakeNode
 
@@ -38,11 +39,25 @@ class FakeForeignSoftware:
     def has_policy(self, block: BlockPolicy) -> bool:
         return block in self.node.foreign_policies
 
+    def change_policy(self, block: BlockPolicy) -> None:
+        self.node.outdated_blocks |= {block}
+
+    def add_former_block(self, block: BlockPolicy) -> None:
+        self.node.blocks |= {block}
+        self.node.outdated_blocks |= {block}
+
     def add_association(self, association: SecurityAssociation) -> None:
         self.node.associations |= {association}
 
     def add_tunnel_device(self, udp_port: int) -> None:
         self.node.kernel_udp_ports |= {udp_port}
+
+
+@dataclass
+class FakeForeignSoftware:
+    """Other software on the node in memory."""
+
+    node: FakeNode
 
     def add_bridge(self) -> None:
         self.node.foreign_bridge = True
@@ -99,6 +114,11 @@ def guarded(node: FakeNode) -> FakeNode:
 @pytest.fixture
 def foreign(node: FakeNode) -> ForeignSoftware:
     return FakeForeignSoftware(node)
+
+
+@pytest.fixture
+def tools(node: FakeNode) -> HostTools:
+    return FakeHostTools(node)
 
 
 class TestFakeXfrm(XfrmContract):

@@ -1,6 +1,7 @@
 """Planned connections and block policies, and detection of stale SAs."""
 
 from dataclasses import fields, replace
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import pytest
@@ -13,12 +14,11 @@ from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.ipsec import (
     IKE_CHILDREN,
-    BlockPolicy,
     IkeConnection,
     IkeState,
     IkeView,
     SecurityAssociation,
-    XfrmView,
+    Selector,
 )
 
 AGREEMENT = Agreement(14789, TunnelIDRange(), ("aes256gcm16-prfsha384-ecp384",), ("aes256gcm16-ecp384",), True)
@@ -78,17 +78,25 @@ def _other(value: Any) -> Any:
 
 
 def test_block_policies_for_each_port_in_both_directions() -> None:
-    assert ipsec.blocks([14789]) == {
-        BlockPolicy("out", None, 14789),
-        BlockPolicy("in", None, 14789),
-        BlockPolicy("out", 14789, None),
+    assert {str(block) for block in ipsec.blocks([14789])} == {
+        "dir out src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 dport 14789",
+        "dir in src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 dport 14789",
+        "dir out src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 sport 14789",
     }
     assert ipsec.blocks([14789, 14790, 14789]) == ipsec.blocks([14789]) | ipsec.blocks([14790])
     assert ipsec.blocks([]) == frozenset()
 
 
 def test_icmp_unreachable_is_blocked() -> None:
-    assert ipsec.icmp_unreachable_blocks(["192.0.2.9"]) == {BlockPolicy("out", icmp_unreachable_to="192.0.2.9")}
+    assert {str(block) for block in ipsec.icmp_unreachable_blocks(["192.0.2.9", "2001:db8::9"])} == {
+        "dir out src 0.0.0.0/0 dst 192.0.2.9/32 proto 1 type 3 code 3",
+        "dir out src ::/0 dst 2001:db8::9/128 proto 58 type 1 code 4",
+    }
+
+
+def test_selector_with_two_ip_versions_is_rejected() -> None:
+    with pytest.raises(ValueError, match="IP versions"):
+        Selector(IPv4Network("0.0.0.0/0"), IPv6Network("::/0"), 17)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +141,9 @@ def _ike(state: IkeState | None, digest: str = CONNECTION.digest) -> IkeView:
 
 
 def test_states_unknown_to_charon_are_stale() -> None:
-    xfrm = XfrmView(frozenset(), frozenset({LIVE, OLD, *OF_OTHERS}))
-    assert ipsec.stale_associations(xfrm, _ike(UP), [CONNECTION]) == {OLD}
-    assert ipsec.stale_associations(xfrm, _ike(UP), []) == frozenset()
+    existing = {LIVE, OLD, *OF_OTHERS}
+    assert ipsec.stale_associations(existing, _ike(UP), [CONNECTION]) == {OLD}
+    assert ipsec.stale_associations(existing, _ike(UP), []) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -150,4 +158,4 @@ def test_states_unknown_to_charon_are_stale() -> None:
 )
 def test_nothing_is_stale_before_the_connection_is_up(ike: IkeView) -> None:
     assert not ipsec.up(CONNECTION, ike)
-    assert ipsec.stale_associations(XfrmView(frozenset(), frozenset({OLD})), ike, [CONNECTION]) == frozenset()
+    assert ipsec.stale_associations({OLD}, ike, [CONNECTION]) == frozenset()

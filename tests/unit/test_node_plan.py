@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from isthmus.core.node import ipsec
 from isthmus.core.node.plan import Key, NodeInputs, NodePlan, plan_node
 from isthmus.model import names
 from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.ipsec import BlockPolicy
 from isthmus.model.node.switch import PatchPair, TunnelPort
 from tests.fakes.nodeobjects import (
     ADDRESS,
@@ -39,9 +39,7 @@ def test_tunnel_exists_before_any_network_is_stretched() -> None:
     assert [(c.name, c.local_address, c.remote_address) for c in result.connections] == [
         (name, ADDRESS, "198.51.100.11")
     ]
-    assert BlockPolicy("out", None, 14789) in result.blocks
-    assert BlockPolicy("in", None, 14789) in result.blocks
-    assert BlockPolicy("out", icmp_unreachable_to="198.51.100.11") in result.blocks
+    assert result.blocks == ipsec.blocks([14789]) | ipsec.icmp_unreachable_blocks(["198.51.100.11"])
     assert result.networks == ()
     assert [a.address for a in result.addresses] == [ADDRESS]
 

@@ -28,7 +28,7 @@ QUERIES = {
     },
     "Ovsdb": {"view"},
     "OpenFlow": {"instance", "view"},
-    "Xfrm": {"view"},
+    "Xfrm": {"blocks", "associations"},
     "Firewall": {"view"},
     "Ike": {"view"},
     "Netlink": {"view"},

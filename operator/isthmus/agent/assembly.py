@@ -5,12 +5,12 @@ from __future__ import annotations
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.kubernetes import LightkubeCluster
 from isthmus.adapters.linux.probe import PacketProbe
-from isthmus.adapters.netlink import IpRoute2
+from isthmus.adapters.linux.rtnl import RtNetlink
+from isthmus.adapters.linux.xfrm import NetlinkXfrm
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.adapters.strongswan import Vici
 from isthmus.adapters.watch import KopfWatch, resources
-from isthmus.adapters.xfrm import IpXfrm
 from isthmus.model.names import AGENT
 from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.counted import counted
@@ -28,8 +28,8 @@ def assemble(settings: AgentSettings) -> Backends:
     return Backends(
         cluster=counted(cluster, "kubernetes", metrics),
         watch=KopfWatch(resources(WATCHED), settings.kubeconfig),
-        netlink=IpRoute2(),
-        xfrm=counted(IpXfrm(), "xfrm", metrics),
+        netlink=RtNetlink(),
+        xfrm=counted(NetlinkXfrm(), "xfrm", metrics),
         ike=counted(Vici(settings.vici_socket), "charon", metrics),
         ovsdb=counted(database, "ovsdb", metrics),
         openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics),

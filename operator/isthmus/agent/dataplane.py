@@ -47,8 +47,8 @@ class DataPlane:
         if plan.problem is not None and (inputs.peers or inputs.attachments):
             raise NoTunnelAddress(plan.problem.message)  # remove nothing: the interface may be down briefly
         # Kernel states are read before charon's SAs: a state that charon then does not list is certainly stale.
-        xfrm = backends.xfrm.view(frozenset(address.address for address in plan.addresses))
-        if missing := nodechanges.blocks_to_add(plan, xfrm):
+        associations = backends.xfrm.associations(frozenset(address.address for address in plan.addresses))
+        if missing := nodechanges.blocks_to_add(plan.blocks, backends.xfrm.blocks()):
             backends.xfrm.add_blocks(missing)
         ike, problem = self._load_connections(inputs, plan)
         bridge = self._add_ports(plan, bridge, ike)
@@ -57,9 +57,9 @@ class DataPlane:
         if ike is not None:
             for name in nodechanges.connections_to_unload(plan, ike):
                 backends.ike.unload(name)
-            if stale := nodechanges.stale_associations(plan, xfrm, ike):
+            if stale := ipsec.stale_associations(associations, ike, plan.connections):
                 backends.xfrm.remove_associations(stale)
-            if unneeded := nodechanges.blocks_to_remove(plan, xfrm):
+            if unneeded := nodechanges.blocks_to_remove(plan.blocks, backends.xfrm.blocks()):
                 backends.xfrm.remove_blocks(unneeded)
         return NodeFacts(plan, bridge, ike, in_place, problem=problem)
 

@@ -9,10 +9,10 @@ from isthmus.model.node.host import NodeView, ProbeResult
 
 
 class Netlink(Protocol):
-    """This node's own network stack, read only."""
+    """This node's own network stack, read only. Thread-safe."""
 
     def view(self) -> NodeView:
-        """IPv4 addresses of interfaces that are up, with the interface's MTU, and UDP ports of foreign tunnel devices.
+        """Addresses of interfaces that are up, with the interface's MTU, and UDP ports of foreign tunnel devices.
 
         Devices that Open vSwitch creates for its tunnels MUST be left out: `Ovsdb.view` reports those.
         """

@@ -5,29 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, IkeView, SecurityAssociation
 
 
 class Xfrm(Protocol):
-    """Static block policies, and stale states, in this node's kernel. charon's own policies MUST NOT be changed."""
+    """Static block policies, and states, in this node's kernel. Thread-safe.
 
-    def view(self, addresses: frozenset[str]) -> XfrmView:
-        """All block policies of ours, and the states whose source or destination is one of these addresses.
+    Policies of charon and of others MUST NOT be changed, and what cannot be interpreted MUST be left out of a view.
+    """
 
-        Larval states, which have no keys yet, MUST be left out: charon is negotiating them.
-        """
+    def blocks(self) -> BlockView:
+        """All block policies of ours, also those that have another priority or action by now."""
         ...
 
     def add_blocks(self, blocks: Iterable[BlockPolicy]) -> None:
-        """Add block policies, with a priority below charon's so that its policies win.
+        """Add block policies, with a priority below charon's so that its policies win, and correct outdated ones.
 
-        `Conflict` if a foreign policy has the selector of one of them; it MUST NOT be replaced. Blocks that were added
-        before the error MAY stay.
+        A policy of ours MUST NOT cease to block while it is corrected. `Conflict`, which names the foreign policy, if
+        one has the selector of one of them; it MUST NOT be replaced, and all other blocks MUST be added.
         """
         ...
 
     def remove_blocks(self, blocks: Iterable[BlockPolicy]) -> None:
         """Remove block policies of ours. MUST NOT fail if one does not exist."""
+        ...
+
+    def associations(self, addresses: frozenset[str]) -> frozenset[SecurityAssociation]:
+        """The states whose source or destination is one of these addresses.
+
+        Larval states, which have no keys yet, MUST be left out: charon is negotiating them.
+        """
         ...
 
     def remove_associations(self, associations: Iterable[SecurityAssociation]) -> None:
@@ -42,7 +49,7 @@ class Ike(Protocol):
     def view(self) -> IkeView:
         """Loaded connections of ours, and their live SAs.
 
-        MUST be called after `Xfrm.view`: then every state of the kernel's that is missing here is stale.
+        MUST be called after `Xfrm.associations`: then every state of the kernel's that is missing here is stale.
         """
         ...
 

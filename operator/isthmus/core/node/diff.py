@@ -6,17 +6,16 @@ from collections.abc import Iterable
 
 from isthmus.model.names import TUNNEL_PREFIX
 from isthmus.model.node.flows import FlowTable, FlowView
-from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, IkeView
 from isthmus.model.node.pipeline import COOKIE_SHIFT
 from isthmus.model.node.switch import BridgeView, Ports
 
-from . import ipsec
 from .plan import NodePlan
 
 
-def blocks_to_add(plan: NodePlan, xfrm: XfrmView) -> frozenset[BlockPolicy]:
+def blocks_to_add(wanted: frozenset[BlockPolicy], view: BlockView) -> frozenset[BlockPolicy]:
     """Added first: from then on nothing unprotected can leave."""
-    return plan.blocks - xfrm.blocks
+    return wanted - (view.blocks - view.outdated)
 
 
 def connections_to_load(plan: NodePlan, ike: IkeView) -> tuple[IkeConnection, ...]:
@@ -52,14 +51,9 @@ def connections_to_unload(plan: NodePlan, ike: IkeView) -> tuple[str, ...]:
     return tuple(sorted(ours - {connection.name for connection in plan.connections}))
 
 
-def stale_associations(plan: NodePlan, xfrm: XfrmView, ike: IkeView) -> frozenset[SecurityAssociation]:
-    """States that a previous charon left between our tunnel addresses and the peers'."""
-    return ipsec.stale_associations(xfrm, ike, plan.connections)
-
-
-def blocks_to_remove(plan: NodePlan, xfrm: XfrmView) -> frozenset[BlockPolicy]:
+def blocks_to_remove(wanted: frozenset[BlockPolicy], view: BlockView) -> frozenset[BlockPolicy]:
     """Removed last."""
-    return xfrm.blocks - plan.blocks
+    return view.blocks - wanted
 
 
 def _interfaces(ports: Ports) -> frozenset[str]:

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from isthmus.core.federation.agreement import Agreement
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
-from isthmus.model.node.ipsec import IKE_CHILDREN, BlockPolicy, IkeConnection, IkeView, SecurityAssociation, XfrmView
+from isthmus.model.node.ipsec import (
+    IKE_CHILDREN,
+    BlockPolicy,
+    IkeConnection,
+    IkeView,
+    Prefix,
+    SecurityAssociation,
+    Selector,
+)
 from isthmus.model.reasons import Reason
 
 MINIMUM_KEY_LENGTH = 32
+# IP protocol numbers (IANA); ICMP's "port unreachable" is type 3 code 3 (RFC 792), ICMPv6's type 1 code 4 (RFC 4443).
+_ICMP, _UDP, _ICMPV6 = 1, 17, 58
+_ANYWHERE, _ANYWHERE_V6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
 _KEY = re.compile(rb"[!-~]+")
 
 
@@ -74,9 +86,10 @@ def blocks(udp_ports: Iterable[int]) -> frozenset[BlockPolicy]:
 
 
 def _blocks_of(udp_port: int) -> Iterator[BlockPolicy]:
-    yield BlockPolicy("out", source_port=None, destination_port=udp_port)
-    yield BlockPolicy("in", source_port=None, destination_port=udp_port)
-    yield BlockPolicy("out", source_port=udp_port, destination_port=None)
+    to_port = Selector(_ANYWHERE, _ANYWHERE, _UDP, destination_port=udp_port)
+    yield BlockPolicy("out", to_port)
+    yield BlockPolicy("in", to_port)
+    yield BlockPolicy("out", Selector(_ANYWHERE, _ANYWHERE, _UDP, source_port=udp_port))
 
 
 def icmp_unreachable_blocks(remote_addresses: Iterable[str]) -> frozenset[BlockPolicy]:
@@ -84,7 +97,15 @@ def icmp_unreachable_blocks(remote_addresses: Iterable[str]) -> frozenset[BlockP
 
     It quotes, in the clear, a packet that arrived protected (RFC 792).
     """
-    return frozenset(BlockPolicy("out", icmp_unreachable_to=address) for address in remote_addresses)
+    return frozenset(_icmp_unreachable_block(ip_network(address)) for address in remote_addresses)
+
+
+def _icmp_unreachable_block(remote: Prefix) -> BlockPolicy:
+    if isinstance(remote, IPv6Network):
+        selector = Selector(_ANYWHERE_V6, remote, _ICMPV6, icmp_type=1, icmp_code=4)
+    else:
+        selector = Selector(_ANYWHERE, remote, _ICMP, icmp_type=3, icmp_code=3)
+    return BlockPolicy("out", selector)
 
 
 def up(connection: IkeConnection, ike: IkeView) -> bool:
@@ -98,7 +119,9 @@ def up(connection: IkeConnection, ike: IkeView) -> bool:
     )
 
 
-def stale_associations(xfrm: XfrmView, ike: IkeView, wanted: Iterable[IkeConnection]) -> frozenset[SecurityAssociation]:
+def stale_associations(
+    existing: Iterable[SecurityAssociation], ike: IkeView, wanted: Iterable[IkeConnection]
+) -> frozenset[SecurityAssociation]:
     """ESP states that a previous charon left: between a connection's addresses, and unknown to charon.
 
     None is stale before its connection is up: until then it may still carry the traffic.
@@ -109,7 +132,7 @@ def stale_associations(xfrm: XfrmView, ike: IkeView, wanted: Iterable[IkeConnect
     known = frozenset(spi for state in ike.states.values() for spi in state.spis)
     return frozenset(
         association
-        for association in xfrm.associations
+        for association in existing
         if association.protocol == "esp"
         and association.spi not in known
         and frozenset({association.source, association.destination}) in ends

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 from isthmus.core.federation.agreement import Agreement, Disagreement, agree
 from isthmus.core.snapshot.index import claim_precedence
@@ -105,9 +105,9 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
 
 def tunnel_addresses(addresses: Iterable[NodeAddress], cidrs: Iterable[str]) -> tuple[NodeAddress, ...]:
     """The node's addresses inside our own gateway networks, lowest first."""
-    networks = [IPv4Network(cidr) for cidr in cidrs]
-    inside = (a for a in addresses if any(IPv4Address(a.address) in network for network in networks))
-    return tuple(sorted(inside, key=lambda a: IPv4Address(a.address)))[:4]
+    networks = [ip_network(cidr) for cidr in cidrs]
+    inside = (a for a in addresses if any(ip_address(a.address) in network for network in networks))
+    return tuple(sorted(inside, key=lambda a: (":" in a.address, ip_address(a.address).packed)))[:4]
 
 
 def _owning_peers(peers: Iterable[CloudPeer]) -> tuple[CloudPeer, ...]:

@@ -16,7 +16,7 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class NodeAddress:
-    """An IPv4 address of the node, and the MTU of its interface."""
+    """An address of the node, and the MTU of its interface."""
 
     address: str
     mtu: int

@@ -3,44 +3,73 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
 
 from isthmus.model import names
+
+Prefix = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class Selector:
+    """The packets that an XFRM policy applies to; None is any.
+
+    `protocol` is the IP protocol's number. ICMP and ICMPv6 have a type and a code where UDP and TCP have ports.
+    Raises ValueError where source and destination are of different IP versions.
+    """
+
+    source: Prefix
+    destination: Prefix
+    protocol: int
+    source_port: int | None = None
+    destination_port: int | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.source.version != self.destination.version:
+            raise ValueError(f"{self.source} and {self.destination} are of different IP versions")
+
+    def __str__(self) -> str:
+        ends = {"sport": self.source_port, "dport": self.destination_port}
+        ends |= {"type": self.icmp_type, "code": self.icmp_code}
+        words = [f"{name} {value}" for name, value in ends.items() if value is not None]
+        return " ".join([f"src {self.source} dst {self.destination} proto {self.protocol}", *words])
 
 
 @dataclass(frozen=True)
 class BlockPolicy:
-    """A static XFRM policy that blocks what must never be unprotected, below charon's priority.
+    """A static XFRM policy that drops packets which must not pass unprotected, with a priority below charon's."""
 
-    `direction` is "in" or "out". Exactly one of the others is set: a UDP port of tunnels, or the address of a remote
-    gateway that must not be told in the clear that there is no tunnel port, for that message quotes what it refuses.
-    """
+    direction: Literal["in", "out"]
+    selector: Selector
 
-    direction: str
-    source_port: int | None = None
-    destination_port: int | None = None
-    icmp_unreachable_to: str | None = None
+    def __str__(self) -> str:
+        return f"dir {self.direction} {self.selector}"
+
+
+@dataclass(frozen=True)
+class BlockView:
+    """Our block policies in the kernel."""
+
+    blocks: frozenset[BlockPolicy] = frozenset()
+    outdated: frozenset[BlockPolicy] = frozenset()
+    """Those of `blocks` that differ from what this release creates: of another release, or changed by others."""
 
 
 @dataclass(frozen=True)
 class SecurityAssociation:
-    """An XFRM state of the kernel between two addresses."""
+    """An XFRM state of the kernel between two addresses.
+
+    `protocol` is esp, ah or comp.
+    """
 
     source: str
     destination: str
     spi: int
     protocol: str
     reqid: int
-
-
-@dataclass(frozen=True)
-class XfrmView:
-    """Our block policies that are there, and the states from or to tunnel addresses of ours.
-
-    States without keys (what the kernel keeps while SAs are being negotiated) are left out.
-    """
-
-    blocks: frozenset[BlockPolicy]
-    associations: frozenset[SecurityAssociation] = frozenset()
 
 
 @dataclass(frozen=True)

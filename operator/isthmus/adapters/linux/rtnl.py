@@ -1,0 +1,116 @@
+"""This node's addresses and tunnel devices, through rtnetlink(7).
+
+Decoding a complete link takes pyroute2 milliseconds, and a compute node has hundreds. Only links with an address and
+tunnels are decoded, and only three of their attributes.
+"""
+
+from __future__ import annotations
+
+import platform
+import struct
+from collections.abc import Iterable, Iterator
+from socket import AF_INET, AF_INET6
+from typing import Any, Final
+
+from pyroute2.netlink import NETLINK_ROUTE, nla, nlmsg
+from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETLINK
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE, ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
+
+from isthmus.model.node.host import NodeAddress, NodeView
+from isthmus.model.types import MAXIMUM_MTU
+
+from .netlink import HEADER, NetlinkSocket, decoded
+
+_OVS_DEVICES: Final = ("vxlan_sys_", "genev_sys_")  # the kernel's side of tunnels that Open vSwitch's database has
+_TUNNELS: Final = {"vxlan": "IFLA_VXLAN_PORT", "geneve": "IFLA_GENEVE_PORT"}
+_SKIP_STATISTICS: Final = 8  # RTEXT_FILTER_SKIP_STATS
+_UNUSABLE: Final = IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TENTATIVE
+_GLOBAL_SCOPE: Final = 0  # RT_SCOPE_UNIVERSE
+_INDEX: Final = struct.Struct("=i")
+_INDEX_OFFSET: Final = HEADER.size + 4
+
+
+class LinkMessage(nlmsg):
+    """struct ifinfomsg, with three of its attributes and one of a request."""
+
+    prefix = "IFLA_"
+    fields = (("family", "B"), ("__pad", "x"), ("type", "H"), ("index", "i"), ("flags", "I"), ("change", "I"))
+    nla_map = (
+        (3, "IFLA_IFNAME", "asciiz"),
+        (4, "IFLA_MTU", "uint32"),
+        (18, "IFLA_LINKINFO", "link_info"),
+        (29, "IFLA_EXT_MASK", "uint32"),
+    )
+
+    class link_info(nla):
+        """IFLA_LINKINFO"""
+
+        nla_map = ((1, "IFLA_INFO_KIND", "asciiz"), (2, "IFLA_INFO_DATA", "info_data"))
+
+        @staticmethod
+        def info_data(info: Any, *_arguments: Any, **_named: Any) -> type[nla]:
+            """The class of IFLA_INFO_DATA, which depends on the kind of device."""
+            kinds = {"vxlan": info.vxlan, "geneve": info.geneve}
+            found: type[nla] = kinds.get(info.get_attr("IFLA_INFO_KIND"), info.none)
+            return found
+
+        class vxlan(nla):
+            """IFLA_INFO_DATA of a VXLAN device"""
+
+            nla_map = ((15, "IFLA_VXLAN_PORT", "be16"),)
+
+        class geneve(nla):
+            """IFLA_INFO_DATA of a Geneve device"""
+
+            nla_map = ((5, "IFLA_GENEVE_PORT", "be16"),)
+
+
+class RtNetlink:
+    """`ports.Netlink` for the network namespace of the calling thread."""
+
+    def view(self) -> NodeView:
+        """Two dumps: all addresses, all links."""
+        request = LinkMessage()
+        request["attrs"] = [["IFLA_EXT_MASK", _SKIP_STATISTICS]]
+        with NetlinkSocket(NETLINK_ROUTE, "rtnetlink") as kernel:
+            addresses = list(_addresses(kernel.dump(RTM_GETADDR, ifaddrmsg())))
+            links = list(_links(kernel.dump(RTM_GETLINK, request), {index for index, _ in addresses}))
+        # A loopback's MTU is 65536.
+        mtu = {link["index"]: min(link.get_attr("IFLA_MTU"), MAXIMUM_MTU) for link in links if link["flags"] & IFF_UP}
+        found = [NodeAddress(address, mtu[index]) for index, address in addresses if index in mtu]
+        return NodeView(
+            tuple(sorted(found, key=lambda a: a.address)), frozenset(_tunnel_udp_ports(links)), platform.release()
+        )
+
+
+def _addresses(dump: Iterable[bytes]) -> Iterator[tuple[int, str]]:
+    """Usable addresses, each with the index of its link."""
+    for raw in dump:
+        message = decoded(ifaddrmsg, raw)
+        if message is None or message["family"] not in (AF_INET, AF_INET6) or message["flags"] & _UNUSABLE:
+            continue
+        if message["family"] == AF_INET6 and message["scope"] != _GLOBAL_SCOPE:
+            continue
+        # On a point-to-point link, IFA_ADDRESS is the other end's.
+        if address := message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"):
+            yield message["index"], address
+
+
+def _links(dump: Iterable[bytes], with_address: set[int]) -> Iterator[Any]:
+    kinds = [struct.pack("=HH", 4 + len(kind) + 1, 1) + kind.encode() + b"\0" for kind in _TUNNELS]
+    for raw in dump:
+        if _INDEX.unpack_from(raw, _INDEX_OFFSET)[0] in with_address or any(kind in raw for kind in kinds):
+            link = decoded(LinkMessage, raw)
+            if link is not None:
+                yield link
+
+
+def _tunnel_udp_ports(links: Iterable[Any]) -> Iterator[int]:
+    for link in links:
+        info = link.get_attr("IFLA_LINKINFO")
+        attribute = _TUNNELS.get(info.get_attr("IFLA_INFO_KIND")) if info else None
+        if attribute is None or link.get_attr("IFLA_IFNAME").startswith(_OVS_DEVICES):
+            continue
+        if port := (info.get_attr("IFLA_INFO_DATA") or info).get_attr(attribute):
+            yield port
