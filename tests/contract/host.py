@@ -1,4 +1,4 @@
-"""Contracts of ports.Xfrm and ports.Netlink."""
+"""Contracts of ports.Xfrm and ports.Netlink (monitor.py: ports.KernelMonitor)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,15 @@ class HostTools(Protocol):
     def add_former_block(self, block: BlockPolicy) -> None:
         """As earlier releases did, which left the index to the kernel."""
 
+    def flush_policies(self) -> None: ...
     def add_association(self, association: SecurityAssociation) -> None: ...
     def add_tunnel_device(self, udp_port: int) -> None:
         """A VXLAN device that Open vSwitch did not create."""
+
+    def add_address(self, address: str) -> None: ...
+    def add_nftables_table(self, name: str) -> None: ...
+    def flush_ruleset(self) -> None:
+        """Delete all nftables tables."""
 
 
 class XfrmContract:

@@ -19,11 +19,12 @@ from isthmus.telemetry.metrics import Metrics
 from tests.fakes.charon import FakeIke
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
-from tests.fakes.node import FakeNetlink, FakeNode, FakeProbe, FakeXfrm
+from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
 from tests.fakes.store import Key, Manifest, Store
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
 
+_HISTORY = ("effects", "listener", "callers")
 SETTINGS = AgentSettings(node_name=NODE, cloud_id=OWN, gateway_cidrs=("192.0.2.0/24",))
 
 
@@ -88,6 +89,7 @@ class AgentHarness:
             cluster=FakeCluster(self.store, f"{names.AGENT}-{NODE}"),
             watch=NoWatch(),
             netlink=FakeNetlink(node),
+            monitor=FakeMonitor(node),
             xfrm=FakeXfrm(node),
             ike=FakeIke(node),
             ovsdb=FakeOvsdb(node),
@@ -122,7 +124,7 @@ class AgentHarness:
 
     def outcome(self) -> tuple[dict[str, object], dict[Key, Manifest]]:
         """Everything on the node and in the cluster, without the history of effects."""
-        node = {name: value for name, value in vars(self.node).items() if name != "effects"}
+        node = {name: value for name, value in vars(self.node).items() if name not in _HISTORY}
         return node, self.store.contents()
 
     def get(self, kind: type[Any], name: str) -> Any:

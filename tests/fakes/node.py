@@ -6,7 +6,8 @@ its UDP port, and a connection only with the ICMP unreachable block of its gatew
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.core.node import ipsec
@@ -14,7 +15,7 @@ from isthmus.model.errors import Conflict, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import FlowTable, Traffic
-from isthmus.model.node.host import NodeAddress, NodeView, ProbeResult
+from isthmus.model.node.host import KernelChange, NodeAddress, NodeView, ProbeResult
 from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, SecurityAssociation
 from isthmus.model.node.switch import Ports
 
@@ -64,6 +65,9 @@ class FakeNode:
     """Connections with an authentication failure."""
     effects: list[str] = field(default_factory=list)
     """All changes, in order."""
+    listener: Callable[[KernelChange], None] | None = None
+    """What a monitor calls."""
+    callers: list[threading.Thread] = field(default_factory=list)
 
     def restart_charon(self) -> None:
         """Restart charon: it has no connections any more; the kernel keeps its SAs."""
@@ -75,6 +79,17 @@ class FakeNode:
         self.switch_instance += 1
         self.flows, self.foreign_flows = None, {}
         self.sent, self.received = {}, {}
+
+    def flush_policies(self) -> None:
+        """`ip xfrm policy flush`."""
+        self.blocks = self.outdated_blocks = self.foreign_policies = frozenset()
+        self.tell(KernelChange.POLICIES)
+
+    def tell(self, change: KernelChange) -> None:
+        """Notify the monitor, which calls on a thread of its own as the real one does."""
+        if self.listener is not None:
+            self.callers.append(threading.Thread(target=self.listener, args=(change,)))
+            self.callers[-1].start()
 
     def changed(self, effect: str) -> None:
         """Record a change and check the rule."""
@@ -133,6 +148,7 @@ class FakeXfrm:
         self._node.blocks -= frozenset(blocks)
         self._node.outdated_blocks &= self._node.blocks
         self._node.changed("remove_blocks")
+        self._node.tell(KernelChange.POLICIES)
 
     def associations(self, addresses: frozenset[str]) -> frozenset[SecurityAssociation]:
         return frozenset(a for a in self._node.associations if addresses & {a.source, a.destination})
@@ -140,6 +156,22 @@ class FakeXfrm:
     def remove_associations(self, associations: Iterable[SecurityAssociation]) -> None:
         self._node.associations -= frozenset(associations)
         self._node.changed("remove_associations")
+        self._node.tell(KernelChange.ASSOCIATIONS)
+
+
+class FakeMonitor:
+    """ports.KernelMonitor."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    def start(self, changed: Callable[[KernelChange], None]) -> None:
+        self._node.listener = changed
+
+    def stop(self) -> None:
+        self._node.listener = None
+        for caller in self._node.callers:
+            caller.join()
 
 
 class FakeProbe:

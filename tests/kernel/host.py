@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from isthmus.adapters.linux.xfrm import BLOCK_PRIORITY
 from isthmus.model.node.ipsec import BlockPolicy, SecurityAssociation
@@ -34,6 +35,9 @@ class IpAndNft:
     def add_former_block(self, block: BlockPolicy) -> None:
         sh(f"ip xfrm policy add {block} action block priority {BLOCK_PRIORITY}", self.netns)
 
+    def flush_policies(self) -> None:
+        sh("ip xfrm policy flush", self.netns)
+
     def add_association(self, association: SecurityAssociation) -> None:
         a, key = association, f"0x{'11' * 36}"
         name = f"src {a.source} dst {a.destination} proto {a.protocol} spi {a.spi} reqid {a.reqid}"
@@ -41,6 +45,15 @@ class IpAndNft:
 
     def add_tunnel_device(self, udp_port: int) -> None:
         sh(f"ip link add device type vxlan id 5 dstport {udp_port}", self.netns)
+
+    def add_address(self, address: str) -> None:
+        sh(f"ip addr add {address}/{ip_address(address).max_prefixlen} dev eth0", self.netns)
+
+    def add_nftables_table(self, name: str) -> None:
+        sh(f"nft 'add table inet {name}; add chain inet {name} c; add rule inet {name} c counter'", self.netns)
+
+    def flush_ruleset(self) -> None:
+        sh("nft flush ruleset", self.netns)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.adapters.clock import SystemClock
+from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
@@ -101,6 +102,7 @@ class Side:
             cluster=Counting(FakeCluster(self.store, f"{names.AGENT}-gw-{self.name}"), self.effects),
             watch=self.watch,
             netlink=RtNetlink(),
+            monitor=NetlinkMonitor(names.NFTABLES_TABLE),
             xfrm=Counting(NetlinkXfrm(), self.effects),
             ike=Counting(self.node.ike, self.effects),
             ovsdb=Counting(database, self.effects),

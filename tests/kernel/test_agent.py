@@ -106,6 +106,22 @@ def test_restarted_charon_is_reconfigured_and_old_states_are_removed(stretched: 
     assert b.connected()
 
 
+def test_removed_block_policies_are_restored_within_milliseconds(stretched: tuple[Side, Side]) -> None:
+    """As after a flush, but for charon's policies: those have tests of their own."""
+    a, _ = stretched
+    blocks = a.node.blocks()
+    assert blocks
+    seconds = []
+    for _ in range(5):
+        begun = time.monotonic()
+        a.node.remove_blocks(blocks)
+        wait_until(lambda: a.node.blocks() == blocks, 10, "the block policies", poll_seconds=0.005)
+        seconds.append(time.monotonic() - begun)
+    print(f"block policies: {', '.join(f'{s * 1e3:.0f}' for s in seconds)} ms")
+    assert max(seconds) < RESYNC_SECONDS / 2
+    assert a.machine.ping("10.20.0.12", 3) == 3
+
+
 def test_flows_are_restored_after_ovs_vswitchd_restarts(stretched: tuple[Side, Side]) -> None:
     a, _ = stretched
     a.switch.restart_vswitchd()

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
+from isthmus.model.names import NFTABLES_TABLE
 from isthmus.model.node.host import NodeAddress
-from isthmus.ports import Netlink, Xfrm
+from isthmus.ports import KernelMonitor, Netlink, Xfrm
 from tests.contract.host import ADDRESS, HostTools, NetlinkContract, XfrmContract
+from tests.contract.monitor import MonitorContract
 from tests.kernel.host import MTU, NODE, host
 from tests.kernel.openvswitch import within
 
@@ -29,6 +32,13 @@ def xfrm() -> Xfrm:
 @pytest.mark.usefixtures("tools")
 class TestNetlinkXfrm(XfrmContract):
     pass
+
+
+@pytest.mark.usefixtures("tools")
+class TestNetlinkMonitor(MonitorContract):
+    @pytest.fixture
+    def monitor(self, tools: HostTools) -> KernelMonitor:
+        return within(NODE, NetlinkMonitor(NFTABLES_TABLE))
 
 
 @pytest.mark.usefixtures("tools")

@@ -7,19 +7,21 @@ from dataclasses import dataclass, replace
 import pytest
 
 from isthmus.core.node.plan import plan_node
+from isthmus.model.names import NFTABLES_TABLE
 from isthmus.model.node.firewall import Rule, Ruleset
-from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.host import KernelChange, NodeAddress
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation
 from isthmus.model.node.switch import Ports, TunnelPort
-from isthmus.ports import DataplaneProbe, Firewall, Ike, Netlink, OpenFlow, Ovsdb, Xfrm
+from isthmus.ports import DataplaneProbe, Firewall, Ike, KernelMonitor, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
 from tests.contract.firewall import FirewallContract, OtherAdministrators
 from tests.contract.host import ADDRESS, BLOCKS, HostTools, NetlinkContract, XfrmContract
+from tests.contract.monitor import MonitorContract
 from tests.contract.node import ForeignSoftware, ProbeContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.fakes.charon import FakeIke
 from tests.fakes.firewall import FakeFirewall
-from tests.fakes.node import FakeNetlink, FakeNode, FakeProbe, FakeXfrm
+from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import ADDRESS as GATEWAY
 from tests.fakes.nodeobjects import inputs
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
@@ -41,16 +43,31 @@ class FakeHostTools:
 
     def change_policy(self, block: BlockPolicy) -> None:
         self.node.outdated_blocks |= {block}
+        self.node.tell(KernelChange.POLICIES)
 
     def add_former_block(self, block: BlockPolicy) -> None:
         self.node.blocks |= {block}
         self.node.outdated_blocks |= {block}
+
+    def flush_policies(self) -> None:
+        self.node.flush_policies()
+
+    def add_address(self, address: str) -> None:
+        self.node.tell(KernelChange.HOST)
+
+    def add_nftables_table(self, name: str) -> None:
+        if name == NFTABLES_TABLE:
+            self.node.tell(KernelChange.FIREWALL)
+
+    def flush_ruleset(self) -> None:
+        self.node.tell(KernelChange.FIREWALL)
 
     def add_association(self, association: SecurityAssociation) -> None:
         self.node.associations |= {association}
 
     def add_tunnel_device(self, udp_port: int) -> None:
         self.node.kernel_udp_ports |= {udp_port}
+        self.node.tell(KernelChange.HOST)
 
 
 @dataclass
@@ -160,6 +177,16 @@ class TestFakeFirewall(FirewallContract):
     @pytest.fixture
     def administrators(self, node: FakeNode) -> OtherAdministrators:
         return FakeAdministrators(node)
+
+
+class TestFakeMonitor(MonitorContract):
+    @pytest.fixture
+    def monitor(self, node: FakeNode) -> KernelMonitor:
+        return FakeMonitor(node)
+
+    @pytest.fixture
+    def xfrm(self, node: FakeNode) -> Xfrm:
+        return FakeXfrm(node)
 
 
 class TestFakeIke(IkeContract):

@@ -32,6 +32,7 @@ QUERIES = {
     "Firewall": {"view"},
     "Ike": {"view"},
     "Netlink": {"view"},
+    "KernelMonitor": {"start", "stop"},
     "DataplaneProbe": {"exchange"},
     "Clock": {"now", "monotonic_seconds"},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
@@ -11,7 +12,7 @@ from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.adapters.strongswan import Vici
 from isthmus.adapters.watch import KopfWatch, resources
-from isthmus.model.names import AGENT
+from isthmus.model.names import AGENT, NFTABLES_TABLE
 from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.counted import counted
 from isthmus.telemetry.metrics import Metrics
@@ -29,6 +30,7 @@ def assemble(settings: AgentSettings) -> Backends:
         cluster=counted(cluster, "kubernetes", metrics),
         watch=KopfWatch(resources(WATCHED), settings.kubeconfig),
         netlink=RtNetlink(),
+        monitor=NetlinkMonitor(NFTABLES_TABLE),
         xfrm=counted(NetlinkXfrm(), "xfrm", metrics),
         ike=counted(Vici(settings.vici_socket), "charon", metrics),
         ovsdb=counted(database, "ovsdb", metrics),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from isthmus.ports import Clock, Cluster, DataplaneProbe, Ike, Netlink, OpenFlow, Ovsdb, Watch, Xfrm
+from isthmus.ports import Clock, Cluster, DataplaneProbe, Ike, KernelMonitor, Netlink, OpenFlow, Ovsdb, Watch, Xfrm
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import Outages
 
@@ -16,6 +16,7 @@ class Backends:
     cluster: Cluster
     watch: Watch
     netlink: Netlink
+    monitor: KernelMonitor
     xfrm: Xfrm
     ike: Ike
     ovsdb: Ovsdb

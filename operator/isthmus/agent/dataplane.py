@@ -18,12 +18,12 @@ from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, NoTunnelAddress, Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.flows import FlowTable, FlowView
-from isthmus.model.node.host import NodeView
 from isthmus.model.node.ipsec import IkeView
 from isthmus.model.node.switch import BridgeView, Ports
 from isthmus.model.reasons import Reason
 
 from .backends import Backends
+from .protection import Protection
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,23 +33,22 @@ class DataPlane:
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
-        self.node = NodeView(())
+        self.protection = Protection(backends.xfrm)
         self.flows = FlowView({})
         """Flow statistics read by the last `reconcile`."""
 
     def reconcile(self, inputs: NodeInputs) -> NodeFacts:
         """Observe the node, plan and apply. Raises ExternalError if it cannot be observed; nothing is removed then."""
         backends = self._backends
-        self.node = backends.netlink.view()
+        host = backends.netlink.view()
         bridge = backends.ovsdb.view()
-        foreign = bridge.foreign_tunnel_udp_ports | self.node.tunnel_udp_ports
-        plan = plan_node(inputs, self.node.addresses, foreign)
+        foreign = bridge.foreign_tunnel_udp_ports | host.tunnel_udp_ports
+        plan = plan_node(inputs, host.addresses, foreign)
         if plan.problem is not None and (inputs.peers or inputs.attachments):
             raise NoTunnelAddress(plan.problem.message)  # remove nothing: the interface may be down briefly
         # Kernel states are read before charon's SAs: a state that charon then does not list is certainly stale.
         associations = backends.xfrm.associations(frozenset(address.address for address in plan.addresses))
-        if missing := nodechanges.blocks_to_add(plan.blocks, backends.xfrm.blocks()):
-            backends.xfrm.add_blocks(missing)
+        self.protection.extend(plan.blocks)
         ike, problem = self._load_connections(inputs, plan)
         bridge = self._add_ports(plan, bridge, ike)
         in_place = self._install_flows(plan, bridge)
@@ -59,17 +58,18 @@ class DataPlane:
                 backends.ike.unload(name)
             if stale := ipsec.stale_associations(associations, ike, plan.connections):
                 backends.xfrm.remove_associations(stale)
-            if unneeded := nodechanges.blocks_to_remove(plan.blocks, backends.xfrm.blocks()):
-                backends.xfrm.remove_blocks(unneeded)
-        return NodeFacts(plan, bridge, ike, in_place, problem=problem)
+            self.protection.limit(plan.blocks)
+        return NodeFacts(plan, bridge, ike, in_place, problem=problem, host=host)
 
     def observe(self, facts: NodeFacts) -> NodeFacts:
-        """The facts with ports, BFD and SAs read again, which is cheap; flows, XFRM and addresses are not read."""
+        """The facts with addresses, ports, BFD and SAs read again, which is cheap; missing blocks are restored."""
+        self.protection.restore()
         try:
             ike, problem = self._backends.ike.view(), facts.problem
         except ExternalError as error:
             ike, problem = None, _charon_problem(error)
-        return replace(facts, bridge=self._backends.ovsdb.view(), ike=ike, problem=problem)
+        bridge, host = self._backends.ovsdb.view(), self._backends.netlink.view()
+        return replace(facts, bridge=bridge, ike=ike, problem=problem, host=host)
 
     def _load_connections(self, inputs: NodeInputs, plan: NodePlan) -> tuple[IkeView | None, Problem | None]:
         """Load missing connections; return charon's state afterwards.
@@ -126,6 +126,8 @@ class DataPlane:
 
 def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
     """Whether the node must be reconciled again: something changed it, charon was replaced, or SAs came up."""
+    if before.host != after.host:
+        return True
     switch = (before.bridge.exists, before.bridge.ports, before.bridge.ofport)
     if switch != (after.bridge.exists, after.bridge.ports, after.bridge.ofport) or after.bridge.leftovers:
         return True

@@ -13,6 +13,7 @@ from isthmus.core.node.status import NodeFacts
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.gatewaynode import Software
 from isthmus.model.errors import ExternalError
+from isthmus.model.node.host import KernelChange
 from isthmus.model.settings import AgentSettings
 
 from . import gauges
@@ -54,6 +55,7 @@ class Agent:
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. The data plane is left as it is."""
         self._backends.watch.start(self._on_event)
+        self._start_monitor()
         self.prober.start()
         try:
             while not stop.is_set():
@@ -61,6 +63,7 @@ class Agent:
                 self._wait(stop)
         finally:
             self.prober.stop()
+            self._backends.monitor.stop()
             self._backends.watch.stop()
 
     def iterate(self) -> None:
@@ -145,6 +148,22 @@ class Agent:
         self._inputs_changed = True
         self._wake.set()
 
+    def _start_monitor(self) -> None:
+        try:
+            self._backends.monitor.start(self._on_kernel_change)
+        except ExternalError as error:
+            seconds = self._settings.probe_interval_seconds
+            _LOG.warning("no kernel notifications, polling every %g s instead: %s", seconds, error)
+
+    def _on_kernel_change(self, change: KernelChange) -> None:
+        """Restore block policies, on the monitor's thread: the loop may be waiting for an external system."""
+        if KernelChange.POLICIES in change:
+            try:
+                self._data_plane.protection.restore()
+            except ExternalError as error:
+                _LOG.warning("restoring XFRM block policies failed: %s", error)
+        self._wake.set()
+
     def _wait(self, stop: threading.Event) -> None:
         """Sleep until woken, until the next observation or read is due, or until ovs-vswitchd was restarted."""
         clock = self._backends.clock
@@ -164,7 +183,7 @@ class Agent:
 
     def _software(self, facts: NodeFacts) -> Software:
         return Software(
-            kernel=self._data_plane.node.kernel,
+            kernel=facts.host.kernel,
             openvswitch=facts.bridge.openvswitch_version,
             strongswan=facts.ike.version if facts.ike else "",
             isthmus=version("isthmus"),

@@ -17,7 +17,7 @@ For every method of every port:
 from .clock import Clock
 from .effects import is_effect
 from .firewall import Firewall
-from .host import DataplaneProbe, Netlink
+from .host import DataplaneProbe, KernelMonitor, Netlink
 from .ipsec import Ike, Xfrm
 from .kubernetes import Cluster, Manifest, T, Watch
 from .openstack import NetworkCloud
@@ -30,6 +30,7 @@ __all__ = [
     "DataplaneProbe",
     "Firewall",
     "Ike",
+    "KernelMonitor",
     "Manifest",
     "Netlink",
     "NetworkCloud",

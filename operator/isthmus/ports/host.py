@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from isthmus.model.node.host import NodeView, ProbeResult
+from isthmus.model.node.host import KernelChange, NodeView, ProbeResult
 
 
 class Netlink(Protocol):
@@ -16,6 +16,22 @@ class Netlink(Protocol):
 
         Devices that Open vSwitch creates for its tunnels MUST be left out: `Ovsdb.view` reports those.
         """
+        ...
+
+
+class KernelMonitor(Protocol):
+    """Notifications that something in this node's kernel may have changed. Whether it has, only a view tells."""
+
+    def start(self, changed: Callable[[KernelChange], None]) -> None:
+        """Call `changed`, on a thread of the monitor's own, within milliseconds of a change by any process.
+
+        Changes in quick succession SHOULD be one call. If notifications are lost, it MUST be called with all changes
+        that there are. `Unavailable` if the kernel does not let us subscribe.
+        """
+        ...
+
+    def stop(self) -> None:
+        """MUST NOT return while a call is being made. MUST NOT fail if it has not been started."""
         ...
 
 

@@ -22,6 +22,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import (
     TunnelAddress,
 )
 from isthmus.model.names import IPSEC_NAMESPACE, tunnel_port
+from isthmus.model.node.host import NodeView
 from isthmus.model.node.ipsec import IkeConnection, IkeView
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import ConditionType, Reason
@@ -46,6 +47,7 @@ class NodeFacts:
     """Whether probes of a link are answered, by link name and the peer's cloud ID; missing until that is decided."""
     problem: Problem | None = None
     """Why the plan could not be applied completely."""
+    host: NodeView = field(default_factory=lambda: NodeView(()))
 
 
 def gateway_node_status(node: GatewayNode, facts: NodeFacts, software: Software, now: datetime) -> GatewayNodeStatus:

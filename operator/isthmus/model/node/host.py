@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Flag, auto
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,16 @@ class NodeView:
     tunnel_udp_ports: frozenset[int] = frozenset()
     """UDP ports of the kernel's tunnel devices that Open vSwitch did not make."""
     kernel: str = ""
+
+
+class KernelChange(Flag):
+    """What may have changed in the kernel; only a view shows whether it has."""
+
+    POLICIES = auto()
+    """An XFRM policy was updated or removed, or expired."""
+    ASSOCIATIONS = auto()
+    """An XFRM state was removed, or expired."""
+    HOST = auto()
+    """Addresses or links."""
+    FIREWALL = auto()
+    """Our nftables table, or anything in it."""

@@ -1,0 +1,117 @@
+"""Monitoring a real kernel: latency, and lost notifications."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from isthmus.adapters.linux.monitor import NetlinkMonitor
+from isthmus.adapters.linux.xfrm import NetlinkXfrm
+from isthmus.agent.protection import Protection
+from isthmus.core.node import ipsec
+from isthmus.model.names import NFTABLES_TABLE
+from isthmus.model.node.host import KernelChange
+from isthmus.model.node.ipsec import BlockView
+from tests.contract.host import BLOCKS
+from tests.kernel.host import NODE, IpAndNft, host
+from tests.kernel.openvswitch import inside, within
+from tests.testbed.host.process import wait_until
+
+_TRIALS = 20
+_MEDIAN_SECONDS, _SLOWEST_SECONDS = 0.1, 1.0
+
+
+@pytest.fixture
+def tools() -> Iterator[IpAndNft]:
+    with host() as tools:
+        yield tools
+
+
+@contextmanager
+def _monitored(changed: Callable[[KernelChange], None]) -> Iterator[None]:
+    monitor = within(NODE, NetlinkMonitor(NFTABLES_TABLE))
+    monitor.start(changed)
+    try:
+        yield
+    finally:
+        monitor.stop()
+
+
+@pytest.mark.usefixtures("tools")
+def test_removed_blocks_are_restored_within_milliseconds() -> None:
+    xfrm, protection = NetlinkXfrm(), Protection(NetlinkXfrm())
+
+    def seconds_to_restore() -> float:
+        begun = time.monotonic()
+        xfrm.remove_blocks(BLOCKS)  # another process would take longer to start than the blocks to come back
+        wait_until(lambda: xfrm.blocks() == BlockView(BLOCKS), 5, "the blocks", poll_seconds=0.001)
+        return time.monotonic() - begun
+
+    def changed(_change: KernelChange) -> None:
+        protection.restore()
+
+    inside(NODE, lambda: protection.extend(BLOCKS))
+    with _monitored(changed):
+        seconds = inside(NODE, lambda: [seconds_to_restore() for _ in range(_TRIALS)])
+    print(f"median {statistics.median(seconds) * 1e3:.1f} ms, slowest {max(seconds) * 1e3:.1f} ms")
+    assert statistics.median(seconds) < _MEDIAN_SECONDS
+    assert max(seconds) < _SLOWEST_SECONDS
+
+
+def test_lost_notifications_are_reported_as_all_changes(tools: IpAndNft) -> None:
+    many = ipsec.icmp_unreachable_blocks(f"198.51.{i // 256}.{i % 256}" for i in range(1000))
+    xfrm = within(NODE, NetlinkXfrm())
+    go_on = threading.Event()
+    changes: list[KernelChange] = []
+
+    def changed(change: KernelChange) -> None:
+        changes.append(change)
+        go_on.wait(30)
+
+    with _monitored(changed):
+        tools.add_address("192.0.2.77")
+        wait_until(lambda: bool(changes), 5, "the first call")
+        xfrm.add_blocks(many)
+        xfrm.remove_blocks(many)
+        go_on.set()
+        wait_until(lambda: KernelChange(~0) in changes, 5, "a call with all changes")
+        changes.clear()
+        tools.add_nftables_table(NFTABLES_TABLE)
+        wait_until(lambda: KernelChange.FIREWALL in changes, 5, "a later change")
+
+
+def test_monitor_survives_an_error_in_the_callback(tools: IpAndNft) -> None:
+    calls: list[KernelChange] = []
+
+    def changed(change: KernelChange) -> None:
+        calls.append(change)
+        raise ValueError("for the log")
+
+    with _monitored(changed):
+        for number in (77, 78):
+            seen = len(calls)
+            tools.add_address(f"192.0.2.{number}")
+            wait_until(lambda: len(calls) > seen, 5, "a call")  # noqa: B023
+            time.sleep(0.2)
+
+
+def test_own_changes_do_not_cause_a_loop() -> None:
+    xfrm, protection = NetlinkXfrm(), Protection(NetlinkXfrm())
+    calls: list[KernelChange] = []
+
+    def changed(change: KernelChange) -> None:
+        calls.append(change)
+        protection.restore()
+
+    with host() as tools:
+        inside(NODE, lambda: protection.extend(BLOCKS))
+        with _monitored(changed):
+            tools.flush_policies()
+            wait_until(lambda: inside(NODE, xfrm.blocks) == BlockView(BLOCKS), 5, "the blocks")
+            time.sleep(0.5)
+            assert len(calls) <= 2
