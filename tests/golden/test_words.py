@@ -27,7 +27,7 @@ INSTEAD_OF = {
     r"standing": "RemoteLinkState, state",
     r"excuses?": "failure answer",
     r"(bring|brings|bringing|brought) about|bring_about": "reconcile",
-    r"(is|are|was|were|be|been|not) looked at|(look|looks) (again|anew)": "observe, read, refresh, check",
+    r"(is|are|was|were|be|been) looked at|(look|looks) (again|anew)": "observe, read, refresh, check",
     r"news": "events",
     r"(is|are|was|were|be|been) told|told (about|of|by|to)|tells? (of|people)": "reported, recorded as an Event",
     r"people": "administrators, tenants, users",
@@ -55,6 +55,7 @@ CLEAN = (
     "README.md",
     "crds",
     "demo",
+    "deploy",
     "docs",
     "operator/isthmus/adapters/__init__.py",
     "operator/isthmus/adapters/linux",
@@ -78,7 +79,12 @@ CLEAN = (
     "operator/isthmus/ports",
     "operator/isthmus/telemetry/counted.py",
     "operator/isthmus/telemetry/metrics.py",
+    "tests/cluster",
+    "tests/contract",
+    "tests/fakes",
     "tests/lab/interop",
+    "tests/property",
+    "tests/unit",
 )
 
 

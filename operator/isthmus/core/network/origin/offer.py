@@ -71,8 +71,8 @@ def printable(name: str) -> str:
 
 
 def _subnet(subnet: Subnet, record: Iterable[SubnetRecord], peer_cloud_id: str) -> OfferedSubnet | None:
-    given = slice_of(record, subnet.id, peer_cloud_id)
-    if given is None:
+    slice_ = slice_of(record, subnet.id, peer_cloud_id)
+    if slice_ is None:
         return None
     servers = [s for s in subnet.dns_nameservers if ":" not in s]
     routes = [HostRoute(destination=d, nexthop=n) for d, n in subnet.host_routes if ":" not in d + n]
@@ -84,6 +84,6 @@ def _subnet(subnet: Subnet, record: Iterable[SubnetRecord], peer_cloud_id: str) 
         enable_dhcp=subnet.enable_dhcp,
         dns_nameservers=tuple(servers[:_MAX_NAMESERVERS]),
         host_routes=tuple(routes[:_MAX_ROUTES]),
-        first=given.first,
-        last=given.last,
+        first=slice_.first,
+        last=slice_.last,
     )
