@@ -1,4 +1,4 @@
-"""Logs on standard output, as text for people or as JSON, in which no credential is ever readable."""
+"""Logs on standard output, as plain text or as JSON, in which credentials are redacted."""
 
 from __future__ import annotations
 
