@@ -84,7 +84,6 @@ class DataPlane:
                 self._backends.ike.load(connection, key)
             return (self._backends.ike.view() if wanted else ike), None
         except ExternalError as error:
-            _LOG.warning("charon: %s", error)
             return None, _charon_problem(error)
 
     def _add_ports(self, plan: NodePlan, bridge: BridgeView, ike: IkeView | None) -> BridgeView:

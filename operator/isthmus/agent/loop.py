@@ -15,6 +15,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import Software
 from isthmus.model.errors import ExternalError
 from isthmus.model.node.host import KernelChange
 from isthmus.model.settings import AgentSettings
+from isthmus.telemetry.outages import KUBERNETES, OPEN_VSWITCH
 
 from . import gauges
 from .associations import Associations
@@ -23,6 +24,7 @@ from .dataplane import DataPlane, needs_reconcile
 from .inputs import Snapshot, read_snapshot
 from .prober import Prober
 from .reports import Reports
+from .statelog import StateLog
 
 _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.1
@@ -41,13 +43,13 @@ class Agent:
         self._data_plane = DataPlane(backends)
         self._associations = Associations(backends.ike, backends.clock)
         self._reports = Reports(backends.cluster, backends.clock)
+        self._states = StateLog(settings.node_name)
         self._wake = threading.Event()
         self.prober = Prober(backends.probe, settings.probe_interval_seconds, self._wake.set)
         self._snapshot: Snapshot | None = None
         self._facts: NodeFacts | None = None
         self._last_facts: NodeFacts | None = None
         """The facts of the last successful iteration; kept while the node cannot be observed."""
-        self._problem: Problem | None = None
         self._vswitchd = ""
         self._inputs_changed = True
         self._read_at = self._api_pause_until = float("-inf")
@@ -76,14 +78,15 @@ class Agent:
         except ExternalError as error:
             problem = Problem(error.reason, str(error)[:1024])
             self._backends.metrics.errors.labels("node", error.reason).inc()
-            if problem != self._problem:
-                _LOG.warning("node reconcile failed: %s", problem.message)
-            self._facts, self._problem = None, problem
+            self._facts = None
             # The probe needs the data path only: its results stay valid while the node cannot be observed.
             last_facts = self._last_facts and replace(self._last_facts, probes=self.prober.up())
+            self._states.record(self._snapshot.inputs.attachments, last_facts, problem)
             self._report(lambda: self._reports.publish_problem(self._settings.node_name, problem, last_facts))
         else:
-            self._problem, self._last_facts = None, facts
+            self._last_facts = facts
+            self._backends.outages[OPEN_VSWITCH].succeeded()
+            self._states.record(self._snapshot.inputs.attachments, facts, None)
             self._report(lambda: self._reports.publish(self._settings.node_name, facts, self._software(facts)))
 
     def _reconcile_if_needed(self, snapshot: Snapshot, fresh: bool) -> NodeFacts:
@@ -120,6 +123,7 @@ class Agent:
         except ExternalError as error:
             self._pause(error)
             return False
+        self._backends.outages[KUBERNETES].succeeded()
         self._snapshot = snapshot
         self._reports.read(snapshot)
         return True
@@ -140,7 +144,7 @@ class Agent:
 
     def _pause(self, error: ExternalError) -> None:
         # A call may hang until its timeout: do not let an unreachable API block the data plane more often than this.
-        _LOG.warning("Kubernetes API: %s", error)
+        self._backends.outages[KUBERNETES].failed(str(error))
         self._api_pause_until = self._backends.clock.monotonic_seconds() + _API_PAUSE_SECONDS
         self._inputs_changed = True
 

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Final, Literal
 
-from .outages import CHARON, KUBERNETES, OPEN_VSWITCH, OPENSTACK, Outages
+from .outages import KUBERNETES, OPEN_VSWITCH, OPENSTACK, Outages
 
 _REDACTED = "[redacted]"
 _SECRETS = re.compile(
@@ -45,7 +45,6 @@ _SYSTEMS: Final = {
     "openstack": OPENSTACK,
     "ovs": OPEN_VSWITCH,
     "ovsdbapp": OPEN_VSWITCH,
-    "vici": CHARON,
 }
 
 

@@ -18,7 +18,6 @@ _MAX_TEXT: Final = 400
 
 KUBERNETES: Final = "Kubernetes API"
 OPENSTACK: Final = "OpenStack"
-CHARON: Final = "charon"
 OPEN_VSWITCH: Final = "Open vSwitch"
 
 

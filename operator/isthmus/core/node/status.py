@@ -54,7 +54,7 @@ def gateway_node_status(node: GatewayNode, facts: NodeFacts, software: Software,
     """The complete status of this node's GatewayNode."""
     generation = node.metadata.generation
     conditions = (*readiness(facts.plan.problem or facts.problem), _peers(facts))
-    connections = tuple(_connections(facts))
+    reported = tuple(connections(facts))
     addresses = tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses)
     return GatewayNodeStatus(
         observed_generation=generation,
@@ -62,8 +62,8 @@ def gateway_node_status(node: GatewayNode, facts: NodeFacts, software: Software,
         addresses=addresses,
         neutron_host=facts.bridge.hostname,
         software=software,
-        peers_up=ratio(_peers_up(connections)),
-        connections=connections,
+        peers_up=ratio(_peers_up(reported)),
+        connections=reported,
     )
 
 
@@ -87,11 +87,12 @@ def observation(attachment: Attachment, node: str, facts: NodeFacts) -> NodeObse
         node=node,
         observed_generation=attachment.metadata.generation or 0,
         plugged=patched and (network is None or facts.flows_installed),
-        links=tuple(_links(attachment, node, facts)) if network else (),
+        links=tuple(links(attachment, node, facts)) if network else (),
     )
 
 
-def _links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[LinkObservation]:
+def links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[LinkObservation]:
+    """The attachment's links as this node observes them; a link that no probe has decided yet keeps its entry."""
     previous = {k.cloud_id: k for entry in attachment.status.nodes if entry.node == node for k in entry.links}
     for link in attachment.spec.links:
         key = (attachment.metadata.name, link.cloud_id)
@@ -121,7 +122,8 @@ def _peers(facts: NodeFacts) -> Condition:
     return false(ConditionType.PEERS_CONFIGURED, problems[0][1].reason, text)
 
 
-def _connections(facts: NodeFacts) -> Iterator[GatewayConnection]:
+def connections(facts: NodeFacts) -> Iterator[GatewayConnection]:
+    """The connections to all gateways of all peers, in the order of cloud IDs."""
     planned = {connection.name: connection for connection in facts.plan.connections}
     for cloud_id, gateways in sorted(facts.plan.gateways.items()):
         for gateway in gateways:
@@ -130,9 +132,9 @@ def _connections(facts: NodeFacts) -> Iterator[GatewayConnection]:
             yield _connection(cloud_id, gateway, connection, problem, facts)
 
 
-def _peers_up(connections: Iterable[GatewayConnection]) -> Iterator[bool]:
+def _peers_up(reported: Iterable[GatewayConnection]) -> Iterator[bool]:
     """For each peer, whether every connection to it is up."""
-    for _, group in groupby(connections, key=lambda connection: connection.cloud_id):
+    for _, group in groupby(reported, key=lambda connection: connection.cloud_id):
         yield all(connection.up for connection in group)
 
 

@@ -1,0 +1,76 @@
+"""States of everything that a node's agent is responsible for, by the names under which its log reports changes.
+
+Whatever else an agent guards or installs is added here to have a line in the log when its state changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from isthmus.core.snapshot.transitions import State
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
+
+from .status import NodeFacts, connections, links
+
+Named = Iterator[tuple[str, State]]
+
+
+def node_states(
+    node: str, attachments: Iterable[Attachment], facts: NodeFacts | None, problem: Problem | None
+) -> dict[str, State]:
+    """All states of the node. `facts` is None if the node was never observed; `problem` prevented the observation."""
+    if facts is None:
+        return {f"node {node}": _from_problem(problem, "Ready")}
+    return {
+        f"node {node}": _from_problem(problem or facts.plan.problem or facts.problem, "Ready"),
+        "block policies": State(f"{len(facts.plan.blocks)} installed"),
+        "flows of br-cloud": _flows(facts),
+        **dict(_peers(facts)),
+        **dict(_connections(facts)),
+        **dict(_tunnel_ports(facts)),
+        **dict(_networks(node, attachments, facts)),
+    }
+
+
+def _from_problem(problem: Problem | None, good: str) -> State:
+    return State(problem.reason, problem.message) if problem else State(good)
+
+
+def _flows(facts: NodeFacts) -> State:
+    return State(f"installed for {len(facts.plan.networks)} networks" if facts.flows_installed else "not installed")
+
+
+def _peers(facts: NodeFacts) -> Named:
+    for cloud_id in facts.plan.gateways.keys() | facts.plan.peer_problems.keys():
+        yield f"peer {cloud_id}", _from_problem(facts.plan.peer_problems.get(cloud_id), "Configured")
+
+
+def _connections(facts: NodeFacts) -> Named:
+    for connection in connections(facts):
+        yield f"connection to {connection.gateway} of {connection.cloud_id}", _connection(connection)
+
+
+def _connection(connection: GatewayConnection) -> State:
+    layers = f"IKE {connection.ike}, ESP {connection.esp}, BFD {connection.bfd}"
+    return State(layers) if connection.up else State(f"{layers} ({connection.reason})", connection.message)
+
+
+def _tunnel_ports(facts: NodeFacts) -> Named:
+    for tunnel in facts.bridge.ports.tunnels:
+        ends = f"{tunnel.local_address} to {tunnel.remote_address}, UDP {tunnel.udp_port}"
+        yield f"tunnel port {tunnel.name}", State(ends)
+
+
+def _networks(node: str, attachments: Iterable[Attachment], facts: NodeFacts) -> Named:
+    patched = {patch.neutron_port_id for patch in facts.bridge.ports.patches}
+    forwarded = {network.name for network in facts.plan.networks}
+    for attachment in attachments:
+        name, port = attachment.metadata.name, next((p for p in attachment.spec.ports if p.node == node), None)
+        if port is None:
+            continue
+        is_plugged = port.port_id in patched and (name not in forwarded or facts.flows_installed)
+        yield f"network {name}", State("plugged" if is_plugged else "not plugged")
+        for link in links(attachment, node, facts) if name in forwarded else ():
+            yield f"link of network {name} to {link.cloud_id}", State("up" if link.up else link.reason, link.message)
