@@ -51,10 +51,11 @@ bench: ## Measure performance on the testbed, to build/bench.json
 	@$(ASSETS) lab
 	@$(RUN)/python -m tests.bench
 
-generate: ## Write crds/, docs/conditions.md, the settings in docs/reference.md, and explain.txt from the models
+generate: ## Write all generated files: crds/, parts of docs/, lists of texts in tests/golden/
 	@$(ASSETS) development
 	@$(RUN)/python -m isthmus.model.api.schema crds
 	@$(RUN)/python -m tests.golden.explain tests/golden/explain.txt
+	@$(RUN)/python -m tests.golden.messages tests/golden/messages.txt
 	@$(RUN)/python -m isthmus.model.reasons.document docs/conditions.md
 	@$(RUN)/python -m isthmus.cli.reference docs/reference.md
 

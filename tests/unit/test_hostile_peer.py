@@ -31,7 +31,7 @@ def _forge(cloud: FakeCloud, for_peer: str) -> PeerLink:
 
 @pytest.mark.parametrize(
     ("address", "expected"),
-    [("192.0.2.11", "our own"), ("192.0.4.11", "another peer"), ("198.51.100.9", "outside")],
+    [("192.0.2.11", "this cloud"), ("192.0.4.11", "another peer"), ("198.51.100.9", "outside")],
 )
 def test_foreign_gateway_address_is_refused_and_the_last_accepted_spec_is_kept(
     ready: Scenario, address: str, expected: str

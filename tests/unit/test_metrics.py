@@ -34,8 +34,8 @@ def test_calls_and_writes_are_counted() -> None:
     assert port.apply(broken=False) == "applied"
     with pytest.raises(Unavailable):
         port.apply(broken=True)
-    assert _value(metrics, "isthmus_api_calls_total", backend="switch", verb="view") == 1
-    assert _value(metrics, "isthmus_api_calls_total", backend="switch", verb="apply") == 2
+    assert _value(metrics, "isthmus_api_calls_total", backend="switch", method="view") == 1
+    assert _value(metrics, "isthmus_api_calls_total", backend="switch", method="apply") == 2
     assert _value(metrics, "isthmus_writes_total", backend="switch") == 1
 
 

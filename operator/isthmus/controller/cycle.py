@@ -57,7 +57,7 @@ class Cycle:
             for _ in range(_MAX_ROUNDS):
                 if not self._round(scope):
                     return
-            self._record_failure(scope, Problem(Reason.NOT_SETTLED, f"still at work after {_MAX_ROUNDS} rounds"))
+            self._record_failure(scope, Problem(Reason.NOT_SETTLED, f"not settled after {_MAX_ROUNDS} rounds"))
         except ExternalError as error:
             scope.invalidate()
             self._record_failure(scope, Problem(error.reason, str(error)))
@@ -119,7 +119,7 @@ class Cycle:
 
     def _record_internal_error(self, scope: Scope) -> None:
         """An unexpected value: fail this peer or network only."""
-        _LOG.exception("%s: a defect of Isthmus", scope.name)
+        _LOG.exception("%s: unexpected value, a defect of Isthmus", scope.name)
         self._record_failure(scope, Problem(Reason.INTERNAL_ERROR, "unexpected value: see the controller's log"))
 
     def _record_failure(self, scope: Scope, problem: Problem) -> None:

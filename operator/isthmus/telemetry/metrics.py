@@ -79,7 +79,7 @@ class Metrics:
             registry=self.registry,
         )
         self.calls = Counter(
-            "isthmus_api_calls", "API calls by backend and method.", ["backend", "verb"], registry=self.registry
+            "isthmus_api_calls", "API calls by backend and method.", ["backend", "method"], registry=self.registry
         )
         self.writes = Counter(
             "isthmus_writes", "API calls that changed something, by backend.", ["backend"], registry=self.registry

@@ -36,18 +36,20 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
     if ours.protocol_version != theirs.protocol_version:
         return Disagreement(
             Reason.PROTOCOL_VERSIONS_DIFFER,
-            f"we speak protocol version {ours.protocol_version}, the peer speaks {theirs.protocol_version}",
+            f"this cloud speaks protocol version {ours.protocol_version}, the peer version {theirs.protocol_version}: "
+            "upgrade the older Isthmus",
         )
     if ours.tunnel.port != theirs.tunnel.port:
         return Disagreement(
             Reason.TUNNEL_PORTS_DIFFER,
-            f"our tunnel port is {ours.tunnel.port}, the peer's is {theirs.tunnel.port}: both must name the same",
+            f"tunnel.port is {ours.tunnel.port} here and {theirs.tunnel.port} at the peer: "
+            "set the same in both CloudPeers",
         )
     if ours.tunnel.id_range != theirs.tunnel.id_range:
         return Disagreement(
             Reason.TUNNEL_ID_RANGES_DIFFER,
-            f"our tunnel IDs are {_text(ours.tunnel.id_range)}, the peer's are {_text(theirs.tunnel.id_range)}: "
-            "both must name the same range",
+            f"tunnel.idRange is {_text(ours.tunnel.id_range)} here and {_text(theirs.tunnel.id_range)} at the peer: "
+            "set the same in both CloudPeers",
         )
     ike = _common(ours, theirs, "ike_proposals")
     esp = _common(ours, theirs, "esp_proposals")
@@ -55,7 +57,7 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
         field, what = ("esp_proposals", "ESP") if ike else ("ike_proposals", "IKE")
         return Disagreement(
             Reason.NO_COMMON_PROPOSAL,
-            f"no common {what} proposal: we offer {', '.join(getattr(ours.ipsec, field))}; "
+            f"no common {what} proposal: this cloud offers {', '.join(getattr(ours.ipsec, field))}; "
             f"the peer offers {', '.join(getattr(theirs.ipsec, field))}",
         )
     return Agreement(ours.tunnel.port, ours.tunnel.id_range, ike, esp, ours.cloud_id < theirs.cloud_id)

@@ -30,7 +30,7 @@ def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     if peer.spec.cloud_id == own.cloud_id:
         return Problem(Reason.OWN_CLOUD_ID, f"cloudID {own.cloud_id} is that of this cloud")
     if _overlap(peer.spec.gateway_cidrs, own.gateway_cidrs):
-        return Problem(Reason.GATEWAY_CIDRS_OVERLAP, "gatewayCIDRs overlap our own gateways' networks")
+        return Problem(Reason.GATEWAY_CIDRS_OVERLAP, "gatewayCIDRs overlap this cloud's gateway networks")
     for other in snapshot.all(CloudPeer):
         name = other.metadata.name
         if claim_precedence(other) >= claim_precedence(peer) or other.spec.cloud_id == own.cloud_id:
@@ -116,7 +116,7 @@ def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[Pe
             )
         duplicate = next((text for text in (gateway.name, gateway.address) if text in used), None)
         if duplicate is not None:
-            return Problem(Reason.GATEWAY_REFUSED, f"the peer names gateway {duplicate} twice")
+            return Problem(Reason.GATEWAY_REFUSED, f"the peer publishes gateway {duplicate} twice")
         port = names.tunnel_port(peer.spec.cloud_id, gateway.name)
         if port in used_ports:
             return Problem(
@@ -142,12 +142,12 @@ def _tunnel_ports_of_others(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
 def _address_problem(snapshot: Snapshot, peer: CloudPeer, address: str) -> str | None:
     """Why the address is not one of this peer's gateways; None if it is."""
     if _inside(address, snapshot.own.gateway_cidrs):
-        return "which is in our own gateways' networks"
+        return "which is in this cloud's gateway networks"
     if _inside(address, peer.spec.gateway_cidrs):
         return None
     others = (p for p in snapshot.all(CloudPeer) if p.spec.cloud_id != peer.spec.cloud_id)
     if any(_inside(address, other.spec.gateway_cidrs) for other in others):
-        return "which belongs to another peer"
+        return "which is in another peer's gatewayCIDRs"
     return "outside the gatewayCIDRs of its CloudPeer"
 
 

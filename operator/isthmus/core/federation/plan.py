@@ -55,7 +55,9 @@ def namespace_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     if namespace is None:
         return None
     if not is_ours(namespace, peer.spec.cloud_id):
-        return Problem(Reason.NAMESPACE_NOT_MANAGED, f"namespace {name} exists but is not managed by Isthmus")
+        return Problem(
+            Reason.NAMESPACE_NOT_MANAGED, f"namespace {name} exists but is not managed by Isthmus: delete it"
+        )
     if is_terminating(namespace):
         return Problem(Reason.NAMESPACE_TERMINATING, f"namespace {name} is still being deleted")
     return None
@@ -72,7 +74,7 @@ def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
         return Problem(
             Reason.WAITING_FOR_RELEASE,
             f"{len(links)} withdrawn networks wait to be released by the peer ({', '.join(links[:5])}); "
-            f"for a peer that is gone for good: annotate with {names.FORGET_ANNOTATION}=true",
+            f"if the peer is gone for good, annotate the CloudPeer with {names.FORGET_ANNOTATION}=true",
         )
     return None
 

@@ -37,7 +37,7 @@ def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> Peer
     """Our PeerLink with the status that it should have."""
     agreed = _agreed(snapshot, peer)
     if agreed.reason == Reason.GATEWAY_REFUSED:  # whose address it is must not be disclosed to the peer
-        agreed = agreed.model_copy(update={"message": "a gateway's name or address is not one that was agreed"})
+        agreed = agreed.model_copy(update={"message": "a gateway's name or address was not agreed"})
     generation = link.metadata.generation
     conditions = with_transition_times(link.status.conditions, with_progress(agreed), generation, snapshot.now)
     remote = remote_peer_link(snapshot, peer)
@@ -80,7 +80,7 @@ def _problem(snapshot: Snapshot, peer: CloudPeer, parts: list[Condition]) -> Pro
     if problem is not None:
         return problem
     if policy_of(snapshot, peer) is None:
-        return Problem(Reason.POLICY_NOT_FOUND, f"there is no IPsecPolicy {peer.spec.ipsec.policy_ref.name}")
+        return Problem(Reason.POLICY_NOT_FOUND, f"IPsecPolicy {peer.spec.ipsec.policy_ref.name} does not exist")
     broken = next((part for part in parts if part.status != "True"), None)
     return Problem(Reason.parse(broken.reason, Reason.NOT_READ_YET), broken.message) if broken else None
 

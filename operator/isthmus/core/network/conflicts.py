@@ -32,7 +32,7 @@ def conflicts(
         culprit, owner = (f"port {intruder} of {peer}", "our") if owner_is_us else (f"our port {intruder}", f"{peer}'s")
         other = local_ports.get(address) if owner_is_us else remote_ports.get(address)
         second = f", as does port {other}" if other else ""
-        messages.append(f"{culprit} uses {address}, which is among {owner} addresses{second}")
+        messages.append(f"{culprit} uses {address}, which is one of {owner} addresses{second}")
     return tuple(messages)
 
 

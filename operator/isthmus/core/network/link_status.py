@@ -29,13 +29,13 @@ def connection_progress(
     if spec.active_node is None or cloud_id not in {path.cloud_id for path in spec.links}:
         return Problem(Reason.ATTACHING, "connecting the network to the gateway node")
     if facts is not None and facts.network is not None and facts.network.mtu != spec.mtu:
-        return Problem(Reason.SETTING_MTU, f"the MTU of the network is not yet {spec.mtu}")
+        return Problem(Reason.SETTING_MTU, f"setting the MTU of the network to {spec.mtu}")
     observation = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
     if observation is None or not observation.plugged:
         return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not connected the network to br-cloud yet")
     link = next((link for link in observation.links if link.cloud_id == cloud_id), None)
     if link is None:
-        return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not probed the link yet")
+        return Problem(Reason.WAITING_FOR_AGENT, "waiting for the gateway node to probe the link")
     return (
         None
         if link.up
@@ -84,7 +84,7 @@ def address_conflict(messages: tuple[str, ...]) -> Condition:
     )
 
 
-_NEUTRAL = "the cloud that publishes this cannot go on for a reason of its own"
+_NEUTRAL = "the publishing cloud has a problem of its own; it tries again"
 
 
 def without_local_details(progress: Problem | None, failure: Problem | None) -> Problem | None:

@@ -132,12 +132,12 @@ def _subnet_problem(subnet: OfferedSubnet) -> str | None:
     hosts = ((int(network.network_address) + 1, int(network.broadcast_address) - 1),)
     slice_ = (span_of(subnet),)
     if network.prefixlen > 30 or network.is_multicast or network.is_loopback or network.is_link_local:
-        return "not a network for machines"
+        return "not a unicast network of /30 or larger"
     if slice_[0][0] > slice_[0][1] or intersect(hosts, slice_) != slice_:
-        return f"the slice {subnet.first}-{subnet.last} is not inside it"
+        return f"the slice {subnet.first}-{subnet.last} is outside the subnet"
     if subnet.gateway_ip is not None:
         if not contains(hosts, subnet.gateway_ip):
-            return f"the gateway {subnet.gateway_ip} is not inside it"
+            return f"the gateway {subnet.gateway_ip} is outside the subnet"
         if intersect(slice_, spans_of_addresses([subnet.gateway_ip])):
             return f"the gateway {subnet.gateway_ip} is inside the slice"
     return None

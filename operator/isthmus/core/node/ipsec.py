@@ -38,7 +38,7 @@ def key_problem(secret_name: str, content: bytes | None) -> Problem | None:
     """Why a Secret's content cannot be used as a key. The message discloses nothing of the content."""
     where = f"key {names.PSK_KEY} of Secret {names.IPSEC_NAMESPACE}/{secret_name}"
     if content is None:
-        return Problem(Reason.KEY_NOT_FOUND, f"there is no {where}")
+        return Problem(Reason.KEY_NOT_FOUND, f"{where} does not exist")
     key = pre_shared_key(content)
     if len(key) < MINIMUM_KEY_LENGTH:
         return Problem(Reason.INVALID_KEY, f"{where} has fewer than {MINIMUM_KEY_LENGTH} characters")

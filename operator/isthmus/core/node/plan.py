@@ -84,7 +84,12 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
     ours = tunnel_addresses(addresses, inputs.gateway_cidrs)
     if not ours:
         cidrs = ", ".join(inputs.gateway_cidrs)
-        return NodePlan(problem=Problem(Reason.NO_TUNNEL_ADDRESS, f"no address of this node lies in {cidrs}"))
+        return NodePlan(
+            problem=Problem(
+                Reason.NO_TUNNEL_ADDRESS,
+                f"this node has no address in {cidrs}: configure one, or correct gateway_cidrs",
+            )
+        )
     owning_peers = _owning_peers(peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
     planned_peers = {p.spec.cloud_id: _plan_peer(inputs, p, ours[0].address, foreign_udp_ports) for p in owning_peers}
     peers = [peer for peer in planned_peers.values() if isinstance(peer, _Peer)]
@@ -126,13 +131,13 @@ def _plan_peer(inputs: NodeInputs, peer: CloudPeer, local: str, foreign_udp_port
         return Problem(agreement.reason, agreement.message)
     policy = next((p for p in inputs.policies if p.metadata.name == spec.ipsec.policy_ref.name), None)
     if policy is None:
-        return Problem(Reason.POLICY_NOT_FOUND, f"there is no IPsecPolicy {spec.ipsec.policy_ref.name}")
+        return Problem(Reason.POLICY_NOT_FOUND, f"IPsecPolicy {spec.ipsec.policy_ref.name} does not exist")
     secret = spec.ipsec.auth_secret_ref.name
     key = inputs.keys.get(secret)
     problem = ipsec.key_problem(secret, key.content if key else None)
     problem = problem or _port_problem(agreement.udp_port, foreign_udp_ports)
     if problem is not None or key is None:
-        return problem or Problem(Reason.KEY_NOT_FOUND, f"there is no Secret {secret}")
+        return problem or Problem(Reason.KEY_NOT_FOUND, f"Secret {secret} does not exist")
     gateways = _known_gateways(inputs, peer)
     connections = ipsec.connections(
         own_cloud_id=inputs.cloud_id,
@@ -220,7 +225,7 @@ def _link_problem(
 ) -> Problem | None:
     tunnel = tunnels.get(_tunnel_name(link))
     if tunnel is None or tunnel.remote_address != link.gateway.address:
-        return Problem(Reason.NO_TUNNEL, f"there is no tunnel to gateway {link.gateway.name} of {link.cloud_id}")
+        return Problem(Reason.NO_TUNNEL, f"no tunnel to gateway {link.gateway.name} of {link.cloud_id} yet")
     if used[tunnel.name, link.tunnel_id] > 1:
         # Two networks must never be bridged: carry neither rather than the wrong one.
         return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {link.tunnel_id} is used by another network, too")

@@ -71,7 +71,7 @@ class OwnedPorts:
         self.remove(name)
         bridge = bridge or self._bridges.get(bridge_name)
         if bridge is None:
-            raise NotFound(f"there is no bridge {bridge_name} on this node")
+            raise NotFound(f"bridge {bridge_name} does not exist on this node")
         interface = self._transaction.insert(self._tables["Interface"])
         interface.name, interface.type, interface.options = name, type_, options
         port = self._transaction.insert(self._tables["Port"])

@@ -55,7 +55,7 @@ def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: Ne
     if project is None:
         return Problem(
             Reason.NAMESPACE_NOT_BOUND,
-            f"namespace {expansion.metadata.namespace} is bound to no project: an administrator annotates it "
+            f"namespace {expansion.metadata.namespace} is not bound to a project: an administrator has to annotate it "
             f"with {names.PROJECT_ANNOTATION}",
         )
     # The same answer whether the network does not exist or is not the tenant's, so as not to disclose which IDs exist.
@@ -77,10 +77,11 @@ def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:
     if network.external or network.shared:
         kind = "external" if network.external else "shared"
         return Problem(
-            Reason.NETWORK_NOT_STRETCHABLE, f"network {network.name} is {kind}; only a tenant's own can be stretched"
+            Reason.NETWORK_NOT_STRETCHABLE,
+            f"network {network.name} is {kind}; only a network of the project's own can be stretched",
         )
     if not facts.subnets:
-        return Problem(Reason.NO_SUBNET, f"network {network.name} has no subnet")
+        return Problem(Reason.NO_SUBNET, f"network {network.name} has no subnet: create an IPv4 subnet")
     if any(subnet.ip_version != 4 for subnet in facts.subnets):
         return Problem(
             Reason.UNSUPPORTED_SUBNET, f"network {network.name} has an IPv6 subnet, which cannot be stretched yet"
@@ -134,20 +135,23 @@ def _peer_request(snapshot: Snapshot, name: str, project: str | None, link_name:
     peer = snapshot.get(CloudPeer, name)
     if peer is None:
         return PeerRequest(
-            name, problem=Problem(Reason.PEER_NOT_FOUND, f"there is no CloudPeer {name}"), withdraws_offer=True
+            name, problem=Problem(Reason.PEER_NOT_FOUND, f"CloudPeer {name} does not exist"), withdraws_offer=True
         )
     if snapshot.peer_of(peer.spec.cloud_id) != peer:
         return PeerRequest(name, problem=identity_problem(snapshot, peer), withdraws_offer=True)
     if peer.metadata.deletion_timestamp:
         return PeerRequest(
-            name, peer, Problem(Reason.PEER_TERMINATING, f"CloudPeer {name} is being deleted"), withdraws_offer=True
+            name,
+            peer,
+            Problem(Reason.PEER_TERMINATING, f"CloudPeer {name} is being deleted: remove it from spec.peers"),
+            withdraws_offer=True,
         )
     allowed = peer.spec.agreement.allowed_projects
     if allowed is not None and project not in allowed:
         return PeerRequest(
             name,
             peer,
-            Problem(Reason.PROJECT_NOT_ALLOWED, f"project {project} may not expand to {name}"),
+            Problem(Reason.PROJECT_NOT_ALLOWED, f"CloudPeer {name} does not allow project {project}"),
             withdraws_offer=True,
         )
     link = snapshot.link(peer.spec.cloud_id, link_name)
@@ -171,9 +175,14 @@ def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     if isinstance(agreement, Disagreement):
         return Problem(agreement.reason, agreement.message)
     if remote_link.spec.state == "Cordoned":
-        return Problem(Reason.PEER_CORDONED, f"{name} accepts nothing new: its agreement with us is cordoned")
+        return Problem(
+            Reason.PEER_CORDONED, f"{name} has cordoned its agreement with this cloud and accepts nothing new"
+        )
     if next_tunnel_id(snapshot, peer) is None:
-        return Problem(Reason.TUNNEL_IDS_EXHAUSTED, f"our tunnel IDs of the range agreed with {name} are exhausted")
+        return Problem(
+            Reason.TUNNEL_IDS_EXHAUSTED,
+            f"our tunnel IDs of the range agreed with {name} are exhausted: enlarge it in both clouds",
+        )
     if not any(gateway.ready for gateway in gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)):
-        return Problem(Reason.NO_GATEWAY_NODE, "no gateway node of ours is ready")
+        return Problem(Reason.NO_GATEWAY_NODE, "no gateway node of this cloud is ready")
     return None

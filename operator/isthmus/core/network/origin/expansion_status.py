@@ -85,7 +85,9 @@ def _problem(
     if problem is not None:
         return problem
     if not is_owner:
-        return Problem(Reason.NETWORK_ALREADY_EXPANDED, "another NetworkExpansion stretches this network")
+        return Problem(
+            Reason.NETWORK_ALREADY_EXPANDED, "another NetworkExpansion stretches this network: add the peers there"
+        )
     first = next(((name, missing) for name, missing in peers.items() if missing is not None), None)
     if first is None:
         return None if peers else failure
@@ -119,5 +121,5 @@ def _peer_progress(origin: Origin, request: PeerRequest, link: ExpansionLink | N
         return request.problem
     divided = origin.allocation.problems.get(request.cloud_id or "")
     if link is None or request.cloud_id is None:
-        return divided or Problem(Reason.PREPARING_OFFER, "the offer is being prepared")
+        return divided or Problem(Reason.PREPARING_OFFER, "preparing the offer")
     return origin_progress(origin, request.cloud_id) or divided

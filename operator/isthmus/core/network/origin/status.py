@@ -70,7 +70,7 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
         return remote_link_state.problem
     remote_link = origin.remote_link(cloud_id)
     if remote_link is None or answer is None:
-        return Problem(Reason.WAITING_FOR_PEER, "the peer has not answered yet")
+        return Problem(Reason.WAITING_FOR_PEER, "waiting for the peer's answer")
     if remote_link.spec.state == "Withdrawn":
         return Problem(Reason.PEER_WITHDRAWN, "the peer has ended the agreement")
     if answer.reason != Reason.ACCEPTED or answer.verdict != "Accepted":

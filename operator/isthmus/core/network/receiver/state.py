@@ -115,7 +115,7 @@ class Receiver:
                 Reason.INVALID_OFFER, "the network's ID collides with that of another network: it needs another one"
             )
         if self._other_received_networks >= self.peer.spec.agreement.limits.networks:
-            return Problem(Reason.LIMIT_REACHED, "the agreed number of networks is reached")
+            return Problem(Reason.LIMIT_REACHED, "the agreed maximum number of networks is reached")
         return self._replica_problem(self.offer, self.peer)
 
     @cached_property
@@ -196,7 +196,7 @@ class Receiver:
             return None
         domain = self.facts.domain
         if domain is not None and not self.domain_is_ours and peer.spec.agreement.domain is None:
-            return Problem(Reason.DOMAIN_NOT_AVAILABLE, "the domain for the peer's projects is not available")
+            return Problem(Reason.DOMAIN_NOT_AVAILABLE, "the domain for the origin's projects is not available")
         if self.facts.other_networks >= peer.spec.agreement.quotas.networks:
             return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is exhausted")
         return self._subnets_problem(offer, peer)
@@ -210,5 +210,8 @@ class Receiver:
         others = [IPv4Network(s.cidr) for s in self.facts.other_subnets if s.ip_version == 4]
         for subnet in offer.subnets:
             if any(IPv4Network(subnet.cidr).overlaps(other) for other in others):
-                return Problem(Reason.SUBNET_OVERLAP, f"subnet {subnet.cidr} overlaps one of the same project")
+                return Problem(
+                    Reason.SUBNET_OVERLAP,
+                    f"subnet {subnet.cidr} overlaps a subnet of another network of the same project",
+                )
         return None
