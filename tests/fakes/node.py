@@ -180,7 +180,9 @@ class FakeProbe:
     def __init__(self, node: FakeNode) -> None:
         self._node = node
 
-    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
+    def exchange(
+        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+    ) -> Mapping[str, ProbeResult]:
         if not self._node.bridge_exists:
             raise Unavailable(f"no interface {PROBE_PORT}")
         text = "\n".join(self._node.flows.flows) if self._node.flows else ""

@@ -18,7 +18,9 @@ class ScriptedProbe:
         self.answers = True
         self.broken = False
 
-    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
+    def exchange(
+        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+    ) -> Mapping[str, ProbeResult]:
         if self.broken:
             raise Unavailable("no probe port")
         return {link: ProbeResult(1, int(self.answers), 0.002 if self.answers else None) for link in macs}

@@ -15,6 +15,7 @@ from isthmus.ports import DataplaneProbe
 _LOG = logging.getLogger(__name__)
 _LINK_DOWN_AFTER = 3  # consecutive probes without a reply
 _TIMEOUT_SECONDS = 1.0
+_SPREAD = 0.5  # part of the interval over which the frames of all links are sent
 
 LinkKey = tuple[str, str]
 """A network's link name and the peer's cloud ID."""
@@ -80,7 +81,7 @@ class Prober:
         if not macs:
             return
         try:
-            results = self._probe.exchange(macs, _TIMEOUT_SECONDS)
+            results = self._probe.exchange(macs, _TIMEOUT_SECONDS, self._interval_seconds * _SPREAD)
         except ExternalError as error:
             _LOG.debug("%s", error)
             results = {}

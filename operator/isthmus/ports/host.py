@@ -38,9 +38,14 @@ class KernelMonitor(Protocol):
 class DataplaneProbe(Protocol):
     """Probe frames that enter br-cloud at its probe port, cross a link and are reflected by the peer's br-cloud."""
 
-    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
+    def exchange(
+        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+    ) -> Mapping[str, ProbeResult]:
         """Send one frame for each link, and collect the reflected ones until all are back or the timeout is over.
 
+        Frames MUST be sent at an even pace over `spread_seconds`, and replies read meanwhile: thousands of frames back
+        to back overrun socket buffers and the peer's meter. The timeout counts from the last frame. `sent` of a link
+        is 0 where its frame could not be sent: then nothing is known of that link.
         `macs` maps a link's name to the source MAC by which br-cloud's flows select the link. The result has an entry
         for every link. Frames MUST carry an unpredictable nonce, so that only a receiver of the request can answer.
         `Unavailable` if there is no probe port.

@@ -1,6 +1,8 @@
-"""Probe frames through br-cloud's probe port, sent into a link's tunnel and reflected by a flow of the peer's br-cloud.
+"""Dataplane probes: frames that enter a link's tunnel by the probe port and are reflected by the peer's br-cloud.
 
-Every frame carries a random nonce, so that only a receiver of the request can answer it.
+Each frame carries a random nonce, so that only a receiver of the request can answer it. Frames are sent at an even
+pace and replies are read in between: sent back to back they would overrun socket buffers and the peer's meter, and
+healthy links would look down.
 """
 
 from __future__ import annotations
@@ -22,10 +24,15 @@ from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_
 
 _MAGIC = b"isthmus1"
 _NONCE_BYTES = 16
+_PAYLOAD_BYTES = len(_MAGIC) + 8 + _NONCE_BYTES
 _ADDRESSES_BYTES, _HEADER_BYTES = 12, 14
 _SHORTEST_FRAME_BYTES = 60
+_REPLY_SOURCE = bytes.fromhex(PROBE_REPLY_MAC.replace(":", ""))
+_RECEIVE_BUFFER_BYTES = 1 << 20
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1  # <linux/sockios.h>, <linux/if.h>
+_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23  # <linux/if_packet.h>
+_SO_RCVBUFFORCE = 33  # <asm-generic/socket.h>
 
 
 class PacketProbe:
@@ -35,23 +42,21 @@ class PacketProbe:
         self._interface = interface
         self._numbers = count(1)
 
-    def exchange(self, macs: Mapping[str, str], timeout_seconds: float) -> Mapping[str, ProbeResult]:
+    def exchange(
+        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+    ) -> Mapping[str, ProbeResult]:
         """See `ports.DataplaneProbe`."""
         try:
             with self._open() as packets:
-                waiting: dict[bytes, tuple[str, float]] = {}
-                for link, mac in macs.items():
-                    payload = self._payload()
-                    waiting[payload] = (link, time.monotonic())
-                    packets.send(_frame(PROBE_REQUEST_MAC, mac, payload))
-                rtts = _collect(packets, waiting, timeout_seconds)
+                return _Exchange(packets, self._numbers, macs).run(timeout_seconds, spread_seconds)
         except OSError as error:
             raise Unavailable(f"dataplane probe through {self._interface}: {error}") from error
-        return {link: ProbeResult(1, int(link in rtts), rtts.get(link)) for link in macs}
 
     def _open(self) -> socket.socket:
         packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         try:
+            packets.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
+            packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
             self._bring_up(packets)
             packets.bind((self._interface, PROBE_ETHERTYPE))
         except OSError:
@@ -63,39 +68,65 @@ class PacketProbe:
         request = struct.pack("16sH14x", self._interface.encode(), 0)
         _, flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))
         if not flags & _IFF_UP:
-            # Only probe frames may be sent on it; if /proc/sys is read-only, br-cloud's flows drop all others.
+            # Only probe frames may leave by it; where /proc/sys is read-only, br-cloud's flows drop everything else.
             with suppress(OSError):
                 Path(f"/proc/sys/net/ipv6/conf/{self._interface}/disable_ipv6").write_text("1")
             request = struct.pack("16sH14x", self._interface.encode(), flags | _IFF_UP)
             fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
 
-    def _payload(self) -> bytes:
-        return _MAGIC + next(self._numbers).to_bytes(8) + secrets.token_bytes(_NONCE_BYTES)
+
+class _Exchange:
+    """One frame for each link, and the replies."""
+
+    def __init__(self, packets: socket.socket, numbers: count[int], macs: Mapping[str, str]) -> None:
+        self._packets = packets
+        self._numbers = numbers
+        self._macs = tuple(macs.items())
+        self._waiting: dict[bytes, tuple[str, float]] = {}
+        self._sent: set[str] = set()
+        self._rtts: dict[str, float] = {}
+
+    def run(self, timeout_seconds: float, spread_seconds: float) -> dict[str, ProbeResult]:
+        """Send evenly over `spread_seconds`; the timeout counts from the last frame."""
+        began = time.monotonic()
+        for position, (link, mac) in enumerate(self._macs):
+            self._receive_until(began + spread_seconds * position / len(self._macs))
+            self._send(link, mac)
+        self._receive_until(time.monotonic() + timeout_seconds, all_back=True)
+        return {
+            link: ProbeResult(int(link in self._sent), int(link in self._rtts), self._rtts.get(link))
+            for link, _ in self._macs
+        }
+
+    def _send(self, link: str, mac: str) -> None:
+        payload = _payload(next(self._numbers))
+        sent_at = time.monotonic()
+        with suppress(BlockingIOError, TimeoutError):  # a full queue: this link was not probed
+            self._packets.send(_frame(PROBE_REQUEST_MAC, mac, payload))
+            self._waiting[payload] = (link, sent_at)
+            self._sent.add(link)
+
+    def _receive_until(self, deadline: float, *, all_back: bool = False) -> None:
+        while (left := deadline - time.monotonic()) > 0 and not (all_back and not self._waiting):
+            self._packets.settimeout(left)
+            try:
+                self._take(self._packets.recv(2048))
+            except TimeoutError:
+                return
+
+    def _take(self, frame: bytes) -> None:
+        if frame[6:_ADDRESSES_BYTES] != _REPLY_SOURCE:
+            return
+        sent = self._waiting.pop(frame[_HEADER_BYTES : _HEADER_BYTES + _PAYLOAD_BYTES], None)
+        if sent is not None:
+            self._rtts[sent[0]] = time.monotonic() - sent[1]
+
+
+def _payload(number: int) -> bytes:
+    return _MAGIC + number.to_bytes(8) + secrets.token_bytes(_NONCE_BYTES)
 
 
 def _frame(destination: str, source: str, payload: bytes) -> bytes:
     octets = "".join((destination, source)).replace(":", "")
     frame = bytes.fromhex(octets) + PROBE_ETHERTYPE.to_bytes(2) + payload
     return frame.ljust(_SHORTEST_FRAME_BYTES, b"\0")
-
-
-def _collect(
-    packets: socket.socket, waiting: dict[bytes, tuple[str, float]], timeout_seconds: float
-) -> dict[str, float]:
-    """Round-trip times in seconds by link, of the frames that were reflected."""
-    rtts: dict[str, float] = {}
-    deadline = time.monotonic() + timeout_seconds
-    length = len(_MAGIC) + 8 + _NONCE_BYTES
-    reply_source = bytes.fromhex(PROBE_REPLY_MAC.replace(":", ""))
-    while waiting and (left := deadline - time.monotonic()) > 0:
-        packets.settimeout(left)
-        try:
-            frame = packets.recv(2048)
-        except TimeoutError:
-            break
-        if frame[6:_ADDRESSES_BYTES] != reply_source:
-            continue  # the socket also receives our own requests
-        sent = waiting.pop(frame[_HEADER_BYTES : _HEADER_BYTES + length], None)
-        if sent is not None:
-            rtts[sent[0]] = time.monotonic() - sent[1]
-    return rtts
