@@ -188,7 +188,7 @@ SENTENCES = [
     ("The dataplane probe", {3: "one of the last three came back"}[prober._LINK_DOWN_AFTER]),
     (
         "The dataplane probe",
-        "meter of {} packets a second with a burst of {} for each remote gateway".format(*flows._PROBE_METER),
+        f"meter for each remote gateway: {flows._PROBE_PACKETS_PER_SECOND} packets a second, doubled until",
     ),
     ("Versions", f"`protocolVersion` is {PROTOCOL_VERSION}."),
     ("Limits", f"| objects in one read | {api._MAX_ITEMS:,} of each kind |"),
@@ -224,6 +224,9 @@ _GUARD = {
     "arp,arp_spa=169.254.169.254": "ARP with that as sender or target protocol address",
     "ipv6,ipv6_dst=fe80::a9fe:a9fe": "IPv6 from or to `fe80::a9fe:a9fe`",
     "ipv6,ipv6_src=fe80::a9fe:a9fe": "IPv6 from or to `fe80::a9fe:a9fe`",
+    "icmp6,icmp_type=133": "ICMPv6 133, 134 or 137",
+    "icmp6,icmp_type=134": "ICMPv6 133, 134 or 137",
+    "icmp6,icmp_type=137": "ICMPv6 133, 134 or 137",
     "icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::a9fe:a9fe": "ICMPv6 135 or 136, code 0, with that as target",
     "icmp6,icmp_type=136,icmp_code=0,nd_target=fe80::a9fe:a9fe": "ICMPv6 135 or 136, code 0, with that as target",
 }
@@ -232,7 +235,7 @@ _GUARD = {
 def test_guard() -> None:
     assert set(flows._NEVER_CROSSES) == set(_GUARD)
     listed = [row[0] for row in document.rows("Guard")]
-    one_way = ["ICMPv6 type 134 (router advertisement)", "ARP whose sender protocol address is a `gatewayIP`"]
+    one_way = ["ARP whose sender protocol address is a `gatewayIP`"]
     for words in {*_GUARD.values(), *one_way}:
         assert [row for row in listed if words in row], words
     assert len(listed) == len(set(_GUARD.values())) + len(one_way)

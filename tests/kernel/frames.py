@@ -5,10 +5,6 @@ from __future__ import annotations
 import struct
 
 BROADCAST = "ff" * 6
-# Hop limit 255, from fe80::1 to all nodes, ICMPv6 type 134.
-ROUTER_ADVERTISEMENT = (
-    "86dd" + "60000000" + "0010" + "3aff" + "fe80" + "00" * 13 + "01" + "ff02" + "00" * 13 + "01" + "8600" + "00" * 14
-)
 
 
 def frame(destination: str, source: str, rest: str) -> bytes:
@@ -37,6 +33,12 @@ def ipv6_udp(source_port: int, destination_port: int) -> str:
     return "86dd" + "60000000" + "0008" + "11ff" + addresses + header.hex()
 
 
+def icmpv6(type_: int) -> str:
+    """A message of 16 bytes from fe80::1 to all nodes, hop limit 255 (RFC 4861)."""
+    addresses = "fe80" + "00" * 13 + "01" + "ff02" + "00" * 13 + "01"
+    return "86dd" + "60000000" + "0010" + "3aff" + addresses + f"{type_:02x}" + "00" * 15
+
+
 def bfd_down(my_discriminator: int) -> bytes:
     """A BFD control packet that says that the session is down (RFC 5880, section 4.1)."""
     return struct.pack("!BBBBIIIII", 0x20, 0x40, 3, 24, my_discriminator, 0, 300_000, 300_000, 0)
@@ -54,6 +56,9 @@ def what_never_crosses(mac: str) -> dict[str, bytes]:
         "DHCP discover": frame(BROADCAST, mac, ipv4_udp("0.0.0.0", "255.255.255.255", 68, 67)),
         "DHCP offer": frame(BROADCAST, mac, ipv4_udp("10.20.0.2", "255.255.255.255", 67, 68)),
         "DHCPv6 solicit": frame("33:33:00:01:00:02", mac, ipv6_udp(546, 547)),
+        "router solicitation": frame("33:33:00:00:00:02", mac, icmpv6(133)),
+        "router advertisement": frame("33:33:00:00:00:01", mac, icmpv6(134)),
+        "redirect": frame("33:33:00:00:00:01", mac, icmpv6(137)),
         "VLAN tag": frame(BROADCAST, mac, "81000007" + ipv4_udp("10.20.0.9", "10.20.0.255", 9, 9)),
         "spanning tree": frame("01:80:c2:00:00:00", mac, "0026424203"),
         "metadata request": frame(BROADCAST, mac, ipv4_udp("10.20.0.9", "169.254.169.254", 1234, 80)),

@@ -6,6 +6,7 @@ bridge. Registers hold both while a frame is in the pipeline; tunnel IDs appear 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,7 +25,7 @@ from isthmus.model.node.pipeline import (
 
 _LEARN_SECONDS = 300
 _LEARN_LIMIT = 2048  # MAC addresses per network, so that no network can exhaust the table of another
-_PROBE_METER = (200, 400)  # packets per second, burst: a multiple of 100 links probed every two seconds
+_PROBE_PACKETS_PER_SECOND = 200  # at least; per link four, two each way, if each end probes every second
 
 
 # reg0: the network's number. reg1: the side that the frame came from. reg2: the tunnel port that it leaves by.
@@ -44,6 +45,8 @@ _NEVER_CROSSES = (
     "arp,arp_spa=169.254.169.254",
     "ipv6,ipv6_dst=fe80::a9fe:a9fe",
     "ipv6,ipv6_src=fe80::a9fe:a9fe",
+    # No IPv6 subnet is stretched: its routers, their advertisements and their redirects stay in their own cloud.
+    *(f"icmp6,icmp_type={type_}" for type_ in (133, 134, 137)),
     "icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::a9fe:a9fe",
     "icmp6,icmp_type=136,icmp_code=0,nd_target=fe80::a9fe:a9fe",
 )
@@ -73,7 +76,8 @@ def render(networks: Iterable[PlannedNetwork], ofport: Mapping[str, int]) -> Flo
         flows += _peer(tunnel, ofport[PROBE_PORT])
     for network in sorted(numbered, key=lambda n: n.number):
         flows += _network(network, ofport[PROBE_PORT])
-    meters = tuple(Meter(tunnel, *_PROBE_METER) for tunnel in tunnels)
+    links = Counter(link.number for network in numbered for link in network.links)
+    meters = tuple(_meter(tunnel, links[tunnel]) for tunnel in tunnels)
     flows.sort(key=lambda flow: flow.split(",", 1)[0])
     return FlowTable(tuple(flows), meters, _cookie(flows, meters))
 
@@ -90,6 +94,14 @@ def _number(network: PlannedNetwork, ofport: Mapping[str, int]) -> _Network:
         tuple(sorted(network.gateway_addresses)),
         tuple(sorted(links, key=lambda link: link.number)),
     )
+
+
+def _meter(tunnel: int, links: int) -> Meter:
+    """Enough for the probes of all links through that tunnel; doubled in steps, so that it changes seldom."""
+    rate = _PROBE_PACKETS_PER_SECOND
+    while rate < 4 * links:
+        rate *= 2
+    return Meter(tunnel, rate, 2 * rate)
 
 
 def _common() -> Iterator[str]:
@@ -151,7 +163,6 @@ def _network(network: _Network, probe: int) -> Iterator[str]:
 def _gateway_guard(network: _Network) -> Iterator[str]:
     """The subnet's gateway is at the origin: frames that claim to be it are dropped from any other side."""
     wrong_side = f"reg0={network.number},{_FROM_PEER if network.at_origin else _FROM_LOCAL}"
-    yield _flow(Table.GUARD, 100, f"{wrong_side},icmp6,icmp_type=134", "drop")
     for address in network.gateway_addresses:
         yield _flow(Table.GUARD, 100, f"{wrong_side},arp,arp_spa={address}", "drop")
 

@@ -23,7 +23,7 @@ class PlannedNetwork:
     name: str
     patch_port: str
     at_origin: bool
-    """Whether this cloud is the origin, whose side alone may send router advertisements and the gateway's ARP."""
+    """Whether this cloud is the origin, whose side alone may send ARP that claims a gateway address."""
     gateway_addresses: tuple[str, ...]
     links: tuple[PlannedLink, ...]
 
