@@ -1,4 +1,4 @@
-"""The lab on the command line: `python -m tests.testbed up`, look around, `python -m tests.testbed down`."""
+"""Command line of the testbed: `python -m tests.testbed up`, `status`, `exec`, ..., `down`."""
 
 import argparse
 import os
@@ -14,12 +14,12 @@ from tests.testbed.lab import Lab, tear_down
 _EPILOG = """\
 exec takes a node (gw-a1, gw-b1) or a network namespace of the lab: a or b (a cloud's servers), wan (the router),
 tester.
-Where several labs are up, name one with --lab or ISTHMUS_LAB.
+If several labs are up, name one with --lab or ISTHMUS_LAB.
 """
 
 
 def main() -> int:
-    """Run one command; the status is that of the command run, or 1 where there is no such lab."""
+    """Run one command; the exit status is that of the executed command, or 1 if there is no such lab."""
     arguments = _parser().parse_args()
     try:
         with ended_in_order():
@@ -40,14 +40,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--lab", help="the lab's name")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("up", help="bring a lab up and leave it").set_defaults(run=_up)
-    commands.add_parser("status", help="what is up").set_defaults(run=_status)
-    commands.add_parser("down", help="leave nothing of the lab").set_defaults(run=_down)
-    execute = commands.add_parser("exec", help="run a command on a node, in a machine, in a place")
+    commands.add_parser("up", help="bring a lab up and leave it running").set_defaults(run=_up)
+    commands.add_parser("status", help="show what is running").set_defaults(run=_status)
+    commands.add_parser("down", help="remove the lab").set_defaults(run=_down)
+    execute = commands.add_parser("exec", help="run a command on a node, in a machine or in a network namespace")
     execute.add_argument("where", choices=["gw-a1", "gw-b1", "a", "b", "wan", "tester"])
     execute.add_argument("command", nargs=argparse.REMAINDER, metavar="[--machine NAME] COMMAND ...")
     execute.set_defaults(run=_exec)
-    capture = commands.add_parser("capture", help="record the WAN, both sides, and count")
+    capture = commands.add_parser("capture", help="record both sides of the WAN and count frames by class")
     capture.add_argument("seconds", type=float, nargs="?", default=10.0)
     capture.set_defaults(run=_capture)
     for tool in ("kubectl", "openstack"):

@@ -1,4 +1,4 @@
-"""All parts of a lab as objects, made from its state alone: nothing is started here."""
+"""All parts of a lab as objects, constructed from its state without starting anything."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.testbed.topology import SITES, CloudName, Site
 
 @dataclass(frozen=True)
 class CloudParts:
-    """The servers of one cloud, and the cloud as its users see it."""
+    """The servers of one cloud, and the cloud from its users' perspective."""
 
     keystone: Keystone
     neutron: Neutron
@@ -31,14 +31,14 @@ class CloudParts:
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that is started for a lab."""
+    """All components of a lab."""
 
     database: Database
     clouds: dict[CloudName, CloudParts]
 
 
 def assemble(state: State) -> Parts:
-    """The parts of the lab; directories are made where they are missing."""
+    """Construct the parts of a lab; missing directories are created."""
     database = Database(state.directory, state.memory, state.namespaces.cloud("a"))
     return Parts(database, {name: _cloud(state, database, site) for name, site in SITES.items()})
 

@@ -1,4 +1,4 @@
-"""Starts all parts of a lab, everything at once that can be: what takes longest, the guests, first."""
+"""Starts all parts of a lab, in parallel where possible; the guests first, because they take longest."""
 
 import json
 import time
@@ -22,7 +22,7 @@ Task = Future[None]
 
 
 class BringUp:
-    """One bringing up; `report` is told of every part that is there."""
+    """Brings up one lab; `report` is called for every part that is up."""
 
     def __init__(self, state: State, parts: Parts, template: Path, report: Callable[[str], None]) -> None:
         self._state = state
@@ -34,7 +34,7 @@ class BringUp:
         self._tasks: list[Task] = []
 
     def run(self, abort: Callable[[], None]) -> None:
-        """Start everything; after the first failure `abort` ends the processes, so that nothing is awaited in vain."""
+        """Start everything; after the first failure `abort` ends the processes, so that no wait has to time out."""
         try:
             self._submit_all()
             done, _ = wait(self._tasks, return_when=FIRST_EXCEPTION)
@@ -76,12 +76,12 @@ class BringUp:
         hosting.start(site, kernel=kernel, namespaces=state.namespaces, directory=state.directory)
         await_server(state.directory, site.gateway, gateway.channel.answers, timeout_seconds=60)
         openvswitch.start(gateway)
-        self._tell(parts, f"{site.gateway} with Open vSwitch")
+        self._report_part(parts, f"{site.gateway} with Open vSwitch")
 
     def _start_back_end(self, parts: CloudParts) -> None:
         parts.cloud.gateway.back_end.start()
         parts.cloud.gateway.charon.start()
-        self._tell(parts, "charon, and Neutron's back end begun")
+        self._report_part(parts, "charon, and Neutron's back end begun")
 
     def _start_database(self) -> None:
         schemas.unpack(self._template, self._parts.database)
@@ -91,7 +91,7 @@ class BringUp:
         server = parts.ovn or parts.broker
         if server:
             server.start()
-            self._tell(parts, "OVN's databases" if parts.ovn else "RabbitMQ")
+            self._report_part(parts, "OVN's databases" if parts.ovn else "RabbitMQ")
 
     def _start_keystone(self, parts: CloudParts) -> None:
         parts.keystone.start()
@@ -102,11 +102,11 @@ class BringUp:
             neutron_password=passwords.neutron,
             operator_password=passwords.operator,
         )
-        self._tell(parts, "Keystone")
+        self._report_part(parts, "Keystone")
 
     def _start_neutron(self, parts: CloudParts) -> None:
         parts.neutron.start()
-        self._tell(parts, "Neutron")
+        self._report_part(parts, "Neutron")
 
     def _start_kubernetes(self, parts: CloudParts) -> None:
         cloud = parts.cloud
@@ -114,7 +114,7 @@ class BringUp:
         metadata = {"name": cloud.gateway.name, "labels": _GATEWAY_LABEL}
         node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
         cloud.kubectl("apply", "-f", "-", input=json.dumps(node))
-        self._tell(parts, "Kubernetes")
+        self._report_part(parts, "Kubernetes")
 
     def _await_back_end(self, parts: CloudParts) -> None:
         back_end, admin = parts.cloud.gateway.back_end, parts.cloud.openstack()
@@ -123,13 +123,13 @@ class BringUp:
         wait_until(partial(back_end.ready, admin), 240, f"back end of {parts.cloud.gateway.name}", poll_seconds=1)
         if isinstance(back_end, OvsAgents):
             self._warm_dhcp(parts)
-        # A project gets its default security group when it first asks for one: before anyone takes an inventory.
+        # A project gets its default security group with the first query: before anybody takes an inventory.
         list(parts.cloud.operator().network.security_groups())
-        self._tell(parts, "Neutron's back end")
+        self._report_part(parts, "Neutron's back end")
 
     def _warm_dhcp(self, parts: CloudParts) -> None:
-        """Give the agent a network at once: for its first it starts helpers, which takes a minute in a guest."""
+        """Give the agent a network early: for the first one it starts helpers, which takes a minute in a guest."""
         parts.cloud.create_network(parts.cloud.openstack(), "dhcp-warm-up", "198.18.255.0/24", gateway_ip=None)
 
-    def _tell(self, parts: CloudParts, what: str) -> None:
+    def _report_part(self, parts: CloudParts, what: str) -> None:
         self._report(f"{time.monotonic() - self._began:6.1f} s  cloud {parts.cloud.name}: {what}")

@@ -1,4 +1,4 @@
-"""A lab: two independent OpenStack clouds on this machine, with a WAN between them."""
+"""A lab: two independent OpenStack clouds on this machine, connected by a WAN."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -67,12 +67,12 @@ class Lab:
             netns.enter(self.state.namespaces.tester)
 
     def down(self) -> None:
-        """Leave nothing of the lab."""
+        """Remove the lab."""
         tear_down(self.name)
 
 
 def tear_down(name: str) -> None:
-    """End all processes of a lab and remove its namespaces and files, however far it came."""
+    """End all processes of a lab, and remove its namespaces and files, even if it came up only partially."""
     _end_processes(name)
     namespaces = Namespaces(name)
     for namespace in namespaces.all():
@@ -81,7 +81,7 @@ def tear_down(name: str) -> None:
 
 
 def _end_processes(name: str) -> None:
-    """Nothing is worth an orderly end: what the servers know goes with them."""
+    """Without a grace time: the servers' data is discarded anyway."""
     for directory in _process_directories(state.run_directory(name)):
         process.stop(directory, *process.names(directory), grace_seconds=0)
 

@@ -1,4 +1,4 @@
-"""What a lab keeps on disk, so that another process can attach to it or take it down."""
+"""State of a lab on disk, with which another process can attach to it or tear it down."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _MEMORY: Final = Path("/dev/shm")
 
 @dataclass(frozen=True)
 class Passwords:
-    """The passwords of one cloud, made for one lab."""
+    """The passwords of one cloud, new in every lab."""
 
     admin: str
     neutron: str
@@ -28,13 +28,13 @@ class Passwords:
 
     @classmethod
     def generate(cls) -> "Passwords":
-        """New ones."""
+        """Generate new passwords."""
         return cls(*(secrets.token_urlsafe(16) for _ in fields(cls)))
 
 
 @dataclass(frozen=True)
 class State:
-    """A lab's name, where its parts are, and its secrets."""
+    """A lab's name, paths and secrets."""
 
     name: str
     assets: Assets
@@ -44,12 +44,12 @@ class State:
 
     @property
     def directory(self) -> Path:
-        """Logs, configuration, process IDs."""
+        """Directory of logs, configuration and process IDs."""
         return run_directory(self.name)
 
     @property
     def memory(self) -> Path:
-        """Data of the servers, kept in memory."""
+        """Directory of the servers' data, in memory."""
         return memory_directory(self.name)
 
     @property
@@ -58,11 +58,11 @@ class State:
         return Namespaces(self.name)
 
     def save(self) -> None:
-        """Make the lab known, before anything of it exists."""
+        """Register the lab, before anything else of it is created."""
         try:
             self.directory.mkdir(mode=0o700)
         except FileExistsError:
-            raise LookupError(f"a lab {self.name} is there already") from None
+            raise LookupError(f"lab {self.name} already exists") from None
         self.memory.mkdir(mode=0o700)
         document = asdict(self)
         (self.directory / _FILE).write_text(json.dumps(document, default=str, indent=1))
@@ -80,7 +80,7 @@ class State:
 
 
 def new_name() -> str:
-    """A name that no lab on this machine has."""
+    """An unused name."""
     return f"ist-{secrets.token_hex(2)}"
 
 
@@ -101,7 +101,7 @@ def only() -> str:
 
 
 def run_directory(name: str) -> Path:
-    """Where a lab of that name keeps its files."""
+    """Directory of a lab's files."""
     return Path(tempfile.gettempdir()) / f"{_PREFIX}{name}"
 
 
@@ -111,12 +111,12 @@ def memory_root() -> Path:
 
 
 def memory_directory(name: str) -> Path:
-    """Where a lab of that name keeps its data."""
+    """Directory of a lab's data."""
     return memory_root() / name
 
 
 def keep_logs(name: str) -> Path:
-    """Copy a lab's logs to where they outlive it, in place of those kept before."""
+    """Copy a lab's logs to a directory that outlives it, replacing previous ones."""
     kept, origin = Path(tempfile.gettempdir()) / f"{_PREFIX}failed", run_directory(name)
     shutil.rmtree(kept, ignore_errors=True)
     for log in origin.glob("**/*.log"):

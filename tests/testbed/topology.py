@@ -1,4 +1,4 @@
-"""Names and addresses of a lab: a pure description, the same in every lab but for the lab's name.
+"""Names and addresses of a lab, the same in every lab except for its name.
 
     <lab>-a --- mgmt bridge 198.18.1.0/24 --- <lab>-tester --- mgmt bridge 198.18.2.0/24 --- <lab>-b
        |                                                                                       |
@@ -6,7 +6,7 @@
 
 A test can add a third cloud at PLAIN_SITE: <lab>-c, on the same router, for the same tester.
 
-Namespaces are private to a lab, so that fixed addresses and ports are free in each of them.
+Namespaces are private to a lab, so that all labs can use the same addresses and ports.
 """
 
 from dataclasses import dataclass
@@ -86,12 +86,12 @@ class Site(Location):
 
     @property
     def auth_url(self) -> str:
-        """Keystone."""
+        """URL of Keystone."""
         return f"http://{self.server_address.ip}:{KEYSTONE_PORT}/v3"
 
     @property
     def network_url(self) -> str:
-        """Neutron."""
+        """URL of Neutron."""
         return f"http://{self.server_address.ip}:{NEUTRON_PORT}"
 
 
@@ -137,25 +137,25 @@ class Namespaces:
     lab: str
 
     def cloud(self, name: str) -> str:
-        """All servers of one cloud."""
+        """Namespace of all servers of one cloud."""
         return f"{self.lab}-{name}"
 
     def gateway(self, location: Location) -> str:
-        """The gateway node, where the host's kernel can carry it itself."""
+        """Namespace of the gateway node, if it runs on the host's kernel."""
         return f"{self.lab}-{location.gateway}"
 
     @property
     def wan(self) -> str:
-        """The router between the clouds."""
+        """Namespace of the router between the clouds."""
         return f"{self.lab}-wan"
 
     @property
     def tester(self) -> str:
-        """The tester: tests, demo and benchmarks."""
+        """Namespace of the tester: tests, demo and benchmarks."""
         return f"{self.lab}-tester"
 
     def all(self) -> list[str]:
-        """Every namespace that a lab may have made."""
+        """All namespaces that a lab may have created."""
         locations = (*SITES.values(), PLAIN_SITE)
         return [
             self.tester,

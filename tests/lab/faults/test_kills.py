@@ -38,34 +38,34 @@ def test_kill_leaves_no_orphan_and_no_duplicate(
     victim = peers.a if side == "a" else peers.b
     peers.settle()
     with peers.unchanged_inventory():
-        await_fate(victim, role, creating)
+        start_until_killed(victim, role, creating)
         peers.expand("mortal", "mortal", tenant.network_id)
-        revive(victim, role, creating)
+        restart(victim, role, creating)
         peers.wait_expanded("mortal", "mortal", tenant.network_id)
         require_one_of_each(peers, tenant)
 
-        await_fate(victim, role, deleting)
+        start_until_killed(victim, role, deleting)
         peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "mortal", "mortal", "--wait=false")
-        revive(victim, role, deleting)
+        restart(victim, role, deleting)
         peers.a.cloud.kubectl("wait", "--for=delete", "-n", "mortal", "networkexpansion/mortal", "--timeout=60s")
         peers.settle()
         wait_until(lambda: peers.replica_of(tenant.network_id) is None, 60, "the copy to go")
         wait_until(lambda: _no_patch_left(victim), 30, "the patch to go")
 
 
-def await_fate(installation: Installation, role: str, effect: str) -> None:
+def start_until_killed(installation: Installation, role: str, effect: str) -> None:
     """Let the process live until that effect: it has started, found nothing to do, and is there."""
     installation.stop_process(role)
-    installation.start_mortal(role, effect)
+    installation.start_killed_after(role, effect)
     installation.wait_reconciled(role, 2)
     assert installation.alive(role)
 
 
-def revive(installation: Installation, role: str, effect: str) -> None:
+def restart(installation: Installation, role: str, effect: str) -> None:
     """Wait for its sudden end, see what it died of, and start it as it is in life."""
     wait_until(lambda: not installation.alive(role), 120, f"the sudden end of the {role}")
-    said = [line for line in installation.log(role).read_text().splitlines() if line.startswith(LAST_WORDS)]
-    assert said[-1:] == [f"{LAST_WORDS}{effect}"]
+    logged = [line for line in installation.log(role).read_text().splitlines() if line.startswith(LAST_WORDS)]
+    assert logged[-1:] == [f"{LAST_WORDS}{effect}"]
     if role == "controller":
         installation.start_controller()
     else:
@@ -77,9 +77,9 @@ def require_one_of_each(peers: Federation, tenant: Tenant) -> None:
     link = peers.link_name(tenant.network_id)
     for cloud in peers.lab.clouds:
         assert [o["metadata"]["name"] for o in objects(cloud, "attachments,expansionlinks")] == [link, link]
-    (copy,) = peers.copies_of(tenant.network_id)
+    (replica,) = peers.replicas_of(tenant.network_id)
     assert _ports_of_ours(peers.a.cloud) == [(owner, tenant.network_id) for owner in OURS_AT_A]
-    assert _ports_of_ours(peers.b.cloud) == [(owner, copy.id) for owner in OURS_AT_B]
+    assert _ports_of_ours(peers.b.cloud) == [(owner, replica.id) for owner in OURS_AT_B]
 
 
 def _ports_of_ours(cloud: Cloud) -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ def require_nothing_of(peers: Federation, network_id: str) -> None:
     """B has made nothing for this network: no record, no copy, and one port of ours for each purpose of the other."""
     cloud = peers.b.cloud
     assert peers.link_name(network_id) not in [a["metadata"]["name"] for a in objects(cloud, "attachments")]
-    assert not peers.copies_of(network_id)
+    assert not peers.replicas_of(network_id)
     owners = [p.device_owner for p in cloud.openstack().network.ports() if p.device_owner.startswith("isthmus:")]
     assert sorted(owners) == ["isthmus:attachment", "isthmus:gateway"]
 

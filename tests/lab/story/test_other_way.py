@@ -15,7 +15,7 @@ MTU = 1416
 @pytest.fixture(scope="module")
 def back(peers: Federation) -> Federation:
     """From B to A."""
-    return peers.the_other_way()
+    return peers.reversed()
 
 
 @pytest.fixture(scope="module")

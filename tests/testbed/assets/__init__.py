@@ -1,6 +1,6 @@
-"""Everything that the lab needs: Debian packages, Go programs, a kernel, virtual environments.
+"""Everything that the testbed needs: Debian packages, Go programs, a kernel, virtual environments.
 
-Runs on Python's standard library alone, because it makes the environments that everything else runs in.
+Uses Python's standard library only, because it creates the environments of everything else.
 """
 
 from tests.testbed.assets.ensure import Assets, Subset, ensure, locate

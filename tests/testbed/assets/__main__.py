@@ -1,4 +1,4 @@
-"""`python3 -m tests.testbed.assets [SUBSET...]`: provide what these need; `--path NAME`: print where one is."""
+"""`python3 -m tests.testbed.assets [SUBSET...]`: provide the assets of these subsets; `--path NAME`: print a path."""
 
 import argparse
 import signal
@@ -14,14 +14,14 @@ def main() -> int:
     paths = {environment.asset.name: environment.path for environment in environments.every(Cache(default_root()))}
     parser = argparse.ArgumentParser(prog="python3 -m tests.testbed.assets")
     parser.add_argument("subset", nargs="*", metavar="SUBSET", help=f"{', '.join(get_args(Subset))} (all of it)")
-    parser.add_argument("--path", choices=paths, help="make nothing, print where this environment is, or would be")
+    parser.add_argument("--path", choices=paths, help="build nothing, print the path of this environment")
     arguments = parser.parse_args()
     if unknown := set(arguments.subset) - set(get_args(Subset)):
         parser.error(f"unknown subset: {', '.join(sorted(unknown))}")
     if arguments.path:
         print(paths[arguments.path])
         return 0
-    # So that the builds end with us, whoever ends us.
+    # So that builds end when this process is terminated.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     try:
         ensure(*arguments.subset)

@@ -1,8 +1,7 @@
-"""A cache outside the tree: every asset in a directory named by the hash of all that determines it.
+"""A cache outside the tree: each asset has a directory that is named by a hash of everything that determines it.
 
-An asset counts only once its marker is written, which happens last: a build that was killed leaves a directory
-without a marker, and the next run begins it anew. (Assets are built in place, not moved there when they are ready,
-because a virtual environment knows its own path.)
+An asset is valid only if its marker exists, which is written last: a killed build leaves a directory without a marker,
+and the next run repeats it. (Assets are built in place because a virtual environment contains its own path.)
 """
 
 import fcntl
@@ -37,11 +36,11 @@ class Asset:
 
     @property
     def complete(self) -> bool:
-        """Whether it was built to the end."""
+        """Whether the build has completed."""
         return (self.directory / _MARKER).is_file()
 
     def marker(self) -> None:
-        """Make the asset count, or say that it is still used."""
+        """Mark the asset as complete, or as still in use."""
         (self.directory / _MARKER).touch()
 
 
@@ -52,7 +51,7 @@ class Cache:
     root: Path
 
     def asset(self, name: str, *determinants: str | bytes) -> Asset:
-        """The place of an asset that these texts determine."""
+        """The asset that these texts determine."""
         digest = hashlib.sha256()
         for part in determinants:
             content = part.encode() if isinstance(part, str) else part
@@ -60,12 +59,12 @@ class Cache:
         return Asset(name, self.root / f"{name}-{digest.hexdigest()[:16]}")
 
     def log(self, name: str) -> Path:
-        """Where the output of a build goes."""
+        """Log file of a build."""
         return self.root / "logs" / f"{name}.log"
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Keep every other process from the same work; the lock ends with its process at the latest."""
+        """Prevent other processes from doing the same work; the lock ends with its process at the latest."""
         path = self.root / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as file:
@@ -74,7 +73,7 @@ class Cache:
 
     @contextmanager
     def building(self, asset: Asset) -> Iterator[bool]:
-        """Enter with the lock held; true when there is something to build, into an empty directory."""
+        """Hold the lock; yields whether to build, into an empty directory."""
         with self.lock(asset.name):
             if asset.complete:
                 yield False
@@ -86,7 +85,7 @@ class Cache:
             self._forget_unused(asset.name)
 
     def _forget_unused(self, name: str) -> None:
-        """Remove what earlier versions of the asset left, except what was used lately (perhaps by another tree)."""
+        """Remove earlier versions of the asset, except recently used ones (perhaps by another working tree)."""
         for directory in self.root.glob(f"{name}-" + "[0-9a-f]" * 16):
             marker = directory / _MARKER
             if marker.exists() and time.time() - marker.stat().st_mtime > _UNUSED_SECONDS:

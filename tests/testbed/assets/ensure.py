@@ -1,4 +1,4 @@
-"""Everything that a tier of tests needs, found, fetched or built, in one call."""
+"""Find, download or build everything that a tier of tests needs."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ Subset = Literal["development", "packages", "kubernetes", "kernel", "lab"]
 
 @dataclass(frozen=True)
 class Assets:
-    """Where everything is; only what belongs to the subsets that were asked for is sure to exist."""
+    """Paths of all assets; only those of the requested subsets are sure to exist."""
 
     root: Path
-    """The cache itself: others may keep there what they make once, below a name of their own."""
+    """The cache, in which other modules may keep assets of their own."""
     kube_apiserver: Path
     kube_controller_manager: Path
     kubectl: Path
     etcd: Path
     uml_kernel: Path | None
-    """None where the host's own kernel has openvswitch and ESP."""
+    """None if the host's kernel has openvswitch and ESP."""
     openstack_a: Path
     openstack_b: Path
     controller_env: Path
@@ -34,14 +34,14 @@ class Assets:
 
 
 def ensure(*subsets: Subset) -> Assets:
-    """Make sure of these subsets (`lab`, also the default, is all of them), and say where everything is.
+    """Provide these subsets (`lab`, the default, is all of them), and return the paths.
 
-    Raises BuildError, with the end of the log, when something cannot be made.
+    Raises BuildError, with the end of the log, if something cannot be built.
     """
     wanted = subsets or ("lab",)
     cache = Cache(default_root())
     with Workshop(cache) as workshop:
-        # Packages first, as others wait for them; then the longest.
+        # Packages first, because other builds need them; then the longest builds.
         ready = [workshop.submit(partial(packages.install, workshop, _package_lists(wanted)))]
         if _any(wanted, "kubernetes", "lab"):
             gotools.submit(workshop, gotools.locate(cache))
@@ -56,7 +56,7 @@ def ensure(*subsets: Subset) -> Assets:
 
 
 def locate() -> Assets:
-    """Say where everything is, or would be, without making anything."""
+    """Return the paths of all assets without building anything."""
     cache = Cache(default_root())
     programs = gotools.locate(cache).programs
     openstack_a, openstack_b = environments.clouds(cache)

@@ -13,14 +13,14 @@ from tests.testbed.assets.cache import Asset, Cache
 from tests.testbed.assets.workshop import Workshop
 
 _REPOSITORY: Final = Path(__file__).parents[3]
-# Debian's uwsgi embeds this interpreter, and the guests' own file system has it.
+# Debian's uwsgi embeds this interpreter, and the guests have it, too.
 _DEBIAN_PYTHON: Final = Path("/usr/bin/python3")
 _INSTALL: Final = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment that a lock determines; `editable` ones hold Isthmus itself, too."""
+    """A virtual environment that is determined by a lock file; `editable` ones also contain Isthmus itself."""
 
     asset: Asset
     python: Path
@@ -34,7 +34,7 @@ class Environment:
         return self.asset.directory / "environment"
 
     def submit(self, workshop: Workshop, after: Sequence[Future[None]]) -> None:
-        """Make the environment, unless it is there."""
+        """Create the environment unless it exists."""
         make = partial(self._make, workshop)
         workshop.submit(partial(workshop.build, self.asset, self.usual_seconds, make), after)
 
@@ -49,7 +49,7 @@ class Environment:
 
 
 def clouds(cache: Cache) -> list[Environment]:
-    """The OpenStack releases of the lab's clouds a and b."""
+    """Environments of the OpenStack releases of clouds a and b."""
     locks = _REPOSITORY / "tests" / "testbed" / "cloud" / "openstack"
     return [
         _environment(cache, f"openstack-{cloud}", _DEBIAN_PYTHON, locks / f"requirements-{cloud}.txt", 100)
@@ -58,7 +58,7 @@ def clouds(cache: Cache) -> list[Environment]:
 
 
 def processes(cache: Cache) -> list[Environment]:
-    """What the processes of Isthmus run in: controller and agent."""
+    """Environments of the controller and the agent."""
     locks = _REPOSITORY / "requirements"
     return [
         _environment(cache, process, _DEBIAN_PYTHON, locks / f"{process}.txt", 30, editable=True)
@@ -67,7 +67,7 @@ def processes(cache: Cache) -> list[Environment]:
 
 
 def development(cache: Cache) -> Environment:
-    """What the tests and the linters run in, made from the Python that runs this."""
+    """Environment of tests and linters, created with the running Python."""
     lock = _REPOSITORY / "requirements" / "development.txt"
     python = Path(sys.executable).resolve()
     return _environment(cache, "development", python, lock, 40, editable=True)
@@ -88,6 +88,6 @@ def _environment(
 
 
 def _package_metadata() -> str:
-    """What an installation takes from pyproject.toml; the settings of linters do not matter to it."""
+    """The parts of pyproject.toml that affect an installation; the settings of linters do not."""
     document = tomllib.loads((_REPOSITORY / "pyproject.toml").read_text())
     return repr([document["build-system"], document["project"], document["tool"].get("hatch")])

@@ -1,4 +1,4 @@
-"""Kubernetes and etcd, which no Debian or Python package brings: found here, or built from pinned modules."""
+"""Kubernetes and etcd, for which there are no Debian packages: found on this machine, or built from pinned modules."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests.testbed.assets.workshop import BuildError, Workshop
 
 _MODULES: Final = Path(__file__).parent / "tools"
 _SERVERS: Final = ("kube-apiserver", "kube-controller-manager")
-# The oldest release with everything that is used; an older one on this machine is passed over.
+# The oldest release with all used features; older ones on this machine are ignored.
 _OLDEST_KUBERNETES: Final = (1, 34)
 _OLDEST_ETCD: Final = (3, 5)
 _VERSION_VARIABLES: Final = "k8s.io/component-base/version"
@@ -23,7 +23,7 @@ _VERSION_VARIABLES: Final = "k8s.io/component-base/version"
 
 @dataclass(frozen=True)
 class GoTools:
-    """Where each program is, or will be, and what has to be built for that."""
+    """Paths of the programs, and which of them have to be built."""
 
     programs: dict[str, Path]
     kubernetes: Asset | None
@@ -31,10 +31,10 @@ class GoTools:
 
 
 def locate(cache: Cache) -> GoTools:
-    """Prefer programs of a good version in `$KUBEBUILDER_ASSETS`, then in `$PATH`, to building them."""
+    """Prefer programs of a suitable version in `$KUBEBUILDER_ASSETS`, then in `$PATH`, to building them."""
     programs = {name: path for name in ("kubectl", "etcd") if (path := _existing(name)) is not None}
     servers = {name: path for name in _SERVERS if (path := _existing(name)) is not None}
-    # A controller manager is made for a server of its own release.
+    # A controller manager must have the release of its API server.
     if len(servers) == len(_SERVERS) and len({_version(path) for path in servers.values()}) == 1:
         programs.update(servers)
     kubernetes = etcd = None
@@ -49,7 +49,7 @@ def locate(cache: Cache) -> GoTools:
 
 
 def submit(workshop: Workshop, tools: GoTools) -> None:
-    """Build what is neither on this machine nor in the cache."""
+    """Build the programs that are neither on this machine nor in the cache."""
     if tools.kubernetes:
         asset = tools.kubernetes
         names = [name for name, path in tools.programs.items() if path.parent == asset.directory]
@@ -75,7 +75,7 @@ def _build(workshop: Workshop, module: str, packages: Sequence[str], flags: str,
 
 
 def _kubernetes_version_flags() -> str:
-    """Without these the programs call themselves v0.0.0-master."""
+    """Linker flags without which the programs report version v0.0.0-master."""
     module = (_MODULES / "kubernetes" / "go.mod").read_text()
     match = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)", module, re.MULTILINE)
     if match is None:

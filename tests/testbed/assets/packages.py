@@ -1,4 +1,4 @@
-"""Debian packages: which ones are needed, which are there, and how the rest is installed."""
+"""Debian packages: find and install the missing ones."""
 
 import shutil
 import subprocess
@@ -26,9 +26,9 @@ def install(workshop: Workshop, lists: Sequence[str]) -> None:
         if not missing:
             return
         if shutil.which("apt-get") is None:
-            raise BuildError(f"this is not Debian: install what these packages bring: {' '.join(missing)}")
+            raise BuildError(f"this is not Debian: install the equivalents of {' '.join(missing)}")
         name, environment = f"packages-{lists[-1]}", {"DEBIAN_FRONTEND": "noninteractive"}
-        with workshop.telling(name, _USUAL_SECONDS[lists[-1]]), _services_held():
+        with workshop.reporting(name, _USUAL_SECONDS[lists[-1]]), _services_held():
             workshop.run(name, [*_APT, "update"], env=environment)
             workshop.run(name, [*_APT, "install", "--no-install-recommends", *missing], env=environment, killable=False)
 
@@ -51,7 +51,7 @@ def _installed() -> frozenset[str]:
 
 @contextmanager
 def _services_held() -> Iterator[None]:
-    """Debian starts every service that it installs, unless this policy forbids it; an administrator's own stays."""
+    """Prevent Debian from starting the services that it installs; an existing policy of the administrator is kept."""
     if _SERVICE_POLICY.exists() and _SERVICE_POLICY.read_text() != _SERVICE_POLICY_TEXT:
         yield
         return

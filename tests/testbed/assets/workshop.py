@@ -1,4 +1,4 @@
-"""Runs builds side by side, says how far they are, and ends all of them when one fails."""
+"""Runs builds in parallel, reports progress, and ends all builds if one fails."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ class BuildError(Exception):
 
 
 class Workshop:
-    """The jobs of one `ensure`: at most three at a time, at most two of them compilers."""
+    """Jobs of one `ensure`: at most three at a time, at most two of them compilers."""
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
@@ -37,7 +37,7 @@ class Workshop:
         self._under_way: dict[str, tuple[float, float]] = {}
         self._state = threading.Lock()
         self._ended = threading.Event()
-        self._ticker = threading.Thread(target=self._tell_progress, daemon=True)
+        self._ticker = threading.Thread(target=self._report_progress, daemon=True)
 
     def __enter__(self) -> Self:
         self._ticker.start()
@@ -55,7 +55,7 @@ class Workshop:
             self._pool.shutdown(cancel_futures=True)
 
     def submit(self, job: Callable[[], None], after: Sequence[Future[None]] = ()) -> Future[None]:
-        """Run a job when a place is free and those before it are done (they must have been submitted earlier)."""
+        """Run a job when a slot is free and the jobs `after` are done (these must have been submitted earlier)."""
 
         def run() -> None:
             for future in after:
@@ -66,7 +66,7 @@ class Workshop:
         return self._jobs[-1]
 
     def build(self, asset: Asset, usual_seconds: float, job: Callable[[Path], None], *, compiles: bool = False) -> None:
-        """Fill an asset's directory, unless it is there already."""
+        """Fill an asset's directory unless the asset is complete."""
         if asset.complete:
             asset.marker()
             return
@@ -75,10 +75,10 @@ class Workshop:
                 return
             self.cache.log(asset.name).unlink(missing_ok=True)
             if compiles:
-                with self._compilers, self.telling(asset.name, usual_seconds):
+                with self._compilers, self.reporting(asset.name, usual_seconds):
                     job(asset.directory)
             else:
-                with self.telling(asset.name, usual_seconds):
+                with self.reporting(asset.name, usual_seconds):
                     job(asset.directory)
 
     def run(
@@ -92,7 +92,7 @@ class Workshop:
     ) -> None:
         """Run one command of the build `name`, its output into that build's log.
 
-        What must not be killed half-way is waited for, even when another build failed.
+        A command that must not be interrupted is awaited even if another build has failed.
         """
         log = self.cache.log(name)
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -120,10 +120,10 @@ class Workshop:
             raise BuildError(f"{name} failed: {argv[0]} ended with {code}, see {log}\n{_tail(log)}")
 
     @contextmanager
-    def telling(self, name: str, usual_seconds: float) -> Iterator[None]:
-        """Say that work on `name` begins, how long it usually takes, how far it is, and when it is done."""
+    def reporting(self, name: str, usual_seconds: float) -> Iterator[None]:
+        """Report start, usual duration, progress and end of the work on `name`."""
         start = time.monotonic()
-        self._say(f"{name}: begins, usually {_clock(usual_seconds)} on two cores ({self.cache.log(name)})")
+        self._print(f"{name}: started, usually takes {_clock(usual_seconds)} on two cores ({self.cache.log(name)})")
         with self._state:
             self._under_way[name] = (start, usual_seconds)
         try:
@@ -131,7 +131,7 @@ class Workshop:
         finally:
             with self._state:
                 del self._under_way[name]
-        self._say(f"{name}: ready after {_clock(time.monotonic() - start)}")
+        self._print(f"{name}: ready after {_clock(time.monotonic() - start)}")
 
     def _wait_for_jobs(self) -> None:
         done, _ = wait(self._jobs, return_when=FIRST_EXCEPTION)
@@ -144,7 +144,7 @@ class Workshop:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
-    def _tell_progress(self) -> None:
+    def _report_progress(self) -> None:
         while not self._ended.wait(_TICK_SECONDS):
             now = time.monotonic()
             with self._state:
@@ -153,10 +153,10 @@ class Workshop:
                     for name, (start, usual) in self._under_way.items()
                 ]
             if parts:
-                self._say("  ... " + ", ".join(parts))
+                self._print("  ... " + ", ".join(parts))
 
     @staticmethod
-    def _say(line: str) -> None:
+    def _print(line: str) -> None:
         sys.stderr.write(f"{line}\n")  # one write, so that lines of two threads do not mix
 
 

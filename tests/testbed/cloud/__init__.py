@@ -1,1 +1,1 @@
-"""One OpenStack cloud: its servers and what a tenant does there."""
+"""One OpenStack cloud: its servers, and operations of administrators and tenants."""

@@ -27,14 +27,14 @@ from tests.testbed.workload.machine import Machine
 
 @dataclass(frozen=True)
 class Project:
-    """A tenant: a Keystone project and a session of its one member."""
+    """A tenant: a Keystone project and a session of its only member."""
 
     id: str
     name: str
     connection: Connection
 
     def allow_ingress(self, cidr: str) -> str:
-        """Let traffic from a range into the machines of the default security group; returns the rule's ID."""
+        """Allow traffic from a CIDR to machines in the default security group; returns the rule's ID."""
         group = next(iter(self.connection.network.security_groups(name="default", project_id=self.id)))
         rule = self.connection.network.create_security_group_rule(
             security_group_id=group.id, direction="ingress", ethertype="IPv4", remote_ip_prefix=cidr
@@ -43,7 +43,7 @@ class Project:
 
 
 class Cloud:
-    """One cloud of a lab that is up."""
+    """One cloud of a running lab."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Cloud:
         return process.spawn(argv, name=name, directory=self.directory, netns=self.netns, env=env)
 
     def stop(self, name: str, grace_seconds: float = 10.0) -> None:
-        """End a background process; nothing happens if it is gone."""
+        """Stop a background process if it is running."""
         process.stop(self.directory, name, grace_seconds=grace_seconds)
 
     def alive(self, name: str) -> bool:
@@ -116,11 +116,11 @@ class Cloud:
         return process.alive(self.directory, name)
 
     def log(self, name: str) -> Path:
-        """Where a background process writes."""
+        """Log file of a background process."""
         return self.directory / f"{name}.log"
 
     def create_project(self, name: str) -> Project:
-        """Make a tenant with a member of the same name."""
+        """Create a tenant with a member of the same name."""
         identity: Any = self._admin.identity
         password = secrets.token_urlsafe(16)
         project = identity.create_project(name=name, domain_id="default")
@@ -131,9 +131,9 @@ class Cloud:
         return Project(project.id, name, connect(self.site, name, password, name))
 
     def delete_project(self, project: Project) -> None:
-        """Remove a tenant, its member, its networks with what is on them, and its security groups.
+        """Delete a tenant with its member, networks, ports and security groups.
 
-        Not while Neutron's agents are at work: they would make, for a while, what belongs to nobody any more.
+        Waits for Neutron's agents first: otherwise they would still create resources for the deleted tenant.
         """
         self.wait_until_at_rest()
         network, identity = self._admin.network, cast(Any, self._admin.identity)
@@ -150,7 +150,7 @@ class Cloud:
         identity.delete_project(project.id)
 
     def create_network(self, owner: Project | Connection, name: str, cidr: str, **subnet: Any) -> Any:
-        """Make a network with one subnet, as its tenant; the MTU is Neutron's choice."""
+        """Create a network with one subnet as the tenant; Neutron chooses the MTU."""
         network = (owner.connection if isinstance(owner, Project) else owner).network
         created = network.create_network(name=name)
         version = ip_network(cidr).version
@@ -169,15 +169,15 @@ class Cloud:
         port: Any = None,
         wait: bool = True,
     ) -> Machine:
-        """Start a machine on a port that the tenant makes (or brings), as a compute service and a hypervisor would.
+        """Start a machine on a new or given port of the tenant, as a compute service and a hypervisor would.
 
-        One that is not `addressed` has to ask for a lease.
+        Without `addressed` it has no address until it requests a lease.
         """
         tenant = project.connection if isinstance(project, Project) else project
         node = node or self.gateway
         wanted = {"fixed_ips": [{"ip_address": address}]} if address else {}
         port = port or tenant.network.create_port(network_id=network.id, name=name, **wanted)
-        # The order of a compute service: bound to its host first, plugged there after.
+        # As a compute service: bind the port first, then plug it.
         port = self._admin.network.update_port(
             port.id,
             binding_host_id=node.name,
@@ -197,23 +197,23 @@ class Cloud:
         return machine
 
     def wait_until_at_rest(self) -> None:
-        """Wait until Neutron's agents have done all that was asked: they answer to nobody when they have."""
+        """Wait until Neutron's agents have completed all changes, which they do not report."""
         what = f"Neutron's agents of cloud {self.name} to be at rest"
         try:
             wait_until(self._at_rest, 90, what, poll_seconds=1)
         except TimeoutError:
-            # Neutron never gave it to an agent, or never hears of it again: it is not waited for another time.
+            # Neutron did not schedule it to an agent, or lost track of it: do not wait for it again.
             self._never_served |= self._unserved()
             wait_until(self._at_rest, 90, what, poll_seconds=1)
 
     def _at_rest(self) -> bool:
-        """Every network has its DHCP server, wired, and nothing is plugged any more whose port is gone."""
+        """Whether every network has a wired DHCP server, and no interface is left without a Neutron port."""
         listed = self.gateway.run("ovs-vsctl --timeout=30 --bare --columns=external_ids list Interface").stdout
         plugged = set(re.findall(r"iface-id=([-0-9a-f]{36})", listed))
         return plugged <= {port.id for port in self._admin.network.ports()} and not self._unserved()
 
     def _unserved(self) -> set[str]:
-        """Networks that wait for their DHCP server. ML2/OVN answers itself, without a server of a network's own."""
+        """Networks without a DHCP server yet. ML2/OVN needs no server per network."""
         if self.back_end != "ovs":
             return set()
         network = self._admin.network
@@ -227,5 +227,5 @@ class Cloud:
 
     @property
     def neutron_back_end(self) -> BackEnd:
-        """What wires br-int on the gateway node."""
+        """Neutron's back end on the gateway node."""
         return self.gateway.back_end

@@ -12,7 +12,7 @@ _DIRECTORY: Final = Path("/run/netns")
 
 
 def batch(commands: str, namespace: str | None = None) -> None:
-    """Run lines of `ip` commands in one process, all or the first that fails."""
+    """Run `ip` commands, one per line, in one process; stops at the first failure."""
     where = ["-n", namespace] if namespace else []
     done = subprocess.run(["ip", *where, "-batch", "-"], input=commands, text=True, capture_output=True)
     if done.returncode:
@@ -20,13 +20,13 @@ def batch(commands: str, namespace: str | None = None) -> None:
 
 
 def create(namespace: str) -> None:
-    """Make a namespace with its loopback up and no IPv6 addresses of its own making on links."""
+    """Create a namespace with loopback up and without automatic IPv6 addresses."""
     batch(f"netns add {namespace}")
     batch("link set lo up", namespace)
 
 
 def exists(namespace: str) -> bool:
-    """Whether the namespace has its name."""
+    """Whether there is a namespace of that name."""
     return (_DIRECTORY / namespace).exists()
 
 
@@ -39,7 +39,7 @@ def run(namespace: str, *argv: str, check: bool = True) -> str:
 
 
 def destroy(namespace: str) -> None:
-    """Kill what still runs in the namespace, then take it away with its links; nothing happens if it is not there."""
+    """Kill all processes in the namespace and delete it with its links, if it exists."""
     if not exists(namespace):
         return
     for pid in _processes(namespace):
@@ -47,14 +47,14 @@ def destroy(namespace: str) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    # Links are deleted by name first: the kernel takes a dead namespace down later, in its own time.
+    # Delete links explicitly first: the kernel removes those of a deleted namespace asynchronously.
     for link in _links(namespace):
         subprocess.run(["ip", "-n", namespace, "link", "del", link], capture_output=True)
     batch(f"netns del {namespace}")
 
 
 def enter(namespace: str) -> None:
-    """Move the calling thread into the namespace; a process does so before it starts others."""
+    """Move the calling thread into the namespace; a process must do so before it starts threads."""
     with (_DIRECTORY / namespace).open() as file:
         if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"cannot enter network namespace {namespace}")
@@ -68,7 +68,7 @@ def inside(namespace: str) -> bool:
 
 
 def _processes(namespace: str) -> list[int]:
-    """Who runs there, the caller and its parents aside: a tester who sits in the namespace is not its property."""
+    """Processes in the namespace, except the caller and its ancestors: a tester may be inside."""
     found = subprocess.run(["ip", "netns", "pids", namespace], text=True, capture_output=True).stdout.split()
     spared = set(_ancestors(os.getpid()))
     return [pid for pid in map(int, found) if pid not in spared]

@@ -1,7 +1,7 @@
-"""Daemons that outlive the process which starts them, each in a session of its own.
+"""Daemons that outlive the process that starts them, each in a session of its own.
 
-A daemon is known by a directory and a name: its output is in `DIRECTORY/NAME.log`, and `DIRECTORY/pids/NAME` holds
-its process ID with its start time, so that a process ID which the kernel gave away again is never signalled.
+A daemon is identified by a directory and a name: its output is in `DIRECTORY/NAME.log`, and `DIRECTORY/pids/NAME`
+contains its process ID with its start time, so that a reused process ID is never signalled.
 """
 
 import os
@@ -21,7 +21,7 @@ _POLL_SECONDS: Final = 0.05
 
 @dataclass(frozen=True)
 class _Record:
-    """What `/proc/PID/stat` says of a process."""
+    """Fields of `/proc/PID/stat`."""
 
     pid: int
     state: str
@@ -66,9 +66,9 @@ def spawn(
 
 
 def stop(directory: Path, *names: str, grace_seconds: float = 5.0) -> None:
-    """Ask the daemons to end, all at once, and kill what is left of their sessions after the grace time.
+    """Send SIGTERM to all daemons, and SIGKILL to what is left of their sessions after the grace time.
 
-    Without a grace time nobody is asked.
+    With a grace time of 0 only SIGKILL is sent.
     """
     sessions = [session for name in names if (session := _session(directory, name)) is not None]
     for member in _members(sessions) if grace_seconds else ():
@@ -86,7 +86,7 @@ def stop(directory: Path, *names: str, grace_seconds: float = 5.0) -> None:
 
 
 def alive(directory: Path, name: str) -> bool:
-    """Whether the daemon itself still runs."""
+    """Whether the daemon itself is running."""
     known = _load(directory, name)
     if known is None:
         return False
@@ -97,13 +97,13 @@ def alive(directory: Path, name: str) -> bool:
 
 
 def names(directory: Path) -> list[str]:
-    """The daemons that were started in this directory and not stopped."""
+    """Names of the daemons that were started in this directory and not stopped."""
     pids = directory / "pids"
     return sorted(entry.name for entry in pids.iterdir()) if pids.is_dir() else []
 
 
 def wait_until(predicate: Callable[[], Answer], timeout_seconds: float, what: str, poll_seconds: float = 0.1) -> Answer:
-    """Return the first true answer of the predicate, or raise a TimeoutError that says what was awaited."""
+    """Return the first true result of the predicate, or raise a TimeoutError that names what was awaited."""
     deadline = time.monotonic() + timeout_seconds
     while not (answer := predicate()):
         if time.monotonic() > deadline:
@@ -114,7 +114,7 @@ def wait_until(predicate: Callable[[], Answer], timeout_seconds: float, what: st
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
-    """While the block runs, SIGTERM is what an interrupt from the keyboard is: what is up is taken down."""
+    """Within the block, handle SIGTERM as a keyboard interrupt, so that everything is torn down."""
 
     def end(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
@@ -139,7 +139,7 @@ def _load(directory: Path, name: str) -> tuple[int, int] | None:
 
 
 def _session(directory: Path, name: str) -> int | None:
-    """The daemon's session, which may outlive the daemon: the kernel keeps its ID for as long as it has a member."""
+    """Processes of the daemon's session, which may outlive it: the session ID is not reused while it has a member."""
     known = _load(directory, name)
     if known is None:
         return None
@@ -166,13 +166,13 @@ def _read_stat(pid: int) -> _Record | None:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # The command's name may hold spaces and brackets: what follows its last bracket is regular.
+    # The command name may contain spaces and brackets: parse what follows the last bracket.
     fields = text[text.rindex(")") + 2 :].split()
     return _Record(pid, state=fields[0], session=int(fields[3]), start_ticks=int(fields[19]))
 
 
 def _reap(pid: int) -> None:
-    """Collect the process if it is a dead child of ours."""
+    """Reap the process if it is a zombie child of ours."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 

@@ -1,1 +1,1 @@
-"""Isthmus installed in both clouds as administrators do it."""
+"""Isthmus installed in both clouds, as docs/install.md describes it."""

@@ -1,4 +1,4 @@
-"""Two clouds of the lab with Isthmus in each, made peers; networks stretched between them."""
+"""Isthmus in both clouds of a lab: peering, and stretching networks between them."""
 
 import contextlib
 import copy
@@ -20,7 +20,7 @@ READY_TIMEOUT_SECONDS: Final = 120.0
 
 
 class Federation:
-    """Both installations. Manifests are those of the demo, so that what is tested is what is shown.
+    """Both installations. Tests use the manifests of the demo.
 
     Networks are stretched from `origin` to `receiver`: from A to B, or `the_other_way`.
     """
@@ -31,11 +31,11 @@ class Federation:
         self.b = Installation(lab.b, assets, lab.directory)
         self.origin, self.receiver = self.a, self.b
 
-    def the_other_way(self) -> "Federation":
-        """The same two clouds, for networks of B that are stretched to A."""
-        turned = copy.copy(self)
-        turned.origin, turned.receiver = self.receiver, self.origin
-        return turned
+    def reversed(self) -> "Federation":
+        """The same two clouds, for networks that are stretched from B to A."""
+        reverse = copy.copy(self)
+        reverse.origin, reverse.receiver = self.receiver, self.origin
+        return reverse
 
     @property
     def both(self) -> tuple[Installation, Installation]:
@@ -51,7 +51,7 @@ class Federation:
             side.wait_until_ready()
 
     def introduce(self) -> None:
-        """Everything that the two administrators do to become peers, in the documented order."""
+        """Peer the clouds, with the documented steps of both administrators."""
         self.apply_peers()
         self.exchange_credentials()
         self.wait_for_peers()
@@ -62,14 +62,14 @@ class Federation:
             side.cloud.kubectl("apply", "-f", str(MANIFESTS / f"cloud-{side.cloud.name}" / "peer.yaml"))
 
     def exchange_credentials(self) -> None:
-        """Agree on a pre-shared key, and hand each other the read-only kubeconfig."""
+        """Set a new pre-shared key, and exchange the read-only kubeconfigs."""
         self.agree_on_key()
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             wait_for_token(ours.cloud, theirs.cloud.cloud_id)
             theirs.set_peer_kubeconfig(ours.cloud.cloud_id, ours.kubeconfig_for(theirs.cloud.cloud_id))
 
     def agree_on_key(self) -> None:
-        """The same new pre-shared key on both sides."""
+        """Set the same new pre-shared key on both sides."""
         psk = new_psk()
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             ours.set_psk(theirs.cloud.cloud_id, psk)
@@ -105,28 +105,28 @@ class Federation:
     def wait_expanded(
         self, name: str, namespace: str, network_id: str, timeout_seconds: float = READY_TIMEOUT_SECONDS
     ) -> None:
-        """Wait until both sides say Ready."""
+        """Wait until both sides are Ready."""
         origin, receiver = self.origin.cloud, self.receiver.cloud
         wait_ready(origin, "networkexpansion", name, namespace, timeout_seconds)
         link, where = self.link_name(network_id), f"isthmus-peer-{origin.cloud_id}"
         wait_ready(receiver, "expansionlink", link, where, timeout_seconds)
 
     def link_name(self, network_id: str) -> str:
-        """What everything about a network of the origin's is called, on both sides."""
+        """Link name of a network of the origin."""
         return f"{self.origin.cloud.cloud_id}.{network_id}"
 
-    def copies_of(self, network_id: str) -> list[Any]:
-        """The receiver's networks that are marked as copies of a network of the origin: one, or none."""
-        marker = f"isthmus {self.link_name(network_id)} "  # and the UID of the record
+    def replicas_of(self, network_id: str) -> list[Any]:
+        """The receiver's networks with the ownership marker of a replica of this network: one, or none."""
+        marker = f"isthmus {self.link_name(network_id)} "  # followed by the UID of the Attachment
         return [n for n in self.receiver.cloud.openstack().network.networks() if n.description.startswith(marker)]
 
     def replica_of(self, network_id: str) -> Any | None:
-        """The copy at the receiver of a network of the origin."""
-        return next(iter(self.copies_of(network_id)), None)
+        """The replica of a network of the origin at the receiver, if it exists."""
+        return next(iter(self.replicas_of(network_id)), None)
 
     @contextlib.contextmanager
     def stretched(self, name: str, namespace: str, project_id: str, network_id: str) -> Iterator[Any]:
-        """A network stretched for the length of the block; gives the copy, waits until it is gone after."""
+        """Stretch a network for the duration of the block; yields the replica, and waits until it is deleted."""
         self.bind(namespace, project_id)
         self.expand(name, namespace, network_id)
         try:
@@ -134,18 +134,18 @@ class Federation:
             yield self.replica_of(network_id)
         finally:
             self.origin.cloud.kubectl("delete", "networkexpansion", "-n", namespace, name, "--ignore-not-found")
-            wait_until(lambda: self.replica_of(network_id) is None, 90, "the copy to go")
+            wait_until(lambda: self.replica_of(network_id) is None, 90, "the replica to be deleted")
             self.origin.cloud.kubectl("delete", "namespace", namespace, "--ignore-not-found")
 
     @contextlib.contextmanager
     def unchanged_inventory(self) -> Iterator[None]:
-        """Both clouds are after the block what they were before it."""
+        """Check that the block leaves both clouds unchanged."""
         before = [take(side.cloud) for side in self.both]
         yield
         for side, was in zip(self.both, before, strict=True):
             left = difference_once_settled(was, side.cloud)
             if left:
-                raise AssertionError(f"cloud {side.cloud.name} is not as it was:\n{left}")
+                raise AssertionError(f"cloud {side.cloud.name} has changed:\n{left}")
 
     def settle(self) -> None:
         """Wait until no link is left on either side."""
@@ -165,12 +165,12 @@ def objects(cloud: Cloud, kinds: str) -> list[dict[str, Any]]:
 
 
 def condition(cloud: Cloud, kind: str, name: str, namespace: str | None = None, type_: str = "Ready") -> dict[str, Any]:
-    """One condition of one object; empty where it is not there yet, or says nothing yet of the object as it is now."""
+    """One condition of one object; empty if it does not exist yet or refers to an older generation."""
     where = ["-n", namespace] if namespace else []
     found = json.loads(cloud.kubectl("get", kind, name, *where, "-o", "json", "--ignore-not-found") or "{}")
     conditions = found.get("status", {}).get("conditions", [])
-    said: dict[str, Any] = next((c for c in conditions if c["type"] == type_), {})
-    return said if said.get("observedGeneration") == found.get("metadata", {}).get("generation") else {}
+    matching: dict[str, Any] = next((c for c in conditions if c["type"] == type_), {})
+    return matching if matching.get("observedGeneration") == found.get("metadata", {}).get("generation") else {}
 
 
 def patch_spec(cloud: Cloud, kind: str, name: str, spec: dict[str, Any], *where: str) -> None:
@@ -181,7 +181,7 @@ def patch_spec(cloud: Cloud, kind: str, name: str, spec: dict[str, Any], *where:
 def wait_ready(
     cloud: Cloud, kind: str, name: str, namespace: str | None = None, timeout_seconds: float = READY_TIMEOUT_SECONDS
 ) -> None:
-    """Wait for condition Ready; the failure says what the object's condition was."""
+    """Wait for condition Ready; the error contains the object's last condition."""
     try:
         wait_until(
             lambda: condition(cloud, kind, name, namespace).get("status") == "True",
@@ -196,14 +196,16 @@ def wait_ready(
 def wait_reason(cloud: Cloud, kind: str, name: str, reason: str, namespace: str | None = None) -> dict[str, Any]:
     """Wait until condition Ready is not True for this reason, and return the condition."""
 
-    def said() -> dict[str, Any]:
+    def condition_with_reason() -> dict[str, Any]:
         found = condition(cloud, kind, name, namespace)
         return found if found.get("status") == "False" and found["reason"] == reason else {}
 
-    return wait_until(said, 60, f"{kind} {name} of {cloud.cloud_id} to say {reason}", poll_seconds=0.3)
+    return wait_until(
+        condition_with_reason, 60, f"{kind} {name} of {cloud.cloud_id} to report {reason}", poll_seconds=0.3
+    )
 
 
 def wait_for_token(cloud: Cloud, peer_cloud_id: str) -> None:
-    """Wait until the token that a peer is to have is there."""
+    """Wait until the token for a peer exists."""
     where = ("-n", f"isthmus-peer-{peer_cloud_id}", "peer-token", "-o", "jsonpath={.data.token}", "--ignore-not-found")
     wait_until(lambda: cloud.kubectl("get", "secret", *where), 30, f"the token for {peer_cloud_id}")

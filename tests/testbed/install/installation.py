@@ -1,4 +1,4 @@
-"""Isthmus itself in the lab: installed as an administrator would, each process under its own service account."""
+"""Isthmus in one cloud of a lab: installed as documented, each process with its own service account."""
 
 import json
 import secrets
@@ -26,7 +26,7 @@ IPSEC: Final = "isthmus-ipsec"
 CONTROLLER_METRICS_PORT: Final = 9090
 AGENT_METRICS_PORT: Final = 9091
 RESYNC_SECONDS: Final = 5
-# These have the prefix of settings, and Isthmus rejects variables with that prefix that are not settings.
+# They have the prefix of settings, and Isthmus rejects unknown variables with that prefix.
 _WITHOUT_TEST_VARIABLES: Final = ("env", "--unset=ISTHMUS_LAB", "--unset=ISTHMUS_CACHE", "--unset=ISTHMUS_UML_KERNEL")
 
 
@@ -39,7 +39,7 @@ class Installation:
         self._directory = directory / f"isthmus-{cloud.name}"
 
     def install(self) -> None:
-        """What `kubectl apply -k deploy/` and the configuration of a cloud are; starts nothing."""
+        """Apply the manifests and write the configuration; starts no process."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self.cloud.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "deploy"))
         (self._directory / "clouds.yaml").write_text(self.cloud.clouds_yaml())
@@ -100,8 +100,8 @@ class Installation:
     def _environment(self, role: str, more: Mapping[str, str]) -> dict[str, str]:
         return {"ISTHMUS_CONFIG": str(self._directory / f"{role}.yaml"), "PYTHONUNBUFFERED": "1", **more}
 
-    def start_mortal(self, role: str, effect: str) -> None:
-        """Start a process that dies by SIGKILL after an effect (tests/testbed/install/killed.py)."""
+    def start_killed_after(self, role: str, effect: str) -> None:
+        """Start a process that is killed after an effect (tests/testbed/install/killed.py)."""
         environment = {"PYTHONPATH": str(REPOSITORY)}
         python = (self._assets.controller_env if role == "controller" else self._assets.agent_env) / "bin" / "python"
         command = (str(python), "-m", "tests.testbed.install.killed", role, effect)
@@ -109,7 +109,7 @@ class Installation:
         start(command, **environment)
 
     def stop_process(self, role: str) -> None:
-        """End one of both processes at once, by SIGKILL alone."""
+        """Kill one of both processes with SIGKILL."""
         if role == "controller":
             self.cloud.stop("isthmus-controller", grace_seconds=0)
         elif self.alive(role):
@@ -117,28 +117,28 @@ class Installation:
             wait_until(lambda: not self.alive(role), 10, "end of the agent")
 
     def alive(self, role: str) -> bool:
-        """Whether that process runs."""
+        """Whether that process is running."""
         return self._place(role).alive(f"isthmus-{role}")
 
     def log(self, role: str) -> Path:
-        """Where that process writes."""
+        """Log file of that process."""
         return self._place(role).log(f"isthmus-{role}")
 
     def _place(self, role: str) -> Cloud | Gateway:
         return self.cloud if role == "controller" else self.cloud.gateway
 
     def start(self) -> None:
-        """Start both processes anew."""
+        """Restart both processes."""
         self.stop()
         self.start_controller()
         self.start_agent()
 
     def wait_until_ready(self, timeout_seconds: float = 90) -> None:
-        """Wait until the gateway node's agent says that it is ready."""
+        """Wait until the gateway node is ready."""
         wait_until(self._gateway_ready, timeout_seconds, f"GatewayNode {self.cloud.site.gateway} to be ready")
 
     def wait_reconciled(self, role: str, times: int, timeout_seconds: float = 90) -> None:
-        """Wait until a process that was started has looked at everything so many times."""
+        """Wait until a started process has completed this number of reconciliations."""
 
         def reconciled() -> bool:
             with suppress(OSError):
@@ -148,7 +148,7 @@ class Installation:
         wait_until(reconciled, timeout_seconds, f"{times} reconciles of the {role}")
 
     def metrics(self, role: str) -> list[Sample]:
-        """What Prometheus would read from one of both processes."""
+        """Metrics of one of both processes."""
         site = self.cloud.site
         address, port = {
             "controller": (site.server_address.ip, CONTROLLER_METRICS_PORT),
@@ -163,11 +163,11 @@ class Installation:
         return "True" in self.cloud.kubectl("get", "gatewaynodes", "-o", f"jsonpath={{range .items[*]}}{path}{{end}}")
 
     def set_psk(self, peer_cloud_id: str, psk: str) -> None:
-        """The pre-shared key that both administrators agreed on."""
+        """Store the pre-shared key for a peer."""
         self._set_secret(IPSEC, f"peer-{peer_cloud_id}", "psk", psk)
 
     def set_peer_kubeconfig(self, peer_cloud_id: str, kubeconfig: str) -> None:
-        """The credential that the peer's administrator handed over."""
+        """Store the credential for a peer's API."""
         self._set_secret(SYSTEM, f"peer-{peer_cloud_id}", "kubeconfig", kubeconfig)
 
     def _set_secret(self, namespace: str, name: str, key: str, value: str) -> None:
@@ -180,7 +180,7 @@ class Installation:
         self.cloud.kubectl("apply", "-f", "-", input=json.dumps(secret))
 
     def kubeconfig_for(self, peer_cloud_id: str) -> str:
-        """The documented hand-over: one command of our administrator makes what the peer's needs."""
+        """Create the credential for a peer with the documented command."""
         server = f"https://{self.cloud.site.server_wan_address.ip}:6443"
         with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as admin:
             admin.write(self.cloud.kube.kubeconfig.read_text())

@@ -1,9 +1,6 @@
-"""Isthmus with a sudden end: `python -m tests.testbed.install.killed ROLE PORT.METHOD`.
+"""A process of Isthmus that is killed after an effect: `python -m tests.testbed.install.killed ROLE PORT.METHOD`.
 
-The process dies by SIGKILL after that effect.
-
-Every effect goes through a port of `Backends`: here the first call of one method is the last thing that is done.
-It says so in its log, for whoever wants to know what it died of.
+It kills itself with SIGKILL after the first call of that method of `Backends`, and logs the effect before.
 """
 
 import os
@@ -16,13 +13,13 @@ from isthmus.cli.configuration import load
 from isthmus.model.settings import AgentSettings, ControllerSettings
 from isthmus.ports import is_effect
 
-LAST_WORDS: Final = "dies of "
+LAST_WORDS: Final = "killed after "
 
 W = TypeVar("W")
 
 
 class _Fatal:
-    """A port with one method that nobody survives."""
+    """A port with one method that kills the process after its first call."""
 
     def __init__(self, port: object, name: str, method: str) -> None:
         self._port, self._name, self._method = port, name, method
@@ -36,8 +33,8 @@ class _Fatal:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def mortal(backends: W, effect: str) -> W:
-    """The same worlds, in which the process lives until that effect has happened."""
+def kill_after(backends: W, effect: str) -> W:
+    """The same backends; the process is killed after that effect."""
     port, _, method = effect.partition(".")
     if not is_effect(method) or not hasattr(getattr(backends, port), method):
         raise ValueError(f"there is no effect {effect}")
@@ -45,7 +42,7 @@ def mortal(backends: W, effect: str) -> W:
 
 
 def main(role: str, effect: str) -> None:
-    """Run the process as its command line would, but for its end."""
+    """Run the process as its command line does."""
     if role == "agent":
         _agent(load(AgentSettings), effect)
     else:
@@ -56,14 +53,14 @@ def _agent(settings: AgentSettings, effect: str) -> None:
     from isthmus.agent.assembly import assemble
     from isthmus.agent.run import run
 
-    run(settings, mortal(assemble(settings), effect))
+    run(settings, kill_after(assemble(settings), effect))
 
 
 def _controller(settings: ControllerSettings, effect: str) -> None:
     from isthmus.controller.assembly import assemble
     from isthmus.controller.run import run
 
-    run(settings, mortal(assemble(settings), effect))
+    run(settings, kill_after(assemble(settings), effect))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What there is in a cloud, taken before and after, and compared."""
+"""Inventory of everything in a cloud, to compare before and after."""
 
 from tests.testbed.inventory.snapshot import Inventory, difference, difference_once_settled, take
 

@@ -1,18 +1,18 @@
-"""What is in a cloud's Kubernetes API: every kind that can be listed."""
+"""Inventory of a cloud's Kubernetes API: every kind that can be listed."""
 
 import hashlib
 import json
 from collections.abc import Callable
 from typing import Any, Final
 
-# Heartbeats and a log of what happened, not things: they come and go by themselves.
+# Heartbeats and logs: they appear and disappear by themselves.
 _PASSING: Final = ("events", "events.events.k8s.io", "leases.coordination.k8s.io", "componentstatuses")
-# Counts and authors of writes: a status written twice is the same status.
+# Counters and authors of writes: a status written twice is the same status.
 _COUNTS_OF_WRITES: Final = ("resourceVersion", "generation", "managedFields")
 
 
 def everything(kubectl: Callable[..., str]) -> list[dict[str, Any]]:
-    """All objects of all kinds that can be listed, but for what comes and goes by itself."""
+    """All objects of all kinds that can be listed, except volatile ones."""
     listable = kubectl("api-resources", "--verbs=list", "--cached=false", "-o", "name").split()
     kinds = ",".join(kind for kind in listable if kind not in _PASSING)
     found: list[dict[str, Any]] = json.loads(kubectl("get", kinds, "-A", "-o", "json"))["items"]
@@ -35,7 +35,7 @@ def _plain(item: dict[str, Any]) -> dict[str, Any]:
     if item["kind"] == "Secret":
         plain["data"] = {key: _fingerprint(value) for key, value in item.get("data", {}).items()}
     if "conditions" in item.get("status", {}):
-        # A condition that changed and changed back is the same but for the time.
+        # A condition that changed and changed back differs only in the time.
         conditions = [
             {key: value for key, value in condition.items() if key != "lastTransitionTime"}
             for condition in item["status"]["conditions"]
@@ -45,5 +45,5 @@ def _plain(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fingerprint(value: str) -> str:
-    """Enough to see a change, nothing to log in with."""
+    """A digest that reveals changes but no secret."""
     return hashlib.sha256(value.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""What is on a gateway node: Open vSwitch, XFRM, nftables, network namespaces, links."""
+"""Inventory of a gateway node: Open vSwitch, XFRM, nftables, network namespaces, links."""
 
 import json
 import re
@@ -19,10 +19,9 @@ _COLUMNS: Final = {
     "Interface": ("name", "type", "options", "external_ids", "other_config", "bfd"),
     "QoS": ("type", "other_config", "external_ids"),
 }
-# Neutron's back ends number conntrack zones and local VLANs in the order in which they meet networks, and date what
-# they wire.
+# Neutron's back ends number conntrack zones and local VLANs in order of appearance, and add timestamps.
 _NUMBERED_BY_BACK_END: Final = re.compile(r"ct-zone-.*|tag|ovn-installed.*|ovn-ct-zone.*|ovn-nb-cfg.*|ovn-startup-ts")
-# An SA's keys never leave the kernel's lists; its counters move with traffic.
+# Without the keys of SAs, and without counters that change with traffic.
 _KEY: Final = re.compile(r"0x[0-9a-f]{16,}")
 _COUNTERS: Final = re.compile(
     r"^\s*(anti-replay|lastused|oseq|seq|replay|bitmap|lifetime|stats|([0-9a-f]{8} ?)+$).*\n", re.MULTILINE
@@ -33,7 +32,7 @@ def sections(node: Node) -> dict[str, dict[str, Any]]:
     """One section for each of them."""
     return {
         **_open_vswitch(node),
-        # Not br-int's: Neutron's back ends rewrite those by themselves, with numbers of their own.
+        # Not those of br-int: Neutron's back ends rewrite them with numbers of their own.
         "flow of br-cloud": _lines(_flows(node)),
         "xfrm policy": _blocks(node.run(["ip", "xfrm", "policy"]).stdout),
         "xfrm state": _blocks(_COUNTERS.sub("", node.run(["ip", "xfrm", "state"]).stdout)),
@@ -51,13 +50,13 @@ def _namespaces(node: Node) -> dict[str, Any]:
 
 
 def _is_empty(node: Node, namespace: str) -> bool:
-    """Neutron's DHCP agent leaves an empty namespace where a network goes while it is being configured."""
+    """Neutron's DHCP agent leaves an empty namespace if a network is deleted while it is being configured."""
     links = node.run(["ip", "-n", namespace, "-o", "link"], check=False).stdout.splitlines()
     return [line for line in links if ": lo:" not in line] == []
 
 
 def _open_vswitch(node: Node) -> dict[str, dict[str, Any]]:
-    """Rows by name, or by target, of which several may have the same; a reference is told as what it refers to."""
+    """Rows by name or target, which need not be unique; references are replaced by what they refer to."""
     tables = _rows(node)
     names = {row["_uuid"][1]: _name(row, table) for table, rows in tables.items() for row in rows}
     found: dict[str, dict[str, Any]] = {}
@@ -72,7 +71,7 @@ def _open_vswitch(node: Node) -> dict[str, dict[str, Any]]:
 
 
 def _rows(node: Node) -> dict[str, list[dict[str, Any]]]:
-    """All tables at one moment; a line of JSON for each."""
+    """All tables in one transaction, as one line of JSON each."""
     lists = [word for table in _COLUMNS for word in ("--", "list", table)]
     listed = node.run(["ovs-vsctl", "--timeout=30", "--format=json", *lists]).stdout.splitlines()
     documents = zip(_COLUMNS, map(json.loads, listed), strict=True)
@@ -87,7 +86,7 @@ def _name(row: dict[str, Any], table: str) -> str:
 
 
 def _plain(value: Any, names: dict[str, str]) -> Any:
-    """A value of OVSDB's JSON without what back ends number; sets and maps in a steady order."""
+    """A value of OVSDB's JSON without numbers of back ends; sets and maps in a stable order."""
     match value:
         case ["map", pairs]:
             return {key: item for key, item in sorted(pairs) if not _NUMBERED_BY_BACK_END.fullmatch(key)}
@@ -109,9 +108,9 @@ def _links(node: Node) -> dict[str, Any]:
     return {
         link["ifname"]: {
             "addresses": sorted(f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"]),
-            # Neutron's bridge takes the smallest of its ports'.
+            # The MTU of Neutron's bridge is the smallest of its ports'.
             "mtu": link["mtu"] if link["ifname"] != "br-int" else None,
-            # The echo's port lives as long as br-cloud and comes up with the first link that is probed.
+            # The probe port exists as long as br-cloud, and comes up with the first probed link.
             "up": link["ifname"] == "isprobe" or "UP" in link["flags"],
         }
         for link in json.loads(node.run(["ip", "-j", "address"]).stdout)
@@ -123,10 +122,10 @@ def _lines(text: str) -> dict[str, Any]:
 
 
 def _blocks(text: str) -> dict[str, Any]:
-    """Policies and states: an unindented line begins each; how many there are of it counts as well."""
+    """Policies or states, each beginning with an unindented line; duplicates are counted."""
     found: dict[str, int] = {}
     for block in re.split(r"\n(?=\S)", _KEY.sub("KEY", text).strip()):
-        # Without an SPI it is the kernel asking for an SA, which it stops by itself after some seconds.
+        # Without an SPI it is an acquire of the kernel, which expires after some seconds.
         if block and "spi 0x00000000" not in block:
             name = " ".join(block.split())
             found[name] = found.get(name, 0) + 1

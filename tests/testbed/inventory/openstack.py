@@ -1,18 +1,18 @@
-"""What is in Neutron and Keystone."""
+"""Inventory of Neutron and Keystone."""
 
 from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from openstack.connection import Connection
 
-# Neutron counts the writes to an object and dates them, its own included (a port's status, a network's new port).
+# Neutron counts and dates writes to an object, including its own (a port's status, a network's new port).
 _COUNTS_OF_WRITES: Final = ("revision_number", "updated_at")
-# Not the object's: where the client found it, when a password of Keystone's own policy would end.
+# Not part of the object: its location in the client, and the password expiry of Keystone's policy.
 _NOT_ITS_OWN: Final = ("location", "links", "password_expires_at")
 
 
 def sections(admin: Connection) -> dict[str, dict[str, Any]]:
-    """Networks with all that belongs to them; domains, projects, users and what they may do."""
+    """Networks with their resources; domains, projects, users and role assignments."""
     network, identity = admin.network, cast(Any, admin.identity)
     neutron: dict[str, Iterable[Any]] = {
         "network": network.networks(),
@@ -46,6 +46,6 @@ def _by_id(found: Iterable[Any]) -> dict[str, Any]:
 def _plain(resource: Any) -> dict[str, Any]:
     values = resource.to_dict(computed=False)
     kept = {key: value for key, value in values.items() if key not in _COUNTS_OF_WRITES and key not in _NOT_ITS_OWN}
-    # A security group lists its rules with their counters; they have a section of their own.
+    # A security group includes its rules with their counters; they have a section of their own.
     kept.pop("security_group_rules", None)
     return kept

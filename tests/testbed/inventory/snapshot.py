@@ -1,4 +1,4 @@
-"""An inventory: sections of named things, and the difference of two of them in words."""
+"""An inventory: sections of named objects, and the difference of two inventories as text."""
 
 import difflib
 import json
@@ -23,7 +23,7 @@ class Inventory:
 def take(cloud: Cloud) -> Inventory:
     """List everything in a cloud: Neutron, Keystone, its gateway node, Kubernetes.
 
-    Not before Neutron's agents are at rest: what they still do for somebody else would look like a change of ours.
+    Waits for Neutron's agents first: pending work would look like a change of ours.
     """
     cloud.wait_until_at_rest()
     return Inventory(
@@ -36,7 +36,7 @@ def take(cloud: Cloud) -> Inventory:
 
 
 def difference(before: Inventory, after: Inventory) -> str:
-    """What was added, removed or changed, for a person to read; empty if nothing was."""
+    """Added, removed and changed objects as text; empty if there are none."""
     names = sorted(before.sections.keys() | after.sections.keys())
     lines = [
         line for name in names for line in _compare(name, before.sections.get(name, {}), after.sections.get(name, {}))
@@ -45,7 +45,7 @@ def difference(before: Inventory, after: Inventory) -> str:
 
 
 def difference_once_settled(before: Inventory, cloud: Cloud, timeout_seconds: float = 90.0) -> str:
-    """The difference that is left when Neutron's own agents have had time: they clean up long after the API answers."""
+    """The difference that remains once Neutron's agents, which clean up asynchronously, had enough time."""
     deadline = time.monotonic() + timeout_seconds
     while (left := difference(before, take(cloud))) and time.monotonic() < deadline:
         time.sleep(1.0)

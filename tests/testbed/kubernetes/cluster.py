@@ -1,4 +1,4 @@
-"""A Kubernetes control plane of its own: etcd, kube-apiserver, kube-controller-manager."""
+"""A Kubernetes control plane: etcd, kube-apiserver, kube-controller-manager."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ _ETCD_PEER: Final = "http://127.0.0.1:2380"
 _SERVICE_ADDRESS: Final = "10.96.0.1"
 _START_SECONDS: Final = 60.0
 _KUBECTL_SECONDS: Final = 180.0
-# Without a kubelet nothing needs the others.
+# The other controllers are not needed without a kubelet.
 _CONTROLLERS: Final = (
     "clusterrole-aggregation-controller",
     "garbage-collector-controller",
@@ -32,11 +32,11 @@ _CLIENT: Final = ("keyUsage=digitalSignature", "extendedKeyUsage=clientAuth")
 
 
 class KubectlError(Exception):
-    """kubectl refused or failed; the message is what it wrote to stderr."""
+    """kubectl failed; the message is its stderr."""
 
 
 class ControlPlane:
-    """The Kubernetes of one cloud, in one network namespace (or the caller's own), whose ports are its alone."""
+    """The Kubernetes of one cloud, in a network namespace of its own (or the caller's)."""
 
     def __init__(
         self,
@@ -55,41 +55,41 @@ class ControlPlane:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's, by the first address."""
+        """The administrator's kubeconfig with the first address."""
         return self.kubeconfig_at(self.addresses[0])
 
     @property
     def ca_certificate(self) -> Path:
-        """What a client trusts the server by."""
+        """CA certificate of the server."""
         return self._directory / "pki" / "ca.crt"
 
     def kubeconfig_at(self, address: str) -> Path:
-        """The administrator's, by one of the addresses."""
+        """The administrator's kubeconfig with one of the addresses."""
         return self._directory / f"admin-{address}.kubeconfig"
 
     def server_at(self, address: str) -> str:
-        """The server's URL by one of the addresses."""
+        """The server's URL with one of the addresses."""
         return f"https://{address}:{self.port}"
 
     def start(self) -> None:
-        """Start everything, or start again after a stop, and return when it does its work."""
+        """Start or restart everything, and return when it works."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._make_credentials()
         self._start_etcd()
         self._start_apiserver()
-        # The controller-manager gives up after ten seconds, which a busy machine needs to make its first roles.
+        # The controller-manager exits if the API server has not created its first roles within ten seconds.
         wait_until(self._serves, _START_SECONDS, f"API server in {self._directory}", poll_seconds=0.2)
         self._start_controller_manager()
         wait_until(self._ready, _START_SECONDS, f"Kubernetes in {self._directory} is up", poll_seconds=0.2)
 
     def stop(self) -> None:
-        """Stop everything; what it stored stays in its directory."""
-        # etcd last: without it a server that ends waits for its storage.
+        """Stop everything; the stored objects are kept."""
+        # etcd last: an API server that stops waits for its storage.
         stop(self._directory, "kube-controller-manager", "kube-apiserver", grace_seconds=3)
         stop(self._directory, "etcd")
 
     def kubectl(self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None) -> str:
-        """Run kubectl as the administrator, or with another kubeconfig, and return what it printed."""
+        """Run kubectl as the administrator, or with another kubeconfig, and return its output."""
         command = [str(self._assets.kubectl), f"--kubeconfig={kubeconfig or self.kubeconfig}"]
         command += [f"--cache-dir={self._directory / 'kubectl-cache'}", *arguments]
         if self._netns:
@@ -153,7 +153,7 @@ class ControlPlane:
             "listen-peer-urls": _ETCD_PEER,
             "initial-advertise-peer-urls": _ETCD_PEER,
             "initial-cluster": f"lab={_ETCD_PEER}",
-            # Nothing here outlives the machine.
+            # No durability needed.
             "unsafe-no-fsync": "true",
         }
         self._spawn("etcd", self._assets.etcd, flags)

@@ -1,4 +1,4 @@
-"""Kubeconfigs for service accounts, as a pod gets them: a token and the server's certificate authority."""
+"""Kubeconfigs for service accounts with what a pod has: a token and the server's certificate authority."""
 
 import json
 
@@ -6,7 +6,7 @@ from tests.testbed.cloud.cloud import Cloud
 
 
 def service_account_kubeconfig(cloud: Cloud, namespace: str, name: str, node: str | None = None) -> str:
-    """A kubeconfig (JSON, which is YAML) with a fresh token of that account, bound to a node as a pod's is."""
+    """A kubeconfig (as JSON) with a new token of that account, bound to a node as a pod's token is."""
     bound = ["--bound-object-kind=Node", f"--bound-object-name={node}"] if node else []
     token = cloud.kubectl("create", "token", "-n", namespace, name, "--duration=24h", *bound).strip()
     admin = json.loads(cloud.kubectl("config", "view", "--raw", "--minify", "-o", "json"))

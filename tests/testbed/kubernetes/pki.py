@@ -1,4 +1,4 @@
-"""A certificate authority on OpenSSL's command line, for a control plane that lives as long as a test."""
+"""A certificate authority for a short-lived control plane, with OpenSSL's command line."""
 
 import subprocess
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 _REQUEST: Final = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-# OpenSSL's own configuration would add extensions of a certificate authority to every certificate.
+# OpenSSL's default configuration would add CA extensions to every certificate.
 _BARE_CONFIG: Final = "[req]\ndistinguished_name=subject\n[subject]\n"
 
 
 class Authority:
-    """Issues certificates into one directory; `ca.crt` is its own."""
+    """Issues certificates into one directory; `ca.crt` is its own certificate."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -27,11 +27,11 @@ class Authority:
         return self._request(name, subject, extensions, signer)
 
     def signing_key(self, name: str) -> Path:
-        """Make a bare key, as service-account tokens are signed with; one that is there stays, as tokens do."""
+        """Create a key for signing service account tokens, unless it exists: issued tokens stay valid."""
         path = self._directory / f"{name}.key"
         if path.exists():
             return path
-        # Not `genpkey`: Kubernetes reads the public half out of the older format only.
+        # Not `genpkey`: Kubernetes derives the public key from the older format only.
         command = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(path)]
         subprocess.run(command, check=True, capture_output=True)
         return path

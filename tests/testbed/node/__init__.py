@@ -1,1 +1,1 @@
-"""A gateway node: how it exists, its commands, what runs on it."""
+"""A gateway node: how it is hosted, command execution, and the daemons on it."""

@@ -1,4 +1,4 @@
-"""Neutron's back end on a gateway node: what wires br-int there."""
+"""Neutron's back end on a gateway node, which wires br-int there."""
 
 import signal
 import time
@@ -19,33 +19,33 @@ _OVSDB = {"ovsdb_connection": "unix:/run/openvswitch/db.sock", "datapath_type": 
 
 
 class BackEnd(Protocol):
-    """The processes of Neutron on a node."""
+    """Neutron's processes on a node."""
 
     def start(self) -> None:
-        """Start them."""
+        """Start the processes."""
 
     def restart(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End what wires br-int by a signal, start it again, and wait until it has done its first round."""
+        """Stop the process that wires br-int with a signal, restart it, and wait for its first iteration."""
 
     def ready(self, admin: Connection) -> bool:
-        """Whether Neutron believes in it, and ports plugged now become active."""
+        """Whether Neutron considers it alive, and newly plugged ports become active."""
 
 
 @dataclass(frozen=True)
 class OvnController:
-    """ML2/OVN: ovn-controller, and nothing of Neutron's own."""
+    """ML2/OVN: ovn-controller only."""
 
     node: Node
     central: OvnCentral
 
     def start(self) -> None:
-        """Point the node to the central databases and start ovn-controller, which makes br-int."""
+        """Configure the central database and start ovn-controller, which creates br-int."""
         settings = {
             "ovn-remote": self.central.node_remote,
             "ovn-encap-type": "geneve",
             "ovn-encap-ip": self.node.site.gateway_address.ip,
             "ovn-bridge": "br-int",
-            # At its start it keeps the flows of its predecessor for so long: else a restart loses packets.
+            # After a start it keeps existing flows for this time: otherwise a restart loses packets.
             "ovn-ofctrl-wait-before-clear": 1000 * _KEEP_FLOWS_SECONDS,
         }
         columns = [f'external_ids:{key}="{value}"' for key, value in settings.items()]
@@ -58,7 +58,7 @@ class OvnController:
         self._spawn()
         connected = "ovn-appctl -t ovn-controller connection-status | grep -qx connected"
         wait_until(lambda: not self.node.run(connected, check=False).returncode, 60, "ovn-controller")
-        # Only then does it replace the flows, which is what may be noticed.
+        # Only then it replaces the flows, which may affect traffic.
         time.sleep(_KEEP_FLOWS_SECONDS + 2)
 
     def ready(self, admin: Connection) -> bool:
@@ -80,7 +80,7 @@ class OvsAgents:
     imports: Path
 
     def start(self) -> None:
-        """Start both agents: they import for long in User Mode Linux, and wait for the servers by themselves."""
+        """Start both agents early: imports are slow in User Mode Linux, and the agents wait for the servers."""
         self.node.run(f"xargs cat <{self.imports} >/dev/null", timeout_seconds=120)
         ovs = {
             "ovs": {**_OVSDB, "local_ip": self.node.site.gateway_address.ip},
@@ -102,27 +102,27 @@ class OvsAgents:
         self._configure("neutron-openvswitch-agent", ovs)
         self._configure("neutron-dhcp-agent", dhcp)
         self._spawn("neutron-openvswitch-agent")
-        # It is given nothing to do before the other has reported: let that one have the node's one processor.
+        # It has nothing to do until the other agent has reported: leave the node's only processor to that one.
         self._spawn("neutron-dhcp-agent", "nice", "-n", "10")
 
     def restart(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """See BackEnd; the DHCP agent is left alone."""
-        rounds = self._first_rounds()
+        """See BackEnd; the DHCP agent is not restarted."""
+        rounds = self._first_iterations()
         _end(self.node, "neutron-openvswitch-agent", how)
         self._spawn("neutron-openvswitch-agent")
-        wait_until(lambda: self._first_rounds() > rounds, 180, "first round of the Open vSwitch agent", 0.5)
+        wait_until(lambda: self._first_iterations() > rounds, 180, "first iteration of the Open vSwitch agent", 0.5)
 
     def ready(self, admin: Connection) -> bool:
-        """See BackEnd: the heartbeat comes before the first round, in which a plugged port would stay DOWN."""
-        return self._first_rounds() > 0 and bool(_alive_agents(admin, self.node))
+        """See BackEnd. A heartbeat is not sufficient: ports plugged before the first iteration would stay DOWN."""
+        return self._first_iterations() > 0 and bool(_alive_agents(admin, self.node))
 
     def known(self, admin: Connection) -> bool:
-        """Whether both have reported: the DHCP agent is given networks where an Open vSwitch agent can wire them.
+        """Whether both agents have reported: a DHCP agent gets networks only where an Open vSwitch agent is.
 
-        It reports before it listens, and never hears of a network that it is given in between.
+        The DHCP agent reports before it listens, and misses networks that are scheduled in between.
         """
         kinds = {agent.agent_type for agent in _alive_agents(admin, self.node)}
-        listens = self._said("neutron-dhcp-agent", "DHCP agent started") > 0
+        listens = self._logged("neutron-dhcp-agent", "DHCP agent started") > 0
         return kinds >= {"Open vSwitch agent", "DHCP agent"} and listens
 
     def _configure(self, agent: str, sections: ini.Sections) -> None:
@@ -133,20 +133,20 @@ class OvsAgents:
         self.node.spawn(
             [*wrapper, programs / agent, "--config-file", f"/run/neutron/{agent}.conf"],
             agent,
-            # The agents start their helpers by name.
+            # The agents look up their helpers in PATH.
             env={"PATH": f"{programs}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "TMPDIR": "/run"},
         )
 
-    def _first_rounds(self) -> int:
-        return self._said("neutron-openvswitch-agent", "iteration:0 completed")
+    def _first_iterations(self) -> int:
+        return self._logged("neutron-openvswitch-agent", "iteration:0 completed")
 
-    def _said(self, agent: str, what: str) -> int:
+    def _logged(self, agent: str, what: str) -> int:
         log = self.node.log(agent)
         return log.read_text(errors="replace").count(what) if log.exists() else 0
 
 
 def _end(node: Node, name: str, how: signal.Signals) -> None:
-    """Neutron's agents ignore SIGTERM for long: as a service manager would, kill what has not ended soon."""
+    """Kill agents that do not stop soon, as a service manager does: they ignore SIGTERM for long."""
     if how == signal.SIGTERM:
         node.stop(name, grace_seconds=2)
         return

@@ -1,4 +1,4 @@
-"""The tester's end of a gateway node's exec server (`guest/execd.py`)."""
+"""Client of a gateway node's command server (`guest/execd.py`)."""
 
 import contextlib
 import json
@@ -13,11 +13,11 @@ _REPLY_MARGIN_SECONDS = 120.0
 
 
 class ExecError(RuntimeError):
-    """The exec server could not do what it was asked; what a command itself says is no such error."""
+    """A request failed in the command server itself; a failing command is no such error."""
 
 
 class Connection:
-    """One process of the exec server, in the node's or in one machine's network namespace."""
+    """One process of the command server, in the network namespace of the node or of a machine."""
 
     def __init__(self, address: str, port: int, netns: str | None) -> None:
         self._socket = socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT_SECONDS)
@@ -26,7 +26,7 @@ class Connection:
         self.call("netns", {"name": netns}, _REPLY_MARGIN_SECONDS)
 
     def call(self, operation: str, arguments: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """One request and its reply."""
+        """Send one request and return the reply."""
         self._socket.settimeout(timeout_seconds)
         self._socket.sendall(json.dumps({operation: dict(arguments)}).encode() + b"\n")
         line = self._replies.readline()
@@ -44,7 +44,7 @@ class Connection:
 
 
 class Channel:
-    """Connections to one node, kept open and used again, by any number of threads."""
+    """Pool of connections to one node; safe to use from several threads."""
 
     def __init__(self, address: str, port: int) -> None:
         self._address, self._port = address, port
@@ -54,7 +54,7 @@ class Channel:
     def call(
         self, operation: str, arguments: Mapping[str, Any], *, netns: str | None = None, busy_seconds: float = 0.0
     ) -> dict[str, Any]:
-        """One request in a place; it may take as long as its command and a margin for a busy node."""
+        """Send one request in a network namespace; times out after the command's time and a margin for a busy node."""
         with self._connection(netns) as connection:
             return connection.call(operation, arguments, busy_seconds + _REPLY_MARGIN_SECONDS)
 
@@ -67,7 +67,7 @@ class Channel:
             return False
 
     def forget(self, netns: str) -> None:
-        """Close the connections to a namespace, which lives as long as they do."""
+        """Close the connections to a namespace, which they would keep alive."""
         with self._lock:
             idle = self._idle.pop(netns, [])
         for connection in idle:

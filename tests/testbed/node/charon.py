@@ -1,4 +1,4 @@
-"""strongSwan's charon on a gateway node: a process of its own, which the operator's agent drives by vici."""
+"""strongSwan's charon on a gateway node, which the agent configures through vici."""
 
 import signal
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.testbed.host.process import wait_until
 from tests.testbed.node.node import Node
 
 SOCKET: Final = "/run/charon.vici"
-# The settings that are shipped: what is tested is what runs.
+# The shipped settings.
 _CONFIGURATION: Final = Path(__file__).parents[3] / "deploy" / "strongswan.conf"
 
 
@@ -26,14 +26,14 @@ class Charon:
         wait_until(lambda: not self._node.run(there, check=False).returncode, 20, f"{SOCKET} on {self._node.name}")
 
     def stop(self) -> None:
-        """End it in order: it takes its own policies along."""
+        """Stop it cleanly: it removes its own policies."""
         self._node.stop("charon")
 
     def kill(self) -> None:
-        """End it without notice: what it put into the kernel stays."""
+        """Kill it: its SAs and policies stay in the kernel."""
         self._node.kill("charon", signal.SIGKILL)
         wait_until(lambda: not self._node.alive("charon"), 10, "end of charon")
 
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether it is running."""
         return self._node.alive("charon")

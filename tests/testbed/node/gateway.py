@@ -1,4 +1,4 @@
-"""A gateway node with what the lab runs on it: Open vSwitch, Neutron's back end, charon."""
+"""A gateway node with its daemons: Open vSwitch, Neutron's back end, charon."""
 
 import signal
 from pathlib import Path
@@ -19,7 +19,7 @@ class Gateway(Node):
 
     @property
     def back_end(self) -> BackEnd:
-        """What wires br-int there."""
+        """Neutron's back end on the node."""
         if self._back_end is None:
             raise RuntimeError(f"{self.name} has no back end yet")
         return self._back_end

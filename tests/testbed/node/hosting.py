@@ -1,6 +1,6 @@
-"""How a gateway node exists: as a User Mode Linux guest, or as namespaces where the host's kernel can carry it.
+"""Hosting of a gateway node: a User Mode Linux guest, or namespaces if the host's kernel suffices.
 
-Both run `guest/boot.sh` as their first process, and neither keeps anything: the way to end one is to kill it.
+Both run `guest/boot.sh` as their first process and keep no state: they are ended by killing them.
 """
 
 import shlex
@@ -18,7 +18,7 @@ WAN_BRIDGE: Final = "wan"
 
 
 def start(site: Location, *, kernel: Path | None, namespaces: Namespaces, directory: Path) -> None:
-    """Start the node in User Mode Linux, or without such a kernel on the host's; its cloud's namespace is there."""
+    """Start the node in User Mode Linux, or on the host's kernel; its cloud's namespace must exist."""
     cloud = namespaces.cloud(site.name)
     if kernel:
         start_guest(site, kernel=kernel, cloud_namespace=cloud, directory=directory)
@@ -27,11 +27,11 @@ def start(site: Location, *, kernel: Path | None, namespaces: Namespaces, direct
 
 
 def start_guest(site: Location, *, kernel: Path, cloud_namespace: str, directory: Path) -> None:
-    """Boot the node in User Mode Linux; its root is this machine's, its cards are taps in the cloud's namespace."""
+    """Boot the node in User Mode Linux with this machine's root file system and taps in the cloud's namespace."""
     for tap, bridge in (("gw-mgmt", MANAGEMENT_BRIDGE), ("gw-wan", WAN_BRIDGE)):
         netns.batch(f"tuntap add dev {tap} mode tap\nlink set {tap} mtu {WAN_MTU} master {bridge} up", cloud_namespace)
     argv = [
-        # Every system call in a guest switches between processes of the host: it must not wait for others each time.
+        # Every system call of a guest switches between host processes: it must not wait for other processes each time.
         *["nice", "-n", "-15"],
         str(kernel),
         f"mem={site.guest_memory_megabytes}M",
@@ -56,7 +56,7 @@ def start_guest(site: Location, *, kernel: Path, cloud_namespace: str, directory
 
 
 def start_namespaces(site: Location, *, namespace: str, cloud_namespace: str, directory: Path) -> None:
-    """Start the node on the host's kernel, in a network, mount, process and name space of its own."""
+    """Start the node on the host's kernel, with network, mount, PID and UTS namespaces of its own."""
     netns.create(namespace)
     for near, far, bridge in (("gw-mgmt", "eth0", MANAGEMENT_BRIDGE), ("gw-wan", "wan0", WAN_BRIDGE)):
         netns.batch(

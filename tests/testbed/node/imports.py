@@ -1,7 +1,7 @@
-"""The files that Neutron's agents import, so that a guest can read them in one go before it starts the agents.
+"""The files that Neutron's agents import, so that a guest can read them before it starts the agents.
 
-A User Mode Linux guest has every file of the machine, and an empty page cache: what a program reads there piece by
-piece takes ten seconds, what `cat` reads takes one.
+A User Mode Linux guest starts with an empty page cache: importing the files takes ten seconds, reading them first with
+`cat` takes one.
 """
 
 import subprocess
@@ -32,7 +32,7 @@ print(*sorted({{path for spec in specs if (path := spec.cached or spec.origin) a
 
 
 def ensure(cache: Cache, environment: Path) -> Path:
-    """The list of files, one in a line, made now if it is not in the cache."""
+    """The list of files, one per line, created if it is not in the cache."""
     asset = cache.asset("imports", str(environment), _PROGRAM)
     with cache.building(asset) as missing:
         if missing:

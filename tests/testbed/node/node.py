@@ -1,4 +1,4 @@
-"""A gateway node as the tester sees it: commands, background processes and files, by its exec server."""
+"""Access to a gateway node through its command server: commands, background processes and files."""
 
 import shlex
 import signal as signals
@@ -13,11 +13,11 @@ from tests.testbed.topology import EXEC_PORT, Location
 
 
 class CommandError(RuntimeError):
-    """A command on a node that ended with an error."""
+    """A command on a node failed."""
 
 
 class Place:
-    """A network namespace on a node, where commands and background processes run; None is the node's own."""
+    """A network namespace on a node, in which commands and background processes run; None is the node's own."""
 
     def __init__(self, channel: Channel, log_directory: Path, netns: str | None = None) -> None:
         self.channel = channel
@@ -34,7 +34,7 @@ class Place:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command, given as words or as a line for bash."""
+        """Run a command, given as arguments or as a line for bash."""
         words = ["bash", "-c", argv] if isinstance(argv, str) else list(argv)
         request: dict[str, Any] = {
             "argv": words,
@@ -46,8 +46,8 @@ class Place:
         reply = self.channel.call("run", request, netns=self.netns, busy_seconds=timeout_seconds)
         done = subprocess.CompletedProcess(words, reply["returncode"], reply["stdout"], reply["stderr"])
         if check and done.returncode:
-            said = (done.stderr or done.stdout).strip()
-            raise CommandError(f"{shlex.join(words)} ended with {done.returncode}: {said}")
+            output = (done.stderr or done.stdout).strip()
+            raise CommandError(f"{shlex.join(words)} ended with {done.returncode}: {output}")
         return done
 
     def spawn(
@@ -69,15 +69,15 @@ class Place:
         return int(self.channel.call("spawn", request, netns=self.netns)["pid"])
 
     def kill(self, name: str, signal: int = signals.SIGTERM) -> bool:
-        """Signal a background process and its session; False if it does not run."""
+        """Signal a background process and its session; False if it is not running."""
         return bool(self.channel.call("kill", {"name": name, "signal": int(signal)})["killed"])
 
     def alive(self, name: str) -> bool:
-        """Whether a background process runs."""
+        """Whether a background process is running."""
         return bool(self.channel.call("alive", {"name": name})["alive"])
 
     def stop(self, name: str, *, grace_seconds: float = 10.0) -> None:
-        """End a background process, by SIGKILL where SIGTERM does not do in the grace time; nothing if it is gone."""
+        """Stop a background process with SIGTERM, after the grace time with SIGKILL, if it is running."""
         if not self.kill(name, signals.SIGTERM):
             return
         try:
@@ -87,12 +87,12 @@ class Place:
             wait_until(lambda: not self.alive(name), 10, f"end of {name} after SIGKILL")
 
     def log(self, name: str) -> Path:
-        """Where a background process writes; the tester reads the same file."""
+        """Log file of a background process, which the tester can also read."""
         return self.log_directory / f"{name}.log"
 
 
 class Node(Place):
-    """One gateway node: its own root namespace, as a host of an OpenStack cloud."""
+    """One gateway node, in its own network namespace."""
 
     def __init__(self, site: Location, directory: Path) -> None:
         log_directory = directory / site.gateway

@@ -8,7 +8,7 @@ _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
 
 def start(node: Node) -> None:
-    """Start the database and the switch; what wires br-int comes later."""
+    """Start the database and the switch, without Neutron's back end."""
     node.run(["ovsdb-tool", "create", _DATABASE, _SCHEMA])
     remotes = [f"--remote=punix:{_SOCKET}", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"]
     node.spawn(["ovsdb-server", _DATABASE, *remotes, "--pidfile", "-vconsole:warn"], "ovsdb-server")
@@ -18,7 +18,7 @@ def start(node: Node) -> None:
 
 
 def start_switch(node: Node) -> None:
-    """Start ovs-vswitchd, the first time or after a test has ended it."""
+    """Start or restart ovs-vswitchd."""
     node.spawn(["ovs-vswitchd", f"unix:{_SOCKET}", "--pidfile", "-vconsole:warn"], "ovs-vswitchd")
 
 
@@ -36,5 +36,5 @@ def attach_port(node: Node, interface: str, *, port_id: str, mac_address: str, o
 
 
 def unplug(node: Node, interface: str) -> None:
-    """Take an interface off br-int."""
+    """Remove an interface from br-int."""
     node.run(["ovs-vsctl", "--timeout=60", "--if-exists", "del-port", "br-int", interface])

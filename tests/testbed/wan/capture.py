@@ -1,4 +1,4 @@
-"""Recording on both sides of the WAN's router."""
+"""Packet captures on both sides of the WAN's router."""
 
 import re
 import signal
@@ -13,7 +13,7 @@ from tests.testbed.topology import Location
 from tests.testbed.wan.wire import Expected, Summary, read_pcap, summarise
 from tests.testbed.wan.wiring import router_card
 
-# Headers are enough for every class.
+# Headers are sufficient for classification.
 _BYTES_OF_A_FRAME: Final = 256
 _BUFFER_KIBIBYTES: Final = 32768
 _STOP_SECONDS: Final = 20
@@ -35,7 +35,7 @@ class Recorder:
             stderr=subprocess.PIPE,
             text=True,
         )
-        # What is said before "listening" does not matter, what is sent before it is not recorded.
+        # Frames sent before tcpdump reports "listening" are not recorded.
         for line in self._said:
             if "listening on" in line:
                 return
@@ -48,14 +48,14 @@ class Recorder:
         return self._process.stderr
 
     def stop(self) -> int:
-        """End it; the number of frames that the kernel could not give it."""
+        """Stop it; returns the number of frames that the kernel dropped."""
         self._process.send_signal(signal.SIGINT)
         _, said = self._process.communicate(timeout=_STOP_SECONDS)
         return sum(int(number) for number in re.findall(r"(\d+) packets? dropped by", said))
 
 
 class Capture:
-    """A recording of both sides; the files stay in `directory` until the lab goes."""
+    """A capture of both sides; the files stay in `directory` until the lab is removed."""
 
     def __init__(self, directory: Path, recorders: list[Recorder], expected: Expected) -> None:
         self.directory = directory
@@ -65,7 +65,7 @@ class Capture:
 
     @classmethod
     def start(cls, namespace: str, lab_directory: Path, expected: Expected, sides: Iterable[Location]) -> Self:
-        """Begin to record on the router's cards towards these clouds; returns when all are recorded."""
+        """Start recording the router's interfaces towards these clouds; returns when all are being recorded."""
         directory = Path(tempfile.mkdtemp(prefix="capture-", dir=lab_directory))
         cards = [router_card(site) for site in sides]
         recorders = [Recorder(namespace, card, directory / f"{card}.pcap") for card in cards]
@@ -77,11 +77,11 @@ class Capture:
         return [recorder.path for recorder in self._recorders]
 
     def stop(self) -> None:
-        """Stop to record; what is on the wire now still counts."""
+        """Stop recording, after frames in flight have arrived."""
         time.sleep(_SETTLE_SECONDS)
         self._unrecorded = sum(recorder.stop() for recorder in self._recorders)
 
     def summary(self) -> Summary:
-        """What both sides saw; a packet that passed the router counts on each."""
+        """Frames of both sides; a packet that passed the router counts on each side."""
         frames = (frame for path in self.paths for frame in read_pcap(path))
         return summarise(frames, self._expected, self._unrecorded)

@@ -21,7 +21,7 @@ class Wan:
         self._directory = directory
 
     def cut(self) -> None:
-        """Let nothing pass; the links stay up, as with a fault somewhere on the way."""
+        """Drop everything; the links stay up, as with a failure somewhere on the path."""
         self._drop("wan", "")
 
     def restore(self) -> None:
@@ -29,7 +29,7 @@ class Wan:
         self._pass("wan")
 
     def cut_api(self, cloud: CloudName) -> None:
-        """Make a cloud's Kubernetes API unreachable for the other one; everything else passes."""
+        """Make a cloud's Kubernetes API unreachable for the other one; everything else is forwarded."""
         address = SITES[cloud].server_wan_address.ip
         self._drop(f"api_{cloud}", f"ip daddr {address} tcp dport {KUBERNETES_PORT}")
 
@@ -38,9 +38,9 @@ class Wan:
         self._pass(f"api_{cloud}")
 
     def delay(self, milliseconds: float) -> None:
-        """Delay what the gateway nodes send to the WAN, in each direction; 0 ends it.
+        """Delay packets of the gateway nodes to the WAN, in each direction; 0 ends it.
 
-        It is done on the nodes, as the kernel of the machine under the router may have no netem.
+        Configured on the nodes, because the kernel under the router may lack netem.
         """
         for node in self._gateways.values():
             if milliseconds:
@@ -51,7 +51,7 @@ class Wan:
 
     @contextlib.contextmanager
     def capture(self, *guests: Node) -> Iterator[Capture]:
-        """Record all sides of the router while the block runs; what was seen is known after it.
+        """Record all sides of the router while the block runs; the summary is available after it.
 
         `guests` are gateway nodes of clouds that a test has added.
         """

@@ -1,4 +1,4 @@
-"""What may be seen on the WAN: a classifier of captured frames that knows a few classes and calls the rest other."""
+"""Classification of captured WAN frames: a few expected classes, everything else is `other`."""
 
 import json
 import struct
@@ -20,7 +20,7 @@ _LISTENER_DISCOVERY: Final = (130, 131, 132, 143)
 
 
 class Traffic(StrEnum):
-    """What a frame is."""
+    """Class of a frame."""
 
     ESP = "esp"
     ESP_FRAGMENT = "esp fragment"
@@ -34,7 +34,7 @@ class Traffic(StrEnum):
 
 @dataclass(frozen=True)
 class Expected:
-    """Who may speak on the WAN: tunnels between gateways, Kubernetes between the API addresses.
+    """Expected traffic on the WAN: tunnels between gateways, Kubernetes between the API addresses.
 
     Only the WAN's own cards (by their MAC addresses) may ask for neighbours there: a tenant's machine that is heard
     doing so has link-local addresses and groups like theirs.
@@ -59,7 +59,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a capture held: counts by class, the first frames of class other, and what the kernel did not record."""
+    """Summary of a capture: counts by class, the first frames of class `other`, and dropped frames."""
 
     counts: Counter[Traffic] = field(default_factory=Counter)
     examples: tuple[str, ...] = ()
@@ -67,32 +67,32 @@ class Summary:
 
     @property
     def esp(self) -> int:
-        """Frames that carry ESP, fragments included."""
+        """Number of frames with ESP, including fragments."""
         return self.counts[Traffic.ESP] + self.counts[Traffic.ESP_FRAGMENT]
 
     @property
     def clean(self) -> bool:
-        """Whether every frame was recorded and is of a class that is expected."""
+        """Whether every frame was recorded and has an expected class."""
         return self.unrecorded == 0 and self.counts[Traffic.OTHER] == 0
 
     def require_protected(self) -> None:
-        """Fail with the examples unless every frame is of a class that is expected."""
+        """Fail with examples unless every frame has an expected class."""
         if not self.clean:
-            raise AssertionError(f"the WAN carried what it must not:\n{self.table()}")
+            raise AssertionError(f"unexpected frames on the WAN:\n{self.table()}")
 
     def table(self) -> str:
-        """A line for each class with its count, then the examples of what is not expected."""
+        """A line with the count of each class, then examples of unexpected frames."""
         rows = [f"{traffic:<14}{self.counts[traffic]:>9}" for traffic in Traffic]
         return "\n".join([*rows, f"{'not recorded':<14}{self.unrecorded:>9}", *self.examples])
 
 
 def mac_addresses(links: str) -> frozenset[str]:
-    """Those of the Ethernet cards that `ip -j link` has listed."""
+    """MAC addresses of the Ethernet interfaces in the output of `ip -j link`."""
     return frozenset(link["address"] for link in json.loads(links) if link.get("link_type") == "ether")
 
 
 def summarise(frames: Iterable[bytes], expected: Expected, unrecorded: int = 0) -> Summary:
-    """Classify and count."""
+    """Classify and count frames."""
     counts: Counter[Traffic] = Counter()
     examples: list[str] = []
     for frame in frames:
@@ -104,18 +104,18 @@ def summarise(frames: Iterable[bytes], expected: Expected, unrecorded: int = 0) 
 
 
 def read_pcap(path: Path) -> Iterator[bytes]:
-    """The Ethernet frames of a capture file, one that was cut short included."""
+    """The Ethernet frames of a capture file, which may be truncated."""
     with path.open("rb") as file:
         header = file.read(24)
         order = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">"}.get(header[:4])
         if order is None or struct.unpack(f"{order}I", header[20:24])[0] != 1:
-            raise ValueError(f"{path} is no capture of Ethernet frames")
+            raise ValueError(f"{path} is not a capture of Ethernet frames")
         while len(record := file.read(16)) == 16:
             yield file.read(struct.unpack(f"{order}I", record[8:12])[0])
 
 
 def classify(frame: bytes, expected: Expected) -> Traffic:
-    """The class of an Ethernet frame; what is too short to be sure of is other."""
+    """The class of an Ethernet frame; `other` if it is too short to be sure."""
     of_the_wan = frame[6:12].hex(":") in expected.cards
     try:
         match _ethertype(frame):
@@ -131,7 +131,7 @@ def classify(frame: bytes, expected: Expected) -> Traffic:
 
 
 def describe(frame: bytes) -> str:
-    """A frame in words and bytes, for whoever must find out where it came from."""
+    """A readable description of a frame with its first bytes, to find out its source."""
     words = f"ethertype {_ethertype(frame):#06x} from {frame[6:12].hex(':')}" if len(frame) >= 14 else "runt"
     if len(frame) >= 34 and _ethertype(frame) == 0x0800:
         source, destination = IPv4Address(frame[26:30]), IPv4Address(frame[30:34])
@@ -148,7 +148,7 @@ def _ethertype(frame: bytes) -> int:
 
 
 def _fragment(packet: bytes) -> bool:
-    """Whether an IPv4 packet is a fragment, the first one included."""
+    """Whether an IPv4 packet is a fragment, including the first one."""
     return bool(struct.unpack("!H", packet[6:8])[0] & 0x3FFF)
 
 

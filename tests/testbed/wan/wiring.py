@@ -6,7 +6,7 @@ from tests.testbed.topology import SITES, WAN_MTU, Location, Namespaces
 
 
 def build(namespaces: Namespaces) -> None:
-    """Make all of it."""
+    """Create namespaces, bridges and links."""
     for name in (namespaces.wan, namespaces.tester):
         netns.create(name)
     netns.run(namespaces.wan, "sysctl", "-qw", "net.ipv4.ip_forward=1")

@@ -21,7 +21,7 @@ _TCP_PORT: Final = 7777
 
 @dataclass(frozen=True)
 class Lease:
-    """What a DHCP server gave."""
+    """A DHCP lease."""
 
     address: str
     prefix_length: int
@@ -31,7 +31,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class TcpExchange:
-    """Hashes of a payload: as sent, as the other machine received it, as it came back."""
+    """Hashes of a payload: as sent, as received by the other machine, as returned."""
 
     sent: str
     received: str
@@ -39,12 +39,12 @@ class TcpExchange:
 
     @property
     def intact(self) -> bool:
-        """Whether nothing was changed either way."""
+        """Whether the payload was unchanged in both directions."""
         return self.sent == self.received == self.probed
 
 
 class Machine:
-    """One machine with one port; made by `Cloud.boot`."""
+    """One machine with one port; created by `Cloud.boot`."""
 
     def __init__(self, name: str, node: Node, port: Any, admin: Connection, interface: IPv4Interface) -> None:
         self.name = name
@@ -52,7 +52,7 @@ class Machine:
         self.port_id: str = port.id
         self.mac_address: str = port.mac_address
         self.address: str | None = None
-        """What its card has, once it has one."""
+        """Address of its interface, once it has one."""
         self.lease: Lease | None = None
         self._interface = interface
         self._admin = admin
@@ -60,15 +60,15 @@ class Machine:
 
     @property
     def place(self) -> Place:
-        """Where to run commands in it."""
+        """Its network namespace, to run commands in."""
         return self.node.place(self.name)
 
     def attach_port(self, mtu: int, *, addressed: bool) -> None:
-        """Make the namespace and its card, with its port's address or without any."""
+        """Create the namespace and its interface, with the port's address or without any."""
         lines = [
             f"ip netns add {self.name}",
             f"ip link add {self._tap} mtu {mtu} type veth peer name eth0 netns {self.name}",
-            # The host has no address on it, as on any hypervisor: one of IPv6 would come a while after the link is up.
+            # No address on the host, as on a hypervisor: an IPv6 address would appear a moment after the link is up.
             f"echo 1 >/proc/sys/net/ipv6/conf/{self._tap}/disable_ipv6",
             f"ip link set {self._tap} up",
             f"ip -n {self.name} link set lo up",
@@ -86,7 +86,7 @@ class Machine:
         )
 
     def use_port_address(self) -> None:
-        """Give it the address that Neutron's port has, as a config drive would tell it."""
+        """Configure the address of the Neutron port, as a config drive would."""
         self.node.run(self._take_address())
 
     def _take_address(self) -> str:
@@ -94,7 +94,7 @@ class Machine:
         return f"ip -n {self.name} address add {self._interface} dev eth0"
 
     def request_lease(self, timeout_seconds: int = 240) -> Lease:
-        """Ask for an address by DHCP, use it and everything that comes with it; a busy guest's server is slow."""
+        """Request an address by DHCP and apply the lease; the server of a busy guest is slow."""
         client = ["busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-O", "mtu"]
         tries = ["-t", str(timeout_seconds), "-T", "1", "-s", str(_GUEST_FILES / "udhcpc.sh")]
         done = self.place.run([*client, *tries], check=False, timeout_seconds=timeout_seconds + 30)
@@ -107,7 +107,7 @@ class Machine:
         return self.lease
 
     def wait_active(self, timeout_seconds: float = 60.0) -> None:
-        """Wait until Neutron says that its port is wired."""
+        """Wait until its port is ACTIVE."""
         wait_until(
             lambda: self._admin.network.get_port(self.port_id).status == "ACTIVE",
             timeout_seconds,
@@ -123,11 +123,11 @@ class Machine:
         size: int | None = None,
         df: bool = False,
     ) -> PingResult:
-        """Ping an address; `size` is that of the whole IP packet."""
+        """Ping an address; `size` is the size of the IP packet in bytes."""
         return ping(self.place, address, count, interval_seconds, size, df)
 
     def start_ping(self, address: str, interval_seconds: float = 0.01) -> PingRun:
-        """Ping in the background, to count what is lost meanwhile."""
+        """Ping in the background, to count losses during an event."""
         return PingRun(self.place, f"ping-{self.name}", address, interval_seconds)
 
     def tcp_exchange(self, other: "Machine", length: int = 1 << 20) -> TcpExchange:
@@ -144,22 +144,22 @@ class Machine:
         return TcpExchange(here, other.node.log(server).read_text().strip(), probed)
 
     def neighbours(self) -> dict[str, str]:
-        """The machine's ARP table: MAC addresses by address, resolved ones only."""
+        """The machine's ARP table: MAC addresses by IP address, resolved entries only."""
         table = json.loads(self.place.run(["ip", "-j", "-4", "neigh"]).stdout or "[]")
         return {entry["dst"]: entry["lladdr"] for entry in table if "lladdr" in entry}
 
     def mtu(self) -> int:
-        """The MTU of its card."""
+        """MTU of its interface in bytes."""
         link = json.loads(self.place.run(["ip", "-j", "link", "show", "eth0"]).stdout)
         return int(link[0]["mtu"])
 
     def shut_down(self) -> None:
-        """Unplug it and end it; its port stays the tenant's."""
+        """Unplug and remove it; its Neutron port is kept."""
         openvswitch.unplug(self.node, self._tap)
         self.node.channel.forget(self.name)
         self.node.run(["bash", "-c", f"ip link del {self._tap}; ip netns del {self.name}"])
 
     def delete(self) -> None:
-        """Shut it down and delete its port as the compute service does: a member may not delete a machine's."""
+        """Shut it down and delete its port as the compute service does: members may not delete a machine's port."""
         self.shut_down()
         self._admin.network.delete_port(self.port_id)

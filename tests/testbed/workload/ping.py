@@ -1,4 +1,4 @@
-"""Pings of a machine: a few in a call, or many in the background to count what an event loses."""
+"""Pings from a machine: a few in one call, or many in the background to count losses during an event."""
 
 import re
 import signal
@@ -10,15 +10,15 @@ from typing import Final, Self
 from tests.testbed.host.process import wait_until
 from tests.testbed.node.node import Place
 
-# Replies to the last requests may still be under way when a run is ended.
+# Replies to the last requests may be outstanding when a run is stopped.
 _IN_FLIGHT: Final = 3
-# A guest's kernel sleeps in ticks of 10 ms, and one longer than it is asked: ping may send so many at once to catch up.
+# A guest's kernel sleeps in ticks of 10 ms, and up to one tick too long: ping may send this many at once to catch up.
 _PRELOAD: Final = 3
 
 
 @dataclass(frozen=True)
 class PingResult:
-    """What came of a number of requests."""
+    """Result of a number of requests."""
 
     transmitted: int
     received: int
@@ -27,21 +27,21 @@ class PingResult:
 
     @property
     def lost(self) -> int:
-        """Requests without a reply."""
+        """Number of requests without a reply."""
         return self.transmitted - self.received
 
     @property
     def all_answered(self) -> bool:
-        """Whether there were requests and each had its reply."""
+        """Whether there were requests and each was answered."""
         return self.transmitted > 0 and self.lost == 0
 
 
 def ping(
     place: Place, address: str, count: int, interval_seconds: float, size: int | None = None, df: bool = False
 ) -> PingResult:
-    """Send some requests and wait for their replies; `size` is that of the whole IP packet."""
+    """Send some requests and wait for their replies; `size` is the size of the IP packet in bytes."""
     argv = ["ping", "-n", "-q", "-c", str(count), "-i", str(interval_seconds), "-W", "1", *_size(size, df), address]
-    # The status is 1 without any reply and 2 where packets are refused, both are results here.
+    # Status 1 means no reply, 2 that packets were rejected; both are results here.
     output = place.run(argv, check=False, timeout_seconds=count * (interval_seconds + 1) + 30).stdout
     counts = re.search(r"(\d+) packets transmitted, (\d+) received", output)
     if counts is None:
@@ -51,7 +51,7 @@ def ping(
 
 
 class PingRun:
-    """Requests in the background until `stop`, or the end of a block that an error leaves."""
+    """Requests in the background until `stop`, or until an error leaves the block."""
 
     def __init__(self, place: Place, name: str, address: str, interval_seconds: float) -> None:
         self._place = place
@@ -61,7 +61,7 @@ class PingRun:
         place.spawn(["ping", *options, address], name)
 
     def stop(self) -> PingResult:
-        """End it and count: requests without a reply before the last few that were sent."""
+        """Stop it and count requests without a reply, ignoring the last few."""
         self._end()
         return count_replies(self._place.log(self._name).read_text(errors="replace"))
 
@@ -77,7 +77,7 @@ class PingRun:
 
 
 def count_replies(output: str) -> PingResult:
-    """Count in the output of `ping -D`; raises RuntimeError where it never ran, or was not ended in order."""
+    """Count replies in the output of `ping -D`; raises RuntimeError if the output is incomplete."""
     replies = re.findall(r"^\[([\d.]+)\].*icmp_seq=(\d+) .*time=([\d.]+) ms", output, re.MULTILINE)
     sent = re.search(r"(\d+) packets transmitted", output)
     if sent is None:

@@ -1,4 +1,4 @@
-"""A tenant whose network is stretched: a project and a network in one cloud, in the other the copy and its member."""
+"""A tenant whose network is stretched: project and network at the origin, replica and its member at the receiver."""
 
 import secrets
 from collections.abc import Iterator
@@ -27,13 +27,13 @@ class Tenant:
 
     @classmethod
     def create(cls, cloud: Cloud, name: str, cidr: str) -> "Tenant":
-        """Make the project, its member and its network."""
+        """Create the project, its member and its network."""
         project = cloud.create_project(name)
         return cls(cloud, project, cloud.create_network(project, name, cidr), cidr)
 
     @property
     def name(self) -> str:
-        """Of the project, the network, and the namespace that is bound to it."""
+        """Name of the project, the network, and the bound namespace."""
         return self.project.name
 
     def boot(self, name: str, **options: Any) -> Machine:
@@ -42,16 +42,16 @@ class Tenant:
         return self.cloud.boot(network, name, project=self.project, **options)
 
     def admit(self) -> None:
-        """The tenant's own rule: what comes from the subnet's range may come in."""
+        """Add the tenant's security group rule for the subnet's CIDR."""
         self.project.allow_ingress(self.cidr)
 
     def delete(self) -> None:
-        """Remove the project with all that is in it."""
+        """Delete the project with all its resources."""
         self.cloud.delete_project(self.project)
 
 
 class Stretch:
-    """A tenant's network with both its parts, while it is stretched."""
+    """A stretched network with its tenants at origin and receiver."""
 
     def __init__(self, federation: Federation, tenant: Tenant, remote: Tenant, local: Machine) -> None:
         self.federation = federation
@@ -62,21 +62,21 @@ class Stretch:
 
     @classmethod
     def of(cls, federation: Federation, tenant: Tenant, local: Machine) -> "Stretch":
-        """The stretched network of a tenant; the receiver's administrator lets a member into the copy's project."""
-        copy, cloud = federation.replica_of(tenant.network_id), federation.receiver.cloud
-        if copy is None:
-            raise LookupError(f"cloud {cloud.name} has no copy of network {tenant.network_id}")
-        member = join_project(cloud, copy.project_id, f"{tenant.name}-at-{cloud.name}")
-        return cls(federation, tenant, Tenant(cloud, member, copy, tenant.cidr), local)
+        """The stretched network of a tenant; adds a member to the replica project, as its administrator does."""
+        replica, cloud = federation.replica_of(tenant.network_id), federation.receiver.cloud
+        if replica is None:
+            raise LookupError(f"cloud {cloud.name} has no replica of network {tenant.network_id}")
+        member = join_project(cloud, replica.project_id, f"{tenant.name}-at-{cloud.name}")
+        return cls(federation, tenant, Tenant(cloud, member, replica, tenant.cidr), local)
 
     def boot_remote(self, name: str, **options: Any) -> Machine:
-        """Start a machine on the copy."""
+        """Start a machine on the replica."""
         machine = self.remote.boot(name, **options)
         self.remotes.append(machine)
         return machine
 
     def admit(self) -> None:
-        """The tenant's own rule, in both clouds."""
+        """Add the tenant's security group rule in both clouds."""
         self.tenant.admit()
         self.remote.admit()
 
@@ -88,9 +88,9 @@ class Stretch:
         return IPv4Address(subnet["first"]) <= IPv4Address(address) <= IPv4Address(subnet["last"])
 
     def wait_for_ping(self, timeout_seconds: float = 30) -> PingResult:
-        """Wait until the origin's machine and the first of the receiver reach each other, then ping that properly.
+        """Wait until the origin's machine and the receiver's first machine reach each other, then return a full ping.
 
-        Either cloud takes its own time to let in what its tenant admits.
+        Each cloud takes a while to apply security group rules.
         """
         here, there = self.local, self.remotes[0]
         for source, target in ((here, str(there.address)), (there, str(here.address))):
@@ -98,7 +98,7 @@ class Stretch:
         return here.ping(str(there.address))
 
     def exchange(self) -> tuple[TcpExchange, TcpExchange]:
-        """A payload over TCP, from the origin to the receiver and back, and the other way round."""
+        """Exchange a payload over TCP, once initiated by the origin and once by the receiver."""
         remote = self.remotes[0]
         return self.local.tcp_exchange(remote), remote.tcp_exchange(self.local)
 
@@ -110,14 +110,14 @@ class Stretch:
 
 
 def mtu_and_pools(cloud: Cloud, network_id: str) -> tuple[int, Any]:
-    """What a stretch changes of a tenant's network."""
+    """The attributes of a tenant's network that stretching changes."""
     network = cloud.openstack().network
     (subnet,) = network.subnets(network_id=network_id)
     return network.get_network(network_id).mtu, subnet.allocation_pools
 
 
 def join_project(cloud: Cloud, project_id: str, name: str) -> Project:
-    """What an administrator does for a tenant who comes from elsewhere: a member of an existing project."""
+    """Create a user with a role in an existing project, as an administrator does for another cloud's tenant."""
     identity: Any = cloud.openstack().identity
     password = secrets.token_urlsafe(16)
     user = identity.create_user(name=name, password=password, domain_id="default")
@@ -144,9 +144,9 @@ def leave_project(cloud: Cloud, member: Project) -> None:
 
 @contextmanager
 def captured_stretch(federation: Federation, name: str, cidr: str) -> Iterator[Stretch]:
-    """A stretched network with a machine on each side, the receiver's with a lease; all of it is undone and compared.
+    """A stretched network with a machine on each side, the receiver's with a lease; everything is removed and compared.
 
-    On the wire there was only what is protected, and some of that.
+    Fails unless there was protected traffic on the WAN, and no other.
     """
     with federation.lab.wan.capture() as capture, federation.unchanged_inventory():
         tenant = Tenant.create(federation.origin.cloud, name, cidr)

@@ -1,4 +1,4 @@
-"""The kernel of the gateway nodes: the host's own where it has openvswitch and ESP, else User Mode Linux."""
+"""The kernel of the gateway nodes: the host's if it has openvswitch and ESP, otherwise User Mode Linux."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ _CONFIG: Final = _HERE / "config"
 _MONOTONIC_OFFSET: Final = _HERE / "monotonic_offset.c"
 _SOURCE_PACKAGE: Final = "linux-source-6.12"
 _USUAL_SECONDS: Final = 420.0
-# Tried for real, in a network namespace that ends with the shell.
+# Tried in a network namespace that ends with the shell.
 _TRIAL: Final = """
 set -e
 ip link set lo up
@@ -63,9 +63,9 @@ def _build(workshop: Workshop, name: str, directory: Path) -> None:
 
 
 def _check(config: Path) -> None:
-    """Kconfig drops silently what lacks a dependency."""
+    """Kconfig silently drops options with missing dependencies."""
     actual = frozenset(config.read_text().splitlines())
     wanted = [line for line in _CONFIG.read_text().splitlines() if line.startswith("CONFIG_")]
     dropped = [line for line in wanted if line not in actual and not line.endswith("=n")]
     if dropped:
-        raise BuildError(f"the kernel's configuration did not take {' '.join(dropped)}")
+        raise BuildError(f"the kernel's configuration dropped {' '.join(dropped)}")

@@ -1,1 +1,1 @@
-"""The servers of a lab's clouds: database, message broker, OVN, Keystone, Neutron, each a real one."""
+"""The servers of a lab's clouds: database, message broker, OVN, Keystone, Neutron."""

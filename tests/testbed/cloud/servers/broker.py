@@ -1,4 +1,4 @@
-"""RabbitMQ, private to the cloud whose Neutron talks to agents; its user comes from a definitions file."""
+"""RabbitMQ for the cloud whose Neutron uses agents; its user is defined in a definitions file."""
 
 import json
 from dataclasses import dataclass
@@ -44,14 +44,14 @@ class Broker:
             "log.console = true\n"
             "log.console.level = warning\n"
         )
-        # The broker would start its port mapper as a daemon outside of its session: start it first, as ours.
+        # The broker would start epmd as a daemon outside its session: start it first, in ours.
         process.spawn(
             ["epmd", "-address", "127.0.0.1", "-port", str(_EPMD_PORT)],
             name="epmd",
             directory=self.directory,
             netns=self.netns,
         )
-        # Debian's wrapper in /usr/sbin insists on the user rabbitmq; the script behind it does not.
+        # Debian's wrapper in /usr/sbin requires the user rabbitmq; the wrapped script does not.
         process.spawn(
             ["/usr/lib/rabbitmq/bin/rabbitmq-server"],
             name="rabbitmq",
@@ -73,7 +73,7 @@ class Broker:
             "RABBITMQ_PID_FILE": str(data / "pid"),
             "ERL_EPMD_PORT": str(_EPMD_PORT),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            # One scheduler that does not spin: the broker carries a few messages a second.
+            # One scheduler without busy waiting: the broker handles a few messages per second.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +SDcpu 1:1 +A 4 +sbwt none +sbwtdcpu none +sbwtdio none",
         }
 

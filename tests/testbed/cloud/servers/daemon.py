@@ -1,4 +1,4 @@
-"""Waiting for a server: until it answers, or at once with the end of its log if it has died."""
+"""Wait until a server answers; fail immediately with the end of its log if it exits."""
 
 import socket
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _TAIL_LINES: Final = 15
 
 
 class ServerDied(RuntimeError):
-    """A server ended while it was awaited."""
+    """A server exited before it answered."""
 
 
 def await_server(directory: Path, name: str, answers: Callable[[], object], *, timeout_seconds: float = 120.0) -> None:
@@ -30,7 +30,7 @@ def await_server(directory: Path, name: str, answers: Callable[[], object], *, t
 
 
 def accepts(address: object, port: int) -> bool:
-    """Whether something accepts TCP connections there (seen from the caller's network namespace)."""
+    """Whether something accepts TCP connections there, from the caller's network namespace."""
     try:
         socket.create_connection((str(address), port), timeout=1.0).close()
     except OSError:

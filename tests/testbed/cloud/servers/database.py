@@ -1,4 +1,4 @@
-"""MariaDB, private to a lab: a Unix socket and no network, its data in memory."""
+"""MariaDB of a lab: a Unix socket, no network, data in memory."""
 
 import subprocess
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Final
 from tests.testbed.cloud.servers.daemon import await_server
 from tests.testbed.host import process
 
-# Durability off, small pools: what a test bed can lose it need not write.
+# No durability, small pools: a testbed may lose its data.
 _OPTIONS: Final = (
     "--no-defaults",
     "--user=root",
@@ -31,7 +31,7 @@ _OPTIONS: Final = (
 
 @dataclass(frozen=True)
 class Database:
-    """One server; `data` is better in memory: on a disk every change of a schema waits for it."""
+    """One server; `data` should be in memory: on a disk every schema change waits for it."""
 
     directory: Path
     data: Path
@@ -39,20 +39,20 @@ class Database:
 
     @property
     def socket(self) -> Path:
-        """Where it listens."""
+        """Unix socket of the server."""
         return self.data / "mariadb.sock"
 
     @property
     def files(self) -> Path:
-        """What a template is made of."""
+        """Files to copy into a template."""
         return self.data / "mariadb"
 
     def url(self, database: str) -> str:
-        """The address of one database in SQLAlchemy's words."""
+        """SQLAlchemy URL of one database."""
         return f"mysql+pymysql://root@localhost/{database}?unix_socket={self.socket}&charset=utf8mb4"
 
     def initialise(self) -> None:
-        """Make an empty data directory."""
+        """Create an empty data directory."""
         self.files.mkdir(parents=True)
         subprocess.run(
             [
@@ -78,7 +78,7 @@ class Database:
         await_server(self.directory, "mariadb", self._answers)
 
     def stop(self) -> None:
-        """End the server in order, so that its files are whole."""
+        """Stop the server cleanly, so that its files are consistent."""
         process.stop(self.directory, "mariadb", grace_seconds=30)
 
     def sql(self, statements: str) -> None:

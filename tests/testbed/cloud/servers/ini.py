@@ -1,4 +1,4 @@
-"""Configuration files in the form that OpenStack's services read."""
+"""Configuration files in the format of OpenStack's services."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ def render(sections: Sections) -> str:
 
 
 def merge(*layers: Sections) -> Sections:
-    """Sections of several layers, where the options of a later one win."""
+    """Merge sections; options of later layers take precedence."""
     merged: dict[str, dict[str, object]] = {}
     for layer in layers:
         for name, options in layer.items():

@@ -32,14 +32,14 @@ def uwsgi(environment: Path, address: object, port: int, *application: str) -> l
         *["uwsgi-core", "--plugin", "python3", "--virtualenv", str(environment), *application],
         *["--http-socket", f"{address}:{port}", "--master", "--processes", "1", "--threads", "4"],
         *["--enable-threads", "--lazy-apps", "--need-app", "--die-on-term", "--buffer-size", "65535"],
-        # uwsgi closes connections that clients believe to be kept: say so in every answer.
+        # uwsgi closes connections that clients expect to be kept alive: announce it in every response.
         *["--add-header", "Connection: close", "--disable-logging"],
     ]
 
 
 @dataclass(frozen=True)
 class Keystone:
-    """One server; `data` holds its token keys, which are made anew for every lab."""
+    """One server; `data` contains its token keys, which are new in every lab."""
 
     site: Site
     environment: Path
@@ -88,9 +88,9 @@ class Keystone:
             "fernet_tokens": {"key_repository": self.data / "fernet"},
             "fernet_receipts": {"key_repository": self.data / "fernet"},
             "credential": {"key_repository": self.data / "credential"},
-            # Without a cache each request costs a quarter of a second; coherent, as there is one process.
+            # Without a cache each request takes a quarter of a second; coherent because there is one process.
             "cache": {"enabled": True, "backend": "oslo_cache.dict"},
-            # Real passwords of a real cloud are hashed with far more rounds; here logins are what takes the time.
+            # Production clouds use far more rounds; here logins would dominate the run time.
             "identity": {"password_hash_rounds": 4},
             "oslo_policy": {"enforce_scope": True, "enforce_new_defaults": True},
         }

@@ -11,14 +11,14 @@ from tests.testbed.cloud.servers.ovn import OvnCentral
 from tests.testbed.host import process
 from tests.testbed.topology import NEUTRON_PORT, WAN_MTU, Site
 
-# Neutron 29 reaches back ends without agents by OVN alone, and then sends no messages to anyone.
+# With OVN, Neutron 29 has no agents and sends no messages.
 _NO_BROKER: Final = "fake://"
 _TUNNEL_IDS: Final = {"a": "1000:1999", "b": "5000:5999"}
 
 
 @dataclass(frozen=True)
 class Neutron:
-    """One cloud's servers; `ovn` is its OVN, or None where agents do the work."""
+    """One cloud's servers; `ovn` is its OVN, or None with agents."""
 
     site: Site
     environment: Path
@@ -43,7 +43,7 @@ class Neutron:
         self.configuration.write_text(ini.render(sections))
 
     def agent_configuration(self, host: str, *layers: ini.Sections) -> str:
-        """The text of an agent's configuration on a gateway node."""
+        """Content of an agent's configuration file on a gateway node."""
         own = {"DEFAULT": {"host": host}}
         return ini.render(ini.merge(self._common_sections(Path("/run/neutron")), own, *layers))
 

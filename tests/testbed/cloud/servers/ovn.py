@@ -15,7 +15,7 @@ _SCHEMAS: Final = Path("/usr/share/ovn")
 
 @dataclass(frozen=True)
 class OvnCentral:
-    """One deployment; Neutron and northd reach the databases by Unix sockets, the nodes the southbound one by TCP."""
+    """One deployment; Neutron and northd use the databases' Unix sockets, nodes use TCP to the southbound database."""
 
     directory: Path
     data: Path
@@ -38,7 +38,7 @@ class OvnCentral:
         return f"tcp:{self.address}:{OVN_SOUTHBOUND_PORT}"
 
     def start(self) -> None:
-        """Start all three with empty databases; Neutron fills them."""
+        """Start all three with empty databases, which Neutron populates."""
         (self.data / "ovn").mkdir()
         self._start_database("nb", "ovn-nbctl")
         self._start_database("sb", "ovn-sbctl", f"--remote=ptcp:{OVN_SOUTHBOUND_PORT}:{self.address}")

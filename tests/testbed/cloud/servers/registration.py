@@ -1,4 +1,4 @@
-"""What an administrator does once in a new Keystone: services, endpoints, users, and a password of his own."""
+"""Initial setup of a new Keystone: services, endpoints, users, and the administrator's password."""
 
 import time
 from typing import Any
@@ -32,7 +32,7 @@ def connect(
 
 
 def register(site: Site, *, admin_password: str, neutron_password: str, operator_password: str) -> None:
-    """Turn a bootstrapped Keystone into that of a cloud with Neutron and a user for the operator."""
+    """Register Neutron, and create the operator's user, in a bootstrapped Keystone."""
     connection = connect(site, "admin", BOOTSTRAP_PASSWORD, "admin")
     identity: Any = connection.identity
     roles = {role.name: role for role in identity.roles()}
@@ -44,7 +44,7 @@ def register(site: Site, *, admin_password: str, neutron_password: str, operator
         identity.create_endpoint(
             service_id=neutron.id, interface=interface, url=site.network_url, region_id=site.region
         )
-    # Last, as it revokes the user's tokens: those of the same second included, also the ones issued after it.
+    # Last: it revokes the user's tokens of the same second, including those issued afterwards.
     identity.update_user(connection.current_user_id, password=admin_password)
     time.sleep(1.0)
 

@@ -1,6 +1,6 @@
-"""The databases of both clouds as they are before the first start, made once and kept in the cache.
+"""The migrated databases of both clouds before the first start, created once and kept in the cache.
 
-Migrations of two releases of Keystone and Neutron take most of a minute; a copy of their result takes a second.
+Migrating two releases of Keystone and Neutron takes most of a minute; copying the result takes a second.
 """
 
 import shutil
@@ -22,7 +22,7 @@ _REQUIREMENTS: Final = Path(__file__).parents[1] / "openstack"
 
 
 def ensure(assets: Assets, memory: Path) -> Path:
-    """The archive of the data directory, made now if it is not in the cache."""
+    """The archive of the data directory, created if it is not in the cache."""
     cache = Cache(assets.root)
     asset = _asset(cache)
     with cache.building(asset) as missing:
@@ -37,7 +37,7 @@ def ensure(assets: Assets, memory: Path) -> Path:
 
 
 def unpack(archive: Path, database: Database) -> None:
-    """Lay the data directory of a new server."""
+    """Create the data directory of a new server."""
     database.files.mkdir(parents=True)
     subprocess.run(["tar", "-C", database.files, "-xf", archive], check=True)
 

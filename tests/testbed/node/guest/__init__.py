@@ -1,1 +1,1 @@
-"""What runs inside a gateway node; these files are read there and never imported by the tests."""
+"""Programs that run inside a gateway node; tests never import them."""

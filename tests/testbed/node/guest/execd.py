@@ -1,4 +1,4 @@
-"""The exec server of a gateway node and its first process: JSON lines over TCP, standard library only.
+"""The command server of a gateway node, and its first process: JSON lines over TCP, standard library only.
 
 Each connection has a process of its own, which enters a network namespace named in the connection's first line
 (`{"netns": {"name": null}}` stays in the node's own). Then any number of requests, one a line, each with one reply:
@@ -10,7 +10,7 @@ Each connection has a process of its own, which enters a network namespace named
     {"put": {"path", "text", "mode"}}                           -> {}
     {"get": {"path"}}                                           -> {"text"}
 
-A request that fails is answered by {"error"}. Background processes are known by name to every connection.
+A failed request is answered with {"error"}. Background processes are identified by name on every connection.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ def enter_netns(name: str | None) -> Reply:
 
 
 def start_ticks(pid: int) -> str | None:
-    """When the process began, or None if it is gone or a zombie: tells it from a later one with its ID."""
+    """Start time of the process, to detect a reused ID; None if it does not exist or is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -86,7 +86,7 @@ def spawn(name: str, argv: list[str], log: str, env: dict[str, str], cwd: str | 
 
 
 def kill(name: str, signal: int) -> Reply:
-    """Signal the process and what it started in its session."""
+    """Signal the process and its session."""
     pid = find(name)
     if pid is not None:
         os.killpg(pid, signal)
@@ -138,7 +138,7 @@ def serve(connection: socket.socket) -> None:
 
 def main(address: str, port: int) -> None:
     RECORDS.mkdir(parents=True, exist_ok=True)
-    # Orphans of the node come to its first process: the kernel collects them.
+    # Orphans are reparented to this process: let the kernel reap them.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.create_server((address, port), backlog=64) as server:
         while True:
