@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 NODE = "gw-x1"
+OUTAGE_SECONDS = 20
 
 
 @pytest.fixture
@@ -75,3 +77,28 @@ def test_agent_reports_what_is_missing_and_exits_cleanly(
     log = (tmp_path / "log").read_text()
     assert "orbidden" not in log
     assert "Traceback" not in log
+
+
+def test_api_outage_is_two_lines_of_the_log(
+    installed: ControlPlane, agent: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    """kopf alone reports every failed attempt of every watch."""
+    wait_until(lambda: _ready(installed), 20, "a condition of the GatewayNode")
+    before = (tmp_path / "log").read_text().count("\n")
+    installed.stop()
+    time.sleep(OUTAGE_SECONDS)
+    installed.start()
+    log = wait_until(lambda: _log_with(tmp_path, "Kubernetes API available again after "), 120, "the end of the outage")
+    begin, end = log.splitlines()[before:]
+    assert "WARNING" in begin
+    assert "Kubernetes API unavailable: " in begin
+    after = re.search(r"available again after (\d+) s \((\d+) messages suppressed\)", end)
+    assert after is not None
+    assert int(after[1]) >= OUTAGE_SECONDS - 5
+    assert int(after[2]) > 10
+    assert agent.poll() is None
+
+
+def _log_with(directory: Path, text: str) -> str:
+    log = (directory / "log").read_text()
+    return log if text in log else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from prometheus_client import generate_latest
 
@@ -60,3 +62,16 @@ def test_reconciliations_are_counted_and_timed_even_if_they_fail() -> None:
 
 def test_each_family_is_exposed_once() -> None:
     assert len({family.name for family in FAMILIES}) == len(FAMILIES)
+
+
+def test_port_that_cannot_be_served_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(Unavailable) as caught:
+            Metrics().serve("127.0.0.1", port)
+    place = f"metrics_address, metrics_port: TCP port {port} on"
+    assert str(caught.value) == f"{place} 127.0.0.1 is in use by another process"
+    with pytest.raises(Unavailable, match=rf"^{place} 192\.0\.2\.1 cannot be used: Cannot assign requested address$"):
+        Metrics().serve("192.0.2.1", port)

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EADDRINUSE
 from time import monotonic
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from isthmus.model.errors import Unavailable
 
 Labels = tuple[str, ...]
 
@@ -106,9 +109,15 @@ class Metrics:
             self.duration.labels(loop).observe(monotonic() - began)
 
     def serve(self, address: str, port: int) -> None:
-        """Serve /metrics on a thread of its own; port 0 disables it."""
-        if port:
+        """Serve /metrics on a thread of its own; port 0 disables it. Raises Unavailable if it cannot listen there."""
+        if not port:
+            return
+        try:
             start_http_server(port, address, self.registry)
+        except OSError as error:
+            cause = "is in use by another process" if error.errno == EADDRINUSE else f"cannot be used: {error.strerror}"
+            text = f"metrics_address, metrics_port: TCP port {port} on {address} {cause}"
+            raise Unavailable(text) from error
 
 
 class _Published(Collector):
