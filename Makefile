@@ -56,6 +56,7 @@ generate: ## Write all generated files: crds/, parts of docs/, lists of texts in
 	@$(RUN)/python -m isthmus.model.api.schema crds
 	@$(RUN)/python -m tests.golden.explain tests/golden/explain.txt
 	@$(RUN)/python -m tests.golden.messages tests/golden/messages.txt
+	@$(RUN)/python -m tests.golden.telemetry tests/golden
 	@$(RUN)/python -m isthmus.model.reasons.document docs/conditions.md
 	@$(RUN)/python -m isthmus.cli.reference docs/reference.md
 

@@ -148,7 +148,7 @@ def test_outage_after_the_check_is_waited_for_by_one_network_only(
     a.cycle(resync=True)
     assert len(openstack.calls) == 1
     first, outage = warnings(caplog)
-    assert first.endswith(f": Unavailable: {AWAY}")
+    assert first.endswith(f" failed: Unavailable: {AWAY}")
     assert outage == f"OpenStack unavailable: {AWAY}"
     for _ in range(3):
         a.cycle(resync=True)
@@ -185,7 +185,7 @@ def test_failure_of_one_network_is_logged_once_and_at_its_end(
     a.expand(network.id, "cloud-b")
     for _ in range(5):
         a.cycle()
-    assert warnings(caplog) == [f"cloud-a.{network.id}: Unavailable: network: an internal error on node ctl-3"]
+    assert warnings(caplog) == [f"cloud-a.{network.id} failed: Unavailable: network: an internal error on node ctl-3"]
     assert available(a).status == "True"
     assert "ctl-3" not in str(a.expansion())
     is_broken = False

@@ -124,7 +124,7 @@ class Cycle:
 
     def _record_failure(self, scope: Scope, problem: Problem) -> None:
         if self.known_failures.get(scope.name) != problem and not self._is_outage(problem):
-            _LOG.warning("%s: %s: %s", scope.name, problem.reason, problem.message)
+            _LOG.warning("%s failed: %s: %s", scope.name, problem.reason, problem.message)
         self.failures[scope.name] = problem
 
     def _is_outage(self, problem: Problem) -> bool:
