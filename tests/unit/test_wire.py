@@ -145,5 +145,5 @@ def test_pcap_is_read_up_to_its_last_complete_record(tmp_path: Path) -> None:
     path.write_bytes(header + records + bytes(7))
     assert list(read_pcap(path)) == frames
     path.write_bytes(header[:20] + struct.pack("<I", 113))
-    with pytest.raises(ValueError, match="no capture of Ethernet frames"):
+    with pytest.raises(ValueError, match="not a capture of Ethernet frames"):
         list(read_pcap(path))
