@@ -25,10 +25,21 @@ class Right(NamedTuple):
 def account_kubeconfig(
     plane: ControlPlane, directory: Path, namespace: str, name: str, node: str | None = None
 ) -> Path:
-    """A kubeconfig with a token of that account; a pod's token is bound to its node."""
+    """A kubeconfig with a token of that account."""
+    user = {"token": token_of(plane, namespace, name, node)}
+    return _kubeconfig(plane, directory / f"{namespace}.{name}.{node}.kubeconfig", user)
+
+
+def token_of(plane: ControlPlane, namespace: str, name: str, node: str | None = None) -> str:
+    """A token of that account. One that is bound to a node, like a pod's, becomes invalid with that Node object."""
     bound = ["--bound-object-kind=Node", f"--bound-object-name={node}"] if node else []
-    token = plane.kubectl("create", "token", "-n", namespace, name, *bound).strip()
-    return _kubeconfig(plane, directory / f"{namespace}.{name}.{node}.kubeconfig", {"token": token})
+    return plane.kubectl("create", "token", "-n", namespace, name, *bound).strip()
+
+
+def make_node(plane: ControlPlane, name: str) -> None:
+    """Create a Node object."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+    plane.kubectl("apply", "-f", "-", input=json.dumps(node))
 
 
 def make_user(plane: ControlPlane, name: str) -> str:

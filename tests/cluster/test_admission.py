@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
@@ -29,26 +29,26 @@ PROJECT = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def admin(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> LightkubeCluster:
+def admin(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> KubernetesCluster:
     """May do everything; the policies are in effect."""
     _wait_until_policies_work(installed, tmp_path_factory.mktemp("probe"))
-    return LightkubeCluster(str(installed.kubeconfig), "admin")
+    return KubernetesCluster(str(installed.kubeconfig), "admin")
 
 
 @pytest.fixture(scope="module")
 def controller(
-    installed: ControlPlane, admin: LightkubeCluster, tmp_path_factory: pytest.TempPathFactory
-) -> LightkubeCluster:
+    installed: ControlPlane, admin: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
+) -> KubernetesCluster:
     """The controller's own account."""
     assert admin
     path = account_kubeconfig(installed, tmp_path_factory.mktemp("controller"), SYSTEM_NAMESPACE, names.CONTROLLER)
-    return LightkubeCluster(str(path), names.CONTROLLER)
+    return KubernetesCluster(str(path), names.CONTROLLER)
 
 
 class TestController:
     """The controller has rights in every namespace; the policy restricts it to those of peers."""
 
-    def test_peer_namespace_may_be_created_and_deleted(self, controller: LightkubeCluster) -> None:
+    def test_peer_namespace_may_be_created_and_deleted(self, controller: KubernetesCluster) -> None:
         controller.apply_manifest(namespace_manifest("made"))
         controller.delete_manifest("v1", "Namespace", names.peer_namespace("made"))
 
@@ -62,12 +62,12 @@ class TestController:
         ],
     )
     def test_other_namespaces_may_not_be_created(
-        self, controller: LightkubeCluster, name: str, labels: dict[str, str]
+        self, controller: KubernetesCluster, name: str, labels: dict[str, str]
     ) -> None:
         with pytest.raises(Forbidden, match="only in namespaces isthmus-peer-"):
             controller.apply_manifest(_namespace(name, labels=labels))
 
-    def test_other_namespaces_may_not_be_deleted(self, admin: LightkubeCluster, controller: LightkubeCluster) -> None:
+    def test_other_namespaces_may_not_be_deleted(self, admin: KubernetesCluster, controller: KubernetesCluster) -> None:
         admin.apply_manifest(_namespace("isthmus-peer-kept"))
         for name in ("isthmus-peer-kept", "default", names.IPSEC_NAMESPACE):
             with pytest.raises(Forbidden):
@@ -75,7 +75,7 @@ class TestController:
 
     @pytest.mark.parametrize("position", range(4))
     def test_accounts_and_roles_may_not_be_created_elsewhere(
-        self, admin: LightkubeCluster, controller: LightkubeCluster, position: int
+        self, admin: KubernetesCluster, controller: KubernetesCluster, position: int
     ) -> None:
         admin.apply_manifest(_namespace("isthmus-peer-foreign"))
         manifest = account_manifests("foreign")[position]
@@ -89,10 +89,10 @@ class TestFinalizers:
     """The controller may patch objects of administrators and tenants; the policy restricts it to its finalizer."""
 
     @pytest.fixture
-    def peer(self, admin: LightkubeCluster) -> CloudPeer:
+    def peer(self, admin: KubernetesCluster) -> CloudPeer:
         return admin.apply(cloud_peer("finalized"))
 
-    def test_own_finalizer_may_be_added_and_removed(self, controller: LightkubeCluster, peer: CloudPeer) -> None:
+    def test_own_finalizer_may_be_added_and_removed(self, controller: KubernetesCluster, peer: CloudPeer) -> None:
         controller.set_finalizers(peer, [names.FINALIZER])
         held = controller.get(CloudPeer, "finalized")
         assert held is not None
@@ -122,20 +122,20 @@ class TestProjectBinding:
     """A user who may edit a namespace may not bind it to a project."""
 
     @pytest.fixture
-    def tenant(self, installed: ControlPlane, admin: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
+    def tenant(self, installed: ControlPlane, admin: KubernetesCluster, tmp_path: Path) -> KubernetesCluster:
         assert admin
         return _user(installed, tmp_path, "tenant", "namespace-editor")
 
     @pytest.fixture
-    def binder(self, installed: ControlPlane, tenant: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
+    def binder(self, installed: ControlPlane, tenant: KubernetesCluster, tmp_path: Path) -> KubernetesCluster:
         assert tenant
         return _user(installed, tmp_path, "binder", "namespace-editor", "isthmus-project-binder")
 
-    def test_tenant_may_edit_everything_else(self, tenant: LightkubeCluster) -> None:
+    def test_tenant_may_edit_everything_else(self, tenant: KubernetesCluster) -> None:
         tenant.apply_manifest(_namespace("edited", labels={"team": "a"}, note="mine"))
         tenant.apply_manifest(_namespace("edited", labels={"team": "b"}))
 
-    def test_tenant_may_not_set_the_annotation(self, admin: LightkubeCluster, tenant: LightkubeCluster) -> None:
+    def test_tenant_may_not_set_the_annotation(self, admin: KubernetesCluster, tenant: KubernetesCluster) -> None:
         with pytest.raises(Forbidden, match="projectbindings"):
             tenant.apply_manifest(_namespace("claimed-new", project=PROJECT))
         admin.apply_manifest(_namespace("claimed"))
@@ -144,7 +144,7 @@ class TestProjectBinding:
 
     @pytest.mark.parametrize("subresource", ["status", "finalize"])
     def test_tenant_may_not_set_the_annotation_through_subresources(
-        self, installed: ControlPlane, admin: LightkubeCluster, tenant: LightkubeCluster, subresource: str
+        self, installed: ControlPlane, admin: KubernetesCluster, tenant: KubernetesCluster, subresource: str
     ) -> None:
         admin.apply_manifest(_namespace("subresource"))
         path = f"/api/v1/namespaces/subresource/{subresource}"
@@ -153,7 +153,7 @@ class TestProjectBinding:
             installed.kubectl("replace", "--raw", path, "-f", "-", TENANT, input=json.dumps(document))
 
     def test_tenant_may_not_change_or_remove_the_annotation(
-        self, installed: ControlPlane, binder: LightkubeCluster, tenant: LightkubeCluster
+        self, installed: ControlPlane, binder: KubernetesCluster, tenant: KubernetesCluster
     ) -> None:
         binder.apply_manifest(_namespace("bound", project=PROJECT))
         with pytest.raises(Forbidden, match="projectbindings"):
@@ -165,7 +165,7 @@ class TestProjectBinding:
         assert left is not None
         assert left["metadata"]["annotations"][PROJECT_ANNOTATION] == PROJECT
 
-    def test_user_with_verb_bind_may_bind_and_unbind(self, binder: LightkubeCluster) -> None:
+    def test_user_with_verb_bind_may_bind_and_unbind(self, binder: KubernetesCluster) -> None:
         binder.apply_manifest(_namespace("free", project=PROJECT))
         left = binder.apply_manifest(_namespace("free"))
         assert PROJECT_ANNOTATION not in left["metadata"].get("annotations", {})
@@ -175,19 +175,19 @@ class TestAgent:
     """An agent writes the status of the node that its token is bound to."""
 
     @pytest.fixture
-    def agent(self, installed: ControlPlane, admin: LightkubeCluster, tmp_path: Path) -> LightkubeCluster:
+    def agent(self, installed: ControlPlane, admin: KubernetesCluster, tmp_path: Path) -> KubernetesCluster:
         for name in ("gw-own", "gw-other"):
             node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
             installed.kubectl("apply", "-f", "-", input=json.dumps(node))
             admin.apply(gateway_node(name))
         admin.apply(attachment("agents"))
         admin.apply_status(attachment("agents", (), condition("False", "Waiting")))
-        other = LightkubeCluster(str(installed.kubeconfig), "isthmus-agent-gw-other")
+        other = KubernetesCluster(str(installed.kubeconfig), "isthmus-agent-gw-other")
         other.apply_status(attachment("agents", (NodeObservation(node="gw-other", plugged=True),)))
         path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT, "gw-own")
-        return LightkubeCluster(str(path), "isthmus-agent-gw-own")
+        return KubernetesCluster(str(path), "isthmus-agent-gw-own")
 
-    def test_agent_may_report_on_its_own_node(self, agent: LightkubeCluster) -> None:
+    def test_agent_may_report_on_its_own_node(self, agent: KubernetesCluster) -> None:
         agent.apply_status(_reporting("gw-own"))
         seen = agent.apply_status(attachment("agents", (NodeObservation(node="gw-own"),)))
         assert {n.node for n in seen.status.nodes} == {"gw-own", "gw-other"}
@@ -204,17 +204,17 @@ class TestAgent:
         ids=["another node", "another node's entry", "the controller's condition"],
     )
     def test_agent_may_not_report_on_other_nodes(
-        self, agent: LightkubeCluster, report: Callable[[LightkubeCluster], GatewayNode | Attachment]
+        self, agent: KubernetesCluster, report: Callable[[KubernetesCluster], GatewayNode | Attachment]
     ) -> None:
         with pytest.raises(Forbidden, match="own"):
             report(agent)
 
     def test_token_without_node_may_not_report(
-        self, installed: ControlPlane, agent: LightkubeCluster, tmp_path: Path
+        self, installed: ControlPlane, agent: KubernetesCluster, tmp_path: Path
     ) -> None:
         path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT)
         with pytest.raises(Forbidden, match="bound to its node"):
-            LightkubeCluster(str(path), "isthmus-agent-gw-own").apply_status(_reporting("gw-own"))
+            KubernetesCluster(str(path), "isthmus-agent-gw-own").apply_status(_reporting("gw-own"))
 
 
 def _namespace(name: str, project: str = "", labels: dict[str, str] | None = None, **annotations: str) -> Manifest:
@@ -228,14 +228,14 @@ def _reporting(name: str) -> GatewayNode:
     return node.model_copy(update={"status": node.status.model_copy(update={"neutron_host": name})})
 
 
-def _user(plane: ControlPlane, directory: Path, name: str, *roles: str) -> LightkubeCluster:
+def _user(plane: ControlPlane, directory: Path, name: str, *roles: str) -> KubernetesCluster:
     """A user with these ClusterRoles."""
     create = ("create", "clusterrole", "namespace-editor", "--verb=*", "--resource=namespaces")
     _apply(plane, *create, "--resource=namespaces/status", "--resource=namespaces/finalize")
     user = make_user(plane, name)
     for role in roles:
         _apply(plane, "create", "clusterrolebinding", f"{name}-{role}", f"--clusterrole={role}", f"--user={user}")
-    return LightkubeCluster(str(account_kubeconfig(plane, directory, USERS, name)), name)
+    return KubernetesCluster(str(account_kubeconfig(plane, directory, USERS, name)), name)
 
 
 def _apply(plane: ControlPlane, *create: str) -> None:
@@ -244,10 +244,10 @@ def _apply(plane: ControlPlane, *create: str) -> None:
 
 def _wait_until_policies_work(plane: ControlPlane, directory: Path) -> None:
     """Wait until the API server has loaded the policies: try what each rejects."""
-    administrator = LightkubeCluster(str(plane.kubeconfig), "admin")
+    administrator = KubernetesCluster(str(plane.kubeconfig), "admin")
     administrator.apply(gateway_node("probe"))
     administrator.apply(cloud_peer("probe"))
-    agent = LightkubeCluster(str(account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT)), "probe")
+    agent = KubernetesCluster(str(account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT)), "probe")
     _user(plane, directory, "tenant", "namespace-editor")
 
     def refused() -> bool:
@@ -263,7 +263,7 @@ def _wait_until_policies_work(plane: ControlPlane, directory: Path) -> None:
     wait_until(refused, 30, "the admission policies to be in effect", poll_seconds=0.5)
 
 
-def _is_forbidden(agent: LightkubeCluster) -> bool:
+def _is_forbidden(agent: KubernetesCluster) -> bool:
     try:
         agent.apply_status(_reporting("probe"))
     except Forbidden:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.adapters.peers import RemotePeers
 from isthmus.cli.handover import kubeconfig_for
 from isthmus.model import names
@@ -37,7 +37,7 @@ class RealCloud:
     plane: ControlPlane
     a: FakeCloud
     b: FakeCloud
-    administrator: LightkubeCluster
+    administrator: KubernetesCluster
 
     def until(self, what: Callable[[], bool]) -> None:
         """Run both clouds until the condition holds."""
@@ -65,15 +65,15 @@ def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
     directory = tmp_path_factory.mktemp("controller")
     _remove_everything(installed)
     a, b = FakeFederation().clouds
-    administrator = LightkubeCluster(str(installed.kubeconfig), "kubectl")
+    administrator = KubernetesCluster(str(installed.kubeconfig), "kubectl")
     a.kubectl = administrator  # type: ignore[assignment]
     node = {"name": NODE, "labels": {names.GATEWAY_LABEL: "true"}}
     administrator.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": node})
     system = names.SYSTEM_NAMESPACE
     agent = account_kubeconfig(installed, directory, system, names.AGENT, node=NODE)
-    a.agent = LightkubeCluster(str(agent), f"{names.AGENT}-{NODE}")  # type: ignore[assignment]
+    a.agent = KubernetesCluster(str(agent), f"{names.AGENT}-{NODE}")  # type: ignore[assignment]
     controller = account_kubeconfig(installed, directory, system, names.CONTROLLER)
-    a.backends = replace(a.backends, cluster=LightkubeCluster(str(controller), names.CONTROLLER))
+    a.backends = replace(a.backends, cluster=KubernetesCluster(str(controller), names.CONTROLLER))
     a.restart()
     readers = RemotePeers(b.cloud_id, 0.5)
     b.restart(replace(b.backends, peers=readers))

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import pytest
 
-from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.adapters.peers import RemotePeers
 from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
@@ -55,23 +55,23 @@ def peers(wakes: WakeCounter) -> Iterator[RemotePeers]:
 
 
 @pytest.fixture(scope="module")
-def publisher(installed: ControlPlane) -> LightkubeCluster:
+def publisher(installed: ControlPlane) -> KubernetesCluster:
     """The peer's controller, which publishes for us."""
-    cluster = LightkubeCluster(str(installed.kubeconfig), names.CONTROLLER)
+    cluster = KubernetesCluster(str(installed.kubeconfig), names.CONTROLLER)
     for manifest in (namespace_manifest(US), *account_manifests(US)):
         cluster.apply_manifest(manifest)
     return cluster
 
 
 @pytest.fixture(scope="module")
-def kubeconfig(installed: ControlPlane, publisher: LightkubeCluster) -> bytes:
+def kubeconfig(installed: ControlPlane, publisher: KubernetesCluster) -> bytes:
     """The credential from the peer's administrator."""
     return _handed_over(installed, publisher, US)
 
 
 class TestRemotePeers(PeerReaderContract):
     @pytest.fixture
-    def kubeconfig(self, installed: ControlPlane, publisher: LightkubeCluster, us: str) -> bytes:
+    def kubeconfig(self, installed: ControlPlane, publisher: KubernetesCluster, us: str) -> bytes:
         for manifest in (namespace_manifest(us), *account_manifests(us)):
             publisher.apply_manifest(manifest)
         return _handed_over(installed, publisher, us)
@@ -91,7 +91,7 @@ class TestRemotePeers(PeerReaderContract):
 
 class TestRealServer:
     def test_published_objects_are_read_and_wake_the_loop_once(
-        self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers, wakes: WakeCounter
+        self, publisher: KubernetesCluster, kubeconfig: bytes, peers: RemotePeers, wakes: WakeCounter
     ) -> None:
         publisher.apply(peer_link(PEER, US))
         publisher.apply(answer_link(PEER, US, mtu=1400))
@@ -114,7 +114,7 @@ class TestRealServer:
         assert wakes.count == count + 2, "a status change does not wake the controller"
 
     def test_revoked_token_is_reported_and_last_view_is_kept(
-        self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers
+        self, publisher: KubernetesCluster, kubeconfig: bytes, peers: RemotePeers
     ) -> None:
         publisher.apply(peer_link(PEER, US))
         peers.follow({PEER: kubeconfig})
@@ -143,7 +143,7 @@ class TestRealServer:
         assert "CERTIFICATE_VERIFY_FAILED" in view.message
 
     def test_certificate_is_verified_against_tls_server_name(
-        self, publisher: LightkubeCluster, kubeconfig: bytes, peers: RemotePeers
+        self, publisher: KubernetesCluster, kubeconfig: bytes, peers: RemotePeers
     ) -> None:
         publisher.apply(peer_link(PEER, US))
         peers.follow({PEER: _with_cluster(kubeconfig, **{"tls-server-name": "kubernetes.default.svc"})})
@@ -156,7 +156,7 @@ class TestRealServer:
     def test_public_authorities_are_trusted_if_none_is_given(
         self,
         installed: ControlPlane,
-        publisher: LightkubeCluster,
+        publisher: KubernetesCluster,
         kubeconfig: bytes,
         peers: RemotePeers,
         monkeypatch: pytest.MonkeyPatch,
@@ -292,12 +292,12 @@ def _wait(peers: RemotePeers, expected: Callable[[PeerView], bool]) -> PeerView:
     return found
 
 
-def _handed_over(plane: ControlPlane, publisher: LightkubeCluster, cloud_id: str) -> bytes:
+def _handed_over(plane: ControlPlane, publisher: KubernetesCluster, cloud_id: str) -> bytes:
     token = wait_until(lambda: _token(publisher, cloud_id), 20, "the token")
     return _kubeconfig(plane.server_at("127.0.0.1"), plane.ca_certificate, {"token": token})
 
 
-def _token(cluster: LightkubeCluster, cloud_id: str) -> str:
+def _token(cluster: KubernetesCluster, cloud_id: str) -> str:
     secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, names.peer_namespace(cloud_id)) or {}
     return base64.b64decode(secret.get("data", {}).get("token", "")).decode()
 

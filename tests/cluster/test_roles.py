@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
@@ -27,7 +27,7 @@ from tests.testbed.assets import ensure
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
-from .accounts import USERS, Right, account_kubeconfig, make_user, rights
+from .accounts import USERS, Right, account_kubeconfig, make_node, make_user, rights
 
 PEER = "roles-b"
 HOME = names.peer_namespace(PEER)
@@ -39,10 +39,10 @@ OF_THE_PEER = frozenset(
 
 
 @pytest.fixture(scope="module")
-def controller(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> LightkubeCluster:
+def controller(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> KubernetesCluster:
     """The controller's own account, which has already created the peer's namespace with its content."""
     path = account_kubeconfig(installed, tmp_path_factory.mktemp("controller"), SYSTEM_NAMESPACE, names.CONTROLLER)
-    cluster = LightkubeCluster(str(path), names.CONTROLLER)
+    cluster = KubernetesCluster(str(path), names.CONTROLLER)
     cluster.apply_manifest(namespace_manifest(PEER))
     for manifest in account_manifests(PEER):
         _apply_when_allowed(cluster, manifest)
@@ -51,7 +51,7 @@ def controller(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def peer_kubeconfig(
-    installed: ControlPlane, controller: LightkubeCluster, tmp_path_factory: pytest.TempPathFactory
+    installed: ControlPlane, controller: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The other cloud's credential: the token from the Secret that the controller created."""
     token = wait_until(lambda: _token(controller), 20, "the peer's token")
@@ -62,7 +62,7 @@ def peer_kubeconfig(
     return path
 
 
-def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller: LightkubeCluster) -> None:
+def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller: KubernetesCluster) -> None:
     installed.kubectl("apply", "-f", "-", input=json.dumps(cloud_peer(PEER).to_manifest()))
     peer = controller.get(CloudPeer, PEER)
     assert peer is not None
@@ -81,7 +81,7 @@ def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller:
     controller.delete(GatewayNode, "roles-gw")
 
 
-def test_revoked_token_is_recreated(installed: ControlPlane, controller: LightkubeCluster) -> None:
+def test_revoked_token_is_recreated(installed: ControlPlane, controller: KubernetesCluster) -> None:
     installed.kubectl("delete", "secret", names.PEER_TOKEN, "-n", HOME)
     assert controller.get_manifest("v1", "Secret", names.PEER_TOKEN, HOME) is None
     controller.apply_manifest(account_manifests(PEER)[-1])
@@ -118,8 +118,8 @@ def test_controller_has_no_other_rights(
     assert not _can(installed, names.CONTROLLER, verb, resource, place)
 
 
-def test_agent_has_the_rights_it_needs(installed: ControlPlane, controller: LightkubeCluster, tmp_path: Path) -> None:
-    _make_node(installed, "roles-gw-1")
+def test_agent_has_the_rights_it_needs(installed: ControlPlane, controller: KubernetesCluster, tmp_path: Path) -> None:
+    make_node(installed, "roles-gw-1")
     controller.apply(gateway_node("roles-gw-1"))
     controller.apply(attachment("roles-a"))
     agent = _agent(installed, tmp_path, "roles-gw-1")
@@ -152,13 +152,13 @@ def test_agent_has_no_other_rights(installed: ControlPlane, verb: str, resource:
 
 
 def test_peer_reads_our_links(peer_kubeconfig: Path) -> None:
-    peer = LightkubeCluster(str(peer_kubeconfig), "peer")
+    peer = KubernetesCluster(str(peer_kubeconfig), "peer")
     assert peer.list_objects(PeerLink, HOME) == []
     assert peer.list_objects(ExpansionLink, HOME) == []
 
 
 def test_peer_is_denied_everything_else(peer_kubeconfig: Path) -> None:
-    peer = LightkubeCluster(str(peer_kubeconfig), "peer")
+    peer = KubernetesCluster(str(peer_kubeconfig), "peer")
     for refused in (
         lambda: peer.list_objects(PeerLink),
         lambda: peer.list_objects(PeerLink, "default"),
@@ -186,7 +186,7 @@ def test_peer_has_exactly_these_rights_beyond_every_accounts(
         assert rights(installed, peer_kubeconfig, namespace) - everybodys == own, namespace
 
 
-def _apply_when_allowed(cluster: LightkubeCluster, manifest: Manifest) -> None:
+def _apply_when_allowed(cluster: KubernetesCluster, manifest: Manifest) -> None:
     """Retry: a new right takes a moment to reach the authoriser."""
 
     def applied() -> bool:
@@ -199,7 +199,7 @@ def _apply_when_allowed(cluster: LightkubeCluster, manifest: Manifest) -> None:
     wait_until(applied, 10, f"{manifest['kind']} {manifest['metadata']['name']} to be allowed")
 
 
-def _token(cluster: LightkubeCluster) -> str | None:
+def _token(cluster: KubernetesCluster) -> str | None:
     secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, HOME) or {}
     encoded = secret.get("data", {}).get("token")
     return base64.b64decode(encoded).decode() if encoded else None
@@ -217,15 +217,9 @@ def _can(plane: ControlPlane, account: str, verb: str, resource: str, place: Seq
     return answer == ["yes"]
 
 
-def _make_node(plane: ControlPlane, name: str) -> None:
-    plane.kubectl(
-        "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
-    )
-
-
-def _agent(plane: ControlPlane, directory: Path, node: str) -> LightkubeCluster:
+def _agent(plane: ControlPlane, directory: Path, node: str) -> KubernetesCluster:
     path = account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT, node)
-    return LightkubeCluster(str(path), f"{names.AGENT}-{node}")
+    return KubernetesCluster(str(path), f"{names.AGENT}-{node}")
 
 
 def _reporting(node: GatewayNode) -> GatewayNode:

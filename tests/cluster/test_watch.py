@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import json
+import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from isthmus.adapters.watch import KopfWatch, resources
+from isthmus.adapters.kubernetes import KopfWatch, resources, watch
 from isthmus.agent.inputs import WATCHED
-from tests.cluster.accounts import account_kubeconfig
+from isthmus.model.names import AGENT, SYSTEM_NAMESPACE
+from tests.cluster.accounts import account_kubeconfig, make_node, token_of
+from tests.fakes.apiserver import write_kubeconfig
+from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 POLICY = """
@@ -43,14 +51,14 @@ class WakeCounter:
 @pytest.fixture
 def wakes(installed: ControlPlane, tmp_path: Path) -> Iterator[WakeCounter]:
     wakes = WakeCounter()
-    kubeconfig = account_kubeconfig(installed, tmp_path, "isthmus-system", "isthmus-agent")
-    watch = KopfWatch(resources(WATCHED), str(kubeconfig))
+    kubeconfig = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, AGENT)
+    watching = KopfWatch(resources(WATCHED), str(kubeconfig))
     installed.kubectl("apply", "-f", "-", input=POLICY % 10)
-    watch.start(wakes.wake)
+    watching.start(wakes.wake)
     assert wakes.wait(30), "existing objects also wake the process"
     wakes.wait_for_silence()
     yield wakes
-    watch.stop()
+    _end(watching)
 
 
 def test_change_wakes_the_loop_immediately(installed: ControlPlane, wakes: WakeCounter) -> None:
@@ -66,9 +74,75 @@ def test_watch_resumes_after_an_api_outage(installed: ControlPlane, wakes: WakeC
     installed.stop()
     installed.start()
     wakes.wait_for_silence()
-    for interval in range(12, 40):
-        installed.kubectl("apply", "-f", "-", input=POLICY % interval)
+    assert _change_wakes(installed, wakes, range(12, 40)), "changes do not wake the process any more"
+
+
+@pytest.fixture
+def logins(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Counts logins; intervals of minutes are shortened to a second."""
+    # An open watch survives the token: only the next request is rejected.
+    monkeypatch.setattr(watch, "_SERVER_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.5)
+    # Log records would keep references to kopf's exceptions, whose tracebacks would be printed during other tests.
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    logins = Mock(side_effect=watch.credentials)
+    monkeypatch.setattr(watch, "credentials", logins)
+    return logins
+
+
+@pytest.fixture
+def token(installed: ControlPlane, tmp_path: Path) -> Path:
+    """A file with an agent's token, which is valid as long as Node `watching` exists."""
+    make_node(installed, "watching")
+    token = tmp_path / "token"
+    token.write_text(token_of(installed, SYSTEM_NAMESPACE, AGENT, "watching"))
+    return token
+
+
+@contextmanager
+def _watching(plane: ControlPlane, token: Path) -> Iterator[WakeCounter]:
+    cluster = json.loads(plane.kubeconfig.read_text())["clusters"][0]["cluster"]
+    kubeconfig = write_kubeconfig(token.with_name("kubeconfig"), cluster, {"tokenFile": token.name})
+    wakes, watching = WakeCounter(), KopfWatch(resources(WATCHED), kubeconfig)
+    watching.start(wakes.wake)
+    try:
+        assert _change_wakes(plane, wakes, range(40, 50))
+        yield wakes
+    finally:
+        _end(watching)
+
+
+def test_watch_survives_a_revoked_token(installed: ControlPlane, logins: Mock, token: Path) -> None:
+    with _watching(installed, token) as wakes:
+        installed.kubectl("delete", "node", "watching")
+        wait_until(lambda: logins.call_count > 5, 60, "repeated logins to be rejected")
+        assert not _change_wakes(installed, wakes, (50,))
+        token.write_text(token_of(installed, SYSTEM_NAMESPACE, AGENT))
+        assert _change_wakes(installed, wakes, range(51, 60)), "changes do not wake the process any more"
+
+
+def test_watch_survives_periodic_logins(
+    installed: ControlPlane, logins: Mock, token: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_LOGIN_SECONDS", 1)
+    with _watching(installed, token) as wakes:
+        wait_until(lambda: logins.call_count > 3, 20, "repeated logins")
+        assert _change_wakes(installed, wakes, range(51, 60))
+
+
+def _end(watching: KopfWatch) -> None:
+    watching.stop()
+    for thread in threading.enumerate():
+        if thread.name == "watch":
+            thread.join(20)
+            assert not thread.is_alive()
+    gc.collect()
+
+
+def _change_wakes(plane: ControlPlane, wakes: WakeCounter, values: Iterable[int]) -> bool:
+    """Whether one of these changes wakes within two seconds."""
+    for value in values:
+        plane.kubectl("apply", "-f", "-", input=POLICY % value)
         if wakes.wait(2):
-            break
-    else:
-        pytest.fail("changes do not wake the process any more")
+            return True
+    return False

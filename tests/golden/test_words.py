@@ -58,6 +58,7 @@ CLEAN = (
     "deploy",
     "docs",
     "operator/isthmus/adapters/__init__.py",
+    "operator/isthmus/adapters/kubernetes",
     "operator/isthmus/adapters/linux",
     "operator/isthmus/adapters/openstack",
     "operator/isthmus/adapters/openvswitch",

@@ -211,7 +211,7 @@ def test_missing_kubeconfig_is_explained_in_one_sentence(
 ) -> None:
     _configure(monkeypatch, tmp_path, json.dumps(GOOD | {"kubeconfig": "/absent/kubeconfig"}))
     assert main(["agent"]) == 1
-    assert capsys.readouterr().err == "isthmus: kubeconfig: Configuration file /absent/kubeconfig not found\n"
+    assert capsys.readouterr().err == "isthmus: kubeconfig: no such file: /absent/kubeconfig\n"
 
 
 def test_peer_kubeconfig_requires_https(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,10 @@ CANARY = "canary-5f0c2d7a9b"
     [
         f"psk={CANARY}",
         f'{{"password": "{CANARY}"}}',
+        f"Expected key value in kubeconfig/{{'user': {{'token': '{CANARY}'}}}}",
         f"Authorization: Bearer {CANARY}",
+        f"{{'Authorization': 'Bearer {CANARY}'}}",
+        f"psk=it's-{CANARY}",
         f"X-Auth-Token: {CANARY}",
         f"client-key-data: {CANARY}",
         f"eyJhbGciOiJSUzI1NiIsImtpZCI6.{CANARY}.signature",

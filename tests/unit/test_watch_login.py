@@ -1,67 +1,37 @@
-"""Watches log in with the current content of the kubeconfig and of the token file."""
+"""The watches log in with what the kubeconfig says now: a token in a file may be changed under way."""
 
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import threading
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from isthmus.adapters import watch
-from isthmus.adapters.watch import KopfWatch, Resource, credentials
+from isthmus.adapters.kubernetes import KopfWatch, Resource, watch
+from isthmus.adapters.kubernetes.watch import credentials
+from isthmus.model.errors import Invalid
+from tests.fakes.apiserver import Answer, StubServer, serving, write_kubeconfig
 from tests.testbed.host.process import wait_until
 
 SERVER = "https://192.0.2.10:6443"
-
-
-class Refusing(ThreadingHTTPServer):
-    """An API server that rejects all tokens and records them."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Unauthorized)
-        self.shown: set[str] = set()
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class _Unauthorized(BaseHTTPRequestHandler):
-    server: Refusing
-
-    def do_GET(self) -> None:
-        self.server.shown.add(self.headers.get("Authorization", ""))
-        self.send_response(401)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Log nothing."""
+NODES = Resource("", "v1", "nodes")
 
 
 @pytest.fixture
-def refusing() -> Iterator[Refusing]:
-    with Refusing() as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+def refusing() -> Iterator[StubServer]:
+    """An API server that rejects all tokens."""
+    with serving(lambda _: Answer(401)) as server:
         yield server
-        server.shutdown()
 
 
-def _kubeconfig(directory: Path, user: dict[str, str], cluster: dict[str, str] | None = None) -> str:
-    cluster = cluster or {"server": SERVER, "certificate-authority": str(directory / "ca.crt")}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "home", "cluster": cluster}],
-        "users": [{"name": "isthmus", "user": user}],
-        "contexts": [{"name": "home", "context": {"cluster": "home", "user": "isthmus"}}],
-        "current-context": "home",
-    }
-    path = directory / "kubeconfig"
-    path.write_text(json.dumps(document))
-    return str(path)
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.05)
 
 
 def _end(watching: KopfWatch) -> None:
@@ -74,39 +44,80 @@ def _end(watching: KopfWatch) -> None:
 
 
 def test_token_in_the_kubeconfig(tmp_path: Path) -> None:
-    info = credentials(_kubeconfig(tmp_path, {"token": "written"}))
-    assert (info.server, info.ca_path) == (SERVER, str(tmp_path / "ca.crt"))
+    info = credentials(write_kubeconfig(tmp_path / "kubeconfig", {"server": SERVER}, {"token": "written"}))
+    assert (info.server, info.ca_data, info.trust_env) == (SERVER, None, False)
     assert info.as_http_headers() == {"Authorization": "Bearer written"}
 
 
 def test_token_file_is_read_at_every_login(tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    kubeconfig = _kubeconfig(tmp_path, {"token": "written", "tokenFile": str(token)})
+    user = {"token": "written", "tokenFile": "token"}
+    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {"server": SERVER}, user)
     for current in ("first", "second"):
-        token.write_text(f"{current}\n")
+        (tmp_path / "token").write_text(f"{current}\n")
         assert credentials(kubeconfig).as_http_headers() == {"Authorization": f"Bearer {current}"}
 
 
 def test_missing_token_file_is_an_error(tmp_path: Path) -> None:
-    kubeconfig = _kubeconfig(tmp_path, {"token": "written", "tokenFile": str(tmp_path / "absent")})
-    with pytest.raises(FileNotFoundError):
+    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {"server": SERVER}, {"tokenFile": "absent"})
+    with pytest.raises(Invalid, match="absent"):
         credentials(kubeconfig)
 
 
-def test_watch_resumes_with_a_new_token(refusing: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.05)
+def test_proxy_of_the_kubeconfig_is_used_and_that_of_the_environment_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.99:3128")
+    path = tmp_path / "kubeconfig"
+    assert credentials(write_kubeconfig(path, {"server": SERVER}, {"token": "t"})).proxy_url is None
+    cluster = {"server": SERVER, "proxy-url": "http://192.0.2.1:3128"}
+    assert credentials(write_kubeconfig(path, cluster, {"token": "t"})).proxy_url == "http://192.0.2.1:3128"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_watch_resumes_with_a_new_token(refusing: StubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Log records would keep references to kopf's exceptions, whose tracebacks would be printed during other tests.
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     token = tmp_path / "token"
     token.write_text("first")
-    kubeconfig = _kubeconfig(tmp_path, {"tokenFile": str(token)}, {"server": refusing.url})
-    watching = KopfWatch([Resource("", "v1", "nodes")], kubeconfig)
-    given_up = threading.Event()
-    watching.start(given_up.set)
+    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {"server": refusing.url}, {"tokenFile": "token"})
+    watching = KopfWatch([NODES], kubeconfig)
+    watching.start(lambda: None)
     try:
-        assert given_up.wait(20)
+        wait_until(lambda: len(refusing.requests) > 2, 20, "repeated logins with the same token")
         token.write_text("second")
         wait_until(lambda: "Bearer second" in refusing.shown, 20, "the next token")
     finally:
         _end(watching)
     assert refusing.shown == {"Bearer first", "Bearer second"}
+
+
+def test_rejected_login_is_not_repeated_at_once(
+    refusing: StubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    logins = Mock(side_effect=credentials)
+    monkeypatch.setattr(watch, "credentials", logins)
+    watching = KopfWatch([NODES], write_kubeconfig(tmp_path / "kubeconfig", {"server": refusing.url}, {"token": "t"}))
+    watching.start(lambda: None)
+    try:
+        wait_until(lambda: refusing.requests, 20, "the first login to be rejected")
+        time.sleep(1)
+        assert logins.call_count == 1
+    finally:
+        _end(watching)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_watch_without_a_credential_logs_why_and_waits_for_one(
+    refusing: StubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", {"server": refusing.url}, {"tokenFile": "token"})
+    watching = KopfWatch([NODES], kubeconfig)
+    watching.start(lambda: None)
+    try:
+        wait_until(lambda: f"No such file or directory: '{tmp_path}/token'" in caplog.text, 20, "the reason")
+        assert "Traceback" not in caplog.text
+        (tmp_path / "token").write_text("first")
+        wait_until(lambda: "Bearer first" in refusing.shown, 20, "the token")
+    finally:
+        _end(watching)

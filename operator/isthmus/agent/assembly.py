@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, resources
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.linux.rtnl import RtNetlink
@@ -11,7 +11,6 @@ from isthmus.adapters.linux.xfrm import NetlinkXfrm
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.adapters.strongswan import Vici
-from isthmus.adapters.watch import KopfWatch, resources
 from isthmus.model.names import AGENT, NFTABLES_TABLE
 from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.counted import counted
@@ -24,7 +23,7 @@ from .inputs import WATCHED
 def assemble(settings: AgentSettings) -> Backends:
     """The adapters to all external systems of an agent; none of them connects before it is used."""
     metrics = Metrics()
-    cluster = LightkubeCluster(settings.kubeconfig, f"{AGENT}-{settings.node_name}")
+    cluster = KubernetesCluster(settings.kubeconfig, f"{AGENT}-{settings.node_name}")
     database = OvsdbDatabase(settings.ovsdb_socket, settings.bfd_interval_milliseconds)
     return Backends(
         cluster=counted(cluster, "kubernetes", metrics),

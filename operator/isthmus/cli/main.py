@@ -74,12 +74,12 @@ def _agent() -> int:
 
 
 def _peer_kubeconfig(peer: str, server: str) -> int:
-    from isthmus.adapters.kubernetes import LightkubeCluster
+    from isthmus.adapters.kubernetes import KubernetesCluster
 
     from .handover import kubeconfig_for
 
     own = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    print(kubeconfig_for(LightkubeCluster(own, "isthmus"), peer, server), end="")
+    print(kubeconfig_for(KubernetesCluster(own, "isthmus"), peer, server), end="")
     return 0
 
 

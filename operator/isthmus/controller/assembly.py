@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import LightkubeCluster
+from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, Resource, resources
 from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.adapters.peers import RemotePeers
-from isthmus.adapters.watch import KopfWatch, Resource, resources
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.names import CONTROLLER
 from isthmus.model.settings import ControllerSettings
@@ -22,7 +21,7 @@ def assemble(settings: ControllerSettings) -> Backends:
     """The adapters to all external systems of a controller; none of them connects before it is used."""
     metrics = Metrics()
     return Backends(
-        cluster=counted(LightkubeCluster(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
+        cluster=counted(KubernetesCluster(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
         cloud=counted(OpenStackCloud(settings.clouds_file, settings.openstack_cloud), "openstack", metrics),
         peers=RemotePeers(settings.cloud_id, settings.peer_poll_seconds),
         watch=KopfWatch((*resources(KINDS), *_FOREIGN), settings.kubeconfig),

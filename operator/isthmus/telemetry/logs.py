@@ -12,18 +12,15 @@ from .outages import KUBERNETES, OPEN_VSWITCH, OPENSTACK, Outages
 _REDACTED = "[redacted]"
 _SECRETS = re.compile(
     r"(?i)"
-    r"(?P<name>\"?\b(?:psk|password|secret|token|x-auth-token|x-subject-token|authorization|client-key-data)\b\"?"
+    r"(?P<name>[\"']?\b(?:psk|password|secret|token|x-auth-token|x-subject-token|authorization|client-key-data)\b[\"']?"
     r"\s*[:=]\s*\"?(?:bearer\s+)?)"
-    r"(?P<value>[^\s\",}]+)"
+    r"(?P<value>'[^']*'|[^\s\",}]+)"
     r"|(?P<jwt>\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+)"
     r"|(?P<fernet>\bgAAAA[\w-]{40,}=*)"
     r"|(?P<pem>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----)",
     re.DOTALL,
 )
 _QUIET = (
-    "httpx",
-    "httpx2",
-    "httpcore",
     "keystoneauth",
     "openstack",
     "urllib3",

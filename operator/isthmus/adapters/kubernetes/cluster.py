@@ -1,0 +1,120 @@
+"""ports.Cluster for the Kubernetes API of our own cloud."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from isthmus.model.api.objects import API_VERSION, CustomObject
+from isthmus.model.errors import ExternalError, Invalid, NotFound
+from isthmus.ports import Manifest, T
+
+from .client import Client
+from .events import event_manifest
+from .resources import Resource, built_in, custom
+
+_LOG = logging.getLogger(__name__)
+_TIMEOUT_SECONDS: Final = 10.0
+_PAGE_SIZE: Final = 500
+
+
+class KubernetesCluster:
+    """ports.Cluster with the official client. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        kubeconfig: str | None,
+        field_manager: str,
+        *,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        page_size: int = _PAGE_SIZE,
+    ) -> None:
+        """Uses a kubeconfig (one path, or several separated by `:`), or the pod's service account for None.
+
+        `timeout_seconds` limits the wait for a connection and a response, and for each further part of its body.
+        Raises Invalid if the kubeconfig does not exist; connects at the first call.
+        """
+        self._client = Client(kubeconfig, field_manager, timeout_seconds, page_size)
+
+    def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
+        return [_parsed(kind, document) for document in self._client.list_items(custom(kind).path(namespace))]
+
+    def get(self, kind: type[T], name: str, namespace: str | None = None) -> T | None:
+        found = self._get(custom(kind), name, namespace)
+        return None if found is None else _parsed(kind, found)
+
+    def apply(self, obj: T) -> T:
+        return _parsed(type(obj), self._apply(custom(type(obj)), obj.to_manifest()))
+
+    def apply_status(self, obj: T) -> T:
+        wire = obj.to_wire()
+        identity = {k: v for k, v in wire["metadata"].items() if k in {"name", "namespace", "uid"}}
+        status = _without_empty_lists(wire.get("status", {}))
+        manifest = {"apiVersion": API_VERSION, "kind": obj.registration.kind, "metadata": identity, "status": status}
+        return _parsed(type(obj), self._apply(custom(type(obj)), manifest, "status"))
+
+    def set_finalizers(self, obj: CustomObject, finalizers: Sequence[str]) -> None:
+        metadata = {"finalizers": list(finalizers), "resourceVersion": obj.metadata.resource_version}
+        path = custom(type(obj)).path(obj.metadata.namespace, obj.metadata.name)
+        self._client.merge(path, {"metadata": metadata})
+
+    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None) -> None:
+        self._delete(custom(kind), name, namespace)
+
+    def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Manifest]:
+        return self._client.list_items(built_in(api_version, kind).path(namespace))
+
+    def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
+        return self._get(built_in(api_version, kind), name, namespace)
+
+    def apply_manifest(self, manifest: Manifest) -> Manifest:
+        return self._apply(built_in(manifest["apiVersion"], manifest["kind"]), manifest)
+
+    def delete_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+        self._delete(built_in(api_version, kind), name, namespace)
+
+    def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:
+        try:
+            self.apply_manifest(event_manifest(obj, type_, reason, message, self._client.field_manager))
+        except ExternalError as error:
+            _LOG.warning("event %s about %s not recorded: %s", reason, obj.metadata.name, error)
+
+    def _get(self, resource: Resource, name: str, namespace: str | None) -> Manifest | None:
+        with suppress(NotFound):
+            return self._client.get(resource.path(namespace, name))
+        return None
+
+    def _apply(self, resource: Resource, manifest: Manifest, *subresource: str) -> Manifest:
+        metadata = manifest["metadata"]
+        return self._client.apply(resource.path(metadata.get("namespace"), metadata["name"], *subresource), manifest)
+
+    def _delete(self, resource: Resource, name: str, namespace: str | None) -> None:
+        with suppress(NotFound):
+            self._client.delete(resource.path(namespace, name))
+
+
+def _without_empty_lists(status: Manifest) -> Manifest:
+    """A status without its empty lists: they would make us co-owners of what others write.
+
+    One stays where nothing else would: from a status that lost its last field the server makes null, and refuses it.
+    """
+    full = {name: value for name, value in status.items() if value != []}
+    return full or dict(list(status.items())[-1:])
+
+
+def _parsed(kind: type[T], document: Mapping[str, Any]) -> T:
+    """The object. One that our own server stores and that we do not understand stops everything that reads it.
+
+    To leave it out would look like its deletion, and what belongs to it would be torn down.
+    """
+    try:
+        return kind.from_wire(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        name = document.get("metadata", {}).get("name")
+        raise Invalid(f"{kind.registration.kind} {name} is not understood: {where}: {first['msg']}") from error

@@ -1,0 +1,54 @@
+"""Kinds of objects as they appear in URLs of the Kubernetes API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from isthmus.model.api.objects import GROUP, VERSION, CustomObject
+
+_RBAC: Final = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Group (empty for the core group), version and plural of a kind."""
+
+    group: str
+    version: str
+    plural: str
+    namespaced: bool = False
+
+    def path(self, namespace: str | None = None, *names: str) -> str:
+        """The URL path of all objects (in a namespace); `names` are an object's name and perhaps a subresource."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        place = ("namespaces", namespace) if self.namespaced and namespace else ()
+        return "/".join((root, *(quote(part, safe="") for part in (*place, self.plural, *names))))
+
+
+_BUILT_IN: Final[Mapping[tuple[str, str], Resource]] = {
+    ("v1", "Event"): Resource("", "v1", "events", namespaced=True),
+    ("v1", "Namespace"): Resource("", "v1", "namespaces"),
+    ("v1", "Node"): Resource("", "v1", "nodes"),
+    ("v1", "Secret"): Resource("", "v1", "secrets", namespaced=True),
+    ("v1", "ServiceAccount"): Resource("", "v1", "serviceaccounts", namespaced=True),
+    (f"{_RBAC}/v1", "Role"): Resource(_RBAC, "v1", "roles", namespaced=True),
+    (f"{_RBAC}/v1", "RoleBinding"): Resource(_RBAC, "v1", "rolebindings", namespaced=True),
+}
+
+
+def custom(kind: type[CustomObject]) -> Resource:
+    """A kind of ours."""
+    return Resource(GROUP, VERSION, kind.registration.plural, kind.registration.namespaced)
+
+
+def built_in(api_version: str, kind: str) -> Resource:
+    """A kind of Kubernetes itself; only those that Isthmus uses."""
+    return _BUILT_IN[api_version, kind]
+
+
+def resources(kinds: Iterable[type[CustomObject]]) -> tuple[Resource, ...]:
+    """Several kinds of ours."""
+    return tuple(custom(kind) for kind in kinds)
