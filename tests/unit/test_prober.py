@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from isthmus.agent.prober import Prober
 from isthmus.model.errors import Unavailable
@@ -17,12 +20,17 @@ class ScriptedProbe:
     def __init__(self) -> None:
         self.answers = True
         self.broken = False
+        self.sends = True
+        self.during: Callable[[], None] = lambda: None
 
     def exchange(
         self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
     ) -> Mapping[str, ProbeResult]:
         if self.broken:
             raise Unavailable("no probe port")
+        self.during()
+        if not self.sends:
+            return dict.fromkeys(macs, ProbeResult(0, 0, None))
         return {link: ProbeResult(1, int(self.answers), 0.002 if self.answers else None) for link in macs}
 
 
@@ -41,7 +49,7 @@ def test_link_is_up_after_one_answer_and_down_after_three_losses() -> None:
     assert (prober.up(), prober.rtt_seconds(), len(changes)) == ({LINK: False}, {}, 2)
 
 
-def test_probe_that_cannot_be_sent_counts_as_lost() -> None:
+def test_missing_probe_port_counts_as_lost() -> None:
     probe = ScriptedProbe()
     probe.broken = True
     prober = Prober(probe, 1, lambda: None)
@@ -49,6 +57,53 @@ def test_probe_that_cannot_be_sent_counts_as_lost() -> None:
     for _ in range(3):
         prober.probe_once()
     assert prober.up() == {LINK: False}
+
+
+def test_frame_that_was_not_sent_says_nothing_about_its_link() -> None:
+    probe = ScriptedProbe()
+    prober = Prober(probe, 1, lambda: None)
+    prober.follow({LINK: "02:00:00:00:00:01"})
+    prober.probe_once()
+    probe.sends = False
+    for _ in range(3):
+        prober.probe_once()
+    assert prober.up() == {LINK: True}
+
+
+def test_link_that_is_added_while_others_are_probed_loses_nothing() -> None:
+    added = ("cloud-a.other", "cloud-b")
+    both = {LINK: "02:00:00:00:00:01", added: "02:00:00:00:00:02"}
+    probe = ScriptedProbe()
+    probe.answers = False
+    prober = Prober(probe, 1, lambda: None)
+    prober.follow({LINK: both[LINK]})
+    probe.during = lambda: prober.follow(both)
+    for _ in range(3):
+        prober.probe_once()
+    assert prober.up() == {LINK: False}, "the new link was probed twice so far"
+    prober.probe_once()
+    assert prober.up() == {LINK: False, added: False}
+
+
+def test_interval_includes_the_time_that_an_exchange_takes() -> None:
+    began = list[float]()
+    enough = threading.Event()
+
+    def exchange() -> None:
+        began.append(time.monotonic())
+        if len(began) == 4:
+            enough.set()
+        time.sleep(0.15)
+
+    probe = ScriptedProbe()
+    probe.during = exchange
+    prober = Prober(probe, 0.2, lambda: None)
+    prober.start()
+    prober.follow({LINK: "02:00:00:00:00:01"})
+    assert enough.wait(10)
+    prober.stop()
+    # The first of them may be one that `follow` has asked for.
+    assert min(later - earlier for earlier, later in pairwise(began[1:])) < 0.3
 
 
 def test_state_of_a_link_is_kept_in_a_new_plan() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ _LOG = logging.getLogger(__name__)
 _LINK_DOWN_AFTER = 3  # consecutive probes without a reply
 _TIMEOUT_SECONDS = 1.0
 _SPREAD = 0.5  # part of the interval over which the frames of all links are sent
+_LOST = ProbeResult(1, 0, None)
 
 LinkKey = tuple[str, str]
 """A network's link name and the peer's cloud ID."""
@@ -84,25 +86,29 @@ class Prober:
             results = self._probe.exchange(macs, _TIMEOUT_SECONDS, self._interval_seconds * _SPREAD)
         except ExternalError as error:
             _LOG.debug("%s", error)
-            results = {}
+            results = dict.fromkeys(macs, _LOST)
         if self._record(results):
             self._on_change()
 
     def _record(self, results: Mapping[str, ProbeResult]) -> bool:
+        """Record what is known; nothing is of a link that was added meanwhile or whose frame could not be sent."""
         changed = False
         with self._lock:
             for key, link in self._links.items():
-                before = link.up
                 result = results.get(_name(key))
-                link.answered.append(result is not None and result.received > 0)
-                link.rtt_seconds = (result and result.rtt_seconds) or link.rtt_seconds
+                if result is None or not result.sent:
+                    continue
+                before = link.up
+                link.answered.append(result.received > 0)
+                link.rtt_seconds = result.rtt_seconds or link.rtt_seconds
                 changed |= link.up != before
         return changed
 
     def _run(self) -> None:
         while not self._stopped:
+            next_at = time.monotonic() + self._interval_seconds
             self.probe_once()
-            self._wake.wait(self._interval_seconds)
+            self._wake.wait(max(0.0, next_at - time.monotonic()))
             self._wake.clear()
 
 
