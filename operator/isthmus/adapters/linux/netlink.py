@@ -18,6 +18,7 @@ from pyroute2.netlink import (
     NETLINK_EXT_ACK,
     NLM_F_ACK,
     NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
     NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
@@ -34,6 +35,7 @@ M = TypeVar("M", bound=nlmsg)
 HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence number, port
 _TIMEOUT_SECONDS = 5.0
 _RECEIVE_BYTES = 1 << 16  # datagrams of a dump have at most 32 KiB
+_DUMP_ATTEMPTS = 10
 _CODE = struct.Struct("=i")
 _ERRORS: dict[int, type[ExternalError]] = {
     errno.EEXIST: Conflict,
@@ -53,6 +55,8 @@ class NetlinkSocket:
     def __init__(self, family: int, name: str) -> None:
         self._family, self._name = family, name
         self._sequence = 0
+        self._interrupted = False
+        """Whether the kernel marked any part of a dump, its end included, with NLM_F_DUMP_INTR."""
 
     def __enter__(self) -> NetlinkSocket:
         try:
@@ -69,8 +73,17 @@ class NetlinkSocket:
         self._socket.close()
 
     def dump(self, kind: int, message: nlmsg) -> list[bytes]:
-        """All objects that a dump request of this type and message returns: messages with header, not decoded."""
-        return self._ask([self._encoded(kind, message, NLM_F_DUMP)])
+        """All objects that a dump request of this type and message returns: messages with header, not decoded.
+
+        A dump that the kernel calls interrupted may lack objects that were there all the time: it is repeated, and
+        Unavailable if all attempts are interrupted.
+        """
+        for _ in range(_DUMP_ATTEMPTS):
+            self._interrupted = False
+            found = self._ask([self._encoded(kind, message, NLM_F_DUMP)])
+            if not self._interrupted:
+                return found
+        raise Unavailable(f"{self._name}: objects changed during each of {_DUMP_ATTEMPTS} dumps")
 
     def get(self, kind: int, message: nlmsg) -> bytes:
         """The one object that a request returns: a message with header, not decoded."""
@@ -100,9 +113,10 @@ class NetlinkSocket:
             self._socket.send(b"".join(requests))
             while waiting:
                 for answer in split(self._socket.recv(_RECEIVE_BYTES)):
-                    _, kind, _, sequence, _ = HEADER.unpack_from(answer)
+                    _, kind, flags, sequence, _ = HEADER.unpack_from(answer)
                     if sequence not in waiting:
                         continue
+                    self._interrupted |= bool(flags & NLM_F_DUMP_INTR)
                     if kind not in (NLMSG_DONE, NLMSG_ERROR):
                         found.append(answer)
                         continue
