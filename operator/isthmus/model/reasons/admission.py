@@ -17,7 +17,7 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.NETWORK_NOT_STRETCHABLE: tenant(
-        "The network is external or shared.", "Expand a network that belongs to the project alone.", Place.READY
+        "The network is external or shared.", "Stretch a network that belongs to the project alone.", Place.READY
     ),
     Reason.NO_SUBNET: tenant("The network has no subnet.", "Create an IPv4 subnet on it.", Place.READY),
     Reason.UNSUPPORTED_SUBNET: tenant(
@@ -47,7 +47,7 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.PROJECT_NOT_ALLOWED: administrator(
-        "The CloudPeer does not allow this project to expand to the peer.",
+        "The CloudPeer does not allow this project to stretch networks to the peer.",
         "Add the project to `agreement.allowedProjects` of the CloudPeer, or remove the peer from `spec.peers`.",
         Place.READY,
     ),

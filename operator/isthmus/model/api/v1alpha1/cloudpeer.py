@@ -116,7 +116,7 @@ class Limits(ApiModel):
 
 
 class Agreement(ApiModel):
-    """What is accepted from the peer, and which projects may expand networks to it."""
+    """What is accepted from the peer, and which projects may stretch networks to it."""
 
     state: Literal["Active", "Cordoned"] = "Active"
     """Active, or Cordoned: networks that are stretched stay, nothing new is offered or accepted."""
@@ -127,7 +127,7 @@ class Agreement(ApiModel):
     domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$", max_length=64)] | None = None
     """Name of the Keystone domain for replicated projects; isthmus-<cloudID> if absent."""
     allowed_projects: Annotated[tuple[ProjectID, ...], Field(max_length=1000)] | None = None
-    """IDs of the local projects that may expand networks to this peer; every bound project if absent."""
+    """IDs of the local projects that may stretch networks to this peer; every bound project if absent."""
 
 
 class CloudPeerSpec(ApiModel):
@@ -151,7 +151,7 @@ class CloudPeerSpec(ApiModel):
     ipsec: PeerIPsec
     """Protection of the traffic."""
     agreement: Agreement = Agreement()
-    """What is accepted from the peer, and which projects may expand networks to it."""
+    """What is accepted from the peer, and which projects may stretch networks to it."""
 
 
 class PeerGateway(ApiModel):

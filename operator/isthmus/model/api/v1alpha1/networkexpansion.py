@@ -1,4 +1,4 @@
-"""NetworkExpansion: a tenant's request to extend a network to other clouds."""
+"""NetworkExpansion: a tenant's request to stretch a network to other clouds."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PeerReference(ApiModel):
 
 
 class NetworkExpansionSpec(ApiModel):
-    """Network to extend and the peers to extend it to, written by a tenant."""
+    """Network to stretch and the peers to stretch it to, written by a tenant."""
 
     network_id: Annotated[
         NetworkID,
@@ -66,7 +66,7 @@ class NetworkExpansionSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    """Peers to extend the network to."""
+    """Peers to stretch the network to."""
     addressing: Annotated[
         Addressing,
         Field(
@@ -135,14 +135,14 @@ class NetworkExpansionStatus(ApiModel):
 
 
 class NetworkExpansion(CustomObject):
-    """Request of a tenant to extend a network to peers."""
+    """Request of a tenant to stretch a network to peers."""
 
     registration: ClassVar[Kind] = Kind(
         kind="NetworkExpansion",
         plural="networkexpansions",
         short_names=("netexp",),
         namespaced=True,
-        description="Request to extend a network of the namespace's project to peers. Written by a tenant.",
+        description="Request to stretch a network of the namespace's project to peers. Written by a tenant.",
         columns=(
             PrinterColumn(name="Network", type="string", path=".status.networkName"),
             PrinterColumn(name="Peers", type="string", path=".status.peersReady"),
