@@ -1,1 +1,1 @@
-"""Ratios and counts of one run on the lab, to build/bench.json."""
+"""Benchmarks: ratios and counts within one run, which do not depend on the speed of the machine."""

@@ -1,4 +1,4 @@
-"""ESP between the hosts themselves, beside the tunnel, to compare with; and what ESP has carried."""
+"""ESP between the hosts, independent of the tunnel, as a reference; and byte counters of ESP."""
 
 import re
 import secrets
@@ -11,17 +11,17 @@ HOST_PART = 12
 
 
 def host_address(node: Node) -> str:
-    """An address of its own: what is between the tunnels' and unknown to charon, the agent takes for stale."""
+    """An additional address: the agent would remove SAs between the tunnel addresses that charon does not know."""
     return str(node.site.wan[HOST_PART])
 
 
 def tunnel_address(node: Node) -> str:
-    """The address of the node's end of the tunnel."""
+    """The node's tunnel address."""
     return str(node.site.gateway_wan_address.ip)
 
 
 def carried_bytes(node: Node, source: str, destination: str) -> int:
-    """What the kernel has counted in its ESP states from one address to another."""
+    """Bytes carried by the kernel's ESP SAs from one address to another."""
     command = ["ip", "-s", "xfrm", "state", "list", "nokeys", "src", source, "dst", destination]
     counts = re.findall(r"^\s+(\d+)\(bytes\), \d+\(packets\)", node.run(command).stdout, re.MULTILINE)
     return sum(map(int, counts))
@@ -29,7 +29,7 @@ def carried_bytes(node: Node, source: str, destination: str) -> int:
 
 @contextmanager
 def protected(a: Node, b: Node, port: int) -> Iterator[None]:
-    """While the block runs, TCP of that port between both host addresses goes in ESP."""
+    """While the block runs, TCP on that port between both host addresses is protected by ESP."""
     try:
         _protect(a, b, port)
         yield
@@ -39,7 +39,7 @@ def protected(a: Node, b: Node, port: int) -> Iterator[None]:
 
 
 def _protect(a: Node, b: Node, port: int) -> None:
-    """Static states and policies in transport mode, with AES-256-GCM as the tunnel has it."""
+    """Static SAs and policies in transport mode, with AES-256-GCM as for the tunnel."""
     local, remote = host_address(a), host_address(b)
     keys = {(local, remote): secrets.token_hex(36), (remote, local): secrets.token_hex(36)}
     states = "".join(
@@ -58,7 +58,7 @@ def _protect(a: Node, b: Node, port: int) -> None:
 
 
 def _unprotect(node: Node, port: int) -> None:
-    """However far `_protect` came."""
+    """Undo `_protect`, even if it failed."""
     node.run(
         f"ip address del {host_address(node)}/24 dev wan0; ip xfrm state deleteall reqid {port}; "
         f"ip -o xfrm policy | grep -E '[sd]port {port}' | sed -E 's/ dir (in|out).*/ dir \\1/' | "

@@ -1,4 +1,4 @@
-"""From `kubectl apply` to the first reply, over what Neutron alone takes to give a machine its network."""
+"""Time from `kubectl apply` to the first reply, relative to the time that Neutron alone needs for a new network."""
 
 import time
 from collections.abc import Callable
@@ -21,14 +21,14 @@ REPLY_SECONDS = 90
 
 
 def measure(federation: Federation) -> list[Result]:
-    """The ratio of both times, and the times. Each begins where both clouds are as they were before all of it."""
-    # In turns, ours first: what is cold then counts against us.
-    turns = (_stretched, _neutron_alone)
-    seconds: dict[Callable[[Federation, int], float], list[float]] = {turn: [] for turn in turns}
+    """The ratio of both times, and the times. Every round begins and ends with unchanged clouds."""
+    # Alternating, Isthmus first: cold caches then count against Isthmus.
+    cases = (_stretched, _neutron_alone)
+    seconds: dict[Callable[[Federation, int], float], list[float]] = {case: [] for case in cases}
     for number in range(ROUNDS):
-        for turn in turns if number % 2 == 0 else reversed(turns):
+        for case in cases if number % 2 == 0 else reversed(cases):
             with federation.unchanged_inventory():
-                seconds[turn].append(turn(federation, number))
+                seconds[case].append(case(federation, number))
     stretched, alone = seconds[_stretched], seconds[_neutron_alone]
     ratios = [ours / neutrons for ours, neutrons in zip(stretched, alone, strict=True)]
     return [
@@ -41,11 +41,11 @@ def measure(federation: Federation) -> list[Result]:
 
 
 def _neutron_alone(federation: Federation, number: int) -> float:
-    """A network with two machines on B's node: the time until one reaches the other.
+    """Create a network with two machines on B's node; seconds until one reaches the other.
 
-    Somebody must be there to be reached. When a network is stretched that is a machine which runs already; here it
-    cannot, for its network does not exist. So both boot at the same time, and the clock sees one machine's way through
-    Neutron and its agent. One after the other, the clock would see two, and the ratio would flatter us.
+    For a stretched network the other machine is running already. Here it cannot, because its network does not exist
+    yet. Both machines therefore boot at the same time, so that only one machine's way through Neutron and its agent is
+    measured. If they booted one after the other, the ratio would favour Isthmus.
     """
     cloud, name, cidr = federation.b.cloud, f"alone-{number}", f"10.60.{number}.0/24"
     with ExitStack() as undo:
@@ -67,7 +67,7 @@ def _neutron_alone(federation: Federation, number: int) -> float:
 
 
 def _stretched(federation: Federation, number: int) -> float:
-    """A network of cloud A with a machine that runs: the time until it reaches one on the copy in cloud B."""
+    """Stretch a network with a running machine; seconds until it reaches a machine on the replica in cloud B."""
     a, b, name, cidr = federation.a.cloud, federation.b.cloud, f"expand-{number}", f"10.61.{number}.0/24"
     with ExitStack() as undo:
         tenant = Tenant.create(a, name, cidr)
@@ -79,32 +79,34 @@ def _stretched(federation: Federation, number: int) -> float:
         undo.callback(_withdraw, federation, name, tenant.network_id)
         began = time.monotonic()
         federation.expand(name, name, tenant.network_id)
-        copy = wait_until(lambda: _complete_replica(federation, tenant), 60, "the copy", poll_seconds=POLL_SECONDS)
-        remote = _boot_on_replica(b, copy, f"{name}-b", cidr)
+        replica = wait_until(
+            lambda: _complete_replica(federation, tenant), 60, "the replica", poll_seconds=POLL_SECONDS
+        )
+        remote = _boot_on_replica(b, replica, f"{name}-b", cidr)
         undo.callback(remote.delete)
         _await_reply(local, remote)
         return time.monotonic() - began
 
 
 def _complete_replica(federation: Federation, tenant: Tenant) -> Any:
-    copy = federation.replica_of(tenant.network_id)
-    return copy if copy is not None and copy.subnet_ids else None
+    replica = federation.replica_of(tenant.network_id)
+    return replica if replica is not None and replica.subnet_ids else None
 
 
-def _boot_on_replica(cloud: Cloud, copy: Any, name: str, cidr: str) -> Machine:
-    """As cloud B's administrator: to make a member first, of a project that is only just there, is not what we time."""
+def _boot_on_replica(cloud: Cloud, replica: Any, name: str, cidr: str) -> Machine:
+    """Boot as cloud B's administrator: creating a member of the new project first is not part of the measurement."""
     admin = cloud.openstack()
-    port = admin.network.create_port(network_id=copy.id, project_id=copy.project_id, name=name)
+    port = admin.network.create_port(network_id=replica.id, project_id=replica.project_id, name=name)
     admin.network.create_security_group_rule(
         security_group_id=port.security_group_ids[0], direction="ingress", ethertype="IPv4", remote_ip_prefix=cidr
     )
-    return cloud.boot(copy, name, project=admin, port=port, wait=False)
+    return cloud.boot(replica, name, project=admin, port=port, wait=False)
 
 
 def _await_reply(machine: Machine, other: Machine) -> None:
-    """Ping without a pause until the other answers.
+    """Ping without pauses until the other machine answers.
 
-    A kernel that got no answer to ARP asks again a second later, which is as long as what is measured: here, 50 ms.
+    The kernel repeats an unanswered ARP request after a second, which is as long as what is measured: here after 50 ms.
     """
     machine.place.run(
         "ip ntable change name arp_cache dev eth0 retrans 50; "
@@ -115,4 +117,4 @@ def _await_reply(machine: Machine, other: Machine) -> None:
 
 def _withdraw(federation: Federation, name: str, network_id: str) -> None:
     federation.a.cloud.kubectl("delete", "networkexpansion", "-n", name, name, "--ignore-not-found")
-    wait_until(lambda: federation.replica_of(network_id) is None, 90, "the copy to go")
+    wait_until(lambda: federation.replica_of(network_id) is None, 90, "the replica to be deleted")

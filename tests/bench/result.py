@@ -1,4 +1,4 @@
-"""One line of the table."""
+"""Results of the benchmarks, as a table and as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Result:
-    """A measured value and what we aim at; `met` says whether it does."""
+    """A measured value and its target; `met` is whether the target was reached."""
 
     name: str
     value: float
     unit: str
-    aim: str
+    target: str
     met: bool
 
 
@@ -28,22 +28,22 @@ def at_least(name: str, value: float, unit: str, limit: float) -> Result:
 
 
 def reported(name: str, value: float, unit: str) -> Result:
-    """A value without an aim."""
+    """A value without a target."""
     return Result(name, round(value, 3), unit, "-", True)
 
 
 def table(results: Sequence[Result]) -> str:
-    """For people; what missed its aim is told once more at the end."""
-    lines = [f"{'name':56} {'value':>10} {'unit':10} {'aim':>8}  met"]
+    """A table as text; missed targets are repeated at the end."""
+    lines = [f"{'name':64} {'value':>10} {'unit':10} {'target':>8}  met"]
     for result in results:
         met = "yes" if result.met else "missed"
-        lines.append(f"{result.name:56} {result.value:>10g} {result.unit:10} {result.aim:>8}  {met}")
+        lines.append(f"{result.name:64} {result.value:>10g} {result.unit:10} {result.target:>8}  {met}")
     missed = [result.name for result in results if not result.met]
-    lines += [f"aims missed: {'; '.join(missed)}"] if missed else ["all aims met"]
+    lines += [f"targets missed: {'; '.join(missed)}"] if missed else ["all targets met"]
     return "\n".join(lines)
 
 
 def write(results: Sequence[Result], path: Path) -> None:
-    """For machines."""
+    """Write the results as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")

@@ -1,7 +1,7 @@
-"""What tells of a write, whoever made it: the revision of each thing, counted by the world that it is in.
+"""Revisions of all objects in Kubernetes, Neutron and Open vSwitch, which reveal writes by anybody.
 
-Nothing is left out because somebody else might write it: while nothing happens, nobody in the lab does, but for
-heartbeats, events, and what a switch learns from traffic.
+Nothing is excluded because others might write it: in an idle lab nobody writes anything except heartbeats, events and
+learned flows.
 """
 
 import re
@@ -19,7 +19,7 @@ _STATISTICS: Final = re.compile(r"(duration|n_packets|n_bytes|idle_age|hard_age)
 
 
 def kubernetes(cloud: Cloud) -> Revisions:
-    """The API server's of every object."""
+    """resourceVersion of every object."""
     found = {}
     for item in everything(cloud.kubectl):
         metadata = item["metadata"]
@@ -29,7 +29,7 @@ def kubernetes(cloud: Cloud) -> Revisions:
 
 
 def neutron(cloud: Cloud) -> Revisions:
-    """Neutron's of all networks, subnets and ports."""
+    """Revision numbers of all networks, subnets and ports."""
     network = cloud.openstack().network
     kinds = {"network": network.networks(), "subnet": network.subnets(), "port": network.ports()}
     return {
@@ -38,7 +38,7 @@ def neutron(cloud: Cloud) -> Revisions:
 
 
 def open_vswitch(cloud: Cloud, seconds: float) -> Revisions:
-    """The database's count of changes on the gateway node, and which flows of br-cloud have stood for so long."""
+    """Number of configuration changes on the gateway node, and which flows of br-cloud are at least that old."""
     node = cloud.gateway
     found: Revisions = {"next_cfg": node.run(["ovs-vsctl", "get", "Open_vSwitch", ".", "next_cfg"]).stdout.strip()}
     for line in node.run(["ovs-ofctl", "-O", "OpenFlow15", "--no-names", "dump-flows", BRIDGE]).stdout.splitlines():

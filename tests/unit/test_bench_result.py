@@ -38,12 +38,12 @@ def test_value_is_printed_with_three_decimals_and_its_bound() -> None:
 def test_missed_bound_is_printed_in_its_line_and_at_the_end() -> None:
     _, start, lowest, throughput, writes, end = table(GOOD + BAD).splitlines()
     assert [line.split()[-1] for line in (start, lowest, throughput, writes)] == ["yes", "yes", "missed", "missed"]
-    assert end == "aims missed: throughput; writes"
+    assert end == "targets missed: throughput; writes"
 
 
 def test_summary_if_no_bound_is_missed() -> None:
     assert "missed" not in table(GOOD)
-    assert table(GOOD).splitlines()[-1] == "all aims met"
+    assert table(GOOD).splitlines()[-1] == "all targets met"
 
 
 def test_json_contains_the_same_values(tmp_path: Path) -> None:

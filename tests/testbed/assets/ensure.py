@@ -11,7 +11,7 @@ from tests.testbed.assets import environments, gotools, kernel, packages
 from tests.testbed.assets.cache import Asset, Cache, default_root
 from tests.testbed.assets.workshop import Workshop
 
-Subset = Literal["development", "packages", "kubernetes", "kernel", "lab"]
+Subset = Literal["development", "packages", "processes", "kubernetes", "kernel", "lab"]
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,11 @@ def ensure(*subsets: Subset) -> Assets:
             environments.development(cache).submit(workshop, after=ready)
         if _any(wanted, "kernel", "lab"):
             workshop.submit(partial(_ensure_kernel, workshop), after=ready)
+        if _any(wanted, "processes", "lab"):
+            for environment in environments.processes(cache):
+                environment.submit(workshop, after=ready)
         if "lab" in wanted:
-            for environment in (*environments.clouds(cache), *environments.processes(cache)):
+            for environment in environments.clouds(cache):
                 environment.submit(workshop, after=ready)
     return locate()
 

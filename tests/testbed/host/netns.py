@@ -4,6 +4,8 @@ import ctypes
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -58,6 +60,24 @@ def enter(namespace: str) -> None:
     with (_DIRECTORY / namespace).open() as file:
         if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"cannot enter network namespace {namespace}")
+
+
+@contextmanager
+def anonymous() -> Iterator[None]:
+    """Move this thread, and all its children, into an anonymous namespace that ends with the last of them.
+
+    Servers in it do not listen in the host's namespace, and the caller can reach them on the loopback address.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open() as before:
+        if libc.unshare(_CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "cannot create a network namespace: not root")
+        batch("link set lo up")
+        try:
+            yield
+        finally:
+            if libc.setns(before.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "cannot return to the previous network namespace")
 
 
 def inside(namespace: str) -> bool:

@@ -3,9 +3,10 @@
 import json
 
 from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.kubernetes.cluster import ControlPlane
 
 
-def service_account_kubeconfig(cloud: Cloud, namespace: str, name: str, node: str | None = None) -> str:
+def service_account_kubeconfig(cloud: Cloud | ControlPlane, namespace: str, name: str, node: str | None = None) -> str:
     """A kubeconfig (as JSON) with a new token of that account, bound to a node as a pod's token is."""
     bound = ["--bound-object-kind=Node", f"--bound-object-name={node}"] if node else []
     token = cloud.kubectl("create", "token", "-n", namespace, name, "--duration=24h", *bound).strip()
