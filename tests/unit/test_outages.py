@@ -87,7 +87,7 @@ def test_noise_of_the_client_library_is_part_of_the_outage(outages: Outages, tim
     outage, kopf = outages[KUBERNETES], logging.getLogger("kopf._core.engines.watching")
     for second in range(72):
         kopf.error("Request attempt #%d/9 failed; will retry: token=%s\nsecond line", second, CANARY)
-        logging.getLogger("isthmus.adapters.watch").warning("watching: OSError: connection refused")
+        logging.getLogger("isthmus.adapters.kubernetes.watch").warning("watching: OSError: connection refused")
         if second % 5 == 0:
             outage.failed("connection refused")
         time.seconds += 1
@@ -123,8 +123,9 @@ def test_other_messages_are_logged_as_they_come(start: Start) -> None:
     logged = start("INFO")
     logging.getLogger("asyncio").error("a defect")
     logging.getLogger("isthmus.agent.loop").warning("ours")
+    logging.getLogger("isthmus.adapters.kubernetes.cluster").warning("one request")
     logging.getLogger("kopfer").error("not kopf")
-    assert [line.partition(": ")[2] for line in logged()] == ["a defect", "ours", "not kopf"]
+    assert [line.partition(": ")[2] for line in logged()] == ["a defect", "ours", "one request", "not kopf"]
 
 
 def test_everything_is_logged_at_debug(start: Start) -> None:

@@ -30,14 +30,12 @@ _QUIET = (
     "stevedore",
 )
 
-
 # Loggers whose warnings and errors are about one system that does not answer, and which repeat them at each attempt.
 _SYSTEMS: Final = {
     "kopf": KUBERNETES,
     "kubernetes": KUBERNETES,
     "aiohttp": KUBERNETES,
-    "isthmus.adapters.kubernetes": KUBERNETES,
-    "isthmus.adapters.watch": KUBERNETES,
+    "isthmus.adapters.kubernetes.watch": KUBERNETES,
     "keystoneauth": OPENSTACK,
     "openstack": OPENSTACK,
     "ovs": OPEN_VSWITCH,
