@@ -26,6 +26,9 @@ class Charon(Protocol):
         """Start a new charon."""
 
     def end_peer(self) -> None: ...
+    def flush_kernel(self) -> None:
+        """All policies and states of this node's kernel go; charon is not told."""
+
     def agree(self, version: str, key: bytes = KEY) -> None:
         """Give the peer that version of the key, too."""
 
@@ -45,8 +48,9 @@ class IkeContract:
         assert ike.view().loaded == {}
 
     def test_unloading_what_is_not_loaded_succeeds(self, ike: Ike) -> None:
-        for call in (ike.initiate, ike.retire, ike.unload):
+        for call in (ike.initiate, ike.retire, ike.terminate, ike.unload):
             call("istabsent")
+        ike.rekey("istabsent", frozenset({1}))
         view = ike.view()
         assert (view.loaded, view.states) == ({}, {})
         assert view.version
@@ -94,6 +98,35 @@ class IkeContract:
         state = ike.view().states[connection.name]
         assert (state.children_installed, state.superseded) == (IKE_CHILDREN, False)
         assert not state.spis & old
+
+    def test_what_the_kernel_has_lost_is_back_after_a_rekey(
+        self, ike: Ike, xfrm: Xfrm, charon: Charon, connection: IkeConnection
+    ) -> None:
+        def lost() -> frozenset[int]:
+            view = ike.view()
+            policies, installed = xfrm.protect_policies(), xfrm.associations(frozenset({connection.local_address}))
+            return ipsec.lost_spis(view, installed, policies).get(connection.name, frozenset())
+
+        _establish(ike, connection)
+        assert lost() == frozenset()
+        before = ike.view().states[connection.name].spis
+        charon.flush_kernel()
+        assert lost() == before
+        ike.rekey(connection.name, before)
+        wait_until(lambda: not lost() and ipsec.up(connection, ike.view()), 10, "associations")
+        after = ike.view().states[connection.name]
+        assert not before & {spi for child in after.children for spi in child.spis}
+        ike.rekey(connection.name, before)
+        assert ike.view().states[connection.name].children == after.children
+
+    def test_terminate_ends_the_associations_and_keeps_the_connection(
+        self, ike: Ike, connection: IkeConnection
+    ) -> None:
+        _establish(ike, connection)
+        ike.terminate(connection.name)
+        assert ike.view().states == {}
+        assert ike.view().loaded == {connection.name: connection.digest}
+        _establish(ike, connection)
 
     def test_initiate_does_not_wait_for_a_silent_peer(
         self, ike: Ike, charon: Charon, connection: IkeConnection

@@ -19,6 +19,7 @@ from isthmus.telemetry.metrics import Metrics
 from tests.fakes.charon import FakeIke
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
+from tests.fakes.firewall import FakeFirewall
 from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
 from tests.fakes.store import Key, Manifest, Store
@@ -91,6 +92,7 @@ class AgentHarness:
             netlink=FakeNetlink(node),
             monitor=FakeMonitor(node),
             xfrm=FakeXfrm(node),
+            firewall=FakeFirewall(node),
             ike=FakeIke(node),
             ovsdb=FakeOvsdb(node),
             openflow=FakeOpenFlow(node),
@@ -106,6 +108,7 @@ class AgentHarness:
             plain,
             cluster=with_effects(plain.cluster, count),
             xfrm=with_effects(plain.xfrm, count),
+            firewall=with_effects(plain.firewall, count),
             ike=with_effects(plain.ike, count),
             ovsdb=with_effects(plain.ovsdb, count),
             openflow=with_effects(plain.openflow, count),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import product
 
 from isthmus.model import names
 from isthmus.model.errors import Unavailable
-from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeState, IkeView, SecurityAssociation
+from isthmus.model.node.ipsec import (
+    IKE_CHILDREN,
+    IkeChild,
+    IkeConnection,
+    IkeState,
+    IkeView,
+    ProtectPolicy,
+    SecurityAssociation,
+)
 
 from .node import FakeNode
 
@@ -53,9 +61,10 @@ class FakeIke:
         connection = self._node.loaded[name]
         self._node.negotiated.setdefault(name, set()).add(connection.digest)
         ends = (connection.local_address, connection.remote_address)
-        for incoming, spi in _spis(self._node.charon_instance, name, [connection.digest]):
-            source, destination = reversed(ends) if incoming else ends
-            self._node.associations |= {SecurityAssociation(source, destination, spi, "esp", 1)}
+        for child in self._children(name, [connection.digest]):
+            for spi, (source, destination) in zip(sorted(child.spis), (ends, ends[::-1]), strict=True):
+                self._node.associations |= {SecurityAssociation(source, destination, spi, "esp", child.reqid)}
+            self._node.protect_policies |= {ProtectPolicy(way, child.reqid) for way in ("in", "out")}
 
     def retire(self, name: str) -> None:
         node = self._ask()
@@ -67,14 +76,39 @@ class FakeIke:
             node.negotiated |= {name: current} if current else {}
         node.changed(f"retire {name}")
 
+    def rekey(self, name: str, spis: frozenset[int]) -> None:
+        node = self._ask()
+        digests = node.negotiated.get(name, set())
+        children = self._children(name, digests)
+        if node.peer_answers and name in node.loaded and any(child.spis & spis for child in children):
+            self._end(name, digests)
+            node.rekeyed[name] = node.rekeyed.get(name, 0) + 1
+            self.establish(name)
+        node.changed(f"rekey {name}")
+
+    def terminate(self, name: str) -> None:
+        node = self._ask()
+        self._end(name, node.negotiated.pop(name, set()))
+        node.changed(f"terminate {name}")
+
     def _state(self, name: str, loaded: str | None) -> IkeState:
         digests = self._node.negotiated[name]
-        spis = frozenset(spi for _, spi in _spis(self._node.charon_instance, name, digests))
-        return IkeState(True, IKE_CHILDREN if loaded in digests else frozenset(), digests != {loaded}, spis)
+        children = frozenset(self._children(name, digests))
+        installed = IKE_CHILDREN if loaded in digests else frozenset[str]()
+        spis = frozenset(spi for child in children for spi in child.spis)
+        return IkeState(True, installed, digests != {loaded}, spis, children)
 
     def _end(self, name: str, digests: Iterable[str]) -> None:
-        gone = {spi for _, spi in _spis(self._node.charon_instance, name, digests)}
+        gone = {spi for child in self._children(name, digests) for spi in child.spis}
         self._node.associations = frozenset(a for a in self._node.associations if a.spi not in gone)
+
+    def _children(self, name: str, digests: Iterable[str]) -> list[IkeChild]:
+        """Two for each digest, of which each has the reqid of its selectors."""
+        instance = f"{self._node.charon_instance}.{self._node.rekeyed.get(name, 0)}"
+        return [
+            IkeChild(_number(name, child), frozenset(_number(instance, name, digest, child, end) for end in ("i", "o")))
+            for digest, child in product(digests, sorted(IKE_CHILDREN))
+        ]
 
     def _ask(self) -> FakeNode:
         if not self._node.charon_answers:
@@ -82,7 +116,5 @@ class FakeIke:
         return self._node
 
 
-def _spis(instance: int, name: str, digests: Iterable[str]) -> Iterator[tuple[bool, int]]:
-    """(inbound, SPI) of the SAs of each negotiated child."""
-    for digest, child, end in product(digests, IKE_CHILDREN, ("in", "out")):
-        yield end == "in", int(names.digest(str(instance), name, digest, child, end, digits=8), 16)
+def _number(*of: str) -> int:
+    return int(names.digest(*of, digits=8), 16)

@@ -1,7 +1,7 @@
 """A gateway node in memory: its kernel, and the peer's answers to probes (charon.py: charon, switch.py: Open vSwitch).
 
-Every change is checked against the rule that must always hold: a tunnel port exists only with the block policies of
-its UDP port, and a connection only with the ICMP unreachable block of its gateway's address.
+Every change is checked against the rule that must always hold: a tunnel port exists only behind both fences, block
+policies and nftables table, for its UDP port, and a connection only behind both for its gateway's address.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from isthmus.core.node import ipsec
+from isthmus.core.node import firewall, ipsec
 from isthmus.model.errors import Conflict, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import FlowTable, Traffic
 from isthmus.model.node.host import KernelChange, NodeAddress, NodeView, ProbeResult
-from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, SecurityAssociation
+from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, ProtectPolicy, SecurityAssociation
 from isthmus.model.node.switch import Ports
 
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
@@ -37,6 +37,8 @@ class FakeNode:
     foreign_policies: frozenset[BlockPolicy] = frozenset()
     """Block policies whose packets a foreign policy matches."""
     associations: frozenset[SecurityAssociation] = frozenset()
+    protect_policies: frozenset[ProtectPolicy] = frozenset()
+    """Charon's."""
     has_nftables: bool = True
     firewall: Ruleset = field(default_factory=Ruleset)
     bridge_exists: bool = False
@@ -58,6 +60,8 @@ class FakeNode:
     keys: dict[str, bytes] = field(default_factory=dict)
     negotiated: dict[str, set[str]] = field(default_factory=dict)
     """Digests with established SAs, by connection."""
+    rekeyed: dict[str, int] = field(default_factory=dict)
+    """How often its children were rekeyed, by connection."""
     peer_answers: bool = True
     peer_key: bytes | None = None
     """The key that the peer requires, if any."""
@@ -74,6 +78,12 @@ class FakeNode:
         self.charon_instance += 1
         self.loaded, self.keys, self.negotiated, self.refused = {}, {}, {}, set()
 
+    def flush_xfrm(self) -> None:
+        """What `ip xfrm policy flush; ip xfrm state flush` does; charon is not told."""
+        self.associations = frozenset()
+        self.flush_policies()
+        self.tell(KernelChange.ASSOCIATIONS)
+
     def restart_switch(self) -> None:
         """Restart ovs-vswitchd: it has no flows any more; the database keeps the ports."""
         self.switch_instance += 1
@@ -83,6 +93,7 @@ class FakeNode:
     def flush_policies(self) -> None:
         """`ip xfrm policy flush`."""
         self.blocks = self.outdated_blocks = self.foreign_policies = frozenset()
+        self.protect_policies = frozenset()
         self.tell(KernelChange.POLICIES)
 
     def tell(self, change: KernelChange) -> None:
@@ -97,6 +108,12 @@ class FakeNode:
         needed = ipsec.blocks(tunnel.udp_port for tunnel in self.ports.tunnels)
         needed |= ipsec.icmp_unreachable_blocks(connection.remote_address for connection in self.loaded.values())
         assert needed <= self.blocks, f"without its block policies after {effect}"
+        if self.has_nftables and effect.startswith(("apply", "load")):
+            needed_table = firewall.ruleset(
+                {tunnel.udp_port for tunnel in self.ports.tunnels},
+                {connection.remote_address for connection in self.loaded.values()},
+            )
+            assert firewall.widened(needed_table, self.firewall) == self.firewall, f"without its table after {effect}"
 
     def number_ports(self) -> None:
         """Assign port numbers as Open vSwitch does: from 1 on each bridge, kept until the port is removed."""
@@ -152,6 +169,9 @@ class FakeXfrm:
 
     def associations(self, addresses: frozenset[str]) -> frozenset[SecurityAssociation]:
         return frozenset(a for a in self._node.associations if addresses & {a.source, a.destination})
+
+    def protect_policies(self) -> frozenset[ProtectPolicy]:
+        return self._node.protect_policies
 
     def remove_associations(self, associations: Iterable[SecurityAssociation]) -> None:
         self._node.associations -= frozenset(associations)

@@ -1,4 +1,4 @@
-"""Two nodes for each test."""
+"""Two nodes for each test, or two whole agents for a module."""
 
 import signal
 from collections.abc import Iterator
@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.node import Node, Pair
-from tests.kernel.openvswitch import sh
+from tests.kernel.openvswitch import Switch, sh
+from tests.kernel.side import RESYNC_SECONDS, Side
+from tests.testbed.host.process import wait_until
 
 
 @pytest.fixture
@@ -24,3 +26,42 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         for node in pair.nodes:
             node.end_charon(signal.SIGKILL)
             sh(f"ip netns del {node.name}")
+
+
+@pytest.fixture(scope="module")
+def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+    """Two clouds whose agents run and know nothing of each other yet; a module may name its RESYNC_SECONDS."""
+    resync_seconds = getattr(request.module, "RESYNC_SECONDS", RESYNC_SECONDS)
+    directory = tmp_path_factory.mktemp("agents")
+    sh("ip netns add a\nip netns add b\nip link add eth0 netns a type veth peer name eth0 netns b")
+    made = []
+    for name, address in (("a", "192.0.2.1"), ("b", "192.0.2.2")):
+        node = Node(name, address, directory)
+        sh(f"ip link set lo up\nip addr add {address}/24 dev eth0\nip link set eth0 up", name)
+        switch = Switch(name, directory / name)
+        node.start_charon()
+        machine = switch.attach_port(f"vm-{name}", f"10.20.0.1{address[-1]}", 0)
+        made.append(Side(name, node, switch, machine, resync_seconds))
+    for side in made:
+        side.start()
+    yield made[0], made[1]
+    for side in made:
+        side.stop()
+        side.node.end_charon(signal.SIGKILL)
+        side.switch.stop()
+    sh("ip netns del vm-a; ip netns del vm-b; ip netns del a; ip netns del b")
+
+
+@pytest.fixture(scope="module")
+def stretched(sides: tuple[Side, Side]) -> tuple[Side, Side]:
+    """The same, with one network stretched."""
+    a, b = sides
+    a.introduce(b)
+    b.introduce(a)
+    for side in sides:
+        wait_until(side.connected, 30, f"connection of {side.name}")
+    a.attach(b)
+    b.attach(a)
+    for side in sides:
+        wait_until(side.network_connected, 30, f"link of {side.name}")
+    return sides

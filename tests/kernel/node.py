@@ -22,7 +22,8 @@ from isthmus.core.node import firewall, ipsec
 from isthmus.model.api.objects import LocalReference
 from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeerSpec, PeerGateway, PeerIPsec, TunnelIDRange
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
-from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, SecurityAssociation
+from isthmus.model.node.firewall import Ruleset
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, ProtectPolicy, SecurityAssociation
 from tests.kernel.openvswitch import inside, sh
 from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Expected, Summary, mac_addresses, summarise
@@ -56,7 +57,11 @@ class Node:
         self._settings = directory / f"{name}.conf"
         self._settings.write_text(f"include {_SETTINGS}\n{_OVERRIDES.format(socket=self._socket, log=self.log)}\n")
         self._charon: subprocess.Popen[bytes] | None = None
-        self.ike = Vici(str(self._socket))
+        self.ike = self.new_ike()
+
+    def new_ike(self) -> Vici:
+        """Another session with its charon, for another thread."""
+        return Vici(str(self._socket))
 
     def start_charon(self) -> None:
         """Start it; its socket and its file of the process ID must not be an earlier one's."""
@@ -77,6 +82,11 @@ class Node:
             self._charon.wait(10)
             self._charon = None
 
+    def signal_charon(self, number: signal.Signals) -> None:
+        """SIGSTOP and SIGCONT: it does not answer for a while."""
+        assert self._charon is not None
+        self._charon.send_signal(number)
+
     def block(self) -> None:
         """What the agent does first."""
         gateways = [f"{WAN.network_address + host}" for host in (1, 2)]
@@ -96,6 +106,12 @@ class Node:
 
     def blocks(self) -> frozenset[BlockPolicy]:
         return inside(self.name, NetlinkXfrm().blocks).blocks
+
+    def table(self) -> Ruleset:
+        return inside(self.name, Nft().view).ruleset
+
+    def protect_policies(self) -> frozenset[ProtectPolicy]:
+        return inside(self.name, NetlinkXfrm().protect_policies)
 
     def associations(self) -> frozenset[SecurityAssociation]:
         return inside(self.name, lambda: NetlinkXfrm().associations(frozenset({self.address})))

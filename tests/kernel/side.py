@@ -10,6 +10,7 @@ from typing import Any
 
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.linux.monitor import NetlinkMonitor
+from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
@@ -29,7 +30,7 @@ from isthmus.telemetry.metrics import Metrics
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.nodeobjects import published_spec
 from tests.fakes.store import Store
-from tests.kernel.node import Node
+from tests.kernel.node import Node, Pair
 from tests.kernel.openvswitch import Machine, Switch, inside
 
 NETWORK = "0a9af7a5-9cbb-4d3c-8d4e-000000000001"
@@ -77,6 +78,7 @@ class Side:
     node: Node
     switch: Switch
     machine: Machine
+    resync_seconds: float = RESYNC_SECONDS
     store: Store = field(default_factory=Store)
     watch: NoWatch = field(default_factory=NoWatch)
     effects: list[str] = field(default_factory=list)
@@ -95,7 +97,7 @@ class Side:
             node_name=f"gw-{self.name}",
             cloud_id=f"cloud-{self.name}",
             gateway_cidrs=(f"{self.node.address}/32",),
-            resync_seconds=RESYNC_SECONDS,
+            resync_seconds=self.resync_seconds,
         )
         database = OvsdbDatabase(self.switch.socket, 300)
         backends = Backends(
@@ -104,7 +106,8 @@ class Side:
             netlink=RtNetlink(),
             monitor=NetlinkMonitor(names.NFTABLES_TABLE),
             xfrm=Counting(NetlinkXfrm(), self.effects),
-            ike=Counting(self.node.ike, self.effects),
+            firewall=Counting(Nft(), self.effects),
+            ike=Counting(self.node.new_ike(), self.effects),
             ovsdb=Counting(database, self.effects),
             openflow=Counting(OvsOfctl(self.switch.socket), self.effects),
             probe=PacketProbe(),
@@ -212,3 +215,8 @@ class Side:
     def network_connected(self) -> bool:
         found = self.kubectl.get(Attachment, LINK, names.SYSTEM_NAMESPACE)
         return found is not None and [k.up for entry in found.status.nodes for k in entry.links] == [True]
+
+
+def pair_of(sides: tuple[Side, Side]) -> Pair:
+    """Their nodes."""
+    return Pair(sides[0].node, sides[1].node)

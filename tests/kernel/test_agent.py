@@ -4,63 +4,18 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 
-import pytest
-
-from tests.kernel.node import Node, Pair
-from tests.kernel.openvswitch import Switch, sh
-from tests.kernel.side import RESYNC_SECONDS, Side
+from tests.kernel.openvswitch import sh
+from tests.kernel.side import RESYNC_SECONDS, Side, pair_of
 from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Traffic
 
 _ACQUIRE_SECONDS = 10  # `xfrm_acq_expires` in deploy/strongswan.conf: how long the kernel knows that a trap was sprung
 
 
-@pytest.fixture(scope="module")
-def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
-    """Two clouds whose agents run and know nothing of each other yet."""
-    directory = tmp_path_factory.mktemp("agents")
-    sh("ip netns add a\nip netns add b\nip link add eth0 netns a type veth peer name eth0 netns b")
-    made = []
-    for name, address in (("a", "192.0.2.1"), ("b", "192.0.2.2")):
-        node = Node(name, address, directory)
-        sh(f"ip link set lo up\nip addr add {address}/24 dev eth0\nip link set eth0 up", name)
-        switch = Switch(name, directory / name)
-        node.start_charon()
-        made.append(Side(name, node, switch, switch.attach_port(f"vm-{name}", f"10.20.0.1{address[-1]}", 0)))
-    for side in made:
-        side.start()
-    yield made[0], made[1]
-    for side in made:
-        side.stop()
-        side.node.end_charon(signal.SIGKILL)
-        side.switch.stop()
-    sh("ip netns del vm-a; ip netns del vm-b; ip netns del a; ip netns del b")
-
-
-@pytest.fixture(scope="module")
-def stretched(sides: tuple[Side, Side]) -> tuple[Side, Side]:
-    """The same, with one network stretched."""
-    a, b = sides
-    a.introduce(b)
-    b.introduce(a)
-    for side in sides:
-        wait_until(side.connected, 30, f"connection of {side.name}")
-    a.attach(b)
-    b.attach(a)
-    for side in sides:
-        wait_until(side.network_connected, 30, f"link of {side.name}")
-    return sides
-
-
-def _pair(sides: tuple[Side, Side]) -> Pair:
-    return Pair(sides[0].node, sides[1].node)
-
-
 def test_machines_reach_each_other_and_only_esp_is_on_the_wire(stretched: tuple[Side, Side]) -> None:
     a, b = stretched
-    with _pair(stretched).wire() as wire:
+    with pair_of(stretched).wire() as wire:
         assert a.machine.ping("10.20.0.12", 5) == 5
         assert b.machine.ping("10.20.0.11", 5) == 5
         summary = wire.summary()
@@ -130,7 +85,7 @@ def test_flows_are_restored_after_ovs_vswitchd_restarts(stretched: tuple[Side, S
 
 def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
     a, b = stretched
-    with _pair(stretched).wire() as wire:
+    with pair_of(stretched).wire() as wire:
         for side in stretched:
             side.withdraw()
         for side in stretched:

@@ -190,6 +190,9 @@ class RealCharon:
     def end_peer(self) -> None:
         self.pair.b.end_charon(signal.SIGKILL)
 
+    def flush_kernel(self) -> None:
+        sh("ip xfrm policy flush; ip xfrm state flush", "a")
+
     def agree(self, version: str, key: bytes = KEY) -> None:
         self.pair.b.ike.load(self.pair.connection(self.pair.b, version=version), key)
 

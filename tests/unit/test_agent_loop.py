@@ -11,6 +11,7 @@ from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.switch import Ports
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, RED, attachment, peer
@@ -21,18 +22,21 @@ def harness() -> AgentHarness:
     return AgentHarness()
 
 
-def test_block_policies_are_added_first_and_removed_last(harness: AgentHarness) -> None:
+def test_fences_are_added_first_and_removed_last(harness: AgentHarness) -> None:
     harness.kubectl.apply(attachment())
     harness.settle()
     tunnel = names.tunnel_port(PEER, "gw-b1")
-    assert harness.node.effects == ["add_blocks", f"load {tunnel}", "ensure_bridge", "apply", "replace"]
+    fences = ["add_blocks", "replace_table"]
+    assert harness.node.effects == [*fences, f"load {tunnel}", "ensure_bridge", "apply", "replace"]
     assert harness.node.keys[tunnel] == PSK
     harness.node.effects.clear()
     harness.delete(attachment())
     harness.delete(peer())
     harness.settle()
-    assert harness.node.effects == ["replace", "apply", "remove_bridge", f"unload {tunnel}", "remove_blocks"]
+    fences = ["remove_blocks", "remove_table"]
+    assert harness.node.effects == ["replace", "apply", "remove_bridge", f"unload {tunnel}", *fences]
     assert (harness.node.ports, harness.node.blocks, harness.node.bridge_exists) == (Ports(), frozenset(), False)
+    assert harness.node.firewall == Ruleset()
 
 
 def test_status_is_written_once_when_everything_is_up(harness: AgentHarness) -> None:
@@ -43,6 +47,7 @@ def test_status_is_written_once_when_everything_is_up(harness: AgentHarness) -> 
         "Ready": "True",
         "Progressing": "False",
         "PeersConfigured": "True",
+        "Fenced": "True",
     }
     assert status.peers_up == "1/1"
     assert status.observed_generation == harness.get(GatewayNode, NODE).metadata.generation
@@ -216,6 +221,40 @@ def test_status_entry_is_removed_when_the_node_is_not_involved_any_more(harness:
     harness.settle()
     assert harness.get(Attachment, f"{OWN}.{RED}").status.nodes == ()
     assert harness.node.ports.patches == frozenset()
+
+
+def test_lost_associations_are_reported_and_negotiated_again(harness: AgentHarness) -> None:
+    """charon lists them as installed, which is not enough to report that they are."""
+    harness.kubectl.apply(attachment())
+    harness.settle()
+    blocks, associations = harness.node.blocks, len(harness.node.associations)
+    harness.node.peer_answers = False
+    harness.node.flush_xfrm()
+    harness.settle(1)
+    (connection,) = harness.get(GatewayNode, NODE).status.connections
+    assert (connection.up, connection.esp, connection.reason) == (False, "Missing", "SAsMissingInKernel")
+    harness.node.peer_answers = True
+    harness.settle()
+    (connection,) = harness.get(GatewayNode, NODE).status.connections
+    assert (connection.up, connection.esp, connection.reason) == (True, "Installed", "Up")
+    assert (harness.node.blocks, len(harness.node.associations)) == (blocks, associations)
+
+
+def test_node_without_nftables_works_and_says_so(harness: AgentHarness) -> None:
+    harness.node.has_nftables = False
+    harness.kubectl.apply(attachment())
+    harness.settle()
+    status = harness.get(GatewayNode, NODE).status
+    assert [c.up for c in status.connections] == [True]
+    for type_, expected in (("Ready", ("True", "Ready")), ("Fenced", ("False", "NftablesUnsupported"))):
+        condition = condition_of(status.conditions, type_)
+        assert condition is not None
+        assert (condition.status, condition.reason) == expected
+    harness.node.has_nftables = True
+    harness.settle()
+    condition = condition_of(harness.get(GatewayNode, NODE).status.conditions, "Fenced")
+    assert condition is not None
+    assert condition.status == "True"
 
 
 def test_loop_stops_on_request(harness: AgentHarness) -> None:

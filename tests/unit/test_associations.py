@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+import pytest
 
 from isthmus.agent.associations import Associations
 from isthmus.core.node.plan import NodePlan, plan_node
@@ -31,21 +34,28 @@ class Asked(FakeIke):
     def __init__(self, node: FakeNode) -> None:
         super().__init__(node)
         self.times = 0
+        self.recoveries: list[str] = []
 
     def initiate(self, name: str) -> None:
         self.times += 1
+
+    def rekey(self, name: str, spis: frozenset[int]) -> None:
+        self.recoveries.append("rekey")
+
+    def terminate(self, name: str) -> None:
+        self.recoveries.append("terminate")
 
 
 def _times_within(seconds: int, initiator: bool) -> int:
     plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
     node, clock = FakeNode(), Clock()
-    node.blocks = plan.blocks
+    node.blocks, node.firewall = plan.blocks, plan.firewall
     ike = Asked(node)
     ike.load(plan.connections[0], b"")
     associations = Associations(ike, clock)  # type: ignore[arg-type]
     for _ in range(seconds):
-        associations.advance(plan, ike.view())
+        associations.advance(plan, ike.view(), {})
         clock.seconds += 1
     return ike.times
 
@@ -65,11 +75,11 @@ def test_established_or_unloaded_connections_are_not_initiated() -> None:
     plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     ike = Asked(node)
     associations = Associations(ike, clock)  # type: ignore[arg-type]
-    associations.advance(plan, ike.view())
-    node.blocks = plan.blocks
+    associations.advance(plan, ike.view(), {})
+    node.blocks, node.firewall = plan.blocks, plan.firewall
     ike.load(plan.connections[0], b"")
     ike.establish(plan.connections[0].name)
-    associations.advance(plan, ike.view())
+    associations.advance(plan, ike.view(), {})
     assert ike.times == 0
 
 
@@ -77,15 +87,78 @@ def test_old_associations_are_removed_once_the_new_ones_are_up() -> None:
     node, clock = FakeNode(), Clock()
     plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     (connection,) = plan.connections
-    node.blocks = plan.blocks
+    node.blocks, node.firewall = plan.blocks, plan.firewall
     ike = Asked(node)
     before = replace(connection, secret_version="0")
     ike.load(before, b"")
     ike.establish(connection.name)
     ike.load(connection, b"")
     associations = Associations(ike, clock)  # type: ignore[arg-type]
-    associations.advance(plan, ike.view())
+    associations.advance(plan, ike.view(), {})
     assert node.negotiated == {connection.name: {before.digest}}, "the new SAs are not up yet"
     ike.establish(connection.name)
-    associations.advance(plan, ike.view())
+    associations.advance(plan, ike.view(), {})
     assert node.negotiated == {connection.name: {connection.digest}}
+
+
+def _recovering(initiator: bool = True) -> tuple[Asked, Clock, Callable[[set[int]], list[str]]]:
+    """A connection that is up; call the last with the SPIs that are lost to learn what is done about it."""
+    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
+    plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
+    (connection,) = plan.connections
+    node, clock = FakeNode(), Clock()
+    node.blocks, node.firewall = plan.blocks, plan.firewall
+    ike = Asked(node)
+    ike.load(connection, b"")
+    ike.establish(connection.name)
+    associations = Associations(ike, clock)  # type: ignore[arg-type]
+
+    def lost(spis: set[int]) -> list[str]:
+        before = len(ike.recoveries)
+        associations.advance(plan, ike.view(), {connection.name: frozenset(spis)} if spis else {})
+        return ike.recoveries[before:]
+
+    return ike, clock, lost
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+def test_lost_associations_are_rekeyed_at_once_and_once(initiator: bool) -> None:
+    _, clock, lost = _recovering(initiator)
+    assert lost({1, 2}) == ["rekey"]
+    for _ in range(9):
+        clock.seconds += 1
+        assert lost({1, 2}) == []
+    assert lost(set()) == []
+
+
+def test_whoever_loses_them_again_rekeys_again() -> None:
+    _, clock, lost = _recovering()
+    assert lost({1}) == ["rekey"]
+    assert lost(set()) == []
+    assert lost({2}) == ["rekey"], "the first ones were recovered"
+    clock.seconds += 0.5
+    assert lost({3}) == []
+    clock.seconds += 0.5
+    assert lost({3}) == ["rekey"], "the second ones were lost before they were seen"
+
+
+def test_connection_that_rekeying_does_not_recover_is_ended() -> None:
+    _, clock, lost = _recovering()
+    assert lost({1}) == ["rekey"]
+    clock.seconds += 10
+    assert lost({1}) == ["terminate"]
+
+
+def test_recovery_that_never_succeeds_is_tried_ever_less_often() -> None:
+    """A kernel that charon and agent see differently, say: no endless renegotiation."""
+    _, clock, lost = _recovering()
+    done = []
+    for second in range(3600):
+        done += lost({second})
+        clock.seconds += 1
+    assert len(done) <= 20
+    for second in range(3600, 2000 * 300, 300):
+        clock.seconds += 300
+        done += lost({second})
+    assert len(done) > 1500
+    assert done[:3] == ["rekey"] * 3

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from isthmus.core.node import firewall as core
 from isthmus.core.node.plan import plan_node
 from isthmus.model.names import NFTABLES_TABLE
 from isthmus.model.node.firewall import Rule, Ruleset
@@ -14,7 +15,7 @@ from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssocia
 from isthmus.model.node.switch import Ports, TunnelPort
 from isthmus.ports import DataplaneProbe, Firewall, Ike, KernelMonitor, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
-from tests.contract.firewall import FirewallContract, OtherAdministrators
+from tests.contract.firewall import TWO_PEERS, FirewallContract, OtherAdministrators
 from tests.contract.host import ADDRESS, BLOCKS, HostTools, NetlinkContract, XfrmContract
 from tests.contract.monitor import MonitorContract
 from tests.contract.node import ForeignSoftware, ProbeContract
@@ -112,6 +113,11 @@ class FakeCharon:
     def end_peer(self) -> None:
         self.node.peer_answers = False
 
+    def flush_kernel(self) -> None:
+        blocks = self.node.blocks
+        self.node.flush_xfrm()
+        self.node.blocks = blocks  # what the agent does before anything else
+
     def agree(self, version: str, key: bytes = KEY) -> None:
         self.node.peer_key = key
 
@@ -125,6 +131,7 @@ def node() -> FakeNode:
 def guarded(node: FakeNode) -> FakeNode:
     """A node with the block policies that its tunnels and connections need."""
     node.blocks = BLOCKS | PLAN.blocks
+    node.firewall = core.widened(TWO_PEERS, PLAN.firewall)
     return node
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.adapters.strongswan import messages
-from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeState
+from isthmus.model.node.ipsec import IKE_CHILDREN, IkeChild, IkeConnection, IkeState
 
 CONNECTION = IkeConnection(
     name="ist0123456789",
@@ -26,7 +26,8 @@ DIGEST = CONNECTION.digest
 
 
 def _child(name: str, state: bytes, spi: bytes) -> dict[str, bytes]:
-    return {"name": name.encode(), "state": state, "spi-in": b"c0" + spi, "spi-out": b"d0" + spi}
+    own = {"name": name.encode(), "state": state, "uniqueid": spi.lstrip(b"0"), "reqid": spi}
+    return own | {"spi-in": b"c0" + spi, "spi-out": b"d0" + spi}
 
 
 def _sa(number: bytes, *children: dict[str, bytes], state: bytes = b"ESTABLISHED", tasks: Any = ()) -> dict[str, Any]:
@@ -67,8 +68,9 @@ def test_key_is_in_no_other_message() -> None:
 def test_view_of_an_established_connection() -> None:
     view = messages.parse_view("s1", {"version": b"5.9.8"}, [LOADED], [_sa(b"1", *CURRENT)])
     assert (view.instance, view.version, view.loaded) == ("s1", "5.9.8", {CONNECTION.name: DIGEST})
-    spis = frozenset({0xC001, 0xD001, 0xC002, 0xD002})
-    assert view.states == {CONNECTION.name: IkeState(True, IKE_CHILDREN, superseded=False, spis=spis)}
+    children = frozenset({IkeChild(1, frozenset({0xC001, 0xD001})), IkeChild(2, frozenset({0xC002, 0xD002}))})
+    spis = frozenset(spi for child in children for spi in child.spis)
+    assert view.states == {CONNECTION.name: IkeState(True, IKE_CHILDREN, False, spis, children)}
 
 
 def test_former_children_are_superseded_and_not_installed() -> None:
@@ -79,10 +81,26 @@ def test_former_children_are_superseded_and_not_installed() -> None:
 
 
 def test_children_not_in_the_kernel_are_ignored() -> None:
-    being_made = {"name": f"in-{DIGEST}".encode(), "state": b"CREATED"}
+    being_made = {"name": f"in-{DIGEST}".encode(), "state": b"CREATED", "reqid": b"1"}
     sas = [_sa(b"1", being_made, state=b"CONNECTING")]
     view = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas)
     assert view.states[CONNECTION.name] == IkeState(established=False)
+
+
+def test_what_must_be_in_the_kernel_of_a_child_that_replaces_another() -> None:
+    """The responder installs the new outgoing SA when the old child goes, whose own may be gone before that."""
+    replaced = _child(f"in-{DIGEST}", b"REKEYED", b"01")
+    replacing = _child(f"in-{DIGEST}", b"INSTALLED", b"03")
+    deleted = _child(f"out-{DIGEST}", b"DELETED", b"02")
+    sas = [_sa(b"1", replaced, replacing, deleted)]
+    (state,) = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas).states.values()
+    assert state.children == {IkeChild(3, frozenset({0xC003}))}
+
+
+def test_which_children_are_asked_for_anew() -> None:
+    sas = [_sa(b"1", *CURRENT), _sa(b"2", *FORMER)]
+    assert messages.children_with(sas, frozenset({0xC001, 0xD002, 0xD004})) == ["1", "4"]
+    assert messages.children_with(sas, frozenset()) == []
 
 
 def test_foreign_connections_are_ignored() -> None:

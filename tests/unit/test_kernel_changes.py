@@ -11,14 +11,15 @@ from dataclasses import replace
 import pytest
 
 from isthmus.model.errors import Unavailable
-from isthmus.model.names import AGENT
+from isthmus.model.names import AGENT, tunnel_port
 from isthmus.model.node.host import KernelChange, NodeAddress
 from isthmus.model.reasons import Reason
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.nodeobjects import NODE, attachment
+from tests.fakes.nodeobjects import NODE, PEER, attachment
 from tests.testbed.host.process import wait_until
 
+TUNNEL = tunnel_port(PEER, "gw-b1")
 _SOON_SECONDS = 5
 _QUIET_SECONDS = 0.5
 
@@ -79,7 +80,7 @@ def test_without_notification_blocks_are_restored_at_the_next_observation(harnes
     harness.clock.seconds += 1
     harness.agent.iterate()
     assert harness.node.blocks == wanted
-    assert harness.node.effects == ["add_blocks"], "anything but the blocks was changed"
+    assert harness.node.effects == ["add_blocks", f"rekey {TUNNEL}"], "charon's policies went with the blocks"
 
 
 def test_lost_address_is_detected_without_reading_the_inputs(harness: AgentHarness) -> None:

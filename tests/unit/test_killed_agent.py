@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from isthmus.model import names
+from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.switch import Ports
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.killing import Effects, Killed
@@ -39,6 +40,12 @@ def _delete_peer(harness: AgentHarness) -> None:
     harness.delete(peer())
 
 
+def _flush(harness: AgentHarness) -> None:
+    """`ip xfrm policy flush; ip xfrm state flush; nft flush ruleset`."""
+    harness.node.flush_xfrm()
+    harness.node.firewall = Ruleset()
+
+
 class Case(NamedTuple):
     """Steps completed before, the step during which the agent is killed, and the effects of that step."""
 
@@ -49,13 +56,14 @@ class Case(NamedTuple):
     """Number of initiations and status writes."""
 
 
-SETUP = ["add_blocks", f"load {TUNNEL}", "ensure_bridge", "apply", "replace"]
-TEARDOWN = ["replace", "apply", "remove_bridge", f"unload {TUNNEL}", "remove_blocks"]
+SETUP = ["add_blocks", "replace_table", f"load {TUNNEL}", "ensure_bridge", "apply", "replace"]
+TEARDOWN = ["replace", "apply", "remove_bridge", f"unload {TUNNEL}", "remove_blocks", "remove_table"]
 CASES = {
     "first peer": Case((), _peer_only, SETUP, 3),
     "everything at once": Case((), _stretch, SETUP, 7),
     "networks of a peer": Case((_peer_only,), _stretch, ["apply", "replace"], 4),
     "one network less": Case((_stretch,), _withdraw_one, ["replace", "apply"], 0),
+    "everything flushed": Case((_stretch,), _flush, ["add_blocks", "replace_table", f"rekey {TUNNEL}"], 2),
     "end of everything": Case((_stretch,), _delete_peer, TEARDOWN, 1),
 }
 

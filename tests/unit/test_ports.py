@@ -28,7 +28,7 @@ QUERIES = {
     },
     "Ovsdb": {"view"},
     "OpenFlow": {"instance", "view"},
-    "Xfrm": {"blocks", "associations"},
+    "Xfrm": {"blocks", "associations", "protect_policies"},
     "Firewall": {"view"},
     "Ike": {"view"},
     "Netlink": {"view"},
@@ -67,7 +67,7 @@ EFFECTS = {
     "OpenFlow": {"replace"},
     "Xfrm": {"add_blocks", "remove_blocks", "remove_associations"},
     "Firewall": {"replace_table", "remove_table"},
-    "Ike": {"load", "unload", "initiate", "retire"},
+    "Ike": {"load", "unload", "initiate", "retire", "rekey", "terminate"},
 }
 
 

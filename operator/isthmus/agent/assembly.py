@@ -5,6 +5,7 @@ from __future__ import annotations
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, resources
 from isthmus.adapters.linux.monitor import NetlinkMonitor
+from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
@@ -31,6 +32,7 @@ def assemble(settings: AgentSettings) -> Backends:
         netlink=RtNetlink(),
         monitor=NetlinkMonitor(NFTABLES_TABLE),
         xfrm=counted(NetlinkXfrm(), "xfrm", metrics),
+        firewall=counted(Nft(), "nftables", metrics),
         ike=counted(Vici(settings.vici_socket), "charon", metrics),
         ovsdb=counted(database, "ovsdb", metrics),
         openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics),

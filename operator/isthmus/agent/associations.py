@@ -1,9 +1,13 @@
-"""When to have charon initiate SAs, and when to end superseded ones.
+"""When to have charon initiate SAs, when to end superseded ones, and when to negotiate lost ones again.
 
 Only the initiator's side initiates, so that SAs are not duplicated; the responder does only if they stay down for long.
+What the kernel has lost only the node that lost it knows of: it negotiates that again on either side.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from isthmus.core.node import ipsec
 from isthmus.core.node.plan import NodePlan
@@ -12,20 +16,34 @@ from isthmus.ports import Clock, Ike
 
 _INITIATOR_SECONDS = 5.0
 _RESPONDER_SECONDS = 30.0
+_REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a little more than 8
+_MAX_DOUBLINGS = 10
+_MAX_BACKOFF_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class _Recovery:
+    """The last attempt to recover what the kernel has lost, of so many since the connection was last complete."""
+
+    spis: frozenset[int]
+    attempts: int
+    at: float
 
 
 class Associations:
-    """Initiates connections that are down; keeps the time at which each is due next."""
+    """Initiates connections that are down, and recovers lost ones; keeps the time at which each is due next."""
 
     def __init__(self, ike: Ike, clock: Clock) -> None:
         self._ike = ike
         self._clock = clock
         self._due: dict[str, float] = {}
+        self._recoveries: dict[str, _Recovery] = {}
 
-    def advance(self, plan: NodePlan, view: IkeView) -> None:
+    def advance(self, plan: NodePlan, view: IkeView, lost: Mapping[str, frozenset[int]]) -> None:
         """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
 
-        Retires superseded SAs of connections whose new SAs are up. Raises ExternalError if charon is unavailable.
+        Recovers connections with lost SAs, whose SPIs are given. Retires superseded SAs of connections whose new SAs
+        are up. Raises ExternalError if charon is unavailable.
         """
         now = self._clock.monotonic_seconds()
         down = [c for c in plan.connections if c.name in view.loaded and not ipsec.up(c, view)]
@@ -35,8 +53,26 @@ class Associations:
                 self._due[connection.name] = now + self._pause(connection)
                 self._ike.initiate(connection.name)
         for connection in plan.connections:
+            if connection.name in lost:
+                self._recover(connection.name, lost[connection.name], now)
+            elif ipsec.up(connection, view):
+                self._recoveries.pop(connection.name, None)
+        for connection in plan.connections:
             if ipsec.up(connection, view) and view.states[connection.name].superseded:
                 self._ike.retire(connection.name)
+
+    def _recover(self, name: str, spis: frozenset[int], now: float) -> None:
+        """Rekey at once; if the same SAs are still missing after that, end the connection. Ever less often."""
+        last = self._recoveries.get(name, _Recovery(frozenset(), 0, float("-inf")))
+        backoff = min(2.0 ** min(last.attempts - 1, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
+        rekeyed = spis <= last.spis
+        if now - last.at < max(backoff, _REKEY_SECONDS if rekeyed else 0):
+            return
+        self._recoveries[name] = _Recovery(spis, last.attempts + 1, now)
+        if rekeyed:
+            self._ike.terminate(name)
+        else:
+            self._ike.rekey(name, spis)
 
     def _first(self, connection: IkeConnection, now: float) -> float:
         return now if connection.initiator else now + _RESPONDER_SECONDS

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from isthmus.ports import Clock, Cluster, DataplaneProbe, Ike, KernelMonitor, Netlink, OpenFlow, Ovsdb, Watch, Xfrm
+from isthmus.ports import (
+    Clock,
+    Cluster,
+    DataplaneProbe,
+    Firewall,
+    Ike,
+    KernelMonitor,
+    Netlink,
+    OpenFlow,
+    Ovsdb,
+    Watch,
+    Xfrm,
+)
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import Outages
 
@@ -18,6 +30,7 @@ class Backends:
     netlink: Netlink
     monitor: KernelMonitor
     xfrm: Xfrm
+    firewall: Firewall
     ike: Ike
     ovsdb: Ovsdb
     openflow: OpenFlow

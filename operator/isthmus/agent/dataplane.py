@@ -18,7 +18,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, NoTunnelAddress, Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.flows import FlowTable, FlowView
-from isthmus.model.node.ipsec import IkeView
+from isthmus.model.node.ipsec import IkeView, SecurityAssociation
 from isthmus.model.node.switch import BridgeView, Ports
 from isthmus.model.reasons import Reason
 
@@ -33,7 +33,7 @@ class DataPlane:
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
-        self.protection = Protection(backends.xfrm)
+        self.protection = Protection(backends.xfrm, backends.firewall)
         self.flows = FlowView({})
         """Flow statistics read by the last `reconcile`."""
 
@@ -47,8 +47,8 @@ class DataPlane:
         if plan.problem is not None and (inputs.peers or inputs.attachments):
             raise NoTunnelAddress(plan.problem.message)  # remove nothing: the interface may be down briefly
         # Kernel states are read before charon's SAs: a state that charon then does not list is certainly stale.
-        associations = backends.xfrm.associations(frozenset(address.address for address in plan.addresses))
-        self.protection.extend(plan.blocks)
+        associations = self._associations(plan)
+        self.protection.extend(plan.blocks, plan.firewall)
         ike, problem = self._load_connections(inputs, plan)
         bridge = self._add_ports(plan, bridge, ike)
         in_place = self._install_flows(plan, bridge)
@@ -58,18 +58,32 @@ class DataPlane:
                 backends.ike.unload(name)
             if stale := ipsec.stale_associations(associations, ike, plan.connections):
                 backends.xfrm.remove_associations(stale)
-            self.protection.limit(plan.blocks)
-        return NodeFacts(plan, bridge, ike, in_place, problem=problem, host=host)
+            self.protection.limit(plan.blocks, plan.firewall)
+        return self._with_protection(NodeFacts(plan, bridge, ike, in_place, problem=problem, host=host), associations)
 
     def observe(self, facts: NodeFacts) -> NodeFacts:
         """The facts with addresses, ports, BFD and SAs read again, which is cheap; missing blocks are restored."""
         self.protection.restore()
+        associations = self._associations(facts.plan)
         try:
             ike, problem = self._backends.ike.view(), facts.problem
         except ExternalError as error:
             ike, problem = None, _charon_problem(error)
         bridge, host = self._backends.ovsdb.view(), self._backends.netlink.view()
-        return replace(facts, bridge=bridge, ike=ike, problem=problem, host=host)
+        return self._with_protection(replace(facts, bridge=bridge, ike=ike, problem=problem, host=host), associations)
+
+    def _with_protection(self, facts: NodeFacts, associations: frozenset[SecurityAssociation]) -> NodeFacts:
+        """What the kernel has lost of what charon has; `associations` were read before charon's SAs."""
+        lost = ipsec.lost_spis(facts.ike, associations, self._backends.xfrm.protect_policies()) if facts.ike else {}
+        if lost and facts.ike:  # or negotiated since then
+            associations |= self._associations(facts.plan)
+            lost = ipsec.lost_spis(facts.ike, associations, self._backends.xfrm.protect_policies())
+        return replace(facts, lost=lost, firewall_problem=self.protection.firewall.problem)
+
+    def _associations(self, plan: NodePlan) -> frozenset[SecurityAssociation]:
+        """Also those of a tunnel address that the node had before."""
+        addresses = {address.address for address in plan.addresses} | {c.remote_address for c in plan.connections}
+        return self._backends.xfrm.associations(frozenset(addresses))
 
     def _load_connections(self, inputs: NodeInputs, plan: NodePlan) -> tuple[IkeView | None, Problem | None]:
         """Load missing connections; return charon's state afterwards.

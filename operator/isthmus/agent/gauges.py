@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from isthmus.core.node import ipsec
 from isthmus.core.node.plan import LinkKey
 from isthmus.core.node.status import NodeFacts
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.flows import FlowView, Traffic
 from isthmus.telemetry.metrics import (
+    FIREWALL_DROPPED,
     IPSEC_SAS,
     LINK_RTT,
     LINKS,
@@ -38,9 +38,9 @@ def publish_state(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkK
         for gateway in gateways:
             key, name = (cloud_id, gateway.name), tunnel_port(cloud_id, gateway.name)
             state = facts.ike.states.get(name) if facts.ike else None
-            sas[key] = len(state.spis) if state else 0
+            sas[key] = len(state.spis - facts.lost.get(name, frozenset())) if state else 0
             up[*key, "ike"] = state is not None and state.established
-            up[*key, "esp"] = facts.ike is not None and name in planned and ipsec.up(planned[name], facts.ike)
+            up[*key, "esp"] = name in planned and facts.esp_up(planned[name])
             up[*key, "bfd"] = facts.bridge.bfd_up.get(name, False)
     metrics.set(IPSEC_SAS, sas)
     metrics.set(TUNNEL_UP, up)
@@ -58,3 +58,8 @@ def publish_traffic(metrics: Metrics, facts: NodeFacts, flows: FlowView) -> None
             traffic[*labels, "received"] = flows.received.get((tunnel, link.tunnel_id), Traffic(0, 0))
     metrics.set(NETWORK_BYTES, {labels: found.bytes for labels, found in traffic.items()})
     metrics.set(NETWORK_PACKETS, {labels: found.packets for labels, found in traffic.items()})
+
+
+def publish_drops(metrics: Metrics, dropped: Mapping[str, Traffic]) -> None:
+    """Set the counters of the nftables table's rules; none where there is no table."""
+    metrics.set(FIREWALL_DROPPED, {(counter,): traffic.packets for counter, traffic in dropped.items()})

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 
-from isthmus.core.node import ipsec
 from isthmus.core.node.status import NodeFacts
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.gatewaynode import Software
@@ -96,10 +95,11 @@ class Agent:
             with self._backends.metrics.reconciling("node"):
                 facts = self._data_plane.reconcile(snapshot.inputs)
             gauges.publish_traffic(self._backends.metrics, facts, self._data_plane.flows)
+            gauges.publish_drops(self._backends.metrics, self._data_plane.protection.firewall.dropped)
             self._vswitchd = self._vswitchd or self._backends.openflow.instance()
             self.prober.follow({(n.name, k.cloud_id): k.probe_mac for n in facts.plan.networks for k in n.links})
         if facts.ike is not None:
-            self._associations.advance(facts.plan, facts.ike)
+            self._associations.advance(facts.plan, facts.ike, facts.lost)
         facts = replace(facts, probes=self.prober.up())
         gauges.publish_state(self._backends.metrics, facts, self.prober.rtt_seconds())
         return facts
@@ -160,12 +160,11 @@ class Agent:
             _LOG.warning("no kernel notifications, polling every %g s instead: %s", seconds, error)
 
     def _on_kernel_change(self, change: KernelChange) -> None:
-        """Restore block policies, on the monitor's thread: the loop may be waiting for an external system."""
-        if KernelChange.POLICIES in change:
-            try:
-                self._data_plane.protection.restore()
-            except ExternalError as error:
-                _LOG.warning("restoring XFRM block policies failed: %s", error)
+        """Restore both fences, on the monitor's thread: the loop may be waiting for an external system."""
+        try:
+            self._data_plane.protection.restore(change)
+        except ExternalError as error:
+            _LOG.warning("restoring XFRM block policies failed: %s", error)
         self._wake.set()
 
     def _wait(self, stop: threading.Event) -> None:
@@ -196,6 +195,6 @@ class Agent:
 
 def all_up(facts: NodeFacts) -> bool:
     """Whether every connection, tunnel and link of the plan is up."""
-    keys = facts.ike is not None and all(ipsec.up(c, facts.ike) for c in facts.plan.connections)
+    keys = all(facts.esp_up(connection) for connection in facts.plan.connections)
     links = {(network.name, link.cloud_id) for network in facts.plan.networks for link in network.links}
     return keys and all(facts.bridge.bfd_up.values()) and all(facts.probes.get(link) for link in links)

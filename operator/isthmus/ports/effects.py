@@ -4,8 +4,8 @@ from __future__ import annotations
 
 # Every effect's name MUST begin with one of these, and no other method's may.
 _EFFECTS = (
-    "add_", "apply", "create_", "delete", "ensure_", "event", "initiate", "load", "remove_", "replace", "retire",
-    "set_", "tag_", "unload", "update_",
+    "add_", "apply", "create_", "delete", "ensure_", "event", "initiate", "load", "rekey", "remove_", "replace",
+    "retire", "set_", "tag_", "terminate", "unload", "update_",
 )  # fmt: skip
 
 

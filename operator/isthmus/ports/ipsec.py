@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, IkeView, SecurityAssociation
+from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, IkeView, ProtectPolicy, SecurityAssociation
 
 
 class Xfrm(Protocol):
@@ -35,6 +35,10 @@ class Xfrm(Protocol):
 
         Larval states, which have no keys yet, MUST be left out: charon is negotiating them.
         """
+        ...
+
+    def protect_policies(self) -> frozenset[ProtectPolicy]:
+        """All policies that demand ESP, by whomever."""
         ...
 
     def remove_associations(self, associations: Iterable[SecurityAssociation]) -> None:
@@ -77,4 +81,16 @@ class Ike(Protocol):
 
         Otherwise does nothing: traffic would be interrupted.
         """
+        ...
+
+    def rekey(self, name: str, spis: frozenset[int]) -> None:
+        """Start rekeying those children of the connection that have one of these SPIs.
+
+        Charon then installs SAs and policies as if they had never been there. MUST NOT wait for the peer. A child that
+        is being rekeyed already MUST be left alone.
+        """
+        ...
+
+    def terminate(self, name: str) -> None:
+        """End the connection's IKE SAs with all their children; what is loaded stays. No error if there is none."""
         ...

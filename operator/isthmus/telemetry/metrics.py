@@ -44,6 +44,12 @@ NETWORK_PACKETS = Family(
     ("network", "peer", "direction"),
 )
 IPSEC_SAS = Family("isthmus_ipsec_sas", "gauge", "ESP SAs with a peer's gateway.", ("peer", "gateway"))
+FIREWALL_DROPPED = Family(
+    "isthmus_firewall_dropped_packets",
+    "counter",
+    "Packets dropped by a rule of our nftables table. Reset when the table is replaced.",
+    ("rule",),
+)
 TUNNEL_UP = Family(
     "isthmus_tunnel_up",
     "gauge",
@@ -57,7 +63,7 @@ PEER_LAST_READ = Family(
     "isthmus_peer_last_read_timestamp_seconds", "gauge", "Time of the last complete read of a peer's links.", ("peer",)
 )
 FAMILIES = (
-    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
+    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
 )  # fmt: skip
 
 

@@ -7,10 +7,11 @@ connection is loaded, and for which version an SA was negotiated; neither is sto
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeState, IkeView
+from isthmus.model.node.ipsec import IKE_CHILDREN, IkeChild, IkeConnection, IkeState, IkeView
 
 Message = Mapping[str, Any]
 
@@ -20,7 +21,9 @@ _KEY_REFUSED_LOG = re.compile(
     r"received AUTHENTICATION_FAILED notify error|tried \d+ shared keys? for .+ but MAC mismatched"
 )
 _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
+_IN_USE = frozenset({"INSTALLED", "REKEYING"})
 _KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
+_INBOUND, _BOTH_ENDS = ("spi-in",), ("spi-in", "spi-out")
 _MAX_QUEUED_TASKS = 4
 _REPLAY_WINDOW_PACKETS = 1024  # the default of 32 drops packets that a multipath WAN reorders
 
@@ -118,6 +121,16 @@ def superseded_associations(sas: Iterable[Message], loaded: frozenset[str]) -> l
     return [_id(sa) for _, sa in _named(sas) if any(match[0] not in loaded for match in _carrying(sa))]
 
 
+def children_with(sas: Iterable[Message], spis: frozenset[int]) -> list[str]:
+    """IDs of the children, in the answer to `list-sas`, that have one of these SPIs and are not being rekeyed."""
+    return [
+        str(child["uniqueid"].decode())
+        for _, sa in _named(sas)
+        for child in sa["child-sas"].values()
+        if child["state"] == b"INSTALLED" and spis.intersection(_spis(child))
+    ]
+
+
 def connection_with_refused_key(event: Message) -> str | None:
     """Name of the connection, if a `log` event reports that one side refused the other's key; else None."""
     text = event.get("msg", b"").decode(errors="replace")
@@ -134,7 +147,8 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str]) -> dict[str, IkeS
             established=before.established or sa["state"] in _KEYS_AGREED,
             children_installed=before.children_installed | {child for child, current in children.items() if current},
             superseded=before.superseded or not all(children.values()),
-            spis=before.spis | frozenset(_spis(sa)),
+            spis=before.spis | frozenset(spi for child in sa["child-sas"].values() for spi in _spis(child)),
+            children=before.children | frozenset(_children_in_use(sa)),
         )
     return states
 
@@ -146,11 +160,17 @@ def _carrying(sa: Message) -> Iterator[re.Match[str]]:
     )
 
 
-def _spis(sa: Message) -> Iterator[int]:
+def _children_in_use(sa: Message) -> Iterator[IkeChild]:
+    names = Counter(child["name"] for child in sa["child-sas"].values())
     for child in sa["child-sas"].values():
-        for end in ("spi-in", "spi-out"):
-            if end in child:
-                yield int(child[end], 16)
+        if child["state"].decode() in _IN_USE:
+            # Of two children of one name one replaces the other, and each may be without its outgoing SA for a moment.
+            ends = _BOTH_ENDS if names[child["name"]] == 1 else _INBOUND
+            yield IkeChild(int(child["reqid"]), frozenset(_spis(child, ends)))
+
+
+def _spis(child: Message, ends: Iterable[str] = _BOTH_ENDS) -> Iterator[int]:
+    return (int(child[end], 16) for end in ends if end in child)
 
 
 def _child_names(names: Iterable[str]) -> Iterator[re.Match[str]]:

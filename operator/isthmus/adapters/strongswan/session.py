@@ -102,6 +102,20 @@ class Vici:
 
         self._ask(retire)
 
+    def rekey(self, name: str, spis: frozenset[int]) -> None:
+        """By charon's own numbers of the children; it answers at once."""
+
+        def rekey(session: Session) -> None:
+            for number in messages.children_with(session.list_sas({"ike": name}), spis):
+                with _ignore_missing():
+                    session.rekey({"child-id": number})
+
+        self._ask(rekey)
+
+    def terminate(self, name: str) -> None:
+        """Forced: the peer may be gone."""
+        self._ask(lambda session: _terminate(session, {"ike": name}))
+
     def _ask(self, question: Callable[[Session], T]) -> T:
         """Call `question` with a session; once more with a new one if the open one was disconnected."""
         try:

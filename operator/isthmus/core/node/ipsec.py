@@ -14,9 +14,11 @@ from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.node.ipsec import (
     IKE_CHILDREN,
     BlockPolicy,
+    IkeChild,
     IkeConnection,
     IkeView,
     Prefix,
+    ProtectPolicy,
     SecurityAssociation,
     Selector,
 )
@@ -137,3 +139,24 @@ def stale_associations(
         and association.spi not in known
         and frozenset({association.source, association.destination}) in ends
     )
+
+
+def lost_spis(
+    ike: IkeView, installed: Iterable[SecurityAssociation], policies: Iterable[ProtectPolicy]
+) -> dict[str, frozenset[int]]:
+    """By connection, the SPIs of children that charon has in use and whose SAs or policies the kernel has not.
+
+    `installed` must hold what the kernel had before charon was asked as well as after: an SA that was negotiated or
+    ended in between is in one of them.
+    """
+    spis, protected = frozenset(a.spi for a in installed), frozenset(policies)
+    lost = {
+        name: frozenset(spi for c in state.children if not _in_kernel(c, spis, protected) for spi in c.spis)
+        for name, state in ike.states.items()
+    }
+    return {name: found for name, found in lost.items() if found}
+
+
+def _in_kernel(child: IkeChild, spis: frozenset[int], policies: frozenset[ProtectPolicy]) -> bool:
+    needed = {ProtectPolicy(direction, child.reqid) for direction in ("in", "out")}
+    return child.spis <= spis and needed <= policies

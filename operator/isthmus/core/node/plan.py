@@ -15,6 +15,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import PlannedLink, PlannedNetwork
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
@@ -22,7 +23,7 @@ from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from isthmus.model.reasons import Reason
 from isthmus.model.types import NEUTRON_TUNNEL_PORTS
 
-from . import ipsec
+from . import firewall, ipsec
 
 LinkKey = tuple[str, str]
 """A network's link name and the peer's cloud ID."""
@@ -59,6 +60,7 @@ class NodePlan:
     addresses: tuple[NodeAddress, ...] = ()
     """The node's tunnel addresses; the first one is used."""
     blocks: frozenset[BlockPolicy] = frozenset()
+    firewall: Ruleset = field(default_factory=Ruleset)
     connections: tuple[IkeConnection, ...] = ()
     ports: Ports = field(default_factory=Ports)
     networks: tuple[PlannedNetwork, ...] = ()
@@ -95,10 +97,12 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
     peers = [peer for peer in planned_peers.values() if isinstance(peer, _Peer)]
     tunnels = [tunnel for peer in peers for tunnel in _tunnels(peer)]
     networks, link_problems = _networks(inputs, tunnels)
+    udp_ports = {peer.agreement.udp_port for peer in peers}
+    remotes = {gateway.address for peer in peers for gateway in peer.gateways}
     return NodePlan(
         addresses=ours,
-        blocks=ipsec.blocks(peer.agreement.udp_port for peer in peers)
-        | ipsec.icmp_unreachable_blocks(gateway.address for peer in peers for gateway in peer.gateways),
+        blocks=ipsec.blocks(udp_ports) | ipsec.icmp_unreachable_blocks(remotes),
+        firewall=firewall.ruleset(udp_ports, remotes),
         connections=tuple(connection for peer in peers for connection in peer.connections),
         ports=Ports(frozenset(tunnels), frozenset(_patches(inputs))),
         networks=networks,

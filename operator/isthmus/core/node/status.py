@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Literal
 
-from isthmus.core.snapshot.conditions import false, readiness, true, with_transition_times
+from isthmus.core.snapshot.conditions import false, readiness, true, true_unless, with_transition_times
 from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
@@ -32,6 +32,7 @@ from .plan import NodePlan
 
 _OF_READINESS = frozenset({ConditionType.READY, ConditionType.PROGRESSING, ConditionType.STALLED})
 _ADDRESS_IN_USE = "Address already in use"  # strerror(EADDRINUSE), which Open vSwitch quotes
+_LOST = "the kernel has lost SAs or policies that charon lists as installed; they are being negotiated again"
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,20 @@ class NodeFacts:
     problem: Problem | None = None
     """Why the plan could not be applied completely."""
     host: NodeView = field(default_factory=lambda: NodeView(()))
+    firewall_problem: Problem | None = None
+    """Why the nftables table is not as it must be; the XFRM block policies are in force all the same."""
+    lost: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """By connection, the SPIs of children in use whose SAs or policies the kernel does not have."""
+
+    def esp_up(self, connection: IkeConnection) -> bool:
+        """Whether charon has all SAs of a connection, and the kernel has what charon has."""
+        return self.ike is not None and ipsec.up(connection, self.ike) and connection.name not in self.lost
 
 
 def gateway_node_status(node: GatewayNode, facts: NodeFacts, software: Software, now: datetime) -> GatewayNodeStatus:
     """The complete status of this node's GatewayNode."""
     generation = node.metadata.generation
-    conditions = (*readiness(facts.plan.problem or facts.problem), _peers(facts))
+    conditions = (*readiness(facts.plan.problem or facts.problem), _peers(facts), _fenced(facts))
     reported = tuple(connections(facts))
     addresses = tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses)
     return GatewayNodeStatus(
@@ -113,6 +122,11 @@ def links(attachment: Attachment, node: str, facts: NodeFacts) -> Iterator[LinkO
         )
 
 
+def _fenced(facts: NodeFacts) -> Condition:
+    """Whether unprotected tunnel traffic meets two fences; the node works with one."""
+    return true_unless(ConditionType.FENCED, facts.firewall_problem, good=Reason.BOTH_FENCES)
+
+
 def _peers(facts: NodeFacts) -> Condition:
     """Whether the tunnels of every CloudPeer could be planned; a missing key is reported here."""
     problems = sorted(facts.plan.peer_problems.items())
@@ -146,13 +160,13 @@ def _connection(
     facts: NodeFacts,
 ) -> GatewayConnection:
     name = tunnel_port(cloud_id, gateway.name)
-    ike, esp = _ike_state(name, connection, facts.ike)
+    ike, esp = _ike_state(name, connection, facts)
     bfd = _bfd_state(name, facts.bridge)
     problem = (
         problem
         or _authentication_problem(connection, esp, facts.ike)
         or _tunnel_port_problem(name, connection, facts.bridge)
-        or _connection_problem(ike, esp, bfd)
+        or _connection_problem(ike, esp, bfd, lost=name in facts.lost)
     )
     return GatewayConnection(
         cloud_id=cloud_id,
@@ -168,13 +182,13 @@ def _connection(
 
 
 def _ike_state(
-    name: str, connection: IkeConnection | None, ike: IkeView | None
+    name: str, connection: IkeConnection | None, facts: NodeFacts
 ) -> tuple[Literal["Established", "Connecting", "Down"], Literal["Installed", "Missing"]]:
-    if connection is None or ike is None or name not in ike.loaded:
+    if connection is None or facts.ike is None or name not in facts.ike.loaded:
         return "Down", "Missing"
-    state = ike.states.get(name)
+    state = facts.ike.states.get(name)
     established = state is not None and state.established
-    return "Established" if established else "Connecting", "Installed" if ipsec.up(connection, ike) else "Missing"
+    return "Established" if established else "Connecting", "Installed" if facts.esp_up(connection) else "Missing"
 
 
 def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"]:
@@ -209,9 +223,11 @@ def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: Br
     return Problem(Reason.TUNNEL_PORT_FAILED, f"Open vSwitch cannot create tunnel port {name}: {error}"[:1024])
 
 
-def _connection_problem(ike: str, esp: str, bfd: str) -> Problem | None:
+def _connection_problem(ike: str, esp: str, bfd: str, *, lost: bool) -> Problem | None:
     if ike != "Established":
         return Problem(Reason.IKE_NOT_ESTABLISHED, "the gateways have not established an IKE SA")
+    if lost:
+        return Problem(Reason.SAS_MISSING_IN_KERNEL, _LOST)
     if esp != "Installed":
         return Problem(Reason.ESP_NOT_INSTALLED, "the IKE SA lacks ESP SAs")
     if bfd != "Up":

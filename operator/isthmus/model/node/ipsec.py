@@ -73,6 +73,14 @@ class SecurityAssociation:
 
 
 @dataclass(frozen=True)
+class ProtectPolicy:
+    """An XFRM policy that demands ESP by the SAs of a reqid."""
+
+    direction: Literal["in", "out"]
+    reqid: int
+
+
+@dataclass(frozen=True)
 class IkeConnection:
     """One remote gateway for charon: IKEv2, pre-shared key, two ESP transport children (to and from our UDP port).
 
@@ -106,6 +114,15 @@ IKE_CHILDREN = frozenset({"out", "in"})
 
 
 @dataclass(frozen=True)
+class IkeChild:
+    """A child that charon says is in use: its SAs and its policies must be in the kernel."""
+
+    reqid: int
+    """Names the policies that belong to it."""
+    spis: frozenset[int]
+
+
+@dataclass(frozen=True)
 class IkeState:
     """Live state of one connection in charon."""
 
@@ -116,6 +133,8 @@ class IkeState:
     """There are also SAs that were negotiated for what was loaded before."""
     spis: frozenset[int] = frozenset()
     """Of all its ESP SAs, superseded ones included."""
+    children: frozenset[IkeChild] = frozenset()
+    """Those in use, superseded ones included; not those that are about to go, of which the kernel may have less."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class ConditionType(StrEnum):
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
+    FENCED = "Fenced"
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.PEERS_CONFIGURED: Meaning(
                 true="Every peer with an agreement has its connections on this node.",
                 false="At least one peer has none. The reason is that of the first one, the message names them all.",
+            ),
+            ConditionType.FENCED: Meaning(
+                true="XFRM block policies and an nftables table each keep unprotected tunnel traffic off the wire.",
+                false="The XFRM block policies do so alone. The node works.",
             ),
         },
     }

@@ -30,6 +30,7 @@ class Place(StrEnum):
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
+    FENCED = "Fenced"
     ANSWER = "spec.answer of an ExpansionLink"
     CONNECTION = "status.connections of a GatewayNode"
     LINK = "status.nodes[].links of an Attachment"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .explanation import Place, administrator, progressing, transient
+from .explanation import Place, administrator, progressing, terminal, transient
 from .reason import Reason
 
 _KEY = (Place.PEERS_CONFIGURED, Place.CONNECTION, Place.TUNNEL_UP, Place.READY)
@@ -18,6 +18,23 @@ EXPLANATIONS = {
         "charon does not answer on its vici socket. Existing SAs keep forwarding.",
         "If it lasts, look at the strongSwan service on the node, and at `vici_socket` in the settings.",
         Place.READY,
+    ),
+    Reason.NFTABLES_UNSUPPORTED: administrator(
+        "The node has no nft, or a kernel without nftables or one of its expressions. The XFRM block policies alone "
+        "keep unprotected tunnel traffic off the wire.",
+        "Install the package nftables, and a kernel with `NF_TABLES` and `NF_TABLES_INET`.",
+        Place.FENCED,
+    ),
+    Reason.NFTABLES_FAILED: transient(
+        "nft failed, so that the nftables table may not be as planned. The XFRM block policies are in force.",
+        "If it lasts, run the command that the message names on the node.",
+        Place.FENCED,
+    ),
+    Reason.NFTABLES_RULESET_DIFFERS: terminal(
+        "nft lists another table than the agent has written, which it does not write again and again. The XFRM block "
+        "policies are in force.",
+        "Compare `nft list table inet isthmus` with docs/br-cloud.md, and report it with the version of nft.",
+        Place.FENCED,
     ),
     Reason.KEY_NOT_FOUND: administrator(
         "The Secret with the pre-shared key does not exist, or lacks the key `psk`.",
@@ -54,6 +71,12 @@ EXPLANATIONS = {
     Reason.ESP_NOT_INSTALLED: transient(
         "The IKE SA has no complete set of ESP SAs yet.",
         "If it lasts, look at the log of charon in both clouds.",
+        *_TUNNEL,
+    ),
+    Reason.SAS_MISSING_IN_KERNEL: transient(
+        "charon lists SAs as installed that the kernel does not have, or has no policies for: somebody flushed or "
+        "deleted them. The agent has charon negotiate them again.",
+        "If it lasts, look at the log of charon on the node, and for what flushes XFRM states or policies there.",
         *_TUNNEL,
     ),
     Reason.BFD_DOWN: transient(

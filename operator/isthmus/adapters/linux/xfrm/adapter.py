@@ -8,12 +8,13 @@ from contextlib import suppress
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, nlmsg
 
 from isthmus.model.errors import Conflict, ExternalError, NotFound
-from isthmus.model.node.ipsec import BlockPolicy, BlockView, SecurityAssociation
+from isthmus.model.node.ipsec import BlockPolicy, BlockView, ProtectPolicy, SecurityAssociation
 
 from ..netlink import NetlinkSocket, decoded
 from . import messages
 from .policies import OwnPolicy, by_index, by_selector, encoded, index_of, own_indexes, own_policies
 from .states import associations, encoded_id
+from .templates import protect_policies
 
 _NEW = NLM_F_CREATE | NLM_F_EXCL
 _ACTIONS = {messages.ALLOW: "allow", messages.BLOCK: "block"}
@@ -57,6 +58,11 @@ class NetlinkXfrm:
         with _kernel() as kernel:
             dump = kernel.dump(messages.GETSA, nlmsg())
         return frozenset(a for a in associations(dump) if a.source in addresses or a.destination in addresses)
+
+    def protect_policies(self) -> frozenset[ProtectPolicy]:
+        """One dump of all policies."""
+        with _kernel() as kernel:
+            return frozenset(protect_policies(kernel.dump(messages.GETPOLICY, nlmsg())))
 
     def remove_associations(self, unwanted: Iterable[SecurityAssociation]) -> None:
         """By destination, protocol and SPI, which identify a state."""

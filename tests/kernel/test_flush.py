@@ -1,0 +1,145 @@
+"""Somebody flushes fences, policies and states under traffic: nothing leaks, and what was lost comes back.
+
+The agents run as ever, but for their resync, which must not be what repairs.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+
+from isthmus.core.node import ipsec
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
+from tests.kernel.openvswitch import sh
+from tests.kernel.side import Side, pair_of
+from tests.testbed.host.process import wait_until
+from tests.testbed.wan.wire import Summary, Traffic
+from tests.testbed.workload.ping import PingResult, count_replies
+
+RESYNC_SECONDS = 600
+FLUSHES = {
+    "policies and states": "ip xfrm policy flush; ip xfrm state flush",
+    "policies": "ip xfrm policy flush",
+    "states": "ip xfrm state flush",
+}
+_SAS = 4
+_REMOTE_MACHINE = "10.20.0.12"
+_BACK_SECONDS, _FENCE_BACK_SECONDS = 3.0, 1.0
+_REKEYED_SECONDS = 7  # how long charon keeps the incoming SA of a child that was rekeyed, and some more
+Sides = tuple[Side, Side]
+
+
+@pytest.mark.parametrize("what", FLUSHES)
+@pytest.mark.parametrize("where", ["a", "b", "ab"])
+def test_flush_leaks_nothing_and_is_recovered_within_seconds(stretched: Sides, where: str, what: str) -> None:
+    flushed = [side for side in stretched if side.name in where]
+    for side in stretched:
+        side.effects.clear()
+    ping, wire = _disturbed(stretched, lambda: [sh(FLUSHES[what], side.name) for side in flushed])
+    print(
+        f"\nflush of {what} on {where}: {ping.lost} of {ping.transmitted} pings lost, longest silence "
+        f"{ping.longest_silence_seconds:.2f} s, {wire.counts[Traffic.OTHER]} packets in clear, {wire.esp} of ESP"
+    )
+    assert wire.clean, wire.table()
+    assert wire.esp > 100
+    assert ping.longest_silence_seconds < _BACK_SECONDS
+    time.sleep(_REKEYED_SECONDS)
+    for side in stretched:
+        assert _is_complete(side)
+        wait_until(side.connected, 10, f"connection of {side.name}")
+    # Where both lost them, one may bring them back for both before the other has noticed.
+    assert 1 <= sum(_negotiations(side) for side in flushed) <= len(flushed)
+    assert not any(_negotiations(side) for side in stretched if side not in flushed)
+
+
+@pytest.mark.parametrize("fence", ["nftables table", "block policies"])
+@pytest.mark.parametrize("where", ["a", "b"])
+def test_one_fence_is_back_within_a_second_and_nothing_leaks(stretched: Sides, where: str, fence: str) -> None:
+    (side,) = (side for side in stretched if side.name == where)
+    table, blocks = side.node.table(), side.node.blocks()
+    seconds = []
+
+    def remove() -> None:
+        if fence == "nftables table":
+            sh("nft delete table inet isthmus", side.name)
+        else:
+            side.node.remove_blocks(blocks)
+        begun = time.monotonic()
+        wait_until(lambda: (side.node.table(), side.node.blocks()) == (table, blocks), 5, fence, poll_seconds=0.001)
+        seconds.append(time.monotonic() - begun)
+
+    ping, wire = _disturbed(stretched, remove)
+    print(
+        f"\n{fence} removed on {where}: back after {seconds[0]:.3f} s, {ping.lost} of {ping.transmitted} pings lost, "
+        f"{wire.counts[Traffic.OTHER]} packets in clear"
+    )
+    assert wire.clean, wire.table()
+    assert seconds[0] < _FENCE_BACK_SECONDS
+    assert ping.longest_silence_seconds < _FENCE_BACK_SECONDS
+
+
+def test_status_says_what_the_kernel_has_lost(stretched: Sides) -> None:
+    a, b = stretched
+    b.node.signal_charon(signal.SIGSTOP)  # does not answer, so that a cannot negotiate
+    try:
+        sh(FLUSHES["states"], "a")
+        wait_until(lambda: _connection(a).reason == "SAsMissingInKernel", 5, "the reason")
+        connection = _connection(a)
+        assert (connection.up, connection.ike, connection.esp) == (False, "Established", "Missing")
+    finally:
+        b.node.signal_charon(signal.SIGCONT)
+    wait_until(lambda: all(_is_complete(side) and side.connected() for side in stretched), 60, "new SAs")
+
+
+def test_without_agents_and_fences_it_leaks_and_is_seen(stretched: Sides) -> None:
+    """The oracle of the tests above can fail."""
+    for side in stretched:
+        side.stop()
+    try:
+        everything = f"{FLUSHES['policies and states']}; nft delete table inet isthmus"
+        _, wire = _disturbed(stretched, lambda: [sh(everything, side.name) for side in stretched])
+        print(f"\nwithout agents: {wire.counts[Traffic.OTHER]} packets in clear")
+        assert wire.counts[Traffic.OTHER] > 100
+        assert not wire.clean
+    finally:
+        for side in stretched:
+            side.start()
+    for side in stretched:
+        wait_until(lambda: _is_complete(side) and side.connected(), 60, f"SAs of {side.name}")  # noqa: B023
+
+
+def _disturbed(sides: Sides, event: Callable[[], object]) -> tuple[PingResult, Summary]:
+    """Ping from machine to machine every 10 ms, before, during and after the event; all that was on the wire."""
+    words = ["ip", "netns", "exec", sides[0].machine.netns, "ping", "-nDi", "0.01", "-W", "1", _REMOTE_MACHINE]
+    with pair_of(sides).wire() as wire:
+        ping = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        time.sleep(1)
+        event()
+        time.sleep(_BACK_SECONDS + 1)
+        ping.send_signal(signal.SIGINT)
+        output, _ = ping.communicate(timeout=30)
+        return count_replies(output), wire.summary()
+
+
+def _negotiations(side: Side) -> int:
+    """How often the agent has had charon negotiate anything."""
+    return sum(effect.startswith(("rekey", "terminate", "initiate")) for effect in side.effects)
+
+
+def _is_complete(side: Side) -> bool:
+    """Kernel and charon have the same SAs, and no more than there must be."""
+    associations, ike = side.node.look()
+    spis = {spi for state in ike.states.values() for spi in state.spis}
+    complete = len(associations) == len(spis) == _SAS and {a.spi for a in associations} == spis
+    return complete and not ipsec.lost_spis(ike, associations, side.node.protect_policies())
+
+
+def _connection(side: Side) -> GatewayConnection:
+    node = side.kubectl.get(GatewayNode, f"gw-{side.name}")
+    assert node is not None
+    (connection,) = node.status.connections
+    return connection
