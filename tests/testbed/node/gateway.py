@@ -1,5 +1,6 @@
 """A gateway node with its daemons: Open vSwitch, Neutron's back end, charon."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -31,3 +32,8 @@ class Gateway(Node):
     def restart_neutron_back_end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Restart ovn-controller or the Open vSwitch agent, and wait until it has taken over."""
         self.back_end.restart(how)
+
+    def spis(self) -> set[str]:
+        """The SPIs of all SAs in the kernel that have keys."""
+        states = self.run(["ip", "xfrm", "state", "list", "nokeys"]).stdout
+        return set(re.findall(r"spi (0x[0-9a-f]{8}) ", states)) - {"0x00000000"}

@@ -1,7 +1,8 @@
 """A tenant whose network is stretched: project and network at the origin, replica and its member at the receiver."""
 
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import IPv4Address
@@ -14,6 +15,8 @@ from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, objects
 from tests.testbed.workload.machine import Machine, TcpExchange
 from tests.testbed.workload.ping import PingResult
+
+_PING_INTERVAL_SECONDS = 0.01
 
 
 class Tenant:
@@ -96,6 +99,23 @@ class Stretch:
         for source, target in ((here, str(there.address)), (there, str(here.address))):
             wait_until(partial(_answers, source, target), timeout_seconds, f"a reply of {target}")
         return here.ping(str(there.address))
+
+    def ping_during(self, event: Callable[[], object], settle_seconds: float = 3.0) -> PingResult:
+        """Ping from the origin to the receiver every 10 ms, from a second before the event until a while after it.
+
+        Raises RuntimeError if the machine has been too slow for that.
+        """
+        with self.local.start_ping(str(self.remotes[0].address), _PING_INTERVAL_SECONDS) as run:
+            began = time.monotonic()
+            time.sleep(1)
+            event()
+            time.sleep(settle_seconds)
+            seconds = time.monotonic() - began
+            result = run.stop()
+        # A guest has one processor, on which a new agent may start meanwhile; what sleeps too long sends half as many.
+        if result.transmitted < 0.7 * seconds / _PING_INTERVAL_SECONDS:
+            raise RuntimeError(f"{result} in {seconds:.1f} s is no ping at 10 ms")
+        return result
 
     def exchange(self) -> tuple[TcpExchange, TcpExchange]:
         """Exchange a payload over TCP, once initiated by the origin and once by the receiver."""

@@ -1,0 +1,103 @@
+"""Somebody flushes fences, policies and SAs on a gateway node under traffic: nothing leaks, all of it comes back."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation
+from tests.testbed.node.gateway import Gateway
+from tests.testbed.wan.wire import Summary, Traffic
+from tests.testbed.workload.ping import PingResult
+from tests.testbed.workload.tenant import Stretch
+
+_FLUSH = "ip xfrm policy flush; ip xfrm state flush"
+_REMOVE_TABLE = "nft delete table inet isthmus"
+# How to remove a fence, and how it is listed.
+_FENCES = {
+    "nftables table": (_REMOVE_TABLE, "nft --stateless list table inet isthmus 2>&1"),
+    "block policies": ("ip xfrm policy deleteall action block", "ip xfrm policy list nosock action block | sort"),
+}
+_BACK_SECONDS, _FENCE_BACK_SECONDS = 3.0, 1.0
+_SAS = 4
+Record = Callable[[str, object], None]
+
+
+@pytest.mark.parametrize("where", ["a", "b", "ab"])
+def test_flush_leaks_nothing_and_is_recovered_within_seconds(
+    peers: Federation, stretched: Stretch, where: str, record_property: Record
+) -> None:
+    gateways = _gateways(peers, where)
+    before = [gateway.spis() for gateway in gateways]
+    ping, wire = _disturbed(peers, stretched, lambda: [gateway.run(_FLUSH) for gateway in gateways])
+    record_property(
+        f"flush of policies and SAs on {where}",
+        f"{wire.counts[Traffic.OTHER]} packets in clear, longest silence {ping.longest_silence_seconds:.2f} s, "
+        f"{ping.lost} of {ping.transmitted} pings lost",
+    )
+    wire.require_protected()
+    assert wire.esp > 0
+    assert ping.longest_silence_seconds < _BACK_SECONDS
+    for gateway, old in zip(gateways, before, strict=True):
+        # charon keeps what comes in under a child that was rekeyed for a few seconds.
+        wait_until(lambda: len(gateway.spis()) == _SAS, 20, f"one set of SAs on {gateway.name}")  # noqa: B023
+        assert not gateway.spis() & old
+    peers.wait_for_peers(30)
+
+
+@pytest.mark.parametrize("fence", _FENCES)
+@pytest.mark.parametrize("where", ["a", "b"])
+def test_one_fence_is_back_within_a_second_and_nothing_leaks(
+    peers: Federation, stretched: Stretch, where: str, fence: str, record_property: Record
+) -> None:
+    (gateway,) = _gateways(peers, where)
+    milliseconds: list[int] = []
+    ping, wire = _disturbed(peers, stretched, lambda: milliseconds.append(_removed_for(gateway, *_FENCES[fence])))
+    record_property(
+        f"{fence} removed on {where}",
+        f"back after {milliseconds[0]} ms, {wire.counts[Traffic.OTHER]} packets in clear, "
+        f"{ping.lost} of {ping.transmitted} pings lost",
+    )
+    wire.require_protected()
+    assert milliseconds[0] < 1000 * _FENCE_BACK_SECONDS
+    assert ping.longest_silence_seconds < _FENCE_BACK_SECONDS
+
+
+def test_without_agents_and_fences_it_leaks_and_is_seen(
+    peers: Federation, stretched: Stretch, record_property: Record
+) -> None:
+    """The oracle of the tests above can fail."""
+    gateways = _gateways(peers, "ab")
+    for side in peers.both:
+        side.stop_process("agent")
+    try:
+        _, wire = _disturbed(
+            peers, stretched, lambda: [gateway.run(f"{_FLUSH}; {_REMOVE_TABLE}") for gateway in gateways]
+        )
+    finally:
+        for side in peers.both:
+            side.start_agent()
+    record_property("both fences removed, agents stopped", f"{wire.counts[Traffic.OTHER]} packets in clear")
+    assert wire.counts[Traffic.OTHER] > 0
+    assert stretched.wait_for_ping(60).all_answered
+    peers.wait_for_peers(60)
+
+
+def _gateways(peers: Federation, where: str) -> list[Gateway]:
+    return [side.cloud.gateway for name, side in (("a", peers.a), ("b", peers.b)) if name in where]
+
+
+def _disturbed(peers: Federation, stretch: Stretch, event: Callable[[], object]) -> tuple[PingResult, Summary]:
+    with peers.lab.wan.capture() as capture:
+        ping = stretch.ping_during(event)
+    return ping, capture.summary()
+
+
+def _removed_for(gateway: Gateway, remove: str, listing: str) -> int:
+    """Remove a fence on its node; how many milliseconds it took to be as before."""
+    script = f"""
+        before=$({listing}); {remove}; begun=$(date +%s%N)
+        for _ in $(seq 200); do [ "$({listing})" != "$before" ] || break; done
+        echo $((($(date +%s%N) - begun) / 1000000)); [ "$({listing})" = "$before" ]
+    """
+    return int(gateway.run(script).stdout)
