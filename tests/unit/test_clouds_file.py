@@ -22,6 +22,7 @@ AUTH = f"{{auth_url: 'http://127.0.0.1:1/v3', username: u, password: {CANARY}, p
         (f"clouds: {{isthmus: {{auth: {{password: {CANARY}", "the file is not valid YAML"),
         ("clouds: {}", "there is no such entry; the file has none"),
         (f"clouds: {{b: {{auth: {AUTH}}}, a: {{}}}}", "there is no such entry; the file has a, b"),
+        (f"clouds: {{isthmus: {{auth: {CANARY}}}}}", "`auth` is no mapping"),
         (
             f"clouds: {{isthmus: {{auth: {AUTH}, regions: [north, {{name: south}}]}}}}",
             "several regions are listed (north, south): set region_name to one of them",

@@ -85,6 +85,8 @@ class Session:
         entry = clouds.get(self._cloud)
         if not isinstance(entry, Mapping):
             raise self._invalid(f"there is no such entry; the file has {_listed(clouds) or 'none'}")
+        if not isinstance(entry.get("auth") or {}, Mapping):
+            raise self._invalid("`auth` is no mapping")
         regions = entry.get("regions")
         if isinstance(regions, list) and len(regions) > 1 and not entry.get("region_name"):
             names = [region.get("name") if isinstance(region, Mapping) else region for region in regions]
