@@ -48,8 +48,8 @@ EXPLANATIONS = {
         *_KEY,
     ),
     Reason.TUNNEL_PORT_IN_USE: administrator(
-        "The UDP port of the tunnel belongs to another tunnel on the node.",
-        "Agree on another `tunnel.port` with the peer's administrator.",
+        "Another tunnel or another process on the node uses the UDP port of the tunnel.",
+        "Free the port, or agree on another `tunnel.port` with the peer's administrator.",
         *_KEY,
     ),
     Reason.TUNNEL_PORT_FAILED: administrator(
