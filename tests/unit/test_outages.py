@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from isthmus.telemetry.logs import fold_outages, set_up
-from isthmus.telemetry.outages import KUBERNETES, Outages
+from isthmus.telemetry.outages import KUBERNETES, OPENSTACK, Outages
 
 CANARY = "canary-2d71"
 
@@ -117,6 +117,20 @@ def test_library_that_recovers_is_reported_from_the_first_success(outages: Outag
     begin, end = logged()
     assert begin.endswith("Kubernetes API unavailable: kopf: down: ValueError: x")
     assert end.endswith("Kubernetes API available again after 7 s")
+
+
+def test_warning_of_openstacks_library_is_no_outage_until_a_call_fails(outages: Outages, start: Start) -> None:
+    """keystoneauth warns where discovery fails, also if the call then succeeds with the URL as it is."""
+    logged = start("INFO")
+    keystoneauth, outage = logging.getLogger("keystoneauth.identity"), outages[OPENSTACK]
+    keystoneauth.warning("discovery failed")
+    outage.succeeded()
+    assert [line.partition(": ")[2] for line in logged()] == ["discovery failed"]
+    outage.failed("clouds file c.yaml, entry isthmus: connection refused")
+    keystoneauth.warning("discovery failed")
+    assert [line.partition(": ")[2] for line in logged()] == [
+        "OpenStack unavailable: clouds file c.yaml, entry isthmus: connection refused"
+    ]
 
 
 def test_other_messages_are_logged_as_they_come(start: Start) -> None:

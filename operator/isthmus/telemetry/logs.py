@@ -41,6 +41,8 @@ _SYSTEMS: Final = {
     "ovs": OPEN_VSWITCH,
     "ovsdbapp": OPEN_VSWITCH,
 }
+# Their libraries report only within calls of ours, which then fail and name file and entry, or succeed nevertheless.
+_BEGIN_WITH_FAILED_CALL: Final = frozenset({OPENSTACK})
 
 
 def redacted(text: str) -> str:
@@ -89,7 +91,10 @@ class _Folding(logging.Filter):
         system = _system(record.name)
         if system is None or record.levelno < logging.WARNING:
             return True
-        self._outages[system].library_message(_summary(record))
+        outage = self._outages[system]
+        if system in _BEGIN_WITH_FAILED_CALL and not outage.is_open:
+            return True
+        outage.library_message(_summary(record))
         return False
 
 

@@ -40,6 +40,12 @@ class Outage:
         self._lock = threading.Lock()
         self._state: _State | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an outage has begun and not ended."""
+        with self._lock:
+            return self._state is not None
+
     def failed(self, text: str) -> None:
         """A call of ours failed: logged if it is the first, counted otherwise."""
         with self._lock:
