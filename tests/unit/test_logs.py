@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 
 import pytest
 
@@ -43,3 +44,16 @@ def test_line_on_standard_output(style: str, capsys: pytest.CaptureFixture[str])
     assert "redacted" in line
     if style == "json":
         assert json.loads(line)["level"] == "INFO"
+
+
+def test_warnings_of_libraries_are_logged_and_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.captureWarnings(False)
+    set_up("INFO", "json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(f"no vendor profile; password: {CANARY}", stacklevel=1)
+    logging.captureWarnings(False)
+    out, err = capsys.readouterr()
+    assert "no vendor profile" in json.loads(out)["message"]
+    assert CANARY not in out + err
+    assert err == ""

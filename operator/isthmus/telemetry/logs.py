@@ -66,6 +66,7 @@ def set_up(level: str, style: Literal["text", "json"]) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Redacting(_json() if style == "json" else _text()))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)  # openstacksdk warns of mistakes in the clouds file
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
