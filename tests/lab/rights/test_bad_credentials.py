@@ -91,7 +91,7 @@ def _says_unequal(side: Installation) -> dict[str, Any]:
     (peer,) = objects(side.cloud, "cloudpeers")
     ready = condition(side.cloud, "cloudpeer", peer["metadata"]["name"])
     refused = (ready.get("status"), ready.get("reason")) == ("False", "AuthenticationFailed")
-    return ready if refused and UNEQUAL_KEYS in ready["message"] else {}
+    return ready if refused and "pre-shared keys differ" in ready["message"] else {}
 
 
 def _connection(side: Installation) -> dict[str, Any]:
