@@ -31,7 +31,7 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.INVALID: terminal(
-        "An external system refuses the request as invalid, or its configuration (such as the clouds file) is unusable.",
+        "An external system refuses the request as invalid, or the clouds file cannot be used.",
         "Change what the message names; trying again does not help.",
         Place.READY,
         Place.OPENSTACK_AVAILABLE,
