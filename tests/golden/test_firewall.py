@@ -1,4 +1,4 @@
-"""Our nftables table as nft gets it. `python -m tests.golden.test_firewall` writes it anew: read the difference."""
+"""Our nftables table as nft gets it. `python -m tests.golden.test_firewall` writes it again: read the difference."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SUFFIXES = {".md", ".py", ".sh", ".toml", ".yaml", ".yml"}
+SUFFIXES = {".conf", ".md", ".py", ".sh", ".toml", ".yaml", ".yml"}
 
 # Regular expressions, and what to write instead.
 INSTEAD_OF = {
@@ -52,30 +52,23 @@ PATTERNS = {
 
 CLEAN = (
     "CONTRIBUTING.md",
+    "Makefile",
     "README.md",
     "crds",
     "demo",
     "deploy",
     "docs",
-    "operator/isthmus/adapters/__init__.py",
-    "operator/isthmus/adapters/kubernetes",
-    "operator/isthmus/adapters/linux",
-    "operator/isthmus/adapters/openstack",
-    "operator/isthmus/adapters/openvswitch",
-    "operator/isthmus/adapters/peers",
-    "operator/isthmus/adapters/strongswan",
-    "operator/isthmus/agent",
-    "operator/isthmus/cli",
-    "operator/isthmus/controller",
-    "operator/isthmus/core",
-    "operator/isthmus/model",
-    "operator/isthmus/ports",
-    "operator/isthmus/telemetry",
+    "operator",
+    "pyproject.toml",
+    "tests/bench",
     "tests/cluster",
     "tests/contract",
     "tests/fakes",
-    "tests/lab/interop",
+    "tests/golden",
+    "tests/kernel",
+    "tests/lab",
     "tests/property",
+    "tests/testbed",
     "tests/unit",
 )
 
@@ -89,8 +82,9 @@ def found(text: str) -> Iterator[tuple[int, str, str]]:
 
 def files(directory: str) -> list[Path]:
     path = ROOT / directory
-    candidates = path.rglob("*") if path.is_dir() else [path]
-    return sorted(p for p in candidates if p.suffix in SUFFIXES and p != Path(__file__))
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p != Path(__file__))
 
 
 @pytest.mark.parametrize("directory", CLEAN)

@@ -1,5 +1,5 @@
 """The kernel tier: real Open vSwitch, ESP and strongSwan, two nodes as network namespaces of one kernel.
 
-`python -m tests.kernel [PYTEST ARGUMENTS]` runs all of pytest where the kernel can carry it: on the host, in namespaces
-of its own, or as a process of one User Mode Linux.
+`python -m tests.kernel [PYTEST ARGUMENTS]` runs pytest on a suitable kernel: on the host in namespaces of its own, or
+as a process of one User Mode Linux guest.
 """

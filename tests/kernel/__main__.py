@@ -27,7 +27,7 @@ _KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY")
 
 
 def main(arguments: list[str]) -> int:
-    """Run pytest; its exit status is ours."""
+    """Run pytest and return its exit status."""
     here = _HERE_OPTION in arguments
     arguments = [argument for argument in arguments if argument != _HERE_OPTION]
     kernel = None if here else os.environ.get("ISTHMUS_UML_KERNEL") or locate().uml_kernel
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
 
 def _command(arguments: list[str]) -> str:
     color = "yes" if sys.stdout.isatty() else "no"
-    # No cache: what the guest writes into the tree, it writes as root and behind the host's back.
+    # No cache: the guest would write it into the tree as root, bypassing the host's page cache.
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--color={color}"]
     targets = [] if any(Path(a.split("::")[0]).exists() for a in arguments) else [str(_HERE)]
     environment = [f"{name}={os.environ[name]}" for name in _KEPT if name in os.environ]
@@ -61,7 +61,7 @@ def _run_in_namespaces(directory: Path) -> int:
 
 
 def _run_in_guest(kernel: str, directory: Path) -> int:
-    """The guest's root is this machine's root; its serial line is a pipe of ours, its console a file."""
+    """The guest has this machine's root file system; its serial line is a pipe, its console a file."""
     reading, writing = os.pipe()
     argv = [
         kernel,
@@ -102,7 +102,7 @@ def _run_in_guest(kernel: str, directory: Path) -> int:
 
 @contextmanager
 def _bounded(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Whatever happens, nothing of the process is left, and it has not run for longer than it may."""
+    """End the process and its children in any case, at the latest after the timeout."""
 
     def end() -> None:
         with suppress(ProcessLookupError):

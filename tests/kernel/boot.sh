@@ -1,6 +1,6 @@
 #!/bin/bash
-# First process of the kernel tier, in a User Mode Linux guest and in namespaces of the host alike: private run-time
-# file systems, then the command in KERNEL_TIER's file `command`. The guest's serial line is the host's pipe.
+# First process of the kernel tier, in a User Mode Linux guest or in namespaces of the host: mounts private run-time file
+# systems, then runs the command in KERNEL_TIER's file `command`. The guest's serial line is a pipe of the host.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 mount -n -t proc proc /proc
 if [ -n "$KERNEL_TIER_GUEST" ]; then
@@ -13,7 +13,7 @@ if [ -n "$KERNEL_TIER_GUEST" ]; then
     mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
     stty -F /dev/ttyS0 raw -echo
     exec >/dev/ttyS0 2>&1
-    # Else every namespace is born with tunl0, gre0, ip_vti0...
+    # Otherwise every namespace is created with tunl0, gre0, ip_vti0...
     sysctl -qw net.core.fb_tunnels_only_for_init_net=2
 fi
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm

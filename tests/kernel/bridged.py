@@ -1,4 +1,4 @@
-"""One side of two stretched networks with the same addresses: a real switch, and our adapters on it."""
+"""One side of two stretched networks with equal addresses: a real switch with our adapters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAGS = {"red": 5, "blue": 6}
 
 @dataclass
 class Cloud:
-    """One side: its switch, our adapters on it, and what it is to have."""
+    """One side: its switch, our adapters, and the wanted configuration."""
 
     name: str
     switch: Switch
@@ -48,7 +48,7 @@ class Cloud:
 
 
 def side(name: str, peer: str, addresses: tuple[str, str], directory: Path) -> Cloud:
-    """A side with both networks, not built yet; `addresses` are its own and the peer's."""
+    """A side with both networks, not configured yet; `addresses` are its own and the peer's."""
     switch = Switch(f"node-{name}", directory / name)
     tunnel = TunnelPort(names.tunnel_port(f"cloud-{peer}", "gw"), *addresses, 14789)
     patches = [

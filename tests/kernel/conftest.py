@@ -14,7 +14,7 @@ from tests.testbed.host.process import wait_until
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Two nodes with a charon each, joined by a wire of MTU 1500; no policy and no SA."""
+    """Two nodes with a charon each, connected by a link of MTU 1500, without policies and SAs."""
     pair = Pair(Node("a", "192.0.2.1", tmp_path), Node("b", "192.0.2.2", tmp_path))
     sh("ip netns add a\nip netns add b\nip link add eth0 netns a type veth peer name eth0 netns b")
     try:

@@ -8,7 +8,7 @@ BROADCAST = "ff" * 6
 
 
 def frame(destination: str, source: str, rest: str) -> bytes:
-    """A frame of the shortest length; `rest` begins with the ethertype."""
+    """A frame of minimum length; `rest` begins with the ethertype."""
     octets = bytes.fromhex(destination.replace(":", "") + source.replace(":", "") + rest)
     return octets.ljust(64, b"\0")
 
@@ -16,7 +16,7 @@ def frame(destination: str, source: str, rest: str) -> bytes:
 def ipv4_udp(
     source: str, destination: str, source_port: int, destination_port: int, payload: bytes = b"", ttl: int = 64
 ) -> str:
-    """A datagram without a checksum of its own."""
+    """A UDP datagram without a checksum."""
     addresses = _packed(source) + _packed(destination)
     header = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(payload), 0, 0, ttl, 17, 0) + addresses
     total = sum(struct.unpack("!10H", header))
@@ -40,18 +40,18 @@ def icmpv6(type_: int) -> str:
 
 
 def bfd_down(my_discriminator: int) -> bytes:
-    """A BFD control packet that says that the session is down (RFC 5880, section 4.1)."""
+    """A BFD control packet with state Down (RFC 5880, section 4.1)."""
     return struct.pack("!BBBBIIIII", 0x20, 0x40, 3, 24, my_discriminator, 0, 300_000, 300_000, 0)
 
 
 def arp(operation: int, mac: str, sender: str, target: str) -> str:
-    """A request (1) or a reply (2)."""
+    """An ARP request (1) or reply (2)."""
     mac = mac.replace(":", "")
     return f"0806000108000604{operation:04x}{mac}{_packed(sender).hex()}{'00' * 6}{_packed(target).hex()}"
 
 
 def what_never_crosses(mac: str) -> dict[str, bytes]:
-    """Frames of a machine that br-int lets pass and br-cloud must not."""
+    """Frames of a machine that br-int forwards and br-cloud must drop."""
     return {
         "DHCP discover": frame(BROADCAST, mac, ipv4_udp("0.0.0.0", "255.255.255.255", 68, 67)),
         "DHCP offer": frame(BROADCAST, mac, ipv4_udp("10.20.0.2", "255.255.255.255", 67, 68)),

@@ -1,4 +1,4 @@
-"""Two gateway nodes as network namespaces with a wire between them, each with its own charon, and what passes there."""
+"""Two gateway nodes as network namespaces with a link between them, each with its own charon; captures of the link."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _OVERRIDES = "charon {{ plugins {{ vici {{ socket = unix://{socket} }} }} filelo
 
 
 class Node:
-    """A gateway node: a network namespace with an address on the wire, and a charon."""
+    """A gateway node: a network namespace with an address on the link, and a charon."""
 
     def __init__(self, name: str, address: str, directory: Path) -> None:
         self.name = name
@@ -64,19 +64,19 @@ class Node:
         return Vici(str(self._socket))
 
     def start_charon(self) -> None:
-        """Start it; its socket and its file of the process ID must not be an earlier one's."""
+        """Start charon without a socket or PID file of an earlier one."""
         self._socket.unlink(missing_ok=True)
         script = f"mount -t tmpfs tmpfs /run && STRONGSWAN_CONF={self._settings} exec {_CHARON}"
         self._charon = subprocess.Popen(["ip", "netns", "exec", self.name, "bash", "-c", script])
         wait_until(self._listens, 10, f"charon's socket on {self.name}")
 
     def _listens(self) -> bool:
-        """A socket is there a moment before anybody listens on it."""
+        """A socket exists a moment before charon listens on it."""
         with socket.socket(socket.AF_UNIX) as client:
             return client.connect_ex(str(self._socket)) == 0
 
     def end_charon(self, number: signal.Signals) -> None:
-        """SIGTERM: charon takes its policies and SAs along; SIGKILL: it leaves them."""
+        """With SIGTERM charon removes its policies and SAs, with SIGKILL it leaves them."""
         if self._charon is not None:
             self._charon.send_signal(number)
             self._charon.wait(10)
@@ -88,19 +88,19 @@ class Node:
         self._charon.send_signal(number)
 
     def block(self) -> None:
-        """What the agent does first."""
+        """Add the block policies, as the agent does first."""
         gateways = [f"{WAN.network_address + host}" for host in (1, 2)]
         wanted = ipsec.blocks([UDP_PORT]) | ipsec.icmp_unreachable_blocks(set(gateways) - {self.address})
         inside(self.name, lambda: NetlinkXfrm().add_blocks(wanted))
 
     def raise_firewall(self) -> None:
-        """The other fence, as the agent raises it."""
+        """Add the nftables table, as the agent does."""
         gateways = {f"{WAN.network_address + host}" for host in (1, 2)}
         wanted = firewall.ruleset([UDP_PORT], gateways - {self.address})
         inside(self.name, lambda: Nft().replace_table(wanted))
 
     def dropped(self) -> dict[str, int]:
-        """Packets, by the firewall's counter; only those that have counted any."""
+        """Dropped packets by counter of the nftables table, without zeros."""
         dropped = inside(self.name, lambda: Nft().view()).dropped
         return {counter: traffic.packets for counter, traffic in dropped.items() if traffic.packets}
 
@@ -116,8 +116,8 @@ class Node:
     def associations(self) -> frozenset[SecurityAssociation]:
         return inside(self.name, lambda: NetlinkXfrm().associations(frozenset({self.address})))
 
-    def look(self) -> tuple[frozenset[SecurityAssociation], IkeView]:
-        """Both views, in the order that the agent takes them in."""
+    def views(self) -> tuple[frozenset[SecurityAssociation], IkeView]:
+        """SAs and charon's view, read in the agent's order."""
         return self.associations(), self.ike.view()
 
     def remove_blocks(self, blocks: frozenset[BlockPolicy]) -> None:
@@ -127,7 +127,7 @@ class Node:
         inside(self.name, lambda: NetlinkXfrm().remove_associations(associations))
 
     def tunnel(self, remote: str, udp_port: int, inner: str, kind: str = "vxlan") -> None:
-        """A tunnel device of the kernel with an address inside; `1500` as if the machine knew nothing of tunnels."""
+        """Create a tunnel device with an inner address and MTU 1500, as if machines did not know of the tunnel."""
         device = f"{kind}{udp_port}"
         local = f"local {self.address} " if kind == "vxlan" else ""
         sh(
@@ -137,18 +137,18 @@ class Node:
         )
 
     def ping(self, address: str, count: int = 5, size: int = 84, fragment: bool = True) -> Ping:
-        """Packets of `size` bytes, IP header included."""
+        """Ping with packets of `size` bytes, including the IP header."""
         words = ["ping", "-nc", str(count), "-i", "0.1", "-W", "1", "-M", "dont" if fragment else "do"]
         words += ["-s", str(size - 28), address]
         done = subprocess.run(["ip", "netns", "exec", self.name, *words], capture_output=True, text=True, timeout=60)
         received = re.search(r"(\d+) received", done.stdout)
-        told = re.search(r"mtu ?= ?(\d+)", done.stdout + done.stderr)
-        return Ping(int(received[1]) if received else 0, int(told[1]) if told else None)
+        reported = re.search(r"mtu ?= ?(\d+)", done.stdout + done.stderr)
+        return Ping(int(received[1]) if received else 0, int(reported[1]) if reported else None)
 
 
 @dataclass(frozen=True)
 class Ping:
-    """How many answers came, and the MTU that the sender was told of."""
+    """Number of replies, and the path MTU that the sender received."""
 
     received: int
     mtu: int | None
@@ -156,7 +156,7 @@ class Ping:
 
 @dataclass
 class Pair:
-    """Two nodes; `a` is the one that opens SAs."""
+    """Two nodes; `a` is the initiator."""
 
     a: Node
     b: Node
@@ -166,7 +166,7 @@ class Pair:
         self.nodes = (self.a, self.b)
 
     def connection(self, node: Node, agreement: Agreement = AGREEMENT, version: str = "1") -> IkeConnection:
-        """What core wants of a node."""
+        """The planned connection of a node."""
         other = self.b if node is self.a else self.a
         (connection,) = ipsec.connections(
             own_cloud_id=f"cloud-{node.name}",
@@ -186,7 +186,7 @@ class Pair:
         return connection
 
     def load(self, key: bytes = KEY, agreement: Agreement = AGREEMENT, version: str = "1") -> None:
-        """Blocks must be there already."""
+        """Load the connections; the block policies must exist."""
         for node in self.nodes:
             node.ike.load(self.connection(node, agreement, version), key)
 
@@ -194,7 +194,7 @@ class Pair:
         return all(ipsec.up(self.connection(node, agreement, version), node.ike.view()) for node in self.nodes)
 
     def protect(self) -> None:
-        """Everything that makes packets of the tunnel's port go as ESP."""
+        """Configure IPsec for the tunnel's UDP port on both nodes."""
         for node in self.nodes:
             node.block()
         self.load()
@@ -202,20 +202,20 @@ class Pair:
         wait_until(self.up, 10, "IKE and ESP on both nodes")
 
     def tunnels(self, udp_port: int = UDP_PORT, kind: str = "vxlan", subnet: str = "10.99.0") -> str:
-        """A tunnel between both; the address of b's end."""
+        """Create a tunnel between both nodes; returns the inner address of b."""
         self.a.tunnel(self.b.address, udp_port, f"{subnet}.1", kind)
         self.b.tunnel(self.a.address, udp_port, f"{subnet}.2", kind)
         return f"{subnet}.2"
 
     @contextmanager
     def wire(self) -> Iterator[Wire]:
-        """Records what is on the wire from now on."""
+        """Record frames on the link from now on."""
         with inside(self.a.name, _packet_socket) as packets:
             yield Wire(packets, self.nodes)
 
 
 class Wire:
-    """The frames that crossed the wire, in both directions."""
+    """Recorded frames of the link, in both directions."""
 
     def __init__(self, packets: socket.socket, nodes: tuple[Node, Node]) -> None:
         self._packets = packets
@@ -224,7 +224,7 @@ class Wire:
         self._expected = Expected(cards, gateways=gateways, apis=frozenset(), networks=(WAN,))
 
     def summary(self) -> Summary:
-        """What was recorded since the last call."""
+        """Summary of the frames recorded since the last call."""
         frames = []
         while True:
             try:
@@ -235,7 +235,7 @@ class Wire:
         return summarise(frames, self._expected, unrecorded=struct.unpack("II", statistics)[1])
 
     def udp_ports(self) -> Counter[int]:
-        """Destination ports of what was recorded since the last call and is UDP in the clear."""
+        """Destination ports of unprotected UDP packets recorded since the last call."""
         ports: Counter[int] = Counter()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A gateway node's Open vSwitch in a network namespace of its own, with machines plugged into its br-int."""
+"""Open vSwitch of a gateway node in a network namespace, with machines plugged into br-int."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def sh(command: str, netns: str | None = None) -> str:
 
 
 def inside(netns: str, call: Callable[[], T]) -> T:
-    """Call a function on a thread that has entered the network namespace."""
+    """Call a function on a thread in the network namespace."""
     result: list[T] = []
     errors: list[BaseException] = []
 
@@ -88,7 +88,7 @@ class Switch:
         wait_until(lambda: (self.directory / "ovs-vswitchd.ctl").exists(), 10, "ovs-vswitchd's socket")
 
     def restart_vswitchd(self) -> None:
-        """Without warning. A new one has no flows; it answers at its bridges' old sockets only after a while."""
+        """Kill and restart it: it has no flows, and answers on the bridges' sockets only after a while."""
         self.kill("ovs-vswitchd")
         self.start_vswitchd()
         for bridge in self.vsctl("list-br").split():
@@ -109,7 +109,7 @@ class Switch:
         self._processes[program] = subprocess.Popen(["ip", "netns", "exec", self.netns, *words], env=environment)
 
     def kill(self, program: str) -> None:
-        """End a daemon without warning."""
+        """Kill a daemon."""
         process = self._processes.pop(program)
         process.kill()
         process.wait()
@@ -128,7 +128,7 @@ class Switch:
         return sh(f"OVS_RUNDIR={self.directory} ovs-ofctl -O OpenFlow15 {arguments}")
 
     def attach_port(self, name: str, address: str, tag: int) -> Machine:
-        """A machine on br-int, in Neutron's local VLAN of its network."""
+        """Plug a machine into br-int, in the local VLAN of its network."""
         sh(
             f"ip netns add {name} && ip -n {name} link set lo up\n"
             f"ip link add t-{name} netns {self.netns} type veth peer name eth0 netns {name}\n"
@@ -141,14 +141,14 @@ class Switch:
 
 
 class Machine:
-    """A network namespace with one card."""
+    """A network namespace with one interface."""
 
     def __init__(self, netns: str) -> None:
         self.netns = netns
         self.mac = sh("cat /sys/class/net/eth0/address", netns).strip()
 
     def ping(self, address: str, count: int = 3) -> int:
-        """How many of the requests were answered."""
+        """Number of answered requests."""
         done = subprocess.run(
             ["ip", "netns", "exec", self.netns, "ping", "-nqc", str(count), "-i", "0.1", "-W", "1", address],
             capture_output=True,
@@ -158,7 +158,7 @@ class Machine:
 
     @contextmanager
     def pinging(self, address: str) -> Iterator[Callable[[], int]]:
-        """Requests every 10 ms; call what is yielded to end them and learn how many were not answered."""
+        """Send a request every 10 ms; yields a function that stops and returns the number of lost requests."""
         words = ["ip", "netns", "exec", self.netns, "ping", "-nqi", "0.01", address]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
 
@@ -166,7 +166,7 @@ class Machine:
             process.send_signal(signal.SIGINT)
             counts = re.search(r"(\d+) packets transmitted, (\d+) received", process.communicate(timeout=10)[0])
             assert counts is not None
-            # The last request may be on its way.
+            # The last request may be outstanding.
             return max(0, int(counts[1]) - int(counts[2]) - 1)
 
         try:
@@ -181,7 +181,7 @@ class Machine:
 
     @contextmanager
     def listening(self) -> Iterator[Callable[[float], list[bytes]]]:
-        """Frames that arrive at the card: call what is yielded with how long to wait for more, in seconds."""
+        """Record received frames; yields a function that waits for so many seconds and returns them."""
         packets = self._packets()
 
         def received(quiet_seconds: float) -> list[bytes]:

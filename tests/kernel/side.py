@@ -1,4 +1,4 @@
-"""One cloud as its gateway node sees it: a whole agent on a real switch, charon and kernel; its cluster is a fake."""
+"""A complete agent on a real switch, charon and kernel, with a fake cluster."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RESYNC_SECONDS = 2
 
 
 class Counting:
-    """A port whose effects are listed."""
+    """A port that records its effects."""
 
     def __init__(self, port: Any, effects: list[str]) -> None:
         self._port, self._effects = port, effects
@@ -58,7 +58,7 @@ class Counting:
 
 
 class NoWatch:
-    """The store tells nobody; `Side.change` wakes instead."""
+    """A watch without events; `Side` wakes the agent explicitly."""
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = lambda: None
@@ -91,7 +91,7 @@ class Side:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """A new life of the agent, in the node's network namespace."""
+        """Start an agent in the node's network namespace."""
         self._stop = threading.Event()
         settings = AgentSettings(
             node_name=f"gw-{self.name}",
@@ -116,11 +116,11 @@ class Side:
         )
         agent = Agent(settings, backends)
 
-        def live() -> None:
+        def run_agent() -> None:
             inside(self.switch.netns, lambda: agent.run(self._stop))
             database.close()
 
-        self._thread = threading.Thread(target=live)
+        self._thread = threading.Thread(target=run_agent)
         self._thread.start()
 
     def stop(self) -> None:
@@ -130,7 +130,7 @@ class Side:
             self._thread.join()
 
     def introduce(self, other: Side) -> None:
-        """What people and the controller write for a peer."""
+        """Apply what administrator and controller write for a peer."""
         cloud, peer = f"cloud-{self.name}", f"cloud-{other.name}"
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(peer)):
             self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -149,16 +149,16 @@ class Side:
                 }
             )
         )
-        halves = [
+        specs = [
             published_spec(cloud, peer, {"name": f"gw-{self.name}", "address": self.node.address}),
             published_spec(peer, cloud, {"name": f"gw-{other.name}", "address": other.node.address}),
         ]
         link = PeerLink.from_wire(
             {
                 "metadata": {"name": cloud, "namespace": names.peer_namespace(peer)},
-                "spec": halves[0],
+                "spec": specs[0],
                 "status": {
-                    "peer": {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": halves[1]}
+                    "peer": {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": specs[1]}
                 },
             }
         )
@@ -170,13 +170,13 @@ class Side:
         self.watch.wake()
 
     def set_key(self, key: bytes) -> None:
-        """What an administrator does; nobody is woken by it."""
+        """Store the pre-shared key; the agent is not woken."""
         secret = {"name": "psk", "namespace": names.IPSEC_NAMESPACE}
         data = {"psk": base64.b64encode(key).decode()}
         self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "data": data})
 
     def attach(self, other: Side) -> None:
-        """What the controller writes for a stretched network."""
+        """Apply what the controller writes for a stretched network."""
         self.controller.apply(
             Attachment.from_wire(
                 {
@@ -200,7 +200,7 @@ class Side:
         self.watch.wake()
 
     def withdraw(self) -> None:
-        """Everything goes."""
+        """Delete the network and the peer."""
         for kind, name, namespace in (
             (Attachment, LINK, names.SYSTEM_NAMESPACE),
             (CloudPeer, f"cloud-{self.peer}", None),

@@ -1,4 +1,4 @@
-"""Whole agents on a real switch, charon and kernel, one a cloud; only the clusters are fakes."""
+"""Complete agents on real switches, charons and kernels, one per cloud; only the clusters are fakes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.kernel.side import RESYNC_SECONDS, Side, pair_of
 from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Traffic
 
-_ACQUIRE_SECONDS = 10  # `xfrm_acq_expires` in deploy/strongswan.conf: how long the kernel knows that a trap was sprung
+_ACQUIRE_SECONDS = 10  # `xfrm_acq_expires` in deploy/strongswan.conf: how long the kernel remembers an acquire
 
 
 def test_machines_reach_each_other_and_only_esp_is_on_the_wire(stretched: tuple[Side, Side]) -> None:
@@ -31,7 +31,7 @@ def test_restarted_agent_changes_nothing_and_loses_no_traffic(stretched: tuple[S
         a.start()
         time.sleep(2 * RESYNC_SECONDS + 1)
         assert lost() == 0
-    # What it says of its peer may change with the load of the machine: BFD counts in hundreds of milliseconds.
+    # Reported BFD states may change with the load of the machine: its interval is some hundred milliseconds.
     assert [effect for effect in a.effects if not effect.startswith("apply_status")] == []
 
 
@@ -41,10 +41,10 @@ def test_key_is_rotated_without_an_outage(stretched: tuple[Side, Side]) -> None:
     with a.machine.pinging("10.20.0.12") as lost:
         for side in stretched:
             side.set_key(b"another-key-another-key-another-key")
-        wait_until(lambda: not a.node.associations() & before, 30, "states of the new key alone")
+        wait_until(lambda: not a.node.associations() & before, 30, "only SAs of the new key")
         for side in stretched:
             wait_until(side.connected, 10, f"connection of {side.name}")
-        # Packets that are on their way under the old key when one side retires it.
+        # Packets that are in flight under the old key when one side removes it.
         assert lost() <= 20
     assert b.connected()
 
@@ -54,10 +54,10 @@ def test_restarted_charon_is_reconfigured_and_old_states_are_removed(stretched: 
     before = a.node.associations()
     assert before
     a.node.end_charon(signal.SIGKILL)
-    assert a.machine.ping("10.20.0.12", 3) == 3, "the kernel's states outlive charon"
+    assert a.machine.ping("10.20.0.12", 3) == 3, "the kernel's SAs outlive charon"
     a.node.start_charon()
     wait_until(lambda: not a.node.associations() & before and a.connected(), 60, "new states alone")
-    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic with the new ones")
+    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic with the new SAs")
     assert b.connected()
 
 
@@ -89,12 +89,12 @@ def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
         for side in stretched:
             side.withdraw()
         for side in stretched:
-            wait_until(lambda: side.switch.vsctl("list-br") == "br-int", 20, "the end of br-cloud")  # noqa: B023
-            wait_until(lambda: not side.node.blocks(), 20, "the end of the blocks")  # noqa: B023
+            wait_until(lambda: side.switch.vsctl("list-br") == "br-int", 20, "removal of br-cloud")  # noqa: B023
+            wait_until(lambda: not side.node.blocks(), 20, "removal of the block policies")  # noqa: B023
             assert side.switch.vsctl("list-ports br-int").split() == [f"t-vm-{side.name}"]
             assert sh("ip xfrm policy list nosock", side.name) == ""
             assert side.node.associations() == frozenset()
-            # Who withdraws last may have sprung its trap once more: the kernel forgets that it asked for an SA.
+            # The side that withdraws last may have triggered its trap once more: the kernel's acquire expires.
             wait_until(lambda: sh("ip xfrm state", side.name) == "", 2 * _ACQUIRE_SECONDS, "no state")  # noqa: B023
             assert side.node.ike.view().loaded == {}
         assert a.machine.ping("10.20.0.12", 2) == 0

@@ -39,7 +39,7 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cl
 
 @pytest.fixture(scope="module")
 def machines(clouds: tuple[Cloud, Cloud]) -> Iterator[dict[str, Machine]]:
-    """Two tenants with the same addresses on both sides."""
+    """Two tenants with equal addresses on both sides."""
     plugged = {
         f"{cloud.name}-{network}": cloud.switch.attach_port(f"{cloud.name}-{network}", f"10.20.0.{host}", tag)
         for cloud, host in zip(clouds, (11, 12), strict=True)
@@ -63,8 +63,8 @@ def test_probe_is_answered_only_where_the_peer_has_the_link(clouds: tuple[Cloud,
     assert a.probe() == b.probe() == {"red": 1, "blue": 1}
     b.openflow.replace(b.table(b.networks[:1]))
     try:
-        # The kernel's cached flows are revalidated within half a second.
-        wait_until(lambda: a.probe() == {"red": 1, "blue": 0}, 5, "the end of blue's echo")
+        # The kernel revalidates cached flows within 500 ms.
+        wait_until(lambda: a.probe() == {"red": 1, "blue": 0}, 5, "blue's probe to be unanswered")
     finally:
         b.openflow.replace(b.table())
 
@@ -78,7 +78,7 @@ def test_bfd_comes_up(clouds: tuple[Cloud, Cloud]) -> None:
 def test_machine_cannot_forge_bfd_of_the_peers_gateway(
     clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]
 ) -> None:
-    """BFD of tenants crosses as what it is, and says nothing of the tunnel that carries it (compare CVE-2024-2182)."""
+    """BFD packets of tenants cross unchanged and do not affect the tunnel's session (compare CVE-2024-2182)."""
     sender, receiver, b = machines["a-red"], machines["b-red"], clouds[1]
     wait_until(lambda: all(b.database.view().bfd_up.values()), 10, "BFD")
     (tunnel,) = b.ports.tunnels
@@ -91,7 +91,7 @@ def test_machine_cannot_forge_bfd_of_the_peers_gateway(
 
 
 def _crosses(sender: Machine, receiver: Machine, sent: bytes) -> bool:
-    """Whether a frame arrives; a broadcast of a plain kind, sent after it, shows that the way is open."""
+    """Whether a frame arrives; a plain broadcast sent after it shows that the path works."""
     witness = frame(BROADCAST, sender.mac, ipv4_udp("10.20.0.99", "255.255.255.255", 9, 9))
     with receiver.listening() as received:
         sender.send(sent)
@@ -220,7 +220,7 @@ def test_flows_lost_with_ovs_vswitchd_are_restored(clouds: tuple[Cloud, Cloud], 
     a.switch.restart_vswitchd()
     assert table.cookie not in a.openflow.view().count_by_cookie
     a.openflow.replace(a.table())
-    assert a.table() == table, "a port changed its number"
+    assert a.table() == table, "a port number has changed"
     wait_until(lambda: machines["a-red"].ping("10.20.0.12", 1), 10, "ping after the restart")
 
 

@@ -1,4 +1,4 @@
-"""What is on the wire, and what is let in, whatever becomes of charon."""
+"""Nothing unprotected is sent or accepted, in whatever state charon is."""
 
 import signal
 import socket
@@ -38,12 +38,12 @@ def test_nothing_leaks_when_charon_stops_and_removes_its_policies(pair: Pair, st
     with pair.wire() as wire:
         assert pair.a.ping(far).received == 0
         assert pair.b.ping(far[:-1] + "1").received == 0
-        # The stopped side's kernel answers IKE by ICMP: not clean, but no packet of the tunnel's either.
+        # The kernel of the stopped side answers IKE with ICMP: unexpected, but not a packet of the tunnel.
         assert set(wire.udp_ports()) <= {500}
 
 
 def test_traffic_leaks_without_block_policies(pair: Pair) -> None:
-    """The oracle of the tests above can fail, and the blocks are what they prove."""
+    """The checks of the tests above can fail: they depend on the block policies."""
     pair.protect()
     far = pair.tunnels()
     for node in pair.nodes:
@@ -58,7 +58,7 @@ def test_traffic_leaks_without_block_policies(pair: Pair) -> None:
 
 @pytest.mark.parametrize("blocked", [True, False])
 def test_no_icmp_unreachable_in_clear_for_a_missing_tunnel_port(pair: Pair, blocked: bool) -> None:
-    """The kernel's refusal quotes what it refuses: the other side is a little faster, or slower to go."""
+    """The kernel's ICMP error would quote the packet, if the other side connects earlier or disconnects later."""
     pair.protect()
     if not blocked:
         pair.b.remove_blocks(frozenset(block for block in pair.b.blocks() if block.selector.icmp_type))
@@ -82,7 +82,7 @@ def test_traffic_continues_while_charon_is_killed(pair: Pair) -> None:
 
 @pytest.mark.parametrize("protected", [False, True])
 def test_unprotected_packets_are_dropped(pair: Pair, protected: bool) -> None:
-    """Neither a stranger's nor such that pretend to be the peer's."""
+    """Neither from other hosts nor with the peer's address as source."""
     sh("ip addr add 192.0.2.99/24 dev eth0", "a")
 
     def listen() -> socket.socket:
@@ -98,7 +98,7 @@ def test_unprotected_packets_are_dropped(pair: Pair, protected: bool) -> None:
 
     if protected:
         pair.protect()
-        # The sender's own policies are not what this is about.
+        # Without the sender's own policies.
         sh("ip xfrm policy flush; ip xfrm state flush", "a")
     with inside("b", listen) as listener:
         for source in ("192.0.2.1", "192.0.2.99"):

@@ -1,4 +1,4 @@
-"""The nftables table alone keeps in what is not protected, and lets pass what is; no XFRM block helps it here."""
+"""The nftables table alone, without block policies, drops unprotected traffic and passes protected traffic."""
 
 import signal
 import socket
@@ -15,7 +15,7 @@ _FLUSH = "ip xfrm policy flush; ip xfrm state flush"
 
 @pytest.fixture
 def fenced(pair: Pair) -> Pair:
-    """SAs are up; there is the table on both nodes, and no block."""
+    """SAs are up; both nodes have the table and no block policies."""
     for node in pair.nodes:
         node.raise_firewall()
     pair.protect()
@@ -50,7 +50,7 @@ def test_nothing_leaves_when_policies_and_states_are_flushed(fenced: Pair) -> No
 
 
 def test_without_the_table_it_leaks_and_is_seen(fenced: Pair) -> None:
-    """The oracle of the tests above can fail, and the table is what they prove."""
+    """The checks of the tests above can fail: they depend on the table."""
     far = fenced.tunnels()
     for node in fenced.nodes:
         sh(f"{_FLUSH}; nft flush ruleset", node.name)
@@ -66,13 +66,13 @@ def test_nothing_leaks_when_charon_stops_and_takes_its_policies_along(fenced: Pa
     with fenced.wire() as wire:
         assert fenced.a.ping(far).received == 0
         assert fenced.b.ping(far[:-1] + "1").received == 0
-        # The stopped side's kernel answers IKE by ICMP: not clean, but no packet of the tunnel's either.
+        # The kernel of the stopped side answers IKE with ICMP: unexpected, but not a packet of the tunnel.
         assert set(wire.udp_ports()) <= {500}
 
 
 @pytest.mark.parametrize("raised", [True, False])
 def test_packets_in_the_clear_are_not_let_in(pair: Pair, raised: bool) -> None:
-    """Neither those for our port nor any that pretend to come from it, of either IP version."""
+    """Neither packets to our port nor packets from it, with IPv4 and IPv6."""
     for node, address in ((pair.a, "fd00::1"), (pair.b, "fd00::2")):
         sh(f"ip addr add {address}/64 dev eth0 nodad", node.name)
     if raised:
@@ -108,7 +108,7 @@ def test_ipv6_is_fenced_as_well_and_passes_where_it_is_protected(pair: Pair, rai
 @pytest.mark.parametrize("raised", [True, False])
 @pytest.mark.parametrize("rejected", [False, True], ids=["no tunnel port", "another table rejects"])
 def test_no_message_quotes_what_came_protected(fenced: Pair, raised: bool, rejected: bool) -> None:
-    """The kernel says that there is no such port, a reject rule that it is prohibited; both quote the packet."""
+    """Port unreachable from the kernel, or prohibited from a reject rule: both quote the packet."""
     fenced.a.tunnel(fenced.b.address, UDP_PORT, "10.99.0.1")
     if rejected:
         fenced.b.tunnel(fenced.a.address, UDP_PORT, "10.99.0.2")
@@ -133,7 +133,7 @@ def test_neutrons_own_tunnels_pass(fenced: Pair, kind: str, udp_port: int) -> No
 
 
 def _unprotected(node: Node) -> dict[str, int]:
-    """Without the messages that are sent while only one end of a tunnel is there."""
+    """Without the ICMP errors that are sent while only one end of a tunnel exists."""
     return {counter: packets for counter, packets in node.dropped().items() if counter.startswith("unprotected")}
 
 
@@ -159,7 +159,7 @@ def _tunnel_v6(node: Node, local: str, remote: str, inner: str) -> None:
 
 
 def _protect_v6(node: Node) -> None:
-    """By hand: charon is given IPv4 connections only."""
+    """Static SAs: charon has IPv4 connections only."""
     local, remote = ("fd00::1", "fd00::2") if node.name == "a" else ("fd00::2", "fd00::1")
     algorithm = f"aead 'rfc4106(gcm(aes))' 0x{'11' * 36} 128"
     for source, destination, direction in ((local, remote, "out"), (remote, local, "in")):

@@ -132,7 +132,7 @@ def _negotiations(side: Side) -> int:
 
 def _is_complete(side: Side) -> bool:
     """Kernel and charon have the same SAs, and no more than there must be."""
-    associations, ike = side.node.look()
+    associations, ike = side.node.views()
     spis = {spi for state in ike.states.values() for spi in state.spis}
     complete = len(associations) == len(spis) == _SAS and {a.spi for a in associations} == spis
     return complete and not ipsec.lost_spis(ike, associations, side.node.protect_policies())

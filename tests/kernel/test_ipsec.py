@@ -1,4 +1,4 @@
-"""IKE and ESP by the agent's adapters: what is up, what a new charon or an agent finds, what remains at the end."""
+"""IKE and ESP with the agent's adapters: negotiation, restarts, changes and removal."""
 
 import re
 import signal
@@ -23,12 +23,12 @@ OTHER_KEY = KEY[::-1]
 def test_both_children_come_up_with_aes_256_gcm(pair: Pair) -> None:
     pair.protect()
     for node in pair.nodes:
-        associations, ike = node.look()
+        associations, ike = node.views()
         (state,) = ike.states.values()
         assert state.children_installed == IKE_CHILDREN
         assert {association.spi for association in associations} == state.spis
         assert len(state.spis) == 4
-        # 32 bytes of key and 4 of salt.
+        # 32 bytes of key and 4 bytes of salt.
         keys = [line.split()[2] for line in sh("ip xfrm state", node.name).splitlines() if "rfc4106(gcm(aes))" in line]
         assert [len(key) for key in keys] == [2 + 2 * 36] * 4
         assert "loaded IKE shared key" in node.log.read_text()
@@ -45,13 +45,13 @@ def test_restarted_agent_finds_everything_loaded(pair: Pair) -> None:
 
 def test_reloading_an_equal_connection_keeps_its_associations(pair: Pair) -> None:
     pair.protect()
-    before = [node.look() for node in pair.nodes]
+    before = [node.views() for node in pair.nodes]
     pair.load()
     for node in pair.nodes:
         node.ike.initiate(pair.connection(node).name)
         node.ike.retire(pair.connection(node).name)
     for node, was in zip(pair.nodes, before, strict=True):
-        assert node.look() == was
+        assert node.views() == was
 
 
 @pytest.mark.parametrize("restarted", ["a", "b"])
@@ -59,7 +59,7 @@ def test_new_charon_takes_over_from_a_killed_one(pair: Pair, restarted: str) -> 
     pair.protect()
     far = pair.tunnels()
     node = next(node for node in pair.nodes if node.name == restarted)
-    associations, ike = node.look()
+    associations, ike = node.views()
     node.end_charon(signal.SIGKILL)
     with pytest.raises(Unavailable):
         node.ike.view()
@@ -69,12 +69,12 @@ def test_new_charon_takes_over_from_a_killed_one(pair: Pair, restarted: str) -> 
     assert node.ike.view().instance != ike.instance
     wanted = pair.connection(node)
     node.ike.load(wanted, KEY)
-    # What carries the traffic is not stale while there is nothing else.
-    assert ipsec.stale_associations(*node.look(), [wanted]) == frozenset()
+    # SAs that carry traffic are not stale while there are no others.
+    assert ipsec.stale_associations(*node.views(), [wanted]) == frozenset()
     assert pair.a.ping(far).received == 5
     node.ike.initiate(wanted.name)
     wait_until(pair.up, 10, "the new charon's associations")
-    stale = ipsec.stale_associations(*node.look(), [wanted])
+    stale = ipsec.stale_associations(*node.views(), [wanted])
     assert stale == associations
     node.remove_associations(stale)
     assert len(node.associations()) == 4
@@ -83,7 +83,7 @@ def test_new_charon_takes_over_from_a_killed_one(pair: Pair, restarted: str) -> 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_charon_reconnects_to_a_restarted_responder(pair: Pair, number: signal.Signals) -> None:
-    """At once if it took its leave, else by dead-peer detection; no agent has to do anything."""
+    """Immediately after a clean stop, otherwise by dead peer detection; no agent is involved."""
     pair.protect()
     far = pair.tunnels()
     old = pair.b.associations()
@@ -92,7 +92,7 @@ def test_charon_reconnects_to_a_restarted_responder(pair: Pair, number: signal.S
     pair.b.ike.load(pair.connection(pair.b), KEY)
     wait_until(pair.up, 30, "associations after the restart")
     assert pair.a.ping(far).received == 5
-    stale = ipsec.stale_associations(*pair.b.look(), [pair.connection(pair.b)])
+    stale = ipsec.stale_associations(*pair.b.views(), [pair.connection(pair.b)])
     assert stale == (old if number is signal.SIGKILL else frozenset())
 
 
@@ -137,10 +137,10 @@ def test_change_is_negotiated_before_the_old_association_is_removed(pair: Pair, 
     words = ["ip", "netns", "exec", "a", "ping", "-nqi", "0.02", "-c", "250", "-W", "1", far]
     ping = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     name = pair.connection(pair.a).name
-    # Administrators do not change both sides at once: until they have, what is there stays.
+    # Administrators do not change both sides at the same time: until then the existing SAs stay.
     pair.a.ike.load(pair.connection(pair.a, agreement, "2"), key)
     pair.a.ike.initiate(name)
-    wait_until(lambda: REFUSED.search(pair.a.log.read_text()), 5, "the other side's refusal")
+    wait_until(lambda: REFUSED.search(pair.a.log.read_text()), 5, "the other side to reject it")
     pair.b.ike.load(pair.connection(pair.b, agreement, "2"), key)
     pair.a.ike.initiate(name)
     wait_until(lambda: pair.up(agreement, "2"), 10, f"associations after a change of {change}")
@@ -150,13 +150,13 @@ def test_change_is_negotiated_before_the_old_association_is_removed(pair: Pair, 
         # The other side's request to delete the same SA may still be in progress.
         wait_until(lambda: _has_only_new_associations(node, old), 2, "the old associations' removal")  # noqa: B023
     sent, received = _counts(ping)
-    # A responder sends by a new SA as soon as it has answered: a packet that overtakes the answer is lost.
+    # A responder uses a new SA as soon as it has answered: a packet that overtakes the answer is lost.
     assert sent == 250
     assert received >= 245
 
 
 def _has_only_new_associations(node: Node, old: frozenset[SecurityAssociation]) -> bool:
-    associations, ike = node.look()
+    associations, ike = node.views()
     superseded = any(state.superseded for state in ike.states.values())
     return not associations & old and len(associations) == 4 and not superseded
 
@@ -177,7 +177,7 @@ def test_unloading_leaves_nothing(pair: Pair, peer_is_gone: bool) -> None:
         for node in pair.nodes[: 1 if peer_is_gone else 2]:
             node.ike.unload(pair.connection(node).name)
             node.ike.unload(pair.connection(node).name)
-            _, ike = node.look()
+            _, ike = node.views()
             assert (ike.loaded, ike.states) == ({}, {})
         assert pair.a.ping(far).received == 0
         assert set(wire.udp_ports()) <= {500}

@@ -1,4 +1,4 @@
-"""The kernel's arithmetic is that of core.mtu, to the byte."""
+"""The MTU of core.node.mtu matches the kernel's to the byte."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_largest_unfragmented_packet(pair: Pair, underlay_mtu: int) -> None:
         assert pair.a.ping(far, size=largest + 1).received == 5
         summary = wire.summary()
         assert summary.clean
-        # Not one for each packet: the sender soon knows the way's MTU and makes the fragments itself.
+        # Not one per packet: the sender soon knows the path MTU and fragments packets itself.
         assert summary.counts[Traffic.ESP_FRAGMENT] >= 2
         assert pair.a.ping(far, size=largest, fragment=False).received == 5
 

@@ -1,4 +1,4 @@
-"""The adapters of a gateway node keep the contracts of their ports on a real kernel, Open vSwitch and charon."""
+"""The adapters of a gateway node fulfil their contracts on a real kernel, Open vSwitch and charon."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MTU = 1450
 
 @dataclass
 class RealForeignSoftware:
-    """What others do on the node, by the tools that they do it with."""
+    """Other software on the node, represented by its usual tools."""
 
     switch: Switch
 
@@ -57,7 +57,7 @@ class RealForeignSoftware:
         self.switch.restart_vswitchd()
 
     def undo(self) -> None:
-        """Nothing of theirs or ours is left."""
+        """Remove everything of ours and of other software."""
         self.switch.vsctl(f"--if-exists del-br {BRIDGE}")
         for name in self.switch.vsctl(f"list-ports {INTEGRATION_BRIDGE}").split():
             self.switch.vsctl(f"del-port {name}")
@@ -120,7 +120,7 @@ class TestPacketProbe(ProbeContract):
 
 
 class RealAdministrators:
-    """What others do to the node's nftables, by nft."""
+    """Changes of other software to nftables, with nft."""
 
     def add_table(self) -> None:
         sh("nft add table inet theirs", NODE)
@@ -177,7 +177,7 @@ class TestNft(FirewallContract):
 
 @dataclass
 class RealCharon:
-    """The charons of two nodes; `a` is the one in question."""
+    """The charons of two nodes; `a` is the one under test."""
 
     pair: Pair
 

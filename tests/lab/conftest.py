@@ -1,4 +1,4 @@
-"""What tests on the lab share: its clouds, Isthmus in them, a stretched network."""
+"""Fixtures of the lab tier: clouds, Isthmus in both, a stretched network."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from tests.testbed.workload.machine import Machine
 from tests.testbed.workload.tenant import Stretch, Tenant
 
 _NUMBERS = itertools.count(1)
-# In this order: what asks OpenStack only, while Neutron's DHCP agent still warms up; what everything else relies on;
-# what needs both clouds untouched; everything else; what needs the machine to itself.
+# In this order: tests of OpenStack only, while Neutron's DHCP agent is still starting; prerequisites of all others;
+# tests that need both clouds in their initial state; all others; tests that must run alone on the machine.
 _STAGES = ("openstack", "ports", "untouched", "shared", "alone")
 
 
@@ -30,7 +30,7 @@ def _stage(item: pytest.Item) -> int:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what tests reported that is not theirs to judge, such as what Neutron's own restart loses."""
+    """Print properties that tests recorded without asserting them, such as losses of Neutron's own restart."""
     for report in terminalreporter.stats.get("passed", []):
         for what, value in report.user_properties:
             terminalreporter.write_line(f"{what}: {value}")
@@ -44,7 +44,7 @@ def cloud(request: pytest.FixtureRequest, lab: Lab) -> Cloud:
 
 @pytest.fixture
 def project(cloud: Cloud) -> Iterator[Project]:
-    """A tenant, removed with all that it made."""
+    """A tenant, deleted with all its resources."""
     project = cloud.create_project(f"lab-{next(_NUMBERS)}")
     yield project
     cloud.delete_project(project)
@@ -61,7 +61,7 @@ def machine(cloud: Cloud, project: Project) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def federation(lab: Lab) -> Iterator[Federation]:
-    """Isthmus in both clouds, which do not know each other."""
+    """Isthmus in both clouds, not peered."""
     federation = Federation(lab, locate())
     federation.install()
     try:
@@ -73,7 +73,7 @@ def federation(lab: Lab) -> Iterator[Federation]:
 
 @pytest.fixture(scope="session")
 def peers(federation: Federation) -> Iterator[Federation]:
-    """Isthmus in both clouds, which have become peers."""
+    """Isthmus in both clouds, peered."""
     with federation.unchanged_inventory():
         federation.introduce()
         yield federation

@@ -14,7 +14,7 @@ AUTH = f"{{auth_url: 'http://127.0.0.1:1/v3', username: u, password: {CANARY}, p
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "the file cannot be read: No such file or directory"),
         ("", "the file has no mapping `clouds`"),
@@ -29,7 +29,7 @@ AUTH = f"{{auth_url: 'http://127.0.0.1:1/v3', username: u, password: {CANARY}, p
         ),
     ],
 )
-def test_unusable_clouds_file_is_explained(tmp_path: Path, content: str | None, said: str) -> None:
+def test_unusable_clouds_file_is_explained(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "clouds.yaml"
     if content is not None:
         path.write_text(content)
@@ -37,7 +37,7 @@ def test_unusable_clouds_file_is_explained(tmp_path: Path, content: str | None, 
     for ask in (cloud.check, cloud.own_project_id):
         with pytest.raises(Invalid) as caught:
             ask()
-        assert str(caught.value) == f"clouds file {path}, entry isthmus: {said}"
+        assert str(caught.value) == f"clouds file {path}, entry isthmus: {message}"
 
 
 def test_error_of_the_sdk_does_not_quote_the_password(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The watches log in with what the kubeconfig says now: a token in a file may be changed under way."""
+"""Watches log in with the current content of the kubeconfig and of the token file."""
 
 from __future__ import annotations
 

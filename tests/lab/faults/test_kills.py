@@ -1,4 +1,4 @@
-"""A sample of sudden ends on real parts; the fakes' tier goes through all of them (tests/property)."""
+"""Kills after selected effects in real clouds; tests/property covers all effects on fakes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from tests.testbed.install.installation import Installation
 from tests.testbed.install.killed import LAST_WORDS
 from tests.testbed.workload.tenant import Tenant
 
-# The effects of creating and of deleting after which the process dies; no other occasion has any of them.
+# The effects of creation and of deletion after which the process is killed; each occurs only there.
 SAMPLE = [
     ("controller", "a", "cloud.update_subnet", "cloud.delete_port"),
     ("controller", "b", "cloud.create_network", "cloud.delete_project"),
@@ -24,10 +24,10 @@ OURS_AT_A, OURS_AT_B = ["isthmus:attachment"], ["isthmus:attachment", "isthmus:g
 
 @pytest.fixture
 def tenant(peers: Federation) -> Iterator[Tenant]:
-    tenant = Tenant.create(peers.a.cloud, "mortal", "10.50.0.0/24")
-    peers.bind("mortal", tenant.project.id)
+    tenant = Tenant.create(peers.a.cloud, "killed", "10.50.0.0/24")
+    peers.bind("killed", tenant.project.id)
     yield tenant
-    peers.a.cloud.kubectl("delete", "namespace", "mortal")
+    peers.a.cloud.kubectl("delete", "namespace", "killed")
     tenant.delete()
 
 
@@ -39,22 +39,22 @@ def test_kill_leaves_no_orphan_and_no_duplicate(
     peers.settle()
     with peers.unchanged_inventory():
         start_until_killed(victim, role, creating)
-        peers.expand("mortal", "mortal", tenant.network_id)
+        peers.expand("killed", "killed", tenant.network_id)
         restart(victim, role, creating)
-        peers.wait_expanded("mortal", "mortal", tenant.network_id)
+        peers.wait_expanded("killed", "killed", tenant.network_id)
         require_one_of_each(peers, tenant)
 
         start_until_killed(victim, role, deleting)
-        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "mortal", "mortal", "--wait=false")
+        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "killed", "killed", "--wait=false")
         restart(victim, role, deleting)
-        peers.a.cloud.kubectl("wait", "--for=delete", "-n", "mortal", "networkexpansion/mortal", "--timeout=60s")
+        peers.a.cloud.kubectl("wait", "--for=delete", "-n", "killed", "networkexpansion/killed", "--timeout=60s")
         peers.settle()
-        wait_until(lambda: peers.replica_of(tenant.network_id) is None, 60, "the copy to go")
-        wait_until(lambda: _no_patch_left(victim), 30, "the patch to go")
+        wait_until(lambda: peers.replica_of(tenant.network_id) is None, 60, "the replica to be deleted")
+        wait_until(lambda: _no_patch_left(victim), 30, "the patch to be removed")
 
 
 def start_until_killed(installation: Installation, role: str, effect: str) -> None:
-    """Let the process live until that effect: it has started, found nothing to do, and is there."""
+    """Start a process that will be killed after that effect, and wait until it is idle."""
     installation.stop_process(role)
     installation.start_killed_after(role, effect)
     installation.wait_reconciled(role, 2)
@@ -62,8 +62,8 @@ def start_until_killed(installation: Installation, role: str, effect: str) -> No
 
 
 def restart(installation: Installation, role: str, effect: str) -> None:
-    """Wait for its sudden end, see what it died of, and start it as it is in life."""
-    wait_until(lambda: not installation.alive(role), 120, f"the sudden end of the {role}")
+    """Wait until the process is killed, check after which effect, and restart it."""
+    wait_until(lambda: not installation.alive(role), 120, f"the kill of the {role}")
     logged = [line for line in installation.log(role).read_text().splitlines() if line.startswith(LAST_WORDS)]
     assert logged[-1:] == [f"{LAST_WORDS}{effect}"]
     if role == "controller":
@@ -73,7 +73,7 @@ def restart(installation: Installation, role: str, effect: str) -> None:
 
 
 def require_one_of_each(peers: Federation, tenant: Tenant) -> None:
-    """One record and one half on each side, one copy, and one port of ours for each purpose."""
+    """One Attachment and one ExpansionLink on each side, one replica, and one port of ours for each purpose."""
     link = peers.link_name(tenant.network_id)
     for cloud in peers.lab.clouds:
         assert [o["metadata"]["name"] for o in objects(cloud, "attachments,expansionlinks")] == [link, link]

@@ -1,4 +1,4 @@
-"""The peer's API is gone for a minute: the data plane does not notice, the status says so, and it heals by itself."""
+"""A peer API outage of a minute does not affect the data plane, is reported in the status, and ends by itself."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def test_peer_api_outage_does_not_affect_the_data_plane(peers: Federation, stret
         began = time.monotonic()
         peers.lab.wan.cut_api("b")
         try:
-            wait_until(lambda: reachable(peers) == "False", OUTAGE_SECONDS, "A to say that B is away", poll_seconds=1)
+            wait_until(lambda: reachable(peers) == "False", OUTAGE_SECONDS, "A to report the outage", poll_seconds=1)
             assert condition(a, "networkexpansion", name, name)["status"] == "True"
             time.sleep(max(0.0, OUTAGE_SECONDS - (time.monotonic() - began)))
             assert reachable(peers) == "False"
@@ -34,46 +34,46 @@ def test_peer_api_outage_does_not_affect_the_data_plane(peers: Federation, stret
 
 
 def test_network_is_withdrawn_during_a_peer_api_outage(peers: Federation) -> None:
-    """On our side at once; the other lets go when it can read that it shall."""
-    a, tenant = peers.a.cloud, Tenant.create(peers.a.cloud, "parted", "10.45.0.0/24")
+    """Immediately on our side; the peer releases the network once it can read our link."""
+    a, tenant = peers.a.cloud, Tenant.create(peers.a.cloud, "outage", "10.45.0.0/24")
     name, network_id = tenant.name, tenant.network_id
     before = mtu_and_pools(a, network_id)
     with peers.stretched(name, name, tenant.project.id, network_id):
         assert mtu_and_pools(a, network_id) != before
-        with no_api(peers):
+        with api_outage(peers):
             a.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=15s")
             assert mtu_and_pools(a, network_id) == before
             assert not [p for p in a.openstack().network.ports(network_id=network_id) if is_ours(p)]
-            # What keeps the tunnel ID from being given to another network; and B, which has heard of nothing.
+            # The withdrawn link, which reserves the tunnel ID; and everything at B, which could not read it.
             assert kinds_of(peers, a, network_id) == ["ExpansionLink"]
             assert kinds_of(peers, peers.b.cloud, network_id) == ["Attachment", "ExpansionLink"]
             assert peers.replica_of(network_id) is not None
-        wait_until(lambda: peers.replica_of(network_id) is None, 60, "B to let go")
+        wait_until(lambda: peers.replica_of(network_id) is None, 60, "B to release the network")
         for cloud in peers.lab.clouds:
-            wait_until(lambda: kinds_of(peers, cloud, network_id) == [], 60, "the last links to go")  # noqa: B023
+            wait_until(lambda: kinds_of(peers, cloud, network_id) == [], 60, "the last links to be deleted")  # noqa: B023
     peers.wait_for_peers()
     tenant.delete()
 
 
 def is_ours(port: Any) -> bool:
-    """Whether we made the port."""
+    """Whether the port is ours."""
     return bool(port.device_owner.startswith("isthmus:"))
 
 
 def kinds_of(peers: Federation, cloud: Cloud, network_id: str) -> list[str]:
-    """What there is about the network in a cloud's Kubernetes API."""
+    """Kinds of our objects for the network in a cloud's Kubernetes API."""
     name = peers.link_name(network_id)
     return [o["kind"] for o in objects(cloud, "attachments,expansionlinks") if o["metadata"]["name"] == name]
 
 
 def reachable(peers: Federation) -> Any:
-    """What A says of B's API."""
+    """Condition Reachable of B in cloud A."""
     return condition(peers.a.cloud, "cloudpeer", peers.b.cloud.cloud_id, type_="Reachable").get("status")
 
 
 @contextmanager
-def no_api(peers: Federation) -> Iterator[None]:
-    """Neither cloud can read the other."""
+def api_outage(peers: Federation) -> Iterator[None]:
+    """Cut both clouds' access to each other's API."""
     wan = peers.lab.wan
     wan.cut_api("a")
     wan.cut_api("b")

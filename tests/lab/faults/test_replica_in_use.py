@@ -1,4 +1,4 @@
-"""A machine that is still on the copy keeps its port and its address when the stretch is cut."""
+"""A machine on the replica keeps its port and its address when the network is withdrawn."""
 
 import json
 from collections import Counter
@@ -9,7 +9,7 @@ from tests.testbed.install.federation import Federation, condition, wait_reason
 from tests.testbed.inventory import Inventory, difference_once_settled, take
 from tests.testbed.workload.tenant import Stretch, Tenant
 
-# How many of each: the copy and its machine, with what Neutron keeps for both; the project and its member; our record.
+# Numbers of objects: the replica and its machine with Neutron's resources, the project, its member, our Attachment.
 LEFT = {
     "neutron network": 1,
     "neutron subnet": 1,
@@ -23,12 +23,12 @@ LEFT = {
     "keystone role assignment": 2,
     "kubernetes Attachment": 1,
     "network namespace": 2,
-    "ovsdb Bridge": 1,  # br-int has two ports more: the machine's, the DHCP server's
+    "ovsdb Bridge": 1,  # br-int has two additional ports: the machine's and the DHCP server's
     "ovsdb Interface": 2,
     "ovsdb Port": 2,
     "link": 1,
 }
-# The gateway's address stays reserved as long as the copy does.
+# The gateway's address stays reserved as long as the replica exists.
 PORTS_LEFT = ["compute:nova", "isthmus:gateway", "network:dhcp"]
 
 
@@ -50,8 +50,8 @@ def test_replica_stays_while_a_machine_uses_it(peers: Federation) -> None:
             stretch.remote.admit()
             stretch.wait_for_ping()
             a.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=30s")
-            said = wait_reason(b, "attachment", link, "ReplicaInUse", "isthmus-system")
-            assert remote.port_id in said["message"]
+            reported = wait_reason(b, "attachment", link, "ReplicaInUse", "isthmus-system")
+            assert remote.port_id in reported["message"]
             visible = b.kubectl("get", "expansionlinks", "-A", "-o", "json")
             assert remote.port_id not in str(
                 [k.get("status", {}).get("conditions") for k in json.loads(visible)["items"]]
@@ -62,7 +62,7 @@ def test_replica_stays_while_a_machine_uses_it(peers: Federation) -> None:
             assert condition(a, "cloudpeer", b.cloud_id)["status"] == "True"
             assert difference_once_settled(before_at_origin, a) == ""
             with suppress(TimeoutError):
-                wait_until(lambda: changes(before, take(b)) == LEFT, 60, "nothing else to be left")
+                wait_until(lambda: changes(before, take(b)) == LEFT, 60, "everything else to be removed")
             assert changes(before, take(b)) == LEFT
             ports = b.openstack().network.ports(network_id=port.network_id)
             assert sorted(p.device_owner for p in ports) == PORTS_LEFT
@@ -72,7 +72,7 @@ def test_replica_stays_while_a_machine_uses_it(peers: Federation) -> None:
 
 
 def changes(before: Inventory, after: Inventory) -> dict[str, int]:
-    """How much is new, gone or different, by section."""
+    """Number of added, removed and changed objects by section."""
     found = Counter[str]()
     for section in before.sections.keys() | after.sections.keys():
         was, now = before.sections.get(section, {}), after.sections.get(section, {})

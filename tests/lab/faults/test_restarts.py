@@ -1,4 +1,4 @@
-"""Nothing blinks: processes are killed and started again while a ping every 10 ms counts what is lost."""
+"""Restarted processes lose no traffic: a ping every 10 ms counts losses."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.testbed.workload.tenant import Stretch
 
 
 def replace_process(installation: Installation, role: str) -> None:
-    """Kill a process that is alive and start another one, which then looks at everything a few times."""
+    """Kill a running process and start a new one, which then reconciles a few times."""
     assert installation.alive(role)
     installation.stop_process(role)
     assert not installation.alive(role)
@@ -34,7 +34,7 @@ def test_restarted_process_loses_no_traffic(peers: Federation, stretched: Stretc
 def test_restarted_neutron_back_end_keeps_our_ports(
     peers: Federation, stretched: Stretch, side: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """What Neutron's own restart loses is its affair and reported; ours is that all works after it."""
+    """Losses during Neutron's own restart are recorded only; everything must work after it."""
     cloud = peers.a.cloud if side == "a" else peers.b.cloud
     before = cloud.gateway.run("ovs-ofctl -O OpenFlow15 dump-flows br-cloud --no-stats | sort").stdout
     result = stretched.ping_during(cloud.neutron_back_end.restart)
@@ -45,11 +45,11 @@ def test_restarted_neutron_back_end_keeps_our_ports(
 
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_restarted_charon_is_reconfigured(peers: Federation, stretched: Stretch, side: str) -> None:
-    """The old one's SAs carry the traffic until the new one has its own; then they are removed."""
+    """SAs of the old charon carry traffic until the new one has its own; then they are removed."""
     gateway = (peers.a if side == "a" else peers.b).cloud.gateway
     before = gateway.spis()
     gateway.charon.kill()
     gateway.charon.start()
-    wait_until(lambda: gateway.spis() and not gateway.spis() & before, 90, "new SAs alone")
+    wait_until(lambda: gateway.spis() and not gateway.spis() & before, 90, "only new SAs")
     assert stretched.wait_for_ping(60).all_answered
     peers.wait_for_peers(60)

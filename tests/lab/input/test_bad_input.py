@@ -1,4 +1,4 @@
-"""Bad input on real parts: a clear condition, nothing half-made. The whole table runs on the fakes (tests/unit)."""
+"""Invalid input in real clouds: a clear condition, nothing created partially. tests/unit has more cases on fakes."""
 
 import json
 import uuid
@@ -13,7 +13,7 @@ from tests.testbed.install.federation import Federation, objects, patch_spec, wa
 from tests.testbed.kubernetes.cluster import KubectlError
 from tests.testbed.workload.tenant import Tenant
 
-NAMESPACE = "clumsy"
+NAMESPACE = "mistaken"
 TENANT_MTU = 1442  # ML2/OVN: Geneve over 1500
 
 
@@ -28,7 +28,7 @@ def tenant(peers: Federation) -> Iterator[Tenant]:
 
 @pytest.fixture
 def expansion(peers: Federation) -> Iterator[Callable[..., None]]:
-    """Apply a NetworkExpansion `wrong`; it is deleted after the test, and nothing may be left of it."""
+    """Apply a NetworkExpansion `wrong`; it is deleted after the test and must leave nothing behind."""
 
     def apply(network_id: str, peer: str = "cloud-b", namespace: str = NAMESPACE, **spec: Any) -> None:
         manifest = {
@@ -46,16 +46,16 @@ def expansion(peers: Federation) -> Iterator[Callable[..., None]]:
     peers.settle()
 
 
-def says(peers: Federation, reason: str, namespace: str = NAMESPACE) -> str:
-    """Wait for the reason, see that neither cloud has anything for it, and return the message."""
+def wait_for_rejection(peers: Federation, reason: str, namespace: str = NAMESPACE) -> str:
+    """Wait for the reason, check that nothing was created in either cloud, and return the message."""
     message = wait_reason(peers.a.cloud, "networkexpansion", "wrong", reason, namespace)["message"]
-    partially_created(peers)
+    require_nothing_created(peers)
     return str(message)
 
 
-def partially_created(peers: Federation) -> None:
-    """Nothing of ours is in either cloud, and no pool or MTU of the tenant's was touched."""
-    nothing_received(peers)
+def require_nothing_created(peers: Federation) -> None:
+    """Nothing of ours is in either cloud, and the tenant's pools and MTU are unchanged."""
+    require_nothing_received(peers)
     assert not objects(peers.a.cloud, "attachments,expansionlinks") + objects(peers.b.cloud, "expansionlinks")
     network = peers.a.cloud.openstack().network
     assert not [p for p in network.ports() if p.device_owner.startswith("isthmus:")]
@@ -65,8 +65,8 @@ def partially_created(peers: Federation) -> None:
         assert subnet.allocation_pools == [{"start": "10.70.0.2", "end": "10.70.0.14"}]
 
 
-def nothing_received(peers: Federation) -> None:
-    """B has nothing of a network of A's: no record, no port, no copy, no project, no domain for one."""
+def require_nothing_received(peers: Federation) -> None:
+    """B has nothing for a network of A: no Attachment, port, replica, project or domain."""
     cloud = peers.b.cloud
     assert not objects(cloud, "attachments")
     assert not [p for p in cloud.openstack().network.ports() if p.device_owner.startswith("isthmus:")]
@@ -78,28 +78,28 @@ def nothing_received(peers: Federation) -> None:
 
 def test_unknown_peer(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     expansion(tenant.network_id, peer="cloud-nowhere")
-    assert "cloud-nowhere" in says(peers, "PeerNotFound")
+    assert "cloud-nowhere" in wait_for_rejection(peers, "PeerNotFound")
 
 
 @pytest.mark.usefixtures("tenant")
 def test_unknown_network(peers: Federation, expansion: Callable[..., None]) -> None:
     expansion(str(uuid.uuid4()))
-    says(peers, "NetworkNotFound")
+    wait_for_rejection(peers, "NetworkNotFound")
 
 
 @pytest.mark.usefixtures("tenant")
 def test_network_of_another_project(peers: Federation, expansion: Callable[..., None]) -> None:
-    """It is not told apart from one that is not there: a tenant learns nothing about others."""
+    """Not distinguished from an absent network: a tenant learns nothing about other tenants."""
     other = Tenant.create(peers.a.cloud, "somebody-else", "10.71.0.0/24")
     expansion(other.network_id)
-    says(peers, "NetworkNotFound")
+    wait_for_rejection(peers, "NetworkNotFound")
     other.delete()
 
 
 def test_namespace_not_bound(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     peers.a.cloud.kubectl("create", "namespace", "unbound")
     expansion(tenant.network_id, namespace="unbound")
-    assert "isthmus.cloud/project-id" in says(peers, "NamespaceNotBound", "unbound")
+    assert "isthmus.cloud/project-id" in wait_for_rejection(peers, "NamespaceNotBound", "unbound")
     peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "unbound", "wrong")
     peers.a.cloud.kubectl("delete", "namespace", "unbound")
 
@@ -112,7 +112,7 @@ def test_shared_or_external_network(
     network.update_network(tenant.network_id, **{kind: True})
     try:
         expansion(tenant.network_id)
-        says(peers, "NetworkNotStretchable")
+        wait_for_rejection(peers, "NetworkNotStretchable")
     finally:
         peers.a.cloud.kubectl("delete", "networkexpansion", "-n", NAMESPACE, "wrong", "--timeout=30s")
         network.update_network(tenant.network_id, **{kind: False})
@@ -122,7 +122,7 @@ def test_shared_or_external_network(
 
 def test_slice_larger_than_any_free_run(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     expansion(tenant.network_id, addressing={"sliceSize": 200})
-    message = says(peers, "NoFreeSlice")
+    message = wait_for_rejection(peers, "NoFreeSlice")
     assert "200 addresses in 10.70.0.0/28; the largest is 10.70.0.2-10.70.0.14 (13)" in message
 
 
@@ -130,7 +130,7 @@ def test_peer_cordoned_by_us(peers: Federation, tenant: Tenant, expansion: Calla
     patch_spec(peers.a.cloud, "cloudpeer", "cloud-b", {"agreement": {"state": "Cordoned"}})
     try:
         expansion(tenant.network_id)
-        says(peers, "Cordoned")
+        wait_for_rejection(peers, "Cordoned")
     finally:
         patch_spec(peers.a.cloud, "cloudpeer", "cloud-b", {"agreement": {"state": "Active"}})
     peers.wait_for_peers()
@@ -139,12 +139,12 @@ def test_peer_cordoned_by_us(peers: Federation, tenant: Tenant, expansion: Calla
 def test_cordoned_by_the_peer(peers: Federation, tenant: Tenant, expansion: Callable[..., None]) -> None:
     def set_state(state: str) -> None:
         patch_spec(peers.b.cloud, "cloudpeer", "cloud-a", {"agreement": {"state": state}})
-        wait_until(lambda: _peer_state(peers) == state, 30, f"A to see that B is {state}")
+        wait_until(lambda: _peer_state(peers) == state, 30, f"A to read that B is {state}")
 
     set_state("Cordoned")
     try:
         expansion(tenant.network_id)
-        says(peers, "PeerCordoned")
+        wait_for_rejection(peers, "PeerCordoned")
     finally:
         set_state("Active")
 
@@ -157,10 +157,10 @@ def test_peers_quota_is_exhausted(peers: Federation, tenant: Tenant, expansion: 
     try:
         expansion(tenant.network_id)
         wait_reason(peers.a.cloud, "networkexpansion", "wrong", "QuotaExceeded", NAMESPACE)
-        nothing_received(peers)
+        require_nothing_received(peers)
     finally:
         set_quota(5)
-    # The cause is gone: it heals without anybody touching the expansion.
+    # Once the cause is removed, it recovers without a change to the expansion.
     peers.wait_expanded("wrong", NAMESPACE, tenant.network_id)
 
 
@@ -168,7 +168,7 @@ def test_immutable_field(peers: Federation, tenant: Tenant, expansion: Callable[
     expansion(str(uuid.uuid4()))
     with pytest.raises(KubectlError, match="networkID is immutable"):
         expansion(tenant.network_id)
-    says(peers, "NetworkNotFound")
+    wait_for_rejection(peers, "NetworkNotFound")
 
 
 def test_peer_with_our_own_cloud_id(peers: Federation) -> None:
@@ -177,7 +177,7 @@ def test_peer_with_our_own_cloud_id(peers: Federation) -> None:
     mirror = {k: manifest[k] for k in ("apiVersion", "kind")} | {"metadata": {"name": "mirror"}, "spec": spec}
     peers.a.cloud.kubectl("apply", "-f", "-", input=json.dumps(mirror))
     wait_reason(peers.a.cloud, "cloudpeer", "mirror", "OwnCloudID")
-    partially_created(peers)
+    require_nothing_created(peers)
     assert "isthmus-peer-cloud-a" not in peers.a.cloud.kubectl("get", "namespaces")
     peers.a.cloud.kubectl("delete", "cloudpeer", "mirror", "--timeout=30s")
 
@@ -189,14 +189,14 @@ def test_weak_proposal(peers: Federation) -> None:
 
 @pytest.mark.usefixtures("tenant")
 def test_tenant_binds_its_own_namespace(peers: Federation) -> None:
-    """Who may change a namespace may not bind it: that is a verb of its own."""
+    """The right to change a namespace does not include the right to bind it."""
     kubectl = peers.a.cloud.kubectl
     with ExitStack() as undo:
-        kubectl("create", "clusterrole", "clumsy", "--verb=get,patch", "--resource=namespaces")
-        undo.callback(kubectl, "delete", "clusterrole", "clumsy")
-        kubectl("create", "clusterrolebinding", "clumsy", "--clusterrole=clumsy", "--user=clumsy")
-        undo.callback(kubectl, "delete", "clusterrolebinding", "clumsy")
-        annotate = ("annotate", "--overwrite", "namespace", NAMESPACE, "--as=clumsy")
+        kubectl("create", "clusterrole", "mistaken", "--verb=get,patch", "--resource=namespaces")
+        undo.callback(kubectl, "delete", "clusterrole", "mistaken")
+        kubectl("create", "clusterrolebinding", "mistaken", "--clusterrole=mistaken", "--user=mistaken")
+        undo.callback(kubectl, "delete", "clusterrolebinding", "mistaken")
+        annotate = ("annotate", "--overwrite", "namespace", NAMESPACE, "--as=mistaken")
         kubectl(*annotate, "harmless=yes")
         with pytest.raises(KubectlError, match="projectbindings"):
             kubectl(*annotate, f"isthmus.cloud/project-id={uuid.uuid4().hex}")

@@ -1,4 +1,4 @@
-"""What does not fit together, and what somebody may try, on real parts: refused with a reason, nothing half-made."""
+"""Conflicting settings and forgeries in real clouds: rejected with a reason, nothing created partially."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ OWN, PEER = "cloud-a", "cloud-b"
 
 
 def require_nothing_of(peers: Federation, network_id: str) -> None:
-    """B has made nothing for this network: no record, no copy, and one port of ours for each purpose of the other."""
+    """B has created nothing for this network: no Attachment, no replica, and only the ports of the other network."""
     cloud = peers.b.cloud
     assert peers.link_name(network_id) not in [a["metadata"]["name"] for a in objects(cloud, "attachments")]
     assert not peers.replicas_of(network_id)
@@ -44,7 +44,7 @@ def test_second_network_with_an_overlapping_subnet(peers: Federation) -> None:
 
 
 def test_forged_ownership_marker_on_a_tenants_network_is_ignored(peers: Federation) -> None:
-    """Somebody in B marks a network of theirs as the copy would be: it is neither adopted nor deleted."""
+    """A user in B gives a network the ownership marker of a replica: it is neither adopted nor deleted."""
     tenant = Tenant.create(peers.a.cloud, "marked", "10.91.0.0/24")
     forger = Tenant.create(peers.b.cloud, "forger", "10.91.0.0/24")
     marker = f"isthmus {OWN}.{tenant.network_id}"
@@ -65,7 +65,7 @@ def test_forged_ownership_marker_on_a_tenants_network_is_ignored(peers: Federati
 
 
 def test_tunnel_ids_are_exhausted(peers: Federation) -> None:
-    """With a range of two, each cloud has one: the second network must wait, and says so."""
+    """With a range of two, each cloud has one ID: the second network has to wait and reports it."""
 
     def set_range(first: int, last: int) -> None:
         for cloud, peer in ((peers.a.cloud, PEER), (peers.b.cloud, OWN)):

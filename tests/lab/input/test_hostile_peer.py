@@ -1,4 +1,4 @@
-"""What another cloud may publish, on real parts: refused with a reason, and what is in force stays."""
+"""Invalid objects published by a peer: refused with a reason; the last accepted spec stays in force."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ OWN, PEER = "cloud-a", "cloud-b"
 
 @contextlib.contextmanager
 def forged(peers: Federation, spec: dict[str, Any]) -> Iterator[None]:
-    """B publishes something else in its PeerLink than its controller would."""
+    """Replace the spec of the PeerLink that B publishes."""
     peers.b.stop_process("controller")
     try:
         patch_spec(peers.b.cloud, "peerlink", PEER, spec, "-n", f"isthmus-peer-{OWN}")
@@ -51,7 +51,7 @@ def test_forged_link_is_refused_and_the_last_accepted_spec_is_kept(
 
 
 def test_another_peers_gateway_is_refused(peers: Federation) -> None:
-    """A third cloud, agreed with but not there yet, has the address that B claims for itself."""
+    """B claims an address that belongs to a third peer, which is not connected yet."""
     manifest = json.loads(peers.a.cloud.kubectl("get", "cloudpeer", PEER, "-o", "json"))
     spec = manifest["spec"] | {"cloudID": "cloud-c", "gatewayCIDRs": ["203.0.113.0/24"]}
     third = {k: manifest[k] for k in ("apiVersion", "kind")} | {"metadata": {"name": "cloud-c"}, "spec": spec}
@@ -64,7 +64,7 @@ def test_another_peers_gateway_is_refused(peers: Federation) -> None:
 
 
 def test_offer_with_a_tunnel_id_of_our_range_is_refused(peers: Federation) -> None:
-    """B offers a network of its own under an ID that is A's to give."""
+    """B offers a network with a tunnel ID of A's range."""
     network_id = str(uuid.uuid4())
     link = f"{PEER}.{network_id}"
     subnet = {"id": network_id, "cidr": "10.94.0.0/24", "first": "10.94.0.200", "last": "10.94.0.250"}
@@ -91,4 +91,4 @@ def test_offer_with_a_tunnel_id_of_our_range_is_refused(peers: Federation) -> No
         where = ("-n", f"isthmus-peer-{OWN}")
         peers.b.cloud.kubectl("delete", "expansionlink", link, *where, "--timeout=30s", "--ignore-not-found")
         peers.b.start_controller()
-    wait_until(lambda: answer() is None, 90, "A's refusal to go with what it refused")
+    wait_until(lambda: answer() is None, 90, "A to delete its refusal with the offer")

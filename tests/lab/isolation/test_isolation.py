@@ -1,4 +1,4 @@
-"""Two tenants with the same addresses, stretched at once, never see each other."""
+"""Two tenants with equal addresses, stretched at the same time, are isolated from each other."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ CIDR, ADDRESS = "10.30.0.0/24", "10.30.0.10"
 
 @pytest.fixture(scope="module")
 def pair(peers: Federation) -> Iterator[tuple[Stretch, Stretch]]:
-    """Two stretched networks of two projects with one and the same range, a machine of each on both sides."""
+    """Stretched networks of two projects with the same CIDR, each with a machine on both sides."""
     with ExitStack() as undo:
         stretches = []
         for name in ("red", "blue"):
@@ -47,7 +47,11 @@ def test_neither_tenant_reaches_the_others_addresses(pair: tuple[Stretch, Stretc
     red, blue = pair
     other = blue.tenant.boot("blue-a2", address="10.30.0.12")
     try:
-        wait_until(lambda: blue.remotes[0].ping("10.30.0.12", count=1).all_answered, 30, "a reply to its own tenant")
+        wait_until(
+            lambda: blue.remotes[0].ping("10.30.0.12", count=1).all_answered,
+            30,
+            "a reply within the tenant",
+        )
         for stranger in (red.local, red.remotes[0]):
             assert stranger.ping("10.30.0.12", count=3, interval_seconds=0.2).received == 0
             assert "10.30.0.12" not in stranger.neighbours()

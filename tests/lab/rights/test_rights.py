@@ -1,4 +1,4 @@
-"""Rights are real: what each account may do in a cloud that runs, asked of its API server with its own credential."""
+"""Rights of each account in a running cloud, checked at its API server with its own credential."""
 
 import json
 from functools import partial
@@ -16,7 +16,7 @@ NETWORK_ID = "00000000-0000-4000-8000-000000000000"
 
 @pytest.fixture(scope="module")
 def peer_credential(peers: Federation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What cloud A's administrator handed to cloud B."""
+    """The credential that cloud A's administrator handed to cloud B."""
     path = tmp_path_factory.mktemp("peer") / "peer.kubeconfig"
     path.write_text(peers.a.kubeconfig_for("cloud-b"))
     return path
@@ -54,16 +54,16 @@ def test_peer_has_no_other_rights(peers: Federation, peer_credential: Path, requ
 def test_peer_cannot_write_links_or_statuses(peers: Federation, peer_credential: Path, path: str) -> None:
     place = f"namespaces/{PEER}/{path}"
     for verb, where in (("create", place.rpartition("/")[0]), ("replace", place), ("replace", f"{place}/status")):
-        require_refusal(peers, peer_credential, verb, where)
+        require_forbidden(peers, peer_credential, verb, where)
 
 
 def test_peer_cannot_patch_links(peers: Federation, peer_credential: Path) -> None:
-    require_no_patch(peers, peer_credential, "peerlinks", OWN, "-n", PEER)
+    require_patch_forbidden(peers, peer_credential, "peerlinks", OWN, "-n", PEER)
 
 
 @pytest.mark.parametrize("namespace", ["isthmus-ipsec", "isthmus-system", "default", PEER])
 def test_agent_cannot_list_secrets(peers: Federation, namespace: str) -> None:
-    """The keys that CloudPeers name it reads one by one; it lists none, not even where they are."""
+    """It reads the keys that CloudPeers refer to by name, but cannot list Secrets, not even in their namespace."""
     agent = peers.a.kubeconfig("agent")
     peers.a.cloud.kube.kubectl("get", "secret", "-n", "isthmus-ipsec", "peer-cloud-b", kubeconfig=agent)
     with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
@@ -103,10 +103,10 @@ def test_controller_cannot_list_pre_shared_keys(peers: Federation) -> None:
     ],
 )
 def test_agent_cannot_write_objects(peers: Federation, path: str) -> None:
-    """Not even a whole status, its own neither: it patches its entries in those."""
+    """Not even a whole status: an agent only patches its entries."""
     requests = (("create", path.rpartition("/")[0]), ("replace", path), ("delete", path), ("replace", f"{path}/status"))
     for verb, where in requests:
-        require_refusal(peers, peers.a.kubeconfig("agent"), verb, where)
+        require_forbidden(peers, peers.a.kubeconfig("agent"), verb, where)
 
 
 @pytest.mark.parametrize(
@@ -115,25 +115,25 @@ def test_agent_cannot_write_objects(peers: Federation, path: str) -> None:
     ids=" ".join,
 )
 def test_agent_can_patch_only_its_status_entries(peers: Federation, what: tuple[str, ...]) -> None:
-    require_no_patch(peers, peers.a.kubeconfig("agent"), *what)
+    require_patch_forbidden(peers, peers.a.kubeconfig("agent"), *what)
 
 
 @pytest.mark.parametrize("kind", ["attachments", "cloudpeers", "ipsecpolicies", "peerlinks", "expansionlinks"])
 def test_agent_cannot_patch_what_it_cannot_get(peers: Federation, kind: str) -> None:
-    """kubectl reads what it patches, so that here the API server is asked."""
+    """kubectl would read the object before patching it, so ask the API server instead."""
     may = partial(answer, peers, peers.a.kubeconfig("agent"), "auth", "can-i")
     assert "yes" in may("list", "cloudpeers.isthmus.cloud")
     assert "yes" not in may("patch", f"{kind}.isthmus.cloud", "--all-namespaces")
 
 
 def test_deleting_the_token_revokes_the_peers_credential(peers: Federation, peer_credential: Path) -> None:
-    """The old one is refused, and the peer says so; with the new one, handed over as the first was, all heals."""
+    """The old token is rejected and the peer reports it; it recovers with a new credential."""
     ask = ("get", "peerlinks.isthmus.cloud", "-n", PEER, "-o", "name")
     assert peers.a.cloud.kube.kubectl(*ask, kubeconfig=peer_credential)
     peers.a.cloud.kubectl("delete", "secret", "-n", PEER, "peer-token")
     try:
-        # The API server remembers for ten seconds whom it has recognised.
-        wait_until(lambda: "be logged in" in answer(peers, peer_credential, *ask), 30, "the old token to be refused")
+        # The API server caches authentication results for ten seconds.
+        wait_until(lambda: "be logged in" in answer(peers, peer_credential, *ask), 30, "the old token to be rejected")
         wait_reason(peers.b.cloud, "cloudpeer", OWN, "PeerForbidden")
     finally:
         wait_for_token(peers.a.cloud, "cloud-b")
@@ -143,15 +143,15 @@ def test_deleting_the_token_revokes_the_peers_credential(peers: Federation, peer
     peers.wait_for_peers()
 
 
-def require_refusal(peers: Federation, credential: Path, verb: str, path: str) -> None:
-    """Straight to the API server: what is asked for need not be there to be refused."""
+def require_forbidden(peers: Federation, credential: Path, verb: str, path: str) -> None:
+    """A raw request to the API server, which is forbidden whether the object exists or not."""
     url = f"/apis/isthmus.cloud/v1alpha1/{path}"
     with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
         peers.a.cloud.kube.kubectl(verb, "--raw", url, "-f", "-", input="{}", kubeconfig=credential)
 
 
-def require_no_patch(peers: Federation, credential: Path, *what: str) -> None:
-    """What is patched can be read, so that it is the patch that is refused."""
+def require_patch_forbidden(peers: Federation, credential: Path, *what: str) -> None:
+    """The object can be read, so that it is the patch that is forbidden."""
     kubectl = peers.a.cloud.kube.kubectl
     kubectl("get", *what, kubeconfig=credential)
     with pytest.raises(KubectlError, match=r"cannot patch"):
@@ -161,7 +161,7 @@ def require_no_patch(peers: Federation, credential: Path, *what: str) -> None:
 
 
 def answer(peers: Federation, credential: Path, *request_: str) -> str:
-    """What kubectl prints with that credential, be it an error."""
+    """Output or error of kubectl with that credential."""
     try:
         return peers.a.cloud.kube.kubectl(*request_, kubeconfig=credential)
     except KubectlError as error:

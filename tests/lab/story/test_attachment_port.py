@@ -1,4 +1,4 @@
-"""The one assumption about Neutron that everything else stands on, first of all: a port without addresses carries."""
+"""The assumption about Neutron that everything else relies on: a port without addresses carries traffic."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ PROBE_ADDRESS = "10.80.0.250"
 
 @contextlib.contextmanager
 def probe_behind_patch(cloud: Cloud, port_id: str, mac_address: str) -> Iterator[str]:
-    """A bridge of the test's own, patched to br-int under a port's ID; behind it an address. Gives its MAC."""
+    """A bridge that is patched to br-int with a port's ID, and an address behind it; yields the MAC address."""
     node = cloud.gateway
     node.run(
         "set -e; ovs-vsctl --timeout=60 add-br br-probe -- set bridge br-probe datapath_type=system "

@@ -1,4 +1,4 @@
-"""The whole story: stretched, used, undone; on the wire only what is protected; both clouds as they were."""
+"""The whole lifecycle: stretch, use, withdraw; only protected traffic on the WAN; both clouds unchanged afterwards."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ MTU = 1416
 
 @pytest.fixture(scope="module")
 def stretch(peers: Federation) -> Iterator[Stretch]:
-    """A stretched network with a machine on each side; everything about it is undone and compared."""
+    """A stretched network with a machine on each side; everything is removed and compared."""
     with captured_stretch(peers, "story", CIDR) as stretch:
         yield stretch
 
@@ -50,7 +50,7 @@ def test_default_group_blocks_remote_machines_until_allowed(stretch: Stretch) ->
     remote, local = stretch.remotes[0], stretch.local
     for source, target in ((local, remote), (remote, local)):
         assert source.ping(str(target.address), count=3, interval_seconds=0.2).received == 0
-        # It is the group that keeps it out, not a missing way: the address resolves.
+        # The security group blocks it, not a missing path: the address resolves.
         assert source.neighbours()[str(target.address)] == target.mac_address
     stretch.admit()
     assert stretch.wait_for_ping().all_answered
@@ -70,12 +70,12 @@ def test_tcp_payload_is_unchanged_in_both_directions(stretch: Stretch) -> None:
 def test_largest_packet_crosses_unfragmented_and_a_larger_one_is_rejected(stretch: Stretch) -> None:
     address = str(stretch.remotes[0].address)
     assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
-    assert stretch.local.mtu() > MTU, "this machine booted before the stretch, and may send larger ones"
+    assert stretch.local.mtu() > MTU, "this machine booted before the network was stretched and may send larger packets"
     assert stretch.remotes[0].ping(str(stretch.local.address), count=3, size=MTU + 1, df=True).received == 0
 
 
 def test_replicas_machines_egress_through_the_origins_router(stretch: Stretch) -> None:
-    """The lease names the gateway; who answers for it, and passes on what is for elsewhere, is OVN's router in A."""
+    """The lease contains the gateway address, which OVN's router in A answers and forwards for."""
     remote, network, cloud = stretch.remotes[0], stretch.tenant.project.connection.network, stretch.tenant.cloud
     assert remote.ping(GATEWAY, count=1).received == 0, "there is no router yet"
     with ExitStack() as undo:
@@ -94,7 +94,7 @@ def test_replicas_machines_egress_through_the_origins_router(stretch: Stretch) -
 
 
 def test_traffic_is_counted(peers: Federation, stretch: Stretch) -> None:
-    """Prometheus sees traffic, SAs, round trips and links of both agents, and what the controllers do."""
+    """Metrics of both agents contain traffic, SAs, round trips and links; those of the controllers their work."""
     labels = {"network": f"{peers.a.cloud.cloud_id}.{stretch.tenant.network_id}"}
 
     def value(side: Installation, role: str, name: str, **wanted: str) -> float:
@@ -108,7 +108,7 @@ def test_traffic_is_counted(peers: Federation, stretch: Stretch) -> None:
     before = [crossed(side) for side in peers.both]
     stretch.local.ping(str(stretch.remotes[0].address), count=20, size=1000)
     for side, (packets, octets) in zip(peers.both, before, strict=True):
-        # What crossed just before is counted only now, too.
+        # Traffic of just before may be counted only now.
         wait_until(lambda: crossed(side)[0] >= packets + 20, 30, "packets to be counted")  # noqa: B023
         wait_until(lambda: crossed(side)[1] >= octets + 20 * 1000, 30, "bytes to be counted")  # noqa: B023
         assert value(side, "agent", "isthmus_ipsec_sas") == 4, "two children, both directions"

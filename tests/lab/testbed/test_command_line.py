@@ -1,4 +1,4 @@
-"""The lab's command line brings up a second lab beside the first; it listens nowhere on the host and leaves nothing."""
+"""The command line brings up a second lab next to the first; nothing listens on the host, and nothing is left."""
 
 import os
 import re
@@ -14,10 +14,10 @@ from tests.testbed.lab import Lab
 
 pytestmark = pytest.mark.stage("alone")
 
-# Made for this run, so that no other process on the host carries it by chance.
+# Generated for this run, so that no other process on the host has it by chance.
 NAME = state.new_name()
-# In the environment of all that its commands start.
-_MARK = "SECOND_LAB_OF_ISTHMUS"
+# An environment variable of all processes that its commands start.
+_VARIABLE = "SECOND_LAB_OF_ISTHMUS"
 # Opened when tests are collected: pytest moves into the tester's namespace only after that.
 _HOST_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)
 
@@ -25,19 +25,19 @@ _HOST_NETWORK = os.open("/proc/self/ns/net", os.O_RDONLY)
 def on_the_host(*command: str) -> str:
     """Run a command in the network namespace that pytest was started in."""
     words = ["nsenter", f"--net=/proc/self/fd/{_HOST_NETWORK}", *command]
-    marked = {**os.environ, _MARK: NAME}
+    marked = {**os.environ, _VARIABLE: NAME}
     done = subprocess.run(words, capture_output=True, text=True, timeout=600, pass_fds=[_HOST_NETWORK], env=marked)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def lab_command(*arguments: str) -> str:
-    """Run the command line as somebody on the host would."""
+    """Run the testbed's command line on the host."""
     return on_the_host(sys.executable, "-m", "tests.testbed", "--lab", NAME, *arguments)
 
 
 def listening() -> list[str]:
-    """Sockets on the host on which a process of the second lab listens; others' come and go."""
+    """Listening sockets of the second lab's processes on the host; other processes' sockets may vary."""
     listed = on_the_host("ss", "-H", "--listening", "--tcp", "--udp", "--numeric", "--processes")
     return [line for line in listed.splitlines() if any(map(is_of_the_lab, re.findall(r"pid=(\d+)", line)))]
 
@@ -45,7 +45,7 @@ def listening() -> list[str]:
 def is_of_the_lab(pid: str) -> bool:
     """Whether the process was started by a command of the second lab, however long ago."""
     try:
-        return f"{_MARK}={NAME}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return f"{_VARIABLE}={NAME}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
 
@@ -59,12 +59,12 @@ def left_on_the_host() -> list[str]:
 
 
 def all_processes() -> list[str]:
-    """Their IDs."""
+    """IDs of all processes."""
     return [entry.name for entry in Path("/proc").glob("[0-9]*")]
 
 
 def command_line(pid: str) -> str:
-    """What the process was started with; nothing of a dead one."""
+    """Command line of the process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
@@ -76,7 +76,7 @@ def test_second_lab_leaves_nothing_behind(lab: Lab) -> None:
     assert left_on_the_host() == []
     try:
         assert f"lab {NAME} is up" in lab_command("up")
-        assert any(map(is_of_the_lab, all_processes())), "its processes can be told from others"
+        assert any(map(is_of_the_lab, all_processes())), "its processes can be identified"
         assert listening() == []
         status = lab_command("status")
         assert "cloud a: ovn" in status
@@ -85,7 +85,7 @@ def test_second_lab_leaves_nothing_behind(lab: Lab) -> None:
         assert "gw-b1" in lab_command("kubectl", "b", "get", "nodes")
         assert "dhcp-warm-up" in lab_command("openstack", "b", "network", "list")
         assert "esp" in lab_command("capture", "1")
-        # The first lab has not noticed.
+        # The first lab is not affected.
         assert lab.a.gateway.run(["hostname"]).stdout.strip() == "gw-a1"
         assert lab.b.kubectl("get", "nodes", "-o", "name").strip() == "node/gw-b1"
     finally:

@@ -1,4 +1,4 @@
-"""The lab itself: what its clouds do before Isthmus is in them, and whether its instruments tell the truth."""
+"""The testbed itself: its clouds without Isthmus, and whether its tools report correctly."""
 
 import contextlib
 
@@ -20,7 +20,7 @@ def test_tenant_networks_have_the_mtu_of_their_back_end(cloud: Cloud, machine: M
 
 
 def test_default_group_is_enforced(cloud: Cloud, project: Project, machine: Machine) -> None:
-    """Back ends are known to fail open, silently."""
+    """Back ends are known to fail open silently."""
     network = project.connection.network
     closed = network.create_security_group(name="closed")
     network_id = network.get_port(machine.port_id).network_id

@@ -112,9 +112,9 @@ class Stretch:
             time.sleep(settle_seconds)
             seconds = time.monotonic() - began
             result = run.stop()
-        # A guest has one processor, on which a new agent may start meanwhile; what sleeps too long sends half as many.
+        # A guest has one processor, on which a new agent may start meanwhile; ping may then send fewer requests.
         if result.transmitted < 0.7 * seconds / _PING_INTERVAL_SECONDS:
-            raise RuntimeError(f"{result} in {seconds:.1f} s is no ping at 10 ms")
+            raise RuntimeError(f"{result} in {seconds:.1f} s is not a ping every 10 ms")
         return result
 
     def exchange(self) -> tuple[TcpExchange, TcpExchange]:

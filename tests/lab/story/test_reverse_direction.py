@@ -1,4 +1,4 @@
-"""A network of B, on ML2/OVS, stretched to A, on ML2/OVN: each back end plays the part that the other has elsewhere."""
+"""A network of B (ML2/OVS) stretched to A (ML2/OVN): the other tests stretch from A to B."""
 
 from collections.abc import Iterator
 
@@ -13,21 +13,21 @@ MTU = 1416
 
 
 @pytest.fixture(scope="module")
-def back(peers: Federation) -> Federation:
-    """From B to A."""
+def reverse(peers: Federation) -> Federation:
+    """Both clouds, with B as the origin."""
     return peers.reversed()
 
 
 @pytest.fixture(scope="module")
-def stretch(back: Federation) -> Iterator[Stretch]:
-    """A stretched network with a machine on each side, A's booted after it; everything is undone and compared."""
-    with captured_stretch(back, "back", CIDR) as stretch:
+def stretch(reverse: Federation) -> Iterator[Stretch]:
+    """A stretched network with a machine on each side, A's booted afterwards; everything is removed and compared."""
+    with captured_stretch(reverse, "back", CIDR) as stretch:
         yield stretch
 
 
-def test_both_sides_are_ready_with_the_same_mtu(back: Federation, stretch: Stretch) -> None:
-    (expansion,) = objects(back.origin.cloud, "networkexpansions")
-    (link,) = objects(back.receiver.cloud, "expansionlinks")
+def test_both_sides_are_ready_with_the_same_mtu(reverse: Federation, stretch: Stretch) -> None:
+    (expansion,) = objects(reverse.origin.cloud, "networkexpansions")
+    (link,) = objects(reverse.receiver.cloud, "expansionlinks")
     assert (expansion["status"]["mtu"], link["status"]["mtu"]) == (MTU, MTU)
     for tenant in (stretch.tenant, stretch.remote):
         assert tenant.project.connection.network.get_network(tenant.network_id).mtu == MTU
@@ -60,9 +60,9 @@ def test_largest_packet_crosses_unfragmented(stretch: Stretch) -> None:
     assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
 
 
-def test_gateway_address_is_not_answered_at_the_receiver(back: Federation, stretch: Stretch) -> None:
-    """B has no router there; the port that keeps the address in A is one for which OVN does not answer ARP."""
-    ports = back.receiver.cloud.openstack().network.ports(network_id=stretch.remote.network_id)
+def test_gateway_address_is_not_answered_at_the_receiver(reverse: Federation, stretch: Stretch) -> None:
+    """There is no router; for the port that reserves the address in A, OVN does not answer ARP."""
+    ports = reverse.receiver.cloud.openstack().network.ports(network_id=stretch.remote.network_id)
     (reserved,) = [p for p in ports if p.device_owner == "isthmus:gateway"]
     assert [fixed["ip_address"] for fixed in reserved.fixed_ips] == [GATEWAY]
     assert (reserved.binding_vnic_type, reserved.binding_host_id, reserved.status) == ("baremetal", "", "DOWN")
@@ -71,16 +71,16 @@ def test_gateway_address_is_not_answered_at_the_receiver(back: Federation, stret
     assert GATEWAY not in machine.neighbours()
 
 
-def test_replica_stays_while_the_machine_uses_it(back: Federation, stretch: Stretch) -> None:
-    """Last: it takes the expansion back. That nothing is left when the machine has gone is the fixture's to see."""
-    origin, receiver, name = back.origin.cloud, back.receiver.cloud, stretch.tenant.name
+def test_replica_stays_while_the_machine_uses_it(reverse: Federation, stretch: Stretch) -> None:
+    """Last, because it withdraws the network. The fixture checks that nothing is left once the machine is gone."""
+    origin, receiver, name = reverse.origin.cloud, reverse.receiver.cloud, stretch.tenant.name
     remote = stretch.remotes[0]
     origin.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=30s")
-    said = wait_reason(
-        receiver, "attachment", back.link_name(stretch.tenant.network_id), "ReplicaInUse", "isthmus-system"
+    reported = wait_reason(
+        receiver, "attachment", reverse.link_name(stretch.tenant.network_id), "ReplicaInUse", "isthmus-system"
     )
-    assert remote.port_id in said["message"]
-    wait_until(lambda: stretch.local.ping(str(remote.address), count=2).received == 0, 30, "the stretch to be cut")
+    assert remote.port_id in reported["message"]
+    wait_until(lambda: stretch.local.ping(str(remote.address), count=2).received == 0, 30, "the disconnection")
     port = receiver.openstack().network.get_port(remote.port_id)
     assert (port.status, port.fixed_ips[0]["ip_address"]) == ("ACTIVE", remote.address)
     assert condition(origin, "cloudpeer", receiver.cloud_id)["status"] == "True"
