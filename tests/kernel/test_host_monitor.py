@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from isthmus.adapters.linux import monitor
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
@@ -36,12 +39,12 @@ def tools() -> Iterator[IpAndNft]:
 
 @contextmanager
 def _monitored(changed: Callable[[KernelChange], None]) -> Iterator[None]:
-    monitor = within(NODE, NetlinkMonitor(NFTABLES_TABLE))
-    monitor.start(changed)
+    monitored = within(NODE, NetlinkMonitor(NFTABLES_TABLE))
+    monitored.start(changed)
     try:
         yield
     finally:
-        monitor.stop()
+        monitored.stop()
 
 
 @pytest.mark.usefixtures("tools")
@@ -120,6 +123,25 @@ def test_monitor_survives_an_error_in_the_callback(tools: IpAndNft) -> None:
             tools.add_address(f"192.0.2.{number}")
             wait_until(lambda: len(calls) > seen, 5, "a call")  # noqa: B023
             time.sleep(0.2)
+
+
+def test_monitor_subscribes_again_after_a_failure(tools: IpAndNft, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[KernelChange] = []
+    received, failures = monitor._received, [OSError(errno.ENETDOWN, "for the test")]
+
+    def fail_once(*arguments: Any) -> KernelChange:
+        if failures:
+            raise failures.pop()
+        return received(*arguments)
+
+    monkeypatch.setattr(monitor, "_received", fail_once)
+    monkeypatch.setattr(monitor, "_RETRY_SECONDS", 0.1)
+    with _monitored(calls.append):
+        tools.add_address("192.0.2.79")
+        wait_until(lambda: KernelChange(~0) in calls, 5, "a call with all changes")
+        calls.clear()
+        tools.add_address("192.0.2.80")
+        wait_until(lambda: KernelChange.HOST in calls, 5, "a later change")
 
 
 def test_own_changes_do_not_cause_a_loop() -> None:

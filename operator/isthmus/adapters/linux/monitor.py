@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -25,6 +26,8 @@ from .xfrm import messages as xfrm
 
 _LOG = logging.getLogger(__name__)
 _COALESCE_SECONDS = 0.02  # limits the calls during a flood of notifications to fifty per second
+_RETRY_SECONDS = 1.0
+_MAX_DATAGRAMS = 1_000  # read from one socket before changes are reported
 _EVERYTHING: Final = KernelChange(~0)
 
 _XFRM_GROUPS: Final = 1 << 1 | 1 << 2 | 1 << 3  # XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY
@@ -70,15 +73,12 @@ class NetlinkMonitor:
     def start(self, changed: Callable[[KernelChange], None]) -> None:
         """Subscribe, and start the thread."""
         self._stopped = threading.Event()
-        selector = selectors.DefaultSelector()
-        try:
-            for subscription in self._subscriptions:
-                selector.register(_subscribed(subscription), selectors.EVENT_READ, subscription)
-        except OSError as error:
-            _close(selector)
-            raise Unavailable(f"netlink notifications: {error}") from error
         self._waker = os.eventfd(0, os.EFD_CLOEXEC)
-        selector.register(self._waker, selectors.EVENT_READ, None)
+        try:
+            selector = self._subscribe()
+        except OSError as error:
+            os.close(self._waker)
+            raise Unavailable(f"netlink notifications: {error}") from error
         run = partial(self._run, selector, changed)
         self._thread = threading.Thread(target=run, name="kernel-monitor", daemon=True)
         self._thread.start()
@@ -93,18 +93,43 @@ class NetlinkMonitor:
         os.close(self._waker)
         self._thread = None
 
-    def _run(self, selector: selectors.BaseSelector, changed: Callable[[KernelChange], None]) -> None:
+    def _subscribe(self) -> selectors.BaseSelector:
+        selector = selectors.DefaultSelector()
         try:
-            while not self._stopped.is_set():
-                change = KernelChange(0)
-                for key, _ in selector.select():
-                    if key.data is not None and isinstance(key.fileobj, socket.socket):
-                        change |= _received(key.fileobj, key.data)
-                if change and not self._stopped.is_set():
-                    _call(changed, change)
-                    self._stopped.wait(_COALESCE_SECONDS)
-        finally:
+            for subscription in self._subscriptions:
+                selector.register(_subscribed(subscription), selectors.EVENT_READ, subscription)
+        except OSError:
             _close(selector)
+            raise
+        selector.register(self._waker, selectors.EVENT_READ, None)
+        return selector
+
+    def _run(self, selector: selectors.BaseSelector, changed: Callable[[KernelChange], None]) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._report(selector, changed)
+            except OSError as error:
+                _LOG.warning("kernel notifications failed, subscribing again: %s", error)
+                _close(selector)
+                selector = self._resubscribe()
+                _call(changed, _EVERYTHING)  # notifications were lost in between
+        _close(selector)
+
+    def _report(self, selector: selectors.BaseSelector, changed: Callable[[KernelChange], None]) -> None:
+        change = KernelChange(0)
+        for key, _ in selector.select():
+            if key.data is not None and isinstance(key.fileobj, socket.socket):
+                change |= _received(key.fileobj, key.data)
+        if change and not self._stopped.is_set():
+            _call(changed, change)
+            self._stopped.wait(_COALESCE_SECONDS)
+
+    def _resubscribe(self) -> selectors.BaseSelector:
+        """Subscriptions as before, as soon as that is possible; none once the monitor is stopped."""
+        while not self._stopped.wait(_RETRY_SECONDS):
+            with suppress(OSError):
+                return self._subscribe()
+        return selectors.DefaultSelector()
 
 
 def _subscribed(subscription: _Subscription) -> socket.socket:
@@ -120,18 +145,19 @@ def _subscribed(subscription: _Subscription) -> socket.socket:
 
 
 def _received(source: socket.socket, subscription: _Subscription) -> KernelChange:
-    """All changes in the notifications that have arrived."""
+    """All changes in the notifications that have arrived; of a flood the first ones, for the rest is read next."""
     change = KernelChange(0)
-    while True:
+    for _ in range(_MAX_DATAGRAMS):
         try:
             change |= subscription.change(source.recv(subscription.read_bytes))
         except BlockingIOError:
-            return change
+            break
         except OSError as error:
             if error.errno != errno.ENOBUFS:
                 raise
             _LOG.debug("netlink notifications were lost: the receive buffer was full")
             change |= _EVERYTHING
+    return change
 
 
 def _call(changed: Callable[[KernelChange], None], change: KernelChange) -> None:
