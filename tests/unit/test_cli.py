@@ -218,3 +218,9 @@ def test_peer_kubeconfig_requires_https(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["peer-kubeconfig", "cloud-b", "--server", "http://192.0.2.10"])
     assert "must begin with https://" in capsys.readouterr().err
+
+
+def test_impossible_cloud_id_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["peer-kubeconfig", "Cloud_B", "--server", "https://192.0.2.10"])
+    assert "must be a cloud ID" in capsys.readouterr().err

@@ -10,8 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import AgentSettings, ControllerSettings, Settings
+from isthmus.model.types import CloudID
 
 from .configuration import load
 from .configurationfile import BadConfiguration
@@ -47,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     hand_over = commands.add_parser(
         "peer-kubeconfig", help="print the read-only kubeconfig that a peer's administrator needs from us"
     )
-    hand_over.add_argument("peer", metavar="CLOUD_ID", help="the peer's cloud ID")
+    hand_over.add_argument("peer", type=_cloud_id, metavar="CLOUD_ID", help="the peer's cloud ID")
     hand_over.add_argument(
         "--server", required=True, type=_https, metavar="URL", help="our API server as the peer reaches it, https://..."
     )
@@ -90,6 +93,15 @@ def _settings(kind: type[S]) -> S:
     settings = load(kind)
     set_up(settings.log_level, settings.log_format)
     return settings
+
+
+def _cloud_id(text: str) -> str:
+    try:
+        return TypeAdapter(CloudID).validate_python(text)
+    except ValidationError:
+        raise argparse.ArgumentTypeError(
+            "must be a cloud ID: at most 40 lower-case letters, digits and hyphens"
+        ) from None
 
 
 def _https(text: str) -> str:
