@@ -27,7 +27,7 @@ class Charon(Protocol):
 
     def end_peer(self) -> None: ...
     def flush_kernel(self) -> None:
-        """All policies and states of this node's kernel go; charon is not told."""
+        """Flush all policies and SAs of this node's kernel without charon."""
 
     def agree(self, version: str, key: bytes = KEY) -> None:
         """Give the peer that version of the key, too."""

@@ -1,4 +1,4 @@
-"""What ports.Firewall promises."""
+"""Contract of ports.Firewall."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TWO_PEERS = core.ruleset([14789, 14790], ["192.0.2.2", "198.51.100.2", "2001:db8
 
 
 class OtherAdministrators(Protocol):
-    """What others do to the node's nftables."""
+    """Changes of other software to the node's nftables."""
 
     def add_table(self) -> None:
         """One of their own."""

@@ -22,7 +22,7 @@ BLOCKS = ipsec.blocks([UDP_PORT]) | ipsec.icmp_unreachable_blocks([REMOTE, "2001
 
 
 class HostTools(Protocol):
-    """What other programs do in the node's kernel, and what of that still exists."""
+    """What other software configures in the node's kernel, and what of it still exists."""
 
     def add_policy(self, block: BlockPolicy) -> None:
         """A foreign policy with the selector of a block."""

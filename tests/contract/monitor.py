@@ -18,7 +18,7 @@ _SILENCE_SECONDS = 0.3
 
 
 class Calls:
-    """What a monitor has called back with."""
+    """Records the callbacks of a monitor."""
 
     def __init__(self) -> None:
         self._reported = KernelChange(0)

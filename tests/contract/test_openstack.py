@@ -102,10 +102,10 @@ def test_rejected_credential_is_named_by_file_and_entry_and_read_again(tmp_path:
     cloud = OpenStackCloud(str(path), "isthmus")
     with pytest.raises(Forbidden) as caught:
         cloud.check()
-    said = (
+    output = (
         f"clouds file {path}, entry isthmus: the credential was rejected: identity: The request you have made requires"
     )
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(output)
     with pytest.raises(Forbidden):
         cloud.find_domain("Default")
     path.write_text(clouds_file.read_text())

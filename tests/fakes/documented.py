@@ -1,4 +1,4 @@
-"""Whatever the operator writes to a status is in the typed list, and its documentation is true."""
+"""Check that reasons in a status are members of the typed list and match their documentation."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class FakeNode:
     effects: list[str] = field(default_factory=list)
     """All changes, in order."""
     listener: Callable[[KernelChange], None] | None = None
-    """What a monitor calls."""
+    """Callbacks of the monitors."""
     callers: list[threading.Thread] = field(default_factory=list)
 
     def restart_charon(self) -> None:
@@ -79,10 +79,10 @@ class FakeNode:
         self.loaded, self.keys, self.negotiated, self.refused = {}, {}, {}, set()
 
     def flush_xfrm(self) -> None:
-        """What `ip xfrm policy flush; ip xfrm state flush` does; charon is not told."""
+        """Like `ip xfrm policy flush; ip xfrm state flush`; charon does not notice."""
         self.associations = frozenset()
         self.flush_policies()
-        self.tell(KernelChange.ASSOCIATIONS)
+        self.notify(KernelChange.ASSOCIATIONS)
 
     def restart_switch(self) -> None:
         """Restart ovs-vswitchd: it has no flows any more; the database keeps the ports."""
@@ -94,9 +94,9 @@ class FakeNode:
         """`ip xfrm policy flush`."""
         self.blocks = self.outdated_blocks = self.foreign_policies = frozenset()
         self.protect_policies = frozenset()
-        self.tell(KernelChange.POLICIES)
+        self.notify(KernelChange.POLICIES)
 
-    def tell(self, change: KernelChange) -> None:
+    def notify(self, change: KernelChange) -> None:
         """Notify the monitor, which calls on a thread of its own as the real one does."""
         if self.listener is not None:
             self.callers.append(threading.Thread(target=self.listener, args=(change,)))
@@ -165,7 +165,7 @@ class FakeXfrm:
         self._node.blocks -= frozenset(blocks)
         self._node.outdated_blocks &= self._node.blocks
         self._node.changed("remove_blocks")
-        self._node.tell(KernelChange.POLICIES)
+        self._node.notify(KernelChange.POLICIES)
 
     def associations(self, addresses: frozenset[str]) -> frozenset[SecurityAssociation]:
         return frozenset(a for a in self._node.associations if addresses & {a.source, a.destination})
@@ -176,7 +176,7 @@ class FakeXfrm:
     def remove_associations(self, associations: Iterable[SecurityAssociation]) -> None:
         self._node.associations -= frozenset(associations)
         self._node.changed("remove_associations")
-        self._node.tell(KernelChange.ASSOCIATIONS)
+        self._node.notify(KernelChange.ASSOCIATIONS)
 
 
 class FakeMonitor:

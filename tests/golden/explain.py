@@ -1,4 +1,4 @@
-"""What `kubectl explain` says of every field. Run as `python -m tests.golden.explain FILE` (`make generate`)."""
+"""All field descriptions as `kubectl explain` prints them: `python -m tests.golden.explain FILE` (`make generate`)."""
 
 from __future__ import annotations
 

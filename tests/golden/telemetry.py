@@ -14,7 +14,7 @@ FILES = ("log_lines.txt", "metrics.txt")
 # Calls of a logger's method by the level of the line; `log` takes it as an argument and is listed as such.
 _LEVELS = {"info": "INFO", "warning": "WARNING", "error": "ERROR", "exception": "ERROR", "critical": "CRITICAL"}
 _NOT_LISTED = frozenset({"debug"})
-# What the lines `%s` of changes of state are made of.
+# Arguments of the log lines `%s` about changes of state.
 _STATES = ("isthmus/core/snapshot/transitions.py", "isthmus/core/node/states.py")
 
 

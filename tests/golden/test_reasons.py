@@ -1,4 +1,4 @@
-"""The typed list of reasons is complete, all of it is in use, and nobody goes round it."""
+"""The typed list of reasons is complete, all reasons are used, and no code uses others."""
 
 from __future__ import annotations
 

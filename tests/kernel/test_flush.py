@@ -1,4 +1,4 @@
-"""Somebody flushes fences, policies and states under traffic: nothing leaks, and what was lost comes back.
+"""Fences, policies and SAs are flushed under traffic: nothing leaks, and everything is restored.
 
 The agents run as ever, but for their resync, which must not be what repairs.
 """
@@ -51,7 +51,7 @@ def test_flush_leaks_nothing_and_is_recovered_within_seconds(stretched: Sides, w
     for side in stretched:
         assert _is_complete(side)
         wait_until(side.connected, 10, f"connection of {side.name}")
-    # Where both lost them, one may bring them back for both before the other has noticed.
+    # If both sides lost them, one may restore them for both before the other has noticed.
     assert 1 <= sum(_negotiations(side) for side in flushed) <= len(flushed)
     assert not any(_negotiations(side) for side in stretched if side not in flushed)
 

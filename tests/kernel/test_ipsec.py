@@ -162,8 +162,8 @@ def _has_only_new_associations(node: Node, old: frozenset[SecurityAssociation]) 
 
 
 def _counts(ping: subprocess.Popen[str]) -> tuple[int, int]:
-    said, _ = ping.communicate(timeout=60)
-    words = next(line for line in said.splitlines() if "transmitted" in line).split()
+    output, _ = ping.communicate(timeout=60)
+    words = next(line for line in output.splitlines() if "transmitted" in line).split()
     return int(words[0]), int(words[3])
 
 

@@ -1,4 +1,4 @@
-"""Dataplane probes of thousands of links at once: none that is reflected goes uncounted."""
+"""Dataplane probes of thousands of links at the same time: every reflected probe is counted."""
 
 from __future__ import annotations
 

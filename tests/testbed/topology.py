@@ -42,7 +42,7 @@ class Location:
 
     @property
     def server_address(self) -> IPv4Interface:
-        """Where the cloud's servers listen in the management network."""
+        """Address of the cloud's servers in the management network."""
         return _host(self.management, 1)
 
     @property
@@ -62,7 +62,7 @@ class Location:
 
     @property
     def server_wan_address(self) -> IPv4Interface:
-        """Where the cloud's Kubernetes API is read by the other cloud."""
+        """Address at which the other cloud reads the Kubernetes API."""
         return _host(self.wan, 10)
 
     @property
@@ -127,7 +127,7 @@ PLAIN_SITE: Final = Location(
     wan=IPv4Network("203.0.113.0/24"),
     guest_memory_megabytes=160,
 )
-"""Where a test can add a third cloud, which is neither OpenStack nor ours."""
+"""Location of an optional third cloud, without OpenStack and Isthmus."""
 
 
 @dataclass(frozen=True)

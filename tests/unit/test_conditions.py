@@ -1,4 +1,4 @@
-"""Conditions from problems: which of them mean work, and which mean that somebody has to act."""
+"""Conditions from problems: which are in progress, and which require a user's action."""
 
 from __future__ import annotations
 

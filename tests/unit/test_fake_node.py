@@ -44,7 +44,7 @@ class FakeHostTools:
 
     def change_policy(self, block: BlockPolicy) -> None:
         self.node.outdated_blocks |= {block}
-        self.node.tell(KernelChange.POLICIES)
+        self.node.notify(KernelChange.POLICIES)
 
     def add_former_block(self, block: BlockPolicy) -> None:
         self.node.blocks |= {block}
@@ -54,21 +54,21 @@ class FakeHostTools:
         self.node.flush_policies()
 
     def add_address(self, address: str) -> None:
-        self.node.tell(KernelChange.HOST)
+        self.node.notify(KernelChange.HOST)
 
     def add_nftables_table(self, name: str) -> None:
         if name == NFTABLES_TABLE:
-            self.node.tell(KernelChange.FIREWALL)
+            self.node.notify(KernelChange.FIREWALL)
 
     def flush_ruleset(self) -> None:
-        self.node.tell(KernelChange.FIREWALL)
+        self.node.notify(KernelChange.FIREWALL)
 
     def add_association(self, association: SecurityAssociation) -> None:
         self.node.associations |= {association}
 
     def add_tunnel_device(self, udp_port: int) -> None:
         self.node.kernel_udp_ports |= {udp_port}
-        self.node.tell(KernelChange.HOST)
+        self.node.notify(KernelChange.HOST)
 
 
 @dataclass
@@ -153,7 +153,7 @@ class TestFakeXfrm(XfrmContract):
 
 @dataclass
 class FakeAdministrators:
-    """What others do to nftables in memory."""
+    """Changes of other software to nftables, in memory."""
 
     node: FakeNode
     table: bool = False

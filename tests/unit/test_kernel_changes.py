@@ -105,7 +105,7 @@ def test_host_change_wakes_the_loop(harness: AgentHarness) -> None:
         harness.node.address = None
         time.sleep(_QUIET_SECONDS)
         assert _is_ready(harness), "the clock stands still: no observation is due"
-        harness.node.tell(KernelChange.HOST)
+        harness.node.notify(KernelChange.HOST)
         wait_until(lambda: not _is_ready(harness), _SOON_SECONDS, "the condition")
 
 

@@ -1,4 +1,4 @@
-"""What is made of nft's answers, also of those that it gives on a node that is not as it should be."""
+"""Parsing nft's output, including errors on misconfigured nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gateway node's agent reports about its tunnels."""
+"""Status of a gateway node's tunnels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TUNNEL = names.tunnel_port(PEER, "gw-b1")
 
 
 def connection_with(error: str) -> GatewayConnection:
-    """The only connection, with what Open vSwitch says of its tunnel port."""
+    """The only connection, with Open vSwitch's state of its tunnel port."""
     plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     facts = NodeFacts(plan, BridgeView(exists=True, ports=plan.ports, errors={TUNNEL: error}))
     status = gateway_node_status(GatewayNode(metadata=ObjectMeta(name=NODE)), facts, Software(), datetime.now(UTC))

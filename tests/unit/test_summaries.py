@@ -1,4 +1,4 @@
-"""What `kubectl get` shows of several peers, links and gateways."""
+"""Summaries of several peers, links and gateways in `kubectl get`."""
 
 from __future__ import annotations
 

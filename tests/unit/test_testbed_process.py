@@ -17,7 +17,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
 
 
 def _said(directory: Path, name: str) -> str:
-    return wait_until((directory / f"{name}.log").read_text, 5, f"{name} says something")
+    return wait_until((directory / f"{name}.log").read_text, 5, f"output of {name}")
 
 
 def _runs(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Somebody flushes fences, policies and SAs on a gateway node under traffic: nothing leaks, all of it comes back."""
+"""Fences, policies and SAs of a gateway node are flushed under traffic: nothing leaks, everything is restored."""
 
 from collections.abc import Callable
 

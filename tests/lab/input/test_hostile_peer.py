@@ -84,8 +84,8 @@ def test_offer_with_a_tunnel_id_of_our_range_is_refused(peers: Federation) -> No
     peers.b.stop_process("controller")
     try:
         peers.b.cloud.kubectl("apply", "-f", "-", input=json.dumps(manifest))
-        said = wait_until(answer, 60, "A's answer")
-        assert (said["verdict"], said["reason"]) == ("Refused", "InvalidTunnelID")
+        answered = wait_until(answer, 60, "A's answer")
+        assert (answered["verdict"], answered["reason"]) == ("Refused", "InvalidTunnelID")
         assert not [o for o in objects(peers.a.cloud, "attachments") if o["metadata"]["name"] == link]
     finally:
         where = ("-n", f"isthmus-peer-{OWN}")

@@ -1,4 +1,4 @@
-"""The plain peer's place in the testbed: a third cloud with an API server and a gateway node, and nothing of ours."""
+"""The plain peer in the testbed: a third cloud with an API server and a gateway node, without Isthmus."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CONNECTIONS: Final = "/run/plain/swanctl.conf"
 
 
 class PlainCloud:
-    """Cloud C. Everything that it says and does by the protocol is in `plain/`."""
+    """Cloud C. Its implementation of the protocol is in `plain/`."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -39,18 +39,18 @@ class PlainCloud:
 
     @property
     def server(self) -> str:
-        """Where the other cloud reads our API."""
+        """The server address at which the other cloud reads our API."""
         return f"https://{PLAIN_SITE.server_wan_address.ip}:{KUBERNETES_PORT}"
 
     def start(self) -> None:
-        """Wire it, start its API server and its node, and make the API what the protocol asks for."""
+        """Connect it, start its API server and its node, and set up the API as the protocol requires."""
         wiring.add(self._lab.state.namespaces, PLAIN_SITE)
         with ThreadPoolExecutor() as pool:
             for task in [pool.submit(self._start_node), pool.submit(self._start_kubernetes)]:
                 task.result()
 
     def stop(self) -> None:
-        """Leave nothing of it."""
+        """Remove it."""
         self.kube.stop()
         process.stop(self._lab.directory, PLAIN_SITE.gateway, grace_seconds=0)
         wiring.remove(self._lab.state.namespaces, PLAIN_SITE)
@@ -92,13 +92,13 @@ class PlainCloud:
         self.node.run(["bash", str(PLAIN / "gateway.sh"), *words])
 
     def respond(self, what: str, device: str) -> None:
-        """Start the responder on a device; what it says is in `responses`."""
+        """Start the responder on a device; its output is in `responses`."""
         name = f"{what}-{device}"
         self.node.log(name).unlink(missing_ok=True)
         self.node.spawn(["/usr/bin/python3", "-IS", str(PLAIN / "responder.py"), what, device], name)
 
     def responses(self, what: str, device: str) -> list[str]:
-        """What the responder has said so far."""
+        """Output of the responder so far."""
         return self.node.log(f"{what}-{device}").read_text().splitlines()
 
     def _start_node(self) -> None:

@@ -64,7 +64,7 @@ def plain(federation: Federation, a: Installation) -> Iterator[PlainCloud]:
 
 @contextmanager
 def agreed(a: Installation, plain: PlainCloud) -> Iterator[None]:
-    """What both administrators do to become peers, and to part."""
+    """Peer both clouds as their administrators do, and delete the peers afterwards."""
     psk = new_psk()
     a.cloud.kubectl("apply", "-f", str(AGREEMENT))
     a.set_psk(PEER, psk)
@@ -85,13 +85,13 @@ def agreed(a: Installation, plain: PlainCloud) -> Iterator[None]:
 
 
 def connections(a: Installation) -> list[dict[str, Any]]:
-    """What A's gateway nodes report of their connections to the plain peer."""
+    """Connections to the plain peer as A's gateway nodes report them."""
     nodes = objects(a.cloud, "gatewaynodes")
     return [c for node in nodes for c in node["status"].get("connections", []) if c["cloudID"] == PEER]
 
 
 def kubeconfig_for(a: Installation) -> str:
-    """What A's administrator hands over; nothing until the token is there."""
+    """The credential that A's administrator hands over; None until the token exists."""
     where = ("-n", NAMESPACE, "peer-token", "-o", "jsonpath={.data.token}", "--ignore-not-found")
     return a.kubeconfig_for(PEER) if a.cloud.kubectl("get", "secret", *where) else ""
 
@@ -154,7 +154,7 @@ def offered(plain: PlainCloud, a: Installation) -> Iterator[Joined]:
 
 
 def request(a: Installation, tenant: Tenant) -> None:
-    """What A's administrator and tenant apply to stretch the network to the plain peer."""
+    """Apply what A's administrator and tenant write to stretch the network to the plain peer."""
     annotations = f"{{isthmus.cloud/project-id: {tenant.project.id}}}"
     a.cloud.kubectl(
         "apply",

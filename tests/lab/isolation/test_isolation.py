@@ -52,8 +52,8 @@ def test_neither_tenant_reaches_the_others_addresses(pair: tuple[Stretch, Stretc
             30,
             "a reply within the tenant",
         )
-        for stranger in (red.local, red.remotes[0]):
-            assert stranger.ping("10.30.0.12", count=3, interval_seconds=0.2).received == 0
-            assert "10.30.0.12" not in stranger.neighbours()
+        for machine in (red.local, red.remotes[0]):
+            assert machine.ping("10.30.0.12", count=3, interval_seconds=0.2).received == 0
+            assert "10.30.0.12" not in machine.neighbours()
     finally:
         other.delete()

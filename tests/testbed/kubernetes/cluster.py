@@ -110,7 +110,7 @@ class ControlPlane:
     def _answers(self, *question: str) -> bool:
         dead = [name for name in ("etcd", "kube-apiserver") if not alive(self._directory, name)]
         if dead:
-            raise RuntimeError(f"{dead[0]} ended at once, see {self._directory / dead[0]}.log")
+            raise RuntimeError(f"{dead[0]} ended immediately, see {self._directory / dead[0]}.log")
         try:
             self.kubectl(*question, "--request-timeout=2s")
         except KubectlError:

@@ -39,7 +39,7 @@ class Recorder:
         for line in self._said:
             if "listening on" in line:
                 return
-        raise RuntimeError(f"tcpdump on {interface} in {namespace} ended at once")
+        raise RuntimeError(f"tcpdump on {interface} in {namespace} ended immediately")
 
     @property
     def _said(self) -> IO[str]:
@@ -50,8 +50,8 @@ class Recorder:
     def stop(self) -> int:
         """Stop it; returns the number of frames that the kernel dropped."""
         self._process.send_signal(signal.SIGINT)
-        _, said = self._process.communicate(timeout=_STOP_SECONDS)
-        return sum(int(number) for number in re.findall(r"(\d+) packets? dropped by", said))
+        _, output = self._process.communicate(timeout=_STOP_SECONDS)
+        return sum(int(number) for number in re.findall(r"(\d+) packets? dropped by", output))
 
 
 class Capture:

@@ -45,7 +45,7 @@ def ping(
     output = place.run(argv, check=False, timeout_seconds=count * (interval_seconds + 1) + 30).stdout
     counts = re.search(r"(\d+) packets transmitted, (\d+) received", output)
     if counts is None:
-        raise RuntimeError(f"ping said: {output}")
+        raise RuntimeError(f"unexpected output of ping: {output}")
     rtt = re.search(r"= [\d.]+/([\d.]+)/", output)
     return PingResult(int(counts[1]), int(counts[2]), float(rtt[1]) if rtt else None)
 
@@ -81,7 +81,7 @@ def count_replies(output: str) -> PingResult:
     replies = re.findall(r"^\[([\d.]+)\].*icmp_seq=(\d+) .*time=([\d.]+) ms", output, re.MULTILINE)
     sent = re.search(r"(\d+) packets transmitted", output)
     if sent is None:
-        raise RuntimeError(f"ping said: {output[-1000:]}")
+        raise RuntimeError(f"unexpected output of ping: {output[-1000:]}")
     transmitted = int(sent[1])
     seen = {int(number) for _, number, _ in replies}
     last = max(seen, default=0)

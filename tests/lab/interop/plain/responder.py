@@ -1,4 +1,4 @@
-"""What a plain peer must answer itself, by docs/protocol.md: `bfd DEVICE` (section 11), `probe DEVICE` (section 12.1).
+"""Responders of a plain peer by docs/protocol.md: `bfd DEVICE` (section 11), `probe DEVICE` (section 12.1).
 
 Both work on a VXLAN device of the kernel with raw frames; what changes is printed, a line each.
 """
