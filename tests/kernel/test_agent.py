@@ -91,6 +91,7 @@ def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
         for side in stretched:
             wait_until(lambda: side.switch.vsctl("list-br") == "br-int", 20, "removal of br-cloud")  # noqa: B023
             wait_until(lambda: not side.node.blocks(), 20, "removal of the block policies")  # noqa: B023
+            wait_until(lambda: "isthmus" not in sh("nft list tables", side.name), 20, "removal of the table")  # noqa: B023
             assert side.switch.vsctl("list-ports br-int").split() == [f"t-vm-{side.name}"]
             assert sh("ip xfrm policy list nosock", side.name) == ""
             assert side.node.associations() == frozenset()
