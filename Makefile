@@ -27,7 +27,7 @@ lint: ## Style, types, import contracts, generated files
 	@$(RUN)/lint-imports --no-logo
 	@$(RUN)/pytest -q tests/golden/test_generated_files.py
 
-test-unit: ## Pure code, adapters against fakes (half a minute)
+test-unit: ## Pure code, adapters against fakes (less than a minute)
 	@$(ASSETS) development
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
 
