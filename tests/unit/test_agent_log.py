@@ -46,6 +46,7 @@ def test_life_of_a_tunnel_and_a_network(harness: AgentHarness, caplog: pytest.Lo
     assert states(lines, f"tunnel port {TUNNEL}") == ["absent", f"{ADDRESS} to 198.51.100.11, UDP 14789"]
     assert states(lines, f"node {NODE}") == ["absent", "Ready"]
     assert states(lines, "block policies") == ["absent", "4 installed"]
+    assert states(lines, "nftables table") == ["absent", "in force"]
     harness.kubectl.apply(attachment())
     harness.settle()
     lines = logged(caplog)
@@ -61,6 +62,15 @@ def test_life_of_a_tunnel_and_a_network(harness: AgentHarness, caplog: pytest.Lo
     for subject in (CONNECTION, f"tunnel port {TUNNEL}", NETWORK, LINK):
         assert states(lines, subject)[-1] == "absent"
     assert states(lines, "block policies")[-1] == "0 installed"
+    assert states(lines, "nftables table")[-1] == "absent"
+
+
+def test_missing_nftables_is_one_line(harness: AgentHarness, caplog: pytest.LogCaptureFixture) -> None:
+    harness.node.has_nftables = False
+    harness.settle(20)
+    lines = [line for line in logged(caplog) if "nftables" in line]
+    assert states(lines, "nftables table") == ["absent", "NftablesUnsupported"]
+    assert len(lines) == 1
 
 
 def test_what_is_in_place_at_the_start_of_an_agent(harness: AgentHarness, caplog: pytest.LogCaptureFixture) -> None:

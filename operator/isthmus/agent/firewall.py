@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from isthmus.core.node.firewall import widened
@@ -13,7 +12,6 @@ from isthmus.model.node.flows import Traffic
 from isthmus.model.reasons import Reason
 from isthmus.ports import Firewall
 
-_LOG = logging.getLogger(__name__)
 _MAX_DIFFERENCES = 3
 _XFRM_ALONE = "the XFRM block policies alone keep unprotected tunnel traffic off the wire"
 
@@ -58,10 +56,6 @@ class FirewallTable:
             problem, written = Problem(Reason.NFTABLES_UNSUPPORTED, f"{error}; {_XFRM_ALONE}"[:1024]), False
         except ExternalError as error:
             problem, written = Problem(Reason.NFTABLES_FAILED, f"{error}; {_XFRM_ALONE}"[:1024]), False
-        if problem is not None and problem != self.problem:
-            _LOG.warning("nftables: %s", problem.message)
-        elif problem is None and self.problem is not None:
-            _LOG.info("nftables: the table is in force again")
         self.problem = problem
         return written
 

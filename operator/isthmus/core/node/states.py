@@ -11,6 +11,7 @@ from isthmus.core.snapshot.transitions import State
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
+from isthmus.model.node.firewall import Ruleset
 
 from .status import NodeFacts, connections, links
 
@@ -27,6 +28,7 @@ def node_states(
         f"node {node}": _from_problem(problem or facts.plan.problem or facts.problem, "Ready"),
         "block policies": State(f"{len(facts.plan.blocks)} installed"),
         "flows of br-cloud": _flows(facts),
+        **dict(_nftables(facts)),
         **dict(_peers(facts)),
         **dict(_connections(facts)),
         **dict(_tunnel_ports(facts)),
@@ -40,6 +42,11 @@ def _from_problem(problem: Problem | None, good: str) -> State:
 
 def _flows(facts: NodeFacts) -> State:
     return State(f"installed for {len(facts.plan.networks)} networks" if facts.flows_installed else "not installed")
+
+
+def _nftables(facts: NodeFacts) -> Named:
+    if facts.plan.firewall != Ruleset():
+        yield "nftables table", _from_problem(facts.firewall_problem, "in force")
 
 
 def _peers(facts: NodeFacts) -> Named:
