@@ -106,6 +106,53 @@ def test_link_published_with_a_new_peerlink_can_be_withdrawn(stretched: Stretche
     assert b.attachments() == []
 
 
+def test_network_is_released_by_a_peer_that_was_recreated_during_an_outage(stretched: Stretched) -> None:
+    """The origin has never read that the former CloudPeer released the network, and the new PeerLink proves nothing."""
+    a, b = stretched.a, stretched.b
+    stretched.withdraw()
+    b.kubectl.delete(CloudPeer, "cloud-a")
+    a.cycle()
+    a.peers.unreachable = True
+    stretched.federation.settle()
+    assert [link.spec.state for link in a.links()] == ["Withdrawn"]
+    a.peers.unreachable = False
+    b.agree(a)
+    stretched.federation.settle()
+    assert (a.links(), b.links()) == ([], [])
+
+
+def test_released_link_is_deleted_though_the_origin_was_recreated_during_an_outage(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+    stretched.withdraw()
+    a.cycle()
+    a.kubectl.delete(CloudPeer, "cloud-b")
+    a.cycle()
+    b.cycle()
+    assert [link.spec.answer.verdict for link in b.links() if link.spec.answer] == ["Released"]
+    b.peers.unreachable = True
+    stretched.federation.settle()
+    b.peers.unreachable = False
+    a.agree(b)
+    stretched.federation.settle()
+    assert (a.links(), b.links()) == ([], [])
+
+
+def test_offer_withdrawn_before_it_was_answered_is_released_immediately() -> None:
+    federation = FakeFederation()
+    a, b = federation.clouds
+    federation.agree()
+    _, network, _ = a.tenant()
+    federation.settle()
+    a.expand(network.id, "cloud-b")
+    a.play_agent()
+    a.cycle()
+    assert [link.spec.state for link in a.links()] == ["Active"]
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
+    a.cycle()
+    federation.settle()
+    assert (a.links(), b.links(), b.neutron.networks) == ([], [], {})
+
+
 def _published_without(cloud: FakeCloud) -> None:
     operator, namespace = FakeCluster(cloud.store), names.peer_namespace("cloud-b")
     for link in operator.list_objects(ExpansionLink, namespace):

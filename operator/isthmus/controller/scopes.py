@@ -210,11 +210,7 @@ def _new_offers(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
     cloud_id = peer.spec.cloud_id
     known = {link.metadata.name for link in snapshot.links_to(cloud_id)}
     known |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
-    offered = (
-        name
-        for name, published in view_of(snapshot, cloud_id).links.items()
-        if is_link_name_of(name, cloud_id) and (published.spec is None or published.spec.state == "Active")
-    )
+    offered = (name for name in view_of(snapshot, cloud_id).links if is_link_name_of(name, cloud_id))
     known_of_peer = sum(origin_of(name) == cloud_id for name in known)
     room = max(0, 2 * peer.spec.agreement.limits.networks + _EXTRA_REFUSED_OFFERS - known_of_peer)
     return set(sorted(set(offered) - known)[:room])

@@ -88,15 +88,41 @@ def _release(receiver: Receiver) -> Actions:
             message=refusal.message[:1024],
         )
         return _publish(receiver, answer)
-    if link is None or link.spec.answer is None:
+    if link is None:
+        return _release_unanswered(receiver)
+    if link.spec.answer is None:
         return ()
-    if receiver.peer is None or (receiver.remote_link_state.presence == "Absent" and not receiver.agreement_ended):
+    if receiver.peer is None or (_is_confirmed(receiver, link.spec.answer) and not receiver.agreement_ended):
         return (DeleteObject(link),)
     released = link.spec.answer.model_copy(update={"verdict": "Released", "reason": Reason.RELEASED, "message": ""})
     if receiver.remote_link is not None:
         released = released.model_copy(
             update={"uid": receiver.remote_link.uid, "generation": receiver.remote_link.generation}
         )
+    return _publish(receiver, released)
+
+
+def _is_confirmed(receiver: Receiver, answer: Answer) -> bool:
+    """Whether the origin has deleted its link, so that ours is not needed any more.
+
+    After Released any complete read without it is enough: should it be published again, it is released again.
+    """
+    view = view_of(receiver.snapshot, receiver.cloud_id)
+    released = answer.verdict == "Released" and view.complete and receiver.name not in view.links
+    return released or receiver.remote_link_state.presence == "Absent"
+
+
+def _release_unanswered(receiver: Receiver) -> Actions:
+    """Confirm a withdrawn link that we have no answer to, perhaps any more: else its origin would wait for ever.
+
+    An origin cannot rely on the absence of our link if our PeerLink has been created again since it read the link.
+    """
+    remote_link = receiver.remote_link
+    if receiver.agreement_ended or remote_link is None or remote_link.spec.state != "Withdrawn":
+        return ()
+    released = Answer(
+        uid=remote_link.uid, generation=remote_link.generation, verdict="Released", reason=Reason.RELEASED
+    )
     return _publish(receiver, released)
 
 
