@@ -1,11 +1,12 @@
-"""Three clouds that are peers, and a tenant of the first with a network: where most tests begin."""
+"""Initial states of most tests: peers and a tenant with a network, and a stretched network."""
 
 from __future__ import annotations
 
+from isthmus.model import names
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 
-from .federation import FakeFederation, reason
+from .federation import FakeCloud, FakeFederation, reason
 
 
 class Scenario:
@@ -46,3 +47,28 @@ class Scenario:
         network = self.a.neutron.create_network(self.project, "db", 1450, "")
         self.a.neutron.create_subnet(network.id, self.project, "db", cidr, None, [], True, [], [], "")
         return network.id
+
+
+class Stretched:
+    """Two clouds with one network stretched from A to B."""
+
+    def __init__(self) -> None:
+        self.federation = FakeFederation()
+        self.a, self.b = self.federation.clouds
+        self.federation.agree()
+        self.project, self.network, self.subnet = self.a.tenant()
+        self.a.expand(self.network.id, "cloud-b")
+        self.federation.settle()
+        assert reason(self.a.expansion()) == "Ready"
+
+    @property
+    def replica_id(self) -> str:
+        (replica,) = self.b.neutron.networks.values()
+        return replica.id
+
+    def withdraw(self) -> None:
+        self.a.kubectl.delete(NetworkExpansion, "web", "shop")
+
+    def attachment_ports(self, cloud: FakeCloud) -> list[str]:
+        """IDs of our attachment ports."""
+        return [p.id for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER]
