@@ -27,6 +27,7 @@ FLUSHES = {
     "states": "ip xfrm state flush",
 }
 _SAS = 4
+_REKEYS = 10
 _REMOTE_MACHINE = "10.20.0.12"
 _BACK_SECONDS, _FENCE_BACK_SECONDS = 3.0, 1.0
 _REKEYED_SECONDS = 7  # how long charon keeps the incoming SA of a child that was rekeyed, and some more
@@ -80,6 +81,22 @@ def test_one_fence_is_back_within_a_second_and_nothing_leaks(stretched: Sides, w
     assert wire.clean, wire.table()
     assert seconds[0] < _FENCE_BACK_SECONDS
     assert ping.longest_silence_seconds < _FENCE_BACK_SECONDS
+
+
+@pytest.mark.parametrize("rekeyed_by", ["a", "b"])
+def test_rekeying_is_not_mistaken_for_a_loss(stretched: Sides, rekeyed_by: str) -> None:
+    """Every state that is removed wakes the agents, while a rekeying may still be in progress."""
+    (side,) = (side for side in stretched if side.name == rekeyed_by)
+    for each in stretched:
+        each.effects.clear()
+    for _ in range(_REKEYS):
+        for name, state in side.node.ike.view().states.items():
+            side.node.ike.rekey(name, state.spis)
+        time.sleep(1)
+    time.sleep(_REKEYED_SECONDS)
+    for each in stretched:
+        assert _negotiations(each) == 0, each.effects
+        assert _is_complete(each)
 
 
 def test_status_says_what_the_kernel_has_lost(stretched: Sides) -> None:
