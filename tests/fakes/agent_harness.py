@@ -20,6 +20,7 @@ from tests.fakes.charon import FakeIke
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
 from tests.fakes.firewall import FakeFirewall
+from tests.fakes.leases import FakeLeases
 from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
 from tests.fakes.store import Key, Manifest, Store
@@ -88,6 +89,7 @@ class AgentHarness:
         node = self.node
         return Backends(
             cluster=FakeCluster(self.store, f"{names.AGENT}-{NODE}"),
+            leases=FakeLeases(),
             watch=NoWatch(),
             netlink=FakeNetlink(node),
             monitor=FakeMonitor(node),

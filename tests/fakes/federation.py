@@ -26,6 +26,7 @@ from isthmus.ports import NetworkCloud
 from isthmus.telemetry.metrics import Metrics
 
 from .cluster import FakeCluster
+from .leases import FakeLeases
 from .networkcloud import FakeNetworkCloud
 from .peers import FakePeerReader
 from .store import Store
@@ -82,12 +83,21 @@ class FakeCloud:
         self.store = stores.setdefault(cloud_id, Store())
         self.kubectl = FakeCluster(self.store, "kubectl")
         self.agent = FakeCluster(self.store, f"isthmus-agent-gw-{cloud_id}")
+        self.leases = FakeLeases()
         self.neutron = FakeNetworkCloud()
         self.settings = ControllerSettings(
             cloud_id=cloud_id, gateway_cidrs=(self.gateway_cidr,), absence_grace_seconds=GRACE_SECONDS
         )
         self.peers = PeersWithOutages(cloud_id, stores)
-        self.backends = Backends(FakeCluster(self.store), self.neutron, self.peers, NoWatch(), clock, Metrics())
+        self.backends = Backends(
+            cluster=FakeCluster(self.store),
+            leases=self.leases,
+            cloud=self.neutron,
+            peers=self.peers,
+            watch=NoWatch(),
+            clock=clock,
+            metrics=Metrics(),
+        )
         self.controller = Controller(self.settings, self.backends)
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
             self.namespace(namespace)

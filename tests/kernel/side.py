@@ -28,6 +28,7 @@ from isthmus.model.settings import AgentSettings
 from isthmus.ports import is_effect
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.leases import FakeLeases
 from tests.fakes.nodeobjects import published_spec
 from tests.fakes.store import Store
 from tests.kernel.node import Node, Pair
@@ -102,6 +103,7 @@ class Side:
         database = OvsdbDatabase(self.switch.socket, 300)
         backends = Backends(
             cluster=Counting(FakeCluster(self.store, f"{names.AGENT}-gw-{self.name}"), self.effects),
+            leases=FakeLeases(),
             watch=self.watch,
             netlink=RtNetlink(),
             monitor=NetlinkMonitor(names.NFTABLES_TABLE),

@@ -9,6 +9,7 @@ from isthmus import ports
 # A new method belongs in one of the two; its name determines which.
 QUERIES = {
     "Cluster": {"list_objects", "get", "list_manifests", "get_manifest"},
+    "Leases": {"get_lease", "list_leases"},
     "PeerReader": {"start", "stop", "follow", "views"},
     "Watch": {"start", "stop"},
     "NetworkCloud": {
@@ -46,6 +47,7 @@ EFFECTS = {
         "delete_manifest",
         "event",
     },
+    "Leases": {"update_lease"},
     "NetworkCloud": {
         "create_network",
         "set_network_mtu",

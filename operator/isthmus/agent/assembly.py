@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, resources
+from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, KubernetesLeases, resources
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.probe import PacketProbe
@@ -24,10 +24,11 @@ from .inputs import WATCHED
 def assemble(settings: AgentSettings) -> Backends:
     """The adapters to all external systems of an agent; none of them connects before it is used."""
     metrics = Metrics()
-    cluster = KubernetesCluster(settings.kubeconfig, f"{AGENT}-{settings.node_name}")
+    manager = f"{AGENT}-{settings.node_name}"
     database = OvsdbDatabase(settings.ovsdb_socket, settings.bfd_interval_milliseconds)
     return Backends(
-        cluster=counted(cluster, "kubernetes", metrics),
+        cluster=counted(KubernetesCluster(settings.kubeconfig, manager), "kubernetes", metrics),
+        leases=counted(KubernetesLeases(settings.kubeconfig, manager), "kubernetes", metrics),
         watch=KopfWatch(resources(WATCHED), settings.kubeconfig),
         netlink=RtNetlink(),
         monitor=NetlinkMonitor(NFTABLES_TABLE),

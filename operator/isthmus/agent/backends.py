@@ -11,6 +11,7 @@ from isthmus.ports import (
     Firewall,
     Ike,
     KernelMonitor,
+    Leases,
     Netlink,
     OpenFlow,
     Ovsdb,
@@ -26,6 +27,7 @@ class Backends:
     """Every external system that an agent uses."""
 
     cluster: Cluster
+    leases: Leases
     watch: Watch
     netlink: Netlink
     monitor: KernelMonitor

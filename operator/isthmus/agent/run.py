@@ -10,6 +10,7 @@ from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.logs import fold_outages
 
 from .backends import Backends
+from .heartbeat import Heartbeat
 from .loop import Agent
 
 
@@ -24,4 +25,9 @@ def run(settings: AgentSettings, backends: Backends) -> None:
         signal.signal(number, on_signal)
     fold_outages(backends.outages)
     backends.metrics.serve(settings.metrics_address, settings.metrics_port)
-    Agent(settings, backends).run(stop)
+    heartbeat = Heartbeat(backends.leases, backends.clock, settings.node_name)
+    heartbeat.start()
+    try:
+        Agent(settings, backends).run(stop)
+    finally:
+        heartbeat.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, Resource, resources
+from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, KubernetesLeases, Resource, resources
 from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.adapters.peers import RemotePeers
 from isthmus.model.api.kinds import KINDS
@@ -22,6 +22,7 @@ def assemble(settings: ControllerSettings) -> Backends:
     metrics = Metrics()
     return Backends(
         cluster=counted(KubernetesCluster(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
+        leases=counted(KubernetesLeases(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
         cloud=counted(OpenStackCloud(settings.clouds_file, settings.openstack_cloud), "openstack", metrics),
         peers=RemotePeers(settings.cloud_id, settings.peer_poll_seconds),
         watch=KopfWatch((*resources(KINDS), *_FOREIGN), settings.kubeconfig),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from isthmus.ports import Clock, Cluster, NetworkCloud, PeerReader, Watch
+from isthmus.ports import Clock, Cluster, Leases, NetworkCloud, PeerReader, Watch
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import Outages
 
@@ -14,6 +14,7 @@ class Backends:
     """Every external system that a controller uses."""
 
     cluster: Cluster
+    leases: Leases
     cloud: NetworkCloud
     peers: PeerReader
     watch: Watch

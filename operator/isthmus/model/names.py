@@ -38,6 +38,11 @@ _PROJECT_NAME_CHARACTERS = 64  # Keystone's limit
 _INTERFACE_NAME_BYTES = 15  # IFNAMSIZ without its terminating zero
 
 
+def agent_lease(node: str) -> str:
+    """Lease by which the agent of that node shows that it runs."""
+    return f"{AGENT}-{node}"
+
+
 def peer_namespace(cloud_id: str) -> str:
     """Namespace in which we publish our links for that peer."""
     return f"isthmus-peer-{cloud_id}"

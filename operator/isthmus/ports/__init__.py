@@ -20,6 +20,7 @@ from .firewall import Firewall
 from .host import DataplaneProbe, KernelMonitor, Netlink
 from .ipsec import Ike, Xfrm
 from .kubernetes import Cluster, Manifest, T, Watch
+from .leases import Leases
 from .openstack import NetworkCloud
 from .openvswitch import OpenFlow, Ovsdb
 from .peers import PeerReader
@@ -31,6 +32,7 @@ __all__ = [
     "Firewall",
     "Ike",
     "KernelMonitor",
+    "Leases",
     "Manifest",
     "Netlink",
     "NetworkCloud",

@@ -1,7 +1,8 @@
-"""The Kubernetes API of our own cloud: `KubernetesCluster` reads and writes, `KopfWatch` reports changes."""
+"""The Kubernetes API of our own cloud: objects, Leases, and a watch that reports changes."""
 
 from .cluster import KubernetesCluster
+from .leases import KubernetesLeases
 from .resources import Resource, resources
 from .watch import KopfWatch
 
-__all__ = ["KopfWatch", "KubernetesCluster", "Resource", "resources"]
+__all__ = ["KopfWatch", "KubernetesCluster", "KubernetesLeases", "Resource", "resources"]

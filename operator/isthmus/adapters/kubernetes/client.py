@@ -63,6 +63,10 @@ class Client:
         query = {"fieldManager": self.field_manager, "force": "true"}
         return self._request("PATCH", path, query, manifest, APPLY)
 
+    def create(self, path: str, manifest: Manifest) -> Manifest:
+        """Create an object; `path` is that of all objects of its kind. Conflict if there is one of that name."""
+        return self._request("POST", path, {"fieldManager": self.field_manager}, manifest)
+
     def merge(self, path: str, patch: Manifest) -> Manifest:
         """JSON merge patch (RFC 7386)."""
         return self._request("PATCH", path, {"fieldManager": self.field_manager}, patch, MERGE)

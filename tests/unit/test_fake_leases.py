@@ -1,0 +1,15 @@
+"""The fake of the Leases fulfils their contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.ports import Leases
+from tests.contract.leases import LeasesContract
+from tests.fakes.leases import FakeLeases
+
+
+class TestFakeLeases(LeasesContract):
+    @pytest.fixture
+    def leases(self) -> Leases:
+        return FakeLeases()
