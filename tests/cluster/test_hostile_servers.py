@@ -24,7 +24,7 @@ from tests.testbed.kubernetes.pki import Authority
 @pytest.fixture
 def peers() -> Iterator[RemotePeers]:
     peers = RemotePeers(US, POLL_SECONDS)
-    peers.start(lambda: None)
+    peers.start(lambda _: None)
     yield peers
     peers.stop()
 

@@ -29,7 +29,7 @@ class WakeCounter:
     def __init__(self) -> None:
         self.count = 0
 
-    def wake(self) -> None:
+    def wake(self, _: object = None) -> None:
         self.count += 1
 
 

@@ -9,6 +9,7 @@ from isthmus.model import names
 from isthmus.model.api.objects import API_VERSION
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.reasons import Reason
+from isthmus.ports import PeerChange
 
 from .store import Key, Store
 
@@ -21,7 +22,7 @@ class FakePeerReader:
         self._stores = stores
         self._views: dict[str, PeerView] = {}
 
-    def start(self, wake: Callable[[], None]) -> None:
+    def start(self, changed: Callable[[PeerChange], None]) -> None:
         """Wakes nobody: tests run cycles explicitly."""
 
     def stop(self) -> None:

@@ -54,7 +54,7 @@ class Controller:
         """Run until stopped."""
         self._resync_at = self._backends.clock.monotonic_seconds()
         self._backends.watch.start(self._wake.set)
-        self._backends.peers.start(self._wake.set)
+        self._backends.peers.start(lambda _: self._wake.set())
         try:
             while not self._stop.is_set():
                 self._wake.clear()

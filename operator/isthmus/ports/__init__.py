@@ -23,7 +23,7 @@ from .kubernetes import Cluster, Manifest, T, Watch
 from .leases import Leases
 from .openstack import NetworkCloud
 from .openvswitch import OpenFlow, Ovsdb
-from .peers import PeerReader
+from .peers import PeerChange, PeerReader
 
 __all__ = [
     "Clock",
@@ -38,6 +38,7 @@ __all__ = [
     "NetworkCloud",
     "OpenFlow",
     "Ovsdb",
+    "PeerChange",
     "PeerReader",
     "T",
     "Watch",

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from isthmus.model.facts.peer import PeerView
+
+
+@dataclass(frozen=True)
+class PeerChange:
+    """What changed in the view of one peer since the last call of the callback."""
+
+    cloud_id: str
+    """The peer."""
+    peer: bool = False
+    """Whether its PeerLink changed, or whether and why the peer cannot be read."""
+    links: frozenset[str] = frozenset()
+    """Link names of the networks of which something that is published changed, appeared or disappeared."""
 
 
 class PeerReader(Protocol):
@@ -15,10 +28,10 @@ class PeerReader(Protocol):
     redirects MUST NOT be followed. No method waits for a peer or raises: failures are part of a `PeerView`.
     """
 
-    def start(self, wake: Callable[[], None]) -> None:
-        """Call `wake`, on any thread, whenever a view changed in what a peer publishes or in whether it can be read.
+    def start(self, changed: Callable[[PeerChange], None]) -> None:
+        """Call `changed`, on any thread, whenever a view changed in what a peer publishes or in whether it can be read.
 
-        Called once, before the first `follow`.
+        `views` has the change when it is called. Called once, before the first `follow`.
         """
         ...
 

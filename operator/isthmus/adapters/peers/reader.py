@@ -13,6 +13,7 @@ from isthmus.model.errors import ExternalError, Forbidden, Invalid, NotFound
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
 from isthmus.model.reasons import Reason
+from isthmus.ports import PeerChange
 
 from .api import PeerApi
 
@@ -22,16 +23,21 @@ _STALE_SECONDS: Final = 90.0  # longer than the slowest read that is still allow
 
 
 class ReaderThread:
-    """Keeps the last view of one peer; calls `wake` when it changed."""
+    """Keeps the last view of one peer; calls `changed` with the difference."""
 
     def __init__(
-        self, cloud_id: str, kubeconfig: bytes, namespace: str, poll_seconds: float, wake: Callable[[], None]
+        self,
+        cloud_id: str,
+        kubeconfig: bytes,
+        namespace: str,
+        poll_seconds: float,
+        changed: Callable[[PeerChange], None],
     ) -> None:
         self.kubeconfig = kubeconfig
         self._cloud_id = cloud_id
         self._namespace = namespace
         self._poll_seconds = poll_seconds
-        self._wake = wake
+        self._changed = changed
         self._stop = threading.Event()
         self._view: PeerView | None = None
         self._stored_at = time.monotonic()
@@ -88,8 +94,9 @@ class ReaderThread:
 
     def _store(self, view: PeerView) -> None:
         before, self._view, self._stored_at = self._view, view, time.monotonic()
-        if not self._stop.is_set() and (before is None or _wake_key(before) != _wake_key(view)):
-            self._wake()
+        change = _difference(self._cloud_id, before, view)
+        if not self._stop.is_set() and (change.peer or change.links):
+            self._changed(change)
 
 
 def _reason(error: ExternalError) -> Reason:
@@ -104,8 +111,16 @@ def _failed(last: PeerView | None, reason: Reason, message: str) -> PeerView:
     return replace(last or PeerView(False), reachable=False, complete=False, reason=reason, message=message)
 
 
-def _wake_key(view: PeerView) -> object:
-    """What wakes the controller if it changes: not statuses, and not messages, whose details vary."""
-    published = {name: (link.uid, link.generation) for name, link in view.links.items()}
-    peer_link = view.peer_link and (view.peer_link.uid, view.peer_link.generation)
-    return view.reachable, view.reason, peer_link, published
+def _difference(cloud_id: str, before: PeerView | None, after: PeerView) -> PeerChange:
+    """What the controller reacts to: not statuses, and not messages, whose details vary."""
+    was, now = _versions(before), _versions(after)
+    links = frozenset(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    return PeerChange(cloud_id, before is None or _state(before) != _state(after), links)
+
+
+def _versions(view: PeerView | None) -> dict[str, tuple[str, int]]:
+    return {name: (link.uid, link.generation) for name, link in view.links.items()} if view else {}
+
+
+def _state(view: PeerView) -> object:
+    return view.reachable, view.reason, view.peer_link and (view.peer_link.uid, view.peer_link.generation)

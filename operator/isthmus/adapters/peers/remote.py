@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.names import peer_namespace
+from isthmus.ports import PeerChange
 
 from .reader import ReaderThread
 
@@ -19,10 +20,10 @@ class RemotePeers:
         self._poll_seconds = poll_seconds
         self._readers: dict[str, ReaderThread] = {}
         self._lock = threading.Lock()
-        self._wake: Callable[[], None] = lambda: None
+        self._changed: Callable[[PeerChange], None] = lambda _: None
 
-    def start(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
+    def start(self, changed: Callable[[PeerChange], None]) -> None:
+        self._changed = changed
 
     def stop(self) -> None:
         self.follow({})
@@ -45,6 +46,8 @@ class RemotePeers:
             return
         if current:
             current.stop()
-        reader = ReaderThread(cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda: self._wake())
+        reader = ReaderThread(
+            cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda change: self._changed(change)
+        )
         reader.start(current.view() if current else None)
         self._readers[cloud_id] = reader
