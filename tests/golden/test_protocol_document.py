@@ -31,8 +31,9 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     ExpansionLink,
 )
 from isthmus.model.api.v1alpha1.ipsecpolicy import ESP, IKE, ESPProposal, IKEProposal, IPsecPolicySpec
-from isthmus.model.api.v1alpha1.peerlink import PROTOCOL_VERSION, PeerLink
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
+from isthmus.model.protocol import PROTOCOL_VERSION, PROTOCOL_VERSIONS
 from isthmus.model.reasons import ANSWER_REASONS
 from isthmus.model.settings import AgentSettings, ControllerSettings
 from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
@@ -190,7 +191,8 @@ SENTENCES = [
         "The dataplane probe",
         f"meter for each remote gateway: {flows._PROBE_PACKETS_PER_SECOND} packets a second, doubled until",
     ),
-    ("Versions", f"`protocolVersion` is {PROTOCOL_VERSION}."),
+    ("Versions", f"`protocolVersion` is {PROTOCOL_VERSION} for ever"),
+    ("Versions", f"Ours speaks {' and '.join(map(str, PROTOCOL_VERSIONS))}."),
     ("Limits", f"| objects in one read | {api._MAX_ITEMS:,} of each kind |"),
     ("Limits", f"| bytes in one read | {api._MAX_BYTES >> 20} MiB |"),
     ("Limits", f"| gateways of a cloud | {MAX_GATEWAYS} |"),

@@ -28,6 +28,7 @@ def _specs(draw: st.DrawFn) -> tuple[PeerLinkSpec, PeerLinkSpec]:
             cloud_id=own,
             peer_cloud_id=other,
             protocol_version=draw(st.sampled_from([1, 1, 1, 2])),
+            protocol_versions=tuple(draw(st.sets(st.sampled_from([1, 1, 2, 3]), min_size=1))),
             tunnel=OfferedTunnel(port=draw(st.sampled_from([14789, 14789, 14790])), id_range=draw(FEW_RANGES)),
             ipsec=OfferedIPsec(ike_proposals=draw(_proposals("abcd")), esp_proposals=draw(_proposals("wxyz"))),
         )
@@ -52,13 +53,15 @@ def test_both_sides_compute_the_same_agreement(specs: tuple[PeerLinkSpec, PeerLi
 def test_agreement_consists_of_what_both_sides_offer(specs: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
     agreed = agree(*specs)
     same = all(len({getattr(spec, field) for spec in specs}) == 1 for field in ("protocol_version", "tunnel"))
+    versions = set(specs[0].protocol_versions) & set(specs[1].protocol_versions)
     common = [
         set(specs[0].ipsec.ike_proposals) & set(specs[1].ipsec.ike_proposals),
         set(specs[0].ipsec.esp_proposals) & set(specs[1].ipsec.esp_proposals),
     ]
-    assert isinstance(agreed, Agreement) == (same and all(common))
+    assert isinstance(agreed, Agreement) == bool(same and versions and all(common))
     if isinstance(agreed, Agreement):
         assert [set(agreed.ike_proposals), set(agreed.esp_proposals)] == common
+        assert agreed.version == max(versions)
         assert all(spec.tunnel.port == agreed.udp_port for spec in specs)
 
 

@@ -40,6 +40,7 @@ ReasonText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$",
 # "2/3": so many of so many. Printer columns cannot count, and show the first element of a list only.
 Ratio = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}/[0-9]{1,6}$", max_length=13)]
 Generation = Annotated[int, Field(ge=0, le=2**53 - 1)]
+ReaderRevision = Annotated[int, Field(ge=1, le=1_000_000)]
 ObjectUID = Annotated[str, StringConstraints(max_length=64)]
 
 TunnelID = Annotated[int, Field(ge=1, le=0xFFFFFF)]  # a VXLAN network identifier, 24 bits (RFC 7348)

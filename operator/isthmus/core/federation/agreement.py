@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
+from isthmus.model.protocol import PROTOCOL_VERSION, agreed_version
 from isthmus.model.reasons import Reason
 
 
@@ -14,6 +15,7 @@ class Agreement:
     """The parameters that both PeerLinks agree on.
 
     `initiator` is true on the cloud whose ID sorts first: only one side initiates SAs, so that none are duplicated.
+    `version` is the greatest version of the protocol that both speak.
     """
 
     udp_port: int
@@ -21,6 +23,7 @@ class Agreement:
     ike_proposals: tuple[str, ...]
     esp_proposals: tuple[str, ...]
     initiator: bool
+    version: int = PROTOCOL_VERSION
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,11 @@ class Disagreement:
 
 def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
     """Compare both PeerLinks. The caller has checked that `theirs` names the right clouds."""
-    if ours.protocol_version != theirs.protocol_version:
+    version = common_version(ours, theirs)
+    if version is None:
         return Disagreement(
             Reason.PROTOCOL_VERSIONS_DIFFER,
-            f"this cloud speaks protocol version {ours.protocol_version}, the peer version {theirs.protocol_version}: "
+            f"no common version of the protocol: this cloud speaks {_versions(ours)}, the peer {_versions(theirs)}: "
             "upgrade the older Isthmus",
         )
     if ours.tunnel.port != theirs.tunnel.port:
@@ -60,7 +64,14 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
             f"no common {what} proposal: this cloud offers {', '.join(getattr(ours.ipsec, field))}; "
             f"the peer offers {', '.join(getattr(theirs.ipsec, field))}",
         )
-    return Agreement(ours.tunnel.port, ours.tunnel.id_range, ike, esp, ours.cloud_id < theirs.cloud_id)
+    return Agreement(ours.tunnel.port, ours.tunnel.id_range, ike, esp, ours.cloud_id < theirs.cloud_id, version)
+
+
+def common_version(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> int | None:
+    """The greatest version of the protocol that both speak; None if there is none."""
+    if ours.protocol_version != theirs.protocol_version:
+        return None
+    return agreed_version(ours.protocol_versions, theirs.protocol_versions)
 
 
 def own_tunnel_ids(id_range: TunnelIDRange, cloud_id: str, peer_cloud_id: str) -> range:
@@ -76,6 +87,12 @@ def _common(ours: PeerLinkSpec, theirs: PeerLinkSpec, field: str) -> tuple[str, 
     first, second = sorted((ours, theirs), key=lambda remote: remote.cloud_id)
     accepted = set(getattr(second.ipsec, field))
     return tuple(p for p in getattr(first.ipsec, field) if p in accepted)
+
+
+def _versions(spec: PeerLinkSpec) -> str:
+    """The versions as an administrator compares them; `protocolVersion` only if it is not what it always is."""
+    legacy = "" if spec.protocol_version == PROTOCOL_VERSION else f" (protocolVersion {spec.protocol_version})"
+    return ", ".join(str(version) for version in spec.protocol_versions) + legacy
 
 
 def _text(id_range: TunnelIDRange) -> str:

@@ -15,6 +15,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec, RemotePeerLink
 from isthmus.model.facts.peer import PeerView
+from isthmus.model.protocol import PROTOCOL_VERSIONS, READ_AS
 from isthmus.model.reasons import Reason
 
 from .agreement import Agreement, Disagreement, agree
@@ -53,6 +54,7 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
     return PeerLinkSpec(
         cloud_id=snapshot.own.cloud_id,
         peer_cloud_id=peer.spec.cloud_id,
+        protocol_versions=PROTOCOL_VERSIONS,
         state=peer.spec.agreement.state,
         gateways=tuple(PeerGateway(name=g.name, address=g.address) for g in ours[:MAX_GATEWAYS]),
         tunnel=OfferedTunnel(port=peer.spec.tunnel.port, id_range=peer.spec.tunnel.id_range),
@@ -93,10 +95,15 @@ def remote_peer_link(snapshot: Snapshot, peer: CloudPeer) -> RemotePeerLink | No
     published = view_of(snapshot, peer.spec.cloud_id).peer_link
     if published is None or published.spec is None or remote_peer_link_problem(snapshot, peer) is not None:
         return last
-    if last is not None and (last.uid, last.generation) == (published.uid, published.generation):
+    is_known = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
+    if last is not None and is_known and last.read_as == READ_AS:
         return last
     return RemotePeerLink(
-        uid=published.uid, generation=published.generation, first_seen=timestamp(snapshot.now), spec=published.spec
+        uid=published.uid,
+        generation=published.generation,
+        first_seen=last.first_seen if last is not None and is_known else timestamp(snapshot.now),
+        read_as=READ_AS,
+        spec=published.spec,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from isthmus.core.snapshot.conditions import (
     false,
     readiness,
+    true,
     true_unless,
     unknown,
     with_progress,
@@ -32,6 +33,8 @@ from .peer import (
 )
 from .plan import namespace_problem, removal_problem
 
+_MAX_LISTED = 5
+
 
 def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> PeerLink:
     """Our PeerLink with the status that it should have."""
@@ -57,7 +60,8 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
     remote = remote_peer_link(snapshot, peer) if is_valid else None
     parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if is_valid else []
     openstack = true_unless(ConditionType.OPENSTACK_AVAILABLE, snapshot.openstack_problem, Reason.AVAILABLE)
-    conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts, openstack)
+    understood = (_understood(snapshot, peer),) if is_valid else ()
+    conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts, *understood, openstack)
     generation = peer.metadata.generation
     links = snapshot.links_to(peer.spec.cloud_id) if is_valid else ()
     status = CloudPeerStatus(
@@ -115,6 +119,20 @@ def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
     if problem is None and isinstance(agreement, Disagreement):
         problem = Problem(agreement.reason, agreement.message)
     return true_unless(ConditionType.AGREED, problem, Reason.AGREED)
+
+
+def _understood(snapshot: Snapshot, peer: CloudPeer) -> Condition:
+    """Whether everything that the peer publishes is understood; as last reported until the peer has been read."""
+    view = view_of(snapshot, peer.spec.cloud_id)
+    if view.peer_link is None and not view.complete:
+        previous = condition_of(peer.status.conditions, ConditionType.UNDERSTOOD)
+        return previous or unknown(ConditionType.UNDERSTOOD, Reason.NOT_READ_YET)
+    found = view.not_understood
+    if not found:
+        return true(ConditionType.UNDERSTOOD, Reason.ALL_UNDERSTOOD)
+    listed = "; ".join(f"{name}: {found[name]}" for name in sorted(found)[:_MAX_LISTED])
+    more = f"; and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
+    return false(ConditionType.UNDERSTOOD, Reason.PARTLY_UNDERSTOOD, f"left out: {listed}{more}")
 
 
 def _connections(snapshot: Snapshot, peer: CloudPeer) -> list[tuple[str, GatewayConnection]]:

@@ -28,6 +28,8 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     OfferedSubnet,
     RemoteExpansionLink,
 )
+from isthmus.model.facts.peer import Published
+from isthmus.model.protocol import READ_AS
 from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.types import NETWORK_ID
 
@@ -64,24 +66,45 @@ def remote_link_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> Re
     if published.spec is None:
         return RemoteLinkState(presence, last, Problem(Reason.INVALID_OFFER, f"malformed: {published.problem}"))
     peer_link_uid = view.peer_link.uid if view.peer_link is not None else last.peer_link_uid if last is not None else ""
-    unchanged = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
-    if unchanged and last is not None and last.peer_link_uid != peer_link_uid:
+    is_known = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
+    if is_known and last is not None and last.peer_link_uid != peer_link_uid:
         last = last.model_copy(update={"peer_link_uid": peer_link_uid})
+    unchanged = is_known and last is not None and last.read_as == READ_AS
     if unchanged and is_accepted(link):
         return RemoteLinkState(presence, last)
-    problem = remote_link_problem(
-        snapshot, peer, link_name, last.spec if unchanged and last is not None else published.spec
-    )
-    if problem is not None or unchanged:
+    spec = last.spec if unchanged and last is not None else _readable(published, published.spec, last)
+    problem = spec if isinstance(spec, Problem) else remote_link_problem(snapshot, peer, link_name, spec)
+    if isinstance(spec, Problem) or problem is not None or unchanged:
         return RemoteLinkState(presence, last, problem)
     remote_link = RemoteExpansionLink(
         uid=published.uid,
         generation=published.generation,
-        first_seen=timestamp(snapshot.now),
+        first_seen=last.first_seen if is_known and last is not None else timestamp(snapshot.now),
+        read_as=READ_AS,
         peer_link_uid=peer_link_uid,
-        spec=published.spec,
+        spec=spec,
     )
     return RemoteLinkState(presence, remote_link)
+
+
+def _readable(
+    published: Published[ExpansionLinkSpec], spec: ExpansionLinkSpec, last: RemoteExpansionLink | None
+) -> ExpansionLinkSpec | Problem:
+    """What was published, with the last understood value where one was not understood; or why it cannot be used."""
+    if "state" in published.left_out:
+        if last is None:
+            return Problem(Reason.INVALID_OFFER, "the link's state is unknown to this version of Isthmus")
+        spec = spec.model_copy(update={"state": last.spec.state})
+    if "answer.verdict" in published.left_out and last is not None:
+        before, now = last.spec.answer, spec.answer
+        if before is not None and now is not None and before.uid == now.uid:
+            verdict = {"verdict": before.verdict, "reason": before.reason}
+            spec = spec.model_copy(update={"answer": now.model_copy(update=verdict)})
+    known = {subnet.id for subnet in last.spec.offer.subnets} if last is not None and last.spec.offer else set()
+    lost = sorted(known & published.left_out_subnets)
+    if lost:
+        return Problem(Reason.INVALID_OFFER, f"subnet {lost[0]}: not understood by this version of Isthmus")
+    return spec
 
 
 def remote_link_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, spec: ExpansionLinkSpec) -> Problem | None:

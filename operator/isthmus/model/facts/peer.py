@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
@@ -15,19 +16,29 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
 from isthmus.model.reasons import Reason
 from isthmus.model.types import Generation, ObjectName, ObjectUID
 
-S = TypeVar("S", bound=ApiModel)
+from .tolerance import Understood, understand
 
-_MAX_PROBLEM_CHARACTERS = 512
+S = TypeVar("S", bound=ApiModel)
 
 
 @dataclass(frozen=True)
 class Published(Generic[S]):
-    """One object that the peer publishes. If it did not parse, `spec` is None and `problem` says why."""
+    """One object that the peer publishes. If it is malformed, `spec` is None and `problem` says why."""
 
     uid: str
     generation: int
     spec: S | None
     problem: str = ""
+    left_out: tuple[str, ...] = ()
+    """The fields of which something was not understood, such as `state` or `ports[].addresses[]`."""
+    left_out_subnets: frozenset[str] = frozenset()
+    """IDs of the subnets of an offer that were not understood."""
+
+    @classmethod
+    def of(cls, uid: str, generation: int, understood: Understood[S]) -> Published[S]:
+        """An object of which this much was understood."""
+        spec, problem = understood.spec, understood.problem
+        return Published(uid, generation, spec, problem, understood.left_out, understood.left_out_subnets)
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,13 @@ class PeerView:
     links: Mapping[str, Published[ExpansionLinkSpec]] = field(default_factory=lambda: MappingProxyType({}))
     """By name."""
 
+    @cached_property
+    def not_understood(self) -> Mapping[str, str]:
+        """What was not understood of which object, by its name: the fields that were left out, or what is malformed."""
+        peer_link = {"PeerLink": _left_out(self.peer_link)} if self.peer_link else {}
+        found = peer_link | {name: _left_out(link) for name, link in self.links.items()}
+        return {name: text for name, text in found.items() if text}
+
     @classmethod
     def of_documents(
         cls, cloud_id: str, peer_links: Iterable[Mapping[str, Any]], links: Iterable[Mapping[str, Any]]
@@ -57,6 +75,10 @@ class PeerView:
             peer_link=_by_name(peer_links, PeerLinkSpec).get(cloud_id),
             links=MappingProxyType(_by_name(links, ExpansionLinkSpec)),
         )
+
+
+def _left_out(published: Published[Any]) -> str:
+    return published.problem or ", ".join(published.left_out)
 
 
 class _Identity(ApiModel):
@@ -72,19 +94,6 @@ def _by_name(documents: Iterable[Mapping[str, Any]], spec_type: type[S]) -> dict
             identity = _Identity.model_validate(document.get("metadata"))
         except ValidationError:
             continue  # without a name it cannot be reported; no API server stores such an object
-        found[identity.name] = _published(identity, document.get("spec"), spec_type)
+        understood = understand(spec_type, document.get("spec"))
+        found[identity.name] = Published.of(identity.uid, identity.generation, understood)
     return found
-
-
-def _published(identity: _Identity, spec: object, spec_type: type[S]) -> Published[S]:
-    try:
-        return Published(identity.uid, identity.generation, spec_type.model_validate(spec))
-    except ValidationError as error:
-        return Published(identity.uid, identity.generation, None, _problem(error))
-
-
-def _problem(error: ValidationError) -> str:
-    """Which fields are wrong and how; bounded, since the peer chose them."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = (f"{'.'.join(str(part) for part in ('spec', *d['loc']))}: {d['msg']}" for d in details)
-    return "; ".join(lines)[:_MAX_PROBLEM_CHARACTERS]

@@ -68,7 +68,7 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.PROTOCOL_VERSIONS_DIFFER: administrator(
-        "The two clouds speak different versions of the protocol.", "Upgrade the older Isthmus.", *_AGREED
+        "The two clouds have no version of the protocol in common.", "Upgrade the older Isthmus.", *_AGREED
     ),
     Reason.TUNNEL_PORTS_DIFFER: administrator(
         "The two clouds name different UDP ports for the tunnel.",

@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     REACHABLE = "Reachable"
     AGREED = "Agreed"
     TUNNEL_UP = "TunnelUp"
+    UNDERSTOOD = "Understood"
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"
@@ -72,6 +73,11 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="Every connection of our gateway nodes to the peer's gateways is up.",
                 false="At least one connection is down. Reason and message are those of the first one.",
                 unknown="No gateway node of ours reports a connection to the peer.",
+            ),
+            ConditionType.UNDERSTOOD: Meaning(
+                true="This version of Isthmus understands everything that the peer publishes.",
+                false="Something was left out; everything else is in use. The message names objects and fields.",
+                unknown="The peer's API has not been read since the controller started.",
             ),
             ConditionType.OPENSTACK_AVAILABLE: Meaning(
                 true="The controller can use this cloud's own OpenStack: Keystone accepts its credential, and Neutron "

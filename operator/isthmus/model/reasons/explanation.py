@@ -24,6 +24,7 @@ class Place(StrEnum):
     REACHABLE = "Reachable"
     AGREED = "Agreed"
     TUNNEL_UP = "TunnelUp"
+    UNDERSTOOD = "Understood"
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"

@@ -8,7 +8,9 @@ from .reason import Reason
 _PLACES = (Place.REACHABLE, Place.READY, Place.PEER_SEEN)
 
 EXPLANATIONS = {
-    Reason.NOT_READ_YET: progressing("The controller has not read the peer's API since it started.", *_PLACES),
+    Reason.NOT_READ_YET: progressing(
+        "The controller has not read the peer's API since it started.", *_PLACES, Place.UNDERSTOOD
+    ),
     Reason.KUBECONFIG_NOT_FOUND: administrator(
         "The Secret with the peer's kubeconfig does not exist, or lacks the key `kubeconfig`.",
         "Ask the peer's administrator for the output of `isthmus peer-kubeconfig`, and store it in the Secret that the "
@@ -40,5 +42,11 @@ EXPLANATIONS = {
         "The peer's API gave an answer that is too large, or not what the Kubernetes API defines.",
         "Check the server address in the kubeconfig, and ask the peer's administrator.",
         *_PLACES,
+    ),
+    Reason.PARTLY_UNDERSTOOD: administrator(
+        "The peer publishes something that this version of Isthmus does not know, or that is malformed or beyond a "
+        "limit. It is left out, and only what depends on it is affected.",
+        "Compare the versions of Isthmus in both clouds, and upgrade the older one.",
+        Place.UNDERSTOOD,
     ),
 }

@@ -13,6 +13,7 @@ class Reason(StrEnum):
     REACHABLE = "Reachable"
     AGREED = "Agreed"
     ACCEPTED = "Accepted"
+    ALL_UNDERSTOOD = "AllUnderstood"
     UP = "Up"
     PROBE_ANSWERED = "ProbeAnswered"
     CONFIGURED = "Configured"
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     PEER_FORBIDDEN = "PeerForbidden"
     PEER_NOT_PUBLISHING = "PeerNotPublishing"
     INVALID_ANSWER = "InvalidAnswer"
+    PARTLY_UNDERSTOOD = "PartlyUnderstood"
 
     # The agreement with a peer.
     OWN_CLOUD_ID = "OwnCloudID"

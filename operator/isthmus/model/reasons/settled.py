@@ -8,6 +8,7 @@ from .reason import Reason
 EXPLANATIONS = {
     Reason.READY: settled("Everything is as it should be.", Place.READY),
     Reason.REACHABLE: settled("The peer's API was read completely.", Place.REACHABLE),
+    Reason.ALL_UNDERSTOOD: settled("Everything that the peer publishes is understood.", Place.UNDERSTOOD),
     Reason.AGREED: settled("Both PeerLinks are valid and agree.", Place.AGREED),
     Reason.ACCEPTED: settled("The receiver accepts this generation of the offer.", Place.ANSWER),
     Reason.RELEASED: settled(

@@ -29,6 +29,7 @@ from isthmus.model.types import (
     NetworkID,
     ObjectUID,
     ProjectID,
+    ReaderRevision,
     ReasonText,
     Remark,
     TunnelID,
@@ -196,6 +197,8 @@ class RemoteExpansionLink(ApiModel):
     """The `metadata.generation` of the peer's ExpansionLink."""
     first_seen: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
     """Time at which this generation was first read."""
+    read_as: ReaderRevision = 1
+    """Revision of the reader that understood it; a newer one reads it again."""
     peer_link_uid: ObjectUID = ""
     """UID of the PeerLink published alongside this link. Absence is only trusted while that PeerLink is unchanged."""
     spec: ExpansionLinkSpec

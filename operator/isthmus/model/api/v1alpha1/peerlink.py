@@ -16,12 +16,12 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
-from isthmus.model.types import CloudID, Generation, UDPPort
+from isthmus.model.protocol import PROTOCOL_VERSION
+from isthmus.model.types import CloudID, Generation, ReaderRevision, UDPPort
 
 from .cloudpeer import PeerGateway, TunnelIDRange
 
-PROTOCOL_VERSION = 1
-
+ProtocolVersion = Annotated[int, Field(ge=1, le=1000)]
 ProposalText = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Proposals = Annotated[tuple[ProposalText, ...], Field(max_length=8)]
 AddressList = Annotated[str, Field(max_length=256, pattern=r"^[0-9.,]*$")]
@@ -52,8 +52,10 @@ class PeerLinkSpec(ApiModel):
     """Cloud that publishes this PeerLink."""
     peer_cloud_id: CloudID
     """Cloud that this PeerLink is published for."""
-    protocol_version: Annotated[int, Field(ge=1, le=1000)] = PROTOCOL_VERSION
-    """Version of the protocol between the two clouds (docs/protocol.md); must be the same in both."""
+    protocol_version: ProtocolVersion = PROTOCOL_VERSION
+    """Always 1, for clouds that do not read `protocolVersions`."""
+    protocol_versions: Annotated[tuple[ProtocolVersion, ...], Field(min_length=1, max_length=16)] = (PROTOCOL_VERSION,)
+    """Versions of the protocol (docs/protocol.md) that the publishing cloud speaks; the greatest common one is used."""
     state: Literal["Active", "Cordoned"] = "Active"
     """Active, or Cordoned: the publishing cloud offers and accepts nothing new."""
     gateways: Annotated[
@@ -79,6 +81,8 @@ class RemotePeerLink(ApiModel):
     """The `metadata.generation` of the peer's PeerLink."""
     first_seen: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
     """Time at which this generation was first read."""
+    read_as: ReaderRevision = 1
+    """Revision of the reader that understood it; a newer one reads it again."""
     spec: PeerLinkSpec
     """What the peer publishes."""
 

@@ -1,0 +1,36 @@
+"""Versions of the protocol between two clouds (docs/protocol.md, section 13), and what each of them brought."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+# Stays 1 for ever: clouds that know no list of versions have no agreement with a cloud that publishes another value.
+PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSIONS: Final = (1,)
+"""The versions that this cloud speaks, in ascending order."""
+
+READ_AS: Final = 2
+"""Number of the reader of peers' objects, to be raised whenever it understands more of them than before.
+
+It is stored beside what was read: a newer controller reads again what an older one understood in part.
+"""
+
+
+class Feature(StrEnum):
+    """What two clouds may use only if both speak the version that brought it."""
+
+
+_SINCE: Final[Mapping[Feature, int]] = MappingProxyType({})
+
+
+def agreed_version(ours: Collection[int], theirs: Collection[int]) -> int | None:
+    """The greatest version that both speak; None if there is none."""
+    return max(set(ours) & set(theirs), default=None)
+
+
+def features_of(version: int | None) -> frozenset[Feature]:
+    """What two clouds may use that agreed on this version."""
+    return frozenset(feature for feature, since in _SINCE.items() if version is not None and version >= since)
