@@ -72,7 +72,7 @@ def origin_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> Net
     Ports are listed after subnets so that allocations racing with an update of the pools are seen.
     """
     network = cloud.get_network(link_name.partition(".")[2])
-    if network is None:
+    if network is None or not network.project_id:  # Neutron's own networks have no project
         return NetworkFacts(cloud.own_project_id())
     if snapshot.attachment(link_name) is None:  # checked before an expansion starts only
         network = replace(network, shared=network.shared or cloud.is_shared_by_policy(network.id))

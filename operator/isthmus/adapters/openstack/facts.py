@@ -3,60 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from isthmus.model.facts.openstack import Domain, Network, Port, Project, Range, Subnet
 
+from .canonical import address, canonical, cidr, mac_address
+
 Document = Mapping[str, Any]
+
+NETWORK_FIELDS: Final = (
+    *("id", "name", "project_id", "mtu", "description", "shared", "router:external", "tags", "admin_state_up"),
+    *("provider:network_type", "segments", "l2_adjacency", "vlan_transparent", "qinq", "qos_policy_id"),
+    *("revision_number", "created_at"),
+)
+SUBNET_FIELDS: Final = (
+    *("id", "name", "network_id", "project_id", "ip_version", "cidr", "gateway_ip", "allocation_pools"),
+    *("enable_dhcp", "dns_nameservers", "host_routes", "description", "segment_id", "revision_number"),
+)
+PORT_FIELDS: Final = (
+    *("id", "name", "network_id", "project_id", "mac_address", "fixed_ips", "device_owner", "status"),
+    *("binding:host_id", "binding:vif_type", "description", "admin_state_up", "port_security_enabled"),
+    "allowed_address_pairs",
+)
 
 
 def network(document: Document) -> Network:
-    """A network."""
+    """A network. `project_id` is empty for Neutron's own networks."""
     return Network(
         id=document["id"],
-        name=document["name"],
-        project_id=document["project_id"],
-        mtu=document["mtu"],
-        description=document.get("description") or "",
+        name=_text(document, "name"),
+        project_id=_text(document, "project_id"),
+        mtu=document.get("mtu") or 0,
+        description=_text(document, "description"),
         shared=bool(document.get("shared")),
         external=bool(document.get("router:external")),
         tags=frozenset(document.get("tags") or ()),
+        admin_state_up=document.get("admin_state_up") is not False,
+        network_type=document.get("provider:network_type"),
+        segments=max(1, len(document.get("segments") or ())),
+        l2_adjacency=document.get("l2_adjacency") is not False,
+        vlan_transparent=document.get("vlan_transparent") is True,
+        qinq=document.get("qinq") is True,
+        qos_policy_id=document.get("qos_policy_id") or None,
+        revision=document.get("revision_number"),
+        created_at=_text(document, "created_at"),
     )
 
 
 def subnet(document: Document) -> Subnet:
-    """A subnet."""
+    """A subnet. Neutron keeps addresses as they were written; here all are canonical, and others are left out."""
+    gateway_ip = document.get("gateway_ip")
+    servers, odd_servers = canonical(document.get("dns_nameservers") or (), address)
+    routes, odd_routes = canonical(document.get("host_routes") or (), _route)
+    pools, odd_pools = canonical(document.get("allocation_pools") or (), _pool)
     return Subnet(
         id=document["id"],
-        name=document["name"],
+        name=_text(document, "name"),
         network_id=document["network_id"],
-        project_id=document["project_id"],
+        project_id=_text(document, "project_id"),
         ip_version=document["ip_version"],
-        cidr=document["cidr"],
-        gateway_ip=document.get("gateway_ip"),
-        pools=tuple(Range(pool["start"], pool["end"]) for pool in document["allocation_pools"]),
-        enable_dhcp=document["enable_dhcp"],
-        dns_nameservers=tuple(document.get("dns_nameservers") or ()),
-        host_routes=tuple((route["destination"], route["nexthop"]) for route in document.get("host_routes") or ()),
-        description=document.get("description") or "",
+        cidr=cidr(document["cidr"]) or str(document["cidr"]),
+        gateway_ip=(address(gateway_ip) or str(gateway_ip)) if gateway_ip else None,
+        pools=pools,
+        enable_dhcp=bool(document.get("enable_dhcp")),
+        dns_nameservers=servers,
+        host_routes=routes,
+        description=_text(document, "description"),
+        segment_id=document.get("segment_id") or None,
+        omitted=(
+            *(f"name server {text}" for text in odd_servers),
+            *(f"host route {text}" for text in odd_routes),
+        ),
+        pools_are_known=not odd_pools,
+        revision=document.get("revision_number"),
     )
 
 
 def port(document: Document) -> Port:
     """A port. `host` is empty if its binding failed."""
     bound = document.get("binding:vif_type") != "binding_failed"
+    addresses, odd_addresses = canonical(document.get("fixed_ips") or (), lambda fixed: address(fixed["ip_address"]))
+    pairs, odd_pairs = canonical(document.get("allowed_address_pairs") or (), _allowed)
+    mac = mac_address(document.get("mac_address"))
+    odd_macs = () if mac else (f"MAC address {document.get('mac_address')!r}"[:128],)
     return Port(
         id=document["id"],
-        name=document["name"],
+        name=_text(document, "name"),
         network_id=document["network_id"],
-        project_id=document["project_id"],
-        mac=document["mac_address"],
-        addresses=tuple(fixed["ip_address"] for fixed in document.get("fixed_ips") or ()),
-        device_owner=document.get("device_owner") or "",
-        status=document["status"],
-        host=(document.get("binding:host_id") or "") if bound else "",
-        description=document.get("description") or "",
+        project_id=_text(document, "project_id"),
+        mac=mac or "",
+        addresses=addresses,
+        device_owner=_text(document, "device_owner"),
+        status=_text(document, "status"),
+        host=_text(document, "binding:host_id") if bound else "",
+        description=_text(document, "description"),
+        admin_state_up=document.get("admin_state_up") is not False,
+        port_security_enabled=document.get("port_security_enabled") is not False,
+        allowed_addresses=pairs,
+        omitted=(*odd_macs, *(f"address {text}" for text in (*odd_addresses, *odd_pairs))),
     )
+
+
+def _text(document: Document, name: str) -> str:
+    return str(document.get(name) or "")
+
+
+def _route(document: Document) -> tuple[str, str] | None:
+    destination, nexthop = cidr(document["destination"]), address(document["nexthop"])
+    return (destination, nexthop) if destination and nexthop else None
+
+
+def _pool(document: Document) -> Range | None:
+    first, last = address(document["start"]), address(document["end"])
+    return Range(first, last) if first and last else None
+
+
+def _allowed(document: Document) -> str | None:
+    """An address, or a CIDR of several."""
+    text = document["ip_address"]
+    return address(text) or cidr(text)
 
 
 def domain(document: Document) -> Domain:

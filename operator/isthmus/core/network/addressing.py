@@ -114,6 +114,6 @@ def highest_free_run(pools: Spans, used: Spans, wanted: int) -> Span | None:
     return (fitting[-1][1] - wanted + 1, fitting[-1][1]) if fitting else None
 
 
-def default_slice_size(pools: Spans) -> int:
-    """The default number of addresses in a slice: a quarter of the pools."""
-    return max(1, size(pools) // 4)
+def default_slice_size(pools: Spans, smallest: int) -> int:
+    """The default number of addresses in a slice: a quarter of the pools, but not less than `smallest`."""
+    return max(smallest, size(pools) // 4)

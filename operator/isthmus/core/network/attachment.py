@@ -71,7 +71,7 @@ def published_ports(facts: NetworkFacts) -> tuple[PublishedPort, ...]:
     ports = (
         PublishedPort(id=port.id, mac=port.mac.lower(), addresses=addresses[:MAX_ADDRESSES_PER_PORT])
         for port in sorted(facts.ports, key=lambda p: p.id)
-        if not _is_ours(port, facts) and (addresses := tuple(a for a in port.addresses if ":" not in a))
+        if not _is_ours(port, facts) and port.mac and (addresses := _ipv4_addresses(port))
     )
     return tuple(ports)[:MAX_PORTS_PER_LINK]
 
@@ -141,6 +141,11 @@ def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -
         () if without_links == attachment.spec else (ApplyObject(new_attachment(link_name, without_links)),)
     )
     return apply + (delete_unused_attachment_ports(link_name, without_links, facts) if facts is not None else ())
+
+
+def _ipv4_addresses(port: Port) -> tuple[str, ...]:
+    """The addresses of a port, and single ones of its allowed address pairs."""
+    return tuple(dict.fromkeys(a for a in (*port.addresses, *port.allowed_addresses) if ":" not in a and "/" not in a))
 
 
 def _our_ports(device_owner: str, link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:

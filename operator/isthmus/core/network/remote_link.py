@@ -33,7 +33,8 @@ from isthmus.model.protocol import READ_AS
 from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.types import NETWORK_ID
 
-from .addressing import contains, intersect, span_of, spans_of_addresses
+from .addressing import intersect, span_of, spans_of_addresses
+from .subnet_rules import hosts_of, subnet_problem
 
 Presence = Literal["Present", "Absent", "Unknown"]
 
@@ -151,18 +152,14 @@ def _duplicate_subnet_id(offer: Offer) -> Problem | None:
 
 
 def _subnet_problem(subnet: OfferedSubnet) -> str | None:
-    network = IPv4Network(subnet.cidr)
-    hosts = ((int(network.network_address) + 1, int(network.broadcast_address) - 1),)
+    problem = subnet_problem(subnet.cidr, subnet.gateway_ip)
+    if problem is not None:
+        return problem
     slice_ = (span_of(subnet),)
-    if network.prefixlen > 30 or network.is_multicast or network.is_loopback or network.is_link_local:
-        return "not a unicast network of /30 or larger"
-    if slice_[0][0] > slice_[0][1] or intersect(hosts, slice_) != slice_:
+    if slice_[0][0] > slice_[0][1] or intersect(hosts_of(IPv4Network(subnet.cidr)), slice_) != slice_:
         return f"the slice {subnet.first}-{subnet.last} is outside the subnet"
-    if subnet.gateway_ip is not None:
-        if not contains(hosts, subnet.gateway_ip):
-            return f"the gateway {subnet.gateway_ip} is outside the subnet"
-        if intersect(slice_, spans_of_addresses([subnet.gateway_ip])):
-            return f"the gateway {subnet.gateway_ip} is inside the slice"
+    if subnet.gateway_ip is not None and intersect(slice_, spans_of_addresses([subnet.gateway_ip])):
+        return f"the gateway {subnet.gateway_ip} is inside the slice"
     return None
 
 

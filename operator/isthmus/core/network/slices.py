@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Final
 
 from isthmus.model.actions import Problem, UpdatePools
 from isthmus.model.api.v1alpha1.attachment import AddressRange, PeerSlice, SubnetRecord
@@ -29,6 +31,8 @@ from .addressing import (
     spans_of_addresses,
     subtract,
 )
+
+_MAX_PAIR_ADDRESSES: Final = 256
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,28 @@ def slice_of(record: Iterable[SubnetRecord], subnet_id: str, cloud_id: str) -> P
 
 
 def used_addresses(ports: Iterable[Port], subnet: Subnet) -> Spans:
-    """Addresses of ports, and the subnet's gateway."""
-    addresses = [a for port in ports for a in port.addresses if ":" not in a]
-    return spans_of_addresses([*addresses, *([subnet.gateway_ip] if subnet.gateway_ip else [])])
+    """Addresses of ports, their allowed address pairs, the subnet's gateway, name servers and next hops.
+
+    Name servers and next hops outside the subnet do no harm. Pairs of more than 256 addresses are permissions for whole
+    networks rather than addresses in use.
+    """
+    ports = tuple(ports)
+    texts = [a for port in ports for a in port.addresses]
+    texts += [*subnet.dns_nameservers, *(nexthop for _, nexthop in subnet.host_routes), subnet.gateway_ip or ""]
+    single = spans_of_addresses(a for a in texts if a and ":" not in a)
+    return merged((*single, *(pair for port in ports for pair in _pairs(port))))
+
+
+def smallest_slice(subnet: Subnet) -> int:
+    """The number of addresses that either cloud needs: for a machine, a router, and Neutron's DHCP if it serves it."""
+    return 3 if subnet.enable_dhcp else 2
+
+
+def _pairs(port: Port) -> Spans:
+    networks = (IPv4Network(pair) for pair in port.allowed_addresses if ":" not in pair)
+    return tuple(
+        (int(n.network_address), int(n.broadcast_address)) for n in networks if n.num_addresses <= _MAX_PAIR_ADDRESSES
+    )
 
 
 def _record_of(record: Iterable[SubnetRecord], subnet: Subnet) -> SubnetRecord:
@@ -144,13 +167,24 @@ def _with_new_slice(
 ) -> SubnetRecord | Problem:
     if any(s.cloud_id == cloud_id for s in entry.slices):
         return entry
-    wanted = slice_size or default_slice_size(spans_of(entry.original_pools))
-    free = subtract(subtract(spans_of(subnet.pools), spans_of(entry.slices)), used_addresses(ports, subnet))
+    smallest = smallest_slice(subnet)
+    wanted = slice_size or default_slice_size(spans_of(entry.original_pools), smallest)
+    available = subtract(spans_of(subnet.pools), spans_of(entry.slices))
+    if size(available) < wanted + smallest:
+        return Problem(Reason.NO_FREE_SLICE, _too_small_message(subnet, wanted, smallest, size(available)))
+    free = subtract(available, used_addresses(ports, subnet))
     run = highest_free_run(free, (), wanted)
     if run is None:
         return Problem(Reason.NO_FREE_SLICE, _no_free_run_message(subnet, wanted, free))
     new = PeerSlice(cloud_id=cloud_id, first=address_of(run[0]), last=address_of(run[1]))
     return entry.model_copy(update={"slices": (*entry.slices, new)})
+
+
+def _too_small_message(subnet: Subnet, wanted: int, smallest: int, available: int) -> str:
+    return (
+        f"the allocation pools of {subnet.cidr} have {available} addresses; the peer needs {wanted} and this cloud "
+        f"{smallest} of them"
+    )
 
 
 def _no_free_run_message(subnet: Subnet, wanted: int, free: Spans) -> str:

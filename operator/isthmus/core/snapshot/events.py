@@ -9,7 +9,14 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.reasons import ConditionType
 
-BAD_WHEN_TRUE = frozenset({ConditionType.ADDRESS_CONFLICT, ConditionType.REPLICA_IN_USE})
+BAD_WHEN_TRUE = frozenset(
+    {
+        ConditionType.ADDRESS_CONFLICT,
+        ConditionType.REPLICA_IN_USE,
+        ConditionType.DISTRIBUTED_ROUTER,
+        ConditionType.QOS_POLICY,
+    }
+)
 
 
 def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, ...]:

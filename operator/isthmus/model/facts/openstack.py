@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,20 @@ class Network:
     shared: bool = False
     external: bool = False
     tags: frozenset[str] = frozenset()
+    admin_state_up: bool = True
+    network_type: str | None = None
+    """provider:network_type; None if Neutron does not show it."""
+    segments: int = 1
+    """The number of segments that Neutron composes the network of."""
+    l2_adjacency: bool = True
+    """False for a routed provider network."""
+    vlan_transparent: bool = False
+    qinq: bool = False
+    qos_policy_id: str | None = None
+    """The QoS policy that applies to all ports without one of their own."""
+    revision: int | None = field(default=None, compare=False)
+    """revision_number, which every change increments; None if Neutron has no revisions."""
+    created_at: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -43,11 +57,22 @@ class Subnet:
     dns_nameservers: tuple[str, ...] = ()
     host_routes: tuple[tuple[str, str], ...] = ()
     description: str = ""
+    segment_id: str | None = None
+    """The segment that the subnet is bound to; None unless the network is a routed provider network."""
+    omitted: tuple[str, ...] = ()
+    """Host routes and name servers that are no addresses, as text."""
+    pools_are_known: bool = True
+    """False if a pool is not a range of addresses: then the pools must not be written."""
+    revision: int | None = field(default=None, compare=False)
+    """revision_number, which every change increments; None if Neutron has no revisions."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """A Neutron port. `addresses` are its fixed IPs, `host` is binding:host_id."""
+    """A Neutron port. `addresses` are its fixed IPs, `host` is binding:host_id, empty if the port could not be bound.
+
+    `mac` is empty if it is not a MAC address.
+    """
 
     id: str
     name: str
@@ -59,6 +84,12 @@ class Port:
     status: str
     host: str
     description: str = ""
+    admin_state_up: bool = True
+    port_security_enabled: bool = True
+    allowed_addresses: tuple[str, ...] = ()
+    """Addresses and CIDRs of allowed_address_pairs: the port may use them in addition to its fixed IPs."""
+    omitted: tuple[str, ...] = ()
+    """What of it is no address, as text."""
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,14 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.NETWORK_NOT_STRETCHABLE: tenant(
-        "The network is external or shared.", "Stretch a network that belongs to the project alone.", Place.READY
+        "The network is external or shared, or is not one layer-2 domain of untagged frames. The message says which.",
+        "Stretch a network that belongs to the project alone and has one segment.",
+        Place.READY,
     ),
     Reason.NO_SUBNET: tenant("The network has no subnet.", "Create an IPv4 subnet on it.", Place.READY),
     Reason.UNSUPPORTED_SUBNET: tenant(
-        "The network has an IPv6 subnet, more subnets or more allocation pools than can be stretched.",
+        "The network has an IPv6 subnet, a subnet whose gateway is outside its CIDR, or more subnets or allocation "
+        "pools than can be stretched.",
         "Delete what the message names, or move it to another network.",
         Place.READY,
         Place.SUBNETS_STRETCHED,
@@ -74,9 +77,28 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.NO_FREE_SLICE: tenant(
-        "A subnet has no run of free addresses that is large enough for the peer's slice. The message names the "
-        "largest one.",
+        "A subnet has no run of free addresses that is large enough for the peer's slice, or would keep too few for "
+        "this cloud. The message names the numbers.",
         "Free addresses, or create the NetworkExpansion with a smaller `addressing.sliceSize`: it is immutable.",
         Place.READY,
+    ),
+    Reason.DETAILS_OMITTED: tenant(
+        "All subnets are stretched, but not every detail: host routes, name servers or addresses of ports that are no "
+        "addresses are left out. The message names them.",
+        "Correct what the message names in Neutron.",
+        Place.SUBNETS_STRETCHED,
+    ),
+    Reason.ROUTER_IS_DISTRIBUTED: tenant(
+        "A distributed router (ML2/OVS) has an interface on the network. Each node runs an instance of the router with "
+        "a MAC address of its own, and Neutron's Open vSwitch agent drops frames of these addresses where they leave "
+        "the node.",
+        "Connect the network to a centralised router.",
+        Place.DISTRIBUTED_ROUTER,
+    ),
+    Reason.POLICY_ON_NETWORK: tenant(
+        "The network has a QoS policy. Neutron applies it to every port of the network that has none of its own, also "
+        "to the attachment port, which all traffic of the peers passes.",
+        "Remove the policy from the network, and set it on the ports of the machines.",
+        Place.QOS_POLICY,
     ),
 }

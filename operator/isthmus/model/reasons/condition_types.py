@@ -22,6 +22,8 @@ class ConditionType(StrEnum):
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"
+    DISTRIBUTED_ROUTER = "DistributedRouter"
+    QOS_POLICY = "QoSPolicy"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
@@ -94,11 +96,20 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ),
             ConditionType.SUBNETS_STRETCHED: Meaning(
                 true="All subnets of the network are stretched.",
-                false="Subnets that cannot be stretched were added since; they exist in this cloud only.",
+                false="Subnets that cannot be stretched were added since, and exist in this cloud only; or details of "
+                "subnets are left out.",
             ),
             ConditionType.ADDRESS_CONFLICT: Meaning(
                 true="An address is in use outside its owner's slice.",
                 false="Every address in use is inside its owner's slice.",
+            ),
+            ConditionType.DISTRIBUTED_ROUTER: Meaning(
+                true="Machines at the peers may not reach a distributed router of this cloud. The condition is present "
+                "only while it is True.",
+            ),
+            ConditionType.QOS_POLICY: Meaning(
+                true="All machines at the peers share the limits that the network's QoS policy sets for one machine. "
+                "The condition is present only while it is True.",
             ),
         },
         "PeerLink": {

@@ -28,6 +28,8 @@ class Place(StrEnum):
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"
+    DISTRIBUTED_ROUTER = "DistributedRouter"
+    QOS_POLICY = "QoSPolicy"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"

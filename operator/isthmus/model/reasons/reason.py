@@ -71,6 +71,9 @@ class Reason(StrEnum):
     WAITING_FOR_AGREEMENT = "WaitingForAgreement"
     TUNNEL_IDS_EXHAUSTED = "TunnelIDsExhausted"
     NO_FREE_SLICE = "NoFreeSlice"
+    DETAILS_OMITTED = "DetailsOmitted"
+    ROUTER_IS_DISTRIBUTED = "RouterIsDistributed"
+    POLICY_ON_NETWORK = "PolicyOnNetwork"
 
     # What a receiver answers to an offer.
     RELEASED = "Released"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from isthmus.core.federation.agreement import Disagreement
 from isthmus.core.federation.peer import agreement_with, identity_problem, remote_peer_link
+from isthmus.core.network.subnet_rules import subnet_problem
 from isthmus.core.placement.gateways import gateways
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
@@ -20,7 +21,8 @@ from isthmus.model.facts.openstack import Network, NetworkFacts, Subnet
 from isthmus.model.reasons import Reason
 from isthmus.model.types import MINIMUM_MTU
 
-from .offer import next_tunnel_id
+from .layer2 import layer2_problem
+from .offer import next_tunnel_id, printable
 
 
 @dataclass(frozen=True)
@@ -68,42 +70,46 @@ def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: Ne
 
 def stretchable(subnets: Collection[Subnet], known: Collection[str]) -> tuple[Subnet, ...]:
     """The subnets that can be stretched, bounded by what an offer can hold; those in `known` (IDs) take precedence."""
-    fit = [s for s in subnets if s.ip_version == 4 and (s.id in known or len(s.pools) <= MAX_POOLS)]
+    fit = [s for s in subnets if s.id in known or _subnet_problem(s) is None]
     kept = {s.id for s in sorted(fit, key=lambda s: s.id not in known)[:MAX_SUBNETS]}
     return tuple(s for s in fit if s.id in kept)
 
 
 def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:
-    if network.external or network.shared:
-        kind = "external" if network.external else "shared"
-        return Problem(
-            Reason.NETWORK_NOT_STRETCHABLE,
-            f"network {network.name} is {kind}; only a network of the project's own can be stretched",
-        )
+    name, obstacle = printable(network.name), layer2_problem(facts)
+    if obstacle is not None:
+        return Problem(Reason.NETWORK_NOT_STRETCHABLE, f"network {name} {obstacle}")
     if not facts.subnets:
-        return Problem(Reason.NO_SUBNET, f"network {network.name} has no subnet: create an IPv4 subnet")
+        return Problem(Reason.NO_SUBNET, f"network {name} has no subnet: create an IPv4 subnet")
     if any(subnet.ip_version != 4 for subnet in facts.subnets):
-        return Problem(
-            Reason.UNSUPPORTED_SUBNET, f"network {network.name} has an IPv6 subnet, which cannot be stretched yet"
-        )
+        return Problem(Reason.UNSUPPORTED_SUBNET, f"network {name} has an IPv6 subnet, which cannot be stretched yet")
     return _size_problem(network, facts)
+
+
+def _subnet_problem(subnet: Subnet) -> str | None:
+    """Why one subnet cannot be stretched, in words that follow its CIDR; None if it can."""
+    if subnet.ip_version != 4:
+        return "IPv6"
+    if len(subnet.pools) > MAX_POOLS:
+        return f"more than {MAX_POOLS} allocation pools"
+    return subnet_problem(subnet.cidr, subnet.gateway_ip) if subnet.pools_are_known else "unknown allocation pools"
 
 
 def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
     """Why the network exceeds the bounds of an offer or of the record."""
     if network.mtu < MINIMUM_MTU:
         return Problem(
-            Reason.UNSUPPORTED_MTU, f"network {network.name} has MTU {network.mtu}; set {MINIMUM_MTU} or more"
+            Reason.UNSUPPORTED_MTU,
+            f"network {printable(network.name)} has MTU {network.mtu}; set {MINIMUM_MTU} or more",
         )
     if len(facts.subnets) > MAX_SUBNETS:
         return Problem(
             Reason.UNSUPPORTED_SUBNET,
-            f"network {network.name} has {len(facts.subnets)} subnets; at most {MAX_SUBNETS} can be stretched",
+            f"network {printable(network.name)} has {len(facts.subnets)} subnets, of at most {MAX_SUBNETS}",
         )
-    crowded = next((subnet for subnet in facts.subnets if len(subnet.pools) > MAX_POOLS), None)
-    if crowded is not None:
-        return Problem(Reason.UNSUPPORTED_SUBNET, f"subnet {crowded.cidr} has more than {MAX_POOLS} allocation pools")
-    return None
+    problems = ((subnet.cidr, problem) for subnet in facts.subnets if (problem := _subnet_problem(subnet)) is not None)
+    first = next(problems, None)
+    return Problem(Reason.UNSUPPORTED_SUBNET, f"subnet {first[0]}: {first[1]}") if first else None
 
 
 def claims(snapshot: Snapshot, link_name: str) -> tuple[NetworkExpansion, ...]:

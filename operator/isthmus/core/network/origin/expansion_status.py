@@ -21,9 +21,11 @@ from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
 from .admission import PeerRequest, admission_problem, claims
 from .offer import printable
+from .restrictions import restrictions
 from .state import Origin
 
 _MAX_LISTED = 10
+_MAX_MESSAGE_CHARACTERS = 1024
 
 
 def expansion_statuses(origin: Origin, failure: Problem | None) -> tuple[NetworkExpansion, ...]:
@@ -48,6 +50,7 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
     conditions = [*readiness(_problem(expansion, problem, is_owner, problems, failure))]
     if is_owner and facts:
         conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active_links else [])]
+        conditions += restrictions(facts)
     network = facts.network if facts is not None and problem is None else None
     status = NetworkExpansionStatus(
         observed_generation=expansion.metadata.generation,
@@ -65,11 +68,23 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
 
 def _subnets(origin: Origin) -> Condition:
     """False if the tenant added subnets, after the network was stretched, that cannot be."""
-    if not origin.unsupported_cidrs:
-        return true(ConditionType.SUBNETS_STRETCHED, Reason.ALL_STRETCHED)
-    cidrs = ", ".join(origin.unsupported_cidrs[:_MAX_LISTED])
-    text = f"not stretched: {cidrs} (IPv6, or more than can be stretched)"
-    return false(ConditionType.SUBNETS_STRETCHED, Reason.UNSUPPORTED_SUBNET, text)
+    if origin.unsupported_cidrs:
+        cidrs = ", ".join(origin.unsupported_cidrs[:_MAX_LISTED])
+        text = f"not stretched: {cidrs} (IPv6, outside the rules for subnets, or more than can be stretched)"
+        return false(ConditionType.SUBNETS_STRETCHED, Reason.UNSUPPORTED_SUBNET, text)
+    if omitted := _omitted(origin):
+        text = f"left out, because they are no addresses: {', '.join(omitted[:_MAX_LISTED])}"
+        return false(ConditionType.SUBNETS_STRETCHED, Reason.DETAILS_OMITTED, text[:_MAX_MESSAGE_CHARACTERS])
+    return true(ConditionType.SUBNETS_STRETCHED, Reason.ALL_STRETCHED)
+
+
+def _omitted(origin: Origin) -> tuple[str, ...]:
+    """What of the subnets and ports cannot be published."""
+    if origin.facts is None:
+        return ()
+    of_subnets = (f"{text} of subnet {s.cidr}" for s in origin.facts.subnets for text in s.omitted)
+    of_ports = (f"{text} of port {p.id}" for p in origin.facts.ports for text in p.omitted)
+    return (*of_subnets, *of_ports)
 
 
 def _problem(
@@ -112,14 +127,18 @@ def _peer(origin: Origin, request: PeerRequest, problem: Problem | None) -> Expa
 
 def _peer_problem(origin: Origin, request: PeerRequest, failure: Problem | None) -> Problem | None:
     """Why the expansion to one peer is not ready; a failure in this cloud explains all of them."""
-    problem = _peer_progress(origin, request, origin.links.get(request.cloud_id or ""))
+    # After a failure the offer may not be computable, and its problem would not be shown.
+    start_problems = {} if failure is not None else origin.start_problems
+    start_problem = start_problems.get(request.cloud_id or "")
+    problem = _peer_progress(origin, request, origin.links.get(request.cloud_id or ""), start_problem)
     return failure if problem is not None and failure is not None else problem
 
 
-def _peer_progress(origin: Origin, request: PeerRequest, link: ExpansionLink | None) -> Problem | None:
+def _peer_progress(
+    origin: Origin, request: PeerRequest, link: ExpansionLink | None, start_problem: Problem | None
+) -> Problem | None:
     if request.problem is not None:
         return request.problem
-    divided = origin.allocation.problems.get(request.cloud_id or "")
     if link is None or request.cloud_id is None:
-        return divided or Problem(Reason.PREPARING_OFFER, "preparing the offer")
-    return origin_progress(origin, request.cloud_id) or divided
+        return start_problem or Problem(Reason.PREPARING_OFFER, "preparing the offer")
+    return origin_progress(origin, request.cloud_id) or start_problem

@@ -10,7 +10,7 @@ from isthmus.core.network.attachment import (
     network_identity,
     new_attachment,
 )
-from isthmus.core.network.slices import has_slices, pool_updates, trim_unpublished
+from isthmus.core.network.slices import pool_updates, trim_unpublished
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
 from isthmus.model.api.objects import ObjectMeta, finalizers_with, finalizers_without
@@ -18,7 +18,6 @@ from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
 
 from .admission import claims
-from .offer import next_tunnel_id, offered_spec
 from .state import Origin
 
 Actions = tuple[Action, ...]
@@ -138,35 +137,12 @@ def _trim_slices(origin: Origin) -> Actions:
 
 def _publish(origin: Origin) -> Actions:
     """Publish our link for every target peer; a new one only with all its slices and an unused tunnel ID."""
-    specs = ((origin.active_links.get(cloud_id), _offer(origin, cloud_id)) for cloud_id in sorted(origin.target_peers))
+    record = origin.record.subnets
+    specs = ((origin.active_links.get(id_), origin.offer_to(id_, record)) for id_ in sorted(origin.target_peers))
     return tuple(
         ApplyObject(_local_link(wanted))
         for link, wanted in specs
         if wanted is not None and (link is None or link.spec != wanted)
-    )
-
-
-def _offer(origin: Origin, cloud_id: str) -> ExpansionLinkSpec | None:
-    link, peer = origin.active_links.get(cloud_id), origin.snapshot.peer_of(cloud_id)
-    if peer is None or origin.facts is None or origin.offered_mtu is None:
-        return None
-    if link is not None and link.spec.offer is not None:
-        tunnel_id: int | None = link.spec.offer.tunnel_id
-    elif has_slices(origin.record.subnets, origin.facts, cloud_id):
-        tunnel_id = next_tunnel_id(origin.snapshot, peer)
-    else:
-        return None
-    if tunnel_id is None:
-        return None
-    return offered_spec(
-        origin.snapshot.own.cloud_id,
-        cloud_id,
-        network_identity(origin.name),
-        origin.facts,
-        origin.record.subnets,
-        tunnel_id=tunnel_id,
-        mtu=origin.offered_mtu,
-        gateway=origin.gateway,
     )
 
 

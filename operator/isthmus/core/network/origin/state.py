@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from isthmus.core.network.attachment import carried_mtu, gateway_for, path_to
-from isthmus.core.network.remote_link import RemoteLinkState, remote_link_state
-from isthmus.core.network.slices import Allocation, allocate
+from isthmus.core.network.attachment import carried_mtu, gateway_for, network_identity, path_to
+from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
+from isthmus.core.network.slices import Allocation, allocate, has_slices
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, RemoteExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import NetworkFacts
 
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
+from .offer import next_tunnel_id, offered_spec
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,47 @@ class Origin:
         return allocate(self.record.subnets, self.facts, self.slice_holders, served, size)
 
     @cached_property
+    def start_problems(self) -> Mapping[str, Problem]:
+        """By cloud ID, why new peers cannot get an offer: no slices, or an offer that the peer would have to refuse.
+
+        The whole offer is built before anything is changed in OpenStack.
+        """
+        problems = dict(self.allocation.problems)
+        for cloud_id in sorted(self.new_peers - problems.keys()):
+            spec = self.offer_to(cloud_id, self.allocation.subnets)
+            problem = offer_problem(spec.offer) if spec is not None and spec.offer is not None else None
+            if problem is not None:
+                problems[cloud_id] = problem
+        return problems
+
+    @cached_property
     def target_peers(self) -> frozenset[str]:
-        """Peers to stretch the network to now: retained ones, and new ones that got slices."""
-        return self.retained_peers | (self.new_peers - frozenset(self.allocation.problems))
+        """Peers to stretch the network to now: retained ones, and new ones that can get an offer."""
+        return self.retained_peers | (self.new_peers - self.start_problems.keys())
+
+    def offer_to(self, cloud_id: str, record: Sequence[SubnetRecord]) -> ExpansionLinkSpec | None:
+        """The spec of our link with the slices in `record`; a new one only with all slices and an unused tunnel ID."""
+        link, peer = self.active_links.get(cloud_id), self.snapshot.peer_of(cloud_id)
+        if peer is None or self.facts is None or self.offered_mtu is None:
+            return None
+        if link is not None and link.spec.offer is not None:
+            tunnel_id: int | None = link.spec.offer.tunnel_id
+        elif has_slices(record, self.facts, cloud_id):
+            tunnel_id = next_tunnel_id(self.snapshot, peer)
+        else:
+            return None
+        if tunnel_id is None:
+            return None
+        return offered_spec(
+            self.snapshot.own.cloud_id,
+            cloud_id,
+            network_identity(self.name),
+            self.facts,
+            record,
+            tunnel_id=tunnel_id,
+            mtu=self.offered_mtu,
+            gateway=self.gateway,
+        )
 
     @cached_property
     def gateway(self) -> Gateway | None:
