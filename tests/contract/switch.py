@@ -80,6 +80,18 @@ class OvsdbContract:
         assert ovsdb.view().foreign_tunnel_udp_ports == {15000}
         assert foreign.has_port("theirs")
 
+    def test_a_refused_transaction_changes_nothing(self, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
+        """The database refuses a port whose name another port has; the port is not replaced, since it is not ours."""
+        foreign.add_tunnel_port(PATCH.integration_name, 15000)
+        wait_until(lambda: ovsdb.view().foreign_tunnel_udp_ports == {15000}, 5, "the foreign port")
+        ovsdb.ensure_bridge()
+        with pytest.raises(Invalid):
+            ovsdb.apply(PORTS, ())
+        assert ovsdb.view().ports == Ports()
+        ovsdb.apply(Ports(PORTS.tunnels), ())
+        assert ovsdb.view().ports == Ports(PORTS.tunnels)
+        assert foreign.has_port(PATCH.integration_name)
+
     def test_foreign_bridge_is_a_conflict_and_is_kept(self, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
         foreign.add_bridge()
         for _ in range(2):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import product
 
 from isthmus.model import names
-from isthmus.model.errors import Unavailable
+from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.node.ipsec import (
     IKE_CHILDREN,
     IkeChild,
@@ -35,6 +35,8 @@ class FakeIke:
 
     def load(self, connection: IkeConnection, key: bytes) -> None:
         node = self._ask()
+        if connection.name in node.refused_connections:
+            raise Invalid("charon: invalid value for: proposals, config discarded")
         node.loaded[connection.name], node.keys[connection.name] = connection, key
         node.refused.discard(connection.name)
         node.changed(f"load {connection.name}")

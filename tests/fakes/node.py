@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.core.node import firewall, ipsec
-from isthmus.model.errors import Conflict, Unavailable
+from isthmus.model.errors import Conflict, MissingCapability, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import FlowTable, Traffic
@@ -56,12 +56,15 @@ class FakeNode:
     switch_answers: bool = True
     charon_instance: int = 1
     charon_answers: bool = True
+    refused_connections: frozenset[str] = frozenset()
+    """Connections that charon refuses to load, such as for an algorithm that it does not have."""
     loaded: dict[str, IkeConnection] = field(default_factory=dict)
     keys: dict[str, bytes] = field(default_factory=dict)
     negotiated: dict[str, set[str]] = field(default_factory=dict)
     """Digests with established SAs, by connection."""
     rekeyed: dict[str, int] = field(default_factory=dict)
     """How often its children were rekeyed, by connection."""
+    may_send_probes: bool = True
     peer_answers: bool = True
     peer_key: bytes | None = None
     """The key that the peer requires, if any."""
@@ -203,6 +206,8 @@ class FakeProbe:
     def exchange(
         self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
     ) -> Mapping[str, ProbeResult]:
+        if not self._node.may_send_probes:
+            raise MissingCapability("CAP_NET_RAW")
         if not self._node.bridge_exists:
             raise Unavailable(f"no interface {PROBE_PORT}")
         text = "\n".join(self._node.flows.flows) if self._node.flows else ""

@@ -74,7 +74,7 @@ def attachment(
                 "origin": {"cloudID": OWN, "networkID": network},
                 "role": role,
                 "activeNode": active,
-                "ports": [{"node": NODE, "portID": network[:-1] + "f", "mac": "fa:16:3e:00:00:01"}],
+                "ports": [{"node": NODE, "portID": f"1{network[1:]}", "mac": "fa:16:3e:00:00:01"}],
                 "links": list(links or (link(0x100000),)),
                 "gatewayAddresses": ["10.20.0.1"],
             },

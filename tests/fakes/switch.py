@@ -50,6 +50,8 @@ class FakeOvsdb:
         node = self._ask()
         if add != Ports() and not node.bridge_exists:
             raise NotFound(f"there is no bridge {BRIDGE} on this node")
+        if taken := _interfaces(add) & node.foreign_tunnels.keys():
+            raise Invalid(f"the names of ports are unique: {', '.join(sorted(taken))}")
         self._take_out(frozenset(remove_interfaces) | _interfaces(add))
         node.ports = Ports(node.ports.tunnels | add.tunnels, node.ports.patches | add.patches)
         self._changed("apply")

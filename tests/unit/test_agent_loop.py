@@ -46,6 +46,7 @@ def test_status_is_written_once_when_everything_is_up(harness: AgentHarness) -> 
     assert {c.type: c.status for c in status.conditions} == {
         "Ready": "True",
         "Progressing": "False",
+        "Degraded": "False",
         "PeersConfigured": "True",
         "Fenced": "True",
     }

@@ -51,7 +51,7 @@ def test_stretched_network_has_patch_and_link() -> None:
         PatchPair(
             names.patch_in_integration_bridge(name),
             names.patch_in_cloud_bridge(name),
-            RED[:-1] + "f",
+            f"1{RED[1:]}",
             "fa:16:3e:00:00:01",
         )
     }

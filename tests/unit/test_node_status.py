@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import plan_node
-from isthmus.core.node.status import NodeFacts, gateway_node_status
+from isthmus.core.node.readiness import joined
+from isthmus.core.node.status import gateway_node_status
 from isthmus.model import names
-from isthmus.model.api.objects import ObjectMeta
+from isthmus.model.actions import Problem
+from isthmus.model.api.objects import ObjectMeta, condition_of
+from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode, Software
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.switch import BridgeView
+from isthmus.model.reasons import Reason
 from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, inputs
 
 TUNNEL = names.tunnel_port(PEER, "gw-b1")
+CHARON_AWAY = Problem(Reason.CHARON_UNAVAILABLE, "charon does not answer: " + "x" * 900)
 
 
 def connection_with(error: str) -> GatewayConnection:
@@ -50,3 +57,24 @@ def test_a_tunnel_port_that_cannot_be_made_is_explained(error: str, reason: str,
 
 def test_an_endless_error_fits_into_a_status() -> None:
     assert len(connection_with("x" * 10_000).message) == 1024
+
+
+def test_a_status_lists_as_many_connections_as_it_may() -> None:
+    gateways = tuple(PeerGateway(name=f"gw-{i:04d}", address=f"198.51.{i // 250}.{i % 250}") for i in range(1601))
+    plan = replace(plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset()), gateways={PEER: gateways})
+    facts = NodeFacts(plan, BridgeView(exists=True, ports=plan.ports), charon_problem=CHARON_AWAY)
+    status = gateway_node_status(GatewayNode(metadata=ObjectMeta(name=NODE)), facts, Software(), datetime.now(UTC))
+    assert (len(status.connections), status.peers_up) == (1600, "0/1")
+    assert max(len(connection.message) for connection in status.connections) < 200, "all of them fit into etcd"
+    degraded = condition_of(status.conditions, "Degraded")
+    assert degraded is not None
+    assert (degraded.reason, degraded.message) == (
+        "StatusTruncated",
+        f"the status lists 1600 of 1601 connections; all of them are maintained; {CHARON_AWAY.message}"[:1024],
+    )
+
+
+def test_the_problems_that_do_not_fit_are_counted() -> None:
+    assert joined(["one", "two"], 100) == "one; two"
+    assert joined(["one", "x" * 90, "y" * 90, "z" * 90], 120) == f"one; {'x' * 90}; and 2 more"
+    assert len(joined(["x" * 500] * 50, 120)) == 120

@@ -6,11 +6,14 @@ What the kernel has lost only the node that lost it knows of: it negotiates that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from isthmus.core.node import ipsec
 from isthmus.core.node.plan import NodePlan
+from isthmus.model.actions import Problem
+from isthmus.model.errors import ExternalError, Unavailable
 from isthmus.model.node.ipsec import IkeConnection, IkeView
 from isthmus.ports import Clock, Ike
 
@@ -39,27 +42,32 @@ class Associations:
         self._due: dict[str, float] = {}
         self._recoveries: dict[str, _Recovery] = {}
 
-    def advance(self, plan: NodePlan, view: IkeView, lost: Mapping[str, frozenset[int]]) -> None:
+    def advance(self, plan: NodePlan, view: IkeView, lost: Mapping[str, frozenset[int]]) -> Mapping[str, Problem]:
         """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
 
         Recovers connections with lost SAs, whose SPIs are given. Retires superseded SAs of connections whose new SAs
-        are up. Raises ExternalError if charon is unavailable.
+        are up. Returns what charon refused, by connection. Raises Unavailable if charon does not answer.
         """
+        refused: dict[str, Problem] = {}
         now = self._clock.monotonic_seconds()
         down = [c for c in plan.connections if c.name in view.loaded and not ipsec.up(c, view)]
         self._due = {c.name: self._due.get(c.name, self._first(c, now)) for c in down}
         for connection in down:
             if now >= self._due[connection.name]:
                 self._due[connection.name] = now + self._pause(connection)
-                self._ike.initiate(connection.name)
+                with _recorded(connection.name, refused):
+                    self._ike.initiate(connection.name)
         for connection in plan.connections:
             if connection.name in lost:
-                self._recover(connection.name, lost[connection.name], now)
+                with _recorded(connection.name, refused):
+                    self._recover(connection.name, lost[connection.name], now)
             elif ipsec.up(connection, view):
                 self._recoveries.pop(connection.name, None)
         for connection in plan.connections:
             if ipsec.up(connection, view) and view.states[connection.name].superseded:
-                self._ike.retire(connection.name)
+                with _recorded(connection.name, refused):
+                    self._ike.retire(connection.name)
+        return refused
 
     def _recover(self, name: str, spis: frozenset[int], now: float) -> None:
         """Rekey at once; if the same SAs are still missing after that, end the connection. Ever less often."""
@@ -79,3 +87,14 @@ class Associations:
 
     def _pause(self, connection: IkeConnection) -> float:
         return _INITIATOR_SECONDS if connection.initiator else _RESPONDER_SECONDS
+
+
+@contextmanager
+def _recorded(name: str, refused: dict[str, Problem]) -> Iterator[None]:
+    """Record what charon refuses of one connection; if it does not answer at all, the others need not be tried."""
+    try:
+        yield
+    except Unavailable:
+        raise
+    except ExternalError as error:
+        refused[name] = Problem(error.reason, str(error)[:1024])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import LinkKey
-from isthmus.core.node.status import NodeFacts
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.flows import FlowView, Traffic
 from isthmus.telemetry.metrics import (

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 
-from isthmus.core.node.status import NodeFacts
+from isthmus.core.node.facts import NodeFacts
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.gatewaynode import Software
-from isthmus.model.errors import ExternalError
+from isthmus.model.errors import ExternalError, Unavailable
 from isthmus.model.node.host import KernelChange
 from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.outages import KUBERNETES, OPEN_VSWITCH
 
 from . import gauges
 from .associations import Associations
+from .attempts import Barrier
 from .backends import Backends
 from .dataplane import DataPlane, needs_reconcile
 from .inputs import Snapshot, read_snapshot
 from .prober import Prober
 from .reports import Reports
 from .statelog import StateLog
+from .tunnels import charon_problem
 
 _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.1
@@ -31,6 +33,7 @@ _POLL_SECONDS = 0.25  # how soon a restarted ovs-vswitchd is noticed: it has no 
 _FAST_POLL_SECONDS = 0.5  # how often the node is observed while something is still coming up
 _INCOMPLETE_SECONDS = 2.0  # how often inputs are read while one is missing whose arrival is not watched (a Secret)
 _API_PAUSE_SECONDS = 5.0
+_RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.5, 30.0  # after a reconciliation of which something failed
 
 
 class Agent:
@@ -39,7 +42,8 @@ class Agent:
     def __init__(self, settings: AgentSettings, backends: Backends) -> None:
         self._settings = settings
         self._backends = backends
-        self._data_plane = DataPlane(backends)
+        self._barrier = Barrier()
+        self._data_plane = DataPlane(backends, self._barrier)
         self._associations = Associations(backends.ike, backends.clock)
         self._reports = Reports(backends.cluster, backends.clock)
         self._states = StateLog(settings.node_name)
@@ -52,6 +56,8 @@ class Agent:
         self._vswitchd = ""
         self._inputs_changed = True
         self._read_at = self._api_pause_until = float("-inf")
+        self._retries = 0
+        self._retry_at = float("inf")
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. The data plane is left as it is."""
@@ -68,15 +74,15 @@ class Agent:
             self._backends.watch.stop()
 
     def iterate(self) -> None:
-        """One iteration. Failures of external systems are reported, not raised."""
+        """One iteration. Failures, of external systems and of our own, are reported and not raised."""
         fresh = self._read_inputs()
         if self._snapshot is None:
             return  # without inputs nothing may be changed
         try:
             self._facts = facts = self._reconcile_if_needed(self._snapshot, fresh)
-        except ExternalError as error:
-            problem = Problem(error.reason, str(error)[:1024])
-            self._backends.metrics.errors.labels("node", error.reason).inc()
+        except Exception as error:
+            problem = self._barrier.problem(error)
+            self._backends.metrics.errors.labels("node", problem.reason).inc()
             self._facts = None
             # The probe needs the data path only: its results stay valid while the node cannot be observed.
             last_facts = self._last_facts and replace(self._last_facts, probes=self.prober.up())
@@ -91,22 +97,43 @@ class Agent:
     def _reconcile_if_needed(self, snapshot: Snapshot, fresh: bool) -> NodeFacts:
         facts = None if fresh else self._observed()
         if facts is None:
-            self._vswitchd = self._backends.openflow.instance()
-            with self._backends.metrics.reconciling("node"):
-                facts = self._data_plane.reconcile(snapshot.inputs)
-            gauges.publish_traffic(self._backends.metrics, facts, self._data_plane.flows)
-            gauges.publish_drops(self._backends.metrics, self._data_plane.protection.firewall.dropped)
-            self._vswitchd = self._vswitchd or self._backends.openflow.instance()
-            self.prober.follow({(n.name, k.cloud_id): k.probe_mac for n in facts.plan.networks for k in n.links})
+            facts = self._reconcile(snapshot)
+        refused: Mapping[str, Problem] = {}
         if facts.ike is not None:
-            self._associations.advance(facts.plan, facts.ike, facts.lost)
-        facts = replace(facts, probes=self.prober.up())
+            try:
+                refused = self._associations.advance(facts.plan, facts.ike, facts.lost)
+            except Unavailable as error:
+                facts = replace(facts, ike=None, charon_problem=charon_problem(error))
+        failures = replace(facts.failures, connections={**refused, **facts.failures.connections})
+        facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, failures=failures)
         gauges.publish_state(self._backends.metrics, facts, self.prober.rtt_seconds())
         return facts
 
+    def _reconcile(self, snapshot: Snapshot) -> NodeFacts:
+        self._vswitchd = self._backends.openflow.instance()
+        with self._backends.metrics.reconciling("node"):
+            facts = self._data_plane.reconcile(snapshot.inputs)
+        gauges.publish_traffic(self._backends.metrics, facts, self._data_plane.flows)
+        gauges.publish_drops(self._backends.metrics, self._data_plane.protection.firewall.dropped)
+        self._vswitchd = self._vswitchd or self._backends.openflow.instance()
+        self.prober.follow({(n.name, k.cloud_id): k.probe_mac for n in facts.plan.networks for k in n.links})
+        self._schedule_retry(facts)
+        return facts
+
+    def _schedule_retry(self, facts: NodeFacts) -> None:
+        """Try again what failed, ever less often."""
+        self._retries = self._retries + 1 if facts.failures else 0
+        pause = min(_RETRY_SECONDS * 2.0 ** min(self._retries - 1, 10), _MAX_RETRY_SECONDS)
+        self._retry_at = self._backends.clock.monotonic_seconds() + pause if facts.failures else float("inf")
+
     def _observed(self) -> NodeFacts | None:
-        """The node observed again; None if it must be reconciled: first iteration, new ovs-vswitchd, or drift."""
+        """The node observed again; None if it must be reconciled.
+
+        That is so in the first iteration, with a new ovs-vswitchd, after a change by others, and after failures.
+        """
         if self._facts is None or self._backends.openflow.instance() != self._vswitchd:
+            return None
+        if self._backends.clock.monotonic_seconds() >= self._retry_at:
             return None
         facts = self._data_plane.observe(self._facts)
         return None if needs_reconcile(self._facts, facts) else facts
@@ -141,6 +168,8 @@ class Agent:
             write()
         except ExternalError as error:
             self._pause(error)
+        except Exception as error:
+            self._barrier.problem(error)
 
     def _pause(self, error: ExternalError) -> None:
         # A call may hang until its timeout: do not let an unreachable API block the data plane more often than this.
@@ -195,6 +224,6 @@ class Agent:
 
 def all_up(facts: NodeFacts) -> bool:
     """Whether every connection, tunnel and link of the plan is up."""
-    keys = all(facts.esp_up(connection) for connection in facts.plan.connections)
+    keys = facts.ike is not None and all(facts.esp_up(connection) for connection in facts.plan.connections)
     links = {(network.name, link.cloud_id) for network in facts.plan.networks for link in network.links}
     return keys and all(facts.bridge.bfd_up.values()) and all(facts.probes.get(link) for link in links)

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from isthmus.model.errors import ExternalError
+from isthmus.model.actions import Problem
+from isthmus.model.errors import ExternalError, MissingCapability
 from isthmus.model.node.host import ProbeResult
 from isthmus.ports import DataplaneProbe
 
@@ -48,6 +49,8 @@ class Prober:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
+        self.problem: Problem | None = None
+        """Why no probe can be sent at all; nothing new is known of any link then."""
 
     def start(self) -> None:
         """Start probing."""
@@ -81,13 +84,20 @@ class Prober:
         with self._lock:
             macs = {_name(key): link.mac for key, link in self._links.items()}
         if not macs:
+            self.problem = None
             return
+        results: Mapping[str, ProbeResult]
+        problem: Problem | None
         try:
-            results = self._probe.exchange(macs, _TIMEOUT_SECONDS, self._interval_seconds * _SPREAD)
+            results, problem = self._probe.exchange(macs, _TIMEOUT_SECONDS, self._interval_seconds * _SPREAD), None
+        except MissingCapability as error:
+            results, problem = {}, Problem(error.reason, str(error))
         except ExternalError as error:
             _LOG.debug("%s", error)
-            results = dict.fromkeys(macs, _LOST)
-        if self._record(results):
+            results, problem = dict.fromkeys(macs, _LOST), None
+        changed = problem != self.problem
+        self.problem = problem
+        if self._record(results) or changed:
             self._on_change()
 
     def _record(self, results: Mapping[str, ProbeResult]) -> bool:

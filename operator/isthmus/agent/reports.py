@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from isthmus.core.node.status import NodeFacts, failed_observation_status, gateway_node_status, observation
+from isthmus.core.node.facts import NodeFacts
+from isthmus.core.node.status import Observations, failed_observation_status, gateway_node_status
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus, Software
@@ -39,13 +40,13 @@ class Reports:
     def publish(self, node: str, facts: NodeFacts, software: Software) -> None:
         """Write the statuses that follow from the facts. Raises ExternalError if the API fails."""
         self._publish_node(lambda current: gateway_node_status(current, facts, software, self._clock.now()))
-        self._attachments = tuple(self._publish_attachment(a, node, facts) for a in self._attachments)
+        self._publish_attachments(node, facts)
 
     def publish_problem(self, node: str, problem: Problem, last_facts: NodeFacts | None) -> None:
         """Report that the node could not be observed; links are reported from `last_facts`. Raises ExternalError."""
         self._publish_node(lambda current: failed_observation_status(current, problem, self._clock.now()))
         if last_facts is not None:
-            self._attachments = tuple(self._publish_attachment(a, node, last_facts) for a in self._attachments)
+            self._publish_attachments(node, last_facts)
 
     def _publish_node(self, change: Callable[[GatewayNode], GatewayNodeStatus]) -> None:
         current = self._gateway_node
@@ -59,8 +60,12 @@ class Reports:
         except NotFound:
             self._gateway_node = None
 
-    def _publish_attachment(self, attachment: Attachment, node: str, facts: NodeFacts) -> Attachment:
-        wanted = observation(attachment, node, facts)
+    def _publish_attachments(self, node: str, facts: NodeFacts) -> None:
+        observations = Observations(node, facts)
+        self._attachments = tuple(self._publish_attachment(a, node, observations) for a in self._attachments)
+
+    def _publish_attachment(self, attachment: Attachment, node: str, observations: Observations) -> Attachment:
+        wanted = observations.of(attachment)
         current = next((entry for entry in attachment.status.nodes if entry.node == node), None)
         if wanted == current:
             return attachment

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.states import node_states
-from isthmus.core.node.status import NodeFacts
 from isthmus.core.snapshot.transitions import State, state_transitions
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment

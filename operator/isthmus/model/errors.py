@@ -57,3 +57,9 @@ class Invalid(ExternalError):
 
 class Unsupported(ExternalError):
     """This node's kernel or software cannot do it; an administrator must install something."""
+
+
+class MissingCapability(ExternalError):
+    """This process lacks a capability of Linux, which the text names (capabilities(7))."""
+
+    reason = Reason.MISSING_CAPABILITY

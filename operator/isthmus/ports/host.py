@@ -48,6 +48,6 @@ class DataplaneProbe(Protocol):
         is 0 where its frame could not be sent: then nothing is known of that link.
         `macs` maps a link's name to the source MAC by which br-cloud's flows select the link. The result has an entry
         for every link. Frames MUST carry an unpredictable nonce, so that only a receiver of the request can answer.
-        `Unavailable` if there is no probe port.
+        `Unavailable` if there is no probe port; `MissingCapability`, which names it, if the process may not send.
         """
         ...

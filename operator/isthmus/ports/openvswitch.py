@@ -14,7 +14,8 @@ class Ovsdb(Protocol):
 
     Bridges and ports without the external_ids key `names.OWNER_KEY` MUST NOT be changed, and columns that are shared
     with Neutron MUST be changed by mutation, never by replacing their value.
-    Effects wait until ovs-vswitchd has applied them (cur_cfg reached next_cfg): `Unavailable` if it does not in time.
+    Effects wait until ovs-vswitchd has applied them: `Unavailable` if it does not in time, or if the database does not
+    answer. If the database refuses a transaction, `Invalid`; nothing of it MUST have been done then.
     """
 
     def view(self) -> BridgeView:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from isthmus.model.errors import Unavailable
+from isthmus.model.errors import MissingCapability, Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.host import ProbeResult
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
@@ -53,7 +53,11 @@ class PacketProbe:
             raise Unavailable(f"dataplane probe through {self._interface}: {error}") from error
 
     def _open(self) -> socket.socket:
-        packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        try:
+            packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        except PermissionError as error:
+            text = "the agent may not send dataplane probes: its process lacks the capability CAP_NET_RAW"
+            raise MissingCapability(text) from error
         try:
             packets.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
             packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)

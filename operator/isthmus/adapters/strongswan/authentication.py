@@ -1,9 +1,14 @@
-"""Authentication failures: VICI's answers give no reason for a missing SA, so they are read from charon's log."""
+"""Authentication failures: VICI's answers give no reason for a missing SA, so they are read from charon's log.
+
+Whoever sends packets to UDP port 500 makes charon write to its log, as much as they like. So the log is read within
+bounds; if it outruns them it is left alone for a while, and charon drops what nobody has read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 from vici import Session
@@ -12,29 +17,61 @@ from vici.exception import DeserializationException, SessionException
 from . import messages
 
 _POLL_TIMEOUT_SECONDS = 0.001
+_READ_SECONDS = 0.05
+_READ_EVENTS = 2_000
+_PAUSE_SECONDS = 30.0
 
 
 class AuthenticationFailures:
-    """Connections whose keys were refused, from charon's log events, on a session of its own."""
+    """Connections whose keys were refused, from charon's log events, on sessions of its own."""
 
-    def __init__(self, session: Session) -> None:
-        self._events = _log(session)
-        self._authentication_failed: set[str] = set()
-        self.read()  # registers for the events
+    def __init__(self, open_session: Callable[[], Session], clock: Callable[[], float] = monotonic) -> None:
+        """Subscribes at once. `open_session` raises OSError if charon does not run."""
+        self._open_session = open_session
+        self._clock = clock
+        self._failed: set[str] = set()
+        self._session: Session | None = None
+        self._events: Iterator[tuple[str | None, Any]] = iter(())
+        self._resume_at = clock()
+        self.read()
 
     def read(self) -> frozenset[str]:
-        """Connections whose keys were refused since `forget`. Raises ConnectionError if charon has ended."""
-        for kind, event in self._events:
-            if kind is None:
-                return frozenset(self._authentication_failed)
-            name = messages.connection_with_refused_key(event)
-            if name is not None:
-                self._authentication_failed.add(name)
-        raise ConnectionError("charon's log has ended")
+        """Connections whose keys were refused since `forget`. Raises ConnectionError if charon has ended.
+
+        Takes 0.1 s at most. After more events than can be read in that time, the next ones are read 30 s later.
+        """
+        if self._session is None and self._clock() >= self._resume_at:
+            self._session = self._open_session()
+            self._events = _log(self._session)
+        if self._session is not None and not self._drain():
+            self._pause()
+        return frozenset(self._failed)
 
     def forget(self, name: str) -> None:
         """Drop the connection's failures: it is up, or has another key."""
-        self._authentication_failed.discard(name)
+        self._failed.discard(name)
+
+    def _drain(self) -> bool:
+        """Read pending events; whether all of them were."""
+        ends_at = self._clock() + _READ_SECONDS
+        for _ in range(_READ_EVENTS):
+            kind, event = next(self._events, ("end", None))
+            if kind is None:
+                return True
+            if event is None:
+                raise ConnectionError("charon's log has ended")
+            if (name := messages.connection_with_refused_key(event)) is not None:
+                self._failed.add(name)
+            if self._clock() >= ends_at:
+                return False
+        return False
+
+    def _pause(self) -> None:
+        if self._session is not None:
+            with suppress(OSError):
+                self._session.transport.close()
+        self._session, self._events = None, iter(())
+        self._resume_at = self._clock() + _PAUSE_SECONDS
 
 
 def _log(session: Session) -> Iterator[tuple[str | None, Any]]:

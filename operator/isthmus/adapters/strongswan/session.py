@@ -136,7 +136,7 @@ class Vici:
     def _authentication_failed(self, view: IkeView) -> frozenset[str]:
         """Connections whose keys were refused and that have not come up since."""
         if self._failures is None:
-            self._failures = AuthenticationFailures(self._open())
+            self._failures = AuthenticationFailures(self._open)
         up = {name for name, state in view.states.items() if state.children_installed == IKE_CHILDREN}
         for name in up:
             self._failures.forget(name)

@@ -110,6 +110,11 @@ def _icmp_unreachable_block(remote: Prefix) -> BlockPolicy:
     return BlockPolicy("out", selector)
 
 
+def blocks_of_connection(connection: IkeConnection) -> frozenset[BlockPolicy]:
+    """The block policies without which neither the connection nor its tunnel port may exist."""
+    return blocks([connection.udp_port]) | icmp_unreachable_blocks([connection.remote_address])
+
+
 def up(connection: IkeConnection, ike: IkeView) -> bool:
     """Whether the connection is loaded as planned, and its IKE SA and both children are established."""
     state = ike.states.get(connection.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 from isthmus.core.federation.agreement import Agreement, Disagreement, agree
@@ -21,7 +21,7 @@ from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from isthmus.model.reasons import Reason
-from isthmus.model.types import NEUTRON_TUNNEL_PORTS
+from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
 
 from . import firewall, ipsec
 
@@ -83,15 +83,10 @@ class _Peer:
 
 def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_ports: frozenset[int]) -> NodePlan:
     """The plan; `foreign_udp_ports` are the UDP ports of this node's tunnels that are not ours."""
-    ours = tunnel_addresses(addresses, inputs.gateway_cidrs)
+    inside = tunnel_addresses(addresses, inputs.gateway_cidrs)
+    ours = tuple(replace(a, mtu=min(a.mtu, MAXIMUM_MTU)) for a in inside if a.mtu >= MINIMUM_MTU)
     if not ours:
-        cidrs = ", ".join(inputs.gateway_cidrs)
-        return NodePlan(
-            problem=Problem(
-                Reason.NO_TUNNEL_ADDRESS,
-                f"this node has no address in {cidrs}: configure one, or correct gateway_cidrs",
-            )
-        )
+        return NodePlan(problem=_no_tunnel_address(inside, inputs.gateway_cidrs))
     owning_peers = _owning_peers(peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
     planned_peers = {p.spec.cloud_id: _plan_peer(inputs, p, ours[0].address, foreign_udp_ports) for p in owning_peers}
     peers = [peer for peer in planned_peers.values() if isinstance(peer, _Peer)]
@@ -110,6 +105,14 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
         peer_problems={cloud_id: peer for cloud_id, peer in planned_peers.items() if isinstance(peer, Problem)},
         link_problems=link_problems,
     )
+
+
+def _no_tunnel_address(inside: tuple[NodeAddress, ...], cidrs: Iterable[str]) -> Problem:
+    text = f"this node has no address in {', '.join(cidrs)}: configure one, or correct gateway_cidrs"
+    if inside:
+        found = f"the interface of {inside[0].address} has MTU {inside[0].mtu}"
+        text = f"{found}, and a tunnel needs at least {MINIMUM_MTU}: raise it"
+    return Problem(Reason.NO_TUNNEL_ADDRESS, text)
 
 
 def tunnel_addresses(addresses: Iterable[NodeAddress], cidrs: Iterable[str]) -> tuple[NodeAddress, ...]:

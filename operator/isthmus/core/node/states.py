@@ -13,7 +13,9 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
 from isthmus.model.node.firewall import Ruleset
 
-from .status import NodeFacts, connections, links
+from .connections import connections
+from .facts import NodeFacts
+from .status import Observations
 
 Named = Iterator[tuple[str, State]]
 
@@ -25,7 +27,7 @@ def node_states(
     if facts is None:
         return {f"node {node}": _from_problem(problem, "Ready")}
     return {
-        f"node {node}": _from_problem(problem or facts.plan.problem or facts.problem, "Ready"),
+        f"node {node}": _from_problem(problem or _problem(facts), "Ready"),
         "block policies": State(f"{len(facts.plan.blocks)} installed"),
         "flows of br-cloud": _flows(facts),
         **dict(_nftables(facts)),
@@ -34,6 +36,11 @@ def node_states(
         **dict(_tunnel_ports(facts)),
         **dict(_networks(node, attachments, facts)),
     }
+
+
+def _problem(facts: NodeFacts) -> Problem | None:
+    """What concerns the whole node; connections and networks have lines of their own."""
+    return facts.plan.problem or facts.charon_problem or facts.probe_problem or next(iter(facts.failures.node), None)
 
 
 def _from_problem(problem: Problem | None, good: str) -> State:
@@ -71,13 +78,13 @@ def _tunnel_ports(facts: NodeFacts) -> Named:
 
 
 def _networks(node: str, attachments: Iterable[Attachment], facts: NodeFacts) -> Named:
-    patched = {patch.neutron_port_id for patch in facts.bridge.ports.patches}
-    forwarded = {network.name for network in facts.plan.networks}
+    observations = Observations(node, facts)
     for attachment in attachments:
-        name, port = attachment.metadata.name, next((p for p in attachment.spec.ports if p.node == node), None)
-        if port is None:
+        name, entry = attachment.metadata.name, observations.of(attachment)
+        if entry is None:
             continue
-        is_plugged = port.port_id in patched and (name not in forwarded or facts.flows_installed)
-        yield f"network {name}", State("plugged" if is_plugged else "not plugged")
-        for link in links(attachment, node, facts) if name in forwarded else ():
+        problem = facts.failures.networks.get(name)
+        state = f"not plugged ({problem.reason})" if problem else "not plugged"
+        yield f"network {name}", State("plugged") if entry.plugged else State(state, problem.message if problem else "")
+        for link in entry.links:
             yield f"link of network {name} to {link.cloud_id}", State("up" if link.up else link.reason, link.message)

@@ -15,6 +15,7 @@ BAD_WHEN_TRUE = frozenset(
         ConditionType.REPLICA_IN_USE,
         ConditionType.DISTRIBUTED_ROUTER,
         ConditionType.QOS_POLICY,
+        ConditionType.DEGRADED,
     }
 )
 

@@ -28,6 +28,7 @@ class ConditionType(StrEnum):
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
     FENCED = "Fenced"
+    DEGRADED = "Degraded"
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,17 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
         },
         "GatewayNode": {
             ConditionType.READY: Meaning(
-                true="The node's tunnels, keys and flows are as planned.",
-                false="They are not, or the node cannot be observed. What is in place stays in place.",
+                true="The node can forward: it has a tunnel address, br-cloud with its flows, and at least one of the "
+                "planned tunnel ports and of the attachments. What single peers and networks lack is the "
+                "matter of `Degraded`.",
+                false="It cannot. What is in place stays in place. A failure alone, such as a charon or an Open "
+                "vSwitch that does not answer, never makes it False.",
+            ),
+            ConditionType.DEGRADED: Meaning(
+                true="The last iteration of the agent failed, or something of single peers or networks could not be "
+                "done; everything else was, and what is in place stays in place. The reason is that of the first "
+                "problem, the message names as many as fit. The agent tries again by itself.",
+                false="Everything that was planned was done.",
             ),
             ConditionType.PEERS_CONFIGURED: Meaning(
                 true="Every peer with an agreement has its connections on this node.",

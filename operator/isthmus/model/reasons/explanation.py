@@ -34,6 +34,7 @@ class Place(StrEnum):
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
     FENCED = "Fenced"
+    DEGRADED = "Degraded"
     ANSWER = "spec.answer of an ExpansionLink"
     CONNECTION = "status.connections of a GatewayNode"
     LINK = "status.nodes[].links of an Attachment"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from .explanation import Place, administrator, terminal, transient
 from .reason import Reason
 
+_OF_NODES = (Place.DEGRADED, Place.CONNECTION, Place.LINK, Place.TUNNEL_UP)
+
 EXPLANATIONS = {
     Reason.UNAVAILABLE: transient(
         "An external system (OpenStack, Open vSwitch, the kernel, charon) does not answer, or reports an internal "
         "error.",
         "If it lasts, look at the service that the message names.",
         Place.READY,
+        *_OF_NODES,
         Place.OPENSTACK_AVAILABLE,
     ),
     Reason.FORBIDDEN: administrator(
@@ -18,22 +21,26 @@ EXPLANATIONS = {
         "Check the password and the roles of the OpenStack user, or the privileges of the process: see "
         "[install.md](install.md).",
         Place.READY,
+        *_OF_NODES,
         Place.OPENSTACK_AVAILABLE,
     ),
     Reason.NOT_FOUND: transient(
         "Something that the request needs is gone.",
         "If it lasts, look for what the message names.",
         Place.READY,
+        *_OF_NODES,
     ),
     Reason.CONFLICT: transient(
         "Something else changed, or uses, what the request is about.",
         "If it lasts, look at what the message names.",
         Place.READY,
+        *_OF_NODES,
     ),
     Reason.INVALID: terminal(
         "An external system refuses the request as invalid, or the clouds file cannot be used.",
         "Change what the message names; trying again does not help.",
         Place.READY,
+        *_OF_NODES,
         Place.OPENSTACK_AVAILABLE,
     ),
     Reason.NOT_SETTLED: transient(
@@ -43,7 +50,8 @@ EXPLANATIONS = {
     ),
     Reason.INTERNAL_ERROR: terminal(
         "Isthmus met a value that it cannot handle.",
-        "Report it with the controller's log: this is a defect of Isthmus.",
+        "Report it with the log of the process that reports it: this is a defect of Isthmus.",
         Place.READY,
+        *_OF_NODES,
     ),
 }

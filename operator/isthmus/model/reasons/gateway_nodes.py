@@ -7,17 +7,33 @@ from .reason import Reason
 
 _KEY = (Place.PEERS_CONFIGURED, Place.CONNECTION, Place.TUNNEL_UP, Place.READY)
 _TUNNEL = (Place.CONNECTION, Place.TUNNEL_UP, Place.READY)
+_NODE = (Place.READY, Place.DEGRADED)
 
 EXPLANATIONS = {
     Reason.NO_TUNNEL_ADDRESS: administrator(
         "The node has no address in this cloud's gateway networks.",
         "Configure one, or correct `gateway_cidrs` in the settings. What is in place stays in place.",
-        Place.READY,
+        *_NODE,
     ),
     Reason.CHARON_UNAVAILABLE: transient(
         "charon does not answer on its vici socket. Existing SAs keep forwarding.",
         "If it lasts, look at the strongSwan service on the node, and at `vici_socket` in the settings.",
+        *_NODE,
+        Place.CONNECTION,
+        Place.TUNNEL_UP,
+    ),
+    Reason.MISSING_CAPABILITY: administrator(
+        "The agent lacks a capability of Linux, which the message names. Without `CAP_NET_RAW` it cannot send "
+        "dataplane probes: nothing is known of its links then, and those that were up are not reported as down.",
+        "Give the agent's process the capability: see [install.md](install.md).",
+        Place.DEGRADED,
+        Place.LINK,
         Place.READY,
+    ),
+    Reason.STATUS_TRUNCATED: administrator(
+        "The node has more connections than the status of a GatewayNode can list. All of them are maintained.",
+        "Look at the metric `isthmus_tunnel_up` for the others.",
+        Place.DEGRADED,
     ),
     Reason.NFTABLES_UNSUPPORTED: administrator(
         "The node has no nft, or a kernel without nftables or one of its expressions. The XFRM block policies alone "

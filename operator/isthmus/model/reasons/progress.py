@@ -25,6 +25,7 @@ EXPLANATIONS = {
         "If it lasts, ask the peer's administrator to look at the GatewayNodes there.",
         Place.READY,
     ),
+    Reason.PROBING: progressing("No dataplane probe of the link has been answered yet.", Place.READY, Place.LINK),
     Reason.PROBE_UNANSWERED: transient(
         "No probe frame comes back from the peer's gateway.",
         "If it lasts, look at the connections of the GatewayNodes in both clouds, and at `TunnelUp` of the CloudPeers.",

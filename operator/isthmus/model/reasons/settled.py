@@ -22,6 +22,7 @@ EXPLANATIONS = {
     Reason.AVAILABLE: settled(
         "Keystone accepts the operator's credential, and Neutron answers.", Place.OPENSTACK_AVAILABLE
     ),
+    Reason.AS_EXPECTED: settled("Everything that was planned was done.", Place.DEGRADED),
     Reason.BOTH_FENCES: settled("XFRM block policies and the nftables table are in force.", Place.FENCED),
     Reason.ALL_STRETCHED: settled("All subnets of the network are stretched.", Place.SUBNETS_STRETCHED),
     Reason.NO_CONFLICT: settled("Every address in use is inside its owner's slice.", Place.ADDRESS_CONFLICT),

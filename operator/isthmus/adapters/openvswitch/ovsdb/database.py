@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from time import monotonic, sleep
 from typing import Any
 
-from isthmus.model.errors import Conflict, ExternalError, Unavailable
+from isthmus.model.errors import Conflict, ExternalError, Invalid, Unavailable
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 
@@ -25,6 +26,8 @@ _COLUMNS = {
 }
 _PROTOCOLS = ["OpenFlow10", "OpenFlow13", "OpenFlow15"]
 _TIMEOUT_SECONDS = 15
+_POLL_SECONDS = 0.005
+_REFUSED = "OVSDB Error: "  # how ovsdbapp begins the text of an error that the server has returned
 
 
 class OvsdbDatabase:
@@ -104,26 +107,34 @@ class OvsdbDatabase:
 
     def _write(self, edit: Callable[[Any], None]) -> None:
         """Commit one transaction and wait until ovs-vswitchd has applied it (cur_cfg)."""
-        from ovsdbapp.backend.ovs_idl.command import BaseCommand
         from ovsdbapp.exceptions import OvsdbAppException
 
+        from .transaction import Transaction
+
         database = self._database()
-        command = type("Edit", (BaseCommand,), {"run_idl": lambda _self, transaction: edit(transaction)})(database)
+        transaction = Transaction(database, edit)
         try:
-            with database.create_transaction(check_error=True, log_errors=False) as transaction:
-                transaction.add(command)
+            applied = transaction.commit_and_number()
         except ExternalError:
             raise
         except (OvsdbAppException, RuntimeError, LookupError, OSError) as error:
+            if str(error).startswith(_REFUSED):
+                raise Invalid(f"Open vSwitch's database refuses a change: {str(error)[len(_REFUSED) :]}") from error
             raise Unavailable(f"Open vSwitch's database: {error}") from error
-        self._check_applied(database)
+        self._wait_until_applied(database, applied)
 
-    def _check_applied(self, database: Any) -> None:
-        # ovsdbapp waits for this itself, but only logs a timeout.
-        with database.ovsdb_connection.lock:
-            behind = [r for r in database.idl.tables["Open_vSwitch"].rows.values() if r.cur_cfg < r.next_cfg]
-        if behind:
-            raise Unavailable(f"ovs-vswitchd has not applied a change of its database within {_TIMEOUT_SECONDS} s")
+    def _wait_until_applied(self, database: Any, number: int) -> None:
+        """Wait for this very change: other programs count up next_cfg, too. The view stays readable meanwhile."""
+        ends_at = monotonic() + _TIMEOUT_SECONDS
+        while True:
+            with database.ovsdb_connection.lock:
+                current = max((row.cur_cfg for row in database.idl.tables["Open_vSwitch"].rows.values()), default=0)
+            if current >= number:
+                return
+            if monotonic() >= ends_at:
+                text = f"ovs-vswitchd has not applied a change of its database within {_TIMEOUT_SECONDS} s"
+                raise Unavailable(text)
+            sleep(_POLL_SECONDS)
 
     def _database(self) -> Any:
         if self._connected is None:

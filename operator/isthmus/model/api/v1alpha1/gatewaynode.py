@@ -18,7 +18,10 @@ from isthmus.model.api.objects import (
 )
 from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, Ratio, ReasonText
 
-VersionText = Annotated[str, Field(max_length=128)]
+MAX_VERSION = 128
+VersionText = Annotated[str, Field(max_length=MAX_VERSION)]
+MAX_CONNECTIONS = 1600
+"""100 peers with 16 gateways each."""
 
 
 class TunnelAddress(ApiModel):
@@ -71,7 +74,7 @@ class GatewayNodeStatus(ApiModel):
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
-    """Ready, Progressing, Stalled and PeersConfigured."""
+    """Ready, Degraded, Progressing, Stalled, PeersConfigured and Fenced."""
     addresses: Annotated[tuple[TunnelAddress, ...], Field(max_length=4)] = ()
     """Addresses of the node in this cloud's gateway networks."""
     neutron_host: Annotated[str, Field(max_length=253)] | None = None
@@ -83,7 +86,7 @@ class GatewayNodeStatus(ApiModel):
     connections: Annotated[
         tuple[GatewayConnection, ...],
         Field(
-            max_length=256,
+            max_length=MAX_CONNECTIONS,
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["cloudID", "gateway"],
@@ -107,6 +110,7 @@ class GatewayNode(CustomObject):
         columns=(
             ready_column(),
             ready_column("Reason", field="reason"),
+            ready_column("Degraded", condition="Degraded"),
             PrinterColumn(name="Address", type="string", path=".status.addresses[0].address"),
             PrinterColumn(name="Peers-Up", type="string", path=".status.peersUp"),
             PrinterColumn(name="Neutron-Host", type="string", path=".status.neutronHost", priority=1),

@@ -1,0 +1,115 @@
+"""The state of the connections to all gateways of all peers, as a GatewayNode reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
+from isthmus.model.names import IPSEC_NAMESPACE, tunnel_port
+from isthmus.model.node.ipsec import IkeConnection, IkeView
+from isthmus.model.node.switch import BridgeView
+from isthmus.model.reasons import Reason
+
+from .facts import NodeFacts
+
+_ADDRESS_IN_USE = "Address already in use"  # strerror(EADDRINUSE), which Open vSwitch quotes
+_LOST = "the kernel has lost SAs or policies that charon lists as installed; they are being negotiated again"
+
+
+def connections(facts: NodeFacts) -> Iterator[GatewayConnection]:
+    """The connections to all gateways of all peers, in the order of cloud IDs."""
+    planned = {connection.name: connection for connection in facts.plan.connections}
+    for cloud_id, gateways in sorted(facts.plan.gateways.items()):
+        for gateway in gateways:
+            yield _connection(cloud_id, gateway, planned.get(tunnel_port(cloud_id, gateway.name)), facts)
+
+
+def _connection(
+    cloud_id: str, gateway: PeerGateway, connection: IkeConnection | None, facts: NodeFacts
+) -> GatewayConnection:
+    name = tunnel_port(cloud_id, gateway.name)
+    ike, esp = _ike_state(name, connection, facts)
+    bfd = _bfd_state(name, facts.bridge)
+    problem = facts.plan.peer_problems.get(cloud_id)
+    down = _connection_problem(ike, esp, bfd, lost=name in facts.lost)
+    if problem is None and down is not None:
+        problem = _cause(name, connection, esp, facts) or down
+    return GatewayConnection(
+        cloud_id=cloud_id,
+        gateway=gateway.name,
+        address=gateway.address,
+        up=problem is None,
+        ike=ike,
+        esp=esp,
+        bfd=bfd,
+        reason=problem.reason if problem else Reason.UP,
+        message=problem.message if problem else "",
+    )
+
+
+def _cause(name: str, connection: IkeConnection | None, esp: str, facts: NodeFacts) -> Problem | None:
+    """Why a connection is down, if more is known than which part of it is."""
+    return (
+        facts.failures.connections.get(name)
+        or facts.charon_problem
+        or _authentication_problem(connection, esp, facts.ike)
+        or _tunnel_port_problem(name, connection, facts.bridge)
+    )
+
+
+def _ike_state(
+    name: str, connection: IkeConnection | None, facts: NodeFacts
+) -> tuple[Literal["Established", "Connecting", "Down"], Literal["Installed", "Missing"]]:
+    ike = facts.known_ike
+    if connection is None or ike is None or name not in ike.loaded:
+        return "Down", "Missing"
+    state = ike.states.get(name)
+    established = state is not None and state.established
+    return "Established" if established else "Connecting", "Installed" if facts.esp_up(connection) else "Missing"
+
+
+def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"]:
+    if name not in bridge.bfd_up:
+        return "Unknown"
+    return "Up" if bridge.bfd_up[name] else "Down"
+
+
+def _authentication_problem(connection: IkeConnection | None, esp: str, ike: IkeView | None) -> Problem | None:
+    if connection is None or ike is None or connection.name not in ike.authentication_failed or esp == "Installed":
+        return None
+    # A responder answers with one and the same notification to a wrong key, an identity that it does not expect and a
+    # peer that it has no connection for (RFC 7296, 2.21.2).
+    text = (
+        "a gateway rejected the other's IKE authentication: the pre-shared keys differ (here Secret "
+        f"{IPSEC_NAMESPACE}/{connection.secret_name}), or the identities do (ours is {connection.local_identity}, we "
+        f"expect {connection.remote_identity}), or the peer's gateway has not loaded a connection for us yet"
+    )
+    return Problem(Reason.AUTHENTICATION_FAILED, text)
+
+
+def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: BridgeView) -> Problem | None:
+    error = bridge.errors.get(name)
+    if error is None:
+        return None
+    if connection is not None and _ADDRESS_IN_USE in error:
+        text = (
+            f"UDP port {connection.udp_port} is in use by another process on this node, so that Open vSwitch cannot "
+            f"receive tunnel packets on {connection.local_address}: {error}"
+        )
+        return Problem(Reason.TUNNEL_PORT_IN_USE, text[:1024])
+    return Problem(Reason.TUNNEL_PORT_FAILED, f"Open vSwitch cannot create tunnel port {name}: {error}"[:1024])
+
+
+def _connection_problem(ike: str, esp: str, bfd: str, *, lost: bool) -> Problem | None:
+    if ike != "Established":
+        return Problem(Reason.IKE_NOT_ESTABLISHED, "the gateways have not established an IKE SA")
+    if lost:
+        return Problem(Reason.SAS_MISSING_IN_KERNEL, _LOST)
+    if esp != "Installed":
+        return Problem(Reason.ESP_NOT_INSTALLED, "the IKE SA lacks ESP SAs")
+    if bfd != "Up":
+        return Problem(Reason.BFD_DOWN, "the SAs are up, but the peer's gateway does not answer BFD through the tunnel")
+    return None

@@ -1,0 +1,64 @@
+"""What is known of a node after an observation, and what could not be done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from isthmus.model.actions import Problem
+from isthmus.model.node.host import NodeView
+from isthmus.model.node.ipsec import IkeConnection, IkeView
+from isthmus.model.node.switch import BridgeView
+
+from . import ipsec
+from .plan import NodePlan
+
+
+@dataclass(frozen=True)
+class Failures:
+    """What could not be done in the last reconciliation; everything else was."""
+
+    node: tuple[Problem, ...] = ()
+    """What concerns the whole node, or something that is not planned any more."""
+    connections: Mapping[str, Problem] = field(default_factory=dict)
+    """By name of the connection, which is also that of its tunnel port."""
+    networks: Mapping[str, Problem] = field(default_factory=dict)
+    """By the network's link name."""
+
+    def __bool__(self) -> bool:
+        return bool(self.node or self.connections or self.networks)
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What was last observed on the node, and the plan that it was compared with."""
+
+    plan: NodePlan
+    bridge: BridgeView
+    ike: IkeView | None = None
+    """None: charon does not answer."""
+    last_ike: IkeView | None = None
+    """Charon's last answer while it does not answer: its SAs are in the kernel and keep forwarding."""
+    flows_installed: bool = False
+    probes: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    """Whether probes of a link are answered, by link name and the peer's cloud ID; missing until that is decided."""
+    failures: Failures = field(default_factory=Failures)
+    charon_problem: Problem | None = None
+    """Why charon does not answer."""
+    probe_problem: Problem | None = None
+    """Why no dataplane probe can be sent; nothing new is known of links then."""
+    host: NodeView = field(default_factory=lambda: NodeView(()))
+    firewall_problem: Problem | None = None
+    """Why the nftables table is not as it must be; the XFRM block policies are in force all the same."""
+    lost: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """By connection, the SPIs of children in use whose SAs or policies the kernel does not have."""
+
+    @property
+    def known_ike(self) -> IkeView | None:
+        """What charon has, or had when it last answered."""
+        return self.ike or self.last_ike
+
+    def esp_up(self, connection: IkeConnection) -> bool:
+        """Whether charon has all SAs of a connection, and the kernel has what charon has."""
+        ike = self.known_ike
+        return ike is not None and ipsec.up(connection, ike) and connection.name not in self.lost
