@@ -9,11 +9,17 @@ import pytest
 
 from isthmus.core.node import ipsec
 from isthmus.model.errors import Unavailable
-from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection
+from isthmus.model.node.ipsec import IkeConnection
 from isthmus.ports import Ike, Xfrm
 from tests.testbed.host.process import wait_until
 
+CHILDREN = frozenset({"in", "out"})
 KEY, OTHER_KEY = b"a-pre-shared-key-of-32-characters", b"another-pre-shared-key-of-that-length"
+
+
+def with_key(connection: IkeConnection, version: str) -> IkeConnection:
+    """The connection with another version of its key."""
+    return replace(connection, credential=replace(connection.credential, secret_version=version))
 
 
 class Charon(Protocol):
@@ -37,7 +43,7 @@ class IkeContract:
     """Fixtures: `ike`, `xfrm`, `charon`, and the `connection`, an initiator's, for which the peer is ready."""
 
     def test_loaded_connection_is_identified_by_its_digest(self, ike: Ike, connection: IkeConnection) -> None:
-        changed = replace(connection, secret_version="2")
+        changed = with_key(connection, "2")
         assert connection.name not in ike.view().loaded
         ike.load(connection, KEY)
         ike.load(connection, KEY)
@@ -61,15 +67,17 @@ class IkeContract:
         ike.load(connection, KEY)
         assert not ipsec.up(connection, ike.view())
         _establish(ike, connection)
-        kernel = xfrm.associations(frozenset({connection.local_address}))
+        kernel = xfrm.associations(frozenset({connection.ends.local_address}))
         state = ike.view().states[connection.name]
-        assert (state.established, state.children_installed, state.superseded) == (True, IKE_CHILDREN, False)
-        assert len(state.spis) == 2 * len(IKE_CHILDREN)
+        assert (state.established, state.children_installed, state.superseded) == (True, CHILDREN, False)
+        assert len(state.spis) == 2 * len(CHILDREN)
         assert state.spis == {association.spi for association in kernel}
         ike.unload(connection.name)
         assert ike.view().states == {}
         # charon deletes the kernel's states a moment after it has stopped listing the SAs.
-        wait_until(lambda: not xfrm.associations(frozenset({connection.local_address})), 2, "removal of the states")
+        wait_until(
+            lambda: not xfrm.associations(frozenset({connection.ends.local_address})), 2, "removal of the states"
+        )
 
     def test_reloading_an_equal_connection_keeps_its_associations(self, ike: Ike, connection: IkeConnection) -> None:
         _establish(ike, connection)
@@ -84,7 +92,7 @@ class IkeContract:
     ) -> None:
         _establish(ike, connection)
         old = ike.view().states[connection.name].spis
-        changed = replace(connection, secret_version="2")
+        changed = with_key(connection, "2")
         charon.agree("2")
         ike.load(changed, KEY)
         ike.retire(connection.name)
@@ -97,7 +105,7 @@ class IkeContract:
         assert state.spis > old
         ike.retire(connection.name)
         state = ike.view().states[connection.name]
-        assert (state.children_installed, state.superseded) == (IKE_CHILDREN, False)
+        assert (state.children_installed, state.superseded) == (CHILDREN, False)
         assert not state.spis & old
 
     def test_what_the_kernel_has_lost_is_back_after_a_rekey(
@@ -105,7 +113,7 @@ class IkeContract:
     ) -> None:
         def lost() -> frozenset[int]:
             view = ike.view()
-            policies, installed = xfrm.protect_policies(), xfrm.associations(frozenset({connection.local_address}))
+            policies, installed = xfrm.protect_policies(), xfrm.associations(frozenset({connection.ends.local_address}))
             return ipsec.lost_spis(view, installed, policies).get(connection.name, frozenset())
 
         _establish(ike, connection)
@@ -147,7 +155,7 @@ class IkeContract:
         ike.initiate(connection.name)
         wait_until(lambda: ike.view().authentication_failed == {connection.name}, 10, "the refusal")
         assert not ipsec.up(connection, ike.view())
-        changed = replace(connection, secret_version="2")
+        changed = with_key(connection, "2")
         ike.load(changed, OTHER_KEY)
         assert ike.view().authentication_failed == frozenset()
         ike.initiate(connection.name)

@@ -10,15 +10,17 @@ import pytest
 from isthmus.core.node import ipsec
 from isthmus.model.errors import Conflict
 from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.ipsec import BlockPolicy, BlockView, SecurityAssociation, Selector
+from isthmus.model.node.ipsec import BlockPolicy, BlockView, SecurityAssociation
+from isthmus.model.node.traffic import AnyTraffic, Selector, UdpPorts
+from isthmus.model.node.tunnel import Vxlan
 from isthmus.ports import Netlink, Xfrm
 
 ADDRESS, REMOTE, UDP_PORT = "192.0.2.1", "192.0.2.2", 14789
 _ANYWHERE, _ANYWHERE_V6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
-IN = BlockPolicy("in", Selector(_ANYWHERE, _ANYWHERE, 17, destination_port=UDP_PORT))
-IPV6 = BlockPolicy("in", Selector(_ANYWHERE_V6, _ANYWHERE_V6, 17, destination_port=UDP_PORT))
-GRE = BlockPolicy("out", Selector(_ANYWHERE, IPv4Network("192.0.2.0/24"), 47))
-BLOCKS = ipsec.blocks([UDP_PORT]) | ipsec.icmp_unreachable_blocks([REMOTE, "2001:db8::2"]) | {IPV6, GRE}
+IN = BlockPolicy("in", Selector(_ANYWHERE, _ANYWHERE, UdpPorts(destination=UDP_PORT)))
+IPV6 = BlockPolicy("in", Selector(_ANYWHERE_V6, _ANYWHERE_V6, UdpPorts(destination=UDP_PORT)))
+GRE = BlockPolicy("out", Selector(_ANYWHERE, IPv4Network("192.0.2.0/24"), AnyTraffic(47)))
+BLOCKS = ipsec.blocks([Vxlan(UDP_PORT)]) | ipsec.icmp_unreachable_blocks([REMOTE, "2001:db8::2"]) | {IPV6, GRE}
 
 
 class HostTools(Protocol):

@@ -11,11 +11,12 @@ from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.flows import FlowTable
 from isthmus.model.node.pipeline import COOKIE_SHIFT, OWNER, PROBE_REPLY_MAC
 from isthmus.model.node.switch import TunnelPort
+from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from isthmus.ports import DataplaneProbe, OpenFlow, Ovsdb
 from tests.contract.host import ADDRESS, REMOTE, UDP_PORT
 from tests.testbed.host.process import wait_until
 
-TUNNEL = TunnelPort("istcontract", ADDRESS, REMOTE, UDP_PORT)
+TUNNEL = TunnelPort("istcontract", Vxlan(UDP_PORT), TunnelEnds(ADDRESS, REMOTE))
 COOKIE = OWNER << COOKIE_SHIFT | 1
 KNOWN_MAC, UNKNOWN_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 

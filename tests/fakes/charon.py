@@ -8,7 +8,6 @@ from itertools import product
 from isthmus.model import names
 from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.node.ipsec import (
-    IKE_CHILDREN,
     IkeChild,
     IkeConnection,
     IkeState,
@@ -16,8 +15,11 @@ from isthmus.model.node.ipsec import (
     ProtectPolicy,
     SecurityAssociation,
 )
+from isthmus.model.node.tunnel import Vxlan
 
 from .node import FakeNode
+
+_CHILDREN = frozenset(Vxlan(14789).sent)
 
 
 class FakeIke:
@@ -62,7 +64,7 @@ class FakeIke:
         """Establish SAs for a loaded connection, as if the peer had agreed."""
         connection = self._node.loaded[name]
         self._node.negotiated.setdefault(name, set()).add(connection.digest)
-        ends = (connection.local_address, connection.remote_address)
+        ends = (connection.ends.local_address, connection.ends.remote_address)
         for child in self._children(name, [connection.digest]):
             for spi, (source, destination) in zip(sorted(child.spis), (ends, ends[::-1]), strict=True):
                 self._node.associations |= {SecurityAssociation(source, destination, spi, "esp", child.reqid)}
@@ -96,7 +98,7 @@ class FakeIke:
     def _state(self, name: str, loaded: str | None) -> IkeState:
         digests = self._node.negotiated[name]
         children = frozenset(self._children(name, digests))
-        installed = IKE_CHILDREN if loaded in digests else frozenset[str]()
+        installed = _CHILDREN if loaded in digests else frozenset[str]()
         spis = frozenset(spi for child in children for spi in child.spis)
         return IkeState(True, installed, digests != {loaded}, spis, children)
 
@@ -109,7 +111,7 @@ class FakeIke:
         instance = f"{self._node.charon_instance}.{self._node.rekeyed.get(name, 0)}"
         return [
             IkeChild(_number(name, child), frozenset(_number(instance, name, digest, child, end) for end in ("i", "o")))
-            for digest, child in product(digests, sorted(IKE_CHILDREN))
+            for digest, child in product(digests, sorted(_CHILDREN))
         ]
 
     def _ask(self) -> FakeNode:

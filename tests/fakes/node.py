@@ -108,13 +108,13 @@ class FakeNode:
     def changed(self, effect: str) -> None:
         """Record a change and check the rule."""
         self.effects.append(effect)
-        needed = ipsec.blocks(tunnel.udp_port for tunnel in self.ports.tunnels)
-        needed |= ipsec.icmp_unreachable_blocks(connection.remote_address for connection in self.loaded.values())
+        needed = ipsec.blocks(tunnel.encapsulation for tunnel in self.ports.tunnels)
+        needed |= ipsec.icmp_unreachable_blocks(connection.ends.remote_address for connection in self.loaded.values())
         assert needed <= self.blocks, f"without its block policies after {effect}"
         if self.has_nftables and effect.startswith(("apply", "load")):
             needed_table = firewall.ruleset(
-                {tunnel.udp_port for tunnel in self.ports.tunnels},
-                {connection.remote_address for connection in self.loaded.values()},
+                {port for tunnel in self.ports.tunnels for port in tunnel.encapsulation.udp_ports},
+                {connection.ends.remote_address for connection in self.loaded.values()},
             )
             assert firewall.widened(needed_table, self.firewall) == self.firewall, f"without its table after {effect}"
 

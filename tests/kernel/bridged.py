@@ -12,6 +12,7 @@ from isthmus.core.node import flows
 from isthmus.model import names
 from isthmus.model.node.flows import FlowTable, PlannedLink, PlannedNetwork
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
+from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.kernel.openvswitch import Switch, inside
 
 GATEWAY = "10.20.0.1"
@@ -50,7 +51,7 @@ class Cloud:
 def side(name: str, peer: str, addresses: tuple[str, str], directory: Path) -> Cloud:
     """A side with both networks, not configured yet; `addresses` are its own and the peer's."""
     switch = Switch(f"node-{name}", directory / name)
-    tunnel = TunnelPort(names.tunnel_port(f"cloud-{peer}", "gw"), *addresses, 14789)
+    tunnel = TunnelPort(names.tunnel_port(f"cloud-{peer}", "gw"), Vxlan(14789), TunnelEnds(*addresses))
     patches = [
         PatchPair(
             names.patch_in_integration_bridge(network),

@@ -27,7 +27,7 @@ class IpAndNft:
         sh(f"ip xfrm policy add {block} action block priority {_FOREIGN_PRIORITY}", self.netns)
 
     def has_policy(self, block: BlockPolicy) -> bool:
-        return f"dport {block.selector.destination_port}" in sh("ip xfrm policy list nosock", self.netns)
+        return f"proto udp{block.selector.traffic} " in sh("ip xfrm policy list nosock", self.netns)
 
     def change_policy(self, block: BlockPolicy) -> None:
         sh(f"ip xfrm policy update {block} action block priority {BLOCK_PRIORITY + 1}", self.netns)

@@ -24,6 +24,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeerSpec, PeerG
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, ProtectPolicy, SecurityAssociation
+from isthmus.model.node.tunnel import Vxlan
 from tests.kernel.openvswitch import inside, sh
 from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Expected, Summary, mac_addresses, summarise
@@ -31,7 +32,7 @@ from tests.testbed.wan.wire import Expected, Summary, mac_addresses, summarise
 UDP_PORT = 14789
 KEY = b"a pre-shared key has 32 characters or more".replace(b" ", b"-")
 AGREEMENT = Agreement(
-    udp_port=UDP_PORT,
+    encapsulation=Vxlan(UDP_PORT),
     id_range=TunnelIDRange(),
     ike_proposals=("aes256gcm16-prfsha384-ecp384",),
     esp_proposals=("aes256gcm16-ecp384",),
@@ -90,7 +91,7 @@ class Node:
     def block(self) -> None:
         """Add the block policies, as the agent does first."""
         gateways = [f"{WAN.network_address + host}" for host in (1, 2)]
-        wanted = ipsec.blocks([UDP_PORT]) | ipsec.icmp_unreachable_blocks(set(gateways) - {self.address})
+        wanted = ipsec.blocks([Vxlan(UDP_PORT)]) | ipsec.icmp_unreachable_blocks(set(gateways) - {self.address})
         inside(self.name, lambda: NetlinkXfrm().add_blocks(wanted))
 
     def raise_firewall(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.model.errors import Conflict, Invalid
 from isthmus.model.node.switch import Ports
+from isthmus.model.node.tunnel import Vxlan
 from tests.kernel.bridged import GATEWAY, TAGS, Cloud, side
 from tests.kernel.frames import BROADCAST, arp, bfd_down, frame, ipv4_udp, what_never_crosses
 from tests.kernel.openvswitch import Machine, inside, sh
@@ -205,7 +206,7 @@ def test_udp_port_in_use_is_an_error_as_statuses_expect_it(clouds: tuple[Cloud, 
     other.bind(("0.0.0.0", 15002))
     (tunnel,) = a.ports.tunnels
     try:
-        a.database.apply(Ports(frozenset({replace(tunnel, name="istother", udp_port=15002)})), ())
+        a.database.apply(Ports(frozenset({replace(tunnel, name="istother", encapsulation=Vxlan(15002))})), ())
         error = wait_until(lambda: a.database.view().errors.get("istother"), 10, "Open vSwitch's error")
         assert error is not None
         assert "Address already in use" in error

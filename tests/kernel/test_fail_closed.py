@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from isthmus.model.node.traffic import IcmpType
 from tests.kernel.node import UDP_PORT, Pair
 from tests.kernel.openvswitch import inside, sh
 from tests.testbed.wan.wire import Traffic
@@ -61,7 +62,9 @@ def test_no_icmp_unreachable_in_clear_for_a_missing_tunnel_port(pair: Pair, bloc
     """The kernel's ICMP error would quote the packet, if the other side connects earlier or disconnects later."""
     pair.protect()
     if not blocked:
-        pair.b.remove_blocks(frozenset(block for block in pair.b.blocks() if block.selector.icmp_type))
+        pair.b.remove_blocks(
+            frozenset(block for block in pair.b.blocks() if isinstance(block.selector.traffic, IcmpType))
+        )
     pair.a.tunnel(pair.b.address, UDP_PORT, "10.99.0.1")
     with pair.wire() as wire:
         assert pair.a.ping("10.99.0.2", count=3).received == 0

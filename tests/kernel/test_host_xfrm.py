@@ -14,6 +14,7 @@ from isthmus.adapters.linux.xfrm import NetlinkXfrm, messages, policies
 from isthmus.core.node import ipsec
 from isthmus.model.errors import Conflict
 from isthmus.model.node.ipsec import BlockPolicy, BlockView
+from isthmus.model.node.traffic import UdpPorts
 from isthmus.ports import Xfrm
 from tests.contract.host import ADDRESS, BLOCKS, IN, REMOTE
 from tests.kernel.host import NODE, IpAndNft, host
@@ -51,7 +52,7 @@ def _indexes() -> set[int]:
 
 
 def _on_port(udp_port: int) -> BlockPolicy:
-    return BlockPolicy("in", replace(IN.selector, destination_port=udp_port))
+    return BlockPolicy("in", replace(IN.selector, traffic=UdpPorts(destination=udp_port)))
 
 
 def test_own_policies_have_own_indexes(xfrm: Xfrm, tools: IpAndNft) -> None:

@@ -11,7 +11,8 @@ from isthmus.adapters.strongswan import Vici
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.node import ipsec
 from isthmus.model.errors import Conflict, Unavailable
-from isthmus.model.node.ipsec import IKE_CHILDREN, SecurityAssociation
+from isthmus.model.node.ipsec import SecurityAssociation
+from tests.contract.charon import CHILDREN
 from tests.kernel.node import AGREEMENT, KEY, UDP_PORT, Node, Pair
 from tests.kernel.openvswitch import sh
 from tests.testbed.host.process import wait_until
@@ -25,7 +26,7 @@ def test_both_children_come_up_with_aes_256_gcm(pair: Pair) -> None:
     for node in pair.nodes:
         associations, ike = node.views()
         (state,) = ike.states.values()
-        assert state.children_installed == IKE_CHILDREN
+        assert state.children_installed == CHILDREN
         assert {association.spi for association in associations} == state.spis
         assert len(state.spis) == 4
         # 32 bytes of key and 4 bytes of salt.

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from isthmus.core.federation.agreement import Agreement, agree, own_tunnel_ids
 from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLinkSpec
+from isthmus.model.node.tunnel import Vxlan
 
 CLOUD_ID = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,3}[a-z0-9])?", fullmatch=True)
 RANGE = st.tuples(st.integers(1, 0xFFFFFF), st.integers(1, 0xFFFFFF)).map(sorted).filter(lambda ends: ends[0] < ends[1])
@@ -62,7 +63,7 @@ def test_agreement_consists_of_what_both_sides_offer(specs: tuple[PeerLinkSpec, 
     if isinstance(agreed, Agreement):
         assert [set(agreed.ike_proposals), set(agreed.esp_proposals)] == common
         assert agreed.version == max(versions)
-        assert all(spec.tunnel.port == agreed.udp_port for spec in specs)
+        assert all(agreed.encapsulation == Vxlan(spec.tunnel.port) for spec in specs)
 
 
 @given(RANGE, CLOUD_ID, CLOUD_ID)

@@ -15,6 +15,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.tunnel import Vxlan
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.nodeobjects import (
@@ -83,7 +84,7 @@ def test_a_connection_that_charon_refuses_is_that_peers_problem(harness: AgentHa
     assert _is_ready(harness)
     harness.delete(peer())
     harness.settle()
-    assert harness.node.blocks == ipsec.blocks([14789]) | ipsec.icmp_unreachable_blocks(["203.0.113.11"])
+    assert harness.node.blocks == ipsec.blocks([Vxlan(14789)]) | ipsec.icmp_unreachable_blocks(["203.0.113.11"])
     assert _condition(harness, "Degraded").status == "False"
 
 
@@ -94,7 +95,7 @@ def test_removals_take_place_beside_a_refused_connection(harness: AgentHarness) 
     harness.delete(peer(OTHER))
     harness.settle()
     assert {tunnel.name for tunnel in harness.node.ports.tunnels} == {TUNNEL}, "what is in place stays"
-    assert harness.node.blocks == ipsec.blocks([14789]) | ipsec.icmp_unreachable_blocks(["198.51.100.11"])
+    assert harness.node.blocks == ipsec.blocks([Vxlan(14789)]) | ipsec.icmp_unreachable_blocks(["198.51.100.11"])
 
 
 def test_a_port_that_the_database_refuses_is_that_networks_problem(harness: AgentHarness) -> None:

@@ -10,6 +10,7 @@ import pytest
 from isthmus.agent.associations import Associations
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.node.host import NodeAddress
+from tests.contract.charon import with_key
 from tests.fakes.charon import FakeIke
 from tests.fakes.node import FakeNode
 from tests.fakes.nodeobjects import ADDRESS, inputs
@@ -89,7 +90,7 @@ def test_old_associations_are_removed_once_the_new_ones_are_up() -> None:
     (connection,) = plan.connections
     node.blocks, node.firewall = plan.blocks, plan.firewall
     ike = Asked(node)
-    before = replace(connection, secret_version="0")
+    before = with_key(connection, "0")
     ike.load(before, b"")
     ike.establish(connection.name)
     ike.load(connection, b"")

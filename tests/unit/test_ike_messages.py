@@ -4,23 +4,27 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.adapters.strongswan import messages
-from isthmus.model.node.ipsec import IKE_CHILDREN, IkeChild, IkeConnection, IkeState
+from isthmus.model.node.ipsec import (
+    EspTransport,
+    IkeChild,
+    IkeConnection,
+    IkeEnds,
+    IkeState,
+    PreSharedKeyRef,
+)
+from isthmus.model.node.tunnel import Vxlan
 
 CONNECTION = IkeConnection(
     name="ist0123456789",
-    local_address="192.0.2.1",
-    remote_address="198.51.100.1",
-    local_identity="gw-a.cloud-a",
-    remote_identity="10.0.0.1",
-    udp_port=14789,
+    ends=IkeEnds("192.0.2.1", "198.51.100.1", "gw-a.cloud-a", "10.0.0.1"),
+    protection=EspTransport(Vxlan(14789)),
     ike_proposals=("aes256gcm16-prfsha384-ecp384",),
     esp_proposals=("aes256gcm16-ecp384",),
     ike_rekey_time_seconds=28800,
     esp_rekey_time_seconds=3600,
     dpd_delay_seconds=10,
     initiator=True,
-    secret_name="key",
-    secret_version="1",
+    credential=PreSharedKeyRef("key", "1"),
 )
 DIGEST = CONNECTION.digest
 
@@ -47,9 +51,14 @@ def test_connection_has_two_children_and_typed_identities() -> None:
     assert settings["proposals"] == ["aes256gcm16-prfsha384-ecp384"]
     children = settings["children"]
     out, into = children[f"out-{DIGEST}"], children[f"in-{DIGEST}"]
-    assert (out["local_ts"], out["remote_ts"]) == (["192.0.2.1[udp]"], ["198.51.100.1[udp/14789]"])
-    assert (into["local_ts"], into["remote_ts"]) == (["192.0.2.1[udp/14789]"], ["198.51.100.1[udp]"])
+    assert (out["local_ts"], out["remote_ts"]) == (["192.0.2.1/32[udp]"], ["198.51.100.1/32[udp/14789]"])
+    assert (into["local_ts"], into["remote_ts"]) == (["192.0.2.1/32[udp/14789]"], ["198.51.100.1/32[udp]"])
     assert {child["mode"] for child in children.values()} == {"transport"}
+
+
+def test_digest_is_that_of_the_releases_before() -> None:
+    """Otherwise an upgraded agent would have all its SAs negotiated again."""
+    assert DIGEST == "3845c6c738fd"
 
 
 def test_only_the_initiator_has_traps() -> None:
@@ -70,7 +79,7 @@ def test_view_of_an_established_connection() -> None:
     assert (view.instance, view.version, view.loaded) == ("s1", "5.9.8", {CONNECTION.name: DIGEST})
     children = frozenset({IkeChild(1, frozenset({0xC001, 0xD001})), IkeChild(2, frozenset({0xC002, 0xD002}))})
     spis = frozenset(spi for child in children for spi in child.spis)
-    assert view.states == {CONNECTION.name: IkeState(True, IKE_CHILDREN, False, spis, children)}
+    assert view.states == {CONNECTION.name: IkeState(True, frozenset({"in", "out"}), False, spis, children)}
 
 
 def test_former_children_are_superseded_and_not_installed() -> None:

@@ -13,15 +13,15 @@ from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeerSpec, PeerG
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.ipsec import (
-    IKE_CHILDREN,
     IkeConnection,
     IkeState,
     IkeView,
     SecurityAssociation,
-    Selector,
 )
+from isthmus.model.node.traffic import Selector, UdpPorts
+from isthmus.model.node.tunnel import Vxlan
 
-AGREEMENT = Agreement(14789, TunnelIDRange(), ("aes256gcm16-prfsha384-ecp384",), ("aes256gcm16-ecp384",), True)
+AGREEMENT = Agreement(Vxlan(14789), TunnelIDRange(), ("aes256gcm16-prfsha384-ecp384",), ("aes256gcm16-ecp384",), True)
 PEER = CloudPeerSpec(
     cloud_id="cloud-b",
     api=ApiAccess(kubeconfig_secret_ref=LocalReference(name="kubeconfig")),
@@ -47,10 +47,10 @@ def _connections(**changes: str) -> tuple[IkeConnection, ...]:
 def test_one_connection_per_remote_gateway() -> None:
     first, second = _connections()
     assert (first.name, second.name) == (tunnel_port("cloud-b", "gw-1"), tunnel_port("cloud-b", "gw-2"))
-    assert (first.local_identity, first.remote_identity) == ("gw-a.cloud-a", "gw-1.cloud-b")
-    assert (first.local_address, second.remote_address) == ("192.0.2.1", "198.51.100.2")
+    assert (first.ends.local_identity, first.ends.remote_identity) == ("gw-a.cloud-a", "gw-1.cloud-b")
+    assert (first.ends.local_address, second.ends.remote_address) == ("192.0.2.1", "198.51.100.2")
     assert first.initiator
-    assert first.secret_name == "cloud-b-key"
+    assert first.credential.secret_name == "cloud-b-key"
 
 
 def test_digest_depends_on_every_field() -> None:
@@ -78,12 +78,12 @@ def _other(value: Any) -> Any:
 
 
 def test_block_policies_for_each_port_in_both_directions() -> None:
-    assert {str(block) for block in ipsec.blocks([14789])} == {
+    assert {str(block) for block in ipsec.blocks([Vxlan(14789)])} == {
         "dir out src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 dport 14789",
         "dir in src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 dport 14789",
         "dir out src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 sport 14789",
     }
-    assert ipsec.blocks([14789, 14790, 14789]) == ipsec.blocks([14789]) | ipsec.blocks([14790])
+    assert ipsec.blocks([Vxlan(14789), Vxlan(14790)]) == ipsec.blocks([Vxlan(14789)]) | ipsec.blocks([Vxlan(14790)])
     assert ipsec.blocks([]) == frozenset()
 
 
@@ -96,7 +96,7 @@ def test_icmp_unreachable_is_blocked() -> None:
 
 def test_selector_with_two_ip_versions_is_rejected() -> None:
     with pytest.raises(ValueError, match="IP versions"):
-        Selector(IPv4Network("0.0.0.0/0"), IPv6Network("::/0"), 17)
+        Selector(IPv4Network("0.0.0.0/0"), IPv6Network("::/0"), UdpPorts())
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ OF_OTHERS = (
     SecurityAssociation("192.0.2.1", "203.0.113.9", 0x30, "esp", 1),
     SecurityAssociation("192.0.2.1", "198.51.100.1", 0x40, "ah", 1),
 )
-UP = IkeState(established=True, children_installed=IKE_CHILDREN, spis=frozenset({LIVE.spi}))
+UP = IkeState(established=True, children_installed=frozenset({"in", "out"}), spis=frozenset({LIVE.spi}))
 
 
 def _ike(state: IkeState | None, digest: str = CONNECTION.digest) -> IkeView:

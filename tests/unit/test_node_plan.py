@@ -9,6 +9,7 @@ from isthmus.core.node.plan import Key, NodeInputs, NodePlan, plan_node
 from isthmus.model import names
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.switch import PatchPair, TunnelPort
+from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.fakes.nodeobjects import (
     ADDRESS,
     BLUE,
@@ -35,11 +36,11 @@ def plan(wanted: NodeInputs, foreign: frozenset[int] = frozenset()) -> NodePlan:
 def test_tunnel_exists_before_any_network_is_stretched() -> None:
     result = plan(inputs())
     name = names.tunnel_port(PEER, "gw-b1")
-    assert result.ports.tunnels == {TunnelPort(name, ADDRESS, "198.51.100.11", 14789)}
-    assert [(c.name, c.local_address, c.remote_address) for c in result.connections] == [
+    assert result.ports.tunnels == {TunnelPort(name, Vxlan(14789), TunnelEnds(ADDRESS, "198.51.100.11"))}
+    assert [(c.name, c.ends.local_address, c.ends.remote_address) for c in result.connections] == [
         (name, ADDRESS, "198.51.100.11")
     ]
-    assert result.blocks == ipsec.blocks([14789]) | ipsec.icmp_unreachable_blocks(["198.51.100.11"])
+    assert result.blocks == ipsec.blocks([Vxlan(14789)]) | ipsec.icmp_unreachable_blocks(["198.51.100.11"])
     assert result.networks == ()
     assert [a.address for a in result.addresses] == [ADDRESS]
 
@@ -136,7 +137,7 @@ def test_invalid_peer_does_not_affect_others() -> None:
     )
     result = plan(wanted)
     assert result.peer_problems["cloud-c"].reason == "KeyNotFound"
-    assert {t.remote_address for t in result.ports.tunnels} == {PEER_GATEWAY["address"]}
+    assert {t.ends.remote for t in result.ports.tunnels} == {PEER_GATEWAY["address"]}
     assert [k.cloud_id for k in result.networks[0].links] == [PEER]
 
 

@@ -9,10 +9,11 @@ from isthmus.core.node import firewall, ipsec
 from isthmus.model.errors import Conflict
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.host import KernelChange
+from isthmus.model.node.tunnel import Vxlan
 from tests.fakes.firewall import FakeFirewall
 from tests.fakes.node import FakeNode, FakeXfrm
 
-FIRST, SECOND = ipsec.blocks([14789]), ipsec.blocks([14790])
+FIRST, SECOND = ipsec.blocks([Vxlan(14789)]), ipsec.blocks([Vxlan(14790)])
 TABLE = firewall.ruleset([14789, 14790], [])
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from socket import IPPROTO_ICMP, IPPROTO_ICMPV6
+from socket import IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_UDP
 
 import pytest
 from hypothesis import given
@@ -21,7 +20,8 @@ from isthmus.adapters.linux.xfrm.policies import (
     own_indexes,
     own_policy,
 )
-from isthmus.model.node.ipsec import BlockPolicy, Prefix, Selector
+from isthmus.model.node.ipsec import BlockPolicy
+from isthmus.model.node.traffic import AnyTraffic, IcmpType, Prefix, Selector, Traffic, UdpPorts
 
 # A block policy of ours: `dir in src 0.0.0.0/0 dst 0.0.0.0/0 proto udp dport 14789`.
 OURS = bytes.fromhex(
@@ -40,11 +40,17 @@ CHARONS = bytes.fromhex(
     "000000000000000000000000000000003200000002000000000000000000000000000000000000000700000000000000"
     "ffffffffffffffffffffffff0a0010000000000000000000"
 )
-IN = BlockPolicy("in", Selector(IPv4Network("0.0.0.0/0"), IPv4Network("0.0.0.0/0"), 17, destination_port=14789))
+IN = BlockPolicy("in", Selector(IPv4Network("0.0.0.0/0"), IPv4Network("0.0.0.0/0"), UdpPorts(destination=14789)))
 _COUNTERS = slice(136, 168)  # struct xfrm_lifetime_cur
 _ATTRIBUTES = 184
 
 NUMBER = st.one_of(st.none(), st.integers(0, 65535))
+_OTHERS = sorted(set(range(256)) - {IPPROTO_ICMP, IPPROTO_UDP, IPPROTO_ICMPV6})
+TRAFFIC: st.SearchStrategy[Traffic] = st.one_of(
+    st.builds(UdpPorts, NUMBER, NUMBER),
+    st.builds(IcmpType, NUMBER, NUMBER),
+    st.builds(AnyTraffic, st.sampled_from(_OTHERS)),
+)
 PREFIXES = {
     4: st.builds(lambda a, n: ip_network((a, n), strict=False), st.ip_addresses(v=4).map(int), st.integers(0, 32)),
     6: st.builds(lambda a, n: IPv6Network((a, n), strict=False), st.ip_addresses(v=6).map(int), st.integers(0, 128)),
@@ -54,13 +60,7 @@ PREFIXES = {
 @st.composite
 def blocks(draw: st.DrawFn) -> BlockPolicy:
     prefixes: st.SearchStrategy[Prefix] = PREFIXES[draw(st.sampled_from([4, 6]))]
-    protocol, first, second = draw(st.integers(0, 255)), draw(NUMBER), draw(NUMBER)
-    selector = Selector(draw(prefixes), draw(prefixes), protocol)
-    if protocol in (IPPROTO_ICMP, IPPROTO_ICMPV6):
-        selector = replace(selector, icmp_type=first, icmp_code=second)
-    else:
-        selector = replace(selector, source_port=first, destination_port=second)
-    return BlockPolicy(draw(st.sampled_from(["in", "out"])), selector)
+    return BlockPolicy(draw(st.sampled_from(["in", "out"])), Selector(draw(prefixes), draw(prefixes), draw(TRAFFIC)))
 
 
 def raw(block: BlockPolicy, index_: int, **changed: int) -> bytes:

@@ -92,7 +92,7 @@ class DataPlane:
 
     def _associations(self, plan: NodePlan) -> frozenset[SecurityAssociation]:
         """Also those of a tunnel address that the node had before."""
-        addresses = {address.address for address in plan.addresses} | {c.remote_address for c in plan.connections}
+        addresses = {address.address for address in plan.addresses} | {c.ends.remote_address for c in plan.connections}
         return self._backends.xfrm.associations(frozenset(addresses))
 
     def _fence(self, plan: NodePlan, attempts: Attempts) -> frozenset[str]:

@@ -41,7 +41,7 @@ class Tunnels:
         wanted = [c for c in diff.connections_to_load(plan, ike) if c.name in fenced] if ike else []
         for connection in wanted:
             with attempts.connection(connection.name):
-                key = ipsec.pre_shared_key(inputs.keys[connection.secret_name].content)
+                key = ipsec.pre_shared_key(inputs.keys[connection.credential.secret_name].content)
                 try:
                     self._ike.load(connection, key)
                 except Unavailable as error:

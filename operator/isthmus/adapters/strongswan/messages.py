@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.model.node.ipsec import IKE_CHILDREN, IkeChild, IkeConnection, IkeState, IkeView
+from isthmus.model.node.ipsec import Child, IkeChild, IkeConnection, IkeState, IkeView, PreSharedKeyRef
+from isthmus.model.node.traffic import AnyTraffic, IcmpType, Prefix, Selector, UdpPorts
 
 Message = Mapping[str, Any]
 
-_CHILD_NAME = re.compile(r"(?P<child>out|in)-(?P<digest>[0-9a-f]+)")
+_CHILD_NAME = re.compile(r"(?P<child>[a-z]+)-(?P<digest>[0-9a-f]{12})")
 # In an initiator's log and in a responder's; the initiator only learns that authentication failed (RFC 7296, 2.21.2).
 _KEY_REFUSED_LOG = re.compile(
     r"received AUTHENTICATION_FAILED notify error|tried \d+ shared keys? for .+ but MAC mismatched"
@@ -30,19 +31,20 @@ _REPLAY_WINDOW_PACKETS = 1024  # the default of 32 drops packets that a multipat
 
 def shared_key(connection: IkeConnection, key: bytes) -> dict[str, Any]:
     """The `load-shared` request: the pre-shared key of a pair of identities."""
-    owners = [_identity(connection.local_identity), _identity(connection.remote_identity)]
+    owners = [_identity(connection.ends.local_identity), _identity(connection.ends.remote_identity)]
     return {"id": connection.name, "type": "IKE", "data": key, "owners": owners}
 
 
 def connection(wanted: IkeConnection) -> dict[str, Any]:
-    """The `load-conn` request: IKEv2 with two children in transport mode."""
+    """The `load-conn` request: IKEv2 with the connection's children."""
     # charon reuses an IKE SA for a connection if all settings are equal, and the key is not one of them. An identity
     # that only EAP would use makes them differ, so that a changed connection is negotiated again beside the old SA.
-    local = {"auth": "psk", "id": _identity(wanted.local_identity), "eap_id": wanted.digest}
+    ends, authentication = wanted.ends, _authentication(wanted)
+    local = authentication | {"id": _identity(ends.local_identity), "eap_id": wanted.digest}
     settings = {
         "version": "2",
-        "local_addrs": [wanted.local_address],
-        "remote_addrs": [wanted.remote_address],
+        "local_addrs": [ends.local_address],
+        "remote_addrs": [ends.remote_address],
         "proposals": list(wanted.ike_proposals),
         "rekey_time": f"{wanted.ike_rekey_time_seconds}s",
         "dpd_delay": f"{wanted.dpd_delay_seconds}s",
@@ -50,23 +52,28 @@ def connection(wanted: IkeConnection) -> dict[str, Any]:
         "unique": "replace",
         "mobike": "no",
         "local": local,
-        "remote": {"auth": "psk", "id": _identity(wanted.remote_identity)},
-        "children": {_child_name(child, wanted.digest): _child(wanted, child) for child in sorted(IKE_CHILDREN)},
+        "remote": authentication | {"id": _identity(ends.remote_identity)},
+        "children": {_child_name(child.name, wanted.digest): _child(wanted, child) for child in wanted.children},
     }
     return {wanted.name: settings}
 
 
-def _child(wanted: IkeConnection, child: str) -> dict[str, Any]:
-    any_port, tunnel_port = "[udp]", f"[udp/{wanted.udp_port}]"
-    local, remote = (any_port, tunnel_port) if child == "out" else (tunnel_port, any_port)
+def _authentication(wanted: IkeConnection) -> dict[str, Any]:
+    match wanted.credential:
+        case PreSharedKeyRef():
+            return {"auth": "psk"}
+
+
+def _child(wanted: IkeConnection, child: Child) -> dict[str, Any]:
+    local, remote = _traffic_selectors(child.sent)
     # Only the initiator has trap policies: with traps on both sides both would fire at the same time and duplicate the
     # SAs. Without a trap, the block policies stop unprotected packets. A trap fires on outgoing packets, so it restores
     # only `out`: after the peer restarted or was away, close_action and dpd_action initiate both children again.
     opens = wanted.initiator
     return {
-        "mode": "transport",
-        "local_ts": [wanted.local_address + local],
-        "remote_ts": [wanted.remote_address + remote],
+        "mode": child.mode,
+        "local_ts": [local],
+        "remote_ts": [remote],
         "esp_proposals": list(wanted.esp_proposals),
         "rekey_time": f"{wanted.esp_rekey_time_seconds}s",
         "replay_window": str(_REPLAY_WINDOW_PACKETS),
@@ -74,6 +81,22 @@ def _child(wanted: IkeConnection, child: str) -> dict[str, Any]:
         "close_action": "start" if opens else "none",
         "dpd_action": "restart" if opens else "clear",
     }
+
+
+def _traffic_selectors(sent: Selector) -> tuple[str, str]:
+    """The local and the remote traffic selector (swanctl.conf(5)) of what this node sends."""
+    match sent.traffic:
+        case UdpPorts(source, destination):
+            return _end(sent.source, "udp", source), _end(sent.destination, "udp", destination)
+        case IcmpType(type_, code):
+            message = None if type_ is None else type_ << 8 | (code or 0)
+            return _end(sent.source, str(sent.protocol), message), _end(sent.destination, str(sent.protocol), message)
+        case AnyTraffic(protocol):
+            return _end(sent.source, str(protocol), None), _end(sent.destination, str(protocol), None)
+
+
+def _end(prefix: Prefix, protocol: str, port: int | None) -> str:
+    return f"{prefix}[{protocol}]" if port is None else f"{prefix}[{protocol}/{port}]"
 
 
 def parse_view(instance: str, version: Message, connections: Iterable[Message], sas: Iterable[Message]) -> IkeView:
@@ -94,6 +117,13 @@ def parse_view(instance: str, version: Message, connections: Iterable[Message], 
 def loaded_children(connections: Iterable[Message]) -> frozenset[str]:
     """Names of children in the answer to `list-conns`."""
     return frozenset(match[0] for _, settings in _named(connections) for match in _child_names(settings["children"]))
+
+
+def complete(connections: Iterable[Message], sas: Iterable[Message]) -> frozenset[str]:
+    """Connections of which all loaded children carry traffic, from the answers to `list-conns` and `list-sas`."""
+    installed = installed_children(sas)
+    loaded = {name: loaded_children([{name: settings}]) for name, settings in _named(connections)}
+    return frozenset(name for name, children in loaded.items() if children and children <= installed)
 
 
 def installed_children(sas: Iterable[Message]) -> frozenset[str]:

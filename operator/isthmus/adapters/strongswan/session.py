@@ -13,7 +13,7 @@ from vici import Session
 from vici.exception import CommandException, DeserializationException, SessionException
 
 from isthmus.model.errors import Invalid, Unavailable
-from isthmus.model.node.ipsec import IKE_CHILDREN, IkeConnection, IkeView
+from isthmus.model.node.ipsec import IkeConnection, IkeView
 
 from . import messages
 from .authentication import AuthenticationFailures
@@ -38,10 +38,10 @@ class Vici:
         """By three requests, and charon's log. A new session stands for a new instance of charon."""
 
         def view(session: Session) -> IkeView:
-            view = messages.parse_view(
-                f"session {self._sessions}", session.version(), session.list_conns(), session.list_sas()
-            )
-            return replace(view, authentication_failed=self._authentication_failed(view))
+            version, connections, sas = session.version(), list(session.list_conns()), list(session.list_sas())
+            view = messages.parse_view(f"session {self._sessions}", version, connections, sas)
+            up = messages.complete(connections, sas)
+            return replace(view, authentication_failed=self._authentication_failed(up))
 
         return self._ask(view)
 
@@ -133,11 +133,10 @@ class Vici:
             self._session = None
             raise Unavailable(f"charon at {self._path}: {error}") from error
 
-    def _authentication_failed(self, view: IkeView) -> frozenset[str]:
+    def _authentication_failed(self, up: frozenset[str]) -> frozenset[str]:
         """Connections whose keys were refused and that have not come up since."""
         if self._failures is None:
             self._failures = AuthenticationFailures(self._open)
-        up = {name for name, state in view.states.items() if state.children_installed == IKE_CHILDREN}
         for name in up:
             self._failures.forget(name)
         return self._failures.read() - up

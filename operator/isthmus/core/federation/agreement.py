@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
+from isthmus.model.node.tunnel import Encapsulation, Vxlan
 from isthmus.model.protocol import PROTOCOL_VERSION, agreed_version
 from isthmus.model.reasons import Reason
 
@@ -18,7 +19,7 @@ class Agreement:
     `version` is the greatest version of the protocol that both speak.
     """
 
-    udp_port: int
+    encapsulation: Encapsulation
     id_range: TunnelIDRange
     ike_proposals: tuple[str, ...]
     esp_proposals: tuple[str, ...]
@@ -64,7 +65,8 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
             f"no common {what} proposal: this cloud offers {', '.join(getattr(ours.ipsec, field))}; "
             f"the peer offers {', '.join(getattr(theirs.ipsec, field))}",
         )
-    return Agreement(ours.tunnel.port, ours.tunnel.id_range, ike, esp, ours.cloud_id < theirs.cloud_id, version)
+    initiator = ours.cloud_id < theirs.cloud_id
+    return Agreement(Vxlan(ours.tunnel.port), ours.tunnel.id_range, ike, esp, initiator, version)
 
 
 def common_version(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> int | None:

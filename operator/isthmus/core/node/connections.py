@@ -80,12 +80,14 @@ def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"
 def _authentication_problem(connection: IkeConnection | None, esp: str, ike: IkeView | None) -> Problem | None:
     if connection is None or ike is None or connection.name not in ike.authentication_failed or esp == "Installed":
         return None
+    ends = connection.ends
     # A responder answers with one and the same notification to a wrong key, an identity that it does not expect and a
     # peer that it has no connection for (RFC 7296, 2.21.2).
     text = (
         "a gateway rejected the other's IKE authentication: the pre-shared keys differ (here Secret "
-        f"{IPSEC_NAMESPACE}/{connection.secret_name}), or the identities do (ours is {connection.local_identity}, we "
-        f"expect {connection.remote_identity}), or the peer's gateway has not loaded a connection for us yet"
+        f"{IPSEC_NAMESPACE}/{connection.credential.secret_name}), or the identities do (ours is "
+        f"{ends.local_identity}, we expect {ends.remote_identity}), or the peer's gateway has not loaded a connection "
+        "for us yet"
     )
     return Problem(Reason.AUTHENTICATION_FAILED, text)
 
@@ -96,8 +98,8 @@ def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: Br
         return None
     if connection is not None and _ADDRESS_IN_USE in error:
         text = (
-            f"UDP port {connection.udp_port} is in use by another process on this node, so that Open vSwitch cannot "
-            f"receive tunnel packets on {connection.local_address}: {error}"
+            f"{connection.protection.encapsulation} is in use by another process on this node, so that Open vSwitch "
+            f"cannot receive tunnel packets on {connection.ends.local_address}: {error}"
         )
         return Problem(Reason.TUNNEL_PORT_IN_USE, text[:1024])
     return Problem(Reason.TUNNEL_PORT_FAILED, f"Open vSwitch cannot create tunnel port {name}: {error}"[:1024])

@@ -12,21 +12,23 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.node.ipsec import (
-    IKE_CHILDREN,
     BlockPolicy,
+    EspTransport,
     IkeChild,
     IkeConnection,
+    IkeEnds,
     IkeView,
-    Prefix,
+    PreSharedKeyRef,
     ProtectPolicy,
     SecurityAssociation,
-    Selector,
 )
+from isthmus.model.node.traffic import IcmpType, Prefix, Selector
+from isthmus.model.node.tunnel import Encapsulation
 from isthmus.model.reasons import Reason
 
 MINIMUM_KEY_LENGTH = 32
-# IP protocol numbers (IANA); ICMP's "port unreachable" is type 3 code 3 (RFC 792), ICMPv6's type 1 code 4 (RFC 4443).
-_ICMP, _UDP, _ICMPV6 = 1, 17, 58
+_PORT_UNREACHABLE = IcmpType(3, 3)  # of ICMP (RFC 792)
+_PORT_UNREACHABLE_V6 = IcmpType(1, 4)  # of ICMPv6 (RFC 4443)
 _ANYWHERE, _ANYWHERE_V6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
 _KEY = re.compile(rb"[!-~]+")
 
@@ -64,34 +66,34 @@ def connections(
     return tuple(
         IkeConnection(
             name=names.tunnel_port(peer.cloud_id, gateway.name),
-            local_address=local_address,
-            remote_address=gateway.address,
-            local_identity=names.ike_identity(node, own_cloud_id),
-            remote_identity=names.ike_identity(gateway.name, peer.cloud_id),
-            udp_port=agreement.udp_port,
+            ends=IkeEnds(
+                local_address=local_address,
+                remote_address=gateway.address,
+                local_identity=names.ike_identity(node, own_cloud_id),
+                remote_identity=names.ike_identity(gateway.name, peer.cloud_id),
+            ),
+            protection=EspTransport(agreement.encapsulation),
             ike_proposals=agreement.ike_proposals,
             esp_proposals=agreement.esp_proposals,
             ike_rekey_time_seconds=policy.ike.rekey_time_seconds,
             esp_rekey_time_seconds=policy.esp.rekey_time_seconds,
             dpd_delay_seconds=policy.dpd_delay_seconds,
             initiator=agreement.initiator,
-            secret_name=peer.ipsec.auth_secret_ref.name,
-            secret_version=secret_version,
+            credential=PreSharedKeyRef(peer.ipsec.auth_secret_ref.name, secret_version),
         )
         for gateway in gateways
     )
 
 
-def blocks(udp_ports: Iterable[int]) -> frozenset[BlockPolicy]:
-    """Block policies that keep unprotected packets of these UDP ports off the wire and out of br-cloud."""
-    return frozenset(block for udp_port in udp_ports for block in _blocks_of(udp_port))
+def blocks(encapsulations: Iterable[Encapsulation]) -> frozenset[BlockPolicy]:
+    """Block policies that keep unprotected tunnel packets off the wire and out of br-cloud."""
+    return frozenset(block for encapsulation in encapsulations for block in _blocks_of(encapsulation))
 
 
-def _blocks_of(udp_port: int) -> Iterator[BlockPolicy]:
-    to_port = Selector(_ANYWHERE, _ANYWHERE, _UDP, destination_port=udp_port)
-    yield BlockPolicy("out", to_port)
-    yield BlockPolicy("in", to_port)
-    yield BlockPolicy("out", Selector(_ANYWHERE, _ANYWHERE, _UDP, source_port=udp_port))
+def _blocks_of(encapsulation: Encapsulation) -> Iterator[BlockPolicy]:
+    for traffic in encapsulation.sent.values():
+        yield BlockPolicy("out", Selector(_ANYWHERE, _ANYWHERE, traffic))
+    yield BlockPolicy("in", Selector(_ANYWHERE, _ANYWHERE, encapsulation.received))
 
 
 def icmp_unreachable_blocks(remote_addresses: Iterable[str]) -> frozenset[BlockPolicy]:
@@ -104,25 +106,26 @@ def icmp_unreachable_blocks(remote_addresses: Iterable[str]) -> frozenset[BlockP
 
 def _icmp_unreachable_block(remote: Prefix) -> BlockPolicy:
     if isinstance(remote, IPv6Network):
-        selector = Selector(_ANYWHERE_V6, remote, _ICMPV6, icmp_type=1, icmp_code=4)
+        selector = Selector(_ANYWHERE_V6, remote, _PORT_UNREACHABLE_V6)
     else:
-        selector = Selector(_ANYWHERE, remote, _ICMP, icmp_type=3, icmp_code=3)
+        selector = Selector(_ANYWHERE, remote, _PORT_UNREACHABLE)
     return BlockPolicy("out", selector)
 
 
 def blocks_of_connection(connection: IkeConnection) -> frozenset[BlockPolicy]:
     """The block policies without which neither the connection nor its tunnel port may exist."""
-    return blocks([connection.udp_port]) | icmp_unreachable_blocks([connection.remote_address])
+    encapsulation = connection.protection.encapsulation
+    return blocks([encapsulation]) | icmp_unreachable_blocks([connection.ends.remote_address])
 
 
 def up(connection: IkeConnection, ike: IkeView) -> bool:
-    """Whether the connection is loaded as planned, and its IKE SA and both children are established."""
+    """Whether the connection is loaded as planned, and its IKE SA and all its children are established."""
     state = ike.states.get(connection.name)
     return (
         ike.loaded.get(connection.name) == connection.digest
         and state is not None
         and state.established
-        and state.children_installed >= IKE_CHILDREN
+        and state.children_installed >= {child.name for child in connection.children}
     )
 
 
@@ -134,7 +137,9 @@ def stale_associations(
     None is stale before its connection is up: until then it may still carry the traffic.
     """
     ends = {
-        frozenset({connection.local_address, connection.remote_address}) for connection in wanted if up(connection, ike)
+        frozenset({connection.ends.local_address, connection.ends.remote_address})
+        for connection in wanted
+        if up(connection, ike)
     }
     known = frozenset(spi for state in ike.states.values() for spi in state.spis)
     return frozenset(

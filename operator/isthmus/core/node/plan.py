@@ -20,6 +20,7 @@ from isthmus.model.node.flows import PlannedLink, PlannedNetwork
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
+from isthmus.model.node.tunnel import Encapsulation, TunnelEnds
 from isthmus.model.reasons import Reason
 from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
 
@@ -92,11 +93,12 @@ def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_
     peers = [peer for peer in planned_peers.values() if isinstance(peer, _Peer)]
     tunnels = [tunnel for peer in peers for tunnel in _tunnels(peer)]
     networks, link_problems = _networks(inputs, tunnels)
-    udp_ports = {peer.agreement.udp_port for peer in peers}
+    encapsulations = {peer.agreement.encapsulation for peer in peers}
+    udp_ports = {port for encapsulation in encapsulations for port in encapsulation.udp_ports}
     remotes = {gateway.address for peer in peers for gateway in peer.gateways}
     return NodePlan(
         addresses=ours,
-        blocks=ipsec.blocks(udp_ports) | ipsec.icmp_unreachable_blocks(remotes),
+        blocks=ipsec.blocks(encapsulations) | ipsec.icmp_unreachable_blocks(remotes),
         firewall=firewall.ruleset(udp_ports, remotes),
         connections=tuple(connection for peer in peers for connection in peer.connections),
         ports=Ports(frozenset(tunnels), frozenset(_patches(inputs))),
@@ -142,7 +144,7 @@ def _plan_peer(inputs: NodeInputs, peer: CloudPeer, local: str, foreign_udp_port
     secret = spec.ipsec.auth_secret_ref.name
     key = inputs.keys.get(secret)
     problem = ipsec.key_problem(secret, key.content if key else None)
-    problem = problem or _port_problem(agreement.udp_port, foreign_udp_ports)
+    problem = problem or _port_problem(agreement.encapsulation, foreign_udp_ports)
     if problem is not None or key is None:
         return problem or Problem(Reason.KEY_NOT_FOUND, f"Secret {secret} does not exist")
     gateways = _known_gateways(inputs, peer)
@@ -177,15 +179,16 @@ def _known_gateways(inputs: NodeInputs, peer: CloudPeer) -> tuple[PeerGateway, .
     )
 
 
-def _port_problem(udp_port: int, foreign_udp_ports: frozenset[int]) -> Problem | None:
-    if udp_port in NEUTRON_TUNNEL_PORTS or udp_port in foreign_udp_ports:
-        return Problem(Reason.TUNNEL_PORT_IN_USE, f"UDP port {udp_port} belongs to another tunnel on this node")
+def _port_problem(encapsulation: Encapsulation, foreign_udp_ports: frozenset[int]) -> Problem | None:
+    for port in encapsulation.udp_ports & (NEUTRON_TUNNEL_PORTS | foreign_udp_ports):
+        return Problem(Reason.TUNNEL_PORT_IN_USE, f"UDP port {port} belongs to another tunnel on this node")
     return None
 
 
 def _tunnels(peer: _Peer) -> Iterator[TunnelPort]:
     for connection in peer.connections:
-        yield TunnelPort(connection.name, connection.local_address, connection.remote_address, peer.agreement.udp_port)
+        ends = TunnelEnds(connection.ends.local_address, connection.ends.remote_address)
+        yield TunnelPort(connection.name, peer.agreement.encapsulation, ends)
 
 
 def _patches(inputs: NodeInputs) -> Iterator[PatchPair]:
@@ -231,7 +234,7 @@ def _link_problem(
     link: AttachmentLink, tunnels: Mapping[str, TunnelPort], used: Mapping[tuple[str, int], int]
 ) -> Problem | None:
     tunnel = tunnels.get(_tunnel_name(link))
-    if tunnel is None or tunnel.remote_address != link.gateway.address:
+    if tunnel is None or tunnel.ends.remote != link.gateway.address:
         return Problem(Reason.NO_TUNNEL, f"no tunnel to gateway {link.gateway.name} of {link.cloud_id} yet")
     if used[tunnel.name, link.tunnel_id] > 1:
         # Two networks must never be bridged: carry neither rather than the wrong one.

@@ -73,8 +73,7 @@ def _connection(connection: GatewayConnection) -> State:
 
 def _tunnel_ports(facts: NodeFacts) -> Named:
     for tunnel in facts.bridge.ports.tunnels:
-        ends = f"{tunnel.local_address} to {tunnel.remote_address}, UDP {tunnel.udp_port}"
-        yield f"tunnel port {tunnel.name}", State(ends)
+        yield f"tunnel port {tunnel.name}", State(f"{tunnel.ends}, {tunnel.encapsulation}")
 
 
 def _networks(node: str, attachments: Iterable[Attachment], facts: NodeFacts) -> Named:

@@ -1,15 +1,14 @@
 """The largest IP packet of a machine that crosses the tunnel unfragmented, by the same arithmetic as the kernel's.
 
 ESP in transport mode with AES-GCM-16 (RFC 4303, RFC 4106): SPI and sequence number 8, IV 8, ICV 16, and a trailer of
-2 bytes behind padding to a multiple of 4. VXLAN (RFC 7348): UDP 8, VXLAN 8, inner Ethernet 14.
+2 bytes behind padding to a multiple of 4. The encapsulation's headers come on top.
 """
 
 from __future__ import annotations
 
+from isthmus.model.node.tunnel import Vxlan
+
 _IPV4_HEADER = 20
-_UDP_HEADER = 8
-_VXLAN_HEADER = 8
-_ETHERNET_HEADER = 14
 _ESP_HEADER = 8
 _GCM_IV = 8
 _GCM_ICV = 16
@@ -17,8 +16,8 @@ _ESP_TRAILER = 2
 _ESP_ALIGNMENT = 4
 
 
-def inner_mtu(underlay_mtu: int) -> int:
-    """MTU in bytes over VXLAN, ESP transport mode, AES-GCM-16 and IPv4: 1416 for an underlay MTU of 1500."""
+def inner_mtu(underlay_mtu: int, header_bytes: int = Vxlan.HEADER_BYTES) -> int:
+    """MTU in bytes over an encapsulation, ESP transport mode, AES-GCM-16 and IPv4: 1416 for VXLAN and 1500."""
     protected = underlay_mtu - _IPV4_HEADER - _ESP_HEADER - _GCM_IV - _GCM_ICV
     payload = protected // _ESP_ALIGNMENT * _ESP_ALIGNMENT - _ESP_TRAILER
-    return payload - _UDP_HEADER - _VXLAN_HEADER - _ETHERNET_HEADER
+    return payload - header_bytes

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from ipaddress import ip_network
+from typing import Any, Literal
 
 from isthmus.model import names
 
-Prefix = IPv4Network | IPv6Network
-
-
-@dataclass(frozen=True)
-class Selector:
-    """The packets that an XFRM policy applies to; None is any.
-
-    `protocol` is the IP protocol's number. ICMP and ICMPv6 have a type and a code where UDP and TCP have ports.
-    Raises ValueError where source and destination are of different IP versions.
-    """
-
-    source: Prefix
-    destination: Prefix
-    protocol: int
-    source_port: int | None = None
-    destination_port: int | None = None
-    icmp_type: int | None = None
-    icmp_code: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.source.version != self.destination.version:
-            raise ValueError(f"{self.source} and {self.destination} are of different IP versions")
-
-    def __str__(self) -> str:
-        ends = {"sport": self.source_port, "dport": self.destination_port}
-        ends |= {"type": self.icmp_type, "code": self.icmp_code}
-        words = [f"{name} {value}" for name, value in ends.items() if value is not None]
-        return " ".join([f"src {self.source} dst {self.destination} proto {self.protocol}", *words])
+from .traffic import Selector
+from .tunnel import Encapsulation
 
 
 @dataclass(frozen=True)
@@ -81,36 +56,92 @@ class ProtectPolicy:
 
 
 @dataclass(frozen=True)
-class IkeConnection:
-    """One remote gateway for charon: IKEv2, pre-shared key, two ESP transport children (to and from our UDP port).
+class IkeEnds:
+    """Both ends of an IKE SA; the identities are FQDNs (RFC 7296, 3.5)."""
 
-    The key itself is not here: it travels apart so that a plan can be logged.
-    """
-
-    name: str
     local_address: str
     remote_address: str
     local_identity: str
     remote_identity: str
-    udp_port: int
+
+
+@dataclass(frozen=True)
+class Child:
+    """A pair of ESP SAs: what this node sends, and the same with both ends exchanged."""
+
+    name: str
+    mode: Literal["transport"]
+    sent: Selector
+
+
+@dataclass(frozen=True)
+class EspTransport:
+    """ESP in transport mode: the outer packets of an encapsulation between the ends of the IKE SA."""
+
+    encapsulation: Encapsulation
+
+    def children(self, ends: IkeEnds) -> tuple[Child, ...]:
+        source, destination = ip_network(ends.local_address), ip_network(ends.remote_address)
+        return tuple(
+            Child(name, "transport", Selector(source, destination, traffic))
+            for name, traffic in self.encapsulation.sent.items()
+        )
+
+
+Protection = EspTransport
+"""All ways of protecting a tunnel."""
+
+
+@dataclass(frozen=True)
+class PreSharedKeyRef:
+    """A Secret with a pre-shared key. The key itself is not here: it travels apart so that a plan can be logged."""
+
+    secret_name: str
+    secret_version: str = ""
+    """Which version of the Secret the key is from, so that a new key is noticed without a trace of the key itself."""
+
+
+Credential = PreSharedKeyRef
+"""All credentials of an IKE connection."""
+
+
+@dataclass(frozen=True)
+class IkeConnection:
+    """One remote gateway for charon (IKEv2)."""
+
+    name: str
+    ends: IkeEnds
+    protection: Protection
     ike_proposals: tuple[str, ...]
     esp_proposals: tuple[str, ...]
     ike_rekey_time_seconds: int
     esp_rekey_time_seconds: int
     dpd_delay_seconds: int
     initiator: bool
-    secret_name: str
-    secret_version: str = ""
-    """Which version of the Secret the key is from, so that a new key is noticed without a trace of the key itself."""
+    credential: Credential
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        return self.protection.children(self.ends)
 
     @property
     def digest(self) -> str:
-        """Names this very connection: what charon has loaded under another digest is to be loaded again."""
-        return names.digest(*(f"{field.name}={getattr(self, field.name)}" for field in fields(self)), digits=12)
+        """Names this very connection: what charon has loaded under another digest is to be loaded again.
+
+        An upgrade that changes the digests has all SAs negotiated again. Where a field is one of several variants, the
+        names of its own fields say which.
+        """
+        return names.digest(*_settings(self), digits=12)
 
 
-IKE_CHILDREN = frozenset({"out", "in"})
-"""Every connection's children: packets to the peer's UDP port, and packets to ours."""
+def _settings(value: Any) -> Iterator[str]:
+    """`field=value` of all fields, in the place of a nested dataclass that of its own."""
+    for item in fields(value):
+        content = getattr(value, item.name)
+        if is_dataclass(content):
+            yield from _settings(content)
+        else:
+            yield f"{item.name}={content}"
 
 
 @dataclass(frozen=True)
@@ -128,7 +159,7 @@ class IkeState:
 
     established: bool
     children_installed: frozenset[str] = frozenset()
-    """Those of IKE_CHILDREN that were negotiated for what is loaded now."""
+    """Names of the children that were negotiated for what is loaded now."""
     superseded: bool = False
     """There are also SAs that were negotiated for what was loaded before."""
     spis: frozenset[int] = frozenset()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .tunnel import Encapsulation, TunnelEnds
+
 
 @dataclass(frozen=True)
 class TunnelPort:
-    """A VXLAN port of br-cloud towards one remote gateway. `key=flow`, `df_default=false`, BFD on."""
+    """A port of br-cloud towards one remote gateway. `key=flow`, `df_default=false`, BFD on."""
 
     name: str
-    local_address: str
-    remote_address: str
-    udp_port: int
+    encapsulation: Encapsulation
+    ends: TunnelEnds
 
 
 @dataclass(frozen=True)

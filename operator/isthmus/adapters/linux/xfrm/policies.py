@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import ip_network
-from socket import AF_INET, AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6
+from socket import AF_INET, AF_INET6, IPPROTO_UDP
 from typing import Final
 
-from isthmus.model.node.ipsec import BlockPolicy, Prefix, Selector
+from isthmus.model.node.ipsec import BlockPolicy
+from isthmus.model.node.traffic import AnyTraffic, IcmpType, Prefix, Selector, Traffic, UdpPorts
 
 from ..netlink import HEADER, decoded
 from .messages import BLOCK, DIRECTION_MASK, IN, LIMITS, OUT, UNLIMITED, WHOLE_PORT, Policy, PolicyID
@@ -26,7 +27,6 @@ _FORMER_PRIORITY: Final = 900_000
 """Of the block policies of releases that left the index to the kernel: else they are exactly like ours."""
 
 DIRECTIONS: Final = {"in": IN, "out": OUT}
-_ICMP: Final = frozenset({IPPROTO_ICMP, IPPROTO_ICMPV6})
 _FAMILIES: Final = {4: AF_INET, 6: AF_INET6}
 _ADDRESS_BYTES: Final = {AF_INET: 4, AF_INET6: 16}
 
@@ -132,9 +132,7 @@ def _is_as_created(message: Policy) -> bool:
 
 
 def _set_selector(message: Policy | PolicyID, selector: Selector) -> None:
-    first, second = selector.source_port, selector.destination_port
-    if selector.protocol in _ICMP:
-        first, second = selector.icmp_type, selector.icmp_code
+    first, second = _ports(selector.traffic)
     message.update(
         family=_FAMILIES[selector.source.version],
         saddr=_padded(selector.source),
@@ -149,6 +147,26 @@ def _set_selector(message: Policy | PolicyID, selector: Selector) -> None:
     )
 
 
+def _ports(traffic: Traffic) -> tuple[int | None, int | None]:
+    """The kernel has an ICMP message's type and code where UDP has ports."""
+    match traffic:
+        case UdpPorts(first, second) | IcmpType(first, second):
+            return first, second
+        case AnyTraffic():
+            return None, None
+
+
+def _traffic(protocol: int, ip_version: int, first: int | None, second: int | None) -> Traffic:
+    """Raises ValueError for what ours never have: ports of another protocol than UDP."""
+    if protocol == IPPROTO_UDP:
+        return UdpPorts(first, second)
+    if protocol == IcmpType().protocol_number(ip_version):
+        return IcmpType(first, second)
+    if (first, second) != (None, None):
+        raise ValueError(f"ports of protocol {protocol}")
+    return AnyTraffic(protocol)
+
+
 def _selector(message: Policy) -> Selector | None:
     """None for selectors that ours never have: of a device or user, with part of a port's bits, of no valid prefix."""
     if message["ifindex"] or message["user"] or {message["sport_mask"], message["dport_mask"]} - {0, WHOLE_PORT}:
@@ -157,9 +175,7 @@ def _selector(message: Policy) -> Selector | None:
     second = message["dport"] if message["dport_mask"] else None
     try:
         source, destination = _prefix(message, "saddr", "prefixlen_s"), _prefix(message, "daddr", "prefixlen_d")
-        if message["proto"] in _ICMP:
-            return Selector(source, destination, message["proto"], icmp_type=first, icmp_code=second)
-        return Selector(source, destination, message["proto"], first, second)
+        return Selector(source, destination, _traffic(message["proto"], source.version, first, second))
     except (ValueError, LookupError):
         return None
 

@@ -103,7 +103,7 @@ class OvsdbDatabase:
 
     def _add_tunnel(self, owned: OwnedPorts, tunnel: TunnelPort) -> None:
         options, bfd = tunnel_interface(tunnel, self._bfd_interval_milliseconds)
-        owned.add(BRIDGE, tunnel.name, "vxlan", options).bfd = bfd
+        owned.add(BRIDGE, tunnel.name, tunnel.encapsulation.INTERFACE_TYPE, options).bfd = bfd
 
     def _write(self, edit: Callable[[Any], None]) -> None:
         """Commit one transaction and wait until ovs-vswitchd has applied it (cur_cfg)."""

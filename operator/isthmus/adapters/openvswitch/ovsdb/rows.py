@@ -21,9 +21,9 @@ class PatchEnd:
 def tunnel_interface(tunnel: TunnelPort, bfd_interval_milliseconds: int) -> tuple[dict[str, str], dict[str, str]]:
     """The columns `options` and `bfd` of a tunnel port."""
     options = {
-        "local_ip": tunnel.local_address,
-        "remote_ip": tunnel.remote_address,
-        "dst_port": str(tunnel.udp_port),
+        "local_ip": tunnel.ends.local,
+        "remote_ip": tunnel.ends.remote,
+        **tunnel.encapsulation.options,
         "key": "flow",
         "df_default": "false",  # fragment packets that are too large for the underlay instead of dropping them
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
+from isthmus.model.node.tunnel import ENCAPSULATIONS, TunnelEnds
 
 from .rows import patch_ends, tunnel_interface
 
@@ -48,12 +49,14 @@ def _owned_interfaces(bridge: Any) -> Iterator[Any]:
 
 def _tunnels(owned: Mapping[tuple[str, str], Any], bfd_interval_milliseconds: int) -> Iterator[TunnelPort]:
     for (bridge, name), row in owned.items():
-        if bridge != BRIDGE or row.type != "vxlan":
+        if bridge != BRIDGE or row.type not in ENCAPSULATIONS:
             continue
         options = dict(row.options)
-        if not options.get("dst_port", "").isdecimal():
+        encapsulation = ENCAPSULATIONS[row.type].from_options(options)
+        if encapsulation is None:
             continue
-        tunnel = TunnelPort(name, options.get("local_ip", ""), options.get("remote_ip", ""), int(options["dst_port"]))
+        ends = TunnelEnds(options.get("local_ip", ""), options.get("remote_ip", ""))
+        tunnel = TunnelPort(name, encapsulation, ends)
         if (options, dict(row.bfd)) == tunnel_interface(tunnel, bfd_interval_milliseconds):
             yield tunnel
 
