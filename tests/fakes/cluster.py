@@ -41,7 +41,8 @@ class FakeCluster:
         if entry is None:
             raise NotFound(f"{key.kind} {key.name} not found")
         new = entry.copy()
-        documented.check(obj)
+        if self.manager.startswith("isthmus"):
+            documented.check(obj)
         status = obj.to_wire().get("status", {})
         new.applied_status.pop(self.manager, None)
         new.applied_status[self.manager] = {k: v for k, v in status.items() if v != []}

@@ -80,7 +80,8 @@ PORT = {"id": ID, "mac": MAC, "addresses": ["10.20.0.17"]}
     ("newer", "older", "fields"),
     [
         (offer() | {"state": "Paused"}, offer(), ["state"]),
-        (offer(networkName="web\n"), offer(), ["offer.networkName"]),
+        (offer(networkName="x" * 256), offer(), ["offer.networkName"]),
+        (offer(networkName="web\x85\u202e"), offer(networkName="web "), []),
         (offer(project={"id": "p", "name": 5}), offer(project={"id": "p"}), ["offer.project.name"]),
         (offer(subnets=[NEWER_SUBNET, SUBNET]), offer(), ["offer.subnets[]"]),
         (
@@ -95,7 +96,7 @@ PORT = {"id": ID, "mac": MAC, "addresses": ["10.20.0.17"]}
         ),
         (answer(verdict="Queued"), answer(verdict="Refused"), ["answer.verdict"]),
         (answer(reason="not-a-reason"), answer(reason="Refused"), ["answer.reason"]),
-        (answer(message="\x1b[2J"), answer(), ["answer.message"]),
+        (answer(message="\x1b[2J"), answer(message="[2J"), []),
         (answer() | {"ports": [PORT, {"id": "1; drop"}]}, answer() | {"ports": [PORT]}, ["ports[]"]),
         (
             answer() | {"ports": [PORT | {"addresses": ["2001:db8::9", "10.20.0.17"]}]},

@@ -23,7 +23,7 @@ from isthmus.model.actions import (
 )
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.errors import ExternalError
+from isthmus.model.errors import ExternalError, Invalid
 from isthmus.model.reasons import Reason
 
 from .apply import perform
@@ -70,7 +70,10 @@ class Cycle:
             if scope.name in self.failures:
                 self._apply(scope, scope.failure_answer(self.snapshot))
             for wanted in scope.statuses(self.snapshot, self.failures.get(scope.name)):
-                self._write_status(wanted)
+                try:
+                    self._write_status(wanted)
+                except Invalid as error:  # of this object alone
+                    self._record_failure(scope, Problem(error.reason, str(error)))
         except ExternalError as error:
             self._record_failure(scope, Problem(error.reason, str(error)))
         except _UNEXPECTED_VALUE_ERRORS:
@@ -90,29 +93,47 @@ class Cycle:
         if not scope.is_fresh():
             scope.invalidate()
             return True
-        self._apply(scope, plan)
+        if not self._apply(scope, plan):
+            stored = ", ".join(describe(action) for action in plan.actions)
+            self._record_failure(scope, Problem(Reason.NOT_SETTLED, f"the API server stores otherwise: {stored}"))
+            return False
         return True
 
-    def _apply(self, scope: Scope, plan: Plan) -> None:
+    def _apply(self, scope: Scope, plan: Plan) -> bool:
+        """Whether anything may have changed; else the next plan would be the same again."""
+        changed = False
         for action in plan.actions:
             level = logging.INFO if isinstance(action, OpenStackAction) else logging.DEBUG
             _LOG.log(level, "%s: %s", scope.name, describe(action))
             if isinstance(action, OpenStackAction | ApplyManifest):
                 scope.invalidate()
-            self._perform(action)
+            changed |= self._perform(action)
+        return changed
 
-    def _perform(self, action: Action) -> None:
-        self.actions += 1
+    def _perform(self, action: Action) -> bool:
+        """Whether that may have changed anything; what changed nothing does not count."""
         result = perform(action, self.backends)
+        changed = not self._is_stored(result)
+        self.actions += changed
         if isinstance(action, DeleteObject) or (isinstance(action, SetFinalizers) and not action.finalizers):
             self._log_transitions(action.obj, None)
         self.snapshot = _snapshot_after(self.snapshot, action, result, self.backends)
+        return changed
+
+    def _is_stored(self, result: CustomObject | None) -> bool:
+        """Whether an object, as it was returned, is in the snapshot in this very version."""
+        if result is None:
+            return False
+        metadata = result.metadata
+        known = self.snapshot.get(type(result), metadata.name, metadata.namespace or "")
+        return known is not None and known.metadata.resource_version == metadata.resource_version
 
     def _write_status(self, wanted: CustomObject) -> None:
         current = self.snapshot.get(type(wanted), wanted.metadata.name, wanted.metadata.namespace or "")
         if current is None or current == wanted:
             return
-        self._perform(WriteStatus(_without_agent_fields(wanted)))
+        if not self._perform(WriteStatus(_without_agent_fields(wanted))):
+            return
         self._log_transitions(current, wanted)
         for event in events_for(current, wanted):
             perform(event, self.backends)

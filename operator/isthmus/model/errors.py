@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from isthmus.model.reasons import Reason
+
+from .text import printable
 
 
 class ExternalError(Exception):
     """An external system refused or failed; `reason` is a condition's reason, the text its message."""
 
     reason: ClassVar[Reason] = Reason.UNAVAILABLE
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class Unavailable(ExternalError):
@@ -50,9 +56,16 @@ class QuotaExceeded(ExternalError):
 
 
 class Invalid(ExternalError):
-    """The external system rejects the request as invalid (400, 422); a retry does not help."""
+    """The external system rejects the request as invalid (400, 422); a retry does not help.
+
+    `fields` are paths of rejected fields (`status.conditions[0].message`), if the system names them.
+    """
 
     reason = Reason.INVALID
+
+    def __init__(self, message: str, fields: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
 
 
 class Unsupported(ExternalError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from .addresses import canonical_ipv4_address, canonical_ipv4_cidr
+from .text import PRINTABLE_PATTERN, printable
 
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
@@ -30,11 +31,13 @@ IPv4Address = Annotated[
 IPv4CIDR = Annotated[
     str, StringConstraints(pattern=IPV4_CIDR_PATTERN, max_length=18), AfterValidator(canonical_ipv4_cidr)
 ]
-# Free text (Neutron's names), without control characters, so that it cannot forge log lines.
-DisplayName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=255)]
-# A message for another cloud's administrators, without control characters as a name.
-Remark = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=1024)]
-Message = Annotated[str, StringConstraints(max_length=1024)]
+# Text of others is made printable wherever it is parsed: a name that is odd must not make an object malformed.
+Printable = BeforeValidator(lambda value: printable(value) if isinstance(value, str) else value)
+# Free text (Neutron's names).
+DisplayName = Annotated[str, StringConstraints(pattern=PRINTABLE_PATTERN, max_length=255), Printable]
+# A message for another cloud's administrators.
+Remark = Annotated[str, StringConstraints(pattern=PRINTABLE_PATTERN, max_length=1024), Printable]
+Message = Annotated[str, StringConstraints(pattern=PRINTABLE_PATTERN, max_length=1024), Printable]
 ReasonText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$", max_length=64)]
 # `metadata.generation`. An API server holds a maximum as a floating-point number: no larger one is exact.
 # "2/3": so many of so many. Printer columns cannot count, and show the first element of a list only.

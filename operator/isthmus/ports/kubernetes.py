@@ -43,7 +43,8 @@ class Cluster(Protocol):
         """Apply the status subresource; returns the object as stored.
 
         MUST leave list entries of other field managers alone: each agent owns one entry of an Attachment's `nodes`.
-        `NotFound` if the object does not exist; MUST NOT create it.
+        `NotFound` if the object does not exist; MUST NOT create it. If the server rejects single fields, the rest MUST
+        be written all the same; raises `Invalid` then.
         """
         ...
 

@@ -15,6 +15,7 @@ from kubernetes.client.exceptions import ApiException
 from isthmus.model.errors import Unavailable
 from isthmus.ports import Manifest
 
+from . import wire
 from .access import Access, load, require
 from .errors import Expired, translated
 
@@ -61,7 +62,7 @@ class Client:
     def apply(self, path: str, manifest: Manifest) -> Manifest:
         """Server-side apply, forced. Returns the object as it is stored."""
         query = {"fieldManager": self.field_manager, "force": "true"}
-        return self._request("PATCH", path, query, manifest, APPLY)
+        return self._request("PATCH", path, query, wire.apply_patch(manifest), APPLY)
 
     def create(self, path: str, manifest: Manifest) -> Manifest:
         """Create an object; `path` is that of all objects of its kind. Conflict if there is one of that name."""
@@ -93,7 +94,7 @@ class Client:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        body: Manifest | None = None,
+        body: Manifest | bytes | None = None,
         content_type: str = "application/json",
     ) -> Manifest:
         session = self._logged_in()
@@ -115,7 +116,7 @@ class Client:
         path: str,
         query: Mapping[str, str] | None,
         headers: dict[str, str],
-        body: Manifest | None,
+        body: Manifest | bytes | None,
     ) -> Manifest:
         prepared = client.param_serialize(method, path, query_params=query, header_params=headers, body=body)
         # Requests have no time-out by default.

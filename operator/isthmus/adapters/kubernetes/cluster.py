@@ -13,6 +13,7 @@ from isthmus.model.api.objects import API_VERSION, CustomObject
 from isthmus.model.errors import ExternalError, Invalid, NotFound
 from isthmus.ports import Manifest, T
 
+from . import wire
 from .client import Client
 from .events import event_manifest
 from .resources import Resource, built_in, custom
@@ -51,11 +52,17 @@ class KubernetesCluster:
         return _parsed(type(obj), self._apply(custom(type(obj)), obj.to_manifest()))
 
     def apply_status(self, obj: T) -> T:
-        wire = obj.to_wire()
-        identity = {k: v for k, v in wire["metadata"].items() if k in {"name", "namespace", "uid"}}
-        status = _without_empty_lists(wire.get("status", {}))
+        document = obj.to_wire()
+        identity = {k: v for k, v in document["metadata"].items() if k in {"name", "namespace", "uid"}}
+        status = _without_empty_lists(document.get("status", {}))
         manifest = {"apiVersion": API_VERSION, "kind": obj.registration.kind, "metadata": identity, "status": status}
-        return _parsed(type(obj), self._apply(custom(type(obj)), manifest, "status"))
+        try:
+            return _parsed(type(obj), self._apply(custom(type(obj)), manifest, "status"))
+        except Invalid as error:
+            accepted = _without_empty_lists(wire.without_fields(manifest, error.fields)["status"])
+            if accepted != status:
+                self._apply(custom(type(obj)), manifest | {"status": accepted}, "status")
+            raise
 
     def set_finalizers(self, obj: CustomObject, finalizers: Sequence[str]) -> None:
         metadata = {"finalizers": list(finalizers), "resourceVersion": obj.metadata.resource_version}

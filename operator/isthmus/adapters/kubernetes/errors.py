@@ -36,7 +36,7 @@ def by_status(error: ApiException) -> errors.ExternalError:
     status = _status(error.body)
     text = str(status.get("message") or _without_status(error))[:_MAX_MESSAGE_CHARACTERS]
     match error.status:
-        case 403 if "NamespaceTerminating" in _causes(status):
+        case 403 if "NamespaceTerminating" in _causes(status, "reason"):
             return errors.Conflict(text)
         case 401 | 403:
             return errors.Forbidden(text)
@@ -47,7 +47,7 @@ def by_status(error: ApiException) -> errors.ExternalError:
         case 410:
             return Expired(text)
         case 400 | 405 | 413 | 415 | 422:
-            return errors.Invalid(text)
+            return errors.Invalid(text, _causes(status, "field"))
         case _:
             return errors.Unavailable(text)
 
@@ -60,9 +60,9 @@ def _status(body: object) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _causes(status: dict[str, Any]) -> set[str]:
+def _causes(status: dict[str, Any], part: str) -> set[str]:
     details = status.get("details") or {}
-    return {cause.get("reason", "") for cause in details.get("causes") or ()}
+    return {cause.get(part, "") for cause in details.get("causes") or ()}
 
 
 def _without_status(error: ApiException) -> str:

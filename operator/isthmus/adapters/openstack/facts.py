@@ -1,4 +1,4 @@
-"""Conversion between Neutron's and Keystone's JSON and `model.facts.openstack`."""
+"""Conversion between Neutron's and Keystone's JSON and `model.facts.openstack`. Names become printable here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from isthmus.model.facts.openstack import Domain, Network, Port, Project, Range, Subnet
+from isthmus.model.text import printable
 
 from .canonical import address, canonical, cidr, mac_address
 
@@ -31,7 +32,7 @@ def network(document: Document) -> Network:
     """A network. `project_id` is empty for Neutron's own networks."""
     return Network(
         id=document["id"],
-        name=_text(document, "name"),
+        name=printable(_text(document, "name")),
         project_id=_text(document, "project_id"),
         mtu=document.get("mtu") or 0,
         description=_text(document, "description"),
@@ -58,7 +59,7 @@ def subnet(document: Document) -> Subnet:
     pools, odd_pools = canonical(document.get("allocation_pools") or (), _pool)
     return Subnet(
         id=document["id"],
-        name=_text(document, "name"),
+        name=printable(_text(document, "name")),
         network_id=document["network_id"],
         project_id=_text(document, "project_id"),
         ip_version=document["ip_version"],
@@ -88,7 +89,7 @@ def port(document: Document) -> Port:
     odd_macs = () if mac else (f"MAC address {document.get('mac_address')!r}"[:128],)
     return Port(
         id=document["id"],
-        name=_text(document, "name"),
+        name=printable(_text(document, "name")),
         network_id=document["network_id"],
         project_id=_text(document, "project_id"),
         mac=mac or "",
@@ -128,7 +129,7 @@ def domain(document: Document) -> Domain:
     """A domain."""
     return Domain(
         id=document["id"],
-        name=document["name"],
+        name=printable(document["name"]),
         description=document.get("description") or "",
         enabled=document["enabled"],
     )
@@ -138,7 +139,7 @@ def project(document: Document) -> Project:
     """A project."""
     return Project(
         id=document["id"],
-        name=document["name"],
+        name=printable(document["name"]),
         domain_id=document["domain_id"],
         description=document.get("description") or "",
         enabled=document["enabled"],

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from isthmus.model.types import ReasonText
+from isthmus.model.types import Printable, ReasonText
 
 GROUP = "isthmus.cloud"
 VERSION = "v1alpha1"
@@ -56,7 +56,7 @@ class Condition(ApiModel):
     """Whether the condition holds. Unknown if that cannot be determined."""
     reason: ReasonText
     """Why, in one word that programs can rely on; docs/conditions.md lists all of them."""
-    message: Annotated[str, Field(max_length=4096)] = ""
+    message: Annotated[str, Field(max_length=4096), Printable] = ""
     """Why, in a sentence with the values at hand and what to do."""
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """The `metadata.generation` that the condition was computed from."""

@@ -22,7 +22,7 @@ from isthmus.model.reasons import Reason
 from isthmus.model.types import MINIMUM_MTU
 
 from .layer2 import layer2_problem
-from .offer import next_tunnel_id, printable
+from .offer import next_tunnel_id
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def stretchable(subnets: Collection[Subnet], known: Collection[str]) -> tuple[Su
 
 
 def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:
-    name, obstacle = printable(network.name), layer2_problem(facts)
+    name, obstacle = network.name, layer2_problem(facts)
     if obstacle is not None:
         return Problem(Reason.NETWORK_NOT_STRETCHABLE, f"network {name} {obstacle}")
     if not facts.subnets:
@@ -100,12 +100,12 @@ def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
     if network.mtu < MINIMUM_MTU:
         return Problem(
             Reason.UNSUPPORTED_MTU,
-            f"network {printable(network.name)} has MTU {network.mtu}; set {MINIMUM_MTU} or more",
+            f"network {network.name} has MTU {network.mtu}; set {MINIMUM_MTU} or more",
         )
     if len(facts.subnets) > MAX_SUBNETS:
         return Problem(
             Reason.UNSUPPORTED_SUBNET,
-            f"network {printable(network.name)} has {len(facts.subnets)} subnets, of at most {MAX_SUBNETS}",
+            f"network {network.name} has {len(facts.subnets)} subnets, of at most {MAX_SUBNETS}",
         )
     problems = ((subnet.cidr, problem) for subnet in facts.subnets if (problem := _subnet_problem(subnet)) is not None)
     first = next(problems, None)

@@ -20,7 +20,6 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
 from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
 from .admission import PeerRequest, admission_problem, claims
-from .offer import printable
 from .restrictions import restrictions
 from .state import Origin
 
@@ -57,7 +56,7 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
         conditions=with_transition_times(
             expansion.status.conditions, conditions, expansion.metadata.generation, origin.snapshot.now
         ),
-        network_name=printable(network.name) if network else None,
+        network_name=network.name if network else None,
         project_id=network.project_id if network else None,
         mtu=origin.agreed_mtu if is_owner else None,
         peers_ready=ratio(peer.name in ready for peer in expansion.spec.peers),

@@ -55,19 +55,14 @@ def offered_spec(
         origin=origin,
         offer=Offer(
             tunnel_id=tunnel_id,
-            project=OfferedProject(id=facts.project.id, name=printable(facts.project.name)),
-            network_name=printable(facts.network.name),
+            project=OfferedProject(id=facts.project.id, name=facts.project.name),
+            network_name=facts.network.name,
             subnets=subnets,
         ),
         mtu=mtu,
         gateway=gateway.name if gateway else None,
         ports=published_ports(facts),
     )
-
-
-def printable(name: str) -> str:
-    """A name without control characters, so that nothing can forge a log line."""
-    return "".join(c for c in name if c >= " " and c != "\x7f")[:255]
 
 
 def _subnet(subnet: Subnet, record: Iterable[SubnetRecord], peer_cloud_id: str) -> OfferedSubnet | None:
@@ -78,7 +73,7 @@ def _subnet(subnet: Subnet, record: Iterable[SubnetRecord], peer_cloud_id: str) 
     routes = [HostRoute(destination=d, nexthop=n) for d, n in subnet.host_routes if ":" not in d + n]
     return OfferedSubnet(
         id=subnet.id,
-        name=printable(subnet.name),
+        name=subnet.name,
         cidr=subnet.cidr,
         gateway_ip=subnet.gateway_ip,
         enable_dhcp=subnet.enable_dhcp,
