@@ -7,13 +7,16 @@ import sys
 import time
 
 from tests.testbed import state
+from tests.testbed.cloud import nodes
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import ended_in_order
 from tests.testbed.lab import Lab, tear_down
+from tests.testbed.topology import SECOND_SITES, SITES
 
+_NODES = [site.gateway for sites in (SITES, SECOND_SITES) for site in sites.values()]
 _EPILOG = """\
-exec takes a node (gw-a1, gw-b1) or a network namespace of the lab: a or b (a cloud's servers), wan (the router),
-tester.
+exec takes a node (gw-a1, gw-b1, and gw-a2 or gw-b2 if it runs) or a network namespace of the lab: a or b (a cloud's
+servers), wan (the router), tester.
 If several labs are up, name one with --lab or ISTHMUS_LAB.
 """
 
@@ -44,9 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="show what is running").set_defaults(run=_status)
     commands.add_parser("down", help="remove the lab").set_defaults(run=_down)
     execute = commands.add_parser("exec", help="run a command on a node, in a machine or in a network namespace")
-    execute.add_argument("where", choices=["gw-a1", "gw-b1", "a", "b", "wan", "tester"])
+    execute.add_argument("where", choices=[*_NODES, "a", "b", "wan", "tester"])
     execute.add_argument("command", nargs=argparse.REMAINDER, metavar="[--machine NAME] COMMAND ...")
     execute.set_defaults(run=_exec)
+    second = commands.add_parser("second", help="start a cloud's second gateway node, or remove it")
+    second.add_argument("cloud", choices=["a", "b"])
+    second.add_argument("--remove", action="store_true")
+    second.set_defaults(run=_second)
     capture = commands.add_parser("capture", help="record both sides of the WAN and count frames by class")
     capture.add_argument("seconds", type=float, nargs="?", default=10.0)
     capture.set_defaults(run=_capture)
@@ -75,10 +82,20 @@ def _status(arguments: argparse.Namespace) -> int:
         print(f"cloud {cloud.name}: {cloud.site.back_end}, OpenStack {cloud.site.release}, {cloud.site.auth_url}")
         for agent in cloud.openstack().network.agents():
             print(f"  {agent.agent_type} on {agent.host}: {'alive' if agent.is_alive else 'dead'}")
-        print(f"  charon on {cloud.gateway.name}: {'alive' if cloud.gateway.charon.alive() else 'dead'}")
-        machines = cloud.gateway.run(["ip", "netns", "list"]).stdout.split("\n")
-        names = [name.split()[0] for name in machines if name and not name.startswith("qdhcp-")]
-        print(f"  machines on {cloud.gateway.name}: {', '.join(names) or 'none'}")
+        for gateway in cloud.gateways:
+            print(f"  charon on {gateway.name}: {'alive' if gateway.charon.alive() else 'dead'}")
+            machines = gateway.run(["ip", "netns", "list"]).stdout.split("\n")
+            names = [name.split()[0] for name in machines if name and not name.startswith("qdhcp-")]
+            print(f"  machines on {gateway.name}: {', '.join(names) or 'none'}")
+    return 0
+
+
+def _second(arguments: argparse.Namespace) -> int:
+    began = time.monotonic()
+    lab, cloud = _cloud(arguments)
+    (nodes.remove_second if arguments.remove else nodes.start_second)(lab.state, cloud)
+    done = "gone" if arguments.remove else "up"
+    print(f"{cloud.second_gateway.name} is {done} after {time.monotonic() - began:.0f} s")
     return 0
 
 
@@ -95,7 +112,10 @@ def _exec(arguments: argparse.Namespace) -> int:
     if arguments.where in ("wan", "tester", "a", "b"):
         netns = f"{lab.name}-{arguments.where}"
         return subprocess.run(["ip", "netns", "exec", netns, *arguments.command]).returncode
-    node = next(cloud.gateway for cloud in lab.clouds if cloud.gateway.name == arguments.where)
+    running = [gateway for cloud in lab.clouds for gateway in cloud.gateways]
+    node = next((gateway for gateway in running if gateway.name == arguments.where), None)
+    if node is None:
+        raise LookupError(f"{arguments.where} does not run; start it with: second {arguments.where[3]}")
     command, place = arguments.command, node.place(None)
     if command[:1] == ["--machine"]:
         command, place = command[2:], node.place(command[1])

@@ -15,7 +15,7 @@ from tests.testbed.node import imports
 from tests.testbed.node.backend import OvnController, OvsAgents
 from tests.testbed.node.gateway import Gateway
 from tests.testbed.state import State
-from tests.testbed.topology import SITES, CloudName, Site
+from tests.testbed.topology import SECOND_SITES, SITES, CloudName, Site
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,13 @@ def _cloud(state: State, database: Database, site: Site) -> CloudParts:
         ovn=ovn,
     )
     addresses = (str(address), str(site.server_wan_address.ip))
-    gateway = Gateway(site, state.directory)
-    gateway.back_end = OvnController(gateway, ovn) if ovn else OvsAgents(gateway, neutron, _imports(state, environment))
+    gateway, second = Gateway(site, state.directory), Gateway(SECOND_SITES[site.name], state.directory)
+    for node in (gateway, second):
+        node.back_end = (
+            OvnController(node, ovn)
+            if ovn
+            else OvsAgents(node, neutron, _imports(state, environment), serves_dhcp=node is gateway)
+        )
     cloud = Cloud(
         site,
         directory=directory,
@@ -75,6 +80,7 @@ def _cloud(state: State, database: Database, site: Site) -> CloudParts:
         passwords=passwords,
         kube=ControlPlane(state.assets, directory / "kube", addresses=addresses, netns=netns),
         gateway=gateway,
+        second_gateway=second,
     )
     return CloudParts(keystone, neutron, broker, ovn, cloud)
 

@@ -1,6 +1,5 @@
 """Starts all parts of a lab, in parallel where possible; the guests first, because they take longest."""
 
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -9,14 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.testbed.assembly import CloudParts, Parts
+from tests.testbed.cloud import nodes
 from tests.testbed.cloud.servers import registration, schemas
-from tests.testbed.cloud.servers.daemon import await_server
 from tests.testbed.host.process import wait_until
-from tests.testbed.node import hosting, openvswitch
 from tests.testbed.node.backend import OvsAgents
 from tests.testbed.state import State
 
-_GATEWAY_LABEL: Final = {"isthmus.cloud/gateway": "true"}
 _THREADS: Final = 16
 Task = Future[None]
 
@@ -71,12 +68,8 @@ class BringUp:
         return self._tasks[-1]
 
     def _start_guest(self, parts: CloudParts) -> None:
-        state, site, gateway = self._state, parts.cloud.site, parts.cloud.gateway
-        kernel = state.assets.uml_kernel
-        hosting.start(site, kernel=kernel, namespaces=state.namespaces, directory=state.directory)
-        await_server(state.directory, site.gateway, gateway.channel.answers, timeout_seconds=60)
-        openvswitch.start(gateway)
-        self._report_part(parts, f"{site.gateway} with Open vSwitch")
+        nodes.boot(self._state, parts.cloud.gateway)
+        self._report_part(parts, f"{parts.cloud.gateway.name} with Open vSwitch")
 
     def _start_back_end(self, parts: CloudParts) -> None:
         parts.cloud.gateway.back_end.start()
@@ -111,9 +104,7 @@ class BringUp:
     def _start_kubernetes(self, parts: CloudParts) -> None:
         cloud = parts.cloud
         cloud.kube.start()
-        metadata = {"name": cloud.gateway.name, "labels": _GATEWAY_LABEL}
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
-        cloud.kubectl("apply", "-f", "-", input=json.dumps(node))
+        nodes.register(cloud, cloud.gateway)
         self._report_part(parts, "Kubernetes")
 
     def _await_back_end(self, parts: CloudParts) -> None:

@@ -4,12 +4,13 @@
        |                                                                                       |
     wan bridge 192.0.2.0/24 ------------------ <lab>-wan (router) ------------------ wan bridge 198.51.100.0/24
 
-A test can add a third cloud at PLAIN_SITE: <lab>-c, on the same router, for the same tester.
+A test can add a third cloud at PLAIN_SITE (<lab>-c, on the same router, for the same tester), and to either cloud a
+second gateway node, at SECOND_SITES.
 
 Namespaces are private to a lab, so that all labs can use the same addresses and ports.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv4Network
 from typing import Final, Literal
 
@@ -25,15 +26,19 @@ RABBITMQ_PORT: Final = 5672
 OVN_SOUTHBOUND_PORT: Final = 6642
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Location:
-    """One cloud's place in the lab. Host numbers: 1 servers or router, 2 tester, 10 Kubernetes API, 11 gateway node."""
+    """One gateway node and its cloud's place in the lab.
+
+    Host numbers: 1 servers or router, 2 tester, 10 Kubernetes API, 11 gateway node, 12 second gateway node.
+    """
 
     name: str
     gateway: str
     management: IPv4Network
     wan: IPv4Network
     guest_memory_megabytes: int
+    gateway_number: int = 11
 
     @property
     def cloud_id(self) -> str:
@@ -53,7 +58,7 @@ class Location:
     @property
     def gateway_address(self) -> IPv4Interface:
         """The gateway node's address in the management network."""
-        return _host(self.management, 11)
+        return _host(self.management, self.gateway_number)
 
     @property
     def router_address(self) -> IPv4Interface:
@@ -68,10 +73,10 @@ class Location:
     @property
     def gateway_wan_address(self) -> IPv4Interface:
         """The gateway node's address on the WAN."""
-        return _host(self.wan, 11)
+        return _host(self.wan, self.gateway_number)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Site(Location):
     """The place of a cloud with OpenStack in it."""
 
@@ -120,6 +125,12 @@ SITES: Final[dict[CloudName, Site]] = {
     ),
 }
 
+SECOND_SITES: Final[dict[CloudName, Site]] = {
+    "a": replace(SITES["a"], gateway="gw-a2", gateway_number=12, guest_memory_megabytes=600),
+    "b": replace(SITES["b"], gateway="gw-b2", gateway_number=12, guest_memory_megabytes=1200),
+}
+"""Optional second gateway nodes of both clouds, each as its cloud's site with another node."""
+
 PLAIN_SITE: Final = Location(
     name="c",
     gateway="gw-c1",
@@ -156,10 +167,10 @@ class Namespaces:
 
     def all(self) -> list[str]:
         """All namespaces that a lab may have created."""
-        locations = (*SITES.values(), PLAIN_SITE)
+        clouds = (*SITES.values(), PLAIN_SITE)
         return [
             self.tester,
-            *(self.gateway(location) for location in locations),
-            *(self.cloud(location.name) for location in locations),
+            *(self.gateway(location) for location in (*clouds, *SECOND_SITES.values())),
+            *(self.cloud(location.name) for location in clouds),
             self.wan,
         ]

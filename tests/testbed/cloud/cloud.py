@@ -54,6 +54,7 @@ class Cloud:
         passwords: Passwords,
         kube: ControlPlane,
         gateway: Gateway,
+        second_gateway: Gateway,
     ) -> None:
         self.site = site
         self.name = site.name
@@ -63,8 +64,15 @@ class Cloud:
         self.netns = netns
         self.kube = kube
         self.gateway = gateway
+        self.second_gateway = second_gateway
+        """Started by `second.running_in` only."""
         self._passwords = passwords
         self._never_served: set[str] = set()
+
+    @property
+    def gateways(self) -> tuple[Gateway, ...]:
+        """The gateway nodes that are running."""
+        return (self.gateway, self.second_gateway) if self.second_gateway.running else (self.gateway,)
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         """Run kubectl as the cloud's administrator."""
@@ -208,7 +216,8 @@ class Cloud:
 
     def _at_rest(self) -> bool:
         """Whether every network has a wired DHCP server, and no interface is left without a Neutron port."""
-        listed = self.gateway.run("ovs-vsctl --timeout=30 --bare --columns=external_ids list Interface").stdout
+        listing = "ovs-vsctl --timeout=30 --bare --columns=external_ids list Interface"
+        listed = "\n".join(gateway.run(listing).stdout for gateway in self.gateways)
         plugged = set(re.findall(r"iface-id=([-0-9a-f]{36})", listed))
         return plugged <= {port.id for port in self._admin.network.ports()} and not self._unserved()
 

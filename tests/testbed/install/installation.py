@@ -2,11 +2,10 @@
 
 import json
 import secrets
-import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
@@ -17,6 +16,8 @@ from prometheus_client.samples import Sample
 from tests.testbed.assets import Assets
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
+from tests.testbed.install import agent
+from tests.testbed.install.agent import WITHOUT_TEST_VARIABLES, Agent
 from tests.testbed.kubernetes.kubeconfig import service_account_kubeconfig
 from tests.testbed.node.gateway import Gateway
 
@@ -24,81 +25,102 @@ REPOSITORY: Final = Path(__file__).parents[3]
 SYSTEM: Final = "isthmus-system"
 IPSEC: Final = "isthmus-ipsec"
 CONTROLLER_METRICS_PORT: Final = 9090
-AGENT_METRICS_PORT: Final = 9091
 RESYNC_SECONDS: Final = 5
-# They have the prefix of settings, and Isthmus rejects unknown variables with that prefix.
-_WITHOUT_TEST_VARIABLES: Final = ("env", "--unset=ISTHMUS_LAB", "--unset=ISTHMUS_CACHE", "--unset=ISTHMUS_UML_KERNEL")
 
 
 class Installation:
-    """Isthmus in one cloud: manifests, configuration, one controller process, one agent process on the gateway."""
+    """Isthmus in one cloud: manifests, configuration, one controller process, one agent process on the gateway.
+
+    A second gateway node has an agent of its own, `agent_on`.
+    """
 
     def __init__(self, cloud: Cloud, assets: Assets, directory: Path) -> None:
         self.cloud = cloud
         self._assets = assets
         self._directory = directory / f"isthmus-{cloud.name}"
+        self.agent = self._agent(cloud.gateway)
 
     def install(self) -> None:
         """Apply the manifests and write the configuration; starts no process."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self.cloud.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "deploy"))
-        (self._directory / "clouds.yaml").write_text(self.cloud.clouds_yaml())
-        for role in ("controller", "agent"):
-            self._configure(role)
+        self.clouds_file.write_text(self.cloud.clouds_yaml())
+        self._configure_controller()
+        self.agent.configure(self._common_settings)
 
-    def _configure(self, role: str) -> None:
-        kubeconfig = self.kubeconfig(role)
-        kubeconfig.touch(mode=0o600)
+    def agent_on(self, gateway: Gateway) -> Agent:
+        """The agent of a further gateway node, configured."""
+        added = self._agent(gateway)
+        added.configure(self._common_settings)
+        return added
+
+    def _agent(self, gateway: Gateway) -> Agent:
+        return Agent(self.cloud, gateway, self._assets.agent_env, self._directory)
+
+    @property
+    def _common_settings(self) -> dict[str, object]:
         site = self.cloud.site
-        node = site.gateway if role == "agent" else None
-        kubeconfig.write_text(service_account_kubeconfig(self.cloud, SYSTEM, f"isthmus-{role}", node))
-        settings: dict[str, object] = {
+        return {
             "cloud_id": site.cloud_id,
             "gateway_cidrs": [str(site.wan)],
-            "kubeconfig": str(kubeconfig),
             "resync_seconds": RESYNC_SECONDS,
-            "metrics_address": str((site.server_address if role == "controller" else site.gateway_address).ip),
         }
-        if role == "controller":
-            settings |= {
-                "metrics_port": CONTROLLER_METRICS_PORT,
-                "clouds_file": str(self._directory / "clouds.yaml"),
-                "openstack_cloud": "isthmus",
-                "peer_poll_seconds": 1,
-                "absence_grace_seconds": 10,
-            }
+
+    def _configure_controller(self) -> None:
+        kubeconfig = self.kubeconfig("controller")
+        kubeconfig.touch(mode=0o600)
+        kubeconfig.write_text(service_account_kubeconfig(self.cloud, SYSTEM, "isthmus-controller"))
+        settings: dict[str, object] = {
+            **self._common_settings,
+            "kubeconfig": str(kubeconfig),
+            "metrics_address": str(self.cloud.site.server_address.ip),
+            "metrics_port": CONTROLLER_METRICS_PORT,
+            "clouds_file": str(self.clouds_file),
+            "openstack_cloud": "isthmus",
+            "peer_poll_seconds": 1,
+            "absence_grace_seconds": 10,
+        }
+        self._controller_settings.write_text(json.dumps(settings, indent=1))  # JSON is YAML
+
+    @property
+    def _controller_settings(self) -> Path:
+        return self._directory / "controller.yaml"
+
+    @property
+    def clouds_file(self) -> Path:
+        """The controller's OpenStack credential."""
+        return self._directory / "clouds.yaml"
+
+    @contextmanager
+    def wrong_clouds_file(self, content: str | None) -> Iterator[None]:
+        """Replace the content of the clouds file for a while; None removes the file."""
+        good = self.clouds_file.read_text()
+        if content is None:
+            self.clouds_file.unlink()
         else:
-            settings |= {
-                "metrics_port": AGENT_METRICS_PORT,
-                "node_name": site.gateway,
-                "vici_socket": "/run/charon.vici",
-            }
-        (self._directory / f"{role}.yaml").write_text(json.dumps(settings, indent=1))  # JSON is YAML
+            _replace(self.clouds_file, content)
+        try:
+            yield
+        finally:
+            _replace(self.clouds_file, good)
 
     def kubeconfig(self, role: str) -> Path:
         """The credential that the controller or the agent runs with."""
-        return self._directory / f"{role}.kubeconfig"
+        return self._directory / "controller.kubeconfig" if role == "controller" else self.agent.kubeconfig
 
     def start_controller(self, command: tuple[str, ...] = (), **environment: str) -> None:
         """Start the controller in the cloud's namespace; `command` replaces `isthmus controller`."""
         python = self._assets.controller_env / "bin" / "python"
         argv = command or (str(python), "-m", "isthmus.cli.main", "controller")
         self.cloud.spawn(
-            [*_WITHOUT_TEST_VARIABLES, *argv],
+            [*WITHOUT_TEST_VARIABLES, *argv],
             name="isthmus-controller",
-            env=self._environment("controller", environment),
+            env={"ISTHMUS_CONFIG": str(self._controller_settings), "PYTHONUNBUFFERED": "1", **environment},
         )
 
     def start_agent(self, command: tuple[str, ...] = (), **environment: str) -> None:
         """Start the agent on the gateway node; `command` replaces `isthmus agent`."""
-        python = self._assets.agent_env / "bin" / "python"
-        argv = command or (str(python), "-m", "isthmus.cli.main", "agent")
-        self.cloud.gateway.spawn(
-            [*_WITHOUT_TEST_VARIABLES, *argv], name="isthmus-agent", env=self._environment("agent", environment)
-        )
-
-    def _environment(self, role: str, more: Mapping[str, str]) -> dict[str, str]:
-        return {"ISTHMUS_CONFIG": str(self._directory / f"{role}.yaml"), "PYTHONUNBUFFERED": "1", **more}
+        self.agent.start(command, **environment)
 
     def start_killed_after(self, role: str, effect: str) -> None:
         """Start a process that is killed after an effect (tests/testbed/install/killed.py)."""
@@ -112,9 +134,8 @@ class Installation:
         """Kill one of both processes with SIGKILL."""
         if role == "controller":
             self.cloud.stop("isthmus-controller", grace_seconds=0)
-        elif self.alive(role):
-            self.cloud.gateway.kill("isthmus-agent", signal.SIGKILL)
-            wait_until(lambda: not self.alive(role), 10, "end of the agent")
+        else:
+            self.agent.kill()
 
     def alive(self, role: str) -> bool:
         """Whether that process is running."""
@@ -135,7 +156,15 @@ class Installation:
 
     def wait_until_ready(self, timeout_seconds: float = 90) -> None:
         """Wait until the gateway node is ready."""
-        wait_until(self._gateway_ready, timeout_seconds, f"GatewayNode {self.cloud.site.gateway} to be ready")
+        self.wait_node_ready(self.cloud.gateway, timeout_seconds)
+
+    def wait_node_ready(self, gateway: Gateway, timeout_seconds: float = 90) -> None:
+        """Wait until one of several gateway nodes is ready."""
+        path = '{.status.conditions[?(@.type=="Ready")].status}'
+        ask = ("get", "gatewaynode", gateway.name, "--ignore-not-found", "-o", f"jsonpath={path}")
+        wait_until(
+            lambda: self.cloud.kubectl(*ask) == "True", timeout_seconds, f"GatewayNode {gateway.name} to be ready"
+        )
 
     def wait_reconciled(self, role: str, times: int, timeout_seconds: float = 90) -> None:
         """Wait until a started process has completed this number of reconciliations."""
@@ -152,15 +181,11 @@ class Installation:
         site = self.cloud.site
         address, port = {
             "controller": (site.server_address.ip, CONTROLLER_METRICS_PORT),
-            "agent": (site.gateway_address.ip, AGENT_METRICS_PORT),
+            "agent": (site.gateway_address.ip, agent.METRICS_PORT),
         }[role]
         with urlopen(f"http://{address}:{port}/metrics", timeout=10) as reply:
             families = text_string_to_metric_families(reply.read().decode())
         return [sample for family in families for sample in family.samples]
-
-    def _gateway_ready(self) -> bool:
-        path = '{.status.conditions[?(@.type=="Ready")].status}'
-        return "True" in self.cloud.kubectl("get", "gatewaynodes", "-o", f"jsonpath={{range .items[*]}}{path}{{end}}")
 
     def set_psk(self, peer_cloud_id: str, psk: str) -> None:
         """Store the pre-shared key for a peer."""
@@ -196,6 +221,13 @@ class Installation:
         """Stop both processes."""
         for role in ("controller", "agent"):
             self.stop_process(role)
+
+
+def _replace(path: Path, content: str) -> None:
+    """Atomically, so that nobody reads half of it."""
+    new = path.with_suffix(".new")
+    new.write_text(content)
+    new.rename(path)
 
 
 def new_psk() -> str:

@@ -73,14 +73,15 @@ class OvnController:
 
 @dataclass(frozen=True)
 class OvsAgents:
-    """ML2/OVS: the Open vSwitch agent and the DHCP agent."""
+    """ML2/OVS: the Open vSwitch agent, and the DHCP agent unless networks get it from another node."""
 
     node: Node
     neutron: Neutron
     imports: Path
+    serves_dhcp: bool = True
 
     def start(self) -> None:
-        """Start both agents early: imports are slow in User Mode Linux, and the agents wait for the servers."""
+        """Start the agents early: imports are slow in User Mode Linux, and they wait for the servers."""
         self.node.run(f"xargs cat <{self.imports} >/dev/null", timeout_seconds=120)
         ovs = {
             "ovs": {**_OVSDB, "local_ip": self.node.site.gateway_address.ip},
@@ -91,6 +92,12 @@ class OvsAgents:
                 "enable_ipset": False,
             },
         }
+        self._configure("neutron-openvswitch-agent", ovs)
+        self._spawn("neutron-openvswitch-agent")
+        if self.serves_dhcp:
+            self._start_dhcp()
+
+    def _start_dhcp(self) -> None:
         dhcp: dict[str, dict[str, object]] = {
             "DEFAULT": {
                 "interface_driver": "openvswitch",
@@ -99,9 +106,7 @@ class OvsAgents:
             },
             "ovs": {**_OVSDB},
         }
-        self._configure("neutron-openvswitch-agent", ovs)
         self._configure("neutron-dhcp-agent", dhcp)
-        self._spawn("neutron-openvswitch-agent")
         # It has nothing to do until the other agent has reported: leave the node's only processor to that one.
         self._spawn("neutron-dhcp-agent", "nice", "-n", "10")
 

@@ -66,12 +66,17 @@ class Channel:
         except (OSError, ExecError):
             return False
 
-    def forget(self, netns: str) -> None:
+    def forget(self, netns: str | None) -> None:
         """Close the connections to a namespace, which they would keep alive."""
         with self._lock:
             idle = self._idle.pop(netns, [])
         for connection in idle:
             connection.close()
+
+    def forget_all(self) -> None:
+        """Close all connections to a node that has ended."""
+        for netns in list(self._idle):
+            self.forget(netns)
 
     @contextlib.contextmanager
     def _connection(self, netns: str | None) -> Iterator[Connection]:

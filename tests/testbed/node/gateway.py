@@ -4,6 +4,7 @@ import re
 import signal
 from pathlib import Path
 
+from tests.testbed.host import process
 from tests.testbed.node.backend import BackEnd
 from tests.testbed.node.charon import Charon
 from tests.testbed.node.node import Node
@@ -11,12 +12,17 @@ from tests.testbed.topology import Site
 
 
 class Gateway(Node):
-    """The gateway node of one cloud."""
+    """A gateway node of one cloud."""
 
     def __init__(self, site: Site, directory: Path) -> None:
         super().__init__(site, directory)
         self.charon = Charon(self)
         self._back_end: BackEnd | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the node has been started."""
+        return process.alive(self.directory, self.name)
 
     @property
     def back_end(self) -> BackEnd:

@@ -26,9 +26,34 @@ def start(site: Location, *, kernel: Path | None, namespaces: Namespaces, direct
         start_namespaces(site, namespace=namespaces.gateway(site), cloud_namespace=cloud, directory=directory)
 
 
+def cables(site: Location) -> tuple[str, str]:
+    """The interfaces in the cloud's namespace that lead to the node: management, WAN."""
+    return f"{site.gateway}-mgmt", f"{site.gateway}-wan"
+
+
+def connect(site: Location, namespaces: Namespaces, *, connected: bool) -> None:
+    """Disconnect the running node from both networks, or connect it again; nothing else happens to it.
+
+    The interfaces stay up: a guest never uses one again that was down.
+    """
+    bridges = zip(cables(site), (MANAGEMENT_BRIDGE, WAN_BRIDGE), strict=True)
+    lines = [f"link set {cable} " + (f"master {bridge}" if connected else "nomaster") for cable, bridge in bridges]
+    netns.batch("\n".join(lines), namespaces.cloud(site.name))
+
+
+def end(site: Location, *, namespaces: Namespaces, directory: Path) -> None:
+    """End the node as a power failure would, and remove its interfaces; it can be started again."""
+    process.stop(directory, site.gateway, grace_seconds=0)
+    netns.destroy(namespaces.gateway(site))
+    listed = netns.run(namespaces.cloud(site.name), "ip", "-o", "link")
+    left = [cable for cable in cables(site) if f" {cable}: " in listed or f" {cable}@" in listed]
+    netns.batch("\n".join(f"link del {cable}" for cable in left), namespaces.cloud(site.name))
+
+
 def start_guest(site: Location, *, kernel: Path, cloud_namespace: str, directory: Path) -> None:
     """Boot the node in User Mode Linux with this machine's root file system and taps in the cloud's namespace."""
-    for tap, bridge in (("gw-mgmt", MANAGEMENT_BRIDGE), ("gw-wan", WAN_BRIDGE)):
+    management, wan = cables(site)
+    for tap, bridge in ((management, MANAGEMENT_BRIDGE), (wan, WAN_BRIDGE)):
         netns.batch(f"tuntap add dev {tap} mode tap\nlink set {tap} mtu {WAN_MTU} master {bridge} up", cloud_namespace)
     argv = [
         # Every system call of a guest switches between host processes: it must not wait for other processes each time.
@@ -48,8 +73,8 @@ def start_guest(site: Location, *, kernel: Path, cloud_namespace: str, directory
         "loglevel=4",
         "panic=1",
         "random.trust_cpu=on",
-        f"vec0:transport=tap,ifname=gw-mgmt,depth=128,gro=1,mtu={WAN_MTU}",
-        f"vec1:transport=tap,ifname=gw-wan,depth=128,gro=1,mtu={WAN_MTU}",
+        f"vec0:transport=tap,ifname={management},depth=128,gro=1,mtu={WAN_MTU}",
+        f"vec1:transport=tap,ifname={wan},depth=128,gro=1,mtu={WAN_MTU}",
         f"NODE_ENVIRONMENT={_write_environment(site, directory, kind='guest')}",
     ]
     process.spawn(argv, name=site.gateway, directory=directory, netns=cloud_namespace)
@@ -58,7 +83,8 @@ def start_guest(site: Location, *, kernel: Path, cloud_namespace: str, directory
 def start_namespaces(site: Location, *, namespace: str, cloud_namespace: str, directory: Path) -> None:
     """Start the node on the host's kernel, with network, mount, PID and UTS namespaces of its own."""
     netns.create(namespace)
-    for near, far, bridge in (("gw-mgmt", "eth0", MANAGEMENT_BRIDGE), ("gw-wan", "wan0", WAN_BRIDGE)):
+    management, wan = cables(site)
+    for near, far, bridge in ((management, "eth0", MANAGEMENT_BRIDGE), (wan, "wan0", WAN_BRIDGE)):
         netns.batch(
             f"link add {near} mtu {WAN_MTU} type veth peer name {far} netns {namespace}\n"
             f"link set {near} master {bridge} up",

@@ -100,6 +100,7 @@ class Node(Place):
         super().__init__(Channel(str(site.gateway_address.ip), EXEC_PORT), log_directory)
         self.site = site
         self.name = site.gateway
+        self.directory = directory
 
     def place(self, netns: str | None) -> Place:
         """A network namespace on this node, such as a machine's."""

@@ -1,5 +1,8 @@
 """Open vSwitch of a gateway node, with the kernel's data path."""
 
+import signal
+
+from tests.testbed.host.process import wait_until
 from tests.testbed.node.node import Node
 
 _DATABASE = "/run/openvswitch/conf.db"
@@ -10,11 +13,23 @@ _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 def start(node: Node) -> None:
     """Start the database and the switch, without Neutron's back end."""
     node.run(["ovsdb-tool", "create", _DATABASE, _SCHEMA])
-    remotes = [f"--remote=punix:{_SOCKET}", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"]
-    node.spawn(["ovsdb-server", _DATABASE, *remotes, "--pidfile", "-vconsole:warn"], "ovsdb-server")
+    _start_database(node)
     identity = f"external_ids:system-id={node.name} external_ids:hostname={node.name}"
     node.run(f"until [ -S {_SOCKET} ]; do sleep 0.05; done; ovs-vsctl --no-wait init -- set Open_vSwitch . {identity}")
     start_switch(node)
+
+
+def restart_database(node: Node) -> None:
+    """Kill the database server, and start it with the same database."""
+    node.kill("ovsdb-server", signal.SIGKILL)
+    wait_until(lambda: not node.alive("ovsdb-server"), 10, "end of ovsdb-server")
+    _start_database(node)
+    node.run("until ovs-vsctl --timeout=10 show >/dev/null; do sleep 0.05; done", timeout_seconds=15)
+
+
+def _start_database(node: Node) -> None:
+    remotes = [f"--remote=punix:{_SOCKET}", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"]
+    node.spawn(["ovsdb-server", _DATABASE, *remotes, "--pidfile", "-vconsole:warn"], "ovsdb-server")
 
 
 def start_switch(node: Node) -> None:

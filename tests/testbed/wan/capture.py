@@ -67,7 +67,7 @@ class Capture:
     def start(cls, namespace: str, lab_directory: Path, expected: Expected, sides: Iterable[Location]) -> Self:
         """Start recording the router's interfaces towards these clouds; returns when all are being recorded."""
         directory = Path(tempfile.mkdtemp(prefix="capture-", dir=lab_directory))
-        cards = [router_card(site) for site in sides]
+        cards = list(dict.fromkeys(router_card(site) for site in sides))
         recorders = [Recorder(namespace, card, directory / f"{card}.pcap") for card in cards]
         return cls(directory, recorders, expected)
 

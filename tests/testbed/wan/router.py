@@ -53,7 +53,7 @@ class Wan:
     def capture(self, *guests: Node) -> Iterator[Capture]:
         """Record all sides of the router while the block runs; the summary is available after it.
 
-        `guests` are gateway nodes of clouds that a test has added.
+        `guests` are gateway nodes that a test has added, in one of both clouds or in one of its own.
         """
         sides = (*SITES.values(), *(node.site for node in guests))
         expected = Expected.of(sides, self._cards(guests))

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
@@ -182,6 +182,23 @@ def captured_stretch(federation: Federation, name: str, cidr: str) -> Iterator[S
     summary = capture.summary()
     assert summary.esp > 0
     summary.require_protected()
+
+
+@contextmanager
+def reachable_stretch(federation: Federation, name: str, cidr: str) -> Iterator[Stretch]:
+    """A stretched network with a machine on each side that reach each other; everything is removed."""
+    with ExitStack() as undo:
+        tenant = Tenant.create(federation.origin.cloud, name, cidr)
+        undo.callback(tenant.delete)
+        local = tenant.boot(f"{name}-{federation.origin.cloud.name}")
+        undo.callback(local.delete)
+        undo.enter_context(federation.stretched(name, name, tenant.project.id, tenant.network_id))
+        stretch = Stretch.of(federation, tenant, local)
+        undo.callback(stretch.remove_remotes)
+        stretch.boot_remote(f"{name}-{federation.receiver.cloud.name}")
+        stretch.admit()
+        stretch.wait_for_ping()
+        yield stretch
 
 
 def _answers(source: Machine, address: str) -> bool:
