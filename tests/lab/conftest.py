@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -11,12 +10,13 @@ from tests.testbed.cloud.cloud import Cloud, Project
 from tests.testbed.install.federation import Federation
 from tests.testbed.lab import Lab
 from tests.testbed.workload.machine import Machine
-from tests.testbed.workload.tenant import Stretch, Tenant
+from tests.testbed.workload.tenant import Stretch, reachable_stretch
 
 _NUMBERS = itertools.count(1)
 # In this order: tests of OpenStack only, while Neutron's DHCP agent is still starting; prerequisites of all others;
-# tests that need both clouds in their initial state; all others; tests that must run alone on the machine.
-_STAGES = ("openstack", "ports", "untouched", "shared", "alone")
+# tests that need both clouds in their initial state; all others; tests with a second gateway node in a cloud; tests
+# that must run alone on the machine.
+_STAGES = ("openstack", "ports", "untouched", "shared", "gateways", "alone")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,15 +83,5 @@ def peers(federation: Federation) -> Iterator[Federation]:
 @pytest.fixture(scope="module")
 def stretched(peers: Federation) -> Iterator[Stretch]:
     """A stretched network with a machine on each side that reach each other."""
-    with ExitStack() as undo:
-        tenant = Tenant.create(peers.a.cloud, "shared", "10.80.0.0/24")
-        undo.callback(tenant.delete)
-        local = tenant.boot("shared-a")
-        undo.callback(local.delete)
-        undo.enter_context(peers.stretched("shared", "shared", tenant.project.id, tenant.network_id))
-        stretch = Stretch.of(peers, tenant, local)
-        undo.callback(stretch.remove_remotes)
-        stretch.boot_remote("shared-b")
-        stretch.admit()
-        stretch.wait_for_ping()
+    with reachable_stretch(peers, "shared", "10.80.0.0/24") as stretch:
         yield stretch
