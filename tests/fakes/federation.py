@@ -26,6 +26,7 @@ from isthmus.ports import NetworkCloud
 from isthmus.telemetry.metrics import Metrics
 
 from .cluster import FakeCluster
+from .gateways import FakeGateway
 from .leases import FakeLeases
 from .networkcloud import FakeNetworkCloud
 from .peers import FakePeerReader
@@ -99,6 +100,7 @@ class FakeCloud:
             metrics=Metrics(),
         )
         self.controller = Controller(self.settings, self.backends)
+        self.more_gateways: list[FakeGateway] = []
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
             self.namespace(namespace)
         labels = {names.GATEWAY_LABEL: "true"}
@@ -183,8 +185,18 @@ class FakeCloud:
     def links(self) -> list[ExpansionLink]:
         return self.kubectl.list_objects(ExpansionLink)
 
+    def add_gateway(self, name: str, address: str) -> FakeGateway:
+        """A further gateway node with an agent."""
+        labels = {names.GATEWAY_LABEL: "true"}
+        self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
+        gateway = FakeGateway(name, address, FakeCluster(self.store, f"{names.AGENT}-{name}"), self)
+        self.more_gateways.append(gateway)
+        return gateway
+
     def play_agent(self) -> None:
-        """Write an agent's statuses: everything that can be up is up."""
+        """Write the agents' statuses: everything that can be up is up."""
+        for gateway in self.more_gateways:
+            gateway.play()
         self._play_gateway_node()
         for attachment in self.attachments():
             spec = attachment.spec

@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from isthmus.model import names
-from isthmus.model.api.objects import Condition, condition_of
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus, TunnelAddress
+from isthmus.model.api.objects import condition_of
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, TunnelAddress
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Range, Subnet
 from isthmus.ports import NetworkCloud
@@ -198,51 +197,6 @@ def test_network_with_a_smaller_mtu_keeps_it(agreed: Stretched) -> None:
     federation.settle()
     assert [n.mtu for n in b.neutron.networks.values()] == [1400]
     assert a.neutron.networks[network.id].mtu == 1400
-
-
-def _second_gateway(cloud: FakeCloud) -> None:
-    metadata = {"name": "gw-z", "labels": {names.GATEWAY_LABEL: "true"}}
-    cloud.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
-    cloud.cycle()
-    _say(cloud, "gw-z", ready=True, host="host-z")
-
-
-def _say(cloud: FakeCloud, name: str, *, ready: bool, host: str) -> None:
-    node = cloud.kubectl.get(GatewayNode, name)
-    assert node is not None
-    status = GatewayNodeStatus(
-        conditions=(Condition(type="Ready", status="True" if ready else "False", reason="Ready"),),
-        addresses=(
-            TunnelAddress(
-                address=node.status.addresses[0].address if node.status.addresses else "192.0.2.99", mtu=1500
-            ),
-        ),
-        neutron_host=host,
-    )
-    type(cloud.kubectl)(cloud.store, f"isthmus-agent-{name}").apply_status(node.model_copy(update={"status": status}))
-
-
-def test_other_gateway_takes_over_and_stays_active(agreed: Stretched) -> None:
-    federation, a, b = agreed
-    _, network, _ = a.tenant()
-    a.expand(network.id, "cloud-b")
-    federation.settle()
-    _second_gateway(a)
-    a.cycle()
-    assert a.attachments()[0].spec.active_node == "gw-cloud-a"
-    _say(a, "gw-cloud-a", ready=False, host="host-cloud-a")
-    a.agent = type(a.agent)(a.store, "isthmus-agent-gw-cloud-a")
-    for _ in range(3):
-        a.cycle()
-        b.cycle()
-    (attachment,) = a.attachments()
-    assert (attachment.spec.active_node, [p.node for p in attachment.spec.ports]) == ("gw-z", ["gw-z"])
-    ports = [p for p in a.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER]
-    assert [p.host for p in ports] == ["host-z"]
-    assert b.attachments()[0].spec.links[0].gateway.name == "gw-z"
-    _say(a, "gw-cloud-a", ready=True, host="host-cloud-a")
-    a.cycle()
-    assert a.attachments()[0].spec.active_node == "gw-z"
 
 
 class Counting:

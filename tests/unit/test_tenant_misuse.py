@@ -7,10 +7,7 @@ from dataclasses import replace
 import pytest
 
 from isthmus.model import names
-from isthmus.model.api.objects import Condition
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus, TunnelAddress
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
-from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import FakeCloud
 from tests.fakes.scenario import Scenario
 
@@ -30,24 +27,12 @@ def stretched() -> Scenario:
 
 
 def _fail_over(cloud: FakeCloud) -> None:
-    """Make the cloud's gateway node unready, and another one ready."""
-    labels = {names.GATEWAY_LABEL: "true"}
-    cloud.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": {"name": SPARE, "labels": labels}})
-    cloud.cycle()
-    spare_address = f"{cloud.gateway_address.rpartition('.')[0]}.12"
-    for name, ready, address in (
-        (SPARE, "True", spare_address),
-        (f"gw-{cloud.cloud_id}", "False", cloud.gateway_address),
-    ):
-        node = cloud.kubectl.get(GatewayNode, name)
-        assert node is not None
-        status = GatewayNodeStatus(
-            conditions=(Condition(type="Ready", status=ready, reason="Ready"),),
-            addresses=(TunnelAddress(address=address, mtu=1500),),
-            neutron_host=f"host-{name}",
-        )
-        agent = FakeCluster(cloud.store, f"{names.AGENT}-{name}")
-        agent.apply_status(node.model_copy(update={"status": status}))
+    """Replace the cloud's gateway node by another one."""
+    cloud.add_gateway(SPARE, f"{cloud.gateway_address.rpartition('.')[0]}.12")
+    for _ in range(2):
+        cloud.cycle()
+        cloud.play_agent()
+    cloud.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"gw-{cloud.cloud_id}"}})
     for _ in range(3):
         cloud.cycle()
 

@@ -24,7 +24,9 @@ def read_snapshot(settings: ControllerSettings, backends: Backends) -> Snapshot:
     """
     cluster = backends.cluster
     snapshot = Snapshot(
-        own=OwnCloud(settings.cloud_id, settings.gateway_cidrs, settings.absence_grace_seconds),
+        own=OwnCloud(
+            settings.cloud_id, settings.gateway_cidrs, settings.absence_grace_seconds, settings.gateway_return_seconds
+        ),
         now=backends.clock.now(),
         objects={kind: indexed(cluster.list_objects(kind)) for kind in KINDS},
         namespaces={m["metadata"]["name"]: m for m in cluster.list_manifests("v1", "Namespace")},

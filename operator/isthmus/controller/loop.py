@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import ControllerSettings
 from isthmus.telemetry.outages import KUBERNETES, OPENSTACK
@@ -15,6 +16,7 @@ from isthmus.telemetry.outages import KUBERNETES, OPENSTACK
 from .availability import OpenStackAvailability
 from .backends import Backends
 from .cycle import Cycle
+from .gateway_health import GatewayHealth
 from .gauges import publish
 from .inputs import read_snapshot
 from .scopes import FactCaches, GatewayNodesScope, network_scopes, peer_scopes
@@ -41,6 +43,7 @@ class Controller:
         self._backends = backends
         self._openstack = OpenStackAvailability(backends.cloud, backends.outages[OPENSTACK])
         self._facts = FactCaches(backends, self._openstack.require)
+        self._gateways = GatewayHealth(backends, settings.gateway_failover_seconds)
         self._failures: Mapping[str, Problem] = {}
         self._stop, self._wake = threading.Event(), threading.Event()
         self._resync_at = self._retry_seconds = 0.0
@@ -55,6 +58,7 @@ class Controller:
         self._resync_at = self._backends.clock.monotonic_seconds()
         self._backends.watch.start(self._wake.set)
         self._backends.peers.start(lambda _: self._wake.set())
+        self._gateways.start(self._wake.set)
         try:
             while not self._stop.is_set():
                 self._wake.clear()
@@ -62,6 +66,7 @@ class Controller:
                 if self._wake.wait(pause_seconds):
                     self._stop.wait(_DEBOUNCE_SECONDS)
         finally:
+            self._gateways.stop()
             self._backends.peers.stop()
             self._backends.watch.stop()
 
@@ -71,7 +76,10 @@ class Controller:
         Raises ExternalError if the inputs cannot be read; failures of one scope are part of the outcome.
         """
         self._facts.begin_cycle(resync=resync)
-        cycle = Cycle(self._backends, read_snapshot(self._settings, self._backends), known_failures=self._failures)
+        snapshot = read_snapshot(self._settings, self._backends)
+        self._gateways.observe(snapshot.all(GatewayNode))
+        snapshot = snapshot.with_gateway_health(self._gateways.health())
+        cycle = Cycle(self._backends, snapshot, known_failures=self._failures)
         peers = peer_scopes(cycle.snapshot, self._facts)
         cycle.reconcile(GatewayNodesScope())
         for peer in peers:

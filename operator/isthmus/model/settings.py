@@ -103,6 +103,13 @@ class ControllerSettings(Settings):
     """Seconds for which a link that has disappeared from the peer's complete list still counts as published. They
     protect stretched networks while a peer restores or reinstalls its cluster."""
 
+    gateway_failover_seconds: Annotated[float, Field(ge=1, le=3600), Form("a number of seconds from 1 to 3600")] = 10
+    """Seconds for which a gateway node may be not Ready before its networks move to other nodes. A move interrupts a
+    network: shorter times move networks for a restart of Open vSwitch."""
+    gateway_return_seconds: Annotated[float, Field(ge=0, le=86_400), Form("a number of seconds from 0 to 86400")] = 300
+    """Seconds for which a gateway node must have been usable before the networks that prefer it return to it from other
+    nodes, one after the other over a further period of the same length. With 0 they never return by themselves."""
+
 
 class AgentSettings(Settings):
     """Settings of a gateway node's agent."""

@@ -11,7 +11,6 @@ from isthmus.core.snapshot.index import Snapshot, claim_precedence
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec, RemotePeerLink
 from isthmus.model.facts.peer import PeerView
@@ -50,7 +49,7 @@ def policy_of(snapshot: Snapshot, peer: CloudPeer) -> IPsecPolicy | None:
 
 def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) -> PeerLinkSpec:
     """The spec of our PeerLink, from local facts only, so that neither cloud waits for the other."""
-    ours = gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)
+    ours = gateways(snapshot)
     return PeerLinkSpec(
         cloud_id=snapshot.own.cloud_id,
         peer_cloud_id=peer.spec.cloud_id,

@@ -20,7 +20,6 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     NetworkIdentity,
     PublishedPort,
 )
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.facts.openstack import NetworkFacts, Port
 
 
@@ -36,10 +35,16 @@ def new_attachment(link_name: str, spec: AttachmentSpec) -> Attachment:
     return Attachment(metadata=ObjectMeta(name=link_name, namespace=names.SYSTEM_NAMESPACE, labels=labels), spec=spec)
 
 
-def gateway_for(snapshot: Snapshot, attachment: Attachment | None) -> Gateway | None:
-    """The gateway node that carries the network; None if no node can."""
-    candidates = gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)
-    return active_gateway(candidates, attachment.spec.active_node if attachment else None)
+def gateway_for(
+    snapshot: Snapshot, link_name: str, attachment: Attachment | None, published: Iterable[str | None]
+) -> Gateway | None:
+    """The gateway node that should carry the network; None if no node can.
+
+    `published` are the nodes that our links name: in the middle of a move, or without its port, none is active.
+    """
+    active_node = attachment.spec.active_node if attachment else None
+    previous = active_node or next(filter(None, published), None)
+    return active_gateway(gateways(snapshot), link_name, previous, snapshot.own.gateway_return_seconds)
 
 
 def carried_mtu(gateway: Gateway) -> int:
@@ -77,14 +82,38 @@ def published_ports(facts: NetworkFacts) -> tuple[PublishedPort, ...]:
 
 
 def port_on(gateway: Gateway | None, ports: Iterable[Port]) -> Port | None:
-    """The port that is bound to that node; None if there is none."""
-    bound = (port for port in ports if gateway is not None and port.host == gateway.host)
-    return min(bound, key=lambda port: port.id, default=None)
+    """The port that is bound to that node; None if there is none, or if another one is bound elsewhere.
+
+    A port that is still elsewhere is a fence: two nodes that forward one network are a loop.
+    """
+    bound = sorted(ports, key=lambda port: port.id)
+    if gateway is None or not bound or any(port.host != gateway.host for port in bound):
+        return None
+    return bound[0]
 
 
-def ensure_attachment_port(link_name: str, gateway: Gateway | None, facts: NetworkFacts) -> tuple[Action, ...]:
-    """Create an attachment port bound to the active node, unless there is one."""
-    if gateway is None or facts.network is None or port_on(gateway, attachment_ports(link_name, facts)) is not None:
+def leave_node(attachment: Attachment, link_name: str, gateway: Gateway | None) -> tuple[Action, ...]:
+    """Begin a move: take a node that is not the wanted one out of the Attachment's spec, before its port is deleted."""
+    nodes = {port.node for port in attachment.spec.ports} | {attachment.spec.active_node or ""}
+    if gateway is None or nodes <= {gateway.name, ""}:
+        return ()
+    return (ApplyObject(new_attachment(link_name, _disconnected(attachment.spec))),)
+
+
+def delete_unused_ports(
+    link_name: str, spec: AttachmentSpec, gateway: Gateway | None, facts: NetworkFacts
+) -> tuple[Action, ...]:
+    """Delete attachment ports that the spec does not name, but for the one that it should name next."""
+    ports = attachment_ports(link_name, facts)
+    here = [port for port in ports if gateway is not None and port.host == gateway.host]
+    named = {port.port_id for port in spec.ports} & {port.id for port in ports}
+    kept = named or {port.id for port in here[:1]}
+    return tuple(DeletePort(port.id) for port in ports if port.id not in kept)
+
+
+def create_port(link_name: str, gateway: Gateway | None, facts: NetworkFacts) -> tuple[Action, ...]:
+    """Create an attachment port bound to the active node, unless there is one here or anywhere else."""
+    if gateway is None or facts.network is None or attachment_ports(link_name, facts):
         return ()
     marker = names.marker(link_name)
     return (CreateAttachmentPort(facts.network.id, gateway.host, f"isthmus-{gateway.name}", marker),)
@@ -114,12 +143,6 @@ def attachment_spec(
     )
 
 
-def delete_unused_attachment_ports(link_name: str, spec: AttachmentSpec, facts: NetworkFacts) -> tuple[Action, ...]:
-    """Delete attachment ports that the spec does not name; done after the spec has been applied."""
-    kept = {port.port_id for port in spec.ports}
-    return tuple(DeletePort(port.id) for port in attachment_ports(link_name, facts) if port.id not in kept)
-
-
 def path_to(
     snapshot: Snapshot, peer: CloudPeer, tunnel_id: int, remote_spec: ExpansionLinkSpec
 ) -> AttachmentLink | None:
@@ -136,11 +159,13 @@ def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -
 
     Without its port nothing is forwarded, also if no agent runs.
     """
-    without_links = attachment.spec.model_copy(update={"active_node": None, "ports": (), "links": ()})
-    apply: tuple[Action, ...] = (
-        () if without_links == attachment.spec else (ApplyObject(new_attachment(link_name, without_links)),)
-    )
-    return apply + (delete_unused_attachment_ports(link_name, without_links, facts) if facts is not None else ())
+    spec = _disconnected(attachment.spec)
+    apply: tuple[Action, ...] = () if spec == attachment.spec else (ApplyObject(new_attachment(link_name, spec)),)
+    return apply + (delete_unused_ports(link_name, spec, None, facts) if facts is not None else ())
+
+
+def _disconnected(spec: AttachmentSpec) -> AttachmentSpec:
+    return spec.model_copy(update={"active_node": None, "ports": (), "links": ()})
 
 
 def _ipv4_addresses(port: Port) -> tuple[str, ...]:

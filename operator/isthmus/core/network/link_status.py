@@ -26,7 +26,7 @@ def connection_progress(
     if gateway is None or attachment is None:
         return Problem(Reason.NO_GATEWAY_NODE, "no gateway node is ready")
     spec = attachment.spec
-    if spec.active_node is None or cloud_id not in {path.cloud_id for path in spec.links}:
+    if spec.active_node != gateway.name or cloud_id not in {path.cloud_id for path in spec.links}:
         return Problem(Reason.ATTACHING, "connecting the network to the gateway node")
     if facts is not None and facts.network is not None and facts.network.mtu != spec.mtu:
         return Problem(Reason.SETTING_MTU, f"setting the MTU of the network to {spec.mtu}")

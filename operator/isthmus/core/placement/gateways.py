@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
+from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, TunnelAddress
+from isthmus.model.facts.gateway import NodeHealth
+from isthmus.model.names import digest
 from isthmus.model.reasons import ConditionType
+
+_WEIGHT_DIGITS = 16
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """A node that can carry networks, with its tunnel address."""
+    """A node that may carry networks, with its tunnel address."""
 
     name: str
     host: str
     address: str
     underlay_mtu: int
-    ready: bool
+    health: NodeHealth
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may get a network."""
+        return self.health.state == "Usable"
+
+    @property
+    def failed(self) -> bool:
+        """Whether its networks have to leave."""
+        return self.health.state == "Failed"
 
 
-def gateways(nodes: Iterable[GatewayNode], own_cidrs: Iterable[str]) -> tuple[Gateway, ...]:
-    """The nodes with a tunnel address inside `own_cidrs` and a hostname in Neutron, ordered by name."""
-    networks = [IPv4Network(cidr) for cidr in own_cidrs]
-    usable = ((node, tunnel_address(node, networks)) for node in nodes)
-    return tuple(
-        sorted(
-            (
-                Gateway(node.metadata.name, node.status.neutron_host, found.address, found.mtu, _ready(node))
-                for node, found in usable
-                if found is not None and node.status.neutron_host and not node.metadata.deletion_timestamp
-            ),
-            key=lambda gateway: gateway.name,
-        )
-    )
+def gateways(snapshot: Snapshot) -> tuple[Gateway, ...]:
+    """This cloud's gateway nodes with a tunnel address inside `gateway_cidrs` and a host name in Neutron, by name."""
+    networks = [IPv4Network(cidr) for cidr in snapshot.own.gateway_cidrs]
+    found = (_gateway(node, networks, snapshot.gateway_health) for node in snapshot.all(GatewayNode))
+    return tuple(sorted((g for g in found if g is not None), key=lambda gateway: gateway.name))
+
+
+def active_gateway(
+    candidates: Iterable[Gateway], network: str, previous: str | None, return_seconds: float
+) -> Gateway | None:
+    """The node that should carry a network; None if no node can.
+
+    `previous` is the one that carries it now, `return_seconds` as setting `gateway_return_seconds`.
+    """
+    by_name = {gateway.name: gateway for gateway in candidates}
+    before = by_name.get(previous or "")
+    preferred = max((g for g in by_name.values() if g.usable), key=lambda g: _weight(network, g.name), default=None)
+    if preferred is None or before is None or before.failed:
+        return preferred or before
+    return preferred if _may_return(network, preferred, return_seconds) else before
+
+
+def _may_return(network: str, preferred: Gateway, return_seconds: float) -> bool:
+    """Whether a network may return by now: each has a moment of its own, so that few are interrupted at a time."""
+    wait_seconds = return_seconds * (1 + _fraction(network))
+    return return_seconds > 0 and preferred.health.usable_seconds >= wait_seconds
+
+
+def _weight(network: str, node: str) -> str:
+    """Rendezvous hashing: of all nodes a network prefers the one with the highest weight."""
+    return digest(network, node, digits=_WEIGHT_DIGITS)
+
+
+def _fraction(network: str) -> float:
+    """A number of the network's own, from 0 to less than 1."""
+    return int(digest("return", network, digits=_WEIGHT_DIGITS), 16) / (1 << 4 * _WEIGHT_DIGITS)
+
+
+def _gateway(
+    node: GatewayNode, networks: Iterable[IPv4Network], known_health: Mapping[str, NodeHealth]
+) -> Gateway | None:
+    name, host, found = node.metadata.name, node.status.neutron_host, tunnel_address(node, networks)
+    if found is None or not host or node.metadata.deletion_timestamp:
+        return None
+    return Gateway(name, host, found.address, found.mtu, known_health.get(name) or _unobserved(node))
 
 
 def tunnel_address(node: GatewayNode, networks: Iterable[IPv4Network]) -> TunnelAddress | None:
@@ -44,15 +90,12 @@ def tunnel_address(node: GatewayNode, networks: Iterable[IPv4Network]) -> Tunnel
     return next(inside, None)
 
 
-def active_gateway(candidates: Iterable[Gateway], previous: str | None) -> Gateway | None:
-    """The previous one if it is ready or no other is, so that networks move only if they must; else the first ready."""
-    by_name = {gateway.name: gateway for gateway in candidates}
-    before = by_name.get(previous or "")
-    if before is not None and before.ready:
-        return before
-    return next((gateway for gateway in by_name.values() if gateway.ready), before)
+def _unobserved(node: GatewayNode) -> NodeHealth:
+    """The health of a node that has not been observed over time: it may be usable, but not have failed."""
+    return NodeHealth("Usable" if is_ready(node) else "Waiting")
 
 
-def _ready(node: GatewayNode) -> bool:
+def is_ready(node: GatewayNode) -> bool:
+    """Whether the node's agent reports that it can forward."""
     condition = condition_of(node.status.conditions, ConditionType.READY)
     return condition is not None and condition.status == "True"

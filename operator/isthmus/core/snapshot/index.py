@@ -16,6 +16,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.facts.gateway import NodeHealth
 from isthmus.model.facts.peer import PeerView
 
 T = TypeVar("T", bound=CustomObject)
@@ -29,6 +30,7 @@ class OwnCloud:
     cloud_id: str
     gateway_cidrs: tuple[str, ...]
     absence_grace_seconds: float
+    gateway_return_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Snapshot:
     credentials: frozenset[str] = frozenset()
     """Cloud IDs of the peers whose kubeconfig Secret exists."""
     views: Mapping[str, PeerView] = field(default_factory=dict)
+    gateway_health: Mapping[str, NodeHealth] = field(default_factory=dict)
+    """The health of the gateway nodes that were observed over time, by name."""
     openstack_problem: Problem | None = None
     """Why this cloud's OpenStack cannot be used at all; None if it can."""
     _ordered: dict[type[CustomObject], tuple[CustomObject, ...]] = field(
@@ -84,6 +88,10 @@ class Snapshot:
     def with_peers(self, credentials: frozenset[str], views: Mapping[str, PeerView]) -> Snapshot:
         """With these credentials and views of the peers."""
         return replace(self, credentials=credentials, views=views)
+
+    def with_gateway_health(self, health: Mapping[str, NodeHealth]) -> Snapshot:
+        """With the health of the gateway nodes as last observed."""
+        return replace(self, gateway_health=health)
 
     def with_openstack_problem(self, problem: Problem | None) -> Snapshot:
         """With the result of the last check of this cloud's OpenStack."""

@@ -15,7 +15,6 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import MAX_POOLS
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import MAX_SUBNETS
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Network, NetworkFacts, Subnet
 from isthmus.model.reasons import Reason
@@ -189,6 +188,6 @@ def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
             Reason.TUNNEL_IDS_EXHAUSTED,
             f"our tunnel IDs of the range agreed with {name} are exhausted: enlarge it in both clouds",
         )
-    if not any(gateway.ready for gateway in gateways(snapshot.all(GatewayNode), snapshot.own.gateway_cidrs)):
+    if not any(gateway.usable for gateway in gateways(snapshot)):
         return Problem(Reason.NO_GATEWAY_NODE, "no gateway node of this cloud is ready")
     return None

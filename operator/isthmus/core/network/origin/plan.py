@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from isthmus.core.network.attachment import (
     attachment_spec,
-    delete_unused_attachment_ports,
+    create_port,
+    delete_unused_ports,
     detach,
-    ensure_attachment_port,
+    leave_node,
     network_identity,
     new_attachment,
 )
 from isthmus.core.network.slices import pool_updates, trim_unpublished
+from isthmus.core.placement.gateways import Gateway
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
 from isthmus.model.api.objects import ObjectMeta, finalizers_with, finalizers_without
@@ -25,9 +29,15 @@ Actions = tuple[Action, ...]
 
 def plan_origin(origin: Origin) -> Plan:
     """The actions of the first stage that has any; empty if everything is as it should be."""
-    remaining = _EXPANSION if origin.target_peers or origin.active_links else _TEARDOWN
-    stages = (*_WITHDRAWAL, *remaining)
-    return Plan(next((actions for stage in stages if (actions := stage(origin))), ()))
+    return Plan(next((actions for stage in _stages(origin) if (actions := stage(origin))), ()))
+
+
+def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:
+    if origin.active_links:
+        return (*_WITHDRAWAL, *_CONNECTION, *_EXPANSION)
+    if origin.target_peers:
+        return (*_WITHDRAWAL, *_EXPANSION, *_CONNECTION)
+    return (*_WITHDRAWAL, *_TEARDOWN)
 
 
 def _withdraw(origin: Origin) -> Actions:
@@ -146,21 +156,41 @@ def _publish(origin: Origin) -> Actions:
     )
 
 
+def _publish_gateway(origin: Origin) -> Actions:
+    """Publish another active node before anything else: from then on peers accept nothing from the previous one."""
+    gateway = origin.gateway.name if origin.gateway else None
+    wanted = {"gateway": gateway, "mtu": origin.offered_mtu}
+    return tuple(
+        ApplyObject(_local_link(link.spec.model_copy(update=wanted)))
+        for _, link in sorted(origin.active_links.items())
+        if link.spec.gateway != gateway
+    )
+
+
+def _node(origin: Origin) -> Gateway | None:
+    """The node to connect; None once every peer has refused."""
+    connected = any(not origin.is_refused(cloud_id) for cloud_id in origin.active_links)
+    return origin.gateway if connected else None
+
+
+def _leave_node(origin: Origin) -> Actions:
+    return leave_node(origin.attachment, origin.name, _node(origin)) if origin.attachment else ()
+
+
 def _create_port(origin: Origin) -> Actions:
-    """Create a port on the active node while any peer has not refused."""
-    wanted = any(not origin.is_refused(cloud_id) for cloud_id in origin.active_links)
-    return ensure_attachment_port(origin.name, origin.gateway, origin.facts) if wanted and origin.facts else ()
+    if origin.attachment is None or origin.facts is None:
+        return ()
+    return create_port(origin.name, _node(origin), origin.facts)
 
 
 def _update_attachment(origin: Origin) -> Actions:
     attachment, facts = origin.attachment, origin.facts
     if attachment is None or facts is None:
         return ()
-    connected = any(not origin.is_refused(cloud_id) for cloud_id in origin.active_links)
     spec = attachment_spec(
         attachment.spec,
         origin.name,
-        origin.gateway if connected else None,
+        _node(origin),
         facts,
         mtu=origin.agreed_mtu,
         links=tuple(path for cloud_id in sorted(origin.active_links) if (path := origin.path(cloud_id)) is not None),
@@ -175,7 +205,7 @@ def _update_attachment(origin: Origin) -> Actions:
 def _delete_unused_ports(origin: Origin) -> Actions:
     if origin.attachment is None or origin.facts is None:
         return ()
-    return delete_unused_attachment_ports(origin.name, origin.attachment.spec, origin.facts)
+    return delete_unused_ports(origin.name, origin.attachment.spec, _node(origin), origin.facts)
 
 
 def _set_mtu(origin: Origin) -> Actions:
@@ -214,16 +244,15 @@ def _local_link(spec: ExpansionLinkSpec) -> ExpansionLink:
     return ExpansionLink(metadata=metadata, spec=spec)
 
 
-_WITHDRAWAL = (_withdraw, _delete_released_links, _release_other_claims)
-_TEARDOWN = (_detach, _restore_pools, _restore_mtu, _delete_attachment, _release_expansion)
-_EXPANSION = (
-    _claim_expansion,
-    _write_record,
-    _shrink_pools,
-    _trim_slices,
-    _publish,
-    _create_port,
-    _update_attachment,
-    _delete_unused_ports,
-    _set_mtu,
+_WITHDRAWAL = (_withdraw, _delete_released_links)
+_TEARDOWN = (
+    _release_other_claims,
+    _detach,
+    _restore_pools,
+    _restore_mtu,
+    _delete_attachment,
+    _release_expansion,
 )
+# Planned first once the network is offered: nothing else that fails may prevent a move to another gateway node.
+_CONNECTION = (_publish_gateway, _leave_node, _delete_unused_ports, _create_port, _update_attachment, _set_mtu)
+_EXPANSION = (_release_other_claims, _claim_expansion, _write_record, _shrink_pools, _trim_slices, _publish)

@@ -163,7 +163,9 @@ class Origin:
     @cached_property
     def gateway(self) -> Gateway | None:
         """The gateway node that carries the network."""
-        return gateway_for(self.snapshot, self.attachment)
+        return gateway_for(
+            self.snapshot, self.name, self.attachment, (link.spec.gateway for link in self.active_links.values())
+        )
 
     @cached_property
     def original_mtu(self) -> int | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from isthmus.core.federation.peer import view_of
 from isthmus.core.network.attachment import (
     attachment_spec,
-    delete_unused_attachment_ports,
+    create_port,
+    delete_unused_ports,
     detach,
-    ensure_attachment_port,
     gateway_ports,
+    leave_node,
     network_identity,
     new_attachment,
     published_ports,
@@ -126,10 +127,23 @@ def _release_unanswered(receiver: Receiver) -> Actions:
     return _publish(receiver, released)
 
 
-def _create_port(receiver: Receiver) -> Actions:
-    if receiver.facts is None or not is_accepted(receiver.link):
+def _publish_gateway(receiver: Receiver) -> Actions:
+    """Publish another active node before anything else: from then on the peer accepts nothing from the previous one."""
+    link, gateway = receiver.link, receiver.gateway.name if receiver.gateway else None
+    if link is None or not is_accepted(link) or link.spec.gateway == gateway:
         return ()
-    return ensure_attachment_port(receiver.name, receiver.gateway, receiver.facts)
+    wanted = {"gateway": gateway, "mtu": receiver.offered_mtu or link.spec.mtu}
+    return (ApplyObject(_local_link(receiver, link.spec.model_copy(update=wanted))),)
+
+
+def _leave_node(receiver: Receiver) -> Actions:
+    return leave_node(receiver.attachment, receiver.name, receiver.gateway) if receiver.attachment else ()
+
+
+def _create_port(receiver: Receiver) -> Actions:
+    if receiver.attachment is None or receiver.facts is None or not is_accepted(receiver.link):
+        return ()
+    return create_port(receiver.name, receiver.gateway, receiver.facts)
 
 
 def _update_attachment(receiver: Receiver) -> Actions:
@@ -151,7 +165,7 @@ def _update_attachment(receiver: Receiver) -> Actions:
 def _delete_unused_ports(receiver: Receiver) -> Actions:
     if receiver.attachment is None or receiver.facts is None:
         return ()
-    return delete_unused_attachment_ports(receiver.name, receiver.attachment.spec, receiver.facts)
+    return delete_unused_ports(receiver.name, receiver.attachment.spec, receiver.gateway, receiver.facts)
 
 
 def _detach(receiver: Receiver) -> Actions:
@@ -220,12 +234,17 @@ def _publish(receiver: Receiver, answer: Answer) -> Actions:
     )
     if receiver.link is not None and receiver.link.spec == spec:
         return ()
+    return (ApplyObject(_local_link(receiver, spec)),)
+
+
+def _local_link(receiver: Receiver, spec: ExpansionLinkSpec) -> ExpansionLink:
+    """Our link as an object to apply."""
     metadata = ObjectMeta(
         name=receiver.name,
         namespace=names.peer_namespace(receiver.cloud_id),
         labels={names.PEER_LABEL: receiver.cloud_id},
     )
-    return (ApplyObject(ExpansionLink(metadata=metadata, spec=spec)),)
+    return ExpansionLink(metadata=metadata, spec=spec)
 
 
 _REPLICATION = (
@@ -238,5 +257,12 @@ _REPLICATION = (
     _answer,
 )
 # Planned first once the network is accepted: a failure of the replica must not prevent a move to another gateway node.
-_CONNECTION = (_create_port, _update_attachment, _delete_unused_ports, replica.set_mtu)
+_CONNECTION = (
+    _publish_gateway,
+    _leave_node,
+    _delete_unused_ports,
+    _create_port,
+    _update_attachment,
+    replica.set_mtu,
+)
 _WITHDRAWAL = (_detach, _release, _remove_network, _remove_project, _delete_attachment)

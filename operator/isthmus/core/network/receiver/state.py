@@ -147,7 +147,7 @@ class Receiver:
     @cached_property
     def gateway(self) -> Gateway | None:
         """The gateway node that carries the network."""
-        return gateway_for(self.snapshot, self.attachment)
+        return gateway_for(self.snapshot, self.name, self.attachment, (self.link.spec.gateway if self.link else None,))
 
     @cached_property
     def offered_mtu(self) -> int | None:
