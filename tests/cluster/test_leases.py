@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.kubernetes import KubernetesLeases
 from isthmus.agent.heartbeat import DURATION_SECONDS, Heartbeat
+from isthmus.controller.election import Election
+from isthmus.core.election import Timing
 from isthmus.model import names
 from isthmus.model.errors import Forbidden
 from isthmus.model.facts.lease import Lease
@@ -60,7 +64,7 @@ def test_agent_writes_no_other_lease(agent: KubernetesLeases, controller: Kubern
     election = controller.update_lease(lease("isthmus-controller"))
     with pytest.raises(Forbidden, match="its own node only"):
         agent.update_lease(replace(election, holder="agent"))
-    controller.update_lease(replace(election, holder="controller"))
+    controller.update_lease(replace(election, holder=""))
     with pytest.raises(Forbidden):
         agent.list_leases()
 
@@ -75,3 +79,23 @@ def found(leases: KubernetesLeases) -> Lease:
     """The agent's Lease, as a list has it."""
     (only,) = [item for item in leases.list_leases() if item.name == agent_lease(NODE)]
     return only
+
+
+def test_one_of_two_controllers_is_active_and_the_other_takes_over(controller: KubernetesLeases) -> None:
+    timing = Timing(lease_seconds=3, deadline_seconds=2, retry_seconds=0.2)
+    one, two = (Election(controller, SystemClock(), name, timing) for name in ("one", "two"))
+    woken = Event()
+    assert one.attempt()
+    two.start(woken.set)
+    ends_at = time.monotonic() + 2 * timing.lease_seconds
+    while time.monotonic() < ends_at:
+        assert one.attempt()
+        assert not two.is_active()
+        time.sleep(timing.retry_seconds)
+    assert woken.wait(2 * timing.lease_seconds), "one has ended without releasing the Lease"
+    assert two.is_active()
+    assert not one.is_active()
+    assert not one.attempt()
+    two.stop()
+    assert one.attempt(), "released at the end"
+    one.stop()

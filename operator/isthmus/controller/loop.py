@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.core.snapshot.index import Snapshot
@@ -38,7 +38,11 @@ class Outcome:
 class Controller:
     """The controller of one cloud."""
 
-    def __init__(self, settings: ControllerSettings, backends: Backends) -> None:
+    def __init__(
+        self, settings: ControllerSettings, backends: Backends, is_active: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Without `is_active`, the election of one of several replicas, this one acts."""
+        self._is_active = is_active
         self._settings = settings
         self._backends = backends
         self._openstack = OpenStackAvailability(backends.cloud, backends.outages[OPENSTACK])
@@ -51,6 +55,10 @@ class Controller:
     def stop(self) -> None:
         """End after the current cycle. Nothing is withdrawn: the data plane keeps forwarding."""
         self._stop.set()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Begin the next cycle at once."""
         self._wake.set()
 
     def run(self) -> None:
@@ -105,6 +113,9 @@ class Controller:
     def _iterate(self) -> float:
         """Run one cycle; returns the seconds to wait for an event before the next one."""
         now = self._backends.clock.monotonic_seconds()
+        if not self._is_active():
+            self._resync_at = now  # what is cached is old when this replica becomes active
+            return self._settings.resync_seconds
         resync = now >= self._resync_at
         outcome = self._measured_cycle(resync)
         if resync:

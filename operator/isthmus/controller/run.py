@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from types import FrameType
 
 from isthmus.model.settings import ControllerSettings
 from isthmus.telemetry.logs import fold_outages
 
 from .backends import Backends
+from .election import Election, guarded
 from .loop import Controller
 
 
 def run(settings: ControllerSettings, backends: Backends) -> None:
-    """Run until SIGTERM or SIGINT. Nothing is withdrawn then."""
-    controller = Controller(settings, backends)
+    """Run until SIGTERM or SIGINT; of several replicas one acts. Nothing is withdrawn at the end."""
+    election = Election(backends.leases, backends.clock)
+    guarded_backends = replace(
+        backends,
+        cluster=guarded(backends.cluster, election.require),
+        cloud=guarded(backends.cloud, election.require),
+    )
+    controller = Controller(settings, guarded_backends, election.is_active)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         controller.stop()
@@ -23,4 +31,8 @@ def run(settings: ControllerSettings, backends: Backends) -> None:
         signal.signal(number, on_signal)
     fold_outages(backends.outages)
     backends.metrics.serve(settings.metrics_address, settings.metrics_port)
-    controller.run()
+    election.start(controller.wake)
+    try:
+        controller.run()
+    finally:
+        election.stop()
