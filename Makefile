@@ -32,7 +32,8 @@ test-unit: ## Pure code, adapters against fakes (less than a minute)
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
 
 test-long: ## Property tests with many random examples, soak tests (minutes, not part of `test`)
-	@$(ASSETS) development
+	@$(ASSETS) development kubernetes
+	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q tests/cluster/test_schema_fuzz.py tests/cluster/test_text.py
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property
 
 test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC

@@ -6,9 +6,12 @@ from typing import Final
 
 import pytest
 
+from tests.examples import load_profile
 from tests.testbed.assets import ensure
 from tests.testbed.host import netns
 from tests.testbed.kubernetes.cluster import ControlPlane
+
+load_profile()
 
 _DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 

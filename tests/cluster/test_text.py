@@ -46,7 +46,7 @@ def test_any_text_comes_back_as_sent(cluster: KubernetesCluster, text: str) -> N
 
 
 @given(TEXT)
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_the_client_sends_is_not_folded(cluster: KubernetesCluster, text: str) -> None:
     """Annotations may have any character: what our patterns do not let through is escaped all the same."""
     text = text.encode(errors="ignore").decode().replace("\0", "")

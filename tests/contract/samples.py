@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from isthmus.model.api.objects import Condition, LocalReference, ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentSpec, AttachmentStatus, NodeObservation
 from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeer, CloudPeerSpec, PeerIPsec, TunnelIDRange
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, NetworkIdentity
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec
 from isthmus.model.names import SYSTEM_NAMESPACE, peer_namespace
 
@@ -69,3 +73,20 @@ def condition(status: str = "True", reason: str = "Ready") -> Condition:
     return Condition.model_validate(
         {"type": "Ready", "status": status, "reason": reason, "lastTransitionTime": "2026-01-01T00:00:00Z"}
     )
+
+
+def samples() -> list[dict[str, Any]]:
+    """A manifest of each kind."""
+    objects = (
+        cloud_peer("sample"),
+        peer_link("them", "us"),
+        answer_link("them", "us", 1416),
+        attachment("sample"),
+        gateway_node("sample"),
+        IPsecPolicy(metadata=ObjectMeta(name="sample")),
+        NetworkExpansion(
+            metadata=ObjectMeta(name="sample", namespace="default"),
+            spec=NetworkExpansionSpec(network_id=NETWORK_ID, peers=(PeerReference(name="sample"),)),
+        ),
+    )
+    return [obj.to_manifest() for obj in objects]

@@ -47,7 +47,7 @@ def test_the_time_of_each_moves_with_its_own_status() -> None:
     first, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
     working = with_transition_times((), readiness(Problem(Reason.ATTACHING, "")), 1, first)
     stalled = with_transition_times(working, readiness(Problem(Reason.NO_SUBNET, "")), 1, later)
-    assert {c.type: c.last_transition_time[:10] for c in stalled} == {
+    assert {c.type: (c.last_transition_time or "")[:10] for c in stalled} == {
         "Ready": "2026-01-01",
         "Progressing": "2026-01-02",
         "Stalled": "2026-01-02",

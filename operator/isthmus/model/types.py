@@ -28,8 +28,21 @@ MACAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2
 IPv4Address = Annotated[
     str, StringConstraints(pattern=IPV4_PATTERN, max_length=15), AfterValidator(canonical_ipv4_address)
 ]
+# What the pattern cannot say the API server must: an object that it stores and we cannot parse would stop us.
 IPv4CIDR = Annotated[
-    str, StringConstraints(pattern=IPV4_CIDR_PATTERN, max_length=18), AfterValidator(canonical_ipv4_cidr)
+    str,
+    StringConstraints(pattern=IPV4_CIDR_PATTERN, max_length=18),
+    AfterValidator(canonical_ipv4_cidr),
+    Field(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {
+                    "rule": "isCIDR(self) && cidr(self) == cidr(self).masked()",
+                    "message": "must be a network address: no bits set behind the prefix",
+                }
+            ]
+        }
+    ),
 ]
 # Text of others is made printable wherever it is parsed: a name that is odd must not make an object malformed.
 Printable = BeforeValidator(lambda value: printable(value) if isinstance(value, str) else value)

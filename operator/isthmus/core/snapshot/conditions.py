@@ -69,8 +69,8 @@ def with_transition_times(
 
 def _last_transition(old: Conditions, condition: Condition, now: datetime) -> str:
     before = condition_of(old, condition.type)
-    same = before is not None and before.status == condition.status and before.last_transition_time
-    return before.last_transition_time if before is not None and same else timestamp(now)
+    known = before.last_transition_time if before is not None and before.status == condition.status else None
+    return known or timestamp(now)
 
 
 def timestamp(moment: datetime) -> str:

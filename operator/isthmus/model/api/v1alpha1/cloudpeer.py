@@ -30,21 +30,6 @@ from isthmus.model.types import (
     UDPPort,
 )
 
-# What the pattern cannot say the API server must: an object that it stores and we cannot parse would stop us.
-CanonicalCIDR = Annotated[
-    IPv4CIDR,
-    Field(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "isCIDR(self) && cidr(self) == cidr(self).masked()",
-                    "message": "must be a network address: no bits set behind the prefix",
-                }
-            ]
-        }
-    ),
-]
-
 
 class ApiAccess(ApiModel):
     """Access to the peer's Kubernetes API."""
@@ -144,7 +129,7 @@ class CloudPeerSpec(ApiModel):
     """Cloud ID of the peer; immutable. Its gateways identify themselves in IKE as <gateway>.<cloudID>."""
     api: ApiAccess
     """Access to the peer's Kubernetes API."""
-    gateway_cidrs: Annotated[tuple[CanonicalCIDR, ...], Field(min_length=1, max_length=16)]
+    gateway_cidrs: Annotated[tuple[IPv4CIDR, ...], Field(min_length=1, max_length=16)]
     """Networks that the peer's gateways may be in. Must not overlap this cloud's own or another peer's."""
     tunnel: Tunnel = Tunnel()
     """Encapsulation of the traffic."""
