@@ -8,8 +8,8 @@ import pytest
 
 from isthmus.model.errors import Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
-from isthmus.model.node.flows import FlowTable
-from isthmus.model.node.pipeline import COOKIE_SHIFT, OWNER, PROBE_REPLY_MAC
+from isthmus.model.node.flows import FlowChanges, SetChange
+from isthmus.model.node.pipeline import PROBE_REPLY_MAC, set_cookie
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from isthmus.ports import DataplaneProbe, OpenFlow, Ovsdb
@@ -17,7 +17,7 @@ from tests.contract.host import ADDRESS, REMOTE, UDP_PORT
 from tests.testbed.host.process import wait_until
 
 TUNNEL = TunnelPort("istcontract", Vxlan(UDP_PORT), TunnelEnds(ADDRESS, REMOTE))
-COOKIE = OWNER << COOKIE_SHIFT | 1
+COOKIE = set_cookie(1)
 KNOWN_MAC, UNKNOWN_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
@@ -34,8 +34,14 @@ class ForeignSoftware(Protocol):
     def tamper(self, tunnel: TunnelPort) -> None:
         """Modify a port of ours so that it differs from what is wanted."""
 
-    def add_flow(self, cookie: int) -> None:
-        """Add a flow to br-cloud."""
+    def put_flow(self, cookie: int, flow: str) -> None:
+        """Add a flow to br-cloud, in place of one with the same match."""
+
+    def learn(self, cookie: int) -> None:
+        """Add a flow to the table of learned flows."""
+
+    def learned(self) -> set[int]:
+        """Cookies in the table of learned flows."""
 
     def restart_switch(self) -> None:
         """Restart ovs-vswitchd with the same database."""
@@ -54,7 +60,8 @@ class ProbeContract:
         ovsdb.ensure_bridge()
         number = numbers_of(ovsdb, {BRIDGE, PROBE_PORT})[PROBE_PORT]
         match = f"table=0,priority=1,in_port={number},dl_src={KNOWN_MAC}"
-        openflow.replace(FlowTable((f"{match} actions=set_field:{PROBE_REPLY_MAC}->eth_src,in_port",), (), COOKIE))
+        flow = f"{match} actions=set_field:{PROBE_REPLY_MAC}->eth_src,IN_PORT"
+        openflow.replace(FlowChanges((SetChange(COOKIE, None, add=(flow,)),)))
         results = probe.exchange({"known": KNOWN_MAC, "unknown": UNKNOWN_MAC}, 0.5)
         assert {link: (r.sent, r.received) for link, r in results.items()} == {"known": (1, 1), "unknown": (1, 0)}
         assert (results["known"].rtt_seconds or 0) > 0

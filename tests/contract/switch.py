@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from isthmus.core.node import flows
+from isthmus.core.node.flows import Link, Network, common_set, network_set, peer_set
+from isthmus.core.node.flowsets import differences
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
-from isthmus.model.node.flows import FlowTable, Meter, PlannedLink, PlannedNetwork, Traffic
+from isthmus.model.node.flows import FlowChanges, FlowView, LinkTraffic, Meter, SetChange
+from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.pipeline import LEARNED_OF_NETWORK_MASK, learned_cookie, set_cookie
 from isthmus.model.node.switch import PatchPair, Ports
 from isthmus.ports import OpenFlow, Ovsdb
 from tests.testbed.host.process import wait_until
 
-from .node import COOKIE, TUNNEL, ForeignSoftware, numbers_of
+from .node import TUNNEL, ForeignSoftware, numbers_of
 
 PATCH = PatchPair("isicontract", "isccontract", "00000000-0000-4000-8000-000000000001", "fa:16:3e:00:00:01")
 PORTS = Ports(frozenset({TUNNEL}), frozenset({PATCH}))
+NUMBERS = Numbers({PATCH.cloud_name: 7}, {"cloud-b": 3, "cloud-c": 4}, 7, 4)
 INTERFACES = {TUNNEL.name, PATCH.cloud_name, PATCH.integration_name}
 FOREIGN_COOKIE = 0xF0E1
-TABLE = FlowTable(("table=0,priority=1 actions=drop", "table=1,priority=1 actions=drop"), (), COOKIE)
+FOREIGN_FLOW = "table=9,priority=7 actions=drop"
+RED, BLUE = set_cookie(1), set_cookie(2)
+RED_FLOWS = ("table=0,priority=1 actions=drop", "table=1,priority=1,in_port=7 actions=goto_table:2")
+RED_SET = frozenset(RED_FLOWS)
+METER = Meter(3, 10, 20)
+METERED = "table=0,priority=2,in_port=3 actions=meter:3,IN_PORT"
+CHANGES = FlowChanges((SetChange(RED, None, add=RED_FLOWS), SetChange(BLUE, None, add=(METERED,))), (METER,))
 PROBE_MAC = "02:00:00:00:00:01"
 
 
@@ -100,6 +112,22 @@ class OvsdbContract:
             assert not ovsdb.view().exists
             ovsdb.remove_bridge()
 
+    def test_numbers_are_kept_as_long_as_what_they_number(self, ovsdb: Ovsdb) -> None:
+        ovsdb.set_numbers(NUMBERS)
+        assert ovsdb.view().numbers == Numbers()
+        ovsdb.ensure_bridge()
+        ovsdb.apply(PORTS, ())
+        assert ovsdb.view().numbers == Numbers()
+        ovsdb.set_numbers(replace(NUMBERS, networks={**NUMBERS.networks, "iscabsent": 8}))
+        assert ovsdb.view().numbers == NUMBERS
+        ovsdb.set_numbers(replace(NUMBERS, members={"cloud-c": 5}, last_member=5))
+        assert ovsdb.view().numbers == replace(NUMBERS, members={"cloud-c": 5}, last_member=5)
+        assert ovsdb.view().ports == PORTS
+        ovsdb.apply(Ports(patches=PORTS.patches), INTERFACES)
+        assert ovsdb.view().numbers == Numbers({}, {"cloud-c": 5}, 7, 5)
+        ovsdb.remove_bridge()
+        assert ovsdb.view().numbers == Numbers()
+
     def test_bridge_is_removed_with_its_ports(self, ovsdb: Ovsdb) -> None:
         with pytest.raises(NotFound):
             ovsdb.apply(Ports(PORTS.tunnels), ())
@@ -113,63 +141,143 @@ class OvsdbContract:
 
 
 class OpenFlowContract:
-    """Fixtures: `openflow`, `ovsdb`, `others`."""
+    """Fixtures: `openflow`, `ovsdb`, `foreign`."""
 
     def test_no_flows_without_a_bridge(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         before = openflow.instance()
-        openflow.replace(TABLE)
+        openflow.replace(CHANGES)
         ovsdb.remove_bridge()
         assert openflow.instance() == ""
-        with pytest.raises(Unavailable):
-            openflow.view()
-        with pytest.raises(Unavailable):
-            openflow.replace(TABLE)
+        wait_until(lambda: openflow.changed() is None, 5, "the end of the flow monitor")
+        for call in (openflow.view, lambda: openflow.flows_of(RED), lambda: openflow.replace(CHANGES)):
+            with pytest.raises(Unavailable):
+                call()
         ovsdb.ensure_bridge()
         assert openflow.instance() not in ("", before)
-        assert openflow.view().count_by_cookie == {}
+        assert openflow.view() == FlowView({})
 
-    def test_flows_are_replaced_and_foreign_flows_kept(
+    def test_flows_are_changed_one_by_one(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        for _ in range(2):
+            openflow.replace(CHANGES)
+            assert openflow.view() == FlowView({RED: RED_SET, BLUE: frozenset({METERED})}, frozenset({METER}))
+        assert openflow.flows_of(RED) == RED_SET
+        assert openflow.flows_of(0x77) == frozenset()
+        other = METERED.replace("table=0", "table=1")
+        modified = replace(METER, packets_per_second=11)
+        blue = SetChange(BLUE, None, delete=(METERED.split(" ")[0],), add=(other,))
+        openflow.replace(FlowChanges((blue,), meters=(modified,)))
+        assert openflow.view() == FlowView({RED: RED_SET, BLUE: frozenset({other})}, frozenset({modified}))
+        openflow.replace(FlowChanges((SetChange(BLUE, None, (1,)),), delete_meters=(METER.id,)))
+        assert openflow.view() == FlowView({RED: RED_SET})
+
+    def test_a_flow_takes_the_place_of_one_with_the_same_match(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        openflow.replace(CHANGES)
+        flow = RED_FLOWS[0].replace("drop", "IN_PORT")
+        openflow.replace(FlowChanges((SetChange(BLUE, None, add=(flow,)),)))
+        assert openflow.view().flows == {RED: RED_SET - {RED_FLOWS[0]}, BLUE: {METERED, flow}}
+
+    def test_changes_by_anybody_are_reported(self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
+        ovsdb.ensure_bridge()
+        wait_until(lambda: openflow.changed() is not None, 5, "the flow monitor")
+        openflow.replace(CHANGES)
+        _wait_for_change(openflow, RED)
+        foreign.put_flow(FOREIGN_COOKIE, FOREIGN_FLOW)
+        _wait_for_change(openflow, FOREIGN_COOKIE)
+        foreign.put_flow(RED, RED_FLOWS[0].replace("drop", "IN_PORT"))
+        _wait_for_change(openflow, RED)
+        openflow.replace(FlowChanges((SetChange(RED, None, (0, 1)),)))
+        _wait_for_change(openflow, RED)
+        foreign.learn(learned_cookie(1, 2))
+        foreign.put_flow(FOREIGN_COOKIE, FOREIGN_FLOW.replace("9", "10"))
+        assert _wait_for_change(openflow, FOREIGN_COOKIE) == {FOREIGN_COOKIE}, "learned flows are not reported"
+        assert openflow.changed() == frozenset()
+
+    def test_learned_flows_are_neither_listed_nor_touched(
         self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware
     ) -> None:
         ovsdb.ensure_bridge()
-        foreign.add_flow(FOREIGN_COOKIE)
-        for _ in range(2):
-            openflow.replace(TABLE)
-            assert openflow.view().count_by_cookie == {COOKIE: 2, FOREIGN_COOKIE: 1}
-        metered = FlowTable(("table=0,priority=1 actions=meter:3,in_port",), (Meter(3, 10, 20),), COOKIE + 1)
-        openflow.replace(metered)
-        assert openflow.view().count_by_cookie == {COOKIE + 1: 1, FOREIGN_COOKIE: 1}
-        openflow.replace(TABLE)
-        assert openflow.view().count_by_cookie == {COOKIE: 2, FOREIGN_COOKIE: 1}
+        learned = {learned_cookie(1, 2), learned_cookie(1, 3), learned_cookie(2, 2)}
+        for cookie in learned:
+            foreign.learn(cookie)
+        openflow.replace(CHANGES)
+        assert openflow.view().flows.keys() == {RED, BLUE}
+        assert not openflow.view().foreign_learned
+        assert foreign.learned() == learned
+
+    def test_learned_flows_are_forgotten(self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
+        ovsdb.ensure_bridge()
+        for cookie in (learned_cookie(1, 2), learned_cookie(1, 3), learned_cookie(2, 2), learned_cookie(2, 3)):
+            foreign.learn(cookie)
+        one = (learned_cookie(1, 2), 2**64 - 1)
+        openflow.replace(FlowChanges((SetChange(RED, None, forget=(one,)),)))
+        assert foreign.learned() == {learned_cookie(1, 3), learned_cookie(2, 2), learned_cookie(2, 3)}
+        network = (learned_cookie(2), LEARNED_OF_NETWORK_MASK)
+        openflow.replace(FlowChanges((SetChange(RED, None, forget=(network,)),)))
+        assert foreign.learned() == {learned_cookie(1, 3)}
+
+    def test_foreign_flows_among_learned_ones_are_deleted(
+        self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware
+    ) -> None:
+        ovsdb.ensure_bridge()
+        foreign.learn(learned_cookie(1, 3))
+        for cookie in (0, FOREIGN_COOKIE, RED):
+            foreign.learn(cookie)
+        assert openflow.view().foreign_learned
+        openflow.replace(FlowChanges(delete_foreign_learned=True))
+        assert not openflow.view().foreign_learned
+        assert foreign.learned() == {learned_cookie(1, 3)}
 
     def test_rejected_flows_change_nothing(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
-        openflow.replace(TABLE)
+        openflow.replace(CHANGES)
+        changes = (
+            SetChange(RED, None, (0, 1)),
+            SetChange(BLUE, None, add=("table=2,priority=1 actions=meter:77,IN_PORT",)),
+        )
         with pytest.raises(Invalid):
-            openflow.replace(FlowTable((*TABLE.flows, "table=2,priority=1 actions=meter:77,in_port"), (), COOKIE + 1))
-        assert openflow.view().count_by_cookie == {COOKIE: 2}
+            openflow.replace(FlowChanges(changes))
+        assert openflow.view().flows == {RED: RED_SET, BLUE: frozenset({METERED})}
 
     def test_restarted_switch_is_a_new_instance_without_flows(
         self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware
     ) -> None:
         ovsdb.ensure_bridge()
-        openflow.replace(TABLE)
+        openflow.replace(CHANGES)
         before = openflow.instance()
         assert openflow.instance() == before
+        wait_until(lambda: openflow.changed() is not None, 5, "the flow monitor")
         foreign.restart_switch()
         assert openflow.instance() not in ("", before)
-        assert openflow.view().count_by_cookie == {}
+        assert openflow.view() == FlowView({})
 
     def test_traffic_of_a_link_is_counted_from_zero(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         ovsdb.apply(PORTS, ())
         numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, *INTERFACES})
-        link = PlannedLink("cloud-b", TUNNEL.name, 0x100000, PROBE_MAC)
-        table = flows.render([PlannedNetwork("net", PATCH.cloud_name, True, (), (link,))], numbers)
-        openflow.replace(table)
+        link = Link(3, numbers[TUNNEL.name], 0x100000, PROBE_MAC)
+        network = Network("net", 5, numbers[PATCH.cloud_name], True, ("10.20.0.1",), (link,))
+        sets = [
+            common_set(),
+            peer_set("cloud-b", 3, [numbers[TUNNEL.name]], 1, numbers[PROBE_PORT]),
+            network_set(network, numbers[PROBE_PORT]),
+        ]
+        changes = differences({found.cookie: found for found in sets}, {})
+        openflow.replace(FlowChanges(tuple(changes), tuple(meter for found in sets for meter in found.meters)))
         view = openflow.view()
-        network, tunnel = numbers[PATCH.cloud_name], numbers[TUNNEL.name]
-        assert view.count_by_cookie == {table.cookie: len(table.flows)}
-        assert view.sent == {(network, tunnel): Traffic(0, 0)}
-        assert view.received == {(tunnel, 0x100000): Traffic(0, 0)}
+        assert view.flows == {found.cookie: found.flows for found in sets}
+        assert view.traffic == {(5, 3): LinkTraffic()}
+
+
+def _wait_for_change(openflow: OpenFlow, cookie: int) -> set[int]:
+    """All cookies that are reported until that one is."""
+    reported: set[int] = set()
+
+    def found() -> bool:
+        reported.update(openflow.changed() or ())
+        return cookie in reported
+
+    wait_until(found, 5, f"a change of cookie {cookie:#x}")
+    return reported

@@ -26,7 +26,7 @@ from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
 from tests.fakes.store import Key, Manifest, Store
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
 
-_HISTORY = ("effects", "listener", "callers")
+_HISTORY = ("effects", "listener", "callers", "changed_cookies")
 SETTINGS = AgentSettings(node_name=NODE, cloud_id=OWN, gateway_cidrs=("192.0.2.0/24",))
 
 

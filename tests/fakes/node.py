@@ -14,9 +14,10 @@ from isthmus.core.node import firewall, ipsec
 from isthmus.model.errors import Conflict, MissingCapability, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.firewall import Ruleset
-from isthmus.model.node.flows import FlowTable, Traffic
+from isthmus.model.node.flows import Meter, Traffic
 from isthmus.model.node.host import KernelChange, NodeAddress, NodeView, ProbeResult
 from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, ProtectPolicy, SecurityAssociation
+from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import Ports
 
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
@@ -47,10 +48,16 @@ class FakeNode:
     ports: Ports = field(default_factory=Ports)
     leftovers: frozenset[str] = frozenset()
     ofport: dict[str, int] = field(default_factory=dict)
-    flows: FlowTable | None = None
-    foreign_flows: dict[int, int] = field(default_factory=dict)
-    """Number of foreign flows by cookie."""
+    numbers: Numbers = field(default_factory=Numbers)
+    flows: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Cookie and text of each flow, by its table, priority and match."""
+    learned: set[int] = field(default_factory=set)
+    """Cookies of flows in the table of learned flows."""
+    changed_cookies: set[int] | None = None
+    """Of flows that changed since that was last asked; None: not known."""
+    meters: dict[int, Meter] = field(default_factory=dict)
     sent: dict[tuple[int, int], Traffic] = field(default_factory=dict)
+    """By the numbers of network and member."""
     received: dict[tuple[int, int], Traffic] = field(default_factory=dict)
     switch_instance: int = 1
     switch_answers: bool = True
@@ -90,8 +97,22 @@ class FakeNode:
     def restart_switch(self) -> None:
         """Restart ovs-vswitchd: it has no flows any more; the database keeps the ports."""
         self.switch_instance += 1
-        self.flows, self.foreign_flows = None, {}
+        self.flows, self.learned, self.meters, self.changed_cookies = {}, set(), {}, None
         self.sent, self.received = {}, {}
+
+    def put_flow(self, cookie: int, flow: str) -> None:
+        """Add a flow, in place of one with the same match."""
+        self.flows[flow.split(" actions=")[0]] = (cookie, flow)
+        self.flow_changed(cookie)
+
+    def flow_changed(self, cookie: int) -> None:
+        """Notify the flow monitor."""
+        if self.changed_cookies is not None:
+            self.changed_cookies.add(cookie)
+
+    def flow_text(self) -> str:
+        """All flows, one in each line."""
+        return "\n".join(flow for _, flow in self.flows.values())
 
     def flush_policies(self) -> None:
         """`ip xfrm policy flush`."""
@@ -210,6 +231,6 @@ class FakeProbe:
             raise MissingCapability("CAP_NET_RAW")
         if not self._node.bridge_exists:
             raise Unavailable(f"no interface {PROBE_PORT}")
-        text = "\n".join(self._node.flows.flows) if self._node.flows else ""
+        text = self._node.flow_text()
         back = {link: self._node.peer_answers and mac in text for link, mac in macs.items()}
         return {link: ProbeResult(1, int(up), 0.001 if up else None) for link, up in back.items()}

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.model.names import BRIDGE
-from isthmus.model.node.flows import FlowTable, FlowView, Traffic
-from isthmus.model.node.pipeline import Table
+from isthmus.model.node.flows import FlowChanges, Flows, FlowView, LinkTraffic, SetChange, Traffic
+from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.pipeline import COOKIE_SHIFT, LEARNED_OWNER, Table
 from isthmus.model.node.switch import BridgeView, Ports
 
 from .node import FakeNode
 
 _METER = re.compile(r"\bmeter:(\d+)")
-_SENT = re.compile(rf"table={Table.OUTPUT:d},.*\breg0=(\d+),reg2=(\d+) ")
-_RECEIVED = re.compile(rf"table={Table.MAP:d},.*\bin_port=(\d+),tun_id=0x([0-9a-f]+) ")
+_SENT = re.compile(rf"table={Table.OUTPUT:d},.*\breg0=(0x\w+),reg1=0,reg2=(0x\w+) ")
+_RECEIVED = re.compile(rf"table={Table.MAP:d},.*\btun_id=.*:(0x\w+)->reg0,set_field:(0x\w+)->reg1,")
 _NOTHING = Traffic(0, 0)
 
 
@@ -38,6 +40,7 @@ class FakeOvsdb:
             node.leftovers,
             hostname="host-1",
             openvswitch_version="3.1.0",
+            numbers=node.numbers,
         )
 
     def ensure_bridge(self) -> None:
@@ -56,9 +59,20 @@ class FakeOvsdb:
         node.ports = Ports(node.ports.tunnels | add.tunnels, node.ports.patches | add.patches)
         self._changed("apply")
 
+    def set_numbers(self, numbers: Numbers) -> None:
+        if self._ask().bridge_exists:
+            self._node.numbers = self._of_existing_ports(numbers)
+            self._node.changed("set_numbers")
+
+    def _of_existing_ports(self, numbers: Numbers) -> Numbers:
+        existing = {patch.cloud_name for patch in self._node.ports.patches} | self._node.leftovers
+        networks = {name: number for name, number in numbers.networks.items() if name in existing}
+        return replace(numbers, networks=networks)
+
     def remove_bridge(self) -> None:
         node = self._ask()
         if node.bridge_exists:
+            node.numbers = Numbers()
             node.bridge_exists = False
             self._take_out(_interfaces(node.ports) - {p.integration_name for p in node.ports.patches})
             node.restart_switch()  # a new bridge has a new management socket and no flows
@@ -71,6 +85,7 @@ class FakeOvsdb:
         node.leftovers = (node.leftovers | _interfaces(Ports(patches=broken))) - gone
         tunnels = frozenset(t for t in node.ports.tunnels if t.name not in gone)
         node.ports = Ports(tunnels, node.ports.patches - broken)
+        node.numbers = self._of_existing_ports(node.numbers)
 
     def _changed(self, effect: str) -> None:
         self._node.number_ports()
@@ -91,26 +106,58 @@ class FakeOpenFlow:
     def instance(self) -> str:
         return str(self._node.switch_instance) if self._node.bridge_exists else ""
 
+    def changed(self) -> frozenset[int] | None:
+        found, self._node.changed_cookies = self._node.changed_cookies, set()
+        return frozenset(found) if self._node.bridge_exists and found is not None else None
+
     def view(self) -> FlowView:
         node = self._ask()
-        table = node.flows or FlowTable((), (), 0)
-        text = "\n".join(table.flows)
-        sent = [(int(network), int(tunnel)) for network, tunnel in _SENT.findall(text)]
-        received = [(int(tunnel), int(tunnel_id, 16)) for tunnel, tunnel_id in _RECEIVED.findall(text)]
+        text = node.flow_text()
+        sent = {(int(network, 16), int(member, 16)) for network, member in _SENT.findall(text)}
+        received = {(int(network, 16), int(member, 16)) for network, member in _RECEIVED.findall(text)}
+        flows: defaultdict[int, set[str]] = defaultdict(set)
+        for cookie, flow in node.flows.values():
+            flows[cookie].add(flow)
         return FlowView(
-            node.foreign_flows | ({table.cookie: len(table.flows)} if table.flows else {}),
-            {key: node.sent.get(key, _NOTHING) for key in sent},
-            {key: node.received.get(key, _NOTHING) for key in received},
+            {cookie: frozenset(found) for cookie, found in flows.items()},
+            frozenset(node.meters.values()),
+            traffic={
+                key: LinkTraffic(node.sent.get(key, _NOTHING), node.received.get(key, _NOTHING))
+                for key in sent | received
+            },
+            foreign_learned=any(cookie >> COOKIE_SHIFT != LEARNED_OWNER for cookie in node.learned),
         )
 
-    def replace(self, table: FlowTable) -> None:
+    def flows_of(self, cookie: int) -> Flows:
+        return frozenset(flow for found, flow in self._ask().flows.values() if found == cookie)
+
+    def replace(self, changes: FlowChanges) -> None:
         node = self._ask()
-        used = {int(number) for flow in table.flows for number in _METER.findall(flow)}
-        if unknown := used - {meter.id for meter in table.meters}:
+        meters = node.meters | {meter.id: meter for meter in changes.meters}
+        used = {int(m) for change in changes.sets for flow in change.add for m in _METER.findall(flow)}
+        if unknown := used - meters.keys():
             raise Invalid(f"a flow uses unknown meters: {sorted(unknown)}")
-        node.flows = replace(table)
-        node.sent, node.received = {}, {}
+        for change in changes.sets:
+            self._delete(change)
+        for change in changes.sets:
+            for flow in change.add:
+                node.put_flow(change.cookie, flow)
+        if changes.delete_foreign_learned:
+            node.learned = {cookie for cookie in node.learned if cookie >> COOKIE_SHIFT == LEARNED_OWNER}
+        node.meters = {number: meter for number, meter in meters.items() if number not in changes.delete_meters}
         node.changed("replace")
+
+    def _delete(self, change: SetChange) -> None:
+        node = self._node
+        in_tables = {
+            match
+            for match, (cookie, _) in (node.flows.items() if change.delete_tables else ())
+            if cookie == change.cookie and any(match.startswith(f"table={table},") for table in change.delete_tables)
+        }
+        for match in in_tables | node.flows.keys() & {*change.delete}:
+            node.flow_changed(node.flows.pop(match)[0])
+        for found, mask in change.forget:
+            node.learned = {cookie for cookie in node.learned if cookie & mask != found & mask}
 
     def _ask(self) -> FakeNode:
         if not self._node.bridge_exists:

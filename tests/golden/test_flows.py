@@ -7,14 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.core.node.flows import render
-from isthmus.model.node.flows import PlannedLink, PlannedNetwork
-from isthmus.model.node.pipeline import COOKIE_SHIFT, OWNER
+from isthmus.core.node.flowsets import SetCache
+from isthmus.core.node.plan import NodePlan
+from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
+from isthmus.model.names import tunnel_port
+from isthmus.model.node.flows import FlowSet, PlannedLink, PlannedNetwork
+from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.switch import Ports, TunnelPort
+from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 
 DIRECTORY = Path(__file__).parent / "flows"
-PORTS = {"isprobe": 1, "tunnel-b": 2, "tunnel-c": 3, "red": 4, "blue": 5, "not-yet": -1}
-TO_B = PlannedLink("cloud-b", "tunnel-b", 0x100000, "02:00:00:00:00:b0")
-TO_C = PlannedLink("cloud-c", "tunnel-c", 0x180000, "02:00:00:00:00:c0")
+GATEWAY = PeerGateway(name="gw", address="192.0.2.2")
+TUNNELS = {cloud_id: tunnel_port(cloud_id, GATEWAY.name) for cloud_id in ("cloud-b", "cloud-c", "not-yet")}
+PORTS = {"isprobe": 1, TUNNELS["cloud-b"]: 2, TUNNELS["cloud-c"]: 3, "red": 4, "blue": 5, TUNNELS["not-yet"]: -1}
+NUMBERS = Numbers({"red": 0x10, "blue": 0x11, "waiting": 0x12}, {"cloud-b": 0x20, "cloud-c": 0x21, "not-yet": 0x22})
+
+
+def _link(cloud_id: str, tunnel_id: int, probe_mac: str) -> PlannedLink:
+    return PlannedLink(cloud_id, TUNNELS[cloud_id], tunnel_id, probe_mac)
+
+
+TO_B = _link("cloud-b", 0x100000, "02:00:00:00:00:b0")
+TO_C = _link("cloud-c", 0x180000, "02:00:00:00:00:c0")
 RED = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B,))
 
 CASES = {
@@ -23,17 +37,26 @@ CASES = {
     "receiver": (PlannedNetwork("red", "red", False, ("10.20.0.1", "10.21.0.1"), (TO_B,)),),
     "two-tenants-same-addresses": (
         RED,
-        PlannedNetwork(
-            "blue", "blue", True, ("10.20.0.1",), (PlannedLink("cloud-b", "tunnel-b", 0x100001, "02:00:00:00:00:b1"),)
-        ),
+        PlannedNetwork("blue", "blue", True, ("10.20.0.1",), (_link("cloud-b", 0x100001, "02:00:00:00:00:b1"),)),
     ),
     "two-peers": (PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, TO_C)),),
 }
 
 
+def _sets(networks: tuple[PlannedNetwork, ...]) -> dict[int, FlowSet]:
+    clouds = {link.cloud_id for network in networks for link in network.links}
+    tunnels = {TunnelPort(TUNNELS[c], Vxlan(14789), TunnelEnds("192.0.2.1", GATEWAY.address)) for c in clouds}
+    plan = NodePlan(
+        ports=Ports(frozenset(tunnels)), networks=networks, gateways=dict.fromkeys(sorted(clouds), (GATEWAY,))
+    )
+    return SetCache().sets(plan, NUMBERS, PORTS)
+
+
 def _text(case: str) -> str:
-    table = render(CASES[case], PORTS)
-    return "".join(f"{line}\n" for line in [*table.flows, *(f"# {meter}" for meter in table.meters)])
+    lines = []
+    for found in _sets(CASES[case]).values():
+        lines += [f"# {found.owner}: cookie {found.cookie:#x}", *sorted(found.flows), *map(repr, found.meters), ""]
+    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -43,30 +66,33 @@ def test_flows_are_as_reviewed(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_two_flows_have_the_same_match(case: str) -> None:
-    """The switch would keep only the last one, and the count by cookie would never match."""
-    matches = Counter(flow.split(" actions=")[0] for flow in render(CASES[case], PORTS).flows)
+    """The switch would keep only the last one."""
+    flows = [flow for found in _sets(CASES[case]).values() for flow in found.flows]
+    matches = Counter(flow.split(" actions=")[0] for flow in flows)
     assert [match for match, count in matches.items() if count > 1] == []
 
 
 def test_networks_and_links_without_port_number_are_omitted() -> None:
-    waiting = PlannedNetwork("blue", "not-yet", True, (), (TO_B,))
-    halfway = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, PlannedLink("x", "not-yet", 7, "02::")))
-    assert render((halfway, waiting), PORTS) == render((RED,), PORTS)
-
-
-def test_cookie_depends_on_the_flows() -> None:
-    cookies = {render(networks, PORTS).cookie for networks in CASES.values()}
-    assert len(cookies) == len(CASES)
-    assert {cookie >> COOKIE_SHIFT for cookie in cookies} == {OWNER}
-    assert render(CASES["origin"], PORTS).cookie == render(CASES["origin"], PORTS).cookie
+    waiting = PlannedNetwork("blue", "waiting", True, (), (TO_B,))
+    halfway = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, _link("not-yet", 7, "02::")))
+    assert _sets((halfway, waiting)).keys() == _sets((RED,)).keys()
+    assert {found.flows for found in _sets((halfway,)).values()} == {found.flows for found in _sets((RED,)).values()}
 
 
 def test_no_frame_passes_from_peer_to_peer() -> None:
-    """Split horizon: frames from a tunnel are sent to the patch by the learning step and never reach the flood."""
-    flows = render(CASES["two-peers"], PORTS).flows
-    paths_to_the_flood = [flow for flow in flows if "goto_table:4" in flow or "goto_table:6" in flow]
-    assert all("reg1=0 " in flow or "table=4," in flow for flow in paths_to_the_flood)
-    assert [flow for flow in flows if "table=3," in flow and "goto" in flow] == []
+    """Split horizon: only frames of this cloud can leave, and no frame of a peer enters with a destination."""
+    flows = [flow for found in _sets(CASES["two-peers"]).values() for flow in found.flows]
+    sending = [flow for flow in flows if flow.startswith("table=7,")]
+    assert sending
+    assert all("reg1=0," in flow for flow in sending)
+    assert [flow for flow in flows if flow.startswith("table=1,") and "->reg2" in flow] == []
+    assert [flow for flow in flows if flow.startswith("table=3,") and "goto" in flow] == []
+
+
+def test_what_ipv6_routers_and_dhcp_servers_send_does_not_cross() -> None:
+    guarded = {flow for flow in _sets(())[next(iter(_sets(())))].flows if flow.endswith("actions=drop")}
+    matches = [*(f"icmp6,icmp_type={t}" for t in (133, 134, 137)), *(f"udp6,tp_dst={port}" for port in (546, 547))]
+    assert {f"table=2,priority=100,{match} actions=drop" for match in matches} <= guarded
 
 
 if __name__ == "__main__":

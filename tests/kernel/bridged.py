@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
-from isthmus.core.node import flows
+from isthmus.agent.flows import FlowSets
+from isthmus.core.node.flowsets import SetCache
+from isthmus.core.node.plan import NodePlan
 from isthmus.model import names
-from isthmus.model.node.flows import FlowTable, PlannedLink, PlannedNetwork
+from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
+from isthmus.model.node.flows import Flows, PlannedLink, PlannedNetwork
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.kernel.openvswitch import Switch, inside
 
 GATEWAY = "10.20.0.1"
+GATEWAY_NAME = "gw"
 TUNNEL_IDS = {"red": 0x100000, "blue": 0x100001}
 TAGS = {"red": 5, "blue": 6}
 
@@ -30,17 +35,38 @@ class Cloud:
     openflow: OvsOfctl
     ports: Ports
     networks: tuple[PlannedNetwork, ...]
+    peer: str
 
-    def table(self, networks: tuple[PlannedNetwork, ...] | None = None) -> FlowTable:
+    def __post_init__(self) -> None:
+        self.flows = FlowSets(self.openflow, self.database, SystemClock())
+
+    def plan(self, networks: tuple[PlannedNetwork, ...] | None = None) -> NodePlan:
+        """A plan with these networks, or all."""
         chosen = self.networks if networks is None else networks
-        return flows.render(chosen, self.database.view().ofport)
+        (tunnel,) = self.ports.tunnels
+        gateway = PeerGateway(name=GATEWAY_NAME, address=tunnel.ends.remote)
+        return NodePlan(ports=self.ports, networks=chosen, gateways={self.peer: (gateway,)})
+
+    def install(self, networks: tuple[PlannedNetwork, ...] | None = None) -> None:
+        """Have the flows of these networks, or of all."""
+        assert self.flows.ensure(self.plan(networks), self.database.view())
+
+    def sets(self) -> dict[int, Flows]:
+        """The wanted flows by cookie, rendered independently of what is installed."""
+        view = self.database.view()
+        return {c: found.flows for c, found in SetCache().sets(self.plan(), view.numbers, view.ofport).items()}
+
+    def key(self, network: int) -> tuple[int, int]:
+        """The numbers of one of the networks and of the peer."""
+        numbers = self.database.view().numbers
+        return numbers.networks[self.networks[network].patch_port], numbers.members[self.peer]
 
     def build(self) -> None:
         self.database.ensure_bridge()
         self.database.apply(self.ports, ())
         for network, tag in TAGS.items():
             self.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network)} tag={tag}")
-        self.openflow.replace(self.table())
+        self.install()
 
     def probe(self) -> dict[str, int]:
         macs = {n.name: link.probe_mac for n in self.networks for link in n.links}
@@ -51,7 +77,7 @@ class Cloud:
 def side(name: str, peer: str, addresses: tuple[str, str], directory: Path) -> Cloud:
     """A side with both networks, not configured yet; `addresses` are its own and the peer's."""
     switch = Switch(f"node-{name}", directory / name)
-    tunnel = TunnelPort(names.tunnel_port(f"cloud-{peer}", "gw"), Vxlan(14789), TunnelEnds(*addresses))
+    tunnel = TunnelPort(names.tunnel_port(f"cloud-{peer}", GATEWAY_NAME), Vxlan(14789), TunnelEnds(*addresses))
     patches = [
         PatchPair(
             names.patch_in_integration_bridge(network),
@@ -72,6 +98,5 @@ def side(name: str, peer: str, addresses: tuple[str, str], directory: Path) -> C
         for network, tunnel_id in TUNNEL_IDS.items()
     )
     database = OvsdbDatabase(switch.socket, 300)
-    return Cloud(
-        name, switch, database, OvsOfctl(switch.socket), Ports(frozenset({tunnel}), frozenset(patches)), networks
-    )
+    ports = Ports(frozenset({tunnel}), frozenset(patches))
+    return Cloud(name, switch, database, OvsOfctl(switch.socket), ports, networks, f"cloud-{peer}")

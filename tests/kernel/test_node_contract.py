@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +19,7 @@ from isthmus.model.errors import Unsupported
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, NFTABLES_TABLE
 from isthmus.model.node.firewall import TABLE_FAMILY
 from isthmus.model.node.ipsec import IkeConnection
+from isthmus.model.node.pipeline import Table
 from isthmus.model.node.switch import TunnelPort
 from isthmus.ports import DataplaneProbe, Firewall, Ike, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
@@ -50,8 +53,16 @@ class RealForeignSoftware:
     def tamper(self, tunnel: TunnelPort) -> None:
         self.switch.vsctl(f"set Interface {tunnel.name} options:df_default=true")
 
-    def add_flow(self, cookie: int) -> None:
-        self.switch.ofctl(f"add-flow {BRIDGE} cookie={cookie},table=9,actions=drop")
+    def put_flow(self, cookie: int, flow: str) -> None:
+        self.switch.ofctl(f"add-flow {BRIDGE} 'cookie={cookie:#x},{flow}'")
+
+    def learn(self, cookie: int) -> None:
+        table, reg0 = Table.LEARNED, zlib.crc32(cookie.to_bytes(8))
+        self.switch.ofctl(f"add-flow {BRIDGE} cookie={cookie:#x},table={table:d},reg0={reg0},actions=drop")
+
+    def learned(self) -> set[int]:
+        listed = self.switch.ofctl(f"dump-flows {BRIDGE} table={Table.LEARNED:d}")
+        return {int(cookie, 16) for cookie in re.findall(r" cookie=(0x[0-9a-f]+)", listed)}
 
     def restart_switch(self) -> None:
         self.switch.restart_vswitchd()
@@ -98,8 +109,10 @@ def ovsdb(database: OvsdbDatabase) -> Ovsdb:
 
 
 @pytest.fixture
-def openflow(switch: Switch) -> OpenFlow:
-    return OvsOfctl(switch.socket)
+def openflow(switch: Switch) -> Iterator[OpenFlow]:
+    openflow = OvsOfctl(switch.socket)
+    yield openflow
+    openflow.close()
 
 
 @pytest.mark.usefixtures("foreign")

@@ -27,7 +27,7 @@ def test_fences_are_added_first_and_removed_last(harness: AgentHarness) -> None:
     harness.settle()
     tunnel = names.tunnel_port(PEER, "gw-b1")
     fences = ["add_blocks", "replace_table"]
-    assert harness.node.effects == [*fences, f"load {tunnel}", "ensure_bridge", "apply", "replace"]
+    assert harness.node.effects == [*fences, f"load {tunnel}", "ensure_bridge", "apply", "set_numbers", "replace"]
     assert harness.node.keys[tunnel] == PSK
     harness.node.effects.clear()
     harness.delete(attachment())
@@ -82,7 +82,7 @@ def test_node_is_still_reconciled_without_the_api(harness: AgentHarness) -> None
     harness.store.down = True
     harness.node.restart_switch()
     harness.settle(2)
-    assert harness.node.flows is not None
+    assert harness.node.flows
 
 
 def test_restarted_charon_is_reconfigured(harness: AgentHarness) -> None:

@@ -11,7 +11,6 @@ from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.nodeobjects import OWN, PEER, RED, attachment
 
 LINK = f"{OWN}.{RED}"
-TUNNEL = names.tunnel_port(PEER, "gw-b1")
 
 
 @pytest.fixture
@@ -69,9 +68,10 @@ def test_metric_of_associations_per_gateway(harness: AgentHarness, metrics: Metr
 
 def test_metrics_of_traffic_per_link(harness: AgentHarness, metrics: Metrics) -> None:
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((0, 0), (0, 0))
-    network, tunnel = (harness.node.ofport[name] for name in (names.patch_in_cloud_bridge(LINK), TUNNEL))
-    harness.node.sent[network, tunnel] = Traffic(3, 300)
-    harness.node.received[tunnel, 0x100000] = Traffic(5, 7500)
+    numbers = harness.node.numbers
+    key = (numbers.networks[names.patch_in_cloud_bridge(LINK)], numbers.members[PEER])
+    harness.node.sent[key] = Traffic(3, 300)
+    harness.node.received[key] = Traffic(5, 7500)
     harness.settle(1)
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((3, 5), (300, 7500))
 

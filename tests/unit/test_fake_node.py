@@ -90,8 +90,14 @@ class FakeForeignSoftware:
         self.node.ports = Ports(self.node.ports.tunnels - {tunnel}, self.node.ports.patches)
         self.node.leftovers |= {tunnel.name}
 
-    def add_flow(self, cookie: int) -> None:
-        self.node.foreign_flows[cookie] = self.node.foreign_flows.get(cookie, 0) + 1
+    def put_flow(self, cookie: int, flow: str) -> None:
+        self.node.put_flow(cookie, flow)
+
+    def learn(self, cookie: int) -> None:
+        self.node.learned.add(cookie)
+
+    def learned(self) -> set[int]:
+        return set(self.node.learned)
 
     def restart_switch(self) -> None:
         self.node.restart_switch()

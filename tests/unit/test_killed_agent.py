@@ -56,12 +56,12 @@ class Case(NamedTuple):
     """Number of initiations and status writes."""
 
 
-SETUP = ["add_blocks", "replace_table", f"load {TUNNEL}", "ensure_bridge", "apply", "replace"]
+SETUP = ["add_blocks", "replace_table", f"load {TUNNEL}", "ensure_bridge", "apply", "set_numbers", "replace"]
 TEARDOWN = ["replace", "apply", "remove_bridge", f"unload {TUNNEL}", "remove_blocks", "remove_table"]
 CASES = {
     "first peer": Case((), _peer_only, SETUP, 3),
     "everything at once": Case((), _stretch, SETUP, 7),
-    "networks of a peer": Case((_peer_only,), _stretch, ["apply", "replace"], 4),
+    "networks of a peer": Case((_peer_only,), _stretch, ["apply", "set_numbers", "replace"], 4),
     "one network less": Case((_stretch,), _withdraw_one, ["replace", "apply"], 0),
     "everything flushed": Case((_stretch,), _flush, ["add_blocks", "replace_table", f"rekey {TUNNEL}"], 2),
     "end of everything": Case((_stretch,), _delete_peer, TEARDOWN, 1),
@@ -103,10 +103,10 @@ def test_undisturbed_agent_reaches_the_expected_state() -> None:
     node = harness.node
     assert (len(node.ports.patches), len(node.ports.tunnels), set(node.loaded)) == (2, 1, {TUNNEL})
     assert (len(node.associations), node.leftovers) == (4, frozenset())
-    assert node.flows is not None
-    assert node.flows.flows
+    assert node.flows
+    assert node.meters
     _delete_peer(harness)
     harness.settle()
-    assert node.flows is None
+    assert (node.flows, node.meters) == ({}, {})
     assert (node.ports, node.blocks, node.bridge_exists) == (Ports(), frozenset(), False)
     assert (node.loaded, node.keys, node.negotiated, node.associations) == ({}, {}, {}, frozenset())

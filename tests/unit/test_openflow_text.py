@@ -1,18 +1,36 @@
-"""Parsing the output of ovs-ofctl."""
+"""Parsing the output of ovs-ofctl, and writing bundles."""
 
 from __future__ import annotations
 
-from isthmus.adapters.openvswitch.openflow import parse_flows, parse_meters
-from isthmus.model.node.flows import Meter, Traffic
+from isthmus.adapters.openvswitch.flowtext import bundle, parse_active, parse_flows, parse_meters, parse_traffic
+from isthmus.model.node.flows import FlowChanges, LinkTraffic, Meter, SetChange, Traffic
 
 DUMP = """\
 OFPST_FLOW reply (OF1.5) (xid=0x2):
- cookie=0x157121b3046e0cd7, duration=12.5s, table=0, n_packets=7, n_bytes=700, idle_age=1, priority=10,in_port=4 actions=set_field:0x1->reg1,goto_table:1
- cookie=0x157121b3046e0cd7, duration=12.5s, table=1, n_packets=3, n_bytes=300, priority=10,tun_id=0x100000,in_port=4 actions=set_field:0x3->reg0,goto_table:2
- cookie=0x1572000000000003, duration=2.1s, table=5, n_packets=9, n_bytes=900, hard_timeout=300, priority=10,reg0=0x3,dl_dst=fa:16:3e:00:00:01 actions=load:0x4->NXM_NX_REG2[0..15]
- cookie=0x157121b3046e0cd7, duration=12.5s, table=7, n_packets=5, n_bytes=500, priority=10,reg0=0x3,reg2=0x4 actions=set_field:0x100000->tun_id,output:4
- cookie=0x0, duration=12.5s, table=0, n_packets=0, n_bytes=0, priority=0 actions=drop
+ cookie=0x1571000000050000, duration=12.5s, table=0, n_packets=7, n_bytes=700, idle_age=1, priority=10,in_port=4 actions=goto_table:1
+ cookie=0x1571000000050000, duration=12.5s, table=1, n_packets=3, n_bytes=300, idle_age=1, hard_age=2, priority=10,tun_id=0x100000,in_port=4 actions=set_field:0x5->reg0,set_field:0x3->reg1,goto_table:2
+ cookie=0x1571000000050000, duration=12.5s, table=7, n_packets=5, n_bytes=500, priority=10,reg0=0x5,reg1=0,reg2=0x3 actions=set_field:0x100000->tun_id,output:4
+ cookie=0x0, duration=12.5s, table=7, n_packets=9, n_bytes=900, idle_timeout=60, send_flow_rem priority=10,reg0=0x5,reg1=0,reg2=0x4 actions=drop
 """  # noqa: E501
+
+TABLES = """\
+OFPST_TABLE reply (OF1.5) (xid=0x2):
+  table 0:
+    active=4000, lookup=0, matched=0
+
+  table 1: ditto
+
+  table 2:
+    active=0, lookup=0, matched=0
+
+  tables 3...8: ditto
+
+  table 9:
+    active=1, lookup=3, matched=2
+
+  tables 10...253:
+    active=0, lookup=0, matched=0
+"""
 
 METERS = """\
 OFPST_METER_CONFIG reply (OF1.5) (xid=0x2):
@@ -24,12 +42,53 @@ type=drop rate=1000 burst_size=400
 """
 
 
-def test_flows_are_counted_by_cookie_and_links_by_traffic() -> None:
-    view = parse_flows(DUMP)
-    assert view.count_by_cookie == {0x157121B3046E0CD7: 3, 0x1572000000000003: 1, 0: 1}
-    assert view.sent == {(3, 4): Traffic(5, 500)}
-    assert view.received == {(4, 0x100000): Traffic(3, 300)}
+def test_flows_are_listed_by_cookie() -> None:
+    assert parse_flows(DUMP) == {
+        0x1571000000050000: {
+            "table=0,priority=10,in_port=4 actions=goto_table:1",
+            "table=1,priority=10,tun_id=0x100000,in_port=4 "
+            "actions=set_field:0x5->reg0,set_field:0x3->reg1,goto_table:2",
+            "table=7,priority=10,reg0=0x5,reg1=0,reg2=0x3 actions=set_field:0x100000->tun_id,output:4",
+        },
+        0: {"table=7,idle_timeout=60, send_flow_rem priority=10,reg0=0x5,reg1=0,reg2=0x4 actions=drop"},
+    }
 
 
-def test_our_meters_are_recognised() -> None:
-    assert parse_meters(METERS) == {Meter(2, 200, 400)}
+def test_traffic_is_that_of_our_flows() -> None:
+    assert parse_traffic(DUMP) == {(5, 3): LinkTraffic(Traffic(5, 500), Traffic(3, 300))}
+
+
+def test_tables_with_flows_are_found() -> None:
+    assert parse_active(TABLES) == {0: 4000, 1: 4000, 9: 1}
+
+
+def test_meters_of_our_form_are_recognised() -> None:
+    assert parse_meters(METERS) == (frozenset({Meter(2, 200, 400)}), frozenset({7}))
+
+
+def test_a_bundle_deletes_before_it_adds() -> None:
+    changes = (
+        SetChange(
+            0x1571000000050000, None, (), ("table=7,priority=10,reg0=0x5",), ("table=0,priority=1 actions=drop",)
+        ),
+        SetChange(7, None, (0, 9), forget=((0x1572000000050003, 2**64 - 1),)),
+    )
+    assert bundle(FlowChanges(changes)).splitlines() == [
+        "delete_strict table=7,priority=10,reg0=0x5",
+        "delete cookie=0x7/-1,table=0",
+        "delete cookie=0x7/-1,table=9",
+        "delete cookie=0x1572000000050003/0xffffffffffffffff,table=5",
+        "add cookie=0x1571000000050000,table=0,priority=1 actions=drop",
+    ]
+
+
+def test_flows_that_were_not_learned_by_ours_differ_in_a_bit_of_the_owner() -> None:
+    lines = bundle(FlowChanges(delete_foreign_learned=True)).splitlines()
+    patterns = [line.removeprefix("delete cookie=").removesuffix(",table=5").split("/") for line in lines]
+
+    def deleted(cookie: int) -> bool:
+        return any(cookie & int(mask, 16) == int(value, 16) for value, mask in patterns)
+
+    assert not deleted(0x1572000000050003)
+    assert all(deleted(0x1572000000050003 ^ 1 << bit) for bit in range(48, 64))
+    assert deleted(0)

@@ -46,7 +46,7 @@ class Attempts:
         try:
             yield
         except Exception as error:
-            self._networks.setdefault(name, self._problem_of(error))
+            self.network_failed(name, self._problem_of(error))
 
     def failed(self, problem: Problem) -> None:
         """Record a failure that concerns the whole node."""
@@ -56,6 +56,10 @@ class Attempts:
     def connection_failed(self, name: str, problem: Problem) -> None:
         """Record a failure of one connection; the first one counts."""
         self._connections.setdefault(name, problem)
+
+    def network_failed(self, name: str, problem: Problem) -> None:
+        """Record a failure of one network; the first one counts."""
+        self._networks.setdefault(name, problem)
 
     def failures(self) -> Failures:
         """What has failed so far."""

@@ -7,26 +7,23 @@ traffic without protection.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 
 from isthmus.core.node import diff as nodechanges
-from isthmus.core.node import flows, ipsec
+from isthmus.core.node import ipsec
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodeInputs, NodePlan, plan_node
-from isthmus.model.errors import NoTunnelAddress, Unavailable
-from isthmus.model.names import PROBE_PORT
-from isthmus.model.node.flows import FlowTable, FlowView
+from isthmus.model.errors import NoTunnelAddress
+from isthmus.model.names import tunnel_port
 from isthmus.model.node.ipsec import IkeView, SecurityAssociation
 from isthmus.model.node.switch import BridgeView
 
 from .attempts import Attempts, Barrier
 from .backends import Backends
 from .bridge import Bridge
+from .flows import FlowSets
 from .protection import Protection
 from .tunnels import Tunnels
-
-_LOG = logging.getLogger(__name__)
 
 
 class DataPlane:
@@ -38,8 +35,7 @@ class DataPlane:
         self._tunnels = Tunnels(backends.ike)
         self._bridge = Bridge(backends.ovsdb)
         self.protection = Protection(backends.xfrm, backends.firewall)
-        self.flows = FlowView({})
-        """Flow statistics read by the last `reconcile`."""
+        self.flows = FlowSets(backends.openflow, backends.ovsdb, backends.clock)
 
     def reconcile(self, inputs: NodeInputs) -> NodeFacts:
         """Observe the node, plan and apply; what cannot be done of the plan is a failure in the facts.
@@ -56,9 +52,7 @@ class DataPlane:
         attempts = Attempts(self._barrier.problem)
         ike = self._tunnels.load(plan, inputs, self._fence(plan, attempts), attempts)
         bridge = self._bridge.add(plan, inputs, bridge, ike, attempts)
-        in_place = False
-        with attempts.node():
-            in_place = self._install_flows(plan, bridge)
+        in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
         if ike is not None:
             self._remove_connections(plan, bridge, ike, associations, attempts)
@@ -71,7 +65,9 @@ class DataPlane:
         associations = self._associations(facts.plan)
         ike = self._tunnels.view()
         bridge, host = self._backends.ovsdb.view(), self._backends.netlink.view()
-        return self._completed(replace(facts, bridge=bridge, ike=ike, host=host), associations)
+        in_place = facts.flows_installed and not self.flows.differ()
+        facts = replace(facts, bridge=bridge, ike=ike, flows_installed=in_place, host=host)
+        return self._completed(facts, associations)
 
     def _completed(self, facts: NodeFacts, associations: frozenset[SecurityAssociation]) -> NodeFacts:
         """With charon's and the fences' problems, and what the kernel has lost of what charon has.
@@ -114,19 +110,17 @@ class DataPlane:
             attempts.failed(problem)
         return names - unfenced
 
-    def _install_flows(self, plan: NodePlan, bridge: BridgeView) -> bool:
-        """Install the flows of the plan; whether they are installed (not if there is no bridge)."""
-        if not bridge.exists:
-            self.flows = FlowView({})
-            return False
-        if PROBE_PORT not in bridge.ofport:
-            raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
-        table: FlowTable = flows.render(plan.networks, bridge.ofport)
-        self.flows = self._backends.openflow.view()
-        if nodechanges.flows_to_replace(table, self.flows):
-            _LOG.info("installing %d flows for %d networks", len(table.flows), len(plan.networks))
-            self._backends.openflow.replace(table)
-        return True
+    def _install_flows(self, plan: NodePlan, bridge: BridgeView, attempts: Attempts) -> bool:
+        """Install the flows of the plan; whether they are installed, except those of rejected sets."""
+        in_place = False
+        with attempts.node():
+            in_place = self.flows.ensure(plan, bridge)
+        for owner, problem in self.flows.problems.items():
+            if owner.kind == "network":
+                attempts.network_failed(owner.name, problem)
+            for gateway in plan.gateways.get(owner.name, ()) if owner.kind == "peer" else ():
+                attempts.connection_failed(tunnel_port(owner.name, gateway.name), problem)
+        return in_place
 
     def _remove_connections(
         self,
@@ -150,7 +144,7 @@ class DataPlane:
 
 def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
     """Whether the node must be reconciled again: something changed it, charon was replaced, or SAs came up."""
-    if before.host != after.host:
+    if before.host != after.host or before.flows_installed != after.flows_installed:
         return True
     switch = (before.bridge.exists, before.bridge.ports, before.bridge.ofport)
     if switch != (after.bridge.exists, after.bridge.ports, after.bridge.ofport) or after.bridge.leftovers:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import LinkKey
 from isthmus.model.names import tunnel_port
-from isthmus.model.node.flows import FlowView, Traffic
+from isthmus.model.node.flows import LinkTraffic, Traffic
 from isthmus.telemetry.metrics import (
     FIREWALL_DROPPED,
     IPSEC_SAS,
@@ -46,16 +46,13 @@ def publish_state(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkK
     metrics.set(TUNNEL_UP, up)
 
 
-def publish_traffic(metrics: Metrics, facts: NodeFacts, flows: FlowView) -> None:
-    """Set the counters of every link from the statistics of its flows; 0 for a link without flows."""
-    traffic: dict[Labels, Traffic] = {}
-    ofport = facts.bridge.ofport
-    for network in facts.plan.networks:
-        for link in network.links:
-            number, tunnel = ofport.get(network.patch_port, 0), ofport.get(link.tunnel_port, 0)
-            labels = (network.name, link.cloud_id)
-            traffic[*labels, "sent"] = flows.sent.get((number, tunnel), Traffic(0, 0))
-            traffic[*labels, "received"] = flows.received.get((tunnel, link.tunnel_id), Traffic(0, 0))
+def publish_traffic(metrics: Metrics, links: Mapping[LinkKey, LinkTraffic]) -> None:
+    """Set the counters of every link."""
+    traffic = {
+        (*key, direction): counted
+        for key, link in links.items()
+        for direction, counted in (("sent", link.sent), ("received", link.received))
+    }
     metrics.set(NETWORK_BYTES, {labels: found.bytes for labels, found in traffic.items()})
     metrics.set(NETWORK_PACKETS, {labels: found.packets for labels, found in traffic.items()})
 

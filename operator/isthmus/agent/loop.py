@@ -113,7 +113,7 @@ class Agent:
         self._vswitchd = self._backends.openflow.instance()
         with self._backends.metrics.reconciling("node"):
             facts = self._data_plane.reconcile(snapshot.inputs)
-        gauges.publish_traffic(self._backends.metrics, facts, self._data_plane.flows)
+        gauges.publish_traffic(self._backends.metrics, self._data_plane.flows.traffic(facts.plan))
         gauges.publish_drops(self._backends.metrics, self._data_plane.protection.firewall.dropped)
         self._vswitchd = self._vswitchd or self._backends.openflow.instance()
         self.prober.follow({(n.name, k.cloud_id): k.probe_mac for n in facts.plan.networks for k in n.links})

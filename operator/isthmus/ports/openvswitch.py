@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from isthmus.model.node.flows import FlowTable, FlowView
+from isthmus.model.node.flows import FlowChanges, Flows, FlowView
+from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import BridgeView, Ports
 
 
@@ -38,13 +39,24 @@ class Ovsdb(Protocol):
         """
         ...
 
+    def set_numbers(self, numbers: Numbers) -> None:
+        """Record the numbers of networks and members, so that they survive agent and ovs-vswitchd.
+
+        A network's number MUST vanish with its patch port, and all others with br-cloud. Does nothing without it.
+        """
+        ...
+
     def remove_bridge(self) -> None:
         """Remove br-cloud with its ports; does nothing if it does not exist or is not ours."""
         ...
 
 
 class OpenFlow(Protocol):
-    """The flows and meters of br-cloud. All methods but `instance` raise `Unavailable` if there is no br-cloud."""
+    """The flows and meters of br-cloud.
+
+    All methods but `instance` and `changed` raise `Unavailable` if there is no br-cloud. None but `replace` may cost
+    more the more flows were learned.
+    """
 
     def instance(self) -> str:
         """Identity of the running ovs-vswitchd: MUST change when it restarts or br-cloud is recreated; "" if none runs.
@@ -53,14 +65,26 @@ class OpenFlow(Protocol):
         """
         ...
 
-    def view(self) -> FlowView:
-        """The number of installed flows by cookie, and the packet and byte counts of each link."""
+    def changed(self) -> frozenset[int] | None:
+        """Cookies of all flows that anybody added, changed or deleted since the last call, except learned flows.
+
+        None if that is not known, as at the first call. What `replace` changes MAY be reported a moment later.
+        Called at each observation, so it MUST be cheap; does not raise.
+        """
         ...
 
-    def replace(self, table: FlowTable) -> None:
-        """Install the table in place of every flow of ours, learned ones included; flows of others MUST stay.
+    def view(self) -> FlowView:
+        """All flows but the learned ones, and all meters."""
+        ...
 
-        MUST be one atomic bundle, so that no frame meets a part of it; meters that it uses are installed before it.
-        `Invalid` if the switch rejects a flow; the installed flows MUST be unchanged then.
+    def flows_of(self, cookie: int) -> Flows:
+        """The flows with that cookie, which MUST not cost more the more others there are."""
+        ...
+
+    def replace(self, changes: FlowChanges) -> None:
+        """Make these changes; flows that they do not name MUST keep their counters.
+
+        All flows MUST be changed in one atomic bundle, so that no frame meets a part of it; meters that it uses are
+        installed before it. `Invalid` if the switch rejects a flow or a meter; no flow MUST have changed then.
         """
         ...

@@ -34,13 +34,13 @@ PEERS = Family("isthmus_peers", "gauge", "CloudPeers by state.", ("state",))
 NETWORK_BYTES = Family(
     "isthmus_network_bytes",
     "counter",
-    "Bytes of a stretched network sent to or received from a peer. Reset when flows are replaced.",
+    "Bytes of a stretched network sent to or received from a peer. Reset when its flows are replaced.",
     ("network", "peer", "direction"),
 )
 NETWORK_PACKETS = Family(
     "isthmus_network_packets",
     "counter",
-    "Packets of a stretched network sent to or received from a peer. Reset when flows are replaced.",
+    "Packets of a stretched network sent to or received from a peer. Reset when its flows are replaced.",
     ("network", "peer", "direction"),
 )
 IPSEC_SAS = Family("isthmus_ipsec_sas", "gauge", "ESP SAs with a peer's gateway.", ("peer", "gateway"))

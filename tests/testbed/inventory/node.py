@@ -19,8 +19,11 @@ _COLUMNS: Final = {
     "Interface": ("name", "type", "options", "external_ids", "other_config", "bfd"),
     "QoS": ("type", "other_config", "external_ids"),
 }
-# Neutron's back ends number conntrack zones and local VLANs in order of appearance, and add timestamps.
-_NUMBERED_BY_BACK_END: Final = re.compile(r"ct-zone-.*|tag|ovn-installed.*|ovn-ct-zone.*|ovn-nb-cfg.*|ovn-startup-ts")
+# Neutron's back ends number conntrack zones and local VLANs in order of appearance, and add timestamps. The agent
+# remembers which number it assigned last.
+_NUMBERED_IN_ORDER: Final = re.compile(
+    r"ct-zone-.*|tag|ovn-installed.*|ovn-ct-zone.*|ovn-nb-cfg.*|ovn-startup-ts|isthmus-last-.*"
+)
 # Without the keys of SAs, and without counters that change with traffic.
 _KEY: Final = re.compile(r"0x[0-9a-f]{16,}")
 _COUNTERS: Final = re.compile(
@@ -89,7 +92,7 @@ def _plain(value: Any, names: dict[str, str]) -> Any:
     """A value of OVSDB's JSON without numbers of back ends; sets and maps in a stable order."""
     match value:
         case ["map", pairs]:
-            return {key: item for key, item in sorted(pairs) if not _NUMBERED_BY_BACK_END.fullmatch(key)}
+            return {key: item for key, item in sorted(pairs) if not _NUMBERED_IN_ORDER.fullmatch(key)}
         case ["set", items]:
             return sorted(str(_plain(item, names)) for item in items)
         case ["uuid", uuid]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isthmus.model.names import TUNNEL_PREFIX
-from isthmus.model.node.flows import FlowTable, FlowView
 from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, IkeView
-from isthmus.model.node.pipeline import COOKIE_SHIFT
 from isthmus.model.node.switch import BridgeView, Ports
 
 from .plan import NodePlan
@@ -30,13 +28,6 @@ def ports_to_add(plan: NodePlan, bridge: BridgeView, loaded: Iterable[str]) -> P
         frozenset(t for t in plan.ports.tunnels - bridge.ports.tunnels if t.name in loaded_names),
         plan.ports.patches - bridge.ports.patches,
     )
-
-
-def flows_to_replace(table: FlowTable, flows: FlowView) -> bool:
-    """Whether the installed flows differ from the table. Learned flows are not compared."""
-    count = flows.count_by_cookie
-    ours = {cookie for cookie in count if cookie >> COOKIE_SHIFT == table.cookie >> COOKIE_SHIFT}
-    return ours != {table.cookie} or count[table.cookie] != len(table.flows)
 
 
 def interfaces_to_remove(plan: NodePlan, bridge: BridgeView) -> frozenset[str]:

@@ -1,42 +1,39 @@
-"""The pipeline of br-cloud as flows in the syntax of ovs-ofctl(8), one table for each step; see docs/br-cloud.md.
+"""The pipeline of br-cloud as sets of flows, one table for each step; see docs/br-cloud.md.
 
-A network is numbered by the OpenFlow port of its patch port, a peer by that of its tunnel port: both are unique on the
-bridge. Registers hold both while a frame is in the pipeline; tunnel IDs appear only where frames enter and leave.
+Flows are written exactly as Open vSwitch lists them, so that installed flows can be compared by their text.
+Registers hold the numbers of the network, of the member that a frame comes from, and of the member that it goes to,
+while the frame is in the pipeline; OpenFlow ports and tunnel IDs appear only where frames enter and leave.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 
-from isthmus.model.names import PROBE_PORT
-from isthmus.model.node.flows import FlowTable, Meter, PlannedNetwork
+from isthmus.model.node.flows import FlowSet, Meter, Owner
 from isthmus.model.node.pipeline import (
-    COOKIE_SHIFT,
-    LEARNED_OWNER,
-    OWNER,
     PROBE_ETHERTYPE,
     PROBE_REPLY_MAC,
     PROBE_REQUEST_MAC,
     Table,
+    learned_cookie,
+    set_cookie,
 )
 
 _LEARN_SECONDS = 300
-_LEARN_LIMIT = 2048  # MAC addresses per network, so that no network can exhaust the table of another
+_LEARN_LIMIT = 2048  # addresses of each member of a network, so that none can exhaust the budget of another
 _PROBE_PACKETS_PER_SECOND = 200  # at least; per link four, two each way, if each end probes every second
 
-
-# reg0: the network's number. reg1: the side that the frame came from. reg2: the tunnel port that it leaves by.
-_FROM_LOCAL = "reg1=0"
-_FROM_PEER = "reg1=1"
+# reg0: the network. reg1: the member that the frame comes from, 0: this cloud.
+# reg2: the member that it goes to, 0: not known, or this cloud.
+_FROM_HERE = "reg1=0"
+_UNTAGGED = "vlan_tci=0x0000/0x1000"
 
 _NEVER_CROSSES = (
     "vlan_tci=0x1000/0x1000",  # a VLAN tag would hide the protocol from these rules; Neutron's networks are untagged
     "dl_src=01:00:00:00:00:00/01:00:00:00:00:00",  # a learned group address would redirect all its frames to one peer
     "dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:00",  # spanning tree, LACP, LLDP: link-local to a bridge (IEEE 802.1Q)
-    f"dl_type={PROBE_ETHERTYPE:#06x}",
+    f"{_FROM_HERE},dl_type={PROBE_ETHERTYPE:#06x}",
     *(f"udp,tp_dst={port}" for port in (67, 68)),
     *(f"udp6,tp_dst={port}" for port in (546, 547)),
     "ip,nw_dst=169.254.169.254",
@@ -53,126 +50,131 @@ _NEVER_CROSSES = (
 
 
 @dataclass(frozen=True)
-class _Link:
-    number: int
+class Link:
+    """The path to one member of a network: its number, the tunnel's OpenFlow port, the tunnel ID."""
+
+    member: int
+    tunnel: int
     tunnel_id: int
     probe_mac: str
 
 
 @dataclass(frozen=True)
-class _Network:
+class Network:
+    """A network with its number and its patch's OpenFlow port."""
+
+    name: str
     number: int
+    patch: int
     at_origin: bool
     gateway_addresses: tuple[str, ...]
-    links: tuple[_Link, ...]
+    links: tuple[Link, ...]
 
 
-def render(networks: Iterable[PlannedNetwork], ofport: Mapping[str, int]) -> FlowTable:
-    """All flows of br-cloud; `ofport` maps interface names to OpenFlow ports, interfaces without one are left out."""
-    numbered = [_number(network, ofport) for network in networks if ofport.get(network.patch_port, 0) > 0]
-    tunnels = sorted({link.number for network in numbered for link in network.links})
-    flows = [*_common()]
-    for tunnel in tunnels:
-        flows += _peer(tunnel, ofport[PROBE_PORT])
-    for network in sorted(numbered, key=lambda n: n.number):
-        flows += _network(network, ofport[PROBE_PORT])
-    links = Counter(link.number for network in numbered for link in network.links)
-    meters = tuple(_meter(tunnel, links[tunnel]) for tunnel in tunnels)
-    flows.sort(key=lambda flow: flow.split(",", 1)[0])
-    return FlowTable(tuple(flows), meters, _cookie(flows, meters))
+def common_set() -> FlowSet:
+    """The flows that all networks share."""
+    return FlowSet(Owner("common"), set_cookie(), frozenset(_common()))
 
 
-def _number(network: PlannedNetwork, ofport: Mapping[str, int]) -> _Network:
-    links = [
-        _Link(ofport[link.tunnel_port], link.tunnel_id, link.probe_mac)
-        for link in network.links
-        if ofport.get(link.tunnel_port, 0) > 0
-    ]
-    return _Network(
-        ofport[network.patch_port],
-        network.at_origin,
-        tuple(sorted(network.gateway_addresses)),
-        tuple(sorted(links, key=lambda link: link.number)),
-    )
+def peer_set(cloud_id: str, member: int, tunnels: Iterable[int], links: int, probe: int) -> FlowSet:
+    """The flows of a peer: where frames of its gateways enter; probe requests and replies, which a meter limits."""
+    flows = frozenset(flow for tunnel in tunnels for flow in _tunnel(tunnel, member, probe))
+    return FlowSet(Owner("peer", cloud_id), set_cookie(member=member), flows, (_meter(member, links),))
 
 
-def _meter(tunnel: int, links: int) -> Meter:
-    """Enough for the probes of all links through that tunnel; doubled in steps, so that it changes seldom."""
+def network_set(network: Network, probe: int) -> FlowSet:
+    """The flows of a network."""
+    return FlowSet(Owner("network", network.name), set_cookie(network.number), frozenset(_network(network, probe)))
+
+
+def _meter(member: int, links: int) -> Meter:
+    """Enough for the probes of all links to that peer; doubled in steps, so that it changes seldom."""
     rate = _PROBE_PACKETS_PER_SECOND
     while rate < 4 * links:
         rate *= 2
-    return Meter(tunnel, rate, 2 * rate)
+    return Meter(member, rate, 2 * rate)
 
 
 def _common() -> Iterator[str]:
-    """Flows that all networks share."""
     yield _flow(Table.CLASSIFY, 0, "", "drop")
     yield _flow(Table.MAP, 0, "", "drop")
     for match in _NEVER_CROSSES:
         yield _flow(Table.GUARD, 100, match, "drop")
-    yield _flow(Table.GUARD, 110, f"{_FROM_PEER},vlan_tci=0/0x1000,dl_type={PROBE_ETHERTYPE:#06x}", _goto(Table.PROBE))
-    yield _flow(Table.GUARD, 0, _FROM_LOCAL, _goto(Table.UNICAST))
-    yield _flow(Table.GUARD, 0, _FROM_PEER, _goto(Table.LEARN))
+    # A probe that is only handed on to another member stays in the pipeline, and so tests its whole path.
+    yield _flow(Table.GUARD, 90, f"reg2=0,{_UNTAGGED},dl_type={PROBE_ETHERTYPE:#06x}", _goto(Table.PROBE))
+    yield _flow(Table.GUARD, 2, _FROM_HERE, _goto(Table.UNICAST))
+    yield _flow(Table.GUARD, 1, "reg2=0", _goto(Table.LEARN))
+    yield _flow(Table.GUARD, 0, "", _goto(Table.OUTPUT))
     # A learned flow, if one matches, sets reg2; FLOOD leaves frames with reg2 alone.
     yield _flow(Table.UNICAST, 0, "", f"resubmit(,{Table.LEARNED:d}),{_goto(Table.FLOOD)}")
     yield _flow(Table.FLOOD, 0, "", _goto(Table.OUTPUT))
 
 
-def _peer(tunnel: int, probe: int) -> Iterator[str]:
-    """Flows of one remote gateway: where its frames enter; probe requests and replies, both metered."""
-    yield _flow(Table.CLASSIFY, 10, f"in_port={tunnel}", f"set_field:1->reg1,{_goto(Table.MAP)}")
-    yield _flow(Table.PROBE, 20, f"in_port={tunnel},dl_src={PROBE_REPLY_MAC}", f"meter:{tunnel},output:{probe}")
+def _tunnel(tunnel: int, meter: int, probe: int) -> Iterator[str]:
+    yield _flow(Table.CLASSIFY, 10, f"in_port={tunnel}", _goto(Table.MAP))
+    yield _flow(Table.PROBE, 20, f"in_port={tunnel},dl_src={PROBE_REPLY_MAC}", f"meter:{meter},output:{probe}")
     yield _flow(
         Table.PROBE,
         10,
         f"in_port={tunnel},dl_dst={PROBE_REQUEST_MAC}",
-        f"meter:{tunnel},move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:{PROBE_REPLY_MAC}->eth_src,in_port",
+        f"meter:{meter},move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:{PROBE_REPLY_MAC}->eth_src,IN_PORT",
     )
 
 
-def _network(network: _Network, probe: int) -> Iterator[str]:
-    number = network.number
-    yield _flow(Table.CLASSIFY, 10, f"in_port={number}", _goto(Table.MAP))
-    yield _flow(Table.MAP, 10, f"in_port={number}", f"set_field:{number}->reg0,{_goto(Table.GUARD)}")
+def _network(network: Network, probe: int) -> Iterator[str]:
+    reg0 = f"set_field:{network.number:#x}->reg0"
+    yield _flow(Table.CLASSIFY, 10, f"in_port={network.patch}", _goto(Table.MAP))
+    yield _flow(Table.MAP, 10, f"in_port={network.patch}", f"{reg0},{_goto(Table.GUARD)}")
     yield from _gateway_guard(network)
-    yield _flow(Table.LEARN, 10, f"reg0={number}", f"{_learn(number)},output:{number}")
-    if network.links:
-        copies = ",".join(f"set_field:{link.number}->reg2,resubmit(,{Table.OUTPUT:d})" for link in network.links)
-        yield _flow(Table.FLOOD, 10, f"reg0={number},reg2=0", copies)
-    for link in network.links:
-        yield _flow(
-            Table.CLASSIFY,
-            10,
-            f"in_port={probe},dl_type={PROBE_ETHERTYPE:#06x},dl_src={link.probe_mac}",
-            f"set_field:{number}->reg0,set_field:{link.number}->reg2,{_goto(Table.OUTPUT)}",
-        )
-        yield _flow(
-            Table.MAP,
-            10,
-            f"in_port={link.number},tun_id={link.tunnel_id:#x}",
-            f"set_field:{number}->reg0,{_goto(Table.GUARD)}",
-        )
-        yield _flow(
-            Table.OUTPUT,
-            10,
-            f"reg0={number},reg2={link.number}",
-            f"set_field:{link.tunnel_id:#x}->tun_id,output:{link.number}",
-        )
+    links = sorted(network.links, key=lambda link: link.member)
+    if links:
+        copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
+        yield _flow(Table.FLOOD, 10, f"reg0={network.number:#x},reg2=0", copies)
+    for link in links:
+        yield from _link(network, link, probe)
 
 
-def _gateway_guard(network: _Network) -> Iterator[str]:
+def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
+    reg0 = f"set_field:{network.number:#x}->reg0"
+    yield _flow(
+        Table.CLASSIFY,
+        10,
+        f"in_port={probe},dl_src={link.probe_mac},dl_type={PROBE_ETHERTYPE:#06x}",
+        f"{reg0},set_field:{link.member:#x}->reg2,{_goto(Table.OUTPUT)}",
+    )
+    yield _flow(
+        Table.MAP,
+        10,
+        f"tun_id={link.tunnel_id:#x},in_port={link.tunnel}",
+        f"{reg0},set_field:{link.member:#x}->reg1,{_goto(Table.GUARD)}",
+    )
+    yield _flow(
+        Table.LEARN,
+        10,
+        f"reg0={network.number:#x},reg1={link.member:#x}",
+        f"{_learn(network.number, link.member)},output:{network.patch}",
+    )
+    yield _flow(
+        Table.OUTPUT,
+        10,
+        f"reg0={network.number:#x},{_FROM_HERE},reg2={link.member:#x}",
+        f"set_field:{link.tunnel_id:#x}->tun_id,output:{link.tunnel}",
+    )
+
+
+def _gateway_guard(network: Network) -> Iterator[str]:
     """The subnet's gateway is at the origin: frames that claim to be it are dropped from any other side."""
-    wrong_side = f"reg0={network.number},{_FROM_PEER if network.at_origin else _FROM_LOCAL}"
+    wrong_sides = [f"reg1={link.member:#x}" for link in network.links] if network.at_origin else [_FROM_HERE]
     for address in network.gateway_addresses:
-        yield _flow(Table.GUARD, 100, f"{wrong_side},arp,arp_spa={address}", "drop")
+        for side in wrong_sides:
+            yield _flow(Table.GUARD, 100, f"arp,reg0={network.number:#x},{side},arp_spa={address}", "drop")
 
 
-def _learn(number: int) -> str:
-    cookie = LEARNED_OWNER << COOKIE_SHIFT | number
+def _learn(network: int, member: int) -> str:
     return (
-        f"learn(table={Table.LEARNED:d},cookie={cookie:#x},priority=10,hard_timeout={_LEARN_SECONDS},"
-        f"limit={_LEARN_LIMIT},NXM_NX_REG0[],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],"
-        "load:NXM_OF_IN_PORT[]->NXM_NX_REG2[0..15])"
+        f"learn(table={Table.LEARNED:d},hard_timeout={_LEARN_SECONDS},priority=10,"
+        f"cookie={learned_cookie(network, member):#x},limit={_LEARN_LIMIT},NXM_NX_REG0[],"
+        "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:NXM_NX_REG1[0..15]->NXM_NX_REG2[0..15])"
     )
 
 
@@ -182,8 +184,3 @@ def _goto(table: Table) -> str:
 
 def _flow(table: Table, priority: int, match: str, actions: str) -> str:
     return ",".join(filter(None, (f"table={table:d}", f"priority={priority}", match))) + f" actions={actions}"
-
-
-def _cookie(flows: Iterable[str], meters: Iterable[Meter]) -> int:
-    text = "\n".join([*flows, *map(repr, meters)])
-    return OWNER << COOKIE_SHIFT | int.from_bytes(sha256(text.encode()).digest()[:6])

@@ -80,11 +80,13 @@ class Observations:
         port = next((port for port in attachment.spec.ports if port.node == self._node), None)
         if port is None:
             return None
-        active = attachment.metadata.name in self._active
+        name = attachment.metadata.name
+        active = name in self._active
+        forwards = self._facts.flows_installed and name not in self._facts.failures.networks
         return NodeObservation(
             node=self._node,
             observed_generation=attachment.metadata.generation or 0,
-            plugged=port.port_id in self._patched and (not active or self._facts.flows_installed),
+            plugged=port.port_id in self._patched and (not active or forwards),
             links=tuple(self.links(attachment)) if active else (),
         )
 

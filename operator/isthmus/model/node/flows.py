@@ -1,8 +1,10 @@
-"""The flows of br-cloud: what they are rendered from, the wanted set, what is installed."""
+"""The flows of br-cloud: what they are rendered from, the wanted sets, what is installed, and what to change."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class PlannedLink:
 
 @dataclass(frozen=True)
 class PlannedNetwork:
-    """What the flows of one network are rendered from, besides OpenFlow port numbers."""
+    """What the flows of one network are rendered from, besides numbers and OpenFlow ports."""
 
     name: str
     patch_port: str
@@ -38,15 +40,56 @@ class Meter:
 
 
 @dataclass(frozen=True)
-class FlowTable:
-    """All flows of br-cloud as `ovs-ofctl add-flows` lines without cookie, and the meters they use.
+class Owner:
+    """What a set of flows exists for; `name` is a peer's cloud ID or a network's link name."""
 
-    `cookie` names this very set: owner in the upper 16 bits, digest of the text below.
-    """
+    kind: Literal["common", "peer", "network"]
+    name: str = ""
 
-    flows: tuple[str, ...]
-    meters: tuple[Meter, ...]
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}".rstrip()
+
+
+Flows = frozenset[str]
+"""Flows as Open vSwitch lists them (`ovs-ofctl dump-flows`), beginning with their table, without cookie."""
+
+
+@dataclass(frozen=True)
+class FlowSet:
+    """All flows with one cookie, and the meters that only they use."""
+
+    owner: Owner
     cookie: int
+    flows: Flows
+    meters: tuple[Meter, ...] = ()
+
+
+@dataclass(frozen=True)
+class SetChange:
+    """What turns the installed flows with one cookie into those of a set."""
+
+    cookie: int
+    owner: Owner | None
+    """None if no flow with that cookie is wanted."""
+    delete_tables: tuple[int, ...] = ()
+    """Tables in which all flows with that cookie are deleted."""
+    delete: tuple[str, ...] = ()
+    """Table, priority and match of single flows, which are deleted whatever their cookie is."""
+    add: tuple[str, ...] = ()
+    forget: tuple[tuple[int, int], ...] = ()
+    """Cookies and masks of learned flows that are deleted, too."""
+
+
+@dataclass(frozen=True)
+class FlowChanges:
+    """A change of br-cloud: first meters are added, then all flows are changed at once, then meters are deleted."""
+
+    sets: tuple[SetChange, ...] = ()
+    meters: tuple[Meter, ...] = ()
+    """Added, or modified if there is one of that ID."""
+    delete_meters: tuple[int, ...] = ()
+    delete_foreign_learned: bool = False
+    """Delete the flows among the learned ones that were not learned by ours."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +101,23 @@ class Traffic:
 
 
 @dataclass(frozen=True)
+class LinkTraffic:
+    """What a network has sent to one peer and received from it since its flows were installed."""
+
+    sent: Traffic = Traffic(0, 0)
+    received: Traffic = Traffic(0, 0)
+
+
+@dataclass(frozen=True)
 class FlowView:
-    """The number of installed flows by cookie (learned flows have cookies of their own), and each link's counters.
+    """Everything installed on br-cloud, except learned flows, which peers can make as many as they like."""
 
-    Meters are not part of it: Open vSwitch deletes the flows that use a meter together with the meter.
-    """
-
-    count_by_cookie: dict[int, int]
-    sent: dict[tuple[int, int], Traffic] = field(default_factory=dict)
-    """By the network's number and the tunnel port's."""
-    received: dict[tuple[int, int], Traffic] = field(default_factory=dict)
-    """By the tunnel port's number and the tunnel ID."""
+    flows: Mapping[int, Flows]
+    """By cookie, also flows that are not ours."""
+    meters: frozenset[Meter] = frozenset()
+    other_meters: frozenset[int] = frozenset()
+    """IDs of meters of another form than ours."""
+    traffic: Mapping[tuple[int, int], LinkTraffic] = field(default_factory=dict)
+    """By the numbers of network and member."""
+    foreign_learned: bool = False
+    """Whether there are flows among the learned ones that were not learned by ours."""

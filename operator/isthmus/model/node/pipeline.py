@@ -20,9 +20,30 @@ class Table(IntEnum):
 
 
 OWNER = 0x1571  # upper 16 bits of the cookie of every flow that we install
-LEARNED_OWNER = 0x1572  # upper 16 bits of the cookie of every learned flow; the lower bits are the network's number
+LEARNED_OWNER = 0x1572  # upper 16 bits of the cookie of every learned flow
 COOKIE_SHIFT = 48
+OWNER_MASK = 0xFFFF << COOKIE_SHIFT
+_NETWORK_SHIFT = 16
 
 PROBE_ETHERTYPE = 0x88B5  # IEEE 802: local experiments
 PROBE_REQUEST_MAC = "02:69:73:74:68:01"  # destination of every probe request
 PROBE_REPLY_MAC = "02:69:73:74:68:02"  # source of every probe reply
+
+
+def set_cookie(network: int = 0, member: int = 0) -> int:
+    """The cookie of a network's flows or of a peer's flows; without a number that of the common flows."""
+    return OWNER << COOKIE_SHIFT | network << _NETWORK_SHIFT | member
+
+
+def learned_cookie(network: int, member: int = 0) -> int:
+    """The cookie of the flows that are learned from frames of one member of a network."""
+    return LEARNED_OWNER << COOKIE_SHIFT | network << _NETWORK_SHIFT | member
+
+
+LEARNED_OF_NETWORK_MASK = OWNER_MASK | 0xFFFFFFFF << _NETWORK_SHIFT
+"""Selects the learned flows of all members of a network."""
+
+
+def network_of(cookie: int) -> int:
+    """The number of the network that a cookie of ours names; 0 if it names none."""
+    return cookie >> _NETWORK_SHIFT & 0xFFFFFFFF if cookie >> COOKIE_SHIFT == OWNER else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .numbers import Numbers
 from .tunnel import Encapsulation, TunnelEnds
 
 
@@ -50,3 +51,5 @@ class BridgeView:
     """What Open vSwitch says of a port of ours that it could not make."""
     hostname: str | None = None
     openvswitch_version: str = ""
+    numbers: Numbers = field(default_factory=Numbers)
+    """The numbers that networks and members have on this node."""

@@ -73,6 +73,13 @@ EXPLANATIONS = {
         "Look at the log of ovs-vswitchd on the node.",
         *_TUNNEL,
     ),
+    Reason.FLOWS_REJECTED: terminal(
+        "Open vSwitch rejects the flows of the network or of the peer, or lists others than the agent has written. "
+        "Other networks and peers are not affected.",
+        "Look at the log of the agent on the node, and report it with the version of Open vSwitch.",
+        Place.LINK,
+        *_TUNNEL,
+    ),
     Reason.AUTHENTICATION_FAILED: administrator(
         "One gateway does not accept the other: the keys differ, it expects another identity, or it has not loaded the "
         "connection yet. IKE does not say which.",

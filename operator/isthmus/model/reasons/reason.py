@@ -117,6 +117,7 @@ class Reason(StrEnum):
     INVALID_KEY = "InvalidKey"
     TUNNEL_PORT_IN_USE = "TunnelPortInUse"
     TUNNEL_PORT_FAILED = "TunnelPortFailed"
+    FLOWS_REJECTED = "FlowsRejected"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     IKE_NOT_ESTABLISHED = "IKENotEstablished"
     ESP_NOT_INSTALLED = "ESPNotInstalled"

@@ -13,8 +13,10 @@ from typing import Any
 
 from isthmus.model.errors import Conflict, ExternalError, Invalid, Unavailable
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT
+from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 
+from .numbers import write_numbers
 from .rows import OwnedPorts, patch_ends, tunnel_interface
 from .view import read_view
 
@@ -61,6 +63,16 @@ class OvsdbDatabase:
                 self._add_tunnel(owned, tunnel)
             for patch in sorted(add.patches, key=lambda p: p.cloud_name):
                 _add_patch(owned, patch)
+
+        self._write(edit)
+
+    def set_numbers(self, numbers: Numbers) -> None:
+        """See `ports.Ovsdb`."""
+
+        def edit(_transaction: Any) -> None:
+            for bridge in _rows(self._database().idl.tables, "Bridge", BRIDGE):
+                if OWNER_KEY in bridge.external_ids:
+                    write_numbers(bridge, numbers)
 
         self._write(edit)
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT
+from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import ENCAPSULATIONS, TunnelEnds
 
+from .numbers import read_numbers
 from .rows import patch_ends, tunnel_interface
 
 # Open vSwitch's default UDP ports (ovs-vswitchd.conf.db(5)).
@@ -34,6 +36,7 @@ def read_view(tables: Mapping[str, Any], bfd_interval_milliseconds: int) -> Brid
         errors={name: i.error[0] for (_, name), i in owned.items() if i.error},
         hostname=root.external_ids.get("hostname") if root else None,
         openvswitch_version=next(iter(root.ovs_version), "") if root else "",
+        numbers=read_numbers(bridges[BRIDGE]) if _is_ours(bridges.get(BRIDGE)) else Numbers(),
     )
 
 

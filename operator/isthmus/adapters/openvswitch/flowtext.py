@@ -1,0 +1,108 @@
+"""The texts of ovs-ofctl(8): what it lists, and the bundles that it reads."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from isthmus.model.node.flows import FlowChanges, Flows, FlowView, LinkTraffic, Meter, SetChange, Traffic
+from isthmus.model.node.pipeline import COOKIE_SHIFT, LEARNED_OWNER, OWNER, OWNER_MASK, Table
+
+_FLOW = re.compile(
+    r"^ cookie=0x([0-9a-f]+), duration=[^,]+, table=(\d+), n_packets=(\d+), n_bytes=(\d+),(?: (?:idle|hard)_age=\d+,)* "
+    r"(.*)$",
+    re.MULTILINE,
+)
+_SENT = re.compile(r"\breg0=(0x[0-9a-f]+),reg1=0,reg2=(0x[0-9a-f]+) ")
+_RECEIVED = re.compile(r"\btun_id=.*\bset_field:(0x[0-9a-f]+)->reg0,set_field:(0x[0-9a-f]+)->reg1,")
+_ACTIVE = re.compile(r"^  tables? (\d+)(?:\.\.\.(\d+))?: ?(ditto)?(?:\s+active=(\d+))?", re.MULTILINE)
+_METER = re.compile(r"meter=(\d+) pktps burst(?: stats)? bands=\s*type=drop rate=(\d+) burst_size=(\d+)")
+_METER_ID = re.compile(r"^meter=(\d+)", re.MULTILINE)
+
+
+def parse_flows(text: str) -> dict[int, Flows]:
+    """The flows by cookie that `dump-flows` lists, as `model.node.flows.Flows`."""
+    flows: defaultdict[int, set[str]] = defaultdict(set)
+    for cookie, table, _, _, rest in _FLOW.findall(text):
+        flows[int(cookie, 16)].add(f"table={table},{rest}")
+    return {cookie: frozenset(found) for cookie, found in flows.items()}
+
+
+def parse_traffic(text: str) -> dict[tuple[int, int], LinkTraffic]:
+    """The counters of links that `dump-flows` lists, by the numbers of network and member."""
+    sent: dict[tuple[int, int], Traffic] = {}
+    received: dict[tuple[int, int], Traffic] = {}
+    for cookie, table, packets, octets, rest in _FLOW.findall(text):
+        if int(cookie, 16) >> COOKIE_SHIFT != OWNER:
+            continue
+        if int(table) == Table.OUTPUT and (match := _SENT.search(rest)):
+            sent[int(match[1], 16), int(match[2], 16)] = Traffic(int(packets), int(octets))
+        elif int(table) == Table.MAP and (match := _RECEIVED.search(rest)):
+            received[int(match[1], 16), int(match[2], 16)] = Traffic(int(packets), int(octets))
+    nothing = Traffic(0, 0)
+    return {
+        key: LinkTraffic(sent.get(key, nothing), received.get(key, nothing)) for key in sent.keys() | received.keys()
+    }
+
+
+def parse_active(text: str) -> dict[int, int]:
+    """The number of flows in each table that has any, from `dump-tables`, which writes `ditto` for equal tables."""
+    active: dict[int, int] = {}
+    count = 0
+    for first, last, ditto, number in _ACTIVE.findall(text):
+        count = count if ditto else int(number or 0)
+        for table in range(int(first), int(last or first) + 1) if count else ():
+            active[table] = count
+    return active
+
+
+def parse_meters(text: str) -> tuple[frozenset[Meter], frozenset[int]]:
+    """The meters that `dump-meters` lists, and the IDs of those of another form than ours."""
+    meters = frozenset(Meter(int(number), int(rate), int(burst)) for number, rate, burst in _METER.findall(text))
+    return meters, meter_ids(text) - {meter.id for meter in meters}
+
+
+def meter_ids(text: str) -> frozenset[int]:
+    """The IDs of all meters that `dump-meters` lists."""
+    return frozenset(map(int, _METER_ID.findall(text)))
+
+
+def meter_text(meter: Meter) -> str:
+    """A meter as `add-meter` and `mod-meter` read it."""
+    rate, burst = meter.packets_per_second, meter.burst_packets
+    return f"meter={meter.id},pktps,burst,stats,bands=type=drop,rate={rate},burst_size={burst}"
+
+
+def bundle(changes: FlowChanges) -> str:
+    """The flow changes as `--bundle add-flows` reads them: all deletions come first."""
+    lines = [line for change in changes.sets for line in _deletions(change)]
+    lines += _foreign_learned() if changes.delete_foreign_learned else ()
+    lines += (f"add cookie={change.cookie:#x},{flow}" for change in changes.sets for flow in change.add)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _deletions(change: SetChange) -> Iterator[str]:
+    for table in change.delete_tables:
+        yield f"delete cookie={change.cookie:#x}/-1,table={table}"
+    for match in change.delete:
+        yield f"delete_strict {match}"
+    for cookie, mask in change.forget:
+        yield f"delete cookie={cookie:#x}/{mask:#x},table={Table.LEARNED:d}"
+
+
+def _foreign_learned() -> Iterable[str]:
+    """Deletes what differs in any one bit of the cookie's owner, since nothing can be deleted for being unequal."""
+    for bit in range(COOKIE_SHIFT, COOKIE_SHIFT + 16):
+        mask = 1 << bit
+        yield f"delete cookie={(LEARNED_OWNER << COOKIE_SHIFT ^ mask) & mask:#x}/{mask:#x},table={Table.LEARNED:d}"
+
+
+def view(text: str, meters: str, foreign_learned: bool) -> FlowView:
+    """The view from the listed flows and meters."""
+    ours, others = parse_meters(meters)
+    return FlowView(parse_flows(text), ours, others, parse_traffic(text), foreign_learned)
+
+
+LEARNED_COOKIES = f"cookie={LEARNED_OWNER << COOKIE_SHIFT:#x}/{OWNER_MASK:#x}"
+"""Selects our learned flows."""

@@ -1,0 +1,198 @@
+"""Keeps the flows of br-cloud as they must be: one set for each network and each peer, and one that all share.
+
+Only sets that differ are changed. A set that Open vSwitch rejects is the problem of its owner alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from isthmus.core.node import flowsets
+from isthmus.core.node.numbers import number
+from isthmus.core.node.plan import LinkKey, NodePlan
+from isthmus.model.actions import Problem
+from isthmus.model.errors import Invalid, Unavailable
+from isthmus.model.names import PROBE_PORT
+from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkTraffic, Meter, Owner, SetChange
+from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.switch import BridgeView
+from isthmus.model.reasons import Reason
+from isthmus.ports import Clock, OpenFlow, Ovsdb
+
+_LOG = logging.getLogger(__name__)
+_COMPARE_ALL_SECONDS = 30.0
+_MAX_SINGLE = 8  # sets that are listed one by one; more are listed together
+_MAX_WRITTEN = 3  # times that a set is written before it is given up until everything is compared again
+_MAX_NAMED = 3  # owners in one line of the log
+
+
+class FlowSets:
+    """The flow sets of br-cloud. Not thread-safe."""
+
+    def __init__(self, openflow: OpenFlow, ovsdb: Ovsdb, clock: Clock) -> None:
+        self._openflow = openflow
+        self._ovsdb = ovsdb
+        self._clock = clock
+        self._cache = flowsets.SetCache()
+        self._instance = ""
+        self._installed: dict[int, Flows] | None = None
+        """By cookie, as far as known; None: everything must be listed."""
+        self._meters: dict[int, Meter | None] = {}
+        """By ID; None: of another form than ours."""
+        self._foreign_learned = False
+        self._listed_at = float("-inf")
+        self._wanted: Mapping[int, FlowSet] = {}
+        self._written: dict[int, int] = {}
+        """How often a set was written in succession without being listed like that."""
+        self._rejected: dict[int, FlowSet] = {}
+        self._counters: Mapping[tuple[int, int], LinkTraffic] = {}
+        self._numbers = Numbers()
+        self.problems: Mapping[Owner, Problem] = {}
+        """Why the flows of a network or a peer are not installed as they must be."""
+
+    def ensure(self, plan: NodePlan, bridge: BridgeView) -> bool:
+        """Have exactly the flows of the plan on br-cloud; whether they are there (not if there is no bridge).
+
+        Raises ExternalError if nothing could be installed.
+        """
+        if not bridge.exists:
+            self._installed, self._counters, self.problems = None, {}, {}
+            return False
+        if PROBE_PORT not in bridge.ofport:
+            raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
+        self._numbers = self._number(plan, bridge)
+        self._wanted = self._cache.sets(plan, self._numbers, bridge.ofport)
+        self._refresh()
+        try:
+            self._install(self._changes())
+        except Invalid:
+            # Somebody may have deleted a meter, or the list may be outdated: list everything before blaming a set.
+            self._list_everything()
+            self._install_separately(self._changes())
+        self.problems = self._problems()
+        return True
+
+    def differ(self) -> bool:
+        """Whether the installed flows are no longer what `ensure` made of them. Costs next to nothing if none changed.
+
+        Raises ExternalError if they cannot be listed.
+        """
+        if self._installed is None:
+            return False  # there is no bridge, or `ensure` failed
+        self._refresh()
+        return bool(self._changes())
+
+    def traffic(self, plan: NodePlan) -> dict[LinkKey, LinkTraffic]:
+        """What each link of the plan has carried since its flows were installed, as last listed."""
+        numbers, nothing = self._numbers, LinkTraffic()
+        return {
+            (network.name, link.cloud_id): self._counters.get(
+                (numbers.networks.get(network.patch_port, 0), numbers.members.get(link.cloud_id, 0)), nothing
+            )
+            for network in plan.networks
+            for link in network.links
+        }
+
+    def _number(self, plan: NodePlan, bridge: BridgeView) -> Numbers:
+        ports = (network.patch_port for network in plan.networks if bridge.ofport.get(network.patch_port, 0) > 0)
+        numbers = number(bridge.numbers, ports, plan.gateways)
+        current = bridge.numbers
+        added = numbers.networks.items() - current.networks.items() or numbers.members.items() - current.members.items()
+        if added:  # numbers that are not used any more are removed along with it
+            self._ovsdb.set_numbers(numbers)
+        return numbers
+
+    def _refresh(self) -> None:
+        """List what has changed since it was listed."""
+        instance = self._openflow.instance()
+        changed = self._openflow.changed()  # asked first: whatever changes while flows are listed is notified
+        due = self._clock.monotonic_seconds() >= self._listed_at + _COMPARE_ALL_SECONDS
+        if self._installed is None or changed is None or instance != self._instance or due:
+            self._instance = instance
+            self._list_everything()
+            self._rejected = {}
+            self._written = {cookie: min(count, _MAX_WRITTEN - 1) for cookie, count in self._written.items()}
+        elif len(changed) > _MAX_SINGLE or not changed <= self._wanted.keys() | self._installed.keys():
+            self._list_everything()  # a flow with a foreign cookie may have taken the place of one of ours
+        else:
+            for cookie in changed:
+                self._installed[cookie] = self._openflow.flows_of(cookie)
+                self._confirm(cookie)
+
+    def _list_everything(self) -> None:
+        self._installed = None  # if it fails, nothing is known
+        view = self._openflow.view()
+        self._installed = dict(view.flows)
+        self._meters = {**dict.fromkeys(view.other_meters), **{meter.id: meter for meter in view.meters}}
+        self._foreign_learned = view.foreign_learned
+        self._counters = view.traffic
+        self._listed_at = self._clock.monotonic_seconds()
+        for cookie in [*self._written]:
+            self._confirm(cookie)
+
+    def _confirm(self, cookie: int) -> None:
+        """Note that what was written is listed."""
+        wanted, installed = self._wanted.get(cookie), (self._installed or {}).get(cookie, frozenset())
+        if wanted is None or flowsets.same_flows(wanted.flows, installed):
+            self._written.pop(cookie, None)
+
+    def _changes(self) -> list[SetChange]:
+        changes = flowsets.differences(self._wanted, self._installed or {})
+        return [change for change in changes if not self._given_up(change.cookie)]
+
+    def _given_up(self, cookie: int) -> bool:
+        """Whether this very set was rejected, or is listed differently each time that it is written."""
+        wanted = self._wanted.get(cookie)
+        return wanted is not None and (
+            self._rejected.get(cookie) == wanted or self._written.get(cookie, 0) >= _MAX_WRITTEN
+        )
+
+    def _install(self, changes: Sequence[SetChange]) -> None:
+        wanted = {meter.id: meter for meter in flowsets.meters_of(self._wanted)}
+        change = FlowChanges(
+            tuple(changes),
+            tuple(meter for meter in wanted.values() if self._meters.get(meter.id) != meter),
+            tuple(sorted(self._meters.keys() - wanted.keys())),
+            self._foreign_learned,
+        )
+        if change == FlowChanges():
+            return
+        _LOG.info("changing flows of br-cloud: %s", _summary(changes))
+        self._openflow.replace(change)
+        self._meters, self._foreign_learned = dict(wanted), False
+        assert self._installed is not None
+        for cookie in (found.cookie for found in changes):
+            flow_set = self._wanted.get(cookie)
+            if flow_set is None:
+                self._installed.pop(cookie, None)
+            else:
+                self._installed[cookie] = flow_set.flows
+                self._written[cookie] = self._written.get(cookie, 0) + 1
+
+    def _install_separately(self, changes: Sequence[SetChange]) -> None:
+        """Install as many as possible together, and find those that Open vSwitch rejects."""
+        try:
+            self._install(changes)
+        except Invalid as error:
+            if len(changes) > 1:
+                middle = len(changes) // 2
+                self._install_separately(changes[:middle])
+                self._install_separately(changes[middle:])
+            elif not changes or changes[0].owner is None or changes[0].owner.kind == "common":
+                raise
+            else:
+                self._rejected[changes[0].cookie] = self._wanted[changes[0].cookie]
+                _LOG.warning("the flows of %s are rejected: %s", changes[0].owner, error)
+
+    def _problems(self) -> dict[Owner, Problem]:
+        text = "Open vSwitch rejects its flows, or lists others than were written; see the log"
+        cookies = self._rejected.keys() | {c for c, count in self._written.items() if count >= _MAX_WRITTEN}
+        problem = Problem(Reason.FLOWS_REJECTED, text)
+        return {self._wanted[cookie].owner: problem for cookie in cookies if cookie in self._wanted}
+
+
+def _summary(changes: Sequence[SetChange]) -> str:
+    owners = [str(change.owner or f"cookie {change.cookie:#x}") for change in changes[:_MAX_NAMED]]
+    more = [f"{len(changes) - _MAX_NAMED} more"] if len(changes) > _MAX_NAMED else []
+    return ", ".join([*owners, *more]) or "meters or learned flows"

@@ -1,0 +1,21 @@
+"""Numbers by which the pipeline of one node knows networks and members; Open vSwitch's database keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAX_NETWORK = 2**32 - 1  # reg0
+MAX_MEMBER = 2**16 - 1  # the lower 16 bits of reg1 and reg2
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers from 1 on. The numbers that were assigned last show which ones have not been used for longest."""
+
+    networks: Mapping[str, int] = field(default_factory=dict)
+    """By the network's patch port on br-cloud."""
+    members: Mapping[str, int] = field(default_factory=dict)
+    """By the peer's cloud ID."""
+    last_network: int = 0
+    last_member: int = 0
