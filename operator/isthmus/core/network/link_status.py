@@ -84,6 +84,16 @@ def address_conflict(messages: tuple[str, ...]) -> Condition:
     )
 
 
+def degraded(snapshot: Snapshot, failure: Problem | None) -> Condition:
+    """True if the last reconciliation of the network failed, whether or not the network is ready all the same.
+
+    A failure of OpenStack as a whole is a condition of the CloudPeers, and not again of every network.
+    """
+    if failure is None or failure == snapshot.openstack_problem:
+        return false(ConditionType.DEGRADED, Reason.AS_EXPECTED)
+    return true(ConditionType.DEGRADED, failure.reason, failure.message)
+
+
 _NEUTRAL = "the publishing cloud has a problem of its own; it tries again"
 
 

@@ -16,8 +16,10 @@ from isthmus.model.reasons import ConditionType
 from .events import BAD_WHEN_TRUE
 
 ABSENT: Final = "absent"
-# They only repeat Ready's reason in other words.
-_NOT_LOGGED: Final = frozenset({ConditionType.READY, ConditionType.PROGRESSING, ConditionType.STALLED})
+# They only repeat Ready's reason in other words, or a failure that was logged when it happened.
+_NOT_LOGGED: Final = frozenset(
+    {ConditionType.READY, ConditionType.PROGRESSING, ConditionType.STALLED, ConditionType.DEGRADED}
+)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ EXPLANATIONS = {
         "A quota is used up: that of the replicated project, or one of OpenStack in this cloud.",
         "Raise the quota: `agreement.quotas` of the CloudPeer sets that of replicated projects.",
         *_PLACES,
+        Place.DEGRADED,
     ),
     Reason.SUBNET_OVERLAP: tenant(
         "A subnet overlaps a subnet of another network of the same project that is stretched already.",

@@ -95,6 +95,12 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 false="At least one peer is missing. Reason and message are those of the first one; `status.peers` "
                 "has them all.",
             ),
+            ConditionType.DEGRADED: Meaning(
+                true="The last attempt to do what is wanted now failed; what is in place stays in place. `Ready` is "
+                "False as well if the network needs it, for instance to move to another gateway node. Isthmus tries "
+                "again by itself.",
+                false="Nothing failed.",
+            ),
             ConditionType.SUBNETS_STRETCHED: Meaning(
                 true="All subnets of the network are stretched.",
                 false="Subnets that cannot be stretched were added since, and exist in this cloud only; or details of "
@@ -135,6 +141,12 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.READY: Meaning(
                 true="The gateway nodes forward the network's traffic to every peer.",
                 false="They do not, for the reason given.",
+            ),
+            ConditionType.DEGRADED: Meaning(
+                true="The last attempt to do what is wanted now failed; what is in place stays in place. `Ready` is "
+                "False as well if the network needs it, for instance to move to another gateway node. Isthmus tries "
+                "again by itself.",
+                false="Nothing failed.",
             ),
             ConditionType.ADDRESS_CONFLICT: Meaning(
                 true="An address is in use outside its owner's slice.",

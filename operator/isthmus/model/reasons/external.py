@@ -47,6 +47,7 @@ EXPLANATIONS = {
         "Reconciling did not come to an end within its limit of rounds.",
         "If it lasts, report it with the controller's log.",
         Place.READY,
+        Place.DEGRADED,
     ),
     Reason.INTERNAL_ERROR: terminal(
         "Isthmus met a value that it cannot handle.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isthmus.core.network.link_status import address_conflict
+from isthmus.core.network.link_status import address_conflict, degraded
 from isthmus.core.network.origin.status import origin_conflicts, origin_progress
 from isthmus.core.snapshot.conditions import false, readiness, true, with_transition_times
 from isthmus.core.snapshot.summary import ratio
@@ -29,8 +29,13 @@ _MAX_MESSAGE_CHARACTERS = 1024
 
 def expansion_statuses(origin: Origin, failure: Problem | None) -> tuple[NetworkExpansion, ...]:
     """All expansions of one network with the status that they should have."""
+    condition = degraded(origin.snapshot, failure)
     shown = failure and _for_tenants(failure)
-    return tuple(_with_status(origin, expansion, shown) for expansion in claims(origin.snapshot, origin.name))
+    if shown and condition.status == "True":
+        condition = degraded(origin.snapshot, shown)
+    return tuple(
+        _with_status(origin, expansion, shown, condition) for expansion in claims(origin.snapshot, origin.name)
+    )
 
 
 def _for_tenants(failure: Problem) -> Problem:
@@ -39,7 +44,9 @@ def _for_tenants(failure: Problem) -> Problem:
     return Problem(failure.reason, text)
 
 
-def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem | None) -> NetworkExpansion:
+def _with_status(
+    origin: Origin, expansion: NetworkExpansion, failure: Problem | None, degraded_: Condition
+) -> NetworkExpansion:
     facts = origin.raw_facts
     problem = admission_problem(origin.snapshot, expansion, facts) if facts else failure
     is_owner = origin.owner is not None and origin.owner.metadata == expansion.metadata
@@ -47,6 +54,8 @@ def _with_status(origin: Origin, expansion: NetworkExpansion, failure: Problem |
     problems = {request.name: _peer_problem(origin, request, failure) for request in requests}
     ready = {name for name, missing in problems.items() if missing is None}
     conditions = [*readiness(_problem(expansion, problem, is_owner, problems, failure))]
+    if is_owner:
+        conditions.append(degraded_)
     if is_owner and facts:
         conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active_links else [])]
         conditions += restrictions(facts)

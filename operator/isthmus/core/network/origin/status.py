@@ -7,6 +7,7 @@ from isthmus.core.network.conflicts import conflicts
 from isthmus.core.network.link_status import (
     address_conflict,
     connection_progress,
+    degraded,
     link_status,
     with_conditions,
     without_local_details,
@@ -33,8 +34,8 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
         else Problem(Reason.NOT_CONNECTED, "not connected to any peer")
     )
     problem = failure if problem and failure else problem
-    conflict = address_conflict(origin_conflicts(origin))
-    return with_conditions(origin.attachment, (*readiness(problem), conflict), origin.snapshot.now)
+    others = degraded(origin.snapshot, failure), address_conflict(origin_conflicts(origin))
+    return with_conditions(origin.attachment, (*readiness(problem), *others), origin.snapshot.now)
 
 
 def origin_conflicts(origin: Origin) -> tuple[str, ...]:

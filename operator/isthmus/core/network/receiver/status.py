@@ -7,6 +7,7 @@ from isthmus.core.network.conflicts import conflicts
 from isthmus.core.network.link_status import (
     address_conflict,
     connection_progress,
+    degraded,
     link_status,
     with_conditions,
     without_local_details,
@@ -39,6 +40,7 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
         progress = Problem(Reason.REPLICA_IN_USE, in_use.message)
     conditions = (
         *readiness(failure if progress and failure else progress),
+        degraded(receiver.snapshot, failure),
         in_use,
         address_conflict(_receiver_conflicts(receiver)),
     )

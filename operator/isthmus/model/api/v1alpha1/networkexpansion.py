@@ -115,7 +115,7 @@ class NetworkExpansionStatus(ApiModel):
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
-    """Ready, Progressing, Stalled, AddressConflict, SubnetsStretched, DistributedRouter and QoSPolicy."""
+    """Ready, Progressing, Stalled, Degraded, AddressConflict, SubnetsStretched, DistributedRouter and QoSPolicy."""
     network_name: DisplayName | None = None
     """Name of the network in Neutron."""
     project_id: ProjectID | None = None
