@@ -90,7 +90,7 @@ def test_revoked_token_is_recreated(installed: ControlPlane, controller: Kuberne
 
 def test_permission_check_can_succeed(installed: ControlPlane) -> None:
     assert _can(installed, names.CONTROLLER, "get", "secrets", ["-n", SYSTEM_NAMESPACE])
-    assert _can(installed, names.AGENT, "get", "secrets", ["-n", IPSEC_NAMESPACE])
+    assert _can(installed, names.AGENT, "watch", "secrets", ["-n", IPSEC_NAMESPACE])
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_agent_has_the_rights_it_needs(installed: ControlPlane, controller: Kube
     agent.apply_status(_reporting(gateway_node("roles-gw-1")))
     agent.apply_status(attachment("roles-a", (NodeObservation(node="roles-gw-1", plugged=True),)))
     agent.apply_status(attachment("roles-a"))
-    assert agent.get_manifest("v1", "Secret", "absent", IPSEC_NAMESPACE) is None
+    agent.list_manifests("v1", "Secret", IPSEC_NAMESPACE)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_agent_has_the_rights_it_needs(installed: ControlPlane, controller: Kube
         ("get", "secrets", ["-n", SYSTEM_NAMESPACE]),
         ("get", "secrets", ["-n", HOME]),
         ("list", "secrets", ["-A"]),
-        ("list", "secrets", ["-n", IPSEC_NAMESPACE]),
+        ("list", "secrets", ["-n", SYSTEM_NAMESPACE]),
         ("patch", "secrets", ["-n", IPSEC_NAMESPACE]),
         ("patch", "attachments.isthmus.cloud", ["-n", SYSTEM_NAMESPACE]),
         ("patch", "peerlinks.isthmus.cloud", ["--subresource=status", "-n", HOME]),

@@ -13,9 +13,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from isthmus.adapters.kubernetes import KopfWatch, resources, watch
-from isthmus.agent.inputs import WATCHED
-from isthmus.model.names import AGENT, SYSTEM_NAMESPACE
+from isthmus.adapters.kubernetes import KopfWatch, built_in, resources, watch
+from isthmus.agent.kubernetes import WATCHED
+from isthmus.model.names import AGENT, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
 from tests.cluster.accounts import account_kubeconfig, make_node, token_of
 from tests.fakes.apiserver import write_kubeconfig
 from tests.testbed.host.process import wait_until
@@ -75,6 +75,24 @@ def test_watch_resumes_after_an_api_outage(installed: ControlPlane, wakes: WakeC
     installed.start()
     wakes.wait_for_silence()
     assert _change_wakes(installed, wakes, range(12, 40)), "changes do not wake the process any more"
+
+
+def test_secrets_of_one_namespace_wake_the_agent(installed: ControlPlane, tmp_path: Path) -> None:
+    wakes = WakeCounter()
+    kubeconfig = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, AGENT)
+    watching = KopfWatch([built_in("v1", "Secret")], str(kubeconfig), IPSEC_NAMESPACE)
+    installed.kubectl("create", "secret", "generic", "watched", "-n", IPSEC_NAMESPACE)
+    watching.start(wakes.wake)
+    try:
+        assert wakes.wait(30), "existing Secrets also wake the process"
+        wakes.wait_for_silence()
+        installed.kubectl("create", "secret", "generic", "elsewhere", "-n", SYSTEM_NAMESPACE)
+        assert not wakes.wait(2), "a Secret of another namespace"
+        installed.kubectl("delete", "secret", "watched", "-n", IPSEC_NAMESPACE)
+        assert wakes.wait(2)
+    finally:
+        _end(watching)
+        installed.kubectl("delete", "secret", "elsewhere", "-n", SYSTEM_NAMESPACE)
 
 
 @pytest.fixture

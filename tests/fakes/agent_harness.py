@@ -9,13 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from isthmus.agent.backends import Backends
+from isthmus.agent.kubernetes import KubernetesIntents, KubernetesReports
 from isthmus.agent.loop import Agent
 from isthmus.model import names
 from isthmus.model.api.objects import Condition, CustomObject, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.settings import AgentSettings
+from isthmus.ports import Cluster
 from isthmus.telemetry.metrics import Metrics
+from isthmus.telemetry.outages import KUBERNETES, Outages
 from tests.fakes.charon import FakeIke
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
@@ -85,12 +88,19 @@ class AgentHarness:
             }
         )
 
-    def backends(self) -> Backends:
-        node = self.node
+    def cluster(self) -> FakeCluster:
+        """The cluster as the agent uses it."""
+        return FakeCluster(self.store, f"{names.AGENT}-{NODE}")
+
+    def backends(self, cluster: Cluster | None = None) -> Backends:
+        node, outages = self.node, Outages()
+        cluster, outage = cluster or self.cluster(), outages[KUBERNETES]
+        self.reports = KubernetesReports(cluster, NODE, self.clock, outage, SETTINGS.resync_seconds)
+        self.intents = KubernetesIntents(cluster, NoWatch(), SETTINGS, self.clock, outage, self.reports.read)
         return Backends(
-            cluster=FakeCluster(self.store, f"{names.AGENT}-{NODE}"),
             leases=FakeLeases(),
-            watch=NoWatch(),
+            intents=self.intents,
+            reports=self.reports,
             netlink=FakeNetlink(node),
             monitor=FakeMonitor(node),
             xfrm=FakeXfrm(node),
@@ -101,14 +111,14 @@ class AgentHarness:
             probe=FakeProbe(node),
             clock=self.clock,
             metrics=Metrics(),
+            outages=outages,
         )
 
     def counted_backends(self, count: Callable[[], None]) -> Backends:
         """The same backends; `count` is called after each effect."""
-        plain = self.backends()
+        plain = self.backends(with_effects(self.cluster(), count))
         return replace(
             plain,
-            cluster=with_effects(plain.cluster, count),
             xfrm=with_effects(plain.xfrm, count),
             firewall=with_effects(plain.firewall, count),
             ike=with_effects(plain.ike, count),
@@ -117,14 +127,21 @@ class AgentHarness:
         )
 
     def new_agent(self, backends: Backends | None = None) -> Agent:
+        """Another agent's process. `backends` are the last ones that were made here."""
         self.agent = Agent(SETTINGS, backends or self.backends())
         return self.agent
+
+    def iterate(self) -> None:
+        """What the agent's threads do, one after another: read the inputs, one iteration, write the reports."""
+        self.intents.read_if_due()
+        self.agent.iterate()
+        self.reports.write()
 
     def settle(self, iterations: int = 8) -> None:
         """Run some iterations, each with a resync."""
         for _ in range(iterations):
             self.clock.seconds += 60
-            self.agent.iterate()
+            self.iterate()
             self.agent.prober.probe_once()
 
     def outcome(self) -> tuple[dict[str, object], dict[Key, Manifest]]:

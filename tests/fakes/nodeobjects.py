@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.core.node.plan import Key, NodeInputs
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.node.inputs import Key, NodeInputs
 
 NODE = "gw-a1"
 OWN = "cloud-a"

@@ -17,6 +17,7 @@ from isthmus.adapters.linux.xfrm import NetlinkXfrm
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.agent.backends import Backends
+from isthmus.agent.kubernetes import KubernetesIntents, KubernetesReports
 from isthmus.agent.loop import Agent
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
@@ -24,9 +25,11 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.errors import Unavailable
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import is_effect
 from isthmus.telemetry.metrics import Metrics
+from isthmus.telemetry.outages import KUBERNETES, Outages
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.leases import FakeLeases
 from tests.fakes.nodeobjects import published_spec
@@ -38,6 +41,7 @@ NETWORK = "0a9af7a5-9cbb-4d3c-8d4e-000000000001"
 LINK = f"cloud-a.{NETWORK}"
 TUNNEL_ID = 0x100000
 RESYNC_SECONDS = 2
+_API_TIMEOUT_SECONDS = 10
 
 
 class Counting:
@@ -56,6 +60,23 @@ class Counting:
             return method(*args)
 
         return effect
+
+
+class Hanging:
+    """A Kubernetes API whose calls hang, as behind a firewall that drops its packets, while it is not `available`."""
+
+    def __init__(self, cluster: Any, available: threading.Event) -> None:
+        self._cluster, self._available = cluster, available
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._cluster, name)
+
+        def call(*args: Any) -> Any:
+            if not self._available.wait(_API_TIMEOUT_SECONDS):
+                raise Unavailable("the API server does not respond")
+            return method(*args)
+
+        return call
 
 
 class NoWatch:
@@ -88,6 +109,8 @@ class Side:
     def __post_init__(self) -> None:
         self.kubectl, self.controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
         self.peer = "b" if self.name == "a" else "a"
+        self.api = threading.Event()
+        self.api.set()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -101,10 +124,13 @@ class Side:
             resync_seconds=self.resync_seconds,
         )
         database = OvsdbDatabase(self.switch.socket, 300)
+        cluster, clock, outages = self.agents_cluster(), SystemClock(), Outages()
+        outage = outages[KUBERNETES]
+        reports = KubernetesReports(cluster, settings.node_name, clock, outage, settings.resync_seconds)
         backends = Backends(
-            cluster=Counting(FakeCluster(self.store, f"{names.AGENT}-gw-{self.name}"), self.effects),
             leases=FakeLeases(),
-            watch=self.watch,
+            intents=KubernetesIntents(cluster, self.watch, settings, clock, outage, reports.read),
+            reports=reports,
             netlink=RtNetlink(),
             monitor=NetlinkMonitor(names.NFTABLES_TABLE),
             xfrm=Counting(NetlinkXfrm(), self.effects),
@@ -113,8 +139,9 @@ class Side:
             ovsdb=Counting(database, self.effects),
             openflow=Counting(OvsOfctl(self.switch.socket), self.effects),
             probe=PacketProbe(),
-            clock=SystemClock(),
+            clock=clock,
             metrics=self.metrics,
+            outages=outages,
         )
         agent = Agent(settings, backends)
 
@@ -125,9 +152,12 @@ class Side:
         self._thread = threading.Thread(target=run_agent)
         self._thread.start()
 
+    def agents_cluster(self) -> Any:
+        """The cluster as the agent uses it."""
+        return Hanging(Counting(FakeCluster(self.store, f"{names.AGENT}-gw-{self.name}"), self.effects), self.api)
+
     def stop(self) -> None:
         self._stop.set()
-        self.watch.wake()
         if self._thread is not None:
             self._thread.join()
 

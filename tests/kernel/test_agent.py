@@ -83,6 +83,21 @@ def test_flows_are_restored_after_ovs_vswitchd_restarts(stretched: tuple[Side, S
     wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic after the restart")
 
 
+def test_flows_are_restored_while_the_api_hangs(stretched: tuple[Side, Side]) -> None:
+    a, _ = stretched
+    a.api.clear()
+    try:
+        a.watch.wake()
+        time.sleep(0.5)  # the agent is asking
+        a.switch.restart_vswitchd()
+        began = time.monotonic()
+        wait_until(lambda: "table=7" in a.switch.ofctl("dump-flows br-cloud"), 10, "the flows", poll_seconds=0.02)
+        assert time.monotonic() - began < 1
+    finally:
+        a.api.set()
+    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic after the restart")
+
+
 def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
     a, b = stretched
     with pair_of(stretched).wire() as wire:

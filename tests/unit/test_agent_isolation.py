@@ -129,7 +129,7 @@ def test_ready_stays_while_systems_restart(harness: AgentHarness) -> None:
         setattr(harness.node, system, False)
         for _ in range(3):
             harness.clock.seconds += 1
-            harness.agent.iterate()
+            harness.iterate()
             assert _is_ready(harness), system
             assert _condition(harness, "Degraded").status == "True"
             assert [c.up for c in _status(harness).connections] == [True, True]

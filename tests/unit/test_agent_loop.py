@@ -127,8 +127,8 @@ def test_missing_key_is_reported_until_it_exists(harness: AgentHarness) -> None:
     assert (condition.status, condition.reason) == ("False", "KeyNotFound")
     assert [(c.up, c.reason) for c in status.connections] == [(False, "KeyNotFound")]
     harness.set_key(PSK)
-    harness.clock.seconds += 3
-    harness.agent.iterate()
+    harness.intents.refresh()
+    harness.iterate()
     assert harness.node.ports.tunnels
 
 

@@ -62,7 +62,7 @@ def _running(harness: AgentHarness) -> Iterator[None]:
 
 def test_blocks_are_restored_while_the_api_hangs(harness: AgentHarness) -> None:
     cluster = HangingCluster(harness)
-    harness.new_agent(replace(harness.backends(), cluster=cluster))
+    harness.new_agent(harness.backends(cluster))
     harness.settle()
     wanted = harness.node.blocks
     cluster.hangs = True
@@ -78,7 +78,7 @@ def test_without_notification_blocks_are_restored_at_the_next_observation(harnes
     wanted = harness.node.blocks
     harness.node.flush_policies()
     harness.clock.seconds += 1
-    harness.agent.iterate()
+    harness.iterate()
     assert harness.node.blocks == wanted
     assert harness.node.effects == ["add_blocks", f"rekey {TUNNEL}"], "charon's policies went with the blocks"
 
@@ -93,7 +93,7 @@ def test_lost_address_is_detected_without_reading_the_inputs(harness: AgentHarne
     ):
         harness.node.address = changed
         harness.clock.seconds += 1
-        harness.agent.iterate()
+        harness.iterate()
         ready = harness.ready()
         assert ready is not None
         assert (ready.reason if ready.status == "False" else None) == reason

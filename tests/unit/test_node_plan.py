@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from isthmus.core.node import ipsec
-from isthmus.core.node.plan import Key, NodeInputs, NodePlan, plan_node
+from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model import names
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.node.switch import PatchPair, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.fakes.nodeobjects import (

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import plan_node
 from isthmus.core.node.readiness import joined
-from isthmus.core.node.status import gateway_node_status
+from isthmus.core.node.status import node_status
 from isthmus.model import names
 from isthmus.model.actions import Problem
-from isthmus.model.api.objects import ObjectMeta, condition_of
+from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode, Software
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, Software
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import Reason
-from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, inputs
+from tests.fakes.nodeobjects import ADDRESS, PEER, inputs
 
 TUNNEL = names.tunnel_port(PEER, "gw-b1")
 CHARON_AWAY = Problem(Reason.CHARON_UNAVAILABLE, "charon does not answer: " + "x" * 900)
@@ -29,7 +28,7 @@ def connection_with(error: str) -> GatewayConnection:
     """The only connection, with Open vSwitch's state of its tunnel port."""
     plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     facts = NodeFacts(plan, BridgeView(exists=True, ports=plan.ports, errors={TUNNEL: error}))
-    status = gateway_node_status(GatewayNode(metadata=ObjectMeta(name=NODE)), facts, Software(), datetime.now(UTC))
+    status = node_status(facts, Software())
     (connection,) = status.connections
     return connection
 
@@ -63,7 +62,7 @@ def test_a_status_lists_as_many_connections_as_it_may() -> None:
     gateways = tuple(PeerGateway(name=f"gw-{i:04d}", address=f"198.51.{i // 250}.{i % 250}") for i in range(1601))
     plan = replace(plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset()), gateways={PEER: gateways})
     facts = NodeFacts(plan, BridgeView(exists=True, ports=plan.ports), charon_problem=CHARON_AWAY)
-    status = gateway_node_status(GatewayNode(metadata=ObjectMeta(name=NODE)), facts, Software(), datetime.now(UTC))
+    status = node_status(facts, Software())
     assert (len(status.connections), status.peers_up) == (1600, "0/1")
     assert max(len(connection.message) for connection in status.connections) < 200, "all of them fit into etcd"
     degraded = condition_of(status.conditions, "Degraded")

@@ -12,6 +12,8 @@ QUERIES = {
     "Leases": {"get_lease", "list_leases"},
     "PeerReader": {"start", "stop", "follow", "views"},
     "Watch": {"start", "stop"},
+    "IntentSource": {"start", "stop", "latest"},
+    "ReportSink": {"start", "stop", "publish"},
     "NetworkCloud": {
         "check",
         "own_project_id",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, KubernetesLeases, resources
+from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, KubernetesLeases, built_in, resources
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.probe import PacketProbe
@@ -12,24 +12,27 @@ from isthmus.adapters.linux.xfrm import NetlinkXfrm
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.adapters.strongswan import Vici
-from isthmus.model.names import AGENT, NFTABLES_TABLE
+from isthmus.model.names import AGENT, IPSEC_NAMESPACE, NFTABLES_TABLE
 from isthmus.model.settings import AgentSettings
+from isthmus.ports import Clock, IntentSource, ReportSink
 from isthmus.telemetry.counted import counted
 from isthmus.telemetry.metrics import Metrics
+from isthmus.telemetry.outages import KUBERNETES, Outages
 
 from .backends import Backends
-from .inputs import WATCHED
+from .kubernetes import WATCHED, KubernetesIntents, KubernetesReports, Watches
 
 
 def assemble(settings: AgentSettings) -> Backends:
     """The adapters to all external systems of an agent; none of them connects before it is used."""
-    metrics = Metrics()
-    manager = f"{AGENT}-{settings.node_name}"
+    metrics, outages, clock = Metrics(), Outages(), SystemClock()
+    intents, reports = _kubernetes(settings, metrics, outages, clock)
+    leases = KubernetesLeases(settings.kubeconfig, _manager(settings))
     database = OvsdbDatabase(settings.ovsdb_socket, settings.bfd_interval_milliseconds)
     return Backends(
-        cluster=counted(KubernetesCluster(settings.kubeconfig, manager), "kubernetes", metrics),
-        leases=counted(KubernetesLeases(settings.kubeconfig, manager), "kubernetes", metrics),
-        watch=KopfWatch(resources(WATCHED), settings.kubeconfig),
+        leases=counted(leases, "kubernetes", metrics),
+        intents=intents,
+        reports=reports,
         netlink=RtNetlink(),
         monitor=NetlinkMonitor(NFTABLES_TABLE),
         xfrm=counted(NetlinkXfrm(), "xfrm", metrics),
@@ -38,6 +41,24 @@ def assemble(settings: AgentSettings) -> Backends:
         ovsdb=counted(database, "ovsdb", metrics),
         openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics),
         probe=PacketProbe(),
-        clock=SystemClock(),
+        clock=clock,
         metrics=metrics,
+        outages=outages,
     )
+
+
+def _kubernetes(
+    settings: AgentSettings, metrics: Metrics, outages: Outages, clock: Clock
+) -> tuple[IntentSource, ReportSink]:
+    cluster = counted(KubernetesCluster(settings.kubeconfig, _manager(settings)), "kubernetes", metrics)
+    watch = Watches(
+        KopfWatch(resources(WATCHED), settings.kubeconfig),
+        KopfWatch([built_in("v1", "Secret")], settings.kubeconfig, IPSEC_NAMESPACE),
+    )
+    outage = outages[KUBERNETES]
+    reports = KubernetesReports(cluster, settings.node_name, clock, outage, settings.resync_seconds)
+    return KubernetesIntents(cluster, watch, settings, clock, outage, reports.read), reports
+
+
+def _manager(settings: AgentSettings) -> str:
+    return f"{AGENT}-{settings.node_name}"

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 from isthmus.ports import (
     Clock,
-    Cluster,
     DataplaneProbe,
     Firewall,
     Ike,
+    IntentSource,
     KernelMonitor,
     Leases,
     Netlink,
     OpenFlow,
     Ovsdb,
-    Watch,
+    ReportSink,
     Xfrm,
 )
 from isthmus.telemetry.metrics import Metrics
@@ -26,9 +26,9 @@ from isthmus.telemetry.outages import Outages
 class Backends:
     """Every external system that an agent uses."""
 
-    cluster: Cluster
     leases: Leases
-    watch: Watch
+    intents: IntentSource
+    reports: ReportSink
     netlink: Netlink
     monitor: KernelMonitor
     xfrm: Xfrm

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from isthmus.core.node import diff
-from isthmus.core.node.plan import NodeInputs, NodePlan
+from isthmus.core.node.plan import NodePlan
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, Unavailable
 from isthmus.model.names import patch_in_cloud_bridge
+from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import IkeView
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports
 from isthmus.ports import Ovsdb

@@ -12,9 +12,10 @@ from dataclasses import replace
 from isthmus.core.node import diff as nodechanges
 from isthmus.core.node import ipsec
 from isthmus.core.node.facts import NodeFacts
-from isthmus.core.node.plan import NodeInputs, NodePlan, plan_node
+from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.errors import NoTunnelAddress
 from isthmus.model.names import tunnel_port
+from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import IkeView, SecurityAssociation
 from isthmus.model.node.switch import BridgeView
 

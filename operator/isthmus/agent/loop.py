@@ -1,39 +1,45 @@
-"""The agent's loop: read all inputs, plan, compare, apply, observe, report. Events only wake it."""
+"""The agent's loop: plan, compare, apply, observe, report.
+
+What is to be done is read, and what became of it is written, on threads of their own (`IntentSource`, `ReportSink`):
+the loop waits for the node alone. Events only wake it.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 
 from isthmus.core.node.facts import NodeFacts
+from isthmus.core.node.observations import observations
+from isthmus.core.node.status import node_status
 from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import Software
 from isthmus.model.errors import ExternalError, Unavailable
 from isthmus.model.node.host import KernelChange
+from isthmus.model.node.inputs import NodeInputs
+from isthmus.model.node.report import NodeReport
 from isthmus.model.settings import AgentSettings
-from isthmus.telemetry.outages import KUBERNETES, OPEN_VSWITCH
+from isthmus.telemetry.outages import OPEN_VSWITCH
 
 from . import gauges
 from .associations import Associations
 from .attempts import Barrier
 from .backends import Backends
 from .dataplane import DataPlane, needs_reconcile
-from .inputs import Snapshot, read_snapshot
 from .prober import Prober
-from .reports import Reports
 from .statelog import StateLog
 from .tunnels import charon_problem
 
 _LOG = logging.getLogger(__name__)
-_DEBOUNCE_SECONDS = 0.1
+_DEBOUNCE_SECONDS = 0.05
 _POLL_SECONDS = 0.25  # how soon a restarted ovs-vswitchd is noticed: it has no flows
 _FAST_POLL_SECONDS = 0.5  # how often the node is observed while something is still coming up
-_INCOMPLETE_SECONDS = 2.0  # how often inputs are read while one is missing whose arrival is not watched (a Secret)
-_API_PAUSE_SECONDS = 5.0
 _RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.5, 30.0  # after a reconciliation of which something failed
+_VERSION = version("isthmus")
 
 
 class Agent:
@@ -45,23 +51,24 @@ class Agent:
         self._barrier = Barrier()
         self._data_plane = DataPlane(backends, self._barrier)
         self._associations = Associations(backends.ike, backends.clock)
-        self._reports = Reports(backends.cluster, backends.clock)
         self._states = StateLog(settings.node_name)
         self._wake = threading.Event()
         self.prober = Prober(backends.probe, settings.probe_interval_seconds, self._wake.set)
-        self._snapshot: Snapshot | None = None
         self._facts: NodeFacts | None = None
         self._last_facts: NodeFacts | None = None
         """The facts of the last successful iteration; kept while the node cannot be observed."""
         self._vswitchd = ""
-        self._inputs_changed = True
-        self._read_at = self._api_pause_until = float("-inf")
+        self._planned_from: NodeInputs | None = None
+        self._resync_at = float("-inf")
         self._retries = 0
         self._retry_at = float("inf")
+        self._observed_from: tuple[object, ...] = ()
+        self._observations: Mapping[str, NodeObservation] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. The data plane is left as it is."""
-        self._backends.watch.start(self._on_event)
+        self._backends.intents.start(self._wake.set)
+        self._backends.reports.start()
         self._start_monitor()
         self.prober.start()
         try:
@@ -71,33 +78,57 @@ class Agent:
         finally:
             self.prober.stop()
             self._backends.monitor.stop()
-            self._backends.watch.stop()
+            self._backends.reports.stop()
+            self._backends.intents.stop()
 
     def iterate(self) -> None:
         """One iteration. Failures, of external systems and of our own, are reported and not raised."""
-        fresh = self._read_inputs()
-        if self._snapshot is None:
+        inputs = self._backends.intents.latest()
+        if inputs is None:
             return  # without inputs nothing may be changed
         try:
-            self._facts = facts = self._reconcile_if_needed(self._snapshot, fresh)
+            self._facts = self._last_facts = self._reconcile_if_needed(inputs)
+            self._backends.outages[OPEN_VSWITCH].succeeded()
+            problem = None
         except Exception as error:
             problem = self._barrier.problem(error)
             self._backends.metrics.errors.labels("node", problem.reason).inc()
             self._facts = None
-            # The probe needs the data path only: its results stay valid while the node cannot be observed.
-            last_facts = self._last_facts and replace(self._last_facts, probes=self.prober.up())
-            self._states.record(self._snapshot.inputs.attachments, last_facts, problem)
-            self._report(lambda: self._reports.publish_problem(self._settings.node_name, problem, last_facts))
-        else:
-            self._last_facts = facts
-            self._backends.outages[OPEN_VSWITCH].succeeded()
-            self._states.record(self._snapshot.inputs.attachments, facts, None)
-            self._report(lambda: self._reports.publish(self._settings.node_name, facts, self._software(facts)))
+        try:
+            self._report(inputs, problem)
+        except Exception as error:
+            self._barrier.problem(error)
 
-    def _reconcile_if_needed(self, snapshot: Snapshot, fresh: bool) -> NodeFacts:
-        facts = None if fresh else self._observed()
+    def _report(self, inputs: NodeInputs, problem: Problem | None) -> None:
+        """Log and publish what changed; after a failed iteration (`problem`), by the last facts known."""
+        facts, status = self._last_facts, None
+        if facts is not None and problem is not None:
+            # The probe needs the data path only: its results stay valid while the node cannot be observed.
+            facts = replace(facts, probes=self.prober.up())
+        found = self._observe_networks(inputs, facts) if facts is not None else {}
+        self._states.record(found, facts, problem)
+        if facts is not None and problem is None:
+            status = node_status(facts, _software(facts))
+        if facts is not None or problem is not None:
+            self._backends.reports.publish(NodeReport(status, problem, found))
+
+    def _observe_networks(self, inputs: NodeInputs, facts: NodeFacts) -> Mapping[str, NodeObservation]:
+        """The same object as before if nothing that it is made from has changed."""
+        patches, networks = facts.bridge.ports.patches, facts.failures.networks
+        made_from = (inputs, facts.plan, patches, facts.flows_installed, facts.probes, facts.probe_problem, networks)
+        unchanged = len(made_from) == len(self._observed_from) and all(
+            new is old or (position > 1 and new == old)
+            for position, (new, old) in enumerate(zip(made_from, self._observed_from, strict=True))
+        )
+        if not unchanged:
+            self._observations = observations(self._settings.node_name, inputs.attachments, facts)
+            self._observed_from = made_from
+        return self._observations
+
+    def _reconcile_if_needed(self, inputs: NodeInputs) -> NodeFacts:
+        facts = self._observed(inputs)
         if facts is None:
-            facts = self._reconcile(snapshot)
+            facts = self._reconcile(inputs)
         refused: Mapping[str, Problem] = {}
         if facts.ike is not None:
             try:
@@ -109,10 +140,12 @@ class Agent:
         gauges.publish_state(self._backends.metrics, facts, self.prober.rtt_seconds())
         return facts
 
-    def _reconcile(self, snapshot: Snapshot) -> NodeFacts:
+    def _reconcile(self, inputs: NodeInputs) -> NodeFacts:
+        self._planned_from = inputs
+        self._resync_at = self._backends.clock.monotonic_seconds() + self._settings.resync_seconds
         self._vswitchd = self._backends.openflow.instance()
         with self._backends.metrics.reconciling("node"):
-            facts = self._data_plane.reconcile(snapshot.inputs)
+            facts = self._data_plane.reconcile(inputs)
         gauges.publish_traffic(self._backends.metrics, self._data_plane.flows.traffic(facts.plan))
         gauges.publish_drops(self._backends.metrics, self._data_plane.protection.firewall.dropped)
         self._vswitchd = self._vswitchd or self._backends.openflow.instance()
@@ -126,60 +159,20 @@ class Agent:
         pause = min(_RETRY_SECONDS * 2.0 ** min(self._retries - 1, 10), _MAX_RETRY_SECONDS)
         self._retry_at = self._backends.clock.monotonic_seconds() + pause if facts.failures else float("inf")
 
-    def _observed(self) -> NodeFacts | None:
+    def _observed(self, inputs: NodeInputs) -> NodeFacts | None:
         """The node observed again; None if it must be reconciled.
 
-        That is so in the first iteration, with a new ovs-vswitchd, after a change by others, and after failures.
+        That is so at first, with new inputs or a new ovs-vswitchd, after a change by others, after failures, and once
+        per resync.
         """
-        if self._facts is None or self._backends.openflow.instance() != self._vswitchd:
+        if inputs is not self._planned_from or self._facts is None:
             return None
-        if self._backends.clock.monotonic_seconds() >= self._retry_at:
+        if self._backends.openflow.instance() != self._vswitchd:
+            return None
+        if self._backends.clock.monotonic_seconds() >= min(self._retry_at, self._resync_at):
             return None
         facts = self._data_plane.observe(self._facts)
         return None if needs_reconcile(self._facts, facts) else facts
-
-    def _read_inputs(self) -> bool:
-        """Read the inputs if that is due; whether they were read."""
-        now = self._backends.clock.monotonic_seconds()
-        if now < self._read_due():
-            return False
-        self._inputs_changed = False
-        self._read_at = now
-        try:
-            snapshot = read_snapshot(self._backends.cluster, self._settings)
-        except ExternalError as error:
-            self._pause(error)
-            return False
-        self._backends.outages[KUBERNETES].succeeded()
-        self._snapshot = snapshot
-        self._reports.read(snapshot)
-        return True
-
-    def _read_due(self) -> float:
-        incomplete = not self._reports.known or (self._facts is not None and self._facts.plan.peer_problems)
-        interval = _INCOMPLETE_SECONDS if incomplete else self._settings.resync_seconds
-        due = self._read_at if self._inputs_changed else self._read_at + interval
-        return max(due, self._api_pause_until)
-
-    def _report(self, write: Callable[[], None]) -> None:
-        if self._backends.clock.monotonic_seconds() < self._api_pause_until:
-            return
-        try:
-            write()
-        except ExternalError as error:
-            self._pause(error)
-        except Exception as error:
-            self._barrier.problem(error)
-
-    def _pause(self, error: ExternalError) -> None:
-        # A call may hang until its timeout: do not let an unreachable API block the data plane more often than this.
-        self._backends.outages[KUBERNETES].failed(str(error))
-        self._api_pause_until = self._backends.clock.monotonic_seconds() + _API_PAUSE_SECONDS
-        self._inputs_changed = True
-
-    def _on_event(self) -> None:
-        self._inputs_changed = True
-        self._wake.set()
 
     def _start_monitor(self) -> None:
         try:
@@ -194,32 +187,36 @@ class Agent:
             self._data_plane.protection.restore(change)
         except ExternalError as error:
             _LOG.warning("restoring XFRM block policies failed: %s", error)
+        except Exception as error:
+            self._barrier.problem(error)
         self._wake.set()
 
     def _wait(self, stop: threading.Event) -> None:
-        """Sleep until woken, until the next observation or read is due, or until ovs-vswitchd was restarted."""
+        """Sleep until woken, until the next observation is due, or until ovs-vswitchd was restarted."""
         clock = self._backends.clock
         observe_at = clock.monotonic_seconds() + self._observe_interval()
-        while clock.monotonic_seconds() < min(observe_at, self._read_due()) and not stop.is_set():
+        while clock.monotonic_seconds() < observe_at and not stop.is_set():
             if self._wake.wait(_POLL_SECONDS):
                 break
             if self._backends.openflow.instance() != self._vswitchd:
                 break
         if self._wake.is_set():
-            stop.wait(_DEBOUNCE_SECONDS)  # changes that arrive together are read together
+            stop.wait(_DEBOUNCE_SECONDS)  # changes that arrive together are handled together
             self._wake.clear()
 
     def _observe_interval(self) -> float:
         coming_up = self._facts is not None and not all_up(self._facts)
         return _FAST_POLL_SECONDS if coming_up else self._settings.probe_interval_seconds
 
-    def _software(self, facts: NodeFacts) -> Software:
-        return Software(
-            kernel=facts.host.kernel,
-            openvswitch=facts.bridge.openvswitch_version,
-            strongswan=facts.ike.version if facts.ike else "",
-            isthmus=version("isthmus"),
-        )
+
+def _software(facts: NodeFacts) -> Software:
+    ike = facts.known_ike
+    return Software(
+        kernel=facts.host.kernel,
+        openvswitch=facts.bridge.openvswitch_version,
+        strongswan=ike.version if ike else "",
+        isthmus=_VERSION,
+    )
 
 
 def all_up(facts: NodeFacts) -> bool:

@@ -14,6 +14,8 @@ from isthmus.model.errors import ExternalError, MissingCapability
 from isthmus.model.node.host import ProbeResult
 from isthmus.ports import DataplaneProbe
 
+from .attempts import Barrier
+
 _LOG = logging.getLogger(__name__)
 _LINK_DOWN_AFTER = 3  # consecutive probes without a reply
 _TIMEOUT_SECONDS = 1.0
@@ -49,6 +51,7 @@ class Prober:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
+        self._barrier = Barrier()
         self.problem: Problem | None = None
         """Why no probe can be sent at all; nothing new is known of any link then."""
 
@@ -117,7 +120,10 @@ class Prober:
     def _run(self) -> None:
         while not self._stopped:
             next_at = time.monotonic() + self._interval_seconds
-            self.probe_once()
+            try:
+                self.probe_once()
+            except Exception as error:
+                self._barrier.problem(error)
             self._wake.wait(max(0.0, next_at - time.monotonic()))
             self._wake.clear()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isthmus.core.node import diff, ipsec
-from isthmus.core.node.plan import NodeInputs, NodePlan
+from isthmus.core.node.plan import NodePlan
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, Unavailable
+from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import IkeView
 from isthmus.model.reasons import Reason
 from isthmus.ports import Ike

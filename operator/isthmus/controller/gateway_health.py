@@ -91,7 +91,7 @@ class GatewayHealth:
 
     def _reading(self, node: GatewayNode, leases: Mapping[str, Lease]) -> NodeReading:
         condition = condition_of(node.status.conditions, ConditionType.READY)
-        transition = condition.last_transition_time if condition else ""
+        transition = (condition.last_transition_time if condition else None) or ""
         age = self._age_seconds(transition) if transition else 0.0
         return NodeReading(is_ready(node), transition, age, leases.get(agent_lease(node.metadata.name)))
 

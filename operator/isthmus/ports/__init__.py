@@ -21,6 +21,7 @@ from .host import DataplaneProbe, KernelMonitor, Netlink
 from .ipsec import Ike, Xfrm
 from .kubernetes import Cluster, Manifest, T, Watch
 from .leases import Leases
+from .node import IntentSource, ReportSink
 from .openstack import NetworkCloud
 from .openvswitch import OpenFlow, Ovsdb
 from .peers import PeerChange, PeerReader
@@ -31,6 +32,7 @@ __all__ = [
     "DataplaneProbe",
     "Firewall",
     "Ike",
+    "IntentSource",
     "KernelMonitor",
     "Leases",
     "Manifest",
@@ -40,6 +42,7 @@ __all__ = [
     "Ovsdb",
     "PeerChange",
     "PeerReader",
+    "ReportSink",
     "T",
     "Watch",
     "Xfrm",

@@ -61,11 +61,11 @@ def test_peer_cannot_patch_links(peers: Federation, peer_credential: Path) -> No
     require_patch_forbidden(peers, peer_credential, "peerlinks", OWN, "-n", PEER)
 
 
-@pytest.mark.parametrize("namespace", ["isthmus-ipsec", "isthmus-system", "default", PEER])
+@pytest.mark.parametrize("namespace", ["isthmus-system", "default", PEER])
 def test_agent_cannot_list_secrets(peers: Federation, namespace: str) -> None:
-    """It reads the keys that CloudPeers refer to by name, but cannot list Secrets, not even in their namespace."""
+    """It lists and watches the namespace of the pre-shared keys, and no other."""
     agent = peers.a.kubeconfig("agent")
-    peers.a.cloud.kube.kubectl("get", "secret", "-n", "isthmus-ipsec", "peer-cloud-b", kubeconfig=agent)
+    peers.a.cloud.kube.kubectl("get", "secrets", "-n", "isthmus-ipsec", kubeconfig=agent)
     with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
         peers.a.cloud.kube.kubectl("get", "secrets", "-n", namespace, kubeconfig=agent)
 

@@ -2,7 +2,7 @@
 
 from .cluster import KubernetesCluster
 from .leases import KubernetesLeases
-from .resources import Resource, resources
+from .resources import Resource, built_in, resources
 from .watch import KopfWatch
 
-__all__ = ["KopfWatch", "KubernetesCluster", "KubernetesLeases", "Resource", "resources"]
+__all__ = ["KopfWatch", "KubernetesCluster", "KubernetesLeases", "Resource", "built_in", "resources"]

@@ -29,9 +29,11 @@ _LOGIN_SECONDS = 600  # shorter than the 12 minutes between the renewal of a pod
 class KopfWatch:
     """`ports.Watch` on a thread of its own, which survives outages of the API."""
 
-    def __init__(self, watched: Iterable[Resource], kubeconfig: str | None) -> None:
+    def __init__(self, watched: Iterable[Resource], kubeconfig: str | None, namespace: str | None = None) -> None:
+        """Watches in one namespace, or in all for None."""
         self._watched = tuple(watched)
         self._kubeconfig = kubeconfig
+        self._place = {"namespaces": [namespace]} if namespace else {"clusterwide": True}
         self._stop = threading.Event()
         self._login_ends: datetime | None = None
         self._end_operator: Callable[[], object] = lambda: None
@@ -83,9 +85,7 @@ class KopfWatch:
         self._end_operator = partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set)
         self._login_ends = None
         if not self._stop.is_set():
-            await kopf.operator(
-                registry=registry, settings=settings, standalone=True, clusterwide=True, stop_flag=ended
-            )
+            await kopf.operator(registry=registry, settings=settings, standalone=True, stop_flag=ended, **self._place)
 
     def _log_in(self) -> ConnectionInfo:
         """Called by kopf at the start, when a login expires, and when a request is answered with 401.

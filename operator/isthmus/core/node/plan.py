@@ -13,11 +13,11 @@ from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
-from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import PlannedLink, PlannedNetwork
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import Encapsulation, TunnelEnds
@@ -28,30 +28,6 @@ from . import firewall, ipsec
 
 LinkKey = tuple[str, str]
 """A network's link name and the peer's cloud ID."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """A pre-shared key as its Secret holds it."""
-
-    content: bytes = field(repr=False)
-    version: str
-    """Changes whenever the Secret does."""
-
-
-@dataclass(frozen=True)
-class NodeInputs:
-    """The inputs from the Kubernetes API, as read in one iteration."""
-
-    node: str
-    cloud_id: str
-    gateway_cidrs: tuple[str, ...]
-    attachments: tuple[Attachment, ...] = ()
-    peers: tuple[CloudPeer, ...] = ()
-    policies: tuple[IPsecPolicy, ...] = ()
-    peerlinks: tuple[PeerLink, ...] = ()
-    keys: Mapping[str, Key] = field(default_factory=dict)
-    """Pre-shared keys by the name of their Secret; missing if the Secret does not exist or holds none."""
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,22 @@ Whatever else an agent guards or installs is added here to have a line in the lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 from isthmus.core.snapshot.transitions import State
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.attachment import NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
 from isthmus.model.node.firewall import Ruleset
 
 from .connections import connections
 from .facts import NodeFacts
-from .status import Observations
 
 Named = Iterator[tuple[str, State]]
 
 
 def node_states(
-    node: str, attachments: Iterable[Attachment], facts: NodeFacts | None, problem: Problem | None
+    node: str, observations: Mapping[str, NodeObservation], facts: NodeFacts | None, problem: Problem | None
 ) -> dict[str, State]:
     """All states of the node. `facts` is None if the node was never observed; `problem` prevented the observation."""
     if facts is None:
@@ -34,7 +33,7 @@ def node_states(
         **dict(_peers(facts)),
         **dict(_connections(facts)),
         **dict(_tunnel_ports(facts)),
-        **dict(_networks(node, attachments, facts)),
+        **dict(_networks(observations, facts)),
     }
 
 
@@ -76,12 +75,8 @@ def _tunnel_ports(facts: NodeFacts) -> Named:
         yield f"tunnel port {tunnel.name}", State(f"{tunnel.ends}, {tunnel.encapsulation}")
 
 
-def _networks(node: str, attachments: Iterable[Attachment], facts: NodeFacts) -> Named:
-    observations = Observations(node, facts)
-    for attachment in attachments:
-        name, entry = attachment.metadata.name, observations.of(attachment)
-        if entry is None:
-            continue
+def _networks(observations: Mapping[str, NodeObservation], facts: NodeFacts) -> Named:
+    for name, entry in observations.items():
         problem = facts.failures.networks.get(name)
         state = f"not plugged ({problem.reason})" if problem else "not plugged"
         yield f"network {name}", State("plugged") if entry.plugged else State(state, problem.message if problem else "")

@@ -1,4 +1,4 @@
-"""What an agent reports: its GatewayNode's status, and its node's entry in the status of each Attachment."""
+"""What an agent reports of its node: the status of its GatewayNode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from isthmus.core.snapshot.conditions import false, readiness, true, true_unless
 from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, condition_of
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, LinkObservation, NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import (
     MAX_CONNECTIONS,
     MAX_VERSION,
@@ -30,27 +29,30 @@ _OF_READINESS = frozenset({ConditionType.READY, ConditionType.PROGRESSING, Condi
 _MESSAGES_CHARACTERS = 262_144  # of all connections together: an object may have 1.5 MiB in etcd
 
 
-def gateway_node_status(
-    node: GatewayNode, facts: NodeFacts, software: Software, now: datetime, problem: Problem | None = None
-) -> GatewayNodeStatus:
-    """The complete status of this node's GatewayNode; `problem` is what else the last iteration failed at."""
-    generation = node.metadata.generation
+def node_status(facts: NodeFacts, software: Software) -> GatewayNodeStatus:
+    """The complete status of the node, with conditions that have neither generation nor time."""
     reported = tuple(connections(facts))
     conditions = (
         *readiness(unready(facts)),
-        degraded(problem or _truncation(reported), facts),
+        degraded(_truncation(reported), facts),
         _peers(facts),
         _fenced(facts),
     )
     return GatewayNodeStatus(
-        observed_generation=generation,
-        conditions=with_transition_times(node.status.conditions, conditions, generation, now),
+        conditions=conditions,
         addresses=tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses),
         neutron_host=facts.bridge.hostname,
         software=_shortened(software),
         peers_up=ratio(_peers_up(reported)),
         connections=tuple(_fitting(reported)),
     )
+
+
+def gateway_node_status(node: GatewayNode, status: GatewayNodeStatus, now: datetime) -> GatewayNodeStatus:
+    """The node's status as this GatewayNode is to have it: with its generation and the times of transitions."""
+    generation = node.metadata.generation
+    conditions = with_transition_times(node.status.conditions, status.conditions, generation, now)
+    return status.model_copy(update={"observed_generation": generation, "conditions": conditions})
 
 
 def failed_observation_status(node: GatewayNode, problem: Problem, now: datetime) -> GatewayNodeStatus:
@@ -64,62 +66,6 @@ def failed_observation_status(node: GatewayNode, problem: Problem, now: datetime
         new = [*readiness(problem), *(c for c in new if c.type not in _OF_READINESS)]
     conditions = with_transition_times(previous.conditions, [*new, degraded(problem, None)], generation, now)
     return previous.model_copy(update={"observed_generation": generation, "conditions": conditions})
-
-
-class Observations:
-    """This node's entries in the statuses of Attachments, as the facts of one observation give them."""
-
-    def __init__(self, node: str, facts: NodeFacts) -> None:
-        self._node = node
-        self._facts = facts
-        self._active = {network.name for network in facts.plan.networks}
-        self._patched = {patch.neutron_port_id for patch in facts.bridge.ports.patches}
-
-    def of(self, attachment: Attachment) -> NodeObservation | None:
-        """This node's entry; None if the Attachment has no port on this node."""
-        port = next((port for port in attachment.spec.ports if port.node == self._node), None)
-        if port is None:
-            return None
-        name = attachment.metadata.name
-        active = name in self._active
-        forwards = self._facts.flows_installed and name not in self._facts.failures.networks
-        return NodeObservation(
-            node=self._node,
-            observed_generation=attachment.metadata.generation or 0,
-            plugged=port.port_id in self._patched and (not active or forwards),
-            links=tuple(self.links(attachment)) if active else (),
-        )
-
-    def links(self, attachment: Attachment) -> Iterator[LinkObservation]:
-        """The attachment's links; a link that no probe has decided yet keeps its entry."""
-        entry = next((entry for entry in attachment.status.nodes if entry.node == self._node), None)
-        previous = {link.cloud_id: link for link in entry.links} if entry else {}
-        for link in attachment.spec.links:
-            key = (attachment.metadata.name, link.cloud_id)
-            if (
-                key not in self._facts.plan.link_problems
-                and key not in self._facts.probes
-                and link.cloud_id in previous
-            ):
-                yield previous[link.cloud_id]
-            else:
-                yield self._link(key, link)
-
-    def _link(self, key: tuple[str, str], link: AttachmentLink) -> LinkObservation:
-        facts = self._facts
-        problem = facts.plan.link_problems.get(key) or facts.failures.networks.get(key[0])
-        if problem is None and key not in facts.probes:
-            problem = facts.probe_problem or Problem(Reason.PROBING, "no dataplane probe has been answered yet")
-        elif problem is None and not facts.probes[key]:
-            problem = Problem(
-                Reason.PROBE_UNANSWERED, f"dataplane probes are not answered by gateway {link.gateway.name}"
-            )
-        return LinkObservation(
-            cloud_id=link.cloud_id,
-            up=problem is None,
-            reason=problem.reason if problem else Reason.PROBE_ANSWERED,
-            message=problem.message if problem else "",
-        )
 
 
 def _truncation(reported: tuple[GatewayConnection, ...]) -> Problem | None:

@@ -1,0 +1,153 @@
+"""The agent's inputs from the Kubernetes API: read completely or not at all, never planned from a part of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from isthmus.model import names
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.errors import ExternalError
+from isthmus.model.node.inputs import Key, NodeInputs
+from isthmus.model.settings import AgentSettings
+from isthmus.ports import Clock, Cluster, Watch
+from isthmus.telemetry.outages import Outage
+
+from ..attempts import Barrier
+
+WATCHED = (Attachment, CloudPeer, IPsecPolicy, PeerLink)
+"""Kinds of ours whose events have the inputs read again; Secrets with keys are watched besides."""
+_DEBOUNCE_SECONDS = 0.05  # changes that arrive together are read together
+_RETRY_SECONDS = 5.0
+_IDLE_FACTOR = 4.0  # at most a fifth of the time is spent on reading, however often something changes
+_POLL_SECONDS = 1.0
+
+
+class KubernetesIntents:
+    """`ports.IntentSource`: lists everything after an event, and otherwise once per resync."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        watch: Watch,
+        settings: AgentSettings,
+        clock: Clock,
+        outage: Outage,
+        on_read: Callable[[tuple[Attachment, ...]], None],
+    ) -> None:
+        """`on_read` receives the Attachments as they were just read, with their statuses."""
+        self._cluster, self._watch, self._settings, self._clock = cluster, watch, settings, clock
+        self._outage, self._on_read = outage, on_read
+        self._latest: NodeInputs | None = None
+        self._fingerprint: object = None
+        self._changed: Callable[[], None] = lambda: None
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._resync_at = self._not_before = float("-inf")
+        self._is_outdated = True
+        self._barrier = Barrier()
+
+    def start(self, changed: Callable[[], None]) -> None:
+        """Read on a thread of its own."""
+        self._changed = changed
+        self._watch.start(self.refresh)
+        threading.Thread(target=self._run, name="intents", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop after the current request."""
+        self._stop.set()
+        self._wake.set()
+        self._watch.stop()
+
+    def latest(self) -> NodeInputs | None:
+        """See `ports.IntentSource`."""
+        return self._latest
+
+    def refresh(self) -> None:
+        """Read again soon: something may have changed."""
+        self._is_outdated = True
+        self._wake.set()
+
+    def read_if_due(self) -> None:
+        """Read after an event, after a failure, and once per resync."""
+        began = self._clock.monotonic_seconds()
+        if began < self._due():
+            return
+        self._is_outdated = False
+        try:
+            inputs = self._read()
+        except ExternalError as error:
+            self._outage.failed(str(error))
+            self._is_outdated, self._not_before = True, self._clock.monotonic_seconds() + _RETRY_SECONDS
+            return
+        self._outage.succeeded()
+        ended = self._clock.monotonic_seconds()
+        self._not_before = ended + _IDLE_FACTOR * (ended - began)
+        self._resync_at = began + self._settings.resync_seconds
+        self._on_read(inputs.attachments)
+        fingerprint = _fingerprint(inputs)
+        if fingerprint != self._fingerprint:
+            self._fingerprint, self._latest = fingerprint, inputs
+            self._changed()
+
+    def _due(self) -> float:
+        return self._not_before if self._is_outdated else max(self._not_before, self._resync_at)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.read_if_due()
+            except Exception as error:
+                self._barrier.problem(error)
+                self._not_before = self._clock.monotonic_seconds() + _RETRY_SECONDS
+            pause = self._due() - self._clock.monotonic_seconds()
+            if self._wake.wait(min(max(pause, 0.0), _POLL_SECONDS)):
+                self._stop.wait(_DEBOUNCE_SECONDS)
+                self._wake.clear()
+
+    def _read(self) -> NodeInputs:
+        peers = tuple(self._cluster.list_objects(CloudPeer))
+        wanted = {peer.spec.ipsec.auth_secret_ref.name for peer in peers}
+        secrets = self._cluster.list_manifests("v1", "Secret", names.IPSEC_NAMESPACE) if wanted else []
+        found = {secret["metadata"]["name"]: _key(secret) for secret in secrets}
+        return NodeInputs(
+            node=self._settings.node_name,
+            cloud_id=self._settings.cloud_id,
+            gateway_cidrs=tuple(self._settings.gateway_cidrs),
+            attachments=tuple(self._cluster.list_objects(Attachment, names.SYSTEM_NAMESPACE)),
+            peers=peers,
+            policies=tuple(self._cluster.list_objects(IPsecPolicy)),
+            peerlinks=tuple(self._cluster.list_objects(PeerLink)),
+            keys={name: key for name, key in found.items() if name in wanted and key is not None},
+        )
+
+
+def _key(secret: Mapping[str, Any]) -> Key | None:
+    """The pre-shared key in that Secret; None if its `psk` entry is missing or not base64."""
+    text = secret.get("data", {}).get(names.PSK_KEY)
+    if text is None:
+        return None
+    try:
+        content = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return Key(content, secret["metadata"]["resourceVersion"])
+
+
+def _fingerprint(inputs: NodeInputs) -> object:
+    """Differs whenever the inputs plan to something else. Statuses are no part of it, but for what peers publish."""
+    versions = {_version(obj) for objects in (inputs.attachments, inputs.peers, inputs.policies) for obj in objects}
+    links = {(_version(link), link.status.peer) for link in inputs.peerlinks}
+    return versions, links, {name: key.version for name, key in inputs.keys.items()}
+
+
+def _version(obj: CustomObject) -> tuple[object, ...]:
+    metadata = obj.metadata
+    where = obj.registration.kind, metadata.namespace, metadata.name
+    return *where, metadata.uid, metadata.generation, metadata.deletion_timestamp

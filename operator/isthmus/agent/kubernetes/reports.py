@@ -1,0 +1,165 @@
+"""Writes the agent's reports to the Kubernetes API, only what changes, and at a bounded rate.
+
+The status of the GatewayNode is written at once: it names the tunnels that are down. Of an
+Attachment's status an agent owns one entry of `nodes`, its own. These are written one by one, the longest pending
+first, so that a thousand links that flap are a few writes a second, each with the latest state.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from datetime import datetime
+
+from isthmus.core.node.status import failed_observation_status, gateway_node_status
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, NodeObservation
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus
+from isthmus.model.errors import ExternalError, NotFound
+from isthmus.model.node.report import NodeReport
+from isthmus.ports import Clock, Cluster
+from isthmus.telemetry.outages import Outage
+
+from ..attempts import Barrier
+from .pace import Pace
+
+WRITES_PER_SECOND = 20.0
+BURST = 8
+NODE_WRITES_PER_SECOND, NODE_BURST = 2.0, 4
+_RETRY_SECONDS = 5.0
+_UNKNOWN_SECONDS = 2.0  # until the controller has created the GatewayNode
+_POLL_SECONDS = 1.0
+
+
+class KubernetesReports:
+    """`ports.ReportSink`."""
+
+    def __init__(self, cluster: Cluster, node: str, clock: Clock, outage: Outage, resync_seconds: float) -> None:
+        self._cluster, self._node, self._clock, self._outage = cluster, node, clock, outage
+        self._resync_seconds = resync_seconds
+        self._barrier = Barrier()
+        self._node_pace = Pace(clock, NODE_WRITES_PER_SECOND, NODE_BURST)
+        self._pace = Pace(clock, WRITES_PER_SECOND, BURST)
+        self._wake, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
+        self._report: NodeReport | None = None
+        self._attachments: dict[str, Attachment] = {}
+        """As last read or written, by name."""
+        self._pending: dict[str, None] = {}
+        """Names of the Attachments whose entry differs from the report, the longest pending first."""
+        self._is_compared = False
+        self._gateway_node: GatewayNode | None = None
+        self._read_at = self._not_before = float("-inf")
+
+    def start(self) -> None:
+        """Write on a thread of its own."""
+        threading.Thread(target=self._run, name="reports", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop after the current request."""
+        self._stop.set()
+        self._wake.set()
+
+    def publish(self, report: NodeReport) -> None:
+        """See `ports.ReportSink`."""
+        with self._lock:
+            self._is_compared &= self._report is not None and report.observations is self._report.observations
+            self._report = report
+        self._wake.set()
+
+    def read(self, attachments: Iterable[Attachment]) -> None:
+        """Take the Attachments just read as what the cluster has."""
+        with self._lock:
+            self._attachments = {attachment.metadata.name: attachment for attachment in attachments}
+            self._is_compared = False
+        self._wake.set()
+
+    def write(self) -> float:
+        """Write what is due; returns the seconds until there is more to do, of which there may be nothing then."""
+        now = self._clock.monotonic_seconds()
+        if now < self._not_before or self._report is None:
+            return max(self._not_before - now, 0.0) if self._report else _POLL_SECONDS
+        try:
+            self._write_node(self._report)
+            return self._write_attachments()
+        except ExternalError as error:
+            self._outage.failed(str(error))
+            self._not_before = self._clock.monotonic_seconds() + _RETRY_SECONDS
+            return _RETRY_SECONDS
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                pause = self.write()
+            except Exception as error:
+                self._barrier.problem(error)
+                pause = _RETRY_SECONDS
+            if pause > 0 and self._wake.wait(min(pause, _POLL_SECONDS)):
+                self._wake.clear()
+
+    def _write_node(self, report: NodeReport) -> None:
+        current = self._current_node()
+        if current is None:
+            return
+        status = _status(current, report, self._clock.now())
+        if status == current.status or self._node_pace.next() > 0:
+            return
+        try:
+            self._gateway_node = self._cluster.apply_status(current.model_copy(update={"status": status}))
+        except NotFound:
+            self._gateway_node = None
+
+    def _current_node(self) -> GatewayNode | None:
+        """As last read or written; read again from time to time, and until it exists."""
+        now = self._clock.monotonic_seconds()
+        if now >= self._read_at + (self._resync_seconds if self._gateway_node else _UNKNOWN_SECONDS):
+            self._read_at = now
+            self._gateway_node = self._cluster.get(GatewayNode, self._node)
+        return self._gateway_node
+
+    def _write_attachments(self) -> float:
+        self._update_pending()
+        while self._pending and (pause := self._pace.next()) == 0:
+            name = next(iter(self._pending))
+            self._write_attachment(name)
+            del self._pending[name]
+        return pause if self._pending else _POLL_SECONDS
+
+    def _update_pending(self) -> None:
+        with self._lock:
+            if self._is_compared:
+                return
+            self._is_compared = True
+            differing = {name for name, found in self._attachments.items() if self._differs(found)}
+        self._pending = {name: None for name in self._pending if name in differing}
+        self._pending |= dict.fromkeys(sorted(differing - self._pending.keys()))
+
+    def _differs(self, attachment: Attachment) -> bool:
+        wanted, current = self._wanted(attachment.metadata.name), self._current(attachment)
+        return wanted is not current and wanted != current
+
+    def _wanted(self, name: str) -> NodeObservation | None:
+        return self._report.observations.get(name) if self._report else None
+
+    def _current(self, attachment: Attachment) -> NodeObservation | None:
+        return next((entry for entry in attachment.status.nodes if entry.node == self._node), None)
+
+    def _write_attachment(self, name: str) -> None:
+        with self._lock:
+            attachment, wanted = self._attachments.get(name), self._wanted(name)
+        if attachment is None:
+            return
+        status = AttachmentStatus(nodes=() if wanted is None else (wanted,))
+        try:
+            written = self._cluster.apply_status(attachment.model_copy(update={"status": status}))
+        except NotFound:
+            with self._lock:
+                self._attachments.pop(name, None)
+        else:
+            with self._lock:
+                if name in self._attachments:
+                    self._attachments[name] = written
+
+
+def _status(current: GatewayNode, report: NodeReport, now: datetime) -> GatewayNodeStatus:
+    if report.status is not None:
+        return gateway_node_status(current, report.status, now)
+    return failed_observation_status(current, report.problem, now) if report.problem else current.status

@@ -1,0 +1,35 @@
+"""What a gateway node is to forward, and with which peers and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+
+
+@dataclass(frozen=True)
+class Key:
+    """A pre-shared key as its Secret holds it."""
+
+    content: bytes = field(repr=False)
+    version: str
+    """Changes whenever the Secret does."""
+
+
+@dataclass(frozen=True)
+class NodeInputs:
+    """Everything that a node's plan is made from, complete as of one moment."""
+
+    node: str
+    cloud_id: str
+    gateway_cidrs: tuple[str, ...]
+    attachments: tuple[Attachment, ...] = ()
+    peers: tuple[CloudPeer, ...] = ()
+    policies: tuple[IPsecPolicy, ...] = ()
+    peerlinks: tuple[PeerLink, ...] = ()
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    """Pre-shared keys by the name of their Secret; missing if the Secret does not exist or holds none."""
