@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from isthmus.controller.backends import Backends
+from isthmus.controller.inputs import list_everything
 from isthmus.controller.loop import Controller, Outcome
 from isthmus.model import names
 from isthmus.model.api.objects import Condition, ObjectMeta, condition_of
@@ -18,11 +19,12 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNod
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.errors import ExternalError
 from isthmus.model.facts.openstack import Network, Range, Subnet
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.reasons import Reason
 from isthmus.model.settings import ControllerSettings
-from isthmus.ports import NetworkCloud
+from isthmus.ports import Cluster, NetworkCloud, Observer
 from isthmus.telemetry.metrics import Metrics
 
 from .cluster import FakeCluster
@@ -67,10 +69,18 @@ class PeersWithOutages(FakePeerReader):
         return super()._read(cloud_id, last)
 
 
-class NoWatch:
-    """A watch without events: tests run cycles explicitly."""
+class ListedOnce:
+    """A watch that lists everything at its start, and then reports nothing: tests run cycles explicitly."""
 
-    def start(self, wake: Callable[[], None]) -> None: ...
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def start(self, observer: Observer) -> None:
+        try:
+            list_everything(self._cluster, observer)
+        except ExternalError as error:
+            observer.failed("Node", error)
+
     def stop(self) -> None: ...
 
 
@@ -90,12 +100,13 @@ class FakeCloud:
             cloud_id=cloud_id, gateway_cidrs=(self.gateway_cidr,), absence_grace_seconds=GRACE_SECONDS
         )
         self.peers = PeersWithOutages(cloud_id, stores)
+        cluster = FakeCluster(self.store)
         self.backends = Backends(
-            cluster=FakeCluster(self.store),
+            cluster=cluster,
             leases=self.leases,
             cloud=self.neutron,
             peers=self.peers,
-            watch=NoWatch(),
+            watch=ListedOnce(cluster),
             clock=clock,
             metrics=Metrics(),
         )

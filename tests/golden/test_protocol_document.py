@@ -13,9 +13,9 @@ from isthmus.adapters.linux.xfrm import BLOCK_PRIORITY
 from isthmus.adapters.peers import api
 from isthmus.adapters.strongswan import messages
 from isthmus.agent import prober
-from isthmus.controller import scopes
 from isthmus.core.federation.agreement import own_tunnel_ids
 from isthmus.core.federation.peer import MAX_GATEWAYS
+from isthmus.core.keys import enumeration
 from isthmus.core.network.remote_link import offer_problem
 from isthmus.core.node import flows
 from isthmus.core.node.ipsec import MINIMUM_KEY_LENGTH
@@ -199,7 +199,7 @@ SENTENCES = [
     ("Limits", f"| subnets of an offer | {MAX_SUBNETS} |"),
     ("Limits", f"| ports of a link | {MAX_PORTS_PER_LINK}, with {MAX_ADDRESSES_PER_PORT} addresses each |"),
     ("Limits", f"ours by default {Limits().networks})"),
-    ("Limits", f"until `2 * limits.networks + {scopes._EXTRA_REFUSED_OFFERS}` networks"),
+    ("Limits", f"until `2 * limits.networks + {enumeration._EXTRA_REFUSED_OFFERS}` networks"),
     ("Limits", f"| MTU | {MINIMUM_MTU} to {MAXIMUM_MTU} |"),
     ("Limits", f"| kubeconfig | {peerkubeconfig._MAX_BYTES >> 10} KiB |"),
 ]

@@ -14,6 +14,8 @@ QUERIES = {
     "Watch": {"start", "stop"},
     "IntentSource": {"start", "stop", "latest"},
     "ReportSink": {"start", "stop", "publish"},
+    "ObjectWatch": {"start", "stop"},
+    "Observer": {"listed", "changed", "removed", "failed"},
     "NetworkCloud": {
         "check",
         "own_project_id",

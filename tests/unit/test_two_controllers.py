@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from isthmus.controller.backends import Backends
 from isthmus.controller.election import Election, guarded
-from isthmus.controller.loop import Controller
+from isthmus.controller.loop import Controller, Outcome
 from isthmus.ports import NetworkCloud
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 
@@ -68,5 +68,5 @@ def test_replica_that_waits_does_not_even_begin() -> None:
     assert first.attempt()
     waiting, _ = replica(a, a.backends, "second")
     before = federation.writes()
-    assert waiting._iterate() == a.settings.resync_seconds
+    assert waiting.cycle(resync=True) == Outcome()
     assert federation.writes() == before

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, ClassVar
 
 import pytest
 
-from isthmus.controller.cycle import Cycle
-from isthmus.controller.scopes import Scope
+from isthmus.controller import reconciliation
+from isthmus.controller.reconciliation import Iteration
+from isthmus.controller.scopes import GatewayNodesScope
+from isthmus.core.keys.key import peer_key
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import ApplyObject, Plan
 from isthmus.model.api.objects import Condition
@@ -41,35 +43,31 @@ def test_condition_of_another_manager_makes_no_work(federation: FakeFederation) 
     assert "GitOpsHealth" in {c.type for c in a.peer("cloud-b").status.conditions}
 
 
-class _Folding:
+class _Folding(GatewayNodesScope):
     """A scope whose object an API server stores otherwise than it was sent."""
 
-    name = "peer cloud-b"
+    plans: ClassVar[list[CloudPeer]] = []
+    wanted: ClassVar[CloudPeer]
 
-    def __init__(self, wanted: CloudPeer) -> None:
-        self.wanted = wanted
-        self.plans = 0
-
-    def plan(self, _snapshot: Snapshot) -> Plan:
-        self.plans += 1
+    def plan(self, snapshot: Snapshot) -> Plan:
+        self.plans.append(self.wanted)
         return Plan((ApplyObject(self.wanted),))
 
-    def is_fresh(self) -> bool:
-        return True
 
-    def invalidate(self) -> None:
-        raise AssertionError("no facts were used")
-
-
-def test_apply_that_changes_nothing_ends_the_rounds(federation: FakeFederation) -> None:
+def test_apply_that_changes_nothing_ends_the_rounds(
+    federation: FakeFederation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a, _ = federation.clouds
-    stored = a.peer("cloud-b")
-    scope = _Folding(stored.model_copy(deep=True))
-    cycle = Cycle(_backends(a, apply=lambda _: stored), _snapshot(a).with_object(stored))
-    cycle.reconcile(cast(Scope, scope))
-    assert (scope.plans, cycle.actions) == (1, 0)
-    assert cycle.failures[scope.name].reason == "NotSettled"
-    assert "CloudPeer" in cycle.failures[scope.name].message
+    _Folding.wanted = stored = a.peer("cloud-b")
+    a.restart(_backends(a, apply=lambda _: stored))
+    a.cycle()
+    monkeypatch.setattr(reconciliation, "scope_of", lambda *_: _Folding())
+    iteration = Iteration(peer_key("cloud-b"), a.controller.engine.tools)
+    iteration.run()
+    assert (len(_Folding.plans), iteration.actions) == (1, 0)
+    assert iteration.failure is not None
+    assert iteration.failure.reason == "NotSettled"
+    assert "CloudPeer" in iteration.failure.message
 
 
 def test_rejected_status_does_not_prevent_the_others(federation: FakeFederation) -> None:
@@ -99,9 +97,3 @@ def _backends(cloud: FakeCloud, **methods: Any) -> Any:
             return methods.get(name, getattr(cloud.backends.cluster, name))
 
     return replace(cloud.backends, cluster=Changed())
-
-
-def _snapshot(cloud: FakeCloud) -> Snapshot:
-    snapshot = cloud.cycle().snapshot
-    assert snapshot is not None
-    return snapshot

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, KubernetesLeases, Resource, resources
+from isthmus.adapters.kubernetes import KubernetesCluster, KubernetesLeases, StreamedWatch, named
 from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.adapters.peers import RemotePeers
 from isthmus.model.api.kinds import KINDS
@@ -13,8 +13,7 @@ from isthmus.telemetry.counted import counted
 from isthmus.telemetry.metrics import Metrics
 
 from .backends import Backends
-
-_FOREIGN = (Resource("", "v1", "namespaces"), Resource("", "v1", "nodes"))
+from .feed import NAMESPACE, NODE
 
 
 def assemble(settings: ControllerSettings) -> Backends:
@@ -25,7 +24,7 @@ def assemble(settings: ControllerSettings) -> Backends:
         leases=counted(KubernetesLeases(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
         cloud=counted(OpenStackCloud(settings.clouds_file, settings.openstack_cloud), "openstack", metrics),
         peers=RemotePeers(settings.cloud_id, settings.peer_poll_seconds),
-        watch=KopfWatch((*resources(KINDS), *_FOREIGN), settings.kubeconfig),
+        watch=StreamedWatch(named(KINDS, NAMESPACE, NODE), settings.kubeconfig, CONTROLLER),
         clock=SystemClock(),
         metrics=metrics,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from isthmus.ports import Clock, Cluster, Leases, NetworkCloud, PeerReader, Watch
+from isthmus.ports import Clock, Cluster, Leases, NetworkCloud, ObjectWatch, PeerReader
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import Outages
 
@@ -17,7 +17,7 @@ class Backends:
     leases: Leases
     cloud: NetworkCloud
     peers: PeerReader
-    watch: Watch
+    watch: ObjectWatch
     clock: Clock
     metrics: Metrics
     outages: Outages = field(default_factory=Outages)

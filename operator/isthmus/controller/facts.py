@@ -1,4 +1,4 @@
-"""Facts from OpenStack about each network, and from Kubernetes about each peer's account, cached between cycles.
+"""Facts from OpenStack about each network, and from Kubernetes about each peer's account, cached between iterations.
 
 Cached facts can only decide that nothing is to be done: before anything is changed they are fetched again.
 """
@@ -23,18 +23,24 @@ F = TypeVar("F")
 
 @dataclass
 class FactCache(Generic[F]):
-    """Cached facts by name. `fresh` means fetched in this cycle and not invalidated since."""
+    """Cached facts by name. `fresh` means fetched in this iteration of the name and not invalidated since.
+
+    Several threads may use it at once, each with another name.
+    """
 
     fetch: Callable[[Snapshot, str], F]
     _cached: dict[str, F] = field(default_factory=dict)
     _fresh: set[str] = field(default_factory=set)
     _invalid: set[str] = field(default_factory=set)
 
-    def begin_cycle(self, *, resync: bool) -> None:
-        """Nothing is fresh any more; at a resync everything is fetched again when it is next needed."""
-        self._fresh.clear()
-        if resync:
-            self._invalid = set(self._cached)
+    def begin(self, name: str) -> None:
+        """The facts of that name are not fresh any more: a new reconciliation begins."""
+        self._fresh.discard(name)
+
+    def expire(self, name: str) -> None:
+        """Fetch the facts of that name again when next needed: to find what was changed without an event."""
+        if name in self._cached:
+            self._invalid.add(name)
 
     def get(self, snapshot: Snapshot, name: str) -> F:
         """The facts, fetched if they are not cached or were invalidated. Raises ExternalError."""
@@ -60,10 +66,8 @@ class FactCache(Generic[F]):
     def drop(self, name: str) -> None:
         """Drop the facts of that name."""
         self._cached.pop(name, None)
-
-    def retain(self, names_in_use: set[str]) -> None:
-        """Drop the facts of all other names."""
-        self._cached = {k: v for k, v in self._cached.items() if k in names_in_use}
+        self._fresh.discard(name)
+        self._invalid.discard(name)
 
 
 def origin_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> NetworkFacts:

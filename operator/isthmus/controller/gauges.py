@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-
 from isthmus.core.snapshot.index import Snapshot
-from isthmus.model.api.objects import Conditions, condition_of
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
-from isthmus.model.reasons import ConditionType
 from isthmus.telemetry.metrics import LINKS, PEER_LAST_READ, PEERS, Metrics
 
 
 def publish(snapshot: Snapshot, metrics: Metrics) -> None:
     """Set the numbers of links and peers by state, and the time of the last complete read of each peer."""
-    metrics.set(LINKS, _by_state(link.status.conditions for link in snapshot.all(ExpansionLink)))
-    metrics.set(PEERS, _by_state(peer.status.conditions for peer in snapshot.all(CloudPeer)))
+    metrics.set(LINKS, _by_state(snapshot, ExpansionLink))
+    metrics.set(PEERS, _by_state(snapshot, CloudPeer))
     read = {(cloud_id,): snapshot.now.timestamp() for cloud_id, view in snapshot.views.items() if view.complete}
     unread = {labels: at for labels, at in metrics.values(PEER_LAST_READ).items() if labels[0] in snapshot.credentials}
     metrics.set(PEER_LAST_READ, unread | read)
 
 
-def _by_state(held: Iterable[Conditions]) -> dict[tuple[str, ...], float]:
+def _by_state(snapshot: Snapshot, kind: type[CustomObject]) -> dict[tuple[str, ...], float]:
     """Objects by the reason of their Ready condition: `Ready` if it is true, `New` if there is none yet."""
-    ready = (condition_of(conditions, ConditionType.READY) for conditions in held)
-    return {(state,): float(count) for state, count in Counter(c.reason if c else "New" for c in ready).items()}
+    return {(state,): float(count) for state, count in snapshot.cache.counts(kind, "state").items()}

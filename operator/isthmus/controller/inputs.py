@@ -1,4 +1,4 @@
-"""Reads the controller's inputs: this cloud's Kubernetes API, and the last results from the peers' APIs."""
+"""Reads the controller's inputs besides watched objects: the peers' credentials, and what their APIs publish."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus.core.snapshot.index import OwnCloud, Snapshot, indexed
+from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.api.kinds import KINDS
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
-from isthmus.model.settings import ControllerSettings
-from isthmus.ports import Cluster
+from isthmus.ports import Cluster, Manifest, Observer
 
 from .backends import Backends
+from .state import State
 
 
-def read_snapshot(settings: ControllerSettings, backends: Backends) -> Snapshot:
-    """All objects that planning needs, listed completely, and the peers' views. Raises ExternalError.
+def list_everything(cluster: Cluster, observer: Observer) -> None:
+    """Report all objects that planning needs, as a watch does at its start. Raises ExternalError."""
+    for kind in KINDS:
+        observer.listed(kind.registration.kind, list(map(_manifest, cluster.list_objects(kind))))
+    for name in ("Namespace", "Node"):
+        observer.listed(name, cluster.list_manifests("v1", name))
 
-    Also makes the peer reader follow exactly the peers that have a credential.
-    """
-    cluster = backends.cluster
-    snapshot = Snapshot(
-        own=OwnCloud(
-            settings.cloud_id, settings.gateway_cidrs, settings.absence_grace_seconds, settings.gateway_return_seconds
-        ),
-        now=backends.clock.now(),
-        objects={kind: indexed(cluster.list_objects(kind)) for kind in KINDS},
-        namespaces={m["metadata"]["name"]: m for m in cluster.list_manifests("v1", "Namespace")},
-        gateway_nodes=frozenset(filter(None, map(_gateway_name, cluster.list_manifests("v1", "Node")))),
-    )
-    kubeconfigs = _kubeconfigs(snapshot, cluster)
+
+def follow_peers(state: State, backends: Backends) -> None:
+    """Make the peer reader follow exactly the peers that have a credential. Raises ExternalError."""
+    kubeconfigs = _kubeconfigs(state.snapshot(), backends.cluster)
     backends.peers.follow(kubeconfigs)
-    return snapshot.with_peers(frozenset(kubeconfigs), backends.peers.views())
+    state.set_credentials(frozenset(kubeconfigs))
+
+
+def _manifest(obj: CustomObject) -> Manifest:
+    return obj.to_wire()
 
 
 def _kubeconfigs(snapshot: Snapshot, cluster: Cluster) -> dict[str, bytes]:
@@ -57,8 +57,3 @@ def _content(secret: Mapping[str, Any]) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return b""
-
-
-def _gateway_name(node: Mapping[str, Any]) -> str | None:
-    labelled = node["metadata"].get("labels", {}).get(names.GATEWAY_LABEL) == "true"
-    return str(node["metadata"]["name"]) if labelled else None

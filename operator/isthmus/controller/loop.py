@@ -1,28 +1,33 @@
-"""The controller's loop: read everything, reconcile each peer and network, write statuses. Events only wake it."""
+"""The controller's threads: workers that take keys from the queue, and one that looks after everything periodic."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import ControllerSettings
-from isthmus.telemetry.outages import KUBERNETES, OPENSTACK
 
-from .availability import OpenStackAvailability
 from .backends import Backends
-from .cycle import Cycle
-from .gateway_health import GatewayHealth
+from .engine import Engine
+from .feed import Feed
 from .gauges import publish
-from .inputs import read_snapshot
-from .scopes import FactCaches, GatewayNodesScope, network_scopes, peer_scopes
+from .inputs import follow_peers, list_everything
+from .reconciliation import Stopped
+from .schedule import Periodic, Verification
 
-_DEBOUNCE_SECONDS = 0.2
-_FIRST_RETRY_SECONDS = 1.0
+_LOG = logging.getLogger(__name__)
+_WORKERS: Final = 4
+_PACE_SECONDS: Final = 0.2  # between two starts of one key: changes tend to come together
+_TICK_SECONDS: Final = 0.5
+_OPENSTACK_CHECK_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 5.0  # for the request in flight, after which the process may be killed
+_MAX_ITERATIONS: Final = 20  # of one key in one `cycle`
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,8 @@ class Outcome:
     """Result of a cycle."""
 
     actions: int = 0
-    """Number of actions performed, statuses included."""
+    """Number of changes, statuses included."""
     failures: Mapping[str, Problem] = field(default_factory=dict)
-    snapshot: Snapshot | None = None
 
 
 class Controller:
@@ -45,102 +49,126 @@ class Controller:
         self._is_active = is_active
         self._settings = settings
         self._backends = backends
-        self._openstack = OpenStackAvailability(backends.cloud, backends.outages[OPENSTACK])
-        self._facts = FactCaches(backends, self._openstack.require)
-        self._gateways = GatewayHealth(backends, settings.gateway_failover_seconds)
-        self._failures: Mapping[str, Problem] = {}
+        self.engine = Engine(settings, backends, is_active)
+        self._feed = Feed(self.engine.state, self.engine.kubernetes.succeeded, self._on_watch_failure)
         self._stop, self._wake = threading.Event(), threading.Event()
-        self._resync_at = self._retry_seconds = 0.0
 
     def stop(self) -> None:
-        """End after the current cycle. Nothing is withdrawn: the data plane keeps forwarding."""
+        """End after the actions in progress. Nothing is withdrawn: the data plane keeps forwarding."""
         self._stop.set()
         self._wake.set()
+        self.engine.stop()
 
     def wake(self) -> None:
-        """Begin the next cycle at once."""
+        """Do what is due at once: this replica has become active, or is not any more."""
         self._wake.set()
 
     def run(self) -> None:
         """Run until stopped."""
-        self._resync_at = self._backends.clock.monotonic_seconds()
-        self._backends.watch.start(self._wake.set)
+        self.engine.queue.pace_seconds = _PACE_SECONDS
+        self._backends.watch.start(self._feed)
         self._backends.peers.start(lambda _: self._wake.set())
-        self._gateways.start(self._wake.set)
+        self.engine.gateways.start(self.engine.mark_moves)
+        threads = [threading.Thread(target=self._check_openstack, name="openstack", daemon=True)]
+        threads += [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(_WORKERS)]
         try:
-            while not self._stop.is_set():
-                self._wake.clear()
-                pause_seconds = self._iterate()
-                if self._wake.wait(pause_seconds):
-                    self._stop.wait(_DEBOUNCE_SECONDS)
+            self._look_after(threads)
         finally:
-            self._gateways.stop()
+            self.engine.stop()
+            self.engine.gateways.stop()
             self._backends.peers.stop()
             self._backends.watch.stop()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(timeout=_STOP_SECONDS)
 
     def cycle(self, *, resync: bool) -> Outcome:
-        """Reconcile everything once; a resync fetches all facts again, also those of scopes without changes.
+        """List everything, and reconcile in this thread what has changed, or everything at a resync.
 
-        Raises ExternalError if the inputs cannot be read; failures of one scope are part of the outcome.
+        Raises ExternalError if the inputs cannot be read; failures of one key are part of the outcome.
         """
-        self._facts.begin_cycle(resync=resync)
-        snapshot = read_snapshot(self._settings, self._backends)
-        self._gateways.observe(snapshot.all(GatewayNode))
-        snapshot = snapshot.with_gateway_health(self._gateways.health())
-        cycle = Cycle(self._backends, snapshot, known_failures=self._failures)
-        peers = peer_scopes(cycle.snapshot, self._facts)
-        cycle.reconcile(GatewayNodesScope())
-        for peer in peers:
-            cycle.reconcile(peer)
-        self._openstack.begin_cycle(resync=resync)
-        self._record_openstack(cycle)
-        for network in network_scopes(cycle.snapshot, self._facts):
-            cycle.reconcile(network)
-            if network.name in cycle.failures:
-                self._openstack.after_failure()
-                self._record_openstack(cycle)
-            cycle.write_statuses(network)
-        for peer in peers:
-            cycle.write_statuses(peer)
-        self._failures = cycle.end()
-        return Outcome(cycle.actions, cycle.failures, cycle.snapshot)
-
-    def _record_openstack(self, cycle: Cycle) -> None:
-        cycle.snapshot = cycle.snapshot.with_openstack_problem(self._openstack.problem)
-        if self._openstack.problem is not None:
-            cycle.failures[OPENSTACK] = self._openstack.problem
-
-    def _iterate(self) -> float:
-        """Run one cycle; returns the seconds to wait for an event before the next one."""
-        now = self._backends.clock.monotonic_seconds()
-        if not self._is_active():
-            self._resync_at = now  # what is cached is old when this replica becomes active
-            return self._settings.resync_seconds
-        resync = now >= self._resync_at
-        outcome = self._measured_cycle(resync)
+        engine = self.engine
+        engine.queue.set_enabled(self._is_active())
+        list_everything(self._backends.cluster, self._feed)
+        self._follow_peers()
+        self._observe_gateways()
+        engine.check_openstack(resync=resync)
         if resync:
-            self._resync_at = now + self._settings.resync_seconds
-        if outcome.failures:
-            return self._retry_after()
-        self._retry_seconds = 0.0
-        return 0.0 if outcome.actions else max(0.0, self._resync_at - self._backends.clock.monotonic_seconds())
+            engine.verify()
+        engine.queue.retry_failed()
+        actions, iterations = 0, dict[object, int]()
+        while (key := engine.queue.take(0.0)) is not None:
+            iterations[key] = iterations.get(key, 0) + 1
+            if iterations[key] > _MAX_ITERATIONS:
+                engine.queue.done(key, failed=True)
+                continue
+            actions += engine.reconcile(key)
+        return Outcome(actions, engine.failures)
 
-    def _measured_cycle(self, resync: bool) -> Outcome:
-        metrics = self._backends.metrics
-        with metrics.reconciling("controller"):
+    def _look_after(self, threads: list[threading.Thread]) -> None:
+        """Start the threads once the cache is complete, and do what is due from time to time."""
+        clock = self._backends.clock
+        credentials = Periodic(clock, self._settings.resync_seconds, self._follow_peers_guarded)
+        active = False
+        verification = Verification(clock, self._settings.resync_seconds, self.engine)
+        while not self._stop.is_set():
+            self.engine.kubernetes.tick()
+            if self._feed.is_complete:
+                credentials.tick()
+                self.engine.state.set_views(self._backends.peers.views())
+                active, was_active = self._is_active(), active
+                self.engine.queue.set_enabled(active)
+                if active and not was_active:
+                    verification.restart()  # what is cached of OpenStack is old
+                verification.tick()
+                for thread in threads:
+                    if thread.ident is None:
+                        thread.start()
+            self._publish()
+            self._wake.wait(_TICK_SECONDS)
+            self._wake.clear()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            key = self.engine.queue.take(60.0)
+            if key is None:
+                continue
             try:
-                outcome = self.cycle(resync=resync)
-                self._backends.outages[KUBERNETES].succeeded()
-            except ExternalError as error:
-                self._backends.outages[KUBERNETES].failed(str(error))
-                outcome = Outcome(failures={"snapshot": Problem(error.reason, str(error))})
-        for problem in outcome.failures.values():
-            metrics.errors.labels("controller", problem.reason).inc()
-        if outcome.snapshot is not None:
-            publish(outcome.snapshot, metrics)
-        return outcome
+                self.engine.reconcile(key)
+            except Stopped:
+                self.engine.queue.done(key)
+                self.engine.queue.add([key])
+            except Exception:  # a defect of ours must not end the thread: nobody would take its place
+                _LOG.exception("%s: unexpected failure, a defect of Isthmus", key)
+                self.engine.queue.done(key, failed=True)
 
-    def _retry_after(self) -> float:
-        """Seconds until the next attempt: doubled each time, at most the resync interval."""
-        self._retry_seconds = min(max(_FIRST_RETRY_SECONDS, 2 * self._retry_seconds), self._settings.resync_seconds)
-        return self._retry_seconds
+    def _check_openstack(self) -> None:
+        """Check at the resync interval, and during an outage more often. On a thread of its own: it may hang."""
+        check = Periodic(
+            self._backends.clock, self._settings.resync_seconds, lambda: self.engine.check_openstack(resync=True)
+        )
+        while not self._stop.is_set():
+            check.tick()
+            self.engine.check_openstack(resync=False)
+            self._stop.wait(_OPENSTACK_CHECK_SECONDS)
+
+    def _observe_gateways(self) -> None:
+        self.engine.gateways.observe(self.engine.state.snapshot().all(GatewayNode))
+        self.engine.mark_moves()
+
+    def _follow_peers(self) -> None:
+        follow_peers(self.engine.state, self._backends)
+        self.engine.state.set_views(self._backends.peers.views())
+
+    def _follow_peers_guarded(self) -> None:
+        try:
+            follow_peers(self.engine.state, self._backends)
+        except ExternalError as error:
+            self.engine.kubernetes.failed(error)
+
+    def _on_watch_failure(self, error: ExternalError) -> None:
+        self._backends.metrics.errors.labels("controller", error.reason).inc()
+        self.engine.kubernetes.failed(error)
+
+    def _publish(self) -> None:
+        publish(self.engine.state.snapshot(), self._backends.metrics)

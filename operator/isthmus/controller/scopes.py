@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from isthmus.core.federation.peer import view_of
 from isthmus.core.federation.plan import Account, plan_peer
 from isthmus.core.federation.status import peer_status, peerlink_status
+from isthmus.core.keys.enumeration import exists
+from isthmus.core.keys.key import GATEWAY_NODES, Key, Subject
 from isthmus.core.network.origin.admission import claims
 from isthmus.core.network.origin.expansion_status import expansion_statuses
 from isthmus.core.network.origin.plan import plan_origin
@@ -17,30 +18,36 @@ from isthmus.core.network.origin.status import origin_attachment, origin_links
 from isthmus.core.network.receiver.plan import plan_failure_answer, plan_receiver
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.receiver.status import receiver_attachment, receiver_links
-from isthmus.core.network.remote_link import is_link_name_of, origin_of
+from isthmus.core.network.remote_link import origin_of
+from isthmus.core.network.timing import changes_in_seconds
 from isthmus.core.placement.gateway_nodes import plan_gateway_nodes
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Plan, Problem
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.facts.openstack import NetworkFacts
 
 from .backends import Backends
 from .facts import FactCache, origin_facts, peer_account, receiver_facts
 
-_EXTRA_REFUSED_OFFERS = 16  # offers beyond the limit that are still answered, even if the limit is 0
-
 
 class Scope(Protocol):
-    """One unit of reconciliation."""
+    """What a key stands for. Planning is pure; only `observe` waits for an external system."""
 
     @property
-    def name(self) -> str: ...
+    def key(self) -> Key: ...
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """Fetch the facts that planning needs, unless they are cached. Raises ExternalError."""
+        ...
+
+    def is_observed(self, snapshot: Snapshot) -> bool:
+        """Whether the facts that planning needs now are there: the snapshot may have changed meanwhile."""
+        ...
 
     def plan(self, snapshot: Snapshot) -> Plan:
-        """What to do now; empty if nothing. May raise ExternalError, when facts are fetched."""
+        """What to do now; empty if nothing."""
         ...
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
@@ -51,8 +58,12 @@ class Scope(Protocol):
         """Its objects with the status that they should have; `failure` is why reconciliation failed."""
         ...
 
+    def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
+        """Seconds until time alone changes the plan; None if it does not."""
+        ...
+
     def is_fresh(self) -> bool:
-        """Whether its plan was made from facts fetched in this cycle, so that it may be applied."""
+        """Whether its plan was made from facts fetched in this iteration, so that it may be applied."""
         ...
 
     def invalidate(self) -> None:
@@ -61,7 +72,7 @@ class Scope(Protocol):
 
 
 class FactCaches:
-    """The caches of all facts, kept from one cycle to the next."""
+    """The caches of all facts, kept from one iteration to the next."""
 
     def __init__(self, backends: Backends, require_openstack: Callable[[], None]) -> None:
         def network_facts(snapshot: Snapshot, link_name: str) -> NetworkFacts:
@@ -71,17 +82,27 @@ class FactCaches:
         self.networks: FactCache[NetworkFacts] = FactCache(network_facts)
         self.accounts: FactCache[Account] = FactCache(lambda _, cloud_id: peer_account(backends.cluster, cloud_id))
 
-    def begin_cycle(self, *, resync: bool) -> None:
-        """See `FactCache.begin_cycle`."""
-        self.networks.begin_cycle(resync=resync)
-        self.accounts.begin_cycle(resync=resync)
+    def expire(self, key: Key, snapshot: Snapshot) -> None:
+        """Fetch the facts of that key again when next needed."""
+        match key.subject:
+            case Subject.NETWORK:
+                self.networks.expire(key.name)
+            case Subject.PEER if peer := snapshot.get(CloudPeer, key.name):
+                self.accounts.expire(peer.spec.cloud_id)
 
 
 @dataclass(frozen=True)
 class GatewayNodesScope:
     """The GatewayNode objects."""
 
-    name: str = "gateway nodes"
+    key: Key = GATEWAY_NODES
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """Nothing: the plan needs the snapshot only."""
+
+    def is_observed(self, snapshot: Snapshot) -> bool:
+        """Always."""
+        return True
 
     def plan(self, snapshot: Snapshot) -> Plan:
         """One GatewayNode for each labelled node."""
@@ -95,8 +116,12 @@ class GatewayNodesScope:
         """None: the agents write them."""
         return ()
 
+    def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
+        """Time alone changes nothing."""
+        return None
+
     def is_fresh(self) -> bool:
-        """Always: the plan needs the snapshot only."""
+        """Always: there are no facts."""
         return True
 
     def invalidate(self) -> None:
@@ -107,16 +132,22 @@ class GatewayNodesScope:
 class PeerScope:
     """One CloudPeer."""
 
-    name: str
+    key: Key
     cloud_id: str
     facts: FactCaches
 
+    def observe(self, snapshot: Snapshot) -> None:
+        """Read the peer's account."""
+        self.facts.accounts.get(snapshot, self.cloud_id)
+
+    def is_observed(self, snapshot: Snapshot) -> bool:
+        """Whether the account was read."""
+        return self.facts.accounts.cached(self.cloud_id) is not None
+
     def plan(self, snapshot: Snapshot) -> Plan:
         """The peer's namespace, its account, our PeerLink."""
-        peer = snapshot.get(CloudPeer, self.name)
-        if peer is None:
-            return Plan()
-        return plan_peer(snapshot, peer, self.facts.accounts.get(snapshot, self.cloud_id))
+        peer, account = snapshot.get(CloudPeer, self.key.name), self.facts.accounts.cached(self.cloud_id)
+        return plan_peer(snapshot, peer, account) if peer is not None and account is not None else Plan()
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
         """Nothing: our PeerLink is an offer made from local facts, which a failure does not change."""
@@ -124,15 +155,19 @@ class PeerScope:
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
         """The CloudPeer, and our PeerLink if this CloudPeer owns its cloud ID."""
-        peer = snapshot.get(CloudPeer, self.name)
+        peer = snapshot.get(CloudPeer, self.key.name)
         if peer is None:
             return ()
         link = snapshot.peerlink(self.cloud_id) if snapshot.peer_of(self.cloud_id) == peer else None
         published = (peerlink_status(snapshot, peer, link),) if link else ()
         return (*published, peer_status(snapshot, peer, failure))
 
+    def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
+        """Time alone changes nothing."""
+        return None
+
     def is_fresh(self) -> bool:
-        """Whether the account was read in this cycle."""
+        """Whether the account was read in this iteration."""
         return self.facts.accounts.is_fresh(self.cloud_id)
 
     def invalidate(self) -> None:
@@ -142,78 +177,81 @@ class PeerScope:
 
 @dataclass(frozen=True)
 class NetworkScope:
-    """One network, of this cloud or of a peer; `name` is its link name."""
+    """One network, of this cloud or of a peer; the name of its key is its link name."""
 
-    name: str
+    key: Key
     facts: FactCaches
+
+    def observe(self, snapshot: Snapshot) -> None:
+        """Ask OpenStack, unless it need not be asked: a withdrawn link, a refused offer."""
+        if _needs_openstack(snapshot, self.key.name):
+            self.facts.networks.get(snapshot, self.key.name)
+        else:
+            self.facts.networks.drop(self.key.name)
+
+    def is_observed(self, snapshot: Snapshot) -> bool:
+        """Whether OpenStack was asked if it must be."""
+        return self._facts is not None or not _needs_openstack(snapshot, self.key.name)
 
     def plan(self, snapshot: Snapshot) -> Plan:
         """The origin's plan or the receiver's."""
-        if origin_of(self.name) == snapshot.own.cloud_id:
-            return plan_origin(Origin(snapshot, self.name, self._facts(snapshot)))
-        return plan_receiver(Receiver(snapshot, self.name, self._facts(snapshot)))
+        if origin_of(self.key.name) == snapshot.own.cloud_id:
+            return plan_origin(Origin(snapshot, self.key.name, self._facts))
+        return plan_receiver(Receiver(snapshot, self.key.name, self._facts))
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
         """A receiver answers the offer, so that the origin need not wait."""
-        if origin_of(self.name) == snapshot.own.cloud_id:
+        if origin_of(self.key.name) == snapshot.own.cloud_id:
             return Plan()
-        return plan_failure_answer(Receiver(snapshot, self.name, self.facts.networks.cached(self.name)))
+        return plan_failure_answer(Receiver(snapshot, self.key.name, self._facts))
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
         """Our ExpansionLinks, the Attachment, the NetworkExpansions."""
-        facts = self.facts.networks.cached(self.name)
         attachment: Attachment | None
-        if origin_of(self.name) == snapshot.own.cloud_id:
-            origin = Origin(snapshot, self.name, facts)
+        if origin_of(self.key.name) == snapshot.own.cloud_id:
+            origin = Origin(snapshot, self.key.name, self._facts)
             attachment = origin_attachment(origin, failure)
             others = (*origin_links(origin, failure), *expansion_statuses(origin, failure))
         else:
-            receiver = Receiver(snapshot, self.name, facts)
+            receiver = Receiver(snapshot, self.key.name, self._facts)
             attachment = receiver_attachment(receiver, failure)
             others = receiver_links(receiver, failure)
         return (*others, *((attachment,) if attachment else ()))
 
+    def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
+        """A grace period ends, or the network may return to its preferred gateway node."""
+        return changes_in_seconds(snapshot, self.key.name)
+
     def is_fresh(self) -> bool:
-        """Whether OpenStack was asked in this cycle and after the last change."""
-        return self.facts.networks.is_fresh(self.name)
+        """Whether OpenStack was asked in this iteration and after the last change."""
+        return self.facts.networks.is_fresh(self.key.name)
 
     def invalidate(self) -> None:
         """Have OpenStack asked again."""
-        self.facts.networks.invalidate(self.name)
+        self.facts.networks.invalidate(self.key.name)
 
-    def _facts(self, snapshot: Snapshot) -> NetworkFacts | None:
-        """None if OpenStack need not be asked: a withdrawn link, a refused offer."""
-        if not _needs_openstack(snapshot, self.name):
-            self.facts.networks.drop(self.name)
-            return None
-        return self.facts.networks.get(snapshot, self.name)
+    @property
+    def _facts(self) -> NetworkFacts | None:
+        return self.facts.networks.cached(self.key.name)
 
 
-def peer_scopes(snapshot: Snapshot, facts: FactCaches) -> tuple[PeerScope, ...]:
-    """A scope for every CloudPeer."""
-    return tuple(PeerScope(p.metadata.name, p.spec.cloud_id, facts) for p in snapshot.all(CloudPeer))
-
-
-def network_scopes(snapshot: Snapshot, facts: FactCaches) -> tuple[NetworkScope, ...]:
-    """A scope for every network that is requested, published, attached, or offered by a peer."""
-    found = set(snapshot.expansions)
-    found |= {link.metadata.name for link in snapshot.all(ExpansionLink)}
-    found |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
-    for peer in snapshot.all(CloudPeer):
-        found |= _new_offers(snapshot, peer)
-    facts.networks.retain(found)
-    return tuple(NetworkScope(name, facts) for name in sorted(found))
-
-
-def _new_offers(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
-    """Offers without an object of ours, the first by name, bounded: a peer may publish any number."""
-    cloud_id = peer.spec.cloud_id
-    known = {link.metadata.name for link in snapshot.links_to(cloud_id)}
-    known |= {attachment.metadata.name for attachment in snapshot.all(Attachment)}
-    offered = (name for name in view_of(snapshot, cloud_id).links if is_link_name_of(name, cloud_id))
-    known_of_peer = sum(origin_of(name) == cloud_id for name in known)
-    room = max(0, 2 * peer.spec.agreement.limits.networks + _EXTRA_REFUSED_OFFERS - known_of_peer)
-    return set(sorted(set(offered) - known)[:room])
+def scope_of(key: Key, snapshot: Snapshot, facts: FactCaches) -> Scope | None:
+    """The scope of a key, at the beginning of an iteration; None if nothing of it exists any more."""
+    match key.subject:
+        case Subject.GATEWAY_NODES:
+            return GatewayNodesScope()
+        case Subject.PEER:
+            peer = snapshot.get(CloudPeer, key.name)
+            if peer is None:
+                return None
+            facts.accounts.begin(peer.spec.cloud_id)
+            return PeerScope(key, peer.spec.cloud_id, facts)
+        case Subject.NETWORK:
+            if not exists(snapshot, key.name) and key.name not in snapshot.views.offered(origin_of(key.name)):
+                facts.networks.drop(key.name)
+                return None
+            facts.networks.begin(key.name)
+            return NetworkScope(key, facts)
 
 
 def _needs_openstack(snapshot: Snapshot, link_name: str) -> bool:

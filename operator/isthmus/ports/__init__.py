@@ -19,7 +19,7 @@ from .effects import is_effect
 from .firewall import Firewall
 from .host import DataplaneProbe, KernelMonitor, Netlink
 from .ipsec import Ike, Xfrm
-from .kubernetes import Cluster, Manifest, T, Watch
+from .kubernetes import Cluster, Manifest, ObjectWatch, Observer, T, Watch
 from .leases import Leases
 from .node import IntentSource, ReportSink
 from .openstack import NetworkCloud
@@ -38,6 +38,8 @@ __all__ = [
     "Manifest",
     "Netlink",
     "NetworkCloud",
+    "ObjectWatch",
+    "Observer",
     "OpenFlow",
     "Ovsdb",
     "PeerChange",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from isthmus.model.api.objects import CustomObject
+from isthmus.model.errors import ExternalError
 
 T = TypeVar("T", bound=CustomObject)
 Manifest = dict[str, Any]
@@ -84,6 +85,49 @@ class Cluster(Protocol):
 
         MUST NOT raise: a failure is logged. An Event is a convenience, the status is what counts.
         """
+        ...
+
+
+class Observer(Protocol):
+    """Receives what an `ObjectWatch` sees. Methods are called on any thread, those about one kind one after another.
+
+    They MUST be quick, and raise nothing of their own.
+    """
+
+    def listed(self, kind: str, manifests: Iterable[Manifest]) -> None:
+        """All objects of a kind: what was reported before and is missing here has been deleted.
+
+        Reading `manifests` may raise `ExternalError`, which MUST be passed on: the list is not complete then.
+        """
+        ...
+
+    def changed(self, kind: str, manifest: Manifest) -> None:
+        """An object was created or changed. MAY be one that was reported before, or an older version of it."""
+        ...
+
+    def removed(self, kind: str, manifest: Manifest) -> None:
+        """An object was deleted."""
+        ...
+
+    def failed(self, kind: str, error: ExternalError) -> None:
+        """Objects of a kind cannot be listed or watched now. It is tried again."""
+        ...
+
+
+class ObjectWatch(Protocol):
+    """Reports the objects of the kinds that a process needs, first all of them, then each change."""
+
+    def start(self, observer: Observer) -> None:
+        """Report to the observer from now on; called once.
+
+        MUST return without waiting for the API. After an outage, an expired version or a rejected credential, and also
+        if a kind does not exist yet, it MUST try again by itself, and report a complete list if it may have missed
+        anything. A connection that has gone silent MUST be noticed. Does not raise.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End the watch soon; MUST NOT wait for a request in flight."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -11,17 +11,20 @@ from typing import Any, Final
 
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import ReadTimeoutError
 
 from isthmus.model.errors import Unavailable
 from isthmus.ports import Manifest
 
 from . import wire
 from .access import Access, load, require
-from .errors import Expired, translated
+from .errors import Expired, SilentStream, translated
 
 APPLY: Final = "application/apply-patch+yaml"
 MERGE: Final = "application/merge-patch+json"
 _LIST_ATTEMPTS: Final = 3
+_CHUNK_BYTES: Final = 65_536
 _LOGIN_FAILED: Final = (0, 401)  # the client reports a failed TLS handshake as status 0
 
 
@@ -76,18 +79,44 @@ class Client:
         """Delete with the server's defaults."""
         self._request("DELETE", path)
 
-    def _pages(self, path: str) -> list[Manifest]:
-        items: list[Manifest] = []
+    def pages(self, path: str) -> Iterator[Manifest]:
+        """A list page by page; all of them are of the first one's version. Raises Expired (410) if that is gone."""
         query = {"limit": str(self._page_size)}
         while True:
             page = self._request("GET", path, query)
             found, metadata = page.get("items"), page.get("metadata")
             if not isinstance(found, list) or not isinstance(metadata, dict):
                 raise Unavailable("the API server did not return a list")
-            items += found
+            yield page
             if not metadata.get("continue"):
-                return items
+                return
             query["continue"] = metadata["continue"]
+
+    def stream(self, path: str, query: Mapping[str, str], silence_seconds: float) -> Iterator[Manifest]:
+        """The JSON objects that the server sends one a line, until it ends the response.
+
+        Raises SilentStream if nothing has arrived for that long, Expired (410), and other `ExternalError` subclasses.
+        """
+        session = self._logged_in()
+        prepared = session.client.param_serialize(
+            "GET", path, query_params=query, header_params=_headers(session.access)
+        )
+        timeouts = (self._timeout_seconds, silence_seconds)
+        with translated(self._timeout_seconds):
+            response = session.client.call_api(*prepared, _request_timeout=timeouts)
+            try:
+                if not 200 <= response.status <= 299:
+                    if response.status in _LOGIN_FAILED:
+                        self._forget(session)
+                    raise ApiException(response.status, response.reason, body=response.read().decode(errors="replace"))
+                yield from map(_object, _lines(response.response))
+            except ReadTimeoutError as error:
+                raise SilentStream(f"nothing was received for {silence_seconds:g} s") from error
+            finally:
+                response.response.close()
+
+    def _pages(self, path: str) -> list[Manifest]:
+        return [item for page in self.pages(path) for item in page["items"]]
 
     def _request(
         self,
@@ -98,9 +127,7 @@ class Client:
         content_type: str = "application/json",
     ) -> Manifest:
         session = self._logged_in()
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        if authorization := session.access.authorization():
-            headers["Authorization"] = authorization
+        headers = _headers(session.access) | {"Content-Type": content_type}
         with translated(self._timeout_seconds):
             try:
                 return self._exchange(session.client, method, path, query, headers, body)
@@ -140,6 +167,21 @@ class Client:
         with self._lock:
             if self._session is session:
                 self._session = None
+
+
+def _headers(access: Access) -> dict[str, str]:
+    authorization = access.authorization()
+    return {"Accept": "application/json", **({"Authorization": authorization} if authorization else {})}
+
+
+def _lines(response: BaseHTTPResponse) -> Iterator[bytes]:
+    """The lines of a body as they arrive."""
+    rest = b""
+    for chunk in response.stream(_CHUNK_BYTES):
+        *complete, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, complete)
+    if rest:
+        yield rest
 
 
 def _object(content: bytes) -> dict[str, Any]:

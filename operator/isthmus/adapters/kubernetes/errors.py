@@ -20,6 +20,10 @@ class Expired(errors.Unavailable):
     """The requested version of a list is no longer stored (410): list again."""
 
 
+class SilentStream(errors.Unavailable):
+    """Nothing has arrived on a stream for so long that its connection must be broken."""
+
+
 @contextmanager
 def translated(timeout_seconds: float) -> Iterator[None]:
     """Raise `ExternalError` subclasses only; the time-out is for messages."""

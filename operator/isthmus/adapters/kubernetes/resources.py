@@ -50,6 +50,12 @@ def built_in(api_version: str, kind: str) -> Resource:
     return _BUILT_IN[api_version, kind]
 
 
+def named(kinds: Iterable[type[CustomObject]], *core: str) -> dict[str, Resource]:
+    """Several kinds of ours, and kinds of Kubernetes' core group, by their names."""
+    own = {kind.registration.kind: custom(kind) for kind in kinds}
+    return own | {kind: built_in("v1", kind) for kind in core}
+
+
 def resources(kinds: Iterable[type[CustomObject]]) -> tuple[Resource, ...]:
     """Several kinds of ours."""
     return tuple(custom(kind) for kind in kinds)

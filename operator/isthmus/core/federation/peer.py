@@ -42,6 +42,11 @@ def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     return None
 
 
+def have_overlapping_gateways(one: CloudPeer, other: CloudPeer) -> bool:
+    """Whether the gateway networks of two CloudPeers overlap, so that only one of them can own its cloud ID."""
+    return _overlap(one.spec.gateway_cidrs, other.spec.gateway_cidrs)
+
+
 def policy_of(snapshot: Snapshot, peer: CloudPeer) -> IPsecPolicy | None:
     """The IPsecPolicy that the CloudPeer refers to; None if it does not exist."""
     return snapshot.get(IPsecPolicy, peer.spec.ipsec.policy_ref.name)
@@ -63,7 +68,7 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
 
 def view_of(snapshot: Snapshot, cloud_id: str) -> PeerView:
     """The last view of that peer; `UNREAD` if there is none yet."""
-    return snapshot.views.get(cloud_id, UNREAD)
+    return snapshot.views.get(cloud_id) or UNREAD
 
 
 def remote_peer_link_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:

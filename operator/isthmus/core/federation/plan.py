@@ -18,9 +18,7 @@ from isthmus.model.actions import (
     SetFinalizers,
 )
 from isthmus.model.api.objects import ObjectMeta, finalizers_with, finalizers_without
-from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.reasons import Reason
 
@@ -66,10 +64,10 @@ def namespace_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
 def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     """What a CloudPeer that is being deleted waits for; None if its namespace can be deleted."""
     cloud_id = peer.spec.cloud_id
-    connected = [a.metadata.name for a in snapshot.all(Attachment) if _blocks_removal(a, cloud_id)]
+    connected = snapshot.attachments_with(cloud_id)
     if connected:
         return Problem(Reason.WITHDRAWING, f"networks still connected to the peer: {', '.join(connected[:5])}")
-    links = [link.metadata.name for link in snapshot.links_to(cloud_id) if not _is_withdrawn_answer(link)]
+    links = snapshot.unreleased_links_to(cloud_id)
     if links and not _forgotten(peer):
         return Problem(
             Reason.WAITING_FOR_RELEASE,
@@ -102,7 +100,8 @@ def _removal(snapshot: Snapshot, peer: CloudPeer) -> Plan:
         return Plan()
     if removal_problem(snapshot, peer) is not None:
         return Plan()
-    forgotten = tuple(DeleteObject(k) for k in snapshot.links_to(peer.spec.cloud_id) if not _is_withdrawn_answer(k))
+    unreleased = (snapshot.link(peer.spec.cloud_id, name) for name in snapshot.unreleased_links_to(peer.spec.cloud_id))
+    forgotten = tuple(DeleteObject(link) for link in unreleased if link is not None)
     if forgotten:
         return Plan(forgotten)
     name = names.peer_namespace(peer.spec.cloud_id)
@@ -110,17 +109,6 @@ def _removal(snapshot: Snapshot, peer: CloudPeer) -> Plan:
     if namespace is not None and is_ours(namespace, peer.spec.cloud_id):
         return Plan() if is_terminating(namespace) else Plan((DeleteNamespace(name),))
     return Plan((SetFinalizers(peer, finalizers_without(peer, names.FINALIZER)),))
-
-
-def _blocks_removal(attachment: Attachment, cloud_id: str) -> bool:
-    """Whether the network is connected to the peer, or its replica is incomplete: it is found by the CloudPeer only."""
-    partially_created = attachment.spec.origin.cloud_id == cloud_id and attachment.spec.record.network_id is None
-    return partially_created or any(path.cloud_id == cloud_id for path in attachment.spec.links)
-
-
-def _is_withdrawn_answer(link: ExpansionLink) -> bool:
-    """Whether the link is of a received network that we released; only an origin's withdrawn link keeps a tunnel ID."""
-    return link.spec.answer is not None and link.spec.state == "Withdrawn"
 
 
 def _forgotten(peer: CloudPeer) -> bool:

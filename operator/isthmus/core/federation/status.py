@@ -11,7 +11,7 @@ from isthmus.core.snapshot.conditions import (
     with_progress,
     with_transition_times,
 )
-from isthmus.core.snapshot.index import Snapshot, is_accepted
+from isthmus.core.snapshot.index import Snapshot
 from isthmus.core.snapshot.summary import addresses, ratio
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -63,15 +63,15 @@ def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) ->
     understood = (_understood(snapshot, peer),) if is_valid else ()
     conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts, *understood, openstack)
     generation = peer.metadata.generation
-    links = snapshot.links_to(peer.spec.cloud_id) if is_valid else ()
+    cloud_id = peer.spec.cloud_id
     status = CloudPeerStatus(
         observed_generation=generation,
         conditions=with_transition_times(peer.status.conditions, conditions, generation, snapshot.now),
-        namespace=names.peer_namespace(peer.spec.cloud_id) if is_valid else None,
+        namespace=names.peer_namespace(cloud_id) if is_valid else None,
         gateways=remote.spec.gateways if remote else (),
         tunnels_up=ratio(connection.up for _, connection in _connections(snapshot, peer)) if is_valid else None,
-        networks_out=sum(link.spec.offer is not None and link.spec.state == "Active" for link in links),
-        networks_in=sum(is_accepted(link) for link in links),
+        networks_out=snapshot.offers_to(cloud_id) if is_valid else 0,
+        networks_in=snapshot.accepted_from(cloud_id) if is_valid else 0,
     )
     return peer.model_copy(update={"status": status})
 

@@ -7,9 +7,7 @@ complete read of a peer that still publishes its PeerLink shows it, and only aft
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Literal
 
@@ -18,8 +16,6 @@ from isthmus.core.federation.peer import view_of
 from isthmus.core.snapshot.conditions import timestamp
 from isthmus.core.snapshot.index import Snapshot, is_accepted
 from isthmus.model.actions import Problem
-from isthmus.model.api.objects import condition_of
-from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import (
     ExpansionLink,
@@ -30,7 +26,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 )
 from isthmus.model.facts.peer import Published
 from isthmus.model.protocol import READ_AS
-from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.reasons import Reason
 from isthmus.model.types import NETWORK_ID
 
 from .addressing import intersect, span_of, spans_of_addresses
@@ -60,9 +56,10 @@ def remote_link_state(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> Re
     view = view_of(snapshot, cloud_id)
     published = view.links.get(link_name)
     if published is None:
-        if not view.complete or not _same_peer_link(snapshot, cloud_id, last):
+        if not _is_absent(snapshot, cloud_id, link_name, link):
             return RemoteLinkState("Unknown", last)
-        return RemoteLinkState("Absent", last, absence_confirmed=link is None or _grace_period_over(snapshot, link))
+        over = link is None or _grace_period_over(snapshot, cloud_id, link_name)
+        return RemoteLinkState("Absent", last, absence_confirmed=over)
     presence: Presence = "Present" if view.complete else "Unknown"
     if published.spec is None:
         return RemoteLinkState(presence, last, Problem(Reason.INVALID_OFFER, f"malformed: {published.problem}"))
@@ -170,33 +167,28 @@ def _tunnel_id_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, tunn
             Reason.INVALID_TUNNEL_ID,
             f"tunnel ID {tunnel_id} is outside the origin's part {allowed.start}-{allowed.stop - 1} of the range",
         )
-    if tunnel_id in _tunnel_ids_of_others(snapshot, peer, link_name):
+    if _is_used_by_another(snapshot, peer.spec.cloud_id, link_name, tunnel_id):
         return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {tunnel_id} belongs to another network of the same origin")
     return None
 
 
-def _tunnel_ids_of_others(snapshot: Snapshot, peer: CloudPeer, link_name: str) -> set[int]:
-    """Tunnel IDs of the peer's other networks: connected and accepted ones, and new offers that sort before this."""
-    cloud_id = peer.spec.cloud_id
-    connected = {
-        path.tunnel_id
-        for attachment in snapshot.all(Attachment)
-        if attachment.metadata.name != link_name and attachment.spec.origin.cloud_id == cloud_id
-        for path in attachment.spec.links
-    }
-    accepted = {
-        link.status.peer.spec.offer.tunnel_id
-        for link in snapshot.links_to(cloud_id)
-        if link.metadata.name != link_name and is_accepted(link) and link.status.peer and link.status.peer.spec.offer
-    }
-    return connected | accepted | set(_offered_before(snapshot, cloud_id, link_name))
+def _is_used_by_another(snapshot: Snapshot, cloud_id: str, link_name: str, tunnel_id: int) -> bool:
+    """Whether another network of the peer has it: a connected or accepted one, or an offer that sorts before this."""
+    first = snapshot.views.first_offer_with(cloud_id, tunnel_id)
+    offered_before = first is not None and first < link_name
+    return offered_before or bool(snapshot.networks_with_tunnel_id(cloud_id, tunnel_id) - {link_name})
 
 
-def _offered_before(snapshot: Snapshot, cloud_id: str, link_name: str) -> Iterable[int]:
-    for name, published in view_of(snapshot, cloud_id).links.items():
-        spec = published.spec
-        if name < link_name and spec is not None and spec.offer is not None and spec.state == "Active":
-            yield spec.offer.tunnel_id
+def absent_from(snapshot: Snapshot, link_name: str) -> frozenset[str]:
+    """Cloud IDs of the peers whose complete view proves that they do not publish the network, though we do."""
+    clouds = {link.spec.peer_cloud_id: link for link in snapshot.links_of(link_name)}
+    return frozenset(cloud_id for cloud_id, link in clouds.items() if _is_absent(snapshot, cloud_id, link_name, link))
+
+
+def _is_absent(snapshot: Snapshot, cloud_id: str, link_name: str, link: ExpansionLink | None) -> bool:
+    view = view_of(snapshot, cloud_id)
+    last = link.status.peer if link is not None else None
+    return view.complete and link_name not in view.links and _same_peer_link(snapshot, cloud_id, last)
 
 
 def _same_peer_link(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink | None) -> bool:
@@ -213,12 +205,9 @@ def _same_peer_link(snapshot: Snapshot, cloud_id: str, last: RemoteExpansionLink
     return ours is not None and ours.status.peer is not None and ours.status.peer.uid == published.uid
 
 
-def _grace_period_over(snapshot: Snapshot, link: ExpansionLink) -> bool:
-    condition = condition_of(link.status.conditions, ConditionType.PEER_SEEN)
-    if condition is None or condition.status != "False" or not condition.last_transition_time:
-        return False
-    since = datetime.fromisoformat(condition.last_transition_time.replace("Z", "+00:00"))
-    return (snapshot.now - since).total_seconds() >= snapshot.own.absence_grace_seconds
+def _grace_period_over(snapshot: Snapshot, cloud_id: str, link_name: str) -> bool:
+    absent_seconds = snapshot.absent_seconds.get((cloud_id, link_name))
+    return absent_seconds is not None and absent_seconds >= snapshot.own.absence_grace_seconds
 
 
 def is_link_name_of(link_name: str, cloud_id: str) -> bool:

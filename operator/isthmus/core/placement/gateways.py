@@ -53,16 +53,31 @@ def active_gateway(
     """
     by_name = {gateway.name: gateway for gateway in candidates}
     before = by_name.get(previous or "")
-    preferred = max((g for g in by_name.values() if g.usable), key=lambda g: _weight(network, g.name), default=None)
+    preferred = _preferred(by_name.values(), network)
     if preferred is None or before is None or before.failed:
         return preferred or before
     return preferred if _may_return(network, preferred, return_seconds) else before
 
 
+def seconds_to_return(candidates: Iterable[Gateway], network: str, active: str, return_seconds: float) -> float | None:
+    """Seconds until a network may return to the node that it prefers to the active one; None if it will not."""
+    preferred = _preferred(candidates, network)
+    if preferred is None or preferred.name == active or return_seconds <= 0:
+        return None
+    return max(0.0, _return_after_seconds(network, return_seconds) - preferred.health.usable_seconds)
+
+
 def _may_return(network: str, preferred: Gateway, return_seconds: float) -> bool:
-    """Whether a network may return by now: each has a moment of its own, so that few are interrupted at a time."""
-    wait_seconds = return_seconds * (1 + _fraction(network))
-    return return_seconds > 0 and preferred.health.usable_seconds >= wait_seconds
+    return return_seconds > 0 and preferred.health.usable_seconds >= _return_after_seconds(network, return_seconds)
+
+
+def _return_after_seconds(network: str, return_seconds: float) -> float:
+    """Each network has a moment of its own, so that few are interrupted at a time."""
+    return return_seconds * (1 + _fraction(network))
+
+
+def _preferred(candidates: Iterable[Gateway], network: str) -> Gateway | None:
+    return max((g for g in candidates if g.usable), key=lambda g: _weight(network, g.name), default=None)
 
 
 def _weight(network: str, node: str) -> str:

@@ -1,12 +1,11 @@
-"""The snapshot that planning starts from: our objects, namespaces and nodes, and the peers' links as last read."""
+"""The snapshot that planning starts from: a view of the cache that does not change while one plan is made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -17,10 +16,14 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.facts.gateway import NodeHealth
-from isthmus.model.facts.peer import PeerView
+
+from .cache import Cache, key_of
+from .facets import is_accepted
+from .views import PeerViews
+
+__all__ = ["OwnCloud", "Snapshot", "claim_precedence", "is_accepted", "key_of"]
 
 T = TypeVar("T", bound=CustomObject)
-Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -35,77 +38,56 @@ class OwnCloud:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All inputs. Objects by kind, then by (namespace, name); the namespace of cluster-scoped ones is empty."""
+    """All inputs of a plan. Every look-up costs the same however many objects there are, except `all`."""
 
     own: OwnCloud
     now: datetime
-    objects: Mapping[type[CustomObject], Mapping[Key, CustomObject]] = field(default_factory=dict)
-    namespaces: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    gateway_nodes: frozenset[str] = frozenset()
-    """Kubernetes nodes that carry the gateway label."""
-    credentials: frozenset[str] = frozenset()
-    """Cloud IDs of the peers whose kubeconfig Secret exists."""
-    views: Mapping[str, PeerView] = field(default_factory=dict)
+    cache: Cache = field(default_factory=Cache)
     gateway_health: Mapping[str, NodeHealth] = field(default_factory=dict)
     """The health of the gateway nodes that were observed over time, by name."""
     openstack_problem: Problem | None = None
     """Why this cloud's OpenStack cannot be used at all; None if it can."""
-    _ordered: dict[type[CustomObject], tuple[CustomObject, ...]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    absent_seconds: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """For how long this process has seen no link of a network in a peer's complete view, by cloud ID and link name."""
+
+    @property
+    def namespaces(self) -> Mapping[str, Mapping[str, Any]]:
+        """Namespaces by name."""
+        return self.cache.namespaces
+
+    @property
+    def gateway_nodes(self) -> frozenset[str]:
+        """Kubernetes nodes that carry the gateway label."""
+        return self.cache.gateway_nodes
+
+    @property
+    def credentials(self) -> frozenset[str]:
+        """Cloud IDs of the peers whose kubeconfig Secret exists."""
+        return self.cache.credentials
+
+    @property
+    def views(self) -> PeerViews:
+        """What the peers publish, as last read."""
+        return self.cache.views
 
     def all(self, kind: type[T]) -> tuple[T, ...]:
-        """All objects of a kind, ordered by namespace and name."""
-        if kind not in self._ordered:
-            held = self.objects.get(kind, {})
-            self._ordered[kind] = tuple(obj for _, obj in sorted(held.items()) if isinstance(obj, kind))
-        return cast(tuple[T, ...], self._ordered[kind])
-
-    @cached_property
-    def expansions(self) -> Mapping[str, tuple[NetworkExpansion, ...]]:
-        """NetworkExpansions by link name, in order of claim precedence."""
-        found: dict[str, list[NetworkExpansion]] = {}
-        for expansion in sorted(self.all(NetworkExpansion), key=claim_precedence):
-            name = names.link_name(self.own.cloud_id, expansion.spec.network_id)
-            found.setdefault(name, []).append(expansion)
-        return {name: tuple(requests) for name, requests in found.items()}
+        """All objects of a kind, ordered by namespace and name; for kinds of which there are few."""
+        return self.cache.all(kind)
 
     def get(self, kind: type[T], name: str, namespace: str = "") -> T | None:
         """One object, or None."""
-        found = self.objects.get(kind, {}).get((namespace, name))
-        return found if isinstance(found, kind) else None
+        return self.cache.get(kind, (namespace, name))
 
-    def with_object(self, obj: CustomObject) -> Snapshot:
-        """With this object added or replaced."""
-        held = {**self.objects.get(type(obj), {}), key_of(obj): obj}
-        return replace(self, objects={**self.objects, type(obj): held})
-
-    def without_object(self, obj: CustomObject) -> Snapshot:
-        """Without this object."""
-        held = {k: v for k, v in self.objects.get(type(obj), {}).items() if k != key_of(obj)}
-        return replace(self, objects={**self.objects, type(obj): held})
-
-    def with_peers(self, credentials: frozenset[str], views: Mapping[str, PeerView]) -> Snapshot:
-        """With these credentials and views of the peers."""
-        return replace(self, credentials=credentials, views=views)
-
-    def with_gateway_health(self, health: Mapping[str, NodeHealth]) -> Snapshot:
-        """With the health of the gateway nodes as last observed."""
-        return replace(self, gateway_health=health)
-
-    def with_openstack_problem(self, problem: Problem | None) -> Snapshot:
-        """With the result of the last check of this cloud's OpenStack."""
-        return replace(self, openstack_problem=problem)
-
-    def with_namespace(self, name: str, manifest: Mapping[str, Any] | None) -> Snapshot:
-        """With this namespace replaced, or removed if `manifest` is None."""
-        others = {k: v for k, v in self.namespaces.items() if k != name}
-        return replace(self, namespaces=others | ({name: manifest} if manifest else {}))
+    def expansions_of(self, link_name: str) -> tuple[NetworkExpansion, ...]:
+        """The NetworkExpansions of a network of this cloud, in order of claim precedence."""
+        cloud_id, _, network_id = link_name.partition(".")
+        if cloud_id != self.own.cloud_id:
+            return ()
+        return tuple(sorted(self.cache.having(NetworkExpansion, "network", network_id), key=claim_precedence))
 
     def peer_of(self, cloud_id: str) -> CloudPeer | None:
         """The CloudPeer that owns that cloud ID: the first by claim precedence if several have it."""
-        claims = [p for p in self.all(CloudPeer) if p.spec.cloud_id == cloud_id]
-        return min(claims, key=claim_precedence, default=None)
+        return min(self.cache.having(CloudPeer, "cloud", cloud_id), key=claim_precedence, default=None)
 
     def peerlink(self, cloud_id: str) -> PeerLink | None:
         """Our PeerLink for that peer."""
@@ -116,34 +98,59 @@ class Snapshot:
         return self.get(ExpansionLink, link_name, names.peer_namespace(cloud_id))
 
     def links_to(self, cloud_id: str) -> tuple[ExpansionLink, ...]:
-        """All our ExpansionLinks for that peer."""
-        namespace = names.peer_namespace(cloud_id)
-        return tuple(link for link in self.all(ExpansionLink) if link.metadata.namespace == namespace)
+        """All our ExpansionLinks for that peer: a scan, for what is done once in the life of a peer."""
+        return self.cache.having(ExpansionLink, "namespace", names.peer_namespace(cloud_id))
+
+    def unreleased_links_to(self, cloud_id: str) -> tuple[str, ...]:
+        """Link names of the networks that neither we nor the peer have released; ordered."""
+        found = self.cache.keys_with(ExpansionLink, "unreleased", names.peer_namespace(cloud_id))
+        return tuple(sorted(name for _, name in found))
+
+    def attachments_with(self, cloud_id: str) -> tuple[str, ...]:
+        """Link names of the networks that are connected to the peer, or whose replica is incomplete; ordered."""
+        connected = self.cache.keys_with(Attachment, "path", cloud_id)
+        incomplete = self.cache.keys_with(Attachment, "incomplete", cloud_id)
+        return tuple(sorted({name for _, name in (*connected, *incomplete)}))
 
     def links_of(self, link_name: str) -> tuple[ExpansionLink, ...]:
         """Our ExpansionLinks of that network, for all peers."""
-        return tuple(link for link in self.all(ExpansionLink) if link.metadata.name == link_name)
+        return self.cache.having(ExpansionLink, "network", link_name)
 
     def attachment(self, link_name: str) -> Attachment | None:
         """The Attachment of that network."""
         return self.get(Attachment, link_name, names.SYSTEM_NAMESPACE)
 
+    def offers_to(self, cloud_id: str) -> int:
+        """The number of networks that we offer to that peer."""
+        return self.cache.count(ExpansionLink, "active", names.peer_namespace(cloud_id))
 
-def key_of(obj: CustomObject) -> Key:
-    """Namespace and name."""
-    return obj.metadata.namespace or "", obj.metadata.name
+    def accepted_from(self, cloud_id: str) -> int:
+        """The number of offers of that peer that we accept."""
+        return self.cache.count(ExpansionLink, "accepted", names.peer_namespace(cloud_id))
+
+    def lowest_unused_tunnel_id(self, cloud_id: str, allowed: range) -> int | None:
+        """The lowest tunnel ID without a link of ours to that peer, withdrawn links included; None if all are used."""
+        return self.cache.lowest_unused(ExpansionLink, "offered", names.peer_namespace(cloud_id), allowed)
+
+    def networks_with_tunnel_id(self, cloud_id: str, tunnel_id: int) -> set[str]:
+        """Link names of that peer's networks that are connected or accepted with the tunnel ID."""
+        accepted = self.cache.keys_with(ExpansionLink, "accepted", (names.peer_namespace(cloud_id), tunnel_id))
+        connected = self.cache.keys_with(Attachment, "path", (cloud_id, tunnel_id))
+        return {name for _, name in (*accepted, *connected)}
+
+    def received_from(self, cloud_id: str) -> int:
+        """The number of that peer's networks that have an Attachment here."""
+        return self.cache.count(Attachment, "origin", cloud_id)
+
+    def networks_in_project(self, project_id: str) -> int:
+        """The number of received networks whose replica is in that project."""
+        return self.cache.count(Attachment, "project", project_id)
+
+    def networks_with_patch(self, patch: str) -> set[str]:
+        """Link names of the networks whose patch port on br-cloud has that name."""
+        return {name for _, name in self.cache.keys_with(Attachment, "patch", patch)}
 
 
 def claim_precedence(obj: CustomObject) -> tuple[bool, str, str]:
     """Sort key of objects that claim the same thing: the owner, which has our finalizer, first; then by name."""
     return names.FINALIZER not in obj.metadata.finalizers, *key_of(obj)
-
-
-def indexed(objects: Iterable[CustomObject]) -> dict[Key, CustomObject]:
-    """Objects by namespace and name."""
-    return {key_of(obj): obj for obj in objects}
-
-
-def is_accepted(link: ExpansionLink | None) -> bool:
-    """Whether our ExpansionLink accepts the peer's offer."""
-    return link is not None and link.spec.answer is not None and link.spec.answer.verdict == "Accepted"

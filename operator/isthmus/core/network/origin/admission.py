@@ -113,7 +113,7 @@ def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
 
 def claims(snapshot: Snapshot, link_name: str) -> tuple[NetworkExpansion, ...]:
     """All expansions of one network of ours, in order of claim precedence."""
-    return snapshot.expansions.get(link_name, ())
+    return snapshot.expansions_of(link_name)
 
 
 def owner_of(snapshot: Snapshot, link_name: str, facts: NetworkFacts) -> NetworkExpansion | None:

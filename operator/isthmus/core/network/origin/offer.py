@@ -27,10 +27,8 @@ _MAX_NAMESERVERS, _MAX_ROUTES = 16, 64
 def next_tunnel_id(snapshot: Snapshot, peer: CloudPeer) -> int | None:
     """The lowest tunnel ID of our part of the range without a link of ours to the peer, withdrawn links included."""
     cloud_id = peer.spec.cloud_id
-    used = {link.spec.offer.tunnel_id for link in snapshot.links_to(cloud_id) if link.spec.offer is not None}
-    return next(
-        (i for i in own_tunnel_ids(peer.spec.tunnel.id_range, snapshot.own.cloud_id, cloud_id) if i not in used), None
-    )
+    allowed = own_tunnel_ids(peer.spec.tunnel.id_range, snapshot.own.cloud_id, cloud_id)
+    return snapshot.lowest_unused_tunnel_id(cloud_id, allowed)
 
 
 def offered_spec(

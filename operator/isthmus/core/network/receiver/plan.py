@@ -28,7 +28,6 @@ from isthmus.model.actions import (
     Plan,
 )
 from isthmus.model.api.objects import ObjectMeta
-from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec
 from isthmus.model.reasons import Reason
 
@@ -213,8 +212,8 @@ def _delete_attachment(receiver: Receiver) -> Actions:
 
 
 def _shares_project(receiver: Receiver, project_id: str) -> bool:
-    others = (a for a in receiver.snapshot.all(Attachment) if a.metadata.name != receiver.name)
-    return any(a.spec.role == "Receiver" and a.spec.record.project_id == project_id for a in others)
+    record, ours = receiver.record, receiver.attachment is not None and receiver.attachment.spec.role == "Receiver"
+    return receiver.snapshot.networks_in_project(project_id) > (ours and record.project_id == project_id)
 
 
 def _publish(receiver: Receiver, answer: Answer) -> Actions:

@@ -181,14 +181,12 @@ class Receiver:
     def _has_name_collision(self) -> bool:
         """Whether another network has the same patch port name: a peer could choose network IDs that collide."""
         ours = names.patch_in_cloud_bridge(self.name)
-        others = (a.metadata.name for a in self.snapshot.all(Attachment) if a.metadata.name != self.name)
-        return any(names.patch_in_cloud_bridge(other) == ours for other in others)
+        return bool(self.snapshot.networks_with_patch(ours) - {self.name})
 
     @property
     def _other_received_networks(self) -> int:
         """The number of other networks of the peer with a replica here."""
-        received = (a for a in self.snapshot.all(Attachment) if a.spec.origin.cloud_id == self.cloud_id)
-        return sum(a.metadata.name != self.name for a in received)
+        return self.snapshot.received_from(self.cloud_id) - (self.attachment is not None)
 
     def _replica_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
         """Why the replica cannot be created; checked only before it exists, so that it is not left incomplete."""

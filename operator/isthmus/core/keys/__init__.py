@@ -1,0 +1,1 @@
+"""Keys: the units of reconciliation, and which of them a change concerns."""

@@ -1,0 +1,209 @@
+"""The controller's cache: this cloud's objects and the peers' views, with an index for every look-up of the planners.
+
+A change costs the same however many objects there are. Objects of the kinds of which there are many are kept as
+compressed JSON (about 1 kB instead of 18 kB) and parsed when they are read; those parsed last are kept.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+
+from .facets import Facet, facets_of
+from .views import PeerViews
+
+T = TypeVar("T", bound=CustomObject)
+Value = str | int | tuple[str, int]
+Key = tuple[str, str]
+"""Namespace and name of an object; the namespace of cluster-scoped ones is empty."""
+
+_COMPRESSED: Final = frozenset({NetworkExpansion, ExpansionLink, Attachment})
+_MAX_PARSED: Final = 512
+_MAX_DELETED_UIDS: Final = 4096
+
+
+class Change(NamedTuple):
+    """An object as it was and as it is; None where it does not exist."""
+
+    before: CustomObject | None
+    after: CustomObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    content: bytes | CustomObject
+    version: int
+    facets: tuple[Facet, ...]
+
+
+@dataclass
+class Cache:
+    """Each look-up and each change holds `lock`; a caller that needs a consistent view holds it over several."""
+
+    lock: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Re-entrant."""
+
+    namespaces: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Manifests by name, reduced to what planning needs."""
+    gateway_nodes: frozenset[str] = frozenset()
+    """Kubernetes nodes that carry the gateway label."""
+    credentials: frozenset[str] = frozenset()
+    """Cloud IDs of the peers whose kubeconfig Secret exists."""
+    views: PeerViews = field(default_factory=PeerViews)
+    _kinds: dict[type[CustomObject], dict[Key, _Stored]] = field(default_factory=dict)
+    _found: dict[tuple[type[CustomObject], str], dict[Value, dict[Key, None]]] = field(default_factory=dict)
+    """Keys of objects by kind, name of a facet and value."""
+    _ordered: dict[type[CustomObject], tuple[CustomObject, ...]] = field(default_factory=dict)
+    _parsed: OrderedDict[tuple[type[CustomObject], Key], CustomObject] = field(default_factory=OrderedDict)
+    _deleted_uids: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _lowest: dict[tuple[Facet, range], int] = field(default_factory=dict)
+
+    def get(self, kind: type[T], key: Key) -> T | None:
+        """One object, or None."""
+        with self.lock:
+            stored = self._kinds.get(kind, {}).get(key)
+            return cast(T, self._object(kind, key, stored)) if stored is not None else None
+
+    def keys(self, kind: type[CustomObject]) -> tuple[Key, ...]:
+        """The keys of all objects of a kind."""
+        with self.lock:
+            return tuple(self._kinds.get(kind, ()))
+
+    def all(self, kind: type[T]) -> tuple[T, ...]:
+        """All objects of a kind of which there are few, ordered by namespace and name."""
+        with self.lock:
+            if kind not in self._ordered:
+                held = self._kinds.get(kind, {})
+                self._ordered[kind] = tuple(self._object(kind, key, held[key]) for key in sorted(held))
+            return cast(tuple[T, ...], self._ordered[kind])
+
+    def keys_with(self, kind: type[CustomObject], name: str, value: Value) -> tuple[Key, ...]:
+        """The keys of the objects of a kind with that facet."""
+        with self.lock:
+            return tuple(self._with(kind, name, value))
+
+    def count(self, kind: type[CustomObject], name: str, value: Value) -> int:
+        """The number of objects of a kind with that facet."""
+        with self.lock:
+            return len(self._with(kind, name, value))
+
+    def having(self, kind: type[T], name: str, value: Value) -> tuple[T, ...]:
+        """The objects of a kind with that facet, ordered by namespace and name."""
+        with self.lock:
+            held = self._kinds.get(kind, {})
+            keys = sorted(self._with(kind, name, value))
+            return tuple(cast(T, self._object(kind, key, held[key])) for key in keys)
+
+    def lowest_unused(self, kind: type[CustomObject], name: str, prefix: str, numbers: range) -> int | None:
+        """The lowest of these numbers without an object that has the facet (prefix, number).
+
+        Starts where the last search ended, or at a number that has become unused since.
+        """
+        with self.lock:
+            place = Facet(name, prefix), numbers
+            for number in range(self._lowest.get(place, numbers.start), numbers.stop):
+                if not self._with(kind, name, (prefix, number)):
+                    self._lowest[place] = number
+                    return number
+            return None
+
+    def counts(self, kind: type[CustomObject], name: str) -> dict[str, int]:
+        """The number of objects of a kind by the value of a facet."""
+        with self.lock:
+            return {str(value): len(keys) for value, keys in self._found.get((kind, name), {}).items()}
+
+    def put(self, obj: CustomObject) -> Change | None:
+        """Add or replace an object; None if a newer version is known or it was deleted meanwhile."""
+        kind, key, version = type(obj), key_of(obj), _version(obj)
+        with self.lock:
+            held = self._kinds.setdefault(kind, {})
+            old = held.get(key)
+            if (old is not None and old.version >= version > 0) or self._was_deleted(obj):
+                return None
+            before = self._object(kind, key, old) if old is not None else None
+            stored = _Stored(_compact(obj), version, facets_of(obj))
+            self._reindex(kind, key, old.facets if old else (), stored.facets)
+            held[key] = stored
+            self._ordered.pop(kind, None)
+            self._remember(kind, key, obj)
+        return Change(before, obj)
+
+    def remove(self, kind: type[CustomObject], key: Key, uid: str | None = None) -> Change | None:
+        """Remove an object; with `uid` only if it is that one."""
+        with self.lock:
+            before = self.get(kind, key)
+            if before is None or (uid is not None and before.metadata.uid != uid):
+                return None
+            self._reindex(kind, key, self._kinds[kind].pop(key).facets, ())
+            self._ordered.pop(kind, None)
+            self._parsed.pop((kind, key), None)
+            if before.metadata.uid:
+                self._deleted_uids[before.metadata.uid] = None
+                if len(self._deleted_uids) > _MAX_DELETED_UIDS:
+                    self._deleted_uids.popitem(last=False)
+            return Change(before, None)
+
+    def _with(self, kind: type[CustomObject], name: str, value: Value) -> Collection[Key]:
+        return self._found.get((kind, name), {}).get(value, ())
+
+    def _object(self, kind: type[CustomObject], key: Key, stored: _Stored) -> CustomObject:
+        if not isinstance(stored.content, bytes):
+            return stored.content
+        found = self._parsed.get((kind, key))
+        if found is None:
+            found = kind.model_validate_json(zlib.decompress(stored.content))
+            self._remember(kind, key, found)
+        return found
+
+    def _remember(self, kind: type[CustomObject], key: Key, obj: CustomObject) -> None:
+        if kind in _COMPRESSED:
+            self._parsed[kind, key] = obj
+            self._parsed.move_to_end((kind, key))
+            if len(self._parsed) > _MAX_PARSED:
+                self._parsed.popitem(last=False)
+
+    def _was_deleted(self, obj: CustomObject) -> bool:
+        """Whether this is a late report about an object that is gone; one that is being deleted may still be there."""
+        return obj.metadata.uid in self._deleted_uids and obj.metadata.deletion_timestamp is None
+
+    def _reindex(self, kind: type[CustomObject], key: Key, old: tuple[Facet, ...], new: tuple[Facet, ...]) -> None:
+        for facet in set(old) - set(new):
+            values = self._found[kind, facet.name]
+            del values[facet.value][key]
+            if not values[facet.value]:
+                del values[facet.value]
+                self._release_number(facet)
+        for facet in set(new) - set(old):
+            self._found.setdefault((kind, facet.name), {}).setdefault(facet.value, {})[key] = None
+
+    def _release_number(self, facet: Facet) -> None:
+        if isinstance(facet.value, tuple):
+            prefix, number = facet.value
+            for place in [place for place in self._lowest if place[0] == (facet.name, prefix)]:
+                self._lowest[place] = min(self._lowest[place], max(number, place[1].start))
+
+
+def key_of(obj: CustomObject) -> Key:
+    """Namespace and name."""
+    return obj.metadata.namespace or "", obj.metadata.name
+
+
+def _compact(obj: CustomObject) -> bytes | CustomObject:
+    if type(obj) not in _COMPRESSED:
+        return obj
+    return zlib.compress(obj.model_dump_json(by_alias=True, exclude_none=True).encode(), 1)
+
+
+def _version(obj: CustomObject) -> int:
+    """The resource version as a number: later ones are greater. 0 if it is none, so that the object is always taken."""
+    text = obj.metadata.resource_version or ""
+    return int(text) if text.isdecimal() else 0

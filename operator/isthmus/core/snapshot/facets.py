@@ -1,0 +1,105 @@
+"""What objects are looked up by, besides their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from isthmus.model import names
+from isthmus.model.api.objects import Conditions, CustomObject, condition_of
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.reasons import ConditionType
+
+
+class Facet(NamedTuple):
+    """A value that objects of a kind are found by."""
+
+    name: str
+    value: str | int | tuple[str, int]
+
+
+def facets_of(obj: CustomObject) -> tuple[Facet, ...]:
+    """All values that the object is found by; none for kinds of which there are few."""
+    found = _BY_KIND.get(type(obj))
+    return tuple(found(obj)) if found else ()
+
+
+def is_accepted(link: ExpansionLink | None) -> bool:
+    """Whether our ExpansionLink accepts the peer's offer."""
+    return link is not None and link.spec.answer is not None and link.spec.answer.verdict == "Accepted"
+
+
+def _of_peer(peer: CustomObject) -> Iterator[Facet]:
+    if isinstance(peer, CloudPeer):
+        yield Facet("cloud", peer.spec.cloud_id)
+        yield Facet("policy", peer.spec.ipsec.policy_ref.name)
+        yield Facet("secret", peer.spec.api.kubeconfig_secret_ref.name)
+        yield _state(peer.status.conditions)
+
+
+def _of_expansion(expansion: CustomObject) -> Iterator[Facet]:
+    if isinstance(expansion, NetworkExpansion):
+        yield Facet("network", expansion.spec.network_id)
+        yield Facet("namespace", expansion.metadata.namespace or "")
+        offered = {peer.name for peer in expansion.status.peers if peer.tunnel_id is not None}
+        for peer in expansion.spec.peers:
+            yield Facet("peer", peer.name)
+            if peer.name not in offered:
+                yield Facet("waiting", peer.name)
+
+
+def _of_link(link: CustomObject) -> Iterator[Facet]:
+    if isinstance(link, ExpansionLink):
+        namespace, spec = link.metadata.namespace or "", link.spec
+        yield Facet("network", link.metadata.name)
+        yield Facet("namespace", namespace)
+        yield _state(link.status.conditions)
+        if spec.answer is None or spec.state != "Withdrawn":
+            yield Facet("unreleased", namespace)
+        if spec.offer is not None:
+            yield Facet("offered", (namespace, spec.offer.tunnel_id))
+            if spec.state == "Active":
+                yield Facet("active", namespace)
+        if is_accepted(link):
+            yield Facet("accepted", namespace)
+            if link.status.peer is not None and link.status.peer.spec.offer is not None:
+                yield Facet("accepted", (namespace, link.status.peer.spec.offer.tunnel_id))
+        elif spec.answer is not None:
+            yield Facet("refused", namespace)
+        if spec.answer is not None:
+            yield Facet("answered", namespace)
+
+
+def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:
+    if isinstance(attachment, Attachment):
+        spec = attachment.spec
+        yield Facet("origin", spec.origin.cloud_id)
+        yield Facet("patch", names.patch_in_cloud_bridge(attachment.metadata.name))
+        yield Facet("node", spec.active_node or "")
+        if spec.role == "Receiver" and spec.record.project_id is not None:
+            yield Facet("project", spec.record.project_id)
+        if spec.role == "Receiver" and spec.record.network_id is None:
+            yield Facet("incomplete", spec.origin.cloud_id)
+        for path in spec.links:
+            yield Facet("path", path.cloud_id)
+            yield Facet("path", (spec.origin.cloud_id, path.tunnel_id))
+
+
+def _state(conditions: Conditions) -> Facet:
+    """The reason of `Ready`; `New` if there is none yet."""
+    ready = condition_of(conditions, ConditionType.READY)
+    return Facet("state", ready.reason if ready else "New")
+
+
+_BY_KIND: Final[Mapping[type[CustomObject], Callable[[CustomObject], Iterator[Facet]]]] = MappingProxyType(
+    {
+        CloudPeer: _of_peer,
+        NetworkExpansion: _of_expansion,
+        ExpansionLink: _of_link,
+        Attachment: _of_attachment,
+    }
+)

@@ -1,0 +1,114 @@
+"""The last views of all peers, with indexes over the links that they offer."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
+from isthmus.model.facts.peer import PeerView, Published
+
+
+@dataclass(frozen=True)
+class ViewChange:
+    """What differs between two views of a peer."""
+
+    cloud_id: str
+    links: frozenset[str]
+    """Names of links that were added, changed or removed."""
+    peer: bool
+    """Whether its PeerLink changed, or how far the peer can be read and understood."""
+    networks: bool
+    """Whether all networks of the peer are concerned: by the PeerLink, or by how far the peer can be read."""
+
+
+@dataclass
+class PeerViews:
+    """Views by cloud ID."""
+
+    _views: dict[str, PeerView] = field(default_factory=dict)
+    _offers: dict[tuple[str, int], list[str]] = field(default_factory=dict)
+    """Names of active offers, sorted, by the peer's cloud ID and tunnel ID."""
+    _own_networks: dict[str, set[str]] = field(default_factory=dict)
+
+    def get(self, cloud_id: str) -> PeerView | None:
+        """The last view; None if the peer was not read yet."""
+        return self._views.get(cloud_id)
+
+    def items(self) -> tuple[tuple[str, PeerView], ...]:
+        """All views by cloud ID."""
+        return tuple(self._views.items())
+
+    def offered(self, cloud_id: str) -> Collection[str]:
+        """Names of the links that the peer publishes about networks of its own."""
+        return self._own_networks.get(cloud_id, frozenset())
+
+    def first_offer_with(self, cloud_id: str, tunnel_id: int) -> str | None:
+        """Name of the first of the active offers that the peer publishes with that tunnel ID."""
+        return next(iter(self._offers.get((cloud_id, tunnel_id), ())), None)
+
+    def replace(self, views: Mapping[str, PeerView]) -> tuple[ViewChange, ...]:
+        """The differences from the views as they are now. Links that were not read again are recognised as the same."""
+        changes = [self._store(cloud_id, views.get(cloud_id)) for cloud_id in sorted(self._views.keys() | views.keys())]
+        return tuple(change for change in changes if change is not None)
+
+    def _store(self, cloud_id: str, view: PeerView | None) -> ViewChange | None:
+        before = self._views.get(cloud_id)
+        if view is before or view == before:
+            return None
+        old, new = before.links if before else {}, view.links if view else {}
+        differing = _differing(old, new)
+        for name in differing:
+            self._forget_offer(cloud_id, name, old.get(name))
+            self._add_offer(cloud_id, name, new.get(name))
+        self._note_own_networks(cloud_id, differing, new)
+        if view is None:
+            del self._views[cloud_id]
+        else:
+            self._views[cloud_id] = view
+        networks = _of_networks(before) != _of_networks(view)
+        text = (before and before.message) != (view and view.message)
+        changed = (link for links in (old, new) for name in differing if (link := links.get(name)) is not None)
+        peer = networks or text or any(link.problem or link.left_out for link in changed)
+        return ViewChange(cloud_id, differing, peer, networks)
+
+    def _note_own_networks(self, cloud_id: str, differing: frozenset[str], published: Collection[str]) -> None:
+        own = {name for name in differing if name.startswith(f"{cloud_id}.")}
+        held = self._own_networks.setdefault(cloud_id, set())
+        held |= {name for name in own if name in published}
+        held -= {name for name in own if name not in published}
+
+    def _forget_offer(self, cloud_id: str, name: str, link: Published[ExpansionLinkSpec] | None) -> None:
+        if (tunnel_id := _offered_tunnel_id(link)) is not None:
+            names = self._offers[cloud_id, tunnel_id]
+            del names[bisect_left(names, name)]
+            if not names:
+                del self._offers[cloud_id, tunnel_id]
+
+    def _add_offer(self, cloud_id: str, name: str, link: Published[ExpansionLinkSpec] | None) -> None:
+        if (tunnel_id := _offered_tunnel_id(link)) is not None:
+            insort(self._offers.setdefault((cloud_id, tunnel_id), []), name)
+
+
+def _differing(
+    old: Mapping[str, Published[ExpansionLinkSpec]], new: Mapping[str, Published[ExpansionLinkSpec]]
+) -> frozenset[str]:
+    """Names whose link differs: by UID and generation, which a spec never changes without."""
+    if old is new:
+        return frozenset()
+    changed = {name for name, link in new.items() if (was := old.get(name)) is not link and _differ(was, link)}
+    return frozenset(changed | (old.keys() - new.keys()))
+
+
+def _differ(old: Published[ExpansionLinkSpec] | None, new: Published[ExpansionLinkSpec]) -> bool:
+    return old is None or (old.uid, old.generation, old.problem) != (new.uid, new.generation, new.problem)
+
+
+def _offered_tunnel_id(link: Published[ExpansionLinkSpec] | None) -> int | None:
+    spec = link.spec if link is not None else None
+    return spec.offer.tunnel_id if spec is not None and spec.offer is not None and spec.state == "Active" else None
+
+
+def _of_networks(view: PeerView | None) -> object:
+    return view and (view.complete, view.reachable, view.reason, view.peer_link)
