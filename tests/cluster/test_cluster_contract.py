@@ -90,6 +90,8 @@ def test_repeated_event_is_updated(installed: ControlPlane) -> None:
     cluster.event(peer, "Normal", "Reachable", "answers again")
     events = json.loads(installed.kubectl("events", "--for", "cloudpeer/told", "-o", "json"))["items"]
     assert sorted(event["reason"] for event in events) == ["PeerUnreachable", "Reachable"]
+    (repeated,) = (event for event in events if event["reason"] == "PeerUnreachable")
+    assert repeated["count"] == 3
 
 
 def test_unreachable_server_is_unavailable(tmp_path: Path, installed: ControlPlane) -> None:

@@ -107,6 +107,24 @@ class ClusterContract:
         cluster.set_finalizers(held, [])
         assert cluster.get(CloudPeer, "held") is None
 
+    def test_object_that_was_created_again_is_not_deleted(self, cluster: Cluster) -> None:
+        old = cluster.apply(cloud_peer("again"))
+        cluster.delete(CloudPeer, "again", uid=old.metadata.uid)
+        assert cluster.get(CloudPeer, "again") is None
+        cluster.delete(CloudPeer, "again", uid=old.metadata.uid)
+        new = cluster.apply(cloud_peer("again"))
+        with pytest.raises(Conflict):
+            cluster.delete(CloudPeer, "again", uid=old.metadata.uid)
+        assert cluster.get(CloudPeer, "again") == new
+
+    def test_namespace_that_was_created_again_is_not_deleted(self, cluster: Cluster) -> None:
+        cluster.apply_manifest(namespace_manifest("stays"))
+        with pytest.raises(Conflict):
+            cluster.delete_manifest("v1", "Namespace", "stays", uid="00000000-0000-4000-8000-000000000000")
+        found = cluster.get_manifest("v1", "Namespace", "stays")
+        assert found is not None
+        assert "deletionTimestamp" not in found["metadata"]
+
     def test_setting_finalizers_of_an_old_version_is_a_conflict(self, cluster: Cluster) -> None:
         old = cluster.apply(cloud_peer("old"))
         cluster.apply(cloud_peer("old", gateway_cidrs=("203.0.113.0/24",)))

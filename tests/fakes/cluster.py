@@ -56,8 +56,8 @@ class FakeCluster:
         key = _key(API_VERSION, obj.registration.kind, obj.metadata.name, obj.metadata.namespace)
         self.store.set_finalizers(key, list(finalizers), obj.metadata.resource_version)
 
-    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None) -> None:
-        self.delete_manifest(API_VERSION, kind.registration.kind, name, namespace)
+    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None, uid: str | None = None) -> None:
+        self.delete_manifest(API_VERSION, kind.registration.kind, name, namespace, uid)
 
     def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Manifest]:
         self._ask()
@@ -87,9 +87,11 @@ class FakeCluster:
             old.applied = new.applied
         return copy_json(new.manifest)
 
-    def delete_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+    def delete_manifest(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, uid: str | None = None
+    ) -> None:
         self._ask()
-        self.store.delete(_key(api_version, kind, name, namespace))
+        self.store.delete(_key(api_version, kind, name, namespace), uid)
 
     def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:
         self.store.events.append((obj.metadata.name, type_, reason, message))

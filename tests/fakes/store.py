@@ -61,12 +61,14 @@ class Store:
         self.entries[key] = entry
         self.writes += 1
 
-    def delete(self, key: Key) -> None:
+    def delete(self, key: Key, uid: str | None = None) -> None:
         """Mark as deleted what has finalizers, remove the rest."""
         entry = self.entries.get(key)
         if entry is None:
             return
         metadata = entry.manifest["metadata"]
+        if uid is not None and metadata["uid"] != uid:
+            raise Conflict(f"{key.kind} {key.name}: the UID in the precondition is {uid}, its own {metadata['uid']}")
         if key.kind == "Namespace":
             self._terminate_namespace(key)
         elif metadata.get("finalizers"):

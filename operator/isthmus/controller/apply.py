@@ -58,11 +58,11 @@ def _perform_in_kubernetes(action: KubernetesAction, cluster: Cluster) -> Custom
         case SetFinalizers(obj, finalizers):
             cluster.set_finalizers(obj, finalizers)
         case DeleteObject(obj):
-            cluster.delete(type(obj), obj.metadata.name, obj.metadata.namespace)
+            cluster.delete(type(obj), obj.metadata.name, obj.metadata.namespace, obj.metadata.uid)
         case ApplyManifest(manifest):
             cluster.apply_manifest(dict(manifest))
-        case DeleteNamespace(name):
-            cluster.delete_manifest("v1", "Namespace", name)
+        case DeleteNamespace(name, uid):
+            cluster.delete_manifest("v1", "Namespace", name, uid=uid)
         case RecordEvent(obj, type_, reason, message):
             cluster.event(obj, type_, reason, message)
     return None

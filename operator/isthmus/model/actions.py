@@ -63,6 +63,7 @@ class DeleteNamespace:
     """Delete a namespace that carries our label."""
 
     name: str
+    uid: str | None = None
 
 
 @dataclass(frozen=True)

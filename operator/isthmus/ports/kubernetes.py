@@ -56,8 +56,11 @@ class Cluster(Protocol):
         """
         ...
 
-    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None) -> None:
-        """Delete an object of a kind of ours. MUST NOT fail if it does not exist."""
+    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None, uid: str | None = None) -> None:
+        """Delete an object of a kind of ours. MUST NOT fail if it does not exist.
+
+        With a UID, `Conflict` if the object that has the name now is another one; it MUST stay.
+        """
         ...
 
     def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Manifest]:
@@ -76,8 +79,10 @@ class Cluster(Protocol):
         """
         ...
 
-    def delete_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
-        """Delete an object of another kind. MUST NOT fail if it does not exist."""
+    def delete_manifest(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, uid: str | None = None
+    ) -> None:
+        """As `delete`, for an object of another kind."""
         ...
 
     def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:

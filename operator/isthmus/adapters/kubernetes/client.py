@@ -75,9 +75,10 @@ class Client:
         """JSON merge patch (RFC 7386)."""
         return self._request("PATCH", path, {"fieldManager": self.field_manager}, patch, MERGE)
 
-    def delete(self, path: str) -> None:
-        """Delete with the server's defaults."""
-        self._request("DELETE", path)
+    def delete(self, path: str, uid: str | None = None) -> None:
+        """Delete with the server's defaults; with a UID, only the object that has it."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        self._request("DELETE", path, body=options if uid else None)
 
     def pages(self, path: str) -> Iterator[Manifest]:
         """A list page by page; all of them are of the first one's version. Raises Expired (410) if that is gone."""

@@ -15,7 +15,7 @@ from isthmus.ports import Manifest, T
 
 from . import wire
 from .client import Client
-from .events import event_manifest
+from .events import Events
 from .resources import Resource, built_in, custom
 
 _LOG = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class KubernetesCluster:
         Raises Invalid if the kubeconfig does not exist; connects at the first call.
         """
         self._client = Client(kubeconfig, field_manager, timeout_seconds, page_size)
+        self._events = Events(field_manager)
 
     def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
         return [_parsed(kind, document) for document in self._client.list_items(custom(kind).path(namespace))]
@@ -69,8 +70,8 @@ class KubernetesCluster:
         path = custom(type(obj)).path(obj.metadata.namespace, obj.metadata.name)
         self._client.merge(path, {"metadata": metadata})
 
-    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None) -> None:
-        self._delete(custom(kind), name, namespace)
+    def delete(self, kind: type[CustomObject], name: str, namespace: str | None = None, uid: str | None = None) -> None:
+        self._delete(custom(kind), name, namespace, uid)
 
     def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Manifest]:
         return self._client.list_items(built_in(api_version, kind).path(namespace))
@@ -81,12 +82,14 @@ class KubernetesCluster:
     def apply_manifest(self, manifest: Manifest) -> Manifest:
         return self._apply(built_in(manifest["apiVersion"], manifest["kind"]), manifest)
 
-    def delete_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
-        self._delete(built_in(api_version, kind), name, namespace)
+    def delete_manifest(
+        self, api_version: str, kind: str, name: str, namespace: str | None = None, uid: str | None = None
+    ) -> None:
+        self._delete(built_in(api_version, kind), name, namespace, uid)
 
     def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:
         try:
-            self.apply_manifest(event_manifest(obj, type_, reason, message, self._client.field_manager))
+            self.apply_manifest(self._events.manifest(obj, type_, reason, message))
         except ExternalError as error:
             _LOG.warning("event %s about %s not recorded: %s", reason, obj.metadata.name, error)
 
@@ -99,9 +102,9 @@ class KubernetesCluster:
         metadata = manifest["metadata"]
         return self._client.apply(resource.path(metadata.get("namespace"), metadata["name"], *subresource), manifest)
 
-    def _delete(self, resource: Resource, name: str, namespace: str | None) -> None:
+    def _delete(self, resource: Resource, name: str, namespace: str | None, uid: str | None) -> None:
         with suppress(NotFound):
-            self._client.delete(resource.path(namespace, name))
+            self._client.delete(resource.path(namespace, name), uid)
 
 
 def _without_empty_lists(status: Manifest) -> Manifest:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -140,10 +140,11 @@ def _tls(credential: PeerCredential) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=credential.authority)
         if credential.certificate:
-            with tempfile.NamedTemporaryFile() as file:  # OpenSSL loads it from files only
+            with open(os.memfd_create("isthmus-peer"), "wb") as file:  # OpenSSL loads it from files only
                 file.write(credential.certificate)
                 file.flush()
-                context.load_cert_chain(file.name, password="")  # otherwise OpenSSL would prompt on the terminal
+                # Without a password argument OpenSSL would ask for one on the terminal.
+                context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password="")
     except (ssl.SSLError, ValueError) as error:
         raise Invalid(f"certificate-authority-data or client certificate: {error}"[:256]) from error
     return context

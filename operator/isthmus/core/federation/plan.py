@@ -107,7 +107,7 @@ def _removal(snapshot: Snapshot, peer: CloudPeer) -> Plan:
     name = names.peer_namespace(peer.spec.cloud_id)
     namespace = snapshot.namespaces.get(name)
     if namespace is not None and is_ours(namespace, peer.spec.cloud_id):
-        return Plan() if is_terminating(namespace) else Plan((DeleteNamespace(name),))
+        return Plan() if is_terminating(namespace) else Plan((DeleteNamespace(name, namespace["metadata"].get("uid")),))
     return Plan((SetFinalizers(peer, finalizers_without(peer, names.FINALIZER)),))
 
 
