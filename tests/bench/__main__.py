@@ -1,6 +1,7 @@
 """`make bench`: print a table of results and write them to build/bench.json.
 
-`python -m tests.bench startup` measures the start-up of controller and agent only, without a lab.
+`python -m tests.bench startup` measures the start-up of controller and agent only, without a lab;
+`python -m tests.bench agent` an agent with many networks and links, with neither lab nor API.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import expansion, idle, memory, startup, throughput
+from tests.bench import agent, expansion, idle, links, memory, startup, throughput
 from tests.bench.result import Result, table, write
 from tests.testbed.assets import Assets, ensure
 from tests.testbed.host.process import ended_in_order
@@ -22,11 +23,14 @@ _BUILD = Path("build")
 def main() -> int:
     """Measure; a missed target is reported but is no failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("all", "startup"), default="all")
-    if parser.parse_args().what == "startup":
+    parser.add_argument("what", nargs="?", choices=("all", "startup", "agent"), default="all")
+    what = parser.parse_args().what
+    if what == "startup":
         with ended_in_order():
             results = startup.measure(ensure("kubernetes", "packages", "processes"))
         path = _BUILD / "bench-startup.json"
+    elif what == "agent":
+        results, path = [*agent.measure(), *links.measure()], _BUILD / "bench-agent.json"
     else:
         results, path = _everything(), _BUILD / "bench.json"
     print(table(results))
@@ -37,7 +41,7 @@ def main() -> int:
 def _everything() -> list[Result]:
     assets = ensure()
     with ended_in_order(), ExitStack() as undo:
-        results = startup.measure(assets)
+        results = [*startup.measure(assets), *agent.measure(), *links.measure()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)

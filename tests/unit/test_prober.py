@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from isthmus.agent.prober import Prober
-from isthmus.model.errors import Unavailable
+from isthmus.model.errors import MissingCapability, Unavailable
 from isthmus.model.node.host import ProbeResult
 
 LINK = ("cloud-a.net", "cloud-b")
@@ -57,6 +57,38 @@ def test_missing_probe_port_counts_as_lost() -> None:
     for _ in range(3):
         prober.probe_once()
     assert prober.up() == {LINK: False}
+
+
+def test_without_the_capability_nothing_is_known_of_a_link() -> None:
+    class Forbidding:
+        def exchange(self, *_: object) -> Mapping[str, ProbeResult]:
+            raise MissingCapability("CAP_NET_RAW")
+
+    changes = list[int]()
+    prober = Prober(Forbidding(), 1, lambda: changes.append(1))
+    prober.follow({LINK: "02:00:00:00:00:01"})
+    for _ in range(4):
+        prober.probe_once()
+    assert (prober.up(), len(changes)) == ({}, 1)
+    assert prober.problem is not None
+    assert prober.problem.reason == "MissingCapability"
+
+
+def test_many_links_are_probed_at_a_bounded_rate() -> None:
+    spreads = list[float]()
+
+    class Counting(ScriptedProbe):
+        def exchange(
+            self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+        ) -> Mapping[str, ProbeResult]:
+            spreads.append(spread_seconds)
+            return super().exchange(macs, timeout_seconds, spread_seconds)
+
+    prober = Prober(Counting(), 2, lambda: None)
+    for links in (10, 10_000):
+        prober.follow({(f"cloud-a.{i}", "cloud-b"): "02:00:00:00:00:01" for i in range(links)})
+        prober.probe_once()
+    assert spreads == [1.0, 5.0]
 
 
 def test_frame_that_was_not_sent_says_nothing_about_its_link() -> None:

@@ -20,6 +20,7 @@ _LOG = logging.getLogger(__name__)
 _LINK_DOWN_AFTER = 3  # consecutive probes without a reply
 _TIMEOUT_SECONDS = 1.0
 _SPREAD = 0.5  # part of the interval over which the frames of all links are sent
+_MAX_FRAMES_PER_SECOND = 2_000  # more links are probed less often
 _LOST = ProbeResult(1, 0, None)
 
 LinkKey = tuple[str, str]
@@ -89,10 +90,11 @@ class Prober:
         if not macs:
             self.problem = None
             return
+        spread = max(self._interval_seconds * _SPREAD, len(macs) / _MAX_FRAMES_PER_SECOND)
         results: Mapping[str, ProbeResult]
         problem: Problem | None
         try:
-            results, problem = self._probe.exchange(macs, _TIMEOUT_SECONDS, self._interval_seconds * _SPREAD), None
+            results, problem = self._probe.exchange(macs, _TIMEOUT_SECONDS, spread), None
         except MissingCapability as error:
             results, problem = {}, Problem(error.reason, str(error))
         except ExternalError as error:

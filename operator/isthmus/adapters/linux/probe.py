@@ -1,8 +1,8 @@
 """Dataplane probes: frames that enter a link's tunnel by the probe port and are reflected by the peer's br-cloud.
 
 Each frame carries a random nonce, so that only a receiver of the request can answer it. Frames are sent at an even
-pace and replies are read in between: sent back to back they would overrun socket buffers and the peer's meter, and
-healthy links would look down.
+pace, replies are read on a thread of its own, and the socket's buffer holds all of them: otherwise buffers and the
+peer's meter would overrun, and healthy links would look down.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import fcntl
 import secrets
 import socket
 import struct
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,7 +29,9 @@ _PAYLOAD_BYTES = len(_MAGIC) + 8 + _NONCE_BYTES
 _ADDRESSES_BYTES, _HEADER_BYTES = 12, 14
 _SHORTEST_FRAME_BYTES = 60
 _REPLY_SOURCE = bytes.fromhex(PROBE_REPLY_MAC.replace(":", ""))
-_RECEIVE_BUFFER_BYTES = 1 << 20
+_LEAST_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES_PER_LINK = 1 << 11  # the kernel counts 768 bytes for a short frame
+_READER_POLL_SECONDS = 0.1
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1  # <linux/sockios.h>, <linux/if.h>
 _SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23  # <linux/if_packet.h>
@@ -47,20 +50,21 @@ class PacketProbe:
     ) -> Mapping[str, ProbeResult]:
         """See `ports.DataplaneProbe`."""
         try:
-            with self._open() as packets:
+            with self._open(len(macs)) as packets:
                 return _Exchange(packets, self._numbers, macs).run(timeout_seconds, spread_seconds)
         except OSError as error:
             raise Unavailable(f"dataplane probe through {self._interface}: {error}") from error
 
-    def _open(self) -> socket.socket:
+    def _open(self, links: int) -> socket.socket:
         try:
             packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         except PermissionError as error:
             text = "the agent may not send dataplane probes: its process lacks the capability CAP_NET_RAW"
             raise MissingCapability(text) from error
+        size = max(_LEAST_BUFFER_BYTES, links * _BUFFER_BYTES_PER_LINK)
         try:
             packets.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-            packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
+            packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
             self._bring_up(packets)
             packets.bind((self._interface, PROBE_ETHERTYPE))
         except OSError:
@@ -89,34 +93,49 @@ class _Exchange:
         self._waiting: dict[bytes, tuple[str, float]] = {}
         self._sent: set[str] = set()
         self._rtts: dict[str, float] = {}
+        self._all_sent = False
+        self._ended, self._all_back = threading.Event(), threading.Event()
 
     def run(self, timeout_seconds: float, spread_seconds: float) -> dict[str, ProbeResult]:
         """Send evenly over `spread_seconds`; the timeout counts from the last frame."""
-        began = time.monotonic()
-        for position, (link, mac) in enumerate(self._macs):
-            self._receive_until(began + spread_seconds * position / len(self._macs))
-            self._send(link, mac)
-        self._receive_until(time.monotonic() + timeout_seconds, all_back=True)
+        self._packets.settimeout(_READER_POLL_SECONDS)
+        reader = threading.Thread(target=self._read, name="probe reader", daemon=True)
+        reader.start()
+        try:
+            self._send_all(spread_seconds)
+            self._all_back.wait(timeout_seconds)
+        finally:
+            self._ended.set()
+            reader.join()
         return {
             link: ProbeResult(int(link in self._sent), int(link in self._rtts), self._rtts.get(link))
             for link, _ in self._macs
         }
 
+    def _send_all(self, spread_seconds: float) -> None:
+        began = time.monotonic()
+        for position, (link, mac) in enumerate(self._macs):
+            early = began + spread_seconds * position / len(self._macs) - time.monotonic()
+            if early > 0:
+                time.sleep(early)
+            self._send(link, mac)
+        self._all_sent = True
+        self._check_all_back()
+
     def _send(self, link: str, mac: str) -> None:
         payload = _payload(next(self._numbers))
-        sent_at = time.monotonic()
-        with suppress(BlockingIOError, TimeoutError):  # a full queue: this link was not probed
+        self._waiting[payload] = (link, time.monotonic())
+        try:
             self._packets.send(_frame(PROBE_REQUEST_MAC, mac, payload))
-            self._waiting[payload] = (link, sent_at)
+        except (BlockingIOError, TimeoutError):  # a full queue: this link was not probed
+            del self._waiting[payload]
+        else:
             self._sent.add(link)
 
-    def _receive_until(self, deadline: float, *, all_back: bool = False) -> None:
-        while (left := deadline - time.monotonic()) > 0 and not (all_back and not self._waiting):
-            self._packets.settimeout(left)
-            try:
+    def _read(self) -> None:
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
                 self._take(self._packets.recv(2048))
-            except TimeoutError:
-                return
 
     def _take(self, frame: bytes) -> None:
         if frame[6:_ADDRESSES_BYTES] != _REPLY_SOURCE:
@@ -124,6 +143,11 @@ class _Exchange:
         sent = self._waiting.pop(frame[_HEADER_BYTES : _HEADER_BYTES + _PAYLOAD_BYTES], None)
         if sent is not None:
             self._rtts[sent[0]] = time.monotonic() - sent[1]
+            self._check_all_back()
+
+    def _check_all_back(self) -> None:
+        if self._all_sent and not self._waiting:
+            self._all_back.set()
 
 
 def _payload(number: int) -> bytes:

@@ -1,0 +1,67 @@
+"""The agent of a node with 1,000 networks, each stretched to 3 peers, on backends in memory."""
+
+import logging
+import time
+
+from isthmus.agent.loop import Agent
+from isthmus.model import names
+from tests.bench.result import Result, at_most, reported
+from tests.fakes.agent_harness import AgentHarness
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.nodeobjects import attachment, link, peer, peerlink
+
+NETWORKS, PEERS = 1_000, 3
+CPU_SECONDS_LIMIT, WRITES_LIMIT = 1.0, 20
+_WRITE_SECONDS = 1.0  # the clock of the agent stands still: what is written now is written at once
+_GATEWAYS = {
+    f"cloud-{letter}": {"name": f"gw-{letter}1", "address": f"198.51.{number}.11"}
+    for number, letter in enumerate("bcdefgh"[:PEERS], 100)
+}
+
+
+def measure() -> list[Result]:
+    """CPU time of the loop's iterations, and writes of status while the first one runs."""
+    logging.getLogger("isthmus").setLevel(logging.ERROR)
+    harness = _harness()
+    harness.clock.seconds += 1
+    harness.intents.read_if_due()
+    before = harness.store.writes
+    harness.reports.start()
+    first = _iterate(harness.agent)
+    time.sleep(_WRITE_SECONDS)
+    writes = harness.store.writes - before
+    harness.reports.stop()
+    harness.clock.seconds += 1
+    harness.agent.prober.probe_once()
+    changed = _iterate(harness.agent)
+    quiet = _iterate(harness.agent)
+    case = f"agent, {NETWORKS} networks x {PEERS} peers"
+    return [
+        at_most(f"{case}: CPU of the first iteration", first, "s", CPU_SECONDS_LIMIT),
+        at_most(f"{case}: writes of status in it and right after", writes, "writes", WRITES_LIMIT),
+        reported(f"{case}: CPU when all links come up", changed, "s"),
+        reported(f"{case}: CPU when nothing changes", quiet, "s"),
+    ]
+
+
+def _iterate(agent: Agent) -> float:
+    began = time.thread_time()
+    agent.iterate()
+    return time.thread_time() - began
+
+
+def _harness() -> AgentHarness:
+    harness = AgentHarness()
+    controller = FakeCluster(harness.store)
+    for cloud_id, gateway in _GATEWAYS.items():
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.peer_namespace(cloud_id)}}
+        harness.kubectl.apply_manifest(namespace)
+        harness.kubectl.apply(peer(cloud_id, f"{gateway['address']}/32"))
+        agreed = peerlink(cloud_id, gateway)
+        controller.apply(agreed)
+        controller.apply_status(agreed)
+    for number in range(NETWORKS):
+        links = tuple(link(0x100000 + number, cloud_id, gateway) for cloud_id, gateway in _GATEWAYS.items())
+        harness.kubectl.apply(attachment(f"{number:08x}-9cbb-4d3c-8d4e-000000000001", links))
+    harness.new_agent()
+    return harness
