@@ -12,7 +12,7 @@ import pytest
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import API_VERSION
 from isthmus.model.names import SYSTEM_NAMESPACE
-from tests.contract.samples import NETWORK_ID, answer_link, attachment, cloud_peer, gateway_node, peer_link
+from tests.contract.samples import NETWORK_ID, answer_link, attachment, cloud_peer, gateway_node, peer_link, port_slice
 from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
 PEER = cloud_peer("defined").to_manifest()
@@ -245,5 +245,6 @@ def _named(document: Document, name: str) -> Document:
 
 
 def _machine_kinds() -> list[Document]:
-    objects = (peer_link("them", "us"), answer_link("them", "us", 1416), attachment("shown"), gateway_node("shown"))
+    links = (peer_link("them", "us"), answer_link("them", "us", 1416), port_slice("them", "us"))
+    objects = (*links, attachment("shown"), gateway_node("shown"))
     return [obj.to_manifest() for obj in objects]

@@ -10,6 +10,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -72,6 +73,10 @@ def hostile(installed: ControlPlane, tmp_path: Path) -> Iterator[tuple[type[Host
         server.server_close()
 
 
+def _named(number: int) -> dict[str, object]:
+    return {"metadata": {"name": f"o{number}", "uid": "u", "generation": 1}, "spec": {}}
+
+
 @pytest.mark.parametrize(
     ("status", "body", "reason"),
     [
@@ -84,10 +89,11 @@ def hostile(installed: ControlPlane, tmp_path: Path) -> Iterator[tuple[type[Host
         (200, b'{"items": {}}', "InvalidAnswer"),
         (200, b'{"items": [1]}', "InvalidAnswer"),
         (200, b"[" * 200_000, "InvalidAnswer"),
-        (200, json.dumps({"items": [{}] * 5_001}).encode(), "InvalidAnswer"),
+        (200, json.dumps({"items": [_named(n) for n in range(40_001)]}).encode(), "InvalidAnswer"),
+        (200, b'{"items": [], "metadata": {"continue": "again"}}', "InvalidAnswer"),
         (200, b'{"items": [], "metadata": {"continue": "again"}}' + b" " * 20_000_000, "InvalidAnswer"),
     ],
-    ids=["401", "403", "404", "500", "html", "array", "items", "item", "deep", "many", "endless"],
+    ids=["401", "403", "404", "500", "html", "array", "items", "item", "deep", "many", "pages", "endless"],
 )
 def test_invalid_response_is_reported(
     hostile: tuple[type[Hostile], bytes], peers: RemotePeers, status: int, body: bytes, reason: str
@@ -106,6 +112,36 @@ def test_redirect_is_not_followed(hostile: tuple[type[Hostile], bytes], peers: R
     peers.follow({PEER: kubeconfig})
     assert wait_for_view(peers, lambda v: not v.reachable).reason == "PeerUnreachable"
     assert "/elsewhere" not in handler.asked
+
+
+def test_ten_thousand_networks_of_one_peer_are_read(hostile: tuple[type[Hostile], bytes], peers: RemotePeers) -> None:
+    """With a status as long as that of an object with managed fields: 40 MB in all."""
+    handler, kubeconfig = hostile
+    links = [_link(number) | {"status": {"padding": "x" * 3_000}} for number in range(10_000)]
+    pages = [links[start : start + 100] for start in range(0, len(links), 100)]
+
+    def answer(request: Hostile) -> None:
+        query = parse_qs(urlsplit(request.path).query)
+        number = int(query.get("continue", ["0"])[0])
+        following = {"continue": str(number + 1)} if number + 1 < len(pages) else {}
+        items = pages[number] if "/expansionlinks" in request.path and "watch" not in query else []
+        request.body = json.dumps({"items": items, "metadata": following if items else {}}).encode()
+        Hostile.do_GET(request)
+
+    handler.do_GET = answer  # type: ignore[method-assign, assignment]
+    handler.wbufsize = -1  # one segment for head and body
+    peers.follow({PEER: kubeconfig})
+    view = wait_for_view(peers, lambda v: v.complete)
+    assert len(view.links) == 10_000
+    assert not view.not_understood
+
+
+def _link(number: int) -> dict[str, object]:
+    network = f"{number:08x}-0000-0000-0000-000000000000"
+    link = answer_link(PEER, US, mtu=1400).to_manifest()
+    link["spec"]["origin"]["networkID"] = network
+    link["metadata"] |= {"name": f"{US}.{network}", "uid": f"u{number}", "generation": 1}
+    return link
 
 
 def test_malformed_object_does_not_affect_others(hostile: tuple[type[Hostile], bytes], peers: RemotePeers) -> None:

@@ -33,7 +33,7 @@ PEER = "roles-b"
 HOME = names.peer_namespace(PEER)
 OF_THE_PEER = frozenset(
     Right(verb, f"{kind}.isthmus.cloud")
-    for kind in ("expansionlinks", "peerlinks")
+    for kind in ("expansionlinks", "peerlinks", "portslices")
     for verb in ("get", "list", "watch")
 )
 

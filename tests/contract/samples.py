@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from isthmus.model import names
 from isthmus.model.api.objects import Condition, LocalReference, ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentSpec, AttachmentStatus, NodeObservation
 from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeer, CloudPeerSpec, PeerIPsec, TunnelIDRange
-from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, NetworkIdentity
+from isthmus.model.api.v1alpha1.expansionlink import (
+    Answer,
+    ExpansionLink,
+    ExpansionLinkSpec,
+    NetworkIdentity,
+    PublishedPort,
+)
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec
+from isthmus.model.api.v1alpha1.portslice import PortSlice, PortSliceSpec
 from isthmus.model.names import SYSTEM_NAMESPACE, peer_namespace
 
 NETWORK_ID = "6c1b3b1e-0f51-4a3c-9c0a-5d6f0a6f6a11"
@@ -66,6 +74,16 @@ def answer_link(cloud_id: str, peer_cloud_id: str, mtu: int) -> ExpansionLink:
         mtu=mtu,
     )
     return ExpansionLink(metadata=ObjectMeta(name=origin.link_name, namespace=peer_namespace(peer_cloud_id)), spec=spec)
+
+
+def port_slice(cloud_id: str, peer_cloud_id: str, *ports: PublishedPort) -> PortSlice:
+    """The only PortSlice of a network of the peer."""
+    origin = NetworkIdentity(cloud_id=peer_cloud_id, network_id=NETWORK_ID)
+    spec = PortSliceSpec(
+        cloud_id=cloud_id, peer_cloud_id=peer_cloud_id, origin=origin, bucket=0, buckets=1, ports=ports
+    )
+    name = names.port_slice(origin.link_name, 0)
+    return PortSlice(metadata=ObjectMeta(name=name, namespace=peer_namespace(peer_cloud_id)), spec=spec)
 
 
 def condition(status: str = "True", reason: str = "Ready") -> Condition:

@@ -41,7 +41,8 @@ class FakePeerReader:
             return _failed(last, Reason.PEER_UNREACHABLE, "the peer's API does not answer")
         if Key("v1", "Namespace", None, self._namespace) not in store.entries:
             return _failed(last, Reason.PEER_FORBIDDEN, "our account was deleted with its namespace")
-        lists = (store.read_all(API_VERSION, kind, self._namespace) for kind in ("PeerLink", "ExpansionLink"))
+        kinds = ("PeerLink", "ExpansionLink", "PortSlice")
+        lists = (store.read_all(API_VERSION, kind, self._namespace) for kind in kinds)
         return PeerView.of_documents(cloud_id, *lists)
 
 

@@ -10,12 +10,13 @@ import pytest
 
 from isthmus.adapters.linux import probe
 from isthmus.adapters.linux.xfrm import BLOCK_PRIORITY
-from isthmus.adapters.peers import api
+from isthmus.adapters.peers import api, budget
 from isthmus.adapters.strongswan import messages
 from isthmus.agent import prober
 from isthmus.core.federation.agreement import own_tunnel_ids
 from isthmus.core.federation.peer import MAX_GATEWAYS
 from isthmus.core.keys import enumeration
+from isthmus.core.network.port_slices import bucket_of
 from isthmus.core.network.remote_link import offer_problem
 from isthmus.core.node import flows
 from isthmus.core.node.ipsec import MINIMUM_KEY_LENGTH
@@ -32,8 +33,9 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 )
 from isthmus.model.api.v1alpha1.ipsecpolicy import ESP, IKE, ESPProposal, IKEProposal, IPsecPolicySpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.api.v1alpha1.portslice import MAX_BUCKETS, MAX_PORTS_PER_SLICE, PortSlice
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
-from isthmus.model.protocol import PROTOCOL_VERSION, PROTOCOL_VERSIONS
+from isthmus.model.protocol import PROTOCOL_VERSION, PROTOCOL_VERSIONS, Feature, features_of
 from isthmus.model.reasons import ANSWER_REASONS
 from isthmus.model.settings import AgentSettings, ControllerSettings
 from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
@@ -75,7 +77,7 @@ def documented(title: str) -> dict[str, str]:
     return {row[0].strip("`"): row[1] for row in document.rows(title) if len(row) == 3 and row[0].startswith("`")}
 
 
-@pytest.mark.parametrize("kind", [PeerLink, ExpansionLink], ids=lambda kind: kind.registration.kind)
+@pytest.mark.parametrize("kind", [PeerLink, ExpansionLink, PortSlice], ids=lambda kind: kind.registration.kind)
 def test_every_field_is_documented_as_it_is(kind: type[CustomObject]) -> None:
     listed, fields = documented(kind.registration.kind), fields_of(kind)
     assert set(listed) - {"offer", "answer"} == set(fields)
@@ -93,7 +95,7 @@ def test_every_field_is_documented_as_it_is(kind: type[CustomObject]) -> None:
             assert f"default {schema['default']}" in listed[name], name
 
 
-@pytest.mark.parametrize("kind", [PeerLink, ExpansionLink], ids=lambda kind: kind.registration.kind)
+@pytest.mark.parametrize("kind", [PeerLink, ExpansionLink, PortSlice], ids=lambda kind: kind.registration.kind)
 def test_examples_are_objects_of_ours(kind: type[CustomObject]) -> None:
     examples = list(document.examples(kind.registration.kind))
     assert examples
@@ -111,6 +113,21 @@ def test_reasons_of_an_answer() -> None:
 
 def test_proposals() -> None:
     assert set(document.names("Proposals")) == {*get_args(IKEProposal), *get_args(ESPProposal)}
+
+
+def test_features_by_version() -> None:
+    listed = {int(row[0]): row[1] for row in document.rows("Versions")}
+    assert set(listed) == set(PROTOCOL_VERSIONS)
+    for feature in Feature:
+        (since,) = (v for v in PROTOCOL_VERSIONS if feature in features_of(v) - features_of(v - 1))
+        assert feature in listed[since]
+
+
+def test_bucket_of_a_port() -> None:
+    (example,) = document.examples("PortSlice")
+    spec = PortSlice.from_wire(example).spec
+    assert {bucket_of(port.id, spec.buckets) for port in spec.ports} == {spec.bucket}
+    assert f"begins with the byte {sha256(spec.ports[0].id.encode()).digest()[0]:#04x}" in document.section("PortSlice")
 
 
 def test_mtu() -> None:
@@ -159,10 +176,11 @@ SENTENCES = [
     ("Names", f"| link name | `{names.link_name('<origin’s cloud ID>', '<network ID>')}` |".replace("’", "'")),
     ("What is published", f"(group `{GROUP}`, version `{VERSION}`)"),
     ("Reading", f"/apis/{GROUP}/{VERSION}/namespaces/isthmus-peer-<reader>/peerlinks?limit={api._PAGE} "),
-    ("Reading", f"send at most {api._MAX_BYTES >> 20} MiB for both lists together"),
-    ("Reading", f"have at most {api._MAX_ITEMS:,} objects of each kind"),
-    ("Reading", f"answer within {api._TIMEOUT_SECONDS:g} s, send all of it within {api._READ_SECONDS:g} s"),
-    ("Reading", f"polls every {CONTROLLER['peer_poll_seconds'].default} s"),
+    ("Reading", f"send at most {api._MAX_PAGE_BYTES >> 20} MiB"),
+    ("Reading", f"list at most {budget.MAX_NAMES:,} objects of each kind on {api._MAX_PAGES:,} pages"),
+    ("Reading", f"answer within {api._TIMEOUT_SECONDS:g} s, send a page within {api._READ_SECONDS:g} s"),
+    ("Reading", f"end after at most {api._MAX_EVENT_BYTES >> 20} MiB"),
+    ("Reading", f"asks again every {CONTROLLER['peer_poll_seconds'].default} s"),
     ("The credential", f"of at most {peerkubeconfig._MAX_BYTES >> 10} KiB without YAML aliases"),
     ("The credential", f"nested at most {peerkubeconfig._MAX_DEPTH} deep"),
     *(("The credential", f"`{field}`") for field in sorted(peerkubeconfig._CONTEXT_FIELDS)),
@@ -193,10 +211,14 @@ SENTENCES = [
     ),
     ("Versions", f"`protocolVersion` is {PROTOCOL_VERSION} for ever"),
     ("Versions", f"Ours speaks {' and '.join(map(str, PROTOCOL_VERSIONS))}."),
-    ("Limits", f"| objects in one read | {api._MAX_ITEMS:,} of each kind |"),
-    ("Limits", f"| bytes in one read | {api._MAX_BYTES >> 20} MiB |"),
+    ("Limits", f"| objects of one peer | {budget.MAX_OBJECTS:,} |"),
+    ("Limits", f"| ports of one peer | {budget.MAX_PORTS:,} |"),
+    ("Limits", f"| `spec`s of one peer | {budget.MAX_BYTES >> 20} MiB as JSON |"),
+    ("Limits", f"| names of objects in a list | {budget.MAX_NAMES:,} of each kind |"),
+    ("Limits", f"| bytes of a page | {api._MAX_PAGE_BYTES >> 20} MiB |"),
     ("Limits", f"| gateways of a cloud | {MAX_GATEWAYS} |"),
     ("Limits", f"| subnets of an offer | {MAX_SUBNETS} |"),
+    ("Limits", f"| PortSlices of a link | {MAX_BUCKETS}, of {MAX_PORTS_PER_SLICE} ports each |"),
     ("Limits", f"| ports of a link | {MAX_PORTS_PER_LINK}, with {MAX_ADDRESSES_PER_PORT} addresses each |"),
     ("Limits", f"ours by default {Limits().networks})"),
     ("Limits", f"until `2 * limits.networks + {enumeration._EXTRA_REFUSED_OFFERS}` networks"),

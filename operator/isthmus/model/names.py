@@ -58,6 +58,11 @@ def link_name(cloud_id: str, network_id: str) -> str:
     return f"{cloud_id}.{network_id}"
 
 
+def port_slice(link_name: str, bucket: int) -> str:
+    """Name of the PortSlice of one bucket of a network's ports."""
+    return f"{link_name}.{bucket}"
+
+
 def marker(link_name: str) -> str:
     """Ownership marker: description of what we create in OpenStack for one network, set in the creating call."""
     return f"isthmus {link_name}"

@@ -9,7 +9,7 @@ from typing import Final
 
 # Stays 1 for ever: clouds that know no list of versions have no agreement with a cloud that publishes another value.
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_VERSIONS: Final = (1,)
+PROTOCOL_VERSIONS: Final = (1, 2)
 """The versions that this cloud speaks, in ascending order."""
 
 READ_AS: Final = 2
@@ -22,8 +22,11 @@ It is stored beside what was read: a newer controller reads again what an older 
 class Feature(StrEnum):
     """What two clouds may use only if both speak the version that brought it."""
 
+    PORT_SLICES = "PortSlices"
+    """Ports travel in PortSlices, and not in the ExpansionLink."""
 
-_SINCE: Final[Mapping[Feature, int]] = MappingProxyType({})
+
+_SINCE: Final[Mapping[Feature, int]] = MappingProxyType({Feature.PORT_SLICES: 2})
 
 
 def agreed_version(ours: Collection[int], theirs: Collection[int]) -> int | None:

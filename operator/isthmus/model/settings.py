@@ -97,8 +97,8 @@ class ControllerSettings(Settings):
     peer_poll_seconds: Annotated[
         float, Field(gt=0, le=600), Form("a number of seconds, more than 0 and at most 600")
     ] = 5
-    """Seconds between two reads of a peer's API while its watch reports nothing. After an outage of the peer this is
-    how long its return goes unnoticed."""
+    """Seconds for which each watch of a peer's API lasts, and between two attempts to read a peer that does not answer:
+    after an outage of the peer this is how long its return goes unnoticed."""
     absence_grace_seconds: Annotated[float, Field(ge=0, le=86_400), Form("a number of seconds from 0 to 86400")] = 300
     """Seconds for which a link that has disappeared from the peer's complete list still counts as published. They
     protect stretched networks while a peer restores or reinstalls its cluster."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
@@ -57,6 +57,8 @@ ReasonText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$",
 Ratio = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}/[0-9]{1,6}$", max_length=13)]
 Generation = Annotated[int, Field(ge=0, le=2**53 - 1)]
 ReaderRevision = Annotated[int, Field(ge=1, le=1_000_000)]
+# A power of two, which a schema says most plainly by listing them.
+BucketCount = Literal[1, 2, 4, 8, 16, 32, 64, 128, 256]
 ObjectUID = Annotated[str, StringConstraints(max_length=64)]
 
 TunnelID = Annotated[int, Field(ge=1, le=0xFFFFFF)]  # a VXLAN network identifier, 24 bits (RFC 7348)

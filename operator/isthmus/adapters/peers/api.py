@@ -11,128 +11,178 @@ import json
 import os
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from isthmus.model.api.objects import GROUP, VERSION, CustomObject
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
-from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import Forbidden, Invalid, NotFound, Unavailable
 from isthmus.model.peerkubeconfig import PeerCredential
 
 _TIMEOUT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 60.0
-_PAGE: Final = 500
-_MAX_ITEMS: Final = 5_000
-_MAX_BYTES: Final = 16 * 1024 * 1024
+_PAGE: Final = 100
+_MAX_PAGES: Final = 500
+_MAX_PAGE_BYTES: Final = 16 * 1024 * 1024
+_MAX_EVENT_BYTES: Final = 2 * 1024 * 1024  # an API server stores no object that is larger
 _CHUNK_BYTES: Final = 256 * 1024
 
-Documents = list[Mapping[str, Any]]
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a list: its objects, and the version of the list, from which it can be watched."""
+
+    items: Sequence[Document]
+    version: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a watch; `type` is as the API server names it, empty for a line that is no event."""
+
+    type: str
+    document: Document
+
+    @property
+    def version(self) -> str:
+        """The version that the watch has arrived at; empty if the line does not tell."""
+        return _text(self.document.get("metadata"), "resourceVersion", 64)
 
 
 class PeerApi:
-    """Reads one namespace of one peer."""
+    """Reads one kind in one namespace of one peer, over a connection that is kept open between requests."""
 
-    def __init__(self, credential: PeerCredential, namespace: str) -> None:
+    def __init__(self, credential: PeerCredential, namespace: str, kind: type[CustomObject]) -> None:
         """Raises Invalid if the credential's certificates or key cannot be parsed."""
         self._credential = credential
-        self._namespace = namespace
-        self._context = _tls(credential)
+        self._kind = kind
+        self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{kind.registration.plural}"
+        self._connection = _Connection(credential, _tls(credential))
 
-    def read(self) -> tuple[Documents, Documents, str]:
-        """All PeerLinks, all ExpansionLinks, and the latter's resourceVersion to watch from. Raises ExternalError."""
-        with self._connection() as connection:
-            budget = _ReadBudget()
-            peer_links, _ = self._list(connection, PeerLink, budget)
-            links, version = self._list(connection, ExpansionLink, budget)
-            return peer_links, links, version
+    def pages(self) -> Iterator[Page]:
+        """The complete list, page by page. Raises ExternalError; the last page has no successor."""
+        query = {"limit": str(_PAGE)}
+        for _ in range(_MAX_PAGES):
+            with self._get(query, _TIMEOUT_SECONDS) as response:
+                page = _document(_body(response))
+            metadata = page.get("metadata")
+            yield Page(_items(page), _text(metadata, "resourceVersion", 64))
+            more = _text(metadata, "continue", 4096)
+            if not more:
+                return
+            query["continue"] = more
+        raise Invalid(f"more than {_MAX_PAGES} pages of {self._kind.registration.plural}")
 
-    def wait_for_change(self, version: str, timeout_seconds: float) -> bool:
-        """Wait for a change of an ExpansionLink; False after the timeout. Raises ExternalError."""
-        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(max(1, round(timeout_seconds)))}
-        with self._connection(_TIMEOUT_SECONDS + timeout_seconds) as connection:
-            response = self._request(connection, ExpansionLink, query)
-            return bool(response.read1(_CHUNK_BYTES))
+    def watch(self, version: str, seconds: float) -> Iterator[Event]:
+        """The changes since that version, for this time. Raises ExternalError."""
+        wait = str(max(1, round(seconds)))
+        query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": wait, "allowWatchBookmarks": "true"}
+        with self._get(query, _TIMEOUT_SECONDS + seconds) as response:
+            for line in _lines(response, time.monotonic() + seconds + _TIMEOUT_SECONDS):
+                yield _event(line)
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another one."""
+        self._connection.close()
 
     @contextmanager
-    def _connection(self, timeout_seconds: float = _TIMEOUT_SECONDS) -> Iterator[http.client.HTTPSConnection]:
-        connection = _Connection(self._credential, timeout_seconds, self._context)
+    def _get(self, query: Mapping[str, str], timeout_seconds: float) -> Iterator[http.client.HTTPResponse]:
+        """A successful response. Its connection is used again only if all of it was read."""
+        finished = False
         try:
-            yield connection
+            response = self._connection.get(f"{self._credential.path}{self._path}?{urlencode(query)}", timeout_seconds)
+            if response.status != http.HTTPStatus.OK:
+                raise _error_of_status(response.status, self._kind)
+            with response:
+                yield response
+                finished = response.isclosed()
         except http.client.HTTPException as error:  # its text would quote the peer's bytes
             raise Unavailable(f"not an HTTP server: {type(error).__name__}") from error
         except (OSError, UnicodeError) as error:  # the last: an invalid host name
             raise Unavailable(f"{type(error).__name__}: {error}"[:256] + self._hint(error)) from error
         finally:
-            connection.close()
+            if not finished:
+                self._connection.close()
 
     def _hint(self, error: Exception) -> str:
         is_public = self._credential.authority is None and isinstance(error, ssl.SSLCertVerificationError)
         return " (the kubeconfig has no certificate-authority-data: only public authorities are trusted)" * is_public
 
-    def _list(
-        self, connection: http.client.HTTPSConnection, kind: type[CustomObject], budget: _ReadBudget
-    ) -> tuple[Documents, str]:
-        found: Documents = []
-        query = {"limit": str(_PAGE)}
-        while True:
-            page = _document(budget.read(self._request(connection, kind, query)))
-            found += _items(page)
-            if len(found) > _MAX_ITEMS:
-                raise Invalid(f"more than {_MAX_ITEMS} {kind.registration.plural}")
-            metadata = page.get("metadata")
-            metadata = metadata if isinstance(metadata, dict) else {}
-            if not metadata.get("continue"):
-                return found, str(metadata.get("resourceVersion", ""))[:64]
-            query["continue"] = str(metadata["continue"])[:4096]
-
-    def _request(
-        self, connection: http.client.HTTPSConnection, kind: type[CustomObject], query: Mapping[str, str]
-    ) -> http.client.HTTPResponse:
-        path = f"/apis/{GROUP}/{VERSION}/namespaces/{self._namespace}/{kind.registration.plural}"
-        headers = {"Accept": "application/json"}
-        if self._credential.token:
-            headers["Authorization"] = f"Bearer {self._credential.token}"
-        connection.request("GET", f"{self._credential.path}{path}?{urlencode(query)}", headers=headers)
-        response = connection.getresponse()
-        if response.status != http.HTTPStatus.OK:
-            raise _error_of_status(response.status, kind)
-        return response
-
 
 class _Connection(http.client.HTTPSConnection):
     """Verifies the server's certificate against the name that the kubeconfig gives it."""
 
-    def __init__(self, credential: PeerCredential, timeout_seconds: float, context: ssl.SSLContext) -> None:
-        super().__init__(credential.host, credential.port, timeout=timeout_seconds, context=context)
+    def __init__(self, credential: PeerCredential, context: ssl.SSLContext) -> None:
+        super().__init__(credential.host, credential.port, timeout=_TIMEOUT_SECONDS, context=context)
         self._tls, self._server_name = context, credential.server_name or credential.host
+        self._headers = {"Accept": "application/json"}
+        if credential.token:
+            self._headers["Authorization"] = f"Bearer {credential.token}"
 
     def connect(self) -> None:
         http.client.HTTPConnection.connect(self)
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
 
+    def get(self, path: str, timeout_seconds: float) -> http.client.HTTPResponse:
+        """The response to a request. A server may have closed a connection that it kept open until now."""
+        is_reused = self.sock is not None
+        try:
+            return self._get_once(path, timeout_seconds)
+        except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            if not is_reused:
+                raise
+            self.close()
+            return self._get_once(path, timeout_seconds)
 
-class _ReadBudget:
-    """The size and time limit of one complete read of a peer."""
+    def _get_once(self, path: str, timeout_seconds: float) -> http.client.HTTPResponse:
+        if self.sock is None:
+            self.timeout = _TIMEOUT_SECONDS
+            self.connect()
+        self.sock.settimeout(timeout_seconds)
+        self.request("GET", path, headers=self._headers)
+        return self.getresponse()
 
-    def __init__(self) -> None:
-        self._bytes = _MAX_BYTES
-        self._deadline = time.monotonic() + _READ_SECONDS
 
-    def read(self, response: http.client.HTTPResponse) -> bytes:
-        """The complete body. Raises Invalid beyond the size limit, Unavailable beyond the time limit."""
-        parts: list[bytes] = []
-        with response:  # read1 does not close it at its end, which would block the connection's next request
-            while part := response.read1(_CHUNK_BYTES):
-                self._bytes -= len(part)
-                if self._bytes < 0:
-                    raise Invalid(f"the answer is larger than {_MAX_BYTES} bytes")
-                if time.monotonic() > self._deadline:
-                    raise Unavailable(f"the answer took longer than {_READ_SECONDS:g} s")
-                parts.append(part)
-        return b"".join(parts)
+def _body(response: http.client.HTTPResponse) -> bytes:
+    """The complete body. Raises Invalid beyond the size limit, Unavailable beyond the time limit."""
+    deadline, size, parts = time.monotonic() + _READ_SECONDS, 0, list[bytes]()
+    while part := response.read1(_CHUNK_BYTES):
+        size += len(part)
+        if size > _MAX_PAGE_BYTES:
+            raise Invalid(f"the answer is larger than {_MAX_PAGE_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise Unavailable(f"the answer took longer than {_READ_SECONDS:g} s")
+        parts.append(part)
+    response.close()  # read1 does not close it at its end, which would block the connection's next request
+    return b"".join(parts)
+
+
+def _lines(response: http.client.HTTPResponse, deadline: float) -> Iterator[bytes]:
+    rest = b""
+    while part := response.read1(_CHUNK_BYTES):
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+        if len(rest) > _MAX_EVENT_BYTES:
+            raise Invalid(f"an event of the watch is larger than {_MAX_EVENT_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise Unavailable("the watch does not end when it was asked to")
+    if rest:
+        yield rest
+    response.close()
+
+
+def _event(line: bytes) -> Event:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return Event("", {})
+    if not isinstance(found, dict) or not isinstance(found.get("object"), dict):
+        return Event("", {})
+    return Event(str(found.get("type"))[:64], found["object"])
 
 
 def _tls(credential: PeerCredential) -> ssl.SSLContext:
@@ -159,7 +209,7 @@ def _error_of_status(status: int, kind: type[CustomObject]) -> Exception:
     return Unavailable(f"the peer's API answered {status}")
 
 
-def _document(body: bytes) -> Mapping[str, Any]:
+def _document(body: bytes) -> Document:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -169,8 +219,13 @@ def _document(body: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _items(page: Mapping[str, Any]) -> Documents:
+def _items(page: Document) -> list[Document]:
     items = page.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise Invalid("the answer is not a list of objects")
     return items
+
+
+def _text(metadata: object, field: str, limit: int) -> str:
+    found = metadata.get(field) if isinstance(metadata, dict) else None
+    return str(found)[:limit] if found else ""

@@ -1,29 +1,81 @@
-"""The thread that reads one peer periodically, and early if its watch reports a change."""
+"""Reads one peer: its PeerLink, its ExpansionLinks, and its PortSlices if it speaks a version that has them."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
+from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkSpec
+from isthmus.model.api.v1alpha1.portslice import PortSlice, PortSliceSpec
 from isthmus.model.errors import ExternalError, Forbidden, Invalid, NotFound
-from isthmus.model.facts.peer import PeerView
+from isthmus.model.facts.peer import PeerView, bucket_of_name, by_bucket
 from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
+from isthmus.model.protocol import PROTOCOL_VERSIONS, Feature, agreed_version, features_of
 from isthmus.model.reasons import Reason
 from isthmus.ports import PeerChange
 
 from .api import PeerApi
+from .budget import Budget
+from .collection import Collection
+from .stream import Pace, Stream
 
-_LOG = logging.getLogger(__name__)
-_DEBOUNCE_SECONDS: Final = 0.1  # changes tend to come together
-_STALE_SECONDS: Final = 90.0  # longer than the slowest read that is still allowed
+_STALE_SECONDS: Final = 90.0  # longer than the slowest answer that is still allowed
+_SLICES_RETRY_SECONDS: Final = 30.0  # a peer that was just upgraded grants the right to read them a moment later
 
 
-class ReaderThread:
-    """Keeps the last view of one peer; calls `changed` with the difference."""
+class Held:
+    """The objects of one peer; they outlive a change of the credential."""
+
+    def __init__(self) -> None:
+        budget = Budget()
+        self.lock = threading.Lock()
+        self.peer_links = Collection(PeerLinkSpec, budget)
+        self.links = Collection(ExpansionLinkSpec, budget)
+        self.port_slices = Collection(PortSliceSpec, budget)
+        self.view: PeerView | None = None
+        """The last view that was taken; its objects are replaced when they changed."""
+
+
+class Health:
+    """Whether one kind can be read: the listener of its stream."""
+
+    def __init__(self, changed: Callable[[frozenset[str]], None], state_changed: Callable[[], None]) -> None:
+        self._changed, self._state_changed = changed, state_changed
+        self.confirmed_at: float | None = None
+        self.failure: tuple[Reason, str] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a result yet."""
+        return self.confirmed_at is not None or self.failure is not None
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether all objects were read, and the last attempt did not fail."""
+        return self.confirmed_at is not None and self.failure is None
+
+    def changed(self, names: frozenset[str]) -> None:
+        self._changed(names)
+
+    def listed(self) -> None:
+        was_listed = self.is_listed
+        self.confirmed_at, self.failure = time.monotonic(), None
+        if not was_listed:
+            self._state_changed()
+
+    def failed(self, error: ExternalError) -> None:
+        before, self.failure = self.failure, (_reason(error), str(error))
+        if before is None or before[0] != self.failure[0]:
+            self._state_changed()
+
+
+class Reader:
+    """Keeps the view of one peer, and calls `changed` with every difference."""
 
     def __init__(
         self,
@@ -38,65 +90,142 @@ class ReaderThread:
         self._namespace = namespace
         self._poll_seconds = poll_seconds
         self._changed = changed
-        self._stop = threading.Event()
-        self._view: PeerView | None = None
-        self._stored_at = time.monotonic()
+        self._held = Held()
+        self._peer = Health(self._peer_link_changed, self._peer_state_changed)
+        self._links = Health(self._links_changed, self._state_changed)
+        self._slices = Health(self._slices_changed, lambda: None)
+        self._streams: list[Stream] = []
+        self._slice_stream: Stream | None = None
+        self._credential: PeerCredential | None = None
+        self._invalid: tuple[Reason, str] | None = None
+        self._is_dirty = True
+        self._is_stopped = False
 
-    def start(self, last: PeerView | None) -> None:
-        """Start the thread; `last` is the view that was read with a previous credential of that peer."""
-        self._view = last
-        threading.Thread(target=self._run, name=f"peer-{self._cloud_id}", daemon=True).start()
+    def start(self, last: Reader | None) -> None:
+        """Start to read; `last` is the reader with the previous credential of that peer, which has been stopped."""
+        if last is not None:
+            self._held = last._held
+        try:
+            self._credential = PeerCredential.parse(self.kubeconfig)
+            apis = [PeerApi(self._credential, self._namespace, kind) for kind in (PeerLink, ExpansionLink)]
+        except (InvalidKubeconfig, Invalid) as error:
+            self._invalid = Reason.INVALID_KUBECONFIG, str(error)
+            self._state_changed()
+            return
+        # PeerLinks first: the absence of a link means something only beside the PeerLink that was seen with it.
+        self._streams = [
+            self._stream(apis[0], self._held.peer_links, self._peer),
+            self._stream(apis[1], self._held.links, self._links, lambda: self._peer.is_listed),
+        ]
+        for stream in self._streams:
+            stream.start()
 
     def stop(self) -> None:
-        """End after the current request."""
-        self._stop.set()
+        """End after the current requests."""
+        self._is_stopped = True
+        for stream in (*self._streams, *([self._slice_stream] if self._slice_stream else [])):
+            stream.stop()
 
     def view(self) -> PeerView | None:
         """The last view, as unreachable if it is so old that the peer must be hanging; None if there is none yet."""
+        with self._held.lock:
+            failure = self._failure()
+            is_listed = self._peer.is_listed and self._links.is_listed
+            if failure is None and not is_listed:
+                return self._held.view
+            reason, message = failure or (Reason.REACHABLE, "")
+            self._held.view = _with_result(self._objects(), reason, message, self._slices_problem())
+            return self._held.view
+
+    def _objects(self) -> PeerView:
+        """A view with the objects as they are; the last one if none of them changed."""
+        held = self._held
+        if held.view is not None and not self._is_dirty:
+            return held.view
+        self._is_dirty = False
+        return PeerView(
+            reachable=False,
+            peer_link=held.peer_links.objects.get(self._cloud_id),
+            links=MappingProxyType(dict(held.links.objects)),
+            port_slices=MappingProxyType(by_bucket(held.port_slices.objects)),
+        )
+
+    def _failure(self) -> tuple[Reason, str] | None:
+        """Why the peer cannot be read; None if it can, or there is no result yet."""
+        for health in (self._peer, self._links):
+            if health.failure is not None:
+                return health.failure
         stale_after_seconds = _STALE_SECONDS + self._poll_seconds
-        if self._view and self._view.reachable and time.monotonic() - self._stored_at > stale_after_seconds:
-            return _failed(self._view, Reason.PEER_UNREACHABLE, f"no answer for more than {stale_after_seconds:.0f} s")
-        return self._view
+        confirmed = [health.confirmed_at for health in (self._peer, self._links) if health.confirmed_at is not None]
+        if confirmed and time.monotonic() - min(confirmed) > stale_after_seconds:
+            return Reason.PEER_UNREACHABLE, f"no answer for more than {stale_after_seconds:.0f} s"
+        return self._invalid
 
-    def _run(self) -> None:
-        try:
-            api = PeerApi(PeerCredential.parse(self.kubeconfig), self._namespace)
-        except (InvalidKubeconfig, Invalid) as error:
-            self._store(_failed(self._view, Reason.INVALID_KUBECONFIG, str(error)))
+    def _slices_problem(self) -> str:
+        """A peer that does not serve PortSlices has none: that is no failure."""
+        failure = self._slices.failure
+        return failure[1] if failure and failure[0] not in {Reason.PEER_FORBIDDEN, Reason.PEER_NOT_PUBLISHING} else ""
+
+    def _stream(
+        self, api: PeerApi, collection: Collection[Any], health: Health, may_begin: Callable[[], bool] = lambda: True
+    ) -> Stream:
+        retry_seconds = _SLICES_RETRY_SECONDS if health is self._slices else 0.0
+        pace = Pace(self._poll_seconds, max(retry_seconds, self._poll_seconds))
+        return Stream(f"peer-{self._cloud_id}", api, collection, self._held.lock, health, pace, may_begin)
+
+    def _peer_link_changed(self, names: frozenset[str]) -> None:
+        if self._cloud_id in names:
+            self._is_dirty = True
+            self._read_slices_if_offered()
+            self._changed(PeerChange(self._cloud_id, peer=True))
+
+    def _links_changed(self, names: frozenset[str]) -> None:
+        self._is_dirty = True
+        self._changed(PeerChange(self._cloud_id, links=names))
+
+    def _slices_changed(self, names: frozenset[str]) -> None:
+        self._is_dirty = True
+        self._changed(PeerChange(self._cloud_id, links=frozenset(bucket_of_name(name)[0] for name in names)))
+
+    def _peer_state_changed(self) -> None:
+        self._read_slices_if_offered()
+        self._state_changed()
+
+    def _state_changed(self) -> None:
+        self._changed(PeerChange(self._cloud_id, peer=True))
+
+    def _read_slices_if_offered(self) -> None:
+        """Start to read PortSlices once the peer speaks a version that has them; on the thread of its PeerLink."""
+        published = self._held.peer_links.objects.get(self._cloud_id)
+        spec = published.spec if published is not None else None
+        version = agreed_version(PROTOCOL_VERSIONS, spec.protocol_versions) if spec is not None else None
+        if (
+            self._slice_stream is not None
+            or self._credential is None
+            or Feature.PORT_SLICES not in features_of(version)
+        ):
             return
-        while not self._stop.is_set():
-            started = time.monotonic()
-            version = self._read(api)
-            read_seconds = time.monotonic() - started
-            if version is not None and self._wait_for_change(api, version):
-                # A peer that reports changes all the time must not keep this thread busy for more than 50 % of it.
-                self._stop.wait(max(_DEBOUNCE_SECONDS, read_seconds))
-            else:
-                self._stop.wait(max(0.0, started + self._poll_seconds - time.monotonic()))
+        api = PeerApi(self._credential, self._namespace, PortSlice)
+        self._slice_stream = self._stream(api, self._held.port_slices, self._slices)
+        self._slice_stream.start()
+        if self._is_stopped:
+            self._slice_stream.stop()
 
-    def _read(self, api: PeerApi) -> str | None:
-        """Read everything once; returns the resourceVersion to watch from, None if the read failed."""
-        try:
-            peer_links, links, version = api.read()
-            self._store(PeerView.of_documents(self._cloud_id, peer_links, links))
-        except ExternalError as error:
-            self._store(_failed(self._view, _reason(error), str(error)))
-            return None
-        return version
 
-    def _wait_for_change(self, api: PeerApi, version: str) -> bool:
-        """Wait for a change, at most one polling interval. A failed watch is ignored: the next read finds the cause."""
-        try:
-            return api.wait_for_change(version, self._poll_seconds)
-        except ExternalError as error:
-            _LOG.debug("watching %s: %s", self._cloud_id, error)
-            return False
-
-    def _store(self, view: PeerView) -> None:
-        before, self._view, self._stored_at = self._view, view, time.monotonic()
-        change = _difference(self._cloud_id, before, view)
-        if not self._stop.is_set() and (change.peer or change.links):
-            self._changed(change)
+def _with_result(view: PeerView, reason: Reason, message: str, slices_problem: str) -> PeerView:
+    """The same view if it has this result already: what was computed from it is kept."""
+    is_reachable = reason is Reason.REACHABLE
+    result = (is_reachable, is_reachable, reason, message, slices_problem)
+    if (view.reachable, view.complete, view.reason, view.message, view.port_slices_problem) == result:
+        return view
+    return replace(
+        view,
+        reachable=is_reachable,
+        complete=is_reachable,
+        reason=reason,
+        message=message,
+        port_slices_problem=slices_problem,
+    )
 
 
 def _reason(error: ExternalError) -> Reason:
@@ -105,22 +234,3 @@ def _reason(error: ExternalError) -> Reason:
     if isinstance(error, NotFound):
         return Reason.PEER_NOT_PUBLISHING
     return Reason.INVALID_ANSWER if isinstance(error, Invalid) else Reason.PEER_UNREACHABLE
-
-
-def _failed(last: PeerView | None, reason: Reason, message: str) -> PeerView:
-    return replace(last or PeerView(False), reachable=False, complete=False, reason=reason, message=message)
-
-
-def _difference(cloud_id: str, before: PeerView | None, after: PeerView) -> PeerChange:
-    """What the controller reacts to: not statuses, and not messages, whose details vary."""
-    was, now = _versions(before), _versions(after)
-    links = frozenset(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
-    return PeerChange(cloud_id, before is None or _state(before) != _state(after), links)
-
-
-def _versions(view: PeerView | None) -> dict[str, tuple[str, int]]:
-    return {name: (link.uid, link.generation) for name, link in view.links.items()} if view else {}
-
-
-def _state(view: PeerView) -> object:
-    return view.reachable, view.reason, view.peer_link and (view.peer_link.uid, view.peer_link.generation)

@@ -1,4 +1,4 @@
-"""`ports.PeerReader` with one thread for each peer."""
+"""`ports.PeerReader` with one thread for each kind of each peer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from isthmus.model.facts.peer import PeerView
 from isthmus.model.names import peer_namespace
 from isthmus.ports import PeerChange
 
-from .reader import ReaderThread
+from .reader import Reader
 
 
 class RemotePeers:
@@ -18,7 +18,7 @@ class RemotePeers:
     def __init__(self, own_cloud_id: str, poll_seconds: float) -> None:
         self._namespace = peer_namespace(own_cloud_id)
         self._poll_seconds = poll_seconds
-        self._readers: dict[str, ReaderThread] = {}
+        self._readers: dict[str, Reader] = {}
         self._lock = threading.Lock()
         self._changed: Callable[[PeerChange], None] = lambda _: None
 
@@ -46,8 +46,6 @@ class RemotePeers:
             return
         if current:
             current.stop()
-        reader = ReaderThread(
-            cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda change: self._changed(change)
-        )
-        reader.start(current.view() if current else None)
+        reader = Reader(cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda change: self._changed(change))
+        reader.start(current)
         self._readers[cloud_id] = reader

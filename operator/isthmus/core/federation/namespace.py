@@ -56,7 +56,13 @@ def account_manifests(cloud_id: str) -> tuple[Manifest, ...]:
         _role(
             cloud_id,
             names.PEER_ACCOUNT,
-            [{"apiGroups": [GROUP], "resources": ["expansionlinks", "peerlinks"], "verbs": ["get", "list", "watch"]}],
+            [
+                {
+                    "apiGroups": [GROUP],
+                    "resources": ["expansionlinks", "peerlinks", "portslices"],
+                    "verbs": ["get", "list", "watch"],
+                }
+            ],
         ),
         _role_binding(
             cloud_id,

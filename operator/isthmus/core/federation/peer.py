@@ -14,10 +14,10 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec, RemotePeerLink
 from isthmus.model.facts.peer import PeerView
-from isthmus.model.protocol import PROTOCOL_VERSIONS, READ_AS
+from isthmus.model.protocol import PROTOCOL_VERSIONS, READ_AS, Feature, features_of
 from isthmus.model.reasons import Reason
 
-from .agreement import Agreement, Disagreement, agree
+from .agreement import Agreement, Disagreement, agree, common_version
 
 # The view right after the controller's start; statuses about the peer keep their values until it has been read.
 UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API has not been read yet")
@@ -115,6 +115,15 @@ def agreement_with(snapshot: Snapshot, peer: CloudPeer) -> Agreement | Disagreem
     """The agreement from both PeerLinks; None until both are known."""
     link, remote = snapshot.peerlink(peer.spec.cloud_id), remote_peer_link(snapshot, peer)
     return agree(link.spec, remote.spec) if link is not None and remote is not None else None
+
+
+def has_feature(snapshot: Snapshot, cloud_id: str, feature: Feature) -> bool:
+    """Whether both clouds speak a version of the protocol that has the feature, whatever else they disagree on."""
+    peer, link = snapshot.peer_of(cloud_id), snapshot.peerlink(cloud_id)
+    remote = remote_peer_link(snapshot, peer) if peer is not None else None
+    if link is None or remote is None:
+        return False
+    return feature in features_of(common_version(link.spec, remote.spec))
 
 
 def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[PeerGateway]) -> Problem | None:

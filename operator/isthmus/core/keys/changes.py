@@ -19,6 +19,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.api.v1alpha1.portslice import PortSlice
 
 from .content import relevant
 from .enumeration import (
@@ -50,6 +51,8 @@ def keys_of_object(snapshot: Snapshot, change: Change) -> set[Key]:
             return {network_key(names.link_name(snapshot.own.cloud_id, spec.network_id))}
         case ExpansionLink():
             return _of_link(snapshot, before, after)
+        case PortSlice(spec=slice_):
+            return {network_key(slice_.origin.link_name)}
         case Attachment():
             return _of_attachment(snapshot, before, after)
         case GatewayNode():

@@ -15,7 +15,6 @@ from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, At
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import (
     MAX_ADDRESSES_PER_PORT,
-    MAX_PORTS_PER_LINK,
     ExpansionLinkSpec,
     NetworkIdentity,
     PublishedPort,
@@ -72,13 +71,12 @@ def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
 
 
 def published_ports(facts: NetworkFacts) -> tuple[PublishedPort, ...]:
-    """The IPv4 addresses in use in this cloud, for the peer to detect conflicts; ordered by port ID, bounded."""
-    ports = (
+    """The IPv4 addresses in use in this cloud, for the peer to detect conflicts; ordered by port ID."""
+    return tuple(
         PublishedPort(id=port.id, mac=port.mac.lower(), addresses=addresses[:MAX_ADDRESSES_PER_PORT])
         for port in sorted(facts.ports, key=lambda p: p.id)
         if not _is_ours(port, facts) and port.mac and (addresses := _ipv4_addresses(port))
     )
-    return tuple(ports)[:MAX_PORTS_PER_LINK]
 
 
 def port_on(gateway: Gateway | None, ports: Iterable[Port]) -> Port | None:

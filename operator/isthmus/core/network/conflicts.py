@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
@@ -10,6 +11,18 @@ from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
 from .addressing import contains_number, number_of, spans_of
 
 _MAX_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Conflicts:
+    """Address conflicts of a network."""
+
+    messages: tuple[str, ...] = ()
+    complete: bool = True
+    """Whether all ports of the peers are known: without a message there is no conflict only then."""
+
+    def __add__(self, other: Conflicts) -> Conflicts:
+        return Conflicts(self.messages + other.messages, self.complete and other.complete)
 
 
 def conflicts(

@@ -10,12 +10,13 @@ from isthmus.core.snapshot.conditions import false, readiness, true, unknown, wi
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
-from isthmus.model.api.objects import Condition, condition_of
+from isthmus.model.api.objects import Condition, Conditions, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkStatus
 from isthmus.model.facts.openstack import NetworkFacts
 from isthmus.model.reasons import ConditionType, Reason
 
+from .conflicts import Conflicts
 from .remote_link import RemoteLinkState
 
 
@@ -75,12 +76,19 @@ def _peer_seen(snapshot: Snapshot, link: ExpansionLink, remote_link_state: Remot
     return unknown(ConditionType.PEER_SEEN, Reason.ABSENCE_UNCONFIRMED if view.reachable else view.reason)
 
 
-def address_conflict(messages: tuple[str, ...]) -> Condition:
-    """True if an address is in use outside its owner's slice; `messages` are those of `conflicts`."""
-    return (
-        true(ConditionType.ADDRESS_CONFLICT, Reason.ADDRESS_OUTSIDE_SLICE, "; ".join(messages))
-        if messages
-        else false(ConditionType.ADDRESS_CONFLICT, Reason.NO_CONFLICT)
+def conditions_of(attachment: Attachment | None) -> Conditions:
+    """The conditions as last reported; none without an Attachment."""
+    return attachment.status.conditions if attachment is not None else ()
+
+
+def address_conflict(conflicts: Conflicts, before: Conditions) -> Condition:
+    """True if an address is in use outside its owner's slice; as last reported while not all ports are known."""
+    if conflicts.messages:
+        return true(ConditionType.ADDRESS_CONFLICT, Reason.ADDRESS_OUTSIDE_SLICE, "; ".join(conflicts.messages))
+    if conflicts.complete:
+        return false(ConditionType.ADDRESS_CONFLICT, Reason.NO_CONFLICT)
+    return condition_of(before, ConditionType.ADDRESS_CONFLICT) or unknown(
+        ConditionType.ADDRESS_CONFLICT, Reason.PORTS_UNKNOWN, "not all ports of the peer have been read yet"
     )
 
 

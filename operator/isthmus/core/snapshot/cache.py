@@ -17,6 +17,7 @@ from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.portslice import PortSlice
 
 from .facets import Facet, facets_of
 from .views import PeerViews
@@ -26,7 +27,7 @@ Value = str | int | tuple[str, int]
 Key = tuple[str, str]
 """Namespace and name of an object; the namespace of cluster-scoped ones is empty."""
 
-_COMPRESSED: Final = frozenset({NetworkExpansion, ExpansionLink, Attachment})
+_COMPRESSED: Final = frozenset({NetworkExpansion, ExpansionLink, PortSlice, Attachment})
 _MAX_PARSED: Final = 512
 _MAX_DELETED_UIDS: Final = 4096
 

@@ -12,6 +12,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.reasons import ConditionType
 
 
@@ -74,6 +75,11 @@ def _of_link(link: CustomObject) -> Iterator[Facet]:
             yield Facet("answered", namespace)
 
 
+def _of_port_slice(held: CustomObject) -> Iterator[Facet]:
+    if isinstance(held, PortSlice):
+        yield Facet("link", f"{held.metadata.namespace}/{held.spec.origin.link_name}")
+
+
 def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:
     if isinstance(attachment, Attachment):
         spec = attachment.spec
@@ -100,6 +106,7 @@ _BY_KIND: Final[Mapping[type[CustomObject], Callable[[CustomObject], Iterator[Fa
         CloudPeer: _of_peer,
         NetworkExpansion: _of_expansion,
         ExpansionLink: _of_link,
+        PortSlice: _of_port_slice,
         Attachment: _of_attachment,
     }
 )

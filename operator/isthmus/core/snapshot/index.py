@@ -15,6 +15,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.facts.gateway import NodeHealth
 
 from .cache import Cache, key_of
@@ -115,6 +116,10 @@ class Snapshot:
     def links_of(self, link_name: str) -> tuple[ExpansionLink, ...]:
         """Our ExpansionLinks of that network, for all peers."""
         return self.cache.having(ExpansionLink, "network", link_name)
+
+    def port_slices(self, cloud_id: str, link_name: str) -> tuple[PortSlice, ...]:
+        """Our PortSlices of that network for that peer, by name."""
+        return self.cache.having(PortSlice, "link", f"{names.peer_namespace(cloud_id)}/{link_name}")
 
     def attachment(self, link_name: str) -> Attachment | None:
         """The Attachment of that network."""

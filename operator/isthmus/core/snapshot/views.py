@@ -16,7 +16,7 @@ class ViewChange:
 
     cloud_id: str
     links: frozenset[str]
-    """Names of links that were added, changed or removed."""
+    """Link names of networks whose link or PortSlices were added, changed or removed."""
     peer: bool
     """Whether its PeerLink changed, or how far the peer can be read and understood."""
     networks: bool
@@ -68,10 +68,10 @@ class PeerViews:
         else:
             self._views[cloud_id] = view
         networks = _of_networks(before) != _of_networks(view)
-        text = (before and before.message) != (view and view.message)
+        slices = _with_other_slices(before, view)
         changed = (link for links in (old, new) for name in differing if (link := links.get(name)) is not None)
-        peer = networks or text or any(link.problem or link.left_out for link in changed)
-        return ViewChange(cloud_id, differing, peer, networks)
+        peer = networks or _texts(before) != _texts(view) or any(link.problem or link.left_out for link in changed)
+        return ViewChange(cloud_id, differing | slices.links, peer or slices.peer, networks)
 
     def _note_own_networks(self, cloud_id: str, differing: frozenset[str], published: Collection[str]) -> None:
         own = {name for name in differing if name.startswith(f"{cloud_id}.")}
@@ -103,6 +103,27 @@ def _differing(
 
 def _differ(old: Published[ExpansionLinkSpec] | None, new: Published[ExpansionLinkSpec]) -> bool:
     return old is None or (old.uid, old.generation, old.problem) != (new.uid, new.generation, new.problem)
+
+
+@dataclass(frozen=True)
+class _OtherSlices:
+    links: frozenset[str]
+    peer: bool
+    """Whether one of them is not understood completely."""
+
+
+def _with_other_slices(before: PeerView | None, after: PeerView | None) -> _OtherSlices:
+    """The networks whose PortSlices differ."""
+    old, new = (view.port_slices if view else {} for view in (before, after))
+    if old is new:
+        return _OtherSlices(frozenset(), peer=False)
+    links = frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    held = [each for slices in (old, new) for name in links for each in slices.get(name, {}).values()]
+    return _OtherSlices(links, any(each.problem or each.left_out for each in held))
+
+
+def _texts(view: PeerView | None) -> object:
+    return view and (view.message, view.port_slices_problem)
 
 
 def _offered_tunnel_id(link: Published[ExpansionLinkSpec] | None) -> int | None:

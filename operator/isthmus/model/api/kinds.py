@@ -10,6 +10,7 @@ from .v1alpha1.gatewaynode import GatewayNode
 from .v1alpha1.ipsecpolicy import IPsecPolicy
 from .v1alpha1.networkexpansion import NetworkExpansion
 from .v1alpha1.peerlink import PeerLink
+from .v1alpha1.portslice import PortSlice
 
 KINDS: tuple[type[CustomObject], ...] = (
     CloudPeer,
@@ -17,6 +18,7 @@ KINDS: tuple[type[CustomObject], ...] = (
     NetworkExpansion,
     PeerLink,
     ExpansionLink,
+    PortSlice,
     Attachment,
     GatewayNode,
 )

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from isthmus.model.api.objects import ApiModel
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
+from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 
 S = TypeVar("S", bound=ApiModel)
 
@@ -43,7 +44,7 @@ class Shorten:
 class ReadAs:
     """Read an unknown value as this one."""
 
-    value: str
+    value: str | int
 
 
 Rule = LeaveOut | Shorten | ReadAs
@@ -77,6 +78,12 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "answer.reason": ReadAs("Refused"),
             "answer.message": _LEAVE_OUT,
             "ports": _LEAVE_OUT,
+            "ports[]": _LEAVE_OUT,
+            "ports[].addresses": _LEAVE_OUT,
+            "ports[].addresses[]": _LEAVE_OUT,
+            "portBuckets": ReadAs(256),  # no slice belongs to so many: the ports are unknown, and not none
+        },
+        PortSliceSpec: {
             "ports[]": _LEAVE_OUT,
             "ports[].addresses": _LEAVE_OUT,
             "ports[].addresses[]": _LEAVE_OUT,

@@ -109,6 +109,7 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.ADDRESS_CONFLICT: Meaning(
                 true="An address is in use outside its owner's slice.",
                 false="Every address in use is inside its owner's slice.",
+                unknown="Not all ports of the peer are known.",
             ),
             ConditionType.DISTRIBUTED_ROUTER: Meaning(
                 true="Machines at the peers may not reach a distributed router of this cloud. The condition is present "
@@ -151,6 +152,7 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.ADDRESS_CONFLICT: Meaning(
                 true="An address is in use outside its owner's slice.",
                 false="Every address in use is inside its owner's slice.",
+                unknown="Not all ports of the peer are known.",
             ),
             ConditionType.REPLICA_IN_USE: Meaning(
                 true="The network was withdrawn, and its replica cannot be deleted because it is still in use.",

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     NOTHING_LEFT = "NothingLeft"
     PRESENT = "Present"
     ABSENT = "Absent"
+    PORTS_UNKNOWN = "PortsUnknown"
     ABSENCE_UNCONFIRMED = "AbsenceUnconfirmed"
 
     # A peer's API.

@@ -26,6 +26,11 @@ EXPLANATIONS = {
     Reason.BOTH_FENCES: settled("XFRM block policies and the nftables table are in force.", Place.FENCED),
     Reason.ALL_STRETCHED: settled("All subnets of the network are stretched.", Place.SUBNETS_STRETCHED),
     Reason.NO_CONFLICT: settled("Every address in use is inside its owner's slice.", Place.ADDRESS_CONFLICT),
+    Reason.PORTS_UNKNOWN: progressing(
+        "Not all ports of the peer have been read yet.",
+        Place.ADDRESS_CONFLICT,
+        remedy="If it lasts, look at condition `Understood` of the CloudPeer.",
+    ),
     Reason.NOT_WITHDRAWN: settled("The network is not being withdrawn.", Place.REPLICA_IN_USE),
     Reason.NOTHING_LEFT: settled("Nothing prevents the deletion of the replica.", Place.REPLICA_IN_USE),
     Reason.PRESENT: settled("The peer publishes its link of this network.", Place.PEER_SEEN),

@@ -57,7 +57,8 @@ def _with_status(
     if is_owner:
         conditions.append(degraded_)
     if is_owner and facts:
-        conditions += [address_conflict(origin_conflicts(origin)), *([_subnets(origin)] if origin.active_links else [])]
+        conditions.append(address_conflict(origin_conflicts(origin), expansion.status.conditions))
+        conditions += [_subnets(origin)] if origin.active_links else []
         conditions += restrictions(facts)
     network = facts.network if facts is not None and problem is None else None
     status = NetworkExpansionStatus(

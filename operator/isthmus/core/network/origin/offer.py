@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isthmus.core.federation.agreement import own_tunnel_ids
-from isthmus.core.network.attachment import published_ports
 from isthmus.core.network.slices import slice_of
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot
@@ -59,7 +58,6 @@ def offered_spec(
         ),
         mtu=mtu,
         gateway=gateway.name if gateway else None,
-        ports=published_ports(facts),
     )
 
 

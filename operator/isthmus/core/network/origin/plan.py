@@ -12,7 +12,9 @@ from isthmus.core.network.attachment import (
     leave_node,
     network_identity,
     new_attachment,
+    published_ports,
 )
+from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.slices import pool_updates, trim_unpublished
 from isthmus.core.placement.gateways import Gateway
 from isthmus.model import names
@@ -43,10 +45,14 @@ def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:
 def _withdraw(origin: Origin) -> Actions:
     """Withdraw offers that are not requested any more; the link keeps its tunnel ID until the peer has released it."""
     return tuple(
-        ApplyObject(_local_link(link.spec.model_copy(update={"state": "Withdrawn", "gateway": None, "ports": ()})))
+        ApplyObject(_local_link(link.spec.model_copy(update=_WITHDRAWN)))
         for cloud_id, link in sorted(origin.active_links.items())
         if cloud_id not in origin.target_peers
     )
+
+
+def _delete_unused_slices(origin: Origin) -> Actions:
+    return delete_unused_slices(origin.snapshot, origin.name, origin.links.values())
 
 
 def _delete_released_links(origin: Origin) -> Actions:
@@ -146,14 +152,18 @@ def _trim_slices(origin: Origin) -> Actions:
 
 
 def _publish(origin: Origin) -> Actions:
-    """Publish our link for every target peer; a new one only with all its slices and an unused tunnel ID."""
-    record = origin.record.subnets
-    specs = ((origin.active_links.get(id_), origin.offer_to(id_, record)) for id_ in sorted(origin.target_peers))
-    return tuple(
-        ApplyObject(_local_link(wanted))
-        for link, wanted in specs
-        if wanted is not None and (link is None or link.spec != wanted)
-    )
+    """Publish ports and link for every target peer; a new one only with all its slices and an unused tunnel ID."""
+    return tuple(action for cloud_id in sorted(origin.target_peers) for action in _publish_to(origin, cloud_id))
+
+
+def _publish_to(origin: Origin, cloud_id: str) -> Actions:
+    link, offered = origin.active_links.get(cloud_id), origin.offer_to(cloud_id, origin.record.subnets)
+    if offered is None or origin.facts is None:
+        return ()
+    ports = published_ports(origin.facts)
+    wanted = with_ports(origin.snapshot, offered, ports, link)
+    is_published = link is not None and link.spec == wanted
+    return slice_updates(origin.snapshot, wanted, ports) + (() if is_published else (ApplyObject(_local_link(wanted)),))
 
 
 def _publish_gateway(origin: Origin) -> Actions:
@@ -244,7 +254,8 @@ def _local_link(spec: ExpansionLinkSpec) -> ExpansionLink:
     return ExpansionLink(metadata=metadata, spec=spec)
 
 
-_WITHDRAWAL = (_withdraw, _delete_released_links)
+_WITHDRAWN = {"state": "Withdrawn", "gateway": None, "ports": (), "port_buckets": None}
+_WITHDRAWAL = (_withdraw, _delete_unused_slices, _delete_released_links)
 _TEARDOWN = (
     _release_other_claims,
     _detach,

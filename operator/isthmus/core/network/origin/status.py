@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from isthmus.core.network.attachment import published_ports
-from isthmus.core.network.conflicts import conflicts
+from isthmus.core.network.conflicts import Conflicts, conflicts
 from isthmus.core.network.link_status import (
     address_conflict,
+    conditions_of,
     connection_progress,
     degraded,
     link_status,
@@ -13,6 +14,7 @@ from isthmus.core.network.link_status import (
     without_local_details,
 )
 from isthmus.core.network.origin.state import Origin
+from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.snapshot.conditions import readiness
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment
@@ -34,20 +36,22 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
         else Problem(Reason.NOT_CONNECTED, "not connected to any peer")
     )
     problem = failure if problem and failure else problem
-    others = degraded(origin.snapshot, failure), address_conflict(origin_conflicts(origin))
+    conflict = address_conflict(origin_conflicts(origin), conditions_of(origin.attachment))
+    others = degraded(origin.snapshot, failure), conflict
     return with_conditions(origin.attachment, (*readiness(problem), *others), origin.snapshot.now)
 
 
-def origin_conflicts(origin: Origin) -> tuple[str, ...]:
-    """Messages about addresses in use outside their owner's slice, for all peers."""
-    messages: list[str] = []
+def origin_conflicts(origin: Origin) -> Conflicts:
+    """Addresses in use outside their owner's slice, for all peers."""
+    found = Conflicts()
     for cloud_id, link in sorted(origin.active_links.items()):
         if origin.facts is None or link.spec.offer is None:
             continue
-        theirs = origin.accepted_spec(cloud_id)
-        ports = theirs.ports if theirs else ()
-        messages += conflicts(link.spec.offer, published_ports(origin.facts), ports, cloud_id, at_origin=True)
-    return tuple(messages)
+        theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id))
+        ours = published_ports(origin.facts)
+        messages = conflicts(link.spec.offer, ours, theirs.ports, cloud_id, at_origin=True)
+        found += Conflicts(messages, theirs.complete)
+    return found
 
 
 def _origin_link(origin: Origin, cloud_id: str, failure: Problem | None) -> ExpansionLink:

@@ -15,6 +15,7 @@ from isthmus.core.network.attachment import (
     published_ports,
     tenant_ports,
 )
+from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model import names
 from isthmus.model.actions import (
@@ -126,6 +127,11 @@ def _release_unanswered(receiver: Receiver) -> Actions:
     return _publish(receiver, released)
 
 
+def _delete_unused_slices(receiver: Receiver) -> Actions:
+    links = (receiver.link,) if receiver.link is not None else ()
+    return delete_unused_slices(receiver.snapshot, receiver.name, links)
+
+
 def _publish_gateway(receiver: Receiver) -> Actions:
     """Publish another active node before anything else: from then on the peer accepts nothing from the previous one."""
     link, gateway = receiver.link, receiver.gateway.name if receiver.gateway else None
@@ -229,11 +235,14 @@ def _publish(receiver: Receiver, answer: Answer) -> Actions:
         answer=answer,
         mtu=receiver.offered_mtu or previous or _FALLBACK_MTU,
         gateway=receiver.gateway.name if connected and receiver.gateway else None,
-        ports=published_ports(facts) if connected and facts else (),
     )
+    ports = published_ports(facts) if connected and facts else ()
+    if connected:
+        spec = with_ports(receiver.snapshot, spec, ports, receiver.link)
+    updates = slice_updates(receiver.snapshot, spec, ports)
     if receiver.link is not None and receiver.link.spec == spec:
-        return ()
-    return (ApplyObject(_local_link(receiver, spec)),)
+        return updates
+    return (*updates, ApplyObject(_local_link(receiver, spec)))
 
 
 def _local_link(receiver: Receiver, spec: ExpansionLinkSpec) -> ExpansionLink:
@@ -254,6 +263,7 @@ _REPLICATION = (
     replica.ensure_subnets_and_tag,
     replica.reserve_gateways,
     _answer,
+    _delete_unused_slices,
 )
 # Planned first once the network is accepted: a failure of the replica must not prevent a move to another gateway node.
 _CONNECTION = (
@@ -264,4 +274,4 @@ _CONNECTION = (
     _update_attachment,
     replica.set_mtu,
 )
-_WITHDRAWAL = (_detach, _release, _remove_network, _remove_project, _delete_attachment)
+_WITHDRAWAL = (_detach, _delete_unused_slices, _release, _remove_network, _remove_project, _delete_attachment)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from isthmus.core.network.attachment import published_ports
-from isthmus.core.network.conflicts import conflicts
+from isthmus.core.network.conflicts import Conflicts, conflicts
 from isthmus.core.network.link_status import (
     address_conflict,
+    conditions_of,
     connection_progress,
     degraded,
     link_status,
     with_conditions,
     without_local_details,
 )
+from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.network.receiver.plan import ports_in_use, project_to_delete
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.snapshot.conditions import false, readiness, true
@@ -42,21 +44,23 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
         *readiness(failure if progress and failure else progress),
         degraded(receiver.snapshot, failure),
         in_use,
-        address_conflict(_receiver_conflicts(receiver)),
+        address_conflict(_receiver_conflicts(receiver), conditions_of(receiver.attachment)),
     )
     return with_conditions(receiver.attachment, conditions, receiver.snapshot.now)
 
 
-def _receiver_conflicts(receiver: Receiver) -> tuple[str, ...]:
+def _receiver_conflicts(receiver: Receiver) -> Conflicts:
     if (
         receiver.facts is None
         or receiver.offer is None
         or receiver.remote_link is None
         or receiver.intent != "Replicate"
     ):
-        return ()
-    ours, theirs = published_ports(receiver.facts), receiver.remote_link.spec.ports
-    return conflicts(receiver.offer, ours, theirs, receiver.cloud_id, at_origin=False)
+        return Conflicts()
+    theirs = remote_ports_of(receiver.snapshot, receiver.cloud_id, receiver.remote_link.spec)
+    ours = published_ports(receiver.facts)
+    messages = conflicts(receiver.offer, ours, theirs.ports, receiver.cloud_id, at_origin=False)
+    return Conflicts(messages, theirs.complete)
 
 
 def _in_use(receiver: Receiver) -> Condition:

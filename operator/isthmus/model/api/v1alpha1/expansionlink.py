@@ -19,6 +19,7 @@ from isthmus.model.api.objects import (
 )
 from isthmus.model.types import (
     MTU,
+    BucketCount,
     CloudID,
     DisplayName,
     GatewayName,
@@ -54,6 +55,14 @@ class NetworkIdentity(ApiModel):
     def link_name(self) -> str:
         """Name of the ExpansionLinks and the Attachment of this network."""
         return names.link_name(self.cloud_id, self.network_id)
+
+
+ImmutableOrigin = Annotated[
+    NetworkIdentity,
+    Field(
+        json_schema_extra={"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "origin is immutable"}]}
+    ),
+]
 
 
 class HostRoute(ApiModel):
@@ -165,14 +174,7 @@ class ExpansionLinkSpec(ApiModel):
     """Cloud that publishes this link."""
     peer_cloud_id: CloudID
     """Cloud that this link is published for."""
-    origin: Annotated[
-        NetworkIdentity,
-        Field(
-            json_schema_extra={
-                "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "origin is immutable"}]
-            }
-        ),
-    ]
+    origin: ImmutableOrigin
     """Identity of the network; immutable."""
     state: Literal["Active", "Withdrawn"] = "Active"
     """Active, or Withdrawn: the network is being disconnected, and its tunnel ID stays reserved."""
@@ -185,7 +187,9 @@ class ExpansionLinkSpec(ApiModel):
     gateway: GatewayName | None = None
     """Active gateway of the network, one of the PeerLink's gateways; absent while there is none."""
     ports: Annotated[tuple[PublishedPort, ...], Field(max_length=MAX_PORTS_PER_LINK)] = ()
-    """Ports in the publishing cloud's part of the network, at most 500."""
+    """Ports in the publishing cloud's part of the network, the first 500; empty if they are in PortSlices."""
+    port_buckets: BucketCount | None = None
+    """Number of PortSlices that hold the ports of this network; absent for a peer that does not read them."""
 
 
 class RemoteExpansionLink(ApiModel):
