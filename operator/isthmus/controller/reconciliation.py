@@ -19,6 +19,8 @@ from isthmus.model.actions import (
     Action,
     ApplyManifest,
     ApplyObject,
+    CreateDomain,
+    CreateProject,
     DeleteDomain,
     DeleteNamespace,
     DeleteObject,
@@ -127,6 +129,9 @@ class Iteration:
         if not any(map(self._is_claim, plan.actions)):
             return self._apply_all(scope, plan)
         with self.tools.claims:
+            if any(isinstance(action, OpenStackAction) for action in plan.actions):
+                scope.invalidate()  # another network may have created or deleted it meanwhile
+                scope.observe(self._snapshot())
             plan = self._plan(scope)
             return plan is None or self._apply_all(scope, plan)
 
@@ -149,7 +154,7 @@ class Iteration:
             case ApplyObject(obj):
                 return self._stored(obj) is None
             case _:
-                return isinstance(action, DeleteProject | DeleteDomain)
+                return isinstance(action, CreateDomain | DeleteDomain | CreateProject | DeleteProject)
 
     def _begins_to_use_a_project(self, action: Action) -> bool:
         """Whether the project may be one that another network has just given up."""

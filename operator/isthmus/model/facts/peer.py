@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
@@ -15,6 +14,7 @@ from isthmus.model.api.objects import ApiModel
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
+from isthmus.model.cached import cached_property
 from isthmus.model.names import port_slice
 from isthmus.model.reasons import Reason
 from isthmus.model.types import Generation, ObjectName, ObjectUID

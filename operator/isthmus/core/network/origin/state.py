@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from isthmus.core.network.attachment import carried_mtu, gateway_for, network_identity, path_to
 from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
@@ -15,6 +14,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, RemoteExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import NetworkFacts
 
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable

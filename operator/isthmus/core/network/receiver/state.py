@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from ipaddress import IPv4Network
 from typing import Literal
 
@@ -18,6 +17,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer, RemoteExpansionLink
+from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import Domain, NetworkFacts
 from isthmus.model.reasons import Reason
 
