@@ -13,6 +13,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.portslice import PortSlice
 
 from .key import GATEWAY_NODES, Key, network_key, peer_key
 
@@ -26,6 +27,7 @@ def all_keys(snapshot: Snapshot) -> set[Key]:
     found = {names.link_name(snapshot.own.cloud_id, network_id) for network_id in expansions}
     found |= {name for _, name in snapshot.cache.keys(ExpansionLink)}
     found |= {name for _, name in snapshot.cache.keys(Attachment)}
+    found |= snapshot.cache.counts(PortSlice, "network").keys()
     for peer in snapshot.all(CloudPeer):
         found |= new_offers(snapshot, peer)
     return {GATEWAY_NODES, *peers(snapshot), *map(network_key, found)}
@@ -37,6 +39,7 @@ def exists(snapshot: Snapshot, link_name: str) -> bool:
     is_ours = link_name == names.link_name(snapshot.own.cloud_id, network_id)
     requests = snapshot.cache.count(NetworkExpansion, "network", network_id) if is_ours else 0
     published = snapshot.cache.count(ExpansionLink, "network", link_name)
+    published += snapshot.cache.count(PortSlice, "network", link_name)
     return requests + published > 0 or snapshot.attachment(link_name) is not None
 
 

@@ -78,19 +78,18 @@ def slice_updates(snapshot: Snapshot, spec: ExpansionLinkSpec, ports: Iterable[P
     """Write the slices that differ; done before the link that says how many there are."""
     if spec.port_buckets is None:
         return ()
-    existing = {held.metadata.name: held.spec for held in _held(snapshot, spec.peer_cloud_id, spec.origin.link_name)}
+    existing = {
+        held.metadata.name: held.spec for held in snapshot.port_slices(spec.peer_cloud_id, spec.origin.link_name)
+    }
     wanted = (_slice(spec, bucket, held) for bucket, held in enumerate(divided(ports, spec.port_buckets)))
     return tuple(ApplyObject(each) for each in wanted if existing.get(each.metadata.name) != each.spec)
 
 
 def delete_unused_slices(snapshot: Snapshot, link_name: str, links: Iterable[ExpansionLink]) -> Actions:
-    """Delete the slices that their link does not count: of a withdrawn link, after a reduction, of an older peer."""
-    return tuple(
-        DeleteObject(held)
-        for link in links
-        for held in _held(snapshot, link.spec.peer_cloud_id, link_name)
-        if held.spec.bucket >= (link.spec.port_buckets or 0)
-    )
+    """Delete the slices that no link counts: of a withdrawn one, after a reduction, of a peer that became older."""
+    counted = {link.spec.peer_cloud_id: link.spec.port_buckets or 0 for link in links}
+    held = snapshot.port_slices_of(link_name)
+    return tuple(DeleteObject(each) for each in held if each.spec.bucket >= counted.get(each.spec.peer_cloud_id, 0))
 
 
 def remote_ports(view: PeerView, spec: ExpansionLinkSpec) -> RemotePorts:
@@ -115,10 +114,6 @@ def remote_ports_of(snapshot: Snapshot, cloud_id: str, spec: ExpansionLinkSpec |
 
 def _fullest(ports: Iterable[PublishedPort], buckets: int) -> int:
     return max(len(bucket) for bucket in divided(ports, buckets))
-
-
-def _held(snapshot: Snapshot, cloud_id: str, link_name: str) -> tuple[PortSlice, ...]:
-    return snapshot.port_slices(cloud_id, link_name)
 
 
 def _slice(spec: ExpansionLinkSpec, bucket: int, ports: tuple[PublishedPort, ...]) -> PortSlice:

@@ -78,6 +78,7 @@ def _of_link(link: CustomObject) -> Iterator[Facet]:
 def _of_port_slice(held: CustomObject) -> Iterator[Facet]:
     if isinstance(held, PortSlice):
         yield Facet("link", f"{held.metadata.namespace}/{held.spec.origin.link_name}")
+        yield Facet("network", held.spec.origin.link_name)
 
 
 def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:

@@ -121,6 +121,10 @@ class Snapshot:
         """Our PortSlices of that network for that peer, by name."""
         return self.cache.having(PortSlice, "link", f"{names.peer_namespace(cloud_id)}/{link_name}")
 
+    def port_slices_of(self, link_name: str) -> tuple[PortSlice, ...]:
+        """Our PortSlices of that network, for all peers."""
+        return self.cache.having(PortSlice, "network", link_name)
+
     def attachment(self, link_name: str) -> Attachment | None:
         """The Attachment of that network."""
         return self.get(Attachment, link_name, names.SYSTEM_NAMESPACE)
