@@ -12,11 +12,12 @@ from isthmus.agent.backends import Backends
 from isthmus.agent.kubernetes import KubernetesIntents, KubernetesReports
 from isthmus.agent.loop import Agent
 from isthmus.model import names
-from isthmus.model.api.objects import Condition, CustomObject, condition_of
+from isthmus.model.api.objects import API_VERSION, Condition, CustomObject, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.errors import ExternalError
 from isthmus.model.settings import AgentSettings
-from isthmus.ports import Cluster
+from isthmus.ports import Cluster, Observer
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import KUBERNETES, Outages
 from tests.fakes.charon import FakeIke
@@ -51,6 +52,27 @@ class NoWatch:
 
     def start(self, wake: Callable[[], None]) -> None:
         pass
+
+    def stop(self) -> None:
+        pass
+
+
+def report_attachments(store: Store, observer: Observer) -> None:
+    """What a watch of Attachments reports, as a complete list."""
+    try:
+        observer.listed("Attachment", FakeCluster(store).list_manifests(API_VERSION, "Attachment"))
+    except ExternalError as error:
+        observer.failed("Attachment", error)
+
+
+class ListedOnce:
+    """A watch that lists Attachments at its start, and then reports nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def start(self, observer: Observer) -> None:
+        report_attachments(self._store, observer)
 
     def stop(self) -> None:
         pass
@@ -96,7 +118,9 @@ class AgentHarness:
         node, outages = self.node, Outages()
         cluster, outage = cluster or self.cluster(), outages[KUBERNETES]
         self.reports = KubernetesReports(cluster, NODE, self.clock, outage, SETTINGS.resync_seconds)
-        self.intents = KubernetesIntents(cluster, NoWatch(), SETTINGS, self.clock, outage, self.reports.read)
+        self.intents = KubernetesIntents(
+            cluster, NoWatch(), ListedOnce(self.store), SETTINGS, self.clock, outage, self.reports
+        )
         return Backends(
             leases=FakeLeases(),
             intents=self.intents,
@@ -133,6 +157,7 @@ class AgentHarness:
 
     def iterate(self) -> None:
         """What the agent's threads do, one after another: read the inputs, one iteration, write the reports."""
+        report_attachments(self.store, self.intents.attachments)
         self.intents.read_if_due()
         self.agent.iterate()
         self.reports.write()

@@ -27,9 +27,10 @@ from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import Unavailable
 from isthmus.model.settings import AgentSettings
-from isthmus.ports import is_effect
+from isthmus.ports import Observer, is_effect
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import KUBERNETES, Outages
+from tests.fakes.agent_harness import report_attachments
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.leases import FakeLeases
 from tests.fakes.nodeobjects import published_spec
@@ -79,17 +80,38 @@ class Hanging:
         return call
 
 
-class NoWatch:
-    """A watch without events; `Side` wakes the agent explicitly."""
+class Wakeable:
+    """Both watches of an agent: wakes it, and lists Attachments, when `Side` says so."""
 
-    def __init__(self) -> None:
-        self.wake: Callable[[], None] = lambda: None
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._wake: Callable[[], None] = lambda: None
+        self._observer: Observer | None = None
 
     def start(self, wake: Callable[[], None]) -> None:
-        self.wake = wake
+        self._wake = wake
+
+    def observe(self, observer: Observer) -> None:
+        self._observer = observer
+        self.wake()
 
     def stop(self) -> None:
-        self.wake = lambda: None
+        self._wake, self._observer = lambda: None, None
+
+    def wake(self) -> None:
+        if self._observer is not None:
+            report_attachments(self._store, self._observer)
+        self._wake()
+
+
+class Stream:
+    """`ports.ObjectWatch` of Attachments."""
+
+    def __init__(self, watch: Wakeable) -> None:
+        self.start, self._watch = watch.observe, watch
+
+    def stop(self) -> None:
+        self._watch.stop()
 
 
 @dataclass
@@ -102,11 +124,11 @@ class Side:
     machine: Machine
     resync_seconds: float = RESYNC_SECONDS
     store: Store = field(default_factory=Store)
-    watch: NoWatch = field(default_factory=NoWatch)
     effects: list[str] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
+        self.watch = Wakeable(self.store)
         self.kubectl, self.controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
         self.peer = "b" if self.name == "a" else "a"
         self.api = threading.Event()
@@ -129,7 +151,7 @@ class Side:
         reports = KubernetesReports(cluster, settings.node_name, clock, outage, settings.resync_seconds)
         backends = Backends(
             leases=FakeLeases(),
-            intents=KubernetesIntents(cluster, self.watch, settings, clock, outage, reports.read),
+            intents=KubernetesIntents(cluster, self.watch, Stream(self.watch), settings, clock, outage, reports),
             reports=reports,
             netlink=RtNetlink(),
             monitor=NetlinkMonitor(names.NFTABLES_TABLE),
@@ -202,10 +224,11 @@ class Side:
         self.watch.wake()
 
     def set_key(self, key: bytes) -> None:
-        """Store the pre-shared key; the agent is not woken."""
+        """Store the pre-shared key."""
         secret = {"name": "psk", "namespace": names.IPSEC_NAMESPACE}
         data = {"psk": base64.b64encode(key).decode()}
         self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "data": data})
+        self.watch.wake()
 
     def attach(self, other: Side) -> None:
         """Apply what the controller writes for a stretched network."""

@@ -87,8 +87,7 @@ def test_flows_are_restored_while_the_api_hangs(stretched: tuple[Side, Side]) ->
     a, _ = stretched
     a.api.clear()
     try:
-        a.watch.wake()
-        time.sleep(0.5)  # the agent is asking
+        time.sleep(RESYNC_SECONDS + 0.5)  # by then the agent waits for an answer
         a.switch.restart_vswitchd()
         began = time.monotonic()
         wait_until(lambda: "table=7" in a.switch.ofctl("dump-flows br-cloud"), 10, "the flows", poll_seconds=0.02)

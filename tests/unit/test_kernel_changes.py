@@ -31,11 +31,11 @@ class HangingCluster(FakeCluster):
         super().__init__(harness.store, f"{AGENT}-{NODE}")
         self.hangs, self.asked, self.answers = False, threading.Event(), threading.Event()
 
-    def list_objects(self, kind, namespace=None):  # type: ignore[no-untyped-def]
+    def get(self, kind, name, namespace=None):  # type: ignore[no-untyped-def]
         if self.hangs:
             self.asked.set()
             self.answers.wait(_SOON_SECONDS * 2)
-        return super().list_objects(kind, namespace)
+        return super().get(kind, name, namespace)
 
 
 @pytest.fixture

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import KopfWatch, KubernetesCluster, KubernetesLeases, built_in, resources
+from isthmus.adapters.kubernetes import (
+    KopfWatch,
+    KubernetesCluster,
+    KubernetesLeases,
+    StreamedWatch,
+    built_in,
+    named,
+    resources,
+)
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.probe import PacketProbe
@@ -20,7 +28,7 @@ from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import KUBERNETES, Outages
 
 from .backends import Backends
-from .kubernetes import WATCHED, KubernetesIntents, KubernetesReports, Watches
+from .kubernetes import STREAMED, WATCHED, KubernetesIntents, KubernetesReports, Watches
 
 
 def assemble(settings: AgentSettings) -> Backends:
@@ -57,7 +65,8 @@ def _kubernetes(
     )
     outage = outages[KUBERNETES]
     reports = KubernetesReports(cluster, settings.node_name, clock, outage, settings.resync_seconds)
-    return KubernetesIntents(cluster, watch, settings, clock, outage, reports.read), reports
+    stream = StreamedWatch(named(STREAMED), settings.kubeconfig, _manager(settings))
+    return KubernetesIntents(cluster, watch, stream, settings, clock, outage, reports), reports
 
 
 def _manager(settings: AgentSettings) -> str:

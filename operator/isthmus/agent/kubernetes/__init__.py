@@ -1,7 +1,7 @@
 """An agent's inputs from the Kubernetes API, and its reports to it."""
 
-from .intents import WATCHED, KubernetesIntents
+from .intents import STREAMED, WATCHED, KubernetesIntents
 from .reports import KubernetesReports
 from .watches import Watches
 
-__all__ = ["WATCHED", "KubernetesIntents", "KubernetesReports", "Watches"]
+__all__ = ["STREAMED", "WATCHED", "KubernetesIntents", "KubernetesReports", "Watches"]

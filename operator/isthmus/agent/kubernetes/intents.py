@@ -1,4 +1,8 @@
-"""The agent's inputs from the Kubernetes API: read completely or not at all, never planned from a part of them."""
+"""The agent's inputs from the Kubernetes API: read completely or not at all, never planned from a part of them.
+
+Attachments, of which there may be thousands, come from a streamed watch. The other kinds are few, and are listed after
+an event, which only wakes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import base64
 import binascii
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from isthmus.model import names
@@ -17,13 +22,17 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import ExternalError
 from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.settings import AgentSettings
-from isthmus.ports import Clock, Cluster, Watch
+from isthmus.ports import Clock, Cluster, ObjectWatch, Watch
 from isthmus.telemetry.outages import Outage
 
 from ..attempts import Barrier
+from .attachments import Attachments
+from .reports import KubernetesReports
 
-WATCHED = (Attachment, CloudPeer, IPsecPolicy, PeerLink)
-"""Kinds of ours whose events have the inputs read again; Secrets with keys are watched besides."""
+WATCHED = (CloudPeer, IPsecPolicy, PeerLink)
+"""Kinds of ours whose events have the inputs read again; so have those of Secrets with keys."""
+STREAMED = (Attachment,)
+"""Kinds of ours whose events carry what is to be known."""
 _DEBOUNCE_SECONDS = 0.05  # changes that arrive together are read together
 _RETRY_SECONDS = 5.0
 _IDLE_FACTOR = 4.0  # at most a fifth of the time is spent on reading, however often something changes
@@ -31,22 +40,27 @@ _POLL_SECONDS = 1.0
 
 
 class KubernetesIntents:
-    """`ports.IntentSource`: lists everything after an event, and otherwise once per resync."""
+    """`ports.IntentSource`."""
 
     def __init__(
         self,
         cluster: Cluster,
         watch: Watch,
+        stream: ObjectWatch,
         settings: AgentSettings,
         clock: Clock,
         outage: Outage,
-        on_read: Callable[[tuple[Attachment, ...]], None],
+        reports: KubernetesReports,
     ) -> None:
-        """`on_read` receives the Attachments as they were just read, with their statuses."""
-        self._cluster, self._watch, self._settings, self._clock = cluster, watch, settings, clock
-        self._outage, self._on_read = outage, on_read
-        self._latest: NodeInputs | None = None
+        """`watch` wakes for the kinds that are listed, `stream` reports those of `STREAMED`."""
+        self._cluster, self._watch, self._stream = cluster, watch, stream
+        self._settings, self._clock, self._outage = settings, clock, outage
+        self.attachments = Attachments(reports, outage, self._compose)
+        self._lock = threading.Lock()
+        self._listed: NodeInputs | None = None
+        """The kinds that are listed, without Attachments."""
         self._fingerprint: object = None
+        self._latest: NodeInputs | None = None
         self._changed: Callable[[], None] = lambda: None
         self._wake, self._stop = threading.Event(), threading.Event()
         self._resync_at = self._not_before = float("-inf")
@@ -56,6 +70,7 @@ class KubernetesIntents:
     def start(self, changed: Callable[[], None]) -> None:
         """Read on a thread of its own."""
         self._changed = changed
+        self._stream.start(self.attachments)
         self._watch.start(self.refresh)
         threading.Thread(target=self._run, name="intents", daemon=True).start()
 
@@ -64,6 +79,7 @@ class KubernetesIntents:
         self._stop.set()
         self._wake.set()
         self._watch.stop()
+        self._stream.stop()
 
     def latest(self) -> NodeInputs | None:
         """See `ports.IntentSource`."""
@@ -90,11 +106,18 @@ class KubernetesIntents:
         ended = self._clock.monotonic_seconds()
         self._not_before = ended + _IDLE_FACTOR * (ended - began)
         self._resync_at = began + self._settings.resync_seconds
-        self._on_read(inputs.attachments)
         fingerprint = _fingerprint(inputs)
         if fingerprint != self._fingerprint:
-            self._fingerprint, self._latest = fingerprint, inputs
-            self._changed()
+            self._fingerprint, self._listed = fingerprint, inputs
+            self._compose()
+
+    def _compose(self) -> None:
+        with self._lock:
+            attachments = self.attachments.all()
+            if self._listed is None or attachments is None:
+                return
+            self._latest = replace(self._listed, attachments=attachments)
+        self._changed()
 
     def _due(self) -> float:
         return self._not_before if self._is_outdated else max(self._not_before, self._resync_at)
@@ -120,7 +143,6 @@ class KubernetesIntents:
             node=self._settings.node_name,
             cloud_id=self._settings.cloud_id,
             gateway_cidrs=tuple(self._settings.gateway_cidrs),
-            attachments=tuple(self._cluster.list_objects(Attachment, names.SYSTEM_NAMESPACE)),
             peers=peers,
             policies=tuple(self._cluster.list_objects(IPsecPolicy)),
             peerlinks=tuple(self._cluster.list_objects(PeerLink)),
@@ -142,7 +164,7 @@ def _key(secret: Mapping[str, Any]) -> Key | None:
 
 def _fingerprint(inputs: NodeInputs) -> object:
     """Differs whenever the inputs plan to something else. Statuses are no part of it, but for what peers publish."""
-    versions = {_version(obj) for objects in (inputs.attachments, inputs.peers, inputs.policies) for obj in objects}
+    versions = {_version(obj) for objects in (inputs.peers, inputs.policies) for obj in objects}
     links = {(_version(link), link.status.peer) for link in inputs.peerlinks}
     return versions, links, {name: key.version for name, key in inputs.keys.items()}
 

@@ -65,12 +65,28 @@ class KubernetesReports:
             self._report = report
         self._wake.set()
 
-    def read(self, attachments: Iterable[Attachment]) -> None:
-        """Take the Attachments just read as what the cluster has."""
+    def listed(self, attachments: Iterable[Attachment]) -> None:
+        """Take these Attachments as all that the cluster has."""
         with self._lock:
             self._attachments = {attachment.metadata.name: attachment for attachment in attachments}
             self._is_compared = False
         self._wake.set()
+
+    def changed(self, attachment: Attachment) -> None:
+        """Take an Attachment as the cluster has it, unless a later version of it is known."""
+        name = attachment.metadata.name
+        with self._lock:
+            known = self._attachments.get(name)
+            if known is not None and _is_older(attachment, known):
+                return
+            self._attachments[name] = attachment
+            self._is_compared = False
+        self._wake.set()
+
+    def removed(self, name: str) -> None:
+        """Forget an Attachment."""
+        with self._lock:
+            self._attachments.pop(name, None)
 
     def write(self) -> float:
         """Write what is due; returns the seconds until there is more to do, of which there may be nothing then."""
@@ -113,6 +129,7 @@ class KubernetesReports:
         if now >= self._read_at + (self._resync_seconds if self._gateway_node else _UNKNOWN_SECONDS):
             self._read_at = now
             self._gateway_node = self._cluster.get(GatewayNode, self._node)
+            self._outage.succeeded()
         return self._gateway_node
 
     def _write_attachments(self) -> float:
@@ -163,3 +180,10 @@ def _status(current: GatewayNode, report: NodeReport, now: datetime) -> GatewayN
     if report.status is not None:
         return gateway_node_status(current, report.status, now)
     return failed_observation_status(current, report.problem, now) if report.problem else current.status
+
+
+def _is_older(attachment: Attachment, known: Attachment) -> bool:
+    """Whether an event arrived after the answer to a later write. Versions that are no numbers cannot be compared."""
+    one, other = attachment.metadata, known.metadata
+    versions = (one.resource_version or "", other.resource_version or "")
+    return one.uid == other.uid and all(v.isdecimal() for v in versions) and int(versions[0]) < int(versions[1])
