@@ -15,6 +15,7 @@ AGENT = "isthmus-agent"
 FINALIZER = f"{GROUP}/withdraw"
 PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; admission allows it to administrators only
 FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: do not wait for the peer
+ORIGINAL_MTU_ANNOTATION = f"{GROUP}/original-mtu"  # on our ExpansionLink of a network of ours
 PEER_LABEL = f"{GROUP}/peer"  # on objects that we create for one peer: its cloud ID
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "isthmus"

@@ -19,11 +19,11 @@ from isthmus.core.network.slices import pool_updates, trim_unpublished
 from isthmus.core.placement.gateways import Gateway
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
-from isthmus.model.api.objects import ObjectMeta, finalizers_with, finalizers_without
+from isthmus.model.api.objects import finalizers_with, finalizers_without
 from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
 
 from .admission import claims
+from .record import differs, local_link
 from .state import Origin
 
 Actions = tuple[Action, ...]
@@ -42,10 +42,19 @@ def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:
     return (*_WITHDRAWAL, *_TEARDOWN)
 
 
+def _rebuild_record(origin: Origin) -> Actions:
+    """Restore an Attachment that somebody has deleted or edited, before anything that needs its record."""
+    facts = origin.raw_facts
+    if not origin.record.subnets or facts is None or facts.network is None:
+        return ()
+    ids = {"project_id": facts.network.project_id, "network_id": facts.network.id}
+    return _update_record(origin, origin.record.model_copy(update=ids))
+
+
 def _withdraw(origin: Origin) -> Actions:
     """Withdraw offers that are not requested any more; the link keeps its tunnel ID until the peer has released it."""
     return tuple(
-        ApplyObject(_local_link(link.spec.model_copy(update=_WITHDRAWN)))
+        ApplyObject(local_link(link.spec.model_copy(update=_WITHDRAWN), origin.original_mtu))
         for cloud_id, link in sorted(origin.active_links.items())
         if cloud_id not in origin.target_peers
     )
@@ -161,9 +170,9 @@ def _publish_to(origin: Origin, cloud_id: str) -> Actions:
     if offered is None or origin.facts is None:
         return ()
     ports = published_ports(origin.facts)
-    wanted = with_ports(origin.snapshot, offered, ports, link)
-    is_published = link is not None and link.spec == wanted
-    return slice_updates(origin.snapshot, wanted, ports) + (() if is_published else (ApplyObject(_local_link(wanted)),))
+    spec = with_ports(origin.snapshot, offered, ports, link)
+    wanted = local_link(spec, origin.original_mtu)
+    return slice_updates(origin.snapshot, spec, ports) + ((ApplyObject(wanted),) if differs(link, wanted) else ())
 
 
 def _publish_gateway(origin: Origin) -> Actions:
@@ -171,7 +180,7 @@ def _publish_gateway(origin: Origin) -> Actions:
     gateway = origin.gateway.name if origin.gateway else None
     wanted = {"gateway": gateway, "mtu": origin.offered_mtu}
     return tuple(
-        ApplyObject(_local_link(link.spec.model_copy(update=wanted)))
+        ApplyObject(local_link(link.spec.model_copy(update=wanted), origin.original_mtu))
         for _, link in sorted(origin.active_links.items())
         if link.spec.gateway != gateway
     )
@@ -227,7 +236,7 @@ def _set_mtu(origin: Origin) -> Actions:
 
 
 def _update_record(origin: Origin, record: Record) -> Actions:
-    if record == origin.record:
+    if origin.attachment is not None and record == origin.attachment.spec.record:
         return ()
     new = AttachmentSpec(origin=network_identity(origin.name), role="Origin")
     spec = origin.attachment.spec if origin.attachment else new
@@ -244,18 +253,8 @@ def _published_slices(origin: Origin) -> frozenset[tuple[str, str]]:
     )
 
 
-def _local_link(spec: ExpansionLinkSpec) -> ExpansionLink:
-    """Our link as an object to apply."""
-    metadata = ObjectMeta(
-        name=spec.origin.link_name,
-        namespace=names.peer_namespace(spec.peer_cloud_id),
-        labels={names.PEER_LABEL: spec.peer_cloud_id},
-    )
-    return ExpansionLink(metadata=metadata, spec=spec)
-
-
 _WITHDRAWN = {"state": "Withdrawn", "gateway": None, "ports": (), "port_buckets": None}
-_WITHDRAWAL = (_withdraw, _delete_unused_slices, _delete_released_links)
+_WITHDRAWAL = (_rebuild_record, _withdraw, _delete_unused_slices, _delete_released_links)
 _TEARDOWN = (
     _release_other_claims,
     _detach,

@@ -19,6 +19,7 @@ from isthmus.model.facts.openstack import NetworkFacts
 
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
 from .offer import next_tunnel_id, offered_spec
+from .record import with_published
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,11 @@ class Origin:
         """The Attachment: instructions to the nodes, and the record."""
         return self.snapshot.attachment(self.name)
 
-    @property
+    @cached_property
     def record(self) -> Record:
-        """The record of what was changed in OpenStack; empty if nothing was."""
-        return self.attachment.spec.record if self.attachment else Record()
+        """The record of what was changed in OpenStack, with what is published; empty if nothing was changed."""
+        recorded = self.attachment.spec.record if self.attachment else Record()
+        return with_published(recorded, self.active_links.values(), self.raw_facts)
 
     @cached_property
     def owner(self) -> NetworkExpansion | None:

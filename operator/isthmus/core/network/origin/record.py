@@ -1,0 +1,75 @@
+"""The record as far as our own links imply it: what was published never changes, whatever happens to the Attachment.
+
+Somebody may delete the Attachment, or edit it. Then the slices are those of the offers, the original pools are the
+present ones together with the slices, and the original MTU is an annotation of the links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from isthmus.core.network.addressing import merged, ranges, spans_of
+from isthmus.model.api.objects import ObjectMeta
+from isthmus.model.api.v1alpha1.attachment import AddressRange, PeerSlice, Record, SubnetRecord
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
+from isthmus.model.facts.openstack import NetworkFacts, Subnet
+from isthmus.model.names import ORIGINAL_MTU_ANNOTATION, PEER_LABEL, peer_namespace
+from isthmus.model.types import MINIMUM_MTU
+
+_MAXIMUM_MTU = 65_535
+
+
+def local_link(spec: ExpansionLinkSpec, original_mtu: int | None) -> ExpansionLink:
+    """Our link as an object to apply; it also keeps the network's MTU in bytes before we lowered it."""
+    metadata = ObjectMeta(
+        name=spec.origin.link_name,
+        namespace=peer_namespace(spec.peer_cloud_id),
+        labels={PEER_LABEL: spec.peer_cloud_id},
+        annotations={ORIGINAL_MTU_ANNOTATION: str(original_mtu)} if original_mtu is not None else {},
+    )
+    return ExpansionLink(metadata=metadata, spec=spec)
+
+
+def differs(link: ExpansionLink | None, wanted: ExpansionLink) -> bool:
+    """Whether our link has to be applied."""
+    return link is None or link.spec != wanted.spec or _original_mtu(link) != _original_mtu(wanted)
+
+
+def with_published(record: Record, links: Iterable[ExpansionLink], facts: NetworkFacts | None) -> Record:
+    """The record with the slices that these links publish, and the original MTU if it lacks that."""
+    links = tuple(link for link in links if link.spec.offer is not None)
+    subnets = {entry.id: entry for entry in record.subnets}
+    for subnet in facts.subnets if facts else ():
+        published = tuple(slice_ for link in links if (slice_ := _slice(link, subnet.id)) is not None)
+        if published:
+            entry = subnets.get(subnet.id) or _new_entry(subnet, published)
+            subnets[subnet.id] = _with_slices(entry, published)
+    update: dict[str, object] = {"subnets": tuple(subnets.values())}
+    if record.original_mtu is None:
+        known = (mtu for link in links if (mtu := _original_mtu(link)) is not None)
+        update["original_mtu"] = next(known, None)
+        update["written_mtu"] = min((link.status.mtu for link in links if link.status.mtu), default=record.written_mtu)
+    return record.model_copy(update=update)
+
+
+def _slice(link: ExpansionLink, subnet_id: str) -> PeerSlice | None:
+    offered = (subnet for subnet in (link.spec.offer.subnets if link.spec.offer else ()) if subnet.id == subnet_id)
+    found = next(offered, None)
+    return PeerSlice(cloud_id=link.spec.peer_cloud_id, first=found.first, last=found.last) if found else None
+
+
+def _new_entry(subnet: Subnet, slices: Iterable[PeerSlice]) -> SubnetRecord:
+    original = ranges(merged((*spans_of(subnet.pools), *spans_of(slices))))
+    pools = tuple(AddressRange(first=pool.first, last=pool.last) for pool in original)
+    return SubnetRecord(id=subnet.id, origin_id=subnet.id, cidr=subnet.cidr, original_pools=pools)
+
+
+def _with_slices(entry: SubnetRecord, published: Iterable[PeerSlice]) -> SubnetRecord:
+    by_peer = {slice_.cloud_id: slice_ for slice_ in (*entry.slices, *published)}
+    return entry.model_copy(update={"slices": tuple(by_peer.values())})
+
+
+def _original_mtu(link: ExpansionLink) -> int | None:
+    text = link.metadata.annotations.get(ORIGINAL_MTU_ANNOTATION, "")
+    found = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_MAXIMUM_MTU)) else 0
+    return found if MINIMUM_MTU <= found <= _MAXIMUM_MTU else None
