@@ -16,9 +16,11 @@ from isthmus.model import names
 from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
-from isthmus.model.errors import Unavailable
+from isthmus.model.errors import Invalid, Unavailable
+from isthmus.ports import T
 from tests.fakes.agent_harness import AgentHarness, report_attachments
-from tests.fakes.nodeobjects import NODE, RED, attachment, link, peer
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.nodeobjects import BLUE, NODE, OWN, RED, attachment, link, peer
 from tests.testbed.host.process import wait_until
 
 _SOON_SECONDS = 5
@@ -141,6 +143,31 @@ def test_a_failed_write_is_repeated(harness: AgentHarness) -> None:
     assert _links_up(harness) == 0
     (connection,) = harness.get(GatewayNode, NODE).status.connections
     assert not connection.up
+
+
+def test_a_status_that_is_refused_keeps_no_other_from_being_written(harness: AgentHarness, api: Api) -> None:
+    refused = {f"{OWN}.{RED}", NODE}
+
+    class Refusing(FakeCluster):
+        def apply_status(self, obj: T) -> T:
+            api.calls[f"status of {obj.metadata.name}"] += 1
+            if obj.metadata.name in refused:
+                raise Invalid("the server could not process it")
+            return super().apply_status(obj)
+
+    api.cluster = Refusing(harness.store, harness.cluster().manager)
+    harness.kubectl.apply(attachment(RED))
+    harness.kubectl.apply(attachment(BLUE, (link(0x100001),)))
+    for _ in range(20):
+        harness.clock.seconds += 1
+        harness.iterate()
+        harness.agent.prober.probe_once()
+    assert _links_up(harness) == 1
+    assert api.calls[f"status of {OWN}.{RED}"] <= 3, "not again and again"
+    refused.clear()
+    harness.settle(2)
+    assert _links_up(harness) == 2
+    assert len(harness.get(GatewayNode, NODE).status.connections) == 1
 
 
 def test_a_peer_that_never_agrees_costs_nothing(harness: AgentHarness, api: Api) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from isthmus.core.node.facts import NodeFacts
+from isthmus.core.node.observations import observations
 from isthmus.core.node.plan import plan_node
 from isthmus.core.node.readiness import joined
 from isthmus.core.node.status import node_status
@@ -16,9 +18,9 @@ from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, Software
 from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.switch import BridgeView
+from isthmus.model.node.switch import BridgeView, PatchPair, Ports
 from isthmus.model.reasons import Reason
-from tests.fakes.nodeobjects import ADDRESS, PEER, inputs
+from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, RED, attachment, inputs, link
 
 TUNNEL = names.tunnel_port(PEER, "gw-b1")
 CHARON_AWAY = Problem(Reason.CHARON_UNAVAILABLE, "charon does not answer: " + "x" * 900)
@@ -77,3 +79,22 @@ def test_the_problems_that_do_not_fit_are_counted() -> None:
     assert joined(["one", "two"], 100) == "one; two"
     assert joined(["one", "x" * 90, "y" * 90, "z" * 90], 120) == f"one; {'x' * 90}; and 2 more"
     assert len(joined(["x" * 500] * 50, 120)) == 120
+
+
+def test_networks_are_reported_in_linear_time() -> None:
+    """With a thousand networks, ports that are searched once for each of them cost most of an iteration."""
+
+    class Counted(frozenset[PatchPair]):
+        reads = 0
+
+        def __iter__(self) -> Iterator[PatchPair]:
+            Counted.reads += 1
+            return super().__iter__()
+
+    attachments = [attachment(f"{i:08x}{RED[8:]}", (link(0x100000 + i),)) for i in range(50)]
+    plan = plan_node(inputs(*attachments), (NodeAddress(ADDRESS, 1500),), frozenset())
+    ports = Ports(plan.ports.tunnels, Counted(plan.ports.patches))
+    facts = NodeFacts(plan, BridgeView(exists=True, ports=ports), flows_installed=True)
+    found = observations(NODE, attachments, facts)
+    assert [entry.plugged for entry in found.values()] == [True] * 50
+    assert Counted.reads == 1

@@ -7,6 +7,7 @@ first, so that a thousand links that flap are a few writes a second, each with t
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,7 +15,7 @@ from datetime import datetime
 from isthmus.core.node.status import failed_observation_status, gateway_node_status
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus
-from isthmus.model.errors import ExternalError, NotFound
+from isthmus.model.errors import ExternalError, NotFound, Unavailable
 from isthmus.model.node.report import NodeReport
 from isthmus.ports import Clock, Cluster
 from isthmus.telemetry.outages import Outage
@@ -22,6 +23,7 @@ from isthmus.telemetry.outages import Outage
 from ..attempts import Barrier
 from .pace import Pace
 
+_LOG = logging.getLogger(__name__)
 WRITES_PER_SECOND = 20.0
 BURST = 8
 NODE_WRITES_PER_SECOND, NODE_BURST = 2.0, 4
@@ -46,6 +48,8 @@ class KubernetesReports:
         self._pending: dict[str, None] = {}
         """Names of the Attachments whose entry differs from the report, the longest pending first."""
         self._is_compared = False
+        self._refused: dict[str, object] = {}
+        """Statuses that the API server has refused, by the object's name."""
         self._gateway_node: GatewayNode | None = None
         self._read_at = self._not_before = float("-inf")
 
@@ -96,7 +100,7 @@ class KubernetesReports:
         try:
             self._write_node(self._report)
             return self._write_attachments()
-        except ExternalError as error:
+        except Unavailable as error:
             self._outage.failed(str(error))
             self._not_before = self._clock.monotonic_seconds() + _RETRY_SECONDS
             return _RETRY_SECONDS
@@ -116,12 +120,21 @@ class KubernetesReports:
         if current is None:
             return
         status = _status(current, report, self._clock.now())
-        if status == current.status or self._node_pace.next() > 0:
+        if status in (current.status, self._refused.get(self._node)) or self._node_pace.next() > 0:
             return
         try:
             self._gateway_node = self._cluster.apply_status(current.model_copy(update={"status": status}))
         except NotFound:
             self._gateway_node = None
+        except Unavailable:
+            raise
+        except ExternalError as error:
+            self._refuse(self._node, status, error)
+
+    def _refuse(self, name: str, status: object, error: ExternalError) -> None:
+        """Others are written all the same; this one again once per resync, or when it changes."""
+        _LOG.warning("the status of %s is not written: %s", name, error)
+        self._refused[name] = status
 
     def _current_node(self) -> GatewayNode | None:
         """As last read or written; read again from time to time, and until it exists."""
@@ -130,6 +143,8 @@ class KubernetesReports:
             self._read_at = now
             self._gateway_node = self._cluster.get(GatewayNode, self._node)
             self._outage.succeeded()
+            if self._refused:
+                self._refused, self._is_compared = {}, False
         return self._gateway_node
 
     def _write_attachments(self) -> float:
@@ -151,7 +166,7 @@ class KubernetesReports:
 
     def _differs(self, attachment: Attachment) -> bool:
         wanted, current = self._wanted(attachment.metadata.name), self._current(attachment)
-        return wanted is not current and wanted != current
+        return wanted is not current and wanted not in (current, self._refused.get(attachment.metadata.name, current))
 
     def _wanted(self, name: str) -> NodeObservation | None:
         return self._report.observations.get(name) if self._report else None
@@ -168,8 +183,11 @@ class KubernetesReports:
         try:
             written = self._cluster.apply_status(attachment.model_copy(update={"status": status}))
         except NotFound:
-            with self._lock:
-                self._attachments.pop(name, None)
+            self.removed(name)
+        except Unavailable:
+            raise
+        except ExternalError as error:
+            self._refuse(name, wanted, error)
         else:
             with self._lock:
                 if name in self._attachments:
