@@ -23,8 +23,8 @@ class Cluster(Protocol):
     def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
         """All objects of a kind of ours, in one namespace or (None) in all; called once per iteration.
 
-        MUST raise `Invalid` if a stored object does not parse. To leave it out would look like its deletion, and
-        everything that belongs to it would be removed.
+        Of a stored object that does not parse its last version that did is returned; MUST raise `Invalid` if none is
+        known. To leave it out would look like its deletion, and everything that belongs to it would be removed.
         """
         ...
 

@@ -21,6 +21,7 @@ from .resources import Resource, built_in, custom
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_SECONDS: Final = 10.0
 _PAGE_SIZE: Final = 500
+_Identity = tuple[object, object, object]
 
 
 class KubernetesCluster:
@@ -41,9 +42,24 @@ class KubernetesCluster:
         """
         self._client = Client(kubeconfig, field_manager, timeout_seconds, page_size)
         self._events = Events(field_manager)
+        self._listed: dict[tuple[type[CustomObject], str | None], Mapping[_Identity, CustomObject]] = {}
+        """What was listed last, by kind and namespace."""
 
     def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
-        return [_parsed(kind, document) for document in self._client.list_items(custom(kind).path(namespace))]
+        before: Mapping[_Identity, CustomObject] = self._listed.get((kind, namespace), {})
+        found: dict[_Identity, T] = {}
+        for document in self._client.list_items(custom(kind).path(namespace)):
+            identity = _identity(document)
+            try:
+                found[identity] = _parsed(kind, document)
+            except Invalid as error:
+                last = before.get(identity)
+                if not isinstance(last, kind):
+                    raise
+                _LOG.warning("%s; its last version that was applies", error)
+                found[identity] = last
+        self._listed[kind, namespace] = found
+        return list(found.values())
 
     def get(self, kind: type[T], name: str, namespace: str | None = None) -> T | None:
         found = self._get(custom(kind), name, namespace)
@@ -116,11 +132,13 @@ def _without_empty_lists(status: Manifest) -> Manifest:
     return full or dict(list(status.items())[-1:])
 
 
-def _parsed(kind: type[T], document: Mapping[str, Any]) -> T:
-    """The object. One that our own server stores and that we do not understand stops everything that reads it.
+def _identity(document: Mapping[str, Any]) -> _Identity:
+    metadata = document.get("metadata") or {}
+    return metadata.get("namespace"), metadata.get("name"), metadata.get("uid")
 
-    To leave it out would look like its deletion, and what belongs to it would be torn down.
-    """
+
+def _parsed(kind: type[T], document: Mapping[str, Any]) -> T:
+    """The object. Raises Invalid if it is not understood."""
     try:
         return kind.from_wire(document)
     except ValidationError as error:
