@@ -121,6 +121,11 @@ def _foreign_in_the_place_of_ours(bridge: Bridge) -> None:
     bridge.node.put_flow(0xBAD, f"{match} actions=drop")
 
 
+def _with_our_cookie_in_the_place_of_another_set(bridge: Bridge) -> None:
+    match = next(match for match in bridge.node.flows if match.startswith("table=7,"))
+    bridge.node.put_flow(set_cookie(member=1), f"{match} actions=drop")
+
+
 def _changed(bridge: Bridge) -> None:
     match, (cookie, _) = next(item for item in bridge.node.flows.items() if item[0].startswith("table=7,"))
     bridge.node.put_flow(cookie, f"{match} actions=drop")
@@ -139,6 +144,7 @@ DRIFT = [
     _foreign_with_our_cookie_and_a_timeout,
     _foreign_with_the_cookie_of_learned_flows,
     _foreign_in_the_place_of_ours,
+    _with_our_cookie_in_the_place_of_another_set,
     _changed,
     _deleted,
 ]

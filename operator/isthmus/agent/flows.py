@@ -38,6 +38,8 @@ class FlowSets:
         self._instance = ""
         self._installed: dict[int, Flows] | None = None
         """By cookie, as far as known; None: everything must be listed."""
+        self._suspects: set[int] | None = None
+        """Cookies whose flows may differ from the wanted ones; None: all."""
         self._meters: dict[int, Meter | None] = {}
         """By ID; None: of another form than ours."""
         self._foreign_learned = False
@@ -62,7 +64,7 @@ class FlowSets:
         if PROBE_PORT not in bridge.ofport:
             raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
         self._numbers = self._number(plan, bridge)
-        self._wanted = self._cache.sets(plan, self._numbers, bridge.ofport)
+        self._want(self._cache.sets(plan, self._numbers, bridge.ofport))
         self._refresh()
         try:
             self._install(self._changes())
@@ -98,10 +100,17 @@ class FlowSets:
         ports = (network.patch_port for network in plan.networks if bridge.ofport.get(network.patch_port, 0) > 0)
         numbers = number(bridge.numbers, ports, plan.gateways)
         current = bridge.numbers
-        added = numbers.networks.items() - current.networks.items() or numbers.members.items() - current.members.items()
-        if added:  # numbers that are not used any more are removed along with it
+        if any(current.networks.get(name) != found for name, found in numbers.networks.items()) or any(
+            current.members.get(name) != found for name, found in numbers.members.items()
+        ):  # numbers that are not used any more are removed along with it
             self._ovsdb.set_numbers(numbers)
         return numbers
+
+    def _want(self, sets: Mapping[int, FlowSet]) -> None:
+        before, self._wanted = self._wanted, sets
+        if self._suspects is not None:
+            self._suspects |= before.keys() - sets.keys()
+            self._suspects |= {cookie for cookie, flow_set in sets.items() if before.get(cookie) is not flow_set}
 
     def _refresh(self) -> None:
         """List what has changed since it was listed."""
@@ -113,15 +122,19 @@ class FlowSets:
             self._list_everything()
             self._rejected = {}
             self._written = {cookie: min(count, _MAX_WRITTEN - 1) for cookie, count in self._written.items()}
-        elif len(changed) > _MAX_SINGLE or not changed <= self._wanted.keys() | self._installed.keys():
-            self._list_everything()  # a flow with a foreign cookie may have taken the place of one of ours
-        else:
-            for cookie in changed:
-                self._installed[cookie] = self._openflow.flows_of(cookie)
-                self._confirm(cookie)
+        elif len(changed) > _MAX_SINGLE or not all(map(self._is_as_believed, changed)):
+            self._list_everything()  # what others have added may have taken the place of flows of any set
+
+    def _is_as_believed(self, cookie: int) -> bool:
+        """Whether the flows with that cookie, which have changed, are now those that we wrote last."""
+        believed = (self._installed or {}).get(cookie, frozenset())
+        if not flowsets.same_flows(believed, self._openflow.flows_of(cookie)):
+            return False
+        self._confirm(cookie)
+        return True
 
     def _list_everything(self) -> None:
-        self._installed = None  # if it fails, nothing is known
+        self._installed = self._suspects = None  # if it fails, nothing is known
         view = self._openflow.view()
         self._installed = dict(view.flows)
         self._meters = {**dict.fromkeys(view.other_meters), **{meter.id: meter for meter in view.meters}}
@@ -138,7 +151,13 @@ class FlowSets:
             self._written.pop(cookie, None)
 
     def _changes(self) -> list[SetChange]:
-        changes = flowsets.differences(self._wanted, self._installed or {})
+        """The changes of sets that may differ, which are all after everything was listed."""
+        wanted, installed = self._wanted, self._installed or {}
+        if self._suspects is not None:
+            wanted = {cookie: wanted[cookie] for cookie in self._suspects if cookie in wanted}
+            installed = {cookie: installed[cookie] for cookie in self._suspects if cookie in installed}
+        changes = flowsets.differences(wanted, installed)
+        self._suspects = {change.cookie for change in changes}
         return [change for change in changes if not self._given_up(change.cookie)]
 
     def _given_up(self, cookie: int) -> bool:

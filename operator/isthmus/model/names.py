@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 
 from .api.objects import GROUP
 
@@ -37,6 +38,7 @@ OWNER_KEY = "isthmus"  # external_ids key on every OVSDB row of ours
 
 _PROJECT_NAME_CHARACTERS = 64  # Keystone's limit
 _INTERFACE_NAME_BYTES = 15  # IFNAMSIZ without its terminating zero
+_REMEMBERED = 65_536  # digests; an agent needs those of all its networks and links in each iteration
 
 
 def agent_lease(node: str) -> str:
@@ -120,6 +122,7 @@ def tunnel_port(cloud_id: str, gateway: str) -> str:
     return _interface(TUNNEL_PREFIX, cloud_id, gateway)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _interface(prefix: str, *parts: str) -> str:
     """As much of a digest as an interface name holds. Peers choose some parts: callers must reject collisions."""
     text = base64.b32encode(hashlib.sha256("\0".join(parts).encode()).digest()).decode().lower()
@@ -129,6 +132,7 @@ def _interface(prefix: str, *parts: str) -> str:
 PROBE_PORT = "isprobe"  # internal port of br-cloud through which probe frames enter and leave; has no address
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def probe_mac(link_name: str, cloud_id: str) -> str:
     """Source MAC address of one link's probes: locally administered, not seen outside br-cloud and the tunnel."""
     octets = digest("echo", link_name, cloud_id)

@@ -25,21 +25,25 @@ def allocate(existing: Mapping[str, int], wanted: Iterable[str], last: int, maxi
     New numbers count up from `last`, so that a released number is used again as late as possible: learned flows with
     it may exist for some minutes. Of several names with one number (somebody changed them) the first keeps it.
     """
-    names = sorted(set(wanted))
-    assigned: dict[str, int] = {}
-    taken: set[int] = set()
-    for name in names:
-        old = existing.get(name, 0)
-        if 0 < old <= maximum and old not in taken:
-            assigned[name] = old
-            taken.add(old)
-    taken.update(existing.values())
-    for name in names:
-        if name not in assigned:
-            last = _next_free(last, maximum, taken)
-            assigned[name] = last
-            taken.add(last)
+    names = set(wanted)
+    assigned = _kept(existing, names, maximum)
+    taken = {*existing.values(), *assigned.values()}
+    for name in sorted(names - assigned.keys()):
+        last = _next_free(last, maximum, taken)
+        assigned[name] = last
+        taken.add(last)
     return assigned, last
+
+
+def _kept(existing: Mapping[str, int], names: set[str], maximum: int) -> dict[str, int]:
+    numbers = {*existing.values()}
+    if len(numbers) == len(existing) and all(0 < number <= maximum for number in numbers):
+        return {name: existing[name] for name in names & existing.keys()}
+    first: dict[int, str] = {}
+    for name in sorted(names & existing.keys()):
+        if 0 < existing[name] <= maximum:
+            first.setdefault(existing[name], name)
+    return {name: number for number, name in first.items()}
 
 
 def _next_free(last: int, maximum: int, taken: set[int]) -> int:
