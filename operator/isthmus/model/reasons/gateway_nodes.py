@@ -78,7 +78,7 @@ EXPLANATIONS = {
         "Other networks and peers are not affected.",
         "Look at the log of the agent on the node, and report it with the version of Open vSwitch.",
         Place.LINK,
-        *_TUNNEL,
+        Place.DEGRADED,
     ),
     Reason.AUTHENTICATION_FAILED: administrator(
         "One gateway does not accept the other: the keys differ, it expects another identity, or it has not loaded the "
