@@ -23,7 +23,7 @@ _BOOT: Final = _HERE / "boot.sh"
 _MEMORY_MEGABYTES: Final = 768
 _TIMEOUT_SECONDS: Final = 900.0
 _NO_RESULT: Final = 125
-_KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY")
+_KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "ISTHMUS_KERNEL_NETWORKS")
 
 
 def main(arguments: list[str]) -> int:

@@ -37,15 +37,21 @@ class Cloud:
     networks: tuple[PlannedNetwork, ...]
     peer: str
 
+    gateways: dict[str, PeerGateway]
+    """Each peer's gateway, by its cloud ID."""
+
     def __post_init__(self) -> None:
+        self.new_agent()
+
+    def new_agent(self) -> None:
+        """Forget what is known of the flows."""
         self.flows = FlowSets(self.openflow, self.database, SystemClock())
 
     def plan(self, networks: tuple[PlannedNetwork, ...] | None = None) -> NodePlan:
         """A plan with these networks, or all."""
         chosen = self.networks if networks is None else networks
-        (tunnel,) = self.ports.tunnels
-        gateway = PeerGateway(name=GATEWAY_NAME, address=tunnel.ends.remote)
-        return NodePlan(ports=self.ports, networks=chosen, gateways={self.peer: (gateway,)})
+        gateways = {cloud_id: (gateway,) for cloud_id, gateway in self.gateways.items()}
+        return NodePlan(ports=self.ports, networks=chosen, gateways=gateways)
 
     def install(self, networks: tuple[PlannedNetwork, ...] | None = None) -> None:
         """Have the flows of these networks, or of all."""
@@ -99,4 +105,5 @@ def side(name: str, peer: str, addresses: tuple[str, str], directory: Path) -> C
     )
     database = OvsdbDatabase(switch.socket, 300)
     ports = Ports(frozenset({tunnel}), frozenset(patches))
-    return Cloud(name, switch, database, OvsOfctl(switch.socket), ports, networks, f"cloud-{peer}")
+    gateways = {f"cloud-{peer}": PeerGateway(name=GATEWAY_NAME, address=tunnel.ends.remote)}
+    return Cloud(name, switch, database, OvsOfctl(switch.socket), ports, networks, f"cloud-{peer}", gateways)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel import bridged
+from tests.kernel.bridged import TAGS, Cloud
 from tests.kernel.node import Node, Pair
-from tests.kernel.openvswitch import Switch, sh
+from tests.kernel.openvswitch import Machine, Switch, sh
 from tests.kernel.side import RESYNC_SECONDS, Side
 from tests.testbed.host.process import wait_until
 
@@ -65,3 +67,38 @@ def stretched(sides: tuple[Side, Side]) -> tuple[Side, Side]:
     for side in sides:
         wait_until(side.network_connected, 30, f"link of {side.name}")
     return sides
+
+
+@pytest.fixture(scope="module")
+def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cloud]]:
+    """Two clouds on one node, with their networks stretched; no agents, no ESP."""
+    directory = tmp_path_factory.mktemp("ovs")
+    sh(
+        "ip netns add node-a; ip netns add node-b; ip -n node-a link set lo up; ip -n node-b link set lo up\n"
+        "ip link add wan netns node-a type veth peer name wan netns node-b\n"
+        "ip -n node-a addr add 192.0.2.1/24 dev wan; ip -n node-b addr add 192.0.2.2/24 dev wan\n"
+        "ip -n node-a link set wan up; ip -n node-b link set wan up"
+    )
+    a = bridged.side("a", "b", ("192.0.2.1", "192.0.2.2"), directory)
+    b = bridged.side("b", "a", ("192.0.2.2", "192.0.2.1"), directory)
+    for cloud in (a, b):
+        cloud.build()
+    yield a, b
+    for cloud in (a, b):
+        cloud.openflow.close()
+        cloud.database.close()
+        cloud.switch.stop()
+    sh("ip netns delete node-a; ip netns delete node-b")
+
+
+@pytest.fixture(scope="module")
+def machines(clouds: tuple[Cloud, Cloud]) -> Iterator[dict[str, Machine]]:
+    """Two tenants with equal addresses on both sides."""
+    plugged = {
+        f"{cloud.name}-{network}": cloud.switch.attach_port(f"{cloud.name}-{network}", f"10.20.0.{host}", tag)
+        for cloud, host in zip(clouds, (11, 12), strict=True)
+        for network, tag in TAGS.items()
+    }
+    yield plugged
+    for name in plugged:
+        sh(f"ip netns delete {name}")

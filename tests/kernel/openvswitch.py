@@ -127,6 +127,9 @@ class Switch:
     def ofctl(self, arguments: str) -> str:
         return sh(f"OVS_RUNDIR={self.directory} ovs-ofctl -O OpenFlow15 {arguments}")
 
+    def appctl(self, arguments: str) -> str:
+        return sh(f"ovs-appctl -t {self.directory}/ovs-vswitchd.ctl {arguments}")
+
     def attach_port(self, name: str, address: str, tag: int) -> Machine:
         """Plug a machine into br-int, in the local VLAN of its network."""
         sh(
@@ -175,9 +178,10 @@ class Machine:
             process.kill()
             process.wait()
 
-    def send(self, frame: bytes) -> None:
+    def send(self, *frames: bytes) -> None:
         with self._packets() as packets:
-            packets.send(frame)
+            for frame in frames:
+                packets.send(frame)
 
     @contextmanager
     def listening(self) -> Iterator[Callable[[float], list[bytes]]]:

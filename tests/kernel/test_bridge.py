@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,44 +11,10 @@ from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.model.errors import Conflict
 from isthmus.model.node.switch import Ports
 from isthmus.model.node.tunnel import Vxlan
-from tests.kernel.bridged import GATEWAY, TAGS, Cloud, side
+from tests.kernel.bridged import GATEWAY, TAGS, Cloud
 from tests.kernel.frames import BROADCAST, arp, bfd_down, frame, ipv4_udp, what_never_crosses
 from tests.kernel.openvswitch import Machine, inside, sh
 from tests.testbed.host.process import wait_until
-
-
-@pytest.fixture(scope="module")
-def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Cloud]]:
-    directory = tmp_path_factory.mktemp("ovs")
-    sh(
-        "ip netns add node-a; ip netns add node-b; ip -n node-a link set lo up; ip -n node-b link set lo up\n"
-        "ip link add wan netns node-a type veth peer name wan netns node-b\n"
-        "ip -n node-a addr add 192.0.2.1/24 dev wan; ip -n node-b addr add 192.0.2.2/24 dev wan\n"
-        "ip -n node-a link set wan up; ip -n node-b link set wan up"
-    )
-    a = side("a", "b", ("192.0.2.1", "192.0.2.2"), directory)
-    b = side("b", "a", ("192.0.2.2", "192.0.2.1"), directory)
-    for cloud in (a, b):
-        cloud.build()
-    yield a, b
-    for cloud in (a, b):
-        cloud.openflow.close()
-        cloud.database.close()
-        cloud.switch.stop()
-    sh("ip netns delete node-a; ip netns delete node-b")
-
-
-@pytest.fixture(scope="module")
-def machines(clouds: tuple[Cloud, Cloud]) -> Iterator[dict[str, Machine]]:
-    """Two tenants with equal addresses on both sides."""
-    plugged = {
-        f"{cloud.name}-{network}": cloud.switch.attach_port(f"{cloud.name}-{network}", f"10.20.0.{host}", tag)
-        for cloud, host in zip(clouds, (11, 12), strict=True)
-        for network, tag in TAGS.items()
-    }
-    yield plugged
-    for name in plugged:
-        sh(f"ip netns delete {name}")
 
 
 def test_tenants_with_equal_addresses_are_isolated(machines: dict[str, Machine]) -> None:
