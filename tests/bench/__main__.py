@@ -1,7 +1,8 @@
 """`make bench`: print a table of results and write them to build/bench.json.
 
 `python -m tests.bench startup` measures the start-up of controller and agent only, without a lab;
-`python -m tests.bench agent` an agent with many networks and links, with neither lab nor API.
+`python -m tests.bench agent` an agent with many networks and links, with neither lab nor API;
+`python -m tests.bench flows` what one more network costs on a real Open vSwitch.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import agent, expansion, idle, links, memory, startup, throughput
+from tests.bench import agent, expansion, flowsets, idle, links, memory, startup, throughput
 from tests.bench.result import Result, table, write
 from tests.testbed.assets import Assets, ensure
 from tests.testbed.host.process import ended_in_order
@@ -18,19 +19,21 @@ from tests.testbed.lab import Lab
 from tests.testbed.workload.tenant import Stretch, Tenant
 
 _BUILD = Path("build")
+_WITHOUT_LAB = {
+    "startup": lambda: startup.measure(ensure("kubernetes", "packages", "processes")),
+    "agent": lambda: [*agent.measure(), *links.measure()],
+    "flows": flowsets.measure,
+}
 
 
 def main() -> int:
     """Measure; a missed target is reported but is no failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("all", "startup", "agent"), default="all")
+    parser.add_argument("what", nargs="?", choices=("all", *_WITHOUT_LAB), default="all")
     what = parser.parse_args().what
-    if what == "startup":
+    if what in _WITHOUT_LAB:
         with ended_in_order():
-            results = startup.measure(ensure("kubernetes", "packages", "processes"))
-        path = _BUILD / "bench-startup.json"
-    elif what == "agent":
-        results, path = [*agent.measure(), *links.measure()], _BUILD / "bench-agent.json"
+            results, path = _WITHOUT_LAB[what](), _BUILD / f"bench-{what}.json"
     else:
         results, path = _everything(), _BUILD / "bench.json"
     print(table(results))
@@ -41,7 +44,7 @@ def main() -> int:
 def _everything() -> list[Result]:
     assets = ensure()
     with ended_in_order(), ExitStack() as undo:
-        results = [*startup.measure(assets), *agent.measure(), *links.measure()]
+        results = [*startup.measure(assets), *agent.measure(), *links.measure(), *flowsets.measure()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)

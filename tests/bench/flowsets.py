@@ -1,0 +1,176 @@
+"""One network added to thousands on one node: which flows are touched on a real Open vSwitch, and the agent's CPU time.
+
+Open vSwitch runs natively on this machine with a data path of its own that carries no packets; no lab is needed.
+"""
+
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from isthmus.adapters.clock import SystemClock
+from isthmus.adapters.openvswitch.openflow import OvsOfctl
+from isthmus.agent.flows import FlowSets
+from isthmus.core.node.plan import NodePlan, plan_node
+from isthmus.model import names
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.inputs import NodeInputs
+from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.switch import BridgeView, Ports
+from tests.bench.result import Result, at_most, reported
+from tests.fakes.nodeobjects import ADDRESS, attachment, inputs, link, peer, peerlink
+from tests.testbed.host import process
+
+NETWORKS: Final = (1_000, 4_000)
+ROUNDS: Final = 5
+PEERS: Final = ("cloud-b", "cloud-c", "cloud-d")
+CPU_SECONDS_LIMIT: Final = 0.05
+RATIO_LIMIT: Final = 1.2
+_SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
+_FLOW: Final = re.compile(r"cookie=(0x[0-9a-f]+), duration=([\d.]+)s, (table=\d+), .*?(priority=\S+)")
+
+
+class Node:
+    """A gateway node with networks that are stretched to three peers; its database is in memory."""
+
+    def __init__(self, socket: str, networks: int) -> None:
+        self.openflow = OvsOfctl(socket)
+        self._numbers = Numbers()
+        self._ofport = {names.BRIDGE: 65534, names.PROBE_PORT: 1}
+        self._flows = FlowSets(self.openflow, self, SystemClock())
+        self._attachments = [_attachment(index) for index in range(networks)]
+        self._plan(self._attachments)
+        self._ensure(self._attachments)
+        self._flows.differ()
+
+    def add(self) -> float:
+        """Add one network; returns the CPU time in seconds from inputs to installed flows."""
+        attachments = [*self._attachments, _attachment(len(self._attachments))]
+        began = time.process_time()
+        self._ensure(attachments)
+        self._attachments = attachments
+        return time.process_time() - began
+
+    def look(self) -> float:
+        """Observe that nothing is to be done; returns the CPU time in seconds."""
+        time.sleep(0.2)  # what the flow monitor reports of the last change
+        began = time.process_time()
+        assert not self._flows.differ()
+        return time.process_time() - began
+
+    def close(self) -> None:
+        self.openflow.close()
+
+    def view(self) -> BridgeView:
+        return BridgeView(True, Ports(), self._ofport, numbers=self._numbers)
+
+    def ensure_bridge(self) -> None: ...
+    def remove_bridge(self) -> None: ...
+    def apply(self, add: Ports, remove_interfaces: object) -> None: ...
+
+    def set_numbers(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+
+    def _plan(self, attachments: list[Attachment]) -> NodePlan:
+        plan = plan_node(_inputs(attachments), (NodeAddress(ADDRESS, 1500),), frozenset())
+        assert len(plan.networks) == len(attachments)
+        return plan
+
+    def _ensure(self, attachments: list[Attachment]) -> None:
+        plan = self._plan(attachments)
+        new = [*(t.name for t in plan.ports.tunnels), *(n.patch_port for n in plan.networks)]
+        for name in new if len(new) >= len(self._ofport) - 1 else ():
+            self._ofport.setdefault(name, len(self._ofport))
+        assert self._flows.ensure(plan, self.view())
+
+
+def measure() -> list[Result]:
+    """The flows touched and the CPU time."""
+    with tempfile.TemporaryDirectory() as path, _switch(Path(path)) as socket:
+        seconds = {}
+        for networks in NETWORKS:
+            node = Node(socket, networks)
+            touched = _touched(socket, node) if networks == NETWORKS[0] else None
+            changes = [(node.add(), node.look()) for _ in range(ROUNDS)]
+            seconds[networks] = (*map(median, zip(*changes, strict=True)), touched)
+            node.close()
+            _ofctl(socket, "del-flows")
+        return _results(seconds)
+
+
+def _results(seconds: Mapping[int, tuple[float, float, float | None]]) -> list[Result]:
+    few, many = (seconds[networks] for networks in NETWORKS)
+    return [
+        at_most("agent: one network added at 1,000 x 3: flows touched / its own", few[2] or 0, "", 1),
+        at_most("agent: plan, render and compare one change at 1,000 x 3", few[0], "s CPU", CPU_SECONDS_LIMIT),
+        at_most("agent: plan, render and compare one change, 4,000 / 1,000", many[0] / few[0], "", RATIO_LIMIT),
+        reported("agent: observation of unchanged flows at 1,000 x 3", few[1] * 1e3, "ms CPU"),
+    ]
+
+
+def _touched(socket: str, node: Node) -> float:
+    """The flows that are new after one network was added, divided by those with its cookie."""
+    before = _installed(socket)
+    node.add()
+    after = _installed(socket)
+    touched = [match for match, (_, since) in after.items() if match not in before or since > before[match][1] + 1]
+    (cookie,) = {after[match][0] for match in touched if match not in before}
+    gone = before.keys() - after.keys()
+    return (len(touched) + len(gone)) / sum(1 for found, _ in after.values() if found == cookie)
+
+
+def _installed(socket: str) -> dict[str, tuple[str, float]]:
+    """Cookie and time of installation by table and match."""
+    time.sleep(1.1)  # a flow that is installed again is younger by more than the tolerance
+    listed, now = _ofctl(socket, "dump-flows"), time.monotonic()
+    return {f"{table},{match}": (cookie, now - float(age)) for cookie, age, table, match in _FLOW.findall(listed)}
+
+
+def _inputs(attachments: list[Attachment]) -> NodeInputs:
+    return inputs(*attachments, peers=_PEERS, peerlinks=_PEERLINKS)
+
+
+def _gateway(index: int) -> dict[str, str]:
+    return {"name": f"gw-{index}", "address": f"198.51.{100 + index}.11"}
+
+
+def _attachment(index: int) -> Attachment:
+    links = tuple(link(0x100000 + index, cloud_id, _gateway(i)) for i, cloud_id in enumerate(PEERS))
+    return attachment(f"{index:08x}-9cbb-4d3c-8d4e-000000000001", links)
+
+
+_PEERS: Final = tuple(peer(cloud_id, f"198.51.{100 + i}.0/24") for i, cloud_id in enumerate(PEERS))
+_PEERLINKS: Final = tuple(peerlink(cloud_id, _gateway(i)) for i, cloud_id in enumerate(PEERS))
+
+
+def _ofctl(socket: str, verb: str) -> str:
+    target = f"unix:{Path(socket.removeprefix('unix:')).parent}/{names.BRIDGE}.mgmt"
+    words = ["ovs-ofctl", "-O", "OpenFlow15", "--no-names", verb, target]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def _switch(directory: Path) -> Iterator[str]:
+    """Database and ovs-vswitchd with br-cloud on the dummy data path; yields the database's socket."""
+    database, socket = directory / "conf.db", f"unix:{directory}/db.sock"
+    subprocess.run(["ovsdb-tool", "create", str(database), _SCHEMA], check=True)
+    environment = {f"OVS_{name}DIR": str(directory) for name in ("RUN", "LOG", "DB")}
+    server = ["ovsdb-server", str(database), f"--remote=p{socket}", f"--unixctl={directory}/server.ctl"]
+    dummy = ["--enable-dummy=override", "--disable-system", "--disable-system-route"]
+    vswitchd = ["ovs-vswitchd", socket, *dummy, f"--unixctl={directory}/vswitchd.ctl"]
+    process.spawn(server, name="ovsdb-server", directory=directory, env=environment)
+    try:
+        process.wait_until((directory / "db.sock").is_socket, 10, "ovsdb-server's socket")
+        process.spawn(vswitchd, name="ovs-vswitchd", directory=directory, env=environment)
+        settings = "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow10,OpenFlow15"
+        bridge = ["add-br", names.BRIDGE, "--", "set", "bridge", names.BRIDGE, *settings]
+        subprocess.run(["ovs-vsctl", f"--db={socket}", "--timeout=20", *bridge], check=True)
+        yield socket
+    finally:
+        process.stop(directory, "ovs-vswitchd", "ovsdb-server")
