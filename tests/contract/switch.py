@@ -179,6 +179,13 @@ class OpenFlowContract:
         openflow.replace(FlowChanges((SetChange(BLUE, None, add=(flow,)),)))
         assert openflow.view().flows == {RED: RED_SET - {RED_FLOWS[0]}, BLUE: {METERED, flow}}
 
+    def test_flows_of_another_cookie_are_not_deleted(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        openflow.replace(CHANGES)
+        match = METERED.split(" ")[0]
+        openflow.replace(FlowChanges((SetChange(RED, None, (0,), (match,)),)))
+        assert openflow.view().flows == {RED: frozenset(RED_FLOWS[1:]), BLUE: frozenset({METERED})}
+
     def test_changes_by_anybody_are_reported(self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
         ovsdb.ensure_bridge()
         wait_until(lambda: openflow.changed() is not None, 5, "the flow monitor")

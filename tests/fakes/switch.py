@@ -154,7 +154,8 @@ class FakeOpenFlow:
             for match, (cookie, _) in (node.flows.items() if change.delete_tables else ())
             if cookie == change.cookie and any(match.startswith(f"table={table},") for table in change.delete_tables)
         }
-        for match in in_tables | node.flows.keys() & {*change.delete}:
+        single = {match for match in node.flows.keys() & {*change.delete} if node.flows[match][0] == change.cookie}
+        for match in in_tables | single:
             node.flow_changed(node.flows.pop(match)[0])
         for found, mask in change.forget:
             node.learned = {cookie for cookie in node.learned if cookie & mask != found & mask}

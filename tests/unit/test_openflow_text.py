@@ -74,7 +74,7 @@ def test_a_bundle_deletes_before_it_adds() -> None:
         SetChange(7, None, (0, 9), forget=((0x1572000000050003, 2**64 - 1),)),
     )
     assert bundle(FlowChanges(changes)).splitlines() == [
-        "delete_strict table=7,priority=10,reg0=0x5",
+        "delete_strict cookie=0x1571000000050000/-1,table=7,priority=10,reg0=0x5",
         "delete cookie=0x7/-1,table=0",
         "delete cookie=0x7/-1,table=9",
         "delete cookie=0x1572000000050003/0xffffffffffffffff,table=5",

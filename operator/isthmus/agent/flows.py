@@ -43,7 +43,7 @@ class FlowSets:
         self._meters: dict[int, Meter | None] = {}
         """By ID; None: of another form than ours."""
         self._foreign_learned = False
-        self._listed_at = float("-inf")
+        self._compared_at = float("-inf")
         self._wanted: Mapping[int, FlowSet] = {}
         self._written: dict[int, int] = {}
         """How often a set was written in succession without being listed like that."""
@@ -81,7 +81,7 @@ class FlowSets:
         Raises ExternalError if they cannot be listed.
         """
         if self._installed is None:
-            return False  # there is no bridge, or `ensure` failed
+            return True  # they could not be listed
         self._refresh()
         return bool(self._changes())
 
@@ -116,12 +116,15 @@ class FlowSets:
         """List what has changed since it was listed."""
         instance = self._openflow.instance()
         changed = self._openflow.changed()  # asked first: whatever changes while flows are listed is notified
-        due = self._clock.monotonic_seconds() >= self._listed_at + _COMPARE_ALL_SECONDS
-        if self._installed is None or changed is None or instance != self._instance or due:
-            self._instance = instance
+        now = self._clock.monotonic_seconds()
+        if now >= self._compared_at + _COMPARE_ALL_SECONDS or instance != self._instance:
+            self._compared_at, self._instance = now, instance
             self._list_everything()
+            # What was given up is tried again.
             self._rejected = {}
             self._written = {cookie: min(count, _MAX_WRITTEN - 1) for cookie, count in self._written.items()}
+        elif self._installed is None or changed is None:
+            self._list_everything()
         elif len(changed) > _MAX_SINGLE or not all(map(self._is_as_believed, changed)):
             self._list_everything()  # what others have added may have taken the place of flows of any set
 
@@ -140,7 +143,6 @@ class FlowSets:
         self._meters = {**dict.fromkeys(view.other_meters), **{meter.id: meter for meter in view.meters}}
         self._foreign_learned = view.foreign_learned
         self._counters = view.traffic
-        self._listed_at = self._clock.monotonic_seconds()
         for cookie in [*self._written]:
             self._confirm(cookie)
 

@@ -86,7 +86,7 @@ def _deletions(change: SetChange) -> Iterator[str]:
     for table in change.delete_tables:
         yield f"delete cookie={change.cookie:#x}/-1,table={table}"
     for match in change.delete:
-        yield f"delete_strict {match}"
+        yield f"delete_strict cookie={change.cookie:#x}/-1,{match}"
     for cookie, mask in change.forget:
         yield f"delete cookie={cookie:#x}/{mask:#x},table={Table.LEARNED:d}"
 

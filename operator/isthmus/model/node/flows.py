@@ -74,7 +74,7 @@ class SetChange:
     delete_tables: tuple[int, ...] = ()
     """Tables in which all flows with that cookie are deleted."""
     delete: tuple[str, ...] = ()
-    """Table, priority and match of single flows, which are deleted whatever their cookie is."""
+    """Table, priority and match of single flows with that cookie, which are deleted."""
     add: tuple[str, ...] = ()
     forget: tuple[tuple[int, int], ...] = ()
     """Cookies and masks of learned flows that are deleted, too."""
