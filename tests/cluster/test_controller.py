@@ -15,7 +15,7 @@ import pytest
 
 from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.adapters.peers import RemotePeers
-from isthmus.cli.handover import kubeconfig_for
+from isthmus.cli.handover import hand_over
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
@@ -54,7 +54,7 @@ class RealCloud:
 
     def hand_over_credential(self) -> None:
         """Create the credential for cloud B as the documented command does, and store it in cloud B."""
-        kubeconfig = kubeconfig_for(self.administrator, self.b.cloud_id, self.plane.server_at("127.0.0.1"))
+        kubeconfig = hand_over(self.administrator, self.b.cloud_id, self.plane.server_at("127.0.0.1"), 1).kubeconfig
         metadata = {"name": f"peer-{self.a.cloud_id}", "namespace": names.SYSTEM_NAMESPACE}
         data = {names.KUBECONFIG_KEY: base64.b64encode(kubeconfig.encode()).decode()}
         self.b.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
@@ -101,7 +101,7 @@ def _remove_everything(plane: ControlPlane) -> None:
 
 def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
     a, b, cluster = real.a, real.b, real.administrator
-    real.until(lambda: _has_token(real))
+    real.until(lambda: _has_account(real))
     assert reason(b.peer("cloud-a")) in {"InvalidKubeconfig", "NotReadYet"}
     real.hand_over_credential()
     real.until(lambda: real.ready(a.peer("cloud-b")) and real.ready(b.peer("cloud-a")))
@@ -134,9 +134,9 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
     assert cluster.get_manifest("v1", "Namespace", "isthmus-peer-cloud-b") is None
 
 
-def _has_token(real: RealCloud) -> bool:
+def _has_account(real: RealCloud) -> bool:
     try:
-        return bool(kubeconfig_for(real.administrator, real.b.cloud_id, "https://127.0.0.1:6443"))
+        return bool(hand_over(real.administrator, real.b.cloud_id, "https://127.0.0.1:6443", 1).kubeconfig)
     except NotFound:
         return False
 

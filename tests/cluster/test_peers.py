@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.adapters.peers import RemotePeers
+from isthmus.cli.handover import hand_over
 from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkStatus
+from isthmus.model.errors import NotFound
 from isthmus.ports import PeerReader
 from tests.cluster.reading import POLL_SECONDS, US, peer_kubeconfig, wait_for_view
 from tests.contract.peers import PEER, PeerReaderContract
@@ -184,16 +187,15 @@ class TestRealServer:
 
 
 def _handed_over(plane: ControlPlane, publisher: KubernetesCluster, cloud_id: str) -> bytes:
-    token = wait_until(lambda: _token(publisher, cloud_id), 20, "the token")
-    return peer_kubeconfig(plane.server_at("127.0.0.1"), plane.ca_certificate, {"token": token})
+    def made() -> bytes:
+        with suppress(NotFound):  # Kubernetes publishes its authority in a new namespace a moment later
+            return hand_over(publisher, cloud_id, plane.server_at("127.0.0.1"), 1).kubeconfig.encode()
+        return b""
 
-
-def _token(cluster: KubernetesCluster, cloud_id: str) -> str:
-    secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, names.peer_namespace(cloud_id)) or {}
-    return base64.b64decode(secret.get("data", {}).get("token", "")).decode()
+    return wait_until(made, 20, "the kubeconfig")
 
 
 def _with_cluster(kubeconfig: bytes, **fields: object) -> bytes:
-    document = json.loads(kubeconfig)
+    document = yaml.safe_load(kubeconfig)
     document["clusters"][0]["cluster"] |= fields
     return json.dumps(document).encode()

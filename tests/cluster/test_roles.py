@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from isthmus.adapters.kubernetes import KubernetesCluster
+from isthmus.cli.handover import hand_over
 from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
@@ -19,8 +21,10 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
-from isthmus.model.errors import Forbidden
+from isthmus.model.errors import Forbidden, NotFound
 from isthmus.model.names import FINALIZER, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
+from isthmus.model.peerkubeconfig import PeerCredential
+from isthmus.model.peertoken import lifetime_of
 from isthmus.ports import Manifest
 from tests.contract.samples import attachment, cloud_peer, condition, gateway_node
 from tests.testbed.assets import ensure
@@ -53,12 +57,10 @@ def controller(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 def peer_kubeconfig(
     installed: ControlPlane, controller: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The other cloud's credential: the token from the Secret that the controller created."""
-    token = wait_until(lambda: _token(controller), 20, "the peer's token")
-    document = json.loads(installed.kubeconfig.read_text())
-    document["users"][0]["user"] = {"token": token}
+    """The other cloud's credential, as `isthmus peer-kubeconfig` makes it for the account of the controller."""
+    assert controller
     path = tmp_path_factory.mktemp("peer") / "kubeconfig"
-    path.write_text(json.dumps(document))
+    path.write_text(wait_until(lambda: _handed_over(installed), 20, "the peer's kubeconfig"))
     return path
 
 
@@ -81,11 +83,28 @@ def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller:
     controller.delete(GatewayNode, "roles-gw")
 
 
-def test_revoked_token_is_recreated(installed: ControlPlane, controller: KubernetesCluster) -> None:
-    installed.kubectl("delete", "secret", names.PEER_TOKEN, "-n", HOME)
+def test_controller_sees_the_token_of_an_earlier_release_and_nothing_else(
+    installed: ControlPlane, controller: KubernetesCluster
+) -> None:
     assert controller.get_manifest("v1", "Secret", names.PEER_TOKEN, HOME) is None
-    controller.apply_manifest(account_manifests(PEER)[-1])
-    wait_until(lambda: _token(controller), 20, "the new token")
+    for verb, name in (
+        ("create", ""),
+        ("patch", f"/{names.PEER_TOKEN}"),
+        ("delete", f"/{names.PEER_TOKEN}"),
+        ("get", ""),
+    ):
+        assert not _can(installed, names.CONTROLLER, verb, f"secrets{name}", ["-n", HOME])
+
+
+def test_controller_makes_no_token(installed: ControlPlane) -> None:
+    account = f"serviceaccounts/{names.PEER_ACCOUNT}"
+    assert not _can(installed, names.CONTROLLER, "create", account, ["--subresource=token", "-n", HOME])
+
+
+def test_token_of_the_peer_ends(peer_kubeconfig: Path) -> None:
+    lifetime = lifetime_of(PeerCredential.parse(peer_kubeconfig.read_bytes()).token)
+    assert lifetime is not None
+    assert lifetime.ends - lifetime.begins == timedelta(days=1)
 
 
 def test_permission_check_can_succeed(installed: ControlPlane) -> None:
@@ -199,10 +218,12 @@ def _apply_when_allowed(cluster: KubernetesCluster, manifest: Manifest) -> None:
     wait_until(applied, 10, f"{manifest['kind']} {manifest['metadata']['name']} to be allowed")
 
 
-def _token(cluster: KubernetesCluster) -> str | None:
-    secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, HOME) or {}
-    encoded = secret.get("data", {}).get("token")
-    return base64.b64decode(encoded).decode() if encoded else None
+def _handed_over(plane: ControlPlane) -> str:
+    with suppress(NotFound):  # Kubernetes publishes its authority in a new namespace a moment later
+        return hand_over(
+            KubernetesCluster(str(plane.kubeconfig), "isthmus"), PEER, plane.server_at("127.0.0.1"), 1
+        ).kubeconfig
+    return ""
 
 
 def _can(plane: ControlPlane, account: str, verb: str, resource: str, place: Sequence[str]) -> bool:

@@ -1,39 +1,85 @@
-"""`isthmus peer-kubeconfig`: the kubeconfig that is handed to a peer."""
+"""`isthmus peer-kubeconfig`: the kubeconfig that is handed to a peer ends, and is renewed."""
 
-import base64
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import yaml
 
-from isthmus.cli.handover import kubeconfig_for
-from isthmus.model.errors import NotFound
+from isthmus.cli.handover import hand_over
+from isthmus.cli.main import main
+from isthmus.model.errors import Invalid, NotFound
+from isthmus.model.peerkubeconfig import PeerCredential
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NAMESPACE = "isthmus-peer-cloud-b"
 
 
-class _Secrets:
-    """A cluster with only the call that the command makes."""
+class _Accounts:
+    """A cluster with only the calls that the command makes."""
 
-    def __init__(self, data: dict[str, str] | None) -> None:
-        self._data = data
+    def __init__(self, *missing: str) -> None:
+        self._missing = missing
+        self.annotations: dict[str, str] = {}
 
     def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Any:
-        assert (api_version, kind, name, namespace) == ("v1", "Secret", "peer-token", "isthmus-peer-cloud-b")
-        return None if self._data is None else {"data": self._data}
+        assert (api_version, namespace) == ("v1", NAMESPACE)
+        found = {
+            "ServiceAccount": {"metadata": {"name": "peer", "annotations": self.annotations}},
+            "ConfigMap": {"data": {"ca.crt": "an authority"}},
+        }
+        return None if kind in self._missing else found[kind]
+
+    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str]) -> None:
+        assert (namespace, name) == (NAMESPACE, "peer")
+        self.annotations |= annotations
+
+    def request_token(self, namespace: str, account: str, seconds: int) -> tuple[str, datetime]:
+        assert (namespace, account) == (NAMESPACE, "peer")
+        return f"token-of-{seconds}-seconds", NOW + timedelta(seconds=seconds)
 
 
-def test_kubeconfig_contains_server_authority_and_token() -> None:
-    data = {"token": base64.b64encode(b"a-token").decode(), "ca.crt": "Y2E="}
-    text = kubeconfig_for(_Secrets(data), "cloud-b", "https://192.0.2.10:6443")  # type: ignore[arg-type]
-    document = yaml.safe_load(text)
-    assert document["clusters"][0]["cluster"] == {
-        "server": "https://192.0.2.10:6443",
-        "certificate-authority-data": "Y2E=",
-    }
-    assert document["users"][0]["user"] == {"token": "a-token"}
-    assert document["contexts"][0]["context"]["namespace"] == "isthmus-peer-cloud-b"
+def test_kubeconfig_contains_server_authority_and_a_token_that_ends() -> None:
+    accounts = _Accounts()
+    made = hand_over(accounts, "cloud-b", "https://192.0.2.10:6443", 30)
+    document = yaml.safe_load(made.kubeconfig)
+    assert document["contexts"][0]["context"]["namespace"] == NAMESPACE
+    credential = PeerCredential.parse(made.kubeconfig.encode())
+    assert (credential.host, credential.port, credential.authority) == ("192.0.2.10", 6443, "an authority")
+    assert credential.token == "token-of-2592000-seconds"
+    assert made.ends == NOW + timedelta(days=30)
+    assert accounts.annotations["isthmus.cloud/handed-over-until"] == "2026-01-31T00:00:00Z"
 
 
-@pytest.mark.parametrize("data", [None, {}])
-def test_missing_token_is_explained(data: dict[str, str] | None) -> None:
+def test_renewal_is_for_the_same_server() -> None:
+    accounts = _Accounts()
+    hand_over(accounts, "cloud-b", "https://192.0.2.10:6443", 30)
+    made = hand_over(accounts, "cloud-b", None, 60)
+    assert PeerCredential.parse(made.kubeconfig.encode()).host == "192.0.2.10"
+    assert accounts.annotations["isthmus.cloud/handed-over-until"] == "2026-03-02T00:00:00Z"
+
+
+def test_renewal_without_an_earlier_one_is_explained() -> None:
+    with pytest.raises(Invalid, match="give --server"):
+        hand_over(_Accounts(), "cloud-b", None, 30)
+
+
+@pytest.mark.parametrize("missing", ["ServiceAccount", "ConfigMap"])
+def test_missing_account_is_explained(missing: str) -> None:
     with pytest.raises(NotFound, match="apply a CloudPeer for cloud cloud-b first"):
-        kubeconfig_for(_Secrets(data), "cloud-b", "https://192.0.2.10:6443")  # type: ignore[arg-type]
+        hand_over(_Accounts(missing), "cloud-b", "https://192.0.2.10:6443", 30)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cloud-b"],
+        ["cloud-b", "--renew", "--server", "https://a"],
+        *(["b", "--renew", "--days", d] for d in ("0", "x", "366")),
+    ],
+)
+def test_bad_arguments_are_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["peer-kubeconfig", *arguments])

@@ -3,29 +3,64 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
 
 import yaml
 
 from isthmus.model import names
-from isthmus.model.errors import NotFound
-from isthmus.ports import Cluster
+from isthmus.model.errors import Invalid, NotFound
+
+_ROOT_CERTIFICATES: Final = "kube-root-ca.crt"  # in every namespace; Kubernetes' kube-controller-manager writes it
 
 
-def kubeconfig_for(cluster: Cluster, peer_cloud_id: str, server: str) -> str:
-    """The kubeconfig for that peer as YAML. Raises NotFound if there is no token yet."""
+class Accounts(Protocol):
+    """The calls to our API server that are needed, with an administrator's rights."""
+
+    def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Any: ...
+    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str]) -> None: ...
+    def request_token(self, namespace: str, account: str, seconds: int) -> tuple[str, datetime]: ...
+
+
+@dataclass(frozen=True)
+class Handover:
+    """A kubeconfig as YAML, and when its token ends."""
+
+    kubeconfig: str
+    ends: datetime
+
+
+def hand_over(accounts: Accounts, peer_cloud_id: str, server: str | None, days: int) -> Handover:
+    """Make a kubeconfig for that peer, for the server of the last one if there is no other.
+
+    The account records until when the peer has a credential, and for which server. Raises ExternalError.
+    """
     namespace = names.peer_namespace(peer_cloud_id)
-    secret = cluster.get_manifest("v1", "Secret", names.PEER_TOKEN, namespace)
-    data = (secret or {}).get("data") or {}
-    if "token" not in data:
+    account = accounts.get_manifest("v1", "ServiceAccount", names.PEER_ACCOUNT, namespace)
+    roots = accounts.get_manifest("v1", "ConfigMap", _ROOT_CERTIFICATES, namespace)
+    if account is None or roots is None:
         raise NotFound(
-            f"namespace {namespace} has no token in Secret {names.PEER_TOKEN}: apply a CloudPeer for cloud "
-            f"{peer_cloud_id} first, and let the controller run"
+            f"namespace {namespace} has no account for the peer yet: apply a CloudPeer for cloud {peer_cloud_id} "
+            "first, and let the controller run"
         )
+    recorded = (account["metadata"].get("annotations") or {}).get(names.SERVER_ANNOTATION)
+    address = server or recorded
+    if not address:
+        raise Invalid(f"nothing to renew: no kubeconfig was made for cloud {peer_cloud_id} yet; give --server")
+    token, ends = accounts.request_token(namespace, names.PEER_ACCOUNT, days * 86_400)
+    noted = {names.HANDED_OVER_ANNOTATION: f"{ends:%Y-%m-%dT%H:%M:%SZ}", names.SERVER_ANNOTATION: address}
+    accounts.annotate_account(namespace, names.PEER_ACCOUNT, noted)
+    return Handover(_kubeconfig(namespace, address, roots["data"]["ca.crt"], token), ends)
+
+
+def _kubeconfig(namespace: str, server: str, authority: str, token: str) -> str:
+    cluster = {"server": server, "certificate-authority-data": base64.b64encode(authority.encode()).decode()}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "peer", "cluster": {"server": server, "certificate-authority-data": data["ca.crt"]}}],
-        "users": [{"name": "peer", "user": {"token": base64.b64decode(data["token"]).decode()}}],
+        "clusters": [{"name": "peer", "cluster": cluster}],
+        "users": [{"name": "peer", "user": {"token": token}}],
         "contexts": [{"name": "peer", "context": {"cluster": "peer", "user": "peer", "namespace": namespace}}],
         "current-context": "peer",
     }

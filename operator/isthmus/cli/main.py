@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _controller()
         if chosen.command == "agent":
             return _agent()
-        return _peer_kubeconfig(chosen.peer, chosen.server)
+        return _peer_kubeconfig(chosen.peer, chosen.server, chosen.days)
     except BadConfiguration as error:
         print("\n".join(f"isthmus: configuration: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return _BAD_CONFIGURATION
@@ -51,8 +51,16 @@ def _parser() -> argparse.ArgumentParser:
         "peer-kubeconfig", help="print the read-only kubeconfig that a peer's administrator needs from us"
     )
     hand_over.add_argument("peer", type=_cloud_id, metavar="CLOUD_ID", help="the peer's cloud ID")
+    where = hand_over.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--server", type=_https, metavar="URL", help="our API server as the peer reaches it, https://..."
+    )
+    where.add_argument("--renew", action="store_true", help="for the same server as the last kubeconfig for this peer")
     hand_over.add_argument(
-        "--server", required=True, type=_https, metavar="URL", help="our API server as the peer reaches it, https://..."
+        "--days",
+        type=_days,
+        default=30,
+        help="for how long it is valid, 1 to 365; 30 if absent; the server may shorten it",
     )
     return parser
 
@@ -76,13 +84,15 @@ def _agent() -> int:
     return 0
 
 
-def _peer_kubeconfig(peer: str, server: str) -> int:
+def _peer_kubeconfig(peer: str, server: str | None, days: int) -> int:
     from isthmus.adapters.kubernetes import KubernetesCluster
 
-    from .handover import kubeconfig_for
+    from .handover import hand_over
 
     own = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    print(kubeconfig_for(KubernetesCluster(own, "isthmus"), peer, server), end="")
+    made = hand_over(KubernetesCluster(own, "isthmus"), peer, server, days)
+    print(made.kubeconfig, end="")
+    print(f"isthmus: valid until {made.ends:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
     return 0
 
 
@@ -102,6 +112,12 @@ def _cloud_id(text: str) -> str:
         raise argparse.ArgumentTypeError(
             "must be a cloud ID: at most 40 lower-case letters, digits and hyphens"
         ) from None
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 365:
+        raise argparse.ArgumentTypeError("must be a whole number of days from 1 to 365")
+    return int(text)
 
 
 def _https(text: str) -> str:

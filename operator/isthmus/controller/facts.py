@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from isthmus.core.federation.credentials import Account
 from isthmus.core.federation.namespace import account_manifests
-from isthmus.core.federation.plan import Account
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
@@ -117,10 +117,10 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
 def peer_account(cluster: Cluster, cloud_id: str) -> Account:
     """The existing objects of the account that a peer reads with. Raises ExternalError."""
     found = {}
-    for wanted in account_manifests(cloud_id):
-        kind, name = wanted["kind"], wanted["metadata"]["name"]
+    wanted = [(m["apiVersion"], m["kind"], m["metadata"]["name"]) for m in account_manifests(cloud_id)]
+    for api_version, kind, name in (*wanted, ("v1", "Secret", names.PEER_TOKEN)):
         try:
-            existing = cluster.get_manifest(wanted["apiVersion"], kind, name, names.peer_namespace(cloud_id))
+            existing = cluster.get_manifest(api_version, kind, name, names.peer_namespace(cloud_id))
         except Forbidden:  # the Role that allows this read is one of the objects that may be missing
             existing = None
         if existing is not None:

@@ -6,7 +6,7 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
-from isthmus.telemetry.metrics import LINKS, PEER_LAST_READ, PEERS, Metrics
+from isthmus.telemetry.metrics import LINKS, PEER_CREDENTIAL_ENDS, PEER_LAST_READ, PEERS, Metrics
 
 
 def publish(snapshot: Snapshot, metrics: Metrics) -> None:
@@ -16,6 +16,8 @@ def publish(snapshot: Snapshot, metrics: Metrics) -> None:
     read = {(cloud_id,): snapshot.now.timestamp() for cloud_id, view in snapshot.views.items() if view.complete}
     unread = {labels: at for labels, at in metrics.values(PEER_LAST_READ).items() if labels[0] in snapshot.credentials}
     metrics.set(PEER_LAST_READ, unread | read)
+    known = ((cloud_id, lifetime) for cloud_id, lifetime in snapshot.credentials.items() if lifetime is not None)
+    metrics.set(PEER_CREDENTIAL_ENDS, {(cloud_id,): lifetime.ends.timestamp() for cloud_id, lifetime in known})
 
 
 def _by_state(snapshot: Snapshot, kind: type[CustomObject]) -> dict[tuple[str, ...], float]:

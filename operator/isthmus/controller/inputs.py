@@ -12,6 +12,8 @@ from isthmus.model import names
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
+from isthmus.model.peertoken import Lifetime, lifetime_of
 from isthmus.ports import Cluster, Manifest, Observer
 
 from .backends import Backends
@@ -30,7 +32,7 @@ def follow_peers(state: State, backends: Backends) -> None:
     """Make the peer reader follow exactly the peers that have a credential. Raises ExternalError."""
     kubeconfigs = _kubeconfigs(state.snapshot(), backends.cluster)
     backends.peers.follow(kubeconfigs)
-    state.set_credentials(frozenset(kubeconfigs))
+    state.set_credentials({cloud_id: _lifetime(kubeconfig) for cloud_id, kubeconfig in kubeconfigs.items()})
 
 
 def _manifest(obj: CustomObject) -> Manifest:
@@ -49,6 +51,13 @@ def _kubeconfigs(snapshot: Snapshot, cluster: Cluster) -> dict[str, bytes]:
         if content:
             found[peer.spec.cloud_id] = content
     return found
+
+
+def _lifetime(kubeconfig: bytes) -> Lifetime | None:
+    try:
+        return lifetime_of(PeerCredential.parse(kubeconfig).token)
+    except InvalidKubeconfig:
+        return None
 
 
 def _content(secret: Mapping[str, Any]) -> bytes:

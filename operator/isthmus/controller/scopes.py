@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from isthmus.core.federation.plan import Account, plan_peer
+from isthmus.core.federation.credentials import Account
+from isthmus.core.federation.plan import plan_peer
 from isthmus.core.federation.status import peer_status, peerlink_status
 from isthmus.core.keys.enumeration import exists
 from isthmus.core.keys.key import GATEWAY_NODES, Key, Subject
@@ -160,7 +161,7 @@ class PeerScope:
             return ()
         link = snapshot.peerlink(self.cloud_id) if snapshot.peer_of(self.cloud_id) == peer else None
         published = (peerlink_status(snapshot, peer, link),) if link else ()
-        return (*published, peer_status(snapshot, peer, failure))
+        return (*published, peer_status(snapshot, peer, failure, self.facts.accounts.cached(self.cloud_id)))
 
     def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
         """Time alone changes nothing."""

@@ -17,6 +17,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.facts.gateway import NodeHealth
 from isthmus.model.facts.peer import PeerView
+from isthmus.model.peertoken import Lifetime
 from isthmus.ports import Clock
 
 _NAMESPACE_LABELS = (names.PEER_LABEL, names.MANAGED_BY_LABEL)
@@ -93,12 +94,13 @@ class State:
             before, self._cache.gateway_nodes = self._cache.gateway_nodes, nodes
             self._mark({GATEWAY_NODES} if before != nodes else (), None)
 
-    def set_credentials(self, cloud_ids: frozenset[str]) -> None:
-        """The peers whose kubeconfig Secret exists."""
+    def set_credentials(self, credentials: Mapping[str, Lifetime | None]) -> None:
+        """By cloud ID the peers whose kubeconfig Secret exists, and how long its token is valid if that is known."""
         with self.lock:
-            before, self._cache.credentials = self._cache.credentials, cloud_ids
+            before, self._cache.credentials = self._cache.credentials, credentials
+            changed = {cloud_id for cloud_id, _ in before.items() ^ credentials.items()}
             snapshot = self.snapshot()
-            self._mark({key for cloud_id in before ^ cloud_ids for key in peers_with(snapshot, cloud_id)}, None)
+            self._mark({key for cloud_id in changed for key in peers_with(snapshot, cloud_id)}, None)
 
     def set_views(self, views: Mapping[str, PeerView]) -> None:
         """The last results from the peers' APIs."""

@@ -17,13 +17,15 @@ FINALIZER = f"{GROUP}/withdraw"
 PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; admission allows it to administrators only
 FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: do not wait for the peer
 ORIGINAL_MTU_ANNOTATION = f"{GROUP}/original-mtu"  # on our ExpansionLink of a network of ours
+HANDED_OVER_ANNOTATION = f"{GROUP}/handed-over-until"  # on a peer's ServiceAccount: when its newest token ends
+SERVER_ANNOTATION = f"{GROUP}/handed-over-server"  # on a peer's ServiceAccount: the server in its newest kubeconfig
 PEER_LABEL = f"{GROUP}/peer"  # on objects that we create for one peer: its cloud ID
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "isthmus"
 GATEWAY_LABEL = f"{GROUP}/gateway"  # on a Kubernetes node: "true"
 
 PEER_ACCOUNT = "peer"  # ServiceAccount, Role and RoleBinding in the peer's namespace
-PEER_TOKEN = "peer-token"  # noqa: S105  the name of a Secret, not its content
+PEER_TOKEN = "peer-token"  # noqa: S105  the name of a Secret that earlier releases created, not its content
 KUBECONFIG_KEY = "kubeconfig"
 PSK_KEY = "psk"
 

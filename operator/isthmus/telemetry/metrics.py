@@ -62,8 +62,15 @@ LINK_RTT = Family(
 PEER_LAST_READ = Family(
     "isthmus_peer_last_read_timestamp_seconds", "gauge", "Time of the last complete read of a peer's links.", ("peer",)
 )
+PEER_CREDENTIAL_ENDS = Family(
+    "isthmus_peer_credential_expiry_timestamp_seconds",
+    "gauge",
+    "Time at which the token ends that a peer's links are read with.",
+    ("peer",),
+)
 FAMILIES = (
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
+    PEER_CREDENTIAL_ENDS,
 )  # fmt: skip
 
 

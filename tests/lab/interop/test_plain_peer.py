@@ -14,7 +14,7 @@ import pytest
 from tests.lab.interop.cloud import PLAIN, PlainCloud
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation, condition, objects, wait_ready
+from tests.testbed.install.federation import Federation, condition, objects, wait_for_account, wait_ready
 from tests.testbed.install.installation import Installation, new_psk
 from tests.testbed.node.node import Place
 from tests.testbed.workload.machine import Machine
@@ -72,7 +72,8 @@ def agreed(a: Installation, plain: PlainCloud) -> Iterator[None]:
     plain.gateway("block")
     plain.control.publish_agreement()
     plain.open_tunnel(psk)
-    plain.receive(wait_until(lambda: kubeconfig_for(a), 30, "A's token for the plain peer"))
+    wait_for_account(a.cloud, PEER)
+    plain.receive(a.kubeconfig_for(PEER))
     try:
         wait_ready(a.cloud, "cloudpeer", PEER)
         yield
@@ -88,12 +89,6 @@ def connections(a: Installation) -> list[dict[str, Any]]:
     """Connections to the plain peer as A's gateway nodes report them."""
     nodes = objects(a.cloud, "gatewaynodes")
     return [c for node in nodes for c in node["status"].get("connections", []) if c["cloudID"] == PEER]
-
-
-def kubeconfig_for(a: Installation) -> str:
-    """The credential that A's administrator hands over; None until the token exists."""
-    where = ("-n", NAMESPACE, "peer-token", "-o", "jsonpath={.data.token}", "--ignore-not-found")
-    return a.kubeconfig_for(PEER) if a.cloud.kubectl("get", "secret", *where) else ""
 
 
 @pytest.fixture(scope="module")

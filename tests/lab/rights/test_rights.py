@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation, wait_for_token, wait_reason
+from tests.testbed.install.federation import Federation, wait_for_account, wait_reason
 from tests.testbed.kubernetes.cluster import KubectlError
 
 OWN, PEER = "cloud-a", "isthmus-peer-cloud-b"
@@ -126,17 +126,17 @@ def test_agent_cannot_patch_what_it_cannot_get(peers: Federation, kind: str) -> 
     assert "yes" not in may("patch", f"{kind}.isthmus.cloud", "--all-namespaces")
 
 
-def test_deleting_the_token_revokes_the_peers_credential(peers: Federation, peer_credential: Path) -> None:
+def test_deleting_the_account_revokes_the_peers_credential(peers: Federation, peer_credential: Path) -> None:
     """The old token is rejected and the peer reports it; it recovers with a new credential."""
     ask = ("get", "peerlinks.isthmus.cloud", "-n", PEER, "-o", "name")
     assert peers.a.cloud.kube.kubectl(*ask, kubeconfig=peer_credential)
-    peers.a.cloud.kubectl("delete", "secret", "-n", PEER, "peer-token")
+    peers.a.cloud.kubectl("delete", "serviceaccount", "-n", PEER, "peer")
     try:
         # The API server caches authentication results for ten seconds.
         wait_until(lambda: "be logged in" in answer(peers, peer_credential, *ask), 30, "the old token to be rejected")
         wait_reason(peers.b.cloud, "cloudpeer", OWN, "PeerForbidden")
     finally:
-        wait_for_token(peers.a.cloud, "cloud-b")
+        wait_for_account(peers.a.cloud, "cloud-b")
         peer_credential.write_text(peers.a.kubeconfig_for("cloud-b"))
         peers.b.set_peer_kubeconfig(OWN, peer_credential.read_text())
     assert peers.a.cloud.kube.kubectl(*ask, kubeconfig=peer_credential)

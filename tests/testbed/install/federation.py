@@ -65,7 +65,7 @@ class Federation:
         """Set a new pre-shared key, and exchange the read-only kubeconfigs."""
         self.agree_on_key()
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
-            wait_for_token(ours.cloud, theirs.cloud.cloud_id)
+            wait_for_account(ours.cloud, theirs.cloud.cloud_id)
             theirs.set_peer_kubeconfig(ours.cloud.cloud_id, ours.kubeconfig_for(theirs.cloud.cloud_id))
 
     def agree_on_key(self) -> None:
@@ -205,7 +205,9 @@ def wait_reason(cloud: Cloud, kind: str, name: str, reason: str, namespace: str 
     )
 
 
-def wait_for_token(cloud: Cloud, peer_cloud_id: str) -> None:
-    """Wait until the token for a peer exists."""
-    where = ("-n", f"isthmus-peer-{peer_cloud_id}", "peer-token", "-o", "jsonpath={.data.token}", "--ignore-not-found")
-    wait_until(lambda: cloud.kubectl("get", "secret", *where), 30, f"the token for {peer_cloud_id}")
+def wait_for_account(cloud: Cloud, peer_cloud_id: str) -> None:
+    """Wait until a credential for a peer can be made."""
+    what = ("serviceaccount/peer", "configmap/kube-root-ca.crt", "rolebinding/peer")
+    where = ("-n", f"isthmus-peer-{peer_cloud_id}", "-o", "name", "--ignore-not-found")
+    for each in what:
+        wait_until(lambda: cloud.kubectl("get", each, *where), 30, f"{each} for {peer_cloud_id}")  # noqa: B023

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -102,6 +103,18 @@ class KubernetesCluster:
         self, api_version: str, kind: str, name: str, namespace: str | None = None, uid: str | None = None
     ) -> None:
         self._delete(built_in(api_version, kind), name, namespace, uid)
+
+    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str]) -> None:
+        """Set annotations of a ServiceAccount; for `isthmus peer-kubeconfig` only, and not part of the port."""
+        path = built_in("v1", "ServiceAccount").path(namespace, name)
+        self._client.merge(path, {"metadata": {"annotations": annotations}})
+
+    def request_token(self, namespace: str, account: str, seconds: int) -> tuple[str, datetime]:
+        """A new token for a ServiceAccount, and when it ends, which the server may set earlier; as above."""
+        path = built_in("v1", "ServiceAccount").path(namespace, account, "token")
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        status = self._client.create(path, request | {"spec": {"expirationSeconds": seconds}})["status"]
+        return status["token"], datetime.fromisoformat(status["expirationTimestamp"].replace("Z", "+00:00"))
 
     def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:
         try:

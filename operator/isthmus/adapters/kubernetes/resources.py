@@ -33,6 +33,7 @@ _BUILT_IN: Final[Mapping[tuple[str, str], Resource]] = {
     ("v1", "Namespace"): Resource("", "v1", "namespaces"),
     ("v1", "Node"): Resource("", "v1", "nodes"),
     ("v1", "Secret"): Resource("", "v1", "secrets", namespaced=True),
+    ("v1", "ConfigMap"): Resource("", "v1", "configmaps", namespaced=True),
     ("v1", "ServiceAccount"): Resource("", "v1", "serviceaccounts", namespaced=True),
     ("coordination.k8s.io/v1", "Lease"): Resource("coordination.k8s.io", "v1", "leases", namespaced=True),
     (f"{_RBAC}/v1", "Role"): Resource(_RBAC, "v1", "roles", namespaced=True),

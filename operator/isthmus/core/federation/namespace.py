@@ -35,20 +35,14 @@ def is_terminating(namespace: Mapping[str, Any]) -> bool:
 def account_manifests(cloud_id: str) -> tuple[Manifest, ...]:
     """The objects in the namespace besides our links, in the order of creation.
 
-    The controller's own Role comes first: it allows to create the token, so that no ClusterRole has to allow Secrets.
+    The controller's own Role comes first: by it the controller sees the token that an earlier release created.
     """
     return (
         _role(
             cloud_id,
             names.CONTROLLER,
             [
-                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-                {
-                    "apiGroups": [""],
-                    "resources": ["secrets"],
-                    "resourceNames": [names.PEER_TOKEN],
-                    "verbs": ["get", "patch"],
-                },
+                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [names.PEER_TOKEN], "verbs": ["get"]},
             ],
         ),
         _role_binding(cloud_id, names.CONTROLLER, account=names.CONTROLLER, account_namespace=names.SYSTEM_NAMESPACE),
@@ -70,7 +64,6 @@ def account_manifests(cloud_id: str) -> tuple[Manifest, ...]:
             account=names.PEER_ACCOUNT,
             account_namespace=names.peer_namespace(cloud_id),
         ),
-        _token(cloud_id),
     )
 
 
@@ -81,12 +74,6 @@ def is_superset(actual: Any, wanted: Any) -> bool:
     if isinstance(wanted, list):
         return isinstance(actual, list) and len(actual) == len(wanted) and all(map(is_superset, actual, wanted))
     return bool(actual == wanted)
-
-
-def _token(cloud_id: str) -> Manifest:
-    secret = _manifest("v1", "Secret", cloud_id, names.PEER_TOKEN, {"type": "kubernetes.io/service-account-token"})
-    secret["metadata"]["annotations"] = {"kubernetes.io/service-account.name": names.PEER_ACCOUNT}
-    return secret
 
 
 def _role(cloud_id: str, name: str, rules: Sequence[Manifest]) -> Manifest:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.actions import (
@@ -22,11 +19,9 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.reasons import Reason
 
+from .credentials import Account
 from .namespace import Manifest, account_manifests, is_ours, is_superset, is_terminating, namespace_manifest
 from .peer import identity_problem, local_peer_link, policy_of
-
-Account = Mapping[tuple[str, str], Mapping[str, Any]]
-"""The existing objects of the peer's account: manifests by kind and name."""
 
 
 def plan_peer(snapshot: Snapshot, peer: CloudPeer, account: Account) -> Plan:

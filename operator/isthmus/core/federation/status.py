@@ -22,6 +22,7 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkStatus
 from isthmus.model.reasons import ConditionType, Reason
 
 from .agreement import Disagreement
+from .credentials import Account, credential_expiring, credentials_handed_over, recorded_account_uid
 from .peer import (
     UNREAD,
     agreement_with,
@@ -54,20 +55,23 @@ def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> Peer
     return link.model_copy(update={"status": status})
 
 
-def peer_status(snapshot: Snapshot, peer: CloudPeer, failure: Problem | None) -> CloudPeer:
-    """A CloudPeer with the status that it should have."""
+def peer_status(
+    snapshot: Snapshot, peer: CloudPeer, failure: Problem | None, account: Account | None = None
+) -> CloudPeer:
+    """A CloudPeer with the status that it should have; `account` is None if it was not read."""
     is_valid = identity_problem(snapshot, peer) is None
     remote = remote_peer_link(snapshot, peer) if is_valid else None
     parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if is_valid else []
     openstack = true_unless(ConditionType.OPENSTACK_AVAILABLE, snapshot.openstack_problem, Reason.AVAILABLE)
-    understood = (_understood(snapshot, peer),) if is_valid else ()
-    conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts, *understood, openstack)
+    others = _others(snapshot, peer, account) if is_valid else ()
+    conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts, *others, openstack)
     generation = peer.metadata.generation
     cloud_id = peer.spec.cloud_id
     status = CloudPeerStatus(
         observed_generation=generation,
         conditions=with_transition_times(peer.status.conditions, conditions, generation, snapshot.now),
         namespace=names.peer_namespace(cloud_id) if is_valid else None,
+        account_uid=recorded_account_uid(peer, account) if is_valid else None,
         gateways=remote.spec.gateways if remote else (),
         tunnels_up=ratio(connection.up for _, connection in _connections(snapshot, peer)) if is_valid else None,
         networks_out=snapshot.offers_to(cloud_id) if is_valid else 0,
@@ -119,6 +123,13 @@ def _agreed(snapshot: Snapshot, peer: CloudPeer) -> Condition:
     if problem is None and isinstance(agreement, Disagreement):
         problem = Problem(agreement.reason, agreement.message)
     return true_unless(ConditionType.AGREED, problem, Reason.AGREED)
+
+
+def _others(snapshot: Snapshot, peer: CloudPeer, account: Account | None) -> tuple[Condition, ...]:
+    """What does not keep the peer from being ready."""
+    cloud_id = peer.spec.cloud_id
+    expiring = (credential_expiring(snapshot, cloud_id),) if cloud_id in snapshot.credentials else ()
+    return (_understood(snapshot, peer), *expiring, credentials_handed_over(snapshot, peer, account))
 
 
 def _understood(snapshot: Snapshot, peer: CloudPeer) -> Condition:

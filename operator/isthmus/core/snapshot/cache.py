@@ -18,6 +18,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
+from isthmus.model.peertoken import Lifetime
 
 from .facets import Facet, facets_of
 from .views import PeerViews
@@ -57,8 +58,8 @@ class Cache:
     """Manifests by name, reduced to what planning needs."""
     gateway_nodes: frozenset[str] = frozenset()
     """Kubernetes nodes that carry the gateway label."""
-    credentials: frozenset[str] = frozenset()
-    """Cloud IDs of the peers whose kubeconfig Secret exists."""
+    credentials: Mapping[str, Lifetime | None] = field(default_factory=dict)
+    """By cloud ID the peers whose kubeconfig Secret exists: how long its token is valid, None if that is not known."""
     views: PeerViews = field(default_factory=PeerViews)
     _kinds: dict[type[CustomObject], dict[Key, _Stored]] = field(default_factory=dict)
     _found: dict[tuple[type[CustomObject], str], dict[Value, dict[Key, None]]] = field(default_factory=dict)

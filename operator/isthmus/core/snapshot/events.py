@@ -16,8 +16,10 @@ BAD_WHEN_TRUE = frozenset(
         ConditionType.DISTRIBUTED_ROUTER,
         ConditionType.QOS_POLICY,
         ConditionType.DEGRADED,
+        ConditionType.CREDENTIAL_EXPIRING,
     }
 )
+_REPORTED = frozenset({ConditionType.READY, ConditionType.CREDENTIALS_HANDED_OVER, *BAD_WHEN_TRUE})
 
 
 def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, ...]:
@@ -27,14 +29,15 @@ def events_for(before: CustomObject, after: CustomObject) -> tuple[RecordEvent, 
     changed = (
         condition
         for condition in after.status.conditions
-        if condition.type in {"Ready", *BAD_WHEN_TRUE} and _changed(before, condition)
+        if condition.type in _REPORTED and _changed(before, condition)
     )
     return tuple(_event(after, condition) for condition in changed)
 
 
 def _changed(before: CloudPeer | NetworkExpansion | Attachment, condition: Condition) -> bool:
     old = condition_of(before.status.conditions, condition.type)
-    was_bad_from_the_start = old is None and (condition.status == "True") == (condition.type in BAD_WHEN_TRUE)
+    is_bad = (condition.status == "True") == (condition.type in BAD_WHEN_TRUE)
+    was_bad_from_the_start = old is None and is_bad and condition.type != ConditionType.CREDENTIALS_HANDED_OVER
     return was_bad_from_the_start or (old is not None and old.status != condition.status)
 
 

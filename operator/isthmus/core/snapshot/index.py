@@ -17,6 +17,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.facts.gateway import NodeHealth
+from isthmus.model.peertoken import Lifetime
 
 from .cache import Cache, key_of
 from .facets import is_accepted
@@ -62,8 +63,8 @@ class Snapshot:
         return self.cache.gateway_nodes
 
     @property
-    def credentials(self) -> frozenset[str]:
-        """Cloud IDs of the peers whose kubeconfig Secret exists."""
+    def credentials(self) -> Mapping[str, Lifetime | None]:
+        """By cloud ID the peers whose kubeconfig Secret exists, and how long its token is valid if that is known."""
         return self.cache.credentials
 
     @property

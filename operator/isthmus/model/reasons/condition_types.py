@@ -19,6 +19,8 @@ class ConditionType(StrEnum):
     AGREED = "Agreed"
     TUNNEL_UP = "TunnelUp"
     UNDERSTOOD = "Understood"
+    CREDENTIAL_EXPIRING = "CredentialExpiring"
+    CREDENTIALS_HANDED_OVER = "CredentialsHandedOver"
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"
@@ -81,6 +83,17 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="This version of Isthmus understands everything that the peer publishes.",
                 false="Something was left out; everything else is in use. The message names objects and fields.",
                 unknown="The peer's API has not been read since the controller started.",
+            ),
+            ConditionType.CREDENTIAL_EXPIRING: Meaning(
+                true="The credential with which we read the peer ends soon, or has ended. Networks that are stretched "
+                "keep working; no change of the peer is seen after its end.",
+                false="The credential is valid for longer.",
+                unknown="The credential does not tell when it ends.",
+            ),
+            ConditionType.CREDENTIALS_HANDED_OVER: Meaning(
+                true="A kubeconfig with which the peer can read us has been made, and has not ended.",
+                false="None has been made, or it has ended or become void. The message has the command for a new one.",
+                unknown="The peer's account has not been read since the controller started.",
             ),
             ConditionType.OPENSTACK_AVAILABLE: Meaning(
                 true="The controller can use this cloud's own OpenStack: Keystone accepts its credential, and Neutron "

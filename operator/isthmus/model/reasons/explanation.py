@@ -25,6 +25,8 @@ class Place(StrEnum):
     AGREED = "Agreed"
     TUNNEL_UP = "TunnelUp"
     UNDERSTOOD = "Understood"
+    CREDENTIAL_EXPIRING = "CredentialExpiring"
+    CREDENTIALS_HANDED_OVER = "CredentialsHandedOver"
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"

@@ -39,6 +39,16 @@ class Reason(StrEnum):
     INVALID_ANSWER = "InvalidAnswer"
     PARTLY_UNDERSTOOD = "PartlyUnderstood"
 
+    CREDENTIAL_VALID = "CredentialValid"
+    CREDENTIAL_EXPIRING = "CredentialExpiring"
+    CREDENTIAL_EXPIRED = "CredentialExpired"
+    EXPIRY_UNKNOWN = "ExpiryUnknown"
+    HANDED_OVER = "HandedOver"
+    LEGACY_CREDENTIAL = "LegacyCredential"
+    NOT_HANDED_OVER = "NotHandedOver"
+    HANDOVER_EXPIRED = "HandoverExpired"
+    ACCOUNT_RECREATED = "AccountRecreated"
+
     # The agreement with a peer.
     OWN_CLOUD_ID = "OwnCloudID"
     DUPLICATE_CLOUD_ID = "DuplicateCloudID"

@@ -24,6 +24,7 @@ from isthmus.model.types import (
     IPv4Address,
     IPv4CIDR,
     ObjectName,
+    ObjectUID,
     ProjectID,
     Ratio,
     TunnelID,
@@ -156,6 +157,8 @@ class CloudPeerStatus(ApiModel):
     """Ready, Progressing, Stalled, Reachable, Agreed and TunnelUp."""
     namespace: ObjectName | None = None
     """Namespace of this cloud that the peer may read."""
+    account_uid: ObjectUID | None = None
+    """UID of the ServiceAccount for which the peer got its kubeconfig; another one voids it."""
     gateways: Annotated[tuple[PeerGateway, ...], Field(max_length=16)] = ()
     """The peer's gateways as last accepted."""
     tunnels_up: Ratio | None = None
