@@ -66,6 +66,21 @@ class Installation:
             "resync_seconds": RESYNC_SECONDS,
         }
 
+    @contextmanager
+    def controller_settings(self, **changed: object) -> Iterator[None]:
+        """Restart the controller with some settings changed, and after the block with those that it has otherwise."""
+        settings = json.loads(self._controller_settings.read_text())
+        self._restart_controller({**settings, **changed})
+        try:
+            yield
+        finally:
+            self._restart_controller(settings)
+
+    def _restart_controller(self, settings: dict[str, object]) -> None:
+        self._controller_settings.write_text(json.dumps(settings, indent=1))
+        self.cloud.stop("isthmus-controller")
+        self.start_controller()
+
     def _configure_controller(self) -> None:
         kubeconfig = self.kubeconfig("controller")
         kubeconfig.touch(mode=0o600)
@@ -134,6 +149,8 @@ class Installation:
         """Kill one of both processes with SIGKILL."""
         if role == "controller":
             self.cloud.stop("isthmus-controller", grace_seconds=0)
+            # Otherwise the next one waits until it has expired: 15 s for every restart.
+            self.cloud.kubectl("delete", "lease", "-n", SYSTEM, "isthmus-controller", "--ignore-not-found")
         else:
             self.agent.kill()
 
