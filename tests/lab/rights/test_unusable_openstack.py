@@ -101,7 +101,7 @@ def test_unusable_openstack_is_one_condition_and_one_line(
             assert message.endswith("The administrators of this cloud see the details.")
             assert not any(internal in message for internal in ("http", "yaml", cause))
         assert condition(cloud, "cloudpeer", "cloud-b")["status"] == "True", "the agreement needs no OpenStack"
-        time.sleep(2 * RESYNC_SECONDS)
+        time.sleep(RESYNC_SECONDS + 1)
         (line,) = log_since(side, begin)
         assert f"OpenStack unavailable: {found['message']}" in line
     wait_until(lambda: available(side)["status"] == "True", 60, "the end of the condition")
