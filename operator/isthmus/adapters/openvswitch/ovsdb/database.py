@@ -16,6 +16,7 @@ from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_POR
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 
+from .errors import REFUSED, refusal
 from .numbers import write_numbers
 from .rows import OwnedPorts, patch_ends, tunnel_interface
 from .view import read_view
@@ -29,7 +30,6 @@ _COLUMNS = {
 _PROTOCOLS = ["OpenFlow10", "OpenFlow13", "OpenFlow15"]
 _TIMEOUT_SECONDS = 15
 _POLL_SECONDS = 0.005
-_REFUSED = "OVSDB Error: "  # how ovsdbapp begins the text of an error that the server has returned
 
 
 class OvsdbDatabase:
@@ -130,8 +130,8 @@ class OvsdbDatabase:
         except ExternalError:
             raise
         except (OvsdbAppException, RuntimeError, LookupError, OSError) as error:
-            if str(error).startswith(_REFUSED):
-                raise Invalid(f"Open vSwitch's database refuses a change: {str(error)[len(_REFUSED) :]}") from error
+            if str(error).startswith(REFUSED):
+                raise Invalid(f"Open vSwitch's database refuses a change: {refusal(str(error))}") from error
             raise Unavailable(f"Open vSwitch's database: {error}") from error
         self._wait_until_applied(database, applied)
 
