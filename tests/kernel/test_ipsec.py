@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.adapters.strongswan import Vici
+from isthmus.adapters.strongswan import Vici, messages
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.node import ipsec
 from isthmus.model.errors import Conflict, Unavailable
-from isthmus.model.node.ipsec import SecurityAssociation
+from isthmus.model.node.ipsec import IkeConnection, IkeState, SecurityAssociation
 from tests.contract.charon import CHILDREN
 from tests.kernel.node import AGREEMENT, KEY, UDP_PORT, Node, Pair
 from tests.kernel.openvswitch import sh
@@ -53,6 +53,43 @@ def test_reloading_an_equal_connection_keeps_its_associations(pair: Pair) -> Non
         node.ike.retire(pair.connection(node).name)
     for node, was in zip(pair.nodes, before, strict=True):
         assert node.views() == was
+
+
+def test_narrowed_selectors_are_noticed_until_the_peer_is_corrected(pair: Pair) -> None:
+    """A foreign peer with one child, which has the tunnel's port on both ends."""
+    for node in pair.nodes:
+        node.block()
+    wanted, of_b = pair.connection(pair.a), pair.connection(pair.b)
+    pair.a.ike.load(wanted, KEY)
+    pair.b.ike.load(of_b, KEY)
+    _load_narrow(pair.b, of_b)
+    pair.a.ike.initiate(wanted.name)
+    none = IkeState(established=False)
+    wait_until(
+        lambda: pair.a.ike.view().states.get(wanted.name, none).children_installed == CHILDREN, 10, "both children"
+    )
+    narrow, ends = f"udp/{UDP_PORT}", (pair.a.address, pair.b.address)
+    negotiated = " === ".join(f"{address}/32[{narrow}]" for address in ends)
+    state = pair.a.ike.view().states[wanted.name]
+    assert {(child.name, child.negotiated) for child in state.narrowed} == {("in", negotiated), ("out", negotiated)}
+    assert {child.configured for child in state.narrowed} == {
+        f"{ends[0]}/32[udp] === {ends[1]}/32[{narrow}]",
+        f"{ends[0]}/32[{narrow}] === {ends[1]}/32[udp]",
+    }
+    assert not ipsec.up(wanted, pair.a.ike.view())
+    pair.b.ike.load(of_b, KEY)
+    pair.a.ike.terminate(wanted.name)
+    pair.a.ike.initiate(wanted.name)
+    wait_until(pair.up, 10, "children with all of their selectors")
+
+
+def _load_narrow(node: Node, connection: IkeConnection) -> None:
+    """Load the connection into the node's charon with one child whose selectors are too narrow."""
+    (settings,) = messages.connection(connection).values()
+    child = next(iter(settings["children"].values()))
+    for end, address in (("local_ts", node.address), ("remote_ts", connection.ends.remote_address)):
+        child[end] = [f"{address}/32[udp/{UDP_PORT}]"]
+    node.ike._ask(lambda session: session.load_conn({connection.name: settings | {"children": {"narrow": child}}}))
 
 
 @pytest.mark.parametrize("restarted", ["a", "b"])

@@ -12,6 +12,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.node.firewall import Ruleset
+from isthmus.model.node.flows import Traffic
 from isthmus.model.node.switch import Ports
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, RED, attachment, peer
@@ -150,6 +151,23 @@ def test_unresponsive_peer_is_down(harness: AgentHarness) -> None:
     (connection,) = harness.get(GatewayNode, NODE).status.connections
     assert (connection.up, connection.reason) == (False, "IKENotEstablished")
     assert harness.node.ports.tunnels, "the tunnel of an unresponsive peer is kept"
+    assert entry.links[0].message.endswith("; nothing of this network arrives from the peer")
+
+
+def test_peer_that_answers_no_probe_but_sends_is_told_apart(harness: AgentHarness) -> None:
+    harness.kubectl.apply(attachment())
+    harness.settle()
+    numbers = harness.node.numbers
+    key = (numbers.networks[names.patch_in_cloud_bridge(f"{OWN}.{RED}")], numbers.members[PEER])
+    harness.node.received[key] = Traffic(5, 7500)
+    harness.node.peer_answers = False
+    harness.settle()
+    (entry,) = harness.get(Attachment, f"{OWN}.{RED}").status.nodes
+    assert [(link.up, link.reason) for link in entry.links] == [(False, "ProbeUnanswered")]
+    assert entry.links[0].message.endswith("; packets of this network arrive from the peer")
+    (connection,) = harness.get(GatewayNode, NODE).status.connections
+    assert (connection.up, connection.reason) == (False, "BFDDown")
+    assert connection.message.endswith("although packets of networks arrive from the peer")
 
 
 def test_differing_key_is_reported(harness: AgentHarness) -> None:

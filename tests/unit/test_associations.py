@@ -10,6 +10,7 @@ import pytest
 from isthmus.agent.associations import Associations
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.ipsec import NarrowedChild
 from tests.contract.charon import with_key
 from tests.fakes.charon import FakeIke
 from tests.fakes.node import FakeNode
@@ -120,6 +121,23 @@ def _recovering(initiator: bool = True) -> tuple[Asked, Clock, Callable[[set[int
         return ike.recoveries[before:]
 
     return ike, clock, lost
+
+
+@pytest.mark.parametrize(("initiator", "ended_at"), [(True, [32, 96, 224, 480, 780]), (False, [])])
+def test_connection_with_narrowed_selectors_is_ended_from_time_to_time(initiator: bool, ended_at: list[int]) -> None:
+    ike, clock, _ = _recovering(initiator)
+    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
+    plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
+    view = ike.view()
+    (name,) = view.states
+    narrowed = replace(view.states[name], narrowed=frozenset({NarrowedChild("out", "all", "some")}))
+    associations, times = Associations(ike, clock), []  # type: ignore[arg-type]
+    for second in range(900):
+        associations.advance(plan, replace(view, states={name: narrowed}), {})
+        times += [second] * len(ike.recoveries)
+        ike.recoveries.clear()
+        clock.seconds += 1
+    assert times == ended_at
 
 
 @pytest.mark.parametrize("initiator", [True, False])

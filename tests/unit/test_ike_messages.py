@@ -4,12 +4,15 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.adapters.strongswan import messages
+from isthmus.core.node import ipsec
 from isthmus.model.node.ipsec import (
     EspTransport,
     IkeChild,
     IkeConnection,
     IkeEnds,
     IkeState,
+    IkeView,
+    NarrowedChild,
     PreSharedKeyRef,
 )
 from isthmus.model.node.tunnel import Vxlan
@@ -104,6 +107,31 @@ def test_what_must_be_in_the_kernel_of_a_child_that_replaces_another() -> None:
     sas = [_sa(b"1", replaced, replacing, deleted)]
     (state,) = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas).states.values()
     assert state.children == {IkeChild(3, frozenset({0xC003}))}
+
+
+def _with_selectors(child: dict[str, Any], local: bytes, remote: bytes) -> dict[str, Any]:
+    return child | {"local-ts": [local], "remote-ts": [remote]}
+
+
+def test_children_are_judged_by_their_selectors() -> None:
+    any_port, tunnel_port, remote = b"192.0.2.1/32[udp]", b"192.0.2.1/32[udp/14789]", b"198.51.100.1/32[udp/14789]"
+    into, out = (f"{child}-{DIGEST}" for child in ("in", "out"))
+    configured = {name: _with_selectors({}, any_port, remote) for name in (into, out)}
+    loaded: list[dict[str, Any]] = [{CONNECTION.name: {"children": configured}}]
+
+    def view(local: bytes) -> IkeView:
+        sa = _sa(b"1", _with_selectors(CURRENT[0], any_port, remote), _with_selectors(CURRENT[1], local, remote))
+        return messages.parse_view("s1", {"version": b"6"}, loaded, [sa])
+
+    assert view(any_port).states[CONNECTION.name].narrowed == frozenset()
+    assert ipsec.up(CONNECTION, view(any_port))
+    (narrowed,) = view(tunnel_port).states[CONNECTION.name].narrowed
+    assert narrowed == NarrowedChild(
+        "out",
+        "192.0.2.1/32[udp] === 198.51.100.1/32[udp/14789]",
+        "192.0.2.1/32[udp/14789] === 198.51.100.1/32[udp/14789]",
+    )
+    assert not ipsec.up(CONNECTION, view(tunnel_port))
 
 
 def test_which_children_are_asked_for_anew() -> None:

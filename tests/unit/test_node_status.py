@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, Software
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.ipsec import IkeState, IkeView, NarrowedChild
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports
 from isthmus.model.reasons import Reason
 from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, RED, attachment, inputs, link
@@ -54,6 +56,37 @@ def connection_with(error: str) -> GatewayConnection:
 def test_a_tunnel_port_that_cannot_be_made_is_explained(error: str, reason: str, message: str) -> None:
     connection = connection_with(error)
     assert (connection.up, connection.reason, connection.message) == (False, reason, message)
+
+
+def up_in_charon(**changes: Any) -> NodeFacts:
+    """The only connection with IKE SA and children, but without BFD."""
+    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
+    (connection,) = plan.connections
+    state = IkeState(True, frozenset({"in", "out"}), **changes)
+    ike = IkeView("1", {connection.name: connection.digest}, {connection.name: state})
+    return NodeFacts(plan, BridgeView(exists=True, ports=plan.ports, bfd_up={TUNNEL: False}), ike)
+
+
+def test_narrowed_selectors_are_reported_with_both_values() -> None:
+    facts = up_in_charon(narrowed=frozenset({NarrowedChild("out", "a[udp] === b", "a[udp/14789] === b")}))
+    (connection,) = node_status(facts, Software()).connections
+    assert (connection.up, connection.esp, connection.reason) == (False, "Missing", "SelectorsNarrowed")
+    assert "out protects a[udp/14789] === b instead of a[udp] === b" in connection.message
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        ({}, "through the tunnel"),
+        ({"receiving": frozenset({("net", PEER)})}, "although packets of networks arrive from the peer"),
+        ({"probes": {("net", PEER): True}}, "although dataplane probes are answered"),
+        ({"receiving": frozenset({("net", "other")}), "probes": {("net", PEER): False}}, "through the tunnel"),
+    ],
+)
+def test_what_arrives_is_said_where_bfd_is_not_answered(known: dict[str, Any], message: str) -> None:
+    (connection,) = node_status(replace(up_in_charon(), **known), Software()).connections
+    assert connection.reason == "BFDDown"
+    assert connection.message.endswith(message)
 
 
 def test_an_endless_error_fits_into_a_status() -> None:

@@ -22,6 +22,7 @@ _RESPONDER_SECONDS = 30.0
 _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a little more than 8
 _MAX_DOUBLINGS = 10
 _MAX_BACKOFF_SECONDS = 300.0
+_ATTEMPTS_OF_NARROWED = 6  # from which the backoff continues: 32 s
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class Associations:
     def advance(self, plan: NodePlan, view: IkeView, lost: Mapping[str, frozenset[int]]) -> Mapping[str, Problem]:
         """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
 
-        Recovers connections with lost SAs, whose SPIs are given. Retires superseded SAs of connections whose new SAs
+        Recovers connections with lost SAs, whose SPIs are given, and an initiator's with narrowed ones: the peer may
+        have been corrected. Retires superseded SAs of connections whose new SAs
         are up. Returns what charon refused, by connection. Raises Unavailable if charon does not answer.
         """
         refused: dict[str, Problem] = {}
@@ -61,6 +63,9 @@ class Associations:
             if connection.name in lost:
                 with _recorded(connection.name, refused):
                     self._recover(connection.name, lost[connection.name], now)
+            elif connection.initiator and (narrowed := ipsec.narrowed_spis(connection, view)):
+                with _recorded(connection.name, refused):
+                    self._renegotiate(connection.name, narrowed, now)
             elif ipsec.up(connection, view):
                 self._recoveries.pop(connection.name, None)
         for connection in plan.connections:
@@ -72,7 +77,7 @@ class Associations:
     def _recover(self, name: str, spis: frozenset[int], now: float) -> None:
         """Rekey at once; if the same SAs are still missing after that, end the connection. Ever less often."""
         last = self._recoveries.get(name, _Recovery(frozenset(), 0, float("-inf")))
-        backoff = min(2.0 ** min(last.attempts - 1, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
+        backoff = _backoff_seconds(last)
         rekeyed = spis <= last.spis
         if now - last.at < max(backoff, _REKEY_SECONDS if rekeyed else 0):
             return
@@ -82,11 +87,24 @@ class Associations:
         else:
             self._ike.rekey(name, spis)
 
+    def _renegotiate(self, name: str, spis: frozenset[int], now: float) -> None:
+        """End a connection with narrowed selectors, for a rekeying would keep them; after half a minute, then later."""
+        last = self._recoveries.get(name)
+        if last is None:
+            self._recoveries[name] = _Recovery(spis, _ATTEMPTS_OF_NARROWED, now)
+        elif now - last.at >= _backoff_seconds(last):
+            self._recoveries[name] = _Recovery(spis, last.attempts + 1, now)
+            self._ike.terminate(name)
+
     def _first(self, connection: IkeConnection, now: float) -> float:
         return now if connection.initiator else now + _RESPONDER_SECONDS
 
     def _pause(self, connection: IkeConnection) -> float:
         return _INITIATOR_SECONDS if connection.initiator else _RESPONDER_SECONDS
+
+
+def _backoff_seconds(last: _Recovery) -> float:
+    return min(2.0 ** min(last.attempts - 1, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
 
 
 @contextmanager

@@ -96,6 +96,10 @@ class FlowSets:
             for link in network.links
         }
 
+    def receiving(self, plan: NodePlan) -> frozenset[LinkKey]:
+        """Links that have received packets since their flows were installed, as last listed."""
+        return frozenset(key for key, traffic in self.traffic(plan).items() if traffic.received.packets)
+
     def _number(self, plan: NodePlan, bridge: BridgeView) -> Numbers:
         ports = (network.patch_port for network in plan.networks if bridge.ofport.get(network.patch_port, 0) > 0)
         numbers = number(bridge.numbers, ports, plan.gateways)

@@ -115,7 +115,8 @@ class Agent:
     def _observe_networks(self, inputs: NodeInputs, facts: NodeFacts) -> Mapping[str, NodeObservation]:
         """The same object as before if nothing that it is made from has changed."""
         patches, networks = facts.bridge.ports.patches, facts.failures.networks
-        made_from = (inputs, facts.plan, patches, facts.flows_installed, facts.probes, facts.probe_problem, networks)
+        probes = (facts.probes, facts.probe_problem, facts.receiving)
+        made_from = (inputs, facts.plan, patches, facts.flows_installed, *probes, networks)
         unchanged = len(made_from) == len(self._observed_from) and all(
             new is old or (position > 1 and new == old)
             for position, (new, old) in enumerate(zip(made_from, self._observed_from, strict=True))
@@ -137,6 +138,8 @@ class Agent:
                 facts = replace(facts, ike=None, charon_problem=charon_problem(error))
         failures = replace(facts.failures, connections={**refused, **facts.failures.connections})
         facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, failures=failures)
+        if not all(facts.probes.values()) or not all(facts.bridge.bfd_up.values()):
+            facts = replace(facts, receiving=self._data_plane.flows.receiving(facts.plan))
         gauges.publish_state(self._backends.metrics, facts, self.prober.rtt_seconds())
         return facts
 

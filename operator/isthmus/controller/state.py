@@ -127,7 +127,7 @@ def reduced_namespace(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     metadata = manifest["metadata"]
     annotation = (metadata.get("annotations") or {}).get(names.PROJECT_ANNOTATION)
     labels = {name: value for name, value in (metadata.get("labels") or {}).items() if name in _NAMESPACE_LABELS}
-    kept: dict[str, Any] = {"name": metadata["name"]}
+    kept: dict[str, Any] = {name: metadata[name] for name in ("name", "uid") if name in metadata}
     if annotation is not None:
         kept["annotations"] = {names.PROJECT_ANNOTATION: annotation}
     if labels:

@@ -11,7 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.model.node.ipsec import Child, IkeChild, IkeConnection, IkeState, IkeView, PreSharedKeyRef
+from isthmus.model.node.ipsec import (
+    Child,
+    IkeChild,
+    IkeConnection,
+    IkeState,
+    IkeView,
+    NarrowedChild,
+    PreSharedKeyRef,
+)
 from isthmus.model.node.traffic import AnyTraffic, IcmpType, Prefix, Selector, UdpPorts
 
 Message = Mapping[str, Any]
@@ -101,15 +109,17 @@ def _end(prefix: Prefix, protocol: str, port: int | None) -> str:
 
 def parse_view(instance: str, version: Message, connections: Iterable[Message], sas: Iterable[Message]) -> IkeView:
     """The view from the answers to `version`, `list-conns` and `list-sas`."""
-    loaded = {}
+    loaded: dict[str, str] = {}
+    selectors: dict[str, str] = {}
     for name, settings in _named(connections):
         digests = {match["digest"] for match in _child_names(settings["children"])}
         if len(digests) == 1:
             loaded[name] = digests.pop()
+            selectors |= {child: _selectors(configured) for child, configured in settings["children"].items()}
     return IkeView(
         instance=instance,
         loaded=loaded,
-        states=_states(sas, loaded),
+        states=_states(sas, loaded, selectors),
         version=version["version"].decode(),
     )
 
@@ -167,8 +177,11 @@ def connection_with_refused_key(event: Message) -> str | None:
     return event.get("ikesa-name", b"").decode(errors="replace") or None if _KEY_REFUSED_LOG.match(text) else None
 
 
-def _states(sas: Iterable[Message], loaded: Mapping[str, str]) -> dict[str, IkeState]:
-    """State by connection, over all its IKE SAs: there are two while one replaces the other."""
+def _states(sas: Iterable[Message], loaded: Mapping[str, str], selectors: Mapping[str, str]) -> dict[str, IkeState]:
+    """State by connection, over all its IKE SAs: there are two while one replaces the other.
+
+    `selectors` are the configured ones, by child.
+    """
     states: dict[str, IkeState] = {}
     for name, sa in _named(sas):
         before = states.get(name, IkeState(established=False))
@@ -179,6 +192,7 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str]) -> dict[str, IkeS
             superseded=before.superseded or not all(children.values()),
             spis=before.spis | frozenset(spi for child in sa["child-sas"].values() for spi in _spis(child)),
             children=before.children | frozenset(_children_in_use(sa)),
+            narrowed=before.narrowed | frozenset(_narrowed(sa, selectors)),
         )
     return states
 
@@ -197,6 +211,20 @@ def _children_in_use(sa: Message) -> Iterator[IkeChild]:
             # Of two children of one name one replaces the other, and each may be without its outgoing SA for a moment.
             ends = _BOTH_ENDS if names[child["name"]] == 1 else _INBOUND
             yield IkeChild(int(child["reqid"]), frozenset(_spis(child, ends)))
+
+
+def _narrowed(sa: Message, selectors: Mapping[str, str]) -> Iterator[NarrowedChild]:
+    for child in sa["child-sas"].values():
+        name = child["name"].decode()
+        if child["state"].decode() in _IN_USE and name in selectors:
+            configured, negotiated = selectors[name], _selectors(child)
+            if negotiated != configured:
+                yield NarrowedChild(name.partition("-")[0], configured, negotiated)
+
+
+def _selectors(child: Message) -> str:
+    """Both traffic selectors of a child, in the answers to `list-conns` and `list-sas` alike."""
+    return " === ".join(b" ".join(child.get(end, ())).decode() for end in ("local-ts", "remote-ts"))
 
 
 def _spis(child: Message, ends: Iterable[str] = _BOTH_ENDS) -> Iterator[int]:

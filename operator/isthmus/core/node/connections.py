@@ -34,7 +34,7 @@ def _connection(
     ike, esp = _ike_state(name, connection, facts)
     bfd = _bfd_state(name, facts.bridge)
     problem = facts.plan.peer_problems.get(cloud_id)
-    down = _connection_problem(ike, esp, bfd, lost=name in facts.lost)
+    down = _connection_problem(ike, esp, bfd, _arrives(cloud_id, facts), lost=name in facts.lost)
     if problem is None and down is not None:
         problem = _cause(name, connection, esp, facts) or down
     return GatewayConnection(
@@ -55,6 +55,7 @@ def _cause(name: str, connection: IkeConnection | None, esp: str, facts: NodeFac
     return (
         facts.failures.connections.get(name)
         or facts.charon_problem
+        or _selectors_problem(name, facts.ike)
         or _authentication_problem(connection, esp, facts.ike)
         or _tunnel_port_problem(name, connection, facts.bridge)
     )
@@ -75,6 +76,18 @@ def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"
     if name not in bridge.bfd_up:
         return "Unknown"
     return "Up" if bridge.bfd_up[name] else "Down"
+
+
+def _selectors_problem(name: str, ike: IkeView | None) -> Problem | None:
+    state = ike.states.get(name) if ike is not None else None
+    if state is None or not state.narrowed:
+        return None
+    found = (
+        f"{child.name} protects {child.negotiated} instead of {child.configured}"
+        for child in sorted(state.narrowed, key=lambda child: child.name)
+    )
+    text = "the peer has narrowed the traffic selectors of ESP children, and all other packets are dropped: "
+    return Problem(Reason.SELECTORS_NARROWED, (text + "; ".join(found))[:1024])
 
 
 def _authentication_problem(connection: IkeConnection | None, esp: str, ike: IkeView | None) -> Problem | None:
@@ -105,7 +118,16 @@ def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: Br
     return Problem(Reason.TUNNEL_PORT_FAILED, f"Open vSwitch cannot create tunnel port {name}: {error}"[:1024])
 
 
-def _connection_problem(ike: str, esp: str, bfd: str, *, lost: bool) -> Problem | None:
+def _arrives(cloud_id: str, facts: NodeFacts) -> str:
+    """What arrives from the peer all the same."""
+    if any(up for (_, peer), up in facts.probes.items() if peer == cloud_id):
+        return ", although dataplane probes are answered"
+    if any(peer == cloud_id for _, peer in facts.receiving):
+        return ", although packets of networks arrive from the peer"
+    return ""
+
+
+def _connection_problem(ike: str, esp: str, bfd: str, arrives: str, *, lost: bool) -> Problem | None:
     if ike != "Established":
         return Problem(Reason.IKE_NOT_ESTABLISHED, "the gateways have not established an IKE SA")
     if lost:
@@ -113,5 +135,6 @@ def _connection_problem(ike: str, esp: str, bfd: str, *, lost: bool) -> Problem 
     if esp != "Installed":
         return Problem(Reason.ESP_NOT_INSTALLED, "the IKE SA lacks ESP SAs")
     if bfd != "Up":
-        return Problem(Reason.BFD_DOWN, "the SAs are up, but the peer's gateway does not answer BFD through the tunnel")
+        text = f"the SAs are up, but the peer's gateway does not answer BFD through the tunnel{arrives}"
+        return Problem(Reason.BFD_DOWN, text)
     return None

@@ -42,6 +42,8 @@ class NodeFacts:
     flows_installed: bool = False
     probes: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     """Whether probes of a link are answered, by link name and the peer's cloud ID; missing until that is decided."""
+    receiving: frozenset[tuple[str, str]] = frozenset()
+    """Links with packets from the peer since their flows were installed; determined while something is not answered."""
     failures: Failures = field(default_factory=Failures)
     charon_problem: Problem | None = None
     """Why charon does not answer."""

@@ -119,14 +119,21 @@ def blocks_of_connection(connection: IkeConnection) -> frozenset[BlockPolicy]:
 
 
 def up(connection: IkeConnection, ike: IkeView) -> bool:
-    """Whether the connection is loaded as planned, and its IKE SA and all its children are established."""
+    """Whether the connection is loaded as planned, and its IKE SA and all its children are established in full."""
     state = ike.states.get(connection.name)
     return (
         ike.loaded.get(connection.name) == connection.digest
         and state is not None
         and state.established
         and state.children_installed >= {child.name for child in connection.children}
+        and not state.narrowed
     )
+
+
+def narrowed_spis(connection: IkeConnection, ike: IkeView) -> frozenset[int]:
+    """SPIs of the connection's SAs, if the peer has narrowed the selectors of one of its children."""
+    state = ike.states.get(connection.name)
+    return state.spis if state is not None and state.narrowed else frozenset()
 
 
 def stale_associations(

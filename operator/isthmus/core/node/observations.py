@@ -63,8 +63,10 @@ class _Observations:
         if problem is None and key not in facts.probes:
             problem = facts.probe_problem or Problem(Reason.PROBING, "no dataplane probe has been answered yet")
         elif problem is None and not facts.probes[key]:
+            arrive = "packets of this network arrive" if key in facts.receiving else "nothing of this network arrives"
             problem = Problem(
-                Reason.PROBE_UNANSWERED, f"dataplane probes are not answered by gateway {link.gateway.name}"
+                Reason.PROBE_UNANSWERED,
+                f"dataplane probes are not answered by gateway {link.gateway.name}; {arrive} from the peer",
             )
         return LinkObservation(
             cloud_id=link.cloud_id,

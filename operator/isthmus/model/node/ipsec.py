@@ -154,6 +154,16 @@ class IkeChild:
 
 
 @dataclass(frozen=True)
+class NarrowedChild:
+    """A child whose traffic selectors the peer has narrowed (RFC 7296, 2.9): what is outside of them is dropped."""
+
+    name: str
+    configured: str
+    """Local and remote selector as charon writes them."""
+    negotiated: str
+
+
+@dataclass(frozen=True)
 class IkeState:
     """Live state of one connection in charon."""
 
@@ -166,6 +176,8 @@ class IkeState:
     """Of all its ESP SAs, superseded ones included."""
     children: frozenset[IkeChild] = frozenset()
     """Those in use, superseded ones included; not those that are about to go, of which the kernel may have less."""
+    narrowed: frozenset[NarrowedChild] = frozenset()
+    """Those of `children_installed` that do not protect all that they must."""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,13 @@ EXPLANATIONS = {
         "If it lasts, look at the log of charon in both clouds.",
         *_TUNNEL,
     ),
+    Reason.SELECTORS_NARROWED: administrator(
+        "The peer's gateway accepts only a part of the traffic selectors that the protocol prescribes: packets outside "
+        "of them are dropped. The message has both.",
+        "Have the peer's gateway corrected: one child to the tunnel's UDP port and one from it, the other port being "
+        "any. The SAs are negotiated again from time to time.",
+        *_TUNNEL,
+    ),
     Reason.SAS_MISSING_IN_KERNEL: transient(
         "charon lists SAs as installed that the kernel does not have, or has no policies for: somebody flushed or "
         "deleted them. The agent has charon negotiate them again.",
@@ -103,8 +110,10 @@ EXPLANATIONS = {
         *_TUNNEL,
     ),
     Reason.BFD_DOWN: transient(
-        "The SAs are installed, but the peer's gateway does not answer through the tunnel.",
-        "If it lasts, check that ESP (IP protocol 50) passes between the gateways, and the peer's GatewayNode.",
+        "The SAs are installed, but the peer's gateway does not answer BFD through the tunnel. The message says if "
+        "other packets arrive.",
+        "If nothing arrives, check that ESP (IP protocol 50) passes between the gateways, and the peer's GatewayNode. "
+        "If packets do, the peer's gateway lacks BFD on tunnel ID 0, which the protocol requires.",
         *_TUNNEL,
     ),
     Reason.TUNNEL_DOWN: transient(

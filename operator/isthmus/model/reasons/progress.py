@@ -27,8 +27,9 @@ EXPLANATIONS = {
     ),
     Reason.PROBING: progressing("No dataplane probe of the link has been answered yet.", Place.READY, Place.LINK),
     Reason.PROBE_UNANSWERED: transient(
-        "No probe frame comes back from the peer's gateway.",
-        "If it lasts, look at the connections of the GatewayNodes in both clouds, and at `TunnelUp` of the CloudPeers.",
+        "No probe frame comes back from the peer's gateway. The message says if other packets of the network arrive.",
+        "If it lasts, look at the connections of the GatewayNodes in both clouds, and at `TunnelUp` of the CloudPeers. "
+        "If packets arrive, the peer's gateway does not reflect probes, which the protocol requires.",
         Place.READY,
         Place.LINK,
     ),

@@ -132,6 +132,7 @@ class Reason(StrEnum):
     AUTHENTICATION_FAILED = "AuthenticationFailed"
     IKE_NOT_ESTABLISHED = "IKENotEstablished"
     ESP_NOT_INSTALLED = "ESPNotInstalled"
+    SELECTORS_NARROWED = "SelectorsNarrowed"
     SAS_MISSING_IN_KERNEL = "SAsMissingInKernel"
     BFD_DOWN = "BFDDown"
     TUNNEL_DOWN = "TunnelDown"
