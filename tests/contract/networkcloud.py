@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from isthmus.model.errors import Conflict, ExternalError, Invalid, NotFound, QuotaExceeded
-from isthmus.model.facts.openstack import Network, NetworkQuota, Project, Range, Subnet
+from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Project, Range, Subnet
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
 from isthmus.ports import NetworkCloud
 
@@ -22,6 +22,7 @@ class Created:
     """A peer's domain and project, and networks that are deleted after the test."""
 
     cloud: NetworkCloud
+    domain: Domain
     project: Project
     networks: list[str] = field(default_factory=list)
 
@@ -61,7 +62,7 @@ class NetworkCloudContract:
     @pytest.fixture
     def created(self, cloud: NetworkCloud) -> Iterator[Created]:
         domain = cloud.create_domain(f"isthmus-contract-{uuid.uuid4().hex[:8]}", "isthmus peer contract")
-        created = Created(cloud, cloud.create_project(domain.id, "replica", "isthmus project x of contract"))
+        created = Created(cloud, domain, cloud.create_project(domain.id, "replica", "isthmus project x of contract"))
         yield created
         created.clean()
 
@@ -86,6 +87,7 @@ class NetworkCloudContract:
             assert domain.description == "isthmus peer found"
             with pytest.raises(Conflict):
                 cloud.create_domain(name, "again")
+            assert cloud.create_domain(name, "isthmus peer found") == domain, "ours is found, not created twice"
         finally:
             cloud.delete_domain(domain.id)
         assert cloud.find_domain(name) is None
@@ -95,10 +97,13 @@ class NetworkCloudContract:
         with pytest.raises(Conflict):
             cloud.delete_domain(created.project.domain_id)
         assert cloud.projects_of(created.project.domain_id) == [created.project]
+        assert [d for d in [cloud.find_domain(created.domain.name)] if d and d.enabled] == [created.domain]
 
     def test_project_names_are_unique_in_their_domain(self, cloud: NetworkCloud, created: Created) -> None:
         with pytest.raises(Conflict):
             cloud.create_project(created.project.domain_id, "replica", "again")
+        ours = cloud.create_project(created.project.domain_id, "replica", created.project.description)
+        assert ours == created.project, "ours is found, not created twice"
 
     def test_deleting_a_project_is_idempotent(self, cloud: NetworkCloud, created: Created) -> None:
         extra = cloud.create_project(created.project.domain_id, "extra", "")
@@ -113,11 +118,62 @@ class NetworkCloudContract:
         assert (network.name, network.project_id, network.mtu) == ("web", created.project.id, 1390)
         assert network.description == "isthmus contract"
         assert not network.shared
-        assert not cloud.is_shared_by_policy(network.id)
+        assert cloud.networks_shared_by_policy(network.id) == frozenset()
         assert not network.external
         assert cloud.get_network(network.id) == network
         assert cloud.networks_of(created.project.id) == [network]
         assert cloud.get_network(ABSENT) is None
+
+    def test_lists_of_several_networks_and_projects(self, cloud: NetworkCloud, created: Created, host: str) -> None:
+        """More of them than one request holds."""
+        networks = [created.network() for _ in range(2)]
+        subnets = [created.subnet(network) for network in networks]
+        ports = [cloud.create_attachment_port(network.id, host, "attachment", "") for network in networks]
+        ids = [*(n.id for n in networks), *(str(uuid.uuid4()) for _ in range(110))]
+        projects = [created.project.id, *(uuid.uuid4().hex for _ in range(110))]
+        for found in (cloud.get_networks(*reversed(ids)), cloud.networks_of(*reversed(projects))):
+            assert {n.id: n for n in found} == {n.id: n for n in networks}
+        for subnets_found in (cloud.subnets_of(*ids), cloud.subnets_in_project(*projects)):
+            assert {s.id: s for s in subnets_found} == {s.id: s for s in subnets}
+        assert {p.id for p in cloud.ports_of(*ids) if p.device_owner == ATTACHMENT_DEVICE_OWNER} == {
+            p.id for p in ports
+        }
+        assert cloud.networks_shared_by_policy(*ids) == frozenset()
+
+    def test_list_for_no_ids_is_empty(self, cloud: NetworkCloud, created: Created) -> None:
+        created.subnet(created.network())
+        lists = (cloud.get_networks, cloud.networks_of, cloud.subnets_of, cloud.subnets_in_project, cloud.ports_of)
+        assert [list_() for list_ in lists] == [[]] * 5
+        assert cloud.networks_shared_by_policy() == frozenset()
+
+    def test_summary_of_a_network_changes_with_its_ports_and_pools(
+        self, cloud: NetworkCloud, created: Created, host: str
+    ) -> None:
+        network = created.network()
+        subnet = created.subnet(network)
+        other = created.network()
+        projects = (created.project.id, *(uuid.uuid4().hex for _ in range(110)))
+        seen = []
+
+        def look() -> object:
+            found = cloud.network_summaries(*reversed(projects))
+            assert found is not None
+            assert found.keys() == {network.id, other.id}
+            seen.append(found[network.id])
+            return found[other.id]
+
+        first_of_other = look()
+        port = cloud.create_gateway_port(network.id, subnet.id, "10.77.0.1", "gateway", "")
+        look()
+        cloud.update_subnet(subnet.id, pools=[Range("10.77.0.10", "10.77.0.15")])
+        look()
+        cloud.delete_port(port.id)
+        assert look() == first_of_other
+        assert len(set(seen)) == 4
+        cloud.create_attachment_port(network.id, host, "no address", "")
+        look()
+        assert seen[-1] == seen[-2]
+        assert cloud.network_summaries() == {}
 
     def test_mtu_and_tags_are_updated(self, cloud: NetworkCloud, created: Created) -> None:
         network = created.network()
@@ -161,6 +217,38 @@ class NetworkCloudContract:
         assert changed.dns_nameservers == ()
         assert changed.host_routes == (("192.0.2.0/25", "10.77.0.8"),)
         assert changed.enable_dhcp is False
+
+    def test_nothing_is_overwritten_that_was_changed_since(self, cloud: NetworkCloud, created: Created) -> None:
+        network = created.network()
+        before = cloud.get_network(network.id)
+        assert before is not None
+        assert before.revision is not None
+        cloud.set_network_mtu(network.id, 1350)
+        with pytest.raises(Conflict):
+            cloud.set_network_mtu(network.id, 1300, before.revision)
+        now = cloud.get_network(network.id)
+        assert now is not None
+        assert (now.mtu, now.revision != before.revision) == (1350, True)
+        cloud.set_network_mtu(network.id, 1300, now.revision)
+        subnet = created.subnet(network)
+        (read,) = cloud.subnets_of(network.id)
+        cloud.update_subnet(subnet.id, enable_dhcp=True, revision=read.revision)
+        with pytest.raises(Conflict):
+            cloud.update_subnet(subnet.id, enable_dhcp=False, revision=read.revision)
+
+    def test_pools_are_not_overwritten_that_were_changed_since(self, cloud: NetworkCloud, created: Created) -> None:
+        """Whether or not Neutron gives the subnet another revision then."""
+        subnet = created.subnet(created.network())
+        (read,) = cloud.subnets_of(subnet.network_id)
+        theirs = (Range("10.77.0.30", "10.77.0.40"),)
+        cloud.update_subnet(subnet.id, pools=theirs, replaced_pools=POOL, revision=read.revision)
+        with pytest.raises(Conflict):
+            cloud.update_subnet(
+                subnet.id, pools=[Range("10.77.0.50", "10.77.0.60")], replaced_pools=POOL, revision=read.revision
+            )
+        (changed,) = cloud.subnets_of(subnet.network_id)
+        assert changed.pools == theirs
+        cloud.update_subnet(subnet.id, pools=POOL, replaced_pools=theirs, revision=changed.revision)
 
     def test_subnets_of_one_network_do_not_overlap(self, created: Created) -> None:
         network = created.network()
@@ -251,8 +339,10 @@ class NetworkCloudContract:
 
     def test_quotas_are_enforced(self, cloud: NetworkCloud, created: Created) -> None:
         quota = NetworkQuota(networks=1, subnets=1, ports=7)
+        assert created.project.id not in cloud.get_quotas()
         cloud.set_quota(created.project.id, quota)
         assert cloud.get_quota(created.project.id) == quota
+        assert cloud.get_quotas()[created.project.id] == quota
         network = created.network()
         with pytest.raises(QuotaExceeded):
             created.network()

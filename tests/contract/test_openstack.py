@@ -50,6 +50,34 @@ class TestOpenStackCloud(NetworkCloudContract):
             cloud.create_attachment_port(network.id, "no-such-host", "attachment", "")
         assert [p for p in cloud.ports_of(network.id) if not p.device_owner.startswith("network:")] == []
 
+    def test_lists_are_complete_in_pages_of_two(
+        self, cloud: NetworkCloud, created: Created, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Keystone has pages since 2025.1, Neutron always."""
+        monkeypatch.setattr("isthmus.adapters.openstack.api._PAGE", 2)
+        networks = {created.network().id for _ in range(5)}
+        projects = {cloud.create_project(created.project.domain_id, f"more-{n}", "").id for n in range(4)}
+        try:
+            found = [project.id for project in cloud.projects_of(created.project.domain_id)]
+            assert sorted(found) == sorted({created.project.id, *projects})
+            assert sorted(network.id for network in cloud.networks_of(created.project.id)) == sorted(networks)
+        finally:
+            for project_id in projects:
+                cloud.delete_project(project_id)
+
+    def test_only_keystone_and_neutron_are_seen(self, site: Cloud, cloud: NetworkCloud, clouds_file: Path) -> None:
+        assert cloud.unseen_services() == ()
+        identity: Any = site.openstack().identity
+        service = identity.create_service(type="image", name="glance")
+        endpoint = identity.create_endpoint(
+            service_id=service.id, interface="public", url="http://127.0.0.1:1/", region_id=site.site.region
+        )
+        try:
+            assert OpenStackCloud(str(clouds_file), "isthmus").unseen_services() == ("image",)
+        finally:
+            identity.delete_endpoint(endpoint)
+            identity.delete_service(service)
+
     def test_default_security_group_is_deleted_with_the_project(
         self, site: Cloud, cloud: NetworkCloud, created: Created
     ) -> None:
@@ -83,9 +111,9 @@ class TestOpenStackCloud(NetworkCloudContract):
             target_project_id=uuid.uuid4().hex,
         )
         assert cloud.get_network(network.id) == network
-        assert cloud.is_shared_by_policy(network.id)
+        assert cloud.networks_shared_by_policy(network.id) == {network.id}
         admin.network.delete_rbac_policy(policy)
-        assert not cloud.is_shared_by_policy(network.id)
+        assert cloud.networks_shared_by_policy(network.id) == frozenset()
 
 
 def _changed(clouds_file: Path, directory: Path, change: Callable[[dict[str, Any]], object]) -> Path:

@@ -10,13 +10,14 @@ from isthmus.model.facts.openstack import Domain, Project
 
 
 class FakeIdentity:
-    """Domains and projects. `down` makes every call fail; `writes` counts changes."""
+    """Domains and projects. `down` makes every call fail; `writes` counts changes, `requests` what would be sent."""
 
     def __init__(self) -> None:
         self.domains: dict[str, Domain] = {}
         self.projects: dict[str, Project] = {}
         self.down = False
         self.writes = 0
+        self.requests = 0
         self._numbers = itertools.count(1)
         self._own_project = Project(self._new_key(), "isthmus", "default", "", True)
         self.projects[self._own_project.id] = self._own_project
@@ -32,7 +33,10 @@ class FakeIdentity:
         return next((d for d in self.domains.values() if d.name == name), None)
 
     def create_domain(self, name: str, description: str) -> Domain:
-        if self.find_domain(name):
+        existing = self.find_domain(name)
+        if existing is not None:
+            if existing.description == description:
+                return existing
             raise Conflict(f"it is not permitted to have two domains with the same name: {name}")
         domain = Domain(self._new_key(), name, description, True)
         self.domains[domain.id] = domain
@@ -58,7 +62,10 @@ class FakeIdentity:
         self._ask()
         if domain_id not in self.domains and domain_id != "default":
             raise NotFound(f"Could not find domain: {domain_id}")
-        if any(p.name == name for p in self.projects_of(domain_id)):
+        existing = next((p for p in self.projects_of(domain_id) if p.name == name), None)
+        if existing is not None:
+            if existing.description == description:
+                return existing
             raise Conflict(f"it is not permitted to have two projects with the same name in the same domain: {name}")
         project = Project(self._new_key(), name, domain_id, description, True)
         self.projects[project.id] = project
@@ -70,7 +77,8 @@ class FakeIdentity:
         if self.projects.pop(project_id, None):
             self._wrote()
 
-    def _ask(self) -> None:
+    def _ask(self, requests: int = 1) -> None:
+        self.requests += requests
         if self.down:
             raise Unavailable("the cloud does not answer")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar
 
 from isthmus.model.errors import Conflict, Invalid, NotFound, QuotaExceeded
 from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, Subnet
@@ -13,6 +15,7 @@ from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
 from .addresses import addresses_of, check_pools, default_pools
 from .identity import FakeIdentity
 
+S = TypeVar("S", Network, Subnet)
 _DEFAULT_QUOTA = NetworkQuota(networks=100, subnets=100, ports=500)
 _AUTO_DELETED_OWNERS = frozenset({"network:dhcp", "network:distributed", "network:floatingip_agent_gateway"})
 _MAX_MTU = 1500
@@ -28,6 +31,8 @@ class FakeNetworkCloud(FakeIdentity):
         self.subnets: dict[str, Subnet] = {}
         self.ports: dict[str, Port] = {}
         self.quotas: dict[str, NetworkQuota] = {}
+        self._numbered: dict[str, tuple[Network | Subnet | Port, int]] = {}
+        self.other_services: tuple[str, ...] = ()
         self.shared_by_policy: set[str] = set()
         """IDs of networks."""
 
@@ -38,27 +43,41 @@ class FakeNetworkCloud(FakeIdentity):
 
     def get_network(self, network_id: str) -> Network | None:
         self._ask()
-        return self.networks.get(network_id)
+        network = self.networks.get(network_id)
+        return self._stamped(network) if network else None
 
-    def is_shared_by_policy(self, network_id: str) -> bool:
-        self._ask()
-        return network_id in self.shared_by_policy
+    def get_networks(self, *network_ids: str) -> list[Network]:
+        self._ask_for(network_ids)
+        return [self._stamped(self.networks[id_]) for id_ in network_ids if id_ in self.networks]
 
-    def networks_of(self, project_id: str) -> list[Network]:
-        self._ask()
-        return [n for n in self.networks.values() if n.project_id == project_id]
+    def networks_shared_by_policy(self, *network_ids: str) -> frozenset[str]:
+        self._ask_for(network_ids)
+        return frozenset(network_ids) & self.shared_by_policy
 
-    def subnets_of(self, network_id: str) -> list[Subnet]:
-        self._ask()
-        return [s for s in self.subnets.values() if s.network_id == network_id]
+    def networks_of(self, *project_ids: str) -> list[Network]:
+        self._ask_for(project_ids)
+        return [self._stamped(n) for n in self.networks.values() if n.project_id in project_ids]
 
-    def subnets_in_project(self, project_id: str) -> list[Subnet]:
-        self._ask()
-        return [s for s in self.subnets.values() if s.project_id == project_id]
+    def subnets_of(self, *network_ids: str) -> list[Subnet]:
+        self._ask_for(network_ids)
+        return [self._stamped(s) for s in self.subnets.values() if s.network_id in network_ids]
 
-    def ports_of(self, network_id: str) -> list[Port]:
-        self._ask()
-        return [p for p in self.ports.values() if p.network_id == network_id]
+    def subnets_in_project(self, *project_ids: str) -> list[Subnet]:
+        self._ask_for(project_ids)
+        return [self._stamped(s) for s in self.subnets.values() if s.project_id in project_ids]
+
+    def ports_of(self, *network_ids: str) -> list[Port]:
+        self._ask_for(network_ids)
+        return [p for p in self.ports.values() if p.network_id in network_ids]
+
+    def network_summaries(self, *project_ids: str) -> Mapping[str, tuple[object, ...]] | None:
+        self._ask_for(project_ids)
+        used = Counter(p.network_id for p in self.ports.values() for _ in p.addresses)
+        pools: dict[str, list[tuple[Range, ...]]] = {}
+        for subnet in self.subnets.values():
+            pools.setdefault(subnet.network_id, []).append(subnet.pools)
+        networks = (network for network in self.networks.values() if network.project_id in project_ids)
+        return {n.id: (n.name, used[n.id], tuple(pools.get(n.id, ()))) for n in networks}
 
     def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
         self._ask()
@@ -69,8 +88,9 @@ class FakeNetworkCloud(FakeIdentity):
         self._wrote()
         return network
 
-    def set_network_mtu(self, network_id: str, mtu: int) -> None:
+    def set_network_mtu(self, network_id: str, mtu: int, revision: int | None = None) -> None:
         network = self._network(network_id)
+        self._check_revision(network, revision)
         _check_mtu(mtu)
         self.networks[network_id] = replace(network, mtu=mtu)
         self._wrote()
@@ -128,11 +148,16 @@ class FakeNetworkCloud(FakeIdentity):
         enable_dhcp: bool | None = None,
         dns_nameservers: Sequence[str] | None = None,
         host_routes: Sequence[tuple[str, str]] | None = None,
+        replaced_pools: Sequence[Range] | None = None,
+        revision: int | None = None,
     ) -> None:
         self._ask()
         if subnet_id not in self.subnets:
             raise NotFound(f"Subnet {subnet_id} could not be found.")
         old = self.subnets[subnet_id]
+        self._check_revision(old, revision)
+        if replaced_pools is not None and set(replaced_pools) != set(old.pools):
+            raise Conflict(f"the allocation pools of subnet {subnet_id} were changed meanwhile")
         if pools is not None:
             check_pools(old.cidr, old.gateway_ip, pools)
         self.subnets[subnet_id] = replace(
@@ -188,6 +213,10 @@ class FakeNetworkCloud(FakeIdentity):
         self._ask()
         return self.quotas.get(project_id, _DEFAULT_QUOTA)
 
+    def get_quotas(self) -> Mapping[str, NetworkQuota]:
+        self._ask()
+        return dict(self.quotas)
+
     def set_quota(self, project_id: str, quota: NetworkQuota) -> None:
         self._ask()
         self.quotas[project_id] = quota
@@ -197,10 +226,36 @@ class FakeNetworkCloud(FakeIdentity):
         super().delete_project(project_id)
         self.quotas.pop(project_id, None)
 
+    def unseen_services(self) -> tuple[str, ...]:
+        return self.other_services
+
     def project_is_empty(self, project_id: str) -> bool:
         self._ask()
         held: list[Network | Subnet | Port] = [*self.networks.values(), *self.subnets.values(), *self.ports.values()]
         return all(thing.project_id != project_id for thing in held)
+
+    def _number(self, resource: Network | Subnet | Port) -> int:
+        """Of its last change. Tests change resources without a method: what differs from before was changed.
+
+        As in Neutron 29, pools do not count.
+        """
+        resource = replace(resource, pools=()) if isinstance(resource, Subnet) else resource
+        before, number = self._numbered.get(resource.id, (None, 0))
+        if before != resource:
+            number = self._next()
+            self._numbered[resource.id] = resource, number
+        return number
+
+    def _stamped(self, resource: S) -> S:
+        return replace(resource, revision=self._number(resource))
+
+    def _check_revision(self, resource: Network | Subnet, revision: int | None) -> None:
+        if revision is not None and revision != self._number(resource):
+            raise Conflict(f"Constrained to {revision}, but current revision is {self._number(resource)}")
+
+    def _ask_for(self, ids: Sequence[str]) -> None:
+        """One request for 100 IDs, as the adapter does."""
+        self._ask(requests=-(-len(ids) // 100))
 
     def _network(self, network_id: str) -> Network:
         self._ask()

@@ -8,7 +8,7 @@ from isthmus.model import names
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Network
 from tests.fakes.federation import reason
-from tests.fakes.scenario import Scenario
+from tests.fakes.scenario import Scenario, Stretched
 
 
 @pytest.fixture
@@ -85,3 +85,62 @@ def test_leftover_replica_is_reused(stretched: Scenario) -> None:
     assert stretched.outcome() == "Ready"
     assert _replica(stretched).id == replica.id
     assert stretched.b.neutron.ports[machine.id] == machine
+
+
+def test_project_is_kept_if_other_services_may_hold_something_of_it() -> None:
+    """Such as volumes and images. An administrator deletes it, or allows us to."""
+    stretched = Stretched()
+    b = stretched.b
+    b.neutron.other_services = ("compute", "volumev3")
+    (project_id,) = {n.project_id for n in b.neutron.networks.values()}
+    stretched.withdraw()
+    stretched.federation.settle()
+    assert not b.neutron.networks
+    assert project_id in b.neutron.projects
+    (attachment,) = b.attachments()
+    assert reason(attachment, "ReplicaInUse") == "ProjectKept"
+    message = next(c.message for c in attachment.status.conditions if c.type == "ReplicaInUse")
+    assert message == (
+        f"project {project_id} is kept, for it may hold resources of other services (compute, volumev3): delete it, "
+        "or annotate the CloudPeer with isthmus.cloud/delete-projects=true"
+    )
+    peer = b.peer("cloud-a")
+    annotated = peer.metadata.model_copy(update={"annotations": {"isthmus.cloud/delete-projects": "true"}})
+    b.kubectl.apply(peer.model_copy(update={"metadata": annotated}))
+    stretched.federation.settle()
+    assert project_id not in b.neutron.projects
+    assert not b.attachments()
+
+
+def test_kept_project_is_used_again_and_does_not_count_as_a_network() -> None:
+    stretched = Stretched()
+    a, b = stretched.a, stretched.b
+    b.neutron.other_services = ("image",)
+    peer = b.peer("cloud-a")
+    limits = peer.spec.agreement.limits.model_copy(update={"networks": 1})
+    agreement = peer.spec.agreement.model_copy(update={"limits": limits})
+    b.kubectl.apply(peer.model_copy(update={"spec": peer.spec.model_copy(update={"agreement": agreement})}))
+    projects = set(b.neutron.projects)
+    stretched.withdraw()
+    stretched.federation.settle()
+    assert reason(b.attachments()[0], "ReplicaInUse") == "ProjectKept"
+    second = a.neutron.create_network(stretched.project, "db", 1450, "")
+    a.neutron.create_subnet(second.id, stretched.project, "db", "10.21.0.0/24", None, [], True, [], [], "")
+    a.expand(second.id, "cloud-b", name="db")
+    stretched.federation.settle()
+    assert reason(a.expansion(name="db")) == "Ready"
+    assert set(b.neutron.projects) == projects
+    assert len(b.attachments()) == 1
+
+
+def test_kept_project_that_an_administrator_deletes() -> None:
+    stretched = Stretched()
+    b = stretched.b
+    b.neutron.other_services = ("image",)
+    (project_id,) = {n.project_id for n in b.neutron.networks.values()}
+    stretched.withdraw()
+    stretched.federation.settle()
+    b.neutron.delete_project(project_id)
+    stretched.federation.settle()
+    assert not b.attachments()
+    assert not b.neutron.domains

@@ -85,18 +85,23 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
             cloud.set_quota(project_id, quota)
         case CreateNetwork(project_id, name, mtu, description):
             cloud.create_network(project_id, name, mtu, description)
-        case SetNetworkMTU(network_id, mtu):
-            cloud.set_network_mtu(network_id, mtu)
+        case SetNetworkMTU(network_id, mtu, revision):
+            cloud.set_network_mtu(network_id, mtu, revision)
         case TagNetwork(network_id, tag):
             cloud.tag_network(network_id, tag)
         case CreateSubnet():
             _create_subnet(action, cloud)
-        case UpdateSubnet(id_, pools, enable_dhcp, dns_nameservers, host_routes):
+        case UpdateSubnet(id_, pools, enable_dhcp, dns_nameservers, host_routes, revision):
             cloud.update_subnet(
-                id_, pools=pools, enable_dhcp=enable_dhcp, dns_nameservers=dns_nameservers, host_routes=host_routes
+                id_,
+                pools=pools,
+                enable_dhcp=enable_dhcp,
+                dns_nameservers=dns_nameservers,
+                host_routes=host_routes,
+                revision=revision,
             )
-        case UpdatePools(subnet_id, pools):
-            cloud.update_subnet(subnet_id, pools=pools)
+        case UpdatePools(subnet_id, pools, replaced_pools, revision):
+            cloud.update_subnet(subnet_id, pools=pools, replaced_pools=replaced_pools, revision=revision)
         case CreateAttachmentPort(network_id, host, name, description):
             cloud.create_attachment_port(network_id, host, name, description)
         case CreateGatewayPort(network_id, subnet_id, address, name, description):

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 
 from isthmus.core.keys.changes import keys_of_gateways
 from isthmus.core.keys.enumeration import all_keys
-from isthmus.core.keys.key import Key, Subject
+from isthmus.core.keys.key import Key, Subject, network_key
 from isthmus.core.snapshot.index import OwnCloud
 from isthmus.model.actions import Problem
+from isthmus.model.errors import ExternalError
 from isthmus.model.reasons import Reason
 from isthmus.model.settings import ControllerSettings
 from isthmus.telemetry.outages import KUBERNETES, OPENSTACK
@@ -48,7 +49,7 @@ class Engine:
         self._openstack_lock = threading.Lock()
         self._metrics = backends.metrics
         self._stopped = threading.Event()
-        self._facts = FactCaches(backends, self._openstack.require)
+        self._facts = FactCaches(backends, self._openstack.require, settings.resync_seconds)
         self.tools = Tools(backends, self.state, self._facts, Absences(clock), self._check_may_act)
         self._lock = threading.Lock()
         self._failures: dict[Key, Problem] = {}
@@ -75,6 +76,25 @@ class Engine:
             for key in found:
                 self._facts.expire(key, snapshot)
         self.queue.add(found, urgent=False)
+
+    def follow_openstack(self, *, resync: bool = False) -> None:
+        """Bring the facts about networks up to date as far as that is due, or all; reconcile what changed.
+
+        Raises nothing. If OpenStack cannot be used at a resync, each network is to fail by itself.
+        """
+        feed, cache = self._facts.feed, self._facts.networks
+        names = cache.versions().keys()
+        try:
+            self._openstack.require()
+            snapshot = self.state.snapshot()
+            changed = feed.refresh(snapshot, names) if resync else feed.tick(snapshot)
+        except ExternalError as error:
+            _LOG.debug("facts about networks could not be listed: %s", error)
+            self._check_openstack_after_failure()
+            for name in names if resync else ():
+                cache.expire(name)
+        else:
+            self.queue.add([network_key(name) for name in sorted(changed)])
 
     def mark_moves(self) -> None:
         """Reconcile the networks that a change of the gateway nodes' health may move."""

@@ -5,9 +5,10 @@ Cached facts can only decide that nothing is to be done: before anything is chan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypedDict, TypeVar
 
 from isthmus.core.federation.credentials import Account
 from isthmus.core.federation.namespace import account_manifests
@@ -15,8 +16,8 @@ from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.errors import Forbidden, NotFound
-from isthmus.model.facts.openstack import Domain, Network, NetworkFacts, Project, Subnet
-from isthmus.ports import Cluster, NetworkCloud
+from isthmus.model.facts.openstack import Domain, Network, NetworkFacts, NetworkQuota, Port, Project, Subnet
+from isthmus.ports import Cluster
 
 F = TypeVar("F")
 
@@ -32,23 +33,33 @@ class FactCache(Generic[F]):
     _cached: dict[str, F] = field(default_factory=dict)
     _fresh: set[str] = field(default_factory=set)
     _invalid: set[str] = field(default_factory=set)
+    _versions: dict[str, int] = field(default_factory=dict)
+    """Incremented whenever facts are fetched or invalidated: what was listed before is older."""
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def begin(self, name: str) -> None:
         """The facts of that name are not fresh any more: a new reconciliation begins."""
-        self._fresh.discard(name)
+        with self._lock:
+            self._fresh.discard(name)
 
     def expire(self, name: str) -> None:
         """Fetch the facts of that name again when next needed: to find what was changed without an event."""
-        if name in self._cached:
-            self._invalid.add(name)
+        with self._lock:
+            if name in self._cached:
+                self._invalid.add(name)
 
     def get(self, snapshot: Snapshot, name: str) -> F:
         """The facts, fetched if they are not cached or were invalidated. Raises ExternalError."""
-        if name not in self._cached or name in self._invalid:
-            self._cached[name] = self.fetch(snapshot, name)
+        with self._lock:
+            if name in self._cached and name not in self._invalid:
+                return self._cached[name]
+        fetched = self.fetch(snapshot, name)
+        with self._lock:
+            self._advance(name)
+            self._cached[name] = fetched
             self._invalid.discard(name)
             self._fresh.add(name)
-        return self._cached[name]
+        return fetched
 
     def cached(self, name: str) -> F | None:
         """The facts as last fetched; None if they never were."""
@@ -60,17 +71,59 @@ class FactCache(Generic[F]):
 
     def invalidate(self, name: str) -> None:
         """Fetch again when next needed: something was changed, or is about to be."""
-        self._fresh.discard(name)
-        self._invalid.add(name)
+        with self._lock:
+            self._advance(name)
+            self._fresh.discard(name)
+            self._invalid.add(name)
 
     def drop(self, name: str) -> None:
         """Drop the facts of that name."""
-        self._cached.pop(name, None)
-        self._fresh.discard(name)
-        self._invalid.discard(name)
+        with self._lock:
+            self._advance(name)
+            self._cached.pop(name, None)
+            self._fresh.discard(name)
+            self._invalid.discard(name)
+
+    def versions(self) -> dict[str, int]:
+        """By name, the version of what is cached."""
+        with self._lock:
+            return {name: self._versions.get(name, 0) for name in self._cached}
+
+    def update(self, name: str, facts: F, version: int) -> bool:
+        """Replace facts that had this version when a list was begun, unless they were fetched or invalidated since.
+
+        Returns whether they changed. They do not become fresh: before anything is changed they are fetched again.
+        """
+        with self._lock:
+            if name not in self._cached or self._versions.get(name, 0) != version or self._cached[name] == facts:
+                return False
+            self._cached[name] = facts
+            self._fresh.discard(name)
+            return True
+
+    def _advance(self, name: str) -> None:
+        self._versions[name] = self._versions.get(name, 0) + 1
 
 
-def origin_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> NetworkFacts:
+class FactReader(Protocol):
+    """What facts are made of: `ports.NetworkCloud`, or lists that were read before. See there for the methods."""
+
+    def own_project_id(self) -> str: ...
+    def get_network(self, network_id: str) -> Network | None: ...
+    def networks_shared_by_policy(self, *network_ids: str) -> frozenset[str]: ...
+    def networks_of(self, *project_ids: str) -> list[Network]: ...
+    def subnets_of(self, *network_ids: str) -> list[Subnet]: ...
+    def subnets_in_project(self, *project_ids: str) -> list[Subnet]: ...
+    def ports_of(self, *network_ids: str) -> list[Port]: ...
+    def find_domain(self, name: str) -> Domain | None: ...
+    def get_project(self, project_id: str) -> Project | None: ...
+    def projects_of(self, domain_id: str) -> Sequence[Project]: ...
+    def get_quota(self, project_id: str) -> NetworkQuota: ...
+    def project_is_empty(self, project_id: str) -> bool: ...
+    def unseen_services(self) -> tuple[str, ...]: ...
+
+
+def origin_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> NetworkFacts:
     """Facts about a network that this cloud owns. Raises ExternalError.
 
     Ports are listed after subnets so that allocations racing with an update of the pools are seen.
@@ -79,7 +132,7 @@ def origin_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> Net
     if network is None or not network.project_id:  # Neutron's own networks have no project
         return NetworkFacts(cloud.own_project_id())
     if snapshot.attachment(link_name) is None:  # checked before an expansion starts only
-        network = replace(network, shared=network.shared or cloud.is_shared_by_policy(network.id))
+        network = replace(network, shared=network.shared or bool(cloud.networks_shared_by_policy(network.id)))
     return NetworkFacts(
         cloud.own_project_id(),
         network,
@@ -89,7 +142,7 @@ def origin_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> Net
     )
 
 
-def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> NetworkFacts:
+def receiver_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> NetworkFacts:
     """Facts about the replica of a peer's network, and about its domain and project. Raises ExternalError."""
     receiver = Receiver(snapshot, link_name)
     domain = cloud.find_domain(receiver.domain_name)
@@ -97,7 +150,8 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
     networks = cloud.networks_of(project.id) if project else []
     network = _replica_network(receiver, networks)
     removing = receiver.intent in {"Remove", "Refuse"}
-    others = [n for n in networks if network is None or n.id != network.id]
+    duplicates = [n for n in networks if network and n.id != network.id and n.description == receiver.replica_marker]
+    others = [n for n in networks if n != network and n not in duplicates]
     removable = network is None and (removing or (domain is not None and not domain.enabled))
     return NetworkFacts(
         cloud.own_project_id(),
@@ -107,7 +161,9 @@ def receiver_facts(cloud: NetworkCloud, snapshot: Snapshot, link_name: str) -> N
         domain=domain,
         project=project,
         quota=cloud.get_quota(project.id) if project and not removing else None,
-        project_is_empty=removing and network is None and project is not None and cloud.project_is_empty(project.id),
+        **_about_removal(cloud, receiver, project if removing and network is None else None),
+        duplicate_networks=tuple(duplicates),
+        duplicate_ports=tuple(cloud.ports_of(*(n.id for n in duplicates))),
         projects_in_domain=_projects(cloud, receiver, domain) if removable else 0,
         other_networks=len(others),
         other_subnets=_subnets_of(cloud, project, {n.id for n in others}) if not removing else (),
@@ -128,7 +184,7 @@ def peer_account(cluster: Cluster, cloud_id: str) -> Account:
     return found
 
 
-def _replica_project(cloud: NetworkCloud, receiver: Receiver, domain: Domain | None) -> Project | None:
+def _replica_project(cloud: FactReader, receiver: Receiver, domain: Domain | None) -> Project | None:
     """By the recorded ID, else by the ownership marker in the peer's domain."""
     recorded = receiver.record.project_id
     found = cloud.get_project(recorded) if recorded else None
@@ -138,21 +194,33 @@ def _replica_project(cloud: NetworkCloud, receiver: Receiver, domain: Domain | N
 
 
 def _replica_network(receiver: Receiver, networks: list[Network]) -> Network | None:
-    """By the recorded ID, else by the ownership marker with this record's UID; in the replica project only."""
+    """By the recorded ID, else the oldest with the ownership marker with this record's UID; in the project only."""
     by_id = {network.id: network for network in networks}
     recorded = by_id.get(receiver.record.network_id or "")
-    marked = (n for n in networks if n.description == receiver.replica_marker)
-    return recorded or next(marked, None)
+    marked = [n for n in networks if n.description == receiver.replica_marker]
+    return recorded or min(marked, key=lambda n: (n.created_at, n.id), default=None)
 
 
-def _subnets_of(cloud: NetworkCloud, project: Project | None, network_ids: set[str]) -> tuple[Subnet, ...]:
+class _AboutRemoval(TypedDict):
+    project_is_empty: bool
+    unseen_services: tuple[str, ...]
+
+
+def _about_removal(cloud: FactReader, receiver: Receiver, project: Project | None) -> _AboutRemoval:
+    """Whether the replica project, which is to be removed, may hold anything."""
+    unseen = cloud.unseen_services() if project is not None and not receiver.may_delete_projects else ()
+    is_empty = project is not None and not unseen and cloud.project_is_empty(project.id)
+    return {"project_is_empty": is_empty, "unseen_services": unseen}
+
+
+def _subnets_of(cloud: FactReader, project: Project | None, network_ids: set[str]) -> tuple[Subnet, ...]:
     """The subnets of these networks of the project, by one request."""
     if project is None or not network_ids:
         return ()
     return tuple(subnet for subnet in cloud.subnets_in_project(project.id) if subnet.network_id in network_ids)
 
 
-def _projects(cloud: NetworkCloud, receiver: Receiver, domain: Domain | None) -> int:
+def _projects(cloud: FactReader, receiver: Receiver, domain: Domain | None) -> int:
     domain_id = receiver.own_domain_id(domain)
     try:
         return len(cloud.projects_of(domain_id)) if domain_id else 0

@@ -94,6 +94,7 @@ class Controller:
         self._observe_gateways()
         engine.check_openstack(resync=resync)
         if resync:
+            engine.follow_openstack(resync=True)
             engine.verify()
         engine.queue.retry_failed()
         actions, iterations = 0, dict[object, int]()
@@ -119,7 +120,7 @@ class Controller:
                 active, was_active = self._is_active(), active
                 self.engine.queue.set_enabled(active)
                 if active and not was_active:
-                    verification.restart()  # what is cached of OpenStack is old
+                    verification.restart()
                 verification.tick()
                 for thread in threads:
                     if thread.ident is None:
@@ -143,13 +144,21 @@ class Controller:
                 self.engine.queue.done(key, failed=True)
 
     def _check_openstack(self) -> None:
-        """Check at the resync interval, and during an outage more often. On a thread of its own: it may hang."""
+        """Check at the resync interval, and during an outage more often; keep the facts about networks up to date.
+
+        On a thread of its own: it may hang.
+        """
         check = Periodic(
             self._backends.clock, self._settings.resync_seconds, lambda: self.engine.check_openstack(resync=True)
         )
+        was_active = False
         while not self._stop.is_set():
             check.tick()
             self.engine.check_openstack(resync=False)
+            is_active = self._is_active()
+            if is_active:  # what is cached is old if another replica was
+                self.engine.follow_openstack(resync=not was_active)
+            was_active = is_active
             self._stop.wait(_OPENSTACK_CHECK_SECONDS)
 
     def _observe_gateways(self) -> None:

@@ -30,7 +30,8 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.facts.openstack import NetworkFacts
 
 from .backends import Backends
-from .facts import FactCache, origin_facts, peer_account, receiver_facts
+from .factfeed import FactFeed
+from .facts import FactCache, FactReader, origin_facts, peer_account, receiver_facts
 
 
 class Scope(Protocol):
@@ -75,21 +76,20 @@ class Scope(Protocol):
 class FactCaches:
     """The caches of all facts, kept from one iteration to the next."""
 
-    def __init__(self, backends: Backends, require_openstack: Callable[[], None]) -> None:
+    def __init__(self, backends: Backends, require_openstack: Callable[[], None], resync_seconds: float) -> None:
         def network_facts(snapshot: Snapshot, link_name: str) -> NetworkFacts:
             require_openstack()
-            return _network_facts(backends, snapshot, link_name)
+            return network_facts_of(backends.cloud, snapshot, link_name)
 
         self.networks: FactCache[NetworkFacts] = FactCache(network_facts)
+        self.feed = FactFeed(backends.cloud, backends.clock, self.networks, network_facts_of, resync_seconds)
         self.accounts: FactCache[Account] = FactCache(lambda _, cloud_id: peer_account(backends.cluster, cloud_id))
 
     def expire(self, key: Key, snapshot: Snapshot) -> None:
-        """Fetch the facts of that key again when next needed."""
-        match key.subject:
-            case Subject.NETWORK:
-                self.networks.expire(key.name)
-            case Subject.PEER if peer := snapshot.get(CloudPeer, key.name):
-                self.accounts.expire(peer.spec.cloud_id)
+        """Fetch the facts of that key again when next needed; those of networks are kept up to date by the feed."""
+        peer = snapshot.get(CloudPeer, key.name) if key.subject == Subject.PEER else None
+        if peer is not None:
+            self.accounts.expire(peer.spec.cloud_id)
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,8 @@ def _needs_openstack(snapshot: Snapshot, link_name: str) -> bool:
     return Receiver(snapshot, link_name).intent == "Replicate"
 
 
-def _network_facts(backends: Backends, snapshot: Snapshot, link_name: str) -> NetworkFacts:
+def network_facts_of(reader: FactReader, snapshot: Snapshot, link_name: str) -> NetworkFacts:
+    """Facts about one network, of this cloud or of a peer. Raises ExternalError."""
     if origin_of(link_name) == snapshot.own.cloud_id:
-        return origin_facts(backends.cloud, snapshot, link_name)
-    return receiver_facts(backends.cloud, snapshot, link_name)
+        return origin_facts(reader, snapshot, link_name)
+    return receiver_facts(reader, snapshot, link_name)

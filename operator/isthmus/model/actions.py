@@ -127,10 +127,11 @@ class CreateNetwork:
 
 @dataclass(frozen=True)
 class SetNetworkMTU:
-    """Set a network's MTU in bytes; a tenant's original one has been recorded before."""
+    """Set a network's MTU in bytes, if it has this revision; a tenant's original MTU has been recorded before."""
 
     network_id: str
     mtu: int
+    revision: int | None = None
 
 
 @dataclass(frozen=True)
@@ -166,21 +167,24 @@ class CreateSubnet:
 
 @dataclass(frozen=True)
 class UpdateSubnet:
-    """Update a replica subnet to what its origin offers."""
+    """Update a replica subnet to what its origin offers, if it has this revision."""
 
     id: str
     pools: tuple[Range, ...]
     enable_dhcp: bool
     dns_nameservers: tuple[str, ...]
     host_routes: tuple[tuple[str, str], ...]
+    revision: int | None = None
 
 
 @dataclass(frozen=True)
 class UpdatePools:
-    """Set the allocation pools of a tenant's subnet; the original ones have been recorded before."""
+    """Set the allocation pools of a tenant's subnet, if it still has the others and the revision; they are recorded."""
 
     subnet_id: str
     pools: tuple[Range, ...]
+    replaced_pools: tuple[Range, ...]
+    revision: int | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: d
 ORIGINAL_MTU_ANNOTATION = f"{GROUP}/original-mtu"  # on our ExpansionLink of a network of ours
 HANDED_OVER_ANNOTATION = f"{GROUP}/handed-over-until"  # on a peer's ServiceAccount: when its newest token ends
 SERVER_ANNOTATION = f"{GROUP}/handed-over-server"  # on a peer's ServiceAccount: the server in its newest kubeconfig
+DELETE_PROJECTS_ANNOTATION = f"{GROUP}/delete-projects"  # on a CloudPeer: whatever services besides Neutron hold
 PEER_LABEL = f"{GROUP}/peer"  # on objects that we create for one peer: its cloud ID
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "isthmus"

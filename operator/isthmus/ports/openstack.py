@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, Range, Subnet
@@ -16,6 +16,9 @@ class NetworkCloud(Protocol):
     is recorded. They are not idempotent, so planning looks for the marker before it creates.
     Deleting methods MUST NOT fail if the resource does not exist. Updating methods raise `NotFound` if it does not.
     Every method raises `Forbidden` if policy denies it.
+
+    Methods that list what belongs to given IDs take any number of them, and MUST send nothing for none. They MUST split
+    what does not fit into one request. Any thread may call any method.
     """
 
     def check(self) -> None:
@@ -35,35 +38,47 @@ class NetworkCloud(Protocol):
         """One network; None if it does not exist."""
         ...
 
-    def is_shared_by_policy(self, network_id: str) -> bool:
-        """Whether an RBAC policy shares the network with other projects; False if Neutron has no RBAC extension.
+    def get_networks(self, *network_ids: str) -> list[Network]:
+        """Those of the networks that exist, in any order."""
+        ...
+
+    def networks_shared_by_policy(self, *network_ids: str) -> frozenset[str]:
+        """IDs of those that an RBAC policy shares with other projects; none if Neutron has no RBAC extension.
 
         `Network.shared` is true only for networks shared with all projects.
         """
         ...
 
-    def networks_of(self, project_id: str) -> list[Network]:
-        """All networks that the project owns."""
+    def networks_of(self, *project_ids: str) -> list[Network]:
+        """All networks that the projects own."""
         ...
 
-    def subnets_of(self, network_id: str) -> list[Subnet]:
-        """All subnets of the network."""
+    def subnets_of(self, *network_ids: str) -> list[Subnet]:
+        """All subnets of the networks."""
         ...
 
-    def subnets_in_project(self, project_id: str) -> list[Subnet]:
-        """All subnets that the project owns, of all its networks."""
+    def subnets_in_project(self, *project_ids: str) -> list[Subnet]:
+        """All subnets that the projects own, of all their networks."""
         ...
 
-    def ports_of(self, network_id: str) -> list[Port]:
-        """All ports of the network, of all projects. `Port.host` MUST be empty if the port could not be bound."""
+    def ports_of(self, *network_ids: str) -> list[Port]:
+        """All ports of the networks, of all projects. `Port.host` MUST be empty if the port could not be bound."""
+        ...
+
+    def network_summaries(self, *project_ids: str) -> Mapping[str, tuple[object, ...]] | None:
+        """By ID, a summary of every network of the projects that changes with its name and allocation pools, and with
+        the number of addresses that ports use. None if Neutron has no extension for it.
+
+        Cheap for Neutron, so that it can be asked every few seconds.
+        """
         ...
 
     def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
         """Create a network in the project; `mtu` in bytes. `Invalid` above the cloud's maximum; `QuotaExceeded`."""
         ...
 
-    def set_network_mtu(self, network_id: str, mtu: int) -> None:
-        """Set the MTU in bytes. `Invalid` above the cloud's maximum."""
+    def set_network_mtu(self, network_id: str, mtu: int, revision: int | None = None) -> None:
+        """Set the MTU in bytes. `Invalid` above the cloud's maximum; `Conflict` if the network has another revision."""
         ...
 
     def tag_network(self, network_id: str, tag: str) -> None:
@@ -102,8 +117,13 @@ class NetworkCloud(Protocol):
         enable_dhcp: bool | None = None,
         dns_nameservers: Sequence[str] | None = None,
         host_routes: Sequence[tuple[str, str]] | None = None,
+        replaced_pools: Sequence[Range] | None = None,
+        revision: int | None = None,
     ) -> None:
         """Replace the given fields; None leaves a field as it is. Errors as of `create_subnet`.
+
+        MUST raise `Conflict`, and change nothing, if the subnet does not have that revision, or the pools that are to
+        be replaced, any more: not every release of Neutron counts a change of the pools as a revision.
 
         MUST NOT release addresses that are in use: ports outside the new pools keep theirs.
         """
@@ -139,13 +159,13 @@ class NetworkCloud(Protocol):
         ...
 
     def create_domain(self, name: str, description: str) -> Domain:
-        """Create an enabled domain. `Conflict` if the name is in use."""
+        """Create an enabled domain. Returns the existing one if name and description are its; else `Conflict`."""
         ...
 
     def delete_domain(self, domain_id: str) -> None:
-        """Disable the domain, which Keystone requires, then delete it.
+        """Disable the domain, which Keystone requires, look whether it is empty, and delete it.
 
-        MUST raise `Conflict`, and leave it enabled, if it has any project, user or group: Keystone would delete them.
+        MUST raise `Conflict`, and enable it again, if it has any project, user or group: Keystone would delete them.
         """
         ...
 
@@ -158,7 +178,10 @@ class NetworkCloud(Protocol):
         ...
 
     def create_project(self, domain_id: str, name: str, description: str) -> Project:
-        """Create an enabled project. `Conflict` if the name is in use in the domain."""
+        """Create an enabled project. Returns the existing one of the domain if name and description are its.
+
+        `Conflict` if the name is in use otherwise.
+        """
         ...
 
     def delete_project(self, project_id: str) -> None:
@@ -172,8 +195,16 @@ class NetworkCloud(Protocol):
         """Neutron's quotas of the project; -1 is unlimited."""
         ...
 
+    def get_quotas(self) -> Mapping[str, NetworkQuota]:
+        """By project ID, the quotas of all projects for which any was set; the others have the cloud's defaults."""
+        ...
+
     def set_quota(self, project_id: str, quota: NetworkQuota) -> None:
         """Set Neutron's quotas of the project."""
+        ...
+
+    def unseen_services(self) -> tuple[str, ...]:
+        """Types of the services in the catalogue besides Keystone and Neutron: their resources are not seen here."""
         ...
 
     def project_is_empty(self, project_id: str) -> bool:

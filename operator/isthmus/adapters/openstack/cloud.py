@@ -29,6 +29,9 @@ class OpenStackCloud(Identity, Networking):
     def own_project_id(self) -> str:
         return self._session.own_project_id()
 
+    def unseen_services(self) -> tuple[str, ...]:
+        return tuple(sorted(self._session.service_types() - {"identity", "network"}))
+
     def delete_project(self, project_id: str) -> None:
         # Listing the security groups of a deleted project would have Neutron create a default one for it.
         if self.get_project(project_id) is not None:

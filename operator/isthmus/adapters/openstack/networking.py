@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from isthmus.model.errors import NotFound, Unavailable
+from isthmus.model.errors import Conflict, NotFound, Unavailable
 from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, Subnet
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
 
@@ -24,6 +25,8 @@ _COLLECTIONS: Final = (
     "address-groups",
     "trunks",
 )
+_LAST_OF_UTF8MB3: Final = 0xFFFF
+_LOG = logging.getLogger(__name__)
 
 
 class Networking:
@@ -41,30 +44,50 @@ class Networking:
         found = self._neutron.find(f"/networks/{network_id}")
         return facts.network(found["network"]) if found else None
 
-    def is_shared_by_policy(self, network_id: str) -> bool:
+    def get_networks(self, *network_ids: str) -> list[Network]:
+        return self._networks("id", network_ids)
+
+    def networks_shared_by_policy(self, *network_ids: str) -> frozenset[str]:
         try:
-            return bool(self._neutron.list("rbac-policies", object_id=network_id, action="access_as_shared"))
+            found = self._neutron.list_any("rbac-policies", "object_id", network_ids, action="access_as_shared")
         except NotFound:  # Neutron has no RBAC extension
-            return False
+            return frozenset()
+        return frozenset(policy["object_id"] for policy in found)
 
-    def networks_of(self, project_id: str) -> list[Network]:
-        return [facts.network(document) for document in self._neutron.list("networks", project_id=project_id)]
+    def networks_of(self, *project_ids: str) -> list[Network]:
+        return self._networks("project_id", project_ids)
 
-    def subnets_of(self, network_id: str) -> list[Subnet]:
-        return [facts.subnet(document) for document in self._neutron.list("subnets", network_id=network_id)]
+    def subnets_of(self, *network_ids: str) -> list[Subnet]:
+        return self._subnets("network_id", network_ids)
 
-    def subnets_in_project(self, project_id: str) -> list[Subnet]:
-        return [facts.subnet(document) for document in self._neutron.list("subnets", project_id=project_id)]
+    def subnets_in_project(self, *project_ids: str) -> list[Subnet]:
+        return self._subnets("project_id", project_ids)
 
-    def ports_of(self, network_id: str) -> list[Port]:
-        return [facts.port(document) for document in self._neutron.list("ports", network_id=network_id)]
+    def ports_of(self, *network_ids: str) -> list[Port]:
+        documents = self._neutron.list_any("ports", "network_id", network_ids, fields=facts.PORT_FIELDS)
+        return [facts.port(document) for document in documents]
+
+    def network_summaries(self, *project_ids: str) -> Mapping[str, tuple[object, ...]] | None:
+        """Neutron counts addresses in its database: much cheaper for it than to list ports.
+
+        It has no list of what changed: `changed_since` is refused unless `filter_validation` is disabled.
+        """
+        fields = ("network_id", "network_name", "used_ips", "total_ips")
+        path = "/network-ip-availabilities"
+        found: list[dict[str, Any]] = []
+        try:
+            for part in self._neutron.parts(project_ids):
+                found += self._neutron.get(path, project_id=part, fields=fields)["network_ip_availabilities"]
+        except NotFound:  # no such extension
+            return None
+        return {item["network_id"]: tuple(item.get(name) for name in fields[1:]) for item in found}
 
     def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
         body = {"project_id": project_id, "name": name, "mtu": mtu, "description": description}
-        return facts.network(self._neutron.post("/networks", {"network": body})["network"])
+        return facts.network(self._post_named("network", body))
 
-    def set_network_mtu(self, network_id: str, mtu: int) -> None:
-        self._neutron.put(f"/networks/{network_id}", {"network": {"mtu": mtu}})
+    def set_network_mtu(self, network_id: str, mtu: int, revision: int | None = None) -> None:
+        self._neutron.put(f"/networks/{network_id}", {"network": {"mtu": mtu}}, revision=revision)
 
     def tag_network(self, network_id: str, tag: str) -> None:
         self._neutron.put(f"/networks/{network_id}/tags/{tag}")
@@ -99,7 +122,7 @@ class Networking:
         }
         if pools:
             body["allocation_pools"] = facts.pools_json(pools)
-        return facts.subnet(self._neutron.post("/subnets", {"subnet": body})["subnet"])
+        return facts.subnet(self._post_named("subnet", body))
 
     def update_subnet(
         self,
@@ -109,6 +132,8 @@ class Networking:
         enable_dhcp: bool | None = None,
         dns_nameservers: Sequence[str] | None = None,
         host_routes: Sequence[tuple[str, str]] | None = None,
+        replaced_pools: Sequence[Range] | None = None,
+        revision: int | None = None,
     ) -> None:
         wanted: dict[str, Any] = {
             "allocation_pools": None if pools is None else facts.pools_json(pools),
@@ -117,7 +142,9 @@ class Networking:
             "host_routes": None if host_routes is None else facts.routes_json(host_routes),
         }
         body = {name: value for name, value in wanted.items() if value is not None}
-        self._neutron.put(f"/subnets/{subnet_id}", {"subnet": body})
+        if replaced_pools is not None:
+            self._require_pools(subnet_id, replaced_pools)
+        self._neutron.put(f"/subnets/{subnet_id}", {"subnet": body}, revision=revision)
 
     def delete_subnet(self, subnet_id: str) -> None:
         self._neutron.delete(f"/subnets/{subnet_id}")
@@ -146,8 +173,10 @@ class Networking:
         self._neutron.delete(f"/ports/{port_id}")
 
     def get_quota(self, project_id: str) -> NetworkQuota:
-        quota = self._neutron.get(f"/quotas/{project_id}")["quota"]
-        return NetworkQuota(networks=quota["network"], subnets=quota["subnet"], ports=quota["port"])
+        return _quota(self._neutron.get(f"/quotas/{project_id}")["quota"])
+
+    def get_quotas(self) -> Mapping[str, NetworkQuota]:
+        return {quota["project_id"]: _quota(quota) for quota in self._neutron.get("/quotas")["quotas"]}
 
     def set_quota(self, project_id: str, quota: NetworkQuota) -> None:
         body = {"network": quota.networks, "subnet": quota.subnets, "port": quota.ports}
@@ -164,6 +193,37 @@ class Networking:
             if group["name"] == "default":
                 self._neutron.delete(f"/security-groups/{group['id']}")
         self._neutron.delete(f"/quotas/{project_id}")
+
+    def _require_pools(self, subnet_id: str, pools: Sequence[Range]) -> None:
+        """Raises Conflict if the subnet has others. `If-Match` does not: Neutron 29 does not count their changes."""
+        current = facts.subnet(self._neutron.get(f"/subnets/{subnet_id}")["subnet"])
+        if set(current.pools) != set(pools):
+            raise Conflict(f"network: the allocation pools of subnet {subnet_id} were changed meanwhile")
+
+    def _post_named(self, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an object with a name that another cloud chose.
+
+        A database with the character set utf8mb3 holds no characters beyond U+FFFF, and Neutron answers 500.
+        """
+        try:
+            document: dict[str, Any] = self._neutron.post(f"/{kind}s", {kind: body})[kind]
+        except Unavailable:
+            name = "".join(c if ord(c) <= _LAST_OF_UTF8MB3 else "\ufffd" for c in body["name"])
+            if name == body["name"]:
+                raise
+            document = self._neutron.post(f"/{kind}s", {kind: body | {"name": name}})[kind]
+            _LOG.warning(
+                "Neutron cannot store the name %r: %s %s is called %r", body["name"], kind, document["id"], name
+            )
+        return document
+
+    def _networks(self, parameter: str, values: Sequence[str]) -> list[Network]:
+        documents = self._neutron.list_any("networks", parameter, values, fields=facts.NETWORK_FIELDS)
+        return [facts.network(document) for document in documents]
+
+    def _subnets(self, parameter: str, values: Sequence[str]) -> list[Subnet]:
+        documents = self._neutron.list_any("subnets", parameter, values, fields=facts.SUBNET_FIELDS)
+        return [facts.subnet(document) for document in documents]
 
     def _create_port(self, network_id: str, name: str, description: str, fields: dict[str, Any]) -> Port:
         body = {
@@ -182,3 +242,7 @@ class Networking:
             return self._neutron.list(collection, project_id=project_id)
         except NotFound:
             return []
+
+
+def _quota(document: Mapping[str, Any]) -> NetworkQuota:
+    return NetworkQuota(networks=document["network"], subnets=document["subnet"], ports=document["port"])

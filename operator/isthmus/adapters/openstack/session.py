@@ -47,6 +47,16 @@ class Session:
             raise self._invalid("is not scoped to a project")
         return str(project_id)
 
+    def service_types(self) -> frozenset[str]:
+        """The types of all services in the catalogue."""
+        from keystoneauth1.identity.base import BaseIdentityPlugin
+
+        connection = self._connected()
+        auth = connection.session.auth
+        with translated("identity"):
+            access = auth.get_access(connection.session) if isinstance(auth, BaseIdentityPlugin) else None
+        return frozenset(str(entry["type"]) for entry in (access.service_catalog.catalog or () if access else ()))
+
     def adapter(self, service: str) -> Adapter:
         """Requests to a service by the SDK's name of it: `network`, `identity`."""
         connection = self._connected()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
+from types import MappingProxyType
 from typing import Final
 
 from isthmus.model.actions import Problem, UpdatePools
@@ -17,6 +18,7 @@ from isthmus.model.facts.openstack import NetworkFacts, Port, Range, Subnet
 from isthmus.model.reasons import Reason
 
 from .addressing import (
+    Bounded,
     Spans,
     address_of,
     default_slice_size,
@@ -31,6 +33,7 @@ from .addressing import (
     spans_of_addresses,
     subtract,
 )
+from .subnet_rules import hosts_of
 
 _MAX_PAIR_ADDRESSES: Final = 256
 
@@ -49,19 +52,27 @@ def allocate(
     slice_holders: Collection[str],
     served_peers: Collection[str],
     slice_size: int | None,
+    unpublished_peers: Collection[str] = (),
+    requested: Mapping[tuple[str, str], Bounded] = MappingProxyType({}),
 ) -> Allocation:
     """Allocate a run of every subnet to every served peer; `slice_holders` are all peers whose slices are kept.
 
-    `slice_size` is a number of addresses; None: a quarter of the pools. Without a served peer no subnet is added to
-    the record, since it may be one that can never be stretched.
+    `slice_size` is a number of addresses; None: a quarter of the pools. `requested` are slices that the tenant chose,
+    by cloud ID and CIDR. Without a served peer no subnet is added to the record, since it may be one that can never be
+    stretched.
     """
     known = {entry.id for entry in record}
     considered = [subnet for subnet in facts.subnets if served_peers or subnet.id in known]
-    subnets = [_without_restored(_record_of(record, subnet), subnet, slice_holders) for subnet in considered]
+    entries = (_current_entry(record, subnet, facts, unpublished_peers) for subnet in considered)
+    subnets = [
+        _without_restored(entry, subnet, slice_holders) for entry, subnet in zip(entries, considered, strict=True)
+    ]
     problems: dict[str, Problem] = {}
     for cloud_id in served_peers:
         results = [
-            _with_new_slice(entry, subnet, facts.ports, cloud_id, slice_size)
+            _with_requested_slice(entry, subnet, facts.ports, cloud_id, requested[cloud_id, subnet.cidr])
+            if (cloud_id, subnet.cidr) in requested
+            else _with_new_slice(entry, subnet, facts.ports, cloud_id, slice_size)
             for entry, subnet in zip(subnets, considered, strict=True)
         ]
         failed = next((r for r in results if isinstance(r, Problem)), None)
@@ -82,7 +93,21 @@ def pool_updates(
         for subnet in facts.subnets
         if subnet.id in by_id
     )
-    return tuple(UpdatePools(s.id, pools) for s, pools in wanted if spans_of(pools) != spans_of(s.pools))
+    return tuple(
+        UpdatePools(s.id, pools, s.pools, s.revision) for s, pools in wanted if spans_of(pools) != spans_of(s.pools)
+    )
+
+
+def current(
+    record: Iterable[SubnetRecord], facts: NetworkFacts, unpublished_peers: Collection[str]
+) -> tuple[SubnetRecord, ...]:
+    """The entries of the record without those whose pools the tenant changed before we did."""
+    subnets = {subnet.id: subnet for subnet in facts.subnets}
+    return tuple(
+        entry
+        for entry in record
+        if entry.id not in subnets or not _is_outdated(entry, subnets[entry.id], facts, unpublished_peers)
+    )
 
 
 def trim_unpublished(
@@ -104,7 +129,8 @@ def trim_unpublished(
         after.append(entry.model_copy(update={"slices": remaining}))
         restored = subtract(spans_of(entry.slices), spans_of(remaining))
         if subnet is not None and restored:
-            updates.append(UpdatePools(entry.id, ranges(merged((*spans_of(subnet.pools), *restored)))))
+            pools = ranges(merged((*spans_of(subnet.pools), *restored)))
+            updates.append(UpdatePools(entry.id, pools, subnet.pools, subnet.revision))
     return tuple(updates), tuple(after)
 
 
@@ -145,10 +171,31 @@ def _pairs(port: Port) -> Spans:
     )
 
 
-def _record_of(record: Iterable[SubnetRecord], subnet: Subnet) -> SubnetRecord:
+def _current_entry(
+    record: Iterable[SubnetRecord], subnet: Subnet, facts: NetworkFacts, unpublished_peers: Collection[str]
+) -> SubnetRecord:
+    """The recorded entry; a new one if there is none, or if the tenant changed the pools before we did."""
     known = next((entry for entry in record if entry.id == subnet.id), None)
+    if known is not None and not _is_outdated(known, subnet, facts, unpublished_peers):
+        return known
     pools = tuple(AddressRange(first=p.first, last=p.last) for p in subnet.pools)
-    return known or SubnetRecord(id=subnet.id, origin_id=subnet.id, cidr=subnet.cidr, original_pools=pools)
+    return SubnetRecord(id=subnet.id, origin_id=subnet.id, cidr=subnet.cidr, original_pools=pools)
+
+
+def _is_outdated(entry: SubnetRecord, subnet: Subnet, facts: NetworkFacts, unpublished_peers: Collection[str]) -> bool:
+    """Whether the pools were changed between the record and our update, which was then refused.
+
+    Nothing of the entry may have been published. Pools without the slices are our own update, and so are pools with
+    some of the slices' addresses back if a slice had to be trimmed.
+    """
+    if not entry.slices or any(s.cloud_id not in unpublished_peers for s in entry.slices):
+        return False
+    original, slices, pools = spans_of(entry.original_pools), spans_of(entry.slices), spans_of(subnet.pools)
+    cut = subtract(original, slices)
+    is_trimmed = bool(intersect(slices, used_addresses(facts.ports, subnet))) and not (
+        subtract(cut, pools) or subtract(pools, original)
+    )
+    return pools not in (original, cut) and not is_trimmed
 
 
 def _without_restored(entry: SubnetRecord, subnet: Subnet, slice_holders: Collection[str]) -> SubnetRecord:
@@ -177,6 +224,28 @@ def _with_new_slice(
     if run is None:
         return Problem(Reason.NO_FREE_SLICE, _no_free_run_message(subnet, wanted, free))
     new = PeerSlice(cloud_id=cloud_id, first=address_of(run[0]), last=address_of(run[1]))
+    return entry.model_copy(update={"slices": (*entry.slices, new)})
+
+
+def _with_requested_slice(
+    entry: SubnetRecord, subnet: Subnet, ports: Iterable[Port], cloud_id: str, requested: Bounded
+) -> SubnetRecord | Problem:
+    """The slice that the tenant chose. It need not be in the pools, which may be managed elsewhere."""
+    if any(s.cloud_id == cloud_id for s in entry.slices):
+        return entry
+    span, network = span_of(requested), IPv4Network(subnet.cidr)
+    obstacles = {
+        "is not a range of addresses of the subnet": subtract((span,), hosts_of(network))
+        if span[0] <= span[1]
+        else (span,),
+        "contains addresses in use": intersect((span,), used_addresses(ports, subnet)),
+        "overlaps the slice of another peer": intersect((span,), spans_of(entry.slices)),
+    }
+    obstacle = next((text for text, addresses in obstacles.items() if addresses), None)
+    if obstacle is not None:
+        where = f"{requested.first}-{requested.last} of {subnet.cidr}"
+        return Problem(Reason.NO_FREE_SLICE, f"the requested slice {where} {obstacle}")
+    new = PeerSlice(cloud_id=cloud_id, first=requested.first, last=requested.last)
     return entry.model_copy(update={"slices": (*entry.slices, new)})
 
 

@@ -13,7 +13,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
-from isthmus.model.reasons import ConditionType
+from isthmus.model.reasons import ConditionType, Reason
 
 
 class Facet(NamedTuple):
@@ -32,6 +32,12 @@ def facets_of(obj: CustomObject) -> tuple[Facet, ...]:
 def is_accepted(link: ExpansionLink | None) -> bool:
     """Whether our ExpansionLink accepts the peer's offer."""
     return link is not None and link.spec.answer is not None and link.spec.answer.verdict == "Accepted"
+
+
+def is_kept_project(attachment: Attachment) -> bool:
+    """Whether nothing is left of a replica but its project, which is kept."""
+    condition = condition_of(attachment.status.conditions, ConditionType.REPLICA_IN_USE)
+    return condition is not None and condition.status == "True" and condition.reason == Reason.PROJECT_KEPT
 
 
 def _of_peer(peer: CustomObject) -> Iterator[Facet]:
@@ -89,6 +95,8 @@ def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:
         yield Facet("node", spec.active_node or "")
         if spec.role == "Receiver" and spec.record.project_id is not None:
             yield Facet("project", spec.record.project_id)
+        if is_kept_project(attachment):
+            yield Facet("kept", spec.origin.cloud_id)
         if spec.role == "Receiver" and spec.record.network_id is None:
             yield Facet("incomplete", spec.origin.cloud_id)
         for path in spec.links:

@@ -152,6 +152,10 @@ class Snapshot:
         """The number of that peer's networks that have an Attachment here."""
         return self.cache.count(Attachment, "origin", cloud_id)
 
+    def kept_from(self, cloud_id: str) -> int:
+        """The number of these Attachments that only record a project that is kept."""
+        return self.cache.count(Attachment, "kept", cloud_id)
+
     def networks_in_project(self, project_id: str) -> int:
         """The number of received networks whose replica is in that project."""
         return self.cache.count(Attachment, "project", project_id)

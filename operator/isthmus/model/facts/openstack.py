@@ -139,7 +139,14 @@ class NetworkFacts:
     """Whether the replica project is empty; only determined once the replica network is deleted."""
     projects_in_domain: int = 0
     """The number of projects in the domain that Isthmus created; only determined if it may have to be deleted."""
+    unseen_services: tuple[str, ...] = ()
+    """Types of services besides Keystone and Neutron, which may hold resources of the replica project; determined
+    with `project_is_empty`."""
+    duplicate_networks: tuple[Network, ...] = ()
+    """Further networks with the replica's ownership marker: a creation that was done twice."""
+    duplicate_ports: tuple[Port, ...] = ()
+    """The ports of these networks."""
     other_networks: int = 0
-    """The number of networks in the replica project besides this one."""
+    """The number of networks in the replica project besides this one and its duplicates."""
     other_subnets: tuple[Subnet, ...] = ()
     """Their subnets; not determined if the replica is to be deleted."""

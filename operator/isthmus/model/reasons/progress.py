@@ -59,4 +59,11 @@ EXPLANATIONS = {
         "Delete them; after that Isthmus deletes the project.",
         Place.REPLICA_IN_USE,
     ),
+    Reason.PROJECT_KEPT: administrator(
+        "The replica is deleted and its project is kept, for it may hold resources of services that Isthmus does not "
+        "ask, such as volumes or images.",
+        "Delete the project. Or annotate the CloudPeer with `isthmus.cloud/delete-projects=true`: projects of this "
+        "peer are then deleted once they are empty in Neutron.",
+        Place.REPLICA_IN_USE,
+    ),
 }

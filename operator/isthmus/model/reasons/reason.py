@@ -115,6 +115,7 @@ class Reason(StrEnum):
     REPLICA_IN_USE = "ReplicaInUse"
     PORTS_LEFT = "PortsLeft"
     PROJECT_NOT_EMPTY = "ProjectNotEmpty"
+    PROJECT_KEPT = "ProjectKept"
 
     # A gateway node and its tunnels.
     NO_TUNNEL_ADDRESS = "NoTunnelAddress"

@@ -15,7 +15,7 @@ from isthmus.core.network.attachment import (
     published_ports,
 )
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
-from isthmus.core.network.slices import pool_updates, trim_unpublished
+from isthmus.core.network.slices import current, pool_updates, trim_unpublished
 from isthmus.core.placement.gateways import Gateway
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
@@ -87,7 +87,7 @@ def _detach(origin: Origin) -> Actions:
 def _restore_pools(origin: Origin) -> Actions:
     if origin.facts is None or origin.facts.network is None:
         return ()
-    return pool_updates(origin.record.subnets, origin.facts, ())
+    return pool_updates(current(origin.record.subnets, origin.facts, origin.new_peers), origin.facts, ())
 
 
 def _restore_mtu(origin: Origin) -> Actions:
@@ -98,7 +98,7 @@ def _restore_mtu(origin: Origin) -> Actions:
         return ()
     if network.mtu == original:
         return ()
-    return (SetNetworkMTU(network.id, original),)
+    return (SetNetworkMTU(network.id, original, network.revision),)
 
 
 def _written_mtu(origin: Origin) -> int | None:
@@ -232,7 +232,7 @@ def _set_mtu(origin: Origin) -> Actions:
     wanted = origin.attachment.spec.mtu if origin.attachment else None
     if network is None or wanted is None or origin.agreed_mtu is None or network.mtu == wanted:
         return ()
-    return (SetNetworkMTU(network.id, wanted),)
+    return (SetNetworkMTU(network.id, wanted, network.revision),)
 
 
 def _update_record(origin: Origin, record: Record) -> Actions:

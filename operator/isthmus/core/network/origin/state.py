@@ -13,7 +13,7 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, RemoteExpansionLink
-from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, RequestedSlice
 from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import NetworkFacts
 
@@ -117,7 +117,16 @@ class Origin:
             return Allocation((), {})
         size = self.owner.spec.addressing.slice_size if self.owner else None
         served = sorted(self.retained_peers) + sorted(self.new_peers)
-        return allocate(self.record.subnets, self.facts, self.slice_holders, served, size)
+        return allocate(
+            self.record.subnets, self.facts, self.slice_holders, served, size, self.new_peers, self._requested_slices
+        )
+
+    @property
+    def _requested_slices(self) -> dict[tuple[str, str], RequestedSlice]:
+        """Those that the tenant chose, by cloud ID and CIDR."""
+        chosen = self.owner.spec.addressing.slices if self.owner else ()
+        cloud_ids = {request.name: request.cloud_id for request in self.requests if request.cloud_id}
+        return {(cloud_ids[slice_.peer], slice_.cidr): slice_ for slice_ in chosen if slice_.peer in cloud_ids}
 
     @cached_property
     def start_problems(self) -> Mapping[str, Problem]:

@@ -189,7 +189,8 @@ def _remove_network(receiver: Receiver) -> Actions:
     facts = receiver.facts
     if receiver.attachment is None or facts is None or facts.network is None or ports_in_use(receiver):
         return ()
-    return (*(DeletePort(p.id) for p in gateway_ports(receiver.name, facts)), DeleteNetwork(facts.network.id))
+    ports = (DeletePort(p.id) for p in gateway_ports(receiver.name, facts))
+    return (*replica.delete_duplicates(receiver), *ports, DeleteNetwork(facts.network.id))
 
 
 def project_to_delete(receiver: Receiver) -> str | None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from isthmus.core.network.attachment import gateway_ports, network_identity, new_attachment, tenant_ports
+from isthmus.core.network.attachment import (
+    attachment_ports,
+    gateway_ports,
+    network_identity,
+    new_attachment,
+    tenant_ports,
+)
 from isthmus.model import names
 from isthmus.model.actions import (
     Action,
@@ -15,6 +22,7 @@ from isthmus.model.actions import (
     CreateProject,
     CreateSubnet,
     DeleteDomain,
+    DeleteNetwork,
     DeletePort,
     DeleteSubnet,
     SetNetworkMTU,
@@ -79,7 +87,23 @@ def ensure_network(receiver: Receiver) -> Actions:
 
 def ensure_subnets_and_tag(receiver: Receiver) -> Actions:
     """Everything that needs only the network: its tag, the record of its ID, its subnets."""
-    return tag(receiver) + write_record(receiver) + ensure_subnets(receiver)
+    return delete_duplicates(receiver) + tag(receiver) + write_record(receiver) + ensure_subnets(receiver)
+
+
+def delete_duplicates(receiver: Receiver) -> Actions:
+    """Delete further replicas that nobody uses: one whose creation was reported too late, or by a second controller.
+
+    The one that is recorded stays, or else the oldest.
+    """
+    facts = receiver.facts
+    if facts is None:
+        return ()
+    used = {p.network_id for p in tenant_ports(replace(facts, ports=facts.duplicate_ports))}
+    unused = [network.id for network in facts.duplicate_networks if network.id not in used]
+    ours = gateway_ports(receiver.name, replace(facts, ports=facts.duplicate_ports))
+    ours += attachment_ports(receiver.name, replace(facts, ports=facts.duplicate_ports))
+    ports = (DeletePort(port.id) for port in ours if port.network_id in unused)
+    return (*ports, *(DeleteNetwork(network_id) for network_id in unused))
 
 
 def tag(receiver: Receiver) -> Actions:
@@ -150,7 +174,7 @@ def set_mtu(receiver: Receiver) -> Actions:
     network = receiver.facts.network if receiver.facts else None
     if network is None or receiver.agreed_mtu is None or network.mtu == receiver.agreed_mtu:
         return ()
-    return (SetNetworkMTU(network.id, receiver.agreed_mtu),)
+    return (SetNetworkMTU(network.id, receiver.agreed_mtu, network.revision),)
 
 
 def replica_subnets(receiver: Receiver, facts: NetworkFacts) -> tuple[Subnet, ...]:
@@ -184,7 +208,7 @@ def _ensure_subnet(
     )
     if same_sets and (existing.pools, existing.enable_dhcp) == (pools, offered.enable_dhcp):
         return None
-    return UpdateSubnet(existing.id, pools, offered.enable_dhcp, offered.dns_nameservers, routes)
+    return UpdateSubnet(existing.id, pools, offered.enable_dhcp, offered.dns_nameservers, routes, existing.revision)
 
 
 def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:

@@ -11,6 +11,7 @@ from isthmus.core.federation.peer import agreement_with, identity_problem
 from isthmus.core.network.attachment import carried_mtu, gateway_for, path_to
 from isthmus.core.network.remote_link import RemoteLinkState, origin_of, remote_link_state
 from isthmus.core.placement.gateways import Gateway
+from isthmus.core.snapshot.facets import is_kept_project
 from isthmus.core.snapshot.index import Snapshot, is_accepted
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -118,6 +119,11 @@ class Receiver:
             return Problem(Reason.LIMIT_REACHED, "the agreed maximum number of networks is reached")
         return self._replica_problem(self.offer, self.peer)
 
+    @property
+    def may_delete_projects(self) -> bool:
+        """Whether an administrator allows us to delete projects although we do not see what other services hold."""
+        return self.peer is not None and self.peer.metadata.annotations.get(names.DELETE_PROJECTS_ANNOTATION) == "true"
+
     @cached_property
     def domain_name(self) -> str:
         """Name of the Keystone domain for the peer's projects."""
@@ -185,8 +191,9 @@ class Receiver:
 
     @property
     def _other_received_networks(self) -> int:
-        """The number of other networks of the peer with a replica here."""
-        return self.snapshot.received_from(self.cloud_id) - (self.attachment is not None)
+        """The number of other networks of the peer with a replica here, not counting projects that are only kept."""
+        ours, is_kept = self.attachment is not None, self.attachment is not None and is_kept_project(self.attachment)
+        return self.snapshot.received_from(self.cloud_id) - ours - (self.snapshot.kept_from(self.cloud_id) - is_kept)
 
     def _replica_problem(self, offer: Offer, peer: CloudPeer) -> Problem | None:
         """Why the replica cannot be created; checked only before it exists, so that it is not left incomplete."""

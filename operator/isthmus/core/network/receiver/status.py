@@ -18,11 +18,14 @@ from isthmus.core.network.receiver.plan import ports_in_use, project_to_delete
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.snapshot.conditions import false, readiness, true
 from isthmus.core.snapshot.index import is_accepted
+from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.reasons import ConditionType, Reason
+
+_MAX_LISTED = 10
 
 
 def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[ExpansionLink, ...]:
@@ -71,6 +74,14 @@ def _in_use(receiver: Receiver) -> Condition:
             ConditionType.REPLICA_IN_USE,
             Reason.PORTS_LEFT,
             f"the replica is kept until these ports are deleted: {', '.join(ports)}",
+        )
+    if (project_id := project_to_delete(receiver)) and receiver.facts and receiver.facts.unseen_services:
+        services = ", ".join(receiver.facts.unseen_services[:_MAX_LISTED])
+        return true(
+            ConditionType.REPLICA_IN_USE,
+            Reason.PROJECT_KEPT,
+            f"project {project_id} is kept, for it may hold resources of other services ({services}): delete it, or "
+            f"annotate the CloudPeer with {names.DELETE_PROJECTS_ANNOTATION}=true",
         )
     if project_id := project_to_delete(receiver):
         return true(

@@ -32,11 +32,26 @@ from isthmus.model.types import (
 )
 
 
+class RequestedSlice(ApiModel):
+    """Addresses of one subnet that one peer is to get."""
+
+    peer: ObjectName
+    """Name of the CloudPeer."""
+    cidr: IPv4CIDR
+    """CIDR of the subnet."""
+    first: IPv4Address
+    """First address of the slice."""
+    last: IPv4Address
+    """Last address of the slice."""
+
+
 class Addressing(ApiModel):
     """Division of the subnets' addresses."""
 
     slice_size: Annotated[int, Field(ge=2, le=65_536)] | None = None
     """Number of addresses of every subnet that each peer gets; a quarter of the subnet's allocation pools if absent."""
+    slices: Annotated[tuple[RequestedSlice, ...], Field(max_length=128)] = ()
+    """Slices that the tenant chooses, such as those of subnets without allocation pools; Isthmus chooses the others."""
 
 
 class PeerReference(ApiModel):

@@ -1,0 +1,200 @@
+"""Requests to Keystone and Neutron whose order or repetition matters, against a scripted service."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from isthmus.adapters.openstack import api as api_module
+from isthmus.adapters.openstack.api import Api
+from isthmus.adapters.openstack.identity import Identity
+from isthmus.adapters.openstack.networking import Networking
+from isthmus.adapters.openstack.session import Session
+from isthmus.model.errors import Conflict, Unavailable
+
+Answer = tuple[int, object]
+
+
+class Service:
+    """A service whose answers a function gives; `sent` are method, path, query, body and headers of each request."""
+
+    def __init__(self, answer: Callable[[str, str, Mapping[str, Any], Any], Answer]) -> None:
+        self._answer = answer
+        self.sent: list[tuple[str, str]] = []
+        self.headers: list[Mapping[str, str]] = []
+
+    def api(self, service: str) -> Api:
+        return Api(cast(Session, self), service)
+
+    def adapter(self, _service: str) -> Service:
+        return self
+
+    def request(
+        self, path: str, method: str, *, params: Mapping[str, Any], json: Any, headers: Mapping[str, str], **_: object
+    ) -> Response:
+        self.sent.append((method, path))
+        self.headers.append(headers)
+        return Response(*self._answer(method, path, params, json))
+
+
+class Response:
+    def __init__(self, status_code: int, body: object) -> None:
+        self.status_code = status_code
+        self.text = json.dumps(body)
+        self.content = self.text.encode()
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+DOMAIN = {"id": "d", "name": "isthmus-cloud-b", "description": "isthmus peer cloud-b", "enabled": True}
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_domain_is_disabled_before_it_is_judged_empty(is_used: bool) -> None:
+    """What is created between the two would be deleted with it."""
+    created_late: list[object] = []
+
+    def answer(method: str, path: str, _params: Mapping[str, Any], body: Any) -> Answer:
+        if method == "PATCH":
+            created_late.extend([{"id": "late"}] if is_used and not body["domain"]["enabled"] else [])
+            return 200, {"domain": DOMAIN | body["domain"]}
+        if path in ("/projects", "/users", "/groups"):
+            return 200, {path[1:]: created_late if path == "/groups" else []}
+        return (204, {}) if method == "DELETE" else (200, {"domain": DOMAIN})
+
+    service = Service(answer)
+    identity = Identity(service.api("identity"))
+    if is_used:
+        with pytest.raises(Conflict, match="still has groups"):
+            identity.delete_domain("d")
+    else:
+        identity.delete_domain("d")
+    lists = [("GET", f"/{collection}") for collection in ("projects", "users", "groups")]
+    last = ("PATCH" if is_used else "DELETE", "/domains/d")
+    assert service.sent == [("GET", "/domains/d"), ("PATCH", "/domains/d"), *lists, last]
+
+
+class Keystone:
+    """Lists projects in pages of at most `largest`; with `knows_pages` False (before 2025.1) all are one page."""
+
+    def __init__(self, count: int, largest: int, *, knows_pages: bool = True, truncates: bool = False) -> None:
+        self._ids = [f"p{number:03}" for number in range(count)]
+        self._largest = largest
+        self._knows_pages = knows_pages
+        self._truncates = truncates
+
+    def __call__(self, _method: str, _path: str, params: Mapping[str, Any], _body: object) -> Answer:
+        first = 0
+        if self._knows_pages and "marker" in params:
+            first = self._ids.index(params["marker"]) + 1
+        size = min(int(params["limit"]), self._largest) if self._knows_pages else self._largest
+        page = self._ids[first : first + size]
+        document = {"projects": [self._project(id_) for id_ in page], "links": {"next": None}}
+        return 200, document | ({"truncated": True} if self._truncates else {})
+
+    def _project(self, id_: str) -> dict[str, object]:
+        return {"id": id_, "name": id_, "domain_id": "d", "description": "", "enabled": True}
+
+
+@pytest.mark.parametrize(
+    ("keystone", "requests"),
+    [
+        (Keystone(25, 10), 4),
+        (Keystone(30, 10), 4),
+        (Keystone(25, 1000), 2),
+        (Keystone(25, 1000, knows_pages=False), 2),
+        (Keystone(0, 10), 1),
+    ],
+    ids=["a short last page", "a full last page", "one page", "no pages", "nothing"],
+)
+def test_list_of_keystone_ends_with_a_page_without_anything_new(keystone: Keystone, requests: int) -> None:
+    """`max_db_limit` shortens pages without a word."""
+    service = Service(keystone)
+    found = Identity(service.api("identity")).projects_of("d")
+    assert [project.id for project in found] == keystone._ids
+    assert len(service.sent) == requests
+
+
+def test_list_that_keystone_truncates_and_does_not_continue_is_no_list() -> None:
+    service = Service(Keystone(25, 10, knows_pages=False, truncates=True))
+    with pytest.raises(Unavailable, match="truncated"):
+        Identity(service.api("identity")).projects_of("d")
+
+
+def test_list_of_neutron_follows_its_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_module, "_PAGE", 2)
+    ids = ["n1", "n2", "n3"]
+
+    def answer(_method: str, _path: str, params: Mapping[str, Any], _body: object) -> Answer:
+        first = ids.index(params["marker"]) + 1 if "marker" in params else 0
+        page = ids[first : first + int(params["limit"])]
+        links = [{"rel": "next"}] if len(page) == int(params["limit"]) else [{"rel": "previous"}]
+        networks: Sequence[object] = [{"id": id_, "name": "", "project_id": "p", "mtu": 1400} for id_ in page]
+        return 200, {"networks": networks, "networks_links": links}
+
+    service = Service(answer)
+    found = Networking(service.api("network"), lambda: "own").networks_of("p")
+    assert [network.id for network in found] == ids
+    assert len(service.sent) == 2
+
+
+def test_more_ids_than_an_url_holds_are_asked_in_parts() -> None:
+    asked: list[int] = []
+
+    def answer(_method: str, _path: str, params: Mapping[str, Any], _body: object) -> Answer:
+        asked.append(len(params["network_id"]))
+        return 200, {"ports": []}
+
+    networking = Networking(Service(answer).api("network"), lambda: "own")
+    assert networking.ports_of(*map(str, range(250))) == []
+    assert asked == [100, 100, 50]
+    assert networking.ports_of() == []
+    assert len(asked) == 3
+
+
+def test_changes_carry_the_revision() -> None:
+    service = Service(lambda *_: (412, {"NeutronError": {"type": "RevisionNumberConstraintFailed", "message": "5"}}))
+    networking = Networking(service.api("network"), lambda: "own")
+    with pytest.raises(Conflict):
+        networking.update_subnet("s", pools=(), revision=4)
+    with pytest.raises(Conflict):
+        networking.set_network_mtu("n", 1400, 7)
+    with pytest.raises(Conflict):
+        networking.set_network_mtu("n", 1400)
+    assert service.headers == [{"If-Match": "revision_number=4"}, {"If-Match": "revision_number=7"}, {}]
+
+
+@pytest.mark.parametrize("kind", ["network", "subnet"])
+def test_name_that_the_database_cannot_hold(caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    """The character set utf8mb3 of older MySQL databases: Neutron answers 500."""
+
+    def answer(_method: str, _path: str, _params: Mapping[str, Any], body: Any) -> Answer:
+        document = body[kind]
+        if any(ord(c) > 0xFFFF for c in document["name"]):
+            return 500, {"NeutronError": {"type": "HTTPInternalServerError", "message": "Request Failed"}}
+        return 201, {kind: document | {"id": "n", "allocation_pools": []}}
+
+    service = Service(answer)
+    networking = Networking(service.api("network"), lambda: "own")
+    if kind == "network":
+        network = networking.create_network("p", "web \U0001f680 \u00fc", 1400, "isthmus x")
+        assert (network.name, network.description) == ("web \ufffd \u00fc", "isthmus x")
+    else:
+        subnet = networking.create_subnet("n", "p", "\U0001f680", "10.0.0.0/24", None, (), False, (), (), "isthmus x")
+        assert subnet.name == "\ufffd"
+    assert len(service.sent) == 2
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith("Neutron cannot store the name")
+
+
+def test_failure_that_is_not_about_the_name_is_not_repeated() -> None:
+    service = Service(lambda *_: (500, {}))
+    with pytest.raises(Unavailable):
+        Networking(service.api("network"), lambda: "own").create_network("p", "web", 1400, "")
+    assert len(service.sent) == 1
