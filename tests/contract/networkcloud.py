@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -57,7 +57,10 @@ class Created:
 
 
 class NetworkCloudContract:
-    """Subclasses provide the fixtures `cloud` and `host` (a host on which a port can be bound)."""
+    """Subclasses provide the fixtures `cloud`, `host` (a host on which a port can be bound), and `tamper`.
+
+    `tamper` disables a port and switches its port security on, as an administrator may.
+    """
 
     @pytest.fixture
     def created(self, cloud: NetworkCloud) -> Iterator[Created]:
@@ -299,6 +302,21 @@ class NetworkCloudContract:
         assert (port.device_owner, port.project_id) == (ATTACHMENT_DEVICE_OWNER, cloud.own_project_id())
         assert port.description == "isthmus contract"
         assert port.id in {p.id for p in cloud.ports_of(network.id)}
+
+    def test_changed_attachment_port_is_restored(
+        self, cloud: NetworkCloud, created: Created, host: str, tamper: Callable[[str], None]
+    ) -> None:
+        network = created.network()
+        port = cloud.create_attachment_port(network.id, host, "attachment", "isthmus contract")
+        assert (port.admin_state_up, port.port_security_enabled) == (True, False)
+        tamper(port.id)
+        (changed,) = (p for p in cloud.ports_of(network.id) if p.id == port.id)
+        assert (changed.admin_state_up, changed.port_security_enabled) == (False, True)
+        cloud.update_attachment_port(port.id)
+        (restored,) = (p for p in cloud.ports_of(network.id) if p.id == port.id)
+        assert (restored.admin_state_up, restored.port_security_enabled) == (True, False)
+        with pytest.raises(NotFound):
+            cloud.update_attachment_port(ABSENT)
 
     def test_gateway_port_reserves_the_gateway_address(self, cloud: NetworkCloud, created: Created) -> None:
         network = created.network()

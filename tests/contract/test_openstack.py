@@ -44,6 +44,13 @@ class TestOpenStackCloud(NetworkCloudContract):
     def host(self, site: Cloud) -> str:
         return site.gateway.name
 
+    @pytest.fixture
+    def tamper(self, site: Cloud) -> Callable[[str], None]:
+        def change(port_id: str) -> None:
+            site.openstack().network.update_port(port_id, admin_state_up=False, port_security_enabled=True)
+
+        return change
+
     def test_port_that_cannot_be_bound_is_deleted(self, cloud: NetworkCloud, created: Created) -> None:
         network = created.network()
         with pytest.raises(Unavailable, match="no-such-host"):

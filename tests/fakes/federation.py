@@ -213,6 +213,8 @@ class FakeCloud:
             spec = attachment.spec
             links = tuple(LinkObservation(cloud_id=path.cloud_id, up=True) for path in spec.links)
             plugged = spec.active_node == f"gw-{self.cloud_id}"
+            for port in spec.ports if plugged else ():
+                self.neutron.serve(port.port_id)
             nodes = (NodeObservation(node=f"gw-{self.cloud_id}", plugged=plugged, links=links),)
             status = AttachmentStatus(nodes=nodes if plugged else ())
             self.agent.apply_status(attachment.model_copy(update={"status": status}))

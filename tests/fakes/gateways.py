@@ -14,12 +14,14 @@ from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, 
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus, TunnelAddress
 from isthmus.ports import Cluster
 
+from .networkcloud import FakeNetworkCloud
 from .store import Key, Store
 
 
 class _Cloud(Protocol):
     store: Store
     backends: Backends
+    neutron: FakeNetworkCloud
 
 
 @dataclass
@@ -81,5 +83,8 @@ class FakeGateway:
     def _report(self, attachment: Attachment) -> None:
         links = tuple(LinkObservation(cloud_id=path.cloud_id, up=True) for path in attachment.spec.links)
         entry = NodeObservation(node=self.name, plugged=True, links=links)
-        nodes = (entry,) if attachment.spec.active_node == self.name else ()
+        plugged = attachment.spec.active_node == self.name
+        for port in attachment.spec.ports if plugged else ():
+            self.cloud.neutron.serve(port.port_id)
+        nodes = (entry,) if plugged else ()
         self.cluster.apply_status(attachment.model_copy(update={"status": AttachmentStatus(nodes=nodes)}))

@@ -183,9 +183,25 @@ class FakeNetworkCloud(FakeIdentity):
         self._wrote()
 
     def create_attachment_port(self, network_id: str, host: str, name: str, description: str) -> Port:
-        return self._create_port(
+        created = self._create_port(
             network_id, self.own_project_id(), (), ATTACHMENT_DEVICE_OWNER, name, description, host
         )
+        self.ports[created.id] = replace(created, port_security_enabled=False)
+        return self.ports[created.id]
+
+    def update_attachment_port(self, port_id: str) -> None:
+        self._ask()
+        if port_id not in self.ports:
+            raise NotFound(f"Port {port_id} could not be found.")
+        self.ports[port_id] = replace(self.ports[port_id], admin_state_up=True, port_security_enabled=False)
+        self._wrote()
+
+    def serve(self, port_id: str) -> None:
+        """Put a port into service, as the back end of its host does once it is connected there."""
+        port = self.ports.get(port_id)
+        if port is not None and port.admin_state_up and port.status != "ACTIVE":
+            self.ports[port_id] = replace(port, status="ACTIVE")
+            self._wrote()
 
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         subnet = self.subnets.get(subnet_id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from isthmus.model.errors import Unavailable
@@ -14,6 +17,13 @@ class TestFakeNetworkCloud(NetworkCloudContract):
     @pytest.fixture
     def cloud(self) -> NetworkCloud:
         return FakeNetworkCloud()
+
+    @pytest.fixture
+    def tamper(self, cloud: FakeNetworkCloud) -> Callable[[str], None]:
+        def change(port_id: str) -> None:
+            cloud.ports[port_id] = replace(cloud.ports[port_id], admin_state_up=False, port_security_enabled=True)
+
+        return change
 
     @pytest.fixture
     def host(self) -> str:

@@ -65,6 +65,7 @@ EFFECTS = {
         "update_subnet",
         "delete_subnet",
         "create_attachment_port",
+        "update_attachment_port",
         "create_gateway_port",
         "delete_port",
         "create_domain",

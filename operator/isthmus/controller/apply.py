@@ -22,6 +22,7 @@ from isthmus.model.actions import (
     KubernetesAction,
     OpenStackAction,
     RecordEvent,
+    RestoreAttachmentPort,
     SetFinalizers,
     SetNetworkMTU,
     SetQuota,
@@ -104,6 +105,8 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
             cloud.update_subnet(subnet_id, pools=pools, replaced_pools=replaced_pools, revision=revision)
         case CreateAttachmentPort(network_id, host, name, description):
             cloud.create_attachment_port(network_id, host, name, description)
+        case RestoreAttachmentPort(port_id):
+            cloud.update_attachment_port(port_id)
         case CreateGatewayPort(network_id, subnet_id, address, name, description):
             cloud.create_gateway_port(network_id, subnet_id, address, name, description)
         case DeleteDomain() | DeleteProject() | DeleteNetwork() | DeleteSubnet() | DeletePort():

@@ -11,6 +11,7 @@ from isthmus.core.federation.plan import plan_peer
 from isthmus.core.federation.status import peer_status, peerlink_status
 from isthmus.core.keys.enumeration import exists
 from isthmus.core.keys.key import GATEWAY_NODES, Key, Subject
+from isthmus.core.network.attachment import awaits_port
 from isthmus.core.network.origin.admission import claims
 from isthmus.core.network.origin.expansion_status import expansion_statuses
 from isthmus.core.network.origin.plan import plan_origin
@@ -252,6 +253,8 @@ def scope_of(key: Key, snapshot: Snapshot, facts: FactCaches) -> Scope | None:
                 facts.networks.drop(key.name)
                 return None
             facts.networks.begin(key.name)
+            if awaits_port(snapshot.attachment(key.name), facts.networks.cached(key.name)):
+                facts.networks.expire(key.name)
             return NetworkScope(key, facts)
 
 

@@ -205,6 +205,13 @@ class CreateAttachmentPort:
 
 
 @dataclass(frozen=True)
+class RestoreAttachmentPort:
+    """Undo what somebody changed of an attachment port: enable it, and switch its port security off."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class CreateGatewayPort:
     """Create the port that reserves the origin's gateway address on the replica."""
 
@@ -240,6 +247,7 @@ OpenStackAction = (
     | UpdatePools
     | DeleteSubnet
     | CreateAttachmentPort
+    | RestoreAttachmentPort
     | CreateGatewayPort
     | DeletePort
 )

@@ -142,6 +142,10 @@ class NetworkCloud(Protocol):
         """
         ...
 
+    def update_attachment_port(self, port_id: str) -> None:
+        """Enable the port, without security groups, port security and address pairs, as it was created."""
+        ...
+
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         """Reserve the address of the origin's gateway, so that IPAM does not assign it to a machine here.
 

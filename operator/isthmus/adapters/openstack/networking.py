@@ -14,6 +14,7 @@ from . import facts
 from .api import Api
 
 # What a tenant may own in Neutron besides security groups. A missing extension answers 404: nothing of it exists.
+_UNFILTERED: Final[dict[str, Any]] = {"port_security_enabled": False, "security_groups": []}
 _COLLECTIONS: Final = (
     "networks",
     "subnets",
@@ -160,6 +161,11 @@ class Networking:
             )
         return port
 
+    def update_attachment_port(self, port_id: str) -> None:
+        # Neutron refuses to switch port security off while there are security groups or address pairs.
+        body = {"admin_state_up": True, "allowed_address_pairs": [], **_UNFILTERED}
+        self._neutron.put(f"/ports/{port_id}", {"port": body})
+
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         body = {
             "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}],
@@ -231,8 +237,7 @@ class Networking:
             "project_id": self._own_project(),
             "name": name,
             "description": description,
-            "port_security_enabled": False,
-            "security_groups": [],
+            **_UNFILTERED,
             **fields,
         }
         return facts.port(self._neutron.post("/ports", {"port": body})["port"])

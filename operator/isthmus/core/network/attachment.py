@@ -9,7 +9,7 @@ from isthmus.core.placement.gateways import Gateway, active_gateway, gateways
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
-from isthmus.model.actions import Action, ApplyObject, CreateAttachmentPort, DeletePort
+from isthmus.model.actions import Action, ApplyObject, CreateAttachmentPort, DeletePort, RestoreAttachmentPort
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, AttachmentSpec, NodePort
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
@@ -115,6 +115,21 @@ def create_port(link_name: str, gateway: Gateway | None, facts: NetworkFacts) ->
         return ()
     marker = names.marker(link_name)
     return (CreateAttachmentPort(facts.network.id, gateway.host, f"isthmus-{gateway.name}", marker),)
+
+
+def restore_port(link_name: str, facts: NetworkFacts) -> tuple[Action, ...]:
+    """Undo what somebody changed of our attachment ports: disabled ones, and those with port security, pass nothing."""
+    changed = (p for p in attachment_ports(link_name, facts) if not p.admin_state_up or p.port_security_enabled)
+    return tuple(RestoreAttachmentPort(port.id) for port in changed)
+
+
+def awaits_port(attachment: Attachment | None, facts: NetworkFacts | None) -> bool:
+    """Whether the agent has connected the port, but Neutron did not report it as ACTIVE when it was last asked."""
+    if attachment is None or facts is None:
+        return False
+    plugged = {node.node for node in attachment.status.nodes if node.plugged}
+    awaited = {port.port_id for port in attachment.spec.ports if port.node in plugged}
+    return any(port.id in awaited and port.status != "ACTIVE" for port in facts.ports)
 
 
 def attachment_spec(

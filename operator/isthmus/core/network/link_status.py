@@ -11,7 +11,7 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, Conditions, condition_of
-from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentSpec
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkStatus
 from isthmus.model.facts.openstack import NetworkFacts
 from isthmus.model.reasons import ConditionType, Reason
@@ -34,6 +34,8 @@ def connection_progress(
     observation = next((node for node in attachment.status.nodes if node.node == spec.active_node), None)
     if observation is None or not observation.plugged:
         return Problem(Reason.WAITING_FOR_AGENT, "the gateway node has not connected the network to br-cloud yet")
+    if facts is not None and (problem := _neutron_problem(spec, facts)) is not None:
+        return problem
     link = next((link for link in observation.links if link.cloud_id == cloud_id), None)
     if link is None:
         return Problem(Reason.WAITING_FOR_AGENT, "waiting for the gateway node to probe the link")
@@ -44,6 +46,19 @@ def connection_progress(
             Reason.parse(link.reason, Reason.PROBE_UNANSWERED), link.message or "dataplane probes are not answered"
         )
     )
+
+
+def _neutron_problem(spec: AttachmentSpec, facts: NetworkFacts) -> Problem | None:
+    """Why nothing passes between br-int and the network, which no dataplane probe crosses."""
+    if facts.network is not None and not facts.network.admin_state_up:
+        return Problem(Reason.NETWORK_DISABLED, "the network is disabled in Neutron (admin_state_up is false)")
+    named = {port.port_id for port in spec.ports}
+    found = next((port for port in facts.ports if port.id in named), None)
+    if found is None:
+        return Problem(Reason.ATTACHING, "connecting the network to the gateway node")
+    if found.status != "ACTIVE":
+        return Problem(Reason.PORT_DOWN, "Neutron does not report the network's attachment port as ACTIVE")
+    return None
 
 
 def link_status(

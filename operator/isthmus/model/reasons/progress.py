@@ -26,6 +26,16 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.PROBING: progressing("No dataplane probe of the link has been answered yet.", Place.READY, Place.LINK),
+    Reason.PORT_DOWN: transient(
+        "Neutron's back end on the active gateway node has not put the network's attachment port into service.",
+        "If it lasts, look at ovn-controller or Neutron's Open vSwitch agent on that node.",
+        Place.READY,
+    ),
+    Reason.NETWORK_DISABLED: tenant(
+        "The network, or its replica, is disabled in Neutron: nothing passes.",
+        "Enable it: `openstack network set --enable`.",
+        Place.READY,
+    ),
     Reason.PROBE_UNANSWERED: transient(
         "No probe frame comes back from the peer's gateway. The message says if other packets of the network arrive.",
         "If it lasts, look at the connections of the GatewayNodes in both clouds, and at `TunnelUp` of the CloudPeers. "

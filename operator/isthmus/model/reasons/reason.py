@@ -108,6 +108,8 @@ class Reason(StrEnum):
     SETTING_MTU = "SettingMTU"
     WAITING_FOR_AGENT = "WaitingForAgent"
     PROBING = "Probing"
+    PORT_DOWN = "PortDown"
+    NETWORK_DISABLED = "NetworkDisabled"
     PROBE_UNANSWERED = "ProbeUnanswered"
     NOT_CONNECTED = "NotConnected"
     PEER_WITHDRAWN = "PeerWithdrawn"

@@ -13,6 +13,7 @@ from isthmus.core.network.attachment import (
     network_identity,
     new_attachment,
     published_ports,
+    restore_port,
 )
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.slices import current, pool_updates, trim_unpublished
@@ -227,6 +228,10 @@ def _delete_unused_ports(origin: Origin) -> Actions:
     return delete_unused_ports(origin.name, origin.attachment.spec, _node(origin), origin.facts)
 
 
+def _restore_port(origin: Origin) -> Actions:
+    return restore_port(origin.name, origin.facts) if origin.facts else ()
+
+
 def _set_mtu(origin: Origin) -> Actions:
     network = origin.facts.network if origin.facts else None
     wanted = origin.attachment.spec.mtu if origin.attachment else None
@@ -264,5 +269,13 @@ _TEARDOWN = (
     _release_expansion,
 )
 # Planned first once the network is offered: nothing else that fails may prevent a move to another gateway node.
-_CONNECTION = (_publish_gateway, _leave_node, _delete_unused_ports, _create_port, _update_attachment, _set_mtu)
+_CONNECTION = (
+    _publish_gateway,
+    _leave_node,
+    _delete_unused_ports,
+    _create_port,
+    _update_attachment,
+    _restore_port,
+    _set_mtu,
+)
 _EXPANSION = (_release_other_claims, _claim_expansion, _write_record, _shrink_pools, _trim_slices, _publish)

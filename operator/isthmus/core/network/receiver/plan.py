@@ -13,6 +13,7 @@ from isthmus.core.network.attachment import (
     network_identity,
     new_attachment,
     published_ports,
+    restore_port,
     tenant_ports,
 )
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
@@ -167,6 +168,10 @@ def _update_attachment(receiver: Receiver) -> Actions:
     return () if spec == attachment.spec else (ApplyObject(new_attachment(receiver.name, spec)),)
 
 
+def _restore_port(receiver: Receiver) -> Actions:
+    return restore_port(receiver.name, receiver.facts) if receiver.facts else ()
+
+
 def _delete_unused_ports(receiver: Receiver) -> Actions:
     if receiver.attachment is None or receiver.facts is None:
         return ()
@@ -273,6 +278,7 @@ _CONNECTION = (
     _delete_unused_ports,
     _create_port,
     _update_attachment,
+    _restore_port,
     replica.set_mtu,
 )
 _WITHDRAWAL = (_detach, _delete_unused_slices, _release, _remove_network, _remove_project, _delete_attachment)

@@ -1,0 +1,97 @@
+"""What somebody does to our attachment port, or to its network, in Neutron."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from isthmus.model import names
+from isthmus.model.facts.openstack import Port
+from tests.fakes.federation import FakeCloud, reason
+from tests.fakes.scenario import Stretched
+
+
+@pytest.fixture
+def stretched() -> Stretched:
+    return Stretched()
+
+
+@pytest.fixture(params=["origin", "receiver"])
+def cloud(request: pytest.FixtureRequest, stretched: Stretched) -> FakeCloud:
+    return stretched.a if request.param == "origin" else stretched.b
+
+
+def port(cloud: FakeCloud) -> Port:
+    (only,) = (p for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER)
+    return only
+
+
+def ready(cloud: FakeCloud) -> str | None:
+    (attachment,) = cloud.attachments()
+    return reason(attachment)
+
+
+@pytest.mark.parametrize("change", [{"admin_state_up": False}, {"port_security_enabled": True}], ids=str)
+def test_changed_port_is_restored(stretched: Stretched, cloud: FakeCloud, change: dict[str, bool]) -> None:
+    before = port(cloud)
+    cloud.neutron.ports[before.id] = replace(before, **change)  # type: ignore[arg-type]
+    stretched.federation.settle()
+    assert port(cloud) == before
+
+
+def test_port_that_is_down_is_not_ready(stretched: Stretched, cloud: FakeCloud) -> None:
+    before = port(cloud)
+    cloud.neutron.ports[before.id] = replace(before, status="DOWN")
+    cloud.cycle()
+    assert ready(cloud) == "PortDown"
+    if cloud is stretched.a:
+        assert reason(stretched.a.expansion()) == "PortDown"
+    cloud.neutron.serve(before.id)
+    cloud.kubectl.apply(cloud.attachments()[0])
+    cloud.play_agent()
+    cloud.cycle(resync=True)
+    assert ready(cloud) == "Ready"
+
+
+def test_disabled_network_is_not_ready(stretched: Stretched, cloud: FakeCloud) -> None:
+    networks = cloud.neutron.networks
+    network_id = port(cloud).network_id
+    networks[network_id] = replace(networks[network_id], admin_state_up=False)
+    stretched.federation.settle()
+    assert ready(cloud) == "NetworkDisabled"
+    assert not networks[network_id].admin_state_up, "it is its owner's"
+    networks[network_id] = replace(networks[network_id], admin_state_up=True)
+    stretched.federation.settle()
+    assert ready(cloud) == "Ready"
+
+
+def test_deleted_port_is_not_ready_until_there_is_another(stretched: Stretched, cloud: FakeCloud) -> None:
+    deleted = port(cloud)
+    own = cloud.neutron.own_project_id()
+    cloud.neutron.delete_port(deleted.id)
+    cloud.neutron.quotas[own] = replace(cloud.neutron.get_quota(own), ports=0)
+    cloud.cycle()
+    assert ready(cloud) == "QuotaExceeded"
+    del cloud.neutron.quotas[own]
+    stretched.federation.settle()
+    assert ready(cloud) == "Ready"
+    assert port(cloud).host == deleted.host
+
+
+def test_port_that_came_up_is_seen_at_the_next_event(cloud: FakeCloud) -> None:
+    """Neutron puts the port into service after the agent has connected it: not only the next resync finds that."""
+    before = port(cloud)
+    cloud.neutron.ports[before.id] = replace(before, status="DOWN")
+    cloud.cycle()
+    cloud.neutron.serve(before.id)
+    (attachment,) = cloud.attachments()
+    (entry,) = attachment.status.nodes
+    down = {"up": False, "reason": "ProbeUnanswered"}
+    flapped = entry.model_copy(update={"links": tuple(link.model_copy(update=down) for link in entry.links)})
+    status = attachment.status.model_copy(update={"nodes": (flapped,), "conditions": ()})
+    cloud.agent.apply_status(attachment.model_copy(update={"status": status}))
+    cloud.cycle(resync=False)
+    cloud.play_agent()
+    cloud.cycle(resync=False)
+    assert ready(cloud) == "Ready"
