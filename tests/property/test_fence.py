@@ -110,7 +110,7 @@ ACTIONS: tuple[Callable[[Simulation, int], None], ...] = (
 
 
 @given(st.sampled_from(ROLES), st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5)), max_size=12))
-@settings(suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck), max_examples=settings().max_examples // 5)
 def test_one_node_at_a_time(role: str, steps: list[tuple[Callable[[Simulation, int], None], int]]) -> None:
     two = Simulation(role)
     for action, which in steps:
