@@ -50,7 +50,7 @@ class Controller:
         self._settings = settings
         self._backends = backends
         self.engine = Engine(settings, backends, is_active)
-        self._feed = Feed(self.engine.state, self.engine.kubernetes.succeeded, self._on_watch_failure)
+        self.feed = Feed(self.engine.state, self.engine.kubernetes.succeeded, self._on_watch_failure)
         self._stop, self._wake = threading.Event(), threading.Event()
 
     def stop(self) -> None:
@@ -66,7 +66,7 @@ class Controller:
     def run(self) -> None:
         """Run until stopped."""
         self.engine.queue.pace_seconds = _PACE_SECONDS
-        self._backends.watch.start(self._feed)
+        self._backends.watch.start(self.feed)
         self._backends.peers.start(lambda _: self._wake.set())
         self.engine.gateways.start(self.engine.mark_moves)
         threads = [threading.Thread(target=self._check_openstack, name="openstack", daemon=True)]
@@ -89,14 +89,23 @@ class Controller:
         """
         engine = self.engine
         engine.queue.set_enabled(self._is_active())
-        list_everything(self._backends.cluster, self._feed)
-        self._follow_peers()
-        self._observe_gateways()
+        list_everything(self._backends.cluster, self.feed)
+        self.refresh()
         engine.check_openstack(resync=resync)
         if resync:
             engine.follow_openstack(resync=True)
             engine.verify()
         engine.queue.retry_failed()
+        return self.drain()
+
+    def refresh(self) -> None:
+        """Read what is not watched: credentials, the peers' views, the gateway nodes' Leases. Raises ExternalError."""
+        self._follow_peers()
+        self._observe_gateways()
+
+    def drain(self) -> Outcome:
+        """Reconcile in this thread what is due."""
+        engine = self.engine
         actions, iterations = 0, dict[object, int]()
         while (key := engine.queue.take(0.0)) is not None:
             iterations[key] = iterations.get(key, 0) + 1
@@ -114,7 +123,7 @@ class Controller:
         verification = Verification(clock, self._settings.resync_seconds, self.engine)
         while not self._stop.is_set():
             self.engine.kubernetes.tick()
-            if self._feed.is_complete:
+            if self.feed.is_complete:
                 credentials.tick()
                 self.engine.state.set_views(self._backends.peers.views())
                 active, was_active = self._is_active(), active

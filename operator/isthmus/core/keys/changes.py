@@ -21,7 +21,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 
-from .content import relevant
+from .content import relevant, relevant_spec
 from .enumeration import (
     exists,
     networks_of_expansions,
@@ -106,7 +106,13 @@ def keys_of_view(snapshot: Snapshot, change: ViewChange) -> set[Key]:
 
 
 def _of_cloud_peer(snapshot: Snapshot, before: object, after: object) -> set[Key]:
-    """All peers, which compare their claims, and the networks of those whose claims this one may decide."""
+    """All peers, which compare their claims, and the networks of those whose claims this one may decide.
+
+    Of a status that somebody changed only the peer itself.
+    """
+    claims = [(relevant_spec(peer), peer.metadata.name) for peer in (before, after) if isinstance(peer, CloudPeer)]
+    if len(claims) == 2 and claims[0] == claims[1]:
+        return {peer_key(claims[0][1])}
     found = peers(snapshot)
     for peer in (before, after):
         if isinstance(peer, CloudPeer):

@@ -17,12 +17,15 @@ _OWN_CONDITIONS = frozenset(ConditionType)
 
 def relevant(obj: CustomObject | None) -> object:
     """The fields that plans and statuses depend on: not other controllers' annotations, finalizers and conditions."""
-    if obj is None:
-        return None
+    return None if obj is None else (relevant_spec(obj), own_status(obj))
+
+
+def relevant_spec(obj: CustomObject) -> object:
+    """Those of them that are not in the status."""
     metadata = obj.metadata
     annotation = metadata.annotations.get(names.FORGET_ANNOTATION)
     identity = metadata.uid, metadata.deletion_timestamp, names.FINALIZER in metadata.finalizers, annotation
-    return identity, getattr(obj, "spec", None), own_status(obj)
+    return identity, getattr(obj, "spec", None)
 
 
 def own_status(obj: CustomObject) -> object:
