@@ -139,6 +139,19 @@ def test_ready_stays_while_systems_restart(harness: AgentHarness) -> None:
     assert (harness.node.ports, harness.node.flows) == before
 
 
+def test_an_agent_that_starts_while_the_switch_is_away_withdraws_nothing(harness: AgentHarness) -> None:
+    harness.kubectl.apply(attachment())
+    harness.settle()
+    before = harness.get(Attachment, f"{OWN}.{RED}").status.nodes
+    assert before[0].plugged
+    harness.node.switch_answers = False
+    harness.new_agent()
+    harness.settle(3)
+    assert harness.get(Attachment, f"{OWN}.{RED}").status.nodes == before
+    assert _is_ready(harness)
+    assert _condition(harness, "Degraded").status == "True"
+
+
 def test_charon_that_answers_nothing_from_the_start_makes_the_node_unready(harness: AgentHarness) -> None:
     harness.node.charon_answers = False
     harness.settle()

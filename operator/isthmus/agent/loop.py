@@ -105,8 +105,8 @@ class Agent:
         if facts is not None and problem is not None:
             # The probe needs the data path only: its results stay valid while the node cannot be observed.
             facts = replace(facts, probes=self.prober.up())
-        found = self._observe_networks(inputs, facts) if facts is not None else {}
-        self._states.record(found, facts, problem)
+        found = self._observe_networks(inputs, facts) if facts is not None else None
+        self._states.record(found or {}, facts, problem)
         if facts is not None and problem is None:
             status = node_status(facts, _software(facts))
         if facts is not None or problem is not None:

@@ -165,11 +165,14 @@ class KubernetesReports:
         self._pending |= dict.fromkeys(sorted(differing - self._pending.keys()))
 
     def _differs(self, attachment: Attachment) -> bool:
+        if self._report is None or self._report.observations is None:
+            return False
         wanted, current = self._wanted(attachment.metadata.name), self._current(attachment)
         return wanted is not current and wanted not in (current, self._refused.get(attachment.metadata.name, current))
 
     def _wanted(self, name: str) -> NodeObservation | None:
-        return self._report.observations.get(name) if self._report else None
+        observations = self._report.observations if self._report else None
+        return observations.get(name) if observations else None
 
     def _current(self, attachment: Attachment) -> NodeObservation | None:
         return next((entry for entry in attachment.status.nodes if entry.node == self._node), None)
@@ -177,8 +180,8 @@ class KubernetesReports:
     def _write_attachment(self, name: str) -> None:
         with self._lock:
             attachment, wanted = self._attachments.get(name), self._wanted(name)
-        if attachment is None:
-            return
+            if attachment is None or not self._differs(attachment):
+                return
         status = AttachmentStatus(nodes=() if wanted is None else (wanted,))
         try:
             written = self._cluster.apply_status(attachment.model_copy(update={"status": status}))

@@ -18,5 +18,5 @@ class NodeReport:
     """The node's, with conditions that have neither generation nor time; None if the node could not be observed."""
     problem: Problem | None
     """Why the node could not be observed; what was reported of it before is still the last that is known."""
-    observations: Mapping[str, NodeObservation]
-    """By link name, of the networks that have a port on this node."""
+    observations: Mapping[str, NodeObservation] | None
+    """By link name, of the networks that have a port on this node; None if the node was never observed."""
