@@ -89,7 +89,7 @@ def _named(number: int) -> dict[str, object]:
         (200, b'{"items": {}}', "InvalidAnswer"),
         (200, b'{"items": [1]}', "InvalidAnswer"),
         (200, b"[" * 200_000, "InvalidAnswer"),
-        (200, json.dumps({"items": [_named(n) for n in range(40_001)]}).encode(), "InvalidAnswer"),
+        (200, json.dumps({"items": [_named(n) for n in range(50_001)]}).encode(), "InvalidAnswer"),
         (200, b'{"items": [], "metadata": {"continue": "again"}}', "InvalidAnswer"),
         (200, b'{"items": [], "metadata": {"continue": "again"}}' + b" " * 20_000_000, "InvalidAnswer"),
     ],

@@ -14,6 +14,7 @@ from isthmus.adapters.peers.budget import Budget
 from isthmus.adapters.peers.collection import Collection
 from isthmus.adapters.peers.stream import Pace, Stream
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
+from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.errors import ExternalError, Invalid, Unavailable
 from tests.testbed.host.process import wait_until
 
@@ -27,6 +28,14 @@ def document(number: int, generation: int = 1, **spec: Any) -> Document:
     known = {"cloudID": "cloud-a", "peerCloudID": "cloud-b", "origin": identity, "answer": answer, "mtu": 1416}
     metadata = {"name": f"cloud-b.{network}", "uid": f"uid-{number}", "generation": generation}
     return {"metadata": metadata | {"resourceVersion": str(number)}, "spec": known | spec}
+
+
+def port_slice(number: int, ports: int) -> Document:
+    network = f"{number:08x}-0000-0000-0000-000000000000"
+    held = [{"id": network, "mac": "fa:16:3e:00:00:01", "addresses": ["10.20.0.9"]}] * ports
+    spec = {"cloudID": "cloud-a", "peerCloudID": "cloud-b", "origin": {"cloudID": "cloud-b", "networkID": network}}
+    metadata = {"name": f"cloud-b.{network}.0", "uid": f"uid-{number}", "generation": 1}
+    return {"metadata": metadata, "spec": spec | {"bucket": 0, "buckets": 1, "ports": held}}
 
 
 def name_of(one: Document) -> str:
@@ -55,11 +64,13 @@ class TestCollection:
         assert held.spec is not None
         assert held.spec.mtu == 1400
 
-    def test_ten_thousand_networks_are_held(self, links: Collection[ExpansionLinkSpec]) -> None:
-        links.begin_list()
+    def test_ten_thousand_networks_of_one_peer_are_held_with_their_ports(self) -> None:
+        budget = Budget()
+        links, slices = Collection(ExpansionLinkSpec, budget), Collection(PortSliceSpec, budget)
         links.put(document(number) for number in range(10_000))
-        assert links.end_list() == frozenset()
-        assert sum(held.spec is not None for held in links.objects.values()) == 10_000
+        slices.put(port_slice(number, ports=5) for number in range(10_000))
+        for held in (links.objects, slices.objects):
+            assert sum(each.spec is not None for each in held.values()) == 10_000
 
     @pytest.mark.parametrize(
         ("limit", "value", "problem"),

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-MAX_OBJECTS: Final = 20_000
+MAX_OBJECTS: Final = 40_000  # 10,000 networks have as many links, and at least as many PortSlices
 MAX_PORTS: Final = 100_000
 MAX_BYTES: Final = 64 * 1024 * 1024
-MAX_NAMES: Final = 2 * MAX_OBJECTS
+MAX_NAMES: Final = 50_000
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,7 +13,7 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLin
 from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSlice, PortSliceSpec
 from isthmus.model.errors import ExternalError, Forbidden, Invalid, NotFound
-from isthmus.model.facts.peer import PeerView, bucket_of_name, by_bucket
+from isthmus.model.facts.peer import PeerView, Published, bucket_of_name
 from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
 from isthmus.model.protocol import PROTOCOL_VERSIONS, Feature, agreed_version, features_of
 from isthmus.model.reasons import Reason
@@ -37,8 +37,22 @@ class Held:
         self.peer_links = Collection(PeerLinkSpec, budget)
         self.links = Collection(ExpansionLinkSpec, budget)
         self.port_slices = Collection(PortSliceSpec, budget)
+        self.by_link: dict[str, Mapping[int, Published[PortSliceSpec]]] = {}
+        """The PortSlices by link name and bucket; the entry of a network is replaced when one of them changed."""
         self.view: PeerView | None = None
         """The last view that was taken; its objects are replaced when they changed."""
+
+    def regroup(self, name: str) -> None:
+        """Take over one PortSlice, which changed, appeared or disappeared, into `by_link`."""
+        link_name, bucket = bucket_of_name(name)
+        others = {b: each for b, each in self.by_link.get(link_name, {}).items() if b != bucket}
+        published = self.port_slices.objects.get(name)
+        if published is not None and bucket is not None:
+            others[bucket] = published
+        if others:
+            self.by_link[link_name] = others
+        else:
+            self.by_link.pop(link_name, None)
 
 
 class Health:
@@ -147,7 +161,7 @@ class Reader:
             reachable=False,
             peer_link=held.peer_links.objects.get(self._cloud_id),
             links=MappingProxyType(dict(held.links.objects)),
-            port_slices=MappingProxyType(by_bucket(held.port_slices.objects)),
+            port_slices=MappingProxyType(dict(held.by_link)),
         )
 
     def _failure(self) -> tuple[Reason, str] | None:
@@ -184,7 +198,10 @@ class Reader:
         self._changed(PeerChange(self._cloud_id, links=names))
 
     def _slices_changed(self, names: frozenset[str]) -> None:
-        self._is_dirty = True
+        with self._held.lock:
+            for name in names:
+                self._held.regroup(name)
+            self._is_dirty = True
         self._changed(PeerChange(self._cloud_id, links=frozenset(bucket_of_name(name)[0] for name in names)))
 
     def _peer_state_changed(self) -> None:

@@ -117,7 +117,9 @@ def _with_other_slices(before: PeerView | None, after: PeerView | None) -> _Othe
     old, new = (view.port_slices if view else {} for view in (before, after))
     if old is new:
         return _OtherSlices(frozenset(), peer=False)
-    links = frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    links = frozenset(
+        name for name in old.keys() | new.keys() if (was := old.get(name)) is not (now := new.get(name)) and was != now
+    )
     held = [each for slices in (old, new) for name in links for each in slices.get(name, {}).values()]
     return _OtherSlices(links, any(each.problem or each.left_out for each in held))
 
