@@ -99,6 +99,7 @@ def samples() -> list[dict[str, Any]]:
         cloud_peer("sample"),
         peer_link("them", "us"),
         answer_link("them", "us", 1416),
+        port_slice("them", "us"),
         attachment("sample"),
         gateway_node("sample"),
         IPsecPolicy(metadata=ObjectMeta(name="sample")),

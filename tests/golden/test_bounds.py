@@ -10,6 +10,7 @@ import pytest
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import crd_of
+from tests.contract.samples import samples
 
 Schema = dict[str, Any]
 # The keyword that bounds each type. An enum bounds any type; numbers and booleans need no bound.
@@ -74,3 +75,8 @@ def test_every_field_is_bounded(kind: type[CustomObject]) -> None:
 )
 def test_unbounded_field_is_found(field: Schema, expected: str) -> None:
     assert expected in list(unbounded({"type": "object", "properties": {"x": field}}))
+
+
+def test_every_kind_has_a_sample() -> None:
+    """The cluster tier compares each definition with its model by documents around it."""
+    assert sorted(document["kind"] for document in samples()) == sorted(kind.registration.kind for kind in KINDS)
