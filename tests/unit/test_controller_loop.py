@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from prometheus_client import generate_latest
 
+from isthmus.controller import loop
 from isthmus.model.errors import Unavailable
 from tests.fakes.federation import FakeCloud, FakeFederation
 from tests.fakes.scenario import Scenario
+from tests.testbed.host.process import wait_until
 
 
 def _metrics(cloud: FakeCloud) -> str:
@@ -90,3 +93,25 @@ def test_restarted_controller_keeps_statuses_until_it_has_read_the_peer() -> Non
     scenario.a.peers.not_read_yet = False
     scenario.a.cycle()
     assert scenario.a.store.writes == writes
+
+
+def test_request_in_progress_at_the_end_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the Lease may not be released: another replica would begin beside it."""
+    monkeypatch.setattr(loop, "_STOP_SECONDS", 0.1)
+    federation = FakeFederation()
+    a, _ = federation.clouds
+    asked, answer = threading.Event(), threading.Event()
+
+    def check() -> None:
+        asked.set()
+        answer.wait(30)
+
+    monkeypatch.setattr(a.neutron, "check", check)
+    thread = threading.Thread(target=a.controller.run)
+    thread.start()
+    assert asked.wait(10)
+    a.controller.stop()
+    thread.join(10)
+    assert not a.controller.has_ended
+    answer.set()
+    wait_until(lambda: a.controller.has_ended, 10, "the end of the request")

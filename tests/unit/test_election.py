@@ -81,6 +81,13 @@ def test_clean_end_releases_the_lease(replicas: Replicas) -> None:
     assert replicas.two.attempt()
 
 
+def test_lease_is_kept_while_a_request_is_in_progress(replicas: Replicas) -> None:
+    replicas.one.attempt()
+    replicas.two.attempt()
+    replicas.one.stop(release=False)
+    assert not replicas.two.attempt()
+
+
 def test_replica_that_waits_releases_nothing(replicas: Replicas) -> None:
     replicas.one.attempt()
     replicas.two.attempt()

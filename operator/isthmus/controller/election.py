@@ -43,12 +43,13 @@ class Election:
         self._thread = threading.Thread(target=self._run, args=(changed,), name="election", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Leave, and release the Lease if it is ours. MUST be called only when nothing acts any more."""
+    def stop(self, *, release: bool = True) -> None:
+        """Leave. `release` the Lease, if it is ours, MUST be given only if nothing acts any more."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self._release()
+        if release:
+            self._release()
 
     def is_active(self) -> bool:
         """Whether this replica may act now."""

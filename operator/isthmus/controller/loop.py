@@ -52,12 +52,18 @@ class Controller:
         self.engine = Engine(settings, backends, is_active)
         self.feed = Feed(self.engine.state, self.engine.kubernetes.succeeded, self._on_watch_failure)
         self._stop, self._wake = threading.Event(), threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def stop(self) -> None:
         """End after the actions in progress. Nothing is withdrawn: the data plane keeps forwarding."""
         self._stop.set()
         self._wake.set()
         self.engine.stop()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether `run` is over and no request of it is in progress any more."""
+        return not any(thread.is_alive() for thread in self._threads)
 
     def wake(self) -> None:
         """Do what is due at once: this replica has become active, or is not any more."""
@@ -71,6 +77,7 @@ class Controller:
         self.engine.gateways.start(self.engine.mark_moves)
         threads = [threading.Thread(target=self._check_openstack, name="openstack", daemon=True)]
         threads += [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(_WORKERS)]
+        self._threads = threads
         try:
             self._look_after(threads)
         finally:

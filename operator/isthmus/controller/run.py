@@ -35,4 +35,4 @@ def run(settings: ControllerSettings, backends: Backends) -> None:
     try:
         controller.run()
     finally:
-        election.stop()
+        election.stop(release=controller.has_ended)
