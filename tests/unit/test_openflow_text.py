@@ -60,6 +60,8 @@ def test_traffic_is_that_of_our_flows() -> None:
 
 def test_tables_with_flows_are_found() -> None:
     assert parse_active(TABLES) == {0: 4000, 1: 4000, 9: 1}
+    named = TABLES.replace("table 0:", 'table 0 ("classifier"):')
+    assert parse_active(named) == parse_active(TABLES), "earlier releases write the names of tables"
 
 
 def test_meters_of_our_form_are_recognised() -> None:

@@ -16,7 +16,9 @@ _FLOW = re.compile(
 )
 _SENT = re.compile(r"\breg0=(0x[0-9a-f]+),reg1=0,reg2=(0x[0-9a-f]+) ")
 _RECEIVED = re.compile(r"\btun_id=.*\bset_field:(0x[0-9a-f]+)->reg0,set_field:(0x[0-9a-f]+)->reg1,")
-_ACTIVE = re.compile(r"^  tables? (\d+)(?:\.\.\.(\d+))?: ?(ditto)?(?:\s+active=(\d+))?", re.MULTILINE)
+_ACTIVE = re.compile(
+    r"^  tables? (\d+)(?:\.\.\.(\d+))?(?: \(\"[^\"]*\"\))?: ?(ditto)?(?:\s+active=(\d+))?", re.MULTILINE
+)
 _METER = re.compile(r"meter=(\d+) pktps burst(?: stats)? bands=\s*type=drop rate=(\d+) burst_size=(\d+)")
 _METER_ID = re.compile(r"^meter=(\d+)", re.MULTILINE)
 
