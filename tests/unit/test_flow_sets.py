@@ -87,6 +87,22 @@ def test_new_agent_changes_nothing(bridge: Bridge) -> None:
     assert bridge.node.effects == []
 
 
+def test_upgrade_replaces_flows_and_learned_flows_of_a_release_without_sets(bridge: Bridge) -> None:
+    """They had one cookie for all flows, a digest; what they learned led to a tunnel port instead of a member."""
+    wanted = bridge.installed()
+    bridge.node.restart_switch()
+    old_cookie = 0x157121B3046E0CD7
+    bridge.node.put_flow(old_cookie, "table=0,priority=0 actions=drop")
+    bridge.node.put_flow(old_cookie, "table=0,priority=10,in_port=4 actions=set_field:0x1->reg1,goto_table:1")
+    bridge.node.put_flow(old_cookie, "table=3,priority=10,reg0=0x4 actions=output:4")
+    bridge.node.learned = {0x1572000000000004}
+    bridge.new_agent()
+    bridge.have(plan(NETWORKS))
+    assert bridge.installed() == wanted
+    assert bridge.node.learned == set()
+    assert bridge.node.effects == ["replace"], "in one bundle"
+
+
 def test_restarted_switch_gets_the_same_flows(bridge: Bridge) -> None:
     before = bridge.installed()
     bridge.node.restart_switch()
