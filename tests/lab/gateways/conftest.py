@@ -1,0 +1,29 @@
+"""Fixtures: a second gateway node for all tests of this directory, and one network."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.gateways.pair import Carried, Pair, received_network, sent_network, two_gateways
+from tests.testbed.install.federation import Federation
+
+
+@pytest.fixture(scope="package")
+def pair(peers: Federation) -> Iterator[Pair]:
+    """Two working gateway nodes in cloud A."""
+    with two_gateways(peers) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="package")
+def carried(pair: Pair) -> Iterator[Carried]:
+    """A network of cloud A that is stretched through one of them."""
+    with sent_network(pair) as carried:
+        yield carried
+
+
+@pytest.fixture(scope="package")
+def received(pair: Pair) -> Iterator[Carried]:
+    """A network of cloud B that is stretched to cloud A through one of them."""
+    with received_network(pair) as received:
+        yield received
