@@ -9,6 +9,8 @@ from typing import Any, Final
 _PASSING: Final = ("events", "events.events.k8s.io", "leases.coordination.k8s.io", "componentstatuses")
 # Counters and authors of writes: a status written twice is the same status.
 _COUNTS_OF_WRITES: Final = ("resourceVersion", "generation", "managedFields")
+# A node that was drained for a while has another GatewayNode afterwards, which says the same.
+_OF_ONE_GATEWAY_NODE: Final = ("uid", "creationTimestamp")
 
 
 def everything(kubectl: Callable[..., str]) -> list[dict[str, Any]]:
@@ -30,7 +32,8 @@ def sections(kubectl: Callable[..., str]) -> dict[str, dict[str, Any]]:
 
 
 def _plain(item: dict[str, Any]) -> dict[str, Any]:
-    metadata = {key: value for key, value in item["metadata"].items() if key not in _COUNTS_OF_WRITES}
+    ignored = _COUNTS_OF_WRITES + (_OF_ONE_GATEWAY_NODE if item["kind"] == "GatewayNode" else ())
+    metadata = {key: value for key, value in item["metadata"].items() if key not in ignored}
     plain = {**item, "metadata": metadata}
     if item["kind"] == "Secret":
         plain["data"] = {key: _fingerprint(value) for key, value in item.get("data", {}).items()}
