@@ -13,6 +13,7 @@ import pytest
 
 from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.cli.handover import hand_over
+from isthmus.cli.main import main
 from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
@@ -105,6 +106,27 @@ def test_token_of_the_peer_ends(peer_kubeconfig: Path) -> None:
     lifetime = lifetime_of(PeerCredential.parse(peer_kubeconfig.read_bytes()).token)
     assert lifetime is not None
     assert lifetime.ends - lifetime.begins == timedelta(days=1)
+
+
+def test_command_prints_a_kubeconfig_and_renews_it(
+    installed: ControlPlane,
+    peer_kubeconfig: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(installed.kubeconfig))
+    before = PeerCredential.parse(peer_kubeconfig.read_bytes())
+    assert main(["peer-kubeconfig", PEER, "--renew", "--days", "2"]) == 0
+    printed = capsys.readouterr()
+    renewed = PeerCredential.parse(printed.out.encode())
+    assert printed.err.startswith("isthmus: valid until 20")
+    assert renewed.token not in printed.err
+    assert (renewed.host, renewed.port, renewed.authority) == (before.host, before.port, before.authority)
+    assert renewed.token != before.token
+    account = json.loads(installed.kubectl("get", "serviceaccount", names.PEER_ACCOUNT, "-n", HOME, "-o", "json"))
+    lifetime = lifetime_of(renewed.token)
+    assert lifetime is not None
+    assert account["metadata"]["annotations"][names.HANDED_OVER_ANNOTATION] == f"{lifetime.ends:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_permission_check_can_succeed(installed: ControlPlane) -> None:
