@@ -35,7 +35,11 @@ class Engine:
     def __init__(self, settings: ControllerSettings, backends: Backends, is_active: Callable[[], bool]) -> None:
         self._is_active = is_active
         own = OwnCloud(
-            settings.cloud_id, settings.gateway_cidrs, settings.absence_grace_seconds, settings.gateway_return_seconds
+            settings.cloud_id,
+            settings.gateway_cidrs,
+            settings.absence_grace_seconds,
+            settings.gateway_return_seconds,
+            settings.expansions_per_namespace,
         )
         clock, retry_seconds = backends.clock, settings.resync_seconds
         self.queue = KeyQueue(clock, retry_seconds)

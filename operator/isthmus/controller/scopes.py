@@ -12,7 +12,7 @@ from isthmus.core.federation.status import peer_status, peerlink_status
 from isthmus.core.keys.enumeration import exists
 from isthmus.core.keys.key import GATEWAY_NODES, Key, Subject
 from isthmus.core.network.attachment import awaits_port
-from isthmus.core.network.origin.admission import claims
+from isthmus.core.network.origin.admission import claims, request_problem
 from isthmus.core.network.origin.expansion_status import expansion_statuses
 from isthmus.core.network.origin.plan import plan_origin
 from isthmus.core.network.origin.state import Origin
@@ -262,7 +262,7 @@ def _needs_openstack(snapshot: Snapshot, link_name: str) -> bool:
     if snapshot.attachment(link_name) is not None:
         return True
     if origin_of(link_name) == snapshot.own.cloud_id:
-        return bool(claims(snapshot, link_name))
+        return any(request_problem(snapshot, expansion) is None for expansion in claims(snapshot, link_name))
     return Receiver(snapshot, link_name).intent == "Replicate"
 
 

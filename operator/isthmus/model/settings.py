@@ -103,6 +103,8 @@ class ControllerSettings(Settings):
     """Seconds for which a link that has disappeared from the peer's complete list still counts as published. They
     protect stretched networks while a peer restores or reinstalls its cluster."""
 
+    expansions_per_namespace: Annotated[int, Field(ge=1, le=10_000), Form("a whole number from 1 to 10000")] = 100
+    """Number of NetworkExpansions of one namespace that are considered. Networks that are stretched already stay so."""
     gateway_failover_seconds: Annotated[float, Field(ge=1, le=3600), Form("a number of seconds from 1 to 3600")] = 10
     """Seconds for which a gateway node may be not Ready before its networks move to other nodes. A move interrupts a
     network: shorter times move networks for a restart of Open vSwitch."""

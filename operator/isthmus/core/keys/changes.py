@@ -29,6 +29,7 @@ from .enumeration import (
     new_offers,
     peers,
     peers_with,
+    requested_in,
     waiting,
 )
 from .key import GATEWAY_NODES, Key, network_key, peer_key
@@ -47,8 +48,9 @@ def keys_of_object(snapshot: Snapshot, change: Change) -> set[Key]:
             return {peer_key(name) for _, name in found}
         case PeerLink():
             return _of_peer_link(snapshot, before, after)
-        case NetworkExpansion(spec=spec):
-            return {network_key(names.link_name(snapshot.own.cloud_id, spec.network_id))}
+        case NetworkExpansion(metadata=metadata, spec=spec):
+            network = network_key(names.link_name(snapshot.own.cloud_id, spec.network_id))
+            return {network} if before is None else {network} | requested_in(snapshot, metadata.namespace or "")
         case ExpansionLink():
             return _of_link(snapshot, before, after)
         case PortSlice(spec=slice_):

@@ -97,6 +97,15 @@ def waiting(snapshot: Snapshot, cloud_id: str) -> set[Key]:
     return found | networks_of_expansions(snapshot, nsmallest(_MAX_WAITING, requested))
 
 
+def requested_in(snapshot: Snapshot, namespace: str) -> set[Key]:
+    """The first networks that are requested in a namespace with more NetworkExpansions than are considered."""
+    limit = snapshot.own.expansions_per_namespace
+    if snapshot.cache.count(NetworkExpansion, "namespace", namespace) < limit:
+        return set()
+    requested = snapshot.cache.keys_with(NetworkExpansion, "requested", namespace)
+    return networks_of_expansions(snapshot, nsmallest(_MAX_WAITING, requested))
+
+
 def _known(snapshot: Snapshot, cloud_id: str) -> int:
     """The number of networks of that peer with an object of ours; those with a link and an Attachment count once."""
     answered = snapshot.cache.count(ExpansionLink, "answered", names.peer_namespace(cloud_id))

@@ -51,7 +51,9 @@ def _of_peer(peer: CustomObject) -> Iterator[Facet]:
 def _of_expansion(expansion: CustomObject) -> Iterator[Facet]:
     if isinstance(expansion, NetworkExpansion):
         yield Facet("network", expansion.spec.network_id)
-        yield Facet("namespace", expansion.metadata.namespace or "")
+        namespace = expansion.metadata.namespace or ""
+        yield Facet("namespace", namespace)
+        yield Facet("held" if names.FINALIZER in expansion.metadata.finalizers else "requested", namespace)
         offered = {peer.name for peer in expansion.status.peers if peer.tunnel_id is not None}
         for peer in expansion.spec.peers:
             yield Facet("peer", peer.name)

@@ -36,6 +36,7 @@ class OwnCloud:
     gateway_cidrs: tuple[str, ...]
     absence_grace_seconds: float
     gateway_return_seconds: float = 0.0
+    expansions_per_namespace: int = 100
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,16 @@ class Snapshot:
         if cloud_id != self.own.cloud_id:
             return ()
         return tuple(sorted(self.cache.having(NetworkExpansion, "network", network_id), key=claim_precedence))
+
+    def is_within_limit(self, expansion: NetworkExpansion) -> bool:
+        """Whether the namespace may have this NetworkExpansion besides those that have begun, and those before it."""
+        namespace, name = key_of(expansion)
+        limit, cache = self.own.expansions_per_namespace, self.cache
+        if cache.count(NetworkExpansion, "namespace", namespace) <= limit:
+            return True
+        held = set(cache.keys_with(NetworkExpansion, "held", namespace)) - {(namespace, name)}
+        before = sum(key < (namespace, name) for key in cache.keys_with(NetworkExpansion, "requested", namespace))
+        return len(held) + before < limit
 
     def peer_of(self, cloud_id: str) -> CloudPeer | None:
         """The CloudPeer that owns that cloud ID: the first by claim precedence if several have it."""

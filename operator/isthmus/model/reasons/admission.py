@@ -11,6 +11,11 @@ EXPLANATIONS = {
         "Annotate the namespace with `isthmus.cloud/project-id`.",
         Place.READY,
     ),
+    Reason.TOO_MANY_EXPANSIONS: tenant(
+        "The namespace has more NetworkExpansions than this cloud considers.",
+        "Delete others, or ask the administrators of this cloud to raise `expansions_per_namespace`.",
+        Place.READY,
+    ),
     Reason.NETWORK_NOT_FOUND: tenant(
         "The project of this namespace has no network of that ID.",
         "Create a NetworkExpansion with the ID of a network of the project: `networkID` is immutable.",

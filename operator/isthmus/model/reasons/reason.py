@@ -94,6 +94,7 @@ class Reason(StrEnum):
     INVALID_TUNNEL_ID = "InvalidTunnelID"
     TUNNEL_ID_IN_USE = "TunnelIDInUse"
     LIMIT_REACHED = "LimitReached"
+    TOO_MANY_EXPANSIONS = "TooManyExpansions"
     QUOTA_EXCEEDED = "QuotaExceeded"
     SUBNET_OVERLAP = "SubnetOverlap"
     DOMAIN_NOT_AVAILABLE = "DomainNotAvailable"

@@ -47,18 +47,33 @@ def project_of(snapshot: Snapshot, expansion: NetworkExpansion) -> str | None:
     return str(project) if project else None
 
 
-def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: NetworkFacts) -> Problem | None:
-    """Why this tenant may not stretch the network; None if it may.
-
-    The network's own properties are only checked before it is stretched: later changes by the tenant do not end it.
-    """
-    network, project = facts.network, project_of(snapshot, expansion)
-    if project is None:
+def request_problem(snapshot: Snapshot, expansion: NetworkExpansion) -> Problem | None:
+    """Why the request is not even considered, so that OpenStack need not be asked; None if it is."""
+    if project_of(snapshot, expansion) is None:
         return Problem(
             Reason.NAMESPACE_NOT_BOUND,
             f"namespace {expansion.metadata.namespace} is not bound to a project: an administrator has to annotate it "
             f"with {names.PROJECT_ANNOTATION}",
         )
+    link_name = names.link_name(snapshot.own.cloud_id, expansion.spec.network_id)
+    if snapshot.attachment(link_name) is None and not snapshot.is_within_limit(expansion):
+        return Problem(
+            Reason.TOO_MANY_EXPANSIONS,
+            f"namespace {expansion.metadata.namespace} has more than {snapshot.own.expansions_per_namespace} "
+            "NetworkExpansions; this one is considered once others are deleted",
+        )
+    return None
+
+
+def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: NetworkFacts) -> Problem | None:
+    """Why this tenant may not stretch the network; None if it may.
+
+    The network's own properties are only checked before it is stretched: later changes by the tenant do not end it.
+    """
+    unconsidered = request_problem(snapshot, expansion)
+    if unconsidered is not None:
+        return unconsidered
+    network, project = facts.network, project_of(snapshot, expansion)
     # The same answer whether the network does not exist or is not the tenant's, so as not to disclose which IDs exist.
     if network is None or network.project_id != project:
         return Problem(Reason.NETWORK_NOT_FOUND, f"project {project} has no network {expansion.spec.network_id}")

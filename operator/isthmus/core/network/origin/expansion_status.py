@@ -19,7 +19,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
 )
 from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
-from .admission import PeerRequest, admission_problem, claims
+from .admission import PeerRequest, admission_problem, claims, request_problem
 from .restrictions import restrictions
 from .state import Origin
 
@@ -48,7 +48,8 @@ def _with_status(
     origin: Origin, expansion: NetworkExpansion, failure: Problem | None, degraded_: Condition
 ) -> NetworkExpansion:
     facts = origin.raw_facts
-    problem = admission_problem(origin.snapshot, expansion, facts) if facts else failure
+    unconsidered = request_problem(origin.snapshot, expansion)
+    problem = admission_problem(origin.snapshot, expansion, facts) if facts else unconsidered or failure
     is_owner = origin.owner is not None and origin.owner.metadata == expansion.metadata
     requests = origin.requests if is_owner else ()
     problems = {request.name: _peer_problem(origin, request, failure) for request in requests}
