@@ -79,6 +79,7 @@ def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller:
     controller.event(peer, "Normal", "Ready", "reported by the controller's own account")
     assert "reported by the controller" in installed.kubectl("events", "--for", f"cloudpeer/{PEER}")
     controller.list_manifests("v1", "Node")
+    assert controller.get_manifest("v1", "Node", "absent") is None
     assert controller.get_manifest("v1", "Secret", "absent", SYSTEM_NAMESPACE) is None
     controller.delete(Attachment, attachment(PEER).metadata.name, SYSTEM_NAMESPACE)
     controller.delete(GatewayNode, "roles-gw")

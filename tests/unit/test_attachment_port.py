@@ -79,6 +79,18 @@ def test_deleted_port_is_not_ready_until_there_is_another(stretched: Stretched, 
     assert port(cloud).host == deleted.host
 
 
+def test_port_that_came_up_is_seen_soon(stretched: Stretched, cloud: FakeCloud) -> None:
+    """Without an event and without a resync."""
+    before = port(cloud)
+    cloud.neutron.ports[before.id] = replace(before, status="DOWN")
+    cloud.cycle()
+    assert ready(cloud) == "PortDown"
+    cloud.neutron.serve(before.id)
+    stretched.federation.clock.move(2)
+    cloud.cycle(resync=False)
+    assert ready(cloud) == "Ready"
+
+
 def test_port_that_came_up_is_seen_at_the_next_event(cloud: FakeCloud) -> None:
     """Neutron puts the port into service after the agent has connected it: not only the next resync finds that."""
     before = port(cloud)

@@ -21,7 +21,7 @@ from isthmus.core.network.receiver.plan import plan_failure_answer, plan_receive
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.receiver.status import receiver_attachment, receiver_links
 from isthmus.core.network.remote_link import origin_of
-from isthmus.core.network.timing import changes_in_seconds
+from isthmus.core.network.timing import changes_in_seconds, looks_again_in_seconds
 from isthmus.core.placement.gateway_nodes import plan_gateway_nodes
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Plan, Problem
@@ -221,8 +221,12 @@ class NetworkScope:
         return (*others, *((attachment,) if attachment else ()))
 
     def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
-        """A grace period ends, or the network may return to its preferred gateway node."""
-        return changes_in_seconds(snapshot, self.key.name)
+        """A grace period ends, the network may return to its preferred gateway node, or its port may have come up."""
+        moments = (
+            changes_in_seconds(snapshot, self.key.name),
+            looks_again_in_seconds(snapshot, self.key.name, self._facts),
+        )
+        return min((seconds for seconds in moments if seconds is not None), default=None)
 
     def is_fresh(self) -> bool:
         """Whether OpenStack was asked in this iteration and after the last change."""

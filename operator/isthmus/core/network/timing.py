@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
+from isthmus.core.network.attachment import awaits_port
 from isthmus.core.placement.gateways import gateways, seconds_to_return
 from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.api.objects import condition_of
+from isthmus.model.facts.openstack import NetworkFacts
+from isthmus.model.reasons import ConditionType
 
 from .remote_link import absent_from
+
+_FIRST_LOOK_SECONDS: Final = 2.0
+
+
+def looks_again_in_seconds(snapshot: Snapshot, link_name: str, facts: NetworkFacts | None) -> float | None:
+    """Seconds until Neutron is asked again whether a port has come up; None unless one is awaited.
+
+    It grows with the time for which the network has not been ready: a whole node that is down is seldom asked about.
+    """
+    attachment = snapshot.attachment(link_name)
+    if attachment is None or not awaits_port(attachment, facts):
+        return None
+    ready = condition_of(attachment.status.conditions, ConditionType.READY)
+    since = ready.last_transition_time if ready is not None and ready.status == "False" else None
+    waited_seconds = (snapshot.now - datetime.fromisoformat(since)).total_seconds() if since else 0.0
+    return max(_FIRST_LOOK_SECONDS, waited_seconds / 2)
 
 
 def changes_in_seconds(snapshot: Snapshot, link_name: str) -> float | None:
