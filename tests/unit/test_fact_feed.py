@@ -19,7 +19,7 @@ from isthmus.model.api.v1alpha1.expansionlink import NetworkIdentity
 from isthmus.model.errors import Unavailable
 from isthmus.model.facts.openstack import Network, NetworkFacts, NetworkQuota, Port, Range, Subnet
 from isthmus.model.names import SYSTEM_NAMESPACE
-from tests.fakes.federation import FakeClock
+from tests.fakes.federation import FakeClock, FakeFederation, reason
 from tests.fakes.networkcloud import FakeNetworkCloud
 from tests.fakes.scenario import Stretched
 
@@ -228,3 +228,56 @@ def test_lists_give_the_same_facts_as_one_network(monkeypatch: pytest.MonkeyPatc
     assert len(compared) == 2
     assert all(facts.network and facts.subnets and facts.ports and facts.project for facts in compared)
     assert stretched.federation.settle() == 1, "a resync writes nothing"
+
+
+@pytest.mark.parametrize("networks", [1, 12])
+def test_requests_for_one_added_expansion_do_not_depend_on_the_others(networks: int) -> None:
+    """At the origin, until it is Ready. The fake lists ports once more, and does not read pools before it writes."""
+    federation = FakeFederation()
+    federation.agree()
+    federation.settle()
+    a, _ = federation.clouds
+    for number in range(networks):
+        a.expand(a.tenant(f"shop{number}")[1].id, "cloud-b", namespace=f"shop{number}")
+    federation.settle()
+    network = a.tenant("extra")[1]
+    before = a.neutron.requests
+    a.expand(network.id, "cloud-b", namespace="extra")
+    for _ in range(6):
+        for cloud in federation.clouds:
+            cloud.play_agent()
+            cloud.cycle(resync=False)
+    assert reason(a.expansion("extra")) == "Ready"
+    assert a.neutron.requests - before == 15
+
+
+@pytest.mark.parametrize("role", [0, 1], ids=["origin", "receiver"])
+def test_full_round_asks_for_all_networks_together(role: int) -> None:
+    federation = FakeFederation()
+    federation.agree()
+    federation.settle()
+    a, _ = federation.clouds
+    for number in range(8):
+        a.expand(a.tenant(f"shop{number}")[1].id, "cloud-b", namespace=f"shop{number}")
+    federation.settle()
+    cloud = federation.clouds[role]
+    before, writes = cloud.neutron.requests, cloud.store.writes
+    cloud.cycle(resync=True)
+    assert cloud.neutron.requests - before <= 8
+    assert cloud.store.writes == writes
+
+
+def test_invalidation_during_a_change_of_ours_is_not_lost() -> None:
+    many = ManyNetworks(1)
+    (name,) = many.names
+    many.run(1)
+    before = many.cache.get(many.snapshot, name)
+    version = many.cache.invalidate(name)
+    many.cache.invalidate(name)
+    many.cache.amend(name, version, replace(before, own_project_id="amended"))
+    assert not many.cache.is_fresh(name)
+    assert many.cache.get(many.snapshot, name) == before
+    version = many.cache.invalidate(name)
+    many.cache.amend(name, version, replace(before, own_project_id="amended"))
+    assert many.cache.is_fresh(name)
+    assert many.cache.get(many.snapshot, name).own_project_id == "amended"

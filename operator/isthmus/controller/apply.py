@@ -33,19 +33,22 @@ from isthmus.model.actions import (
 )
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import NotFound
+from isthmus.model.facts.openstack import Port
 from isthmus.ports import Cluster, NetworkCloud
 
 from .backends import Backends
 
 
-def perform(action: Action, backends: Backends) -> CustomObject | None:
+def perform(action: Action, backends: Backends) -> CustomObject | Port | None:
     """Execute one action. Raises ExternalError.
 
-    Returns the object as the API server stored it for ApplyObject and WriteStatus, else None. WriteStatus returns None
-    if the object no longer exists.
+    Returns the object as the API server stored it for ApplyObject and WriteStatus, the port of CreateAttachmentPort,
+    else None. WriteStatus returns None if the object no longer exists.
     """
     if isinstance(action, KubernetesAction):
         return _perform_in_kubernetes(action, backends.cluster)
+    if isinstance(action, CreateAttachmentPort):
+        return backends.cloud.create_attachment_port(action.network_id, action.host, action.name, action.description)
     _perform_in_openstack(action, backends.cloud)
     return None
 
@@ -103,10 +106,13 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
             )
         case UpdatePools(subnet_id, pools, replaced_pools, revision):
             cloud.update_subnet(subnet_id, pools=pools, replaced_pools=replaced_pools, revision=revision)
+<<<<<<< HEAD
         case CreateAttachmentPort(network_id, host, name, description):
             cloud.create_attachment_port(network_id, host, name, description)
         case RestoreAttachmentPort(port_id):
             cloud.update_attachment_port(port_id)
+=======
+>>>>>>> dec9052 (Know what our own changes made of a network without asking OpenStack again)
         case CreateGatewayPort(network_id, subnet_id, address, name, description):
             cloud.create_gateway_port(network_id, subnet_id, address, name, description)
         case DeleteDomain() | DeleteProject() | DeleteNetwork() | DeleteSubnet() | DeletePort():

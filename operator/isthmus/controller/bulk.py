@@ -20,7 +20,7 @@ R = TypeVar("R", Subnet, Port)
 
 
 class SharedFacts:
-    """Domains, projects and quotas, each asked again after `max_age_seconds`. Used by one thread."""
+    """Domains, projects and quotas, each asked again after `max_age_seconds`. Safe to use from several threads."""
 
     def __init__(self, cloud: NetworkCloud, clock: Clock) -> None:
         self._cloud = cloud
@@ -49,10 +49,15 @@ class SharedFacts:
             "quota", project_id, _PROJECT_SECONDS, lambda: self._cloud.get_quota(project_id)
         )
 
+    def clear(self) -> None:
+        """Ask for everything again but projects by their IDs."""
+        self._found = {key: found for key, found in list(self._found.items()) if key[0] == "project"}
+
     def drop_old(self) -> None:
         """Forget what would be asked again, so that nothing is kept of projects that are gone."""
         now, oldest = self._clock.monotonic_seconds(), max(_PROJECT_SECONDS, self.max_age_seconds)
-        self._found = {key: (at, value) for key, (at, value) in self._found.items() if now - at < oldest}
+        kept = list(self._found.items())
+        self._found = {key: (at, value) for key, (at, value) in kept if now - at < oldest}
 
     def _remembered(self, kind: str, key: str, max_age_seconds: float, ask: Callable[[], V]) -> V:
         now = self._clock.monotonic_seconds()

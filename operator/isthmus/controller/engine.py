@@ -91,7 +91,7 @@ class Engine:
         try:
             self._openstack.require()
             snapshot = self.state.snapshot()
-            changed = feed.refresh(snapshot, names) if resync else feed.tick(snapshot)
+            changed = feed.refresh_all(snapshot) if resync else feed.tick(snapshot)
         except ExternalError as error:
             _LOG.debug("facts about networks could not be listed: %s", error)
             self._check_openstack_after_failure()

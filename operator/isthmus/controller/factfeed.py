@@ -13,7 +13,7 @@ from typing import Final
 
 from isthmus.core.network.remote_link import origin_of
 from isthmus.core.snapshot.index import Snapshot
-from isthmus.model.facts.openstack import Network, NetworkFacts
+from isthmus.model.facts.openstack import Network, NetworkFacts, Project
 from isthmus.ports import Clock, NetworkCloud
 
 from .bulk import BulkReader, SharedFacts, is_bulk_readable
@@ -68,6 +68,16 @@ class FactFeed:
         for name in names:
             self._cache.invalidate(name)
         return names
+
+    def refresh_all(self, snapshot: Snapshot) -> frozenset[str]:
+        """Fetch the facts of all networks again, and what they share; returns whose changed. Raises ExternalError."""
+        self._shared.clear()
+        self._shared.max_age_seconds = self._resync_seconds
+        return self.refresh(snapshot, self._cache.versions().keys())
+
+    def project_of(self, network: Network) -> Project | None:
+        """The project that owns a tenant's network; asked again from time to time only. Raises ExternalError."""
+        return self._shared.get_project(network.project_id)
 
     def refresh(self, snapshot: Snapshot, link_names: Collection[str]) -> frozenset[str]:
         """Fetch the facts of these networks again, those that are cached; returns whose changed. Raises ExternalError.

@@ -15,6 +15,7 @@ from isthmus.core.federation.namespace import account_manifests
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
+from isthmus.model.actions import CreateAttachmentPort, OpenStackAction, SetNetworkMTU
 from isthmus.model.errors import Forbidden, NotFound
 from isthmus.model.facts.openstack import Domain, Network, NetworkFacts, NetworkQuota, Port, Project, Subnet
 from isthmus.ports import Cluster
@@ -69,12 +70,21 @@ class FactCache(Generic[F]):
         """Whether a plan made from them may be applied; plans without facts always may."""
         return name in self._fresh or name not in self._cached
 
-    def invalidate(self, name: str) -> None:
-        """Fetch again when next needed: something was changed, or is about to be."""
+    def invalidate(self, name: str) -> int:
+        """Fetch again when next needed: something was changed, or is about to be. Returns the version after that."""
         with self._lock:
             self._advance(name)
             self._fresh.discard(name)
             self._invalid.add(name)
+            return self._versions[name]
+
+    def amend(self, name: str, version: int, facts: F) -> None:
+        """Replace facts by what one change of ours made of them, which stay fresh if nothing else invalidated them."""
+        with self._lock:
+            if name in self._cached and self._versions.get(name, 0) == version:
+                self._cached[name] = facts
+                self._invalid.discard(name)
+                self._fresh.add(name)
 
     def drop(self, name: str) -> None:
         """Drop the facts of that name."""
@@ -123,8 +133,10 @@ class FactReader(Protocol):
     def unseen_services(self) -> tuple[str, ...]: ...
 
 
-def origin_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> NetworkFacts:
-    """Facts about a network that this cloud owns. Raises ExternalError.
+def origin_facts(
+    cloud: FactReader, snapshot: Snapshot, link_name: str, project_of: Callable[[Network], Project | None] | None = None
+) -> NetworkFacts:
+    """Facts about a network that this cloud owns; its project by `project_of` if given. Raises ExternalError.
 
     Ports are listed after subnets so that allocations racing with an update of the pools are seen.
     """
@@ -138,7 +150,7 @@ def origin_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> Netwo
         network,
         subnets=tuple(cloud.subnets_of(network.id)),
         ports=tuple(cloud.ports_of(network.id)),
-        project=cloud.get_project(network.project_id),
+        project=project_of(network) if project_of else cloud.get_project(network.project_id),
     )
 
 
@@ -168,6 +180,17 @@ def receiver_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> Net
         other_networks=len(others),
         other_subnets=_subnets_of(cloud, project, {n.id for n in others}) if not removing else (),
     )
+
+
+def facts_after(facts: NetworkFacts, action: OpenStackAction, port: Port | None) -> NetworkFacts | None:
+    """What a change that succeeded made of the facts; None if they have to be fetched to know. `port` was created."""
+    match action:
+        case CreateAttachmentPort() if port is not None:
+            return replace(facts, ports=(*facts.ports, port))
+        case SetNetworkMTU(network_id, mtu) if facts.network is not None and facts.network.id == network_id:
+            return replace(facts, network=replace(facts.network, mtu=mtu, revision=None))
+        case _:
+            return None
 
 
 def peer_account(cluster: Cluster, cloud_id: str) -> Account:

@@ -35,11 +35,13 @@ from isthmus.model.actions import (
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.errors import ExternalError, Invalid
+from isthmus.model.facts.openstack import Port
 from isthmus.model.reasons import Reason
 
 from .absence import Absences
 from .apply import perform
 from .backends import Backends
+from .facts import facts_after
 from .scopes import FactCaches, PeerScope, Scope, scope_of
 from .state import State
 
@@ -83,6 +85,8 @@ class Iteration:
     is_failure_of_kubernetes: bool = False
     exists: bool = True
     """Whether there still is anything with this key."""
+    _created_port: Port | None = None
+    """By the last action."""
     again_after_seconds: float | None = None
     """When time alone will change the plan."""
 
@@ -158,16 +162,30 @@ class Iteration:
 
     def _begins_to_use_a_project(self, action: Action) -> bool:
         """Whether the project may be one that another network has just given up."""
-        return isinstance(action, ApplyObject) and isinstance(action.obj, Attachment) and self._is_claim(action)
+        obj = action.obj if isinstance(action, ApplyObject) else None
+        return isinstance(obj, Attachment) and obj.spec.role == "Receiver" and self._is_claim(action)
 
     def _apply(self, scope: Scope, plan: Plan) -> bool:
         changed = False
         for action in plan.actions:
             level = logging.INFO if isinstance(action, OpenStackAction) else logging.DEBUG
             _LOG.log(level, "%s: %s", self.key, describe(action))
-            if isinstance(action, OpenStackAction | ApplyManifest) or self._begins_to_use_a_project(action):
+            if isinstance(action, OpenStackAction):
+                changed |= self._perform_in_openstack(scope, action)
+                continue
+            if isinstance(action, ApplyManifest) or self._begins_to_use_a_project(action):
                 scope.invalidate()
             changed |= self._perform(action, by=self.key)
+        return changed
+
+    def _perform_in_openstack(self, scope: Scope, action: OpenStackAction) -> bool:
+        """The facts are invalid unless it succeeds, and they are known afterwards."""
+        was_fresh, facts = scope.is_fresh(), self.tools.facts.networks.cached(self.key.name)
+        version = scope.invalidate()
+        changed = self._perform(action, by=self.key)
+        after = facts_after(facts, action, self._created_port) if facts is not None else None
+        if was_fresh and after is not None:
+            self.tools.facts.networks.amend(self.key.name, version, after)
         return changed
 
     def _perform(self, action: Action, *, by: Key | None) -> bool:
@@ -175,7 +193,9 @@ class Iteration:
         self.tools.check_may_act()
         self.is_failure_of_kubernetes = isinstance(action, KubernetesAction)
         before = self._stored(action.obj) if isinstance(action, ApplyObject | WriteStatus) else None
-        result = perform(action, self.tools.backends)
+        performed = perform(action, self.tools.backends)
+        self._created_port = performed if isinstance(performed, Port) else None
+        result = performed if isinstance(performed, CustomObject) else None
         if isinstance(action, DeleteObject) or (isinstance(action, SetFinalizers) and not action.finalizers):
             _log_transitions(action.obj, None)
         self._store(action, result, by)

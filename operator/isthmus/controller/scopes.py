@@ -69,8 +69,8 @@ class Scope(Protocol):
         """Whether its plan was made from facts fetched in this iteration, so that it may be applied."""
         ...
 
-    def invalidate(self) -> None:
-        """Have the facts fetched again before the next plan."""
+    def invalidate(self) -> int:
+        """Have the facts fetched again before the next plan. Returns their version after that."""
         ...
 
 
@@ -80,7 +80,9 @@ class FactCaches:
     def __init__(self, backends: Backends, require_openstack: Callable[[], None], resync_seconds: float) -> None:
         def network_facts(snapshot: Snapshot, link_name: str) -> NetworkFacts:
             require_openstack()
-            return network_facts_of(backends.cloud, snapshot, link_name)
+            if origin_of(link_name) == snapshot.own.cloud_id:
+                return origin_facts(backends.cloud, snapshot, link_name, self.feed.project_of)
+            return receiver_facts(backends.cloud, snapshot, link_name)
 
         self.networks: FactCache[NetworkFacts] = FactCache(network_facts)
         self.feed = FactFeed(backends.cloud, backends.clock, self.networks, network_facts_of, resync_seconds)
@@ -126,8 +128,9 @@ class GatewayNodesScope:
         """Always: there are no facts."""
         return True
 
-    def invalidate(self) -> None:
+    def invalidate(self) -> int:
         """Does nothing: there are no facts."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -172,9 +175,9 @@ class PeerScope:
         """Whether the account was read in this iteration."""
         return self.facts.accounts.is_fresh(self.cloud_id)
 
-    def invalidate(self) -> None:
+    def invalidate(self) -> int:
         """Have the account read again."""
-        self.facts.accounts.invalidate(self.cloud_id)
+        return self.facts.accounts.invalidate(self.cloud_id)
 
 
 @dataclass(frozen=True)
@@ -232,9 +235,9 @@ class NetworkScope:
         """Whether OpenStack was asked in this iteration and after the last change."""
         return self.facts.networks.is_fresh(self.key.name)
 
-    def invalidate(self) -> None:
+    def invalidate(self) -> int:
         """Have OpenStack asked again."""
-        self.facts.networks.invalidate(self.key.name)
+        return self.facts.networks.invalidate(self.key.name)
 
     @property
     def _facts(self) -> NetworkFacts | None:
