@@ -106,13 +106,8 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
             )
         case UpdatePools(subnet_id, pools, replaced_pools, revision):
             cloud.update_subnet(subnet_id, pools=pools, replaced_pools=replaced_pools, revision=revision)
-<<<<<<< HEAD
-        case CreateAttachmentPort(network_id, host, name, description):
-            cloud.create_attachment_port(network_id, host, name, description)
         case RestoreAttachmentPort(port_id):
             cloud.update_attachment_port(port_id)
-=======
->>>>>>> dec9052 (Know what our own changes made of a network without asking OpenStack again)
         case CreateGatewayPort(network_id, subnet_id, address, name, description):
             cloud.create_gateway_port(network_id, subnet_id, address, name, description)
         case DeleteDomain() | DeleteProject() | DeleteNetwork() | DeleteSubnet() | DeletePort():
