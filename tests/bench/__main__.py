@@ -2,6 +2,7 @@
 
 `python -m tests.bench startup` measures the start-up of controller and agent only, without a lab;
 `python -m tests.bench agent` an agent with many networks and links, with neither lab nor API;
+`python -m tests.bench controller` a controller with up to 10,000 networks, on fakes;
 `python -m tests.bench flows` what one more network costs on a real Open vSwitch.
 """
 
@@ -10,7 +11,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import agent, expansion, flowsets, idle, links, memory, startup, throughput
+from tests.bench import agent, controller, expansion, flowsets, idle, links, memory, startup, throughput
 from tests.bench.result import Result, table, write
 from tests.testbed.assets import Assets, ensure
 from tests.testbed.host.process import ended_in_order
@@ -22,6 +23,7 @@ _BUILD = Path("build")
 _WITHOUT_LAB = {
     "startup": lambda: startup.measure(ensure("kubernetes", "packages", "processes")),
     "agent": lambda: [*agent.measure(), *links.measure()],
+    "controller": controller.measure,
     "flows": flowsets.measure,
 }
 
@@ -44,7 +46,8 @@ def main() -> int:
 def _everything() -> list[Result]:
     assets = ensure()
     with ended_in_order(), ExitStack() as undo:
-        results = [*startup.measure(assets), *agent.measure(), *links.measure(), *flowsets.measure()]
+        results = [*startup.measure(assets), *agent.measure(), *links.measure()]
+        results += [*controller.measure(), *flowsets.measure()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)
