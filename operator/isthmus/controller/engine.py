@@ -14,6 +14,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
 from isthmus.model.reasons import Reason
 from isthmus.model.settings import ControllerSettings
+from isthmus.telemetry.metrics import LAST_RECONCILE
 from isthmus.telemetry.outages import KUBERNETES, OPENSTACK
 
 from .absence import Absences
@@ -132,6 +133,7 @@ class Engine:
         self.queue.done(key, failed=failure is not None, again_after_seconds=iteration.again_after_seconds)
         if not iteration.exists:
             self.queue.forget(key)
+        self._metrics.set(LAST_RECONCILE, {("controller",): self.tools.backends.clock.now().timestamp()})
         return iteration.actions
 
     def _record(self, iteration: Iteration) -> None:

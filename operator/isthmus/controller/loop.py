@@ -12,6 +12,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import ControllerSettings
+from isthmus.telemetry.metrics import QUEUE_LENGTH
 
 from .backends import Backends
 from .engine import Engine
@@ -197,3 +198,4 @@ class Controller:
 
     def _publish(self) -> None:
         publish(self.engine.state.snapshot(), self._backends.metrics)
+        self._backends.metrics.set(QUEUE_LENGTH, {(): float(len(self.engine.queue))})

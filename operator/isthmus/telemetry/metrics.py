@@ -68,9 +68,13 @@ PEER_CREDENTIAL_ENDS = Family(
     "Time at which the token ends that a peer's links are read with.",
     ("peer",),
 )
+LAST_RECONCILE = Family(
+    "isthmus_last_reconcile_timestamp_seconds", "gauge", "Time at which the last reconciliation ended.", ("loop",)
+)
+QUEUE_LENGTH = Family("isthmus_queue_length", "gauge", "Peers and networks that wait to be reconciled.", ())
 FAMILIES = (
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
-    PEER_CREDENTIAL_ENDS,
+    PEER_CREDENTIAL_ENDS, LAST_RECONCILE, QUEUE_LENGTH,
 )  # fmt: skip
 
 
