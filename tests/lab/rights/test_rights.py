@@ -74,7 +74,6 @@ def test_agent_cannot_list_secrets(peers: Federation, namespace: str) -> None:
     ("role", "namespace", "name"),
     [
         ("agent", "isthmus-system", "peer-cloud-b"),
-        ("agent", PEER, "peer-token"),
         ("controller", "isthmus-ipsec", "peer-cloud-b"),
     ],
 )
@@ -83,6 +82,17 @@ def test_others_secrets_cannot_be_read_by_name(peers: Federation, role: str, nam
     peers.a.cloud.kubectl(*secret)
     with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
         peers.a.cloud.kube.kubectl(*secret, kubeconfig=peers.a.kubeconfig(role))
+
+
+def test_agent_cannot_read_secrets_in_a_peers_namespace(peers: Federation) -> None:
+    """Releases that gave peers a token without an end keep it there."""
+    secret = ("secret", "peer-token", "-n", PEER)
+    peers.a.cloud.kubectl("create", "secret", "generic", *secret[1:], "--from-literal=token=sample")
+    try:
+        with pytest.raises(KubectlError, match=r"[Ff]orbidden"):
+            peers.a.cloud.kube.kubectl("get", *secret, kubeconfig=peers.a.kubeconfig("agent"))
+    finally:
+        peers.a.cloud.kubectl("delete", *secret)
 
 
 def test_controller_cannot_list_pre_shared_keys(peers: Federation) -> None:
