@@ -26,7 +26,8 @@ FLUSHES = {
     "policies": "ip xfrm policy flush",
     "states": "ip xfrm state flush",
 }
-_SAS = 4
+_CHILDREN = 2
+_SAS = 2 * _CHILDREN
 _REKEYS = 10
 _REMOTE_MACHINE = "10.20.0.12"
 _BACK_SECONDS, _FENCE_BACK_SECONDS = 3.0, 1.0
@@ -52,8 +53,10 @@ def test_flush_leaks_nothing_and_is_recovered_within_seconds(stretched: Sides, w
     for side in stretched:
         assert _is_complete(side)
         wait_until(side.connected, 10, f"connection of {side.name}")
-    # If both sides lost them, one may restore them for both before the other has noticed.
-    assert 1 <= sum(_negotiations(side) for side in flushed) <= len(flushed)
+    # If both sides lost them, one may restore them for both before the other has noticed. Or it has restored one child
+    # when the other side's flush removes that, too: then the other side negotiates each child on its own.
+    most = 1 if len(flushed) == 1 else 1 + _CHILDREN
+    assert 1 <= sum(_negotiations(side) for side in flushed) <= most
     assert not any(_negotiations(side) for side in stretched if side not in flushed)
 
 
