@@ -14,8 +14,8 @@ from tests.testbed.install.federation import Federation
 from tests.testbed.workload.machine import Machine
 from tests.testbed.workload.tenant import Tenant
 
-ROUNDS = 3
-LIMIT = 2.5
+ROUNDS = 7
+LIMIT = 1.3
 POLL_SECONDS = 0.05
 REPLY_SECONDS = 90
 
