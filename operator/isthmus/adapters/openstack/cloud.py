@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from isthmus.model.errors import ExternalError
 
 from .api import Api
@@ -17,6 +19,9 @@ class OpenStackCloud(Identity, Networking):
         self._session = Session(clouds_file, cloud)
         Identity.__init__(self, Api(self._session, "identity"))
         Networking.__init__(self, Api(self._session, "network"), self._session.own_project_id)
+        # Listing the security groups of a deleted project would have Neutron create a default one for it, so no thread
+        # may look into a project while another one deletes it.
+        self._project_lock = threading.Lock()
 
     def check(self) -> None:
         try:
@@ -33,10 +38,11 @@ class OpenStackCloud(Identity, Networking):
         return tuple(sorted(self._session.service_types() - {"identity", "network"}))
 
     def delete_project(self, project_id: str) -> None:
-        # Listing the security groups of a deleted project would have Neutron create a default one for it.
-        if self.get_project(project_id) is not None:
-            self.delete_project_defaults(project_id)
-            super().delete_project(project_id)
+        with self._project_lock:
+            if self.get_project(project_id) is not None:
+                self.delete_project_defaults(project_id)
+                super().delete_project(project_id)
 
     def project_is_empty(self, project_id: str) -> bool:
-        return self.get_project(project_id) is None or super().project_is_empty(project_id)
+        with self._project_lock:
+            return self.get_project(project_id) is None or super().project_is_empty(project_id)
