@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,27 +16,33 @@ from isthmus.agent.heartbeat import DURATION_SECONDS, Heartbeat
 from isthmus.controller.election import Election
 from isthmus.core.election import Timing
 from isthmus.model import names
+from isthmus.model.api.objects import ObjectMeta
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import Forbidden
 from isthmus.model.facts.lease import Lease
 from isthmus.model.names import SYSTEM_NAMESPACE, agent_lease
 from isthmus.ports import Leases
-from tests.contract.leases import LeasesContract, lease
+from tests.contract.leases import OWNER, LeasesContract, lease
+from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import account_kubeconfig, make_node
 
 NODE, OTHER = "lease-gw-1", "lease-gw-2"
+GARBAGE_COLLECTION_SECONDS = 90  # Kubernetes' garbage collector looks for new kinds every 30 s
 
 
 class TestKubernetesLeases(LeasesContract):
     @pytest.fixture
     def leases(self, installed: ControlPlane) -> Leases:
+        make_gateway_node(installed, OWNER)
         return KubernetesLeases(str(installed.kubeconfig), names.CONTROLLER)
 
 
 @pytest.fixture
 def agent(installed: ControlPlane, tmp_path: Path) -> KubernetesLeases:
     make_node(installed, NODE)
+    make_gateway_node(installed, NODE)
     path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT, NODE)
     return KubernetesLeases(str(path), f"{names.AGENT}-{NODE}")
 
@@ -73,6 +80,24 @@ def test_controller_only_reads_leases_of_agents(agent: KubernetesLeases, control
     Heartbeat(agent, SystemClock(), NODE).renew()
     with pytest.raises(Forbidden):
         controller.update_lease(replace(found(controller), holder="controller"))
+
+
+def test_lease_goes_with_its_gateway_node(installed: ControlPlane, agent: KubernetesLeases) -> None:
+    """Also if the agent runs on for a while; another GatewayNode of that name gets a Lease of its own."""
+    heartbeat = Heartbeat(agent, SystemClock(), NODE)
+    assert heartbeat.renew()
+    installed.kubectl("delete", "gatewaynode", NODE)
+    wait_until(lambda: agent.get_lease(agent_lease(NODE)) is None, GARBAGE_COLLECTION_SECONDS, "no Lease")
+    assert not any(heartbeat.renew() for _ in range(3))
+    assert agent.get_lease(agent_lease(NODE)) is None
+    make_gateway_node(installed, NODE)
+    assert heartbeat.renew()
+
+
+def make_gateway_node(plane: ControlPlane, name: str) -> None:
+    """Create a GatewayNode, as the controller does for a Node that is labelled."""
+    manifest = GatewayNode(metadata=ObjectMeta(name=name)).to_manifest()
+    plane.kubectl("apply", "-f", "-", input=json.dumps(manifest))
 
 
 def found(leases: KubernetesLeases) -> Lease:

@@ -14,6 +14,7 @@ from isthmus.ports import Leases
 
 WHEN = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 WRITERS = 8
+OWNER, ABSENT = "lease-owner", "lease-owner-absent"
 
 
 def lease(name: str, **fields: object) -> Lease:
@@ -23,7 +24,7 @@ def lease(name: str, **fields: object) -> Lease:
 
 
 class LeasesContract:
-    """Subclasses provide the fixture `leases`."""
+    """Subclasses provide the fixture `leases`, with a GatewayNode `OWNER` and none that is called `ABSENT`."""
 
     def test_created_lease_is_stored(self, leases: Leases) -> None:
         created = leases.update_lease(lease("isthmus-created"))
@@ -54,6 +55,18 @@ class LeasesContract:
         held = leases.update_lease(lease("isthmus-released"))
         released = leases.update_lease(replace(held, holder="", duration_seconds=1))
         assert (released.holder, released.duration_seconds, released.transitions) == ("", 1, 3)
+
+    def test_lease_keeps_the_gateway_node_that_owns_it(self, leases: Leases) -> None:
+        created = leases.update_lease(lease("isthmus-owned", gateway_node=OWNER))
+        assert created.gateway_node == OWNER
+        renewed = leases.update_lease(replace(created, holder="two", gateway_node=""))
+        assert (renewed.holder, renewed.gateway_node) == ("two", OWNER)
+        assert leases.get_lease("isthmus-owned") == renewed
+
+    def test_lease_of_an_absent_gateway_node_is_not_created(self, leases: Leases) -> None:
+        with pytest.raises(NotFound, match=ABSENT):
+            leases.update_lease(lease("isthmus-unowned", gateway_node=ABSENT))
+        assert leases.get_lease("isthmus-unowned") is None
 
     def test_one_of_many_writers_wins(self, leases: Leases) -> None:
         read = leases.update_lease(lease("isthmus-race"))

@@ -16,6 +16,7 @@ class FakeLeases:
         self.stored: dict[str, Lease] = {}
         self.down = False
         """No call succeeds."""
+        self.absent_gateway_nodes: set[str] = set()
         self._versions = count(1)
 
     def get_lease(self, name: str) -> Lease | None:
@@ -31,9 +32,12 @@ class FakeLeases:
         existing = self.stored.get(lease.name)
         if existing is None and lease.resource_version:
             raise NotFound(f'leases "{lease.name}" not found')
+        if existing is None and lease.gateway_node in self.absent_gateway_nodes:
+            raise NotFound(f'gatewaynodes.isthmus.cloud "{lease.gateway_node}" not found')
         if existing is not None and existing.resource_version != lease.resource_version:
             raise Conflict(f'leases "{lease.name}": the object has been modified')
-        stored = replace(lease, resource_version=str(next(self._versions)))
+        owner = existing.gateway_node if existing else lease.gateway_node
+        stored = replace(lease, resource_version=str(next(self._versions)), gateway_node=owner)
         self.stored[lease.name] = stored
         return stored
 

@@ -40,5 +40,18 @@ def test_continues_after_an_outage_and_after_other_writers() -> None:
     assert heartbeat.renew()
 
 
+def test_ends_with_the_gateway_node_that_owns_it() -> None:
+    leases, clock = FakeLeases(), ManualClock()
+    heartbeat = Heartbeat(leases, clock, NODE)
+    assert heartbeat.renew()
+    assert leases.stored[agent_lease(NODE)].gateway_node == NODE
+    leases.absent_gateway_nodes.add(NODE)
+    leases.stored.clear()
+    assert not any(heartbeat.renew() for _ in range(3))
+    assert leases.stored == {}
+    leases.absent_gateway_nodes.clear()
+    assert heartbeat.renew()
+
+
 def test_three_renewals_may_be_lost() -> None:
     assert 3 * RENEWAL_SECONDS < DURATION_SECONDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from typing import Final
 
 from isthmus.model.errors import ExternalError
@@ -20,7 +21,8 @@ _RETRY_SECONDS: Final = 2.0
 class Heartbeat:
     """Renews the Lease on a thread of its own, so that neither a node nor an API that is slow looks like a dead agent.
 
-    It is not released at the end: an agent that is restarted is no event for anybody.
+    It is not released at the end: an agent that is restarted is no event for anybody. It is owned by the node's
+    GatewayNode, so that it goes with that, and is not created again by an agent that runs a little longer.
     """
 
     def __init__(self, leases: Leases, clock: Clock, node: str) -> None:
@@ -54,13 +56,11 @@ class Heartbeat:
 
     def _renewed(self) -> Lease:
         now, name = self._clock.now(), agent_lease(self._node)
-        before = self._last or self._leases.get_lease(name) or Lease(name)
-        return Lease(
-            name,
+        before = self._last or self._leases.get_lease(name) or Lease(name, gateway_node=self._node)
+        return replace(
+            before,
             holder=self._node,
             duration_seconds=DURATION_SECONDS,
             acquired=before.acquired or now,
             renewed=now,
-            transitions=before.transitions,
-            resource_version=before.resource_version,
         )

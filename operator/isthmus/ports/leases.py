@@ -22,6 +22,7 @@ class Leases(Protocol):
         """Create the Lease if it has no resource version, otherwise write it; returns it as stored.
 
         MUST raise `Conflict` if it exists already, or was written since that version: of two writers that have read
-        the same version only one may succeed. `NotFound` if a Lease with a version does not exist any more.
+        the same version only one may succeed. `NotFound` if a Lease with a version does not exist any more, or if the
+        GatewayNode that is to own a new one does not exist. The owner of an existing Lease stays as it is.
         """
         ...

@@ -6,17 +6,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from isthmus.model.api.objects import API_VERSION
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import NotFound
 from isthmus.model.facts.lease import Lease
 from isthmus.model.names import SYSTEM_NAMESPACE
 from isthmus.ports import Manifest
 
 from .client import Client
-from .resources import built_in
+from .resources import built_in, custom
 
 _TIMEOUT_SECONDS: Final = 5.0
 _PAGE_SIZE: Final = 500
 _LEASES: Final = built_in("coordination.k8s.io/v1", "Lease")
+_OWNER_KIND: Final = GatewayNode.registration.kind
 
 
 class KubernetesLeases:
@@ -38,24 +41,30 @@ class KubernetesLeases:
 
     def update_lease(self, lease: Lease) -> Lease:
         if not lease.resource_version:
-            return _parsed(self._client.create(_LEASES.path(SYSTEM_NAMESPACE), _manifest(lease)))
+            return _parsed(self._client.create(_LEASES.path(SYSTEM_NAMESPACE), self._manifest(lease)))
         # A patch and not a replacement: it leaves labels and owner references alone. With a resource version in it the
         # server answers 409 unless the object still has that version.
         patch = {"metadata": {"resourceVersion": lease.resource_version}, "spec": _spec(lease)}
         return _parsed(self._client.merge(_path(lease.name), patch))
 
+    def _manifest(self, lease: Lease) -> Manifest:
+        metadata: dict[str, Any] = {"name": lease.name, "namespace": SYSTEM_NAMESPACE}
+        if lease.gateway_node:
+            metadata["ownerReferences"] = [self._owner(lease.gateway_node)]
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": metadata,
+            "spec": _spec(lease),
+        }
+
+    def _owner(self, gateway_node: str) -> dict[str, str]:
+        found = self._client.get(custom(GatewayNode).path(None, gateway_node))["metadata"]
+        return {"apiVersion": API_VERSION, "kind": _OWNER_KIND, "name": found["name"], "uid": found["uid"]}
+
 
 def _path(name: str) -> str:
     return _LEASES.path(SYSTEM_NAMESPACE, name)
-
-
-def _manifest(lease: Lease) -> Manifest:
-    return {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {"name": lease.name, "namespace": SYSTEM_NAMESPACE},
-        "spec": _spec(lease),
-    }
 
 
 def _spec(lease: Lease) -> dict[str, Any]:
@@ -78,6 +87,7 @@ def _parsed(document: Manifest) -> Lease:
         renewed=_time(spec.get("renewTime")),
         transitions=spec.get("leaseTransitions") or 0,
         resource_version=metadata["resourceVersion"],
+        gateway_node=next((o["name"] for o in metadata.get("ownerReferences", ()) if o["kind"] == _OWNER_KIND), ""),
     )
 
 

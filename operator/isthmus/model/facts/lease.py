@@ -24,6 +24,8 @@ class Lease:
     """How often the holder has changed."""
     resource_version: str = ""
     """Empty if the Lease does not exist yet."""
+    gateway_node: str = ""
+    """GatewayNode that owns the Lease: Kubernetes deletes it along with that. Empty if none does."""
 
     @property
     def renewal(self) -> tuple[str, datetime | None]:
