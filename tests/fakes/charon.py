@@ -52,7 +52,7 @@ class FakeIke:
         node.changed(f"unload {name}")
 
     def initiate(self, name: str) -> None:
-        node = self._ask()
+        node = self._negotiating(name)
         if not node.peer_answers or name not in node.loaded:
             return
         if node.peer_key in {None, node.keys[name]}:
@@ -81,7 +81,7 @@ class FakeIke:
         node.changed(f"retire {name}")
 
     def rekey(self, name: str, spis: frozenset[int]) -> None:
-        node = self._ask()
+        node = self._negotiating(name)
         digests = node.negotiated.get(name, set())
         children = self._children(name, digests)
         if node.peer_answers and name in node.loaded and any(child.spis & spis for child in children):
@@ -113,6 +113,11 @@ class FakeIke:
             IkeChild(_number(name, child), frozenset(_number(instance, name, digest, child, end) for end in ("i", "o")))
             for digest, child in product(digests, sorted(_CHILDREN))
         ]
+
+    def _negotiating(self, name: str) -> FakeNode:
+        if name in self._ask().refused_negotiations:
+            raise Invalid("charon: CHILD_SA config not found")
+        return self._node
 
     def _ask(self) -> FakeNode:
         if not self._node.charon_answers:

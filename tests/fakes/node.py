@@ -65,6 +65,8 @@ class FakeNode:
     charon_answers: bool = True
     refused_connections: frozenset[str] = frozenset()
     """Connections that charon refuses to load, such as for an algorithm that it does not have."""
+    refused_negotiations: frozenset[str] = frozenset()
+    """Connections that charon refuses to initiate or to rekey."""
     loaded: dict[str, IkeConnection] = field(default_factory=dict)
     keys: dict[str, bytes] = field(default_factory=dict)
     negotiated: dict[str, set[str]] = field(default_factory=dict)

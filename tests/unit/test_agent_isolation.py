@@ -88,6 +88,47 @@ def test_a_connection_that_charon_refuses_is_that_peers_problem(harness: AgentHa
     assert _condition(harness, "Degraded").status == "False"
 
 
+def test_a_refusal_is_reported_until_it_is_over(harness: AgentHarness) -> None:
+    """Not until everything is reconciled again."""
+    node = harness.node
+    node.peer_answers, node.refused_negotiations = False, frozenset({TUNNEL})
+    harness.settle()
+    reasons = {connection.cloud_id: connection.reason for connection in _status(harness).connections}
+    assert reasons == {PEER: "Invalid", OTHER: "IKENotEstablished"}
+    assert _condition(harness, "Degraded").reason == "Invalid"
+    reconciles = _reconciles(harness)
+    harness.clock.seconds += 1
+    harness.iterate()
+    assert _status(harness).connections[0].reason == "Invalid", "it is not due to be initiated again yet"
+    node.refused_negotiations = frozenset()
+    harness.clock.seconds += 5
+    harness.iterate()
+    assert _status(harness).connections[0].reason == "IKENotEstablished"
+    assert _condition(harness, "Degraded").status == "False"
+    assert _reconciles(harness) == reconciles
+
+
+def test_a_refusal_is_over_when_the_connection_is_up_again(harness: AgentHarness) -> None:
+    harness.settle()
+    node, installed = harness.node, harness.node.associations
+    reconciles = _reconciles(harness)
+    node.refused_negotiations, node.associations = frozenset({TUNNEL}), frozenset()
+    harness.clock.seconds += 1
+    harness.iterate()
+    assert _status(harness).connections[0].reason == "Invalid"
+    node.associations = installed
+    harness.clock.seconds += 1
+    harness.iterate()
+    assert _status(harness).connections[0].up
+    assert _condition(harness, "Degraded").status == "False"
+    assert _reconciles(harness) == reconciles
+
+
+def _reconciles(harness: AgentHarness) -> float:
+    registry = harness.agent._backends.metrics.registry
+    return registry.get_sample_value("isthmus_reconciles_total", {"loop": "node"}) or 0
+
+
 def test_removals_take_place_beside_a_refused_connection(harness: AgentHarness) -> None:
     harness.settle()
     harness.node.restart_charon()

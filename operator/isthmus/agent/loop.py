@@ -136,8 +136,7 @@ class Agent:
                 refused = self._associations.advance(facts.plan, facts.ike, facts.lost)
             except Unavailable as error:
                 facts = replace(facts, ike=None, charon_problem=charon_problem(error))
-        failures = replace(facts.failures, connections={**refused, **facts.failures.connections})
-        facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, failures=failures)
+        facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, refused=refused)
         if not all(facts.probes.values()) or not all(facts.bridge.bfd_up.values()):
             facts = replace(facts, receiving=self._data_plane.flows.receiving(facts.plan))
         gauges.publish_state(self._backends.metrics, facts, self.prober.rtt_seconds())

@@ -54,6 +54,7 @@ def _cause(name: str, connection: IkeConnection | None, esp: str, facts: NodeFac
     """Why a connection is down, if more is known than which part of it is."""
     return (
         facts.failures.connections.get(name)
+        or facts.refused.get(name)
         or facts.charon_problem
         or _selectors_problem(name, facts.ike)
         or _authentication_problem(connection, esp, facts.ike)

@@ -54,6 +54,8 @@ class NodeFacts:
     """Why the nftables table is not as it must be; the XFRM block policies are in force all the same."""
     lost: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """By connection, the SPIs of children in use whose SAs or policies the kernel does not have."""
+    refused: Mapping[str, Problem] = field(default_factory=dict)
+    """By connection that has not come up since, what charon refuses to do for it."""
 
     @property
     def known_ike(self) -> IkeView | None:

@@ -75,7 +75,7 @@ def _of_connections(facts: NodeFacts) -> Iterator[Problem]:
         for cloud_id, gateways in facts.plan.gateways.items()
         for gateway in gateways
     }
-    for name, problem in sorted(facts.failures.connections.items()):
+    for name, problem in sorted({**facts.refused, **facts.failures.connections}.items()):
         yield Problem(problem.reason, f"{labels.get(name, name)}: {problem.message}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
 from ipaddress import ip_network
 from typing import Any, Literal
 
@@ -120,11 +121,11 @@ class IkeConnection:
     initiator: bool
     credential: Credential
 
-    @property
+    @cached_property
     def children(self) -> tuple[Child, ...]:
         return self.protection.children(self.ends)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Names this very connection: what charon has loaded under another digest is to be loaded again.
 
