@@ -10,17 +10,31 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from isthmus.controller.feed import WATCHED
+from isthmus.adapters.kubernetes import KopfObjectWatch, named
+from isthmus.controller.assembly import HANDLED
+from isthmus.controller.feed import NAMESPACE, NODE, WATCHED, Feed
+from isthmus.controller.loop import Controller
 from isthmus.model.api.objects import API_VERSION
+from isthmus.model.errors import ExternalError
+from isthmus.model.names import CONTROLLER
+from isthmus.ports import Manifest
 from tests.bench.result import Result, at_most
+from tests.fakes.apiserver import write_kubeconfig
+from tests.fakes.listserver import listing
 from tests.fakes.many import ManyNetworks
 from tests.fakes.store import Key
+from tests.testbed.host.process import wait_until
 
 _SAMPLES = 9
 _PEERS = 3
+_START_SECONDS, _QUIET_SECONDS = 300.0, 6.0
 
 
 def measure() -> list[Result]:
@@ -45,8 +59,58 @@ def _in_a_process(count: int) -> dict[str, float]:
 def _one(count: int) -> dict[str, float]:
     many = ManyNetworks(count, _PEERS)
     controller = many.a.controller
+    with _watching(many):
+        return _measured(many, controller)
+
+
+@contextmanager
+def _watching(many: ManyNetworks) -> Iterator[None]:
+    """Feed the cache as in operation: with kopf what others write, and all at once what our own streams would."""
+    handled = named(HANDLED, NAMESPACE, NODE)
+    feed = many.a.controller.feed
     for kind in WATCHED:
-        controller.feed.listed(kind, many.manifests(kind))
+        if kind not in handled:
+            feed.listed(kind, many.manifests(kind))
+    listed = {resource: partial(many.manifests, kind) for kind, resource in handled.items()}
+    with TemporaryDirectory() as directory, listing(listed) as url:
+        kubeconfig = write_kubeconfig(Path(directory) / "kubeconfig", {"server": url}, {"token": "t"})
+        seen = _Counting(feed)
+        watch = KopfObjectWatch(handled, kubeconfig, CONTROLLER)
+        watch.start(seen)
+        wait_until(lambda: seen.count >= 2 * many.count, _START_SECONDS, "kopf to pass on expansions and namespaces")
+        wait_until(lambda: feed.is_complete and seen.quiet_seconds > _QUIET_SECONDS, _START_SECONDS, "complete lists")
+        yield
+        watch.stop()
+
+
+class _Counting:
+    """Counts what a feed receives besides lists, and knows when it was the last."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.count, self._last = 0, time.monotonic()
+
+    @property
+    def quiet_seconds(self) -> float:
+        """Since the last one."""
+        return time.monotonic() - self._last
+
+    def changed(self, kind: str, manifest: Manifest) -> None:
+        self.count, self._last = self.count + 1, time.monotonic()
+        self._feed.changed(kind, manifest)
+
+    def listed(self, kind: str, manifests: Iterable[Manifest], version: str | None = None) -> None:
+        self._feed.listed(kind, manifests, version)
+        self._last = time.monotonic()
+
+    def removed(self, kind: str, manifest: Manifest) -> None:
+        self._feed.removed(kind, manifest)
+
+    def failed(self, kind: str, error: ExternalError) -> None:
+        raise AssertionError(f"{kind}: {error}")
+
+
+def _measured(many: ManyNetworks, controller: Controller) -> dict[str, float]:
     controller.refresh()
     controller.engine.verify()
     controller.drain()

@@ -1,20 +1,29 @@
-"""The watch that feeds the controller's cache reports every object and change, and resumes after every interruption."""
+"""The watches that feed the controller's cache report every object and change, and resume after every interruption.
+
+Both of them, kopf's handlers and streams of our own, on a real API server.
+"""
 
 from __future__ import annotations
 
+import gc
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from isthmus.adapters.kubernetes import StreamedWatch, named
+from isthmus.adapters.kubernetes import KopfObjectWatch, Resource, StreamedWatch, kopfoperator, login, named
+from isthmus.adapters.kubernetes.handlers import ListTiming
 from isthmus.adapters.kubernetes.stream import Timing
+from isthmus.controller.assembly import HANDLED
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.errors import ExternalError
 from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
-from isthmus.ports import Manifest
-from tests.cluster.accounts import account_kubeconfig
+from isthmus.ports import Manifest, ObjectWatch
+from tests.cluster.accounts import make_node, token_of
+from tests.cluster.relay import Relay, relaying
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
@@ -25,6 +34,9 @@ metadata: {name: %s}
 spec: {dpdDelaySeconds: %d}
 """
 DEFINITION = "ipsecpolicies.isthmus.cloud"
+SILENCE_SECONDS = 5.0
+HELD_BACK = 3600.0
+Sort = Literal["streamed", "handled"]
 
 
 class Mirror:
@@ -36,15 +48,19 @@ class Mirror:
         self.errors: list[tuple[str, str]] = []
         self._lock = threading.Lock()
 
-    def listed(self, kind: str, manifests: Iterable[Manifest]) -> None:
+    def listed(self, kind: str, manifests: Iterable[Manifest], version: str | None = None) -> None:
         found = {_key(kind, manifest): manifest for manifest in manifests}
         with self._lock:
-            self.objects = {key: old for key, old in self.objects.items() if key[0] != kind} | found
+            for key in [key for key, held in self.objects.items() if key[0] == kind and key not in found]:
+                if _version(self.objects[key]) <= int(version or 0):
+                    del self.objects[key]
+            for key, manifest in found.items():
+                self._take(key, manifest)
             self.lists[kind] = self.lists.get(kind, 0) + 1
 
     def changed(self, kind: str, manifest: Manifest) -> None:
         with self._lock:
-            self.objects[_key(kind, manifest)] = manifest
+            self._take(_key(kind, manifest), manifest)
 
     def removed(self, kind: str, manifest: Manifest) -> None:
         with self._lock:
@@ -58,58 +74,208 @@ class Mirror:
         found = self.objects.get(("IPsecPolicy", "", name))
         return None if found is None else found["spec"]["dpdDelaySeconds"]
 
+    def _take(self, key: tuple[str, str, str], manifest: Manifest) -> None:
+        if key not in self.objects or _version(self.objects[key]) < _version(manifest):
+            self.objects[key] = manifest
+
 
 def _key(kind: str, manifest: Manifest) -> tuple[str, str, str]:
     metadata = manifest["metadata"]
     return kind, metadata.get("namespace", ""), metadata["name"]
 
 
+def _version(manifest: Manifest) -> int:
+    return int(manifest["metadata"]["resourceVersion"])
+
+
+class Watching:
+    """A watch of one sort that reports to a mirror, through a relay and with the rights of the controller."""
+
+    def __init__(self, plane: ControlPlane, relay: Relay, directory: Path, sort: Sort) -> None:
+        self.plane, self.relay, self.sort = plane, relay, sort
+        self.mirror = Mirror()
+        make_node(plane, "watching")
+        self.token = directory / "token"
+        self.renew_token("watching")
+        kubeconfig = relay.kubeconfig(directory, {"tokenFile": self.token.name})
+        self.watched = named(KINDS if sort == "streamed" else HANDLED, "Namespace", "Node")
+        self.watch: ObjectWatch = (
+            _streamed(kubeconfig, self.watched) if sort == "streamed" else _handled(kubeconfig, self.watched)
+        )
+
+    def start(self) -> None:
+        """Until every kind has been listed, and each has its watch."""
+        self.watch.start(self.mirror)
+        wait_until(lambda: self.mirror.lists.keys() == self.watched.keys(), 30, "a list of every kind")
+        self.apply(10)
+        wait_until(lambda: self._change_arrives(11), 30, "the first change that was not listed")
+
+    def renew_token(self, node: str | None = None) -> None:
+        """Another token; one that is bound to a node is invalid when that is deleted."""
+        self.token.write_text(token_of(self.plane, SYSTEM_NAMESPACE, CONTROLLER, node))
+
+    def apply(self, seconds: int, name: str = "watched") -> None:
+        """Change a policy past the relay."""
+        self.plane.kubectl("apply", "-f", "-", input=POLICY % (name, seconds))
+
+    def until_seen(self, seconds: int, name: str = "watched", within: float = 20) -> None:
+        """Wait for that setting to be reported."""
+        wait_until(lambda: self.mirror.delay(name) == seconds, within, f"{name} with {seconds} s", poll_seconds=0.05)
+
+    def reported(self, seconds: int, name: str = "watched") -> None:
+        """Change a policy and wait until that is reported."""
+        self.apply(seconds, name)
+        self.until_seen(seconds, name)
+
+    def stop(self) -> None:
+        self.watch.stop()
+        self.relay.cut()
+        for thread in threading.enumerate():
+            if thread.name == "watch":
+                thread.join(20)
+                assert not thread.is_alive()
+        gc.collect()
+
+    def _change_arrives(self, seconds: int) -> bool:
+        lists = dict(self.mirror.lists)
+        self.reported(seconds)
+        return lists == self.mirror.lists
+
+
+def _streamed(kubeconfig: str, watched: dict[str, Resource]) -> ObjectWatch:
+    timing = Timing(watch=20, silence=SILENCE_SECONDS, first_retry=0.2, max_retry=1.0, verify=HELD_BACK)
+    return StreamedWatch(watched, kubeconfig, CONTROLLER, timing=timing, page_size=2)
+
+
+def _handled(kubeconfig: str, watched: dict[str, Resource]) -> ObjectWatch:
+    timing = ListTiming(settle=1.0, first_retry=0.2, max_retry=1.0, verify=HELD_BACK)
+    return KopfObjectWatch(watched, kubeconfig, CONTROLLER, timing=timing, page_size=2)
+
+
 @pytest.fixture
-def mirror(installed: ControlPlane, tmp_path: Path) -> Iterator[Mirror]:
-    """Watches with the rights of the controller, and short intervals."""
-    installed.kubectl("apply", "-f", "-", input=POLICY % ("watched", 10))
-    kubeconfig = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, CONTROLLER)
-    timing = Timing(watch=3, silence=5.0, first_retry=0.2, max_retry=1.0)
-    watched = named(KINDS, "Namespace", "Node")
-    watch, mirror = StreamedWatch(watched, str(kubeconfig), CONTROLLER, timing=timing, page_size=2), Mirror()
-    watch.start(mirror)
-    wait_until(lambda: mirror.lists.keys() == watched.keys(), 30, "a list of every kind")
-    yield mirror
-    watch.stop()
+def relay(installed: ControlPlane) -> Iterator[Relay]:
+    with relaying(installed) as relay:
+        yield relay
+
+
+@pytest.fixture(params=["streamed", "handled"])
+def watching(
+    request: pytest.FixtureRequest,
+    installed: ControlPlane,
+    relay: Relay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Watching]:
+    """Not started yet."""
+    monkeypatch.setattr(kopfoperator, "_SILENCE_SECONDS", SILENCE_SECONDS)
+    for module in (kopfoperator, login):
+        monkeypatch.setattr(module, "_RETRY_SECONDS", 0.5)
+    # Log records would keep references to kopf's exceptions, whose tracebacks would be printed during other tests.
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    watching = Watching(installed, relay, tmp_path, request.param)
+    yield watching
+    watching.stop()
     installed.kubectl("delete", "ipsecpolicy", "watched", "other", "--ignore-not-found")
 
 
-def _apply(plane: ControlPlane, mirror: Mirror, seconds: int, name: str = "watched") -> None:
-    plane.kubectl("apply", "-f", "-", input=POLICY % (name, seconds))
-    wait_until(lambda: mirror.delay(name) == seconds, 20, f"policy {name} with {seconds} s", poll_seconds=0.05)
-
-
-def test_objects_and_changes_are_reported_without_listing_again(installed: ControlPlane, mirror: Mirror) -> None:
-    assert mirror.delay("watched") == 10
+def test_objects_and_changes_are_reported_without_listing_again(watching: Watching) -> None:
+    watching.start()
+    mirror, lists = watching.mirror, dict(watching.mirror.lists)
     assert ("Namespace", "", SYSTEM_NAMESPACE) in mirror.objects
-    for seconds in (11, 12):
-        _apply(installed, mirror, seconds)
-    _apply(installed, mirror, 13, "other")
-    installed.kubectl("delete", "ipsecpolicy", "other")
+    assert ("Node", "", "watching") in mirror.objects
+    watching.reported(12)
+    watching.reported(13, "other")
+    watching.plane.kubectl("delete", "ipsecpolicy", "other")
     wait_until(lambda: mirror.delay("other") is None, 10, "the deletion")
-    threading.Event().wait(4)  # the server ends a watch after three seconds
-    _apply(installed, mirror, 14)
-    assert (set(mirror.lists.values()), mirror.errors) == ({1}, [])
+    assert (mirror.lists["IPsecPolicy"], mirror.errors) == (lists["IPsecPolicy"], [])
 
 
-def test_changes_during_an_outage_are_reported_after_it(installed: ControlPlane, mirror: Mirror) -> None:
-    installed.stop()
-    wait_until(lambda: mirror.errors, 20, "a failure to be reported")
-    assert {error for _, error in mirror.errors} == {"Unavailable"}
-    assert mirror.delay("watched") == 10, "an outage deletes nothing"
-    installed.start()
-    _apply(installed, mirror, 15)
+def test_changes_and_deletions_during_an_outage_are_reported_after_it(watching: Watching) -> None:
+    watching.start()
+    watching.reported(12, "other")
+    watching.relay.cut()
+    threading.Event().wait(1)
+    watching.plane.kubectl("delete", "ipsecpolicy", "other")
+    watching.apply(13)
+    threading.Event().wait(2)
+    assert watching.mirror.delay("other") == 12, "an outage deletes nothing"
+    watching.relay.mend()
+    watching.until_seen(13)
+    wait_until(lambda: watching.mirror.delay("other") is None, 10, "the deletion")
 
 
-def test_kind_that_is_not_installed_yet_is_found_later(installed: ControlPlane, mirror: Mirror) -> None:
-    definition = installed.kubectl("get", "crd", DEFINITION, "-o", "json")
-    installed.kubectl("delete", "crd", DEFINITION)
-    wait_until(lambda: ("IPsecPolicy", "NotFound") in mirror.errors, 20, "the missing kind to be reported")
-    installed.kubectl("create", "-f", "-", input=definition)
-    installed.kubectl("wait", "--for=condition=Established", f"crd/{DEFINITION}", "--timeout=30s")
-    _apply(installed, mirror, 16)
+def test_deletion_is_found_when_the_version_of_the_watch_is_no_longer_stored(watching: Watching) -> None:
+    """410 Gone: a restarted API server does not know the versions before its start."""
+    watching.start()
+    watching.reported(12, "other")
+    watching.relay.hold()
+    watching.plane.kubectl("delete", "ipsecpolicy", "other")
+    for _ in range(3):
+        watching.apply(14)
+        watching.apply(13)
+    watching.plane.stop()
+    watching.plane.start()
+    watching.relay.mend()
+    watching.until_seen(13, within=60)
+    wait_until(lambda: watching.mirror.delay("other") is None, 30, "the deletion")
+    assert 410 in watching.relay.statuses
+
+
+def test_watch_that_has_gone_silent_is_opened_again(watching: Watching) -> None:
+    watching.start()
+    watching.relay.silence()
+    watching.apply(12)
+    watching.until_seen(12, within=2 * SILENCE_SECONDS + 3)
+    watching.reported(13)
+
+
+def test_watch_continues_with_a_new_token(watching: Watching) -> None:
+    """401: open watches survive a token, but the next request is refused."""
+    watching.start()
+    watching.plane.kubectl("delete", "node", "watching")
+    watching.relay.cut()
+    wait_until(lambda: threading.Event().wait(1) or True, 5, "the watches to end")
+    watching.relay.mend()
+    wait_until(lambda: 401 in watching.relay.statuses, 30, "the token to be refused")
+    watching.apply(12)
+    watching.renew_token()
+    watching.until_seen(12, within=40)
+    watching.reported(13)
+
+
+def test_kind_that_is_not_installed_at_the_start_is_found_later(watching: Watching) -> None:
+    definition = watching.plane.kubectl("get", "crd", DEFINITION, "-o", "json")
+    watching.plane.kubectl("delete", "crd", DEFINITION)
+    try:
+        watching.watch.start(watching.mirror)
+        wait_until(lambda: ("IPsecPolicy", "NotFound") in watching.mirror.errors, 20, "the missing kind to be reported")
+        wait_until(lambda: "Node" in watching.mirror.lists, 20, "the other kinds")
+        make_node(watching.plane, "later")
+        wait_until(lambda: ("Node", "", "later") in watching.mirror.objects, 20, "another kind to be watched")
+    finally:
+        _install(watching.plane, definition)
+    _first_changes_arrive(watching)
+
+
+def test_kind_that_is_removed_and_installed_again_is_watched_again(watching: Watching) -> None:
+    watching.start()
+    definition = watching.plane.kubectl("get", "crd", DEFINITION, "-o", "json")
+    watching.plane.kubectl("delete", "crd", DEFINITION)
+    threading.Event().wait(3)
+    _install(watching.plane, definition)
+    _first_changes_arrive(watching)
+
+
+def _install(plane: ControlPlane, definition: str) -> None:
+    plane.kubectl("create", "-f", "-", input=definition)
+    plane.kubectl("wait", "--for=condition=Established", f"crd/{DEFINITION}", "--timeout=30s")
+
+
+def _first_changes_arrive(watching: Watching) -> None:
+    """The second of two is not listed any more."""
+    watching.reported(20)
+    threading.Event().wait(5)
+    lists = watching.mirror.lists["IPsecPolicy"]
+    for seconds in (21, 22):
+        watching.reported(seconds)
+    assert watching.mirror.lists["IPsecPolicy"] == lists

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from isthmus.adapters.kubernetes import KopfWatch, built_in, resources, watch
+from isthmus.adapters.kubernetes import KopfWatch, built_in, kopfoperator, login, resources
 from isthmus.agent.kubernetes import WATCHED
 from isthmus.model.names import AGENT, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
 from tests.cluster.accounts import account_kubeconfig, make_node, token_of
@@ -99,12 +99,13 @@ def test_secrets_of_one_namespace_wake_the_agent(installed: ControlPlane, tmp_pa
 def logins(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Counts logins; intervals of minutes are shortened to a second."""
     # An open watch survives the token: only the next request is rejected.
-    monkeypatch.setattr(watch, "_SERVER_TIMEOUT_SECONDS", 1)
-    monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.5)
+    monkeypatch.setattr(kopfoperator, "_SERVER_TIMEOUT_SECONDS", 1)
+    for module in (kopfoperator, login):
+        monkeypatch.setattr(module, "_RETRY_SECONDS", 0.5)
     # Log records would keep references to kopf's exceptions, whose tracebacks would be printed during other tests.
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
-    logins = Mock(side_effect=watch.credentials)
-    monkeypatch.setattr(watch, "credentials", logins)
+    logins = Mock(side_effect=login.credentials)
+    monkeypatch.setattr(login, "credentials", logins)
     return logins
 
 
@@ -142,7 +143,7 @@ def test_watch_survives_a_revoked_token(installed: ControlPlane, logins: Mock, t
 def test_watch_survives_periodic_logins(
     installed: ControlPlane, logins: Mock, token: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_LOGIN_SECONDS", 1)
+    monkeypatch.setattr(login, "_LOGIN_SECONDS", 1)
     with _watching(installed, token) as wakes:
         wait_until(lambda: logins.call_count > 3, 20, "repeated logins")
         assert _change_wakes(installed, wakes, range(51, 60))

@@ -47,6 +47,8 @@ class Store:
         self.events: list[tuple[str, str, str, str]] = []
         self.down = False
         self.writes = 0
+        self.version = 0
+        """The last resource version."""
         self._versions = itertools.count(1)
 
     def put(self, key: Key, entry: Entry, *, spec_changed: bool) -> None:
@@ -57,7 +59,7 @@ class Store:
             metadata |= {"uid": str(uuid.uuid4()), "generation": 1}
         elif spec_changed:
             metadata["generation"] += 1
-        metadata["resourceVersion"] = str(next(self._versions))
+        self._stamp(metadata)
         self.entries[key] = entry
         self.writes += 1
 
@@ -80,12 +82,12 @@ class Store:
 
     def remove(self, key: Key) -> None:
         """Remove the object, and its namespace if that was only waiting for it."""
-        del self.entries[key]
+        self._stamp(self.entries.pop(key).manifest["metadata"])
         self.writes += 1
         home = Key("v1", "Namespace", None, key.namespace or "")
         namespace = self.entries.get(home)
         if namespace and "deletionTimestamp" in namespace.manifest["metadata"] and not self._inside(home):
-            del self.entries[home]
+            self._stamp(self.entries.pop(home).manifest["metadata"])
 
     def set_finalizers(self, key: Key, finalizers: list[str], resource_version: str | None) -> None:
         """Replace the finalizers; a terminating object without any is removed."""
@@ -121,6 +123,10 @@ class Store:
         """All objects, without what depends on the number and time of writes."""
         return {key: _without_writes(entry.manifest) for key, entry in self.entries.items()}
 
+    def _stamp(self, metadata: Manifest) -> None:
+        self.version = next(self._versions)
+        metadata["resourceVersion"] = str(self.version)
+
     def _require_namespace(self, key: Key) -> None:
         if key.namespace is None:
             return
@@ -131,12 +137,14 @@ class Store:
             raise Conflict(f"namespace {key.namespace} is being terminated")
 
     def _terminate_namespace(self, key: Key) -> None:
-        self.entries[key].manifest["metadata"]["deletionTimestamp"] = DELETED_AT
+        metadata = self.entries[key].manifest["metadata"]
+        metadata["deletionTimestamp"] = DELETED_AT
+        self._stamp(metadata)
         self.writes += 1
         for inside in self._inside(key):
             self.delete(inside)
         if key in self.entries and not self._inside(key):
-            del self.entries[key]
+            self._stamp(self.entries.pop(key).manifest["metadata"])
 
     def _inside(self, namespace: Key) -> list[Key]:
         return [key for key in self.entries if key.namespace == namespace.name]

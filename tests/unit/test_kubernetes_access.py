@@ -17,7 +17,7 @@ from kubernetes.config import incluster_config
 
 from isthmus.adapters.kubernetes import access
 from isthmus.adapters.kubernetes.access import load, require
-from isthmus.adapters.kubernetes.watch import credentials
+from isthmus.adapters.kubernetes.login import credentials
 from isthmus.model.errors import Forbidden, Invalid
 from tests.fakes.apiserver import write_kubeconfig
 from tests.testbed.kubernetes.pki import Authority

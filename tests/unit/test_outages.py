@@ -87,7 +87,7 @@ def test_noise_of_the_client_library_is_part_of_the_outage(outages: Outages, tim
     outage, kopf = outages[KUBERNETES], logging.getLogger("kopf._core.engines.watching")
     for second in range(72):
         kopf.error("Request attempt #%d/9 failed; will retry: token=%s\nsecond line", second, CANARY)
-        logging.getLogger("isthmus.adapters.kubernetes.watch").warning("watching: OSError: connection refused")
+        logging.getLogger("isthmus.adapters.kubernetes.kopfoperator").warning("watching: OSError: connection refused")
         if second % 5 == 0:
             outage.failed("connection refused")
         time.seconds += 1

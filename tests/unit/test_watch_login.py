@@ -12,8 +12,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from isthmus.adapters.kubernetes import KopfWatch, Resource, watch
-from isthmus.adapters.kubernetes.watch import credentials
+from isthmus.adapters.kubernetes import KopfWatch, Resource, kopfoperator, login
+from isthmus.adapters.kubernetes.login import credentials
 from isthmus.model.errors import Invalid
 from tests.fakes.apiserver import Answer, StubServer, serving, write_kubeconfig
 from tests.testbed.host.process import wait_until
@@ -31,7 +31,8 @@ def refusing() -> Iterator[StubServer]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "_RETRY_SECONDS", 0.05)
+    for module in (kopfoperator, login):
+        monkeypatch.setattr(module, "_RETRY_SECONDS", 0.05)
 
 
 def _end(watching: KopfWatch) -> None:
@@ -96,11 +97,11 @@ def test_rejected_login_is_not_repeated_at_once(
 ) -> None:
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     logins = Mock(side_effect=credentials)
-    monkeypatch.setattr(watch, "credentials", logins)
+    monkeypatch.setattr(login, "credentials", logins)
     watching = KopfWatch([NODES], write_kubeconfig(tmp_path / "kubeconfig", {"server": refusing.url}, {"token": "t"}))
     watching.start(lambda: None)
     try:
-        wait_until(lambda: refusing.requests, 20, "the first login to be rejected")
+        wait_until(lambda: logins.call_count, 20, "the first login, which is rejected")
         time.sleep(1)
         assert logins.call_count == 1
     finally:

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import KubernetesCluster, KubernetesLeases, StreamedWatch, named
+from isthmus.adapters.kubernetes import (
+    CombinedWatch,
+    KopfObjectWatch,
+    KubernetesCluster,
+    KubernetesLeases,
+    StreamedWatch,
+    named,
+)
 from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.adapters.peers import RemotePeers
 from isthmus.model.api.kinds import KINDS
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.names import CONTROLLER
 from isthmus.model.settings import ControllerSettings
+from isthmus.ports import ObjectWatch
 from isthmus.telemetry.counted import counted
 from isthmus.telemetry.metrics import Metrics
 
 from .backends import Backends
 from .feed import NAMESPACE, NODE
+
+HANDLED = (CloudPeer, IPsecPolicy, NetworkExpansion)
+"""Kinds of ours that administrators and tenants write, besides Namespaces and Nodes."""
 
 
 def assemble(settings: ControllerSettings) -> Backends:
@@ -24,7 +38,15 @@ def assemble(settings: ControllerSettings) -> Backends:
         leases=counted(KubernetesLeases(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
         cloud=counted(OpenStackCloud(settings.clouds_file, settings.openstack_cloud), "openstack", metrics),
         peers=RemotePeers(settings.cloud_id, settings.peer_poll_seconds),
-        watch=StreamedWatch(named(KINDS, NAMESPACE, NODE), settings.kubeconfig, CONTROLLER),
+        watch=_watch(settings.kubeconfig),
         clock=SystemClock(),
         metrics=metrics,
+    )
+
+
+def _watch(kubeconfig: str | None) -> ObjectWatch:
+    written_by_others = named(HANDLED, NAMESPACE, NODE)
+    ours = named(kind for kind in KINDS if kind not in HANDLED)
+    return CombinedWatch(
+        KopfObjectWatch(written_by_others, kubeconfig, CONTROLLER), StreamedWatch(ours, kubeconfig, CONTROLLER)
     )

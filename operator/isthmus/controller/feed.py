@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from pydantic import ValidationError
 
-from isthmus.model import names
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import ExternalError, Unavailable
@@ -32,7 +32,6 @@ class Feed:
         self._state, self._succeeded, self._report_failure = state, succeeded, failed
         self._lock = threading.Lock()
         self._missing = set(WATCHED)
-        self._gateway_nodes: set[str] = set()
         self._refused: dict[str, str] = {}
         """Why kinds cannot be watched, such as a CRD that is not installed yet; logged once."""
         self._complete = threading.Event()
@@ -42,15 +41,13 @@ class Feed:
         """Whether every kind has been listed once: before that, what is missing may exist."""
         return self._complete.is_set()
 
-    def listed(self, kind: str, manifests: Iterable[Manifest]) -> None:
-        """Replace everything of a kind."""
-        if kind == NAMESPACE:
-            self._state.replace_namespaces(manifests)
-        elif kind == NODE:
-            self._gateway_nodes = set(filter(None, map(_gateway_name, manifests)))
-            self._state.set_gateway_nodes(frozenset(self._gateway_nodes))
-        else:
-            self._replace(_BY_NAME[kind], manifests)
+    def listed(self, kind: str, manifests: Iterable[Manifest], version: str | None = None) -> None:
+        """Store each object as it comes, so that the list is never in memory as a whole, and remove what is gone."""
+        listed: set[tuple[str, str]] = set()
+        for manifest in manifests:
+            listed.add(_key(manifest))
+            self.changed(kind, manifest)
+        self._retain(kind, listed, version)
         self._succeeded()
         if self._refused.pop(kind, None):
             _LOG.info("watching %s again", kind)
@@ -60,25 +57,23 @@ class Feed:
                 self._complete.set()
 
     def changed(self, kind: str, manifest: Manifest) -> None:
-        """Store one object."""
-        name = manifest["metadata"]["name"]
+        """Store one object, if it is newer than what is known of it."""
         if kind == NAMESPACE:
-            self._state.put_namespace(name, manifest)
+            self._state.put_namespace(manifest)
         elif kind == NODE:
-            self._set_gateway_node(name, is_gateway=_gateway_name(manifest) is not None)
-        elif (obj := _parsed(_BY_NAME[kind], manifest)) is not None:
+            self._state.put_node(manifest)
+        elif not self._is_known(_BY_NAME[kind], manifest) and (obj := _parsed(_BY_NAME[kind], manifest)) is not None:
             self._state.put(obj)
 
     def removed(self, kind: str, manifest: Manifest) -> None:
         """Remove one object."""
-        metadata = manifest["metadata"]
+        key, uid = _key(manifest), manifest["metadata"].get("uid")
         if kind == NAMESPACE:
-            self._state.put_namespace(metadata["name"], None)
+            self._state.remove_namespace(key[1], uid)
         elif kind == NODE:
-            self._set_gateway_node(metadata["name"], is_gateway=False)
+            self._state.remove_node(key[1], uid)
         else:
-            key = metadata.get("namespace", ""), metadata["name"]
-            self._state.remove_key(_BY_NAME[kind], key, metadata.get("uid"))
+            self._state.remove(_BY_NAME[kind], key, uid)
 
     def failed(self, kind: str, error: ExternalError) -> None:
         """The cache keeps what it has."""
@@ -88,27 +83,21 @@ class Feed:
             self._refused[kind] = str(error)
             _LOG.warning("cannot watch %s, trying again: %s", kind, error)
 
-    def _replace(self, kind: type[CustomObject], manifests: Iterable[Manifest]) -> None:
-        """Store each object as it comes, so that the list is never in memory as a whole."""
-        listed: set[tuple[str, str]] = set()
-
-        def objects() -> Iterator[CustomObject]:
-            for manifest in manifests:
-                metadata = manifest["metadata"]
-                listed.add((metadata.get("namespace", ""), metadata["name"]))
-                if (obj := _parsed(kind, manifest)) is not None:
-                    yield obj
-
-        for obj in objects():
-            self._state.put(obj)
-        self._state.retain(kind, listed)
-
-    def _set_gateway_node(self, name: str, *, is_gateway: bool) -> None:
-        if is_gateway:
-            self._gateway_nodes.add(name)
+    def _retain(self, kind: str, listed: AbstractSet[tuple[str, str]], version: str | None) -> None:
+        if kind == NAMESPACE:
+            self._state.retain_namespaces({name for _, name in listed}, version)
+        elif kind == NODE:
+            self._state.retain_nodes({name for _, name in listed}, version)
         else:
-            self._gateway_nodes.discard(name)
-        self._state.set_gateway_nodes(frozenset(self._gateway_nodes))
+            self._state.retain(_BY_NAME[kind], listed, version)
+
+    def _is_known(self, kind: type[CustomObject], manifest: Manifest) -> bool:
+        return self._state.is_known(kind, _key(manifest), manifest["metadata"].get("resourceVersion"))
+
+
+def _key(manifest: Manifest) -> tuple[str, str]:
+    metadata = manifest["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
 
 
 def _parsed(kind: type[CustomObject], manifest: Manifest) -> CustomObject | None:
@@ -120,8 +109,3 @@ def _parsed(kind: type[CustomObject], manifest: Manifest) -> CustomObject | None
         name = manifest["metadata"].get("name")
         _LOG.warning("%s %s is not understood: %s: %s", kind.registration.kind, name, where, first["msg"])
         return None
-
-
-def _gateway_name(node: Manifest) -> str | None:
-    labels = node["metadata"].get("labels") or {}
-    return str(node["metadata"]["name"]) if labels.get(names.GATEWAY_LABEL) == "true" else None

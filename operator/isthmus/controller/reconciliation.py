@@ -215,9 +215,9 @@ class Iteration:
                 state.store(obj, cluster.get(type(obj), obj.metadata.name, obj.metadata.namespace), by=by)
             case ApplyManifest(manifest) if manifest["kind"] == "Namespace":
                 name = manifest["metadata"]["name"]
-                state.put_namespace(name, cluster.get_manifest("v1", "Namespace", name), by=by)
+                state.store_namespace(name, cluster.get_manifest("v1", "Namespace", name), by=by)
             case DeleteNamespace(name):
-                state.put_namespace(name, cluster.get_manifest("v1", "Namespace", name), by=by)
+                state.store_namespace(name, cluster.get_manifest("v1", "Namespace", name), by=by)
 
     def _write_statuses(self, scope: Scope, failure: Problem | None) -> None:
         if failure is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import Any
 
 from isthmus.core.keys.changes import keys_of_namespace, keys_of_object, keys_of_view
@@ -12,15 +13,13 @@ from isthmus.core.keys.enumeration import peers, peers_with
 from isthmus.core.keys.key import GATEWAY_NODES, Key
 from isthmus.core.snapshot.cache import Cache, Change, key_of
 from isthmus.core.snapshot.index import OwnCloud, Snapshot
-from isthmus.model import names
+from isthmus.core.snapshot.manifests import ManifestCache
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.facts.gateway import NodeHealth
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.peertoken import Lifetime
 from isthmus.ports import Clock
-
-_NAMESPACE_LABELS = (names.PEER_LABEL, names.MANAGED_BY_LABEL)
 
 
 class State:
@@ -58,41 +57,61 @@ class State:
             change = self._cache.put(result) if result else self._cache.remove(type(obj), key_of(obj), obj.metadata.uid)
             self._report(change, by)
 
-    def remove_key(self, kind: type[CustomObject], key: tuple[str, str], uid: str | None) -> None:
+    def is_known(self, kind: type[CustomObject], key: tuple[str, str], resource_version: str | None) -> bool:
+        """Whether that version of an object, or a newer one, is stored already."""
+        return self._cache.is_known(kind, key, resource_version)
+
+    def remove(self, kind: type[CustomObject], key: tuple[str, str], uid: str | None) -> None:
         """The object with that namespace, name and UID does not exist any more."""
         with self.lock:
-            self._report(self._cache.remove(kind, key, uid), None)
+            self._report(self._cache.remove(kind, key, uid, is_gone=True), None)
 
-    def retain(self, kind: type[CustomObject], listed: AbstractSet[tuple[str, str]]) -> None:
-        """Of this kind only these objects exist, by namespace and name."""
-        for key in self._cache.keys(kind):
-            if key not in listed:
-                self.remove_key(kind, key, None)
-
-    def put_namespace(self, name: str, manifest: Mapping[str, Any] | None, *, by: Key | None = None) -> None:
-        """A namespace as it is stored; None if it does not exist."""
+    def retain(
+        self, kind: type[CustomObject], listed: AbstractSet[tuple[str, str]], resource_version: str | None
+    ) -> None:
+        """When a list of that version was made, only these objects of a kind existed, by namespace and name."""
         with self.lock:
-            before = self._cache.namespaces.get(name)
-            after = reduced_namespace(manifest) if manifest is not None else None
-            if after is None:
-                self._cache.namespaces.pop(name, None)
-            else:
-                self._cache.namespaces[name] = after
-            self._mark(keys_of_namespace(self.snapshot(), name, before, after), by)
+            for key in self._cache.missing_in(kind, listed, resource_version):
+                self._report(self._cache.remove(kind, key, is_gone=True), None)
 
-    def replace_namespaces(self, manifests: Iterable[Mapping[str, Any]]) -> None:
-        """A complete list of namespaces."""
-        listed = {manifest["metadata"]["name"]: manifest for manifest in manifests}
-        for name in [name for name in self._cache.namespaces if name not in listed]:
-            self.put_namespace(name, None)
-        for name, manifest in listed.items():
-            self.put_namespace(name, manifest)
+    def put_namespace(self, manifest: Mapping[str, Any], *, by: Key | None = None) -> None:
+        """A namespace as it is stored."""
+        with self._changing_namespace(manifest["metadata"]["name"], by) as namespaces:
+            namespaces.put(manifest)
 
-    def set_gateway_nodes(self, nodes: frozenset[str]) -> None:
-        """The Kubernetes nodes that carry the gateway label."""
+    def remove_namespace(self, name: str, uid: str | None = None, *, by: Key | None = None) -> None:
+        """The namespace does not exist any more; with `uid` only that one."""
+        with self._changing_namespace(name, by) as namespaces:
+            namespaces.remove(name, uid)
+
+    def store_namespace(self, name: str, result: Mapping[str, Any] | None, *, by: Key | None) -> None:
+        """A namespace as the API server returned it after a change; None if it does not exist any more."""
+        if result is None:
+            self.remove_namespace(name, by=by)
+        else:
+            self.put_namespace(result, by=by)
+
+    def retain_namespaces(self, listed: AbstractSet[str], resource_version: str | None) -> None:
+        """When a list of that version was made, only these namespaces existed."""
         with self.lock:
-            before, self._cache.gateway_nodes = self._cache.gateway_nodes, nodes
-            self._mark({GATEWAY_NODES} if before != nodes else (), None)
+            for name in self._cache.namespaces.missing_in(listed, resource_version):
+                self.remove_namespace(name)
+
+    def put_node(self, manifest: Mapping[str, Any]) -> None:
+        """A Kubernetes node as it is stored."""
+        with self._changing_nodes() as nodes:
+            nodes.put(manifest)
+
+    def remove_node(self, name: str, uid: str | None = None) -> None:
+        """The Kubernetes node does not exist any more; with `uid` only that one."""
+        with self._changing_nodes() as nodes:
+            nodes.remove(name, uid)
+
+    def retain_nodes(self, listed: AbstractSet[str], resource_version: str | None) -> None:
+        """When a list of that version was made, only these Kubernetes nodes existed."""
+        with self._changing_nodes() as nodes:
+            for name in nodes.missing_in(listed, resource_version):
+                nodes.remove(name)
 
     def set_credentials(self, credentials: Mapping[str, Lifetime | None]) -> None:
         """By cloud ID the peers whose kubeconfig Secret exists, and how long its token is valid if that is known."""
@@ -114,24 +133,24 @@ class State:
             before, self._openstack_problem = self._openstack_problem, problem
             self._mark(peers(self.snapshot()) if before != problem else (), None)
 
+    @contextmanager
+    def _changing_namespace(self, name: str, by: Key | None) -> Iterator[ManifestCache]:
+        with self.lock:
+            before = self._cache.namespaces.reduced.get(name)
+            yield self._cache.namespaces
+            after = self._cache.namespaces.reduced.get(name)
+            self._mark(keys_of_namespace(self.snapshot(), name, before, after), by)
+
+    @contextmanager
+    def _changing_nodes(self) -> Iterator[ManifestCache]:
+        with self.lock:
+            before = self._cache.nodes.reduced.keys() | set()
+            yield self._cache.nodes
+            self._mark({GATEWAY_NODES} if before != self._cache.nodes.reduced.keys() else (), None)
+
     def _report(self, change: Change | None, by: Key | None) -> None:
         if change is not None:
             self._mark(keys_of_object(self.snapshot(), change), by)
 
     def _mark(self, keys: Iterable[Key], by: Key | None) -> None:
         self._changed([key for key in sorted(keys) if key != by])
-
-
-def reduced_namespace(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The namespace without all that planning does not need, so that it costs little and its changes make no work."""
-    metadata = manifest["metadata"]
-    annotation = (metadata.get("annotations") or {}).get(names.PROJECT_ANNOTATION)
-    labels = {name: value for name, value in (metadata.get("labels") or {}).items() if name in _NAMESPACE_LABELS}
-    kept: dict[str, Any] = {name: metadata[name] for name in ("name", "uid") if name in metadata}
-    if annotation is not None:
-        kept["annotations"] = {names.PROJECT_ANNOTATION: annotation}
-    if labels:
-        kept["labels"] = labels
-    if "deletionTimestamp" in metadata:
-        kept["deletionTimestamp"] = metadata["deletionTimestamp"]
-    return {"metadata": kept}

@@ -94,20 +94,22 @@ class Cluster(Protocol):
 
 
 class Observer(Protocol):
-    """Receives what an `ObjectWatch` sees. Methods are called on any thread, those about one kind one after another.
+    """Receives what an `ObjectWatch` sees. Methods are called on any thread, and several at once.
 
-    They MUST be quick, and raise nothing of their own.
+    What is reported may be old: of an object the greatest resource version counts, and a deleted one, by its UID, does
+    not come back. Methods MUST be quick, and raise nothing of their own.
     """
 
-    def listed(self, kind: str, manifests: Iterable[Manifest]) -> None:
+    def listed(self, kind: str, manifests: Iterable[Manifest], version: str | None = None) -> None:
         """All objects of a kind: what was reported before and is missing here has been deleted.
 
-        Reading `manifests` may raise `ExternalError`, which MUST be passed on: the list is not complete then.
+        Unless it is newer than the list, whose resource version is `version`; None if nothing can be. Reading
+        `manifests` may raise `ExternalError`, which MUST be passed on: the list is not complete then.
         """
         ...
 
     def changed(self, kind: str, manifest: Manifest) -> None:
-        """An object was created or changed. MAY be one that was reported before, or an older version of it."""
+        """An object was created or changed. MAY be an older version than was reported before."""
         ...
 
     def removed(self, kind: str, manifest: Manifest) -> None:

@@ -21,11 +21,15 @@ class Resource:
     plural: str
     namespaced: bool = False
 
+    @property
+    def root(self) -> str:
+        """The URL path of its group and version."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
     def path(self, namespace: str | None = None, *names: str) -> str:
         """The URL path of all objects (in a namespace); `names` are an object's name and perhaps a subresource."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         place = ("namespaces", namespace) if self.namespaced and namespace else ()
-        return "/".join((root, *(quote(part, safe="") for part in (*place, self.plural, *names))))
+        return "/".join((self.root, *(quote(part, safe="") for part in (*place, self.plural, *names))))
 
 
 _BUILT_IN: Final[Mapping[tuple[str, str], Resource]] = {

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from isthmus.model.errors import ExternalError, Unavailable
-from isthmus.ports import Manifest, Observer
+from isthmus.ports import Observer
 
 from .client import Client
 from .errors import Expired, SilentStream
+from .lists import report_list
 from .resources import Resource
 
 _LOG = logging.getLogger(__name__)
@@ -106,10 +107,7 @@ class _Following:
             _LOG.debug("watching %s: silent for %g s, opened again", self._kind, self._timing.silence)
 
     def _list(self) -> None:
-        pages = self._client.pages(self._path)
-        first = next(pages)
-        self._observer.listed(self._kind, _items(first, pages))
-        self._version = str(first["metadata"]["resourceVersion"])
+        self._version = report_list(self._client, self._path, self._kind, self._observer)
         self._verify_at = time.monotonic() + self._timing.verify
 
     def _watch_query(self) -> dict[str, str]:
@@ -140,9 +138,3 @@ class _Following:
             self._version = None
         backoff = self._timing.first_retry * 2 ** min(self._failures - 1, 10)
         self._stop.wait(min(backoff, self._timing.max_retry))
-
-
-def _items(first: Manifest, others: Iterator[Manifest]) -> Iterator[Manifest]:
-    yield from first["items"]
-    for page in others:
-        yield from page["items"]

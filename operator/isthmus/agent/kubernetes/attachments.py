@@ -40,7 +40,7 @@ class Attachments:
         with self._lock:
             return None if self._objects is None else tuple(a for _, a in sorted(self._objects.items()))
 
-    def listed(self, kind: str, manifests: Iterable[Manifest]) -> None:
+    def listed(self, kind: str, manifests: Iterable[Manifest], version: str | None = None) -> None:
         """Replace all of them. Raises Invalid if one does not parse and was not known before."""
         known = self._objects or {}
         found = {_name(m): self._parsed(m) or known.get(_name(m)) for m in manifests if _is_ours(m)}

@@ -9,9 +9,10 @@ from __future__ import annotations
 import zlib
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
@@ -20,7 +21,9 @@ from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.peertoken import Lifetime
 
+from .deleted import DeletedObjects, version_number
 from .facets import Facet, facets_of
+from .manifests import ManifestCache, reduced_namespace, reduced_node
 from .views import PeerViews
 
 T = TypeVar("T", bound=CustomObject)
@@ -30,7 +33,6 @@ Key = tuple[str, str]
 
 _COMPRESSED: Final = frozenset({NetworkExpansion, ExpansionLink, PortSlice, Attachment})
 _MAX_PARSED: Final = 512
-_MAX_DELETED_UIDS: Final = 4096
 
 
 class Change(NamedTuple):
@@ -54,10 +56,9 @@ class Cache:
     lock: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Re-entrant."""
 
-    namespaces: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Manifests by name, reduced to what planning needs."""
-    gateway_nodes: frozenset[str] = frozenset()
-    """Kubernetes nodes that carry the gateway label."""
+    namespaces: ManifestCache = field(default_factory=lambda: ManifestCache(reduced_namespace))
+    nodes: ManifestCache = field(default_factory=lambda: ManifestCache(reduced_node))
+    """Only nodes that carry the gateway label are kept."""
     credentials: Mapping[str, Lifetime | None] = field(default_factory=dict)
     """By cloud ID the peers whose kubeconfig Secret exists: how long its token is valid, None if that is not known."""
     views: PeerViews = field(default_factory=PeerViews)
@@ -66,7 +67,7 @@ class Cache:
     """Keys of objects by kind, name of a facet and value."""
     _ordered: dict[type[CustomObject], tuple[CustomObject, ...]] = field(default_factory=dict)
     _parsed: OrderedDict[tuple[type[CustomObject], Key], CustomObject] = field(default_factory=OrderedDict)
-    _deleted_uids: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _deleted: DeletedObjects = field(default_factory=DeletedObjects)
     _lowest: dict[tuple[Facet, range], int] = field(default_factory=dict)
 
     def get(self, kind: type[T], key: Key) -> T | None:
@@ -123,13 +124,21 @@ class Cache:
         with self.lock:
             return {str(value): len(keys) for value, keys in self._found.get((kind, name), {}).items()}
 
+    def is_known(self, kind: type[CustomObject], key: Key, resource_version: str | None) -> bool:
+        """Whether the object is there in that version or a newer one."""
+        with self.lock:
+            stored = self._kinds.get(kind, {}).get(key)
+            return stored is not None and stored.version >= version_number(resource_version) > 0
+
     def put(self, obj: CustomObject) -> Change | None:
         """Add or replace an object; None if a newer version is known or it was deleted meanwhile."""
-        kind, key, version = type(obj), key_of(obj), _version(obj)
+        kind, key, metadata = type(obj), key_of(obj), obj.metadata
+        version = version_number(metadata.resource_version)
         with self.lock:
             held = self._kinds.setdefault(kind, {})
             old = held.get(key)
-            if (old is not None and old.version >= version > 0) or self._was_deleted(obj):
+            is_late = self._deleted.has(metadata.uid, is_terminating=metadata.deletion_timestamp is not None)
+            if (old is not None and old.version >= version > 0) or is_late:
                 return None
             before = self._object(kind, key, old) if old is not None else None
             stored = _Stored(_compact(obj), version, facets_of(obj))
@@ -139,20 +148,32 @@ class Cache:
             self._remember(kind, key, obj)
         return Change(before, obj)
 
-    def remove(self, kind: type[CustomObject], key: Key, uid: str | None = None) -> Change | None:
-        """Remove an object; with `uid` only if it is that one."""
+    def remove(
+        self, kind: type[CustomObject], key: Key, uid: str | None = None, *, is_gone: bool = False
+    ) -> Change | None:
+        """Remove an object; with `uid` only if it is that one.
+
+        `is_gone` if it does not exist any more, rather than only being deleted, which finalizers may delay.
+        """
         with self.lock:
             before = self.get(kind, key)
             if before is None or (uid is not None and before.metadata.uid != uid):
+                self._deleted.add(uid, is_gone=is_gone)
                 return None
             self._reindex(kind, key, self._kinds[kind].pop(key).facets, ())
             self._ordered.pop(kind, None)
             self._parsed.pop((kind, key), None)
-            if before.metadata.uid:
-                self._deleted_uids[before.metadata.uid] = None
-                if len(self._deleted_uids) > _MAX_DELETED_UIDS:
-                    self._deleted_uids.popitem(last=False)
+            self._deleted.add(before.metadata.uid, is_gone=is_gone)
             return Change(before, None)
+
+    def missing_in(
+        self, kind: type[CustomObject], listed: AbstractSet[Key], resource_version: str | None
+    ) -> tuple[Key, ...]:
+        """The objects of a kind that a list of that resource version shows to be gone."""
+        newest = version_number(resource_version)
+        with self.lock:
+            held = self._kinds.get(kind, {}).items()
+            return tuple(key for key, old in held if key not in listed and not (0 < newest < old.version))
 
     def _with(self, kind: type[CustomObject], name: str, value: Value) -> Collection[Key]:
         return self._found.get((kind, name), {}).get(value, ())
@@ -172,10 +193,6 @@ class Cache:
             self._parsed.move_to_end((kind, key))
             if len(self._parsed) > _MAX_PARSED:
                 self._parsed.popitem(last=False)
-
-    def _was_deleted(self, obj: CustomObject) -> bool:
-        """Whether this is a late report about an object that is gone; one that is being deleted may still be there."""
-        return obj.metadata.uid in self._deleted_uids and obj.metadata.deletion_timestamp is None
 
     def _reindex(self, kind: type[CustomObject], key: Key, old: tuple[Facet, ...], new: tuple[Facet, ...]) -> None:
         for facet in set(old) - set(new):
@@ -203,9 +220,3 @@ def _compact(obj: CustomObject) -> bytes | CustomObject:
     if type(obj) not in _COMPRESSED:
         return obj
     return zlib.compress(obj.model_dump_json(by_alias=True, exclude_none=True).encode(), 1)
-
-
-def _version(obj: CustomObject) -> int:
-    """The resource version as a number: later ones are greater. 0 if it is none, so that the object is always taken."""
-    text = obj.metadata.resource_version or ""
-    return int(text) if text.isdecimal() else 0

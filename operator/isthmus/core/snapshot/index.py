@@ -56,12 +56,12 @@ class Snapshot:
     @property
     def namespaces(self) -> Mapping[str, Mapping[str, Any]]:
         """Namespaces by name."""
-        return self.cache.namespaces
+        return self.cache.namespaces.reduced
 
     @property
     def gateway_nodes(self) -> frozenset[str]:
         """Kubernetes nodes that carry the gateway label."""
-        return self.cache.gateway_nodes
+        return frozenset(self.cache.nodes.reduced)
 
     @property
     def credentials(self) -> Mapping[str, Lifetime | None]:
