@@ -73,6 +73,8 @@ def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller:
     controller.set_finalizers(controller.get(CloudPeer, PEER) or peer, [])
     status = peer.status.model_copy(update={"conditions": (condition(),)})
     controller.apply_status(peer.model_copy(update={"status": status}))
+    seen = json.loads(installed.kubectl("get", "cloudpeer", PEER, "-o", "json"))
+    controller.set_conditions(CloudPeer, PEER, None, seen["status"]["conditions"], seen["metadata"]["resourceVersion"])
     controller.apply(gateway_node("roles-gw"))
     controller.apply(attachment(PEER))
     controller.apply_status(attachment(PEER, (), condition()))

@@ -131,6 +131,24 @@ class ClusterContract:
         with pytest.raises(Conflict):
             cluster.set_finalizers(old, [FINALIZER])
 
+    def test_conditions_are_replaced_and_the_rest_of_the_status_stays(self, cluster: Cluster) -> None:
+        cluster.apply(attachment("unclear"))
+        node = NodeObservation(node="gw-1", plugged=True)
+        stored = cluster.apply_status(attachment("unclear", (node,), condition()))
+        place = Attachment, stored.metadata.name, SYSTEM_NAMESPACE
+        wanted = condition().model_dump(by_alias=True) | {"status": "False", "reason": "NotUnderstood"}
+        cluster.set_conditions(*place, [wanted], stored.metadata.resource_version)
+        with pytest.raises(Conflict):
+            cluster.set_conditions(*place, [wanted], stored.metadata.resource_version)
+        seen = cluster.get(*place)
+        assert seen is not None
+        assert [(c.type, c.status, c.reason) for c in seen.status.conditions] == [("Ready", "False", "NotUnderstood")]
+        assert (seen.status.nodes, seen.metadata.generation) == ((node,), stored.metadata.generation)
+        again = cluster.apply_status(attachment("unclear", (node,), condition()))
+        assert again.status.conditions == stored.status.conditions
+        with pytest.raises(NotFound):
+            cluster.set_conditions(Attachment, "absent", SYSTEM_NAMESPACE, [wanted], None)
+
     def test_applying_a_spec_keeps_the_finalizers_of_others(self, client_of: ClientOf, cluster: Cluster) -> None:
         kubectl = client_of("kubectl")
         cluster.set_finalizers(kubectl.apply(cloud_peer("edited")), [FINALIZER])

@@ -117,9 +117,10 @@ class AgentHarness:
     def backends(self, cluster: Cluster | None = None) -> Backends:
         node, outages = self.node, Outages()
         cluster, outage = cluster or self.cluster(), outages[KUBERNETES]
+        self.metrics = Metrics()
         self.reports = KubernetesReports(cluster, NODE, self.clock, outage, SETTINGS.resync_seconds)
         self.intents = KubernetesIntents(
-            cluster, NoWatch(), ListedOnce(self.store), SETTINGS, self.clock, outage, self.reports
+            cluster, NoWatch(), ListedOnce(self.store), SETTINGS, self.clock, outage, self.reports, self.metrics
         )
         return Backends(
             leases=FakeLeases(),
@@ -134,7 +135,7 @@ class AgentHarness:
             openflow=FakeOpenFlow(node),
             probe=FakeProbe(node),
             clock=self.clock,
-            metrics=Metrics(),
+            metrics=self.metrics,
             outages=outages,
         )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from pydantic import ValidationError
 
 from isthmus.model import names
 from isthmus.model.api.objects import API_VERSION, CustomObject
-from isthmus.model.errors import NotFound, Unavailable
+from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.ports import Manifest, T
 
 from . import documented
@@ -25,11 +27,11 @@ class FakeCluster:
         self.manager = manager
 
     def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
-        return [kind.from_wire(m) for m in self.list_manifests(API_VERSION, kind.registration.kind, namespace)]
+        return [_parsed(kind, m) for m in self.list_manifests(API_VERSION, kind.registration.kind, namespace)]
 
     def get(self, kind: type[T], name: str, namespace: str | None = None) -> T | None:
         found = self.get_manifest(API_VERSION, kind.registration.kind, name, namespace)
-        return kind.from_wire(found) if found else None
+        return _parsed(kind, found) if found else None
 
     def apply(self, obj: T) -> T:
         return type(obj).from_wire(self.apply_manifest(obj.to_manifest()))
@@ -50,6 +52,28 @@ class FakeCluster:
         if new.manifest["status"] != entry.manifest.get("status", {}):
             self.store.put(key, new, spec_changed=False)
         return type(obj).from_wire(new.manifest)
+
+    def set_conditions(
+        self,
+        kind: type[CustomObject],
+        name: str,
+        namespace: str | None,
+        conditions: Sequence[Mapping[str, Any]],
+        resource_version: str | None,
+    ) -> None:
+        self._ask()
+        key = _key(API_VERSION, kind.registration.kind, name, namespace)
+        entry = self.store.entries.get(key)
+        if entry is None:
+            raise NotFound(f"{key.kind} {key.name} not found")
+        if resource_version not in (None, entry.manifest["metadata"]["resourceVersion"]):
+            raise Conflict(f"{key.kind} {key.name}: the object has been modified")
+        new = entry.copy()
+        found = [dict(condition) for condition in conditions]
+        for status in (new.manifest.setdefault("status", {}), new.applied_status.setdefault(self.manager, {})):
+            status["conditions"] = copy_json(found)
+        if new.manifest != entry.manifest:
+            self.store.put(key, new, spec_changed=False)
 
     def set_finalizers(self, obj: CustomObject, finalizers: Sequence[str]) -> None:
         self._ask()
@@ -99,6 +123,13 @@ class FakeCluster:
     def _ask(self) -> None:
         if self.store.down:
             raise Unavailable("the API server does not answer")
+
+
+def _parsed(kind: type[T], manifest: Manifest) -> T:
+    try:
+        return kind.from_wire(manifest)
+    except ValidationError as error:
+        raise Invalid(f"{kind.registration.kind} {manifest['metadata']['name']} is not understood") from error
 
 
 def _key(api_version: str, kind: str, name: str, namespace: str | None) -> Key:

@@ -151,7 +151,9 @@ class Side:
         reports = KubernetesReports(cluster, settings.node_name, clock, outage, settings.resync_seconds)
         backends = Backends(
             leases=FakeLeases(),
-            intents=KubernetesIntents(cluster, self.watch, Stream(self.watch), settings, clock, outage, reports),
+            intents=KubernetesIntents(
+                cluster, self.watch, Stream(self.watch), settings, clock, outage, reports, Metrics()
+            ),
             reports=reports,
             netlink=RtNetlink(),
             monitor=NetlinkMonitor(names.NFTABLES_TABLE),

@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.agent.kubernetes.attachments import Attachments
 from isthmus.agent.kubernetes.reports import KubernetesReports
-from isthmus.model.errors import Invalid, Unavailable
+from isthmus.model.errors import Unavailable
 from isthmus.telemetry.outages import Outage
 from tests.fakes.agent_harness import ManualClock
 from tests.fakes.cluster import FakeCluster
@@ -56,11 +56,23 @@ def test_nothing_is_known_before_the_first_list() -> None:
     feed = Feed()
     feed.observed.changed(KIND, _wire())
     assert feed.observed.all() is None
-    with pytest.raises(Invalid, match="is not understood"):
-        feed.observed.listed(KIND, [_wire(), _malformed(BLUE)])
-    assert feed.observed.all() is None
     feed.observed.listed(KIND, [])
     assert (feed.observed.all(), feed.plans) == ((), 1)
+
+
+def test_one_that_never_parsed_is_no_deleted_one() -> None:
+    feed = Feed()
+    feed.observed.listed(KIND, [_wire(), _malformed(BLUE)])
+    assert (feed.names(), feed.observed.unclear(), feed.plans) == ([NAME], frozenset({f"{OWN}.{BLUE}"}), 1)
+    feed.observed.changed(KIND, _malformed(BLUE))
+    feed.observed.listed(KIND, [_wire(), _malformed(BLUE)])
+    assert feed.plans == 1
+    feed.observed.changed(KIND, _wire(BLUE))
+    assert (feed.names(), feed.observed.unclear(), feed.plans) == ([NAME, f"{OWN}.{BLUE}"], frozenset(), 2)
+    feed.observed.changed(KIND, _malformed("0a9af7a5-9cbb-4d3c-8d4e-000000000003"))
+    assert (len(feed.observed.unclear()), feed.plans) == (1, 3)
+    feed.observed.listed(KIND, [_wire()])
+    assert (feed.names(), feed.observed.unclear(), feed.plans) == ([NAME], frozenset(), 4)
 
 
 def test_one_that_does_not_parse_any_more_keeps_its_last_version(feed: Feed) -> None:

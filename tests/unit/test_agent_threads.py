@@ -206,9 +206,9 @@ def test_a_change_of_status_alone_plans_nothing(harness: AgentHarness, api: Api)
         harness.reports.write()
         assert _links_up(harness) == 0
         report_attachments(harness.store, harness.intents.attachments)
-        lists = api.calls["list_objects"]
+        lists = api.calls["list_manifests"]
         harness.intents.refresh()
-        wait_until(lambda: api.calls["list_objects"] >= lists + 3, _SOON_SECONDS, "the inputs to be read again")
+        wait_until(lambda: api.calls["list_manifests"] >= lists + 4, _SOON_SECONDS, "the inputs to be read again")
         assert changed == []
         harness.kubectl.apply(attachment(links=(link(0x100001),)))
         report_attachments(harness.store, harness.intents.attachments)

@@ -49,6 +49,7 @@ EFFECTS = {
     "Cluster": {
         "apply",
         "apply_status",
+        "set_conditions",
         "set_finalizers",
         "delete",
         "apply_manifest",

@@ -9,8 +9,8 @@ import pytest
 
 from isthmus.controller import reconciliation
 from isthmus.controller.reconciliation import Iteration
-from isthmus.controller.scopes import GatewayNodesScope
-from isthmus.core.keys.key import peer_key
+from isthmus.controller.scopes import SnapshotScope
+from isthmus.core.keys.key import GATEWAY_NODES, peer_key
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import ApplyObject, Plan
 from isthmus.model.api.objects import Condition
@@ -43,7 +43,7 @@ def test_condition_of_another_manager_makes_no_work(federation: FakeFederation) 
     assert "GitOpsHealth" in {c.type for c in a.peer("cloud-b").status.conditions}
 
 
-class _Folding(GatewayNodesScope):
+class _Folding(SnapshotScope):
     """A scope whose object an API server stores otherwise than it was sent."""
 
     plans: ClassVar[list[CloudPeer]] = []
@@ -61,7 +61,7 @@ def test_apply_that_changes_nothing_ends_the_rounds(
     _Folding.wanted = stored = a.peer("cloud-b")
     a.restart(_backends(a, apply=lambda _: stored))
     a.cycle()
-    monkeypatch.setattr(reconciliation, "scope_of", lambda *_: _Folding())
+    monkeypatch.setattr(reconciliation, "scope_of", lambda *_: _Folding(GATEWAY_NODES, lambda _: Plan()))
     iteration = Iteration(peer_key("cloud-b"), a.controller.engine.tools)
     iteration.run()
     assert (len(_Folding.plans), iteration.actions) == (1, 0)

@@ -66,7 +66,7 @@ def _kubernetes(
     outage = outages[KUBERNETES]
     reports = KubernetesReports(cluster, settings.node_name, clock, outage, settings.resync_seconds)
     stream = StreamedWatch(named(STREAMED), settings.kubeconfig, _manager(settings))
-    return KubernetesIntents(cluster, watch, stream, settings, clock, outage, reports), reports
+    return KubernetesIntents(cluster, watch, stream, settings, clock, outage, reports, metrics), reports
 
 
 def _manager(settings: AgentSettings) -> str:

@@ -45,8 +45,9 @@ class DataPlane:
         """
         backends = self._backends
         host, bridge = backends.netlink.view(), backends.ovsdb.view()
-        plan = plan_node(inputs, host.addresses, bridge.foreign_tunnel_udp_ports | host.tunnel_udp_ports)
-        if plan.problem is not None and (inputs.peers or inputs.attachments):
+        foreign = bridge.foreign_tunnel_udp_ports | host.tunnel_udp_ports
+        plan = plan_node(inputs, host.addresses, foreign, bridge.ports)
+        if plan.problem is not None and (inputs.peers or inputs.attachments or inputs.kept_networks):
             raise NoTunnelAddress(plan.problem.message)  # remove nothing: the interface may be down briefly
         # Kernel states are read before charon's SAs: a state that charon then does not list is certainly stale.
         associations = self._associations(plan)

@@ -16,6 +16,7 @@ from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkTraffic, Meter, Owner, SetChange
 from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.pipeline import set_cookie
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import Reason
 from isthmus.ports import Clock, OpenFlow, Ovsdb
@@ -50,6 +51,8 @@ class FlowSets:
         self._rejected: dict[int, FlowSet] = {}
         self._counters: Mapping[tuple[int, int], LinkTraffic] = {}
         self._numbers = Numbers()
+        self._kept: frozenset[int] = frozenset()
+        """Cookies of sets that are not known, and stay as they are."""
         self.problems: Mapping[Owner, Problem] = {}
         """Why the flows of a network or a peer are not installed as they must be."""
 
@@ -64,6 +67,8 @@ class FlowSets:
         if PROBE_PORT not in bridge.ofport:
             raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
         self._numbers = self._number(plan, bridge)
+        numbers = self._numbers.networks
+        self._kept = frozenset(set_cookie(numbers[name]) for name in plan.kept_patches if name in numbers)
         self._want(self._cache.sets(plan, self._numbers, bridge.ofport))
         self._refresh()
         try:
@@ -159,6 +164,8 @@ class FlowSets:
     def _changes(self) -> list[SetChange]:
         """The changes of sets that may differ, which are all after everything was listed."""
         wanted, installed = self._wanted, self._installed or {}
+        if self._kept:
+            installed = {cookie: flows for cookie, flows in installed.items() if cookie not in self._kept}
         if self._suspects is not None:
             wanted = {cookie: wanted[cookie] for cookie in self._suspects if cookie in wanted}
             installed = {cookie: installed[cookie] for cookie in self._suspects if cookie in installed}

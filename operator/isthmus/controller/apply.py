@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from isthmus.model.actions import (
     Action,
     ApplyManifest,
@@ -23,6 +25,7 @@ from isthmus.model.actions import (
     OpenStackAction,
     RecordEvent,
     RestoreAttachmentPort,
+    SetConditions,
     SetFinalizers,
     SetNetworkMTU,
     SetQuota,
@@ -32,11 +35,13 @@ from isthmus.model.actions import (
     WriteStatus,
 )
 from isthmus.model.api.objects import CustomObject
-from isthmus.model.errors import NotFound
+from isthmus.model.errors import Conflict, Invalid, NotFound
 from isthmus.model.facts.openstack import Port
 from isthmus.ports import Cluster, NetworkCloud
 
 from .backends import Backends
+
+_LOG = logging.getLogger(__name__)
 
 
 def perform(action: Action, backends: Backends) -> CustomObject | Port | None:
@@ -59,6 +64,8 @@ def _perform_in_kubernetes(action: KubernetesAction, cluster: Cluster) -> Custom
             return cluster.apply(obj)
         case WriteStatus(obj):
             return _write_status(obj, cluster)
+        case SetConditions():
+            _set_conditions(action, cluster)
         case SetFinalizers(obj, finalizers):
             cluster.set_finalizers(obj, finalizers)
         case DeleteObject(obj):
@@ -77,6 +84,14 @@ def _write_status(obj: CustomObject, cluster: Cluster) -> CustomObject | None:
         return cluster.apply_status(obj)
     except NotFound:  # deleted in the meantime: there is no status to write
         return None
+
+
+def _set_conditions(action: SetConditions, cluster: Cluster) -> None:
+    place = action.kind, action.name, action.namespace or None
+    try:
+        cluster.set_conditions(*place, action.conditions, action.resource_version)
+    except (Invalid, NotFound, Conflict) as error:  # refused with the rest of the object, or it has changed
+        _LOG.debug("conditions of %s %s not written: %s", action.kind.registration.kind, action.name, error)
 
 
 def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from isthmus.core.snapshot.not_understood import NotUnderstood
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import ExternalError, Unavailable
@@ -25,7 +26,7 @@ WATCHED: Final = (*_BY_NAME, NAMESPACE, NODE)
 
 
 class Feed:
-    """`ports.Observer`. An object that does not parse keeps its last version that did: it must not look deleted."""
+    """`ports.Observer`."""
 
     def __init__(self, state: State, succeeded: Callable[[], None], failed: Callable[[ExternalError], None]) -> None:
         """`succeeded` is called for each list that was read, `failed` if a kind cannot be listed or watched."""
@@ -62,8 +63,8 @@ class Feed:
             self._state.put_namespace(manifest)
         elif kind == NODE:
             self._state.put_node(manifest)
-        elif not self._is_known(_BY_NAME[kind], manifest) and (obj := _parsed(_BY_NAME[kind], manifest)) is not None:
-            self._state.put(obj)
+        elif not self._is_known(_BY_NAME[kind], manifest):
+            self._parse(_BY_NAME[kind], manifest)
 
     def removed(self, kind: str, manifest: Manifest) -> None:
         """Remove one object."""
@@ -94,18 +95,19 @@ class Feed:
     def _is_known(self, kind: type[CustomObject], manifest: Manifest) -> bool:
         return self._state.is_known(kind, _key(manifest), manifest["metadata"].get("resourceVersion"))
 
+    def _parse(self, kind: type[CustomObject], manifest: Manifest) -> None:
+        """An object that does not parse must not look deleted: see `core.keys.understanding`."""
+        try:
+            obj = kind.from_wire(manifest)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            found = NotUnderstood.of(kind, manifest, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            _LOG.warning("%s is not understood: %s", found, found.problem)
+            self._state.put_not_understood(found)
+        else:
+            self._state.put(obj)
+
 
 def _key(manifest: Manifest) -> tuple[str, str]:
     metadata = manifest["metadata"]
     return metadata.get("namespace", ""), metadata["name"]
-
-
-def _parsed(kind: type[CustomObject], manifest: Manifest) -> CustomObject | None:
-    try:
-        return kind.from_wire(manifest)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        name = manifest["metadata"].get("name")
-        _LOG.warning("%s %s is not understood: %s: %s", kind.registration.kind, name, where, first["msg"])
-        return None

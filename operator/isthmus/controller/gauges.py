@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
-from isthmus.telemetry.metrics import LINKS, PEER_CREDENTIAL_ENDS, PEER_LAST_READ, PEERS, Metrics
+from isthmus.telemetry.metrics import LINKS, NOT_UNDERSTOOD, PEER_CREDENTIAL_ENDS, PEER_LAST_READ, PEERS, Metrics
 
 
 def publish(snapshot: Snapshot, metrics: Metrics) -> None:
     """Set the numbers of links and peers by state, and the time of the last complete read of each peer."""
     metrics.set(LINKS, _by_state(snapshot, ExpansionLink))
     metrics.set(PEERS, _by_state(snapshot, CloudPeer))
+    unclear = snapshot.cache.not_understood.counts()
+    metrics.set(
+        NOT_UNDERSTOOD, {(kind.registration.kind,): float(unclear.get(kind.registration.kind, 0)) for kind in KINDS}
+    )
     read = {(cloud_id,): snapshot.now.timestamp() for cloud_id, view in snapshot.views.items() if view.complete}
     unread = {labels: at for labels, at in metrics.values(PEER_LAST_READ).items() if labels[0] in snapshot.credentials}
     metrics.set(PEER_LAST_READ, unread | read)

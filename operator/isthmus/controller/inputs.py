@@ -10,11 +10,11 @@ from typing import Any
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.api.kinds import KINDS
-from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.objects import API_VERSION
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
 from isthmus.model.peertoken import Lifetime, lifetime_of
-from isthmus.ports import Cluster, Manifest, Observer
+from isthmus.ports import Cluster, Observer
 
 from .backends import Backends
 from .state import State
@@ -23,7 +23,8 @@ from .state import State
 def list_everything(cluster: Cluster, observer: Observer) -> None:
     """Report all objects that planning needs, as a watch does at its start. Raises ExternalError."""
     for kind in KINDS:
-        observer.listed(kind.registration.kind, list(map(_manifest, cluster.list_objects(kind))))
+        name = kind.registration.kind
+        observer.listed(name, cluster.list_manifests(API_VERSION, name))
     for name in ("Namespace", "Node"):
         observer.listed(name, cluster.list_manifests("v1", name))
 
@@ -33,10 +34,6 @@ def follow_peers(state: State, backends: Backends) -> None:
     kubeconfigs = _kubeconfigs(state.snapshot(), backends.cluster)
     backends.peers.follow(kubeconfigs)
     state.set_credentials({cloud_id: _lifetime(kubeconfig) for cloud_id, kubeconfig in kubeconfigs.items()})
-
-
-def _manifest(obj: CustomObject) -> Manifest:
-    return obj.to_wire()
 
 
 def _kubeconfigs(snapshot: Snapshot, cluster: Cluster) -> dict[str, bytes]:

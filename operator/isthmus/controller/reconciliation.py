@@ -11,6 +11,7 @@ from typing import Final
 
 from isthmus.core.keys.content import written_status
 from isthmus.core.keys.key import Key
+from isthmus.core.keys.understanding import blocked_by
 from isthmus.core.network.remote_link import absent_from
 from isthmus.core.snapshot.events import events_for
 from isthmus.core.snapshot.index import Snapshot, key_of
@@ -29,6 +30,7 @@ from isthmus.model.actions import (
     OpenStackAction,
     Plan,
     Problem,
+    SetConditions,
     SetFinalizers,
     WriteStatus,
 )
@@ -92,7 +94,13 @@ class Iteration:
 
     def run(self) -> None:
         """Reconcile, then write statuses. A failure is recorded; raises Stopped only."""
-        scope = scope_of(self.key, self._snapshot(), self.tools.facts)
+        with self.tools.state.lock:
+            snapshot = self._snapshot()
+            waits_for = blocked_by(snapshot, self.key)
+        if waits_for is not None:
+            _LOG.debug("%s: nothing is planned: %s is not understood", self.key, waits_for)
+            return
+        scope = scope_of(self.key, snapshot, self.tools.facts)
         if scope is None:
             self.exists = False
             return
@@ -211,6 +219,8 @@ class Iteration:
                 state.store(obj, result, by=by)
             case DeleteObject(obj):
                 state.store(obj, None, by=by)
+            case SetConditions(kind, namespace, name, resource_version):
+                state.note_report(kind, (namespace, name), resource_version)
             case SetFinalizers(obj):
                 state.store(obj, cluster.get(type(obj), obj.metadata.name, obj.metadata.namespace), by=by)
             case ApplyManifest(manifest) if manifest["kind"] == "Namespace":
@@ -237,6 +247,8 @@ class Iteration:
         current = self._stored(wanted)
         if current is None or written_status(current) == written_status(wanted):
             return
+        if self._snapshot().cache.not_understood.get(type(wanted), key_of(wanted)) is not None:
+            return  # its status says that
         if not self._perform(WriteStatus(_without_agent_fields(wanted)), by=None):
             return
         _log_transitions(current, wanted)
@@ -261,6 +273,8 @@ def describe(action: Action) -> str:
         return f"{type(action).__name__} {action.obj.registration.kind} {namespace}/{name}"
     if isinstance(action, ApplyManifest):
         return f"{type(action).__name__} {action.manifest['kind']} {action.manifest['metadata']['name']}"
+    if isinstance(action, SetConditions):
+        return f"{type(action).__name__} {action.kind.registration.kind} {action.namespace}/{action.name}"
     return str(action)
 
 

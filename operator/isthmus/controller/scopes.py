@@ -10,7 +10,7 @@ from isthmus.core.federation.credentials import Account
 from isthmus.core.federation.plan import plan_peer
 from isthmus.core.federation.status import peer_status, peerlink_status
 from isthmus.core.keys.enumeration import exists
-from isthmus.core.keys.key import GATEWAY_NODES, Key, Subject
+from isthmus.core.keys.key import Key, Subject
 from isthmus.core.network.attachment import awaits_port
 from isthmus.core.network.origin.admission import claims, request_problem
 from isthmus.core.network.origin.expansion_status import expansion_statuses
@@ -24,6 +24,7 @@ from isthmus.core.network.remote_link import origin_of
 from isthmus.core.network.timing import changes_in_seconds, looks_again_in_seconds
 from isthmus.core.placement.gateway_nodes import plan_gateway_nodes
 from isthmus.core.snapshot.index import Snapshot
+from isthmus.core.snapshot.unclear_status import plan_not_understood
 from isthmus.model.actions import Plan, Problem
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
@@ -96,10 +97,11 @@ class FactCaches:
 
 
 @dataclass(frozen=True)
-class GatewayNodesScope:
-    """The GatewayNode objects."""
+class SnapshotScope:
+    """What is planned from the snapshot alone: the GatewayNode objects, and objects that are not understood."""
 
-    key: Key = GATEWAY_NODES
+    key: Key
+    planned: Callable[[Snapshot], Plan]
 
     def observe(self, snapshot: Snapshot) -> None:
         """Nothing: the plan needs the snapshot only."""
@@ -109,15 +111,15 @@ class GatewayNodesScope:
         return True
 
     def plan(self, snapshot: Snapshot) -> Plan:
-        """One GatewayNode for each labelled node."""
-        return plan_gateway_nodes(snapshot)
+        """The actions that are missing."""
+        return self.planned(snapshot)
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
         """Nothing: peers do not read them."""
         return Plan()
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
-        """None: the agents write them."""
+        """None: the agents write those of GatewayNodes."""
         return ()
 
     def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
@@ -248,7 +250,9 @@ def scope_of(key: Key, snapshot: Snapshot, facts: FactCaches) -> Scope | None:
     """The scope of a key, at the beginning of an iteration; None if nothing of it exists any more."""
     match key.subject:
         case Subject.GATEWAY_NODES:
-            return GatewayNodesScope()
+            return SnapshotScope(key, plan_gateway_nodes)
+        case Subject.NOT_UNDERSTOOD:
+            return SnapshotScope(key, plan_not_understood)
         case Subject.PEER:
             peer = snapshot.get(CloudPeer, key.name)
             if peer is None:

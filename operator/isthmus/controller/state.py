@@ -10,10 +10,12 @@ from typing import Any
 
 from isthmus.core.keys.changes import keys_of_namespace, keys_of_object, keys_of_view
 from isthmus.core.keys.enumeration import peers, peers_with
-from isthmus.core.keys.key import GATEWAY_NODES, Key
+from isthmus.core.keys.key import GATEWAY_NODES, NOT_UNDERSTOOD, Key
+from isthmus.core.keys.understanding import keys_of_not_understood
 from isthmus.core.snapshot.cache import Cache, Change, key_of
 from isthmus.core.snapshot.index import OwnCloud, Snapshot
 from isthmus.core.snapshot.manifests import ManifestCache
+from isthmus.core.snapshot.not_understood import NotUnderstood
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.facts.gateway import NodeHealth
@@ -48,12 +50,23 @@ class State:
 
     def put(self, obj: CustomObject) -> None:
         """An object as the API server stores it."""
-        with self.lock:
+        with self._resolving(type(obj), key_of(obj)):
             self._report(self._cache.put(obj), None)
+
+    def put_not_understood(self, found: NotUnderstood) -> None:
+        """An object that does not parse."""
+        kind, key = found.place
+        with self._resolving(kind, key):
+            self._cache.put_not_understood(found)
+
+    def note_report(self, kind: type[CustomObject], key: tuple[str, str], resource_version: str | None) -> None:
+        """The status of an object that is not understood says so now, or cannot."""
+        with self.lock:
+            self._cache.not_understood.report(kind, key, resource_version)
 
     def store(self, obj: CustomObject, result: CustomObject | None, *, by: Key | None) -> None:
         """The object as the API server returned it after a change; None if it does not exist any more."""
-        with self.lock:
+        with self._resolving(type(obj), key_of(obj)):
             change = self._cache.put(result) if result else self._cache.remove(type(obj), key_of(obj), obj.metadata.uid)
             self._report(change, by)
 
@@ -63,7 +76,7 @@ class State:
 
     def remove(self, kind: type[CustomObject], key: tuple[str, str], uid: str | None) -> None:
         """The object with that namespace, name and UID does not exist any more."""
-        with self.lock:
+        with self._resolving(kind, key):
             self._report(self._cache.remove(kind, key, uid, is_gone=True), None)
 
     def retain(
@@ -72,7 +85,7 @@ class State:
         """When a list of that version was made, only these objects of a kind existed, by namespace and name."""
         with self.lock:
             for key in self._cache.missing_in(kind, listed, resource_version):
-                self._report(self._cache.remove(kind, key, is_gone=True), None)
+                self.remove(kind, key, None)
 
     def put_namespace(self, manifest: Mapping[str, Any], *, by: Key | None = None) -> None:
         """A namespace as it is stored."""
@@ -132,6 +145,18 @@ class State:
         with self.lock:
             before, self._openstack_problem = self._openstack_problem, problem
             self._mark(peers(self.snapshot()) if before != problem else (), None)
+
+    @contextmanager
+    def _resolving(self, kind: type[CustomObject], key: tuple[str, str]) -> Iterator[None]:
+        """Reports the keys that wait for an object, if it was not understood and is now, or is gone."""
+        with self.lock:
+            before = self._cache.not_understood.get(kind, key)
+            yield
+            after = self._cache.not_understood.get(kind, key)
+            if before is not None and after is not before:
+                self._mark(keys_of_not_understood(self.snapshot(), before), None)
+            elif after is not before:
+                self._mark({NOT_UNDERSTOOD}, None)
 
     @contextmanager
     def _changing_namespace(self, name: str, by: Key | None) -> Iterator[ManifestCache]:

@@ -37,6 +37,18 @@ class WriteStatus:
 
 
 @dataclass(frozen=True)
+class SetConditions:
+    """Replace the conditions of an object that does not parse, if it still has the resource version."""
+
+    kind: type[CustomObject]
+    namespace: str
+    """Empty for cluster-scoped kinds."""
+    name: str
+    resource_version: str | None
+    conditions: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class SetFinalizers:
     """Replace an object's finalizers, if it still has the resource version that was read."""
 
@@ -230,7 +242,14 @@ class DeletePort:
 
 
 KubernetesAction = (
-    ApplyObject | WriteStatus | SetFinalizers | DeleteObject | ApplyManifest | DeleteNamespace | RecordEvent
+    ApplyObject
+    | WriteStatus
+    | SetConditions
+    | SetFinalizers
+    | DeleteObject
+    | ApplyManifest
+    | DeleteNamespace
+    | RecordEvent
 )
 OpenStackAction = (
     CreateDomain

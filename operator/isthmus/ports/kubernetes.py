@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from isthmus.model.api.objects import CustomObject
@@ -21,11 +21,7 @@ class Cluster(Protocol):
     """
 
     def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
-        """All objects of a kind of ours, in one namespace or (None) in all; called once per iteration.
-
-        Of a stored object that does not parse its last version that did is returned; MUST raise `Invalid` if none is
-        known. To leave it out would look like its deletion, and everything that belongs to it would be removed.
-        """
+        """All objects of a kind of ours, in one namespace or (None) in all. `Invalid` if one does not parse."""
         ...
 
     def get(self, kind: type[T], name: str, namespace: str | None = None) -> T | None:
@@ -49,6 +45,20 @@ class Cluster(Protocol):
         """
         ...
 
+    def set_conditions(
+        self,
+        kind: type[CustomObject],
+        name: str,
+        namespace: str | None,
+        conditions: Sequence[Mapping[str, Any]],
+        resource_version: str | None,
+    ) -> None:
+        """Replace `status.conditions` of an object that need not parse, and keep the rest of its status.
+
+        `Conflict` unless the object still has the resource version.
+        """
+        ...
+
     def set_finalizers(self, obj: CustomObject, finalizers: Sequence[str]) -> None:
         """Replace the finalizers. `Conflict` unless the object still has the resource version of `obj`.
 
@@ -64,7 +74,7 @@ class Cluster(Protocol):
         ...
 
     def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Manifest]:
-        """All objects of another kind (Namespace, Node)."""
+        """All objects of a kind as they are stored, also those of a kind of ours that do not parse."""
         ...
 
     def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Manifest | None:

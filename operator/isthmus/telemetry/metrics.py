@@ -72,9 +72,12 @@ LAST_RECONCILE = Family(
     "isthmus_last_reconcile_timestamp_seconds", "gauge", "Time at which the last reconciliation ended.", ("loop",)
 )
 QUEUE_LENGTH = Family("isthmus_queue_length", "gauge", "Peers and networks that wait to be reconciled.", ())
+NOT_UNDERSTOOD = Family(
+    "isthmus_objects_not_understood", "gauge", "Stored objects that this release does not understand.", ("kind",)
+)
 FAMILIES = (
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
-    PEER_CREDENTIAL_ENDS, LAST_RECONCILE, QUEUE_LENGTH,
+    PEER_CREDENTIAL_ENDS, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
 
 

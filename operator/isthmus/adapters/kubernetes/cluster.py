@@ -17,12 +17,11 @@ from isthmus.ports import Manifest, T
 from . import wire
 from .client import Client
 from .events import Events
-from .resources import Resource, built_in, custom
+from .resources import Resource, any_kind, built_in, custom
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_SECONDS: Final = 10.0
 _PAGE_SIZE: Final = 500
-_Identity = tuple[object, object, object]
 
 
 class KubernetesCluster:
@@ -43,24 +42,9 @@ class KubernetesCluster:
         """
         self._client = Client(kubeconfig, field_manager, timeout_seconds, page_size)
         self._events = Events(field_manager)
-        self._listed: dict[tuple[type[CustomObject], str | None], Mapping[_Identity, CustomObject]] = {}
-        """What was listed last, by kind and namespace."""
 
     def list_objects(self, kind: type[T], namespace: str | None = None) -> list[T]:
-        before: Mapping[_Identity, CustomObject] = self._listed.get((kind, namespace), {})
-        found: dict[_Identity, T] = {}
-        for document in self._client.list_items(custom(kind).path(namespace)):
-            identity = _identity(document)
-            try:
-                found[identity] = _parsed(kind, document)
-            except Invalid as error:
-                last = before.get(identity)
-                if not isinstance(last, kind):
-                    raise
-                _LOG.warning("%s; its last version that was applies", error)
-                found[identity] = last
-        self._listed[kind, namespace] = found
-        return list(found.values())
+        return [_parsed(kind, document) for document in self._client.list_items(custom(kind).path(namespace))]
 
     def get(self, kind: type[T], name: str, namespace: str | None = None) -> T | None:
         found = self._get(custom(kind), name, namespace)
@@ -82,6 +66,17 @@ class KubernetesCluster:
                 self._apply(custom(type(obj)), manifest | {"status": accepted}, "status")
             raise
 
+    def set_conditions(
+        self,
+        kind: type[CustomObject],
+        name: str,
+        namespace: str | None,
+        conditions: Sequence[Mapping[str, Any]],
+        resource_version: str | None,
+    ) -> None:
+        patch = {"metadata": {"resourceVersion": resource_version}, "status": {"conditions": list(conditions)}}
+        self._client.merge(custom(kind).path(namespace, name, "status"), patch)
+
     def set_finalizers(self, obj: CustomObject, finalizers: Sequence[str]) -> None:
         metadata = {"finalizers": list(finalizers), "resourceVersion": obj.metadata.resource_version}
         path = custom(type(obj)).path(obj.metadata.namespace, obj.metadata.name)
@@ -91,18 +86,18 @@ class KubernetesCluster:
         self._delete(custom(kind), name, namespace, uid)
 
     def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Manifest]:
-        return self._client.list_items(built_in(api_version, kind).path(namespace))
+        return self._client.list_items(any_kind(api_version, kind).path(namespace))
 
     def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
-        return self._get(built_in(api_version, kind), name, namespace)
+        return self._get(any_kind(api_version, kind), name, namespace)
 
     def apply_manifest(self, manifest: Manifest) -> Manifest:
-        return self._apply(built_in(manifest["apiVersion"], manifest["kind"]), manifest)
+        return self._apply(any_kind(manifest["apiVersion"], manifest["kind"]), manifest)
 
     def delete_manifest(
         self, api_version: str, kind: str, name: str, namespace: str | None = None, uid: str | None = None
     ) -> None:
-        self._delete(built_in(api_version, kind), name, namespace, uid)
+        self._delete(any_kind(api_version, kind), name, namespace, uid)
 
     def annotate_account(self, namespace: str, name: str, annotations: dict[str, str]) -> None:
         """Set annotations of a ServiceAccount; for `isthmus peer-kubeconfig` only, and not part of the port."""
@@ -143,11 +138,6 @@ def _without_empty_lists(status: Manifest) -> Manifest:
     """
     full = {name: value for name, value in status.items() if value != []}
     return full or dict(list(status.items())[-1:])
-
-
-def _identity(document: Mapping[str, Any]) -> _Identity:
-    metadata = document.get("metadata") or {}
-    return metadata.get("namespace"), metadata.get("name"), metadata.get("uid")
 
 
 def _parsed(kind: type[T], document: Mapping[str, Any]) -> T:

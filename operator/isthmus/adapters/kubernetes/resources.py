@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from isthmus.model.api.objects import GROUP, VERSION, CustomObject
+from isthmus.model.api.kinds import KINDS
+from isthmus.model.api.objects import API_VERSION, GROUP, VERSION, CustomObject
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 
@@ -50,9 +51,17 @@ def custom(kind: type[CustomObject]) -> Resource:
     return Resource(GROUP, VERSION, kind.registration.plural, kind.registration.namespaced)
 
 
+_OURS: Final = {kind.registration.kind: custom(kind) for kind in KINDS}
+
+
 def built_in(api_version: str, kind: str) -> Resource:
     """A kind of Kubernetes itself; only those that Isthmus uses."""
     return _BUILT_IN[api_version, kind]
+
+
+def any_kind(api_version: str, kind: str) -> Resource:
+    """A kind of ours or of Kubernetes itself."""
+    return _OURS[kind] if api_version == API_VERSION else built_in(api_version, kind)
 
 
 def named(kinds: Iterable[type[CustomObject]], *core: str) -> dict[str, Resource]:

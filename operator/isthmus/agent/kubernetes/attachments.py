@@ -5,67 +5,66 @@ Of the other kinds there are few, and administrators write them: those are liste
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from pydantic import ValidationError
-
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.errors import ExternalError, Invalid
+from isthmus.model.errors import ExternalError
 from isthmus.model.names import SYSTEM_NAMESPACE
 from isthmus.ports import Manifest
 from isthmus.telemetry.outages import Outage
 
+from .parsing import Parser
 from .reports import KubernetesReports
-
-_LOG = logging.getLogger(__name__)
 
 
 class Attachments:
-    """`ports.Observer` of Attachments. One that does not parse keeps its last version that did.
-
-    If there is none, nothing is known: left out, it would look deleted, and its ports would be removed.
-    """
+    """`ports.Observer` of Attachments."""
 
     def __init__(self, reports: KubernetesReports, outage: Outage, changed: Callable[[], None]) -> None:
         """`changed` is called after changes that the node's plan may depend on: those of a status are none."""
         self._reports, self._outage, self._changed = reports, outage, changed
         self._lock = threading.Lock()
         self._objects: dict[str, Attachment] | None = None
-        self._refused: set[str] = set()
+        self.parser = Parser(Attachment)
 
     def all(self) -> tuple[Attachment, ...] | None:
-        """All Attachments, ordered by name; None before they were listed for the first time."""
+        """All Attachments that are understood, ordered by name; None before they were listed for the first time."""
         with self._lock:
             return None if self._objects is None else tuple(a for _, a in sorted(self._objects.items()))
 
-    def listed(self, kind: str, manifests: Iterable[Manifest], version: str | None = None) -> None:
-        """Replace all of them. Raises Invalid if one does not parse and was not known before."""
-        known = self._objects or {}
-        found = {_name(m): self._parsed(m) or known.get(_name(m)) for m in manifests if _is_ours(m)}
-        if unknown := sorted(name for name, attachment in found.items() if attachment is None):
-            raise Invalid(f"Attachment {unknown[0]} is not understood: see the log")
-        objects = {name: attachment for name, attachment in found.items() if attachment is not None}
+    def unclear(self) -> frozenset[str]:
+        """Names of those of which nothing is understood: they must not look deleted."""
         with self._lock:
-            is_planned = self._objects is None or _versions(objects) != _versions(known)
-            self._objects = objects
+            return frozenset(map(_name, self.parser.unclear()))
+
+    def listed(self, kind: str, manifests: Iterable[Manifest], version: str | None = None) -> None:
+        """Replace all of them."""
+        listed = [manifest for manifest in manifests if _is_ours(manifest)]
+        with self._lock:
+            before, known = self._planned(), self._objects
+            self._objects = {found.metadata.name: found for found in self.parser.parse_all(listed)}
+            is_planned = known is None or self._planned() != before
         self._outage.succeeded()
-        self._reports.listed(objects.values())
+        self._reports.listed(self._objects.values())
         if is_planned:
             self._changed()
 
     def changed(self, kind: str, manifest: Manifest) -> None:
         """Store one."""
-        attachment = self._parsed(manifest) if _is_ours(manifest) else None
-        if attachment is None or self._objects is None:
+        if self._objects is None or not _is_ours(manifest):
             return
+        name = _name(manifest)
         with self._lock:
-            before = self._objects.get(attachment.metadata.name)
-            self._objects[attachment.metadata.name] = attachment
+            before, was_unclear = self._objects.get(name), name in map(_name, self.parser.unclear())
+            attachment = self.parser.parse(manifest)
+            if attachment is not None:
+                self._objects[name] = attachment
         self._outage.succeeded()
-        self._reports.changed(attachment)
-        if before is None or _version(before) != _version(attachment):
+        if attachment is not None:
+            self._reports.changed(attachment)
+        is_known = attachment is not None and before is not None and _version(before) == _version(attachment)
+        if not is_known and not (attachment is None and was_unclear):
             self._changed()
 
     def removed(self, kind: str, manifest: Manifest) -> None:
@@ -74,6 +73,7 @@ class Attachments:
             return
         with self._lock:
             self._objects.pop(_name(manifest), None)
+            self.parser.remove(manifest)
         self._reports.removed(_name(manifest))
         self._changed()
 
@@ -81,16 +81,9 @@ class Attachments:
         """What is known stays."""
         self._outage.failed(str(error))
 
-    def _parsed(self, manifest: Manifest) -> Attachment | None:
-        try:
-            return Attachment.from_wire(manifest)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where, name = ".".join(str(part) for part in first["loc"]), _name(manifest)
-            if name not in self._refused:
-                self._refused.add(name)
-                _LOG.warning("%s %s is not understood: %s: %s", "Attachment", name, where, first["msg"])
-            return None
+    def _planned(self) -> object:
+        """Differs whenever something else is to be planned."""
+        return _versions(self._objects or {}), {_name(manifest) for manifest in self.parser.unclear()}
 
 
 def _is_ours(manifest: Manifest) -> bool:

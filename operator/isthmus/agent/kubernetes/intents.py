@@ -1,5 +1,7 @@
 """The agent's inputs from the Kubernetes API: read completely or not at all, never planned from a part of them.
 
+An object that does not parse is part of them: what the node has for it is kept.
+
 Attachments, of which there may be thousands, come from a streamed watch. The other kinds are few, and are listed after
 an event, which only wakes.
 """
@@ -13,8 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from isthmus.core.node.kept import Unclear, kept_peers
 from isthmus.model import names
-from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.objects import API_VERSION, CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
@@ -22,11 +25,13 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import ExternalError
 from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.settings import AgentSettings
-from isthmus.ports import Clock, Cluster, ObjectWatch, Watch
+from isthmus.ports import Clock, Cluster, ObjectWatch, T, Watch
+from isthmus.telemetry.metrics import NOT_UNDERSTOOD, Metrics
 from isthmus.telemetry.outages import Outage
 
 from ..attempts import Barrier
 from .attachments import Attachments
+from .parsing import Parser
 from .reports import KubernetesReports
 
 WATCHED = (CloudPeer, IPsecPolicy, PeerLink)
@@ -51,15 +56,18 @@ class KubernetesIntents:
         clock: Clock,
         outage: Outage,
         reports: KubernetesReports,
+        metrics: Metrics,
     ) -> None:
         """`watch` wakes for the kinds that are listed, `stream` reports those of `STREAMED`."""
         self._cluster, self._watch, self._stream = cluster, watch, stream
-        self._settings, self._clock, self._outage = settings, clock, outage
+        self._settings, self._clock, self._outage, self._metrics = settings, clock, outage, metrics
         self.attachments = Attachments(reports, outage, self._compose)
         self._lock = threading.Lock()
         self._listed: NodeInputs | None = None
         """The kinds that are listed, without Attachments."""
+        self._listed_unclear = Unclear()
         self._fingerprint: object = None
+        self._peers, self._policies, self._peerlinks = Parser(CloudPeer), Parser(IPsecPolicy), Parser(PeerLink)
         self._latest: NodeInputs | None = None
         self._changed: Callable[[], None] = lambda: None
         self._wake, self._stop = threading.Event(), threading.Event()
@@ -103,12 +111,14 @@ class KubernetesIntents:
             self._is_outdated, self._not_before = True, self._clock.monotonic_seconds() + _RETRY_SECONDS
             return
         self._outage.succeeded()
+        self._publish()
         ended = self._clock.monotonic_seconds()
         self._not_before = ended + _IDLE_FACTOR * (ended - began)
         self._resync_at = began + self._settings.resync_seconds
-        fingerprint = _fingerprint(inputs)
+        unclear = self._unclear()
+        fingerprint = _fingerprint(inputs), unclear
         if fingerprint != self._fingerprint:
-            self._fingerprint, self._listed = fingerprint, inputs
+            self._fingerprint, self._listed, self._listed_unclear = fingerprint, inputs, unclear
             self._compose()
 
     def _compose(self) -> None:
@@ -116,8 +126,14 @@ class KubernetesIntents:
             attachments = self.attachments.all()
             if self._listed is None or attachments is None:
                 return
-            self._latest = replace(self._listed, attachments=attachments)
+            inputs = replace(self._listed, attachments=attachments, kept_networks=self.attachments.unclear())
+            self._latest = replace(inputs, kept_peers=kept_peers(inputs, self._listed_unclear))
+        self._publish()
         self._changed()
+
+    def _publish(self) -> None:
+        parsers = (self._peers, self._policies, self._peerlinks, self.attachments.parser)
+        self._metrics.set(NOT_UNDERSTOOD, {(parser.kind,): float(parser.refused) for parser in parsers})
 
     def _due(self) -> float:
         return self._not_before if self._is_outdated else max(self._not_before, self._resync_at)
@@ -135,7 +151,7 @@ class KubernetesIntents:
                 self._wake.clear()
 
     def _read(self) -> NodeInputs:
-        peers = tuple(self._cluster.list_objects(CloudPeer))
+        peers = self._list(self._peers)
         wanted = {peer.spec.ipsec.auth_secret_ref.name for peer in peers}
         secrets = self._cluster.list_manifests("v1", "Secret", names.IPSEC_NAMESPACE) if wanted else []
         found = {secret["metadata"]["name"]: _key(secret) for secret in secrets}
@@ -144,10 +160,16 @@ class KubernetesIntents:
             cloud_id=self._settings.cloud_id,
             gateway_cidrs=tuple(self._settings.gateway_cidrs),
             peers=peers,
-            policies=tuple(self._cluster.list_objects(IPsecPolicy)),
-            peerlinks=tuple(self._cluster.list_objects(PeerLink)),
+            policies=self._list(self._policies),
+            peerlinks=self._list(self._peerlinks),
             keys={name: key for name, key in found.items() if name in wanted and key is not None},
         )
+
+    def _list(self, parser: Parser[T]) -> tuple[T, ...]:
+        return parser.parse_all(self._cluster.list_manifests(API_VERSION, parser.kind))
+
+    def _unclear(self) -> Unclear:
+        return Unclear(self._peers.unclear(), self._policies.unclear(), self._peerlinks.unclear())
 
 
 def _key(secret: Mapping[str, Any]) -> Key | None:

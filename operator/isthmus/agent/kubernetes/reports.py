@@ -15,7 +15,7 @@ from datetime import datetime
 from isthmus.core.node.status import failed_observation_status, gateway_node_status
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus
-from isthmus.model.errors import ExternalError, NotFound, Unavailable
+from isthmus.model.errors import ExternalError, Invalid, NotFound, Unavailable
 from isthmus.model.node.report import NodeReport
 from isthmus.ports import Clock, Cluster
 from isthmus.telemetry.outages import Outage
@@ -141,11 +141,18 @@ class KubernetesReports:
         now = self._clock.monotonic_seconds()
         if now >= self._read_at + (self._resync_seconds if self._gateway_node else _UNKNOWN_SECONDS):
             self._read_at = now
-            self._gateway_node = self._cluster.get(GatewayNode, self._node)
+            self._gateway_node = self._read_node()
             self._outage.succeeded()
             if self._refused:
                 self._refused, self._is_compared = {}, False
         return self._gateway_node
+
+    def _read_node(self) -> GatewayNode | None:
+        try:
+            return self._cluster.get(GatewayNode, self._node)
+        except Invalid as error:  # the Attachments are written all the same
+            _LOG.warning("%s", error)
+            return None
 
     def _write_attachments(self) -> float:
         self._update_pending()

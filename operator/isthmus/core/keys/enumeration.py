@@ -15,14 +15,14 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 
-from .key import GATEWAY_NODES, Key, network_key, peer_key
+from .key import GATEWAY_NODES, NOT_UNDERSTOOD, Key, network_key, peer_key
 
 _EXTRA_REFUSED_OFFERS = 16  # offers beyond the limit that are still answered, even if the limit is 0
 _MAX_WAITING = 16  # networks that are tried when another one releases what they wait for
 
 
 def all_keys(snapshot: Snapshot) -> set[Key]:
-    """The GatewayNodes, every CloudPeer, and every network that is requested, published, attached or offered."""
+    """The GatewayNodes, every CloudPeer, every network that is requested, published, attached or offered."""
     expansions = snapshot.cache.counts(NetworkExpansion, "network")
     found = {names.link_name(snapshot.own.cloud_id, network_id) for network_id in expansions}
     found |= {name for _, name in snapshot.cache.keys(ExpansionLink)}
@@ -30,7 +30,8 @@ def all_keys(snapshot: Snapshot) -> set[Key]:
     found |= snapshot.cache.counts(PortSlice, "network").keys()
     for peer in snapshot.all(CloudPeer):
         found |= new_offers(snapshot, peer)
-    return {GATEWAY_NODES, *peers(snapshot), *map(network_key, found)}
+    unclear = {NOT_UNDERSTOOD} if snapshot.cache.not_understood else set()
+    return {GATEWAY_NODES, *peers(snapshot), *map(network_key, found), *unclear}
 
 
 def exists(snapshot: Snapshot, link_name: str) -> bool:

@@ -12,10 +12,11 @@ class Subject(IntEnum):
     GATEWAY_NODES = 0
     PEER = 1
     NETWORK = 2
+    NOT_UNDERSTOOD = 3
 
 
 class Key(NamedTuple):
-    """One CloudPeer by its name, one network by its link name, or all GatewayNodes."""
+    """One CloudPeer by its name, one network by its link name, all GatewayNodes, or all objects not understood."""
 
     subject: Subject
     name: str
@@ -25,6 +26,8 @@ class Key(NamedTuple):
 
 
 GATEWAY_NODES: Final = Key(Subject.GATEWAY_NODES, "gateway nodes")
+
+NOT_UNDERSTOOD: Final = Key(Subject.NOT_UNDERSTOOD, "objects that are not understood")
 
 
 def peer_key(name: str) -> Key:

@@ -39,7 +39,7 @@ def interfaces_to_remove(plan: NodePlan, bridge: BridgeView) -> frozenset[str]:
 def connections_to_unload(plan: NodePlan, ike: IkeView) -> tuple[str, ...]:
     """Our connections that are not planned, also if only SAs are left: a peer may initiate during the removal."""
     ours = {name for name in (*ike.loaded, *ike.states) if name.startswith(TUNNEL_PREFIX)}
-    return tuple(sorted(ours - {connection.name for connection in plan.connections}))
+    return tuple(sorted(ours - {connection.name for connection in plan.connections} - plan.kept_connections))
 
 
 def blocks_to_remove(wanted: frozenset[BlockPolicy], view: BlockView) -> frozenset[BlockPolicy]:

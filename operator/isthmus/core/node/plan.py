@@ -29,6 +29,11 @@ from . import firewall, ipsec
 LinkKey = tuple[str, str]
 """A network's link name and the peer's cloud ID."""
 
+_NO_PORTS = Ports()
+_NOT_UNDERSTOOD = Problem(
+    Reason.NOT_UNDERSTOOD, "an object of this peer is not understood: what exists stays, see the agent's log"
+)
+
 
 @dataclass(frozen=True)
 class NodePlan:
@@ -46,6 +51,10 @@ class NodePlan:
     problem: Problem | None = None
     peer_problems: Mapping[str, Problem] = field(default_factory=dict)
     link_problems: Mapping[LinkKey, Problem] = field(default_factory=dict)
+    kept_connections: frozenset[str] = frozenset()
+    """Names of connections that stay as they are if they exist."""
+    kept_patches: frozenset[str] = frozenset()
+    """Names of patch ports on br-cloud of networks of which ports and flows stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -58,31 +67,66 @@ class _Peer:
     connections: tuple[IkeConnection, ...]
 
 
-def plan_node(inputs: NodeInputs, addresses: Iterable[NodeAddress], foreign_udp_ports: frozenset[int]) -> NodePlan:
-    """The plan; `foreign_udp_ports` are the UDP ports of this node's tunnels that are not ours."""
+def plan_node(
+    inputs: NodeInputs,
+    addresses: Iterable[NodeAddress],
+    foreign_udp_ports: frozenset[int],
+    installed: Ports = _NO_PORTS,
+) -> NodePlan:
+    """The plan; `foreign_udp_ports` are the UDP ports of this node's tunnels that are not ours, `installed` our ports.
+
+    What is installed for networks and peers that are kept is part of the plan.
+    """
     inside = tunnel_addresses(addresses, inputs.gateway_cidrs)
     ours = tuple(replace(a, mtu=min(a.mtu, MAXIMUM_MTU)) for a in inside if a.mtu >= MINIMUM_MTU)
     if not ours:
         return NodePlan(problem=_no_tunnel_address(inside, inputs.gateway_cidrs))
-    owning_peers = _owning_peers(peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
+    present = (peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
+    owning_peers = tuple(p for p in _owning_peers(present) if p.spec.cloud_id not in inputs.kept_peers)
     planned_peers = {p.spec.cloud_id: _plan_peer(inputs, p, ours[0].address, foreign_udp_ports) for p in owning_peers}
     peers = [peer for peer in planned_peers.values() if isinstance(peer, _Peer)]
-    tunnels = [tunnel for peer in peers for tunnel in _tunnels(peer)]
+    kept = _kept(inputs, installed)
+    tunnels = [tunnel for peer in peers for tunnel in _tunnels(peer)] + sorted(kept.tunnels, key=lambda t: t.name)
     networks, link_problems = _networks(inputs, tunnels)
-    encapsulations = {peer.agreement.encapsulation for peer in peers}
+    encapsulations = {tunnel.encapsulation for tunnel in tunnels} | {peer.agreement.encapsulation for peer in peers}
     udp_ports = {port for encapsulation in encapsulations for port in encapsulation.udp_ports}
-    remotes = {gateway.address for peer in peers for gateway in peer.gateways}
+    gateways = {peer.spec.cloud_id: _known_gateways(inputs, peer) for peer in owning_peers} | {**inputs.kept_peers}
+    remotes = {gateway.address for peer in peers for gateway in peer.gateways} | {t.ends.remote for t in kept.tunnels}
+    problems = {cloud_id: peer for cloud_id, peer in planned_peers.items() if isinstance(peer, Problem)}
     return NodePlan(
         addresses=ours,
         blocks=ipsec.blocks(encapsulations) | ipsec.icmp_unreachable_blocks(remotes),
         firewall=firewall.ruleset(udp_ports, remotes),
         connections=tuple(connection for peer in peers for connection in peer.connections),
-        ports=Ports(frozenset(tunnels), frozenset(_patches(inputs))),
+        ports=Ports(frozenset(tunnels), frozenset(_patches(inputs)) | kept.patches),
         networks=networks,
-        gateways={peer.spec.cloud_id: _known_gateways(inputs, peer) for peer in owning_peers},
-        peer_problems={cloud_id: peer for cloud_id, peer in planned_peers.items() if isinstance(peer, Problem)},
+        gateways=gateways,
+        peer_problems=problems | dict.fromkeys(inputs.kept_peers, _NOT_UNDERSTOOD),
         link_problems=link_problems,
+        kept_connections=_kept_connections(inputs),
+        kept_patches=_kept_patches(inputs),
     )
+
+
+def _kept(inputs: NodeInputs, installed: Ports) -> Ports:
+    """Of what is installed, what belongs to networks and peers that are kept."""
+    if not (inputs.kept_networks or inputs.kept_peers):
+        return _NO_PORTS
+    connections, patches = _kept_connections(inputs), _kept_patches(inputs)
+    return Ports(
+        frozenset(tunnel for tunnel in installed.tunnels if tunnel.name in connections),
+        frozenset(patch for patch in installed.patches if patch.cloud_name in patches),
+    )
+
+
+def _kept_connections(inputs: NodeInputs) -> frozenset[str]:
+    """The connections to the gateways of peers that are kept; their tunnel ports have the same names."""
+    kept = inputs.kept_peers.items()
+    return frozenset(names.tunnel_port(cloud_id, gateway.name) for cloud_id, found in kept for gateway in found)
+
+
+def _kept_patches(inputs: NodeInputs) -> frozenset[str]:
+    return frozenset(names.patch_in_cloud_bridge(name) for name in inputs.kept_networks)
 
 
 def _no_tunnel_address(inside: tuple[NodeAddress, ...], cidrs: Iterable[str]) -> Problem:

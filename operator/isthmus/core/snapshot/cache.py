@@ -24,6 +24,7 @@ from isthmus.model.peertoken import Lifetime
 from .deleted import DeletedObjects, version_number
 from .facets import Facet, facets_of
 from .manifests import ManifestCache, reduced_namespace, reduced_node
+from .not_understood import NotUnderstood, NotUnderstoodObjects
 from .views import PeerViews
 
 T = TypeVar("T", bound=CustomObject)
@@ -62,6 +63,8 @@ class Cache:
     credentials: Mapping[str, Lifetime | None] = field(default_factory=dict)
     """By cloud ID the peers whose kubeconfig Secret exists: how long its token is valid, None if that is not known."""
     views: PeerViews = field(default_factory=PeerViews)
+    not_understood: NotUnderstoodObjects = field(default_factory=NotUnderstoodObjects)
+    """Stored objects that do not parse; of some of them an earlier version is among the objects."""
     _kinds: dict[type[CustomObject], dict[Key, _Stored]] = field(default_factory=dict)
     _found: dict[tuple[type[CustomObject], str], dict[Value, dict[Key, None]]] = field(default_factory=dict)
     """Keys of objects by kind, name of a facet and value."""
@@ -125,10 +128,12 @@ class Cache:
             return {str(value): len(keys) for value, keys in self._found.get((kind, name), {}).items()}
 
     def is_known(self, kind: type[CustomObject], key: Key, resource_version: str | None) -> bool:
-        """Whether the object is there in that version or a newer one."""
+        """Whether that version of an object, or a newer one, is there already."""
         with self.lock:
-            stored = self._kinds.get(kind, {}).get(key)
-            return stored is not None and stored.version >= version_number(resource_version) > 0
+            stored, unclear = self._kinds.get(kind, {}).get(key), self.not_understood.get(kind, key)
+            version = version_number(resource_version)
+            is_stored = stored is not None and stored.version >= version > 0
+            return is_stored or (unclear is not None and unclear.version == version > 0)
 
     def put(self, obj: CustomObject) -> Change | None:
         """Add or replace an object; None if a newer version is known or it was deleted meanwhile."""
@@ -140,6 +145,7 @@ class Cache:
             is_late = self._deleted.has(metadata.uid, is_terminating=metadata.deletion_timestamp is not None)
             if (old is not None and old.version >= version > 0) or is_late:
                 return None
+            self.not_understood.discard(kind, key, until=version)
             before = self._object(kind, key, old) if old is not None else None
             stored = _Stored(_compact(obj), version, facets_of(obj))
             self._reindex(kind, key, old.facets if old else (), stored.facets)
@@ -147,6 +153,14 @@ class Cache:
             self._ordered.pop(kind, None)
             self._remember(kind, key, obj)
         return Change(before, obj)
+
+    def put_not_understood(self, found: NotUnderstood) -> None:
+        """Add an object that does not parse, unless a newer version is known or it was deleted meanwhile."""
+        with self.lock:
+            stored = self._kinds.get(found.kind, {}).get(found.place[1])
+            is_old = stored is not None and stored.version >= found.version > 0
+            if not is_old and not self._deleted.has(found.uid, is_terminating=True):
+                self.not_understood.add(found)
 
     def remove(
         self, kind: type[CustomObject], key: Key, uid: str | None = None, *, is_gone: bool = False
@@ -156,7 +170,10 @@ class Cache:
         `is_gone` if it does not exist any more, rather than only being deleted, which finalizers may delay.
         """
         with self.lock:
-            before = self.get(kind, key)
+            unclear, before = self.not_understood.get(kind, key), self.get(kind, key)
+            if unclear is not None and uid in (None, unclear.uid):
+                self.not_understood.discard(kind, key)
+                self._deleted.add(unclear.uid, is_gone=is_gone)
             if before is None or (uid is not None and before.metadata.uid != uid):
                 self._deleted.add(uid, is_gone=is_gone)
                 return None
@@ -173,7 +190,8 @@ class Cache:
         newest = version_number(resource_version)
         with self.lock:
             held = self._kinds.get(kind, {}).items()
-            return tuple(key for key, old in held if key not in listed and not (0 < newest < old.version))
+            gone = {key for key, old in held if key not in listed and not (0 < newest < old.version)}
+            return tuple(gone | {*self.not_understood.missing_in(kind, listed, newest)})
 
     def _with(self, kind: type[CustomObject], name: str, value: Value) -> Collection[Key]:
         return self._found.get((kind, name), {}).get(value, ())

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, Conditions, condition_of
 from isthmus.model.reasons import Category, ConditionType, Reason, category
 
-_MAX_MESSAGE = 1024
+MAX_MESSAGE: Final = 1024
 _AT_WORK = frozenset({Category.PROGRESSING, Category.TRANSIENT})
 
 
 def true(type_: ConditionType, reason: Reason, message: str = "") -> Condition:
     """A condition with status True; the message is cut to its maximum length."""
-    return Condition(type=type_, status="True", reason=reason, message=message[:_MAX_MESSAGE])
+    return Condition(type=type_, status="True", reason=reason, message=message[:MAX_MESSAGE])
 
 
 def false(type_: ConditionType, reason: Reason, message: str = "") -> Condition:
     """A condition with status False."""
-    return Condition(type=type_, status="False", reason=reason, message=message[:_MAX_MESSAGE])
+    return Condition(type=type_, status="False", reason=reason, message=message[:MAX_MESSAGE])
 
 
 def unknown(type_: ConditionType, reason: Reason, message: str = "") -> Condition:
     """A condition with status Unknown."""
-    return Condition(type=type_, status="Unknown", reason=reason, message=message[:_MAX_MESSAGE])
+    return Condition(type=type_, status="Unknown", reason=reason, message=message[:MAX_MESSAGE])
 
 
 def true_unless(type_: ConditionType, problem: Problem | None, good: Reason = Reason.READY) -> Condition:

@@ -153,6 +153,12 @@ class Snapshot:
         """The lowest tunnel ID without a link of ours to that peer, withdrawn links included; None if all are used."""
         return self.cache.lowest_unused(ExpansionLink, "offered", names.peer_namespace(cloud_id), allowed)
 
+    def is_tunnel_id_unknown(self, cloud_id: str) -> bool:
+        """Whether a link of ours to that peer is not understood, so that its tunnel ID might be offered twice."""
+        home, unclear = names.peer_namespace(cloud_id), self.cache.not_understood
+        links = (found for found in unclear if found.kind is ExpansionLink and found.namespace == home)
+        return any(self.cache.get(*found.place) is None for found in links)
+
     def networks_with_tunnel_id(self, cloud_id: str, tunnel_id: int) -> set[str]:
         """Link names of that peer's networks that are connected or accepted with the tunnel ID."""
         accepted = self.cache.keys_with(ExpansionLink, "accepted", (names.peer_namespace(cloud_id), tunnel_id))

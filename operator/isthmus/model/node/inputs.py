@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 
@@ -33,3 +33,7 @@ class NodeInputs:
     peerlinks: tuple[PeerLink, ...] = ()
     keys: Mapping[str, Key] = field(default_factory=dict)
     """Pre-shared keys by the name of their Secret; missing if the Secret does not exist or holds none."""
+    kept_networks: frozenset[str] = frozenset()
+    """Link names of networks of which the Attachment is not understood: what the node has for them stays."""
+    kept_peers: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
+    """By cloud ID, peers of which an object is not understood, with the gateways that are known of them: likewise."""

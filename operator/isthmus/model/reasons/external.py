@@ -49,6 +49,16 @@ EXPLANATIONS = {
         Place.READY,
         Place.DEGRADED,
     ),
+    Reason.NOT_UNDERSTOOD: administrator(
+        "This release of Isthmus does not understand the object as it is stored, or one that it needs. Nothing is "
+        "changed for what the object is about: what exists stays as it is.",
+        "Correct what the message names, or install the release that wrote it. The metric "
+        "`isthmus_objects_not_understood` counts such objects, and the logs name them.",
+        Place.READY,
+        Place.CONNECTION,
+        Place.PEERS_CONFIGURED,
+        Place.TUNNEL_UP,
+    ),
     Reason.INTERNAL_ERROR: terminal(
         "Isthmus met a value that it cannot handle.",
         "Report it with the log of the process that reports it: this is a defect of Isthmus.",

@@ -149,6 +149,7 @@ class Reason(StrEnum):
     CONFLICT = "Conflict"
     INVALID = "Invalid"
     NOT_SETTLED = "NotSettled"
+    NOT_UNDERSTOOD = "NotUnderstood"
     INTERNAL_ERROR = "InternalError"
 
     @classmethod

@@ -198,6 +198,9 @@ def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
         return Problem(
             Reason.PEER_CORDONED, f"{name} has cordoned its agreement with this cloud and accepts nothing new"
         )
+    if snapshot.is_tunnel_id_unknown(peer.spec.cloud_id):
+        text = f"an ExpansionLink for {name} is not understood, and its tunnel ID not known: see the controller's log"
+        return Problem(Reason.NOT_UNDERSTOOD, text)
     if next_tunnel_id(snapshot, peer) is None:
         return Problem(
             Reason.TUNNEL_IDS_EXHAUSTED,
