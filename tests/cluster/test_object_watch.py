@@ -14,7 +14,7 @@ from typing import Literal
 
 import pytest
 
-from isthmus.adapters.kubernetes import KopfObjectWatch, Resource, StreamedWatch, kopfoperator, login, named
+from isthmus.adapters.kubernetes import KopfObjectWatch, Resource, StreamedWatch, built_in, kopfoperator, login, named
 from isthmus.adapters.kubernetes.handlers import ListTiming
 from isthmus.adapters.kubernetes.stream import Timing
 from isthmus.controller.assembly import HANDLED
@@ -22,7 +22,7 @@ from isthmus.model.api.kinds import KINDS
 from isthmus.model.errors import ExternalError
 from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
 from isthmus.ports import Manifest, ObjectWatch
-from tests.cluster.accounts import make_node, token_of
+from tests.cluster.accounts import account_kubeconfig, make_node, token_of
 from tests.cluster.relay import Relay, relaying
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
@@ -264,6 +264,23 @@ def test_kind_that_is_removed_and_installed_again_is_watched_again(watching: Wat
     threading.Event().wait(3)
     _install(watching.plane, definition)
     _first_changes_arrive(watching)
+
+
+def test_secrets_of_one_namespace_are_reported(installed: ControlPlane, tmp_path: Path) -> None:
+    kubeconfig = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, CONTROLLER)
+    watched = {"Secret": built_in("v1", "Secret")}
+    mirror, watch = Mirror(), StreamedWatch(watched, str(kubeconfig), CONTROLLER, SYSTEM_NAMESPACE)
+    watch.start(mirror)
+    wait_until(lambda: mirror.lists, 20, "the first list")
+    for namespace in ("default", SYSTEM_NAMESPACE):
+        installed.kubectl("create", "secret", "generic", "watched", "-n", namespace)
+    wait_until(lambda: ("Secret", SYSTEM_NAMESPACE, "watched") in mirror.objects, 20, "the Secret")
+    assert {namespace for _, namespace, _ in mirror.objects} == {SYSTEM_NAMESPACE}
+    for namespace in ("default", SYSTEM_NAMESPACE):
+        installed.kubectl("delete", "secret", "watched", "-n", namespace)
+    wait_until(lambda: ("Secret", SYSTEM_NAMESPACE, "watched") not in mirror.objects, 20, "its deletion")
+    assert (mirror.lists, mirror.errors) == ({"Secret": 1}, [])
+    watch.stop()
 
 
 def _install(plane: ControlPlane, definition: str) -> None:

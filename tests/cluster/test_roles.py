@@ -82,7 +82,7 @@ def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller:
     assert "reported by the controller" in installed.kubectl("events", "--for", f"cloudpeer/{PEER}")
     controller.list_manifests("v1", "Node")
     assert controller.get_manifest("v1", "Node", "absent") is None
-    assert controller.get_manifest("v1", "Secret", "absent", SYSTEM_NAMESPACE) is None
+    controller.list_manifests("v1", "Secret", SYSTEM_NAMESPACE)
     controller.delete(Attachment, attachment(PEER).metadata.name, SYSTEM_NAMESPACE)
     controller.delete(GatewayNode, "roles-gw")
 
@@ -133,7 +133,8 @@ def test_command_prints_a_kubeconfig_and_renews_it(
 
 
 def test_permission_check_can_succeed(installed: ControlPlane) -> None:
-    assert _can(installed, names.CONTROLLER, "get", "secrets", ["-n", SYSTEM_NAMESPACE])
+    for verb in ("get", "list", "watch"):
+        assert _can(installed, names.CONTROLLER, verb, "secrets", ["-n", SYSTEM_NAMESPACE])
     assert _can(installed, names.AGENT, "watch", "secrets", ["-n", IPSEC_NAMESPACE])
 
 
@@ -141,7 +142,7 @@ def test_permission_check_can_succeed(installed: ControlPlane) -> None:
     ("verb", "resource", "place"),
     [
         ("get", "secrets", ["-n", IPSEC_NAMESPACE]),
-        ("list", "secrets", ["-n", SYSTEM_NAMESPACE]),
+        ("list", "secrets", ["-n", IPSEC_NAMESPACE]),
         ("create", "secrets", ["-n", SYSTEM_NAMESPACE]),
         ("get", "secrets", ["-n", "default"]),
         ("list", "secrets", ["-A"]),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -188,3 +190,62 @@ class TestTheirs:
         self._delete_namespace(federation)
         assert state(a, "CredentialsHandedOver")[1] == "AccountRecreated"
         assert Key("v1", "Secret", NAMESPACE, names.PEER_TOKEN) not in a.store.entries, "it is not created again"
+
+
+class Recorded:
+    """A port that records what it was asked."""
+
+    def __init__(self, port: object) -> None:
+        self._port = port
+        self.calls: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.calls.append((name, *arguments))
+            return method(*arguments, **named)
+
+        return call
+
+
+def test_secrets_are_watched_and_not_asked_for() -> None:
+    federation = FakeFederation()
+    a, b = federation.clouds
+    federation.agree()
+    secret = Key("v1", "Secret", names.SYSTEM_NAMESPACE, "peer-cloud-b")
+    manifest = a.store.read(secret)
+    assert manifest is not None
+    a.store.remove(secret)
+    recorded = Recorded(a.backends.cluster)
+    a.restart(replace(a.backends, cluster=cast(Any, recorded)))
+    a.cycle()
+    assert reason(a.peer("cloud-b")) == "KubeconfigNotFound"
+    recorded.calls.clear()
+    controller = a.controller
+    controller.feed.changed("Secret", manifest | {"metadata": manifest["metadata"] | {"namespace": "elsewhere"}})
+    controller.refresh()
+    controller.drain()
+    assert reason(a.peer("cloud-b")) == "KubeconfigNotFound", "a Secret of another namespace"
+    controller.feed.changed("Secret", manifest)
+    controller.refresh()
+    b.cycle()
+    for _ in range(3):
+        controller.refresh()
+        controller.engine.verify()
+        controller.drain()
+    assert reason(a.peer("cloud-b")) != "KubeconfigNotFound"
+    assert [call for call in recorded.calls if "Secret" in call and names.SYSTEM_NAMESPACE in call] == []
+    controller.feed.removed("Secret", manifest)
+    controller.refresh()
+    controller.drain()
+    assert reason(a.peer("cloud-b")) == "KubeconfigNotFound"
+
+
+def test_no_text_shows_a_kubeconfig() -> None:
+    federation = FakeFederation()
+    a, _ = federation.clouds
+    federation.agree()
+    a.cycle()
+    assert a.controller.engine.state.kubeconfigs() == {"cloud-b": b"kubeconfig"}
+    assert "b'kubeconfig'" not in repr(a.controller.engine.state.snapshot())

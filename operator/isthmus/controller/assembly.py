@@ -9,6 +9,7 @@ from isthmus.adapters.kubernetes import (
     KubernetesCluster,
     KubernetesLeases,
     StreamedWatch,
+    built_in,
     named,
 )
 from isthmus.adapters.openstack import OpenStackCloud
@@ -17,14 +18,14 @@ from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
-from isthmus.model.names import CONTROLLER
+from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
 from isthmus.model.settings import ControllerSettings
 from isthmus.ports import ObjectWatch
 from isthmus.telemetry.counted import counted
 from isthmus.telemetry.metrics import Metrics
 
 from .backends import Backends
-from .feed import NAMESPACE, NODE
+from .feed import NAMESPACE, NODE, SECRET
 
 HANDLED = (CloudPeer, IPsecPolicy, NetworkExpansion)
 """Kinds of ours that administrators and tenants write, besides Namespaces and Nodes."""
@@ -48,5 +49,7 @@ def _watch(kubeconfig: str | None) -> ObjectWatch:
     written_by_others = named(HANDLED, NAMESPACE, NODE)
     ours = named(kind for kind in KINDS if kind not in HANDLED)
     return CombinedWatch(
-        KopfObjectWatch(written_by_others, kubeconfig, CONTROLLER), StreamedWatch(ours, kubeconfig, CONTROLLER)
+        KopfObjectWatch(written_by_others, kubeconfig, CONTROLLER),
+        StreamedWatch(ours, kubeconfig, CONTROLLER),
+        StreamedWatch({SECRET: built_in("v1", SECRET)}, kubeconfig, CONTROLLER, SYSTEM_NAMESPACE),
     )

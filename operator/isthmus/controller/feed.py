@@ -14,6 +14,7 @@ from isthmus.core.snapshot.not_understood import NotUnderstood
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import ExternalError, Unavailable
+from isthmus.model.names import SYSTEM_NAMESPACE
 from isthmus.ports import Manifest
 
 from .state import State
@@ -21,8 +22,9 @@ from .state import State
 _LOG = logging.getLogger(__name__)
 NAMESPACE: Final = "Namespace"
 NODE: Final = "Node"
+SECRET: Final = "Secret"  # noqa: S105  the name of a kind
 _BY_NAME: Final = {kind.registration.kind: kind for kind in KINDS}
-WATCHED: Final = (*_BY_NAME, NAMESPACE, NODE)
+WATCHED: Final = (*_BY_NAME, NAMESPACE, NODE, SECRET)
 
 
 class Feed:
@@ -63,6 +65,9 @@ class Feed:
             self._state.put_namespace(manifest)
         elif kind == NODE:
             self._state.put_node(manifest)
+        elif kind == SECRET:
+            if _is_ours(manifest):
+                self._state.put_secret(manifest)
         elif not self._is_known(_BY_NAME[kind], manifest):
             self._parse(_BY_NAME[kind], manifest)
 
@@ -73,6 +78,9 @@ class Feed:
             self._state.remove_namespace(key[1], uid)
         elif kind == NODE:
             self._state.remove_node(key[1], uid)
+        elif kind == SECRET:
+            if _is_ours(manifest):
+                self._state.remove_secret(key[1], uid)
         else:
             self._state.remove(_BY_NAME[kind], key, uid)
 
@@ -89,6 +97,8 @@ class Feed:
             self._state.retain_namespaces({name for _, name in listed}, version)
         elif kind == NODE:
             self._state.retain_nodes({name for _, name in listed}, version)
+        elif kind == SECRET:
+            self._state.retain_secrets({name for place, name in listed if place == SYSTEM_NAMESPACE}, version)
         else:
             self._state.retain(_BY_NAME[kind], listed, version)
 
@@ -106,6 +116,10 @@ class Feed:
             self._state.put_not_understood(found)
         else:
             self._state.put(obj)
+
+
+def _is_ours(secret: Manifest) -> bool:
+    return bool(secret["metadata"].get("namespace") == SYSTEM_NAMESPACE)
 
 
 def _key(manifest: Manifest) -> tuple[str, str]:

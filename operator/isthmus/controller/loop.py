@@ -107,7 +107,7 @@ class Controller:
         return self.drain()
 
     def refresh(self) -> None:
-        """Read what is not watched: credentials, the peers' views, the gateway nodes' Leases. Raises ExternalError."""
+        """Follow the peers that have credentials, and read the gateway nodes' Leases. Raises ExternalError."""
         self._follow_peers()
         self._observe_gateways()
 
@@ -126,13 +126,13 @@ class Controller:
     def _look_after(self, threads: list[threading.Thread]) -> None:
         """Start the threads once the cache is complete, and do what is due from time to time."""
         clock = self._backends.clock
-        credentials = Periodic(clock, self._settings.resync_seconds, self._follow_peers_guarded)
         active = False
         verification = Verification(clock, self._settings.resync_seconds, self.engine)
         while not self._stop.is_set():
             self.engine.kubernetes.tick()
             if self.feed.is_complete:
-                credentials.tick()
+                if self.engine.state.credentials_are_outdated:
+                    follow_peers(self.engine.state, self._backends.peers)
                 self.engine.state.set_views(self._backends.peers.views())
                 active, was_active = self._is_active(), active
                 self.engine.queue.set_enabled(active)
@@ -183,14 +183,8 @@ class Controller:
         self.engine.mark_moves()
 
     def _follow_peers(self) -> None:
-        follow_peers(self.engine.state, self._backends)
+        follow_peers(self.engine.state, self._backends.peers)
         self.engine.state.set_views(self._backends.peers.views())
-
-    def _follow_peers_guarded(self) -> None:
-        try:
-            follow_peers(self.engine.state, self._backends)
-        except ExternalError as error:
-            self.engine.kubernetes.failed(error)
 
     def _on_watch_failure(self, error: ExternalError) -> None:
         self._backends.metrics.errors.labels("controller", error.reason).inc()

@@ -16,8 +16,10 @@ from isthmus.core.snapshot.cache import Cache, Change, key_of
 from isthmus.core.snapshot.index import OwnCloud, Snapshot
 from isthmus.core.snapshot.manifests import ManifestCache
 from isthmus.core.snapshot.not_understood import NotUnderstood
+from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.facts.gateway import NodeHealth
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.peertoken import Lifetime
@@ -42,6 +44,8 @@ class State:
         self._own, self._clock, self._changed, self._gateway_health = own, clock, changed, gateway_health
         self._cache = Cache(lock=self.lock)
         self._openstack_problem: Problem | None = None
+        self.credentials_are_outdated = True
+        """Whether `kubeconfigs` may return something else than the last time."""
 
     def snapshot(self) -> Snapshot:
         """A view of the cache: consistent while the caller holds `lock`."""
@@ -126,6 +130,35 @@ class State:
             for name in nodes.missing_in(listed, resource_version):
                 nodes.remove(name)
 
+    def put_secret(self, manifest: Mapping[str, Any]) -> None:
+        """A Secret of our own namespace as it is stored."""
+        with self._changing_secret(manifest["metadata"]["name"]) as secrets:
+            secrets.put(manifest)
+
+    def remove_secret(self, name: str, uid: str | None = None) -> None:
+        """The Secret of our own namespace does not exist any more; with `uid` only that one."""
+        with self._changing_secret(name) as secrets:
+            secrets.remove(name, uid)
+
+    def retain_secrets(self, listed: AbstractSet[str], resource_version: str | None) -> None:
+        """When a list of that version was made, only these Secrets existed in our own namespace."""
+        with self.lock:
+            for name in self._cache.secrets.missing_in(listed, resource_version):
+                self.remove_secret(name)
+
+    def kubeconfigs(self) -> dict[str, bytes]:
+        """By cloud ID, of the CloudPeers that own their cloud ID and whose Secret holds one."""
+        with self.lock:
+            self.credentials_are_outdated = False
+            snapshot, secrets = self.snapshot(), self._cache.secrets.reduced
+            found = {}
+            for peer in snapshot.all(CloudPeer):
+                secret = secrets.get(peer.spec.api.kubeconfig_secret_ref.name)
+                is_owner = snapshot.peer_of(peer.spec.cloud_id) == peer and peer.spec.cloud_id != self._own.cloud_id
+                if is_owner and secret is not None:
+                    found[peer.spec.cloud_id] = secret[names.KUBECONFIG_KEY].content
+            return found
+
     def set_credentials(self, credentials: Mapping[str, Lifetime | None]) -> None:
         """By cloud ID the peers whose kubeconfig Secret exists, and how long its token is valid if that is known."""
         with self.lock:
@@ -167,6 +200,13 @@ class State:
             self._mark(keys_of_namespace(self.snapshot(), name, before, after), by)
 
     @contextmanager
+    def _changing_secret(self, name: str) -> Iterator[ManifestCache]:
+        with self.lock:
+            before = self._cache.secrets.reduced.get(name)
+            yield self._cache.secrets
+            self.credentials_are_outdated |= self._cache.secrets.reduced.get(name) != before
+
+    @contextmanager
     def _changing_nodes(self) -> Iterator[ManifestCache]:
         with self.lock:
             before = self._cache.nodes.reduced.keys() | set()
@@ -175,6 +215,7 @@ class State:
 
     def _report(self, change: Change | None, by: Key | None) -> None:
         if change is not None:
+            self.credentials_are_outdated |= isinstance(change.after or change.before, CloudPeer)
             self._mark(keys_of_object(self.snapshot(), change), by)
 
     def _mark(self, keys: Iterable[Key], by: Key | None) -> None:

@@ -44,20 +44,24 @@ class StreamedWatch:
         watched: Mapping[str, Resource],
         kubeconfig: str | None,
         manager: str,
+        namespace: str | None = None,
         *,
         timing: Timing | None = None,
         page_size: int = 500,
     ) -> None:
-        """Raises Invalid if the kubeconfig does not exist; connects after `start`."""
-        self._watched = dict(watched)
+        """Watches in one namespace, or in all for None; connects after `start`.
+
+        Raises Invalid if the kubeconfig does not exist.
+        """
+        self._paths = {kind: resource.path(namespace) for kind, resource in watched.items()}
         self._timing = timing or Timing()
         self._client = Client(kubeconfig, manager, self._timing.request, page_size)
         self._stop = threading.Event()
 
     def start(self, observer: Observer) -> None:
         """Start one thread for each kind."""
-        for kind, resource in self._watched.items():
-            following = _Following(self._client, kind, resource, observer, self._timing, self._stop)
+        for kind, path in self._paths.items():
+            following = _Following(self._client, kind, path, observer, self._timing, self._stop)
             threading.Thread(target=following.run, name=f"watch-{kind}", daemon=True).start()
 
     def stop(self) -> None:
@@ -69,9 +73,9 @@ class _Following:
     """Follows one kind."""
 
     def __init__(
-        self, client: Client, kind: str, resource: Resource, observer: Observer, timing: Timing, stop: threading.Event
+        self, client: Client, kind: str, path: str, observer: Observer, timing: Timing, stop: threading.Event
     ) -> None:
-        self._client, self._kind, self._path = client, kind, resource.path()
+        self._client, self._kind, self._path = client, kind, path
         self._observer, self._timing, self._stop = observer, timing, stop
         self._version: str | None = None
         """Resource version to watch from; None if everything has to be listed."""

@@ -23,7 +23,7 @@ from isthmus.model.peertoken import Lifetime
 
 from .deleted import DeletedObjects, version_number
 from .facets import Facet, facets_of
-from .manifests import ManifestCache, reduced_namespace, reduced_node
+from .manifests import ManifestCache, reduced_namespace, reduced_node, reduced_secret
 from .not_understood import NotUnderstood, NotUnderstoodObjects
 from .views import PeerViews
 
@@ -60,6 +60,8 @@ class Cache:
     namespaces: ManifestCache = field(default_factory=lambda: ManifestCache(reduced_namespace))
     nodes: ManifestCache = field(default_factory=lambda: ManifestCache(reduced_node))
     """Only nodes that carry the gateway label are kept."""
+    secrets: ManifestCache = field(default_factory=lambda: ManifestCache(reduced_secret))
+    """Of our own namespace, only those that hold a kubeconfig."""
     credentials: Mapping[str, Lifetime | None] = field(default_factory=dict)
     """By cloud ID the peers whose kubeconfig Secret exists: how long its token is valid, None if that is not known."""
     views: PeerViews = field(default_factory=PeerViews)

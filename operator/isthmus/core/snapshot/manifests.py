@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -60,6 +62,23 @@ class ManifestCache:
         return tuple(
             name for name, held in self._held.items() if name not in listed and not (0 < newest < held.version)
         )
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Content that must not appear in any text."""
+
+    content: bytes = field(repr=False)
+
+
+def reduced_secret(manifest: Mapping[str, Any]) -> Reduced | None:
+    """Nothing but the kubeconfig; None for a Secret without one."""
+    text = (manifest.get("data") or {}).get(names.KUBECONFIG_KEY, "")
+    try:
+        content = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return {names.KUBECONFIG_KEY: Hidden(content)} if content else None
 
 
 def reduced_namespace(manifest: Mapping[str, Any]) -> Reduced:
