@@ -104,7 +104,7 @@ class FactFeed:
         projects = sorted({project_id for _, project_id in names.values()})
         requests = -(-len(projects) // _PART)
         self._summary_at = now + max(_SUMMARY_SECONDS, requests / _REQUESTS_PER_SECOND)
-        summaries = self._cloud.network_summaries(*projects)
+        summaries = self._cloud.network_summaries(*projects) if projects else {}
         if summaries is None:
             self._summary_at = float("inf")
             return frozenset()

@@ -12,7 +12,7 @@ from isthmus.core.federation.status import peer_status, peerlink_status
 from isthmus.core.keys.enumeration import exists
 from isthmus.core.keys.key import Key, Subject
 from isthmus.core.network.attachment import awaits_port
-from isthmus.core.network.origin.admission import claims, request_problem
+from isthmus.core.network.origin.admission import claims, may_start
 from isthmus.core.network.origin.expansion_status import expansion_statuses
 from isthmus.core.network.origin.plan import plan_origin
 from isthmus.core.network.origin.state import Origin
@@ -190,7 +190,7 @@ class NetworkScope:
     facts: FactCaches
 
     def observe(self, snapshot: Snapshot) -> None:
-        """Ask OpenStack, unless it need not be asked: a withdrawn link, a refused offer."""
+        """Ask OpenStack, unless it need not be asked: a withdrawn link, a refused offer, no agreement with any peer."""
         if _needs_openstack(snapshot, self.key.name):
             self.facts.networks.get(snapshot, self.key.name)
         else:
@@ -273,7 +273,8 @@ def _needs_openstack(snapshot: Snapshot, link_name: str) -> bool:
     if snapshot.attachment(link_name) is not None:
         return True
     if origin_of(link_name) == snapshot.own.cloud_id:
-        return any(request_problem(snapshot, expansion) is None for expansion in claims(snapshot, link_name))
+        is_published = any(link.spec.state == "Active" for link in snapshot.links_of(link_name))
+        return is_published or any(may_start(snapshot, e, link_name) for e in claims(snapshot, link_name))
     return Receiver(snapshot, link_name).intent == "Replicate"
 
 

@@ -151,6 +151,13 @@ def peer_requests(snapshot: Snapshot, expansion: NetworkExpansion, link_name: st
     return tuple(_peer_request(snapshot, reference.name, project, link_name) for reference in expansion.spec.peers)
 
 
+def may_start(snapshot: Snapshot, expansion: NetworkExpansion, link_name: str) -> bool:
+    """Whether the network may be stretched to any peer as far as that is decided without OpenStack."""
+    if expansion.metadata.deletion_timestamp or request_problem(snapshot, expansion) is not None:
+        return False
+    return any(request.problem is None for request in peer_requests(snapshot, expansion, link_name))
+
+
 def _peer_request(snapshot: Snapshot, name: str, project: str | None, link_name: str) -> PeerRequest:
     peer = snapshot.get(CloudPeer, name)
     if peer is None:

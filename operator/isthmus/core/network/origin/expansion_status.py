@@ -19,7 +19,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
 )
 from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
-from .admission import PeerRequest, admission_problem, claims, request_problem
+from .admission import PeerRequest, admission_problem, claims, peer_requests, request_problem
 from .restrictions import restrictions
 from .state import Origin
 
@@ -51,10 +51,14 @@ def _with_status(
     unconsidered = request_problem(origin.snapshot, expansion)
     problem = admission_problem(origin.snapshot, expansion, facts) if facts else unconsidered or failure
     is_owner = origin.owner is not None and origin.owner.metadata == expansion.metadata
-    requests = origin.requests if is_owner else ()
+    is_unasked = facts is None and unconsidered is None and failure is None  # no peer can get it: no owner is needed
+    if is_unasked:
+        requests = peer_requests(origin.snapshot, expansion, origin.name)
+    else:
+        requests = origin.requests if is_owner else ()
     problems = {request.name: _peer_problem(origin, request, failure) for request in requests}
     ready = {name for name, missing in problems.items() if missing is None}
-    conditions = [*readiness(_problem(expansion, problem, is_owner, problems, failure))]
+    conditions = [*readiness(_problem(expansion, problem, is_owner or is_unasked, problems, failure))]
     if is_owner:
         conditions.append(degraded_)
     if is_owner and facts:
