@@ -54,12 +54,12 @@ class KopfObjectWatch:
         self._watched, self._kubeconfig = dict(watched), kubeconfig
         self._timing = timing or ListTiming()
         self._client = Client(kubeconfig, manager, self._timing.request, page_size)
-        self._lists: _Lists | None = None
+        self._lists: KindLists | None = None
         self._operator: KopfOperator | None = None
 
     def start(self, observer: Observer) -> None:
         """Start one thread for kopf and one for the lists."""
-        lists = self._lists = _Lists(self._client, self._watched, observer, self._timing)
+        lists = self._lists = KindLists(self._client, self._watched, observer, self._timing)
         handlers: dict[Resource, Handler] = {
             resource: partial(_pass_on, observer, lists, kind) for kind, resource in self._watched.items()
         }
@@ -74,7 +74,7 @@ class KopfObjectWatch:
             self._lists.stop()
 
 
-def _pass_on(observer: Observer, lists: _Lists, kind: str, type_: str | None, manifest: dict[str, Any]) -> None:
+def _pass_on(observer: Observer, lists: KindLists, kind: str, type_: str | None, manifest: dict[str, Any]) -> None:
     if type_ == "DELETED":
         observer.removed(kind, manifest)
         return
@@ -83,7 +83,7 @@ def _pass_on(observer: Observer, lists: _Lists, kind: str, type_: str | None, ma
     observer.changed(kind, manifest)
 
 
-class _Lists:
+class KindLists:
     """Lists each kind when that is due."""
 
     def __init__(self, client: Client, watched: Mapping[str, Resource], observer: Observer, timing: ListTiming) -> None:
