@@ -6,6 +6,7 @@ Both of them, kopf's handlers and streams of our own, on a real API server.
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import threading
 from collections.abc import Iterable, Iterator
@@ -244,17 +245,23 @@ def test_watch_continues_with_a_new_token(watching: Watching) -> None:
 
 
 def test_kind_that_is_not_installed_at_the_start_is_found_later(watching: Watching) -> None:
-    definition = watching.plane.kubectl("get", "crd", DEFINITION, "-o", "json")
-    watching.plane.kubectl("delete", "crd", DEFINITION)
+    """Each of two, without waiting for the other one."""
+    missing = (DEFINITION, "networkexpansions.isthmus.cloud")
+    definitions = {name: watching.plane.kubectl("get", "crd", name, "-o", "json") for name in missing}
+    watching.plane.kubectl("delete", "crd", *missing)
     try:
         watching.watch.start(watching.mirror)
         wait_until(lambda: ("IPsecPolicy", "NotFound") in watching.mirror.errors, 20, "the missing kind to be reported")
         wait_until(lambda: "Node" in watching.mirror.lists, 20, "the other kinds")
         make_node(watching.plane, "later")
         wait_until(lambda: ("Node", "", "later") in watching.mirror.objects, 20, "another kind to be watched")
+        _install(watching.plane, definitions.pop(DEFINITION))
+        _first_changes_arrive(watching)
     finally:
-        _install(watching.plane, definition)
-    _first_changes_arrive(watching)
+        for definition in definitions.values():
+            _install(watching.plane, definition)
+    wait_until(lambda: "NetworkExpansion" in watching.mirror.lists, 20, "the other missing kind")
+    watching.reported(23)
 
 
 def test_kind_that_is_removed_and_installed_again_is_watched_again(watching: Watching) -> None:
@@ -285,7 +292,8 @@ def test_secrets_of_one_namespace_are_reported(installed: ControlPlane, tmp_path
 
 def _install(plane: ControlPlane, definition: str) -> None:
     plane.kubectl("create", "-f", "-", input=definition)
-    plane.kubectl("wait", "--for=condition=Established", f"crd/{DEFINITION}", "--timeout=30s")
+    name = json.loads(definition)["metadata"]["name"]
+    plane.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
 
 
 def _first_changes_arrive(watching: Watching) -> None:

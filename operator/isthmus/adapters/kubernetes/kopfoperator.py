@@ -87,7 +87,8 @@ class KopfOperator:
         missing = await asyncio.to_thread(self._missing)
         if self._stop.is_set():
             return
-        waiting = asyncio.create_task(self._end_when_found(stop) if missing else asyncio.sleep(0))
+        is_complete = missing is not None and not missing
+        waiting = asyncio.create_task(asyncio.sleep(0) if is_complete else self._end_when_found(stop, missing))
         operator = asyncio.create_task(
             kopf.operator(
                 registry=self._registry(kopf.OperatorRegistry(), is_ending),
@@ -116,21 +117,26 @@ class KopfOperator:
             kopf.on.event(resource.group, resource.version, resource.plural, registry=registry)(_passing(handler))
         return registry
 
-    async def _end_when_found(self, ended: asyncio.Event) -> None:
-        while await asyncio.to_thread(self._missing):
+    async def _end_when_found(self, ended: asyncio.Event, missing: frozenset[str] | None) -> None:
+        """End when one of the `missing` kinds exists; if they are not known, once it can be read which do."""
+        now: frozenset[str] | None = None
+        while now is None or (missing is not None and missing <= now):
             await asyncio.sleep(_RETRY_SECONDS)
-        _LOG.info("watching: a kind that was missing exists now")
+            now = await asyncio.to_thread(self._missing)
+        if missing:
+            _LOG.info("watching also %s, which did not exist before", ", ".join(sorted(missing - now)))
         ended.set()
 
-    def _missing(self) -> bool:
-        """Whether one of the kinds does not exist, or none can be asked for."""
+    def _missing(self) -> frozenset[str] | None:
+        """The kinds that do not exist, by their plurals; None if that cannot be read."""
         try:
             if self._client is None:
                 self._client = Client(self._kubeconfig, "isthmus", _REQUEST_TIMEOUT_SECONDS, _PAGE_SIZE)
-            return not self._handlers.keys() <= _existing(self._client, self._handlers)
+            existing = _existing(self._client, self._handlers)
         except ExternalError as error:
             _LOG.debug("watching: which kinds exist cannot be read: %s", error)
-            return True
+            return None
+        return frozenset(resource.plural for resource in self._handlers if resource not in existing)
 
 
 def _run_and_abandon(main: Coroutine[Any, Any, None]) -> None:
