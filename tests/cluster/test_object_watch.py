@@ -18,10 +18,12 @@ import pytest
 from isthmus.adapters.kubernetes import KopfObjectWatch, Resource, StreamedWatch, built_in, kopfoperator, login, named
 from isthmus.adapters.kubernetes.handlers import ListTiming
 from isthmus.adapters.kubernetes.stream import Timing
-from isthmus.controller.assembly import HANDLED
+from isthmus.controller.assembly import HANDLED, assemble
+from isthmus.controller.feed import WATCHED
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.errors import ExternalError
 from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
+from isthmus.model.settings import ControllerSettings
 from isthmus.ports import Manifest, ObjectWatch
 from tests.cluster.accounts import account_kubeconfig, make_node, token_of
 from tests.cluster.relay import Relay, relaying
@@ -271,6 +273,18 @@ def test_kind_that_is_removed_and_installed_again_is_watched_again(watching: Wat
     threading.Event().wait(3)
     _install(watching.plane, definition)
     _first_changes_arrive(watching)
+
+
+def test_controller_watches_every_kind_with_its_shipped_rights(installed: ControlPlane, tmp_path: Path) -> None:
+    kubeconfig = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, CONTROLLER)
+    settings = ControllerSettings(cloud_id="cloud-a", gateway_cidrs=("192.0.2.0/24",), kubeconfig=str(kubeconfig))
+    mirror, watch = Mirror(), assemble(settings).watch
+    watch.start(mirror)
+    wait_until(lambda: mirror.lists.keys() == set(WATCHED), 30, "a list of every kind")
+    make_node(installed, "later")
+    wait_until(lambda: ("Node", "", "later") in mirror.objects, 30, "an event")
+    assert mirror.errors == []
+    watch.stop()
 
 
 def test_secrets_of_one_namespace_are_reported(installed: ControlPlane, tmp_path: Path) -> None:
