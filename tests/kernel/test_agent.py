@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
+from typing import Any
 
+import pytest
+
+from tests.fakes.store import Key
 from tests.kernel.openvswitch import sh
 from tests.kernel.side import RESYNC_SECONDS, Side, pair_of
 from tests.testbed.host.process import wait_until
@@ -33,6 +37,31 @@ def test_restarted_agent_changes_nothing_and_loses_no_traffic(stretched: tuple[S
         assert lost() == 0
     # Reported BFD states may change with the load of the machine: its interval is some hundred milliseconds.
     assert [effect for effect in a.effects if not effect.startswith("apply_status")] == []
+
+
+@pytest.mark.parametrize("kind", ["Attachment", "CloudPeer", "IPsecPolicy", "PeerLink"])
+def test_restarted_agent_keeps_what_it_does_not_understand(stretched: tuple[Side, Side], kind: str) -> None:
+    a, _ = stretched
+    (key,) = (key for key in a.store.entries if key.kind == kind)
+    understood = a.store.entries[key].manifest["spec"]
+    a.effects.clear()
+    with a.machine.pinging("10.20.0.12") as lost:
+        a.stop()
+        _set_spec(a, key, {"unknown": True})
+        a.start()
+        time.sleep(2 * RESYNC_SECONDS + 1)
+        assert a.machine.ping("10.20.0.12", 3) == 3
+        _set_spec(a, key, understood)
+        a.watch.wake()
+        time.sleep(RESYNC_SECONDS + 1)
+        assert lost() == 0
+    assert [effect for effect in a.effects if not effect.startswith("apply_status")] == []
+
+
+def _set_spec(side: Side, key: Key, spec: dict[str, Any]) -> None:
+    entry = side.store.entries[key].copy()
+    entry.manifest["spec"] = spec
+    side.store.put(key, entry, spec_changed=True)
 
 
 def test_key_is_rotated_without_an_outage(stretched: tuple[Side, Side]) -> None:
