@@ -38,6 +38,7 @@ spec: {dpdDelaySeconds: %d}
 """
 DEFINITION = "ipsecpolicies.isthmus.cloud"
 SILENCE_SECONDS = 5.0
+SETTLE_SECONDS = 1.0
 HELD_BACK = 3600.0
 Sort = Literal["streamed", "handled"]
 
@@ -112,6 +113,7 @@ class Watching:
         wait_until(lambda: self.mirror.lists.keys() == self.watched.keys(), 30, "a list of every kind")
         self.apply(10)
         wait_until(lambda: self._change_arrives(11), 30, "the first change that was not listed")
+        wait_until(self._is_quiet, 30, "the lists that follow those of kopf")
 
     def renew_token(self, node: str | None = None) -> None:
         """Another token; one that is bound to a node is invalid when that is deleted."""
@@ -144,6 +146,11 @@ class Watching:
         self.reported(seconds)
         return lists == self.mirror.lists
 
+    def _is_quiet(self) -> bool:
+        lists = dict(self.mirror.lists)
+        threading.Event().wait(2 * SETTLE_SECONDS)
+        return lists == self.mirror.lists
+
 
 def _streamed(kubeconfig: str, watched: dict[str, Resource]) -> ObjectWatch:
     timing = Timing(watch=20, silence=SILENCE_SECONDS, first_retry=0.2, max_retry=1.0, verify=HELD_BACK)
@@ -151,7 +158,7 @@ def _streamed(kubeconfig: str, watched: dict[str, Resource]) -> ObjectWatch:
 
 
 def _handled(kubeconfig: str, watched: dict[str, Resource]) -> ObjectWatch:
-    timing = ListTiming(settle=1.0, first_retry=0.2, max_retry=1.0, verify=HELD_BACK)
+    timing = ListTiming(settle=SETTLE_SECONDS, first_retry=0.2, max_retry=1.0, verify=HELD_BACK)
     return KopfObjectWatch(watched, kubeconfig, CONTROLLER, timing=timing, page_size=2)
 
 
@@ -183,14 +190,14 @@ def watching(
 
 def test_objects_and_changes_are_reported_without_listing_again(watching: Watching) -> None:
     watching.start()
-    mirror, lists = watching.mirror, dict(watching.mirror.lists)
+    mirror, lists, errors = watching.mirror, dict(watching.mirror.lists), len(watching.mirror.errors)
     assert ("Namespace", "", SYSTEM_NAMESPACE) in mirror.objects
     assert ("Node", "", "watching") in mirror.objects
     watching.reported(12)
     watching.reported(13, "other")
     watching.plane.kubectl("delete", "ipsecpolicy", "other")
     wait_until(lambda: mirror.delay("other") is None, 10, "the deletion")
-    assert (mirror.lists["IPsecPolicy"], mirror.errors) == (lists["IPsecPolicy"], [])
+    assert (mirror.lists["IPsecPolicy"], mirror.errors[errors:]) == (lists["IPsecPolicy"], [])
 
 
 def test_changes_and_deletions_during_an_outage_are_reported_after_it(watching: Watching) -> None:
@@ -283,7 +290,7 @@ def test_controller_watches_every_kind_with_its_shipped_rights(installed: Contro
     wait_until(lambda: mirror.lists.keys() == set(WATCHED), 30, "a list of every kind")
     make_node(installed, "later")
     wait_until(lambda: ("Node", "", "later") in mirror.objects, 30, "an event")
-    assert mirror.errors == []
+    assert {error for _, error in mirror.errors} <= {"Unavailable"}, "an API server that has just started is not ready"
     watch.stop()
 
 
