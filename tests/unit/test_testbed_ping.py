@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.testbed.workload.ping import count_replies
+from tests.testbed.workload.loss import was_starved
+from tests.testbed.workload.ping import PingResult, count_replies
 
 END = "\n--- 10.0.0.1 ping statistics ---\n{} packets transmitted, {} received, 0% packet loss, time 1ms\n"
 
@@ -39,3 +40,17 @@ def test_truncated_output_is_an_error(output: str) -> None:
 
 def test_no_reply_is_not_a_success() -> None:
     assert not count_replies(END.format(2, 0)).all_answered
+
+
+@pytest.mark.parametrize(
+    ("control", "starved"),
+    [
+        (PingResult(800, 800, 0.4, 0.02), False),
+        (PingResult(800, 800, 0.4, 0.07), True),
+        (PingResult(800, 799, 0.4, 0.02), True),
+    ],
+    ids=["as quick as ever", "silent for half the time", "lossy"],
+)
+def test_node_was_starved_if_a_control_ping_suffered_too(control: PingResult, starved: bool) -> None:
+    calm = PingResult(800, 800, 0.4, 0.01)
+    assert was_starved(PingResult(880, 875, 11.8, 0.14), [calm, control]) == starved

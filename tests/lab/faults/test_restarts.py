@@ -1,18 +1,14 @@
 """Restarted processes lose no traffic: a ping every 10 ms counts losses."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import pytest
 
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation
 from tests.testbed.install.installation import Installation
-from tests.testbed.workload.ping import PingResult, PingRun
+from tests.testbed.workload.loss import ping_losing_nothing
 from tests.testbed.workload.tenant import Stretch
-
-# A machine that is too busy for a node is too busy for a verdict.
-_ATTEMPTS = 3
 
 
 def replace_process(installation: Installation, role: str) -> None:
@@ -31,33 +27,7 @@ def replace_process(installation: Installation, role: str) -> None:
 @pytest.mark.parametrize("role", ["agent", "controller"])
 def test_restarted_process_loses_no_traffic(peers: Federation, stretched: Stretch, role: str, side: str) -> None:
     installation = peers.a if side == "a" else peers.b
-    for _ in range(_ATTEMPTS):
-        result, controls = ping_beside_controls(peers, stretched, lambda: replace_process(installation, role))
-        if result.all_answered:
-            return
-        assert any(was_starved(control, result) for control in controls), f"the restart lost {result}; {controls}"
-    raise RuntimeError(f"the nodes get too little time of this machine to tell who lost {result}; {controls}")
-
-
-def ping_beside_controls(
-    peers: Federation, stretched: Stretch, event: Callable[[], None]
-) -> tuple[PingResult, list[PingResult]]:
-    """Ping over the tunnel, and on both nodes beside it on a path that no process of ours can touch.
-
-    A control ping goes from the node itself to its cloud's servers, through another network card of the same kind.
-    """
-    with ExitStack() as controls:
-        runs = [
-            controls.enter_context(PingRun(cloud.gateway, "ping-control", str(cloud.site.server_address.ip), 0.01))
-            for cloud in peers.lab.clouds
-        ]
-        result = stretched.ping_during(event)
-        return result, [run.stop() for run in runs]
-
-
-def was_starved(control: PingResult, result: PingResult) -> bool:
-    """Whether the node was so slow meanwhile that it lost packets, or was as silent, without any tunnel."""
-    return control.lost > 0 or control.longest_silence_seconds >= result.longest_silence_seconds / 2
+    ping_losing_nothing(stretched, lambda: replace_process(installation, role))
 
 
 @pytest.mark.parametrize("side", ["a", "b"])

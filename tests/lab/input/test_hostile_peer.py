@@ -10,6 +10,7 @@ import pytest
 
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, condition, objects, patch_spec, wait_reason
+from tests.testbed.workload.loss import ping_losing_nothing
 from tests.testbed.workload.tenant import Stretch
 
 OWN, PEER = "cloud-a", "cloud-b"
@@ -41,13 +42,13 @@ def forged(peers: Federation, spec: dict[str, Any]) -> Iterator[None]:
 def test_forged_link_is_refused_and_the_last_accepted_spec_is_kept(
     peers: Federation, stretched: Stretch, spec: dict[str, Any], reason: str
 ) -> None:
-    with stretched.local.start_ping(str(stretched.remotes[0].address), interval_seconds=0.02) as run:
+    def forge() -> None:
         with forged(peers, spec):
             wait_reason(peers.a.cloud, "cloudpeer", PEER, reason)
             (link,) = objects(peers.a.cloud, "peerlinks")
             assert link["status"]["peer"]["spec"]["gateways"] == [{"name": "gw-b1", "address": "198.51.100.11"}]
-        result = run.stop()
-    assert result.all_answered, result
+
+    ping_losing_nothing(stretched, forge)
 
 
 def test_another_peers_gateway_is_refused(peers: Federation) -> None:

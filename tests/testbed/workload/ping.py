@@ -16,6 +16,10 @@ _IN_FLIGHT: Final = 3
 _PRELOAD: Final = 3
 
 
+class StarvedNode(RuntimeError):
+    """A node got too little time of this machine for a verdict."""
+
+
 @dataclass(frozen=True)
 class PingResult:
     """Result of a number of requests."""

@@ -14,9 +14,9 @@ from tests.testbed.cloud.cloud import Cloud, Project
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, objects
 from tests.testbed.workload.machine import Machine, TcpExchange
-from tests.testbed.workload.ping import PingResult
+from tests.testbed.workload.ping import PingResult, StarvedNode
 
-_PING_INTERVAL_SECONDS = 0.01
+PING_INTERVAL_SECONDS = 0.01
 
 
 class Tenant:
@@ -103,9 +103,9 @@ class Stretch:
     def ping_during(self, event: Callable[[], object], settle_seconds: float = 3.0) -> PingResult:
         """Ping from the origin to the receiver every 10 ms, from a second before the event until a while after it.
 
-        Raises RuntimeError if the machine has been too slow for that.
+        Raises StarvedNode if the machine has been too slow for that.
         """
-        with self.local.start_ping(str(self.remotes[0].address), _PING_INTERVAL_SECONDS) as run:
+        with self.local.start_ping(str(self.remotes[0].address), PING_INTERVAL_SECONDS) as run:
             began = time.monotonic()
             time.sleep(1)
             event()
@@ -113,8 +113,8 @@ class Stretch:
             seconds = time.monotonic() - began
             result = run.stop()
         # A guest has one processor, on which a new agent may start meanwhile; ping may then send fewer requests.
-        if result.transmitted < 0.7 * seconds / _PING_INTERVAL_SECONDS:
-            raise RuntimeError(f"{result} in {seconds:.1f} s is not a ping every 10 ms")
+        if result.transmitted < 0.7 * seconds / PING_INTERVAL_SECONDS:
+            raise StarvedNode(f"{result} in {seconds:.1f} s is not a ping every 10 ms")
         return result
 
     def exchange(self) -> tuple[TcpExchange, TcpExchange]:
