@@ -9,7 +9,7 @@ import gc
 import json
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,7 @@ from isthmus.model.settings import ControllerSettings
 from isthmus.ports import Manifest, ObjectWatch
 from tests.cluster.accounts import account_kubeconfig, make_node, token_of
 from tests.cluster.relay import Relay, relaying
+from tests.fakes.apiserver import write_kubeconfig
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
@@ -292,6 +293,25 @@ def test_controller_watches_every_kind_with_its_shipped_rights(installed: Contro
     wait_until(lambda: ("Node", "", "later") in mirror.objects, 30, "an event")
     assert {error for _, error in mirror.errors} <= {"Unavailable"}, "an API server that has just started is not ready"
     watch.stop()
+
+
+@pytest.mark.parametrize("sort", [_handled, _streamed])
+def test_watch_with_client_certificate_and_tls_server_name(
+    installed: ControlPlane, tmp_path: Path, sort: Callable[[str, dict[str, Resource]], ObjectWatch]
+) -> None:
+    """As kubeconfigs of several public clouds have it."""
+    admin = json.loads(installed.kubeconfig.read_text())
+    cluster, user = admin["clusters"][0]["cluster"], admin["users"][0]["user"]
+    named_server = cluster | {"tls-server-name": "kubernetes.default.svc"}
+    mirror, watch = Mirror(), sort(write_kubeconfig(tmp_path / "kubeconfig", named_server, user), named(HANDLED))
+    watch.start(mirror)
+    try:
+        wait_until(lambda: "IPsecPolicy" in mirror.lists, 30, "a list")
+        for seconds in (10, 11):  # one of them may still be listed
+            installed.kubectl("apply", "-f", "-", input=POLICY % ("named", seconds))
+            wait_until(lambda: mirror.delay("named") == seconds, 30, "an event", poll_seconds=0.05)  # noqa: B023
+    finally:
+        watch.stop()
 
 
 def test_secrets_of_one_namespace_are_reported(installed: ControlPlane, tmp_path: Path) -> None:

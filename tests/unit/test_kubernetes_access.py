@@ -8,6 +8,7 @@ import logging
 import ssl
 import sys
 import tempfile
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.testbed.kubernetes.pki import Authority
 
 CANARY = "canary-5f0c2d7a9b"
 SERVER = "https://192.0.2.10:6443"
+SERVER_NAME = "kubernetes.default.svc"
 API_VERSION = "client.authentication.k8s.io/v1"
 CLIENT = ("keyUsage=digitalSignature", "extendedKeyUsage=clientAuth")
 
@@ -41,6 +43,28 @@ def _plugin(directory: Path, credential: dict[str, Any]) -> dict[str, Any]:
         f"print(open({str(directory / 'credential')!r}).read())\nopen({str(directory / 'runs')!r}, 'a').write('x')\n"
     )
     return {"exec": {"apiVersion": API_VERSION, "command": sys.executable, "args": [str(script)]}}
+
+
+def presented(client: ssl.SSLContext, pki: Path, host: str = SERVER_NAME) -> Path | None:
+    """The certificate that a client presents to a server of that authority, called SERVER_NAME; None without one.
+
+    Raises SSLCertVerificationError if the client does not accept the server, which it connects to as `host`.
+    """
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.verify_mode = ssl.CERT_OPTIONAL
+    server.load_verify_locations(pki / "ca.crt")
+    server.load_cert_chain(
+        *Authority(pki).issue("server", f"/CN={SERVER_NAME}", (f"subjectAltName=DNS:{SERVER_NAME}",))
+    )
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    here = client.wrap_bio(down, up, server_hostname=host)
+    there = server.wrap_bio(up, down, server_side=True)
+    for end in (here, there, here, there):
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    der = there.getpeercert(binary_form=True)
+    files = (path for path in pki.glob("*.crt") if der and path.read_text() == ssl.DER_cert_to_PEM_cert(der))
+    return next(files, None)
 
 
 def _runs(directory: Path) -> int:
@@ -143,19 +167,19 @@ class TestCertificates:
         monkeypatch.setattr(access, "_MEMORY", str(scratch))
         monkeypatch.setattr(tempfile, "tempdir", str(scratch))
         certificate, key = (base64.b64encode(path.read_bytes()).decode() for path in pair)
-        path = _write(tmp_path / "kubeconfig", {"client-certificate-data": certificate, "client-key-data": key})
+        authority = base64.b64encode((tmp_path / "pki" / "ca.crt").read_bytes()).decode()
+        user = {"client-certificate-data": certificate, "client-key-data": key}
+        path = _write(tmp_path / "kubeconfig", user, **{"certificate-authority-data": authority})
         for _ in range(2):  # the client remembers the deleted file
             found = load(path)
-            assert found.key == pair[1].read_text()
-            assert found.key not in repr(found)
+            assert presented(found.tls, tmp_path / "pki") == pair[0]
+            assert credentials(path).as_ssl_context() is not None
             assert not list(scratch.iterdir())
 
     def test_relative_paths_start_at_the_kubeconfig(self, tmp_path: Path, pair: tuple[Path, Path]) -> None:
         user = {"client-certificate": "pki/admin.crt", "client-key": "pki/admin.key"}
         info = credentials(_write(tmp_path / "kubeconfig", user, **{"certificate-authority": "pki/ca.crt"}))
-        assert info.ca_data == (tmp_path / "pki" / "ca.crt").read_text()
-        assert info.private_key_data == pair[1].read_text()
-        assert info.as_ssl_context().get_ca_certs()
+        assert presented(info.as_ssl_context(), tmp_path / "pki") == pair[0]
 
     def test_text_before_a_certificate_is_ignored(self, tmp_path: Path, pair: tuple[Path, Path]) -> None:
         authority = tmp_path / "pki" / "ca.crt"
@@ -166,13 +190,17 @@ class TestCertificates:
     def test_insecure_skip_tls_verify(self, tmp_path: Path) -> None:
         path = _write(tmp_path / "kubeconfig", {"token": "t"}, **{"insecure-skip-tls-verify": True})
         assert load(path).tls.verify_mode == ssl.CERT_NONE
-        assert credentials(path).insecure
+        assert credentials(path).as_ssl_context().verify_mode == ssl.CERT_NONE
 
-    def test_tls_server_name_is_rejected_for_watches(self, tmp_path: Path) -> None:
-        path = _write(tmp_path / "kubeconfig", {"token": "t"}, **{"tls-server-name": "kube.example.net"})
-        assert load(path).configuration.tls_server_name == "kube.example.net"
-        with pytest.raises(Invalid, match="tls-server-name"):
-            credentials(path)
+    @pytest.mark.parametrize(("name", "is_accepted"), [(SERVER_NAME, True), ("kube.example.net", False), (None, False)])
+    def test_server_is_known_by_its_tls_server_name(
+        self, tmp_path: Path, pair: tuple[Path, Path], name: str | None, is_accepted: bool
+    ) -> None:
+        user = {"client-certificate": str(pair[0]), "client-key": str(pair[1])}
+        cluster = {"certificate-authority": "pki/ca.crt"} | ({"tls-server-name": name} if name else {})
+        info = credentials(_write(tmp_path / "kubeconfig", user, **cluster))
+        with nullcontext() if is_accepted else pytest.raises(ssl.SSLCertVerificationError):
+            assert presented(info.as_ssl_context(), tmp_path / "pki", "192.0.2.10") == pair[0]
 
 
 class TestPlugins:
@@ -188,10 +216,13 @@ class TestPlugins:
         assert _runs(tmp_path) == 1
 
     def test_plugin_returns_a_certificate(self, tmp_path: Path) -> None:
-        certificate, key = Authority(tmp_path / "pki").issue("admin", "/CN=admin", CLIENT)
+        authority = Authority(tmp_path / "pki")
+        certificate, key = authority.issue("admin", "/CN=admin", CLIENT)
         credential = {"clientCertificateData": certificate.read_text(), "clientKeyData": key.read_text()}
-        found = load(_write(tmp_path / "kc", _plugin(tmp_path, credential)))
-        assert (found.certificate, found.authorization()) == (certificate.read_text(), None)
+        cluster = {"certificate-authority": str(authority.certificate)}
+        found = load(_write(tmp_path / "kc", _plugin(tmp_path, credential), **cluster))
+        assert found.authorization() is None
+        assert presented(found.tls, tmp_path / "pki") == certificate
 
     def test_failed_plugin_is_an_error(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         user = {"exec": {"apiVersion": API_VERSION, "command": "false"}}
@@ -216,7 +247,8 @@ class TestPods:
     def test_token_of_a_pod_is_read_for_each_request(self, account: Path) -> None:
         found = load(None)
         assert found.configuration.host == "https://[fd00::1]:443"
-        assert found.authority == (account / "ca.crt").read_text()
+        (authority,) = found.tls.get_ca_certs(binary_form=True)
+        assert ssl.DER_cert_to_PEM_cert(authority) == (account / "ca.crt").read_text()
         for token in ("first", "second"):
             (account / "token").write_text(f"{token}\n")
             assert found.authorization() == f"Bearer {token}"

@@ -46,7 +46,7 @@ def _end(watching: KopfWatch) -> None:
 
 def test_token_in_the_kubeconfig(tmp_path: Path) -> None:
     info = credentials(write_kubeconfig(tmp_path / "kubeconfig", {"server": SERVER}, {"token": "written"}))
-    assert (info.server, info.ca_data, info.trust_env) == (SERVER, None, False)
+    assert (info.server, info.trust_env) == (SERVER, False)
     assert info.as_http_headers() == {"Authorization": "Bearer written"}
 
 

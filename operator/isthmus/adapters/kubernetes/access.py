@@ -9,7 +9,7 @@ import os
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -32,12 +32,8 @@ class Access:
 
     configuration: Configuration
     tls: ssl.SSLContext
+    """With the CA certificates, the client certificate and the server's name of the kubeconfig."""
     token_file: Path | None = None
-    authority: str | None = None
-    """CA certificates as PEM; None for those that the system trusts."""
-    certificate: str | None = field(default=None, repr=False)
-    """Client certificate as PEM, and its key in the same format."""
-    key: str | None = field(default=None, repr=False)
 
     def authorization(self) -> str | None:
         """The value of the Authorization header for a request that is sent now; None with a client certificate.
@@ -111,14 +107,18 @@ def _pod(configuration: Configuration) -> Path:
 
 def _access(configuration: Configuration, token_file: Path | None) -> Access:
     """Read into memory what is in files: the temporary ones are deleted afterwards."""
-    authority, certificate, key = configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file
-    access = Access(configuration, _tls(configuration), token_file, *map(_pem, (authority, certificate, key)))
+    access = Access(configuration, _tls(configuration), token_file)
     configuration.ssl_ca_cert = configuration.cert_file = configuration.key_file = None
     return access
 
 
 def _tls(configuration: Configuration) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    context = _NamedServerContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.server_name = configuration.tls_server_name
+    if configuration.ssl_ca_cert:
+        context.load_verify_locations(configuration.ssl_ca_cert)
+    else:
+        context.load_default_certs()
     if not configuration.verify_ssl:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -128,10 +128,21 @@ def _tls(configuration: Configuration) -> ssl.SSLContext:
     return context
 
 
-def _pem(path: str | None) -> str | None:
-    """A PEM file without any text before the first block: kopf takes a file that starts otherwise for base64."""
-    text = Path(path).read_text("ascii", errors="ignore") if path else ""
-    return text[text.find("-----BEGIN ") :] if text else None
+class _NamedServerContext(ssl.SSLContext):
+    """Expects `tls-server-name` of a kubeconfig in the server's certificate, for clients that cannot be told it."""
+
+    server_name: str | None = None
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """Called by asyncio for a connection to `server_hostname`."""
+        return super().wrap_bio(incoming, outgoing, server_side, self.server_name or server_hostname, session)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from isthmus.model.errors import ExternalError, Invalid
+from isthmus.model.errors import ExternalError
 
 from .access import load
 
@@ -57,17 +58,17 @@ def credentials(kubeconfig: str | None) -> ConnectionInfo:
     import kopf
 
     access = load(kubeconfig)
-    configuration = access.configuration
-    if configuration.tls_server_name:
-        raise Invalid("kubeconfig: tls-server-name is not supported for watches")
     scheme, _, token = (access.authorization() or "").partition(" ")
-    return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_data=access.authority,
-        insecure=not configuration.verify_ssl,
+
+    class Connection(kopf.ConnectionInfo):
+        """With the TLS context that requests use: kopf's own knows no server name and writes keys to files."""
+
+        def as_ssl_context(self) -> ssl.SSLContext:
+            return access.tls
+
+    return Connection(
+        server=access.configuration.host,
         scheme=scheme or None,
         token=token or None,
-        certificate_data=access.certificate,
-        private_key_data=access.key,
-        proxy_url=configuration.proxy,
+        proxy_url=access.configuration.proxy,
     )
