@@ -49,7 +49,7 @@ def test_no_reply_is_not_a_success() -> None:
         (PingResult(800, 800, 0.4, 0.07), True),
         (PingResult(800, 799, 0.4, 0.02), True),
     ],
-    ids=["as quick as ever", "silent for half the time", "lossy"],
+    ids=["as quick as ever", "silent, too", "lossy"],
 )
 def test_node_was_starved_if_a_control_ping_suffered_too(control: PingResult, starved: bool) -> None:
     calm = PingResult(800, 800, 0.4, 0.01)

@@ -129,7 +129,7 @@ def _tls(configuration: Configuration) -> ssl.SSLContext:
 
 
 class _NamedServerContext(ssl.SSLContext):
-    """Expects `tls-server-name` of a kubeconfig in the server's certificate, for clients that cannot be told it."""
+    """Expects `tls-server-name` of a kubeconfig in the server's certificate, for clients without a setting for it."""
 
     server_name: str | None = None
 
