@@ -38,7 +38,7 @@ test-long: ## Property tests with many random examples, soak tests (minutes, not
 
 test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
 	@$(ASSETS) development kubernetes
-	@$(RUN)/pytest -q tests/cluster
+	@$(RUN)/pytest -q -n 2 --dist worksteal tests/cluster
 
 test-kernel: ## Real Open vSwitch, ESP and strongSwan, in User Mode Linux if the host's kernel lacks them
 	@$(ASSETS) development kernel packages
