@@ -25,7 +25,7 @@ from tests.testbed.kubernetes.pki import Authority
 @pytest.fixture
 def peers() -> Iterator[RemotePeers]:
     peers = RemotePeers(US, POLL_SECONDS)
-    peers.start(lambda _: None)
+    peers.start(lambda: None)
     yield peers
     peers.stop()
 

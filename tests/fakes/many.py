@@ -12,12 +12,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
 
 from isthmus.model.api.objects import ApiModel
 from isthmus.model.facts.openstack import Network, Port, Project, Subnet
 from isthmus.model.facts.peer import PeerView, Published
+from isthmus.model.sharedmapping import SharedMapping
 from isthmus.ports import Manifest
 
 from .federation import FakeCloud, FakeFederation, reason
@@ -140,7 +140,7 @@ class ManyNetworks:
             for name, buckets in view.port_slices.items():
                 copies = {bucket: self._published(each, number) for bucket, each in buckets.items()}
                 slices[self.renamed(name, number)] = copies
-        return replace(view, links=MappingProxyType(links), port_slices=MappingProxyType(slices))
+        return replace(view, links=SharedMapping.of(links), port_slices=SharedMapping.of(slices))
 
     def _published(self, published: Published[S], number: int) -> Published[S]:
         assert published.spec is not None
@@ -182,11 +182,16 @@ class _CopiedNetworks:
         original, number = self._many.original_of(project_id)
         return self._many.renamed(self._neutron.get_project(original), number)
 
-    def subnets_of(self, network_id: str) -> list[Subnet]:
-        return cast(list[Subnet], self._copy(self._neutron.subnets_of, network_id))
+    def get_networks(self, *network_ids: str) -> list[Network]:
+        return [network for id_ in network_ids if (network := self.get_network(id_)) is not None]
 
-    def ports_of(self, network_id: str) -> list[Port]:
-        return cast(list[Port], self._copy(self._neutron.ports_of, network_id))
+    def subnets_of(self, *network_ids: str) -> list[Subnet]:
+        lists = (cast(list[Subnet], self._copy(self._neutron.subnets_of, id_)) for id_ in network_ids)
+        return [subnet for subnets in lists for subnet in subnets]
+
+    def ports_of(self, *network_ids: str) -> list[Port]:
+        lists = (cast(list[Port], self._copy(self._neutron.ports_of, id_)) for id_ in network_ids)
+        return [port for ports in lists for port in ports]
 
     def _copy(self, read: Callable[[str], object], id_: str) -> object:
         if id_ in self._neutron.networks:

@@ -9,7 +9,6 @@ from isthmus.model import names
 from isthmus.model.api.objects import API_VERSION
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.reasons import Reason
-from isthmus.ports import PeerChange
 
 from .store import Key, Store
 
@@ -22,7 +21,7 @@ class FakePeerReader:
         self._stores = stores
         self._views: dict[str, PeerView] = {}
 
-    def start(self, changed: Callable[[PeerChange], None]) -> None:
+    def start(self, changed: Callable[[], None]) -> None:
         """Wakes nobody: tests run cycles explicitly."""
 
     def stop(self) -> None:

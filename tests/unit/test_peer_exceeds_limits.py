@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 import pytest
 
@@ -20,6 +19,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 )
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.facts.peer import PeerView, Published
+from isthmus.model.sharedmapping import SharedMapping
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scenario import Scenario
@@ -42,7 +42,7 @@ class Peers:
 
     def views(self) -> Mapping[str, PeerView]:
         views = self._cloud.peers.views()
-        return {**views, "cloud-a": replace(views["cloud-a"], links=MappingProxyType(dict(self.networks)))}
+        return {**views, "cloud-a": replace(views["cloud-a"], links=SharedMapping.of(dict(self.networks)))}
 
     def publish(self, number: int, tunnel_id: int | None = None, *, generation: int = 1, network_id: str = "") -> str:
         """Offer one network; return its link name."""

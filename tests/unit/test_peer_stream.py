@@ -11,11 +11,12 @@ import pytest
 from isthmus.adapters.peers import budget, stream
 from isthmus.adapters.peers.api import Event, Page
 from isthmus.adapters.peers.budget import Budget
-from isthmus.adapters.peers.collection import Collection
+from isthmus.adapters.peers.collection import Collection, PortSlices
 from isthmus.adapters.peers.stream import Pace, Stream
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.errors import ExternalError, Invalid, Unavailable
+from isthmus.model.facts.peer import bucket_of_name
 from tests.testbed.host.process import wait_until
 
 Document = dict[str, Any]
@@ -72,6 +73,16 @@ class TestCollection:
         for held in (links.objects, slices.objects):
             assert sum(each.spec is not None for each in held.values()) == 10_000
 
+    def test_port_slices_are_held_by_network_as_soon_as_they_are_read(self) -> None:
+        """Not only when they are announced: a reader with a new credential does not announce what it finds there."""
+        slices, kept, removed = PortSlices(Budget()), port_slice(1, ports=2), port_slice(2, ports=1)
+        link_name, _ = bucket_of_name(name_of(kept))
+        slices.put([kept, removed])
+        before = slices.by_link
+        slices.remove([name_of(removed)])
+        assert {name: list(buckets) for name, buckets in slices.by_link.items()} == {link_name: [0]}
+        assert len(before) == 2
+
     @pytest.mark.parametrize(
         ("limit", "value", "problem"),
         [("MAX_OBJECTS", 2, "2 objects"), ("MAX_PORTS", 3, "3 ports"), ("MAX_BYTES", 800, "800 bytes")],
@@ -88,7 +99,8 @@ class TestCollection:
         port = {"id": "5a1d1c52-7f6c-4d59-8c0e-0a6a6a0f9e02", "mac": "fa:16:3e:00:00:01"}
         small, also_small, fat = document(1), document(2), document(3, ports=[port] * 4)
         links.put([small, also_small, fat])
-        assert [held.spec is not None for held in links.objects.values()] == [True, True, False]
+        understood = [links.objects[name_of(each)].spec is not None for each in (small, also_small, fat)]
+        assert understood == [True, True, False]
         assert problem in links.objects[name_of(fat)].problem
         links.remove([name_of(small)])
         links.begin_list()
@@ -106,8 +118,9 @@ class TestCollection:
         nested: Any = {}
         for _ in range(100_000):
             nested = {"x": nested}
-        links.put([document(1, odd=nested), document(2)])
-        first, second = links.objects.values()
+        documents = document(1, odd=nested), document(2)
+        links.put(documents)
+        first, second = (links.objects[name_of(each)] for each in documents)
         assert (first.spec, first.problem) == (None, "nested too deeply")
         assert second.spec is not None
         while nested:  # piece by piece: freeing it as a whole would recurse

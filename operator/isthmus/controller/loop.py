@@ -74,7 +74,7 @@ class Controller:
         """Run until stopped."""
         self.engine.queue.pace_seconds = _PACE_SECONDS
         self._backends.watch.start(self.feed)
-        self._backends.peers.start(lambda _: self._wake.set())
+        self._backends.peers.start(self._wake.set)
         self.engine.gateways.start(self.engine.mark_moves)
         threads = [threading.Thread(target=self._check_openstack, name="openstack", daemon=True)]
         threads += [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(_WORKERS)]

@@ -24,7 +24,7 @@ from .leases import Leases
 from .node import IntentSource, ReportSink
 from .openstack import NetworkCloud
 from .openvswitch import OpenFlow, Ovsdb
-from .peers import PeerChange, PeerReader
+from .peers import PeerReader
 
 __all__ = [
     "Clock",
@@ -42,7 +42,6 @@ __all__ = [
     "Observer",
     "OpenFlow",
     "Ovsdb",
-    "PeerChange",
     "PeerReader",
     "ReportSink",
     "T",

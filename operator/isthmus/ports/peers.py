@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from isthmus.model.facts.peer import PeerView
-
-
-@dataclass(frozen=True)
-class PeerChange:
-    """What changed in the view of one peer since the last call of the callback."""
-
-    cloud_id: str
-    """The peer."""
-    peer: bool = False
-    """Whether its PeerLink changed, or whether and why the peer cannot be read."""
-    links: frozenset[str] = frozenset()
-    """Link names of the networks of which something that is published changed, appeared or disappeared."""
 
 
 class PeerReader(Protocol):
@@ -28,7 +15,7 @@ class PeerReader(Protocol):
     redirects MUST NOT be followed. No method waits for a peer or raises: failures are part of a `PeerView`.
     """
 
-    def start(self, changed: Callable[[PeerChange], None]) -> None:
+    def start(self, changed: Callable[[], None]) -> None:
         """Call `changed`, on any thread, whenever a view changed in what a peer publishes or in whether it can be read.
 
         `views` has the change when it is called. Called once, before the first `follow`.
@@ -51,6 +38,7 @@ class PeerReader(Protocol):
         """The last result for each followed peer, by cloud ID; a peer of which there is no result yet is missing.
 
         After a failed read a view MUST keep the objects of the last successful one and MUST NOT be `complete`: only a
-        complete view proves that an object was deleted.
+        complete view proves that an object was deleted. What is found when two views are compared MUST NOT depend on
+        how much of the peer did not change: see `SharedMapping`.
         """
         ...

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Generic
 
+from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.errors import Invalid
-from isthmus.model.facts.peer import Identity, Published, S, read_object
+from isthmus.model.facts.peer import Identity, Published, S, bucket_of_name, read_object
+from isthmus.model.sharedmapping import SharedMapping
 
 from .budget import FREE, MAX_NAMES, Budget, Cost
 
@@ -19,7 +21,7 @@ class Collection(Generic[S]):
         self._budget = budget
         self._costs: dict[str, Cost] = {}
         self._listed: set[str] = set()
-        self.objects: dict[str, Published[S]] = {}
+        self.objects = SharedMapping[Published[S]]()
 
     def begin_list(self) -> None:
         """A complete list begins: what is not put until its end does not exist any more."""
@@ -36,9 +38,10 @@ class Collection(Generic[S]):
 
     def remove(self, names: Iterable[str]) -> frozenset[str]:
         """Remove objects; returns the names of those that there were."""
-        gone = frozenset(name for name in names if self.objects.pop(name, None) is not None)
+        gone = frozenset(name for name in names if name in self.objects)
         self._listed -= gone
         for name in gone:
+            self._store(name, None)
             self._budget.exchange(self._costs.pop(name, FREE), FREE)
         return gone
 
@@ -53,8 +56,14 @@ class Collection(Generic[S]):
             return False
         published = self._read(identity, spec)
         changed = known != published
-        self.objects[name] = published
+        if changed:
+            self._store(name, published)
         return changed
+
+    def _store(self, name: str, published: Published[S] | None) -> None:
+        """Replace one object; None removes it."""
+        objects = self.objects
+        self.objects = objects.without(name) if published is None else objects.with_value(name, published)
 
     def _read(self, identity: Identity, spec: object) -> Published[S]:
         """The object as far as the budget allows; beyond it without content, to be tried again at every list."""
@@ -69,3 +78,23 @@ class Collection(Generic[S]):
             return Published(identity.uid, identity.generation, None, problem)
         self._costs[identity.name] = cost
         return read_object(identity, spec, self._spec_type)
+
+
+class PortSlices(Collection[PortSliceSpec]):
+    """PortSlices, also by the network that they are of."""
+
+    def __init__(self, budget: Budget) -> None:
+        super().__init__(PortSliceSpec, budget)
+        self.by_link = SharedMapping[Mapping[int, Published[PortSliceSpec]]]()
+        """By link name, then by bucket; those whose name has no bucket are missing."""
+
+    def _store(self, name: str, published: Published[PortSliceSpec] | None) -> None:
+        super()._store(name, published)
+        link_name, bucket = bucket_of_name(name)
+        if bucket is None:
+            return
+        slices = {b: each for b, each in self.by_link.get(link_name, {}).items() if b != bucket}
+        if published is not None:
+            slices[bucket] = published
+        by_link = self.by_link
+        self.by_link = by_link.with_value(link_name, slices) if slices else by_link.without(link_name)

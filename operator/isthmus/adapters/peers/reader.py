@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any, Final
 
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkSpec
-from isthmus.model.api.v1alpha1.portslice import PortSlice, PortSliceSpec
+from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.errors import ExternalError, Forbidden, Invalid, NotFound
-from isthmus.model.facts.peer import PeerView, Published, bucket_of_name
+from isthmus.model.facts.peer import PeerView
 from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
 from isthmus.model.protocol import PROTOCOL_VERSIONS, Feature, agreed_version, features_of
 from isthmus.model.reasons import Reason
-from isthmus.ports import PeerChange
 
 from .api import PeerApi
 from .budget import Budget
-from .collection import Collection
+from .collection import Collection, PortSlices
 from .stream import Pace, Stream
 
 _STALE_SECONDS: Final = 90.0  # longer than the slowest answer that is still allowed
@@ -36,23 +34,9 @@ class Held:
         self.lock = threading.Lock()
         self.peer_links = Collection(PeerLinkSpec, budget)
         self.links = Collection(ExpansionLinkSpec, budget)
-        self.port_slices = Collection(PortSliceSpec, budget)
-        self.by_link: dict[str, Mapping[int, Published[PortSliceSpec]]] = {}
-        """The PortSlices by link name and bucket; the entry of a network is replaced when one of them changed."""
+        self.port_slices = PortSlices(budget)
         self.view: PeerView | None = None
         """The last view that was taken; its objects are replaced when they changed."""
-
-    def regroup(self, name: str) -> None:
-        """Take over one PortSlice, which changed, appeared or disappeared, into `by_link`."""
-        link_name, bucket = bucket_of_name(name)
-        others = {b: each for b, each in self.by_link.get(link_name, {}).items() if b != bucket}
-        published = self.port_slices.objects.get(name)
-        if published is not None and bucket is not None:
-            others[bucket] = published
-        if others:
-            self.by_link[link_name] = others
-        else:
-            self.by_link.pop(link_name, None)
 
 
 class Health:
@@ -97,7 +81,7 @@ class Reader:
         kubeconfig: bytes,
         namespace: str,
         poll_seconds: float,
-        changed: Callable[[PeerChange], None],
+        changed: Callable[[], None],
     ) -> None:
         self.kubeconfig = kubeconfig
         self._cloud_id = cloud_id
@@ -106,13 +90,12 @@ class Reader:
         self._changed = changed
         self._held = Held()
         self._peer = Health(self._peer_link_changed, self._peer_state_changed)
-        self._links = Health(self._links_changed, self._state_changed)
-        self._slices = Health(self._slices_changed, lambda: None)
+        self._links = Health(lambda _: changed(), changed)
+        self._slices = Health(lambda _: changed(), lambda: None)
         self._streams: list[Stream] = []
         self._slice_stream: Stream | None = None
         self._credential: PeerCredential | None = None
         self._invalid: tuple[Reason, str] | None = None
-        self._is_dirty = True
         self._is_stopped = False
 
     def start(self, last: Reader | None) -> None:
@@ -124,7 +107,7 @@ class Reader:
             apis = [PeerApi(self._credential, self._namespace, kind) for kind in (PeerLink, ExpansionLink)]
         except (InvalidKubeconfig, Invalid) as error:
             self._invalid = Reason.INVALID_KUBECONFIG, str(error)
-            self._state_changed()
+            self._changed()
             return
         # PeerLinks first: the absence of a link means something only beside the PeerLink that was seen with it.
         self._streams = [
@@ -153,16 +136,12 @@ class Reader:
 
     def _objects(self) -> PeerView:
         """A view with the objects as they are; the last one if none of them changed."""
-        held = self._held
-        if held.view is not None and not self._is_dirty:
-            return held.view
-        self._is_dirty = False
-        return PeerView(
-            reachable=False,
-            peer_link=held.peer_links.objects.get(self._cloud_id),
-            links=MappingProxyType(dict(held.links.objects)),
-            port_slices=MappingProxyType(dict(held.by_link)),
-        )
+        held, view = self._held, self._held.view
+        peer_link, links = held.peer_links.objects.get(self._cloud_id), held.links.objects
+        slices = held.port_slices.by_link
+        if view and view.peer_link is peer_link and view.links is links and view.port_slices is slices:
+            return view
+        return PeerView(reachable=False, peer_link=peer_link, links=links, port_slices=slices)
 
     def _failure(self) -> tuple[Reason, str] | None:
         """Why the peer cannot be read; None if it can, or there is no result yet."""
@@ -189,27 +168,12 @@ class Reader:
 
     def _peer_link_changed(self, names: frozenset[str]) -> None:
         if self._cloud_id in names:
-            self._is_dirty = True
             self._read_slices_if_offered()
-            self._changed(PeerChange(self._cloud_id, peer=True))
-
-    def _links_changed(self, names: frozenset[str]) -> None:
-        self._is_dirty = True
-        self._changed(PeerChange(self._cloud_id, links=names))
-
-    def _slices_changed(self, names: frozenset[str]) -> None:
-        with self._held.lock:
-            for name in names:
-                self._held.regroup(name)
-            self._is_dirty = True
-        self._changed(PeerChange(self._cloud_id, links=frozenset(bucket_of_name(name)[0] for name in names)))
+            self._changed()
 
     def _peer_state_changed(self) -> None:
         self._read_slices_if_offered()
-        self._state_changed()
-
-    def _state_changed(self) -> None:
-        self._changed(PeerChange(self._cloud_id, peer=True))
+        self._changed()
 
     def _read_slices_if_offered(self) -> None:
         """Start to read PortSlices once the peer speaks a version that has them; on the thread of its PeerLink."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.names import peer_namespace
-from isthmus.ports import PeerChange
 
 from .reader import Reader
 
@@ -20,9 +19,9 @@ class RemotePeers:
         self._poll_seconds = poll_seconds
         self._readers: dict[str, Reader] = {}
         self._lock = threading.Lock()
-        self._changed: Callable[[PeerChange], None] = lambda _: None
+        self._changed: Callable[[], None] = lambda: None
 
-    def start(self, changed: Callable[[PeerChange], None]) -> None:
+    def start(self, changed: Callable[[], None]) -> None:
         self._changed = changed
 
     def stop(self) -> None:
@@ -46,6 +45,6 @@ class RemotePeers:
             return
         if current:
             current.stop()
-        reader = Reader(cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda change: self._changed(change))
+        reader = Reader(cloud_id, kubeconfig, self._namespace, self._poll_seconds, lambda: self._changed())
         reader.start(current)
         self._readers[cloud_id] = reader

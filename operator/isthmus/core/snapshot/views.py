@@ -5,9 +5,17 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
+from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.facts.peer import PeerView, Published
+from isthmus.model.sharedmapping import SharedMapping
+
+Links = SharedMapping[Published[ExpansionLinkSpec]]
+
+_NO_LINKS: Final = Links()
+_NO_SLICES: Final = SharedMapping[Mapping[int, Published[PortSliceSpec]]]()
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class PeerViews:
         return next(iter(self._offers.get((cloud_id, tunnel_id), ())), None)
 
     def replace(self, views: Mapping[str, PeerView]) -> tuple[ViewChange, ...]:
-        """The differences from the views as they are now. Links that were not read again are recognised as the same."""
+        """The differences from the views as they are now, found without a look at what they share."""
         changes = [self._store(cloud_id, views.get(cloud_id)) for cloud_id in sorted(self._views.keys() | views.keys())]
         return tuple(change for change in changes if change is not None)
 
@@ -57,7 +65,7 @@ class PeerViews:
         before = self._views.get(cloud_id)
         if view is before or view == before:
             return None
-        old, new = before.links if before else {}, view.links if view else {}
+        old, new = before.links if before else _NO_LINKS, view.links if view else _NO_LINKS
         differing = _differing(old, new)
         for name in differing:
             self._forget_offer(cloud_id, name, old.get(name))
@@ -91,18 +99,13 @@ class PeerViews:
             insort(self._offers.setdefault((cloud_id, tunnel_id), []), name)
 
 
-def _differing(
-    old: Mapping[str, Published[ExpansionLinkSpec]], new: Mapping[str, Published[ExpansionLinkSpec]]
-) -> frozenset[str]:
+def _differing(old: Links, new: Links) -> frozenset[str]:
     """Names whose link differs: by UID and generation, which a spec never changes without."""
-    if old is new:
-        return frozenset()
-    changed = {name for name, link in new.items() if (was := old.get(name)) is not link and _differ(was, link)}
-    return frozenset(changed | (old.keys() - new.keys()))
+    return frozenset(name for name in old.differing(new) if _version(old.get(name)) != _version(new.get(name)))
 
 
-def _differ(old: Published[ExpansionLinkSpec] | None, new: Published[ExpansionLinkSpec]) -> bool:
-    return old is None or (old.uid, old.generation, old.problem) != (new.uid, new.generation, new.problem)
+def _version(link: Published[ExpansionLinkSpec] | None) -> object:
+    return link and (link.uid, link.generation, link.problem)
 
 
 @dataclass(frozen=True)
@@ -114,12 +117,8 @@ class _OtherSlices:
 
 def _with_other_slices(before: PeerView | None, after: PeerView | None) -> _OtherSlices:
     """The networks whose PortSlices differ."""
-    old, new = (view.port_slices if view else {} for view in (before, after))
-    if old is new:
-        return _OtherSlices(frozenset(), peer=False)
-    links = frozenset(
-        name for name in old.keys() | new.keys() if (was := old.get(name)) is not (now := new.get(name)) and was != now
-    )
+    old, new = (view.port_slices if view else _NO_SLICES for view in (before, after))
+    links = frozenset(name for name in old.differing(new) if old.get(name) != new.get(name))
     held = [each for slices in (old, new) for name in links for each in slices.get(name, {}).values()]
     return _OtherSlices(links, any(each.problem or each.left_out for each in held))
 

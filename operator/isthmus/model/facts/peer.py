@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
 from pydantic import ValidationError
@@ -17,6 +16,7 @@ from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.cached import cached_property
 from isthmus.model.names import port_slice
 from isthmus.model.reasons import Reason
+from isthmus.model.sharedmapping import SharedMapping
 from isthmus.model.types import Generation, ObjectName, ObjectUID
 
 from .tolerance import Understood, understand
@@ -57,11 +57,9 @@ class PeerView:
     reason: Reason = Reason.REACHABLE
     message: str = ""
     peer_link: Published[PeerLinkSpec] | None = None
-    links: Mapping[str, Published[ExpansionLinkSpec]] = field(default_factory=lambda: MappingProxyType({}))
+    links: SharedMapping[Published[ExpansionLinkSpec]] = field(default_factory=SharedMapping)
     """By name."""
-    port_slices: Mapping[str, Mapping[int, Published[PortSliceSpec]]] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    port_slices: SharedMapping[Mapping[int, Published[PortSliceSpec]]] = field(default_factory=SharedMapping)
     """By link name, then by bucket. A slice that is missing is unknown, whether the view is complete or not."""
     port_slices_problem: str = ""
     """Why PortSlices cannot be read although the peer speaks a version that has them."""
@@ -89,8 +87,8 @@ class PeerView:
             reachable=True,
             complete=True,
             peer_link=_by_name(peer_links, PeerLinkSpec).get(cloud_id),
-            links=MappingProxyType(_by_name(links, ExpansionLinkSpec)),
-            port_slices=MappingProxyType(by_bucket(_by_name(port_slices, PortSliceSpec))),
+            links=SharedMapping.of(_by_name(links, ExpansionLinkSpec)),
+            port_slices=SharedMapping.of(by_bucket(_by_name(port_slices, PortSliceSpec))),
         )
 
 
