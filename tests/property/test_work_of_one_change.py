@@ -1,4 +1,4 @@
-"""The work of one change does not depend on how many networks there are.
+"""The work of one change, and of none, does not depend on how many networks there are.
 
 Counted are calls to each port, keys, and objects visited, and where these would not show it, what Python executes.
 """
@@ -160,3 +160,23 @@ def _steps_of_a_peers_change(count: int) -> int:
         assert found.links == {names[7], names[8]}
 
     return steps(change)
+
+
+def _steps_of_an_idle_tick(count: int) -> int:
+    controller = _started(count).a.controller
+
+    def tick() -> None:
+        controller.tick()
+        controller.engine.follow_openstack()
+        controller.engine.check_openstack(resync=False)
+        controller.engine.mark_moves()
+
+    tick()
+    controller.drain()
+    tick()
+    assert controller.engine.queue.take(0.0) is None, "nothing is due"
+    return steps(tick)
+
+
+def test_idle_tick_costs_the_same_with_few_and_with_many_networks() -> None:
+    assert _steps_of_an_idle_tick(FEW) == _steps_of_an_idle_tick(MANY)

@@ -88,7 +88,6 @@ class Engine:
         Raises nothing. If OpenStack cannot be used at a resync, each network is to fail by itself.
         """
         feed, cache = self._facts.feed, self._facts.networks
-        names = cache.versions().keys()
         try:
             self._openstack.require()
             snapshot = self.state.snapshot()
@@ -96,7 +95,7 @@ class Engine:
         except ExternalError as error:
             _LOG.debug("facts about networks could not be listed: %s", error)
             self._check_openstack_after_failure()
-            for name in names if resync else ():
+            for name in cache.versions() if resync else ():
                 cache.expire(name)
         else:
             self.queue.add([network_key(name) for name in sorted(changed)])

@@ -52,6 +52,8 @@ class Controller:
         self._backends = backends
         self.engine = Engine(settings, backends, is_active)
         self.feed = Feed(self.engine.state, self.engine.kubernetes.succeeded, self._on_watch_failure)
+        self._verification = Verification(backends.clock, settings.resync_seconds, self.engine)
+        self._was_active = False
         self._stop, self._wake = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -123,26 +125,30 @@ class Controller:
             actions += engine.reconcile(key)
         return Outcome(actions, engine.failures)
 
+    def tick(self) -> None:
+        """Do what is due from time to time. Where nothing is, the number of networks does not matter."""
+        engine = self.engine
+        engine.kubernetes.tick()
+        if self.feed.is_complete:
+            if engine.state.credentials_are_outdated:
+                follow_peers(engine.state, self._backends.peers)
+            engine.state.set_views(self._backends.peers.views())
+            is_active, was_active = self._is_active(), self._was_active
+            self._was_active = is_active
+            engine.queue.set_enabled(is_active)
+            if is_active and not was_active:
+                self._verification.restart()
+            self._verification.tick()
+        self._publish()
+
     def _look_after(self, threads: list[threading.Thread]) -> None:
         """Start the threads once the cache is complete, and do what is due from time to time."""
-        clock = self._backends.clock
-        active = False
-        verification = Verification(clock, self._settings.resync_seconds, self.engine)
         while not self._stop.is_set():
-            self.engine.kubernetes.tick()
-            if self.feed.is_complete:
-                if self.engine.state.credentials_are_outdated:
-                    follow_peers(self.engine.state, self._backends.peers)
-                self.engine.state.set_views(self._backends.peers.views())
-                active, was_active = self._is_active(), active
-                self.engine.queue.set_enabled(active)
-                if active and not was_active:
-                    verification.restart()
-                verification.tick()
-                for thread in threads:
-                    if thread.ident is None:
-                        thread.start()
-            self._publish()
+            is_complete = self.feed.is_complete
+            self.tick()
+            for thread in threads if is_complete else ():
+                if thread.ident is None:
+                    thread.start()
             self._wake.wait(_TICK_SECONDS)
             self._wake.clear()
 
