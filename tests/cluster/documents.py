@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from isthmus.model.types import IPV4_CIDR_PATTERN
+from isthmus.model.types import IPV4_CIDR_PATTERN, TIME_PATTERN
 
 Schema = Mapping[str, Any]
 JSON = st.SearchStrategy[Any]
@@ -89,11 +89,11 @@ def _key(entry: Any, keys: tuple[str, ...], number: int) -> str:
 def _texts(schema: Schema) -> JSON:
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
-    if schema.get("format") == "date-time":
-        return _TIMES
     low, high = schema.get("minLength", 0), schema.get("maxLength", 64)
     if schema.get("pattern") == IPV4_CIDR_PATTERN:
         return _NETWORKS
+    if schema.get("pattern") == TIME_PATTERN:
+        return _TIMES | st.from_regex(TIME_PATTERN.removesuffix("$") + r"\Z")
     if "pattern" not in schema:
         return st.text(min_size=low, max_size=min(high, 80))
     pattern = re.sub(r"\\x\{(\w+)\}", lambda code: rf"\u{code[1]:0>4}", schema["pattern"])

@@ -20,7 +20,7 @@ KUBERNETES_OWN = ("apiVersion", "kind", "metadata")
 
 
 def unbounded(schema: Schema, path: str = "") -> Iterator[str]:
-    """Paths of a schema that accept values of any size, or unknown fields."""
+    """Paths of a schema that accept values of any size or type, or unknown fields."""
     kind = schema.get("type")
     if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("x-kubernetes-int-or-string"):
         yield f"{path}: unknown fields"
@@ -30,6 +30,8 @@ def unbounded(schema: Schema, path: str = "") -> Iterator[str]:
         yield f"{path}: type {kind}"
     elif "enum" not in schema and not (BOUNDS[kind] is None or BOUNDS[kind] in schema):
         yield f"{path}: no {BOUNDS[kind]}"
+    if kind == "string" and "format" in schema:
+        yield f"{path}: an API server stores a list for a string with a format"
     if kind == "array":
         yield from unbounded(schema["items"], f"{path}[]")
 
@@ -62,6 +64,10 @@ def test_every_field_is_bounded(kind: type[CustomObject]) -> None:
         ({"type": "string"}, ".x: no maxLength"),
         ({"type": "string", "pattern": "^a+$"}, ".x: no maxLength"),
         ({"type": "string", "format": "date-time"}, ".x: no maxLength"),
+        (
+            {"type": "string", "format": "date-time", "maxLength": 32},
+            ".x: an API server stores a list for a string with a format",
+        ),
         ({"type": "array", "items": {"type": "boolean"}}, ".x: no maxItems"),
         ({"type": "array", "maxItems": 2, "items": {"type": "string"}}, ".x[]: no maxLength"),
         ({"type": "object"}, ".x: no properties"),

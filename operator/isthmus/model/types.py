@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from .addresses import canonical_ipv4_address, canonical_ipv4_cidr
 from .text import PRINTABLE_PATTERN, printable
+
+
+def _existing_time(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
 
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
@@ -40,6 +47,22 @@ IPv4CIDR = Annotated[
                     "rule": "isCIDR(self) && cidr(self) == cidr(self).masked()",
                     "message": "must be a network address: no bits set behind the prefix",
                 }
+            ]
+        }
+    ),
+]
+TIME_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+# RFC 3339. With `format: date-time` instead, an API server stores a list where the string should be.
+Time = Annotated[
+    str,
+    StringConstraints(pattern=TIME_PATTERN, max_length=35),
+    AfterValidator(_existing_time),
+    Field(
+        json_schema_extra={
+            "x-kubernetes-validations": [
+                {"rule": "timestamp(self).getFullYear() > 0", "message": "must be a time that exists"}
             ]
         }
     ),

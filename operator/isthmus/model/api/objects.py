@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from isthmus.model.types import Printable, ReasonText
+from isthmus.model.types import Printable, ReasonText, Time
 
 GROUP = "isthmus.cloud"
 VERSION = "v1alpha1"
@@ -60,7 +60,7 @@ class Condition(ApiModel):
     """Why, in a sentence with the values at hand and what to do."""
     observed_generation: Annotated[int, Field(ge=0)] = 0
     """The `metadata.generation` that the condition was computed from."""
-    last_transition_time: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})] | None = None
+    last_transition_time: Time | None = None
     """Time at which `status` changed last."""
 
 

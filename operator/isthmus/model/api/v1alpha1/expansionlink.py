@@ -33,6 +33,7 @@ from isthmus.model.types import (
     ReaderRevision,
     ReasonText,
     Remark,
+    Time,
     TunnelID,
 )
 
@@ -199,7 +200,7 @@ class RemoteExpansionLink(ApiModel):
     """UID of the peer's ExpansionLink."""
     generation: Generation
     """The `metadata.generation` of the peer's ExpansionLink."""
-    first_seen: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+    first_seen: Time
     """Time at which this generation was first read."""
     read_as: ReaderRevision = 1
     """Revision of the reader that understood it; a newer one reads it again."""

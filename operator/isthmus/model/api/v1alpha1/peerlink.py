@@ -17,7 +17,7 @@ from isthmus.model.api.objects import (
     ready_column,
 )
 from isthmus.model.protocol import PROTOCOL_VERSION
-from isthmus.model.types import CloudID, Generation, ReaderRevision, UDPPort
+from isthmus.model.types import CloudID, Generation, ReaderRevision, Time, UDPPort
 
 from .cloudpeer import PeerGateway, TunnelIDRange
 
@@ -79,7 +79,7 @@ class RemotePeerLink(ApiModel):
     """UID of the peer's PeerLink."""
     generation: Generation
     """The `metadata.generation` of the peer's PeerLink."""
-    first_seen: Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+    first_seen: Time
     """Time at which this generation was first read."""
     read_as: ReaderRevision = 1
     """Revision of the reader that understood it; a newer one reads it again."""
