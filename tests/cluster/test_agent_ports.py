@@ -59,7 +59,7 @@ def test_changes_reach_the_agent_at_once_and_reports_the_cluster(installed: Cont
     backends.intents.start(lambda: None)
     wait_until(backends.intents.latest, 30, "the first inputs")
     ours = {attachment(name).metadata.name for name in NAMES}
-    assert ours <= {found.metadata.name for found in _latest(backends).attachments}
+    assert ours <= _latest(backends).attachments.keys()
     time.sleep(3)  # the watches are open
     secret = cloud_peer(PEER).spec.ipsec.auth_secret_ref.name
     installed.kubectl("create", "secret", "generic", secret, "-n", IPSEC_NAMESPACE, "--from-literal=psk=" + "k" * 32)

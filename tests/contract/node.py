@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import pytest
@@ -47,7 +48,7 @@ class ForeignSoftware(Protocol):
         """Restart ovs-vswitchd with the same database."""
 
 
-def numbers_of(ovsdb: Ovsdb, names: set[str]) -> dict[str, int]:
+def numbers_of(ovsdb: Ovsdb, names: set[str]) -> Mapping[str, int]:
     """OpenFlow port numbers of exactly these interfaces, as soon as all are assigned."""
     wait_until(lambda: ovsdb.view().ofport.keys() == names, 5, f"numbers of {sorted(names)}")
     return ovsdb.view().ofport

@@ -10,7 +10,7 @@ from isthmus.core.node import ipsec
 from isthmus.core.node.plan import NodePlan
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
-from isthmus.model.node.flows import PlannedLink, PlannedNetwork
+from isthmus.model.node.flows import PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.fakes.agent_harness import ManualClock
@@ -38,7 +38,7 @@ def plan(networks: Iterable[PlannedNetwork], peers: Iterable[str] = PEERS) -> No
         TunnelPort(names.tunnel_port(peer, GATEWAY), Vxlan(14789), TunnelEnds("192.0.2.1", gateway.address))
         for peer, gateway in gateways.items()
     }
-    chosen = tuple(sorted(networks, key=lambda n: n.name))
+    chosen = PlannedNetworks.of(networks)
     ports = Ports(frozenset(tunnels), frozenset(map(patch, chosen)))
     return NodePlan(ports=ports, networks=chosen, gateways={peer: (gateway,) for peer, gateway in gateways.items()})
 

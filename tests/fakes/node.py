@@ -6,6 +6,7 @@ policies and nftables table, for its UDP port, and a connection only behind both
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, Prot
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import Ports
 
+_SOURCE = re.compile(r"\bdl_src=([0-9a-f:]{17})\b(?!/)")
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
 
 
@@ -233,6 +235,6 @@ class FakeProbe:
             raise MissingCapability("CAP_NET_RAW")
         if not self._node.bridge_exists:
             raise Unavailable(f"no interface {PROBE_PORT}")
-        text = self._node.flow_text()
-        back = {link: self._node.peer_answers and mac in text for link, mac in macs.items()}
+        known = {*_SOURCE.findall(self._node.flow_text())}
+        back = {link: self._node.peer_answers and mac in known for link, mac in macs.items()}
         return {link: ProbeResult(1, int(up), 0.001 if up else None) for link, up in back.items()}

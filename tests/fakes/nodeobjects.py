@@ -10,6 +10,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.inputs import Key, NodeInputs
+from isthmus.model.tracked import Tracked
 
 NODE = "gw-a1"
 OWN = "cloud-a"
@@ -93,7 +94,7 @@ def inputs(
         node=NODE,
         cloud_id=OWN,
         gateway_cidrs=("192.0.2.0/24",),
-        attachments=attachments,
+        attachments=Tracked({attachment.metadata.name: attachment for attachment in attachments}),
         peers=(peer(),) if peers is None else peers,
         policies=(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {}}),),
         peerlinks=(peerlink(),) if peerlinks is None else peerlinks,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from isthmus.core.node.flowsets import SetCache
 from isthmus.core.node.plan import NodePlan
+from isthmus.core.node.setcache import SetCache
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.names import tunnel_port
-from isthmus.model.node.flows import FlowSet, PlannedLink, PlannedNetwork
+from isthmus.model.node.flows import FlowSet, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
@@ -43,11 +44,13 @@ CASES = {
 }
 
 
-def _sets(networks: tuple[PlannedNetwork, ...]) -> dict[int, FlowSet]:
+def _sets(networks: tuple[PlannedNetwork, ...]) -> Mapping[int, FlowSet]:
     clouds = {link.cloud_id for network in networks for link in network.links}
     tunnels = {TunnelPort(TUNNELS[c], Vxlan(14789), TunnelEnds("192.0.2.1", GATEWAY.address)) for c in clouds}
     plan = NodePlan(
-        ports=Ports(frozenset(tunnels)), networks=networks, gateways=dict.fromkeys(sorted(clouds), (GATEWAY,))
+        ports=Ports(frozenset(tunnels)),
+        networks=PlannedNetworks.of(networks),
+        gateways=dict.fromkeys(sorted(clouds), (GATEWAY,)),
     )
     return SetCache().sets(plan, NUMBERS, PORTS)
 

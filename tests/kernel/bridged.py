@@ -10,11 +10,11 @@ from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.agent.flows import FlowSets
-from isthmus.core.node.flowsets import SetCache
 from isthmus.core.node.plan import NodePlan
+from isthmus.core.node.setcache import SetCache
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
-from isthmus.model.node.flows import Flows, PlannedLink, PlannedNetwork
+from isthmus.model.node.flows import Flows, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.kernel.openvswitch import Switch, inside
@@ -49,7 +49,7 @@ class Cloud:
 
     def plan(self, networks: tuple[PlannedNetwork, ...] | None = None) -> NodePlan:
         """A plan with these networks, or all."""
-        chosen = self.networks if networks is None else networks
+        chosen = PlannedNetworks.of(self.networks if networks is None else networks)
         gateways = {cloud_id: (gateway,) for cloud_id, gateway in self.gateways.items()}
         return NodePlan(ports=self.ports, networks=chosen, gateways=gateways)
 

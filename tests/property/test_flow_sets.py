@@ -7,8 +7,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.core.node.flowsets import SetCache, differences
+from isthmus.core.node.flowsets import differences
 from isthmus.core.node.numbers import allocate, number
+from isthmus.core.node.setcache import SetCache
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.pipeline import learned_cookie
 from tests.fakes.flowplans import PEERS, Bridge, network, plan

@@ -9,7 +9,9 @@ import pytest
 
 from isthmus.agent.kubernetes.attachments import Attachments
 from isthmus.agent.kubernetes.reports import KubernetesReports
+from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.errors import Unavailable
+from isthmus.model.tracked import Tracked
 from isthmus.telemetry.outages import Outage
 from tests.fakes.agent_harness import ManualClock
 from tests.fakes.cluster import FakeCluster
@@ -33,7 +35,15 @@ class Feed:
         self.plans += 1
 
     def names(self) -> list[str]:
-        return [found.metadata.name for found in self.observed.all() or ()]
+        return sorted(self._latest()[0])
+
+    def unclear(self) -> frozenset[str]:
+        return self._latest()[1]
+
+    def _latest(self) -> tuple[Tracked[str, Attachment], frozenset[str]]:
+        found = self.observed.latest()
+        assert found is not None
+        return found
 
 
 @pytest.fixture
@@ -55,24 +65,25 @@ def _malformed(network: str = RED) -> dict[str, Any]:
 def test_nothing_is_known_before_the_first_list() -> None:
     feed = Feed()
     feed.observed.changed(KIND, _wire())
-    assert feed.observed.all() is None
+    assert feed.observed.latest() is None
     feed.observed.listed(KIND, [])
-    assert (feed.observed.all(), feed.plans) == ((), 1)
+    assert feed.observed.latest() is not None
+    assert (feed.names(), feed.plans) == ([], 1)
 
 
 def test_one_that_never_parsed_is_no_deleted_one() -> None:
     feed = Feed()
     feed.observed.listed(KIND, [_wire(), _malformed(BLUE)])
-    assert (feed.names(), feed.observed.unclear(), feed.plans) == ([NAME], frozenset({f"{OWN}.{BLUE}"}), 1)
+    assert (feed.names(), feed.unclear(), feed.plans) == ([NAME], frozenset({f"{OWN}.{BLUE}"}), 1)
     feed.observed.changed(KIND, _malformed(BLUE))
     feed.observed.listed(KIND, [_wire(), _malformed(BLUE)])
     assert feed.plans == 1
     feed.observed.changed(KIND, _wire(BLUE))
-    assert (feed.names(), feed.observed.unclear(), feed.plans) == ([NAME, f"{OWN}.{BLUE}"], frozenset(), 2)
+    assert (feed.names(), feed.unclear(), feed.plans) == ([NAME, f"{OWN}.{BLUE}"], frozenset(), 2)
     feed.observed.changed(KIND, _malformed("0a9af7a5-9cbb-4d3c-8d4e-000000000003"))
-    assert (len(feed.observed.unclear()), feed.plans) == (1, 3)
+    assert (len(feed.unclear()), feed.plans) == (1, 3)
     feed.observed.listed(KIND, [_wire()])
-    assert (feed.names(), feed.observed.unclear(), feed.plans) == ([NAME], frozenset(), 4)
+    assert (feed.names(), feed.unclear(), feed.plans) == ([NAME], frozenset(), 4)
 
 
 def test_one_that_does_not_parse_any_more_keeps_its_last_version(feed: Feed) -> None:

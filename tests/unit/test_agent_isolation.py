@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.agent import dataplane
 from isthmus.core.node import ipsec
+from isthmus.core.node.plan import NodePlanner
 from isthmus.model import names
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
@@ -241,7 +241,7 @@ def test_a_defect_is_an_internal_error_and_keeps_what_is_in_place(
         def defect(*_: object) -> None:
             raise IndexError("a text that may quote a key")
 
-        patch.setattr(dataplane, "plan_node", defect)
+        patch.setattr(NodePlanner, "plan", defect)
         caplog.set_level(logging.INFO)
         harness.settle(3)
     assert (harness.node.ports, harness.node.flows) == (before.ports, before.flows)

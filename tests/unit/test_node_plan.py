@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from isthmus.core.node import ipsec
-from isthmus.core.node.plan import NodePlan, plan_node
+from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.model import names
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.node.switch import PatchPair, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
+from isthmus.model.tracked import Tracked
 from tests.fakes.nodeobjects import (
     ADDRESS,
     BLUE,
@@ -42,7 +45,7 @@ def test_tunnel_exists_before_any_network_is_stretched() -> None:
         (name, ADDRESS, "198.51.100.11")
     ]
     assert result.blocks == ipsec.blocks([Vxlan(14789)]) | ipsec.icmp_unreachable_blocks(["198.51.100.11"])
-    assert result.networks == ()
+    assert not result.networks
     assert [a.address for a in result.addresses] == [ADDRESS]
 
 
@@ -68,14 +71,14 @@ def test_stretched_network_has_patch_and_link() -> None:
 def test_standby_node_has_the_patch_only() -> None:
     result = plan(inputs(attachment(active="gw-a2")))
     assert len(result.ports.patches) == 1
-    assert result.networks == ()
+    assert not result.networks
 
 
 def test_plan_is_empty_without_a_tunnel_address() -> None:
     result = plan_node(inputs(attachment()), HERE[:1], frozenset())
     assert result.problem is not None
     assert result.problem.reason == "NoTunnelAddress"
-    assert (result.ports.tunnels, result.connections, result.networks) == (frozenset(), (), ())
+    assert (result.ports.tunnels, result.connections, len(result.networks)) == (frozenset(), (), 0)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_gateway_outside_the_agreed_cidrs_is_ignored() -> None:
 def test_link_to_a_wrong_gateway_address_is_ignored() -> None:
     moved = {"name": "gw-b1", "address": "198.51.100.12"}
     result = plan(inputs(attachment(links=(link(0x100000, gateway=moved),))))
-    assert result.networks[0].links == ()
+    assert next(iter(result.networks)).links == ()
     assert result.link_problems[f"{OWN}.{RED}", PEER].reason == "NoTunnel"
 
 
@@ -127,6 +130,16 @@ def test_networks_with_equal_tunnel_ids_are_not_connected() -> None:
     result = plan(inputs(attachment(RED), attachment(BLUE)))
     assert [network.links for network in result.networks] == [(), ()]
     assert {p.reason for p in result.link_problems.values()} == {"TunnelIDInUse"}
+
+
+def test_tunnel_id_that_is_free_again_is_used_by_the_network_that_is_left() -> None:
+    planner, both = NodePlanner(), inputs(attachment(RED), attachment(BLUE))
+    assert planner.plan(both, HERE, frozenset()).link_problems
+    elsewhere = {f"{OWN}.{BLUE}": attachment(BLUE, active="gw-a2")}
+    moved = replace(both, attachments=Tracked(both.attachments).updated(elsewhere))
+    result = planner.plan(moved, HERE, frozenset())
+    assert not result.link_problems
+    assert [(network.name, len(network.links)) for network in result.networks] == [(f"{OWN}.{RED}", 1)]
 
 
 def test_invalid_peer_does_not_affect_others() -> None:
@@ -139,7 +152,7 @@ def test_invalid_peer_does_not_affect_others() -> None:
     result = plan(wanted)
     assert result.peer_problems["cloud-c"].reason == "KeyNotFound"
     assert {t.ends.remote for t in result.ports.tunnels} == {PEER_GATEWAY["address"]}
-    assert [k.cloud_id for k in result.networks[0].links] == [PEER]
+    assert [k.cloud_id for k in next(iter(result.networks)).links] == [PEER]
 
 
 def test_plan_contains_no_key_when_logged() -> None:

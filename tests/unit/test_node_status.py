@@ -125,9 +125,10 @@ def test_networks_are_reported_in_linear_time() -> None:
             return super().__iter__()
 
     attachments = [attachment(f"{i:08x}{RED[8:]}", (link(0x100000 + i),)) for i in range(50)]
-    plan = plan_node(inputs(*attachments), (NodeAddress(ADDRESS, 1500),), frozenset())
+    wanted = inputs(*attachments)
+    plan = plan_node(wanted, (NodeAddress(ADDRESS, 1500),), frozenset())
     ports = Ports(plan.ports.tunnels, Counted(plan.ports.patches))
     facts = NodeFacts(plan, BridgeView(exists=True, ports=ports), flows_installed=True)
-    found = observations(NODE, attachments, facts)
+    found = observations(NODE, wanted.attachments, facts)
     assert [entry.plugged for entry in found.values()] == [True] * 50
     assert Counted.reads == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from isthmus.core.node import diff
+from isthmus.core.node.diff import PortComparison
 from isthmus.core.node.plan import NodePlan
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, Unavailable
@@ -22,13 +22,22 @@ class Bridge:
 
     def __init__(self, ovsdb: Ovsdb) -> None:
         self._ovsdb = ovsdb
+        self._comparison = PortComparison()
+
+    def forget(self) -> None:
+        """Compare all ports the next time."""
+        self._comparison = PortComparison()
+
+    def unwanted(self, plan: NodePlan, bridge: BridgeView) -> frozenset[str]:
+        """Our interfaces that are not planned, or are configured differently."""
+        return self._comparison.unwanted(plan, bridge)
 
     def add(
         self, plan: NodePlan, inputs: NodeInputs, bridge: BridgeView, ike: IkeView | None, attempts: Attempts
     ) -> BridgeView:
         """Add missing ports, tunnel ports only behind a loaded connection; returns the bridge as it is then."""
         loaded = [c.name for c in plan.connections if ike is not None and ike.loaded.get(c.name) == c.digest]
-        missing = diff.ports_to_add(plan, bridge, loaded)
+        missing = self._comparison.missing(plan, bridge, loaded)
         if plan.ports == Ports() or (bridge.exists and missing == Ports()):
             return bridge
         with attempts.node():
@@ -40,7 +49,7 @@ class Bridge:
 
     def remove(self, plan: NodePlan, bridge: BridgeView, attempts: Attempts) -> BridgeView:
         """Remove unwanted ports, and the bridge with the last of them; returns the bridge as it is then."""
-        unwanted = diff.interfaces_to_remove(plan, bridge)
+        unwanted = self._comparison.unwanted(plan, bridge)
         if not unwanted and (plan.ports != Ports() or not bridge.exists):
             return bridge
         with attempts.node():
@@ -59,7 +68,7 @@ class Bridge:
             self._add_one_by_one(missing, inputs, attempts)
 
     def _add_one_by_one(self, missing: Ports, inputs: NodeInputs, attempts: Attempts) -> None:
-        names = {patch_in_cloud_bridge(a.metadata.name): a.metadata.name for a in inputs.attachments}
+        names = {patch_in_cloud_bridge(name): name for name in inputs.attachments}
         for tunnel in sorted(missing.tunnels, key=lambda t: t.name):
             with attempts.connection(tunnel.name):
                 self._ovsdb.apply(Ports(tunnels=frozenset({tunnel})), ())

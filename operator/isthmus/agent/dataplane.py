@@ -12,7 +12,7 @@ from dataclasses import replace
 from isthmus.core.node import diff as nodechanges
 from isthmus.core.node import ipsec
 from isthmus.core.node.facts import NodeFacts
-from isthmus.core.node.plan import NodePlan, plan_node
+from isthmus.core.node.plan import NodePlan, NodePlanner
 from isthmus.model.errors import NoTunnelAddress
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.inputs import NodeInputs
@@ -33,10 +33,17 @@ class DataPlane:
     def __init__(self, backends: Backends, barrier: Barrier) -> None:
         self._backends = backends
         self._barrier = barrier
+        self._planner = NodePlanner()
         self._tunnels = Tunnels(backends.ike)
         self._bridge = Bridge(backends.ovsdb)
         self.protection = Protection(backends.xfrm, backends.firewall)
         self.flows = FlowSets(backends.openflow, backends.ovsdb, backends.clock)
+
+    def forget(self) -> None:
+        """Plan, render and compare everything the next time, whatever has changed."""
+        self._planner = NodePlanner()
+        self._bridge.forget()
+        self.flows.forget()
 
     def reconcile(self, inputs: NodeInputs) -> NodeFacts:
         """Observe the node, plan and apply; what cannot be done of the plan is a failure in the facts.
@@ -46,8 +53,8 @@ class DataPlane:
         backends = self._backends
         host, bridge = backends.netlink.view(), backends.ovsdb.view()
         foreign = bridge.foreign_tunnel_udp_ports | host.tunnel_udp_ports
-        plan = plan_node(inputs, host.addresses, foreign, bridge.ports)
-        if plan.problem is not None and (inputs.peers or inputs.attachments or inputs.kept_networks):
+        plan = self._planner.plan(inputs, host.addresses, foreign, bridge.ports)
+        if plan.problem is not None and not inputs.is_empty:
             raise NoTunnelAddress(plan.problem.message)  # remove nothing: the interface may be down briefly
         # Kernel states are read before charon's SAs: a state that charon then does not list is certainly stale.
         associations = self._associations(plan)
@@ -133,7 +140,7 @@ class DataPlane:
         attempts: Attempts,
     ) -> None:
         """Remove what is not planned any more, the fences last: they stay until nothing is left that needs them."""
-        ports_left = nodechanges.interfaces_to_remove(plan, bridge)
+        ports_left = self._bridge.unwanted(plan, bridge)
         unneeded = [name for name in nodechanges.connections_to_unload(plan, ike) if name not in ports_left]
         complete = self._tunnels.unload(unneeded, attempts) and not ports_left
         with attempts.node():

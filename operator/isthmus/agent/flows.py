@@ -9,16 +9,18 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from isthmus.core.node import flowsets
-from isthmus.core.node.numbers import number
-from isthmus.core.node.plan import LinkKey, NodePlan
+from isthmus.core.node.numbers import Numbering
+from isthmus.core.node.plan import NodePlan
+from isthmus.core.node.setcache import SetCache
 from isthmus.model.actions import Problem
 from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.names import PROBE_PORT
-from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkTraffic, Meter, Owner, SetChange
+from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkKey, LinkTraffic, Meter, Owner, SetChange
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.pipeline import set_cookie
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import Reason
+from isthmus.model.tracked import Tracked, differing
 from isthmus.ports import Clock, OpenFlow, Ovsdb
 
 _LOG = logging.getLogger(__name__)
@@ -35,7 +37,8 @@ class FlowSets:
         self._openflow = openflow
         self._ovsdb = ovsdb
         self._clock = clock
-        self._cache = flowsets.SetCache()
+        self._cache = SetCache()
+        self._numbering = Numbering()
         self._instance = ""
         self._installed: dict[int, Flows] | None = None
         """By cookie, as far as known; None: everything must be listed."""
@@ -45,16 +48,27 @@ class FlowSets:
         """By ID; None: of another form than ours."""
         self._foreign_learned = False
         self._compared_at = float("-inf")
-        self._wanted: Mapping[int, FlowSet] = {}
+        self._wanted: Mapping[int, FlowSet] = Tracked()
         self._written: dict[int, int] = {}
         """How often a set was written in succession without being listed like that."""
         self._rejected: dict[int, FlowSet] = {}
         self._counters: Mapping[tuple[int, int], LinkTraffic] = {}
+        self._receiving: tuple[object, frozenset[LinkKey]] = (self._counters, frozenset())
+        """Made from these counters."""
         self._numbers = Numbers()
         self._kept: frozenset[int] = frozenset()
         """Cookies of sets that are not known, and stay as they are."""
         self.problems: Mapping[Owner, Problem] = {}
         """Why the flows of a network or a peer are not installed as they must be."""
+
+    @property
+    def listing(self) -> object:
+        """Another object whenever all flows have been listed."""
+        return self._counters
+
+    def forget(self) -> None:
+        """Number and render everything the next time; what is installed is compared from time to time anyway."""
+        self._cache, self._numbering = SetCache(), Numbering()
 
     def ensure(self, plan: NodePlan, bridge: BridgeView) -> bool:
         """Have exactly the flows of the plan on br-cloud; whether they are there (not if there is no bridge).
@@ -66,10 +80,13 @@ class FlowSets:
             return False
         if PROBE_PORT not in bridge.ofport:
             raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
-        self._numbers = self._number(plan, bridge)
-        numbers = self._numbers.networks
-        self._kept = frozenset(set_cookie(numbers[name]) for name in plan.kept_patches if name in numbers)
-        self._want(self._cache.sets(plan, self._numbers, bridge.ofport))
+        try:
+            self._numbers = self._number(plan, bridge)
+            self._keep(plan)
+            self._want(self._cache.sets(plan, self._numbers, bridge.ofport))
+        except Exception:
+            self.forget()
+            raise
         self._refresh()
         try:
             self._install(self._changes())
@@ -102,24 +119,32 @@ class FlowSets:
         }
 
     def receiving(self, plan: NodePlan) -> frozenset[LinkKey]:
-        """Links that have received packets since their flows were installed, as last listed."""
-        return frozenset(key for key, traffic in self.traffic(plan).items() if traffic.received.packets)
+        """Links that had received packets since their flows were installed when all flows were listed last."""
+        if self._receiving[0] is not self._counters:
+            found = frozenset(key for key, traffic in self.traffic(plan).items() if traffic.received.packets)
+            self._receiving = self._counters, found
+        return self._receiving[1]
 
     def _number(self, plan: NodePlan, bridge: BridgeView) -> Numbers:
-        ports = (network.patch_port for network in plan.networks if bridge.ofport.get(network.patch_port, 0) > 0)
-        numbers = number(bridge.numbers, ports, plan.gateways)
-        current = bridge.numbers
-        if any(current.networks.get(name) != found for name, found in numbers.networks.items()) or any(
+        current, networks = bridge.numbers, plan.networks.by_patch_port
+        numbers = self._numbering.numbers(current, networks, bridge.ofport, plan.gateways)
+        if differing(current.networks, numbers.networks) or any(
             current.members.get(name) != found for name, found in numbers.members.items()
         ):  # numbers that are not used any more are removed along with it
             self._ovsdb.set_numbers(numbers)
         return numbers
 
-    def _want(self, sets: Mapping[int, FlowSet]) -> None:
-        before, self._wanted = self._wanted, sets
+    def _keep(self, plan: NodePlan) -> None:
+        numbers, before = self._numbers.networks, self._kept
+        self._kept = frozenset(set_cookie(numbers[name]) for name in plan.kept_patches if name in numbers)
         if self._suspects is not None:
-            self._suspects |= before.keys() - sets.keys()
-            self._suspects |= {cookie for cookie, flow_set in sets.items() if before.get(cookie) is not flow_set}
+            self._suspects |= before ^ self._kept
+
+    def _want(self, sets: Mapping[int, FlowSet]) -> None:
+        changed = differing(self._wanted, sets)
+        self._wanted = sets
+        if self._suspects is not None:
+            self._suspects |= {*changed}
 
     def _refresh(self) -> None:
         """List what has changed since it was listed."""
@@ -181,7 +206,7 @@ class FlowSets:
         )
 
     def _install(self, changes: Sequence[SetChange]) -> None:
-        wanted = {meter.id: meter for meter in flowsets.meters_of(self._wanted)}
+        wanted = {meter.id: meter for meter in self._cache.meters}
         change = FlowChanges(
             tuple(changes),
             tuple(meter for meter in wanted.values() if self._meters.get(meter.id) != meter),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from isthmus.core.node.facts import NodeFacts
-from isthmus.core.node.plan import LinkKey
 from isthmus.model.names import tunnel_port
-from isthmus.model.node.flows import LinkTraffic, Traffic
+from isthmus.model.node.flows import LinkKey, LinkTraffic, Traffic
 from isthmus.telemetry.metrics import (
     FIREWALL_DROPPED,
     IPSEC_SAS,
@@ -22,15 +20,10 @@ from isthmus.telemetry.metrics import (
 )
 
 
-def publish_state(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkKey, float]) -> None:
-    """Set the metrics of links and tunnels; round-trip times are by link."""
-    states = Counter(
-        "up" if facts.probes.get((network.name, link.cloud_id)) else "down"
-        for network in facts.plan.networks
-        for link in network.links
-    )
-    metrics.set(LINKS, {(state,): states[state] for state in ("up", "down")})
-    metrics.set(LINK_RTT, dict(rtt_seconds.items()))
+def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
+    """Set the metrics of links and tunnels."""
+    down = len(facts.plan.networks.probe_macs) - facts.links_up
+    metrics.set(LINKS, {("up",): facts.links_up, ("down",): down})
     sas: dict[Labels, float] = {}
     up: dict[Labels, float] = {}
     planned = {connection.name: connection for connection in facts.plan.connections}
@@ -44,6 +37,11 @@ def publish_state(metrics: Metrics, facts: NodeFacts, rtt_seconds: Mapping[LinkK
             up[*key, "bfd"] = facts.bridge.bfd_up.get(name, False)
     metrics.set(IPSEC_SAS, sas)
     metrics.set(TUNNEL_UP, up)
+
+
+def publish_rtt(metrics: Metrics, rtt_seconds: Mapping[LinkKey, float]) -> None:
+    """Set the round-trip times of links."""
+    metrics.set(LINK_RTT, dict(rtt_seconds.items()))
 
 
 def publish_traffic(metrics: Metrics, links: Mapping[LinkKey, LinkTraffic]) -> None:

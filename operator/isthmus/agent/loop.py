@@ -10,13 +10,14 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 
 from isthmus.core.node.facts import NodeFacts
-from isthmus.core.node.observations import observations
+from isthmus.core.node.observations import Observations
+from isthmus.core.node.plan import NodePlan
 from isthmus.core.node.status import node_status
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import Software
 from isthmus.model.errors import ExternalError, Unavailable
 from isthmus.model.node.host import KernelChange
@@ -38,6 +39,7 @@ _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.05
 _POLL_SECONDS = 0.25  # how soon a restarted ovs-vswitchd is noticed: it has no flows
 _FAST_POLL_SECONDS = 0.5  # how often the node is observed while something is still coming up
+_FORGET_SECONDS = 300.0  # how often everything is planned, rendered and compared, whatever has changed
 _RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.5, 30.0  # after a reconciliation of which something failed
 _VERSION = version("isthmus")
 
@@ -53,17 +55,20 @@ class Agent:
         self._associations = Associations(backends.ike, backends.clock)
         self._states = StateLog(settings.node_name)
         self._wake = threading.Event()
-        self.prober = Prober(backends.probe, settings.probe_interval_seconds, self._wake.set)
+        publish_rtt = partial(gauges.publish_rtt, backends.metrics)
+        self.prober = Prober(backends.probe, settings.probe_interval_seconds, self._wake.set, publish_rtt)
         self._facts: NodeFacts | None = None
         self._last_facts: NodeFacts | None = None
         """The facts of the last successful iteration; kept while the node cannot be observed."""
         self._vswitchd = ""
         self._planned_from: NodeInputs | None = None
-        self._resync_at = float("-inf")
+        self._resync_at = self._forget_at = float("-inf")
+        """When to reconcile at the latest, and when to do so without what is remembered of earlier times."""
+        self._published_listing: object = None
         self._retries = 0
         self._retry_at = float("inf")
-        self._observed_from: tuple[object, ...] = ()
-        self._observations: Mapping[str, NodeObservation] = {}
+        self._observations = Observations(settings.node_name)
+        self._reported: tuple[NodeInputs, NodeFacts | None, Problem | None] | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. The data plane is left as it is."""
@@ -101,30 +106,25 @@ class Agent:
 
     def _report(self, inputs: NodeInputs, problem: Problem | None) -> None:
         """Log and publish what changed; after a failed iteration (`problem`), by the last facts known."""
-        facts, status = self._last_facts, None
+        facts = self._last_facts
         if facts is not None and problem is not None:
             # The probe needs the data path only: its results stay valid while the node cannot be observed.
             facts = replace(facts, probes=self.prober.up())
-        found = self._observe_networks(inputs, facts) if facts is not None else None
+        if self._is_reported(inputs, facts, problem):
+            return
+        found = self._observations.entries(inputs.attachments, facts) if facts is not None else None
         self._states.record(found or {}, facts, problem)
-        if facts is not None and problem is None:
-            status = node_status(facts, _software(facts))
         if facts is not None or problem is not None:
+            status = node_status(facts, _software(facts)) if facts is not None and problem is None else None
             self._backends.reports.publish(NodeReport(status, problem, found))
+        self._reported = inputs, facts, problem
 
-    def _observe_networks(self, inputs: NodeInputs, facts: NodeFacts) -> Mapping[str, NodeObservation]:
-        """The same object as before if nothing that it is made from has changed."""
-        patches, networks = facts.bridge.ports.patches, facts.failures.networks
-        probes = (facts.probes, facts.probe_problem, facts.receiving)
-        made_from = (inputs, facts.plan, patches, facts.flows_installed, *probes, networks)
-        unchanged = len(made_from) == len(self._observed_from) and all(
-            new is old or (position > 1 and new == old)
-            for position, (new, old) in enumerate(zip(made_from, self._observed_from, strict=True))
-        )
-        if not unchanged:
-            self._observations = observations(self._settings.node_name, inputs.attachments, facts)
-            self._observed_from = made_from
-        return self._observations
+    def _is_reported(self, inputs: NodeInputs, facts: NodeFacts | None, problem: Problem | None) -> bool:
+        """Whether nothing has changed since the last report. Another plan is reported even if it is equal."""
+        if self._reported is None or self._reported[0] is not inputs:
+            return False
+        plans = [known.plan if known else None for known in (self._reported[1], facts)]
+        return plans[0] is plans[1] and self._reported[1:] == (facts, problem)
 
     def _reconcile_if_needed(self, inputs: NodeInputs) -> NodeFacts:
         facts = self._observed(inputs)
@@ -137,23 +137,34 @@ class Agent:
             except Unavailable as error:
                 facts = replace(facts, ike=None, charon_problem=charon_problem(error))
         facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, refused=refused)
-        if not all(facts.probes.values()) or not all(facts.bridge.bfd_up.values()):
+        if facts.links_up < len(facts.probes) or not all(facts.bridge.bfd_up.values()):
             facts = replace(facts, receiving=self._data_plane.flows.receiving(facts.plan))
-        gauges.publish_state(self._backends.metrics, facts, self.prober.rtt_seconds())
+        gauges.publish_state(self._backends.metrics, facts)
         return facts
 
     def _reconcile(self, inputs: NodeInputs) -> NodeFacts:
         self._planned_from = inputs
-        self._resync_at = self._backends.clock.monotonic_seconds() + self._settings.resync_seconds
+        now = self._backends.clock.monotonic_seconds()
+        self._resync_at = now + self._settings.resync_seconds
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_SECONDS
+            self._data_plane.forget()
         self._vswitchd = self._backends.openflow.instance()
         with self._backends.metrics.reconciling("node"):
             facts = self._data_plane.reconcile(inputs)
-        gauges.publish_traffic(self._backends.metrics, self._data_plane.flows.traffic(facts.plan))
+        self._publish_traffic(facts.plan)
         gauges.publish_drops(self._backends.metrics, self._data_plane.protection.firewall.dropped)
         self._vswitchd = self._vswitchd or self._backends.openflow.instance()
-        self.prober.follow({(n.name, k.cloud_id): k.probe_mac for n in facts.plan.networks for k in n.links})
+        self.prober.follow(facts.plan.networks.probe_macs)
         self._schedule_retry(facts)
         return facts
+
+    def _publish_traffic(self, plan: NodePlan) -> None:
+        """The counters are those of the last list of all flows."""
+        flows = self._data_plane.flows
+        if flows.listing is not self._published_listing:
+            self._published_listing = flows.listing
+            gauges.publish_traffic(self._backends.metrics, flows.traffic(plan))
 
     def _schedule_retry(self, facts: NodeFacts) -> None:
         """Try again what failed, ever less often."""
@@ -224,5 +235,5 @@ def _software(facts: NodeFacts) -> Software:
 def all_up(facts: NodeFacts) -> bool:
     """Whether every connection, tunnel and link of the plan is up."""
     keys = facts.ike is not None and all(facts.esp_up(connection) for connection in facts.plan.connections)
-    links = {(network.name, link.cloud_id) for network in facts.plan.networks for link in network.links}
-    return keys and all(facts.bridge.bfd_up.values()) and all(facts.probes.get(link) for link in links)
+    links_up = facts.links_up == len(facts.plan.networks.probe_macs)
+    return keys and links_up and all(facts.bridge.bfd_up.values())

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, MissingCapability
+from isthmus.model.node.flows import LinkKey
 from isthmus.model.node.host import ProbeResult
+from isthmus.model.tracked import Tracked, changes
 from isthmus.ports import DataplaneProbe
 
 from .attempts import Barrier
@@ -22,9 +24,6 @@ _TIMEOUT_SECONDS = 1.0
 _SPREAD = 0.5  # part of the interval over which the frames of all links are sent
 _MAX_FRAMES_PER_SECOND = 2_000  # more links are probed less often
 _LOST = ProbeResult(1, 0, None)
-
-LinkKey = tuple[str, str]
-"""A network's link name and the peer's cloud ID."""
 
 
 @dataclass
@@ -44,11 +43,21 @@ class _Link:
 class Prober:
     """Probes links and calls `on_change`, on its own thread, when one comes up or goes down."""
 
-    def __init__(self, probe: DataplaneProbe, interval_seconds: float, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        probe: DataplaneProbe,
+        interval_seconds: float,
+        on_change: Callable[[], None],
+        publish_rtt: Callable[[Mapping[LinkKey, float]], None] = lambda _: None,
+    ) -> None:
+        """`publish_rtt` is called with the round-trip times after each round."""
         self._probe = probe
         self._interval_seconds = interval_seconds
         self._on_change = on_change
+        self._publish_rtt = publish_rtt
+        self._macs: Mapping[LinkKey, str] = {}
         self._links: dict[LinkKey, _Link] = {}
+        self._up: Tracked[LinkKey, bool] = Tracked()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopped = False
@@ -68,15 +77,21 @@ class Prober:
     def follow(self, macs: Mapping[LinkKey, str]) -> None:
         """Probe exactly these links from now on (link to its probe's source MAC); new ones at once."""
         with self._lock:
-            new = [key for key in macs if key not in self._links]
-            self._links = {key: self._links.get(key) or _Link(mac) for key, mac in macs.items()}
+            changed = changes(self._macs, macs)
+            keys = {*macs, *self._links} if changed is None else changed
+            self._macs = macs
+            for key in (gone := [key for key in keys if key in self._links and key not in macs]):
+                del self._links[key]
+            new = {key: _Link(macs[key]) for key in keys if key in macs and key not in self._links}
+            self._links |= new
+            self._up = self._up.updated(dict.fromkeys(gone))
         if new:
             self._wake.set()
 
-    def up(self) -> dict[LinkKey, bool]:
+    def up(self) -> Mapping[LinkKey, bool]:
         """Whether each link is up; links without enough probes to decide are left out."""
         with self._lock:
-            return {key: link.up for key, link in self._links.items() if link.up is not None}
+            return self._up
 
     def rtt_seconds(self) -> dict[LinkKey, float]:
         """Round-trip times of the links that are up."""
@@ -89,6 +104,7 @@ class Prober:
             macs = {_name(key): link.mac for key, link in self._links.items()}
         if not macs:
             self.problem = None
+            self._publish_rtt({})
             return
         spread = max(self._interval_seconds * _SPREAD, len(macs) / _MAX_FRAMES_PER_SECOND)
         results: Mapping[str, ProbeResult]
@@ -104,20 +120,19 @@ class Prober:
         self.problem = problem
         if self._record(results) or changed:
             self._on_change()
+        self._publish_rtt(self.rtt_seconds())
 
     def _record(self, results: Mapping[str, ProbeResult]) -> bool:
         """Record what is known; nothing is of a link that was added meanwhile or whose frame could not be sent."""
-        changed = False
         with self._lock:
+            before = self._up
             for key, link in self._links.items():
                 result = results.get(_name(key))
-                if result is None or not result.sent:
-                    continue
-                before = link.up
-                link.answered.append(result.received > 0)
-                link.rtt_seconds = result.rtt_seconds or link.rtt_seconds
-                changed |= link.up != before
-        return changed
+                if result is not None and result.sent:
+                    link.answered.append(result.received > 0)
+                    link.rtt_seconds = result.rtt_seconds or link.rtt_seconds
+            self._up = before.updated({key: link.up for key, link in self._links.items()})
+            return self._up is not before
 
     def _run(self) -> None:
         while not self._stopped:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.errors import ExternalError
 from isthmus.model.names import SYSTEM_NAMESPACE
+from isthmus.model.tracked import Tracked
 from isthmus.ports import Manifest
 from isthmus.telemetry.outages import Outage
 
@@ -26,17 +27,22 @@ class Attachments:
         self._reports, self._outage, self._changed = reports, outage, changed
         self._lock = threading.Lock()
         self._objects: dict[str, Attachment] | None = None
+        self._latest: Tracked[str, Attachment] = Tracked()
+        self._outdated: set[str] = set()
+        """Names of those that differ in `_latest`."""
         self.parser = Parser(Attachment)
 
-    def all(self) -> tuple[Attachment, ...] | None:
-        """All Attachments that are understood, ordered by name; None before they were listed for the first time."""
-        with self._lock:
-            return None if self._objects is None else tuple(a for _, a in sorted(self._objects.items()))
+    def latest(self) -> tuple[Tracked[str, Attachment], frozenset[str]] | None:
+        """All Attachments that are understood, by name, and the names of those of which nothing is.
 
-    def unclear(self) -> frozenset[str]:
-        """Names of those of which nothing is understood: they must not look deleted."""
+        The latter must not look deleted. None before they were listed for the first time.
+        """
         with self._lock:
-            return frozenset(map(_name, self.parser.unclear()))
+            if self._objects is None:
+                return None
+            self._latest = self._latest.updated({name: self._objects.get(name) for name in self._outdated})
+            self._outdated.clear()
+            return self._latest, frozenset(map(_name, self.parser.unclear()))
 
     def listed(self, kind: str, manifests: Iterable[Manifest], version: str | None = None) -> None:
         """Replace all of them."""
@@ -44,6 +50,7 @@ class Attachments:
         with self._lock:
             before, known = self._planned(), self._objects
             self._objects = {found.metadata.name: found for found in self.parser.parse_all(listed)}
+            self._outdated = {*self._objects, *self._latest}
             is_planned = known is None or self._planned() != before
         self._outage.succeeded()
         self._reports.listed(self._objects.values())
@@ -56,10 +63,11 @@ class Attachments:
             return
         name = _name(manifest)
         with self._lock:
-            before, was_unclear = self._objects.get(name), name in map(_name, self.parser.unclear())
+            before, was_unclear = self._objects.pop(name, None), name in map(_name, self.parser.unclear())
             attachment = self.parser.parse(manifest)
             if attachment is not None:
                 self._objects[name] = attachment
+            self._outdated.add(name)
         self._outage.succeeded()
         if attachment is not None:
             self._reports.changed(attachment)
@@ -73,6 +81,7 @@ class Attachments:
             return
         with self._lock:
             self._objects.pop(_name(manifest), None)
+            self._outdated.add(_name(manifest))
             self.parser.remove(manifest)
         self._reports.removed(_name(manifest))
         self._changed()

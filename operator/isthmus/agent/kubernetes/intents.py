@@ -69,6 +69,7 @@ class KubernetesIntents:
         self._fingerprint: object = None
         self._peers, self._policies, self._peerlinks = Parser(CloudPeer), Parser(IPsecPolicy), Parser(PeerLink)
         self._latest: NodeInputs | None = None
+        self._is_composed = True
         self._changed: Callable[[], None] = lambda: None
         self._wake, self._stop = threading.Event(), threading.Event()
         self._resync_at = self._not_before = float("-inf")
@@ -91,7 +92,14 @@ class KubernetesIntents:
 
     def latest(self) -> NodeInputs | None:
         """See `ports.IntentSource`."""
-        return self._latest
+        with self._lock:
+            if not self._is_composed:
+                self._is_composed = True  # before anything is read: what changes meanwhile is composed the next time
+                found = self.attachments.latest()
+                if self._listed is not None and found is not None:
+                    inputs = replace(self._listed, attachments=found[0], kept_networks=found[1])
+                    self._latest = replace(inputs, kept_peers=kept_peers(inputs, self._listed_unclear))
+            return self._latest
 
     def refresh(self) -> None:
         """Read again soon: something may have changed."""
@@ -118,16 +126,12 @@ class KubernetesIntents:
         unclear = self._unclear()
         fingerprint = _fingerprint(inputs), unclear
         if fingerprint != self._fingerprint:
-            self._fingerprint, self._listed, self._listed_unclear = fingerprint, inputs, unclear
+            with self._lock:
+                self._fingerprint, self._listed, self._listed_unclear = fingerprint, inputs, unclear
             self._compose()
 
     def _compose(self) -> None:
-        with self._lock:
-            attachments = self.attachments.all()
-            if self._listed is None or attachments is None:
-                return
-            inputs = replace(self._listed, attachments=attachments, kept_networks=self.attachments.unclear())
-            self._latest = replace(inputs, kept_peers=kept_peers(inputs, self._listed_unclear))
+        self._is_composed = False
         self._publish()
         self._changed()
 

@@ -17,6 +17,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, 
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus
 from isthmus.model.errors import ExternalError, Invalid, NotFound, Unavailable
 from isthmus.model.node.report import NodeReport
+from isthmus.model.tracked import differing
 from isthmus.ports import Clock, Cluster
 from isthmus.telemetry.outages import Outage
 
@@ -47,7 +48,8 @@ class KubernetesReports:
         """As last read or written, by name."""
         self._pending: dict[str, None] = {}
         """Names of the Attachments whose entry differs from the report, the longest pending first."""
-        self._is_compared = False
+        self._outdated: set[str] = set()
+        """Names of the Attachments to be compared with the report."""
         self._refused: dict[str, object] = {}
         """Statuses that the API server has refused, by the object's name."""
         self._gateway_node: GatewayNode | None = None
@@ -65,7 +67,11 @@ class KubernetesReports:
     def publish(self, report: NodeReport) -> None:
         """See `ports.ReportSink`."""
         with self._lock:
-            self._is_compared &= self._report is not None and report.observations is self._report.observations
+            before = self._report.observations if self._report else None
+            if before is None or report.observations is None:
+                self._compare_everything()
+            else:
+                self._outdated |= {*differing(before, report.observations)}
             self._report = report
         self._wake.set()
 
@@ -73,7 +79,7 @@ class KubernetesReports:
         """Take these Attachments as all that the cluster has."""
         with self._lock:
             self._attachments = {attachment.metadata.name: attachment for attachment in attachments}
-            self._is_compared = False
+            self._compare_everything()
         self._wake.set()
 
     def changed(self, attachment: Attachment) -> None:
@@ -84,13 +90,14 @@ class KubernetesReports:
             if known is not None and _is_older(attachment, known):
                 return
             self._attachments[name] = attachment
-            self._is_compared = False
+            self._outdated.add(name)
         self._wake.set()
 
     def removed(self, name: str) -> None:
         """Forget an Attachment."""
         with self._lock:
             self._attachments.pop(name, None)
+            self._outdated.add(name)
 
     def write(self) -> float:
         """Write what is due; returns the seconds until there is more to do, of which there may be nothing then."""
@@ -143,8 +150,9 @@ class KubernetesReports:
             self._read_at = now
             self._gateway_node = self._read_node()
             self._outage.succeeded()
-            if self._refused:
-                self._refused, self._is_compared = {}, False
+            self._refused = {}
+            with self._lock:
+                self._compare_everything()  # from time to time, whatever has changed
         return self._gateway_node
 
     def _read_node(self) -> GatewayNode | None:
@@ -162,14 +170,19 @@ class KubernetesReports:
             del self._pending[name]
         return pause if self._pending else _POLL_SECONDS
 
+    def _compare_everything(self) -> None:
+        self._outdated |= self._attachments.keys()
+
     def _update_pending(self) -> None:
         with self._lock:
-            if self._is_compared:
-                return
-            self._is_compared = True
-            differing = {name for name, found in self._attachments.items() if self._differs(found)}
-        self._pending = {name: None for name in self._pending if name in differing}
-        self._pending |= dict.fromkeys(sorted(differing - self._pending.keys()))
+            outdated, self._outdated = sorted(self._outdated), set()
+            found = {name: self._attachments.get(name) for name in outdated}
+            to_write = {name for name, attachment in found.items() if attachment and self._differs(attachment)}
+        for name in outdated:
+            if name in to_write:
+                self._pending.setdefault(name)
+            else:
+                self._pending.pop(name, None)
 
     def _differs(self, attachment: Attachment) -> bool:
         if self._report is None or self._report.observations is None:

@@ -34,7 +34,7 @@ def _connection(
     ike, esp = _ike_state(name, connection, facts)
     bfd = _bfd_state(name, facts.bridge)
     problem = facts.plan.peer_problems.get(cloud_id)
-    down = _connection_problem(ike, esp, bfd, _arrives(cloud_id, facts), lost=name in facts.lost)
+    down = _connection_problem(ike, esp, bfd, cloud_id, facts, lost=name in facts.lost)
     if problem is None and down is not None:
         problem = _cause(name, connection, esp, facts) or down
     return GatewayConnection(
@@ -121,14 +121,14 @@ def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: Br
 
 def _arrives(cloud_id: str, facts: NodeFacts) -> str:
     """What arrives from the peer all the same."""
-    if any(up for (_, peer), up in facts.probes.items() if peer == cloud_id):
+    if cloud_id in facts.answering_peers:
         return ", although dataplane probes are answered"
-    if any(peer == cloud_id for _, peer in facts.receiving):
+    if cloud_id in facts.sending_peers:
         return ", although packets of networks arrive from the peer"
     return ""
 
 
-def _connection_problem(ike: str, esp: str, bfd: str, arrives: str, *, lost: bool) -> Problem | None:
+def _connection_problem(ike: str, esp: str, bfd: str, cloud_id: str, facts: NodeFacts, *, lost: bool) -> Problem | None:
     if ike != "Established":
         return Problem(Reason.IKE_NOT_ESTABLISHED, "the gateways have not established an IKE SA")
     if lost:
@@ -136,6 +136,7 @@ def _connection_problem(ike: str, esp: str, bfd: str, arrives: str, *, lost: boo
     if esp != "Installed":
         return Problem(Reason.ESP_NOT_INSTALLED, "the IKE SA lacks ESP SAs")
     if bfd != "Up":
+        arrives = _arrives(cloud_id, facts)
         text = f"the SAs are up, but the peer's gateway does not answer BFD through the tunnel{arrives}"
         return Problem(Reason.BFD_DOWN, text)
     return None

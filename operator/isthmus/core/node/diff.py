@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from isthmus.model.names import TUNNEL_PREFIX
 from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, IkeView
-from isthmus.model.node.switch import BridgeView, Ports
+from isthmus.model.node.switch import BridgeView, PatchPair, Ports
+from isthmus.model.tracked import differing_members
 
 from .plan import NodePlan
 
@@ -21,21 +23,6 @@ def connections_to_load(plan: NodePlan, ike: IkeView) -> tuple[IkeConnection, ..
     return tuple(c for c in plan.connections if ike.loaded.get(c.name) != c.digest)
 
 
-def ports_to_add(plan: NodePlan, bridge: BridgeView, loaded: Iterable[str]) -> Ports:
-    """Missing ports; tunnel ports only if their connection is in `loaded`, so that its trap policies are installed."""
-    loaded_names = frozenset(loaded)
-    return Ports(
-        frozenset(t for t in plan.ports.tunnels - bridge.ports.tunnels if t.name in loaded_names),
-        plan.ports.patches - bridge.ports.patches,
-    )
-
-
-def interfaces_to_remove(plan: NodePlan, bridge: BridgeView) -> frozenset[str]:
-    """Our interfaces that are not planned, or are configured differently."""
-    unplanned = Ports(bridge.ports.tunnels - plan.ports.tunnels, bridge.ports.patches - plan.ports.patches)
-    return _interfaces(unplanned) | bridge.leftovers
-
-
 def connections_to_unload(plan: NodePlan, ike: IkeView) -> tuple[str, ...]:
     """Our connections that are not planned, also if only SAs are left: a peer may initiate during the removal."""
     ours = {name for name in (*ike.loaded, *ike.states) if name.startswith(TUNNEL_PREFIX)}
@@ -45,6 +32,38 @@ def connections_to_unload(plan: NodePlan, ike: IkeView) -> tuple[str, ...]:
 def blocks_to_remove(wanted: frozenset[BlockPolicy], view: BlockView) -> frozenset[BlockPolicy]:
     """Removed last."""
     return view.blocks - wanted
+
+
+class PortComparison:
+    """Which ports are missing and which are unwanted; of patches it looks at those that changed since the last time."""
+
+    def __init__(self) -> None:
+        self._planned: AbstractSet[PatchPair] = frozenset()
+        self._existing: AbstractSet[PatchPair] = frozenset()
+        self._differing: set[PatchPair] = set()
+
+    def missing(self, plan: NodePlan, bridge: BridgeView, loaded: Iterable[str]) -> Ports:
+        """Ports to add; tunnel ports only if their connection is in `loaded`, so that trap policies are installed."""
+        loaded_names = frozenset(loaded)
+        return Ports(
+            frozenset(t for t in plan.ports.tunnels - bridge.ports.tunnels if t.name in loaded_names),
+            frozenset(patch for patch in self._differences(plan, bridge) if patch in plan.ports.patches),
+        )
+
+    def unwanted(self, plan: NodePlan, bridge: BridgeView) -> frozenset[str]:
+        """Our interfaces that are not planned, or are configured differently."""
+        patches = frozenset(patch for patch in self._differences(plan, bridge) if patch in bridge.ports.patches)
+        return bridge.leftovers | _interfaces(Ports(bridge.ports.tunnels - plan.ports.tunnels, patches))
+
+    def _differences(self, plan: NodePlan, bridge: BridgeView) -> AbstractSet[PatchPair]:
+        planned, existing = plan.ports.patches, bridge.ports.patches
+        for patch in {*differing_members(self._planned, planned), *differing_members(self._existing, existing)}:
+            if (patch in planned) != (patch in existing):
+                self._differing.add(patch)
+            else:
+                self._differing.discard(patch)
+        self._planned, self._existing = planned, existing
+        return self._differing
 
 
 def _interfaces(ports: Ports) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from isthmus.model.actions import Problem
 from isthmus.model.node.host import NodeView
@@ -56,6 +57,21 @@ class NodeFacts:
     """By connection, the SPIs of children in use whose SAs or policies the kernel does not have."""
     refused: Mapping[str, Problem] = field(default_factory=dict)
     """By connection that has not come up since, what charon refuses to do for it."""
+
+    @cached_property
+    def links_up(self) -> int:
+        """The number of links whose probes are answered."""
+        return sum(self.probes.values())
+
+    @cached_property
+    def answering_peers(self) -> frozenset[str]:
+        """Cloud IDs of the peers that answer the probes of any link."""
+        return frozenset(cloud_id for (_, cloud_id), up in self.probes.items() if up)
+
+    @cached_property
+    def sending_peers(self) -> frozenset[str]:
+        """Cloud IDs of the peers from which packets of any network arrive."""
+        return frozenset(cloud_id for _, cloud_id in self.receiving)
 
     @property
     def known_ike(self) -> IkeView | None:

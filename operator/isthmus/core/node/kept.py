@@ -61,7 +61,7 @@ def _gateways(inputs: NodeInputs, unclear: Unclear, cloud_id: str) -> tuple[Peer
     """As the peer publishes them; besides, those that networks use."""
     found = {
         link.gateway.name: link.gateway
-        for a in inputs.attachments
+        for a in inputs.attachments.values()
         for link in a.spec.links
         if link.cloud_id == cloud_id
     }

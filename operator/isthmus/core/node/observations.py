@@ -2,75 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, LinkObservation, NodeObservation
+from isthmus.model.names import patch_in_cloud_bridge
 from isthmus.model.reasons import Reason
+from isthmus.model.tracked import Tracked, changes, differing, differing_members
 
 from .facts import NodeFacts
 
 
-def observations(node: str, attachments: Iterable[Attachment], facts: NodeFacts) -> Mapping[str, NodeObservation]:
+def observations(node: str, attachments: Mapping[str, Attachment], facts: NodeFacts) -> Mapping[str, NodeObservation]:
     """This node's entries, by link name, of the Attachments that have a port on it."""
-    of_node = _Observations(node, facts)
-    found = ((attachment.metadata.name, of_node.of(attachment)) for attachment in attachments)
-    return {name: entry for name, entry in found if entry is not None}
+    return Observations(node).entries(attachments, facts)
 
 
-class _Observations:
-    """This node's entries in the statuses of Attachments, as the facts of one observation give them."""
+class Observations:
+    """Makes the entries like `observations`, at the cost of what has changed since it made them last.
 
-    def __init__(self, node: str, facts: NodeFacts) -> None:
+    If the plan was not made from the last one, or if something changed that concerns all networks, all entries are
+    made. An entry that is as before is the same object as before.
+    """
+
+    def __init__(self, node: str) -> None:
         self._node = node
-        self._facts = facts
-        self._active = {network.name for network in facts.plan.networks}
-        self._patched = {patch.neutron_port_id for patch in facts.bridge.ports.patches}
+        self._attachments: Mapping[str, Attachment] = {}
+        self._facts: NodeFacts | None = None
+        self._names: dict[str, str] = {}
+        """Link names by patch port on br-cloud."""
+        self._plugged: dict[str, str] = {}
+        """IDs of the Neutron ports by patch port on br-cloud, of the patches that exist."""
+        self._entries: Tracked[str, NodeObservation] = Tracked()
 
-    def of(self, attachment: Attachment) -> NodeObservation | None:
+    def entries(self, attachments: Mapping[str, Attachment], facts: NodeFacts) -> Mapping[str, NodeObservation]:
+        """This node's entries, by link name."""
+        before, self._facts = self._facts, None  # after an exception everything is made again
+        if before is not None and _can_continue(before, facts):
+            changed = self._changed(before, attachments, facts)
+        else:
+            changed = {*attachments, *self._entries}
+            self._names = {patch_in_cloud_bridge(name): name for name in attachments}
+            self._plugged = {patch.cloud_name: patch.neutron_port_id for patch in facts.bridge.ports.patches}
+        made = {name: self._entry(attachments[name], facts) if name in attachments else None for name in changed}
+        self._entries = self._entries.updated(made)
+        self._attachments, self._facts = attachments, facts
+        return self._entries
+
+    def _changed(self, before: NodeFacts, attachments: Mapping[str, Attachment], facts: NodeFacts) -> set[str]:
+        """Names of the networks of which anything changed."""
+        changed = {*differing(self._attachments, attachments)}
+        for name in changed:
+            self._names[patch_in_cloud_bridge(name)] = name
+        patches = differing_members(before.bridge.ports.patches, facts.bridge.ports.patches)
+        for patch in patches:
+            self._plugged.pop(patch.cloud_name, None)
+        for patch in (patch for patch in patches if patch in facts.bridge.ports.patches):
+            self._plugged[patch.cloud_name] = patch.neutron_port_id
+        changed |= {self._names[patch.cloud_name] for patch in patches if patch.cloud_name in self._names}
+        changed |= {*differing(before.plan.networks.by_name, facts.plan.networks.by_name)}
+        changed |= {*differing(before.failures.networks, facts.failures.networks)}
+        links = {
+            *differing(before.plan.link_problems, facts.plan.link_problems),
+            *differing(before.probes, facts.probes),
+            *differing_members(before.receiving, facts.receiving),
+        }
+        return changed | {name for name, _ in links}
+
+    def _entry(self, attachment: Attachment, facts: NodeFacts) -> NodeObservation | None:
         """This node's entry; None if the Attachment has no port on this node."""
         port = next((port for port in attachment.spec.ports if port.node == self._node), None)
         if port is None:
             return None
         name = attachment.metadata.name
-        active = name in self._active
-        forwards = self._facts.flows_installed and name not in self._facts.failures.networks
+        active = name in facts.plan.networks.by_name
+        forwards = facts.flows_installed and name not in facts.failures.networks
+        is_plugged = self._plugged.get(patch_in_cloud_bridge(name)) == port.port_id
         return NodeObservation(
             node=self._node,
             observed_generation=attachment.metadata.generation or 0,
-            plugged=port.port_id in self._patched and (not active or forwards),
-            links=tuple(self._links(attachment)) if active else (),
+            plugged=is_plugged and (not active or forwards),
+            links=tuple(self._links(attachment, facts)) if active else (),
         )
 
-    def _links(self, attachment: Attachment) -> Iterator[LinkObservation]:
+    def _links(self, attachment: Attachment, facts: NodeFacts) -> Iterator[LinkObservation]:
         """The attachment's links; a link that no probe has decided yet keeps its entry."""
         entry = next((entry for entry in attachment.status.nodes if entry.node == self._node), None)
         previous = {link.cloud_id: link for link in entry.links} if entry else {}
         for link in attachment.spec.links:
             key = (attachment.metadata.name, link.cloud_id)
-            if (
-                key not in self._facts.plan.link_problems
-                and key not in self._facts.probes
-                and link.cloud_id in previous
-            ):
+            if key not in facts.plan.link_problems and key not in facts.probes and link.cloud_id in previous:
                 yield previous[link.cloud_id]
             else:
-                yield self._link(key, link)
+                yield _link(key, link, facts)
 
-    def _link(self, key: tuple[str, str], link: AttachmentLink) -> LinkObservation:
-        facts = self._facts
-        problem = facts.plan.link_problems.get(key) or facts.failures.networks.get(key[0])
-        if problem is None and key not in facts.probes:
-            problem = facts.probe_problem or Problem(Reason.PROBING, "no dataplane probe has been answered yet")
-        elif problem is None and not facts.probes[key]:
-            arrive = "packets of this network arrive" if key in facts.receiving else "nothing of this network arrives"
-            problem = Problem(
-                Reason.PROBE_UNANSWERED,
-                f"dataplane probes are not answered by gateway {link.gateway.name}; {arrive} from the peer",
-            )
-        return LinkObservation(
-            cloud_id=link.cloud_id,
-            up=problem is None,
-            reason=problem.reason if problem else Reason.PROBE_ANSWERED,
-            message=problem.message if problem else "",
+
+def _can_continue(before: NodeFacts, after: NodeFacts) -> bool:
+    """Whether it is known which networks the facts differ in."""
+    return (
+        changes(before.plan.networks.by_name, after.plan.networks.by_name) is not None
+        and before.flows_installed == after.flows_installed
+        and before.probe_problem == after.probe_problem
+    )
+
+
+def _link(key: tuple[str, str], link: AttachmentLink, facts: NodeFacts) -> LinkObservation:
+    problem = facts.plan.link_problems.get(key) or facts.failures.networks.get(key[0])
+    if problem is None and key not in facts.probes:
+        problem = facts.probe_problem or Problem(Reason.PROBING, "no dataplane probe has been answered yet")
+    elif problem is None and not facts.probes[key]:
+        arrive = "packets of this network arrive" if key in facts.receiving else "nothing of this network arrives"
+        problem = Problem(
+            Reason.PROBE_UNANSWERED,
+            f"dataplane probes are not answered by gateway {link.gateway.name}; {arrive} from the peer",
         )
+    return LinkObservation(
+        cloud_id=link.cloud_id,
+        up=problem is None,
+        reason=problem.reason if problem else Reason.PROBE_ANSWERED,
+        message=problem.message if problem else "",
+    )

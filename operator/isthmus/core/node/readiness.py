@@ -29,7 +29,7 @@ def unready(facts: NodeFacts) -> Problem | None:
     tunnels = {tunnel.name for tunnel in bridge.ports.tunnels}
     if plan.ports.tunnels and not any(tunnel.name in tunnels for tunnel in plan.ports.tunnels):
         return _first(facts) or Problem(Reason.UNAVAILABLE, "no tunnel port exists")
-    if plan.ports.patches and not plan.ports.patches & bridge.ports.patches:
+    if plan.ports.patches and plan.ports.patches.isdisjoint(bridge.ports.patches):
         return _first(facts) or Problem(Reason.UNAVAILABLE, "no network is attached to br-cloud")
     if not facts.flows_installed:
         return _first(facts) or Problem(Reason.UNAVAILABLE, "the flows of br-cloud are not installed")

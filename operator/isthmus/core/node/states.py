@@ -5,7 +5,7 @@ Whatever else an agent guards or installs is added here to have a line in the lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from isthmus.core.snapshot.transitions import State
 from isthmus.model.actions import Problem
@@ -19,10 +19,11 @@ from .facts import NodeFacts
 Named = Iterator[tuple[str, State]]
 
 
-def node_states(
-    node: str, observations: Mapping[str, NodeObservation], facts: NodeFacts | None, problem: Problem | None
-) -> dict[str, State]:
-    """All states of the node. `facts` is None if the node was never observed; `problem` prevented the observation."""
+def node_states(node: str, facts: NodeFacts | None, problem: Problem | None) -> dict[str, State]:
+    """All states of the node, but those of its networks.
+
+    `facts` is None if the node was never observed; `problem` prevented the observation.
+    """
     if facts is None:
         return {f"node {node}": _from_problem(problem, "Ready")}
     return {
@@ -33,7 +34,6 @@ def node_states(
         **dict(_peers(facts)),
         **dict(_connections(facts)),
         **dict(_tunnel_ports(facts)),
-        **dict(_networks(observations, facts)),
     }
 
 
@@ -75,10 +75,14 @@ def _tunnel_ports(facts: NodeFacts) -> Named:
         yield f"tunnel port {tunnel.name}", State(f"{tunnel.ends}, {tunnel.encapsulation}")
 
 
-def _networks(observations: Mapping[str, NodeObservation], facts: NodeFacts) -> Named:
-    for name, entry in observations.items():
-        problem = facts.failures.networks.get(name)
-        state = f"not plugged ({problem.reason})" if problem else "not plugged"
-        yield f"network {name}", State("plugged") if entry.plugged else State(state, problem.message if problem else "")
-        for link in entry.links:
-            yield f"link of network {name} to {link.cloud_id}", State("up" if link.up else link.reason, link.message)
+def network_states(name: str, entry: NodeObservation | None, problem: Problem | None) -> dict[str, State]:
+    """All states of one network; `problem` is what could not be done for it."""
+    if entry is None:
+        return {}
+    state = f"not plugged ({problem.reason})" if problem else "not plugged"
+    detail = problem.message if problem else ""
+    links = {
+        f"link of network {name} to {link.cloud_id}": State("up" if link.up else link.reason, link.message)
+        for link in entry.links
+    }
+    return {f"network {name}": State("plugged") if entry.plugged else State(state, detail), **links}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
+
+from isthmus.model.tracked import Tracked
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,47 @@ class PlannedNetwork:
     """Whether this cloud is the origin, whose side alone may send ARP that claims a gateway address."""
     gateway_addresses: tuple[str, ...]
     links: tuple[PlannedLink, ...]
+
+
+LinkKey = tuple[str, str]
+"""A network's link name and the peer's cloud ID."""
+
+
+@dataclass(frozen=True)
+class PlannedNetworks:
+    """The networks that a node forwards. Iteration is over the networks, in no particular order."""
+
+    by_name: Tracked[str, PlannedNetwork] = field(default_factory=Tracked)
+    by_patch_port: Tracked[str, PlannedNetwork] = field(default_factory=Tracked)
+    """By the network's patch port on br-cloud."""
+    probe_macs: Tracked[LinkKey, str] = field(default_factory=Tracked)
+    """Of all links, the source MAC addresses of their probe frames."""
+
+    @classmethod
+    def of(cls, networks: Iterable[PlannedNetwork]) -> Self:
+        """These networks."""
+        return cls().updated({network.name: network for network in networks})
+
+    def updated(self, networks: Mapping[str, PlannedNetwork | None]) -> Self:
+        """With these networks, by name, and without those that are None."""
+        by_patch_port: dict[str, PlannedNetwork | None] = {}
+        probe_macs: dict[LinkKey, str | None] = {}
+        for before in filter(None, map(self.by_name.get, networks)):
+            by_patch_port[before.patch_port] = None
+            probe_macs |= dict.fromkeys((before.name, link.cloud_id) for link in before.links)
+        for after in filter(None, networks.values()):
+            by_patch_port[after.patch_port] = after
+            probe_macs |= {(after.name, link.cloud_id): link.probe_mac for link in after.links}
+        by_name = self.by_name.updated(networks)
+        if by_name is self.by_name:
+            return self
+        return type(self)(by_name, self.by_patch_port.updated(by_patch_port), self.probe_macs.updated(probe_macs))
+
+    def __iter__(self) -> Iterator[PlannedNetwork]:
+        return iter(self.by_name.values())
+
+    def __len__(self) -> int:
+        return len(self.by_name)
 
 
 @dataclass(frozen=True)

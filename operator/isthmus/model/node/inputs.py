@@ -9,6 +9,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.tracked import Tracked
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class NodeInputs:
     node: str
     cloud_id: str
     gateway_cidrs: tuple[str, ...]
-    attachments: tuple[Attachment, ...] = ()
+    attachments: Mapping[str, Attachment] = field(default_factory=Tracked)
+    """By name, which is the network's link name."""
     peers: tuple[CloudPeer, ...] = ()
     policies: tuple[IPsecPolicy, ...] = ()
     peerlinks: tuple[PeerLink, ...] = ()
@@ -37,3 +39,8 @@ class NodeInputs:
     """Link names of networks of which the Attachment is not understood: what the node has for them stays."""
     kept_peers: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
     """By cloud ID, peers of which an object is not understood, with the gateways that are known of them: likewise."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is wanted of the node, and nothing is to stay."""
+        return not (self.peers or self.attachments or self.kept_networks or self.kept_peers)

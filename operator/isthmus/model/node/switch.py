@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from .numbers import Numbers
@@ -32,7 +34,7 @@ class Ports:
     """Everything of ours in OVSDB, except the bridge itself."""
 
     tunnels: frozenset[TunnelPort] = frozenset()
-    patches: frozenset[PatchPair] = frozenset()
+    patches: AbstractSet[PatchPair] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class BridgeView:
 
     exists: bool
     ports: Ports
-    ofport: dict[str, int] = field(default_factory=dict)
+    ofport: Mapping[str, int] = field(default_factory=dict)
     bfd_up: dict[str, bool] = field(default_factory=dict)
     foreign_tunnel_udp_ports: frozenset[int] = frozenset()
     """UDP ports of tunnels on this node that are not ours (Neutron's, other tools')."""

@@ -1,0 +1,179 @@
+"""What a gateway node needs for each network: a function of its Attachment, the peers' tunnels, and used tunnel IDs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
+from isthmus.model.node.flows import LinkKey, PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.inputs import NodeInputs
+from isthmus.model.node.switch import PatchPair, TunnelPort
+from isthmus.model.reasons import Reason
+from isthmus.model.tracked import Tracked, TrackedSet, differing
+
+TunnelID = tuple[str, int]
+"""The name of a tunnel port, and a tunnel ID on it."""
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """What a node needs for one network; nothing if it has no port on the node."""
+
+    patch: PatchPair | None = None
+    network: PlannedNetwork | None = None
+    """None if another node forwards it."""
+    problems: Mapping[LinkKey, Problem] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetworksPlan:
+    """What a node needs for all networks."""
+
+    patches: TrackedSet[PatchPair] = field(default_factory=TrackedSet)
+    networks: PlannedNetworks = field(default_factory=PlannedNetworks)
+    problems: Tracked[LinkKey, Problem] = field(default_factory=Tracked)
+    kept: frozenset[str] = frozenset()
+    """Names of patch ports on br-cloud of networks of which ports and flows stay as they are."""
+
+
+def plan_network(
+    node: str, attachment: Attachment, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
+) -> NetworkPlan:
+    """The plan of one network; `is_shared` tells whether a tunnel ID is used more than once."""
+    patch = _patch(node, attachment)
+    if patch is None or attachment.spec.active_node != node:
+        return NetworkPlan(patch)
+    name, problems, links = attachment.metadata.name, {}, []
+    for link in attachment.spec.links:
+        problem = _link_problem(link, tunnels, is_shared)
+        if problem is not None:
+            problems[name, link.cloud_id] = problem
+        else:
+            mac = names.probe_mac(name, link.cloud_id)
+            links.append(PlannedLink(link.cloud_id, _tunnel_name(link), link.tunnel_id, mac))
+    network = PlannedNetwork(
+        name,
+        patch.cloud_name,
+        attachment.spec.role == "Origin",
+        tuple(attachment.spec.gateway_addresses),
+        tuple(links),
+    )
+    return NetworkPlan(patch, network, problems)
+
+
+class NetworkPlanner:
+    """Plans all networks; a network again only if its Attachment changed, or the use of one of its tunnel IDs did."""
+
+    def __init__(self, node: str, tunnels: Mapping[str, TunnelPort]) -> None:
+        """`tunnels` are those of all peers, by name."""
+        self._node, self._tunnels = node, tunnels
+        self._attachments: Mapping[str, Attachment] = {}
+        self._single: dict[str, NetworkPlan] = {}
+        """By link name."""
+        self._users: dict[TunnelID, list[str]] = {}
+        """Link names of the networks that use a tunnel ID."""
+        self._kept: frozenset[PatchPair] = frozenset()
+        """Patches of networks that are kept."""
+        self._plan = NetworksPlan()
+
+    def plan(self, inputs: NodeInputs, installed: AbstractSet[PatchPair]) -> NetworksPlan:
+        """The plan, which keeps installed patches. After an exception the planner must not be used any more."""
+        attachments = inputs.attachments
+        changed = differing(self._attachments, attachments)
+        affected = {*changed}
+        for name in changed:
+            affected |= self._use(name, self._tunnel_ids(self._attachments.get(name)), remove=True)
+            affected |= self._use(name, self._tunnel_ids(attachments.get(name)), remove=False)
+        planned = {name: self._plan_of(attachments.get(name)) for name in affected}
+        self._attachments = attachments
+        self._plan = self._merged(planned, frozenset(map(names.patch_in_cloud_bridge, inputs.kept_networks)), installed)
+        return self._plan
+
+    def _plan_of(self, attachment: Attachment | None) -> NetworkPlan:
+        if attachment is None:
+            return NetworkPlan()
+        return plan_network(self._node, attachment, self._tunnels, lambda used: len(self._users[used]) > 1)
+
+    def _merged(
+        self, planned: Mapping[str, NetworkPlan], kept: frozenset[str], installed: AbstractSet[PatchPair]
+    ) -> NetworksPlan:
+        before = {name: self._single.get(name, NetworkPlan()) for name in planned}
+        for name, plan in planned.items():
+            if plan == NetworkPlan():
+                self._single.pop(name, None)
+            else:
+                self._single[name] = plan
+        problems: dict[LinkKey, Problem | None] = {key: None for plan in before.values() for key in plan.problems}
+        for plan in planned.values():
+            problems |= plan.problems
+        kept_before = self._kept
+        self._kept = frozenset(patch for patch in installed if patch.cloud_name in kept) if kept else frozenset()
+        merged = NetworksPlan(
+            self._plan.patches.updated(
+                _patches(before.values()) | kept_before, _patches(planned.values()) | self._kept
+            ),
+            self._plan.networks.updated({name: plan.network for name, plan in planned.items()}),
+            self._plan.problems.updated(problems),
+            kept,
+        )
+        return self._plan if _is_same(merged, self._plan) else merged
+
+    def _tunnel_ids(self, attachment: Attachment | None) -> list[TunnelID]:
+        """The tunnel IDs that an Attachment uses on this node."""
+        if attachment is None or attachment.spec.active_node != self._node or _patch(self._node, attachment) is None:
+            return []
+        return [(_tunnel_name(link), link.tunnel_id) for link in attachment.spec.links]
+
+    def _use(self, name: str, used: Iterable[TunnelID], *, remove: bool) -> set[str]:
+        """Note which tunnel IDs a network uses, or no longer; returns the networks that use them, too."""
+        users: set[str] = set()
+        for key in used:
+            of_key = self._users.setdefault(key, [])
+            if remove:
+                of_key.remove(name)
+            else:
+                of_key.append(name)
+            users |= {*of_key}
+            if not of_key:
+                del self._users[key]
+        return users
+
+
+def _is_same(one: NetworksPlan, other: NetworksPlan) -> bool:
+    """Whether all parts are the same objects, as they are if nothing has changed."""
+    same = one.patches is other.patches and one.networks is other.networks and one.problems is other.problems
+    return same and one.kept == other.kept
+
+
+def _patch(node: str, attachment: Attachment) -> PatchPair | None:
+    """The patch pair of the attachment port that is bound to this node."""
+    port = next((port for port in attachment.spec.ports if port.node == node), None)
+    if port is None:
+        return None
+    name = attachment.metadata.name
+    integration = names.patch_in_integration_bridge(name)
+    return PatchPair(integration, names.patch_in_cloud_bridge(name), port.port_id, port.mac)
+
+
+def _patches(plans: Iterable[NetworkPlan]) -> frozenset[PatchPair]:
+    return frozenset(plan.patch for plan in plans if plan.patch is not None)
+
+
+def _link_problem(
+    link: AttachmentLink, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
+) -> Problem | None:
+    tunnel = tunnels.get(_tunnel_name(link))
+    if tunnel is None or tunnel.ends.remote != link.gateway.address:
+        return Problem(Reason.NO_TUNNEL, f"no tunnel to gateway {link.gateway.name} of {link.cloud_id} yet")
+    if is_shared((tunnel.name, link.tunnel_id)):
+        # Two networks must never be bridged: carry neither rather than the wrong one.
+        return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {link.tunnel_id} is used by another network, too")
+    return None
+
+
+def _tunnel_name(link: AttachmentLink) -> str:
+    return names.tunnel_port(link.cloud_id, link.gateway.name)

@@ -1,0 +1,188 @@
+"""What a gateway node needs for its peers, whatever networks there are: addresses, fences, connections, tunnels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+
+from isthmus.core.federation.agreement import Agreement, Disagreement, agree
+from isthmus.core.snapshot.index import claim_precedence
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.node.firewall import Ruleset
+from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.inputs import NodeInputs
+from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
+from isthmus.model.node.switch import TunnelPort
+from isthmus.model.node.tunnel import Encapsulation, TunnelEnds
+from isthmus.model.reasons import Reason
+from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
+
+from . import firewall, ipsec
+
+_NOT_UNDERSTOOD = Problem(
+    Reason.NOT_UNDERSTOOD, "an object of this peer is not understood: what exists stays, see the agent's log"
+)
+
+
+@dataclass(frozen=True)
+class PeersPlan:
+    """The part of a node's plan that networks share."""
+
+    addresses: tuple[NodeAddress, ...] = ()
+    blocks: frozenset[BlockPolicy] = frozenset()
+    firewall: Ruleset = field(default_factory=Ruleset)
+    connections: tuple[IkeConnection, ...] = ()
+    tunnels: frozenset[TunnelPort] = frozenset()
+    gateways: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
+    problem: Problem | None = None
+    problems: Mapping[str, Problem] = field(default_factory=dict)
+    """By cloud ID, why a peer's tunnels cannot be planned."""
+    kept_connections: frozenset[str] = frozenset()
+    """Names of connections that stay as they are if they exist."""
+
+
+@dataclass(frozen=True)
+class _Peer:
+    """A peer to which tunnels can be planned."""
+
+    agreement: Agreement
+    gateways: tuple[PeerGateway, ...]
+    connections: tuple[IkeConnection, ...]
+
+
+def plan_peers(
+    inputs: NodeInputs,
+    addresses: Iterable[NodeAddress],
+    foreign_udp_ports: frozenset[int],
+    kept: frozenset[TunnelPort],
+) -> PeersPlan:
+    """The plan of all peers; `kept` are the existing tunnels of those that are kept. Attachments make no difference."""
+    inside = tunnel_addresses(addresses, inputs.gateway_cidrs)
+    ours = tuple(replace(a, mtu=min(a.mtu, MAXIMUM_MTU)) for a in inside if a.mtu >= MINIMUM_MTU)
+    if not ours:
+        return PeersPlan(problem=_no_tunnel_address(inside, inputs.gateway_cidrs))
+    present = (peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
+    owning_peers = tuple(p for p in _owning_peers(present) if p.spec.cloud_id not in inputs.kept_peers)
+    links = _peerlinks(inputs)
+    planned = {
+        peer.spec.cloud_id: _plan_peer(inputs, peer, links.get(peer.spec.cloud_id), ours[0].address, foreign_udp_ports)
+        for peer in owning_peers
+    }
+    peers = [peer for peer in planned.values() if isinstance(peer, _Peer)]
+    tunnels = frozenset(tunnel for peer in peers for tunnel in _tunnels(peer)) | kept
+    encapsulations = {tunnel.encapsulation for tunnel in tunnels} | {peer.agreement.encapsulation for peer in peers}
+    udp_ports = {port for encapsulation in encapsulations for port in encapsulation.udp_ports}
+    remotes = {gateway.address for peer in peers for gateway in peer.gateways} | {t.ends.remote for t in kept}
+    gateways = {peer.spec.cloud_id: _known_gateways(peer, links.get(peer.spec.cloud_id)) for peer in owning_peers}
+    problems = {cloud_id: peer for cloud_id, peer in planned.items() if isinstance(peer, Problem)}
+    return PeersPlan(
+        addresses=ours,
+        blocks=ipsec.blocks(encapsulations) | ipsec.icmp_unreachable_blocks(remotes),
+        firewall=firewall.ruleset(udp_ports, remotes),
+        connections=tuple(connection for peer in peers for connection in peer.connections),
+        tunnels=tunnels,
+        gateways=gateways | {**inputs.kept_peers},
+        problems=problems | dict.fromkeys(inputs.kept_peers, _NOT_UNDERSTOOD),
+        kept_connections=_kept_connections(inputs),
+    )
+
+
+def kept_tunnels(inputs: NodeInputs, installed: frozenset[TunnelPort]) -> frozenset[TunnelPort]:
+    """Of the installed tunnels, those of peers that are kept."""
+    connections = _kept_connections(inputs)
+    return frozenset(tunnel for tunnel in installed if tunnel.name in connections)
+
+
+def _kept_connections(inputs: NodeInputs) -> frozenset[str]:
+    """The connections to the gateways of peers that are kept; their tunnel ports have the same names."""
+    kept = inputs.kept_peers.items()
+    return frozenset(names.tunnel_port(cloud_id, gateway.name) for cloud_id, found in kept for gateway in found)
+
+
+def _no_tunnel_address(inside: tuple[NodeAddress, ...], cidrs: Iterable[str]) -> Problem:
+    text = f"this node has no address in {', '.join(cidrs)}: configure one, or correct gateway_cidrs"
+    if inside:
+        found = f"the interface of {inside[0].address} has MTU {inside[0].mtu}"
+        text = f"{found}, and a tunnel needs at least {MINIMUM_MTU}: raise it"
+    return Problem(Reason.NO_TUNNEL_ADDRESS, text)
+
+
+def tunnel_addresses(addresses: Iterable[NodeAddress], cidrs: Iterable[str]) -> tuple[NodeAddress, ...]:
+    """The node's addresses inside our own gateway networks, lowest first."""
+    networks = [ip_network(cidr) for cidr in cidrs]
+    inside = (a for a in addresses if any(ip_address(a.address) in network for network in networks))
+    return tuple(sorted(inside, key=lambda a: (":" in a.address, ip_address(a.address).packed)))[:4]
+
+
+def _owning_peers(peers: Iterable[CloudPeer]) -> tuple[CloudPeer, ...]:
+    """The owner of each cloud ID: a second CloudPeer with the same one must not take over the first one's tunnels."""
+    return tuple({p.spec.cloud_id: p for p in sorted(peers, key=claim_precedence, reverse=True)}.values())
+
+
+def _peerlinks(inputs: NodeInputs) -> dict[str, PeerLink]:
+    """Our PeerLinks, by the peer's cloud ID."""
+    by_namespace = {link.metadata.namespace: link for link in inputs.peerlinks if link.metadata.name == inputs.cloud_id}
+    cloud_ids = {peer.spec.cloud_id for peer in inputs.peers}
+    found = ((cloud_id, by_namespace.get(names.peer_namespace(cloud_id))) for cloud_id in cloud_ids)
+    return {cloud_id: link for cloud_id, link in found if link is not None}
+
+
+def _plan_peer(
+    inputs: NodeInputs, peer: CloudPeer, link: PeerLink | None, local: str, foreign_udp_ports: frozenset[int]
+) -> _Peer | Problem:
+    """The peer, if it has an agreement, a policy, a key and a free UDP port; else the problem."""
+    spec = peer.spec
+    if link is None or link.status.peer is None:
+        return Problem(Reason.WAITING_FOR_PEER, "the peer's PeerLink has not been read yet")
+    agreement = agree(link.spec, link.status.peer.spec)
+    if isinstance(agreement, Disagreement):
+        return Problem(agreement.reason, agreement.message)
+    policy = next((p for p in inputs.policies if p.metadata.name == spec.ipsec.policy_ref.name), None)
+    if policy is None:
+        return Problem(Reason.POLICY_NOT_FOUND, f"IPsecPolicy {spec.ipsec.policy_ref.name} does not exist")
+    secret = spec.ipsec.auth_secret_ref.name
+    key = inputs.keys.get(secret)
+    problem = ipsec.key_problem(secret, key.content if key else None)
+    problem = problem or _port_problem(agreement.encapsulation, foreign_udp_ports)
+    if problem is not None or key is None:
+        return problem or Problem(Reason.KEY_NOT_FOUND, f"Secret {secret} does not exist")
+    gateways = _known_gateways(peer, link)
+    connections = ipsec.connections(
+        own_cloud_id=inputs.cloud_id,
+        node=inputs.node,
+        local_address=local,
+        peer=spec,
+        policy=policy.spec,
+        agreement=agreement,
+        gateways=gateways,
+        secret_version=key.version,
+    )
+    return _Peer(agreement, gateways, connections)
+
+
+def _known_gateways(peer: CloudPeer, link: PeerLink | None) -> tuple[PeerGateway, ...]:
+    """The peer's gateways inside its gatewayCIDRs. The controller checked that already; this is defence in depth."""
+    if link is None or link.status.peer is None:
+        return ()
+    networks = [IPv4Network(cidr) for cidr in peer.spec.gateway_cidrs]
+    return tuple(
+        gateway
+        for gateway in sorted(link.status.peer.spec.gateways, key=lambda g: g.name)
+        if any(IPv4Address(gateway.address) in network for network in networks)
+    )
+
+
+def _port_problem(encapsulation: Encapsulation, foreign_udp_ports: frozenset[int]) -> Problem | None:
+    for port in encapsulation.udp_ports & (NEUTRON_TUNNEL_PORTS | foreign_udp_ports):
+        return Problem(Reason.TUNNEL_PORT_IN_USE, f"UDP port {port} belongs to another tunnel on this node")
+    return None
+
+
+def _tunnels(peer: _Peer) -> Iterator[TunnelPort]:
+    for connection in peer.connections:
+        ends = TunnelEnds(connection.ends.local_address, connection.ends.remote_address)
+        yield TunnelPort(connection.name, peer.agreement.encapsulation, ends)

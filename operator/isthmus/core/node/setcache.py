@@ -1,0 +1,124 @@
+"""Renders the sets of flows that br-cloud must have, from a node's plan."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import chain
+
+from isthmus.model.names import PROBE_PORT, tunnel_port
+from isthmus.model.node.flows import FlowSet, Meter, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.numbers import Numbers
+from isthmus.model.tracked import Tracked, changes, differing
+
+from .flows import Link, Network, common_set, network_set, peer_set
+from .plan import NodePlan
+
+
+class SetCache:
+    """Renders the sets of a plan; a set whose inputs are as before is the same object as before.
+
+    What a plan has in common with the one before, if it was made from that, costs nothing. Of any other plan
+    everything is rendered. After an exception the cache must not be used any more.
+    """
+
+    def __init__(self) -> None:
+        self._common = common_set()
+        self._peers: Mapping[int, FlowSet] = {}
+        self._networks = _NetworkSets({}, {})
+        self._sets: Tracked[int, FlowSet] = Tracked()
+
+    @property
+    def meters(self) -> tuple[Meter, ...]:
+        """All meters that the sets use: those of peers."""
+        return tuple(meter for flow_set in self._peers.values() for meter in flow_set.meters)
+
+    def sets(self, plan: NodePlan, numbers: Numbers, ofport: Mapping[str, int]) -> Tracked[int, FlowSet]:
+        """The sets by cookie; `ofport` maps interfaces to OpenFlow ports. What has no port yet is left out."""
+        tunnels = _tunnels(plan, numbers, ofport)
+        ports = {name: ofport[name] for name in (PROBE_PORT, *chain.from_iterable(tunnels.values()))}
+        gone: dict[int, FlowSet | None] = dict.fromkeys(self._peers)
+        if not self._networks.can_continue(plan.networks, ports, numbers.members):
+            gone |= dict.fromkeys(self._networks.cookies())
+            self._networks = _NetworkSets(ports, numbers.members)
+        changed = self._networks.update(plan.networks, numbers.networks, ofport)
+        peers = (self._peer_set(cloud_id, names, numbers, ports) for cloud_id, names in tunnels.items())
+        self._peers = {found.cookie: found for found in peers}
+        self._sets = self._sets.updated({self._common.cookie: self._common, **gone, **changed, **self._peers})
+        return self._sets
+
+    def _peer_set(self, cloud_id: str, names: Iterable[str], numbers: Numbers, ports: Mapping[str, int]) -> FlowSet:
+        tunnels, links = sorted(ports[name] for name in names), self._networks.links[cloud_id]
+        return peer_set(cloud_id, numbers.members[cloud_id], tunnels, links, ports[PROBE_PORT])
+
+
+class _NetworkSets:
+    """The sets of all networks, for one assignment of OpenFlow ports to tunnels and of numbers to members."""
+
+    def __init__(self, ports: Mapping[str, int], members: Mapping[str, int]) -> None:
+        """`ports` are the OpenFlow ports of the probe port and of the tunnels."""
+        self._ports, self._members = ports, members
+        self._networks = PlannedNetworks()
+        self._numbers: Mapping[str, int] = {}
+        self._ofport: Mapping[str, int] = {}
+        self._rendered: dict[str, int] = {}
+        """Cookies by patch port."""
+        self.links: Counter[str] = Counter()
+        """The number of links by the peer's cloud ID."""
+
+    def can_continue(self, networks: PlannedNetworks, ports: Mapping[str, int], members: Mapping[str, int]) -> bool:
+        """Whether what these sets have in common with those that are to be known is known."""
+        is_known = changes(self._networks.by_patch_port, networks.by_patch_port) is not None
+        return is_known and (self._ports, self._members) == (ports, members)
+
+    def cookies(self) -> Iterable[int]:
+        """Those of all sets."""
+        return self._rendered.values()
+
+    def update(
+        self, networks: PlannedNetworks, numbers: Mapping[str, int], ofport: Mapping[str, int]
+    ) -> dict[int, FlowSet | None]:
+        """What changes, by cookie."""
+        before, after = self._networks.by_patch_port, networks.by_patch_port
+        planned = differing(before, after)
+        patch_ports = {*planned, *differing(self._numbers, numbers), *differing(self._ofport, ofport)}
+        for patch_port in planned:
+            self._count(before.get(patch_port), -1)
+            self._count(after.get(patch_port), 1)
+        gone = [self._rendered.pop(patch_port) for patch_port in patch_ports if patch_port in self._rendered]
+        sets = {}
+        for network in filter(None, map(after.get, patch_ports)):
+            number, patch = numbers.get(network.patch_port, 0), ofport.get(network.patch_port, 0)
+            if number > 0 and patch > 0:
+                rendered = self._render(network, number, patch)
+                sets[rendered.cookie] = rendered
+                self._rendered[network.patch_port] = rendered.cookie
+        self._networks, self._numbers, self._ofport = networks, numbers, ofport
+        return {**dict.fromkeys(gone), **sets}
+
+    def _count(self, network: PlannedNetwork | None, change: int) -> None:
+        for link in network.links if network else ():
+            self.links[link.cloud_id] += change
+
+    def _render(self, network: PlannedNetwork, number: int, patch: int) -> FlowSet:
+        links = tuple(
+            Link(self._members[link.cloud_id], self._ports[link.tunnel_port], link.tunnel_id, link.probe_mac)
+            for link in network.links
+            if link.cloud_id in self._members and link.tunnel_port in self._ports
+        )
+        addresses = tuple(sorted(network.gateway_addresses))
+        numbered = Network(network.name, number, patch, network.at_origin, addresses, links)
+        return network_set(numbered, self._ports[PROBE_PORT])
+
+
+def _tunnels(plan: NodePlan, numbers: Numbers, ofport: Mapping[str, int]) -> dict[str, list[str]]:
+    """The tunnel ports that exist, by the peer's cloud ID."""
+    planned = {tunnel.name for tunnel in plan.ports.tunnels}
+    found = {
+        cloud_id: [
+            n for n in (tunnel_port(cloud_id, g.name) for g in gateways) if n in planned and ofport.get(n, 0) > 0
+        ]
+        for cloud_id, gateways in plan.gateways.items()
+        if cloud_id in numbers.members
+    }
+    return {cloud_id: names for cloud_id, names in found.items() if names}
