@@ -7,8 +7,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -26,14 +25,13 @@ from isthmus.model.node.switch import BridgeView, Ports
 from isthmus.model.tracked import Tracked
 from tests.bench.result import Result, at_most, reported
 from tests.fakes.nodeobjects import ADDRESS, attachment, inputs, link, peer, peerlink
-from tests.testbed.host import process
+from tests.testbed.host.switch import start_switch
 
 NETWORKS: Final = (1_000, 4_000)
 ROUNDS: Final = 15
 PEERS: Final = ("cloud-b", "cloud-c", "cloud-d")
 CPU_LIMIT: Final = 50.0  # milliseconds
 RATIO_LIMIT: Final = 1.2
-_SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
 _FLOW: Final = re.compile(r"cookie=(0x[0-9a-f]+), duration=([\d.]+)s, (table=\d+), .*?(priority=\S+)")
 
 
@@ -90,7 +88,7 @@ class Node:
 
 def measure() -> list[Result]:
     """The flows touched and the CPU time."""
-    with tempfile.TemporaryDirectory() as path, _switch(Path(path)) as socket:
+    with tempfile.TemporaryDirectory() as path, start_switch(Path(path)) as socket:
         seconds = {}
         for networks in NETWORKS:
             node = Node(socket, networks)
@@ -150,24 +148,3 @@ def _ofctl(socket: str, verb: str) -> str:
     target = f"unix:{Path(socket.removeprefix('unix:')).parent}/{names.BRIDGE}.mgmt"
     words = ["ovs-ofctl", "-O", "OpenFlow15", "--no-names", verb, target]
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
-
-
-@contextmanager
-def _switch(directory: Path) -> Iterator[str]:
-    """Database and ovs-vswitchd with br-cloud on the dummy data path; yields the database's socket."""
-    database, socket = directory / "conf.db", f"unix:{directory}/db.sock"
-    subprocess.run(["ovsdb-tool", "create", str(database), _SCHEMA], check=True)
-    environment = {f"OVS_{name}DIR": str(directory) for name in ("RUN", "LOG", "DB")}
-    server = ["ovsdb-server", str(database), f"--remote=p{socket}", f"--unixctl={directory}/server.ctl"]
-    dummy = ["--enable-dummy=override", "--disable-system", "--disable-system-route"]
-    vswitchd = ["ovs-vswitchd", socket, *dummy, f"--unixctl={directory}/vswitchd.ctl"]
-    process.spawn(server, name="ovsdb-server", directory=directory, env=environment)
-    try:
-        process.wait_until((directory / "db.sock").is_socket, 10, "ovsdb-server's socket")
-        process.spawn(vswitchd, name="ovs-vswitchd", directory=directory, env=environment)
-        settings = "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow10,OpenFlow15"
-        bridge = ["add-br", names.BRIDGE, "--", "set", "bridge", names.BRIDGE, *settings]
-        subprocess.run(["ovs-vsctl", f"--db={socket}", "--timeout=20", *bridge], check=True)
-        yield socket
-    finally:
-        process.stop(directory, "ovs-vswitchd", "ovsdb-server")
