@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus.model.errors import Conflict, ExternalError, Invalid, Unavailable
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT
@@ -17,9 +17,11 @@ from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 
 from .errors import REFUSED, refusal
-from .numbers import write_numbers
+from .numbers import write_network_number, write_numbers
 from .rows import OwnedPorts, patch_ends, tunnel_interface
-from .view import read_view
+
+if TYPE_CHECKING:
+    from .replica import Replica
 
 _COLUMNS = {
     "Open_vSwitch": ["bridges", "external_ids", "ovs_version", "next_cfg", "cur_cfg"],
@@ -30,6 +32,7 @@ _COLUMNS = {
 _PROTOCOLS = ["OpenFlow10", "OpenFlow13", "OpenFlow15"]
 _TIMEOUT_SECONDS = 15
 _POLL_SECONDS = 0.005
+_READ_ALL_SECONDS = 300.0  # how often all rows are read, whatever has changed
 
 
 class OvsdbDatabase:
@@ -40,12 +43,17 @@ class OvsdbDatabase:
         self._bfd_interval_milliseconds = bfd_interval_milliseconds
         self._datapath_type = datapath_type
         self._connected: Any = None
+        self._replica: Replica
+        self._read_all_at = float("-inf")
 
     def view(self) -> BridgeView:
         """See `ports.Ovsdb`; from the in-memory replica, without a request."""
         database = self._database()
         with database.ovsdb_connection.lock:
-            return read_view(database.idl.tables, self._bfd_interval_milliseconds)
+            if (now := monotonic()) >= self._read_all_at:
+                self._read_all_at = now + _READ_ALL_SECONDS
+                self._replica.forget()
+            return self._replica.view(database.idl.changed)
 
     def ensure_bridge(self) -> None:
         """See `ports.Ovsdb`."""
@@ -56,7 +64,7 @@ class OvsdbDatabase:
         names = frozenset(remove_interfaces)
 
         def edit(transaction: Any) -> None:
-            owned = OwnedPorts(self._database().idl.tables, transaction)
+            owned = self._owned_ports(transaction)
             for name in sorted(names):
                 owned.remove(name)
             for tunnel in sorted(add.tunnels, key=lambda t: t.name):
@@ -70,9 +78,14 @@ class OvsdbDatabase:
         """See `ports.Ovsdb`."""
 
         def edit(_transaction: Any) -> None:
-            for bridge in _rows(self._database().idl.tables, "Bridge", BRIDGE):
-                if OWNER_KEY in bridge.external_ids:
-                    write_numbers(bridge, numbers)
+            replica = self._refreshed()
+            bridge = replica.bridge(BRIDGE)
+            if bridge is None or OWNER_KEY not in bridge.external_ids:
+                return
+            for name, number in numbers.networks.items():
+                if rows := replica.own_port(name):
+                    write_network_number(rows[1], number)
+            write_numbers(bridge, numbers)
 
         self._write(edit)
 
@@ -80,11 +93,10 @@ class OvsdbDatabase:
         """See `ports.Ovsdb`."""
 
         def edit(_transaction: Any) -> None:
-            tables = self._database().idl.tables
-            for bridge in _rows(tables, "Bridge", BRIDGE):
-                if OWNER_KEY in bridge.external_ids:
-                    for root in tables["Open_vSwitch"].rows.values():
-                        root.delvalue("bridges", bridge)
+            bridge = self._refreshed().bridge(BRIDGE)
+            if bridge is not None and OWNER_KEY in bridge.external_ids:
+                for root in self._database().idl.tables["Open_vSwitch"].rows.values():
+                    root.delvalue("bridges", bridge)
 
         self._write(edit)
 
@@ -95,9 +107,8 @@ class OvsdbDatabase:
             self._connected = None
 
     def _create_bridge(self, transaction: Any) -> None:
-        tables = self._database().idl.tables
-        owned = OwnedPorts(tables, transaction)
-        bridge = next(iter(_rows(tables, "Bridge", BRIDGE)), None)
+        tables, owned = self._database().idl.tables, self._owned_ports(transaction)
+        bridge = self._refreshed().bridge(BRIDGE)
         if bridge is None:
             bridge = transaction.insert(tables["Bridge"])
             bridge.name = BRIDGE
@@ -148,6 +159,14 @@ class OvsdbDatabase:
                 raise Unavailable(text)
             sleep(_POLL_SECONDS)
 
+    def _owned_ports(self, transaction: Any) -> OwnedPorts:
+        return OwnedPorts(self._refreshed(), self._database().idl.tables, transaction)
+
+    def _refreshed(self) -> Replica:
+        """The replica as of now, within a transaction."""
+        self._replica.refresh(self._database().idl.changed)
+        return self._replica
+
     def _database(self) -> Any:
         if self._connected is None:
             self._connected = self._connect()
@@ -158,16 +177,22 @@ class OvsdbDatabase:
         from ovsdbapp.backend.ovs_idl import connection, idlutils
         from ovsdbapp.schema.open_vswitch.impl_idl import OvsdbIdl
 
+        from .idl import Idl
+        from .replica import Replica
+
         logging.getLogger("ovsdbapp").setLevel(logging.CRITICAL)  # what it logs, it also raises
         try:
             helper = idlutils.get_schema_helper(self._socket, "Open_vSwitch")
             for table, columns in _COLUMNS.items():
                 helper.register_columns(table, columns)
-            link = connection.Connection(connection.OvsdbIdl(self._socket, helper), timeout=_TIMEOUT_SECONDS)
+            link = connection.Connection(Idl(self._socket, helper), timeout=_TIMEOUT_SECONDS)
             # ovsdbapp keeps the first connection as a class attribute for all instances: use a class of our own.
-            return type("Database", (OvsdbIdl,), {"_ovsdb_connection": None})(link)
+            database = type("Database", (OvsdbIdl,), {"_ovsdb_connection": None})(link)
         except Exception as error:  # ovsdbapp raises bare Exceptions here
             raise Unavailable(f"Open vSwitch's database at {self._socket}: {error}") from error
+        with database.ovsdb_connection.lock:
+            self._replica = Replica(database.idl.tables, self._bfd_interval_milliseconds)
+        return database
 
 
 def _add_patch(owned: OwnedPorts, patch: PatchPair) -> None:
@@ -175,7 +200,3 @@ def _add_patch(owned: OwnedPorts, patch: PatchPair) -> None:
     owned.add(BRIDGE, patch.cloud_name, "patch", cloud.options)
     row = owned.add(INTEGRATION_BRIDGE, patch.integration_name, "patch", integration.options)
     row.external_ids = {**row.external_ids, **integration.external_ids}
-
-
-def _rows(tables: Any, table: str, name: str) -> list[Any]:
-    return [row for row in tables[table].rows.values() if row.name == name]

@@ -14,24 +14,30 @@ _LAST_NETWORK = f"{OWNER_KEY}-last-network"
 _LAST_MEMBER = f"{OWNER_KEY}-last-member"
 
 
-def read_numbers(bridge: Any) -> Numbers:
-    """The numbers on the rows of a bridge and its ports; what is not a number is left out."""
+def network_number(external_ids: Mapping[str, str]) -> int:
+    """The number of a port's network; 0 if it has none."""
+    return _number(external_ids, _NETWORK)
+
+
+def read_numbers(bridge: Any, networks: Mapping[str, int]) -> Numbers:
+    """The numbers on the row of a bridge, and those of networks. What is not a number is left out."""
     ids = dict(bridge.external_ids)
-    networks = {port.name: _number(port.external_ids, _NETWORK) for port in bridge.ports}
     members = {key.removeprefix(_MEMBER): _number(ids, key) for key in ids if key.startswith(_MEMBER)}
     return Numbers(
-        {name: number for name, number in networks.items() if number},
+        networks,
         {name: number for name, number in members.items() if number},
         _number(ids, _LAST_NETWORK),
         _number(ids, _LAST_MEMBER),
     )
 
 
+def write_network_number(port: Any, number: int) -> None:
+    """Write the number of a port's network within a transaction."""
+    _set(port, _NETWORK, number)
+
+
 def write_numbers(bridge: Any, numbers: Numbers) -> None:
-    """Write them within a transaction. Numbers of ports that do not exist any more are left out."""
-    for port in bridge.ports:
-        if port.name in numbers.networks and OWNER_KEY in port.external_ids:
-            _set(port, _NETWORK, numbers.networks[port.name])
+    """Write all but those of networks within a transaction."""
     members = {f"{_MEMBER}{name}": number for name, number in numbers.members.items()}
     for key in [key for key in bridge.external_ids if key.startswith(_MEMBER) and key not in members]:
         bridge.delkey("external_ids", key)

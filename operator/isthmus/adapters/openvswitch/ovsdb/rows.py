@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus.model.errors import NotFound
 from isthmus.model.names import OWNER_KEY
 from isthmus.model.node.switch import PatchPair, TunnelPort
+
+if TYPE_CHECKING:
+    from .replica import Replica
 
 
 @dataclass(frozen=True)
@@ -45,31 +48,29 @@ def patch_ends(patch: PatchPair) -> tuple[PatchEnd, PatchEnd]:
 class OwnedPorts:
     """Our ports within one transaction. Never changes a port without our owner key."""
 
-    def __init__(self, tables: Any, transaction: Any) -> None:
+    def __init__(self, replica: Replica, tables: Any, transaction: Any) -> None:
+        """The replica has just been refreshed."""
+        self._replica = replica
         self._tables = tables
         self._transaction = transaction
-        self._bridges = {row.name: row for row in tables["Bridge"].rows.values()}
-        self._owned = {
-            port.name: (bridge, port)
-            for bridge in self._bridges.values()
-            for port in bridge.ports
-            if OWNER_KEY in port.external_ids
-        }
+        self._removed: set[str] = set()
 
     def has(self, name: str) -> bool:
         """Whether there is a port of ours of that name."""
-        return name in self._owned
+        return name not in self._removed and self._replica.own_port(name) is not None
 
     def remove(self, name: str) -> None:
         """Remove the port from its bridge, whereupon the database deletes its rows; nothing if it is not ours."""
-        if name in self._owned:
-            bridge, port = self._owned.pop(name)
+        rows = self._replica.own_port(name)
+        if rows is not None and name not in self._removed:
+            self._removed.add(name)
+            bridge, port = rows
             bridge.delvalue("ports", port)
 
     def add(self, bridge_name: str, name: str, type_: str, options: dict[str, str], bridge: Any = None) -> Any:
         """Add or recreate a port with one interface of that name; returns its row. NotFound: no such bridge."""
         self.remove(name)
-        bridge = bridge or self._bridges.get(bridge_name)
+        bridge = bridge or self._replica.bridge(bridge_name)
         if bridge is None:
             raise NotFound(f"bridge {bridge_name} does not exist on this node")
         interface = self._transaction.insert(self._tables["Interface"])
