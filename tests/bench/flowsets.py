@@ -41,6 +41,7 @@ class Node:
     def __init__(self, socket: str, networks: int) -> None:
         self.openflow = OvsOfctl(socket)
         self._numbers = Numbers()
+        self._networks: Tracked[str, int] = Tracked()
         self._ofport: Tracked[str, int] = Tracked({names.BRIDGE: 65534, names.PROBE_PORT: 1})
         self._planner = NodePlanner()
         self._flows = FlowSets(self.openflow, self, SystemClock())
@@ -73,7 +74,8 @@ class Node:
     def apply(self, add: Ports, remove_interfaces: object) -> None: ...
 
     def set_numbers(self, numbers: Numbers) -> None:
-        self._numbers = numbers
+        self._networks = self._networks.updated(numbers.networks)
+        self._numbers = replace(numbers, networks=self._networks)
 
     def _have(self, added: list[Attachment]) -> None:
         self._attachments = self._attachments.updated({attachment.metadata.name: attachment for attachment in added})

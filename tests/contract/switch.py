@@ -120,7 +120,7 @@ class OvsdbContract:
         assert ovsdb.view().numbers == Numbers()
         ovsdb.set_numbers(replace(NUMBERS, networks={**NUMBERS.networks, "iscabsent": 8}))
         assert ovsdb.view().numbers == NUMBERS
-        ovsdb.set_numbers(replace(NUMBERS, members={"cloud-c": 5}, last_member=5))
+        ovsdb.set_numbers(replace(NUMBERS, networks={}, members={"cloud-c": 5}, last_member=5))
         assert ovsdb.view().numbers == replace(NUMBERS, members={"cloud-c": 5}, last_member=5)
         assert ovsdb.view().ports == PORTS
         ovsdb.apply(Ports(patches=PORTS.patches), INTERFACES)

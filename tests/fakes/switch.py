@@ -61,7 +61,8 @@ class FakeOvsdb:
 
     def set_numbers(self, numbers: Numbers) -> None:
         if self._ask().bridge_exists:
-            self._node.numbers = self._of_existing_ports(numbers)
+            networks = {**self._node.numbers.networks, **numbers.networks}
+            self._node.numbers = self._of_existing_ports(replace(numbers, networks=networks))
             self._node.changed("set_numbers")
 
     def _of_existing_ports(self, numbers: Numbers) -> Numbers:

@@ -56,6 +56,7 @@ others = st.one_of(
     st.tuples(st.just("address"), mostly),
     st.tuples(st.just("patch"), link_name, st.sampled_from((None, -1, 1, 2))),
     st.tuples(st.just("number"), link_name, st.none() | st.integers(-1, 2)),
+    st.tuples(st.just("write"), st.booleans()),
     st.tuples(st.just("probe"), link_name, cloud_id, st.sampled_from((None, False, False, True))),
     st.tuples(st.just("receive"), st.sets(st.tuples(link_name, cloud_id))),
     st.tuples(st.just("fail"), st.sets(link_name)),
@@ -76,6 +77,8 @@ class NodeState:
     probes: Tracked[LinkKey, bool] = field(default_factory=Tracked)
     facts: Mapping[str, Any] = field(default_factory=dict)
     addresses: tuple[NodeAddress, ...] = (NodeAddress(ADDRESS, 1500),)
+    writes: bool = True
+    """Whether numbers can be written."""
 
     def attach(self, network: str, links: dict[str, tuple[int, int]], active: bool, here: bool) -> None:
         paths = tuple(link(0x100000 + id_, peer, _gateway(peer, which)) for peer, (id_, which) in links.items())
@@ -127,6 +130,9 @@ class NodeState:
         known = Tracked(self.numbers.networks)
         changed = known.updated({names.patch_in_cloud_bridge(link_name): number})
         self.numbers = replace(self.numbers, networks=changed)
+
+    def write(self, works: bool) -> None:
+        self.writes = works
 
     def probe(self, link_name: str, cloud_id: str, answered: bool | None) -> None:
         self.probes = self.probes.updated({(link_name, cloud_id): answered})
@@ -185,7 +191,11 @@ class Incremental:
         assert sets == again.sets(plan, numbers, ofport)
         assert self.cache.meters == again.meters
         assert {*differing(self.before, sets)} == {*differing(dict(self.before), dict(sets))}
-        self.before, state.numbers = sets, numbers
+        self.before = sets
+        unwritten = {name: n for name, n in numbers.networks.items() if state.numbers.networks.get(name) != n}
+        assert self.numbering.unwritten == unwritten
+        if state.writes:
+            state.numbers = replace(numbers, networks=Tracked({**state.numbers.networks, **unwritten}))
 
 
 def _changes(steps: st.SearchStrategy[Any]) -> st.SearchStrategy[list[tuple[tuple[Any, ...], bool]]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from isthmus.core.node import flowsets
 from isthmus.core.node.numbers import Numbering
@@ -128,10 +129,10 @@ class FlowSets:
     def _number(self, plan: NodePlan, bridge: BridgeView) -> Numbers:
         current, networks = bridge.numbers, plan.networks.by_patch_port
         numbers = self._numbering.numbers(current, networks, bridge.ofport, plan.gateways)
-        if differing(current.networks, numbers.networks) or any(
-            current.members.get(name) != found for name, found in numbers.members.items()
-        ):  # numbers that are not used any more are removed along with it
-            self._ovsdb.set_numbers(numbers)
+        unwritten = self._numbering.unwritten
+        if unwritten or any(current.members.get(name) != found for name, found in numbers.members.items()):
+            # Numbers that are not used any more are removed along with it.
+            self._ovsdb.set_numbers(replace(numbers, networks=unwritten))
         return numbers
 
     def _keep(self, plan: NodePlan) -> None:

@@ -40,9 +40,10 @@ class Ovsdb(Protocol):
         ...
 
     def set_numbers(self, numbers: Numbers) -> None:
-        """Record the numbers of networks and members, so that they survive agent and ovs-vswitchd.
+        """Record these numbers of networks, and all those of members, so that they survive agent and ovs-vswitchd.
 
-        A network's number MUST vanish with its patch port, and all others with br-cloud. Does nothing without it.
+        The numbers of other networks MUST stay. A network's number MUST vanish with its patch port, and all others with
+        br-cloud. Does nothing without it.
         """
         ...
 

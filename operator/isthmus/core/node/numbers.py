@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from isthmus.model.node.flows import PlannedNetwork
 from isthmus.model.node.numbers import MAX_MEMBER, MAX_NETWORK, Numbers
@@ -23,6 +24,10 @@ class Numbering:
         self._taken: Counter[int] = Counter()
         self._invalid: set[int] = set()
         """Those of `_taken` that are taken twice, or out of range: somebody changed them."""
+        self._was_invalid = False
+        self._result: Tracked[str, int] = Tracked()
+        self.unwritten: Mapping[str, int] = {}
+        """The last numbers of networks that are not those they had."""
 
     def numbers(
         self,
@@ -42,11 +47,18 @@ class Numbering:
             else:
                 self._unnumbered.discard(patch_port)
         self._networks, self._ofport, self._numbered = networks, ofport, current.networks
-        if self._invalid:
-            return number(current, self._unnumbered, cloud_ids)
+        if self._invalid or self._was_invalid:
+            self._was_invalid = bool(self._invalid)
+            found = number(current, self._unnumbered, cloud_ids)
+            self._result = self._result.becoming(found.networks)
+            self.unwritten = {name: n for name, n in found.networks.items() if current.networks.get(name) != n}
+            return replace(found, networks=self._result)
         new, last = _assigned(self._unnumbered, self._taken.keys(), current.last_network, MAX_NETWORK)
         members, last_member = allocate(current.members, cloud_ids, current.last_member, MAX_MEMBER)
-        return Numbers(_tracked(current.networks).updated(new), members, last, last_member)
+        outdated = {*renumbered, *self.unwritten}
+        self._result = self._result.updated({name: current.networks.get(name) for name in outdated} | new)
+        self.unwritten = new
+        return Numbers(self._result, members, last, last_member)
 
     def _count(self, number: int | None, change: int) -> None:
         if number is None:
@@ -91,10 +103,6 @@ def _assigned(names: AbstractSet[str], taken: AbstractSet[int], last: int, maxim
         last = _next_free(last, maximum, taken)
         assigned[name] = last
     return assigned, last
-
-
-def _tracked(numbers: Mapping[str, int]) -> Tracked[str, int]:
-    return numbers if isinstance(numbers, Tracked) else Tracked(numbers)
 
 
 def _kept(existing: Mapping[str, int], names: set[str], maximum: int) -> dict[str, int]:
