@@ -16,6 +16,8 @@ from isthmus.ports import Ovsdb
 
 from .attempts import Attempts
 
+_MAX_PATCHES = 500  # in one transaction
+
 
 class Bridge:
     """Adds and removes ports; what the database refuses of one port does not keep the others from it."""
@@ -60,12 +62,13 @@ class Bridge:
         return self._ovsdb.view()
 
     def _add(self, missing: Ports, inputs: NodeInputs, attempts: Attempts) -> None:
-        try:
-            self._ovsdb.apply(missing, ())
-        except Unavailable:
-            raise
-        except ExternalError:
-            self._add_one_by_one(missing, inputs, attempts)
+        for part in _parts(missing):
+            try:
+                self._ovsdb.apply(part, ())
+            except Unavailable:
+                raise
+            except ExternalError:
+                self._add_one_by_one(part, inputs, attempts)
 
     def _add_one_by_one(self, missing: Ports, inputs: NodeInputs, attempts: Attempts) -> None:
         names = {patch_in_cloud_bridge(name): name for name in inputs.attachments}
@@ -88,6 +91,14 @@ class Bridge:
                 except ExternalError as error:
                     text = f"removing ports {', '.join(sorted(group))}: {error}"
                     attempts.failed(Problem(error.reason, text[:1024]))
+
+
+def _parts(ports: Ports) -> Iterator[Ports]:
+    """The ports for one transaction each, so that none takes longer than a request to the database may take."""
+    patches = sorted(ports.patches, key=lambda p: p.cloud_name)
+    yield Ports(ports.tunnels, frozenset(patches[:_MAX_PATCHES]))
+    for first in range(_MAX_PATCHES, len(patches), _MAX_PATCHES):
+        yield Ports(patches=frozenset(patches[first : first + _MAX_PATCHES]))
 
 
 def _groups(interfaces: frozenset[str], patches: Iterable[PatchPair]) -> Iterator[frozenset[str]]:
