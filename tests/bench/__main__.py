@@ -3,7 +3,8 @@
 `python -m tests.bench startup` measures the start-up of controller and agent only, without a lab;
 `python -m tests.bench agent` an agent with many networks and links, with neither lab nor API;
 `python -m tests.bench controller` a controller with up to 10,000 networks, on fakes;
-`python -m tests.bench flows` what one more network costs on a real Open vSwitch.
+`python -m tests.bench flows` what the flows of one more network cost on a real Open vSwitch;
+`python -m tests.bench iteration` what a whole iteration of an agent does there.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import agent, controller, expansion, flowsets, idle, links, memory, startup, throughput
+from tests.bench import agent, controller, expansion, flowsets, idle, iteration, links, memory, startup, throughput
 from tests.bench.result import Result, table, write
 from tests.testbed.assets import Assets, ensure
 from tests.testbed.host.process import ended_in_order
@@ -25,6 +26,7 @@ _WITHOUT_LAB = {
     "agent": lambda: [*agent.measure(), *links.measure()],
     "controller": controller.measure,
     "flows": flowsets.measure,
+    "iteration": iteration.measure,
 }
 
 
@@ -47,7 +49,7 @@ def _everything() -> list[Result]:
     assets = ensure()
     with ended_in_order(), ExitStack() as undo:
         results = [*startup.measure(assets), *agent.measure(), *links.measure()]
-        results += [*controller.measure(), *flowsets.measure()]
+        results += [*controller.measure(), *flowsets.measure(), *iteration.measure()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)

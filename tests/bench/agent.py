@@ -6,8 +6,9 @@ from statistics import median
 
 from isthmus.agent.loop import Agent
 from isthmus.model import names
+from isthmus.model.api.v1alpha1.attachment import Attachment
 from tests.bench.result import Result, at_most, reported
-from tests.fakes.agent_harness import AgentHarness, report_attachments
+from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.nodeobjects import attachment, link, peer, peerlink
 
@@ -27,7 +28,7 @@ def measure() -> list[Result]:
 
 
 def _first_iteration() -> list[Result]:
-    harness = _harness(FEW)
+    harness = harness_of(FEW)
     before = harness.store.writes
     harness.reports.start()
     first = _iterate(harness.agent)
@@ -47,7 +48,7 @@ def _first_iteration() -> list[Result]:
 
 
 def _observations() -> list[Result]:
-    harness = _harness(MANY)
+    harness = harness_of(MANY)
     _iterate(harness.agent)
     harness.agent.prober.probe_once()
     _iterate(harness.agent)
@@ -77,7 +78,8 @@ def _iterate(agent: Agent) -> float:
     return time.thread_time() - began
 
 
-def _harness(networks: int) -> AgentHarness:
+def harness_of(networks: int) -> AgentHarness:
+    """A cluster with so many networks, and their agent."""
     harness = AgentHarness()
     controller = FakeCluster(harness.store)
     for cloud_id, gateway in _GATEWAYS.items():
@@ -88,10 +90,13 @@ def _harness(networks: int) -> AgentHarness:
         controller.apply(agreed)
         controller.apply_status(agreed)
     for number in range(networks):
-        links = tuple(link(0x100000 + number, cloud_id, gateway) for cloud_id, gateway in _GATEWAYS.items())
-        harness.kubectl.apply(attachment(f"{number:08x}-9cbb-4d3c-8d4e-000000000001", links))
+        harness.kubectl.apply(network(number))
     harness.new_agent()
-    harness.clock.seconds += 1
-    report_attachments(harness.store, harness.intents.attachments)
-    harness.intents.read_if_due()
+    harness.read()
     return harness
+
+
+def network(number: int) -> Attachment:
+    """One of the networks."""
+    links = tuple(link(0x100000 + number, cloud_id, gateway) for cloud_id, gateway in _GATEWAYS.items())
+    return attachment(f"{number:08x}-9cbb-4d3c-8d4e-000000000001", links)

@@ -158,10 +158,14 @@ class AgentHarness:
 
     def iterate(self) -> None:
         """What the agent's threads do, one after another: read the inputs, one iteration, write the reports."""
-        report_attachments(self.store, self.intents.attachments)
-        self.intents.read_if_due()
+        self.read()
         self.agent.iterate()
         self.reports.write()
+
+    def read(self) -> None:
+        """Read the inputs, those that are listed if that is due."""
+        report_attachments(self.store, self.intents.attachments)
+        self.intents.read_if_due()
 
     def settle(self, iterations: int = 8) -> None:
         """Run some iterations, each with a resync."""

@@ -66,7 +66,13 @@ class NodeFacts:
     @cached_property
     def answering_peers(self) -> frozenset[str]:
         """Cloud IDs of the peers that answer the probes of any link."""
-        return frozenset(cloud_id for (_, cloud_id), up in self.probes.items() if up)
+        found: set[str] = set()
+        for (_, cloud_id), up in self.probes.items():
+            if up and cloud_id not in found:
+                found.add(cloud_id)
+                if found >= self.plan.gateways.keys():
+                    break
+        return frozenset(found)
 
     @cached_property
     def sending_peers(self) -> frozenset[str]:
