@@ -31,7 +31,7 @@ _COLUMNS = {
 }
 _PROTOCOLS = ["OpenFlow10", "OpenFlow13", "OpenFlow15"]
 _TIMEOUT_SECONDS = 15
-_POLL_SECONDS = 0.005
+_POLL_SECONDS, _POLL_PART = 0.005, 0.1  # after a change: at least so long, and that part of the time it takes
 _READ_ALL_SECONDS = 300.0  # how often all rows are read, whatever has changed
 
 
@@ -148,16 +148,17 @@ class OvsdbDatabase:
 
     def _wait_until_applied(self, database: Any, number: int) -> None:
         """Wait for this very change: other programs count up next_cfg, too. The view stays readable meanwhile."""
-        ends_at = monotonic() + _TIMEOUT_SECONDS
+        began = monotonic()
         while True:
             with database.ovsdb_connection.lock:
                 current = max((row.cur_cfg for row in database.idl.tables["Open_vSwitch"].rows.values()), default=0)
             if current >= number:
                 return
-            if monotonic() >= ends_at:
+            waited = monotonic() - began
+            if waited >= _TIMEOUT_SECONDS:
                 text = f"ovs-vswitchd has not applied a change of its database within {_TIMEOUT_SECONDS} s"
                 raise Unavailable(text)
-            sleep(_POLL_SECONDS)
+            sleep(max(_POLL_SECONDS, _POLL_PART * waited))
 
     def _owned_ports(self, transaction: Any) -> OwnedPorts:
         return OwnedPorts(self._refreshed(), self._database().idl.tables, transaction)
