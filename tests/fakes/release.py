@@ -17,10 +17,12 @@ _SCRIPT: Final = Path(__file__).with_name("release_process.py")
 _MAX_ROUNDS: Final = 40
 
 
-def unpack(commit: str, directory: Path) -> Path:
-    """The operator and the fakes of a commit from the git history; needs a clone with that history."""
+def unpack(commit: str, directory: Path, *parts: str) -> Path:
+    """Folders of a commit from the git history, by default operator and fakes; needs a clone with that history."""
     archive = subprocess.run(
-        ["git", "-C", str(REPOSITORY), "archive", commit, "operator", "tests"], check=True, capture_output=True
+        ["git", "-C", str(REPOSITORY), "archive", commit, *(parts or ("operator", "tests"))],
+        check=True,
+        capture_output=True,
     ).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as files:
         files.extractall(directory, filter="data")
