@@ -12,7 +12,19 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench import agent, controller, expansion, flowsets, idle, iteration, links, memory, startup, throughput
+from tests.bench import (
+    agent,
+    controller,
+    expansion,
+    flowsets,
+    idle,
+    iteration,
+    links,
+    memory,
+    requests,
+    startup,
+    throughput,
+)
 from tests.bench.result import Result, table, write
 from tests.testbed.assets import Assets, ensure
 from tests.testbed.host.process import ended_in_order
@@ -24,7 +36,7 @@ _BUILD = Path("build")
 _WITHOUT_LAB = {
     "startup": lambda: startup.measure(ensure("kubernetes", "packages", "processes")),
     "agent": lambda: [*agent.measure(), *links.measure()],
-    "controller": controller.measure,
+    "controller": lambda: [*controller.measure(), *requests.measure()],
     "flows": flowsets.measure,
     "iteration": iteration.measure,
 }
@@ -49,7 +61,7 @@ def _everything() -> list[Result]:
     assets = ensure()
     with ended_in_order(), ExitStack() as undo:
         results = [*startup.measure(assets), *agent.measure(), *links.measure()]
-        results += [*controller.measure(), *flowsets.measure(), *iteration.measure()]
+        results += [*controller.measure(), *requests.measure(), *flowsets.measure(), *iteration.measure()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)

@@ -26,7 +26,7 @@ P = TypeVar("P")
 S = TypeVar("S", bound=ApiModel)
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
 _COPIED: Final = frozenset({"NetworkExpansion", "ExpansionLink", "PortSlice", "Attachment"})
-_AGREEMENT: Final = {
+AGREEMENT: Final = {
     "limits": {"networks": 10_000},
     "quotas": {"networks": 10_000, "subnets": 10_000, "ports": 100_000},
 }
@@ -64,8 +64,8 @@ class ManyNetworks:
         self.federation = FakeFederation(*"abcdefghij"[: peers + 1])
         self.a, self.others = self.federation.clouds[0], self.federation.clouds[1:]
         for other in self.others:
-            self.a.agree(other, agreement=_AGREEMENT)
-            other.agree(self.a, agreement=_AGREEMENT)
+            self.a.agree(other, agreement=AGREEMENT)
+            other.agree(self.a, agreement=AGREEMENT)
         self.federation.settle()
         project, network, _ = self.a.tenant()
         for _ in range(3):

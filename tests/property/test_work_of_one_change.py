@@ -25,6 +25,7 @@ from tests.fakes.steps import steps
 from tests.fakes.store import Key
 
 FEW, MANY = 10, 80
+SIZES = [(FEW, MANY), pytest.param((100, 10_000), marks=pytest.mark.long)]
 Change = Callable[[ManyNetworks], None]
 
 
@@ -116,9 +117,12 @@ def _work(many: ManyNetworks, change: Change, monkeypatch: pytest.MonkeyPatch) -
     return {"kubernetes": many.cluster.calls, "openstack": many.cloud.calls, "keys": keys, "visited": visited}
 
 
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_work_is_the_same_with_few_and_with_many_networks(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
-    few, many = (_work(_started(count), change, monkeypatch) for count in (FEW, MANY))
+def test_work_is_the_same_with_few_and_with_many_networks(
+    change: Change, sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, many = (_work(_started(count), change, monkeypatch) for count in sizes)
     assert few["keys"], "the change makes work"
     assert few == many
 

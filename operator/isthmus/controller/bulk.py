@@ -13,10 +13,21 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, Subnet
 from isthmus.ports import Clock, NetworkCloud
 
-_PROJECT_SECONDS: Final = 600.0  # only the name of a tenant's project is of interest, and it hardly ever changes
+# Only the name of a tenant's project is of interest, and it hardly ever changes.
+_PROJECT_SECONDS: Final = 600.0
+_PROJECT_PAUSE_SECONDS: Final = 2.0  # between two requests for projects that are known
 
 V = TypeVar("V")
 R = TypeVar("R", Subnet, Port)
+
+
+@dataclass
+class _KnownProject:
+    """A project, or None if there is none, and when it was asked for and last of interest (monotonic seconds)."""
+
+    project: Project | None
+    asked_at: float
+    used_at: float
 
 
 class SharedFacts:
@@ -27,6 +38,8 @@ class SharedFacts:
         self._clock = clock
         self.max_age_seconds = 0.0
         self._found: dict[tuple[str, str], tuple[float, object]] = {}
+        self._projects: dict[str, _KnownProject] = {}
+        self._next_project_at = 0.0
 
     def find_domain(self, name: str) -> Domain | None:
         """See `NetworkCloud.find_domain`."""
@@ -37,9 +50,16 @@ class SharedFacts:
         return self._remembered("projects", domain_id, self.max_age_seconds, lambda: self._cloud.projects_of(domain_id))
 
     def get_project(self, project_id: str) -> Project | None:
-        """See `NetworkCloud.get_project`."""
-        age = max(_PROJECT_SECONDS, self.max_age_seconds)
-        return self._remembered("project", project_id, age, lambda: self._cloud.get_project(project_id))
+        """See `NetworkCloud.get_project`. Known projects are asked for again one by one, not all at the same time."""
+        now = self._clock.monotonic_seconds()
+        known = self._projects.get(project_id)
+        if known is None:
+            known = self._projects[project_id] = _KnownProject(self._cloud.get_project(project_id), now, now)
+        elif now - known.asked_at >= _PROJECT_SECONDS and now >= self._next_project_at:
+            self._next_project_at = now + _PROJECT_PAUSE_SECONDS
+            known.project, known.asked_at = self._cloud.get_project(project_id), now
+        known.used_at = now
+        return known.project
 
     def get_quota(self, project_id: str) -> NetworkQuota:
         """See `NetworkCloud.get_quota`."""
@@ -51,13 +71,15 @@ class SharedFacts:
 
     def clear(self) -> None:
         """Ask for everything again but projects by their IDs."""
-        self._found = {key: found for key, found in list(self._found.items()) if key[0] == "project"}
+        self._found = {}
 
     def drop_old(self) -> None:
         """Forget what would be asked again, so that nothing is kept of projects that are gone."""
         now, oldest = self._clock.monotonic_seconds(), max(_PROJECT_SECONDS, self.max_age_seconds)
         kept = list(self._found.items())
         self._found = {key: (at, value) for key, (at, value) in kept if now - at < oldest}
+        projects = list(self._projects.items())
+        self._projects = {id_: known for id_, known in projects if now - known.used_at < oldest}
 
     def _remembered(self, kind: str, key: str, max_age_seconds: float, ask: Callable[[], V]) -> V:
         now = self._clock.monotonic_seconds()
