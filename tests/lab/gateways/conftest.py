@@ -8,22 +8,22 @@ from tests.lab.gateways.pair import Carried, Pair, received_network, sent_networ
 from tests.testbed.install.federation import Federation
 
 
-@pytest.fixture(scope="package")
-def pair(peers: Federation) -> Iterator[Pair]:
-    """Two working gateway nodes in cloud A."""
-    with two_gateways(peers) as pair:
+@pytest.fixture(scope="package", params=["a", pytest.param("b", marks=pytest.mark.long)])
+def pair(request: pytest.FixtureRequest, peers: Federation) -> Iterator[Pair]:
+    """Two working gateway nodes in cloud A (ML2/OVN), then in cloud B (ML2/OVS)."""
+    with two_gateways(peers if request.param == "a" else peers.reversed()) as pair:
         yield pair
 
 
 @pytest.fixture(scope="package")
 def carried(pair: Pair) -> Iterator[Carried]:
-    """A network of cloud A that is stretched through one of them."""
+    """A network of their cloud that is stretched through one of them."""
     with sent_network(pair) as carried:
         yield carried
 
 
 @pytest.fixture(scope="package")
 def received(pair: Pair) -> Iterator[Carried]:
-    """A network of cloud B that is stretched to cloud A through one of them."""
+    """A network of the other cloud that is stretched to theirs through one of them."""
     with received_network(pair) as received:
         yield received

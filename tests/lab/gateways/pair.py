@@ -1,5 +1,6 @@
 """Two working gateway nodes in one cloud, and a network that is stretched through one of them."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ RECEIVED_CIDR = "10.47.0.0/24"
 
 
 class Pair:
-    """Both nodes of the origin, with an agent each."""
+    """Both nodes of the origin's cloud, with an agent each."""
 
     def __init__(self, peers: Federation, second_agent: Agent) -> None:
         self.peers = peers
@@ -43,6 +44,12 @@ class Pair:
         """The other node."""
         first, second = self.nodes
         return second if node is first else first
+
+    def lease(self, node: Gateway) -> dict[str, Any]:
+        """Spec of the Lease of a node's agent."""
+        name = ("lease", "-n", SYSTEM, f"isthmus-agent-{node.name}")
+        found: dict[str, Any] = json.loads(self.cloud.kubectl("get", *name, "-o", "json"))["spec"]
+        return found
 
     def patches(self, node: Gateway) -> list[str]:
         """The patch ports of networks on br-cloud of a node."""

@@ -16,7 +16,7 @@ from tests.testbed.workload.loss import ping_losing_nothing
 pytestmark = pytest.mark.stage("gateways")
 
 # The agent's Lease lasts 40 s, and a node may be not Ready for 10 s.
-API_SILENT_SECONDS, AGENT_DEAD_SECONDS, KUBELET_SILENT_SECONDS = 45.0, 15.0, 5.0
+API_SILENT_SECONDS, AGENT_DEAD_SECONDS, KUBELET_SILENT_SECONDS = 45.0, 50.0, 5.0
 Record = Callable[[str, object], None]
 
 
@@ -41,11 +41,14 @@ def leave_api_silent(pair: Pair, _node: Gateway) -> None:
 
 
 def leave_agent_dead(pair: Pair, node: Gateway) -> None:
-    """The agent is killed; its node is Ready."""
+    """The agent is killed, and its Lease expires; its node is Ready."""
     agent = pair.agents[node.name]
     agent.kill()
     try:
+        renewed = pair.lease(node)
         time.sleep(AGENT_DEAD_SECONDS)
+        assert pair.lease(node) == renewed, "nobody renews it"
+        assert renewed["leaseDurationSeconds"] < AGENT_DEAD_SECONDS
     finally:
         agent.start()
 
