@@ -31,10 +31,11 @@ test-unit: ## Pure code, adapters against fakes (less than a minute)
 	@$(ASSETS) development
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
 
-test-long: ## Property tests with many random examples, soak tests (minutes, not part of `test`)
-	@$(ASSETS) development kubernetes
+test-long: ## Many random examples, soak tests, upgrades, two nodes on ML2/OVS (half an hour, not part of `test`)
+	@$(ASSETS) lab
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q tests/cluster/test_schema_fuzz.py tests/cluster/test_text.py
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property
+	@$(RUN)/pytest -q -m long tests/lab
 
 test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
 	@$(ASSETS) development kubernetes
