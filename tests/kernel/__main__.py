@@ -1,19 +1,22 @@
 """`python -m tests.kernel [--here] [PYTEST ARGUMENTS]`: pytest over this folder, on a kernel that can carry it.
 
 `--here` uses this machine's own kernel, whatever it lacks: faster, and sufficient for most of `test_host_*.py`.
+A guest has one processor: without a named file, two guests share the tests.
 """
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tests.testbed.assets import locate
 
@@ -23,7 +26,8 @@ _BOOT: Final = _HERE / "boot.sh"
 _MEMORY_MEGABYTES: Final = 768
 _TIMEOUT_SECONDS: Final = 900.0
 _NO_RESULT: Final = 125
-_KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "ISTHMUS_KERNEL_NETWORKS")
+_SECOND_SHARE: Final = ("agent", "fail_closed", "flush", "ipsec")
+_KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "PYTEST_ADDOPTS", "ISTHMUS_KERNEL_NETWORKS")
 
 
 def main(arguments: list[str]) -> int:
@@ -31,21 +35,41 @@ def main(arguments: list[str]) -> int:
     here = _HERE_OPTION in arguments
     arguments = [argument for argument in arguments if argument != _HERE_OPTION]
     kernel = None if here else os.environ.get("ISTHMUS_UML_KERNEL") or locate().uml_kernel
+    has_targets = any(Path(argument.split("::")[0]).exists() for argument in arguments)
+    if has_targets or kernel is None:
+        return _run(kernel, arguments if has_targets else [*arguments, str(_HERE)], sys.stdout.buffer)
+    first, second = ([*arguments, *map(str, files)] for files in _shares())
+    with ThreadPoolExecutor() as pool, tempfile.TemporaryFile() as later:
+        other = pool.submit(_run, kernel, second, later)
+        status = _run(kernel, first, sys.stdout.buffer)
+        status = other.result() or status
+        later.seek(0)
+        shutil.copyfileobj(later, sys.stdout.buffer)
+    return status
+
+
+def _shares() -> tuple[list[Path], list[Path]]:
+    """Two lists of test files that take about as long."""
+    files = set(_HERE.glob("test_*.py"))
+    second = {_HERE / f"test_{name}.py" for name in _SECOND_SHARE}
+    return sorted(files - second), sorted(files & second)
+
+
+def _run(kernel: Path | str | None, arguments: list[str], output: IO[bytes]) -> int:
     with tempfile.TemporaryDirectory(prefix="isthmus-kernel-") as name:
         directory = Path(name)
         (directory / "command").write_text(_command(arguments))
         if kernel is None:
             return _run_in_namespaces(directory)
-        return _run_in_guest(str(kernel), directory)
+        return _run_in_guest(str(kernel), directory, output)
 
 
 def _command(arguments: list[str]) -> str:
     color = "yes" if sys.stdout.isatty() else "no"
     # No cache: the guest would write it into the tree as root, bypassing the host's page cache.
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--color={color}"]
-    targets = [] if any(Path(a.split("::")[0]).exists() for a in arguments) else [str(_HERE)]
     environment = [f"{name}={os.environ[name]}" for name in _KEPT if name in os.environ]
-    return f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(['env', *environment, *pytest, *arguments, *targets])}\n"
+    return f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(['env', *environment, *pytest, *arguments])}\n"
 
 
 def _run_in_namespaces(directory: Path) -> int:
@@ -60,7 +84,7 @@ def _run_in_namespaces(directory: Path) -> int:
         return process.wait()
 
 
-def _run_in_guest(kernel: str, directory: Path) -> int:
+def _run_in_guest(kernel: str, directory: Path, output: IO[bytes]) -> int:
     """The guest has this machine's root file system; its serial line is a pipe, its console a file."""
     reading, writing = os.pipe()
     argv = [
@@ -91,8 +115,8 @@ def _run_in_guest(kernel: str, directory: Path) -> int:
     os.close(writing)
     with _bounded(process), open(reading, "rb", buffering=0) as line:
         while part := line.read(65536):
-            sys.stdout.buffer.write(part)
-            sys.stdout.flush()
+            output.write(part)
+            output.flush()
         process.wait()
     if status.exists():
         return int(status.read_text())
