@@ -34,8 +34,9 @@ class Ovsdb(Protocol):
     def apply(self, add: Ports, remove_interfaces: Iterable[str]) -> None:
         """Remove and add ports in one transaction; an interface that is both removed and added is recreated.
 
-        Both ends of a patch pair MUST be added together. Interfaces that do not exist or are not ours are not removed,
-        without an error. `NotFound` if a bridge does not exist.
+        Both ends of a patch pair MUST be added together, and br-int SHOULD forget the addresses that it has learned:
+        those of the network may be behind another node, which carried it before. Interfaces that do not exist or are
+        not ours are not removed, without an error. `NotFound` if a bridge does not exist.
         """
         ...
 

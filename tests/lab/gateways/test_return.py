@@ -14,8 +14,6 @@ RETURN_SECONDS = 3.0
 Record = Callable[[str, object], None]
 
 
-# Not on ML2/OVS: with quiet machines a move to the node of one of them may take 300 s (docs/federation.md).
-@pytest.mark.parametrize("pair", ["a"], indirect=True, scope="package")
 def test_network_returns_to_the_node_that_it_prefers(carried: Carried, record_property: Record) -> None:
     pair = carried.pair
     with pair.side.controller_settings(gateway_return_seconds=RETURN_SECONDS):

@@ -22,7 +22,7 @@ def start_switch(directory: Path) -> Iterator[str]:
     try:
         start_database(directory)
         dummy = ["--enable-dummy=override", "--disable-system", "--disable-system-route"]
-        vswitchd = [_SWITCH, socket, *dummy, f"--unixctl={directory}/vswitchd.ctl"]
+        vswitchd = [_SWITCH, socket, *dummy, f"--unixctl={directory}/ovs-vswitchd.ctl"]
         process.spawn(vswitchd, name=_SWITCH, directory=directory, env=_environment(directory))
         settings = "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow10,OpenFlow15"
         vsctl(socket, "add-br", BRIDGE, "--", "set", "bridge", BRIDGE, *settings)

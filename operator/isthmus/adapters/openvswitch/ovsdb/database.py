@@ -16,6 +16,7 @@ from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_POR
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 
+from ..learned import forget_addresses
 from .errors import REFUSED, refusal
 from .numbers import write_network_number, write_numbers
 from .rows import OwnedPorts, patch_ends, tunnel_interface
@@ -72,6 +73,9 @@ class OvsdbDatabase:
             for patch in sorted(add.patches, key=lambda p: p.cloud_name):
                 _add_patch(owned, patch)
 
+        if add.patches:
+            # First, so that an agent that is killed in between does it again. The old node forwards nothing any more.
+            forget_addresses(self._socket, INTEGRATION_BRIDGE)
         self._write(edit)
 
     def set_numbers(self, numbers: Numbers) -> None:
