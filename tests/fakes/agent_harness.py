@@ -18,6 +18,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Cluster, Observer
+from isthmus.telemetry.health import Health
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import KUBERNETES, Outages
 from tests.fakes.charon import FakeIke
@@ -85,6 +86,7 @@ class AgentHarness:
         self.store = Store()
         self.node = FakeNode()
         self.clock = ManualClock()
+        self.leases = FakeLeases()
         kubectl, controller = FakeCluster(self.store, "kubectl"), FakeCluster(self.store)
         self.kubectl = kubectl
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(PEER)):
@@ -118,12 +120,15 @@ class AgentHarness:
         node, outages = self.node, Outages()
         cluster, outage = cluster or self.cluster(), outages[KUBERNETES]
         self.metrics = Metrics()
-        self.reports = KubernetesReports(cluster, NODE, self.clock, outage, SETTINGS.resync_seconds)
+        seconds = self.clock.monotonic_seconds
+        self.health = Health(SETTINGS.resync_seconds, seconds, seconds)
+        self.reports = KubernetesReports(cluster, NODE, self.clock, outage, SETTINGS.resync_seconds, self.health)
+        watches = NoWatch(), ListedOnce(self.store)
         self.intents = KubernetesIntents(
-            cluster, NoWatch(), ListedOnce(self.store), SETTINGS, self.clock, outage, self.reports, self.metrics
+            cluster, *watches, SETTINGS, self.clock, outage, self.reports, self.metrics, self.health
         )
         return Backends(
-            leases=FakeLeases(),
+            leases=self.leases,
             intents=self.intents,
             reports=self.reports,
             netlink=FakeNetlink(node),
@@ -137,6 +142,7 @@ class AgentHarness:
             clock=self.clock,
             metrics=self.metrics,
             outages=outages,
+            health=self.health,
         )
 
     def counted_backends(self, count: Callable[[], None]) -> Backends:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 from prometheus_client import generate_latest
 
 from isthmus.model.errors import Unavailable
 from isthmus.model.node.host import ProbeResult
 from isthmus.telemetry.counted import counted
-from isthmus.telemetry.metrics import FAMILIES, LINK_RTT, LINKS, Metrics
+from isthmus.telemetry.metrics import FAMILIES, LINK_RTT, LINKS, Labels, Metrics
 
 
 class Port:
@@ -64,14 +62,19 @@ def test_each_family_is_exposed_once() -> None:
     assert len({family.name for family in FAMILIES}) == len(FAMILIES)
 
 
-def test_port_that_cannot_be_served_is_named() -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(Unavailable) as caught:
-            Metrics().serve("127.0.0.1", port)
-    place = f"metrics_address, metrics_port: TCP port {port} on"
-    assert str(caught.value) == f"{place} 127.0.0.1 is in use by another process"
-    with pytest.raises(Unavailable, match=rf"^{place} 192\.0\.2\.1 cannot be used: Cannot assign requested address$"):
-        Metrics().serve("192.0.2.1", port)
+def test_values_that_are_asked_for_when_they_are_read() -> None:
+    metrics = Metrics()
+    found: dict[Labels, float] = {("up",): 1}
+    metrics.follow(LINKS, lambda: found)
+    assert _value(metrics, "isthmus_links", state="up") == 1
+    found[("up",)] = 2
+    assert _value(metrics, "isthmus_links", state="up") == 2
+
+
+def test_every_call_that_has_ended_is_notified() -> None:
+    ended: list[int] = []
+    port = counted(Port(), "switch", Metrics(), lambda: ended.append(1))
+    port.view()
+    with pytest.raises(Unavailable):
+        port.apply(broken=True)
+    assert ended == [1, 1]

@@ -24,6 +24,7 @@ from isthmus.model.names import AGENT, IPSEC_NAMESPACE, NFTABLES_TABLE
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Clock, IntentSource, ReportSink
 from isthmus.telemetry.counted import counted
+from isthmus.telemetry.health import Health
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import KUBERNETES, Outages
 
@@ -34,39 +35,43 @@ from .kubernetes import STREAMED, WATCHED, KubernetesIntents, KubernetesReports,
 def assemble(settings: AgentSettings) -> Backends:
     """The adapters to all external systems of an agent; none of them connects before it is used."""
     metrics, outages, clock = Metrics(), Outages(), SystemClock()
-    intents, reports = _kubernetes(settings, metrics, outages, clock)
+    health = Health(settings.resync_seconds)
+    ended = health.call_ended
+    intents, reports = _kubernetes(settings, metrics, outages, clock, health)
     leases = KubernetesLeases(settings.kubeconfig, _manager(settings))
     database = OvsdbDatabase(settings.ovsdb_socket, settings.bfd_interval_milliseconds)
     return Backends(
-        leases=counted(leases, "kubernetes", metrics),
+        leases=counted(leases, "kubernetes", metrics, ended),
         intents=intents,
         reports=reports,
         netlink=RtNetlink(),
         monitor=NetlinkMonitor(NFTABLES_TABLE),
-        xfrm=counted(NetlinkXfrm(), "xfrm", metrics),
-        firewall=counted(Nft(), "nftables", metrics),
-        ike=counted(Vici(settings.vici_socket), "charon", metrics),
-        ovsdb=counted(database, "ovsdb", metrics),
-        openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics),
+        xfrm=counted(NetlinkXfrm(), "xfrm", metrics, ended),
+        firewall=counted(Nft(), "nftables", metrics, ended),
+        ike=counted(Vici(settings.vici_socket), "charon", metrics, ended),
+        ovsdb=counted(database, "ovsdb", metrics, ended),
+        openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics, ended),
         probe=PacketProbe(),
         clock=clock,
         metrics=metrics,
         outages=outages,
+        health=health,
     )
 
 
 def _kubernetes(
-    settings: AgentSettings, metrics: Metrics, outages: Outages, clock: Clock
+    settings: AgentSettings, metrics: Metrics, outages: Outages, clock: Clock, health: Health
 ) -> tuple[IntentSource, ReportSink]:
-    cluster = counted(KubernetesCluster(settings.kubeconfig, _manager(settings)), "kubernetes", metrics)
+    adapter = KubernetesCluster(settings.kubeconfig, _manager(settings))
+    cluster = counted(adapter, "kubernetes", metrics, health.call_ended)
     watch = Watches(
         KopfWatch(resources(WATCHED), settings.kubeconfig),
         KopfWatch([built_in("v1", "Secret")], settings.kubeconfig, IPSEC_NAMESPACE),
     )
     outage = outages[KUBERNETES]
-    reports = KubernetesReports(cluster, settings.node_name, clock, outage, settings.resync_seconds)
+    reports = KubernetesReports(cluster, settings.node_name, clock, outage, settings.resync_seconds, health)
     stream = StreamedWatch(named(STREAMED), settings.kubeconfig, _manager(settings))
-    return KubernetesIntents(cluster, watch, stream, settings, clock, outage, reports, metrics), reports
+    return KubernetesIntents(cluster, watch, stream, settings, clock, outage, reports, metrics, health), reports
 
 
 def _manager(settings: AgentSettings) -> str:

@@ -18,6 +18,7 @@ from isthmus.ports import (
     ReportSink,
     Xfrm,
 )
+from isthmus.telemetry.health import Health
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import Outages
 
@@ -40,3 +41,4 @@ class Backends:
     clock: Clock
     metrics: Metrics
     outages: Outages = field(default_factory=Outages)
+    health: Health = field(default_factory=Health)

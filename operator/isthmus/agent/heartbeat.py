@@ -11,6 +11,7 @@ from isthmus.model.errors import ExternalError
 from isthmus.model.facts.lease import Lease
 from isthmus.model.names import agent_lease
 from isthmus.ports import Clock, Leases
+from isthmus.telemetry.health import Health
 
 _LOG = logging.getLogger(__name__)
 RENEWAL_SECONDS: Final = 10.0
@@ -25,12 +26,14 @@ class Heartbeat:
     GatewayNode, so that it goes with that, and is not created again by an agent that runs a little longer.
     """
 
-    def __init__(self, leases: Leases, clock: Clock, node: str) -> None:
+    def __init__(self, leases: Leases, clock: Clock, node: str, health: Health | None = None) -> None:
+        """`health` records that the thread makes progress."""
         self._leases = leases
         self._clock = clock
         self._node = node
         self._stop = threading.Event()
         self._last: Lease | None = None
+        self._loop = (health or Health()).loop("lease")
 
     def start(self) -> None:
         """Start renewing; called once."""
@@ -51,8 +54,11 @@ class Heartbeat:
         return True
 
     def _run(self) -> None:
+        self._loop.begin()
         while not self._stop.is_set():
-            self._stop.wait(RENEWAL_SECONDS if self.renew() else _RETRY_SECONDS)
+            renewed = self.renew()
+            self._loop.ended()
+            self._stop.wait(RENEWAL_SECONDS if renewed else _RETRY_SECONDS)
 
     def _renewed(self) -> Lease:
         now, name = self._clock.now(), agent_lease(self._node)

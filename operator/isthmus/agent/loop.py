@@ -56,7 +56,9 @@ class Agent:
         self._states = StateLog(settings.node_name)
         self._wake = threading.Event()
         publish_rtt = partial(gauges.publish_rtt, backends.metrics)
-        self.prober = Prober(backends.probe, settings.probe_interval_seconds, self._wake.set, publish_rtt)
+        self.prober = Prober(
+            backends.probe, settings.probe_interval_seconds, self._wake.set, publish_rtt, backends.health
+        )
         self._facts: NodeFacts | None = None
         self._last_facts: NodeFacts | None = None
         """The facts of the last successful iteration; kept while the node cannot be observed."""
@@ -69,6 +71,7 @@ class Agent:
         self._retry_at = float("inf")
         self._observations = Observations(settings.node_name)
         self._reported: tuple[NodeInputs, NodeFacts | None, Problem | None] | None = None
+        self._loop = backends.health.loop("node", must_complete=True)
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. The data plane is left as it is."""
@@ -76,9 +79,11 @@ class Agent:
         self._backends.reports.start()
         self._start_monitor()
         self.prober.start()
+        self._loop.begin()
         try:
             while not stop.is_set():
                 self.iterate()
+                self._loop.ended()
                 self._wait(stop)
         finally:
             self.prober.stop()
@@ -94,6 +99,7 @@ class Agent:
         try:
             self._facts = self._last_facts = self._reconcile_if_needed(inputs)
             self._backends.outages[OPEN_VSWITCH].succeeded()
+            self._loop.completed()
             problem = None
         except Exception as error:
             problem = self._barrier.problem(error)

@@ -15,6 +15,7 @@ from isthmus.model.node.flows import LinkKey
 from isthmus.model.node.host import ProbeResult
 from isthmus.model.tracked import Tracked, changes
 from isthmus.ports import DataplaneProbe
+from isthmus.telemetry.health import Health
 
 from .attempts import Barrier
 
@@ -49,12 +50,14 @@ class Prober:
         interval_seconds: float,
         on_change: Callable[[], None],
         publish_rtt: Callable[[Mapping[LinkKey, float]], None] = lambda _: None,
+        health: Health | None = None,
     ) -> None:
-        """`publish_rtt` is called with the round-trip times after each round."""
+        """`publish_rtt` is called with the round-trip times after each round; `health` records the rounds."""
         self._probe = probe
         self._interval_seconds = interval_seconds
         self._on_change = on_change
         self._publish_rtt = publish_rtt
+        self._loop = (health or Health()).loop("prober")
         self._macs: Mapping[LinkKey, str] = {}
         self._links: dict[LinkKey, _Link] = {}
         self._up: Tracked[LinkKey, bool] = Tracked()
@@ -135,12 +138,14 @@ class Prober:
             return self._up is not before
 
     def _run(self) -> None:
+        self._loop.begin()
         while not self._stopped:
             next_at = time.monotonic() + self._interval_seconds
             try:
                 self.probe_once()
             except Exception as error:
                 self._barrier.problem(error)
+            self._loop.ended()
             self._wake.wait(max(0.0, next_at - time.monotonic()))
             self._wake.clear()
 

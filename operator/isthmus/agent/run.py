@@ -8,6 +8,7 @@ from types import FrameType
 
 from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.logs import fold_outages
+from isthmus.telemetry.server import serve
 
 from .backends import Backends
 from .heartbeat import Heartbeat
@@ -24,10 +25,11 @@ def run(settings: AgentSettings, backends: Backends) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     fold_outages(backends.outages)
-    backends.metrics.serve(settings.metrics_address, settings.metrics_port)
-    heartbeat = Heartbeat(backends.leases, backends.clock, settings.node_name)
+    agent = Agent(settings, backends)
+    serve(backends.metrics, backends.health, settings.metrics_address, settings.metrics_port)
+    heartbeat = Heartbeat(backends.leases, backends.clock, settings.node_name, backends.health)
     heartbeat.start()
     try:
-        Agent(settings, backends).run(stop)
+        agent.run(stop)
     finally:
         heartbeat.stop()

@@ -22,6 +22,7 @@ from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
 from isthmus.model.settings import ControllerSettings
 from isthmus.ports import ObjectWatch
 from isthmus.telemetry.counted import counted
+from isthmus.telemetry.health import Health
 from isthmus.telemetry.metrics import Metrics
 
 from .backends import Backends
@@ -33,15 +34,17 @@ HANDLED = (CloudPeer, IPsecPolicy, NetworkExpansion)
 
 def assemble(settings: ControllerSettings) -> Backends:
     """The adapters to all external systems of a controller; none of them connects before it is used."""
-    metrics = Metrics()
+    metrics, health, clock = Metrics(), Health(settings.resync_seconds), SystemClock()
+    ended = health.call_ended
     return Backends(
-        cluster=counted(KubernetesCluster(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
-        leases=counted(KubernetesLeases(settings.kubeconfig, CONTROLLER), "kubernetes", metrics),
-        cloud=counted(OpenStackCloud(settings.clouds_file, settings.openstack_cloud), "openstack", metrics),
+        cluster=counted(KubernetesCluster(settings.kubeconfig, CONTROLLER), "kubernetes", metrics, ended),
+        leases=counted(KubernetesLeases(settings.kubeconfig, CONTROLLER), "kubernetes", metrics, ended),
+        cloud=counted(OpenStackCloud(settings.clouds_file, settings.openstack_cloud), "openstack", metrics, ended),
         peers=RemotePeers(settings.cloud_id, settings.peer_poll_seconds),
         watch=_watch(settings.kubeconfig),
-        clock=SystemClock(),
+        clock=clock,
         metrics=metrics,
+        health=health,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from isthmus.ports import Clock, Cluster, Leases, NetworkCloud, ObjectWatch, PeerReader
+from isthmus.telemetry.health import Health
 from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import Outages
 
@@ -21,3 +22,4 @@ class Backends:
     clock: Clock
     metrics: Metrics
     outages: Outages = field(default_factory=Outages)
+    health: Health = field(default_factory=Health)

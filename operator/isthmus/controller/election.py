@@ -14,6 +14,7 @@ from isthmus.core.election import Candidate, Timing
 from isthmus.model.errors import ExternalError, Unavailable
 from isthmus.model.names import CONTROLLER
 from isthmus.ports import Clock, Leases, is_effect
+from isthmus.telemetry.health import Health
 
 _LOG = logging.getLogger(__name__)
 LEASE: Final = CONTROLLER
@@ -27,7 +28,15 @@ class NotActive(Unavailable):
 class Election:
     """One candidate. Safe to use from several threads."""
 
-    def __init__(self, leases: Leases, clock: Clock, identity: str | None = None, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        leases: Leases,
+        clock: Clock,
+        identity: str | None = None,
+        timing: Timing | None = None,
+        health: Health | None = None,
+    ) -> None:
+        """`health` records that the thread makes progress, which a replica that waits for the Lease does."""
         self._leases = leases
         self._clock = clock
         self._candidate = Candidate(identity or new_identity(), timing or Timing())
@@ -37,6 +46,7 @@ class Election:
         self._was_active = False
         self._must_read = True
         self._known_holder = ""
+        self._loop = (health or Health()).loop("election")
 
     def start(self, changed: Callable[[], None]) -> None:
         """Take part on a thread of its own; `changed` is called when this replica becomes active, or stops being it."""
@@ -101,11 +111,13 @@ class Election:
 
     def _run(self, changed: Callable[[], None]) -> None:
         before = False
+        self._loop.begin()
         while not self._stop.is_set():
             active = self.attempt()
             if active != before:
                 changed()
             before = active
+            self._loop.ended()
             self._stop.wait(self._candidate.timing.retry_seconds)
 
     def _release(self) -> None:

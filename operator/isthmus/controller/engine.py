@@ -68,6 +68,11 @@ class Engine:
         problem = self._openstack.problem
         return found | ({OPENSTACK: problem} if problem else {})
 
+    @property
+    def openstack_is_available(self) -> bool:
+        """Whether the last check of OpenStack succeeded."""
+        return self._openstack.problem is None
+
     def stop(self) -> None:
         """Begin no action any more."""
         self._stopped.set()

@@ -43,6 +43,7 @@ class GatewayHealth:
         self._failover_seconds = failover_seconds
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._loop = backends.health.loop("gateway-health")
         self._histories: dict[str, NodeHistory] = {}
         self._unready_machines: frozenset[str] = frozenset()
         self._observed_at: float | None = None
@@ -107,16 +108,18 @@ class GatewayHealth:
 
     def _run(self, wake: Callable[[], None]) -> None:
         before: Mapping[str, str] = {}
+        self._loop.begin()
         while not self._stop.wait(CHECK_SECONDS):
             try:
                 self.observe(self._backends.cluster.list_objects(GatewayNode))
             except ExternalError as error:
                 _LOG.debug("gateway nodes cannot be observed: %s", error)
-                continue
-            states = {name: health.state for name, health in self.health().items()}
-            if states != before:
-                wake()
-            before = states
+            else:
+                states = {name: health.state for name, health in self.health().items()}
+                if states != before:
+                    wake()
+                before = states
+            self._loop.ended()
 
 
 def _machine_is_ready(cluster: Cluster, name: str) -> bool:

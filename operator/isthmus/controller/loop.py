@@ -12,6 +12,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import ExternalError
 from isthmus.model.settings import ControllerSettings
+from isthmus.telemetry.health import Loop
 from isthmus.telemetry.metrics import QUEUE_LENGTH
 
 from .backends import Backends
@@ -26,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 _WORKERS: Final = 4
 _PACE_SECONDS: Final = 0.2  # between two starts of one key: changes tend to come together
 _TICK_SECONDS: Final = 0.5
+_MAX_WAIT_SECONDS: Final = 60.0  # of a worker for a key
 _OPENSTACK_CHECK_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 5.0  # for the request in flight, after which the process may be killed
 _MAX_ITERATIONS: Final = 20  # of one key in one `cycle`
@@ -56,6 +58,9 @@ class Controller:
         self._was_active = False
         self._stop, self._wake = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
+        # Both complete in replicas that wait for the Lease, too: those are ready, or none could replace another.
+        self._periodic = backends.health.loop("periodic", must_complete=True)
+        self._openstack = backends.health.loop("openstack", must_complete=True)
 
     def stop(self) -> None:
         """End after the actions in progress. Nothing is withdrawn: the data plane keeps forwarding."""
@@ -79,7 +84,8 @@ class Controller:
         self._backends.peers.start(self._wake.set)
         self.engine.gateways.start(self.engine.mark_moves)
         threads = [threading.Thread(target=self._check_openstack, name="openstack", daemon=True)]
-        threads += [threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(_WORKERS)]
+        workers = [self._backends.health.loop(f"worker-{number}") for number in range(_WORKERS)]
+        threads += [threading.Thread(target=self._work, args=(k,), name=k.name, daemon=True) for k in workers]
         self._threads = threads
         try:
             self._look_after(threads)
@@ -143,28 +149,38 @@ class Controller:
 
     def _look_after(self, threads: list[threading.Thread]) -> None:
         """Start the threads once the cache is complete, and do what is due from time to time."""
+        self._periodic.begin()
         while not self._stop.is_set():
             is_complete = self.feed.is_complete
             self.tick()
+            if is_complete and self.engine.kubernetes.is_available:
+                self._periodic.completed()
+            self._periodic.ended()
             for thread in threads if is_complete else ():
                 if thread.ident is None:
                     thread.start()
             self._wake.wait(_TICK_SECONDS)
             self._wake.clear()
 
-    def _work(self) -> None:
+    def _work(self, loop: Loop) -> None:
+        loop.begin()
         while not self._stop.is_set():
-            key = self.engine.queue.take(60.0)
-            if key is None:
-                continue
-            try:
-                self.engine.reconcile(key)
-            except Stopped:
-                self.engine.queue.done(key)
-                self.engine.queue.add([key])
-            except Exception:  # a defect of ours must not end the thread: nobody would take its place
-                _LOG.exception("%s: unexpected failure, a defect of Isthmus", key)
-                self.engine.queue.done(key, failed=True)
+            self._reconcile_next()
+            loop.ended()
+
+    def _reconcile_next(self) -> None:
+        """Reconcile the next key, or wait for one for a time."""
+        key = self.engine.queue.take(_MAX_WAIT_SECONDS)
+        if key is None:
+            return
+        try:
+            self.engine.reconcile(key)
+        except Stopped:
+            self.engine.queue.done(key)
+            self.engine.queue.add([key])
+        except Exception:  # a defect of ours must not end the thread: nobody would take its place
+            _LOG.exception("%s: unexpected failure, a defect of Isthmus", key)
+            self.engine.queue.done(key, failed=True)
 
     def _check_openstack(self) -> None:
         """Check at the resync interval, and during an outage more often; keep the facts about networks up to date.
@@ -175,6 +191,7 @@ class Controller:
             self._backends.clock, self._settings.resync_seconds, lambda: self.engine.check_openstack(resync=True)
         )
         was_active = False
+        self._openstack.begin()
         while not self._stop.is_set():
             check.tick()
             self.engine.check_openstack(resync=False)
@@ -182,6 +199,9 @@ class Controller:
             if is_active:  # what is cached is old if another replica was
                 self.engine.follow_openstack(resync=not was_active)
             was_active = is_active
+            if self.engine.openstack_is_available:
+                self._openstack.completed()
+            self._openstack.ended()
             self._stop.wait(_OPENSTACK_CHECK_SECONDS)
 
     def _observe_gateways(self) -> None:

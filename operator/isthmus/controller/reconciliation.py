@@ -140,7 +140,7 @@ class Iteration:
             return True
         if not any(map(self._is_claim, plan.actions)):
             return self._apply_all(scope, plan)
-        with self.tools.claims:
+        with self.tools.backends.health.holding(self.tools.claims):
             if any(isinstance(action, OpenStackAction) for action in plan.actions):
                 scope.invalidate()  # another network may have created or deleted it meanwhile
                 scope.observe(self._snapshot())

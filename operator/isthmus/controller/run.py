@@ -8,6 +8,7 @@ from types import FrameType
 
 from isthmus.model.settings import ControllerSettings
 from isthmus.telemetry.logs import fold_outages
+from isthmus.telemetry.server import serve
 
 from .backends import Backends
 from .election import Election, guarded
@@ -16,7 +17,7 @@ from .loop import Controller
 
 def run(settings: ControllerSettings, backends: Backends) -> None:
     """Run until SIGTERM or SIGINT; of several replicas one acts. Nothing is withdrawn at the end."""
-    election = Election(backends.leases, backends.clock)
+    election = Election(backends.leases, backends.clock, health=backends.health)
     guarded_backends = replace(
         backends,
         cluster=guarded(backends.cluster, election.require),
@@ -30,7 +31,7 @@ def run(settings: ControllerSettings, backends: Backends) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     fold_outages(backends.outages)
-    backends.metrics.serve(settings.metrics_address, settings.metrics_port)
+    serve(backends.metrics, backends.health, settings.metrics_address, settings.metrics_port)
     election.start(controller.wake)
     try:
         controller.run()

@@ -70,9 +70,11 @@ class Settings(BaseSettings):
     log_format: Annotated[Literal["text", "json"], Form("text or json")] = "text"
     """Format of the lines on standard output: plain text, or one JSON object a line for log collectors."""
     metrics_address: Annotated[str, Form("an IP address of this host, such as 127.0.0.1")] = "127.0.0.1"
-    """Address on which `/metrics` is served, without authentication and without TLS: by default to this host only."""
+    """Address on which `/metrics`, `/livez` and `/readyz` are served, without authentication and without TLS: by
+    default to this host only."""
     metrics_port: Annotated[int, Field(ge=0, le=65535), Form("a whole number from 0 to 65535")] = 9090
-    """TCP port on which `/metrics` is served; 0 serves no metrics. Processes on one host need different ports."""
+    """TCP port on which `/metrics`, `/livez` and `/readyz` are served; 0 serves none of them. Processes on one host
+    need different ports."""
 
     @classmethod
     def settings_customise_sources(

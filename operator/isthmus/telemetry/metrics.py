@@ -1,20 +1,17 @@
-"""The metrics of both processes, and the HTTP server that Prometheus reads them from."""
+"""The metrics of both processes."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from errno import EADDRINUSE
 from time import monotonic
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-from isthmus.model.errors import Unavailable
 
 Labels = tuple[str, ...]
 
@@ -29,6 +26,18 @@ class Family:
     labels: Labels
 
 
+LAST_ITERATION = Family(
+    "isthmus_last_iteration_timestamp_seconds",
+    "gauge",
+    "Time at which the last iteration of a loop ended, whether or not it failed.",
+    ("loop",),
+)
+LAST_COMPLETE_ITERATION = Family(
+    "isthmus_last_complete_iteration_timestamp_seconds",
+    "gauge",
+    "Time at which a loop that readiness depends on last completed its work.",
+    ("loop",),
+)
 LINKS = Family("isthmus_links", "gauge", "Links of stretched networks by state.", ("state",))
 PEERS = Family("isthmus_peers", "gauge", "CloudPeers by state.", ("state",))
 NETWORK_BYTES = Family(
@@ -76,6 +85,7 @@ NOT_UNDERSTOOD = Family(
     "isthmus_objects_not_understood", "gauge", "Stored objects that this release does not understand.", ("kind",)
 )
 FAMILIES = (
+    LAST_ITERATION, LAST_COMPLETE_ITERATION,
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
     PEER_CREDENTIAL_ENDS, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
@@ -114,6 +124,10 @@ class Metrics:
         """Replace all values of a metric, by the values of its labels; missing ones are not exposed any more."""
         self._published.replace(family, values)
 
+    def follow(self, family: Family, values: Callable[[], Mapping[Labels, float]]) -> None:
+        """Ask for the values of a metric whenever it is read."""
+        self._published.follow(family, values)
+
     def values(self, family: Family) -> Mapping[Labels, float]:
         """The values of a metric as last set."""
         return self._published.values_of(family)
@@ -128,26 +142,20 @@ class Metrics:
             self.reconciles.labels(loop).inc()
             self.duration.labels(loop).observe(monotonic() - began)
 
-    def serve(self, address: str, port: int) -> None:
-        """Serve /metrics on a thread of its own; port 0 disables it. Raises Unavailable if it cannot listen there."""
-        if not port:
-            return
-        try:
-            start_http_server(port, address, self.registry)
-        except OSError as error:
-            cause = "is in use by another process" if error.errno == EADDRINUSE else f"cannot be used: {error.strerror}"
-            text = f"metrics_address, metrics_port: TCP port {port} on {address} {cause}"
-            raise Unavailable(text) from error
-
 
 class _Published(Collector):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[Family, Mapping[Labels, float]] = {}
+        self._sources: dict[Family, Callable[[], Mapping[Labels, float]]] = {}
 
     def replace(self, family: Family, values: Mapping[Labels, float]) -> None:
         with self._lock:
             self._values[family] = dict(values)
+
+    def follow(self, family: Family, values: Callable[[], Mapping[Labels, float]]) -> None:
+        with self._lock:
+            self._sources[family] = values
 
     def values_of(self, family: Family) -> Mapping[Labels, float]:
         with self._lock:
@@ -155,7 +163,8 @@ class _Published(Collector):
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            values = dict(self._values)
+            values, sources = dict(self._values), dict(self._sources)
+        values |= {family: source() for family, source in sources.items()}
         for family in FAMILIES:
             if family in values:
                 yield _metric(family, values[family])

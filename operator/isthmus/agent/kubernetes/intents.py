@@ -26,6 +26,7 @@ from isthmus.model.errors import ExternalError
 from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Clock, Cluster, ObjectWatch, T, Watch
+from isthmus.telemetry.health import Health
 from isthmus.telemetry.metrics import NOT_UNDERSTOOD, Metrics
 from isthmus.telemetry.outages import Outage
 
@@ -57,8 +58,12 @@ class KubernetesIntents:
         outage: Outage,
         reports: KubernetesReports,
         metrics: Metrics,
+        health: Health | None = None,
     ) -> None:
-        """`watch` wakes for the kinds that are listed, `stream` reports those of `STREAMED`."""
+        """`watch` wakes for the kinds that are listed, `stream` reports those of `STREAMED`.
+
+        `health` records that they are read.
+        """
         self._cluster, self._watch, self._stream = cluster, watch, stream
         self._settings, self._clock, self._outage, self._metrics = settings, clock, outage, metrics
         self.attachments = Attachments(reports, outage, self._compose)
@@ -75,6 +80,7 @@ class KubernetesIntents:
         self._resync_at = self._not_before = float("-inf")
         self._is_outdated = True
         self._barrier = Barrier()
+        self._loop = (health or Health()).loop("intents", must_complete=True)
 
     def start(self, changed: Callable[[], None]) -> None:
         """Read on a thread of its own."""
@@ -119,6 +125,7 @@ class KubernetesIntents:
             self._is_outdated, self._not_before = True, self._clock.monotonic_seconds() + _RETRY_SECONDS
             return
         self._outage.succeeded()
+        self._loop.completed()
         self._publish()
         ended = self._clock.monotonic_seconds()
         self._not_before = ended + _IDLE_FACTOR * (ended - began)
@@ -143,12 +150,14 @@ class KubernetesIntents:
         return self._not_before if self._is_outdated else max(self._not_before, self._resync_at)
 
     def _run(self) -> None:
+        self._loop.begin()
         while not self._stop.is_set():
             try:
                 self.read_if_due()
             except Exception as error:
                 self._barrier.problem(error)
                 self._not_before = self._clock.monotonic_seconds() + _RETRY_SECONDS
+            self._loop.ended()
             pause = self._due() - self._clock.monotonic_seconds()
             if self._wake.wait(min(max(pause, 0.0), _POLL_SECONDS)):
                 self._stop.wait(_DEBOUNCE_SECONDS)

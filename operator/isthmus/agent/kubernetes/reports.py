@@ -19,6 +19,7 @@ from isthmus.model.errors import ExternalError, Invalid, NotFound, Unavailable
 from isthmus.model.node.report import NodeReport
 from isthmus.model.tracked import differing
 from isthmus.ports import Clock, Cluster
+from isthmus.telemetry.health import Health
 from isthmus.telemetry.outages import Outage
 
 from ..attempts import Barrier
@@ -36,10 +37,20 @@ _POLL_SECONDS = 1.0
 class KubernetesReports:
     """`ports.ReportSink`."""
 
-    def __init__(self, cluster: Cluster, node: str, clock: Clock, outage: Outage, resync_seconds: float) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        node: str,
+        clock: Clock,
+        outage: Outage,
+        resync_seconds: float,
+        health: Health | None = None,
+    ) -> None:
+        """`health` records that the thread makes progress."""
         self._cluster, self._node, self._clock, self._outage = cluster, node, clock, outage
         self._resync_seconds = resync_seconds
         self._barrier = Barrier()
+        self._loop = (health or Health()).loop("reports")
         self._node_pace = Pace(clock, NODE_WRITES_PER_SECOND, NODE_BURST)
         self._pace = Pace(clock, WRITES_PER_SECOND, BURST)
         self._wake, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
@@ -113,12 +124,14 @@ class KubernetesReports:
             return _RETRY_SECONDS
 
     def _run(self) -> None:
+        self._loop.begin()
         while not self._stop.is_set():
             try:
                 pause = self.write()
             except Exception as error:
                 self._barrier.problem(error)
                 pause = _RETRY_SECONDS
+            self._loop.ended()
             if pause > 0 and self._wake.wait(min(pause, _POLL_SECONDS)):
                 self._wake.clear()
 
