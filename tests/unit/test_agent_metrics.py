@@ -6,9 +6,10 @@ import pytest
 
 from isthmus.model import names
 from isthmus.model.node.flows import Traffic
+from isthmus.model.node.host import NodeAddress
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.agent_harness import AgentHarness
-from tests.fakes.nodeobjects import OWN, PEER, RED, attachment
+from tests.fakes.nodeobjects import ADDRESS, OWN, PEER, RED, attachment
 
 LINK = f"{OWN}.{RED}"
 
@@ -87,3 +88,35 @@ def test_metric_of_failed_iterations_by_reason(harness: AgentHarness, metrics: M
     harness.node.switch_answers = True
     harness.settle(3)
     assert errors() == 3
+
+
+def test_metric_of_charon(harness: AgentHarness, metrics: Metrics) -> None:
+    assert _value(metrics, "isthmus_charon_up") == 1
+    harness.node.charon_answers = False
+    harness.settle(1)
+    assert _value(metrics, "isthmus_charon_up") == 0
+    harness.node.charon_answers = True
+    harness.settle(1)
+    assert _value(metrics, "isthmus_charon_up") == 1
+
+
+def test_metric_of_what_the_tunnel_interface_carries(harness: AgentHarness, metrics: Metrics) -> None:
+    assert _value(metrics, "isthmus_tunnel_mtu_bytes") == 1416
+    harness.node.address = NodeAddress(ADDRESS, 9000)
+    harness.settle(2)
+    assert _value(metrics, "isthmus_tunnel_mtu_bytes") == 8916
+
+
+def test_metric_of_the_agreed_mtu(harness: AgentHarness, metrics: Metrics) -> None:
+    assert _value(metrics, "isthmus_network_mtu_bytes", network=LINK) is None, "nothing is agreed yet"
+    for mtu in (1416, 1380):
+        _attach(harness, mtu=mtu)
+        assert _value(metrics, "isthmus_network_mtu_bytes", network=LINK) == mtu
+    _attach(harness, mtu=1380, active_node="gw-a2")
+    assert _value(metrics, "isthmus_network_mtu_bytes", network=LINK) is None, "another node forwards it"
+
+
+def _attach(harness: AgentHarness, **spec: object) -> None:
+    plain = attachment()
+    harness.kubectl.apply(plain.model_copy(update={"spec": plain.spec.model_copy(update=spec)}))
+    harness.settle(2)

@@ -8,9 +8,12 @@ import pytest
 from prometheus_client import generate_latest
 
 from isthmus.controller import loop
+from isthmus.controller.gauges import publish
 from isthmus.model.errors import Unavailable
+from isthmus.telemetry.metrics import GATEWAY_READY
 from tests.fakes.federation import FakeCloud, FakeFederation
 from tests.fakes.scenario import Scenario
+from tests.fakes.twonodes import TwoNodes
 from tests.testbed.host.process import wait_until
 
 
@@ -64,6 +67,24 @@ def test_links_and_peers_by_state() -> None:
     _run_until(a, 'isthmus_peers{state="PeerUnreachable"} 1.0')
     line = next(k for k in _metrics(a).splitlines() if k.startswith("isthmus_peer_last_read_timestamp"))
     assert float(line.split()[-1]) == read_at
+
+
+def test_gateway_nodes_by_readiness() -> None:
+    two = TwoNodes("origin")
+    metrics = two.cloud.backends.metrics
+
+    def ready() -> dict[str, float]:
+        publish(two.cloud.controller.engine.state.snapshot(), metrics)
+        return {gateway: value for (gateway,), value in metrics.values(GATEWAY_READY).items()}
+
+    assert ready() == {two.first.name: 1, two.second.name: 1}
+    with two.first.not_ready():
+        two.pass_time(3)
+        assert ready() == {two.first.name: 0, two.second.name: 1}
+    two.pass_time(3)
+    two.second.die()
+    two.pass_time(60)
+    assert ready() == {two.first.name: 1, two.second.name: 0}, "its Ready condition is what its agent wrote last"
 
 
 def test_openstack_failure_is_a_condition_and_is_retried() -> None:

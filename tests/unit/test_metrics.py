@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 from prometheus_client import generate_latest
 
 from isthmus.model.errors import Unavailable
 from isthmus.model.node.host import ProbeResult
+from isthmus.model.protocol import PROTOCOL_VERSIONS
 from isthmus.telemetry.counted import counted
 from isthmus.telemetry.metrics import FAMILIES, LINK_RTT, LINKS, Labels, Metrics
 
@@ -69,6 +72,11 @@ def test_values_that_are_asked_for_when_they_are_read() -> None:
     assert _value(metrics, "isthmus_links", state="up") == 1
     found[("up",)] = 2
     assert _value(metrics, "isthmus_links", state="up") == 2
+
+
+def test_build_info() -> None:
+    labels = {"version": version("isthmus"), "protocol_versions": ",".join(map(str, PROTOCOL_VERSIONS))}
+    assert _value(Metrics(), "isthmus_build_info", **labels) == 1
 
 
 def test_every_call_that_has_ended_is_notified() -> None:

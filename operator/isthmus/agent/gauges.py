@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from isthmus.core.node.facts import NodeFacts
+from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.names import tunnel_port
-from isthmus.model.node.flows import LinkKey, LinkTraffic, Traffic
+from isthmus.model.node.flows import LinkKey, LinkTraffic, PlannedNetworks, Traffic
+from isthmus.model.node.inputs import NodeInputs
 from isthmus.telemetry.metrics import (
+    CHARON_UP,
     FIREWALL_DROPPED,
     IPSEC_SAS,
     LINK_RTT,
     LINKS,
     NETWORK_BYTES,
     NETWORK_PACKETS,
+    TUNNEL_MTU,
     TUNNEL_UP,
     Labels,
     Metrics,
@@ -21,7 +25,10 @@ from isthmus.telemetry.metrics import (
 
 
 def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
-    """Set the metrics of links and tunnels."""
+    """Set the metrics of charon, links and tunnels."""
+    metrics.set(CHARON_UP, {(): facts.ike is not None})
+    addresses = facts.plan.addresses
+    metrics.set(TUNNEL_MTU, {(): inner_mtu(addresses[0].mtu)} if addresses else {})
     down = len(facts.plan.networks.probe_macs) - facts.links_up
     metrics.set(LINKS, {("up",): facts.links_up, ("down",): down})
     sas: dict[Labels, float] = {}
@@ -42,6 +49,13 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
 def publish_rtt(metrics: Metrics, rtt_seconds: Mapping[LinkKey, float]) -> None:
     """Set the round-trip times of links."""
     metrics.set(LINK_RTT, dict(rtt_seconds.items()))
+
+
+def network_mtus(inputs: NodeInputs, networks: PlannedNetworks) -> Mapping[Labels, float]:
+    """The agreed MTU in bytes of each network that is forwarded, once there is one."""
+    found = ((name, inputs.attachments.get(name)) for name in networks.by_name)
+    mtus = ((name, attachment.spec.mtu) for name, attachment in found if attachment is not None)
+    return {(name,): mtu for name, mtu in mtus if mtu is not None}
 
 
 def publish_traffic(metrics: Metrics, links: Mapping[LinkKey, LinkTraffic]) -> None:

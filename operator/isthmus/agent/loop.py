@@ -24,6 +24,7 @@ from isthmus.model.node.host import KernelChange
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.report import NodeReport
 from isthmus.model.settings import AgentSettings
+from isthmus.telemetry.metrics import NETWORK_MTU, Labels
 from isthmus.telemetry.outages import OPEN_VSWITCH
 
 from . import gauges
@@ -72,6 +73,7 @@ class Agent:
         self._observations = Observations(settings.node_name)
         self._reported: tuple[NodeInputs, NodeFacts | None, Problem | None] | None = None
         self._loop = backends.health.loop("node", must_complete=True)
+        backends.metrics.follow(NETWORK_MTU, self._network_mtus)
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. The data plane is left as it is."""
@@ -171,6 +173,11 @@ class Agent:
         if flows.listing is not self._published_listing:
             self._published_listing = flows.listing
             gauges.publish_traffic(self._backends.metrics, flows.traffic(plan))
+
+    def _network_mtus(self) -> Mapping[Labels, float]:
+        """Called when metrics are read, for each change of one network would otherwise cost as much as all of them."""
+        inputs, facts = self._planned_from, self._last_facts
+        return gauges.network_mtus(inputs, facts.plan.networks) if inputs and facts else {}
 
     def _schedule_retry(self, facts: NodeFacts) -> None:
         """Try again what failed, ever less often."""

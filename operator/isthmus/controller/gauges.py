@@ -7,13 +7,23 @@ from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
-from isthmus.telemetry.metrics import LINKS, NOT_UNDERSTOOD, PEER_CREDENTIAL_ENDS, PEER_LAST_READ, PEERS, Metrics
+from isthmus.telemetry.metrics import (
+    GATEWAY_READY,
+    LINKS,
+    NOT_UNDERSTOOD,
+    PEER_CREDENTIAL_ENDS,
+    PEER_LAST_READ,
+    PEERS,
+    Metrics,
+)
 
 
 def publish(snapshot: Snapshot, metrics: Metrics) -> None:
-    """Set the numbers of links and peers by state, and the time of the last complete read of each peer."""
+    """Set the metrics of links, peers, gateway nodes and objects that are not understood."""
     metrics.set(LINKS, _by_state(snapshot, ExpansionLink))
     metrics.set(PEERS, _by_state(snapshot, CloudPeer))
+    health = snapshot.gateway_health
+    metrics.set(GATEWAY_READY, {(name,): float(found.state == "Usable") for name, found in health.items()})
     unclear = snapshot.cache.not_understood.counts()
     metrics.set(
         NOT_UNDERSTOOD, {(kind.registration.kind,): float(unclear.get(kind.registration.kind, 0)) for kind in KINDS}

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from time import monotonic
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from isthmus.model.protocol import PROTOCOL_VERSIONS
 
 Labels = tuple[str, ...]
 
@@ -26,6 +29,12 @@ class Family:
     labels: Labels
 
 
+BUILD_INFO = Family(
+    "isthmus_build_info",
+    "gauge",
+    "1; the labels are the release, and the versions of the protocol between two clouds that it speaks.",
+    ("version", "protocol_versions"),
+)
 LAST_ITERATION = Family(
     "isthmus_last_iteration_timestamp_seconds",
     "gauge",
@@ -68,6 +77,25 @@ TUNNEL_UP = Family(
 LINK_RTT = Family(
     "isthmus_link_rtt_seconds", "gauge", "Round-trip time of the last dataplane probe of a link.", ("network", "peer")
 )
+CHARON_UP = Family("isthmus_charon_up", "gauge", "1 if charon answered when the node was last observed, else 0.", ())
+TUNNEL_MTU = Family(
+    "isthmus_tunnel_mtu_bytes",
+    "gauge",
+    "Largest IP packet of a machine that the MTU of the node's tunnel interface carries unfragmented.",
+    (),
+)
+NETWORK_MTU = Family(
+    "isthmus_network_mtu_bytes",
+    "gauge",
+    "MTU that the clouds have agreed on for a network that this node forwards.",
+    ("network",),
+)
+GATEWAY_READY = Family(
+    "isthmus_gateway_ready",
+    "gauge",
+    "1 if a gateway node is Ready and its agent renews its Lease, else 0.",
+    ("gateway",),
+)
 PEER_LAST_READ = Family(
     "isthmus_peer_last_read_timestamp_seconds", "gauge", "Time of the last complete read of a peer's links.", ("peer",)
 )
@@ -85,7 +113,7 @@ NOT_UNDERSTOOD = Family(
     "isthmus_objects_not_understood", "gauge", "Stored objects that this release does not understand.", ("kind",)
 )
 FAMILIES = (
-    LAST_ITERATION, LAST_COMPLETE_ITERATION,
+    BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, NETWORK_MTU, GATEWAY_READY,
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
     PEER_CREDENTIAL_ENDS, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
@@ -119,6 +147,7 @@ class Metrics:
         )
         self._published = _Published()
         self.registry.register(self._published)
+        self.set(BUILD_INFO, {(version("isthmus"), ",".join(map(str, PROTOCOL_VERSIONS))): 1})
 
     def set(self, family: Family, values: Mapping[Labels, float]) -> None:
         """Replace all values of a metric, by the values of its labels; missing ones are not exposed any more."""
