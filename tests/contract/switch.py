@@ -157,6 +157,11 @@ class OpenFlowContract:
         assert openflow.instance() not in ("", before)
         assert openflow.view() == FlowView({})
 
+    def test_directory_of_a_running_switch_is_not_deleted(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        assert not openflow.mounted_directory_is_deleted()
+        ovsdb.ensure_bridge()
+        assert not openflow.mounted_directory_is_deleted()
+
     def test_flows_are_changed_one_by_one(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         for _ in range(2):

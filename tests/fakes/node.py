@@ -63,6 +63,8 @@ class FakeNode:
     received: dict[tuple[int, int], Traffic] = field(default_factory=dict)
     switch_instance: int = 1
     switch_answers: bool = True
+    run_directory_is_deleted: bool = False
+    """Open vSwitch's, of which the agent has a mount."""
     charon_instance: int = 1
     charon_answers: bool = True
     refused_connections: frozenset[str] = frozenset()

@@ -107,6 +107,9 @@ class FakeOpenFlow:
     def instance(self) -> str:
         return str(self._node.switch_instance) if self._node.bridge_exists else ""
 
+    def mounted_directory_is_deleted(self) -> bool:
+        return self._node.run_directory_is_deleted
+
     def changed(self) -> frozenset[int] | None:
         found, self._node.changed_cookies = self._node.changed_cookies, set()
         return frozenset(found) if self._node.bridge_exists and found is not None else None

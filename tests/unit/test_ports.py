@@ -36,7 +36,7 @@ QUERIES = {
         "project_is_empty",
     },
     "Ovsdb": {"view"},
-    "OpenFlow": {"instance", "changed", "view", "flows_of"},
+    "OpenFlow": {"instance", "mounted_directory_is_deleted", "changed", "view", "flows_of"},
     "Xfrm": {"blocks", "associations", "protect_policies"},
     "Firewall": {"view"},
     "Ike": {"view"},

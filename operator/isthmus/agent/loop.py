@@ -76,7 +76,10 @@ class Agent:
         backends.metrics.follow(NETWORK_MTU, self._network_mtus)
 
     def run(self, stop: threading.Event) -> None:
-        """Run until `stop` is set. The data plane is left as it is."""
+        """Run until `stop` is set. The data plane is left as it is.
+
+        Raises Unavailable if only another process can reach Open vSwitch again.
+        """
         self._backends.intents.start(self._wake.set)
         self._backends.reports.start()
         self._start_monitor()
@@ -86,6 +89,7 @@ class Agent:
             while not stop.is_set():
                 self.iterate()
                 self._loop.ended()
+                self._require_directory()
                 self._wait(stop)
         finally:
             self.prober.stop()
@@ -199,6 +203,13 @@ class Agent:
             return None
         facts = self._data_plane.observe(self._facts)
         return None if needs_reconcile(self._facts, facts) else facts
+
+    def _require_directory(self) -> None:
+        if self._backends.openflow.mounted_directory_is_deleted():
+            raise Unavailable(
+                "Open vSwitch's run directory was deleted while it is mounted here, and a new one cannot be seen: the "
+                "agent ends, so that the new one is mounted when it starts again"
+            )
 
     def _start_monitor(self) -> None:
         try:

@@ -56,14 +56,22 @@ class Ovsdb(Protocol):
 class OpenFlow(Protocol):
     """The flows and meters of br-cloud.
 
-    All methods but `instance` and `changed` raise `Unavailable` if there is no br-cloud. None but `replace` may cost
-    more the more flows were learned.
+    All methods but `instance`, `mounted_directory_is_deleted` and `changed` raise `Unavailable` if there is no
+    br-cloud. None but `replace` may cost more the more flows were learned.
     """
 
     def instance(self) -> str:
         """Identity of the running ovs-vswitchd: MUST change when it restarts or br-cloud is recreated; "" if none runs.
 
         A new instance has no flows. Polled several times a second, so it MUST be cheap; does not raise.
+        """
+        ...
+
+    def mounted_directory_is_deleted(self) -> bool:
+        """Whether the directory of ovs-vswitchd's sockets is a mount of one that was deleted since.
+
+        Then no ovs-vswitchd can ever be reached from here again: another one makes its sockets in a directory of the
+        same name that this process does not see. MUST be cheap; does not raise.
         """
         ...
 

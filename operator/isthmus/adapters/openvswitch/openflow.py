@@ -35,6 +35,13 @@ class OvsOfctl:
             return ""
         return f"{found.st_ino}.{found.st_mtime_ns}"
 
+    def mounted_directory_is_deleted(self) -> bool:
+        """See `ports.OpenFlow`: a mount keeps a directory that has no link left (inode(7)) in its place."""
+        try:
+            return self._socket.parent.stat().st_nlink == 0
+        except OSError:
+            return False
+
     def changed(self) -> frozenset[int] | None:
         """See `ports.OpenFlow`; by a flow monitor, which Open vSwitch notifies."""
         return self._monitor.changed()
