@@ -8,7 +8,7 @@ ASSETS := $(PYTHON) -m tests.testbed.assets
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
-.PHONY: help demo test lint test-unit test-long test-cluster test-kernel test-lab bench generate lock up down clean
+.PHONY: help demo test lint test-unit test-long test-cluster test-kernel test-lab bench plugin generate lock up down clean
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -52,6 +52,9 @@ test-lab: ## Two real OpenStack clouds with the whole operator
 bench: ## Measure performance on the testbed, to build/bench.json
 	@$(ASSETS) lab
 	@$(RUN)/python -m tests.bench
+
+plugin: ## Write kubectl-isthmus, one file for any Python from 3.11, to build/
+	@PYTHONPATH=operator $(PYTHON) -m isthmus.plugin.archive build/kubectl-isthmus
 
 generate: ## Write all generated files: crds/, parts of docs/, lists of texts in tests/golden/
 	@$(ASSETS) development

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from isthmus.cli.reference import with_settings
+from isthmus.cli.reference import with_settings, with_verbs
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import render
@@ -38,6 +38,11 @@ def test_exactly_these_definitions_are_installed() -> None:
 def test_list_of_settings_is_current() -> None:
     page = (CRDS.parent / "docs" / "reference.md").read_text()
     assert with_settings(page) == page, "run `make generate` and commit the result"
+
+
+def test_list_of_verbs_is_current() -> None:
+    page = (CRDS.parent / "docs" / "reference.md").read_text()
+    assert with_verbs(page) == page, "run `make generate` and commit the result"
 
 
 def test_documentation_of_conditions_is_current() -> None:

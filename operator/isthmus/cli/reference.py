@@ -1,4 +1,7 @@
-"""Writes the list of settings in docs/reference.md from the models: `python -m isthmus.cli.reference PAGE`."""
+"""Writes parts of docs/reference.md: settings from the models, and the verbs of `kubectl isthmus` from their list.
+
+Run as `python -m isthmus.cli.reference PAGE`.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,41 @@ from textwrap import fill
 from pydantic.fields import FieldInfo
 
 from isthmus.model.settings import AgentSettings, ControllerSettings, Form, Settings
+from isthmus.plugin.core.verbs import COMMON, VERBS, Option
 
-_BEGIN = "<!-- settings: written by `make generate` -->\n"
-_END = "<!-- end of settings -->\n"
 _WIDTH = 100
 
 
 def with_settings(page: str) -> str:
     """The page with the current list of settings between its two marks."""
-    before, _, rest = page.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n{settings()}\n{_END}{after}"
+    return _replaced(page, "settings", settings())
+
+
+def with_verbs(page: str) -> str:
+    """The page with the current verbs of `kubectl isthmus` between their two marks."""
+    return _replaced(page, "verbs", verbs())
+
+
+def verbs() -> str:
+    """Every verb and every option of `kubectl isthmus` as Markdown."""
+    items = []
+    for verb in VERBS:
+        usage = " ".join(filter(None, (verb.name, verb.argument, *map(_usage, verb.options))))
+        items.append(_item(f"- **`{usage}`**: {verb.help}."))
+    passed = ", ".join(f"`{option.names[0]}`" for option in COMMON)
+    return "\n".join([*items, "", _item(f"Options that are passed on to kubectl: {passed}."), ""])
+
+
+def _usage(option: Option) -> str:
+    value = "|".join(option.choices) or option.metavar
+    return f"[{option.names[0]} {value}]" if value else f"[{option.names[0]}]"
+
+
+def _replaced(page: str, name: str, text: str) -> str:
+    begin, end = f"<!-- {name}: written by `make generate` -->\n", f"<!-- end of {name} -->\n"
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def settings() -> str:
@@ -39,8 +66,12 @@ def _items(fields: dict[str, FieldInfo]) -> Iterator[str]:
     for name, field in fields.items():
         form = next(item for item in field.metadata if isinstance(item, Form))
         meaning = " ".join((field.description or "").split())
-        text = f"- **`{name}`** ({_default(field)}): {meaning} Must be {form.text}."
-        yield fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        yield _item(f"- **`{name}`** ({_default(field)}): {meaning} Must be {form.text}.")
+
+
+def _item(text: str) -> str:
+    indent = "  " if text.startswith("- ") else ""
+    return fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _default(field: FieldInfo) -> str:
@@ -51,4 +82,4 @@ def _default(field: FieldInfo) -> str:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    path.write_text(with_settings(path.read_text()))
+    path.write_text(with_verbs(with_settings(path.read_text())))

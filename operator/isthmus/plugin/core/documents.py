@@ -1,0 +1,51 @@
+"""Values inside the JSON documents of kubectl.
+
+A document may be of another release, and names and messages in it may be another cloud's: whatever is missing or has
+another type reads as empty, and text is made printable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from isthmus.model.text import printable
+
+Document = Mapping[str, Any]
+
+
+def text(document: Document, *path: str) -> str:
+    """The string at that path as one printable line; empty if there is none."""
+    value = _value(document, path)
+    return printable(value) if isinstance(value, str) else ""
+
+
+def number(document: Document, *path: str) -> int | None:
+    """The whole number at that path."""
+    value = _value(document, path)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def numbers(document: Document, *path: str) -> tuple[int, ...]:
+    """The whole numbers of the list at that path."""
+    value = _value(document, path)
+    items = value if isinstance(value, list) else []
+    return tuple(item for item in items if isinstance(item, int) and not isinstance(item, bool))
+
+
+def is_true(document: Document, *path: str) -> bool:
+    """Whether `true` is at that path."""
+    return _value(document, path) is True
+
+
+def entries(document: Document, *path: str) -> list[Document]:
+    """The objects of the list at that path."""
+    value = _value(document, path)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _value(document: Document, path: tuple[str, ...]) -> object:
+    value: object = document
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

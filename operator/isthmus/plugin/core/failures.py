@@ -1,0 +1,71 @@
+"""What kubectl printed when it failed, as one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from isthmus.model.text import printable
+
+from .answer import Unread
+
+_MAX_CHARACTERS: Final = 300
+_LOG_LINE: Final = re.compile(r"[IWEF]\d{4} ")  # of klog; the error follows as a line of its own
+_FORBIDDEN: Final = re.compile(r'\(Forbidden\): .*cannot list resource "([a-z]+)"[^"]*(?:"[^"]*")? ?(.*)')
+_MISSING: Final = re.compile(
+    r'the server doesn\'t have a resource type "?([a-z]+)|could not find the requested resource'
+)
+_CONTEXT: Final = re.compile(r'context "([^"]*)" does not exist|context was not found for specified context: (.*)')
+_UNREACHABLE: Final = (
+    "Unable to connect to the server",
+    "The connection to the server",
+    "context deadline exceeded",
+    "net/http: request canceled",
+)
+
+
+def refused(stderr: str) -> tuple[Unread, ...]:
+    """Resources that the API server does not let the user list."""
+    found = {match[1]: match[2] for line in _lines(stderr) if (match := _FORBIDDEN.search(line))}
+    return tuple(Unread(name, f"no right to list them {_scope(scope)}".rstrip()) for name, scope in found.items())
+
+
+def is_missing_kind(stderr: str) -> bool:
+    """Whether the API server does not know a kind."""
+    return any(_MISSING.search(line) for line in _lines(stderr))
+
+
+def sentence(stderr: str) -> str:
+    """Why kubectl failed."""
+    lines = _lines(stderr)
+    text = lines[-1] if lines else "no message"
+    if match := _CONTEXT.search(text):
+        return f"the kubeconfig has no context {(match[1] or match[2])!r}; list them with: kubectl config get-contexts"
+    if "localhost:8080" in text:
+        return "there is no kubeconfig: set KUBECONFIG or --kubeconfig"
+    if "Unauthorized" in text or "must be logged in" in text:
+        return f"the API server rejects the credential: {text}"
+    if any(mark in text for mark in _UNREACHABLE):
+        return f"the API server does not answer: {text}"
+    return f"kubectl failed: {text}"
+
+
+def definitions(served: Sequence[str], wanted: str) -> str:
+    """Why our kinds are missing, by the versions of our API group that the server has."""
+    if not served:
+        return "Isthmus is not installed in this cluster: it has no API group isthmus.cloud"
+    if wanted in served:
+        return f"not all definitions of isthmus.cloud/{wanted} are installed: apply those of this release again"
+    listed = ", ".join(printable(version) for version in served)
+    return f"this plugin reads isthmus.cloud/{wanted}, and the cluster serves {listed}: use the plugin of its release"
+
+
+def _lines(stderr: str) -> list[str]:
+    lines = [printable(line).strip()[:_MAX_CHARACTERS] for line in stderr.splitlines()]
+    return [line for line in lines if line and not _LOG_LINE.match(line) and not line.startswith("Warning:")]
+
+
+def _scope(text: str) -> str:
+    """`at the cluster scope`, `in the namespace "shop"`."""
+    return text.split(":")[0].strip()

@@ -1,0 +1,128 @@
+"""What is wrong with the resources of a cloud, by their conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
+
+from .resources import Attachment, Cloud, Expansion, Resource, StatusCondition
+
+WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        ConditionType.REACHABLE: "False",
+        ConditionType.AGREED: "False",
+        ConditionType.TUNNEL_UP: "False",
+        ConditionType.OPENSTACK_AVAILABLE: "False",
+        ConditionType.UNDERSTOOD: "False",
+        ConditionType.CREDENTIAL_EXPIRING: "True",
+        ConditionType.CREDENTIALS_HANDED_OVER: "False",
+        ConditionType.DEGRADED: "True",
+        ConditionType.SUBNETS_STRETCHED: "False",
+        ConditionType.ADDRESS_CONFLICT: "True",
+        ConditionType.DISTRIBUTED_ROUTER: "True",
+        ConditionType.QOS_POLICY: "True",
+        ConditionType.REPLICA_IN_USE: "True",
+        ConditionType.PEERS_CONFIGURED: "False",
+        ConditionType.FENCED: "False",
+    }
+)
+"""The status with which a condition reports trouble, beside Ready, which is to be True."""
+
+_NOT_REPORTED: Final = "It has no condition Ready: nobody has reported on it yet."
+_OF_PEER: Final = "status.peers"
+_LEASES: Final = "kubectl get leases -n isthmus-system"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong."""
+
+    kind: str
+    namespace: str
+    name: str
+    condition: str
+    reason: str
+    """One of docs/conditions.md, or of another release; empty if nothing was reported."""
+    message: str
+    next_command: str
+
+    @property
+    def label(self) -> str:
+        """Name with the namespace if there is one."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def category(self) -> str:
+        """What to do about it; empty for a reason that this release does not know."""
+        return str(EXPLANATIONS[Reason(self.reason)].category) if self.reason in _KNOWN else ""
+
+    @property
+    def remedy(self) -> str:
+        """What to do, if that is known."""
+        return EXPLANATIONS[Reason(self.reason)].remedy if self.reason in _KNOWN else ""
+
+    def to_document(self) -> dict[str, Any]:
+        """The finding in JSON."""
+        return {
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+            "condition": self.condition,
+            "reason": self.reason,
+            "message": self.message,
+            "category": self.category,
+            "remedy": self.remedy,
+            "next": self.next_command,
+        }
+
+
+_KNOWN: Final = frozenset(map(str, Reason))
+
+
+def of_cloud(cloud: Cloud) -> tuple[Finding, ...]:
+    """Everything that is wrong: gateway nodes first, then peers, then networks."""
+    resources: tuple[Resource, ...] = (*cloud.nodes, *cloud.peers, *cloud.expansions, *shown_attachments(cloud))
+    return of_resources(resources)
+
+
+def of_resources(resources: Iterable[Resource]) -> tuple[Finding, ...]:
+    """Everything that is wrong with these."""
+    return tuple(finding for resource in resources for finding in _of_resource(resource))
+
+
+def shown_attachments(cloud: Cloud) -> tuple[Attachment, ...]:
+    """Attachments but for those whose NetworkExpansion reports the same network already."""
+    reported = {expansion.network_id for expansion in cloud.expansions if not expansion.is_ready}
+    return tuple(a for a in cloud.attachments if a.is_replica or a.network_id not in reported)
+
+
+def _of_resource(resource: Resource) -> Iterator[Finding]:
+    if not resource.is_ready:
+        yield _finding(resource, resource.ready)
+    found = {resource.ready.reason}
+    for condition in (*resource.conditions, *_of_peers(resource)):
+        wrong = WRONG_STATUS.get(condition.type)
+        if (condition.status == wrong or condition.type == _OF_PEER) and condition.reason not in found:
+            found.add(condition.reason)
+            yield _finding(resource, condition)
+
+
+def _of_peers(resource: Resource) -> Iterator[StatusCondition]:
+    """Condition Ready of a NetworkExpansion is that of the first peer that is not ready; these are the others'."""
+    if isinstance(resource, Expansion):
+        for peer in resource.peers:
+            if not peer.is_ready:
+                yield StatusCondition(_OF_PEER, "False", peer.reason, f"{peer.name}: {peer.message}")
+
+
+def _finding(resource: Resource, condition: StatusCondition) -> Finding:
+    if not condition.reason:
+        return Finding(resource.kind, resource.namespace, resource.name, condition.type, "", _NOT_REPORTED, _LEASES)
+    is_known = condition.reason in _KNOWN
+    command = f"kubectl isthmus explain {condition.reason}" if is_known else "kubectl isthmus version"
+    message = condition.message or (EXPLANATIONS[Reason(condition.reason)].meaning if is_known else "")
+    return Finding(resource.kind, resource.namespace, resource.name, condition.type, condition.reason, message, command)

@@ -1,0 +1,92 @@
+"""Whether controller and agents run, by their Leases in namespace isthmus-system.
+
+A Lease has the time of its holder's clock, and a command that ends at once cannot wait for the next renewal. So its age
+is only that of two clocks compared, and counts as trouble long after several renewals are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from .documents import Document, text
+from .findings import Finding
+from .resources import Node
+
+NAMESPACE: Final = "isthmus-system"
+CONTROLLER: Final = "isthmus-controller"
+_AGENT: Final = "isthmus-agent-"
+_OLD_SECONDS: Final = 60
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A Lease of one process."""
+
+    name: str
+    holder: str
+    age_seconds: int | None
+    """Since its last renewal; None if it has none."""
+
+    @property
+    def is_old(self) -> bool:
+        """Whether nobody holds it, or its holder has missed several renewals."""
+        return not self.holder or self.age_seconds is None or self.age_seconds > _OLD_SECONDS
+
+
+def duration(seconds: int) -> str:
+    """So many seconds, in the largest unit of which there are at least two."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
+def leases(items: Iterable[Document], now: datetime) -> dict[str, Lease]:
+    """By name, the Leases of a `List` of kubectl."""
+    found = (
+        Lease(text(item, "metadata", "name"), text(item, "spec", "holderIdentity"), _age_seconds(item, now))
+        for item in items
+    )
+    return {lease.name: lease for lease in found}
+
+
+def findings(found: dict[str, Lease], nodes: Iterable[Node]) -> tuple[Finding, ...]:
+    """Processes that do not run."""
+    return tuple(_findings(found, nodes))
+
+
+def _findings(found: dict[str, Lease], nodes: Iterable[Node]) -> Iterator[Finding]:
+    controller = found.get(CONTROLLER)
+    if controller is None or controller.is_old:
+        message = f"No controller is active: {_observation(controller)}. Stretched networks keep working."
+        yield Finding("Lease", NAMESPACE, CONTROLLER, "", "", message, _command(CONTROLLER))
+    for node in nodes:
+        agent = found.get(_AGENT + node.name)
+        if agent is None or agent.is_old:
+            message = f"The agent of {node.name} does not run: {_observation(agent)}. What is shown of it is old."
+            yield Finding("Lease", NAMESPACE, _AGENT + node.name, "", "", message, _command(_AGENT + node.name))
+
+
+def _observation(lease: Lease | None) -> str:
+    if lease is None:
+        return "its Lease does not exist"
+    if not lease.holder or lease.age_seconds is None:
+        return "nobody holds its Lease"
+    return f"its Lease was renewed {duration(lease.age_seconds)} ago by this computer's clock"
+
+
+def _command(name: str) -> str:
+    return f"kubectl get lease -n {NAMESPACE} {name} -o yaml"
+
+
+def _age_seconds(item: Document, now: datetime) -> int | None:
+    try:
+        renewed = datetime.fromisoformat(text(item, "spec", "renewTime"))
+    except ValueError:
+        return None
+    if renewed.tzinfo is None:
+        renewed = renewed.replace(tzinfo=UTC)
+    return max(0, int((now - renewed).total_seconds()))

@@ -1,0 +1,250 @@
+"""The resources of this cloud as far as the plugin shows them, read from what kubectl printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .documents import Document, entries, is_true, number, numbers, text
+
+
+@dataclass(frozen=True)
+class StatusCondition:
+    """One condition of a resource."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What all of our kinds have in common."""
+
+    kind: str
+    namespace: str
+    name: str
+    is_terminating: bool
+    conditions: tuple[StatusCondition, ...]
+
+    @property
+    def label(self) -> str:
+        """Name as kubectl writes it: with the namespace if there is one."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def ready(self) -> StatusCondition:
+        """Condition Ready; with status Unknown and without a reason if nobody has reported it."""
+        return self.condition("Ready") or StatusCondition("Ready", "Unknown", "", "")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether condition Ready is True."""
+        return self.ready.status == "True"
+
+    def condition(self, type_: str) -> StatusCondition | None:
+        """The condition of that type."""
+        return next((found for found in self.conditions if found.type == type_), None)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Connection from a gateway node to one gateway of a peer."""
+
+    cloud_id: str
+    gateway: str
+    address: str
+    is_up: bool
+    ike: str
+    esp: str
+    bfd: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Node(Resource):
+    """GatewayNode."""
+
+    address: str
+    neutron_host: str
+    openvswitch: str
+    strongswan: str
+    isthmus: str
+    connections: tuple[Connection, ...]
+
+
+@dataclass(frozen=True)
+class Peer(Resource):
+    """CloudPeer."""
+
+    cloud_id: str
+    state: str
+    tunnels_up: str
+    networks_out: int | None
+    networks_in: int | None
+
+
+@dataclass(frozen=True)
+class ExpansionPeer:
+    """State of a NetworkExpansion towards one peer."""
+
+    name: str
+    is_ready: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Expansion(Resource):
+    """NetworkExpansion."""
+
+    network_id: str
+    network_name: str
+    peers_ready: str
+    mtu: int | None
+    peers: tuple[ExpansionPeer, ...]
+
+
+@dataclass(frozen=True)
+class Attachment(Resource):
+    """Attachment: of a network of this cloud, or of the replica of a peer's network."""
+
+    is_replica: bool
+    origin_cloud: str
+    network_id: str
+    active_node: str
+    links_up: str
+    mtu: int | None
+
+
+@dataclass(frozen=True)
+class Agreement(Resource):
+    """PeerLink: what both clouds publish about their agreement."""
+
+    cloud_id: str
+    peer_cloud_id: str
+    local_versions: tuple[int, ...]
+    remote_versions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """All resources of one cloud that could be read."""
+
+    nodes: tuple[Node, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    expansions: tuple[Expansion, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+
+    @property
+    def cloud_id(self) -> str:
+        """Cloud ID of this cloud as it publishes it; empty if it publishes nothing yet."""
+        published = [agreement.cloud_id for agreement in self.agreements]
+        own = [attachment.origin_cloud for attachment in self.attachments if not attachment.is_replica]
+        return [*published, *own, ""][0]
+
+    @property
+    def replicas(self) -> tuple[Attachment, ...]:
+        """Attachments of networks that were received from peers."""
+        return tuple(attachment for attachment in self.attachments if attachment.is_replica)
+
+
+def cloud(items: Iterable[Document]) -> Cloud:
+    """The resources of a `List` of kubectl; those of other kinds are left out."""
+    by_kind: dict[str, list[Document]] = {}
+    for item in items:
+        by_kind.setdefault(text(item, "kind"), []).append(item)
+    return Cloud(
+        nodes=tuple(map(_node, by_kind.get("GatewayNode", []))),
+        peers=tuple(map(_peer, by_kind.get("CloudPeer", []))),
+        expansions=tuple(map(_expansion, by_kind.get("NetworkExpansion", []))),
+        attachments=tuple(map(_attachment, by_kind.get("Attachment", []))),
+        agreements=tuple(map(_agreement, by_kind.get("PeerLink", []))),
+    )
+
+
+def _common(item: Document) -> tuple[str, str, str, bool, tuple[StatusCondition, ...]]:
+    conditions = tuple(
+        StatusCondition(text(c, "type"), text(c, "status"), text(c, "reason"), text(c, "message"))
+        for c in entries(item, "status", "conditions")
+    )
+    name = text(item, "metadata", "name")
+    is_terminating = text(item, "metadata", "deletionTimestamp") != ""
+    return text(item, "kind"), text(item, "metadata", "namespace"), name, is_terminating, conditions
+
+
+def _node(item: Document) -> Node:
+    addresses = entries(item, "status", "addresses")
+    return Node(
+        *_common(item),
+        address=text(addresses[0], "address") if addresses else "",
+        neutron_host=text(item, "status", "neutronHost"),
+        openvswitch=text(item, "status", "software", "openvswitch"),
+        strongswan=text(item, "status", "software", "strongswan"),
+        isthmus=text(item, "status", "software", "isthmus"),
+        connections=tuple(map(_connection, entries(item, "status", "connections"))),
+    )
+
+
+def _connection(item: Document) -> Connection:
+    return Connection(
+        cloud_id=text(item, "cloudID"),
+        gateway=text(item, "gateway"),
+        address=text(item, "address"),
+        is_up=is_true(item, "up"),
+        ike=text(item, "ike"),
+        esp=text(item, "esp"),
+        bfd=text(item, "bfd"),
+        reason=text(item, "reason"),
+        message=text(item, "message"),
+    )
+
+
+def _peer(item: Document) -> Peer:
+    return Peer(
+        *_common(item),
+        cloud_id=text(item, "spec", "cloudID"),
+        state=text(item, "spec", "agreement", "state"),
+        tunnels_up=text(item, "status", "tunnelsUp"),
+        networks_out=number(item, "status", "networksOut"),
+        networks_in=number(item, "status", "networksIn"),
+    )
+
+
+def _expansion(item: Document) -> Expansion:
+    peers = entries(item, "status", "peers")
+    return Expansion(
+        *_common(item),
+        network_id=text(item, "spec", "networkID"),
+        network_name=text(item, "status", "networkName"),
+        peers_ready=text(item, "status", "peersReady"),
+        mtu=number(item, "status", "mtu"),
+        peers=tuple(
+            ExpansionPeer(text(p, "name"), is_true(p, "ready"), text(p, "reason"), text(p, "message")) for p in peers
+        ),
+    )
+
+
+def _attachment(item: Document) -> Attachment:
+    return Attachment(
+        *_common(item),
+        is_replica=text(item, "spec", "role") == "Receiver",
+        origin_cloud=text(item, "spec", "origin", "cloudID"),
+        network_id=text(item, "spec", "origin", "networkID"),
+        active_node=text(item, "spec", "activeNode"),
+        links_up=text(item, "status", "linksUp"),
+        mtu=number(item, "spec", "mtu"),
+    )
+
+
+def _agreement(item: Document) -> Agreement:
+    return Agreement(
+        *_common(item),
+        cloud_id=text(item, "spec", "cloudID"),
+        peer_cloud_id=text(item, "spec", "peerCloudID"),
+        local_versions=numbers(item, "spec", "protocolVersions"),
+        remote_versions=numbers(item, "status", "peer", "spec", "protocolVersions"),
+    )

@@ -1,0 +1,139 @@
+"""`kubectl isthmus`: reads with kubectl, and prints an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from .arguments import options_for_kubectl, parse
+from .core import completion, leases, resources
+from .core.answer import Answer, ExitCode, Unread
+from .core.explain import UnknownReason, explain
+from .core.networks import networks
+from .core.peers import peers
+from .core.status import status
+from .core.tables import Style
+from .core.versions import versions
+from .kubectl import GROUP, VERSION, Kubectl, NotRead, Reading
+
+_INTERRUPTED: Final = 130
+_EXPANSIONS: Final = "networkexpansions"
+_ALL: Final = ("gatewaynodes", "cloudpeers", "peerlinks", _EXPANSIONS, "attachments")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _run(words)
+    except UnknownReason as error:
+        return _failed(error, ExitCode.USAGE)
+    except NotRead as error:
+        return _failed(error, ExitCode.NOT_READ)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # of a pager that was closed; nothing may be flushed into it at the end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FINE
+
+
+def _run(words: Sequence[str]) -> int:
+    if words[:1] == ["__complete"]:
+        _print(completion.candidates(words[1:]))
+        return ExitCode.FINE
+    chosen = parse(words)
+    if chosen.verb == "completion":
+        _print([completion.SCRIPT.rstrip()])
+        return ExitCode.FINE
+    answer = _answer(chosen)
+    as_json = chosen.output == "json"
+    _print([json.dumps(answer.to_document(), indent=2)] if as_json else answer.text(_style()))
+    return answer.code
+
+
+def _answer(chosen: Namespace) -> Answer:
+    if chosen.verb == "explain":
+        return explain(chosen.code)
+    if chosen.verb == "version":
+        return _versions(chosen)
+    kubectl = Kubectl(options_for_kubectl(chosen))
+    if chosen.verb == "status":
+        return _status(kubectl)
+    if chosen.verb == "peers":
+        reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
+        return peers(resources.cloud(reading.items), reading.unread)
+    kinds = (_EXPANSIONS,) if chosen.namespace else (_EXPANSIONS, "attachments")
+    hint = "" if chosen.namespace else "; if you have rights in one namespace, name it: -n NAMESPACE"
+    reading = _required(kubectl.get(kinds, chosen.namespace or "").result(), _EXPANSIONS, hint)
+    return networks(resources.cloud(reading.items), chosen.namespace or "", reading.unread)
+
+
+def _status(kubectl: Kubectl) -> Answer:
+    objects, of_processes = kubectl.get(_ALL), kubectl.get_leases(leases.NAMESPACE)
+    reading, renewals = objects.result(), of_processes.result()
+    if len(reading.unread) == len(_ALL):
+        raise NotRead(_joined(reading.unread))
+    now = datetime.now(UTC)
+    processes = None if renewals.unread else leases.leases(renewals.items, now)
+    return status(resources.cloud(reading.items), processes, (*reading.unread, *renewals.unread))
+
+
+def _versions(chosen: Namespace) -> Answer:
+    from importlib.metadata import (
+        PackageNotFoundError,
+        version,
+    )  # costs more than all else, and only this verb needs it
+
+    try:
+        client = version("isthmus")
+    except PackageNotFoundError:
+        client = "unknown"
+    api_version = f"{GROUP}/{VERSION}"
+    if chosen.client:
+        return versions(client, api_version, None)
+    reading = Kubectl(options_for_kubectl(chosen)).get(("gatewaynodes", "peerlinks")).result()
+    return versions(client, api_version, resources.cloud(reading.items), reading.unread)
+
+
+def _required(reading: Reading, plural: str, hint: str = "") -> Reading:
+    """The reading, if it has the kind that the verb is about; `hint` is for users without the right."""
+    missing = [gap for gap in reading.unread if gap.resource == plural]
+    if missing:
+        raise NotRead(_joined(missing) + hint)
+    return reading
+
+
+def _joined(unread: Sequence[Unread]) -> str:
+    return "; ".join(f"{gap.resource}: {gap.cause}" for gap in unread)
+
+
+def _style() -> Style:
+    """Colour and width of the terminal, if it is one (https://no-color.org)."""
+    if not sys.stdout.isatty():
+        return Style()
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return Style(colour, max(40, min(120, shutil.get_terminal_size().columns)))
+
+
+def _print(lines: Sequence[str]) -> None:
+    """Print all lines at once, also to a terminal that cannot show every character."""
+    encoding = sys.stdout.encoding or "ascii"
+    text = "".join(f"{line}\n" for line in lines).encode(encoding, "backslashreplace").decode(encoding)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _failed(error: Exception, code: ExitCode) -> int:
+    message = str(error).encode("ascii", "backslashreplace").decode()
+    print(f"kubectl isthmus: {message}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

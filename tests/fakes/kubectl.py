@@ -1,0 +1,122 @@
+"""A kubectl that prints what a test gives it; tests/cluster/test_plugin.py runs the plugin with the real one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from isthmus.model import names
+from tests.fakes.federation import FakeCloud, FakeFederation
+
+KINDS = frozenset({"GatewayNode", "CloudPeer", "PeerLink", "NetworkExpansion", "Attachment"})
+
+_SCRIPT = """\
+#!/bin/sh
+directory={directory}
+printf '%s\\n' "$*" >> $directory/calls
+case "$*" in
+  *--raw*) name=raw ;;
+  *leases.*) name=leases ;;
+  *) name=objects ;;
+esac
+cat $directory/$name.err >&2
+cat $directory/$name.out
+exit $(cat $directory/$name.code)
+"""
+
+MISSING_KIND = 'error: the server doesn\'t have a resource type "cloudpeers"'
+
+
+def forbidden(plural: str, group: str = "isthmus.cloud", scope: str = "at the cluster scope") -> str:
+    """What kubectl writes to standard error for one kind that the user may not list."""
+    return (
+        f"Error from server (Forbidden): {plural}.{group} is forbidden: "
+        f'User "somebody" cannot list resource "{plural}" in API group "{group}" {scope}'
+    )
+
+
+class FakeKubectl:
+    """An executable in a directory of its own, to be the PATH of the plugin."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.path = directory / "bin"
+        self.path.mkdir()
+        script = self.path / "kubectl"
+        script.write_text(_SCRIPT.format(directory=directory))
+        script.chmod(0o755)
+        self.objects([])
+        self.leases([])
+        self.group(["v1alpha1"])
+
+    def objects(self, items: Iterable[Any], stderr: str = "", code: int = 0) -> None:
+        """Answer to `kubectl get` for our kinds."""
+        self._answer("objects", _list(items), stderr, code)
+
+    def leases(self, items: Iterable[Any], stderr: str = "", code: int = 0) -> None:
+        """Answer to `kubectl get leases`."""
+        self._answer("leases", _list(items), stderr, code)
+
+    def group(self, versions: Iterable[str]) -> None:
+        """Versions of our API group that the server has; none: it has no such group."""
+        document = {"kind": "APIGroup", "versions": [{"version": version} for version in versions]}
+        if document["versions"]:
+            self._answer("raw", json.dumps(document), "", 0)
+        else:
+            self._answer("raw", "", "Error from server (NotFound): the server could not find the requested resource", 1)
+
+    def fails(self, stderr: str) -> None:
+        """Every `kubectl get` fails with this on standard error."""
+        for name in ("objects", "leases"):
+            self._answer(name, "", stderr, 1)
+
+    def prints(self, stdout: str) -> None:
+        """`kubectl get` for our kinds prints exactly this."""
+        self._answer("objects", stdout, "", 0)
+
+    @property
+    def calls(self) -> list[str]:
+        """Arguments of every call, in the order of their beginning."""
+        path = self._directory / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def _answer(self, name: str, stdout: str, stderr: str, code: int) -> None:
+        for suffix, content in (("out", stdout), ("err", stderr), ("code", str(code))):
+            (self._directory / f"{name}.{suffix}").write_text(content)
+
+
+def stretched() -> FakeFederation:
+    """cloud-a has stretched a network to cloud-b, and nothing is wrong."""
+    federation = FakeFederation()
+    federation.agree()
+    federation.settle()
+    for cloud in federation.clouds:
+        _hand_over(cloud)
+    _, network, _ = federation.clouds[0].tenant()
+    federation.clouds[0].expand(network.id, "cloud-b")
+    federation.settle()
+    return federation
+
+
+def _hand_over(cloud: FakeCloud) -> None:
+    """What `isthmus peer-kubeconfig` leaves: the end of the newest token, on the peer's account."""
+    for key, entry in cloud.store.entries.items():
+        if key.kind == "ServiceAccount":
+            annotations = entry.manifest["metadata"].setdefault("annotations", {})
+            annotations[names.HANDED_OVER_ANNOTATION] = "2027-01-01T00:00:00Z"
+
+
+def documents(cloud: FakeCloud, kinds: frozenset[str] = KINDS) -> list[dict[str, Any]]:
+    """The objects of a cloud as kubectl prints them."""
+    return [entry.manifest for key, entry in cloud.store.entries.items() if key.kind in kinds]
+
+
+def lease(name: str, renewed: str, holder: str = "somebody") -> dict[str, Any]:
+    """A Lease in namespace isthmus-system."""
+    return {"kind": "Lease", "metadata": {"name": name}, "spec": {"holderIdentity": holder, "renewTime": renewed}}
+
+
+def _list(items: Iterable[Any]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(items)})

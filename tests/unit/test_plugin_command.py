@@ -1,0 +1,272 @@
+"""`kubectl isthmus` as a command: exit codes, one sentence for each failure, and what it passes to kubectl."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus.plugin.core.verbs import VERBS
+from isthmus.plugin.main import main
+from tests.fakes.kubectl import MISSING_KIND, FakeKubectl, forbidden
+
+NODE = {"kind": "GatewayNode", "metadata": {"name": "gw-a1"}, "status": {"conditions": []}}
+READY = [{"type": "Ready", "status": "True", "reason": "Ready", "message": ""}]
+NETWORK = {
+    "kind": "NetworkExpansion",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "status": {"conditions": READY, "networkName": "web \x1b[2J\u202e网络"},
+}
+PLURALS = ("gatewaynodes", "cloudpeers", "peerlinks", "networkexpansions", "attachments")
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
+    fake = FakeKubectl(tmp_path)
+    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
+    return fake
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The sentence with which it fails, as the only output."""
+    assert main(arguments) == 3
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    return printed.err.removeprefix("kubectl isthmus: ").strip()
+
+
+def test_status_asks_once_for_all_kinds_and_once_for_leases(kubectl: FakeKubectl) -> None:
+    assert main(["status"]) == 1  # no controller is active
+    kinds = ",".join(f"{plural}.v1alpha1.isthmus.cloud" for plural in PLURALS)
+    assert sorted(kubectl.calls) == [
+        f"--request-timeout=30s get {kinds} -A -o json",
+        "--request-timeout=30s get leases.coordination.k8s.io -n isthmus-system -o json",
+    ]
+
+
+def test_options_are_passed_to_kubectl(kubectl: FakeKubectl) -> None:
+    options = ["--context", "other", "--kubeconfig=/k", "--as", "a b", "--as-group", "g", "--as-group", "h"]
+    assert main(["networks", "-n", "shop", *options, "--request-timeout=5s"]) == 0
+    assert kubectl.calls == [
+        "--kubeconfig=/k --context=other --as=a b --as-group=g --as-group=h --request-timeout=5s "
+        "get networkexpansions.v1alpha1.isthmus.cloud -n shop -o json"
+    ]
+
+
+def test_json_is_one_object_without_control_characters(
+    kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.objects([NETWORK])
+    assert main(["networks", "-o", "json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    document = json.loads(printed)
+    assert document["schema"] == "isthmus.cloud/networks/v1"
+    assert document["networks"][0]["networkName"] == "web [2J网络"
+
+
+def test_problem_is_exit_code_1(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.objects([NODE])
+    assert main(["status", "-o", "json"]) == 1
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)["problems"]] == [
+        "isthmus-controller",
+        "isthmus-agent-gw-a1",
+        "gw-a1",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-verb"],
+        ["status", "-o", "yaml"],
+        ["explain"],
+        ["explain", "NoSuchReason"],
+        ["status", "--bogus"],
+        ["stat"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main(arguments))
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("verb", ["status", "peers", "networks", "version"])
+@pytest.mark.parametrize(
+    ("stderr", "sentence"),
+    [
+        (
+            "Error in configuration: context was not found for specified context: nope",
+            "the kubeconfig has no context 'nope'; list them with: kubectl config get-contexts",
+        ),
+        (
+            "error: You must be logged in to the server (Unauthorized)",
+            "the API server rejects the credential: error: You must be logged in to the server (Unauthorized)",
+        ),
+        (
+            "E1126 16:45:00.1 1 memcache.go:265] no\n"
+            "The connection to the server 192.0.2.1:6443 was refused - did you specify the right host or port?",
+            "the API server does not answer: The connection to the server 192.0.2.1:6443 was refused - "
+            "did you specify the right host or port?",
+        ),
+        ("error: \x1b[31msomething\u202e else", "kubectl failed: error: [31msomething else"),
+        (
+            "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+            "there is no kubeconfig: set KUBECONFIG or --kubeconfig",
+        ),
+        ("", "kubectl failed: no message"),
+    ],
+)
+def test_failures_of_kubectl_are_sentences(
+    kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str], verb: str, stderr: str, sentence: str
+) -> None:
+    kubectl.fails(stderr)
+    assert failure(capsys, verb) == sentence
+
+
+def test_cluster_without_isthmus(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.fails(MISSING_KIND)
+    kubectl.group([])
+    assert failure(capsys, "status").startswith("Isthmus is not installed in this cluster")
+
+
+def test_definitions_of_another_version(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.fails(MISSING_KIND)
+    kubectl.group(["v1", "v1beta1"])
+    assert "the cluster serves v1, v1beta1" in failure(capsys, "status")
+    kubectl.group(["v1alpha1"])
+    assert "not all definitions" in failure(capsys, "peers")
+
+
+def test_kubectl_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert failure(capsys, "status").startswith("kubectl was not found in any directory of PATH")
+    broken = tmp_path / "kubectl"
+    broken.write_text("not a program")
+    broken.chmod(0o755)
+    assert failure(capsys, "peers") == "kubectl cannot be run: Exec format error"
+
+
+def test_something_else_than_json(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.prints("No resources found")
+    assert failure(capsys, "peers") == "kubectl printed something else than JSON"
+
+
+def test_what_may_be_read_is_shown(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.objects([NETWORK], forbidden("attachments"), 1)
+    assert main(["networks"]) == 3
+    printed = capsys.readouterr().out
+    assert "web [2J网络" in printed
+    assert "not read: attachments: no right to list them at the cluster scope" in printed
+
+
+def test_without_any_right(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.objects([], "\n".join(map(forbidden, PLURALS)), 1)
+    scope = 'in the namespace "isthmus-system"'
+    kubectl.leases([], forbidden("leases", "coordination.k8s.io", scope), 1)
+    assert failure(capsys, "status").startswith("gatewaynodes: no right to list them at the cluster scope; cloudpeers:")
+    assert failure(capsys, "networks").endswith("if you have rights in one namespace, name it: -n NAMESPACE")
+    assert failure(capsys, "networks", "-n", "shop").startswith("networkexpansions: no right")
+    assert failure(capsys, "peers") == "cloudpeers: no right to list them at the cluster scope"
+
+
+def test_explain_and_client_version_need_no_cluster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main(["explain", "bfddown"]) == 0
+    assert main(["version", "--client"]) == 0
+    assert "docs/conditions.md#bfddown" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([""], [verb.name for verb in VERBS]),
+        (["net"], ["networks"]),
+        (["networks", "-o", ""], ["text", "json"]),
+        (["networks", "-n", ""], []),
+        (["networks", "--nam"], ["--namespace"]),
+        (["status", "--as"], ["--as", "--as-group"]),
+        (["explain", "BFD"], ["BFDDown"]),
+        (["explain", "BFDDown", ""], []),
+        (["bogus", ""], []),
+    ],
+)
+def test_completion(words: list[str], found: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["__complete", *words]) == 0
+    assert capsys.readouterr().out.splitlines() == [*found, ":4"]
+
+
+def test_completion_program_is_a_script_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion"]) == 0
+    script = capsys.readouterr().out
+    assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
+    assert script.splitlines()[-1] == 'exec kubectl-isthmus __complete "$@"'
+
+
+@pytest.mark.usefixtures("kubectl")
+@pytest.mark.parametrize(
+    ("variable", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colour_is_for_terminals(variable: dict[str, str], is_coloured: bool) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm"} | variable
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "isthmus.plugin.main", "status"]
+    done = subprocess.run(command, stdout=slave, env=environment, check=False)
+    os.close(slave)
+    printed = os.read(master, 65536)
+    os.close(master)
+    assert done.returncode == 1
+    assert b"NOT ACTIVE" in printed
+    assert (b"\x1b[" in printed) == is_coloured
+    plain = subprocess.run(command, capture_output=True, env=environment, check=False).stdout
+    assert b"NOT ACTIVE" in plain
+    assert b"\x1b" not in plain
+
+
+def test_terminal_that_cannot_show_a_character(kubectl: FakeKubectl) -> None:
+    kubectl.objects([NETWORK])
+    command = [sys.executable, "-m", "isthmus.plugin.main", "networks"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"web [2J\\u7f51\\u7edc" in done.stdout
+
+
+def test_reader_that_has_gone_is_no_failure(kubectl: FakeKubectl) -> None:
+    kubectl.objects([NETWORK | {"metadata": {"name": f"web-{number}"}} for number in range(3000)])
+    command = [sys.executable, "-m", "isthmus.plugin.main", "networks"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    slow = tmp_path / "kubectl"
+    slow.write_text("#!/bin/sh\necho started > $0.started\nexec sleep 30\n")
+    slow.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "isthmus.plugin.main", "peers"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True) as process:
+        while not slow.with_suffix(".started").exists():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 130
