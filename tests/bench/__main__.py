@@ -4,7 +4,8 @@
 `python -m tests.bench agent` an agent with many networks and links, with neither lab nor API;
 `python -m tests.bench controller` a controller with up to 10,000 networks, on fakes;
 `python -m tests.bench flows` what the flows of one more network cost on a real Open vSwitch;
-`python -m tests.bench iteration` what a whole iteration of an agent does there.
+`python -m tests.bench iteration` what a whole iteration of an agent does there;
+`python -m tests.bench plugin` what `kubectl isthmus status` costs beside kubectl.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from tests.bench import (
     iteration,
     links,
     memory,
+    plugin,
     requests,
     startup,
     throughput,
@@ -39,6 +41,7 @@ _WITHOUT_LAB = {
     "controller": lambda: [*controller.measure(), *requests.measure()],
     "flows": flowsets.measure,
     "iteration": iteration.measure,
+    "plugin": plugin.measure,
 }
 
 
@@ -62,6 +65,7 @@ def _everything() -> list[Result]:
     with ended_in_order(), ExitStack() as undo:
         results = [*startup.measure(assets), *agent.measure(), *links.measure()]
         results += [*controller.measure(), *requests.measure(), *flowsets.measure(), *iteration.measure()]
+        results += plugin.measure()
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)
