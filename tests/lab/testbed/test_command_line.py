@@ -12,7 +12,7 @@ import pytest
 from tests.testbed import state
 from tests.testbed.lab import Lab
 
-pytestmark = pytest.mark.stage("alone")
+pytestmark = [pytest.mark.stage("alone"), pytest.mark.long]
 
 # Generated for this run, so that no other process on the host has it by chance.
 NAME = state.new_name()
