@@ -1,0 +1,224 @@
+"""`kubectl isthmus` with the real kubectl on a real API server, as one file without packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
+from isthmus.plugin import archive
+from isthmus.plugin import kubectl as edge
+from isthmus.plugin.core.verbs import VERBS
+from tests.contract.samples import NETWORK_ID, cloud_peer, gateway_node
+from tests.fakes.kubectl import MISSING_KIND, forbidden
+from tests.testbed.assets import ensure
+from tests.testbed.host.process import wait_until
+from tests.testbed.kubernetes.cluster import ControlPlane
+
+from .accounts import USERS, account_kubeconfig, make_user
+
+SHOP = "plugin-shop"
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Ready",
+    "message": "",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The plugin and kubectl in one directory, which is the PATH."""
+
+    directory: Path
+    kubeconfig: Path
+
+    def run(self, *arguments: str, program: str = "kubectl-isthmus", kubeconfig: Path | None = None) -> Any:
+        """Run it with the administrator's kubeconfig or another one."""
+        environment = {
+            "PATH": f"{self.directory}:/usr/bin:/bin",
+            "HOME": str(self.directory),
+            "KUBECONFIG": str(kubeconfig or self.kubeconfig),
+        }
+        command = [str(self.directory / program), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+    def sentence(self, *arguments: str, kubeconfig: Path | None = None) -> str:
+        """The only output of a run that could read nothing."""
+        done = self.run(*arguments, kubeconfig=kubeconfig)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done
+        return str(done.stderr).removeprefix("kubectl isthmus: ").strip()
+
+
+@pytest.fixture(scope="module")
+def plugin(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
+    directory = tmp_path_factory.mktemp("plugin")
+    (directory / "kubectl").symlink_to(ensure("kubernetes").kubectl)
+    (directory / "python3").symlink_to(sys.executable)
+    (directory / "kubectl-isthmus").write_bytes(archive.build())
+    _make_objects(installed)
+    (directory / "kubectl-isthmus").chmod(0o755)
+    made = Plugin(directory, installed.kubeconfig)
+    script = directory / "kubectl_complete-isthmus"
+    script.write_text(made.run("completion").stdout)
+    script.chmod(0o755)
+    return made
+
+
+def test_kubectl_runs_it_as_its_plugin(plugin: Plugin) -> None:
+    done = plugin.run("isthmus", "status", program="kubectl")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "controller active" in done.stdout
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line}
+    assert rows["plugin-gw"].split() == ["plugin-gw", "yes", "192.0.2.11", "host", "3.1.0", "5.9.8", "0.1.0"]
+    assert rows["plugin-b"].split()[:7] == ["plugin-b", "NO", "yes", "yes", "1/1", "1/1", "0/1"]
+
+
+def test_problem_is_explained(plugin: Plugin) -> None:
+    done = plugin.run("peers")
+    assert done.returncode == 1
+    assert "CloudPeer plugin-b: BFDDown (transient)\n  no answer\n  kubectl isthmus explain BFDDown\n" in done.stdout
+    assert plugin.run("explain", "BFDDown").returncode == 0
+
+
+def test_tenant_reads_the_networks_of_the_namespace(installed: ControlPlane, plugin: Plugin, tmp_path: Path) -> None:
+    tenant = _account(installed, tmp_path, "plugin-tenant")
+    installed.kubectl(
+        "create", "rolebinding", "tenant", "--clusterrole=view", f"--serviceaccount={USERS}:plugin-tenant", "-n", SHOP
+    )
+    wait_until(lambda: plugin.run("networks", "-n", SHOP, kubeconfig=tenant).returncode == 0, 20, "the right to list")
+    document = json.loads(plugin.run("networks", "-n", SHOP, "-o", "json", kubeconfig=tenant).stdout)
+    assert [network["networkName"] for network in document["networks"]] == ["网络 web"]
+    hint = "if you have rights in one namespace, name it: -n NAMESPACE"
+    refused = "networkexpansions: no right to list them at the cluster scope"
+    assert plugin.sentence("networks", kubeconfig=tenant) == f"{refused}; {hint}"
+    assert plugin.sentence("status", kubeconfig=tenant).startswith("gatewaynodes: no right to list them at the cluster")
+
+
+def test_what_may_be_read_is_shown(installed: ControlPlane, plugin: Plugin, tmp_path: Path) -> None:
+    reader = _account(installed, tmp_path, "plugin-reader")
+    installed.kubectl("create", "clusterrole", "plugin-reader", "--verb=list", "--resource=cloudpeers.isthmus.cloud")
+    installed.kubectl(
+        "create", "clusterrolebinding", "plugin-reader", "--clusterrole=plugin-reader",
+        f"--serviceaccount={USERS}:plugin-reader",
+    )  # fmt: skip
+    wait_until(lambda: "plugin-b" in plugin.run("status", kubeconfig=reader).stdout, 20, "the right to list")
+    done = plugin.run("status", kubeconfig=reader)
+    assert done.returncode == 1
+    assert [line for line in done.stdout.splitlines() if line.startswith("not read: ")] == [
+        *(
+            f"not read: {plural}: no right to list them at the cluster scope"
+            for plural in ("gatewaynodes", "peerlinks", "networkexpansions", "attachments")
+        ),
+        'not read: leases: no right to list them in the namespace "isthmus-system"',
+    ]
+
+
+def test_other_identity_is_passed_on(installed: ControlPlane, plugin: Plugin) -> None:
+    nobody = make_user(installed, "plugin-nobody")
+    assert plugin.sentence("peers", "--as", nobody) == "cloudpeers: no right to list them at the cluster scope"
+
+
+def test_fake_writes_what_kubectl_writes(installed: ControlPlane, plugin: Plugin) -> None:
+    nobody = make_user(installed, "plugin-nobody")
+    kinds = "cloudpeers.v1alpha1.isthmus.cloud,peerlinks.v1alpha1.isthmus.cloud"
+    refused = plugin.run("get", kinds, "-A", "-o", "json", "--as", nobody, program="kubectl")
+    assert refused.stderr.replace(nobody, "somebody").splitlines() == [forbidden("cloudpeers"), forbidden("peerlinks")]
+    assert json.loads(refused.stdout)["items"] == []
+    missing = plugin.run("get", "cloudpeers.v9.isthmus.cloud", "-o", "json", program="kubectl")
+    assert (missing.returncode, missing.stderr.strip()) == (1, MISSING_KIND)
+
+
+def test_wrong_kubeconfigs_are_sentences(plugin: Plugin, installed: ControlPlane, tmp_path: Path) -> None:
+    assert plugin.sentence("status", "--context", "nope") == (
+        "the kubeconfig has no context 'nope'; list them with: kubectl config get-contexts"
+    )
+    assert "no such file or directory" in plugin.sentence("peers", "--kubeconfig", str(tmp_path / "absent"))
+    document = json.loads(installed.kubeconfig.read_text())
+    document["users"][0]["user"] = {"token": "wrong"}
+    assert plugin.sentence("peers", kubeconfig=_written(tmp_path, document)).startswith(
+        "the API server rejects the cred"
+    )
+    document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
+    assert plugin.sentence("peers", kubeconfig=_written(tmp_path, document)).startswith(
+        "the API server does not answer"
+    )
+
+
+def test_missing_definitions_are_sentences(plugin: Plugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin asks for what this cluster lacks: other kinds, another version, another API group."""
+    monkeypatch.setenv("PATH", f"{plugin.directory}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(plugin.directory))
+    kubectl = edge.Kubectl([f"--kubeconfig={plugin.kubeconfig}"])
+    for constant, value, sentence in (
+        ("VERSION", "v1alpha1", "not all definitions of isthmus.cloud/v1alpha1 are installed"),
+        ("VERSION", "v9", "this plugin reads isthmus.cloud/v9, and the cluster serves v1alpha1"),
+        ("GROUP", "absent.example", "Isthmus is not installed in this cluster"),
+    ):
+        with monkeypatch.context() as changed:
+            changed.setattr(edge, constant, value)
+            request = kubectl.get(("cloudpeers", "inventions"))
+            with pytest.raises(edge.NotRead, match=f"^{sentence}"):
+                request.result()
+
+
+def test_kubectl_completes_its_verbs(plugin: Plugin) -> None:
+    done = plugin.run("__complete", "isthmus", "", program="kubectl")
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()][: len(VERBS)] == [verb.name for verb in VERBS]
+
+
+def _account(plane: ControlPlane, directory: Path, name: str) -> Path:
+    make_user(plane, name)
+    return account_kubeconfig(plane, directory, USERS, name)
+
+
+def _written(directory: Path, document: Any) -> Path:
+    path = directory / "kubeconfig"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def _make_objects(plane: ControlPlane) -> None:
+    """A node, a peer and a network with statuses, and the Lease of an active controller."""
+    connection = {"cloudID": "plugin-b", "gateway": "gw", "address": "198.51.100.1", "up": False, "reason": "BFDDown"}
+    node = {
+        "conditions": [READY],
+        "addresses": [{"address": "192.0.2.11", "mtu": 1500}],
+        "neutronHost": "host",
+        "software": {"openvswitch": "3.1.0", "strongswan": "5.9.8", "isthmus": "0.1.0"},
+        "connections": [connection | {"ike": "Established", "esp": "Installed", "bfd": "Down"}],
+    }
+    down = READY | {"status": "False", "reason": "BFDDown", "message": "no answer"}
+    others = [READY | {"type": type_, "reason": type_} for type_ in ("Reachable", "Agreed")]
+    network = {
+        "apiVersion": "isthmus.cloud/v1alpha1",
+        "kind": "NetworkExpansion",
+        "metadata": {"name": "web", "namespace": SHOP},
+        "spec": {"networkID": NETWORK_ID, "peers": [{"name": "plugin-b"}]},
+    }
+    lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": CONTROLLER, "namespace": SYSTEM_NAMESPACE},
+        "spec": {"holderIdentity": "somebody", "renewTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"},
+    }
+    plane.kubectl("create", "namespace", SHOP)
+    for manifest in (gateway_node("plugin-gw").to_manifest(), cloud_peer("plugin-b").to_manifest(), network, lease):
+        plane.kubectl("apply", "-f", "-", input=json.dumps(manifest))
+    _set_status(plane, "gatewaynode/plugin-gw", node)
+    _set_status(plane, "cloudpeer/plugin-b", {"conditions": [down, *others]})
+    _set_status(plane, "networkexpansion/web", {"conditions": [READY], "networkName": "网络 web"})
+
+
+def _set_status(plane: ControlPlane, name: str, status: dict[str, Any]) -> None:
+    patch = json.dumps({"status": status})
+    plane.kubectl("patch", name, "-n", SHOP, "--subresource=status", "--type=merge", "-p", patch)
