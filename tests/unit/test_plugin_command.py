@@ -262,7 +262,8 @@ def test_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
     slow.write_text("#!/bin/sh\necho started > $0.started\nexec sleep 30\n")
     slow.chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "isthmus.plugin.main", "peers"]
+    # A background job, as these tests may be one of, ignores the signal, and so would all its children.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "isthmus.plugin.main", "peers"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True) as process:
         while not slow.with_suffix(".started").exists():
             assert process.poll() is None
