@@ -140,7 +140,7 @@ class ManyNetworks:
             for name, buckets in view.port_slices.items():
                 copies = {bucket: self._published(each, number) for bucket, each in buckets.items()}
                 slices[self.renamed(name, number)] = copies
-        return replace(view, links=SharedMapping.of(links), port_slices=SharedMapping.of(slices))
+        return replace(view, links=SharedMapping(links), port_slices=SharedMapping(slices))
 
     def _published(self, published: Published[S], number: int) -> Published[S]:
         assert published.spec is not None

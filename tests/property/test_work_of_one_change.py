@@ -152,8 +152,8 @@ def _slice(name: str, generation: int) -> Published[PortSliceSpec]:
 
 def _steps_of_a_peers_change(count: int) -> int:
     names = [f"cloud-b.{number}" for number in range(count)]
-    links = SharedMapping.of({name: Published[ExpansionLinkSpec](name, 1, None) for name in names})
-    slices = SharedMapping[Mapping[int, Published[PortSliceSpec]]].of({name: {0: _slice(name, 1)} for name in names})
+    links = SharedMapping({name: Published[ExpansionLinkSpec](name, 1, None) for name in names})
+    slices = SharedMapping[str, Mapping[int, Published[PortSliceSpec]]]({name: {0: _slice(name, 1)} for name in names})
     view, held = PeerView(reachable=True, complete=True, links=links, port_slices=slices), PeerViews()
     held.replace({"cloud-b": view})
     links = links.with_value(names[7], Published(names[7], 2, None))

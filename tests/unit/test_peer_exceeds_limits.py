@@ -42,7 +42,7 @@ class Peers:
 
     def views(self) -> Mapping[str, PeerView]:
         views = self._cloud.peers.views()
-        return {**views, "cloud-a": replace(views["cloud-a"], links=SharedMapping.of(dict(self.networks)))}
+        return {**views, "cloud-a": replace(views["cloud-a"], links=SharedMapping(dict(self.networks)))}
 
     def publish(self, number: int, tunnel_id: int | None = None, *, generation: int = 1, network_id: str = "") -> str:
         """Offer one network; return its link name."""

@@ -12,9 +12,12 @@ from tests.fakes.steps import steps
 NAMES = st.sampled_from([f"name-{number}" for number in range(50)])
 CHANGES = st.lists(st.tuples(NAMES, st.none() | st.integers(0, 3)), max_size=60)
 Change = tuple[str, int | None]
+Numbers = SharedMapping[str, int]
 
 
-def _changed(mapping: SharedMapping[int], expected: dict[str, int], changes: list[Change]) -> SharedMapping[int]:
+def _changed(
+    mapping: SharedMapping[str, int], expected: dict[str, int], changes: list[Change]
+) -> SharedMapping[str, int]:
     for name, value in changes:
         if value is None:
             mapping = mapping.without(name)
@@ -28,7 +31,7 @@ def _changed(mapping: SharedMapping[int], expected: dict[str, int], changes: lis
 @given(CHANGES, CHANGES)
 def test_it_is_a_mapping_and_finds_what_differs(first: list[Change], second: list[Change]) -> None:
     before: dict[str, int] = {}
-    old = _changed(SharedMapping[int](), before, first)
+    old = _changed(Numbers(), before, first)
     after = dict(before)
     new = _changed(old, after, second)
     assert dict(old) == before, "a change leaves the version before alone"
@@ -36,11 +39,11 @@ def test_it_is_a_mapping_and_finds_what_differs(first: list[Change], second: lis
     different = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert sorted(old.differing(new)) == sorted(new.differing(old)) == sorted(different)
     assert (old == new) == (before == after)
-    assert new == SharedMapping.of(after) == after
+    assert new == SharedMapping(after) == after
 
 
 def test_missing_name() -> None:
-    mapping = SharedMapping.of({"here": 1})
+    mapping = SharedMapping({"here": 1})
     assert mapping.get("gone") is None
     assert mapping.without("gone") is mapping
     with pytest.raises(KeyError):
@@ -57,14 +60,14 @@ class Value:
 
 
 def test_other_objects_as_values_differ_although_they_are_equal() -> None:
-    old = SharedMapping.of({"name": Value()})
+    old = SharedMapping({"name": Value()})
     new = old.with_value("name", Value())
     assert list(old.differing(new)) == ["name"]
     assert old == new
 
 
 def _steps_of_a_change(count: int) -> int:
-    mapping = SharedMapping.of({f"name-{number}": number for number in range(count)})
+    mapping = SharedMapping({f"name-{number}": number for number in range(count)})
 
     def change() -> None:
         changed = mapping.with_value("name-7", -1)

@@ -2,97 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from itertools import chain
+from typing import Any, Final, Self, TypeVar
 
+K = TypeVar("K")
 V = TypeVar("V")
-_Leaf = Mapping[str, V]
-_Branch = tuple[_Leaf[V], ...]
+E = TypeVar("E")
+_Leaf = Mapping[K, V]
+_Branch = tuple[_Leaf[K, V], ...]
 
 _WIDTH: Final = 64
-_NO_LEAF: Final[_Leaf[Any]] = {}
-_NO_BRANCH: Final[_Branch[Any]] = (_NO_LEAF,) * _WIDTH
-_EMPTY: Final[tuple[_Branch[Any], ...]] = (_NO_BRANCH,) * _WIDTH
+_NO_LEAF: Final[_Leaf[Any, Any]] = {}
+_NO_BRANCH: Final[_Branch[Any, Any]] = (_NO_LEAF,) * _WIDTH
+_EMPTY: Final[tuple[_Branch[Any, Any], ...]] = (_NO_BRANCH,) * _WIDTH
 
 
-class SharedMapping(Mapping[str, V], Generic[V]):
-    """Values by name, in 64 branches of 64 leaves by the names' hashes.
+class SharedMapping(Mapping[K, V]):
+    """Values, which are never None, by key, in 64 branches of 64 leaves by the keys' hashes. Without order.
 
     One change copies one branch and one leaf, and a comparison of two versions looks into those alone that they do not
-    share: with up to 40,000 names, a leaf has about 10.
+    share: with up to 40,000 keys, a leaf has about 10.
     """
 
     __slots__ = ("_branches", "_size")
 
-    def __init__(self) -> None:
-        self._branches: tuple[_Branch[V], ...] = _EMPTY
+    def __init__(self, items: Mapping[K, V] | Iterable[tuple[K, V]] = ()) -> None:
+        self._branches: tuple[_Branch[K, V], ...] = _EMPTY
         self._size = 0
+        self._change(dict(items))
 
-    @classmethod
-    def of(cls, content: Mapping[str, V]) -> SharedMapping[V]:
-        """A mapping with this content."""
-        found = SharedMapping[V]()
-        for name, value in content.items():
-            found = found.with_value(name, value)
-        return found
-
-    def with_value(self, name: str, value: V) -> SharedMapping[V]:
+    def with_value(self, key: K, value: V) -> Self:
         """This mapping with one value added or replaced."""
-        first, second = _place(name)
-        leaf = self._branches[first][second]
-        return self._with_leaf(first, second, {**leaf, name: value}, self._size + (name not in leaf))
+        return self._changed({key: value})
 
-    def without(self, name: str) -> SharedMapping[V]:
-        """This mapping without one name, which need not be there."""
-        first, second = _place(name)
-        leaf = self._branches[first][second]
-        if name not in leaf:
-            return self
-        rest = {other: value for other, value in leaf.items() if other != name}
-        return self._with_leaf(first, second, rest or _NO_LEAF, self._size - 1)
+    def without(self, key: K) -> Self:
+        """This mapping without one key, which need not be there."""
+        return self._changed({key: None}) if key in self else self
 
-    def differing(self, other: SharedMapping[V]) -> Iterator[str]:
-        """The names that only one of the two has, or that have other objects as values, which may be equal."""
+    def differing(self, other: SharedMapping[K, V]) -> Iterator[K]:
+        """The keys that only one of the two has, or that have other objects as values, which may be equal."""
         for ours, theirs in _not_shared(self._branches, other._branches):
             for mine, its in _not_shared(ours, theirs):
-                yield from (name for name, value in mine.items() if name not in its or its[name] is not value)
-                yield from (name for name in its if name not in mine)
+                yield from (key for key, value in mine.items() if key not in its or its[key] is not value)
+                yield from (key for key in its if key not in mine)
 
-    def __getitem__(self, name: str) -> V:
-        first, second = _place(name)
-        return self._branches[first][second][name]
+    def __getitem__(self, key: K) -> V:
+        return self._leaf(key)[key]
 
-    def __iter__(self) -> Iterator[str]:
-        return (name for branch in self._branches if branch is not _NO_BRANCH for leaf in branch for name in leaf)
+    def get(self, key: K, default: Any = None) -> Any:
+        return self._leaf(key).get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._leaf(key)
+
+    def __iter__(self) -> Iterator[K]:
+        return chain.from_iterable(self._leaves())
 
     def __len__(self) -> int:
         return self._size
 
+    def values(self) -> ValuesView[V]:
+        return _Values(self)
+
+    def items(self) -> ItemsView[K, V]:
+        return _Items(self)
+
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, SharedMapping):
-            return super().__eq__(other)
-        if len(self) != len(other):
-            return False
-        return all(name in self and name in other and self[name] == other[name] for name in self.differing(other))
+        if isinstance(other, SharedMapping):
+            return self._branches == other._branches  # what they share is not looked into
+        return super().__eq__(other)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def _with_leaf(self, first: int, second: int, leaf: _Leaf[V], size: int) -> SharedMapping[V]:
-        changed = SharedMapping[V]()
-        branch = _replaced(self._branches[first], second, leaf)
-        changed._branches, changed._size = _replaced(self._branches, first, branch), size
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({dict(self)!r})"
+
+    def _changed(self, values: Mapping[K, V | None]) -> Self:
+        """This mapping with these values, and without the keys whose value is None, which MUST be there."""
+        changed = object.__new__(type(self))
+        changed._branches, changed._size = self._branches, self._size
+        changed._change(values)
         return changed
 
+    def _change(self, values: Mapping[K, V | None]) -> None:
+        """Of a mapping that nobody has seen yet."""
+        branches: dict[int, list[_Leaf[K, V]]] = {}
+        leaves: dict[tuple[int, int], dict[K, V]] = {}
+        for key, value in values.items():
+            first, second = place = _place(key)
+            if place not in leaves:
+                if first not in branches:
+                    branches[first] = [*self._branches[first]]
+                branch = branches[first]
+                branch[second] = leaves[place] = {**branch[second]}
+            leaf = leaves[place]
+            before = len(leaf)
+            if value is None:
+                del leaf[key]
+            else:
+                leaf[key] = value
+            self._size += len(leaf) - before
+        if branches:
+            made = list(self._branches)
+            for first, branch in branches.items():
+                made[first] = tuple(leaf or _NO_LEAF for leaf in branch)
+            self._branches = tuple(made)
 
-E = TypeVar("E")
+    def _leaf(self, key: object) -> _Leaf[K, V]:
+        first, second = _place(key)
+        return self._branches[first][second]
+
+    def _leaves(self) -> Iterator[_Leaf[K, V]]:
+        return chain.from_iterable(branch for branch in self._branches if branch is not _NO_BRANCH)
 
 
-def _place(name: str) -> tuple[int, int]:
-    return divmod(hash(name) % (_WIDTH * _WIDTH), _WIDTH)
+class _Values(ValuesView[V]):
+    _mapping: SharedMapping[Any, V]
+
+    def __iter__(self) -> Iterator[V]:
+        return chain.from_iterable(leaf.values() for leaf in self._mapping._leaves())
 
 
-def _replaced(entries: tuple[E, ...], place: int, entry: E) -> tuple[E, ...]:
-    return (*entries[:place], entry, *entries[place + 1 :])
+class _Items(ItemsView[K, V]):
+    _mapping: SharedMapping[K, V]
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return chain.from_iterable(leaf.items() for leaf in self._mapping._leaves())
+
+
+def _place(key: object) -> tuple[int, int]:
+    """The lowest bits of some keys, such as cookies, are the same in all of them."""
+    found = hash(key)
+    return divmod((found ^ found >> 16) % (_WIDTH * _WIDTH), _WIDTH)
 
 
 def _not_shared(ours: tuple[E, ...], theirs: tuple[E, ...]) -> Iterator[tuple[E, E]]:

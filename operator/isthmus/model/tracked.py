@@ -1,37 +1,32 @@
 """Immutable mappings and sets that know by what they differ from the version that they were made from.
 
 Thousands of networks change one at a time. Whoever derives something from each of them keeps the version that it has
-seen, and asks the next one what has changed since. Only versions made from each other know; of any others everything
-has to be compared, which is also how a mistake in what is derived is corrected from time to time.
-
-To make a version costs what changes, too: all others of its parts are those of the version that it is made from.
+seen, and asks the next one what has changed since. Only a version made from that one knows; of any others what they do
+not share has to be compared, which is also how a mistake in what is derived is corrected from time to time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from itertools import chain
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
+
+from .sharedmapping import SharedMapping
 
 K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T")
-_PARTS: Final = 256
 
 
-class Tracked(Mapping[K, V]):
-    """A mapping whose values are never None. Without order."""
+class Tracked(SharedMapping[K, V]):
+    """A mapping that also knows by what it differs from the version that it was made from."""
 
-    __slots__ = ("_changed", "_length", "_origin", "_parts", "_version")
+    __slots__ = ("_changed_keys", "_origin", "_version")
 
     def __init__(self, items: Mapping[K, V] | Iterable[tuple[K, V]] = ()) -> None:
-        self._parts: list[dict[K, V]] = [{} for _ in range(_PARTS)]
-        for key, value in items.items() if isinstance(items, Mapping) else items:
-            self._parts[_part(key)][key] = value
-        self._length = sum(map(len, self._parts))
+        super().__init__(items)
         self._version, self._origin = object(), object()  # not the mapping itself, which would keep all versions alive
-        self._changed: AbstractSet[K] = frozenset()
+        self._changed_keys: AbstractSet[K] = frozenset()
 
     def updated(self, values: Mapping[K, V | None]) -> Self:
         """A version with these values, and without the keys whose value is None. An equal value stays the old object.
@@ -39,22 +34,7 @@ class Tracked(Mapping[K, V]):
         This very mapping if nothing changes.
         """
         changed = {key: value for key, value in values.items() if self.get(key) != value}
-        if not changed:
-            return self
-        made = object.__new__(type(self))
-        made._parts, made._length = self._parts.copy(), self._length
-        made._version, made._origin, made._changed = object(), self._version, changed.keys()
-        for number in {_part(key) for key in changed}:
-            made._parts[number] = made._parts[number].copy()
-        for key, value in changed.items():
-            part = made._parts[_part(key)]
-            made._length -= key in part
-            if value is None:
-                del part[key]
-            else:
-                part[key] = value
-                made._length += 1
-        return made
+        return self._changed(changed) if changed else self
 
     def becoming(self, items: Mapping[K, V]) -> Self:
         """A version with exactly these items. Equal values stay the old objects."""
@@ -64,52 +44,12 @@ class Tracked(Mapping[K, V]):
         """The keys of which `before` has other values or none, or more than this; None if that is not known."""
         if before is self:
             return ()
-        return self._changed if isinstance(before, Tracked) and before._version is self._origin else None
+        return self._changed_keys if isinstance(before, Tracked) and before._version is self._origin else None
 
-    def __getitem__(self, key: K) -> V:
-        return self._parts[_part(key)][key]
-
-    def get(self, key: K, default: Any = None) -> Any:
-        return self._parts[_part(key)].get(key, default)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._parts[_part(key)]
-
-    def __iter__(self) -> Iterator[K]:
-        return chain.from_iterable(self._parts)
-
-    def __len__(self) -> int:
-        return self._length
-
-    def values(self) -> ValuesView[V]:
-        return _Values(self)
-
-    def items(self) -> ItemsView[K, V]:
-        return _Items(self)
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Tracked):
-            return self is other or self._parts == other._parts
-        return super().__eq__(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({dict(self)!r})"
-
-
-class _Values(ValuesView[V]):
-    _mapping: Tracked[Any, V]
-
-    def __iter__(self) -> Iterator[V]:
-        return chain.from_iterable(part.values() for part in self._mapping._parts)
-
-
-class _Items(ItemsView[K, V]):
-    _mapping: Tracked[K, V]
-
-    def __iter__(self) -> Iterator[tuple[K, V]]:
-        return chain.from_iterable(part.items() for part in self._mapping._parts)
+    def _changed(self, values: Mapping[K, V | None]) -> Self:
+        made = super()._changed(values)
+        made._version, made._origin, made._changed_keys = object(), self._version, values.keys()
+        return made
 
 
 class TrackedSet(AbstractSet[T]):
@@ -159,10 +99,12 @@ def changes(before: Mapping[K, V], after: Mapping[K, V]) -> Collection[K] | None
 
 
 def differing(before: Mapping[K, V], after: Mapping[K, V]) -> Collection[K]:
-    """The keys by which two mappings differ; looks at everything if it is not known."""
+    """The keys by which two mappings differ; looks at everything that they do not share if it is not known."""
     known = changes(before, after)
     if known is not None:
         return known
+    if isinstance(before, Tracked) and isinstance(after, Tracked):
+        return {key for key in before.differing(after) if before.get(key) != after.get(key)}
     changed = {key for key, value in after.items() if (old := before.get(key)) is not value and old != value}
     return changed | {key for key in before if key not in after}
 
@@ -173,9 +115,3 @@ def differing_members(before: AbstractSet[T], after: AbstractSet[T]) -> Collecti
         return ()
     known = after.changes_since(before) if isinstance(after, TrackedSet) else None
     return before ^ after if known is None else known
-
-
-def _part(key: object) -> int:
-    """The lowest bits of some keys, such as cookies, are the same in all of them."""
-    found = hash(key)
-    return (found ^ found >> 16) % _PARTS

@@ -21,7 +21,7 @@ class Collection(Generic[S]):
         self._budget = budget
         self._costs: dict[str, Cost] = {}
         self._listed: set[str] = set()
-        self.objects = SharedMapping[Published[S]]()
+        self.objects = SharedMapping[str, Published[S]]()
 
     def begin_list(self) -> None:
         """A complete list begins: what is not put until its end does not exist any more."""
@@ -50,7 +50,7 @@ class Collection(Generic[S]):
         self._listed.add(name)
         if len(self._listed) > MAX_NAMES or len(self.objects) > MAX_NAMES:
             raise Invalid(f"more than {MAX_NAMES} objects of one kind")
-        known = self.objects.get(name)
+        known: Published[S] | None = self.objects.get(name)
         is_known = known is not None and (known.uid, known.generation) == (identity.uid, identity.generation)
         if is_known and name in self._costs:
             return False
@@ -85,7 +85,7 @@ class PortSlices(Collection[PortSliceSpec]):
 
     def __init__(self, budget: Budget) -> None:
         super().__init__(PortSliceSpec, budget)
-        self.by_link = SharedMapping[Mapping[int, Published[PortSliceSpec]]]()
+        self.by_link = SharedMapping[str, Mapping[int, Published[PortSliceSpec]]]()
         """By link name, then by bucket; those whose name has no bucket are missing."""
 
     def _store(self, name: str, published: Published[PortSliceSpec] | None) -> None:

@@ -12,10 +12,10 @@ from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.facts.peer import PeerView, Published
 from isthmus.model.sharedmapping import SharedMapping
 
-Links = SharedMapping[Published[ExpansionLinkSpec]]
+Links = SharedMapping[str, Published[ExpansionLinkSpec]]
 
 _NO_LINKS: Final = Links()
-_NO_SLICES: Final = SharedMapping[Mapping[int, Published[PortSliceSpec]]]()
+_NO_SLICES: Final = SharedMapping[str, Mapping[int, Published[PortSliceSpec]]]()
 
 
 @dataclass(frozen=True)

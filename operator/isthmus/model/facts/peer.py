@@ -57,9 +57,9 @@ class PeerView:
     reason: Reason = Reason.REACHABLE
     message: str = ""
     peer_link: Published[PeerLinkSpec] | None = None
-    links: SharedMapping[Published[ExpansionLinkSpec]] = field(default_factory=SharedMapping)
+    links: SharedMapping[str, Published[ExpansionLinkSpec]] = field(default_factory=SharedMapping)
     """By name."""
-    port_slices: SharedMapping[Mapping[int, Published[PortSliceSpec]]] = field(default_factory=SharedMapping)
+    port_slices: SharedMapping[str, Mapping[int, Published[PortSliceSpec]]] = field(default_factory=SharedMapping)
     """By link name, then by bucket. A slice that is missing is unknown, whether the view is complete or not."""
     port_slices_problem: str = ""
     """Why PortSlices cannot be read although the peer speaks a version that has them."""
@@ -87,8 +87,8 @@ class PeerView:
             reachable=True,
             complete=True,
             peer_link=_by_name(peer_links, PeerLinkSpec).get(cloud_id),
-            links=SharedMapping.of(_by_name(links, ExpansionLinkSpec)),
-            port_slices=SharedMapping.of(by_bucket(_by_name(port_slices, PortSliceSpec))),
+            links=SharedMapping(_by_name(links, ExpansionLinkSpec)),
+            port_slices=SharedMapping(by_bucket(_by_name(port_slices, PortSliceSpec))),
         )
 
 
