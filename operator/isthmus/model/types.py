@@ -7,9 +7,15 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from .addresses import canonical_ipv4_address, canonical_ipv4_cidr
 from .text import PRINTABLE_PATTERN, printable
+
+
+def cel_rule(rule: str, message: str) -> JsonDict:
+    """What the API server checks besides the schema, in its Common Expression Language: `json_schema_extra`."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
 
 
 def _existing_time(text: str) -> str:
@@ -41,14 +47,10 @@ IPv4CIDR = Annotated[
     StringConstraints(pattern=IPV4_CIDR_PATTERN, max_length=18),
     AfterValidator(canonical_ipv4_cidr),
     Field(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "isCIDR(self) && cidr(self) == cidr(self).masked()",
-                    "message": "must be a network address: no bits set behind the prefix",
-                }
-            ]
-        }
+        json_schema_extra=cel_rule(
+            "isCIDR(self) && cidr(self) == cidr(self).masked()",
+            "must be a network address: no bits set behind the prefix",
+        )
     ),
 ]
 TIME_PATTERN = (
@@ -59,13 +61,7 @@ Time = Annotated[
     str,
     StringConstraints(pattern=TIME_PATTERN, max_length=35),
     AfterValidator(_existing_time),
-    Field(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {"rule": "timestamp(self).getFullYear() > 0", "message": "must be a time that exists"}
-            ]
-        }
-    ),
+    Field(json_schema_extra=cel_rule("timestamp(self).getFullYear() > 0", "must be a time that exists")),
 ]
 # Text of others is made printable wherever it is parsed: a name that is odd must not make an object malformed.
 Printable = BeforeValidator(lambda value: printable(value) if isinstance(value, str) else value)

@@ -29,6 +29,7 @@ from isthmus.model.types import (
     Ratio,
     TunnelID,
     UDPPort,
+    cel_rule,
 )
 
 
@@ -42,13 +43,7 @@ class ApiAccess(ApiModel):
 class TunnelIDRange(ApiModel):
     """Range of tunnel IDs of a pair of clouds. The cloud whose ID sorts first allocates from its lower part."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {"rule": "self.last > self.first", "message": "last must be greater than first"}
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra=cel_rule("self.last > self.first", "last must be greater than first"))
     first: TunnelID = 0x100000
     """First tunnel ID of the range."""
     last: TunnelID = 0x10FFFF
@@ -59,14 +54,10 @@ class Tunnel(ApiModel):
     """Encapsulation of the traffic: VXLAN on a UDP port of its own."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "!(self.port in [4789, 6081, 8472])",
-                    "message": "ports 4789, 6081 and 8472 belong to Neutron's own tunnels; choose another",
-                }
-            ]
-        }
+        json_schema_extra=cel_rule(
+            "!(self.port in [4789, 6081, 8472])",
+            "ports 4789, 6081 and 8472 belong to Neutron's own tunnels; choose another",
+        )
     )
     port: UDPPort = 14789
     """UDP port of the tunnel; must be the same in both clouds."""
@@ -122,9 +113,7 @@ class CloudPeerSpec(ApiModel):
     cloud_id: Annotated[
         CloudID,
         Field(
-            json_schema_extra={
-                "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "cloudID is immutable"}]
-            },
+            json_schema_extra=cel_rule("self == oldSelf", "cloudID is immutable"),
         ),
     ]
     """Cloud ID of the peer; immutable. Its gateways identify themselves in IKE as <gateway>.<cloudID>."""

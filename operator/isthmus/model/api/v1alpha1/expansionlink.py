@@ -35,6 +35,7 @@ from isthmus.model.types import (
     Remark,
     Time,
     TunnelID,
+    cel_rule,
 )
 
 from .networkexpansion import AddressSlice
@@ -60,9 +61,7 @@ class NetworkIdentity(ApiModel):
 
 ImmutableOrigin = Annotated[
     NetworkIdentity,
-    Field(
-        json_schema_extra={"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "origin is immutable"}]}
-    ),
+    Field(json_schema_extra=cel_rule("self == oldSelf", "origin is immutable")),
 ]
 
 
@@ -162,14 +161,9 @@ class ExpansionLinkSpec(ApiModel):
     """What one cloud publishes about one stretched network to one peer."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "has(self.offer) != has(self.answer)",
-                    "message": "the origin's link carries an offer, the receiver's an answer",
-                }
-            ]
-        }
+        json_schema_extra=cel_rule(
+            "has(self.offer) != has(self.answer)", "the origin's link carries an offer, the receiver's an answer"
+        )
     )
     cloud_id: CloudID
     """Cloud that publishes this link."""

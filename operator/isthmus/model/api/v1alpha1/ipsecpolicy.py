@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from isthmus.model.api.objects import AGE, ApiModel, CustomObject, Kind, PrinterColumn
+from isthmus.model.types import cel_rule
 
 # Only authenticated encryption with 256-bit keys and groups of at least 128 bits of strength (RFC 8247,
 # BSI TR-02102-3): what is not in these lists is refused by the schema.
@@ -42,14 +43,10 @@ class IPsecPolicySpec(ApiModel):
     """Proposals and lifetimes, written by an administrator."""
 
     model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": [
-                {
-                    "rule": "self.esp.rekeyTimeSeconds <= self.ike.rekeyTimeSeconds",
-                    "message": "the ESP keys must not outlive the IKE SA: esp.rekeyTimeSeconds <= ike.rekeyTimeSeconds",
-                }
-            ]
-        }
+        json_schema_extra=cel_rule(
+            "self.esp.rekeyTimeSeconds <= self.ike.rekeyTimeSeconds",
+            "the ESP keys must not outlive the IKE SA: esp.rekeyTimeSeconds <= ike.rekeyTimeSeconds",
+        )
     )
     ike: IKE = IKE()
     """Parameters of the IKE SA."""

@@ -29,6 +29,7 @@ from isthmus.model.types import (
     Ratio,
     ReasonText,
     TunnelID,
+    cel_rule,
 )
 
 
@@ -67,9 +68,7 @@ class NetworkExpansionSpec(ApiModel):
     network_id: Annotated[
         NetworkID,
         Field(
-            json_schema_extra={
-                "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "networkID is immutable"}]
-            },
+            json_schema_extra=cel_rule("self == oldSelf", "networkID is immutable"),
         ),
     ]
     """ID of the Neutron network; immutable. It must belong to the project that the namespace is bound to."""
@@ -84,11 +83,7 @@ class NetworkExpansionSpec(ApiModel):
     """Peers to stretch the network to."""
     addressing: Annotated[
         Addressing,
-        Field(
-            json_schema_extra={
-                "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "addressing is immutable"}]
-            }
-        ),
+        Field(json_schema_extra=cel_rule("self == oldSelf", "addressing is immutable")),
     ] = Addressing()
     """Division of the subnets' addresses; immutable."""
 
