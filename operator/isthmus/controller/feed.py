@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from isthmus.core.snapshot.not_understood import NotUnderstood
 from isthmus.model.api.kinds import KINDS
-from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.objects import CustomObject, first_problem
 from isthmus.model.errors import ExternalError, Unavailable
 from isthmus.model.names import SYSTEM_NAMESPACE
 from isthmus.ports import Manifest
@@ -110,8 +110,7 @@ class Feed:
         try:
             obj = kind.from_wire(manifest)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            found = NotUnderstood.of(kind, manifest, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            found = NotUnderstood.of(kind, manifest, first_problem(error))
             _LOG.warning("%s is not understood: %s", found, found.problem)
             self._state.put_not_understood(found)
         else:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from isthmus.model.api.objects import API_VERSION, CustomObject
+from isthmus.model.api.objects import API_VERSION, CustomObject, first_problem
 from isthmus.model.errors import ExternalError, Invalid, NotFound
 from isthmus.ports import Manifest, T
 
@@ -145,7 +145,5 @@ def _parsed(kind: type[T], document: Mapping[str, Any]) -> T:
     try:
         return kind.from_wire(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
         name = document.get("metadata", {}).get("name")
-        raise Invalid(f"{kind.registration.kind} {name} is not understood: {where}: {first['msg']}") from error
+        raise Invalid(f"{kind.registration.kind} {name} is not understood: {first_problem(error)}") from error

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from isthmus.model.api.objects import CustomObject
+from isthmus.model.api.objects import CustomObject, first_problem
 from isthmus.ports import Manifest
 
 _LOG = logging.getLogger(__name__)
@@ -70,8 +70,7 @@ class Parser(Generic[T]):
 
     def _log(self, key: _Key, error: ValidationError) -> None:
         """Once for each object and problem."""
-        first = error.errors(include_url=False, include_input=False)[0]
-        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        problem = first_problem(error)
         if (key, problem) not in self._logged:
             self._logged.add((key, problem))
             namespace, name, _ = key

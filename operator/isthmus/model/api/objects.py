@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isthmus.model.types import Printable, ReasonText, Time
 
@@ -149,6 +149,12 @@ class CustomObject(ApiModel):
                 metadata[key] = wire["metadata"][key]
         body = {"apiVersion": API_VERSION, "kind": self.registration.kind, "metadata": metadata}
         return body | ({"spec": wire["spec"]} if "spec" in wire else {})
+
+
+def first_problem(error: ValidationError) -> str:
+    """What is wrong with the first field that does not parse, without its value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def condition_of(conditions: tuple[Condition, ...], type_: str) -> Condition | None:
