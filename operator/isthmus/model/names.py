@@ -39,6 +39,7 @@ INTEGRATION_BRIDGE = "br-int"
 NFTABLES_TABLE = "isthmus"
 OWNER_KEY = "isthmus"  # external_ids key on every OVSDB row of ours
 
+_PEER_NAMESPACE = "isthmus-peer-"
 _PROJECT_NAME_CHARACTERS = 64  # Keystone's limit
 _INTERFACE_NAME_BYTES = 15  # IFNAMSIZ without its terminating zero
 _REMEMBERED = 65_536  # digests; an agent needs those of all its networks and links in each iteration
@@ -51,7 +52,12 @@ def agent_lease(node: str) -> str:
 
 def peer_namespace(cloud_id: str) -> str:
     """Namespace in which we publish our links for that peer."""
-    return f"isthmus-peer-{cloud_id}"
+    return f"{_PEER_NAMESPACE}{cloud_id}"
+
+
+def peer_of_namespace(namespace: str) -> str:
+    """The cloud ID of the peer that such a namespace is for."""
+    return namespace.removeprefix(_PEER_NAMESPACE)
 
 
 def peer_domain(cloud_id: str) -> str:

@@ -143,7 +143,7 @@ def _of_link(snapshot: Snapshot, before: object, after: object) -> set[Key]:
     found = {network_key(link.metadata.name) for link in links}
     if len(links) == 2 and _counted(links[0]) == _counted(links[1]):
         return found
-    for cloud_id in {(link.metadata.namespace or "").removeprefix(names.peer_namespace("")) for link in links}:
+    for cloud_id in {names.peer_of_namespace(link.metadata.namespace or "") for link in links}:
         found |= peers_with(snapshot, cloud_id)
         if before is not None:
             found |= waiting(snapshot, cloud_id)

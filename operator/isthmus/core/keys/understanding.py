@@ -92,5 +92,5 @@ def _concerns_peer(snapshot: Snapshot, found: NotUnderstood, name: str) -> bool:
 def _cloud_id(found: NotUnderstood) -> str | None:
     """The cloud ID of the peer that a CloudPeer or PeerLink is about, if it is known."""
     if found.kind is PeerLink:
-        return found.namespace.removeprefix(names.peer_namespace(""))
+        return names.peer_of_namespace(found.namespace)
     return found.text("cloudID")

@@ -85,7 +85,7 @@ def _published(manifest: Manifest) -> Iterator[PeerGateway]:
 
 
 def _home_of(manifest: Manifest) -> str:
-    return str(manifest["metadata"].get("namespace")).removeprefix(names.peer_namespace(""))
+    return names.peer_of_namespace(str(manifest["metadata"].get("namespace")))
 
 
 def _part(manifest: Manifest, name: str) -> Manifest:
