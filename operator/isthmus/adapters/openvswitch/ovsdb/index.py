@@ -50,9 +50,6 @@ class InterfaceIndex:
         self.errors: dict[str, str] = {}
         self.leftovers: frozenset[str] = frozenset()
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._interfaces
-
     def is_on(self, bridge: str, name: str) -> bool:
         """Whether that bridge has that interface."""
         return name in self._interfaces and self._interfaces[name].bridge == bridge
