@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.kubernetes import (
+    CombinedWatch,
     KopfWatch,
     KubernetesCluster,
     KubernetesLeases,
@@ -29,7 +30,7 @@ from isthmus.telemetry.metrics import Metrics
 from isthmus.telemetry.outages import KUBERNETES, Outages
 
 from .backends import Backends
-from .kubernetes import STREAMED, WATCHED, KubernetesIntents, KubernetesReports, Watches
+from .kubernetes import STREAMED, WATCHED, KubernetesIntents, KubernetesReports
 
 
 def assemble(settings: AgentSettings) -> Backends:
@@ -64,7 +65,7 @@ def _kubernetes(
 ) -> tuple[IntentSource, ReportSink]:
     adapter = KubernetesCluster(settings.kubeconfig, _manager(settings))
     cluster = counted(adapter, "kubernetes", metrics, health.call_ended)
-    watch = Watches(
+    watch = CombinedWatch(
         KopfWatch(resources(WATCHED), settings.kubeconfig),
         KopfWatch([built_in("v1", "Secret")], settings.kubeconfig, IPSEC_NAMESPACE),
     )

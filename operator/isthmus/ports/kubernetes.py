@@ -134,7 +134,7 @@ class Observer(Protocol):
 class ObjectWatch(Protocol):
     """Reports the objects of the kinds that a process needs, first all of them, then each change."""
 
-    def start(self, observer: Observer) -> None:
+    def start(self, observer: Observer, /) -> None:
         """Report to the observer from now on; called once.
 
         MUST return without waiting for the API. After an outage, an expired version or a rejected credential, and also
@@ -151,7 +151,7 @@ class ObjectWatch(Protocol):
 class Watch(Protocol):
     """Wakes a loop when objects may have changed. Level-triggered: the callback re-reads all state."""
 
-    def start(self, wake: Callable[[], None]) -> None:
+    def start(self, wake: Callable[[], None], /) -> None:
         """Call `wake`, on any thread, whenever an object of a watched kind may have changed; called once.
 
         MUST return without waiting for the API. MUST survive outages of the API and MUST call `wake` after one, since

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from isthmus.ports import ObjectWatch, Observer
+from typing import Generic, Protocol, TypeVar
+
+R = TypeVar("R", contravariant=True)
 
 
-class CombinedWatch:
-    """`ports.ObjectWatch` over several others."""
+class _Watch(Protocol[R]):
+    """`ports.Watch` or `ports.ObjectWatch`, by what it reports to."""
 
-    def __init__(self, *watches: ObjectWatch) -> None:
+    def start(self, receiver: R, /) -> None: ...
+    def stop(self) -> None: ...
+
+
+class CombinedWatch(Generic[R]):
+    """A watch of the same sort over several others."""
+
+    def __init__(self, *watches: _Watch[R]) -> None:
         self._watches = watches
 
-    def start(self, observer: Observer) -> None:
+    def start(self, receiver: R, /) -> None:
         """Start all of them."""
         for watch in self._watches:
-            watch.start(observer)
+            watch.start(receiver)
 
     def stop(self) -> None:
         """Stop all of them."""

@@ -2,6 +2,5 @@
 
 from .intents import STREAMED, WATCHED, KubernetesIntents
 from .reports import KubernetesReports
-from .watches import Watches
 
-__all__ = ["STREAMED", "WATCHED", "KubernetesIntents", "KubernetesReports", "Watches"]
+__all__ = ["STREAMED", "WATCHED", "KubernetesIntents", "KubernetesReports"]
