@@ -19,8 +19,9 @@ from typing import Any
 
 from isthmus.adapters.kubernetes import KopfObjectWatch, named
 from isthmus.controller.assembly import HANDLED
-from isthmus.controller.feed import NAMESPACE, NODE, WATCHED, Feed
+from isthmus.controller.feed import WATCHED, Feed
 from isthmus.controller.loop import Controller
+from isthmus.core.snapshot.manifests import NAMESPACE, NODE
 from isthmus.model.api.objects import API_VERSION
 from isthmus.model.errors import ExternalError
 from isthmus.model.names import CONTROLLER

@@ -14,6 +14,7 @@ from isthmus.adapters.kubernetes import (
 )
 from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.adapters.peers import RemotePeers
+from isthmus.core.snapshot.manifests import NAMESPACE, NODE, SECRET
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
@@ -26,7 +27,6 @@ from isthmus.telemetry.health import Health
 from isthmus.telemetry.metrics import Metrics
 
 from .backends import Backends
-from .feed import NAMESPACE, NODE, SECRET
 
 HANDLED = (CloudPeer, IPsecPolicy, NetworkExpansion)
 """Kinds of ours that administrators and tenants write, besides Namespaces and Nodes."""

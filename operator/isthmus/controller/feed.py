@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from collections.abc import Set as AbstractSet
 from typing import Final
 
 from pydantic import ValidationError
 
+from isthmus.core.snapshot.manifests import MANIFEST_KINDS, SECRET
 from isthmus.core.snapshot.not_understood import NotUnderstood
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject, first_problem
@@ -20,11 +20,8 @@ from isthmus.ports import Manifest
 from .state import State
 
 _LOG = logging.getLogger(__name__)
-NAMESPACE: Final = "Namespace"
-NODE: Final = "Node"
-SECRET: Final = "Secret"  # noqa: S105  the name of a kind
 _BY_NAME: Final = {kind.registration.kind: kind for kind in KINDS}
-WATCHED: Final = (*_BY_NAME, NAMESPACE, NODE, SECRET)
+WATCHED: Final = (*_BY_NAME, *MANIFEST_KINDS)
 
 
 class Feed:
@@ -48,9 +45,13 @@ class Feed:
         """Store each object as it comes, so that the list is never in memory as a whole, and remove what is gone."""
         listed: set[tuple[str, str]] = set()
         for manifest in manifests:
-            listed.add(_key(manifest))
-            self.changed(kind, manifest)
-        self._retain(kind, listed, version)
+            if not _is_foreign(kind, manifest):
+                listed.add(_key(manifest))
+                self.changed(kind, manifest)
+        if kind in MANIFEST_KINDS:
+            self._state.retain_manifests(kind, {name for _, name in listed}, version)
+        else:
+            self._state.retain(_BY_NAME[kind], listed, version)
         self._succeeded()
         if self._refused.pop(kind, None):
             _LOG.info("watching %s again", kind)
@@ -61,26 +62,20 @@ class Feed:
 
     def changed(self, kind: str, manifest: Manifest) -> None:
         """Store one object, if it is newer than what is known of it."""
-        if kind == NAMESPACE:
-            self._state.put_namespace(manifest)
-        elif kind == NODE:
-            self._state.put_node(manifest)
-        elif kind == SECRET:
-            if _is_ours(manifest):
-                self._state.put_secret(manifest)
+        if _is_foreign(kind, manifest):
+            return
+        if kind in MANIFEST_KINDS:
+            self._state.put_manifest(kind, manifest)
         elif not self._is_known(_BY_NAME[kind], manifest):
             self._parse(_BY_NAME[kind], manifest)
 
     def removed(self, kind: str, manifest: Manifest) -> None:
         """Remove one object."""
+        if _is_foreign(kind, manifest):
+            return
         key, uid = _key(manifest), manifest["metadata"].get("uid")
-        if kind == NAMESPACE:
-            self._state.remove_namespace(key[1], uid)
-        elif kind == NODE:
-            self._state.remove_node(key[1], uid)
-        elif kind == SECRET:
-            if _is_ours(manifest):
-                self._state.remove_secret(key[1], uid)
+        if kind in MANIFEST_KINDS:
+            self._state.remove_manifest(kind, key[1], uid)
         else:
             self._state.remove(_BY_NAME[kind], key, uid)
 
@@ -91,16 +86,6 @@ class Feed:
         elif self._refused.get(kind) != str(error):
             self._refused[kind] = str(error)
             _LOG.warning("cannot watch %s, trying again: %s", kind, error)
-
-    def _retain(self, kind: str, listed: AbstractSet[tuple[str, str]], version: str | None) -> None:
-        if kind == NAMESPACE:
-            self._state.retain_namespaces({name for _, name in listed}, version)
-        elif kind == NODE:
-            self._state.retain_nodes({name for _, name in listed}, version)
-        elif kind == SECRET:
-            self._state.retain_secrets({name for place, name in listed if place == SYSTEM_NAMESPACE}, version)
-        else:
-            self._state.retain(_BY_NAME[kind], listed, version)
 
     def _is_known(self, kind: type[CustomObject], manifest: Manifest) -> bool:
         return self._state.is_known(kind, _key(manifest), manifest["metadata"].get("resourceVersion"))
@@ -117,8 +102,9 @@ class Feed:
             self._state.put(obj)
 
 
-def _is_ours(secret: Manifest) -> bool:
-    return bool(secret["metadata"].get("namespace") == SYSTEM_NAMESPACE)
+def _is_foreign(kind: str, manifest: Manifest) -> bool:
+    """Whether it is a Secret of another namespace than our own."""
+    return kind == SECRET and manifest["metadata"].get("namespace") != SYSTEM_NAMESPACE
 
 
 def _key(manifest: Manifest) -> tuple[str, str]:

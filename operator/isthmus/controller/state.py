@@ -14,7 +14,7 @@ from isthmus.core.keys.key import GATEWAY_NODES, NOT_UNDERSTOOD, Key
 from isthmus.core.keys.understanding import keys_of_not_understood
 from isthmus.core.snapshot.cache import Cache, Change, key_of
 from isthmus.core.snapshot.index import OwnCloud, Snapshot
-from isthmus.core.snapshot.manifests import ManifestCache
+from isthmus.core.snapshot.manifests import NAMESPACE, NODE, SECRET, ManifestCache
 from isthmus.core.snapshot.not_understood import NotUnderstood
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -43,6 +43,7 @@ class State:
         self.lock = threading.RLock()
         self._own, self._clock, self._changed, self._gateway_health = own, clock, changed, gateway_health
         self._cache = Cache(lock=self.lock)
+        self._manifests = {NAMESPACE: self._cache.namespaces, NODE: self._cache.nodes, SECRET: self._cache.secrets}
         self._openstack_problem: Problem | None = None
         self.credentials_are_outdated = True
         """Whether `kubeconfigs` may return something else than the last time."""
@@ -91,60 +92,28 @@ class State:
             for key in self._cache.missing_in(kind, listed, resource_version):
                 self.remove(kind, key, None)
 
-    def put_namespace(self, manifest: Mapping[str, Any], *, by: Key | None = None) -> None:
-        """A namespace as it is stored."""
-        with self._changing_namespace(manifest["metadata"]["name"], by) as namespaces:
-            namespaces.put(manifest)
+    def put_manifest(self, kind: str, manifest: Mapping[str, Any], *, by: Key | None = None) -> None:
+        """A Namespace, a Node, or a Secret of our own namespace as it is stored."""
+        with self._changing(kind, manifest["metadata"]["name"], by) as held:
+            held.put(manifest)
 
-    def remove_namespace(self, name: str, uid: str | None = None, *, by: Key | None = None) -> None:
-        """The namespace does not exist any more; with `uid` only that one."""
-        with self._changing_namespace(name, by) as namespaces:
-            namespaces.remove(name, uid)
+    def remove_manifest(self, kind: str, name: str, uid: str | None = None, *, by: Key | None = None) -> None:
+        """It does not exist any more; with `uid` only that one."""
+        with self._changing(kind, name, by) as held:
+            held.remove(name, uid)
+
+    def retain_manifests(self, kind: str, listed: AbstractSet[str], resource_version: str | None) -> None:
+        """When a list of that version was made, only these existed."""
+        with self.lock:
+            for name in self._manifests[kind].missing_in(listed, resource_version):
+                self.remove_manifest(kind, name)
 
     def store_namespace(self, name: str, result: Mapping[str, Any] | None, *, by: Key | None) -> None:
         """A namespace as the API server returned it after a change; None if it does not exist any more."""
         if result is None:
-            self.remove_namespace(name, by=by)
+            self.remove_manifest(NAMESPACE, name, by=by)
         else:
-            self.put_namespace(result, by=by)
-
-    def retain_namespaces(self, listed: AbstractSet[str], resource_version: str | None) -> None:
-        """When a list of that version was made, only these namespaces existed."""
-        with self.lock:
-            for name in self._cache.namespaces.missing_in(listed, resource_version):
-                self.remove_namespace(name)
-
-    def put_node(self, manifest: Mapping[str, Any]) -> None:
-        """A Kubernetes node as it is stored."""
-        with self._changing_nodes() as nodes:
-            nodes.put(manifest)
-
-    def remove_node(self, name: str, uid: str | None = None) -> None:
-        """The Kubernetes node does not exist any more; with `uid` only that one."""
-        with self._changing_nodes() as nodes:
-            nodes.remove(name, uid)
-
-    def retain_nodes(self, listed: AbstractSet[str], resource_version: str | None) -> None:
-        """When a list of that version was made, only these Kubernetes nodes existed."""
-        with self._changing_nodes() as nodes:
-            for name in nodes.missing_in(listed, resource_version):
-                nodes.remove(name)
-
-    def put_secret(self, manifest: Mapping[str, Any]) -> None:
-        """A Secret of our own namespace as it is stored."""
-        with self._changing_secret(manifest["metadata"]["name"]) as secrets:
-            secrets.put(manifest)
-
-    def remove_secret(self, name: str, uid: str | None = None) -> None:
-        """The Secret of our own namespace does not exist any more; with `uid` only that one."""
-        with self._changing_secret(name) as secrets:
-            secrets.remove(name, uid)
-
-    def retain_secrets(self, listed: AbstractSet[str], resource_version: str | None) -> None:
-        """When a list of that version was made, only these Secrets existed in our own namespace."""
-        with self.lock:
-            for name in self._cache.secrets.missing_in(listed, resource_version):
-                self.remove_secret(name)
+            self.put_manifest(NAMESPACE, result, by=by)
 
     def kubeconfigs(self) -> dict[str, bytes]:
         """By cloud ID, of the CloudPeers that own their cloud ID and whose Secret holds one."""
@@ -192,26 +161,20 @@ class State:
                 self._mark({NOT_UNDERSTOOD}, None)
 
     @contextmanager
-    def _changing_namespace(self, name: str, by: Key | None) -> Iterator[ManifestCache]:
+    def _changing(self, kind: str, name: str, by: Key | None) -> Iterator[ManifestCache]:
         with self.lock:
-            before = self._cache.namespaces.reduced.get(name)
-            yield self._cache.namespaces
-            after = self._cache.namespaces.reduced.get(name)
-            self._mark(keys_of_namespace(self.snapshot(), name, before, after), by)
-
-    @contextmanager
-    def _changing_secret(self, name: str) -> Iterator[ManifestCache]:
-        with self.lock:
-            before = self._cache.secrets.reduced.get(name)
-            yield self._cache.secrets
-            self.credentials_are_outdated |= self._cache.secrets.reduced.get(name) != before
-
-    @contextmanager
-    def _changing_nodes(self) -> Iterator[ManifestCache]:
-        with self.lock:
-            before = self._cache.nodes.reduced.keys() | set()
-            yield self._cache.nodes
-            self._mark({GATEWAY_NODES} if before != self._cache.nodes.reduced.keys() else (), None)
+            held = self._manifests[kind]
+            before = held.reduced.get(name)
+            yield held
+            after = held.reduced.get(name)
+            if before == after:
+                return
+            if kind == NAMESPACE:
+                self._mark(keys_of_namespace(self.snapshot(), name, before, after), by)
+            elif kind == NODE:
+                self._mark({GATEWAY_NODES}, None)
+            else:
+                self.credentials_are_outdated = True
 
     def _report(self, change: Change | None, by: Key | None) -> None:
         if change is not None:

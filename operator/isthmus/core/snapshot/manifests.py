@@ -13,6 +13,11 @@ from isthmus.model import names
 
 from .deleted import DeletedObjects, version_number
 
+NAMESPACE: Final = "Namespace"
+NODE: Final = "Node"
+SECRET: Final = "Secret"  # noqa: S105  the name of a kind
+MANIFEST_KINDS: Final = (NAMESPACE, NODE, SECRET)
+
 Reduced = Mapping[str, Any]
 _NAMESPACE_LABELS: Final = (names.PEER_LABEL, names.MANAGED_BY_LABEL)
 
