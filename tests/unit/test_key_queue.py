@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.controller.queue import KeyQueue
+from isthmus.controller.queue import BURST, KeyQueue
 from isthmus.core.keys.key import Key, network_key
 from tests.fakes.federation import FakeClock
 
@@ -76,14 +76,29 @@ def test_pause_concerns_all_keys() -> None:
     assert _taken(queue) == [A]
 
 
-def test_key_is_started_at_most_once_in_an_interval() -> None:
-    clock, queue = _queue(pace_seconds=0.2)
+def test_key_is_paced_after_a_burst() -> None:
+    clock, queue = _queue(pace_seconds=0.25)
+    for _ in range(BURST):
+        queue.add([A])
+        assert _taken(queue) == [A]
+    for _ in range(3):
+        queue.add([A, B])
+        assert _taken(queue) == [B], "others do not wait"
+        clock.move(0.125)
+        assert queue.take(0.0) is None
+        clock.move(0.125)
+        assert _taken(queue) == [A]
     queue.add([A])
+    clock.move(2 * 0.25)
     assert _taken(queue) == [A]
     queue.add([A])
-    assert queue.take(0.0) is None
-    clock.move(0.2)
-    assert _taken(queue) == [A]
+    assert _taken(queue) == [A], "what was not used is saved up"
+    clock.move(60)
+    for _ in range(BURST):
+        queue.add([A])
+        assert _taken(queue) == [A]
+    queue.add([A])
+    assert _taken(queue) == [], "no more than one burst is saved up"
 
 
 def test_key_is_due_when_time_changes_its_plan() -> None:

@@ -12,6 +12,8 @@ from isthmus.core.keys.key import Key
 from isthmus.ports import Clock
 
 FIRST_RETRY_SECONDS: Final = 1.0
+BURST: Final = 5
+"""How often a key that has been at rest may start without a pause."""
 _POLL_SECONDS: Final = 1.0  # a test's clock may stand still
 
 
@@ -22,7 +24,10 @@ class KeyQueue:
     """
 
     def __init__(self, clock: Clock, max_retry_seconds: float, pace_seconds: float = 0.0) -> None:
-        """A key starts again at the earliest `pace_seconds` after it was started last, so that none keeps us busy."""
+        """No key starts more often than every `pace_seconds`, so that none keeps us busy, but for a short burst.
+
+        A network that is being stretched needs several starts in its first second, one for each answer of the peer.
+        """
         self.pace_seconds = pace_seconds
         self._clock = clock
         self._max_retry_seconds = max_retry_seconds
@@ -33,7 +38,8 @@ class KeyQueue:
         self._due_at: dict[Key, float] = {}
         self._running: dict[Key, bool] = {}
         """Keys that workers have, and whether they were added meanwhile."""
-        self._started_at: dict[Key, float] = {}
+        self._paced_until: dict[Key, float] = {}
+        """When each key would have come to rest if all its starts had been paced."""
         self._attempts: dict[Key, int] = {}
         self._paused_until: float | None = None
         self._stopped, self._enabled = False, True
@@ -88,7 +94,7 @@ class KeyQueue:
     def forget(self, key: Key) -> None:
         """Nothing with this key exists any more."""
         with self._condition:
-            self._started_at.pop(key, None)
+            self._paced_until.pop(key, None)
             self._attempts.pop(key, None)
 
     def pause(self, seconds: float) -> None:
@@ -124,7 +130,7 @@ class KeyQueue:
             self._running[key] = True
             return
         self._due_at.pop(key, None)
-        earliest = self._started_at.get(key, float("-inf")) + self.pace_seconds
+        earliest = self._paced_until.get(key, float("-inf")) - (BURST - 1) * self.pace_seconds
         if self.pace_seconds and earliest > self._clock.monotonic_seconds():
             self._schedule(key, earliest)
         elif urgent:
@@ -152,7 +158,7 @@ class KeyQueue:
                 key = next(iter(due))
                 del due[key]
                 self._running[key] = False
-                self._started_at[key] = now
+                self._paced_until[key] = max(now, self._paced_until.get(key, now)) + self.pace_seconds
                 return key
         return None
 
