@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -301,7 +301,8 @@ class NetworkCloudContract:
         assert (port.addresses, port.host, port.network_id) == ((), host, network.id)
         assert (port.device_owner, port.project_id) == (ATTACHMENT_DEVICE_OWNER, cloud.own_project_id())
         assert port.description == "isthmus contract"
-        assert port.id in {p.id for p in cloud.ports_of(network.id)}
+        (listed,) = (p for p in cloud.ports_of(network.id) if p.id == port.id)
+        assert replace(listed, status=port.status) == port
 
     def test_changed_attachment_port_is_restored(
         self, cloud: NetworkCloud, created: Created, host: str, tamper: Callable[[str], None]
@@ -325,6 +326,7 @@ class NetworkCloudContract:
         port = cloud.create_gateway_port(*reserve)
         assert (port.addresses, port.host) == (("10.77.0.1",), "")
         assert (port.device_owner, port.project_id) == (GATEWAY_DEVICE_OWNER, cloud.own_project_id())
+        assert port in cloud.ports_of(network.id)
         with pytest.raises(Conflict):
             cloud.create_gateway_port(*reserve)
         with pytest.raises(Invalid):

@@ -36,7 +36,7 @@ from isthmus.model.actions import (
 )
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import Conflict, Invalid, NotFound
-from isthmus.model.facts.openstack import Port
+from isthmus.model.facts.openstack import Created, Subnet
 from isthmus.ports import Cluster, NetworkCloud
 
 from .backends import Backends
@@ -44,18 +44,15 @@ from .backends import Backends
 _LOG = logging.getLogger(__name__)
 
 
-def perform(action: Action, backends: Backends) -> CustomObject | Port | None:
+def perform(action: Action, backends: Backends) -> CustomObject | Created | None:
     """Execute one action. Raises ExternalError.
 
-    Returns the object as the API server stored it for ApplyObject and WriteStatus, the port of CreateAttachmentPort,
-    else None. WriteStatus returns None if the object no longer exists.
+    Returns the object as the API server stored it for ApplyObject and WriteStatus, what was created in Neutron, else
+    None. WriteStatus returns None if the object no longer exists.
     """
     if isinstance(action, KubernetesAction):
         return _perform_in_kubernetes(action, backends.cluster)
-    if isinstance(action, CreateAttachmentPort):
-        return backends.cloud.create_attachment_port(action.network_id, action.host, action.name, action.description)
-    _perform_in_openstack(action, backends.cloud)
-    return None
+    return _perform_in_openstack(action, backends.cloud)
 
 
 def _perform_in_kubernetes(action: KubernetesAction, cluster: Cluster) -> CustomObject | None:
@@ -94,7 +91,7 @@ def _set_conditions(action: SetConditions, cluster: Cluster) -> None:
         _LOG.debug("conditions of %s %s not written: %s", action.kind.registration.kind, action.name, error)
 
 
-def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
+def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> Created | None:
     match action:
         case CreateDomain(name, description):
             cloud.create_domain(name, description)
@@ -103,13 +100,13 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
         case SetQuota(project_id, quota):
             cloud.set_quota(project_id, quota)
         case CreateNetwork(project_id, name, mtu, description):
-            cloud.create_network(project_id, name, mtu, description)
+            return cloud.create_network(project_id, name, mtu, description)
         case SetNetworkMTU(network_id, mtu, revision):
             cloud.set_network_mtu(network_id, mtu, revision)
         case TagNetwork(network_id, tag):
             cloud.tag_network(network_id, tag)
         case CreateSubnet():
-            _create_subnet(action, cloud)
+            return _create_subnet(action, cloud)
         case UpdateSubnet(id_, pools, enable_dhcp, dns_nameservers, host_routes, revision):
             cloud.update_subnet(
                 id_,
@@ -121,16 +118,19 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> None:
             )
         case UpdatePools(subnet_id, pools, replaced_pools, revision):
             cloud.update_subnet(subnet_id, pools=pools, replaced_pools=replaced_pools, revision=revision)
+        case CreateAttachmentPort(network_id, host, name, description):
+            return cloud.create_attachment_port(network_id, host, name, description)
         case RestoreAttachmentPort(port_id):
             cloud.update_attachment_port(port_id)
         case CreateGatewayPort(network_id, subnet_id, address, name, description):
-            cloud.create_gateway_port(network_id, subnet_id, address, name, description)
+            return cloud.create_gateway_port(network_id, subnet_id, address, name, description)
         case DeleteDomain() | DeleteProject() | DeleteNetwork() | DeleteSubnet() | DeletePort():
             _delete(action, cloud)
+    return None
 
 
-def _create_subnet(action: CreateSubnet, cloud: NetworkCloud) -> None:
-    cloud.create_subnet(
+def _create_subnet(action: CreateSubnet, cloud: NetworkCloud) -> Subnet:
+    return cloud.create_subnet(
         action.network_id,
         action.project_id,
         action.name,

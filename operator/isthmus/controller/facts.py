@@ -15,7 +15,6 @@ from isthmus.core.federation.namespace import account_manifests
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
-from isthmus.model.actions import CreateAttachmentPort, OpenStackAction, SetNetworkMTU
 from isthmus.model.errors import Forbidden, NotFound
 from isthmus.model.facts.openstack import Domain, Network, NetworkFacts, NetworkQuota, Port, Project, Subnet
 from isthmus.ports import Cluster
@@ -180,17 +179,6 @@ def receiver_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> Net
         other_networks=len(others),
         other_subnets=_subnets_of(cloud, project, {n.id for n in others}) if not removing else (),
     )
-
-
-def facts_after(facts: NetworkFacts, action: OpenStackAction, port: Port | None) -> NetworkFacts | None:
-    """What a change that succeeded made of the facts; None if they have to be fetched to know. `port` was created."""
-    match action:
-        case CreateAttachmentPort() if port is not None:
-            return replace(facts, ports=(*facts.ports, port))
-        case SetNetworkMTU(network_id, mtu) if facts.network is not None and facts.network.id == network_id:
-            return replace(facts, network=replace(facts.network, mtu=mtu, revision=None))
-        case _:
-            return None
 
 
 def peer_account(cluster: Cluster, cloud_id: str) -> Account:

@@ -12,6 +12,7 @@ from typing import Final
 from isthmus.core.keys.content import written_status
 from isthmus.core.keys.key import Key
 from isthmus.core.keys.understanding import blocked_by
+from isthmus.core.network.facts_after import facts_after
 from isthmus.core.network.remote_link import absent_from
 from isthmus.core.snapshot.events import events_for
 from isthmus.core.snapshot.index import Snapshot, key_of
@@ -37,13 +38,12 @@ from isthmus.model.actions import (
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.errors import ExternalError, Invalid
-from isthmus.model.facts.openstack import Port
+from isthmus.model.facts.openstack import Created
 from isthmus.model.reasons import Reason
 
 from .absence import Absences
 from .apply import perform
 from .backends import Backends
-from .facts import facts_after
 from .scopes import FactCaches, PeerScope, Scope, scope_of
 from .state import State
 
@@ -87,8 +87,8 @@ class Iteration:
     is_failure_of_kubernetes: bool = False
     exists: bool = True
     """Whether there still is anything with this key."""
-    _created_port: Port | None = None
-    """By the last action."""
+    _created: Created | None = None
+    """In Neutron by the last action."""
     again_after_seconds: float | None = None
     """When time alone will change the plan."""
 
@@ -191,7 +191,7 @@ class Iteration:
         was_fresh, facts = scope.is_fresh(), self.tools.facts.networks.cached(self.key.name)
         version = scope.invalidate()
         changed = self._perform(action, by=self.key)
-        after = facts_after(facts, action, self._created_port) if facts is not None else None
+        after = facts_after(facts, action, self._created) if facts is not None else None
         if was_fresh and after is not None:
             self.tools.facts.networks.amend(self.key.name, version, after)
         return changed
@@ -202,7 +202,7 @@ class Iteration:
         self.is_failure_of_kubernetes = isinstance(action, KubernetesAction)
         before = self._stored(action.obj) if isinstance(action, ApplyObject | WriteStatus) else None
         performed = perform(action, self.tools.backends)
-        self._created_port = performed if isinstance(performed, Port) else None
+        self._created = performed if isinstance(performed, Created) else None
         result = performed if isinstance(performed, CustomObject) else None
         if isinstance(action, DeleteObject) or (isinstance(action, SetFinalizers) and not action.finalizers):
             _log_transitions(action.obj, None)

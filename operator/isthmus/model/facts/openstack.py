@@ -92,6 +92,10 @@ class Port:
     """What of it is no address, as text."""
 
 
+Created = Network | Subnet | Port
+"""What Neutron returns when it has created it."""
+
+
 @dataclass(frozen=True)
 class Domain:
     """A Keystone domain."""
