@@ -93,17 +93,17 @@ def _stretched(federation: Federation, number: int) -> float:
 def _await_replica(federation: Federation, tenant: Tenant, objects: KubernetesCluster) -> Any:
     """The replica, as soon as Isthmus has recorded its subnets.
 
-    Neutron is asked once. It serves one request at a time here, and listing networks takes it longer than the pause
-    between two looks: looking there would slow down what is measured, and Neutron alone is measured without that.
+    Neutron is asked once, for this network. It serves one request at a time here, and listing networks takes it longer
+    than the pause between two looks: that would slow down what is measured, and Neutron alone is measured without it.
     """
     link_name = federation.link_name(tenant.network_id)
 
-    def has_subnets() -> bool:
+    def network_id() -> str | None:
         attachment = objects.get(Attachment, link_name, SYSTEM_NAMESPACE)
-        return attachment is not None and bool(attachment.spec.record.subnets)
+        return attachment.spec.record.network_id if attachment is not None and attachment.spec.record.subnets else None
 
-    wait_until(has_subnets, 60, "the replica's subnets", poll_seconds=POLL_SECONDS)
-    return federation.replica_of(tenant.network_id)
+    found = wait_until(network_id, 60, "the replica's subnets", poll_seconds=POLL_SECONDS)
+    return federation.b.cloud.openstack().network.get_network(str(found))
 
 
 def _boot_on_replica(cloud: Cloud, replica: Any, name: str, cidr: str) -> Machine:
