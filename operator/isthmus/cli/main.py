@@ -1,10 +1,11 @@
-"""`isthmus controller`, `isthmus agent`, and the administrator's `isthmus peer-kubeconfig`."""
+"""`isthmus controller`, `isthmus agent`, the administrator's `isthmus peer-kubeconfig`, and the checks of the chart."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _controller()
         if chosen.command == "agent":
             return _agent()
+        if chosen.command in ("check-unused", "check-installation"):
+            return _check(chosen.command)
         return _peer_kubeconfig(chosen.peer, chosen.server, chosen.days)
     except BadConfiguration as error:
         print("\n".join(f"isthmus: configuration: {line}" for line in str(error).splitlines()), file=sys.stderr)
@@ -47,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("controller", help="mirror projects and networks; one for each cloud")
     commands.add_parser("agent", help="configure br-cloud and IPsec; one on each gateway node")
+    commands.add_parser("check-unused", help="fail while something of Isthmus's is left; before an uninstall")
+    commands.add_parser("check-installation", help="fail unless controller and gateway nodes are ready; helm test")
     hand_over = commands.add_parser(
         "peer-kubeconfig", help="print the read-only kubeconfig that a peer's administrator needs from us"
     )
@@ -94,6 +99,18 @@ def _peer_kubeconfig(peer: str, server: str | None, days: int) -> int:
     print(made.kubeconfig, end="")
     print(f"isthmus: valid until {made.ends:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
     return 0
+
+
+def _check(command: str) -> int:
+    """In a pod with its service account, elsewhere with $KUBECONFIG."""
+    from isthmus.adapters.kubernetes import KubernetesCluster
+
+    from . import checks
+
+    cluster = KubernetesCluster(os.environ.get("KUBECONFIG") or None, "isthmus")
+    problems = checks.unused(cluster) if command == "check-unused" else checks.installation(cluster, time.sleep)
+    print("\n".join(problems) or f"isthmus: {command}: no problem found")
+    return 1 if problems else 0
 
 
 def _settings(kind: type[S]) -> S:

@@ -12,6 +12,8 @@ SYSTEM_NAMESPACE = "isthmus-system"
 IPSEC_NAMESPACE = "isthmus-ipsec"
 CONTROLLER = "isthmus-controller"
 AGENT = "isthmus-agent"
+# Admission policies that restrict the accounts of controller and agents, and whoever edits namespaces.
+ADMISSION_POLICIES = (CONTROLLER, f"{CONTROLLER}-finalizers", AGENT, "isthmus-project-binding")
 
 FINALIZER = f"{GROUP}/withdraw"
 PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; admission allows it to administrators only

@@ -11,6 +11,7 @@ from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import API_VERSION, GROUP, VERSION, CustomObject
 
 _RBAC: Final = "rbac.authorization.k8s.io"
+_ADMISSION: Final = "admissionregistration.k8s.io"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,9 @@ _BUILT_IN: Final[Mapping[tuple[str, str], Resource]] = {
     ("v1", "ConfigMap"): Resource("", "v1", "configmaps", namespaced=True),
     ("v1", "ServiceAccount"): Resource("", "v1", "serviceaccounts", namespaced=True),
     ("coordination.k8s.io/v1", "Lease"): Resource("coordination.k8s.io", "v1", "leases", namespaced=True),
+    (f"{_ADMISSION}/v1", "ValidatingAdmissionPolicyBinding"): Resource(
+        _ADMISSION, "v1", "validatingadmissionpolicybindings"
+    ),
     (f"{_RBAC}/v1", "Role"): Resource(_RBAC, "v1", "roles", namespaced=True),
     (f"{_RBAC}/v1", "RoleBinding"): Resource(_RBAC, "v1", "rolebindings", namespaced=True),
 }

@@ -1,0 +1,110 @@
+"""What the chart checks in pods: before `helm uninstall`, and as `helm test`. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+from isthmus.model import names
+from isthmus.model.api.kinds import KINDS
+from isthmus.model.api.objects import API_VERSION, CustomObject
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.errors import NotFound
+
+_LISTED: Final = 5
+_POLL_SECONDS: Final = 1.0
+# The active controller renews its Lease more often than this, and another one takes over within this time.
+_RENEWAL_SECONDS: Final = 20
+
+Document = dict[str, Any]
+
+
+class Objects(Protocol):
+    """The calls to our API server that are needed."""
+
+    def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Document]: ...
+    def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Document | None: ...
+
+
+def unused(objects: Objects) -> list[str]:
+    """Why Isthmus must not be uninstalled yet, as one sentence; empty if nothing is left.
+
+    Definitions that do not exist have no objects. Raises ExternalError if the API server does not answer.
+    """
+    left = []
+    for kind in (CloudPeer, NetworkExpansion, Attachment):
+        found = _all(objects, kind) or []
+        if found:
+            more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+            left.append(f"{kind.registration.kind} {', '.join(map(_name, found[:_LISTED]))}{more}")
+    if not left:
+        return []
+    return [
+        f"Isthmus is in use: {'; '.join(left)}. Uninstalling it now would leave networks stretched and finalizers that "
+        "nobody removes: delete the NetworkExpansions, then the CloudPeers, and wait until no Attachment is left."
+    ]
+
+
+def installation(objects: Objects, sleep: Callable[[float], None]) -> list[str]:
+    """What is wrong with the installation, one sentence each: definitions, policies, controller, gateway nodes."""
+    missing = [kind.registration for kind in KINDS if _all(objects, kind) is None]
+    if missing:
+        return [f"CustomResourceDefinition {kind.plural}: not served by the API server" for kind in missing]
+    return [*_policies(objects), *_controller(objects, sleep), *_gateway_nodes(objects)]
+
+
+def _policies(objects: Objects) -> Iterator[str]:
+    bindings = objects.list_manifests("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
+    denying = {b["spec"]["policyName"] for b in bindings if "Deny" in b["spec"].get("validationActions", [])}
+    for name in names.ADMISSION_POLICIES:
+        if name not in denying:
+            yield f"ValidatingAdmissionPolicy {name}: no binding denies what it refuses; install the chart again"
+
+
+def _controller(objects: Objects, sleep: Callable[[float], None]) -> Iterator[str]:
+    """Wall clocks may differ: the Lease must change while we wait."""
+    before = _lease_version(objects)
+    for _ in range(int(_RENEWAL_SECONDS / _POLL_SECONDS)):
+        sleep(_POLL_SECONDS)
+        if _lease_version(objects) != before:
+            return
+    yield f"controller: Lease {names.CONTROLLER} was not renewed for {_RENEWAL_SECONDS} s; see the controller's log"
+
+
+def _lease_version(objects: Objects) -> str:
+    lease = objects.get_manifest("coordination.k8s.io/v1", "Lease", names.CONTROLLER, names.SYSTEM_NAMESPACE)
+    return str(lease["metadata"]["resourceVersion"]) if lease else ""
+
+
+def _gateway_nodes(objects: Objects) -> Iterator[str]:
+    labelled = [
+        node["metadata"]["name"]
+        for node in objects.list_manifests("v1", "Node")
+        if (node["metadata"].get("labels") or {}).get(names.GATEWAY_LABEL) == "true"
+    ]
+    if not labelled:
+        yield f"gateway nodes: no node has the label {names.GATEWAY_LABEL}=true"
+    known = {node["metadata"]["name"]: node for node in _all(objects, GatewayNode) or []}
+    for name in labelled:
+        conditions = known.get(name, {}).get("status", {}).get("conditions", [])
+        ready = next((c for c in conditions if c["type"] == "Ready"), None)
+        if ready is None:
+            yield f"gateway node {name}: its agent has not reported yet"
+        elif ready["status"] != "True":
+            yield f"gateway node {name}: {ready['reason']}: {ready['message']}"
+
+
+def _all(objects: Objects, kind: type[CustomObject]) -> list[Document] | None:
+    """All objects of a kind; None if the API server does not know the kind."""
+    try:
+        return objects.list_manifests(API_VERSION, kind.registration.kind)
+    except NotFound:
+        return None
+
+
+def _name(document: Document) -> str:
+    metadata = document["metadata"]
+    return "/".join(filter(None, (metadata.get("namespace"), metadata["name"])))
