@@ -6,6 +6,7 @@ import signal
 import threading
 from types import FrameType
 
+from isthmus.adapters.linux.exclusion import Exclusion
 from isthmus.model.settings import AgentSettings
 from isthmus.telemetry.logs import fold_outages
 from isthmus.telemetry.server import serve
@@ -16,7 +17,7 @@ from .loop import Agent
 
 
 def run(settings: AgentSettings, backends: Backends) -> None:
-    """Run until SIGTERM or SIGINT. The data plane is left as it is."""
+    """Run until SIGTERM or SIGINT, once no other agent runs on the node. The data plane is left as it is."""
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -25,6 +26,9 @@ def run(settings: AgentSettings, backends: Backends) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     fold_outages(backends.outages)
+    exclusion = Exclusion(settings.ovsdb_socket)
+    if not exclusion.acquire(stop):
+        return
     agent = Agent(settings, backends)
     serve(backends.metrics, backends.health, settings.metrics_address, settings.metrics_port)
     heartbeat = Heartbeat(backends.leases, backends.clock, settings.node_name, backends.health)
@@ -33,3 +37,4 @@ def run(settings: AgentSettings, backends: Backends) -> None:
         agent.run(stop)
     finally:
         heartbeat.stop()
+        exclusion.release()
