@@ -8,7 +8,7 @@ ASSETS := $(PYTHON) -m tests.testbed.assets
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
-.PHONY: help demo test lint test-unit test-long test-cluster test-kernel test-lab bench plugin generate lock up down clean
+.PHONY: help demo test lint test-unit test-long test-cluster test-kernel test-lab test-images bench plugin generate images lock up down clean
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -49,6 +49,11 @@ test-lab: ## Two real OpenStack clouds with the whole operator
 	@$(ASSETS) lab
 	@$(RUN)/pytest -q tests/contract tests/lab
 
+test-images: ## Contents of the container images
+	@$(ASSETS) development
+	@$(RUN)/python -m images.build
+	@$(RUN)/pytest -q tests/images
+
 bench: ## Measure performance on the testbed, to build/bench.json
 	@$(ASSETS) lab
 	@$(RUN)/python -m tests.bench
@@ -64,6 +69,10 @@ generate: ## Write all generated files: crds/, parts of docs/, lists of texts in
 	@$(RUN)/python -m tests.golden.telemetry tests/golden
 	@$(RUN)/python -m isthmus.model.reasons.document docs/conditions.md
 	@$(RUN)/python -m isthmus.cli.reference docs/reference.md
+
+images: ## Build the container images, without a daemon; PUSH=registry/path copies them there
+	@$(ASSETS) development
+	@$(RUN)/python -m images.build $(if $(PUSH),--push $(PUSH))
 
 lock: ## Update requirements/*.txt from pyproject.toml
 	@$(ASSETS) development

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SUFFIXES = {".conf", ".md", ".py", ".sh", ".toml", ".yaml", ".yml"}
+SUFFIXES = {".conf", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}
 
 # Regular expressions, and what to write instead.
 INSTEAD_OF = {
@@ -58,6 +58,7 @@ CLEAN = (
     "demo",
     "deploy",
     "docs",
+    "images",
     "operator",
     "pyproject.toml",
     "tests/bench",
@@ -65,6 +66,7 @@ CLEAN = (
     "tests/contract",
     "tests/fakes",
     "tests/golden",
+    "tests/images",
     "tests/kernel",
     "tests/lab",
     "tests/property",

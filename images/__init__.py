@@ -1,0 +1,1 @@
+"""The container images. Not part of the installed package."""

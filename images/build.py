@@ -1,0 +1,163 @@
+"""Builds the images without a daemon: `python -m images.build [TARGET...] [--push REGISTRY]`, as root on Debian.
+
+Each image is an OCI archive in the cache of the testbed's assets, named by a hash of everything that it is built from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from images.inputs import CONTAINERFILE, REPOSITORY, TARGETS, Target, contents, epoch, revision
+from tests.testbed.assets import BuildError, packages
+from tests.testbed.assets.cache import Asset, Cache, default_root
+from tests.testbed.assets.workshop import Workshop
+
+_SUITE: Final = "trixie"
+# The packages of debian:trixie-slim.
+_BASE: Final = ("mmdebstrap", "--quiet", "--variant=minbase", '--aptopt=APT::Install-Recommends "false"', _SUITE)
+_BASE_SECONDS: Final = 60.0
+_USUAL_SECONDS: Final[dict[Target, float]] = {"controller": 90, "agent": 90, "charon": 180}
+_AUTHORITY: Final = "/run/isthmus-build-ca.crt"
+# Debian's mirrors may be older than the validity of their index.
+_APT_OPTIONS: Final = "-o Acquire::Check-Valid-Until=false -o Acquire::Retries=3"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of the cache."""
+
+    target: Target
+    asset: Asset
+    tag: str
+
+    @property
+    def archive(self) -> Path:
+        """OCI archive with this image alone."""
+        return self.asset.directory / f"isthmus-{self.target}.oci.tar"
+
+
+def locate(cache: Cache) -> dict[Target, Image]:
+    """The images of the current tree, built or not."""
+    base = _base(cache)
+    return {target: _image(cache, base, target) for target in TARGETS}
+
+
+def _base(cache: Cache) -> Asset:
+    return cache.asset("image-base", *_BASE)
+
+
+def _image(cache: Cache, base: Asset, target: Target) -> Image:
+    asset = cache.asset(f"image-{target}", base.directory.name, *contents(target))
+    return Image(target, asset, f"localhost/isthmus-{target}:{revision(target).version}")
+
+
+class Builder:
+    """buildah, with its storage in the cache."""
+
+    def __init__(self, workshop: Workshop, storage: Path | None = None) -> None:
+        self._workshop = workshop
+        self._storage = storage or workshop.cache.root / "buildah"
+        self._base = _base(workshop.cache)
+
+    def ensure(self, image: Image) -> None:
+        """Build the image unless it is in the cache."""
+        self._workshop.build(self._base, _BASE_SECONDS, self._make_base)
+        self._workshop.build(image.asset, _USUAL_SECONDS[image.target], lambda _: self.make(image, image.archive))
+
+    def make(self, image: Image, archive: Path, *options: str) -> None:
+        """Build the image into an archive."""
+        with self._workshop.cache.lock("buildah"):
+            name = image.asset.name
+            self._import_base(name)
+            self._buildah(
+                name, "bud", *options, *_arguments(image), f"--build-arg=BASE={self._base_tag}", str(REPOSITORY)
+            )
+            self._buildah(name, "push", "--format=oci", image.tag, f"oci-archive:{archive}:{image.tag}")
+
+    @property
+    def _base_tag(self) -> str:
+        return f"localhost/isthmus-base:{self._base.directory.name.rpartition('-')[2]}"
+
+    def _make_base(self, directory: Path) -> None:
+        self._workshop.run(self._base.name, [*_BASE, directory / "root.tar"], env={"SOURCE_DATE_EPOCH": "0"})
+        (directory / "Containerfile").write_text("FROM scratch\nADD root.tar /\n")
+
+    def _import_base(self, name: str) -> None:
+        directory = str(self._base.directory)
+        self._buildah(name, "bud", "--layers", "--timestamp=0", f"--tag={self._base_tag}", directory)
+
+    def _buildah(self, name: str, *arguments: str) -> None:
+        places = [
+            f"--root={self._storage / 'storage'}",
+            f"--runroot={self._storage / 'run'}",
+            "--storage-driver=overlay",
+        ]
+        self._workshop.run(name, ["buildah", *places, *arguments])
+
+
+def _arguments(image: Image) -> list[str]:
+    source = revision(image.target)
+    arguments = [
+        f"--file={CONTAINERFILE}",
+        f"--target={image.target}",
+        f"--tag={image.tag}",
+        f"--timestamp={epoch()}",
+        "--layers",
+        "--isolation=chroot",
+        "--network=host",
+        f"--build-arg=APT_OPTIONS={_APT_OPTIONS}",
+        f"--build-arg=VERSION={source.version}",
+        f"--build-arg=REVISION={source.commit}",
+    ]
+    authority = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    if authority:
+        arguments += [f"--volume={authority}:{_AUTHORITY}:ro", f"--build-arg=PIP_CERT={_AUTHORITY}"]
+    return arguments
+
+
+def build(targets: Sequence[Target] = TARGETS) -> dict[Target, Image]:
+    """Build what is not in the cache, and return the images. Raises BuildError with the end of the log."""
+    cache = Cache(default_root())
+    images = {target: image for target, image in locate(cache).items() if target in targets}
+    with Workshop(cache) as workshop:
+        installed = workshop.submit(lambda: packages.install(workshop, ["images"]))
+        builder = Builder(workshop)
+        for image in images.values():
+            workshop.submit(lambda image=image: builder.ensure(image), after=[installed])  # type: ignore[misc]
+    return images
+
+
+def _push(image: Image, registry: str) -> None:
+    destination = f"docker://{registry}/{image.tag.removeprefix('localhost/')}"
+    with Workshop(Cache(default_root())) as workshop:
+        workshop.run(f"push-{image.target}", ["skopeo", "copy", f"oci-archive:{image.archive}", destination])
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m images.build")
+    parser.add_argument("target", nargs="*", help=f"{', '.join(TARGETS)} (all of them)")
+    parser.add_argument("--push", metavar="REGISTRY", help="copy them to REGISTRY/isthmus-<target>:<version>")
+    arguments = parser.parse_args()
+    chosen = [target for target in TARGETS if target in (arguments.target or TARGETS)]
+    if unknown := set(arguments.target) - set(TARGETS):
+        parser.error(f"unknown target: {', '.join(sorted(unknown))}")
+    try:
+        for image in build(chosen).values():
+            print(f"{image.tag}  {image.archive.stat().st_size / 1e6:.1f} MB  {image.archive}")
+            if arguments.push:
+                _push(image, arguments.push)
+    except BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
