@@ -8,7 +8,7 @@ ASSETS := $(PYTHON) -m tests.testbed.assets
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
-.PHONY: help demo test lint test-unit test-long test-cluster test-kernel test-lab test-images bench plugin generate images lock up down clean
+.PHONY: help demo test lint test-unit test-long test-cluster test-kernel test-lab test-chart test-images bench plugin generate chart images lock up down clean
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -49,6 +49,10 @@ test-lab: ## Two real OpenStack clouds with the whole operator
 	@$(ASSETS) lab
 	@$(RUN)/pytest -q tests/contract tests/lab
 
+test-chart: ## The Helm chart: lint, renderings of several values, refused values
+	@$(ASSETS) development helm
+	@$(RUN)/pytest -q tests/chart
+
 test-images: ## Contents of the container images
 	@$(ASSETS) development
 	@$(RUN)/python -m images.build
@@ -61,7 +65,7 @@ bench: ## Measure performance on the testbed, to build/bench.json
 plugin: ## Write kubectl-isthmus, one file for any Python from 3.11, to build/
 	@PYTHONPATH=operator $(PYTHON) -m isthmus.plugin.archive build/kubectl-isthmus
 
-generate: ## Write all generated files: crds/, parts of docs/, lists of texts in tests/golden/
+generate: ## Write all generated files: crds/, the chart's schema, parts of docs/, texts in tests/golden/
 	@$(ASSETS) development
 	@$(RUN)/python -m isthmus.model.api.schema crds
 	@$(RUN)/python -m tests.golden.explain tests/golden/explain.txt
@@ -69,6 +73,11 @@ generate: ## Write all generated files: crds/, parts of docs/, lists of texts in
 	@$(RUN)/python -m tests.golden.telemetry tests/golden
 	@$(RUN)/python -m isthmus.model.reasons.document docs/conditions.md
 	@$(RUN)/python -m isthmus.cli.reference docs/reference.md
+	@$(RUN)/python -m charts.generate charts/isthmus
+
+chart: ## Write what is kept of the chart's renderings: deploy/isthmus.yaml, tests/chart/golden/
+	@$(ASSETS) development helm
+	@$(RUN)/python -m tests.chart.render
 
 images: ## Build the container images, without a daemon; PUSH=registry/path copies them there
 	@$(ASSETS) development

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from charts.generate import generated
 from isthmus.cli.reference import with_settings, with_verbs
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
@@ -47,3 +48,14 @@ def test_list_of_verbs_is_current() -> None:
 
 def test_documentation_of_conditions_is_current() -> None:
     assert CONDITIONS.read_text() == document.render(), "run `make generate` and commit the result"
+
+
+@pytest.mark.parametrize("path", generated())
+def test_generated_file_of_the_chart_is_current(path: str) -> None:
+    chart = CRDS.parent / "charts" / "isthmus"
+    assert (chart / path).read_text() == generated()[path], "run `make generate` and commit the result"
+
+
+def test_chart_has_exactly_these_definitions() -> None:
+    templates = (CRDS.parent / "charts" / "isthmus" / "templates" / "crds").iterdir()
+    assert {p.name for p in templates} == {f"{kind.registration.plural}.yaml" for kind in KINDS}

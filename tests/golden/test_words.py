@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SUFFIXES = {".conf", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml"}
+SUFFIXES = {".conf", ".md", ".py", ".sh", ".toml", ".tpl", ".txt", ".yaml", ".yml"}
 
 # Regular expressions, and what to write instead.
 INSTEAD_OF = {
@@ -54,6 +54,7 @@ CLEAN = (
     "CONTRIBUTING.md",
     "Makefile",
     "README.md",
+    "charts",
     "crds",
     "demo",
     "deploy",
@@ -62,6 +63,7 @@ CLEAN = (
     "operator",
     "pyproject.toml",
     "tests/bench",
+    "tests/chart",
     "tests/cluster",
     "tests/contract",
     "tests/fakes",

@@ -11,7 +11,7 @@ from tests.testbed.assets import environments, gotools, kernel, packages
 from tests.testbed.assets.cache import Asset, Cache, default_root
 from tests.testbed.assets.workshop import Workshop
 
-Subset = Literal["development", "packages", "processes", "kubernetes", "kernel", "lab"]
+Subset = Literal["development", "packages", "processes", "kubernetes", "kernel", "helm", "lab"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Assets:
     kube_controller_manager: Path
     kubectl: Path
     etcd: Path
+    helm: Path
     uml_kernel: Path | None
     """None if the host's kernel has openvswitch and ESP."""
     openstack_a: Path
@@ -34,7 +35,7 @@ class Assets:
 
 
 def ensure(*subsets: Subset) -> Assets:
-    """Provide these subsets (`lab`, the default, is all of them), and return the paths.
+    """Provide these subsets (`lab`, the default, is all but `helm`), and return the paths.
 
     Raises BuildError, with the end of the log, if something cannot be built.
     """
@@ -45,6 +46,8 @@ def ensure(*subsets: Subset) -> Assets:
         ready = [workshop.submit(partial(packages.install, workshop, _package_lists(wanted)))]
         if _any(wanted, "kubernetes", "lab"):
             gotools.submit(workshop, gotools.locate(cache))
+        if _any(wanted, "helm"):
+            gotools.submit_helm(workshop, gotools.locate(cache))
         if _any(wanted, "development", "lab"):
             environments.development(cache).submit(workshop, after=ready)
         if _any(wanted, "kernel", "lab"):
@@ -70,6 +73,7 @@ def locate() -> Assets:
         kube_controller_manager=programs["kube-controller-manager"],
         kubectl=programs["kubectl"],
         etcd=programs["etcd"],
+        helm=programs["helm"],
         uml_kernel=None if kernel.host_suffices() else kernel.user_mode_linux(cache).directory / "linux",
         openstack_a=openstack_a.path,
         openstack_b=openstack_b.path,

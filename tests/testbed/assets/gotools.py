@@ -1,4 +1,4 @@
-"""Kubernetes and etcd, for which there are no Debian packages: found on this machine, or built from pinned modules."""
+"""Kubernetes, etcd and Helm, which Debian does not have: found on this machine, or built from pinned modules."""
 
 import os
 import re
@@ -18,6 +18,9 @@ _SERVERS: Final = ("kube-apiserver", "kube-controller-manager")
 # The oldest release with all used features; older ones on this machine are ignored.
 _OLDEST_KUBERNETES: Final = (1, 34)
 _OLDEST_ETCD: Final = (3, 5)
+# The first release that prints the logs of failed hooks.
+_OLDEST_HELM: Final = (3, 18)
+_OLDEST: Final = {"etcd": _OLDEST_ETCD, "helm": _OLDEST_HELM}
 _VERSION_VARIABLES: Final = "k8s.io/component-base/version"
 
 
@@ -28,16 +31,17 @@ class GoTools:
     programs: dict[str, Path]
     kubernetes: Asset | None
     etcd: Asset | None
+    helm: Asset | None
 
 
 def locate(cache: Cache) -> GoTools:
     """Prefer programs of a suitable version in `$KUBEBUILDER_ASSETS`, then in `$PATH`, to building them."""
-    programs = {name: path for name in ("kubectl", "etcd") if (path := _existing(name)) is not None}
+    programs = {name: path for name in ("kubectl", "etcd", "helm") if (path := _existing(name)) is not None}
     servers = {name: path for name in _SERVERS if (path := _existing(name)) is not None}
     # A controller manager must have the release of its API server.
     if len(servers) == len(_SERVERS) and len({_version(path) for path in servers.values()}) == 1:
         programs.update(servers)
-    kubernetes = etcd = None
+    kubernetes = etcd = helm = None
     absent = [name for name in (*_SERVERS, "kubectl") if name not in programs]
     if absent:
         kubernetes = cache.asset("kubernetes", *_module_files("kubernetes"), " ".join(absent))
@@ -45,11 +49,21 @@ def locate(cache: Cache) -> GoTools:
     if "etcd" not in programs:
         etcd = cache.asset("etcd", *_module_files("etcd"))
         programs["etcd"] = etcd.directory / "etcd"
-    return GoTools(programs, kubernetes, etcd)
+    if "helm" not in programs:
+        helm = cache.asset("helm", *_module_files("helm"))
+        programs["helm"] = helm.directory / "helm"
+    return GoTools(programs, kubernetes, etcd, helm)
+
+
+def submit_helm(workshop: Workshop, tools: GoTools) -> None:
+    """Build Helm if it is neither on this machine nor in the cache."""
+    if tools.helm:
+        job = partial(_build_helm, workshop)
+        workshop.submit(partial(workshop.build, tools.helm, 300, job, compiles=True))
 
 
 def submit(workshop: Workshop, tools: GoTools) -> None:
-    """Build the programs that are neither on this machine nor in the cache."""
+    """Build Kubernetes and etcd if they are neither on this machine nor in the cache."""
     if tools.kubernetes:
         asset = tools.kubernetes
         names = [name for name, path in tools.programs.items() if path.parent == asset.directory]
@@ -67,6 +81,13 @@ def _build_etcd(workshop: Workshop, directory: Path) -> None:
     _build(workshop, "etcd", ["go.etcd.io/etcd/server/v3"], "", str(directory / "etcd"))
 
 
+def _build_helm(workshop: Workshop, directory: Path) -> None:
+    version = _required_version("helm", r"helm\.sh/helm/v\d+")[1]
+    flags = f" -X helm.sh/helm/{version.partition('.')[0]}/internal/version.version={version}"
+    package = f"helm.sh/helm/{version.partition('.')[0]}/cmd/helm"
+    _build(workshop, "helm", [package], flags, str(directory / "helm"))
+
+
 def _build(workshop: Workshop, module: str, packages: Sequence[str], flags: str, output: str) -> None:
     if shutil.which("go") is None:
         raise BuildError(f"{module}: Go 1.26 or newer is needed to build it (https://go.dev/dl)")
@@ -76,12 +97,18 @@ def _build(workshop: Workshop, module: str, packages: Sequence[str], flags: str,
 
 def _kubernetes_version_flags() -> str:
     """Linker flags without which the programs report version v0.0.0-master."""
-    module = (_MODULES / "kubernetes" / "go.mod").read_text()
-    match = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)", module, re.MULTILINE)
-    if match is None:
-        raise BuildError("tools/kubernetes/go.mod does not require k8s.io/kubernetes")
-    values = {"gitVersion": match[1], "gitMajor": match[2], "gitMinor": match[3]}
+    version = _required_version("kubernetes", r"k8s\.io/kubernetes")
+    values = {"gitVersion": version[1], "gitMajor": version[2], "gitMinor": version[3]}
     return "".join(f" -X {_VERSION_VARIABLES}.{name}={value}" for name, value in values.items())
+
+
+def _required_version(tool: str, module: str) -> re.Match[str]:
+    """Version of a module in the tool's go.mod: groups 1 to 3 are all of it, the major and the minor number."""
+    text = (_MODULES / tool / "go.mod").read_text()
+    match = re.search(rf"^\s*{module} (v(\d+)\.(\d+)\.\d+)", text, re.MULTILINE)
+    if match is None:
+        raise BuildError(f"tools/{tool}/go.mod does not require {module}")
+    return match
 
 
 def _module_files(module: str) -> list[bytes]:
@@ -89,7 +116,7 @@ def _module_files(module: str) -> list[bytes]:
 
 
 def _existing(name: str) -> Path | None:
-    oldest = _OLDEST_ETCD if name == "etcd" else _OLDEST_KUBERNETES
+    oldest = _OLDEST.get(name, _OLDEST_KUBERNETES)
     for directory in (os.environ.get("KUBEBUILDER_ASSETS"), None):
         found = shutil.which(name, path=directory)
         version = _version(Path(found)) if found else None
@@ -99,7 +126,7 @@ def _existing(name: str) -> Path | None:
 
 
 def _version(program: Path) -> tuple[int, int] | None:
-    arguments = ["version", "--client"] if program.name == "kubectl" else ["--version"]
+    arguments = {"kubectl": ["version", "--client"], "helm": ["version"]}.get(program.name, ["--version"])
     answer = subprocess.run([program, *arguments], capture_output=True, text=True, check=False).stdout
     match = re.search(r"\bv?(\d+)\.(\d+)\.\d+", answer)
     return (int(match[1]), int(match[2])) if match else None
