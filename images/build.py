@@ -23,6 +23,8 @@ _SUITE: Final = "trixie"
 _BASE: Final = ("mmdebstrap", "--quiet", "--variant=minbase", '--aptopt=APT::Install-Recommends "false"', _SUITE)
 _BASE_SECONDS: Final = 60.0
 _USUAL_SECONDS: Final[dict[Target, float]] = {"controller": 90, "agent": 90, "charon": 180}
+# Change it with what buildah does here: it is part of the name in the cache.
+_RECIPE: Final = "2"
 _AUTHORITY: Final = "/run/isthmus-build-ca.crt"
 # Debian's mirrors may be older than the validity of their index.
 _APT_OPTIONS: Final = "-o Acquire::Check-Valid-Until=false -o Acquire::Retries=3"
@@ -53,7 +55,7 @@ def _base(cache: Cache) -> Asset:
 
 
 def _image(cache: Cache, base: Asset, target: Target) -> Image:
-    asset = cache.asset(f"image-{target}", base.directory.name, *contents(target))
+    asset = cache.asset(f"image-{target}", base.directory.name, _RECIPE, *contents(target))
     return Image(target, asset, f"localhost/isthmus-{target}:{revision(target).version}")
 
 
@@ -78,7 +80,8 @@ class Builder:
             self._buildah(
                 name, "bud", *options, *_arguments(image), f"--build-arg=BASE={self._base_tag}", str(REPOSITORY)
             )
-            self._buildah(name, "push", "--format=oci", image.tag, f"oci-archive:{archive}:{image.tag}")
+            compression = ("--format=oci", "--compression-format=gzip", "--compression-level=9")
+            self._buildah(name, "push", *compression, image.tag, f"oci-archive:{archive}:{image.tag}")
 
     @property
     def _base_tag(self) -> str:

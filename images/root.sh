@@ -18,7 +18,7 @@ apt-get -q -y -o Dir::State::status=/build/empty-status -o Dir::Cache::archives=
 for deb in $debs/*.deb; do
   name=$(dpkg-deb -f "$deb" Package)
   case $name in
-    bash | dash | coreutils | dpkg | tar | debconf | cdebconf | perl-base | openssl | sed | grep | diffutils | findutils) continue ;;
+    bash | dash | coreutils | mawk | dpkg | tar | debconf | cdebconf | perl-base | openssl | sed | grep | diffutils | findutils) continue ;;
     init-system-helpers | sensible-utils | gcc-*-base | libdb5.3* | hostname | login* | passwd | util-linux | bsdutils) continue ;;
   esac
   dpkg-deb --fsys-tarfile "$deb" | tar -x -C $root --keep-directory-symlink \
@@ -32,14 +32,19 @@ done
 # What the maintainer scripts would have done.
 if [ -d $root/usr/share/ca-certificates ]; then
   cat $root/usr/share/ca-certificates/mozilla/*.crt > $root/etc/ssl/certs/ca-certificates.crt
+  rm -rf $root/usr/share/ca-certificates
 fi
 printf 'root:x:0:0:root:/:/nonexistent\nisthmus:x:65532:65532:isthmus:/:/nonexistent\n' > $root/etc/passwd
 printf 'root:x:0:\nisthmus:x:65532:\n' > $root/etc/group
 # Scripts that need a shell, and what no process of ours reads.
-rm -rf $root/usr/share/zoneinfo $root/var/cache $root/var/log $root/etc/init.d $root/etc/cron.* $root/etc/default \
-  $root/usr/share/bug $root/usr/share/openvswitch/scripts
+rm -rf $root/usr/share/zoneinfo $root/var/cache $root/var/log $root/var/tmp $root/var/lock $root/etc/init.d \
+  $root/etc/cron.* $root/etc/default $root/usr/share/bug $root/usr/share/openvswitch/scripts
+# Of Open vSwitch only ovs-ofctl is used: the agent speaks to the database itself.
+rm -f $root/usr/sbin/ovsdb-server $root/usr/bin/ovsdb-* $root/usr/bin/ovs-appctl $root/usr/bin/ovs-dpctl \
+  $root/usr/bin/ovs-pki $root/usr/bin/ovs-parse-backtrace $root/usr/bin/vtep-ctl
 # .pyc files whose time stamps do not count: the root is read-only, and times are those of the build.
 for python in $root/usr/lib/python3.[0-9]*; do
+  rm -rf "$python/test" "$python/pydoc_data" "$python"/lib-dynload/_test*
   python3 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s $root -p / "$python"
 done
 find $root -xdev -type f -perm /6000 -exec chmod a-s {} +

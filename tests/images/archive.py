@@ -47,6 +47,23 @@ class Archive:
         """Content of a regular file; the path has no slash at its beginning."""
         return self.entries[path].content
 
+    def unpack(self, directory: Path) -> None:
+        """Write the root file system; modes and owners are kept if the process is root."""
+        for path, entry in sorted(self.entries.items()):
+            self._write(directory / path, entry)
+
+    def _write(self, path: Path, entry: Entry) -> None:
+        if entry.info.isdir():
+            path.mkdir(parents=True, exist_ok=True)
+        elif entry.info.issym():
+            path.symlink_to(entry.info.linkname)
+            return
+        elif entry.info.islnk():
+            path.write_bytes(self.content(entry.info.linkname))
+        else:
+            path.write_bytes(entry.content)
+        path.chmod(entry.info.mode & 0o7777)
+
     def _json(self, digest: str) -> Any:
         return json.loads(self._blob(digest))
 
