@@ -55,8 +55,10 @@ def _base(cache: Cache) -> Asset:
 
 
 def _image(cache: Cache, base: Asset, target: Target) -> Image:
-    asset = cache.asset(f"image-{target}", base.directory.name, _RECIPE, *contents(target))
-    return Image(target, asset, f"localhost/isthmus-{target}:{revision(target).version}")
+    source = revision(target)
+    labels = (source.version, source.commit, epoch())
+    asset = cache.asset(f"image-{target}", base.directory.name, _RECIPE, *labels, *contents(target))
+    return Image(target, asset, f"localhost/isthmus-{target}:{source.version}")
 
 
 class Builder:
