@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from images.inputs import CONTAINERFILE, REPOSITORY, TARGETS, Target, contents, epoch, revision
@@ -24,7 +25,7 @@ _BASE: Final = ("mmdebstrap", "--quiet", "--variant=minbase", '--aptopt=APT::Ins
 _BASE_SECONDS: Final = 60.0
 _USUAL_SECONDS: Final[dict[Target, float]] = {"controller": 90, "agent": 90, "charon": 180}
 # Change it with what buildah does here: it is part of the name in the cache.
-_RECIPE: Final = "2"
+_RECIPE: Final = "3"
 _AUTHORITY: Final = "/run/isthmus-build-ca.crt"
 # Debian's mirrors may be older than the validity of their index.
 _APT_OPTIONS: Final = "-o Acquire::Check-Valid-Until=false -o Acquire::Retries=3"
@@ -62,26 +63,33 @@ def _image(cache: Cache, base: Asset, target: Target) -> Image:
 
 
 class Builder:
-    """buildah, with its storage in the cache."""
+    """buildah, with its storage in the cache.
+
+    buildah uses stages of earlier builds again without regard to time stamps, so that each has a storage of its own.
+    """
 
     def __init__(self, workshop: Workshop, storage: Path | None = None) -> None:
         self._workshop = workshop
-        self._storage = storage or workshop.cache.root / "buildah"
+        self._own = workshop.cache.asset("buildah", epoch())
+        self._storage = storage or self._own.directory
         self._base = _base(workshop.cache)
 
     def ensure(self, image: Image) -> None:
         """Build the image unless it is in the cache."""
+        self._workshop.build(self._own, 1, lambda _: None)
         self._workshop.build(self._base, _BASE_SECONDS, self._make_base)
         self._workshop.build(image.asset, _USUAL_SECONDS[image.target], lambda _: self.make(image, image.archive))
 
     def make(self, image: Image, archive: Path, *options: str) -> None:
         """Build the image into an archive."""
-        with self._workshop.cache.lock("buildah"):
-            name = image.asset.name
+        name = image.asset.name
+        with self._workshop.cache.lock("buildah-storage"), TemporaryDirectory() as directory:
+            file = Path(directory, "Containerfile")
+            file.write_text(_labelled(image.target))
+            self._buildah(name, "rm", "--all")  # what a killed build has left mounted
             self._import_base(name)
-            self._buildah(
-                name, "bud", *options, *_arguments(image), f"--build-arg=BASE={self._base_tag}", str(REPOSITORY)
-            )
+            arguments = [*_arguments(image), f"--file={file}", f"--build-arg=BASE={self._base_tag}"]
+            self._buildah(name, "bud", *options, *arguments, str(REPOSITORY))
             compression = ("--format=oci", "--compression-format=gzip", "--compression-level=9")
             self._buildah(name, "push", *compression, image.tag, f"oci-archive:{archive}:{image.tag}")
 
@@ -106,10 +114,15 @@ class Builder:
         self._workshop.run(name, ["buildah", *places, *arguments])
 
 
+def _labelled(target: Target) -> str:
+    """The Containerfile with the values of its labels: for build arguments buildah would use an earlier build again."""
+    source = revision(target)
+    text = CONTAINERFILE.read_text()
+    return text.replace("${VERSION}", source.version).replace("${REVISION}", source.commit)
+
+
 def _arguments(image: Image) -> list[str]:
-    source = revision(image.target)
     arguments = [
-        f"--file={CONTAINERFILE}",
         f"--target={image.target}",
         f"--tag={image.tag}",
         f"--timestamp={epoch()}",
@@ -117,8 +130,6 @@ def _arguments(image: Image) -> list[str]:
         "--isolation=chroot",
         "--network=host",
         f"--build-arg=APT_OPTIONS={_APT_OPTIONS}",
-        f"--build-arg=VERSION={source.version}",
-        f"--build-arg=REVISION={source.commit}",
     ]
     authority = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
     if authority:
