@@ -86,7 +86,7 @@ class Builder:
         with self._workshop.cache.lock("buildah-storage"), TemporaryDirectory() as directory:
             file = Path(directory, "Containerfile")
             file.write_text(_labelled(image.target))
-            self._buildah(name, "rm", "--all")  # what a killed build has left mounted
+            self._buildah(name, "rm", "--all")  # what a killed build has left
             self._import_base(name)
             arguments = [*_arguments(image), f"--file={file}", f"--build-arg=BASE={self._base_tag}"]
             self._buildah(name, "bud", *options, *arguments, str(REPOSITORY))
@@ -111,7 +111,8 @@ class Builder:
             f"--runroot={self._storage / 'run'}",
             "--storage-driver=overlay",
         ]
-        self._workshop.run(name, ["buildah", *places, *arguments])
+        # Mounts of its own: buildah leaves some behind.
+        self._workshop.run(name, ["unshare", "--mount", "buildah", *places, *arguments])
 
 
 def _labelled(target: Target) -> str:

@@ -30,7 +30,8 @@ _INPUTS: Final[dict[Target, Sequence[str]]] = {
     "charon": (*_ANY, "images/charon.sh", "images/charon-root.sh", "deploy/strongswan.conf"),
 }
 # A change of the code alone does not change the time stamps, so that a build uses the stages of an earlier one again.
-_DATED_BY: Final = ("images", "requirements", "pyproject.toml", "deploy/strongswan.conf")
+_UNDATED: Final = frozenset({"operator", "README.md", "LICENSE"})
+_DATED_BY: Final = sorted({name for names in _INPUTS.values() for name in names} - _UNDATED)
 
 
 @dataclass(frozen=True)
