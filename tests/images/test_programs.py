@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from images.inputs import Target
+from images.inputs import REPOSITORY, Target
 from tests.images.archive import Archive
+from tests.testbed.host.process import wait_until
 
 PYTHON = ("/usr/bin/python3", "-P", "-c")
 
@@ -67,7 +71,26 @@ def test_programs_of_the_agent_start(archive: Archive, root: Path) -> None:
     assert _run(root, archive, "/usr/sbin/nft", "--version").startswith("nftables v")
 
 
+@pytest.fixture
+def charon(archive: Archive, root: Path) -> Iterator[Path]:
+    """charon with the settings of its image, in a network of its own; yields the root file system."""
+    (root / "run" / "isthmus").mkdir()
+    (root / "dev" / "stdout").touch()
+    with subprocess.Popen(["unshare", "--net", "chroot", str(root), *archive.config["Entrypoint"]]) as process:
+        wait_until(lambda: (root / "run" / "isthmus" / "charon.vici").exists(), 20, "charon's vici socket")
+        yield root
+        process.kill()
+
+
 @pytest.mark.parametrize("target", ["charon"], indirect=True)
-def test_programs_of_charon_start(archive: Archive, root: Path) -> None:
-    assert "strongSwan 6." in _run(root, archive, "/usr/lib/ipsec/charon", "--version")
-    assert "--stats" in _run(root, archive, "/usr/sbin/swanctl", "--help")
+def test_charon_answers_the_probe_of_the_chart(archive: Archive, charon: Path) -> None:
+    daemons = yaml.safe_load_all((REPOSITORY / "tests" / "chart" / "golden" / "minimal.yaml").read_text())
+    (daemon,) = [d for d in daemons if d and (d["kind"], d["metadata"]["name"]) == ("DaemonSet", "isthmus-charon")]
+    (container,) = daemon["spec"]["template"]["spec"]["containers"]
+    assert "uptime" in _run(charon, archive, *container["livenessProbe"]["exec"]["command"])
+
+
+@pytest.mark.parametrize("target", ["charon"], indirect=True)
+def test_charon_is_able_of_post_quantum_key_exchange(archive: Archive, charon: Path) -> None:
+    listed = _run(charon, archive, "/usr/sbin/swanctl", "--list-algs", "--uri", "unix:///run/isthmus/charon.vici")
+    assert {"ML_KEM_512", "ML_KEM_768", "ML_KEM_1024", "CURVE_25519", "AES_GCM_16"} <= set(re.findall(r"\w+", listed))

@@ -59,7 +59,7 @@ def submit_helm(workshop: Workshop, tools: GoTools) -> None:
     """Build Helm if it is neither on this machine nor in the cache."""
     if tools.helm:
         job = partial(_build_helm, workshop)
-        workshop.submit(partial(workshop.build, tools.helm, 300, job, compiles=True))
+        workshop.submit(partial(workshop.build, tools.helm, 540, job, compiles=True))
 
 
 def submit(workshop: Workshop, tools: GoTools) -> None:
