@@ -32,6 +32,7 @@ _NODE, _PORT = "bench", 9191
 _SETTLE_SECONDS: Final = 3.0  # the watches are loaded after the first reconciliation
 _SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
 _DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+_NAMESPACES: Final = {"controller": "isthmus-system", "agent": "isthmus-gateway"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _starts(
 ) -> list[Start]:
     node = _NODE if role == "agent" else None
     kubeconfig = directory / f"{role}.kubeconfig"
-    kubeconfig.write_text(service_account_kubeconfig(plane, "isthmus-system", f"isthmus-{role}", node))
+    kubeconfig.write_text(service_account_kubeconfig(plane, _NAMESPACES[role], f"isthmus-{role}", node))
     common = {"cloud_id": "cloud-x", "gateway_cidrs": ["127.0.0.0/8"], "kubeconfig": str(kubeconfig)}
     file = directory / f"{role}.yaml"
     file.write_text(json.dumps({**common, "metrics_port": _PORT, **own}))  # JSON is YAML

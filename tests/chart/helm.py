@@ -54,7 +54,8 @@ def template(values: str, *options: str, namespace: str = "isthmus-system", kube
 
 def rendered(path: Path) -> str:
     """The rendering for a file of values, as it is kept in the tree."""
-    return template(path.read_text())
+    heading = f"# Generated from {path.relative_to(REPOSITORY)}; do not edit. `make chart` writes it.\n"
+    return heading + template(path.read_text())
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import Forbidden
-from isthmus.model.names import PROJECT_ANNOTATION, SYSTEM_NAMESPACE
+from isthmus.model.names import GATEWAY_NAMESPACE, PROJECT_ANNOTATION, SYSTEM_NAMESPACE
 from isthmus.ports import Manifest
 from tests.contract.samples import attachment, cloud_peer, condition, gateway_node
 from tests.testbed.host.process import wait_until
@@ -184,7 +184,7 @@ class TestAgent:
         admin.apply_status(attachment("agents", (), condition("False", "Waiting")))
         other = KubernetesCluster(str(installed.kubeconfig), "isthmus-agent-gw-other")
         other.apply_status(attachment("agents", (NodeObservation(node="gw-other", plugged=True),)))
-        path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT, "gw-own")
+        path = account_kubeconfig(installed, tmp_path, GATEWAY_NAMESPACE, names.AGENT, "gw-own")
         return KubernetesCluster(str(path), "isthmus-agent-gw-own")
 
     def test_agent_may_report_on_its_own_node(self, agent: KubernetesCluster) -> None:
@@ -212,7 +212,7 @@ class TestAgent:
     def test_token_without_node_may_not_report(
         self, installed: ControlPlane, agent: KubernetesCluster, tmp_path: Path
     ) -> None:
-        path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT)
+        path = account_kubeconfig(installed, tmp_path, GATEWAY_NAMESPACE, names.AGENT)
         with pytest.raises(Forbidden, match="bound to its node"):
             KubernetesCluster(str(path), "isthmus-agent-gw-own").apply_status(_reporting("gw-own"))
 
@@ -247,7 +247,7 @@ def _wait_until_policies_work(plane: ControlPlane, directory: Path) -> None:
     administrator = KubernetesCluster(str(plane.kubeconfig), "admin")
     administrator.apply(gateway_node("probe"))
     administrator.apply(cloud_peer("probe"))
-    agent = KubernetesCluster(str(account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT)), "probe")
+    agent = KubernetesCluster(str(account_kubeconfig(plane, directory, GATEWAY_NAMESPACE, names.AGENT)), "probe")
     _user(plane, directory, "tenant", "namespace-editor")
 
     def refused() -> bool:

@@ -15,7 +15,7 @@ from isthmus.agent.backends import Backends
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus
-from isthmus.model.names import IPSEC_NAMESPACE, SYSTEM_NAMESPACE
+from isthmus.model.names import GATEWAY_NAMESPACE, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.report import NodeReport
 from isthmus.model.settings import AgentSettings
@@ -35,7 +35,7 @@ def backends(installed: ControlPlane, tmp_path: Path) -> Iterator[Backends]:
     make_node(installed, NODE)
     for obj in (cloud_peer(PEER), gateway_node(NODE), *map(attachment, NAMES)):
         installed.kubectl("apply", "-f", "-", input=json.dumps(obj.to_manifest()))
-    kubeconfig = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT, NODE)
+    kubeconfig = account_kubeconfig(installed, tmp_path, GATEWAY_NAMESPACE, names.AGENT, NODE)
     settings = AgentSettings(
         node_name=NODE,
         cloud_id="cloud-x",

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.model.names import AGENT, GATEWAY_NAMESPACE
 from tests.cluster.accounts import account_kubeconfig
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
@@ -28,7 +29,7 @@ def agent(installed: ControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[
     for kind, version in (("Node", "v1"), ("GatewayNode", "isthmus.cloud/v1alpha1")):
         manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": NODE}}
         installed.kubectl("apply", "-f", "-", input=json.dumps(manifest))
-    kubeconfig = account_kubeconfig(installed, tmp_path, "isthmus-system", "isthmus-agent", node=NODE)
+    kubeconfig = account_kubeconfig(installed, tmp_path, GATEWAY_NAMESPACE, AGENT, node=NODE)
     settings = {
         "cloud_id": "cloud-x",
         "gateway_cidrs": ["127.0.0.0/8"],

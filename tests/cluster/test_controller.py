@@ -69,10 +69,9 @@ def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
     a.kubectl = administrator  # type: ignore[assignment]
     node = {"name": NODE, "labels": {names.GATEWAY_LABEL: "true"}}
     administrator.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": node})
-    system = names.SYSTEM_NAMESPACE
-    agent = account_kubeconfig(installed, directory, system, names.AGENT, node=NODE)
+    agent = account_kubeconfig(installed, directory, names.GATEWAY_NAMESPACE, names.AGENT, node=NODE)
     a.agent = KubernetesCluster(str(agent), f"{names.AGENT}-{NODE}")  # type: ignore[assignment]
-    controller = account_kubeconfig(installed, directory, system, names.CONTROLLER)
+    controller = account_kubeconfig(installed, directory, names.SYSTEM_NAMESPACE, names.CONTROLLER)
     a.backends = replace(a.backends, cluster=KubernetesCluster(str(controller), names.CONTROLLER))
     a.restart()
     readers = RemotePeers(b.cloud_id, 0.5)

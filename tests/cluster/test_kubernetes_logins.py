@@ -14,7 +14,7 @@ import pytest
 from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.errors import Forbidden, Unavailable
-from isthmus.model.names import AGENT, SYSTEM_NAMESPACE
+from isthmus.model.names import AGENT, GATEWAY_NAMESPACE
 from tests.fakes.apiserver import write_kubeconfig
 from tests.testbed.assets import ensure
 from tests.testbed.host.process import wait_until
@@ -65,7 +65,7 @@ def _reads(kubeconfig: str) -> bool:
 @pytest.mark.parametrize("version", [V1, V1BETA1])
 def test_plugin_with_token(installed: ControlPlane, home: dict[str, Any], tmp_path: Path, version: str) -> None:
     extensions = [{"name": "minikube.sigs.k8s.io", "extension": {"provider": "minikube.sigs.k8s.io"}}]
-    plugin = _plugin(tmp_path, version, {"token": token_of(installed, SYSTEM_NAMESPACE, AGENT)})
+    plugin = _plugin(tmp_path, version, {"token": token_of(installed, GATEWAY_NAMESPACE, AGENT)})
     path = write_kubeconfig(tmp_path / "kubeconfig", home | {"extensions": extensions}, plugin)
     assert _reads(path)
     installed.kubectl("get", "cloudpeers", kubeconfig=Path(path))  # kubectl accepts it, too
@@ -112,13 +112,13 @@ def test_revoked_token_is_rejected_until_its_file_has_a_new_one(
 ) -> None:
     make_node(installed, "gone")
     token = tmp_path / "token"
-    token.write_text(token_of(installed, SYSTEM_NAMESPACE, AGENT, "gone"))
+    token.write_text(token_of(installed, GATEWAY_NAMESPACE, AGENT, "gone"))
     path = write_kubeconfig(tmp_path / "kubeconfig", home, {"tokenFile": "token"})
     cluster = KubernetesCluster(path, "isthmus")
     assert cluster.list_objects(CloudPeer) is not None
     installed.kubectl("delete", "node", "gone")
     wait_until(lambda: _is_rejected(cluster), 30, "the token to become invalid with its node")
-    token.write_text(token_of(installed, SYSTEM_NAMESPACE, AGENT) + "\n")
+    token.write_text(token_of(installed, GATEWAY_NAMESPACE, AGENT) + "\n")
     assert cluster.list_objects(CloudPeer) is not None
 
 
@@ -167,5 +167,5 @@ def test_namespace_of_the_context_is_ignored(home: dict[str, Any], admin: dict[s
     document = json.loads(path.read_text())
     document["contexts"][0]["context"]["namespace"] = "elsewhere"
     path.write_text(json.dumps(document))
-    found = KubernetesCluster(str(path), "isthmus").get_manifest("v1", "ServiceAccount", AGENT, SYSTEM_NAMESPACE)
+    found = KubernetesCluster(str(path), "isthmus").get_manifest("v1", "ServiceAccount", AGENT, GATEWAY_NAMESPACE)
     assert found is not None

@@ -20,7 +20,7 @@ from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import Forbidden
 from isthmus.model.facts.lease import Lease
-from isthmus.model.names import SYSTEM_NAMESPACE, agent_lease
+from isthmus.model.names import GATEWAY_NAMESPACE, SYSTEM_NAMESPACE, agent_lease
 from isthmus.ports import Leases
 from tests.contract.leases import OWNER, LeasesContract, lease
 from tests.testbed.host.process import wait_until
@@ -43,7 +43,7 @@ class TestKubernetesLeases(LeasesContract):
 def agent(installed: ControlPlane, tmp_path: Path) -> KubernetesLeases:
     make_node(installed, NODE)
     make_gateway_node(installed, NODE)
-    path = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, names.AGENT, NODE)
+    path = account_kubeconfig(installed, tmp_path, GATEWAY_NAMESPACE, names.AGENT, NODE)
     return KubernetesLeases(str(path), f"{names.AGENT}-{NODE}")
 
 

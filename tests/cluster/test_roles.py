@@ -23,7 +23,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import Forbidden, NotFound
-from isthmus.model.names import FINALIZER, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
+from isthmus.model.names import FINALIZER, GATEWAY_NAMESPACE, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
 from isthmus.model.peerkubeconfig import PeerCredential
 from isthmus.model.peertoken import lifetime_of
 from isthmus.ports import Manifest
@@ -254,7 +254,8 @@ def _handed_over(plane: ControlPlane) -> str:
 
 def _can(plane: ControlPlane, account: str, verb: str, resource: str, place: Sequence[str]) -> bool:
     """Answer of `kubectl auth can-i`. An error is not a "no"."""
-    who = f"--as=system:serviceaccount:{SYSTEM_NAMESPACE}:{account}"
+    home = GATEWAY_NAMESPACE if account == names.AGENT else SYSTEM_NAMESPACE
+    who = f"--as=system:serviceaccount:{home}:{account}"
     where = [f"--kubeconfig={plane.kubeconfig}", f"--cache-dir={plane.kubeconfig.parent / 'kubectl-cache'}"]
     command = [str(ensure("kubernetes").kubectl), *where, "auth", "can-i", verb, resource, *place, who]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -265,7 +266,7 @@ def _can(plane: ControlPlane, account: str, verb: str, resource: str, place: Seq
 
 
 def _agent(plane: ControlPlane, directory: Path, node: str) -> KubernetesCluster:
-    path = account_kubeconfig(plane, directory, SYSTEM_NAMESPACE, names.AGENT, node)
+    path = account_kubeconfig(plane, directory, GATEWAY_NAMESPACE, names.AGENT, node)
     return KubernetesCluster(str(path), f"{names.AGENT}-{node}")
 
 

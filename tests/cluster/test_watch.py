@@ -15,7 +15,7 @@ import pytest
 
 from isthmus.adapters.kubernetes import KopfWatch, built_in, kopfoperator, login, resources
 from isthmus.agent.kubernetes import WATCHED
-from isthmus.model.names import AGENT, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
+from isthmus.model.names import AGENT, GATEWAY_NAMESPACE, IPSEC_NAMESPACE, SYSTEM_NAMESPACE
 from tests.cluster.accounts import account_kubeconfig, make_node, token_of
 from tests.fakes.apiserver import write_kubeconfig
 from tests.testbed.host.process import wait_until
@@ -51,7 +51,7 @@ class WakeCounter:
 @pytest.fixture
 def wakes(installed: ControlPlane, tmp_path: Path) -> Iterator[WakeCounter]:
     wakes = WakeCounter()
-    kubeconfig = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, AGENT)
+    kubeconfig = account_kubeconfig(installed, tmp_path, GATEWAY_NAMESPACE, AGENT)
     watching = KopfWatch(resources(WATCHED), str(kubeconfig))
     installed.kubectl("apply", "-f", "-", input=POLICY % 10)
     watching.start(wakes.wake)
@@ -79,7 +79,7 @@ def test_watch_resumes_after_an_api_outage(installed: ControlPlane, wakes: WakeC
 
 def test_secrets_of_one_namespace_wake_the_agent(installed: ControlPlane, tmp_path: Path) -> None:
     wakes = WakeCounter()
-    kubeconfig = account_kubeconfig(installed, tmp_path, SYSTEM_NAMESPACE, AGENT)
+    kubeconfig = account_kubeconfig(installed, tmp_path, GATEWAY_NAMESPACE, AGENT)
     watching = KopfWatch([built_in("v1", "Secret")], str(kubeconfig), IPSEC_NAMESPACE)
     installed.kubectl("create", "secret", "generic", "watched", "-n", IPSEC_NAMESPACE)
     watching.start(wakes.wake)
@@ -114,7 +114,7 @@ def token(installed: ControlPlane, tmp_path: Path) -> Path:
     """A file with an agent's token, which is valid as long as Node `watching` exists."""
     make_node(installed, "watching")
     token = tmp_path / "token"
-    token.write_text(token_of(installed, SYSTEM_NAMESPACE, AGENT, "watching"))
+    token.write_text(token_of(installed, GATEWAY_NAMESPACE, AGENT, "watching"))
     return token
 
 
@@ -136,7 +136,7 @@ def test_watch_survives_a_revoked_token(installed: ControlPlane, logins: Mock, t
         installed.kubectl("delete", "node", "watching")
         wait_until(lambda: logins.call_count > 5, 60, "repeated logins to be rejected")
         assert not _change_wakes(installed, wakes, (50,))
-        token.write_text(token_of(installed, SYSTEM_NAMESPACE, AGENT))
+        token.write_text(token_of(installed, GATEWAY_NAMESPACE, AGENT))
         assert _change_wakes(installed, wakes, range(51, 60)), "changes do not wake the process any more"
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 from .api.objects import GROUP
 
 SYSTEM_NAMESPACE = "isthmus-system"
+GATEWAY_NAMESPACE = "isthmus-gateway"  # account of the agents; their pods and those of charon
 IPSEC_NAMESPACE = "isthmus-ipsec"
 CONTROLLER = "isthmus-controller"
 AGENT = "isthmus-agent"

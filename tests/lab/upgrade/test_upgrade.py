@@ -27,8 +27,16 @@ def old(peers: Federation) -> Iterator[Path]:
 
 
 def run_release(installation: Installation, tree: Path) -> None:
-    """Install a release over the one that runs, with the documented steps: manifests first, then both processes."""
+    """Install a release over the one that runs, with the documented steps: manifests first, then both processes.
+
+    The old release has the account of agents in isthmus-system, this one elsewhere.
+    """
     installation.cloud.kubectl("apply", "--server-side", "--force-conflicts", "-k", str(tree / "deploy"))
+    if tree == REPOSITORY:
+        installation.agent.renew_credential()
+        installation.cloud.kubectl("delete", "serviceaccount", "-n", SYSTEM, "isthmus-agent", "--ignore-not-found")
+    else:
+        installation.agent.renew_credential(SYSTEM)
     for role, start in (("controller", installation.start_controller), ("agent", installation.start_agent)):
         installation.stop_process(role)
         start() if tree == REPOSITORY else start(PYTHONPATH=str(tree / "operator"))

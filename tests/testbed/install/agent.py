@@ -13,6 +13,7 @@ from tests.testbed.node.gateway import Gateway
 
 METRICS_PORT: Final = 9091
 _NAME: Final = "isthmus-agent"
+_ACCOUNTS: Final = "isthmus-gateway"
 # They have the prefix of settings, and Isthmus rejects unknown variables with that prefix.
 WITHOUT_TEST_VARIABLES: Final = ("env", "--unset=ISTHMUS_LAB", "--unset=ISTHMUS_CACHE", "--unset=ISTHMUS_UML_KERNEL")
 
@@ -30,9 +31,7 @@ class Agent:
 
     def configure(self, settings: Mapping[str, object]) -> None:
         """Write credential and settings; `settings` are those that all processes of the cloud share."""
-        self.kubeconfig.touch(mode=0o600)
-        account = service_account_kubeconfig(self._cloud, "isthmus-system", "isthmus-agent", self.gateway.name)
-        self.kubeconfig.write_text(account)
+        self.renew_credential()
         own = {
             "kubeconfig": str(self.kubeconfig),
             "metrics_address": str(self.gateway.site.gateway_address.ip),
@@ -41,6 +40,11 @@ class Agent:
             "vici_socket": "/run/charon.vici",
         }
         self._settings.write_text(json.dumps({**settings, **own}, indent=1))  # JSON is YAML
+
+    def renew_credential(self, namespace: str = _ACCOUNTS) -> None:
+        """Write a new credential, of the account in that namespace."""
+        self.kubeconfig.touch(mode=0o600)
+        self.kubeconfig.write_text(service_account_kubeconfig(self._cloud, namespace, _NAME, self.gateway.name))
 
     def start(self, command: tuple[str, ...] = (), **environment: str) -> None:
         """Start it; `command` replaces `isthmus agent`."""
