@@ -65,11 +65,8 @@ def _flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list) and value:
         return f"[{', '.join(map(_flow, value))}]"
-    return (
-        json.dumps(value)
-        if value in ("", "true")
-        else str(yaml.safe_dump(value, default_flow_style=True)).split("\n")[0]
-    )
+    plain = isinstance(value, str) and yaml.safe_load(value) == value
+    return str(value) if plain else json.dumps(value)
 
 
 def schema() -> str:

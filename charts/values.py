@@ -51,7 +51,9 @@ class OpenStack(ChartModel):
     """Access to this cloud's OpenStack."""
 
     clouds_secret: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")] = "isthmus-openstack"  # noqa: S105  the name of a Secret
-    """Secret in the namespace of the release whose key `clouds.yaml` holds the credential. Values hold no secrets."""
+    """Secret in the namespace of the release whose key `clouds.yaml` holds the credential. Its keys are files in
+    /etc/openstack: with a certificate authority of your own, add it as key ca.crt, and `cacert: /etc/openstack/ca.crt`
+    to the entry."""
     cloud: Annotated[str, StringConstraints(min_length=1)] = "isthmus"
     """Entry of that file to use."""
 
@@ -77,7 +79,8 @@ class Image(ChartModel):
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Pull policy of all containers."""
     pull_secrets: tuple[Annotated[str, StringConstraints(min_length=1)], ...] = ()
-    """Names of Secrets with the registry's credential, in the namespaces of the pods."""
+    """Names of Secrets with the registry's credential: in isthmus-system, and in isthmus-gateway once the release has
+    created it."""
     digests: ImageDigests = ImageDigests()
     """Digests, which take precedence over the tag."""
 
@@ -152,9 +155,9 @@ class Values(ChartModel):
     settings: Annotated[
         dict[str, Any],
         Field(json_schema_extra={"properties": SETTINGS, "additionalProperties": False}),
-    ] = {"log_format": "json", "log_level": "INFO", "resync_seconds": 30}  # noqa: RUF012  pydantic copies it
-    """Settings of controller and agents, named as in docs/reference.md. Those that follow from other values are not
-    accepted here."""
+    ] = {"log_format": "json"}  # noqa: RUF012  pydantic copies it
+    """Settings of controller and agents, named as in docs/reference.md, such as log_level. Those that follow from other
+    values are not accepted here."""
     image: Image = Image()
     """Where the images come from."""
     api_server: APIServer = APIServer()

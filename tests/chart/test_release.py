@@ -55,7 +55,7 @@ def test_notes_say_what_is_missing(notes: str) -> None:
 
 
 def test_api_server_knows_every_field(release: Release) -> None:
-    """It refuses unknown and doubled fields."""
+    """It refuses unknown and duplicate fields."""
     manifest = release.helm("get", "manifest", "isthmus")
     apply = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-")
     release.kubectl(*apply, input=manifest)
@@ -93,10 +93,12 @@ def test_account_of_the_test_can_check_the_installation(release: Release, tmp_pa
     assert [problem.partition(":")[0] for problem in problems] == ["controller", "gateway nodes"]
 
 
-def test_policy_without_binding_is_named(release: Release, tmp_path: Path) -> None:
+def test_policy_without_effect_is_named(release: Release, tmp_path: Path) -> None:
     release.kubectl("delete", "validatingadmissionpolicybinding", "isthmus-agent")
+    release.kubectl("delete", "validatingadmissionpolicy", "isthmus-project-binding")
     problems = checks.installation(release.account(tmp_path, "isthmus-test"), lambda _: None)
     assert problems[0].startswith("ValidatingAdmissionPolicy isthmus-agent: no binding")
+    assert problems[1].startswith("ValidatingAdmissionPolicy isthmus-project-binding: does not exist")
     release.upgrade()
     problems = checks.installation(release.account(tmp_path, "isthmus-test"), lambda _: None)
     assert problems[0].startswith("controller: ")

@@ -114,6 +114,12 @@ def test_namespaces_of_pods_in_the_host_network_admit_them() -> None:
     assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
 
 
+def test_namespace_of_the_agents_account_admits_no_such_pods_where_none_is_wanted() -> None:
+    native = documents(yaml.safe_load((VALUES / "native.yaml").read_text()))
+    labels = only(native, "Namespace", "isthmus-gateway")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
 def test_keys_outlive_the_release() -> None:
     assert only(documents(), "Namespace", "isthmus-ipsec")["metadata"]["annotations"] == {
         "helm.sh/resource-policy": "keep"

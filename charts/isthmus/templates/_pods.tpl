@@ -54,7 +54,7 @@ capabilities: {drop: [ALL]}
 {{ merge $common .Values.settings | toYaml }}
 {{- end }}
 
-{{/* Probes: the loop of the process has ended an iteration. Nothing outside of the process can fail liveness. */}}
+{{/* Probes. /livez fails if a loop of the process hangs, which nothing outside of the process can cause. */}}
 {{- define "isthmus.probes" -}}
 {{- $get := dict "path" "/livez" "port" .port "scheme" "HTTP" -}}
 {{- if .host }}{{ $get = set $get "host" .host }}{{ end -}}
