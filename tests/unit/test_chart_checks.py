@@ -11,9 +11,10 @@ from isthmus.cli import checks
 from isthmus.model import names
 from isthmus.model.errors import NotFound, Unavailable
 
-BINDING = "ValidatingAdmissionPolicyBinding"
+POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 READY = {"type": "Ready", "status": "True", "reason": "Ready", "message": ""}
 HEALTHY: dict[str, list[dict[str, Any]]] = {
+    POLICY: [{"metadata": {"name": name}} for name in names.ADMISSION_POLICIES],
     BINDING: [{"spec": {"policyName": name, "validationActions": ["Deny"]}} for name in names.ADMISSION_POLICIES],
     "Node": [{"metadata": {"name": "gw-a1", "labels": {names.GATEWAY_LABEL: "true"}}}, {"metadata": {"name": "cp-a"}}],
     "GatewayNode": [{"metadata": {"name": "gw-a1"}, "status": {"conditions": [READY]}}],
@@ -83,6 +84,11 @@ def test_healthy_installation_has_no_problem() -> None:
 
 def test_missing_definition_is_named() -> None:
     assert _problems(HEALTHY, "PortSlice") == ["CustomResourceDefinition portslices: not served by the API server"]
+
+
+def test_missing_policy_is_named() -> None:
+    (problem,) = _problems({**HEALTHY, POLICY: HEALTHY[POLICY][1:]})
+    assert problem == f"ValidatingAdmissionPolicy {names.CONTROLLER}: does not exist; install the chart again"
 
 
 @pytest.mark.parametrize("actions", [["Audit"], []])

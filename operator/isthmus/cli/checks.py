@@ -14,6 +14,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import NotFound
 
+_ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _LISTED: Final = 5
 _POLL_SECONDS: Final = 1.0
 # The active controller renews its Lease more often than this, and another one takes over within this time.
@@ -57,10 +58,13 @@ def installation(objects: Objects, sleep: Callable[[float], None]) -> list[str]:
 
 
 def _policies(objects: Objects) -> Iterator[str]:
-    bindings = objects.list_manifests("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
+    policies = {p["metadata"]["name"] for p in objects.list_manifests(_ADMISSION, "ValidatingAdmissionPolicy")}
+    bindings = objects.list_manifests(_ADMISSION, "ValidatingAdmissionPolicyBinding")
     denying = {b["spec"]["policyName"] for b in bindings if "Deny" in b["spec"].get("validationActions", [])}
     for name in names.ADMISSION_POLICIES:
-        if name not in denying:
+        if name not in policies:
+            yield f"ValidatingAdmissionPolicy {name}: does not exist; install the chart again"
+        elif name not in denying:
             yield f"ValidatingAdmissionPolicy {name}: no binding denies what it refuses; install the chart again"
 
 

@@ -50,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("controller", help="mirror projects and networks; one for each cloud")
     commands.add_parser("agent", help="configure br-cloud and IPsec; one on each gateway node")
-    commands.add_parser("check-unused", help="fail while something of Isthmus's is left; before an uninstall")
-    commands.add_parser("check-installation", help="fail unless controller and gateway nodes are ready; helm test")
+    commands.add_parser("check-unused", help="fail while Isthmus is in use; run before it is uninstalled")
+    commands.add_parser(
+        "check-installation", help="fail unless controller and gateway nodes are ready; run by helm test"
+    )
     hand_over = commands.add_parser(
         "peer-kubeconfig", help="print the read-only kubeconfig that a peer's administrator needs from us"
     )

@@ -42,6 +42,7 @@ _BUILT_IN: Final[Mapping[tuple[str, str], Resource]] = {
     ("v1", "ConfigMap"): Resource("", "v1", "configmaps", namespaced=True),
     ("v1", "ServiceAccount"): Resource("", "v1", "serviceaccounts", namespaced=True),
     ("coordination.k8s.io/v1", "Lease"): Resource("coordination.k8s.io", "v1", "leases", namespaced=True),
+    (f"{_ADMISSION}/v1", "ValidatingAdmissionPolicy"): Resource(_ADMISSION, "v1", "validatingadmissionpolicies"),
     (f"{_ADMISSION}/v1", "ValidatingAdmissionPolicyBinding"): Resource(
         _ADMISSION, "v1", "validatingadmissionpolicybindings"
     ),
