@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,12 +11,18 @@ from typing import Any, Final
 import yaml
 
 from isthmus.adapters.kubernetes import KubernetesCluster
-from tests.chart.helm import CHART, MINIMAL, run
+from tests.chart.helm import CHART, REPOSITORY, run
 from tests.cluster.accounts import account_kubeconfig
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 NAMESPACE: Final = "isthmus-system"
-_VALUES: Final = yaml.safe_dump({**MINIMAL, "crds": {"enabled": True}})
+
+
+def commands_of_readme() -> list[str]:
+    """What the README's section on the installation says, one command each."""
+    section = (REPOSITORY / "README.md").read_text().partition("\n## Install\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    return str(block).replace("\\\n", "").splitlines()
 
 
 @dataclass(frozen=True)
@@ -24,23 +32,25 @@ class Release:
     plane: ControlPlane
 
     def install(self, *options: str) -> str:
-        """Install it; returns the notes."""
-        printed = self.helm("install", "isthmus", str(CHART), *options, values=_VALUES)
+        """Install it with the README's command; returns the notes."""
+        (command,) = [line for line in commands_of_readme() if line.startswith("helm install ")]
+        words = [str(CHART) if word == "charts/isthmus" else word for word in shlex.split(command)[1:]]
+        printed = self.helm(*words, *options)
         self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         return printed
 
     def upgrade(self, *options: str) -> None:
         """Upgrade it to the chart of the tree."""
-        self.helm("upgrade", "isthmus", str(CHART), *options, values=_VALUES)
+        self.helm("upgrade", "isthmus", str(CHART), "--reset-then-reuse-values", *options)
 
     def uninstall(self, *options: str) -> None:
         """Uninstall it."""
         self.helm("uninstall", "isthmus", *options)
 
-    def helm(self, *arguments: str, values: str = "") -> str:
+    def helm(self, *arguments: str) -> str:
         """Run Helm as the administrator of the cluster."""
         where = ("--kubeconfig", str(self.plane.kubeconfig), "--namespace", NAMESPACE)
-        return run(*arguments, *where, values=values)
+        return run(*arguments, *where)
 
     def hooks(self) -> list[dict[str, Any]]:
         """Its hooks and tests as the cluster has them."""

@@ -15,7 +15,7 @@ import pytest
 from isthmus.cli import checks
 from isthmus.model.api.kinds import KINDS
 from tests.chart.helm import REPOSITORY, HelmError
-from tests.chart.release import NAMESPACE, Release
+from tests.chart.release import NAMESPACE, Release, commands_of_readme
 from tests.contract.samples import cloud_peer
 from tests.testbed.assets import ensure
 from tests.testbed.host import netns
@@ -39,7 +39,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
 @pytest.fixture(scope="module")
 def notes(cluster: Release) -> str:
     """What Helm prints after the installation."""
-    return cluster.install("--create-namespace")
+    return cluster.install()
 
 
 @pytest.fixture
@@ -49,9 +49,14 @@ def release(cluster: Release, notes: str) -> Release:
     return cluster
 
 
-def test_notes_say_what_is_missing(notes: str) -> None:
-    assert "kubectl create secret generic -n isthmus-system isthmus-openstack --from-file=clouds.yaml" in notes
-    assert "kubectl label node NODE isthmus.cloud/gateway=true" in notes
+def test_notes_say_what_is_missing_as_the_readme_does(notes: str) -> None:
+    missing = [command.replace("gw-a1", "NODE") for command in commands_of_readme()[2:]]
+    assert [command.split()[0:2] for command in missing] == [
+        ["kubectl", "create"],
+        ["kubectl", "label"],
+        ["helm", "test"],
+    ]
+    assert [command for command in missing if command not in notes] == []
 
 
 def test_api_server_knows_every_field(release: Release) -> None:
@@ -136,7 +141,10 @@ def test_uninstall_waits_for_the_guard(release: Release) -> None:
 def test_uninstall_keeps_definitions_and_keys(release: Release) -> None:
     release.uninstall("--no-hooks", "--wait")
     definitions = release.kubectl("get", "crd", "-o", "name").split()
-    assert len([name for name in definitions if name.endswith(".isthmus.cloud")]) == len(KINDS)
+    ours = [name for name in definitions if name.endswith(".isthmus.cloud")]
+    assert len(ours) == len(KINDS)
+    # as docs/install.md deletes them
+    assert release.kubectl("get", "crd", "-l", "app.kubernetes.io/part-of=isthmus", "-o", "name").split() == ours
     namespaces = release.kubectl("get", "namespaces", "-o", "name").split()
     assert "namespace/isthmus-ipsec" in namespaces
     kinds = "serviceaccounts,roles,rolebindings,deployments,daemonsets,jobs,pods,configmaps,networkpolicies,secrets"
