@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -165,6 +166,8 @@ def main() -> int:
     chosen = [target for target in TARGETS if target in (arguments.target or TARGETS)]
     if unknown := set(arguments.target) - set(TARGETS):
         parser.error(f"unknown target: {', '.join(sorted(unknown))}")
+    # So that builds end when this process is terminated.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     try:
         for image in build(chosen).values():
             print(f"{image.tag}  {image.archive.stat().st_size / 1e6:.1f} MB  {image.archive}")

@@ -91,6 +91,6 @@ def test_charon_answers_the_probe_of_the_chart(archive: Archive, charon: Path) -
 
 
 @pytest.mark.parametrize("target", ["charon"], indirect=True)
-def test_charon_is_able_of_post_quantum_key_exchange(archive: Archive, charon: Path) -> None:
+def test_charon_can_do_post_quantum_key_exchange(archive: Archive, charon: Path) -> None:
     listed = _run(charon, archive, "/usr/sbin/swanctl", "--list-algs", "--uri", "unix:///run/isthmus/charon.vici")
     assert {"ML_KEM_512", "ML_KEM_768", "ML_KEM_1024", "CURVE_25519", "AES_GCM_16"} <= set(re.findall(r"\w+", listed))

@@ -11,7 +11,7 @@ from tests.testbed.assets import environments, gotools, kernel, packages
 from tests.testbed.assets.cache import Asset, Cache, default_root
 from tests.testbed.assets.workshop import Workshop
 
-Subset = Literal["development", "packages", "processes", "kubernetes", "kernel", "helm", "lab"]
+Subset = Literal["development", "packages", "processes", "kubernetes", "kernel", "helm", "images", "lab"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class Assets:
 
 
 def ensure(*subsets: Subset) -> Assets:
-    """Provide these subsets (`lab`, the default, is all but `helm`), and return the paths.
+    """Provide these subsets (`lab`, the default, is all but `helm` and `images`), and return the paths.
 
+    Of `images` only the packages that building them needs: images/build.py.
     Raises BuildError, with the end of the log, if something cannot be built.
     """
     wanted = subsets or ("lab",)
@@ -95,6 +96,8 @@ def _package_lists(wanted: Collection[Subset]) -> list[str]:
         lists.append("kubernetes")
     if _any(wanted, "packages", "kernel", "lab"):
         lists.append("lab")
+    if _any(wanted, "images"):
+        lists.append("images")
     return lists
 
 
