@@ -27,11 +27,11 @@ class _Objects:
     def __init__(self, objects: dict[str, list[dict[str, Any]]], *unknown: str, renewed_every: int = 3) -> None:
         self._objects = deepcopy(objects)
         self._unknown = unknown
-        self._seconds = 0
+        self.seconds = 0
         self._renewed_every = renewed_every
 
     def sleep(self, seconds: float) -> None:
-        self._seconds += int(seconds)
+        self.seconds += int(seconds)
 
     def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[dict[str, Any]]:
         if kind in self._unknown:
@@ -42,7 +42,7 @@ class _Objects:
         self, api_version: str, kind: str, name: str, namespace: str | None = None
     ) -> dict[str, Any] | None:
         assert (kind, name, namespace) == ("Lease", "isthmus-controller", "isthmus-system")
-        return {"metadata": {"resourceVersion": str(self._seconds // self._renewed_every)}}
+        return {"metadata": {"resourceVersion": str(self.seconds // self._renewed_every)}}
 
 
 def _problems(objects: dict[str, list[dict[str, Any]]], *unknown: str, renewed_every: int = 3) -> list[str]:
@@ -102,6 +102,17 @@ def test_policy_that_denies_nothing_is_named(actions: list[str]) -> None:
 def test_controller_that_does_not_renew_its_lease_is_reported() -> None:
     (problem,) = _problems(HEALTHY, renewed_every=1000)
     assert problem.startswith("controller: Lease isthmus-controller was not renewed")
+
+
+def test_node_that_starts_meanwhile_is_no_problem() -> None:
+    class _Starting(_Objects):
+        def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[dict[str, Any]]:
+            started = kind != "GatewayNode" or self.seconds >= 30
+            return super().list_manifests(api_version, kind, namespace) if started else []
+
+    server = _Starting(HEALTHY)
+    assert checks.installation(server, server.sleep) == []
+    assert server.seconds == 30
 
 
 def test_node_that_is_not_ready_is_reported_with_its_reason() -> None:

@@ -17,8 +17,11 @@ from isthmus.model.errors import NotFound
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _LISTED: Final = 5
 _POLL_SECONDS: Final = 1.0
-# The active controller renews its Lease more often than this, and another one takes over within this time.
-_RENEWAL_SECONDS: Final = 20
+# What has just been installed starts within this time, and another controller takes over.
+_START_SECONDS: Final = 60
+_NOT_RENEWED: Final = (
+    f"controller: Lease {names.CONTROLLER} was not renewed for {_START_SECONDS} s; see the controller's log"
+)
 
 Document = dict[str, Any]
 
@@ -50,11 +53,14 @@ def unused(objects: Objects) -> list[str]:
 
 
 def installation(objects: Objects, sleep: Callable[[float], None]) -> list[str]:
-    """What is wrong with the installation, one sentence each: definitions, policies, controller, gateway nodes."""
+    """What is wrong with the installation, one sentence each: definitions, policies, controller, gateway nodes.
+
+    Waits up to a minute until controller and gateway nodes have started.
+    """
     missing = [kind.registration for kind in KINDS if _all(objects, kind) is None]
     if missing:
         return [f"CustomResourceDefinition {kind.plural}: not served by the API server" for kind in missing]
-    return [*_policies(objects), *_controller(objects, sleep), *_gateway_nodes(objects)]
+    return [*_policies(objects), *_processes(objects, sleep)]
 
 
 def _policies(objects: Objects) -> Iterator[str]:
@@ -68,14 +74,16 @@ def _policies(objects: Objects) -> Iterator[str]:
             yield f"ValidatingAdmissionPolicy {name}: no binding denies what it refuses; install the chart again"
 
 
-def _controller(objects: Objects, sleep: Callable[[float], None]) -> Iterator[str]:
-    """Wall clocks may differ: the Lease must change while we wait."""
-    before = _lease_version(objects)
-    for _ in range(int(_RENEWAL_SECONDS / _POLL_SECONDS)):
+def _processes(objects: Objects, sleep: Callable[[float], None]) -> list[str]:
+    """Wall clocks may differ: the controller's Lease must change while we wait."""
+    before, renewed, problems = _lease_version(objects), False, list[str]()
+    for _ in range(int(_START_SECONDS / _POLL_SECONDS)):
         sleep(_POLL_SECONDS)
-        if _lease_version(objects) != before:
-            return
-    yield f"controller: Lease {names.CONTROLLER} was not renewed for {_RENEWAL_SECONDS} s; see the controller's log"
+        renewed = renewed or _lease_version(objects) != before
+        problems = [*([] if renewed else [_NOT_RENEWED]), *_gateway_nodes(objects)]
+        if not problems:
+            break
+    return problems
 
 
 def _lease_version(objects: Objects) -> str:
