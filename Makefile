@@ -20,11 +20,12 @@ demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 le
 	@$(RUN)/python -m demo $(if $(KEEP),--keep)
 
 test: ## All of CI: lint and all tiers; Helm and the images are built meanwhile
-	@$(ASSETS) lab images
+	@$(ASSETS) development images
 	@mkdir -p build
 	@echo "packaging: started, at idle priority beside the tests (build/packaging.log)"
 	@setsid chrt --idle 0 $(MAKE) --no-print-directory packaging > build/packaging.log 2>&1 & packaging=$$!; \
 	  trap 'kill -- -$$packaging 2> /dev/null || true' EXIT; \
+	  $(ASSETS) lab; \
 	  $(MAKE) --no-print-directory $(TIERS); \
 	  tail --pid=$$packaging --lines=+1 --follow build/packaging.log; \
 	  wait $$packaging
