@@ -33,7 +33,13 @@ for loader in /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.*; do
   [ -e "$loader" ] && [ ! -e "$root$loader" ] && cp -L "$loader" "$root$loader"
 done
 cp /etc/protocols $root/etc/
+licence() {
+  mkdir -p "$root/usr/share/doc/$1"
+  cp "$2" "$root/usr/share/doc/$1/copyright"
+}
+licence strongswan /build/strongswan-*/debian/copyright
 for package in $(sort -u /build/packages); do
+  licence "$package" "/usr/share/doc/$package/copyright"
   dpkg-query -s "$package" | sed '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d}'
   echo
 done > $root/var/lib/dpkg/status

@@ -19,15 +19,20 @@ for deb in $debs/*.deb; do
   name=$(dpkg-deb -f "$deb" Package)
   case $name in
     bash | dash | coreutils | mawk | dpkg | tar | debconf | cdebconf | perl-base | openssl | sed | grep | diffutils | findutils) continue ;;
-    init-system-helpers | sensible-utils | gcc-*-base | libdb5.3* | hostname | login* | passwd | util-linux | bsdutils) continue ;;
+    init-system-helpers | sensible-utils | libdb5.3* | hostname | login* | passwd | util-linux | bsdutils) continue ;;
   esac
   dpkg-deb --fsys-tarfile "$deb" | tar -x -C $root --keep-directory-symlink \
-    --exclude "./usr/share/doc/*" --exclude "./usr/share/man/*" --exclude "./usr/share/info/*" \
+    --exclude "./usr/share/man/*" --exclude "./usr/share/info/*" \
     --exclude "./usr/share/locale/*" --exclude "./usr/share/bash-completion/*" --exclude "./usr/share/lintian/*" \
     --exclude "./$lib/gconv/*"
   # So that scanners know what is in the image.
   { dpkg-deb -f "$deb"; echo "Status: install ok installed"; echo; } >> $root/var/lib/dpkg/status
 done
+
+# Of the documentation only the licences; several packages link to those of another one.
+find $root/usr/share/doc -type f ! -name copyright -delete
+find $root/usr/share/doc -xtype l -delete
+find $root/usr/share/doc -type d -empty -delete
 
 # What the maintainer scripts would have done.
 if [ -d $root/usr/share/ca-certificates ]; then

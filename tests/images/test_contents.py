@@ -102,6 +102,19 @@ def test_bill_of_materials_lists_every_package(target: Target, archive: Archive)
     assert _listed(document, "deb") == there
 
 
+def test_licence_of_every_package_is_there(target: Target, archive: Archive) -> None:
+    packages = _listed(_sbom(target, archive), "deb")
+    assert packages
+    assert [name for name in packages if not _has_licence(archive, name)] == []
+
+
+def _has_licence(archive: Archive, package: str) -> bool:
+    """Some packages have a link to the documentation of another one."""
+    entry = archive.entries.get(f"usr/share/doc/{package}")
+    directory = entry.info.linkname if entry and entry.info.issym() else package
+    return f"usr/share/doc/{directory}/copyright" in archive.entries
+
+
 def test_bill_of_materials_lists_every_wheel(target: Target, archive: Archive) -> None:
     files = [path for path in archive.entries if re.fullmatch(r"opt/isthmus/[^/]+\.dist-info/METADATA", path)]
     metadata = [Parser().parsestr(archive.content(path).decode(), headersonly=True) for path in files]
