@@ -6,9 +6,10 @@ from typing import Any
 from tests.testbed.inventory import kubernetes
 
 
-def section(kind: str, **metadata: str) -> dict[str, Any]:
+def section(kind: str, status: dict[str, Any] | None = None, **metadata: str) -> dict[str, Any]:
     """The section of one kind with one object."""
-    document = {"items": [{"kind": kind, "metadata": {"name": "x", **metadata}, "status": {"conditions": []}}]}
+    item = {"kind": kind, "metadata": {"name": "x", **metadata}, "status": status or {"conditions": []}}
+    document = {"items": [item]}
 
     def kubectl(*arguments: str) -> str:
         return "things" if arguments[0] == "api-resources" else json.dumps(document)
@@ -18,6 +19,18 @@ def section(kind: str, **metadata: str) -> dict[str, Any]:
 
 def test_counts_of_writes_are_no_difference() -> None:
     assert section("Attachment", resourceVersion="1") == section("Attachment", resourceVersion="2")
+    policies = [section("Policy", {"observedGeneration": n, "typeChecking": {}}, generation=str(n)) for n in (1, 5)]
+    assert policies[0] == policies[1]
+
+
+def test_changed_status_is_a_difference_but_not_the_time_of_a_condition() -> None:
+    before, later, changed = (
+        {"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": time}]}
+        for status, time in (("True", "1"), ("True", "2"), ("False", "1"))
+    )
+    assert section("Attachment", before) == section("Attachment", later)
+    assert section("Attachment", before) != section("Attachment", changed)
+    assert section("Attachment", {"linksUp": "1/1"}) != section("Attachment", {"linksUp": "0/1"})
 
 
 def test_recreated_object_is_a_difference_unless_it_is_a_gateway_node() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 # Heartbeats and logs: they appear and disappear by themselves.
 _PASSING: Final = ("events", "events.events.k8s.io", "leases.coordination.k8s.io", "componentstatuses")
 # Counters and authors of writes: a status written twice is the same status.
-_COUNTS_OF_WRITES: Final = ("resourceVersion", "generation", "managedFields")
+_COUNTS_OF_WRITES: Final = ("resourceVersion", "generation", "observedGeneration", "managedFields")
 # A node that was drained for a while has another GatewayNode afterwards, which says the same.
 _OF_ONE_GATEWAY_NODE: Final = ("uid", "creationTimestamp")
 
@@ -37,13 +37,19 @@ def _plain(item: dict[str, Any]) -> dict[str, Any]:
     plain = {**item, "metadata": metadata}
     if item["kind"] == "Secret":
         plain["data"] = {key: _fingerprint(value) for key, value in item.get("data", {}).items()}
-    if "conditions" in item.get("status", {}):
+    if "status" in item:
+        plain["status"] = _status(item["status"])
+    return plain
+
+
+def _status(status: dict[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in status.items() if key not in _COUNTS_OF_WRITES}
+    if "conditions" in status:
         # A condition that changed and changed back differs only in the time.
-        conditions = [
+        plain["conditions"] = [
             {key: value for key, value in condition.items() if key != "lastTransitionTime"}
-            for condition in item["status"]["conditions"]
+            for condition in status["conditions"]
         ]
-        plain["status"] = {**item["status"], "conditions": conditions}
     return plain
 
 
