@@ -67,8 +67,8 @@ def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -
         ("cloudID", None, "cloudID: Required value"),
         ("cloudID", "Cloud_B", "cloudID in body should match"),
         ("cloudID", "c" * 41, "cloudID: Too long"),
-        ("gatewayCIDRs", None, "gatewayCIDRs: Required value"),
-        ("gatewayCIDRs", [], "gatewayCIDRs in body should have at least 1 items"),
+        ("gatewayCIDRs", None, "gatewayCIDRs is required unless agreement.state is Invited"),
+        ("gatewayCIDRs", [], "gatewayCIDRs is required unless agreement.state is Invited"),
         ("gatewayCIDRs", ["192.0.2.0"], "gatewayCIDRs[0] in body should match"),
         ("gatewayCIDRs", ["192.0.2.1/24"], "must be a network address"),
         ("gatewayCIDRs", ["2001:db8::/64"], "gatewayCIDRs[0] in body should match"),
@@ -248,3 +248,17 @@ def _machine_kinds() -> list[Document]:
     links = (peer_link("them", "us"), answer_link("them", "us", 1416), port_slice("them", "us"))
     objects = (*links, attachment("shown"), gateway_node("shown"))
     return [obj.to_manifest() for obj in objects]
+
+
+def test_gateway_networks_are_required_unless_the_peer_is_invited(installed: ControlPlane) -> None:
+    invited = _with(_with(PEER, "gatewayCIDRs", None), "agreement", {"state": "Invited"})
+    invited["metadata"] = {"name": "invited"}
+    invited["spec"]["cloudID"] = "invited"
+    _apply(installed, invited)
+    for active in (_with(invited, "agreement", {}), _with(_with(invited, "gatewayCIDRs", []), "agreement", {})):
+        assert "gatewayCIDRs is required unless agreement.state is Invited" in _refusal(installed, active)
+    accepted = _with(_with(invited, "gatewayCIDRs", ["198.51.100.0/24"]), "agreement", {})
+    _apply(installed, accepted)
+    again = _with(accepted, "agreement", {"state": "Invited"})
+    assert "an agreement cannot become Invited" in _refusal(installed, again)
+    installed.kubectl("delete", "cloudpeer", "invited")

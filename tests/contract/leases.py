@@ -63,6 +63,12 @@ class LeasesContract:
         assert (renewed.holder, renewed.gateway_node) == ("two", OWNER)
         assert leases.get_lease("isthmus-owned") == renewed
 
+    def test_annotations_are_stored_and_others_are_kept(self, leases: Leases) -> None:
+        first, second = {"isthmus.cloud/cloud-id": "cloud-a"}, {"isthmus.cloud/gateway-cidrs": "192.0.2.0/24"}
+        created = leases.update_lease(lease("isthmus-annotated", annotations=first))
+        assert created.annotations == first
+        assert leases.update_lease(replace(created, annotations=second)).annotations == first | second
+
     def test_lease_of_an_absent_gateway_node_is_not_created(self, leases: Leases) -> None:
         with pytest.raises(NotFound, match=ABSENT):
             leases.update_lease(lease("isthmus-unowned", gateway_node=ABSENT))

@@ -37,7 +37,9 @@ class FakeLeases:
         if existing is not None and existing.resource_version != lease.resource_version:
             raise Conflict(f'leases "{lease.name}": the object has been modified')
         owner = existing.gateway_node if existing else lease.gateway_node
-        stored = replace(lease, resource_version=str(next(self._versions)), gateway_node=owner)
+        annotations = {**(existing.annotations if existing else {}), **lease.annotations}
+        version = str(next(self._versions))
+        stored = replace(lease, resource_version=version, gateway_node=owner, annotations=annotations)
         self.stored[lease.name] = stored
         return stored
 

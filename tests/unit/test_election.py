@@ -62,6 +62,15 @@ def test_second_replica_waits(replicas: Replicas) -> None:
     assert replicas.one.is_active()
 
 
+def test_lease_is_annotated() -> None:
+    leases, clock = FakeLeases(), ManualClock()
+    election = Election(leases, clock, "one", annotations={"isthmus.cloud/cloud-id": "cloud-a"})
+    assert election.attempt()
+    assert leases.stored[LEASE].annotations == {"isthmus.cloud/cloud-id": "cloud-a"}
+    election.stop()
+    assert leases.stored[LEASE].annotations == {"isthmus.cloud/cloud-id": "cloud-a"}
+
+
 def test_second_replica_takes_over_from_a_dead_one(replicas: Replicas) -> None:
     replicas.one.attempt()
     replicas.two.attempt()

@@ -7,7 +7,8 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
 from isthmus.core.election import Candidate, Timing
@@ -35,8 +36,13 @@ class Election:
         identity: str | None = None,
         timing: Timing | None = None,
         health: Health | None = None,
+        annotations: Mapping[str, str] | None = None,
     ) -> None:
-        """`health` records that the thread makes progress, which a replica that waits for the Lease does."""
+        """`health` records that the thread makes progress, which a replica that waits for the Lease does.
+
+        `annotations` are written to the Lease.
+        """
+        self._annotations = annotations or {}
         self._leases = leases
         self._clock = clock
         self._candidate = Candidate(identity or new_identity(), timing or Timing())
@@ -90,7 +96,8 @@ class Election:
             self._set(candidate)
         if not candidate.may_claim(self._clock.monotonic_seconds()):
             return
-        stored = self._leases.update_lease(candidate.claim(LEASE, self._clock.now()))
+        claim = replace(candidate.claim(LEASE, self._clock.now()), annotations=self._annotations)
+        stored = self._leases.update_lease(claim)
         self._set(candidate.after_claim(stored, began_at, self._clock.monotonic_seconds()))
         self._must_read = False
 

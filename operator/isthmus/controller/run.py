@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 from types import FrameType
 
+from isthmus.model import names
 from isthmus.model.settings import ControllerSettings
 from isthmus.telemetry.logs import fold_outages
 from isthmus.telemetry.server import serve
@@ -17,7 +18,8 @@ from .loop import Controller
 
 def run(settings: ControllerSettings, backends: Backends) -> None:
     """Run until SIGTERM or SIGINT; of several replicas one acts. Nothing is withdrawn at the end."""
-    election = Election(backends.leases, backends.clock, health=backends.health)
+    published = published_identity(settings)
+    election = Election(backends.leases, backends.clock, health=backends.health, annotations=published)
     guarded_backends = replace(
         backends,
         cluster=guarded(backends.cluster, election.require),
@@ -37,3 +39,11 @@ def run(settings: ControllerSettings, backends: Backends) -> None:
         controller.run()
     finally:
         election.stop(release=controller.has_ended)
+
+
+def published_identity(settings: ControllerSettings) -> dict[str, str]:
+    """Annotations of the Lease: what `kubectl isthmus` has to know of the settings, which only the controller reads."""
+    return {
+        names.CLOUD_ID_ANNOTATION: settings.cloud_id,
+        names.GATEWAY_CIDRS_ANNOTATION: ",".join(settings.gateway_cidrs),
+    }

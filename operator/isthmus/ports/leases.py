@@ -23,6 +23,7 @@ class Leases(Protocol):
 
         MUST raise `Conflict` if it exists already, or was written since that version: of two writers that have read
         the same version only one may succeed. `NotFound` if a Lease with a version does not exist any more, or if the
-        GatewayNode that is to own a new one does not exist. The owner of an existing Lease stays as it is.
+        GatewayNode that is to own a new one does not exist. The owner of an existing Lease stays as it is, and so
+        do annotations that are not given.
         """
         ...

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from isthmus.model.api.objects import API_VERSION
+from isthmus.model.api.objects import API_VERSION, GROUP
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import NotFound
 from isthmus.model.facts.lease import Lease
@@ -44,11 +44,13 @@ class KubernetesLeases:
             return _parsed(self._client.create(_LEASES.path(SYSTEM_NAMESPACE), self._manifest(lease)))
         # A patch and not a replacement: it leaves labels and owner references alone. With a resource version in it the
         # server answers 409 unless the object still has that version.
-        patch = {"metadata": {"resourceVersion": lease.resource_version}, "spec": _spec(lease)}
+        metadata = {"resourceVersion": lease.resource_version, "annotations": dict(lease.annotations)}
+        patch = {"metadata": metadata, "spec": _spec(lease)}
         return _parsed(self._client.merge(_path(lease.name), patch))
 
     def _manifest(self, lease: Lease) -> Manifest:
         metadata: dict[str, Any] = {"name": lease.name, "namespace": SYSTEM_NAMESPACE}
+        metadata["annotations"] = dict(lease.annotations)
         if lease.gateway_node:
             metadata["ownerReferences"] = [self._owner(lease.gateway_node)]
         return {
@@ -88,6 +90,7 @@ def _parsed(document: Manifest) -> Lease:
         transitions=spec.get("leaseTransitions") or 0,
         resource_version=metadata["resourceVersion"],
         gateway_node=next((o["name"] for o in metadata.get("ownerReferences", ()) if o["kind"] == _OWNER_KIND), ""),
+        annotations={k: v for k, v in (metadata.get("annotations") or {}).items() if k.startswith(f"{GROUP}/")},
     )
 
 

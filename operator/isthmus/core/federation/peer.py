@@ -42,6 +42,11 @@ def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     return None
 
 
+def is_invited(peer: CloudPeer) -> bool:
+    """Whether the peer has an account here, and has not answered the invitation."""
+    return peer.spec.agreement.state == "Invited"
+
+
 def have_overlapping_gateways(one: CloudPeer, other: CloudPeer) -> bool:
     """Whether the gateway networks of two CloudPeers overlap, so that only one of them can own its cloud ID."""
     return _overlap(one.spec.gateway_cidrs, other.spec.gateway_cidrs)
@@ -59,7 +64,7 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
         cloud_id=snapshot.own.cloud_id,
         peer_cloud_id=peer.spec.cloud_id,
         protocol_versions=PROTOCOL_VERSIONS,
-        state=peer.spec.agreement.state,
+        state="Cordoned" if peer.spec.agreement.state == "Cordoned" else "Active",
         gateways=tuple(PeerGateway(name=g.name, address=g.address) for g in ours[:MAX_GATEWAYS]),
         tunnel=OfferedTunnel(port=peer.spec.tunnel.port, id_range=peer.spec.tunnel.id_range),
         ipsec=OfferedIPsec(ike_proposals=policy.spec.ike.proposals, esp_proposals=policy.spec.esp.proposals),

@@ -27,6 +27,7 @@ from .peer import (
     UNREAD,
     agreement_with,
     identity_problem,
+    is_invited,
     policy_of,
     remote_peer_link,
     remote_peer_link_problem,
@@ -61,7 +62,8 @@ def peer_status(
     """A CloudPeer with the status that it should have; `account` is None if it was not read."""
     is_valid = identity_problem(snapshot, peer) is None
     remote = remote_peer_link(snapshot, peer) if is_valid else None
-    parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if is_valid else []
+    has_parts = is_valid and not is_invited(peer)
+    parts = [_reachable(snapshot, peer), _agreed(snapshot, peer), _tunnel_up(snapshot, peer)] if has_parts else []
     openstack = true_unless(ConditionType.OPENSTACK_AVAILABLE, snapshot.openstack_problem, Reason.AVAILABLE)
     others = _others(snapshot, peer, account) if is_valid else ()
     conditions = (*readiness(failure or _problem(snapshot, peer, parts)), *parts, *others, openstack)
@@ -87,6 +89,8 @@ def _problem(snapshot: Snapshot, peer: CloudPeer, parts: list[Condition]) -> Pro
     problem = identity_problem(snapshot, peer) or namespace_problem(snapshot, peer)
     if problem is not None:
         return problem
+    if is_invited(peer):
+        return Problem(Reason.INVITED, "the peer's answer has not been accepted: run `kubectl isthmus accept` with it")
     if policy_of(snapshot, peer) is None:
         return Problem(Reason.POLICY_NOT_FOUND, f"IPsecPolicy {peer.spec.ipsec.policy_ref.name} does not exist")
     broken = next((part for part in parts if part.status != "True"), None)

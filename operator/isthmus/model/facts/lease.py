@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -26,6 +27,8 @@ class Lease:
     """Empty if the Lease does not exist yet."""
     gateway_node: str = ""
     """GatewayNode that owns the Lease: Kubernetes deletes it along with that. Empty if none does."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Those of `isthmus.cloud`; a write leaves others as they are."""
 
     @property
     def renewal(self) -> tuple[str, datetime | None]:

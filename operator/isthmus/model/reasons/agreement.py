@@ -8,6 +8,13 @@ from .reason import Reason
 _AGREED = (Place.AGREED, Place.READY, Place.PEERS_CONFIGURED, Place.CONNECTION)
 
 EXPLANATIONS = {
+    Reason.INVITED: progressing(
+        "The peer was invited, and has an account with which it can read nothing yet. Nothing is published for it or "
+        "configured.",
+        Place.READY,
+        remedy="Run `kubectl isthmus accept` with the peer's answer; `kubectl isthmus revoke` withdraws the "
+        "invitation.",
+    ),
     Reason.OWN_CLOUD_ID: terminal(
         "The CloudPeer has the cloud ID of this very cloud.",
         "Delete it, and create one with the peer's cloud ID: `cloudID` is immutable.",

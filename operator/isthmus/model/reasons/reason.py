@@ -50,6 +50,7 @@ class Reason(StrEnum):
     ACCOUNT_RECREATED = "AccountRecreated"
 
     # The agreement with a peer.
+    INVITED = "Invited"
     OWN_CLOUD_ID = "OwnCloudID"
     DUPLICATE_CLOUD_ID = "DuplicateCloudID"
     WRONG_CLOUD_ID = "WrongCloudID"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from isthmus.model.api.objects import (
     AGE,
@@ -95,8 +96,9 @@ class Limits(ApiModel):
 class Agreement(ApiModel):
     """What is accepted from the peer, and which projects may stretch networks to it."""
 
-    state: Literal["Active", "Cordoned"] = "Active"
-    """Active, or Cordoned: networks that are stretched stay, nothing new is offered or accepted."""
+    state: Literal["Active", "Cordoned", "Invited"] = "Active"
+    """Active, or Cordoned: networks that are stretched stay, nothing new is offered or accepted. Or, only from the
+    beginning: Invited: the peer gets an account, and nothing is published or configured."""
     limits: Limits = Limits()
     """Limits on resources held for this peer."""
     quotas: Quotas = Quotas()
@@ -107,9 +109,24 @@ class Agreement(ApiModel):
     """IDs of the local projects that may stretch networks to this peer; every bound project if absent."""
 
 
+_RULES: JsonDict = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "self.agreement.state == 'Invited' || (has(self.gatewayCIDRs) && size(self.gatewayCIDRs) > 0)",
+            "message": "gatewayCIDRs is required unless agreement.state is Invited",
+        },
+        {
+            "rule": "self.agreement.state != 'Invited' || oldSelf.agreement.state == 'Invited'",
+            "message": "an agreement cannot become Invited: delete the CloudPeer and invite the peer again",
+        },
+    ]
+}
+
+
 class CloudPeerSpec(ApiModel):
     """Agreement with one other cloud, written by an administrator."""
 
+    model_config = ConfigDict(json_schema_extra=_RULES)
     cloud_id: Annotated[
         CloudID,
         Field(
@@ -119,8 +136,9 @@ class CloudPeerSpec(ApiModel):
     """Cloud ID of the peer; immutable. Its gateways identify themselves in IKE as <gateway>.<cloudID>."""
     api: ApiAccess
     """Access to the peer's Kubernetes API."""
-    gateway_cidrs: Annotated[tuple[IPv4CIDR, ...], Field(min_length=1, max_length=16)]
-    """Networks that the peer's gateways may be in. Must not overlap this cloud's own or another peer's."""
+    gateway_cidrs: Annotated[tuple[IPv4CIDR, ...], Field(max_length=16)] = ()
+    """Networks that the peer's gateways may be in. Must not overlap this cloud's own or another peer's. Absent only as
+    long as the peer is Invited."""
     tunnel: Tunnel = Tunnel()
     """Encapsulation of the traffic."""
     ipsec: PeerIPsec
