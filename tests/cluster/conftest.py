@@ -13,14 +13,17 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 
 load_profile()
 
+PUBLIC_ADDRESS: Final = "192.0.2.10"
 _DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A running control plane; clients in this process reach it on its loopback address."""
-    plane = ControlPlane(ensure("kubernetes"), tmp_path_factory.mktemp("control-plane"))
+    """A running control plane; clients in this process reach it on its loopback address, and on one that is none."""
+    addresses = ("127.0.0.1", PUBLIC_ADDRESS)
+    plane = ControlPlane(ensure("kubernetes"), tmp_path_factory.mktemp("control-plane"), addresses=addresses)
     with netns.anonymous():
+        netns.batch(f"address add {PUBLIC_ADDRESS}/32 dev lo")
         try:
             plane.start()
             yield plane

@@ -6,7 +6,6 @@ OpenStack and the other cloud's API are fakes here; everything between them is r
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -24,9 +23,8 @@ from isthmus.model.errors import NotFound
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 from tests.testbed.kubernetes.cluster import ControlPlane
 
-from .accounts import account_kubeconfig
+from .realcloud import as_administrator, remove_everything
 
-NODE = "gw-cloud-a"
 TIMEOUT_SECONDS = 60.0
 
 
@@ -63,39 +61,17 @@ class RealCloud:
 @pytest.fixture(scope="module")
 def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCloud]:
     directory = tmp_path_factory.mktemp("controller")
-    _remove_everything(installed)
+    remove_everything(installed)
     a, b = FakeFederation().clouds
-    administrator = KubernetesCluster(str(installed.kubeconfig), "kubectl")
-    a.kubectl = administrator  # type: ignore[assignment]
-    node = {"name": NODE, "labels": {names.GATEWAY_LABEL: "true"}}
-    administrator.apply_manifest({"apiVersion": "v1", "kind": "Node", "metadata": node})
-    agent = account_kubeconfig(installed, directory, names.GATEWAY_NAMESPACE, names.AGENT, node=NODE)
-    a.agent = KubernetesCluster(str(agent), f"{names.AGENT}-{NODE}")  # type: ignore[assignment]
-    controller = account_kubeconfig(installed, directory, names.SYSTEM_NAMESPACE, names.CONTROLLER)
-    a.backends = replace(a.backends, cluster=KubernetesCluster(str(controller), names.CONTROLLER))
-    a.restart()
+    administrator = as_administrator(a, installed, directory)
     readers = RemotePeers(b.cloud_id, 0.5)
     b.restart(replace(b.backends, peers=readers))
     a.agree(b)
     b.agree(a)
     yield RealCloud(installed, a, b, administrator)
     readers.stop()
-    _remove_everything(installed)
-    installed.kubectl("delete", "node", NODE)
-
-
-def _remove_everything(plane: ControlPlane) -> None:
-    """Delete what other modules left: this controller would act on it."""
-    for kind in ("networkexpansions", "cloudpeers", "ipsecpolicies", "expansionlinks", "peerlinks", "attachments"):
-        items = json.loads(plane.kubectl("get", kind, "-A", "-o", "json"))["items"]
-        for metadata in (item["metadata"] for item in items):
-            where = ["-n", metadata["namespace"]] if "namespace" in metadata else []
-            if "finalizers" in metadata:
-                plane.kubectl(
-                    "patch", kind, metadata["name"], *where, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
-                )
-            plane.kubectl("delete", kind, metadata["name"], *where, "--ignore-not-found")
-    plane.kubectl("delete", "gatewaynodes", "--all")
+    remove_everything(installed)
+    installed.kubectl("delete", "node", f"gw-{a.cloud_id}")
 
 
 def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,16 +11,15 @@ from typing import Any
 import pytest
 
 from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
-from isthmus.plugin import archive
 from isthmus.plugin import kubectl as edge
 from isthmus.plugin.core.verbs import VERBS
 from tests.contract.samples import NETWORK_ID, cloud_peer, gateway_node
 from tests.fakes.kubectl import MISSING_KIND, forbidden
-from tests.testbed.assets import ensure
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import USERS, account_kubeconfig, make_user
+from .pluginfile import Plugin
 
 SHOP = "plugin-shop"
 READY = {
@@ -35,39 +31,11 @@ READY = {
 }
 
 
-@dataclass(frozen=True)
-class Plugin:
-    """The plugin and kubectl in one directory, which is the PATH."""
-
-    directory: Path
-    kubeconfig: Path
-
-    def run(self, *arguments: str, program: str = "kubectl-isthmus", kubeconfig: Path | None = None) -> Any:
-        """Run it with the administrator's kubeconfig or another one."""
-        environment = {
-            "PATH": f"{self.directory}:/usr/bin:/bin",
-            "HOME": str(self.directory),
-            "KUBECONFIG": str(kubeconfig or self.kubeconfig),
-        }
-        command = [str(self.directory / program), *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-
-    def sentence(self, *arguments: str, kubeconfig: Path | None = None) -> str:
-        """The only output of a run that could read nothing."""
-        done = self.run(*arguments, kubeconfig=kubeconfig)
-        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1), done
-        return str(done.stderr).removeprefix("kubectl isthmus: ").strip()
-
-
 @pytest.fixture(scope="module")
 def plugin(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
     directory = tmp_path_factory.mktemp("plugin")
-    (directory / "kubectl").symlink_to(ensure("kubernetes").kubectl)
-    (directory / "python3").symlink_to(sys.executable)
-    (directory / "kubectl-isthmus").write_bytes(archive.build())
     _make_objects(installed)
-    (directory / "kubectl-isthmus").chmod(0o755)
-    made = Plugin(directory, installed.kubeconfig)
+    made = Plugin.install(directory, installed.kubeconfig)
     script = directory / "kubectl_complete-isthmus"
     script.write_text(made.run("completion").stdout)
     script.chmod(0o755)

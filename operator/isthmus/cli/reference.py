@@ -40,7 +40,8 @@ def verbs() -> str:
 
 def _usage(option: Option) -> str:
     value = "|".join(option.choices) or option.metavar
-    return f"[{option.names[0]} {value}]" if value else f"[{option.names[0]}]"
+    usage = f"{option.names[0]} {value}".rstrip()
+    return usage if option.is_required else f"[{usage}]"
 
 
 def _replaced(page: str, name: str, text: str) -> str:

@@ -46,7 +46,7 @@ def build() -> bytes:
 def _entries() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _START.encode()
     yield from _metadata()
-    packages = ("model/reasons/*.py", "plugin/*.py", "plugin/core/*.py")
+    packages = ("model/reasons/*.py", "plugin/*.py", "plugin/core/*.py", "plugin/core/bundles/*.py")
     modules = [_SOURCES / "isthmus" / path for path in ("__init__.py", "model/__init__.py", "model/text.py")]
     modules += [path for pattern in packages for path in (_SOURCES / "isthmus").glob(pattern)]
     for path in modules:

@@ -14,7 +14,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """`verb` and its arguments; ends the process with exit code 2 for a mistake."""
     parser = argparse.ArgumentParser(
         prog="kubectl isthmus",
-        description="Show the state of this cloud's federation.",
+        description="Show and operate this cloud's federation.",
         epilog="Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage, 3 something could not be read.",
         allow_abbrev=False,
     )
@@ -56,7 +56,14 @@ def _add_option(parser: argparse._ActionsContainer, option: Option) -> None:
         parser.add_argument(*names, dest=destination, choices=option.choices, default=default, help=option.help)
     else:
         action = "append" if option.is_repeatable else "store"
-        parser.add_argument(*names, dest=destination, metavar=option.metavar, action=action, help=option.help)
+        parser.add_argument(
+            *names,
+            dest=destination,
+            metavar=option.metavar,
+            action=action,
+            required=option.is_required,
+            help=option.help,
+        )
 
 
 def _destination(option: Option) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from .core.answer import Unread
 from .core.documents import Document, entries, text
-from .core.failures import definitions, is_missing_kind, refused, sentence
+from .core.failures import definitions, is_missing_kind, is_refusal, refused, sentence
+from .core.refusals import Refused
 
 GROUP: Final = "isthmus.cloud"
 VERSION: Final = "v1alpha1"
@@ -71,11 +72,44 @@ class Kubectl:
         stdout, _ = process.communicate()
         return [text(version, "version") for version in entries(_parsed(stdout), "versions")] if stdout else []
 
-    def start(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
-        """Run kubectl beside this process; it may ask the terminal, so it keeps the standard input."""
+    def find(self, *arguments: str) -> list[Document]:
+        """Objects of these names or with these labels, those that exist."""
+        document = _parsed(self.run("get", *arguments, "--ignore-not-found", "-o", "json") or "{}")
+        return list(entries(document, "items")) if "items" in document else [document] if document else []
+
+    def apply(self, manifests: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> None:
+        """Apply objects, which go to the standard input: they may be Secrets. A dry run changes nothing."""
+        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
+        flags = ("--dry-run=server",) if dry_run else ()
+        manager = ("--field-manager=kubectl-isthmus", "--force-conflicts")
+        self.run("apply", "--server-side", *manager, *flags, "-f", "-", stdin=document)
+
+    def patch(self, kind: str, name: str, patch: str, *, dry_run: bool = False) -> None:
+        """Apply a JSON patch (RFC 6902), which has no secrets: it is on the command line."""
+        flags = ("--dry-run=server",) if dry_run else ()
+        self.run("patch", kind, name, "--type=json", *flags, "-p", patch)
+
+    def may(self, verb: str, resource: str, subresource: str, namespace: str) -> bool:
+        """Whether the user has that right."""
+        sub = (f"--subresource={subresource}",) if subresource else ()
+        process = self.start(("auth", "can-i", verb, resource, *sub, "-n", namespace, "-q"))
+        process.communicate()
+        return process.returncode == 0
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        """What kubectl prints. Raises Refused if the API server does not do it, NotRead if it was not even asked."""
+        process = self.start(arguments, stdin=None if stdin is None else subprocess.PIPE)
+        stdout, stderr = process.communicate(stdin)
+        if process.returncode == 0:
+            return stdout
+        raise Refused(sentence(stderr)) if is_refusal(stderr) else NotRead(sentence(stderr))
+
+    def start(self, arguments: Sequence[str], *, stdin: int | None = None) -> subprocess.Popen[str]:
+        """Run kubectl beside this process; it may ask the terminal, so it keeps the standard input if it needs none."""
         try:
             return subprocess.Popen(
                 [*self._command, *arguments],
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",

@@ -1,4 +1,4 @@
-"""`kubectl isthmus`: reads with kubectl, and prints an answer."""
+"""`kubectl isthmus`: reads and changes with kubectl, and prints an answer."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from .arguments import options_for_kubectl, parse
 from .core import completion, leases, resources
 from .core.answer import Answer, ExitCode, Unread
+from .core.bundles.bundle import BadBundle
+from .core.bundles.code import InvalidCode
 from .core.explain import UnknownReason, explain
 from .core.networks import networks
 from .core.peers import peers
+from .core.refusals import Misused, Refused
 from .core.status import status
 from .core.tables import Style
 from .core.versions import versions
@@ -32,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return _run(words)
-    except UnknownReason as error:
+    except (UnknownReason, Misused) as error:
         return _failed(error, ExitCode.USAGE)
+    except (Refused, BadBundle, InvalidCode) as error:
+        return _failed(error, ExitCode.WRONG)
     except NotRead as error:
         return _failed(error, ExitCode.NOT_READ)
     except KeyboardInterrupt:
@@ -65,6 +70,8 @@ def _answer(chosen: Namespace) -> Answer:
     kubectl = Kubectl(options_for_kubectl(chosen))
     if chosen.verb == "status":
         return _status(kubectl)
+    if change := _change(chosen.verb):
+        return change(kubectl, chosen)
     if chosen.verb == "peers":
         reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
         return peers(resources.cloud(reading.items), reading.unread)
@@ -72,6 +79,13 @@ def _answer(chosen: Namespace) -> Answer:
     hint = "" if chosen.namespace else "; if you have rights in one namespace, name it: -n NAMESPACE"
     reading = _required(kubectl.get(kinds, chosen.namespace or "").result(), _EXPANSIONS, hint)
     return networks(resources.cloud(reading.items), chosen.namespace or "", reading.unread)
+
+
+def _change(verb: str) -> Callable[[Kubectl, Namespace], Answer] | None:
+    """The verb, if it is one that changes something."""
+    from . import agreements, pairing  # not needed, and not paid for, by verbs that only show something
+
+    return {**agreements.VERBS, **pairing.VERBS}.get(verb)
 
 
 def _status(kubectl: Kubectl) -> Answer:

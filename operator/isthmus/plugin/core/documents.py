@@ -33,6 +33,13 @@ def numbers(document: Document, *path: str) -> tuple[int, ...]:
     return tuple(item for item in items if isinstance(item, int) and not isinstance(item, bool))
 
 
+def texts(document: Document, *path: str) -> tuple[str, ...]:
+    """The strings of the list at that path, each as one printable line."""
+    value = _value(document, path)
+    items = value if isinstance(value, list) else []
+    return tuple(printable(item) for item in items if isinstance(item, str))
+
+
 def is_true(document: Document, *path: str) -> bool:
     """Whether `true` is at that path."""
     return _value(document, path) is True

@@ -13,6 +13,8 @@ from .answer import Unread
 _MAX_CHARACTERS: Final = 300
 _LOG_LINE: Final = re.compile(r"[IWEF]\d{4} ")  # of klog; the error follows as a line of its own
 _FORBIDDEN: Final = re.compile(r'\(Forbidden\): .*cannot list resource "([a-z]+)"[^"]*(?:"[^"]*")? ?(.*)')
+_NOT_ALLOWED: Final = re.compile(r'\(Forbidden\): .*cannot (\w+) resource "([a-z/]+)"[^"]*(?:"[^"]*")? ?(.*)')
+_REFUSALS: Final = (" is invalid", "(Invalid)", "(BadRequest)", "(Conflict)", "(AlreadyExists)", "(NotFound)", "denied")
 _MISSING: Final = re.compile(
     r'the server doesn\'t have a resource type "?([a-z]+)|could not find the requested resource'
 )
@@ -31,6 +33,12 @@ def refused(stderr: str) -> tuple[Unread, ...]:
     return tuple(Unread(name, f"no right to list them {_scope(scope)}".rstrip()) for name, scope in found.items())
 
 
+def is_refusal(stderr: str) -> bool:
+    """Whether the API server answered, and did not do what was asked, for another reason than missing rights."""
+    text = _last(stderr)
+    return not _NOT_ALLOWED.search(text) and any(mark in text for mark in _REFUSALS)
+
+
 def is_missing_kind(stderr: str) -> bool:
     """Whether the API server does not know a kind."""
     return any(_MISSING.search(line) for line in _lines(stderr))
@@ -38,8 +46,9 @@ def is_missing_kind(stderr: str) -> bool:
 
 def sentence(stderr: str) -> str:
     """Why kubectl failed."""
-    lines = _lines(stderr)
-    text = lines[-1] if lines else "no message"
+    text = _last(stderr)
+    if match := _NOT_ALLOWED.search(text):
+        return f"no right to {match[1]} {match[2]} {_scope(match[3])}".rstrip()
     if match := _CONTEXT.search(text):
         return f"the kubeconfig has no context {(match[1] or match[2])!r}; list them with: kubectl config get-contexts"
     if "localhost:8080" in text:
@@ -59,6 +68,11 @@ def definitions(served: Sequence[str], wanted: str) -> str:
         return f"not all definitions of isthmus.cloud/{wanted} are installed: apply those of this release again"
     listed = ", ".join(printable(version) for version in served)
     return f"this plugin reads isthmus.cloud/{wanted}, and the cluster serves {listed}: use the plugin of its release"
+
+
+def _last(stderr: str) -> str:
+    lines = _lines(stderr)
+    return lines[-1] if lines else "no message"
 
 
 def _lines(stderr: str) -> list[str]:

@@ -17,6 +17,8 @@ from .resources import Node
 
 NAMESPACE: Final = "isthmus-system"
 CONTROLLER: Final = "isthmus-controller"
+CLOUD_ID_ANNOTATION: Final = "isthmus.cloud/cloud-id"
+GATEWAY_CIDRS_ANNOTATION: Final = "isthmus.cloud/gateway-cidrs"
 _AGENT: Final = "isthmus-agent-"
 _OLD_SECONDS: Final = 60
 
@@ -29,6 +31,9 @@ class Lease:
     holder: str
     age_seconds: int | None
     """Since its last renewal; None if it has none."""
+    cloud_id: str = ""
+    """This cloud's ID, on the Lease of a controller that publishes it."""
+    gateway_cidrs: tuple[str, ...] = ()
 
     @property
     def is_old(self) -> bool:
@@ -47,7 +52,15 @@ def duration(seconds: int) -> str:
 def leases(items: Iterable[Document], now: datetime) -> dict[str, Lease]:
     """By name, the Leases of a `List` of kubectl."""
     found = (
-        Lease(text(item, "metadata", "name"), text(item, "spec", "holderIdentity"), _age_seconds(item, now))
+        Lease(
+            text(item, "metadata", "name"),
+            text(item, "spec", "holderIdentity"),
+            _age_seconds(item, now),
+            cloud_id=text(item, "metadata", "annotations", CLOUD_ID_ANNOTATION),
+            gateway_cidrs=tuple(
+                filter(None, text(item, "metadata", "annotations", GATEWAY_CIDRS_ANNOTATION).split(","))
+            ),
+        )
         for item in items
     )
     return {lease.name: lease for lease in found}

@@ -23,7 +23,7 @@ def status(cloud: Cloud, processes: Mapping[str, Lease] | None, unread: Sequence
     of_leases = () if processes is None else lease_findings(dict(processes), cloud.nodes)
     findings = (*of_leases, *of_cloud(cloud))
     document = {
-        "cloudID": cloud.cloud_id,
+        "cloudID": _cloud_id(cloud, processes),
         "controller": _controller_document(processes),
         "openStackAvailable": _openstack(cloud),
         "nodes": [_node_document(node) for node in cloud.nodes],
@@ -51,7 +51,7 @@ def _lines(
     style: Style,
 ) -> list[str]:
     openstack = {True: "ok", False: style.wrong("NOT AVAILABLE"), None: "unknown"}[_openstack(cloud)]
-    name = style.heading(cloud.cloud_id or "this cloud")
+    name = style.heading(_cloud_id(cloud, processes) or "this cloud")
     lines = [f"{name}: controller {_controller_text(processes, style)}, OpenStack {openstack}"]
     lines += _table(_NODES, cloud.nodes, _node_row, style)
     lines += _table(_PEERS, cloud.peers, lambda peer: _peer_row(cloud, peer), style)
@@ -110,6 +110,12 @@ def _ratio(are_up: Sequence[bool]) -> Cell:
 def _is_true(resource: Resource, type_: str) -> bool | None:
     condition = resource.condition(type_)
     return None if condition is None or condition.status == "Unknown" else condition.status == "True"
+
+
+def _cloud_id(cloud: Cloud, processes: Mapping[str, Lease] | None) -> str:
+    """As the controller publishes it, or as objects have it; empty if it cannot be read."""
+    lease = (processes or {}).get(CONTROLLER)
+    return (lease.cloud_id if lease else "") or cloud.cloud_id
 
 
 def _openstack(cloud: Cloud) -> bool | None:

@@ -15,6 +15,7 @@ class Option:
     metavar: str = ""
     choices: tuple[str, ...] = ()
     is_repeatable: bool = False
+    is_required: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,19 @@ class Verb:
 
 _OUTPUT = Option(("-o", "--output"), "text, or JSON with the version of its schema", "FORMAT", ("text", "json"))
 
+_YES = Option(("--yes",), "do not ask")
+_TIMEOUT = Option(("--timeout",), "how long to wait for the end, 1 to 3600; 60 if absent", "SECONDS")
+_CODE = Option(("--code-file",), "read the pairing code from there, - for standard input, and do not ask", "FILE")
+_OFFER = (
+    Option(("--server",), "our API server as the peer reaches it, https://...", "URL", is_required=True),
+    Option(("--ca-file",), "authority of that server's certificate; this cluster's if absent", "FILE"),
+    Option(("--policy",), "IPsecPolicy to use; the only one if absent, or a new one with the defaults", "NAME"),
+    Option(("--out",), "the file to write; OURS.for.THEIRS.isthmus if absent", "FILE"),
+    Option(("--hours",), "for how long the file is valid, 1 to 720; 72 if absent", "HOURS"),
+    Option(("--days",), "for how long the credential in it is valid, 1 to 365; 30 if absent", "DAYS"),
+    Option(("--unchecked",), "do not try the URL from here"),
+)
+
 VERBS: Final = (
     Verb("status", "gateway nodes, peers and networks on one screen, and what is wrong", options=(_OUTPUT,)),
     Verb("peers", "every peer and every connection, and why they are not ready", options=(_OUTPUT,)),
@@ -40,6 +54,33 @@ VERBS: Final = (
             Option(("-n", "--namespace"), "NetworkExpansions of this namespace only; all if absent", "NAMESPACE"),
             _OUTPUT,
         ),
+    ),
+    Verb(
+        "invite",
+        "invite another cloud: write the invitation, and print the pairing code",
+        "PEER",
+        (
+            *_OFFER,
+            Option(("--tunnel-port",), "UDP port of the tunnel in both clouds; 14789 if absent", "PORT"),
+            Option(("--code-file",), "write the pairing code there, and do not print it", "FILE"),
+            _OUTPUT,
+        ),
+    ),
+    Verb("join", "take another cloud's invitation, and write the answer", "FILE", (*_OFFER, _CODE, _YES, _OUTPUT)),
+    Verb("accept", "take the answer to an invitation: the agreement begins", "FILE", (_CODE, _YES, _OUTPUT)),
+    Verb("cordon", "offer nothing new to a peer, and accept nothing new from it", "PEER", (_OUTPUT,)),
+    Verb("uncordon", "the opposite of cordon", "PEER", (_OUTPUT,)),
+    Verb(
+        "revoke",
+        "end an agreement or an invitation: withdraw all networks, delete CloudPeer and Secrets",
+        "PEER",
+        (Option(("--credential",), "only void the peer's credentials for our API server"), _YES, _TIMEOUT, _OUTPUT),
+    ),
+    Verb(
+        "forget",
+        "as revoke, for a peer that is gone for good: without waiting for its confirmation",
+        "PEER",
+        (_YES, _TIMEOUT, _OUTPUT),
     ),
     Verb("explain", "what a reason means and what to do", "CODE", (_OUTPUT,), reads_cluster=False),
     Verb(

@@ -1,0 +1,168 @@
+"""What one cloud tells the other in a bundle: how to read its API, where its gateways are, and what it accepts."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from .servers import BadServer, checked
+
+_MAX_ITEMS: Final = 16
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}")  # RFC 6750, section 2.1
+_PROPOSAL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+NEUTRON_TUNNEL_PORTS: Final = frozenset({4789, 6081, 8472})
+_MAX_TUNNEL_ID: Final = 0xFFFFFF
+
+
+class BadTerms(ValueError):
+    """Which of the other cloud's terms cannot be used, and why."""
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """`spec.tunnel` of a CloudPeer."""
+
+    port: int = 14789
+    first: int = 0x100000
+    last: int = 0x10FFFF
+
+    def to_document(self) -> dict[str, Any]:
+        """As in a CloudPeer."""
+        return {"port": self.port, "idRange": {"first": self.first, "last": self.last}}
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Proposals of an IPsecPolicy, in strongSwan's notation. The defaults are those of its schema."""
+
+    ike: tuple[str, ...] = ("aes256gcm16-prfsha384-ecp384",)
+    esp: tuple[str, ...] = ("aes256gcm16-ecp384",)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of one cloud. `authority`: the certificates in PEM that its API server's is verified with."""
+
+    server: str
+    gateway_cidrs: tuple[str, ...]
+    tunnel: Tunnel
+    proposals: Proposals
+    authority: str = field(repr=False)
+    token: str = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """As JSON, to be sealed."""
+        document = {
+            "server": self.server,
+            "certificateAuthority": self.authority,
+            "token": self.token,
+            "gatewayCIDRs": self.gateway_cidrs,
+            "tunnel": self.tunnel.to_document(),
+            "ikeProposals": self.proposals.ike,
+            "espProposals": self.proposals.esp,
+        }
+        return json.dumps(document).encode("ascii")
+
+    @classmethod
+    def parse(cls, content: bytes) -> Terms:
+        """What was sealed. The other cloud's administrators wrote it: nothing is trusted. Raises BadTerms."""
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError):
+            raise BadTerms("are not JSON") from None
+        if not isinstance(document, dict):
+            raise BadTerms("are not an object")
+        return cls(
+            server=_server(document),
+            authority=_authority(document),
+            token=_checked(document, "token", lambda text: bool(_TOKEN.fullmatch(text))),
+            gateway_cidrs=_list(document, "gatewayCIDRs", is_cidr),
+            tunnel=_tunnel(document.get("tunnel")),
+            proposals=Proposals(
+                _list(document, "ikeProposals", _is_proposal), _list(document, "espProposals", _is_proposal)
+            ),
+        )
+
+    def kubeconfig(self, namespace: str) -> str:
+        """The kubeconfig by which our controller reads the other cloud's API."""
+        authority = base64.b64encode(self.authority.encode("ascii")).decode()
+        cluster = {"server": self.server, "certificate-authority-data": authority}
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "peer", "cluster": cluster}],
+            "users": [{"name": "peer", "user": {"token": self.token}}],
+            "contexts": [{"name": "peer", "context": {"cluster": "peer", "user": "peer", "namespace": namespace}}],
+            "current-context": "peer",
+        }
+        return json.dumps(document, indent=1) + "\n"
+
+
+def is_cidr(text: str) -> bool:
+    """Whether it is an IPv4 network without host bits, with the length of its prefix."""
+    try:
+        return str(ipaddress.IPv4Network(text)) == text
+    except ValueError:
+        return False
+
+
+def overlapping(one: tuple[str, ...], other: tuple[str, ...]) -> str | None:
+    """The first network of `one` that overlaps one of `other`."""
+    networks = [ipaddress.IPv4Network(cidr) for cidr in other if is_cidr(cidr)]
+    return next((cidr for cidr in one if any(ipaddress.IPv4Network(cidr).overlaps(each) for each in networks)), None)
+
+
+def _server(document: dict[str, Any]) -> str:
+    server = _checked(document, "server", bool)
+    try:
+        checked(server)
+    except BadServer as error:
+        raise BadTerms(f"have a server that {error}") from None
+    return server
+
+
+def _authority(document: dict[str, Any]) -> str:
+    begin = "-----BEGIN CERTIFICATE-----"
+    return _checked(document, "certificateAuthority", lambda text: text.isascii() and begin in text)
+
+
+def _tunnel(value: object) -> Tunnel:
+    document = value if isinstance(value, dict) else {}
+    id_range = document.get("idRange")
+    bounds = id_range if isinstance(id_range, dict) else {}
+    port = _number(document, "port", 1024, 65535)
+    first, last = (_number(bounds, name, 1, _MAX_TUNNEL_ID) for name in ("first", "last"))
+    if port in NEUTRON_TUNNEL_PORTS or first >= last:
+        raise BadTerms("have a tunnel that no CloudPeer can have")
+    return Tunnel(port, first, last)
+
+
+def _number(document: dict[str, Any], name: str, least: int, most: int) -> int:
+    value = document.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise BadTerms(f"have no usable {name} of the tunnel")
+    return value
+
+
+def _is_proposal(text: str) -> bool:
+    return len(text) <= 64 and _PROPOSAL.fullmatch(text) is not None
+
+
+def _checked(document: dict[str, Any], name: str, is_valid: Callable[[str], bool]) -> str:
+    value = document.get(name)
+    if not isinstance(value, str) or not is_valid(value):
+        raise BadTerms(f"have no usable {name}")
+    return value
+
+
+def _list(document: dict[str, Any], name: str, is_valid: Callable[[str], bool]) -> tuple[str, ...]:
+    value = document.get(name)
+    items = value if isinstance(value, list) else []
+    if not 1 <= len(items) <= _MAX_ITEMS or not all(isinstance(item, str) and is_valid(item) for item in items):
+        raise BadTerms(f"have no usable {name}")
+    return tuple(items)

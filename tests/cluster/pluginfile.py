@@ -1,0 +1,56 @@
+"""`kubectl isthmus` as its users have it: one file, beside kubectl in a directory of PATH."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isthmus.plugin import archive
+from tests.testbed.assets import ensure
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The plugin and kubectl in one directory, which is the PATH and the home."""
+
+    directory: Path
+    kubeconfig: Path
+
+    @classmethod
+    def install(cls, directory: Path, kubeconfig: Path) -> Plugin:
+        """Write it to a new directory."""
+        directory.mkdir(exist_ok=True)
+        (directory / "kubectl").symlink_to(ensure("kubernetes").kubectl)
+        (directory / "python3").symlink_to(sys.executable)
+        (directory / "kubectl-isthmus").write_bytes(archive.build())
+        (directory / "kubectl-isthmus").chmod(0o755)
+        return cls(directory, kubeconfig)
+
+    def run(
+        self, *arguments: str, program: str = "kubectl-isthmus", kubeconfig: Path | None = None, stdin: str = ""
+    ) -> Any:
+        """Run it with the administrator's kubeconfig or another one, in its directory."""
+        environment = {
+            "PATH": f"{self.directory}:/usr/bin:/bin",
+            "HOME": str(self.directory),
+            "KUBECONFIG": str(kubeconfig or self.kubeconfig),
+        }
+        return subprocess.run(
+            [str(self.directory / program), *arguments],
+            env=environment,
+            cwd=self.directory,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def sentence(self, *arguments: str, code: int = 3, kubeconfig: Path | None = None) -> str:
+        """The only output of a run that failed."""
+        done = self.run(*arguments, kubeconfig=kubeconfig)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1), done
+        return str(done.stderr).removeprefix("kubectl isthmus: ").strip()
