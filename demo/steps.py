@@ -44,15 +44,27 @@ def install(federation: Federation, transcript: Transcript) -> None:
 
 def _peer(federation: Federation, transcript: Transcript) -> None:
     transcript.heading("Peer the two clouds")
-    transcript.text("Each administrator declares the other cloud: its gateways, the allowed ciphers, and its limits.")
+    transcript.text(
+        "Each administrator chooses the allowed ciphers. Then A invites B: by a file, and a code on the phone."
+    )
     transcript.command(
-        "kubectl apply -f demo/cloud-a/peer.yaml   # A        kubectl apply -f demo/cloud-b/peer.yaml   # B"
+        "kubectl apply -f demo/cloud-a/policy.yaml   # A      kubectl apply -f demo/cloud-b/policy.yaml   # B"
+    )
+    transcript.output((MANIFESTS / "cloud-a" / "policy.yaml").read_text())
+    federation.apply("policy.yaml")
+    for command, comment in (
+        (f"invite cloud-b --server {federation.a.api_url}", "A, which sends B the file"),
+        (f"join cloud-a.for.cloud-b.isthmus --server {federation.b.api_url}", "B, which sends the answer"),
+        ("accept cloud-b.for.cloud-a.isthmus", "A"),
+    ):
+        transcript.command(f"{f'kubectl isthmus {command}':<88} # {comment}")
+    federation.agree()
+    transcript.text("Each sets its limits for the other, in the CloudPeer that these commands have created:")
+    transcript.command(
+        "kubectl apply -f demo/cloud-a/peer.yaml     # A      kubectl apply -f demo/cloud-b/peer.yaml     # B"
     )
     transcript.output((MANIFESTS / "cloud-a" / "peer.yaml").read_text())
-    federation.apply_peers()
-    transcript.text("They exchange a pre-shared key, and credentials that are read-only and limited to one namespace:")
-    transcript.command("isthmus peer-kubeconfig cloud-b --server https://192.0.2.10:6443   # A, for B; and B for A")
-    federation.exchange_credentials()
+    federation.apply("peer.yaml")
     federation.wait_for_peers()
     transcript.command("kubectl get cloudpeers            # in both clouds")
     for side in federation.both:
@@ -148,15 +160,12 @@ def _withdraw(federation: Federation, tenant: Tenant, stretch: Stretch, transcri
     federation.a.cloud.kubectl("delete", "networkexpansion", "-n", "shop", "web", "--timeout=60s")
     federation.settle()
     _require(federation.replica_of(tenant.network_id) is None, "the replica is gone")
-    transcript.text(
-        "The replica in B is gone, and so is its project. The administrators delete the peers and the Secrets:"
-    )
+    transcript.text("The replica in B is gone, and so is its project. The administrators end the agreement:")
+    transcript.command("kubectl isthmus revoke cloud-b   # A              kubectl isthmus revoke cloud-a   # B")
     transcript.command(
-        "kubectl delete -f demo/cloud-a/peer.yaml   # A        kubectl delete -f demo/cloud-b/peer.yaml   # B"
+        "kubectl delete -f demo/cloud-a/policy.yaml   # A      kubectl delete -f demo/cloud-b/policy.yaml   # B"
     )
-    for namespace in ("isthmus-system", "isthmus-ipsec"):
-        transcript.command(f"kubectl delete secret -n {namespace} peer-cloud-b   # A; and peer-cloud-a in B")
-    federation.remove_peers()
+    federation.end_agreement()
     federation.a.cloud.kubectl("delete", "namespace", "shop")
     stretch.local.delete()
     tenant.delete()

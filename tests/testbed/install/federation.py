@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -51,22 +52,26 @@ class Federation:
             side.wait_until_ready()
 
     def introduce(self) -> None:
-        """Peer the clouds, with the documented steps of both administrators."""
-        self.apply_peers()
-        self.exchange_credentials()
+        """Peer the clouds, with the documented commands of both administrators."""
+        self.apply("policy.yaml")
+        self.agree()
+        self.apply("peer.yaml")
         self.wait_for_peers()
 
-    def apply_peers(self) -> None:
-        """Apply CloudPeer and IPsecPolicy on both sides."""
-        for side in self.both:
-            side.cloud.kubectl("apply", "-f", str(MANIFESTS / f"cloud-{side.cloud.name}" / "peer.yaml"))
+    def agree(self) -> None:
+        """Invite, join and accept: nothing travels but the files and the code."""
+        with tempfile.TemporaryDirectory() as directory:
+            code = ("--code-file", "code")
+            a, b = (str(side.cloud.cloud_id) for side in self.both)
+            self.a.isthmus("invite", b, "--server", self.a.api_url, *code, directory=directory)
+            invitation = f"{a}.for.{b}.isthmus"
+            self.b.isthmus("join", invitation, "--server", self.b.api_url, *code, "--yes", directory=directory)
+            self.a.isthmus("accept", f"{b}.for.{a}.isthmus", *code, "--yes", directory=directory)
 
-    def exchange_credentials(self) -> None:
-        """Set a new pre-shared key, and exchange the read-only kubeconfigs."""
-        self.agree_on_key()
-        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
-            wait_for_account(ours.cloud, theirs.cloud.cloud_id)
-            theirs.set_peer_kubeconfig(ours.cloud.cloud_id, ours.kubeconfig_for(theirs.cloud.cloud_id))
+    def apply(self, file: str) -> None:
+        """Apply a manifest of the demo on both sides: `policy.yaml`, or `peer.yaml` with CloudPeer and limits."""
+        for side in self.both:
+            side.cloud.kubectl("apply", "-f", str(MANIFESTS / f"cloud-{side.cloud.name}" / file))
 
     def agree_on_key(self) -> None:
         """Set the same new pre-shared key on both sides."""
@@ -79,11 +84,19 @@ class Federation:
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             wait_ready(ours.cloud, "cloudpeer", theirs.cloud.cloud_id, timeout_seconds=timeout_seconds)
 
+    def end_agreement(self) -> None:
+        """Revoke the agreement on both sides, and delete the policies."""
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            with tempfile.TemporaryDirectory() as directory:
+                ours.isthmus("revoke", theirs.cloud.cloud_id, "--yes", directory=directory)
+            ours.cloud.kubectl("delete", "-f", str(MANIFESTS / f"cloud-{ours.cloud.name}" / "policy.yaml"))
+
     def remove_peers(self) -> None:
         """Delete what `introduce` applied, and wait until it is gone."""
         for side in self.both:
-            path = str(MANIFESTS / f"cloud-{side.cloud.name}" / "peer.yaml")
-            side.cloud.kubectl("delete", "-f", path, "--ignore-not-found", "--wait=false")
+            for file in ("peer.yaml", "policy.yaml"):
+                path = str(MANIFESTS / f"cloud-{side.cloud.name}" / file)
+                side.cloud.kubectl("delete", "-f", path, "--ignore-not-found", "--wait=false")
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             peer = theirs.cloud.cloud_id
             ours.cloud.kubectl("wait", "--for=delete", f"cloudpeer/{peer}", "--timeout=60s")

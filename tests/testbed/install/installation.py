@@ -221,14 +221,35 @@ class Installation:
         }
         self.cloud.kubectl("apply", "-f", "-", input=json.dumps(secret))
 
+    @property
+    def api_url(self) -> str:
+        """The Kubernetes API as the peer reaches it."""
+        return f"https://{self.cloud.site.server_wan_address.ip}:6443"
+
+    def isthmus(self, *arguments: str, directory: str) -> str:
+        """Run `kubectl isthmus` as the cloud's administrator, in the cloud's namespace and in a directory."""
+        python = self._assets.controller_env / "bin" / "python"
+        plugin = ["ip", "netns", "exec", self.cloud.netns, str(python), "-m", "isthmus.plugin.main"]
+        environment = {
+            "PATH": f"{self._assets.kubectl.parent}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": directory,
+            "KUBECONFIG": str(self.cloud.kube.kubeconfig),
+        }
+        done = subprocess.run(
+            [*plugin, *arguments], env=environment, cwd=directory, capture_output=True, text=True, timeout=120
+        )
+        if done.returncode:
+            raise RuntimeError(f"kubectl isthmus {arguments[0]} in {self.cloud.cloud_id}: {done.stderr.strip()}")
+        return done.stdout
+
     def kubeconfig_for(self, peer_cloud_id: str) -> str:
         """Create the credential for a peer with the documented command."""
-        server = f"https://{self.cloud.site.server_wan_address.ip}:6443"
         with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as admin:
             admin.write(self.cloud.kube.kubeconfig.read_text())
             admin.flush()
             python = self._assets.controller_env / "bin" / "python"
-            command = [str(python), "-m", "isthmus.cli.main", "peer-kubeconfig", peer_cloud_id, "--server", server]
+            command = [str(python), "-m", "isthmus.cli.main", "peer-kubeconfig", peer_cloud_id, "--server"]
+            command.append(self.api_url)
             done = subprocess.run(command, env={"KUBECONFIG": admin.name}, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise RuntimeError(f"peer-kubeconfig {peer_cloud_id}: {done.stderr.strip()}")
