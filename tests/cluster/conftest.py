@@ -1,5 +1,6 @@
 """One real control plane for all tests of this tier, in the network namespace of the tests."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 load_profile()
 
 PUBLIC_ADDRESS: Final = "192.0.2.10"
+SECOND_ADDRESS: Final = "198.51.100.10"
+_ROUTER: Final = "198.51.100.1"
 _DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 
 
@@ -32,8 +35,31 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 
 @pytest.fixture(scope="session")
+def second_plane(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """Another API server with Isthmus, in a network namespace of its own behind a link."""
+    del control_plane  # it puts the tests, and the other end of the link, into their network namespace
+    directory, namespace = tmp_path_factory.mktemp("second-plane"), f"isthmus-second-{os.getpid()}"
+    plane = ControlPlane(ensure("kubernetes"), directory, addresses=(SECOND_ADDRESS,), netns=namespace)
+    netns.create(namespace)
+    try:
+        netns.batch(f"link add second type veth peer name eth0 netns {namespace}")
+        netns.batch(f"address add {_ROUTER}/24 dev second\nlink set second up")
+        netns.batch(f"address add {SECOND_ADDRESS}/24 dev eth0\nlink set eth0 up", namespace)
+        plane.start()
+        _install(plane)
+        yield plane
+    finally:
+        plane.stop()
+        netns.destroy(namespace)
+
+
+@pytest.fixture(scope="session")
 def installed(control_plane: ControlPlane) -> ControlPlane:
     """The control plane with Isthmus installed as in docs/install.md."""
-    control_plane.kubectl("apply", "--server-side", "-k", str(_DEPLOY))
-    control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    _install(control_plane)
     return control_plane
+
+
+def _install(plane: ControlPlane) -> None:
+    plane.kubectl("apply", "--server-side", "-k", str(_DEPLOY))
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")

@@ -29,15 +29,20 @@ class Plugin:
         (directory / "kubectl-isthmus").chmod(0o755)
         return cls(directory, kubeconfig)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of an administrator."""
+        return {
+            "PATH": f"{self.directory}:/usr/bin:/bin",
+            "HOME": str(self.directory),
+            "KUBECONFIG": str(self.kubeconfig),
+        }
+
     def run(
         self, *arguments: str, program: str = "kubectl-isthmus", kubeconfig: Path | None = None, stdin: str = ""
     ) -> Any:
         """Run it with the administrator's kubeconfig or another one, in its directory."""
-        environment = {
-            "PATH": f"{self.directory}:/usr/bin:/bin",
-            "HOME": str(self.directory),
-            "KUBECONFIG": str(kubeconfig or self.kubeconfig),
-        }
+        environment = self.environment | ({"KUBECONFIG": str(kubeconfig)} if kubeconfig else {})
         return subprocess.run(
             [str(self.directory / program), *arguments],
             env=environment,

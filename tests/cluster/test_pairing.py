@@ -1,278 +1,47 @@
-"""Two clouds on two real API servers agree by `kubectl isthmus invite`, `join` and `accept` alone.
-
-The controllers are the real ones; OpenStack is a fake, and the agents' reports are written by the tests.
-"""
+"""Two clouds on two real API servers agree by `kubectl isthmus invite`, `join` and `accept` alone."""
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import threading
-import time
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from isthmus.adapters.clock import SystemClock
-from isthmus.adapters.kubernetes import KubernetesLeases
-from isthmus.adapters.peers import RemotePeers
-from isthmus.controller.election import Election
-from isthmus.controller.run import published_identity
 from isthmus.model import names
 from isthmus.model.peerkubeconfig import PeerCredential
-from tests.fakes.federation import FakeCloud, FakeFederation
-from tests.testbed.assets import ensure
-from tests.testbed.host import netns
+from tests.fakes.federation import FakeFederation
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
-from tests.testbed.kubernetes.pki import Authority
 
-from .accounts import account_kubeconfig, make_user
-from .conftest import PUBLIC_ADDRESS
-from .pluginfile import Plugin
-from .realcloud import as_administrator, remove_everything
-
-B_ADDRESS, ROUTER = "198.51.100.10", "198.51.100.1"
-NETWORK_NAMESPACE = f"isthmus-pairing-{os.getpid()}"
-TIMEOUT_SECONDS = 60
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass
-class Side:
-    """One cloud: its API server, its controller, and an administrator with the plugin."""
-
-    plane: ControlPlane
-    cloud: FakeCloud
-    plugin: Plugin
-    server: str
-    election: Election
-
-    def cycle(self) -> None:
-        self.election.attempt()
-        self.cloud.play_agent()
-        self.cloud.cycle()
-
-    def objects(self, *what: str) -> list[Any]:
-        found: list[Any] = json.loads(self.plane.kubectl("get", *what, "-o", "json"))["items"]
-        return found
-
-    def peers(self) -> dict[str, Any]:
-        return {item["metadata"]["name"]: item for item in self.objects("cloudpeers")}
-
-    def secrets(self) -> dict[str, dict[str, str]]:
-        """Decoded data of all Secrets of peers, by namespace."""
-        return _secrets(self.objects("secrets", "-A"))
-
-    def trace(self) -> Any:
-        """Everything that a verb could have left."""
-        found = self.objects("cloudpeers,ipsecpolicies,secrets,namespaces", "-A")
-        made = {f"{item['kind']} {item['metadata']['name']}" for item in found if item["kind"] != "Secret"}
-        files = sorted(path.name for path in self.plugin.directory.glob("*isthmus*") if path.is_file())
-        ours = sorted(name for name in made if not name.startswith("Namespace") or "isthmus-peer-cloud-" in name)
-        return ours, _secrets(found), files
-
-    def wait(self, peer: str, condition: str) -> None:
-        self.plane.kubectl("wait", f"cloudpeer/{peer}", f"--for=condition={condition}", f"--timeout={TIMEOUT_SECONDS}s")
-
-
-def _secrets(items: list[Any]) -> dict[str, dict[str, str]]:
-    return {
-        item["metadata"]["namespace"]: {k: base64.b64decode(v).decode() for k, v in item["data"].items()}
-        for item in items
-        if item["kind"] == "Secret" and item["metadata"]["name"].startswith("peer-cloud-")
-    }
-
-
-@dataclass
-class Clouds:
-    """Both, with their controllers in a thread."""
-
-    a: Side
-    b: Side
-    stopped: threading.Event = field(default_factory=threading.Event)
-    failures: list[BaseException] = field(default_factory=list)
-
-    def run(self) -> None:
-        try:
-            while not self.stopped.is_set():
-                self.a.cycle()
-                self.b.cycle()
-                time.sleep(0.2)
-        except BaseException as error:
-            self.failures.append(error)
-
-
-@pytest.fixture(scope="module")
-def second_plane(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """Cloud B's API server, in a network namespace of its own behind a link."""
-    del control_plane  # it puts the tests, and the other end of the link, into their network namespace
-    directory = tmp_path_factory.mktemp("second-plane")
-    plane = ControlPlane(ensure("kubernetes"), directory, addresses=(B_ADDRESS,), netns=NETWORK_NAMESPACE)
-    netns.create(NETWORK_NAMESPACE)
-    try:
-        netns.batch(f"link add pairing type veth peer name eth0 netns {NETWORK_NAMESPACE}")
-        netns.batch(f"address add {ROUTER}/24 dev pairing\nlink set pairing up")
-        netns.batch(f"address add {B_ADDRESS}/24 dev eth0\nlink set eth0 up", NETWORK_NAMESPACE)
-        plane.start()
-        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "deploy"))
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        yield plane
-    finally:
-        plane.stop()
-        netns.destroy(NETWORK_NAMESPACE)
+from .conftest import PUBLIC_ADDRESS, SECOND_ADDRESS
+from .pairedclouds import Clouds, Side, at_terminal, invite, join, refused, remove_files, running, side_on
 
 
 @pytest.fixture(scope="module")
 def clouds(
     installed: ControlPlane, second_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Clouds]:
-    remove_everything(installed)
     directory = tmp_path_factory.mktemp("clouds")
     one, other = FakeFederation().clouds
-    a = _side(one, installed, directory / "a", installed.server_at(PUBLIC_ADDRESS))
-    b = _side(other, second_plane, directory / "b", second_plane.server_at(B_ADDRESS))
-    both = Clouds(a, b)
-    thread = threading.Thread(target=both.run)
-    thread.start()
-    for side in (a, b):
-        wait_until(lambda: side.plugin.run("status").stdout.startswith(side.cloud.cloud_id), 30, "a controller")  # noqa: B023
-    yield both
-    both.stopped.set()
-    thread.join()
-    for side in (a, b):
-        side.cloud.backends.peers.stop()
-    remove_everything(installed)
-    installed.kubectl("delete", "node", "gw-cloud-a")
-    assert not both.failures
-
-
-def _side(cloud: FakeCloud, plane: ControlPlane, directory: Path, server: str) -> Side:
-    directory.mkdir()
-    as_administrator(cloud, plane, directory)
-    cloud.backends = replace(cloud.backends, peers=RemotePeers(cloud.cloud_id, 0.5))
-    cloud.restart()
-    controller = account_kubeconfig(plane, directory, names.SYSTEM_NAMESPACE, names.CONTROLLER)
-    leases = KubernetesLeases(str(controller), names.CONTROLLER)
-    election = Election(leases, SystemClock(), annotations=published_identity(cloud.settings))
-    return Side(plane, cloud, Plugin.install(directory / "bin", plane.kubeconfig), server, election)
-
-
-@pytest.fixture
-def untouched(clouds: Clouds) -> Iterator[Clouds]:
-    """What the test does in cloud A must leave nothing there, nor a file."""
-    before = clouds.a.trace()
-    yield clouds
-    assert clouds.a.trace() == before
-
-
-def invite(side: Side, peer: str = "cloud-b", *options: str, server: str = "") -> tuple[str, ...]:
-    """The arguments of an invitation whose code goes to a file."""
-    return ("invite", peer, "--server", server or side.server, "--code-file", "isthmus-code", *options)
-
-
-def join(side: Side, file: Path, code: Path, *options: str) -> tuple[str, ...]:
-    return ("join", str(file), "--server", side.server, "--code-file", str(code), "--yes", *options)
-
-
-def refused(side: Side, *arguments: str, code: int = 1) -> str:
-    """The sentence of a verb that must have changed nothing, and removed nothing as it never created anything."""
-    return side.plugin.sentence(*arguments, code=code)
-
-
-@pytest.mark.parametrize(
-    ("server", "code", "sentence"),
-    [
-        ("https://127.0.0.1:6443", 2, "--server is a loopback address"),
-        ("https://localhost:6443", 2, "--server is a loopback address"),
-        ("https://[::1]:6443", 2, "--server is a loopback address"),
-        ("https://0.0.0.0:6443", 2, "--server is no address at which a peer could reach"),
-        ("http://192.0.2.10:6443", 2, "--server is not a plain URL"),
-        ("192.0.2.10:6443", 2, "--server is not a plain URL"),
-        ("https://user:word@192.0.2.10", 2, "--server is not a plain URL"),
-        (f"https://{PUBLIC_ADDRESS}:1", 1, f"https://{PUBLIC_ADDRESS}:1 does not answer from here: Connection refused"),
-        ("https://absent.invalid:6443", 1, "https://absent.invalid:6443 does not answer from here: "),
-        (f"https://{B_ADDRESS}:6443", 1, f"the certificate of https://{B_ADDRESS}:6443 is not accepted: "),
-    ],
-)
-def test_server_that_cannot_be_used(untouched: Clouds, server: str, code: int, sentence: str) -> None:
-    assert refused(untouched.a, *invite(untouched.a, server=server), code=code).startswith(sentence)
-
-
-def test_server_of_another_authority(untouched: Clouds, tmp_path: Path) -> None:
-    Authority(tmp_path)
-    arguments = invite(untouched.a, "cloud-b", "--ca-file", str(tmp_path / "ca.crt"))
-    assert "is not accepted: " in refused(untouched.a, *arguments)
-    (tmp_path / "none.crt").write_text("not PEM")
-    arguments = invite(untouched.a, "cloud-b", "--ca-file", str(tmp_path / "none.crt"))
-    assert refused(untouched.a, *arguments, code=2) == "the certificate authority is not in PEM"
-
-
-def test_server_of_another_cluster_is_noticed_by_the_credential(untouched: Clouds) -> None:
-    """Its certificate is accepted, so that something was created before this was known: it is removed again."""
-    a, b = untouched.a, untouched.b
-    arguments = invite(a, "cloud-b", "--ca-file", str(b.plane.ca_certificate), server=b.server)
-    done = a.plugin.run(*arguments)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "rejects the credential that this cluster has just issued" in done.stderr
-    wait_until(lambda: not a.peers(), 30, "the CloudPeer to go")
-    wait_until(lambda: "isthmus-peer-cloud-b" not in str(a.objects("namespaces")), 30, "its namespace to go")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("invite", "cloud-a"), "cloud-a is this very cloud"),
-        (("invite", "Cloud B"), "'Cloud B' is no cloud ID"),
-        (("invite", "cloud-b", "--policy", "absent"), "there is no IPsecPolicy 'absent'; there is: none"),
-        (("invite", "cloud-b", "--hours", "0"), "--hours must be a whole number from 1 to 720"),
-        (("invite", "cloud-b", "--days", "many"), "--days must be a whole number from 1 to 365"),
-        (("invite", "cloud-b", "--tunnel-port", "4789"), "--tunnel-port must be from 1024 to 65535"),
-        (("invite", "cloud-b", "--out", "/nowhere/file"), "cannot create /nowhere/file: "),
-        (("invite", "cloud-b", "--out", "kubectl"), "kubectl exists already: remove it"),
-        (("invite", "cloud-b", "--ca-file", "absent"), "cannot read the certificate authority absent: No such file"),
-        (("join", "absent"), "cannot read the file absent: No such file"),
-        (("revoke", "cloud-b"), "there is no CloudPeer 'cloud-b'"),
-        (("forget", "cloud-b"), "there is no CloudPeer 'cloud-b'"),
-        (("cordon", "cloud-b"), "there is no CloudPeer 'cloud-b'"),
-        (("uncordon", "cloud-b"), "there is no CloudPeer 'cloud-b'"),
-    ],
-)
-def test_wrong_arguments(untouched: Clouds, arguments: tuple[str, ...], sentence: str) -> None:
-    a = untouched.a
-    more = ["--server", a.server, "--code-file", "isthmus-code"] if arguments[0] in {"invite", "join"} else []
-    assert refused(a, *arguments, *more, code=2).startswith(sentence)
-
-
-def test_code_is_for_a_terminal_or_a_file(untouched: Clouds) -> None:
-    a = untouched.a
-    assert refused(a, "invite", "cloud-b", "--server", a.server, code=2).startswith(
-        "the pairing code is printed to a t"
-    )
-
-
-def test_without_rights(untouched: Clouds, tmp_path: Path) -> None:
-    a = untouched.a
-    make_user(a.plane, "pairing-reader")
-    reader = account_kubeconfig(a.plane, tmp_path, "users", "pairing-reader")
-    assert a.plugin.sentence(*invite(a), kubeconfig=reader).startswith("cloudpeers: no right to list them")
-    a.plane.kubectl("create", "clusterrole", "pairing", "--verb=list", "--resource=cloudpeers.isthmus.cloud")
-    for verb, resource in (("get,list", "ipsecpolicies.isthmus.cloud"), ("get,list", "leases,configmaps")):
-        a.plane.kubectl("create", "clusterrole", f"pairing-{resource[:6]}", f"--verb={verb}", f"--resource={resource}")
-    for role in ("pairing", "pairing-ipsecp", "pairing-leases"):
-        a.plane.kubectl(
-            "create", "clusterrolebinding", role, f"--clusterrole={role}", "--serviceaccount=users:pairing-reader"
-        )
-    expected = 'no right to create serviceaccounts/token in the namespace "isthmus-peer-cloud-b"'
-    wait_until(lambda: expected in a.plugin.run(*invite(a), kubeconfig=reader).stderr, 20, "the rights")
+    a = side_on(one, installed, directory / "a", installed.server_at(PUBLIC_ADDRESS))
+    b = side_on(other, second_plane, directory / "b", second_plane.server_at(SECOND_ADDRESS))
+    with running(a, b) as both:
+        yield both
 
 
 def test_agreement(clouds: Clouds, tmp_path: Path) -> None:
+    _agree(clouds, tmp_path)
+    _check_objects(clouds.a, clouds.b)
+    _cordon(clouds)
+    _revoke_credential(clouds)
+    _end(clouds)
+
+
+def _agree(clouds: Clouds, tmp_path: Path) -> None:
     a, b = clouds.a, clouds.b
+    remove_files(a, b)
     invited = a.plugin.run(*invite(a))
     assert (invited.returncode, invited.stderr) == (0, "")
     file, code = a.plugin.directory / "cloud-a.for.cloud-b.isthmus", a.plugin.directory / "isthmus-code"
@@ -302,7 +71,6 @@ def test_agreement(clouds: Clouds, tmp_path: Path) -> None:
         side.wait(peer, "Ready")
         assert side.plugin.run("status").returncode == 1  # no agent renews its Lease
     assert "was accepted already" in refused(a, "accept", str(answer), "--code-file", str(code), "--yes")
-    _check_objects(a, b)
     secrets = [a.secrets()["isthmus-ipsec"]["psk"], code.read_text().strip(), *map(_token, (a, b))]
     for text in (*(each.stdout for each in (invited, joined, accepted)), file.read_text(), answer.read_text()):
         assert not [secret for secret in secrets if secret in text]
@@ -376,7 +144,7 @@ def _check_objects(a: Side, b: Side) -> None:
     assert a.secrets()["isthmus-system"] != b.secrets()["isthmus-system"]
 
 
-def test_peer_is_cordoned_and_uncordoned(clouds: Clouds) -> None:
+def _cordon(clouds: Clouds) -> None:
     a, b = clouds.a, clouds.b
     for verb, state, changed in (
         ("cordon", "Cordoned", True),
@@ -391,7 +159,7 @@ def test_peer_is_cordoned_and_uncordoned(clouds: Clouds) -> None:
     assert refused(b, "cordon", "cloud-x", code=2) == "there is no CloudPeer 'cloud-x'; did you mean cloud-a?"
 
 
-def test_credential_is_revoked(clouds: Clouds) -> None:
+def _revoke_credential(clouds: Clouds) -> None:
     a, b = clouds.a, clouds.b
     assert "add --yes" in refused(a, "revoke", "cloud-b", "--credential", code=2)
     assert a.plugin.run("revoke", "cloud-b", "--credential", "--yes").returncode == 0
@@ -399,7 +167,7 @@ def test_credential_is_revoked(clouds: Clouds) -> None:
     wait_until(lambda: "AccountRecreated" in str(a.peers()["cloud-b"]["status"]), 30, "the account to be created again")
 
 
-def test_agreement_ends(clouds: Clouds) -> None:
+def _end(clouds: Clouds) -> None:
     a, b = clouds.a, clouds.b
     assert "add --yes" in refused(a, "revoke", "cloud-b", code=2)
     assert list(a.peers()) == ["cloud-b"]
@@ -419,7 +187,7 @@ def test_agreement_ends(clouds: Clouds) -> None:
 
 def test_invitation_is_withdrawn(clouds: Clouds) -> None:
     a, b = clouds.a, clouds.b
-    _remove_files(a, b)
+    remove_files(a, b)
     assert a.plugin.run(*invite(a)).returncode == 0
     file, code = a.plugin.directory / "cloud-a.for.cloud-b.isthmus", a.plugin.directory / "isthmus-code"
     assert b.plugin.run(*join(b, file, code)).returncode == 0
@@ -427,14 +195,29 @@ def test_invitation_is_withdrawn(clouds: Clouds) -> None:
     answer = b.plugin.directory / "cloud-b.for.cloud-a.isthmus"
     accept = ("accept", str(answer), "--code-file", str(code), "--yes")
     assert refused(a, *accept) == "cloud-b is not invited: the invitation was withdrawn"
-    _remove_files(a)
+    remove_files(a)
     assert a.plugin.run(*invite(a)).returncode == 0
     assert "answers another invitation" in refused(a, *accept)
     assert a.plugin.run("revoke", "cloud-b").returncode == 0
     assert b.plugin.run("revoke", "cloud-a", "--yes").returncode == 0
 
 
-def _remove_files(*sides: Side) -> None:
-    for side in sides:
-        for path in (*side.plugin.directory.glob("*.isthmus"), side.plugin.directory / "isthmus-code"):
-            path.unlink(missing_ok=True)
+def test_code_is_shown_and_asked_for_at_a_terminal(clouds: Clouds) -> None:
+    a, b = clouds.a, clouds.b
+    remove_files(a, b)
+    status, shown = at_terminal(a, "invite", "cloud-b", "--server", a.server)
+    assert status == 0, shown
+    (code,) = re.findall("(?:[0-9A-Z]{4}-){6}[0-9A-Z]{4}", shown)
+    file = str(a.plugin.directory / "cloud-a.for.cloud-b.isthmus")
+    arguments = ("join", file, "--server", b.server)
+    before = b.trace()
+    status, shown = at_terminal(b, *arguments, typed={"pairing code: ": code, "[y/N] ": "n"})
+    assert status == 1, shown
+    assert "kubectl isthmus: nothing was changed" in shown
+    assert b.trace() == before
+    status, shown = at_terminal(b, *arguments, typed={"pairing code: ": code.lower(), "[y/N] ": "y"})
+    assert status == 0, shown
+    assert code not in shown.upper()
+    assert f"API server  {a.server}" in shown
+    assert a.plugin.run("revoke", "cloud-b").returncode == 0
+    assert b.plugin.run("revoke", "cloud-a", "--yes").returncode == 0

@@ -14,8 +14,6 @@ from typing import Final
 from .arguments import options_for_kubectl, parse
 from .core import completion, leases, resources
 from .core.answer import Answer, ExitCode, Unread
-from .core.bundles.bundle import BadBundle
-from .core.bundles.code import InvalidCode
 from .core.explain import UnknownReason, explain
 from .core.networks import networks
 from .core.peers import peers
@@ -37,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(words)
     except (UnknownReason, Misused) as error:
         return _failed(error, ExitCode.USAGE)
-    except (Refused, BadBundle, InvalidCode) as error:
+    except Refused as error:
         return _failed(error, ExitCode.WRONG)
     except NotRead as error:
         return _failed(error, ExitCode.NOT_READ)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from ..refusals import Refused
 from .cipher import NONCE_BYTES, authenticate, derive, encrypt, extract, is_authentic
 from .code import PairingCode
 
@@ -23,7 +24,7 @@ _CLOUD_ID: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 _CHANGED: Final = "the file was changed after it was written, or is not complete: ask for it again"
 
 
-class BadBundle(ValueError):
+class BadBundle(Refused):
     """Why a file is refused, as a sentence."""
 
 

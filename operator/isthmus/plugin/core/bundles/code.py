@@ -10,6 +10,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..refusals import Refused
+
 RANDOM_BYTES: Final = 17
 """What a new code is made of; of its 136 bits 130 are used."""
 
@@ -21,7 +23,7 @@ _LENGTH: Final = _KEY_CHARACTERS + _CHECK_CHARACTERS
 _GROUP: Final = 4
 
 
-class InvalidCode(ValueError):
+class InvalidCode(Refused):
     """What was typed is no pairing code; the text says why, and never what was typed."""
 
 
