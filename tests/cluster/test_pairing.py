@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,13 @@ from tests.fakes.federation import FakeFederation
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
+from .accounts import USERS, account_kubeconfig, make_user
 from .conftest import PUBLIC_ADDRESS, SECOND_ADDRESS
 from .pairedclouds import Clouds, Side, at_terminal, invite, join, refused, remove_files, running, side_on
+
+ROOT = Path(__file__).parents[2]
+RBAC = "rbac.authorization.k8s.io/v1"
+SUBJECT = f"--serviceaccount={USERS}:pairing-administrator"
 
 
 @pytest.fixture(scope="module")
@@ -185,8 +191,10 @@ def _end(clouds: Clouds) -> None:
         assert (side.peers(), side.secrets()) == ({}, {})
 
 
-def test_invitation_is_withdrawn(clouds: Clouds) -> None:
+def test_invitation_is_withdrawn(clouds: Clouds, tmp_path: Path) -> None:
+    """By an administrator of cloud A who has the documented rights and no others."""
     a, b = clouds.a, clouds.b
+    a = replace(a, plugin=replace(a.plugin, kubeconfig=_administrator(a, tmp_path)))
     remove_files(a, b)
     assert a.plugin.run(*invite(a)).returncode == 0
     file, code = a.plugin.directory / "cloud-a.for.cloud-b.isthmus", a.plugin.directory / "isthmus-code"
@@ -221,3 +229,35 @@ def test_code_is_shown_and_asked_for_at_a_terminal(clouds: Clouds) -> None:
     assert f"API server  {a.server}" in shown
     assert a.plugin.run("revoke", "cloud-b").returncode == 0
     assert b.plugin.run("revoke", "cloud-a", "--yes").returncode == 0
+
+
+def _administrator(side: Side, directory: Path) -> Path:
+    """The kubeconfig of an account with the rights of docs/bundles.md."""
+    make_user(side.plane, "pairing-administrator")
+    for number, (places, resources, verbs) in enumerate(_documented_rights()):
+        name = f"pairing-administrator-{number}"
+        role = {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": name}}
+        side.plane.kubectl("apply", "-f", "-", input=json.dumps(role | {"rules": [_rule(resources, verbs)]}))
+        named = re.findall(r"`([^`]*)`", places)
+        for namespace in named:
+            side.plane.kubectl("create", "rolebinding", name, "-n", namespace, f"--clusterrole={name}", SUBJECT)
+        if not named or "the peer's namespace" in places:  # which does not exist yet: for all namespaces
+            side.plane.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", SUBJECT)
+    return account_kubeconfig(side.plane, directory, USERS, "pairing-administrator")
+
+
+def _documented_rights() -> list[list[str]]:
+    """The rows of the table: where, resources, verbs."""
+    page = (ROOT / "docs" / "bundles.md").read_text().partition("## Rights of an administrator\n\n")[2]
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in page.splitlines()]
+    assert rows[0] == ["where", "resources", "verbs"]
+    return rows[2:]
+
+
+def _rule(resources: str, verbs: str) -> dict[str, list[str]]:
+    groups = {"cloudpeers": "isthmus.cloud", "leases": "coordination.k8s.io", "rolebindings": RBAC.partition("/")[0]}
+    named = re.findall(r"`([^`]*)`", resources)
+    plain = [resource.removesuffix("/kube-root-ca.crt") for resource in named]
+    rule = {"apiGroups": [groups.get(plain[0], "")], "resources": plain}
+    rule["verbs"] = re.findall(r"\b(?:get|list|create|patch|delete)\b", verbs)
+    return rule | ({"resourceNames": ["kube-root-ca.crt"]} if plain != named else {})

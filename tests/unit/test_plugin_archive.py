@@ -79,6 +79,20 @@ def test_holds_what_it_needs_and_no_more(plugin: Path) -> None:
     assert {module.removesuffix(".__init__") for module in modules} == set(done.stdout.split())
 
 
+@pytest.mark.parametrize("verb", ["status", "peers", "networks", "version"])
+def test_verbs_that_show_something_load_nothing_else(plugin: Path, tmp_path: Path, verb: str) -> None:
+    """What an agreement needs would cost their users time: TLS, for instance."""
+    code = (
+        f"import sys; sys.path[:0] = [{str(plugin)!r}]; from isthmus.plugin.main import main; main([{verb!r}]); "
+        "print(*sorted({'ssl', 'isthmus.plugin.pairing', 'isthmus.plugin.agreements'} & set(sys.modules)), 'loaded')"
+    )
+    environment = {"PATH": f"{FakeKubectl(tmp_path).path}:/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "loaded"
+
+
 def test_older_python_is_a_sentence(plugin: Path) -> None:
     code = (
         "import sys, runpy; sys.version_info = (3, 9, 2, 'final', 0); "

@@ -1,1 +1,1 @@
-"""`kubectl isthmus`: shows the state of this cloud's federation, with the standard library and the user's kubectl."""
+"""`kubectl isthmus`: shows and operates this cloud's federation, with the standard library and the user's kubectl."""

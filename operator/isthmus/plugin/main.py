@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -68,22 +68,21 @@ def _answer(chosen: Namespace) -> Answer:
     kubectl = Kubectl(options_for_kubectl(chosen))
     if chosen.verb == "status":
         return _status(kubectl)
-    if change := _change(chosen.verb):
-        return change(kubectl, chosen)
+    if chosen.verb == "networks":
+        return _networks(kubectl, chosen)
     if chosen.verb == "peers":
         reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
         return peers(resources.cloud(reading.items), reading.unread)
+    from . import agreements, pairing  # not needed, and not paid for, by verbs that only show something
+
+    return {**agreements.VERBS, **pairing.VERBS}[chosen.verb](kubectl, chosen)
+
+
+def _networks(kubectl: Kubectl, chosen: Namespace) -> Answer:
     kinds = (_EXPANSIONS,) if chosen.namespace else (_EXPANSIONS, "attachments")
     hint = "" if chosen.namespace else "; if you have rights in one namespace, name it: -n NAMESPACE"
     reading = _required(kubectl.get(kinds, chosen.namespace or "").result(), _EXPANSIONS, hint)
     return networks(resources.cloud(reading.items), chosen.namespace or "", reading.unread)
-
-
-def _change(verb: str) -> Callable[[Kubectl, Namespace], Answer] | None:
-    """The verb, if it is one that changes something."""
-    from . import agreements, pairing  # not needed, and not paid for, by verbs that only show something
-
-    return {**agreements.VERBS, **pairing.VERBS}.get(verb)
 
 
 def _status(kubectl: Kubectl) -> Answer:
