@@ -77,9 +77,22 @@ def _agree(clouds: Clouds, tmp_path: Path) -> None:
         side.wait(peer, "Ready")
         assert side.plugin.run("status").returncode == 1  # no agent renews its Lease
     assert "was accepted already" in refused(a, "accept", str(answer), "--code-file", str(code), "--yes")
-    secrets = [a.secrets()["isthmus-ipsec"]["psk"], code.read_text().strip(), *map(_token, (a, b))]
-    for text in (*(each.stdout for each in (invited, joined, accepted)), file.read_text(), answer.read_text()):
-        assert not [secret for secret in secrets if secret in text]
+    _check_secrecy(clouds, code.read_text().strip(), *(each.stdout for each in (invited, joined, accepted)))
+
+
+def _check_secrecy(clouds: Clouds, code: str, *printed: str) -> None:
+    """Neither code, key nor token is in a file, an output, a command line or an object, but for the Secrets."""
+    readable = list(printed)
+    secrets = {code, code.replace("-", "")[:26]}
+    for side in clouds.sides:
+        secrets |= {side.secrets()["isthmus-ipsec"]["psk"], _token(side)}
+        readable += [
+            path.read_text() for path in (*side.plugin.directory.glob("*.isthmus"), side.plugin.directory / "calls")
+        ]
+        kinds = "cloudpeers,peerlinks,gatewaynodes,ipsecpolicies,events,configmaps,serviceaccounts,namespaces,leases"
+        readable.append(side.plane.kubectl("get", kinds, "-A", "-o", "json"))
+    assert "create token" in "".join(readable)
+    assert not [secret for text in readable for secret in secrets if secret in text]
 
 
 def _bad_invitations(b: Side, file: Path, code: Path, directory: Path) -> None:
