@@ -70,6 +70,18 @@ def test_port_that_cannot_be_served_is_named() -> None:
         serve(Metrics(), Health(), "192.0.2.1", port)
 
 
+def test_port_can_be_served_again_at_once() -> None:
+    """As by the next agent on a node, while clients of the last one are still connected."""
+    port = _free_port("127.0.0.1")
+    stop = serve(Metrics(), Health(), "127.0.0.1", port)
+    with socket.create_connection(("127.0.0.1", port)):
+        assert _request("127.0.0.1", port, "/livez") == (200, "ok\n")
+        stop()
+        stop_next = serve(Metrics(), Health(), "127.0.0.1", port)
+        assert _request("127.0.0.1", port, "/livez") == (200, "ok\n")
+        stop_next()
+
+
 def test_port_0_serves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a socket was opened")

@@ -30,11 +30,13 @@ def run(settings: AgentSettings, backends: Backends) -> None:
     if not exclusion.acquire(stop):
         return
     agent = Agent(settings, backends)
-    serve(backends.metrics, backends.health, settings.metrics_address, settings.metrics_port)
+    stop_serving = serve(backends.metrics, backends.health, settings.metrics_address, settings.metrics_port)
     heartbeat = Heartbeat(backends.leases, backends.clock, settings.node_name, backends.health)
     heartbeat.start()
     try:
         agent.run(stop)
     finally:
         heartbeat.stop()
+        # Before another agent starts, which has the same port.
+        stop_serving()
         exclusion.release()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from errno import EADDRINUSE
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -19,12 +19,15 @@ from .health import Health
 from .metrics import LAST_COMPLETE_ITERATION, LAST_ITERATION, Metrics
 
 
-def serve(metrics: Metrics, health: Health, address: str, port: int) -> None:
-    """Serve on threads of its own; port 0 disables it. Raises Unavailable if it cannot listen there."""
+def serve(metrics: Metrics, health: Health, address: str, port: int) -> Callable[[], None]:
+    """Serve on threads of its own until the returned function is called, which releases the port; 0 disables it.
+
+    Raises Unavailable if it cannot listen there.
+    """
     metrics.follow(LAST_ITERATION, health.ended_timestamps)
     metrics.follow(LAST_COMPLETE_ITERATION, health.complete_timestamps)
     if not port:
-        return
+        return lambda: None
     try:
         family, _, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
         server = _Server(family, (str(place[0]), port))
@@ -33,6 +36,12 @@ def serve(metrics: Metrics, health: Health, address: str, port: int) -> None:
         raise Unavailable(f"metrics_address, metrics_port: TCP port {port} on {address} {cause}") from error
     server.set_app(application(metrics, health))
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop
 
 
 def application(metrics: Metrics, health: Health) -> WSGIApplication:
