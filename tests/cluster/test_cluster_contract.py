@@ -20,6 +20,7 @@ from isthmus.model.errors import Forbidden, Invalid, Unavailable
 from isthmus.ports import Manifest
 from tests.contract.cluster import ClientOf, ClusterContract
 from tests.contract.samples import cloud_peer
+from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 
@@ -66,6 +67,7 @@ def test_hanging_server_is_waited_for_once(installed: ControlPlane) -> None:
     server = int((installed.kubeconfig.parent / "pids" / "kube-apiserver").read_text().split()[0])
     os.kill(server, signal.SIGSTOP)
     try:
+        wait_until(lambda: _is_stopped(server), 10, "the API server to stop")
         for _ in range(2):  # on an open connection, then on a new one
             began = time.monotonic()
             with pytest.raises(Unavailable, match="no response within 1 s"):
@@ -74,6 +76,12 @@ def test_hanging_server_is_waited_for_once(installed: ControlPlane) -> None:
     finally:
         os.kill(server, signal.SIGCONT)
     assert cluster.list_objects(CloudPeer) is not None
+
+
+def _is_stopped(process: int) -> bool:
+    """Whether all its threads are: they stop one after the other (proc(5), `T` in `stat`)."""
+    states = [path.read_text().rpartition(") ")[2][0] for path in Path(f"/proc/{process}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 def test_object_rejected_by_the_server_is_invalid(installed: ControlPlane) -> None:

@@ -165,7 +165,7 @@ def test_interrupted_invitation_leaves_nothing(untouched: Clouds) -> None:
             ["env", "--default-signal=INT", *command], env=a.plugin.environment, cwd=a.plugin.directory,
             stderr=subprocess.PIPE, start_new_session=True, text=True,
         ) as process:  # fmt: skip
-            wait_until(a.peers, 30, "the CloudPeer")
+            wait_until(lambda: a.peers() or process.poll() is not None, 60, "the CloudPeer")
             process.send_signal(signal.SIGINT)
             assert process.stderr is not None
             assert process.stderr.read() == "kubectl isthmus: failed, removing what was created\n"

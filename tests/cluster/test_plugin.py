@@ -20,6 +20,7 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import USERS, account_kubeconfig, make_user
 from .pluginfile import Plugin
+from .realcloud import remove_everything
 
 SHOP = "plugin-shop"
 READY = {
@@ -34,6 +35,7 @@ READY = {
 @pytest.fixture(scope="module")
 def plugin(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
     directory = tmp_path_factory.mktemp("plugin")
+    remove_everything(installed)
     _make_objects(installed)
     made = Plugin.install(directory, installed.kubeconfig)
     script = directory / "kubectl_complete-isthmus"
