@@ -41,3 +41,7 @@ def remove_everything(plane: ControlPlane) -> None:
                 )
             plane.kubectl("delete", kind, metadata["name"], *where, "--ignore-not-found")
     plane.kubectl("delete", "gatewaynodes", "--all")
+    for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
+        found = plane.kubectl("get", "secrets", "-n", namespace, "-o", "name").split()
+        if of_peers := [name for name in found if name.startswith("secret/peer-")]:
+            plane.kubectl("delete", "-n", namespace, *of_peers)
