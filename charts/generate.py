@@ -17,8 +17,9 @@ from pydantic import BaseModel
 
 from charts.values import Values
 from isthmus.model.api.kinds import KINDS
-from isthmus.model.api.objects import GROUP, CustomObject
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import render
+from isthmus.model.names import GROUP
 
 _WIDTH: Final = 100
 _NOTE: Final = "Generated; do not edit. `make generate` writes it."

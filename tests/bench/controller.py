@@ -22,9 +22,8 @@ from isthmus.controller.assembly import HANDLED
 from isthmus.controller.feed import WATCHED, Feed
 from isthmus.controller.loop import Controller
 from isthmus.core.snapshot.manifests import NAMESPACE, NODE
-from isthmus.model.api.objects import API_VERSION
 from isthmus.model.errors import ExternalError
-from isthmus.model.names import CONTROLLER
+from isthmus.model.names import API_VERSION, CONTROLLER
 from isthmus.ports import Manifest
 from tests.bench.result import Result, at_most
 from tests.fakes.apiserver import write_kubeconfig

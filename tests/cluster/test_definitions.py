@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from isthmus.model.api.kinds import KINDS
-from isthmus.model.api.objects import API_VERSION
-from isthmus.model.names import SYSTEM_NAMESPACE
+from isthmus.model.names import API_VERSION, SYSTEM_NAMESPACE
 from tests.contract.samples import NETWORK_ID, answer_link, attachment, cloud_peer, gateway_node, peer_link, port_slice
 from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 

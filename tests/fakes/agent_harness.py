@@ -12,10 +12,11 @@ from isthmus.agent.backends import Backends
 from isthmus.agent.kubernetes import KubernetesIntents, KubernetesReports
 from isthmus.agent.loop import Agent
 from isthmus.model import names
-from isthmus.model.api.objects import API_VERSION, Condition, CustomObject, condition_of
+from isthmus.model.api.objects import Condition, CustomObject, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import ExternalError
+from isthmus.model.names import API_VERSION
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Cluster, Observer
 from isthmus.telemetry.health import Health

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from isthmus.model import names
-from isthmus.model.api.objects import API_VERSION, CustomObject
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
+from isthmus.model.names import API_VERSION
 from isthmus.ports import Manifest, T
 
 from . import documented

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from isthmus.model import names
-from isthmus.model.api.objects import API_VERSION
 from isthmus.model.facts.peer import PeerView
+from isthmus.model.names import API_VERSION
 from isthmus.model.reasons import Reason
 
 from .store import Key, Store

@@ -13,12 +13,12 @@ import traceback
 from typing import Any
 
 from isthmus.model import names
-from isthmus.model.api.objects import API_VERSION
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts import openstack
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 from tests.fakes.store import Entry, Key
 
+_API_VERSION = "isthmus.cloud/v1alpha1"  # the old release has the constant elsewhere
 _PUBLISHED = ("PeerLink", "ExpansionLink", "PortSlice")
 _KINDS = {
     "domains": openstack.Domain,
@@ -72,7 +72,7 @@ class Process:
     def published(self) -> list[Any]:
         """What the peer may read: a list of kind and object."""
         place = names.peer_namespace(self.peer.cloud_id)
-        listed = ((kind, self.cloud.store.read_all(API_VERSION, kind, place)) for kind in _PUBLISHED)
+        listed = ((kind, self.cloud.store.read_all(_API_VERSION, kind, place)) for kind in _PUBLISHED)
         return [[kind, document] for kind, documents in listed for document in documents]
 
     def read(self, documents: list[Any]) -> None:
@@ -80,7 +80,7 @@ class Process:
         place, store = names.peer_namespace(self.cloud.cloud_id), self.peer.store
         store.entries = {Key("v1", "Namespace", None, place): Entry({"metadata": {"name": place}})}
         for kind, document in documents:
-            store.entries[Key(API_VERSION, kind, place, document["metadata"]["name"])] = Entry(document)
+            store.entries[Key(_API_VERSION, kind, place, document["metadata"]["name"])] = Entry(document)
 
     def state(self) -> dict[str, Any]:
         """What must not be lost, and what is agreed."""

@@ -22,7 +22,7 @@ from isthmus.core.node import flows
 from isthmus.core.node.ipsec import MINIMUM_KEY_LENGTH
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model import names, peerkubeconfig
-from isthmus.model.api.objects import GROUP, VERSION, CustomObject
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import crd_of
 from isthmus.model.api.v1alpha1.cloudpeer import Limits, Tunnel, TunnelIDRange
 from isthmus.model.api.v1alpha1.expansionlink import (
@@ -34,6 +34,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 from isthmus.model.api.v1alpha1.ipsecpolicy import ESP, IKE, ESPProposal, IKEProposal, IPsecPolicySpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import MAX_BUCKETS, MAX_PORTS_PER_SLICE, PortSlice
+from isthmus.model.names import GROUP, VERSION
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
 from isthmus.model.protocol import PROTOCOL_VERSION, PROTOCOL_VERSIONS, Feature, features_of
 from isthmus.model.reasons import ANSWER_REASONS

@@ -15,10 +15,10 @@ import pytest
 from isthmus.controller.feed import WATCHED
 from isthmus.core.snapshot.cache import Cache
 from isthmus.core.snapshot.views import PeerViews
-from isthmus.model.api.objects import API_VERSION
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.facts.peer import PeerView, Published
+from isthmus.model.names import API_VERSION
 from isthmus.model.sharedmapping import SharedMapping
 from tests.fakes.many import ManyNetworks
 from tests.fakes.steps import steps

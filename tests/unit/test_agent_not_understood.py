@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from isthmus.model import names
-from isthmus.model.api.objects import API_VERSION
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.names import API_VERSION
 from isthmus.telemetry.metrics import NOT_UNDERSTOOD
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster

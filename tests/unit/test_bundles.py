@@ -18,8 +18,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import Tunnel as ModelTunnel
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy, IPsecPolicySpec
 from isthmus.model.peerkubeconfig import PeerCredential
 from isthmus.model.types import NEUTRON_TUNNEL_PORTS
-from isthmus.plugin.core import leases
-from isthmus.plugin.core.bundles import known, manifests, terms
+from isthmus.plugin.core.bundles import manifests, terms
 from isthmus.plugin.core.bundles.bundle import BadBundle, Header, Type, open_bundle, parse, pre_shared_key, seal
 from isthmus.plugin.core.bundles.cipher import derive, encrypt, expand, extract
 from isthmus.plugin.core.bundles.code import InvalidCode, PairingCode
@@ -383,14 +382,7 @@ def test_proposals_in_common() -> None:
 
 
 def test_constants_are_those_of_the_operator() -> None:
-    assert (leases.CLOUD_ID_ANNOTATION, leases.GATEWAY_CIDRS_ANNOTATION) == (
-        names.CLOUD_ID_ANNOTATION,
-        names.GATEWAY_CIDRS_ANNOTATION,
-    )
-    assert (manifests.SYSTEM, manifests.IPSEC) == (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE)
-    assert (manifests.ACCOUNT, manifests.PEER_LABEL) == (names.PEER_ACCOUNT, names.PEER_LABEL)
-    assert manifests.peer_namespace("cloud-b") == names.peer_namespace("cloud-b")
-    assert known.INVITATION_ANNOTATION.startswith("isthmus.cloud/")
+    assert names.INVITATION_ANNOTATION.startswith("isthmus.cloud/")
     assert terms.NEUTRON_TUNNEL_PORTS == NEUTRON_TUNNEL_PORTS
     model, id_range, policy = ModelTunnel(), TunnelIDRange(), IPsecPolicySpec()
     assert Tunnel() == Tunnel(model.port, id_range.first, id_range.last)

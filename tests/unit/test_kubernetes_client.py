@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from isthmus.adapters.kubernetes import KubernetesCluster
-from isthmus.model.api.objects import API_VERSION, ObjectMeta
+from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from isthmus.model.names import API_VERSION
 from tests.contract.samples import cloud_peer
 from tests.fakes.apiserver import Answer, Request, StubServer, serving, write_kubeconfig
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from isthmus.model import names
-from isthmus.model.api.objects import API_VERSION, condition_of
+from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.names import API_VERSION
 from isthmus.model.protocol import READ_AS
 from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scenario import Stretched

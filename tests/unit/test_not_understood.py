@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from isthmus.controller.gauges import publish
-from isthmus.model.api.objects import API_VERSION
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.names import API_VERSION
 from isthmus.telemetry.metrics import NOT_UNDERSTOOD
 from tests.fakes.federation import GRACE_SECONDS, FakeCloud, reason
 from tests.fakes.scenario import Stretched

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from isthmus.model import names
 from isthmus.model.api.kinds import KINDS
-from isthmus.model.api.objects import API_VERSION
+from isthmus.model.names import API_VERSION
 from isthmus.model.protocol import PROTOCOL_VERSIONS, agreed_version
 from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.reasons.condition_types import MEANINGS
-from isthmus.plugin import kubectl, main
+from isthmus.plugin import main
 from isthmus.plugin.core import leases, resources
 from isthmus.plugin.core.answer import Answer, ExitCode, Unread
 from isthmus.plugin.core.explain import UnknownReason, anchor, explain
@@ -274,8 +274,8 @@ def test_versions_show_the_protocol_as_the_controllers_agree_on_it(items: list[d
 
 
 def test_constants_are_those_of_the_operator() -> None:
-    assert f"{kubectl.GROUP}/{kubectl.VERSION}" == API_VERSION
-    assert (leases.NAMESPACE, leases.CONTROLLER) == (names.SYSTEM_NAMESPACE, names.CONTROLLER)
+    assert API_VERSION == "isthmus.cloud/v1alpha1"
+    assert (names.SYSTEM_NAMESPACE, names.CONTROLLER) == ("isthmus-system", "isthmus-controller")
     assert names.agent_lease("gw-a1") == "isthmus-agent-gw-a1"
     assert set(main._ALL) < {kind.registration.plural for kind in KINDS}
 

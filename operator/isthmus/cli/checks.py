@@ -7,12 +7,13 @@ from typing import Any, Final, Protocol
 
 from isthmus.model import names
 from isthmus.model.api.kinds import KINDS
-from isthmus.model.api.objects import API_VERSION, CustomObject
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import NotFound
+from isthmus.model.names import API_VERSION
 
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _LISTED: Final = 5

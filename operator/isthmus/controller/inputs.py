@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isthmus.model import names
 from isthmus.model.api.kinds import KINDS
-from isthmus.model.api.objects import API_VERSION
+from isthmus.model.names import API_VERSION
 from isthmus.model.peerkubeconfig import InvalidKubeconfig, PeerCredential
 from isthmus.model.peertoken import Lifetime, lifetime_of
 from isthmus.ports import Cluster, Observer, PeerReader

@@ -1,4 +1,7 @@
-"""Every name that Isthmus gives to a resource in an external system."""
+"""Every name that Isthmus gives to a resource in an external system.
+
+Needs the standard library alone, because `kubectl isthmus` contains it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import base64
 import hashlib
 from functools import lru_cache
 
-from .api.objects import GROUP
+GROUP = "isthmus.cloud"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
 
 SYSTEM_NAMESPACE = "isthmus-system"
 GATEWAY_NAMESPACE = "isthmus-gateway"  # account of the agents; their pods and those of charon
@@ -18,6 +23,7 @@ ADMISSION_POLICIES = (CONTROLLER, f"{CONTROLLER}-finalizers", AGENT, "isthmus-pr
 
 FINALIZER = f"{GROUP}/withdraw"
 PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; admission allows it to administrators only
+INVITATION_ANNOTATION = f"{GROUP}/invitation"  # on a CloudPeer: ID of the invitation by which the clouds agree
 FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: do not wait for the peer
 ORIGINAL_MTU_ANNOTATION = f"{GROUP}/original-mtu"  # on our ExpansionLink of a network of ours
 HANDED_OVER_ANNOTATION = f"{GROUP}/handed-over-until"  # on a peer's ServiceAccount: when its newest token ends

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
+
+from isthmus.model import names
 
 from . import cluster, terminal
 from .core.answer import Answer, ExitCode
 from .core.bundles.known import KnownPeer, peer_named
-from .core.bundles.manifests import ACCOUNT, peer_namespace, transition
+from .core.bundles.manifests import transition
 from .core.bundles.numbers import ranged
 from .core.refusals import Refused
 from .kubectl import Kubectl
-
-_FORGET: Final = "isthmus.cloud/forget=true"
 
 
 def cordon(kubectl: Kubectl, chosen: Namespace) -> Answer:
@@ -56,7 +56,7 @@ def forget(kubectl: Kubectl, chosen: Namespace) -> Answer:
         "If that cloud still exists, it may keep replicas of our networks, and addresses may be used twice.",
     ]
     terminal.confirm(lost, f"Forget {found.cloud_id}?", chosen.yes)
-    kubectl.run("annotate", f"cloudpeer/{found.name}", "--overwrite", _FORGET)
+    kubectl.run("annotate", f"cloudpeer/{found.name}", "--overwrite", f"{names.FORGET_ANNOTATION}=true")
     return _remove(kubectl, "forget", found, peers, seconds)
 
 
@@ -72,20 +72,20 @@ def _remove(kubectl: Kubectl, verb: str, found: KnownPeer, peers: Sequence[Known
 
 
 def _revoke_credential(kubectl: Kubectl, chosen: Namespace) -> Answer:
-    found, _ = cluster.peer(kubectl, chosen.peer)
+    found = cluster.peer(kubectl, chosen.peer)
     lost = [
         f"Every credential that {found.cloud_id} has for our API server ends now. What is stretched stays, but no",
         "change is seen there, until its administrator has a new one: isthmus peer-kubeconfig.",
     ]
     terminal.confirm(lost, f"Revoke the credentials of {found.cloud_id}?", chosen.yes)
-    namespace = peer_namespace(found.cloud_id)
-    kubectl.run("delete", "serviceaccount", ACCOUNT, "-n", namespace, "--ignore-not-found")
+    namespace = names.peer_namespace(found.cloud_id)
+    kubectl.run("delete", "serviceaccount", names.PEER_ACCOUNT, "-n", namespace, "--ignore-not-found")
     document = {"peer": found.name, "revoked": "credential"}
     return _answer("revoke", document, [f"The credentials of {found.cloud_id} are void."])
 
 
 def _set_state(kubectl: Kubectl, verb: str, name: str, state: str) -> Answer:
-    found, _ = cluster.peer(kubectl, name)
+    found = cluster.peer(kubectl, name)
     if found.state == "Invited":
         raise Refused(f"{name} is only invited, and nothing is offered to it or accepted from it")
     if found.is_terminating:

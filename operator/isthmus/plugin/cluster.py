@@ -10,9 +10,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from isthmus.model.names import (
+    CONTROLLER,
+    GROUP,
+    HANDED_OVER_ANNOTATION,
+    IPSEC_NAMESPACE,
+    PEER_ACCOUNT,
+    PEER_LABEL,
+    SERVER_ANNOTATION,
+    SYSTEM_NAMESPACE,
+    peer_namespace,
+)
+
 from .core.bundles.known import Known, KnownPeer, Own, peer_named
-from .core.bundles.manifests import ACCOUNT, IPSEC, PEER_LABEL, SYSTEM, peer_namespace, secret_name
-from .core.leases import CONTROLLER, leases
+from .core.bundles.manifests import secret_name
+from .core.leases import leases
 from .core.refusals import Refused
 from .kubectl import Kubectl, NotRead
 
@@ -32,10 +44,10 @@ class Credential:
 
 def known(kubectl: Kubectl) -> Known:
     """This cloud, its peers and its IPsecPolicies. Raises NotRead, or Refused if no controller is active."""
-    objects, of_processes = kubectl.get(("cloudpeers", "ipsecpolicies")), kubectl.get_leases(SYSTEM)
+    objects, of_processes = kubectl.get(("cloudpeers", "ipsecpolicies")), kubectl.get_leases(SYSTEM_NAMESPACE)
     reading, renewals = objects.result(), of_processes.result()
     if gaps := (*reading.unread, *renewals.unread):
-        raise NotRead("; ".join(f"{gap.resource}: {gap.cause}" for gap in gaps))
+        raise NotRead.of(gaps)
     controller = leases(renewals.items, datetime.now(UTC)).get(CONTROLLER)
     if controller is None or controller.is_old:
         raise Refused("no controller is active in this cluster: kubectl isthmus status")
@@ -44,28 +56,28 @@ def known(kubectl: Kubectl) -> Known:
     return Known.parse(Own(controller.cloud_id, controller.gateway_cidrs), reading.items)
 
 
-def peer(kubectl: Kubectl, name: str) -> tuple[KnownPeer, tuple[KnownPeer, ...]]:
-    """The CloudPeer of that name, and all others."""
-    peers = all_peers(kubectl)
-    found = peer_named(peers, name)
-    return found, tuple(each for each in peers if each is not found)
+def peer(kubectl: Kubectl, name: str) -> KnownPeer:
+    """The CloudPeer of that name."""
+    return peer_named(all_peers(kubectl), name)
 
 
 def all_peers(kubectl: Kubectl) -> tuple[KnownPeer, ...]:
     """All CloudPeers."""
     reading = kubectl.get(("cloudpeers",)).result()
     if reading.unread:
-        raise NotRead("; ".join(f"{gap.resource}: {gap.cause}" for gap in reading.unread))
+        raise NotRead.of(reading.unread)
     return tuple(map(KnownPeer.parse, reading.items))
 
 
 def root_certificates(kubectl: Kubectl) -> str:
     """The authority of this cluster's API server, in PEM."""
-    found = kubectl.find(_ROOTS, "-n", SYSTEM)
+    found = kubectl.find(_ROOTS, "-n", SYSTEM_NAMESPACE)
     data = found[0].get("data") if found else None
     certificates = data.get("ca.crt") if isinstance(data, dict) else None
     if not isinstance(certificates, str) or not certificates:
-        raise Refused(f"namespace {SYSTEM} has no {_ROOTS}: name the authority of your API server by --ca-file")
+        raise Refused(
+            f"namespace {SYSTEM_NAMESPACE} has no {_ROOTS}: name the authority of your API server by --ca-file"
+        )
     return certificates
 
 
@@ -80,7 +92,7 @@ def require_rights(kubectl: Kubectl, cloud_id: str) -> None:
 
 def wait_for_account(kubectl: Kubectl, cloud_id: str) -> None:
     """Wait until the controller has created the peer's account. Raises Refused."""
-    wanted = (f"serviceaccount/{ACCOUNT}", f"rolebinding/{ACCOUNT}", _ROOTS)
+    wanted = (f"serviceaccount/{PEER_ACCOUNT}", f"rolebinding/{PEER_ACCOUNT}", _ROOTS)
     ends_at = time.monotonic() + _ACCOUNT_SECONDS
     while len(kubectl.find(*wanted, "-n", peer_namespace(cloud_id))) < len(wanted):
         if time.monotonic() > ends_at:
@@ -91,20 +103,22 @@ def wait_for_account(kubectl: Kubectl, cloud_id: str) -> None:
 def create_credential(kubectl: Kubectl, cloud_id: str, days: int) -> Credential:
     """A new token of the peer's account."""
     namespace = peer_namespace(cloud_id)
-    printed = kubectl.run("create", "token", ACCOUNT, "-n", namespace, f"--duration={days * 86_400}s", "-o", "json")
+    printed = kubectl.run(
+        "create", "token", PEER_ACCOUNT, "-n", namespace, f"--duration={days * 86_400}s", "-o", "json"
+    )
     status: dict[str, Any] = json.loads(printed)["status"]
     return Credential(status["token"], status["expirationTimestamp"])
 
 
 def record_credential(kubectl: Kubectl, cloud_id: str, credential: Credential, server: str) -> None:
     """Write to the account until when the peer has a credential, and for which server."""
-    noted = (f"isthmus.cloud/handed-over-until={credential.ends}", f"isthmus.cloud/handed-over-server={server}")
-    kubectl.run("annotate", f"serviceaccount/{ACCOUNT}", "-n", peer_namespace(cloud_id), "--overwrite", *noted)
+    noted = (f"{HANDED_OVER_ANNOTATION}={credential.ends}", f"{SERVER_ANNOTATION}={server}")
+    kubectl.run("annotate", f"serviceaccount/{PEER_ACCOUNT}", "-n", peer_namespace(cloud_id), "--overwrite", *noted)
 
 
 def require_no_secrets(kubectl: Kubectl, cloud_id: str) -> None:
     """Raise Refused if a Secret of the peer exists, so that none is replaced or removed that something else needs."""
-    for namespace in (SYSTEM, IPSEC):
+    for namespace in (SYSTEM_NAMESPACE, IPSEC_NAMESPACE):
         if kubectl.run("get", "secret", secret_name(cloud_id), "-n", namespace, "--ignore-not-found", "-o", "name"):
             raise Refused(
                 f"Secret {namespace}/{secret_name(cloud_id)} exists already: delete it, unless an agreement needs it"
@@ -123,7 +137,7 @@ def undo(kubectl: Kubectl, created: Sequence[Mapping[str, Any]]) -> None:
 def wait_until_gone(kubectl: Kubectl, name: str, seconds: float) -> KnownPeer | None:
     """Wait for the end of a CloudPeer that was deleted; it, if it is still there."""
     ends_at = time.monotonic() + seconds
-    while found := kubectl.find("cloudpeers.isthmus.cloud", name):
+    while found := kubectl.find(f"cloudpeers.{GROUP}", name):
         if time.monotonic() > ends_at:
             return KnownPeer.parse(found[0])
         time.sleep(_POLL_SECONDS)
@@ -133,7 +147,7 @@ def wait_until_gone(kubectl: Kubectl, name: str, seconds: float) -> KnownPeer | 
 def delete_secrets(kubectl: Kubectl, gone: KnownPeer | None, name: str, others: Sequence[KnownPeer]) -> list[str]:
     """Delete the Secrets of a peer that is gone, unless another CloudPeer refers to them; `namespace/name` of each."""
     deleted = []
-    for namespace, attribute in ((SYSTEM, "kubeconfig_secret"), (IPSEC, "key_secret")):
+    for namespace, attribute in ((SYSTEM_NAMESPACE, "kubeconfig_secret"), (IPSEC_NAMESPACE, "key_secret")):
         labelled = kubectl.run("get", "secrets", "-n", namespace, "-l", f"{PEER_LABEL}={name}", "-o", "name")
         secrets = {line.removeprefix("secret/") for line in labelled.split()}
         secrets |= {getattr(gone, attribute)} if gone else set()
@@ -145,7 +159,8 @@ def delete_secrets(kubectl: Kubectl, gone: KnownPeer | None, name: str, others: 
 
 def is_known_by_secrets(kubectl: Kubectl, name: str) -> bool:
     """Whether there are Secrets of a peer of which there is no CloudPeer any more."""
-    return any(kubectl.find("secrets", "-n", ns, "-l", f"{PEER_LABEL}={name}") for ns in (SYSTEM, IPSEC))
+    namespaces = (SYSTEM_NAMESPACE, IPSEC_NAMESPACE)
+    return any(kubectl.find("secrets", "-n", namespace, "-l", f"{PEER_LABEL}={name}") for namespace in namespaces)
 
 
 def network_text(found: KnownPeer) -> str:

@@ -7,19 +7,23 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
+
+from isthmus.model.names import GROUP, VERSION
 
 from .core.answer import Unread
 from .core.documents import Document, entries, text
 from .core.failures import definitions, is_missing_kind, is_refusal, refused, sentence
 from .core.refusals import Refused
 
-GROUP: Final = "isthmus.cloud"
-VERSION: Final = "v1alpha1"
-
 
 class NotRead(Exception):
     """The cluster could not be read; the text is a sentence that says why."""
+
+    @classmethod
+    def of(cls, unread: Sequence[Unread], hint: str = "") -> NotRead:
+        """For these; `hint` is for users without the right."""
+        return cls("; ".join(map(str, unread)) + hint)
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from isthmus.model import names
+
 from .arguments import options_for_kubectl, parse
 from .core import completion, leases, resources
-from .core.answer import Answer, ExitCode, Unread
+from .core.answer import Answer, ExitCode
 from .core.explain import UnknownReason, explain
 from .core.networks import networks
 from .core.peers import peers
@@ -21,7 +23,7 @@ from .core.refusals import Misused, Refused
 from .core.status import status
 from .core.tables import Style
 from .core.versions import versions
-from .kubectl import GROUP, VERSION, Kubectl, NotRead, Reading
+from .kubectl import Kubectl, NotRead, Reading
 
 _INTERRUPTED: Final = 130
 _EXPANSIONS: Final = "networkexpansions"
@@ -86,10 +88,10 @@ def _networks(kubectl: Kubectl, chosen: Namespace) -> Answer:
 
 
 def _status(kubectl: Kubectl) -> Answer:
-    objects, of_processes = kubectl.get(_ALL), kubectl.get_leases(leases.NAMESPACE)
+    objects, of_processes = kubectl.get(_ALL), kubectl.get_leases(names.SYSTEM_NAMESPACE)
     reading, renewals = objects.result(), of_processes.result()
     if len(reading.unread) == len(_ALL):
-        raise NotRead(_joined(reading.unread))
+        raise NotRead.of(reading.unread)
     now = datetime.now(UTC)
     processes = None if renewals.unread else leases.leases(renewals.items, now)
     return status(resources.cloud(reading.items), processes, (*reading.unread, *renewals.unread))
@@ -105,23 +107,18 @@ def _versions(chosen: Namespace) -> Answer:
         client = version("isthmus")
     except PackageNotFoundError:
         client = "unknown"
-    api_version = f"{GROUP}/{VERSION}"
     if chosen.client:
-        return versions(client, api_version, None)
+        return versions(client, names.API_VERSION, None)
     reading = Kubectl(options_for_kubectl(chosen)).get(("gatewaynodes", "peerlinks")).result()
-    return versions(client, api_version, resources.cloud(reading.items), reading.unread)
+    return versions(client, names.API_VERSION, resources.cloud(reading.items), reading.unread)
 
 
 def _required(reading: Reading, plural: str, hint: str = "") -> Reading:
     """The reading, if it has the kind that the verb is about; `hint` is for users without the right."""
     missing = [gap for gap in reading.unread if gap.resource == plural]
     if missing:
-        raise NotRead(_joined(missing) + hint)
+        raise NotRead.of(missing, hint)
     return reading
-
-
-def _joined(unread: Sequence[Unread]) -> str:
-    return "; ".join(f"{gap.resource}: {gap.cause}" for gap in unread)
 
 
 def _style() -> Style:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from isthmus.model import names
+
 from . import cluster, reach, terminal
 from .core.answer import Answer
 from .core.bundles import answers, manifests
@@ -159,7 +161,7 @@ def _write_bundle(
     cluster.wait_for_account(kubectl, peer)
     credential = cluster.create_credential(kubectl, peer, offer.days)
     if is_checked:
-        reach.check_credential(offer.server, offer.authority, credential.token, manifests.peer_namespace(peer))
+        reach.check_credential(offer.server, offer.authority, credential.token, names.peer_namespace(peer))
     terms = Terms(
         server=offer.server,
         gateway_cidrs=known.own.gateway_cidrs,

@@ -8,6 +8,8 @@ import ssl
 import time
 from typing import Final
 
+from isthmus.model.names import API_VERSION
+
 from .core.bundles.servers import BadServer, check_address, checked
 from .core.refusals import Misused, Refused
 
@@ -31,7 +33,7 @@ def check_server(server: str, authority: str) -> None:
 
 def check_credential(server: str, authority: str, token: str, namespace: str) -> None:
     """Raise Refused unless the peer's credential can read its namespace there."""
-    path = f"/apis/isthmus.cloud/v1alpha1/namespaces/{namespace}/peerlinks?limit=1"
+    path = f"/apis/{API_VERSION}/namespaces/{namespace}/peerlinks?limit=1"
     ends_at = time.monotonic() + _RIGHTS_SECONDS
     while (status := _status(server, authority, path, token)) == 403 and time.monotonic() < ends_at:
         time.sleep(_RETRY_SECONDS)

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from isthmus.model.api.objects import API_VERSION, CustomObject, first_problem
+from isthmus.model.api.objects import CustomObject, first_problem
 from isthmus.model.errors import ExternalError, Invalid, NotFound
+from isthmus.model.names import API_VERSION
 from isthmus.ports import Manifest, T
 
 from . import wire

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
 
-from isthmus.model.api.objects import API_VERSION, CustomObject
-from isthmus.model.names import digest
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.names import API_VERSION, digest
 from isthmus.ports import Manifest
 
 _REMEMBERED: Final = 4096

@@ -6,11 +6,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from isthmus.model.api.objects import API_VERSION, GROUP
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.errors import NotFound
 from isthmus.model.facts.lease import Lease
-from isthmus.model.names import SYSTEM_NAMESPACE
+from isthmus.model.names import API_VERSION, GROUP, SYSTEM_NAMESPACE
 from isthmus.ports import Manifest
 
 from .client import Client

@@ -8,7 +8,8 @@ from typing import Final
 from urllib.parse import quote
 
 from isthmus.model.api.kinds import KINDS
-from isthmus.model.api.objects import API_VERSION, GROUP, VERSION, CustomObject
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.names import API_VERSION, GROUP, VERSION
 
 _RBAC: Final = "rbac.authorization.k8s.io"
 _ADMISSION: Final = "admissionregistration.k8s.io"

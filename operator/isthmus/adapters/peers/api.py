@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from isthmus.model.api.objects import GROUP, VERSION, CustomObject
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import Forbidden, Invalid, NotFound, Unavailable
+from isthmus.model.names import GROUP, VERSION
 from isthmus.model.peerkubeconfig import PeerCredential
 
 _TIMEOUT_SECONDS: Final = 10.0

@@ -17,12 +17,13 @@ from typing import Any
 
 from isthmus.core.node.kept import Unclear, kept_peers
 from isthmus.model import names
-from isthmus.model.api.objects import API_VERSION, CustomObject
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import ExternalError
+from isthmus.model.names import API_VERSION
 from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Clock, Cluster, ObjectWatch, T, Watch

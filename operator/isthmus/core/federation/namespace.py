@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus.model import names
-from isthmus.model.api.objects import GROUP
+from isthmus.model.names import GROUP
 
 Manifest = dict[str, Any]
 _RBAC = "rbac.authorization.k8s.io"

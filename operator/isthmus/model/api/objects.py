@@ -7,12 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from isthmus.model.names import API_VERSION
 from isthmus.model.types import Printable, ReasonText, Time
-
-GROUP = "isthmus.cloud"
-VERSION = "v1alpha1"
-API_VERSION = f"{GROUP}/{VERSION}"
-
 
 _INITIALISMS = frozenset({"cidr", "dhcp", "dns", "id", "ike", "ip", "mac", "mtu", "rtt", "uid"})
 

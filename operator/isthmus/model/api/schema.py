@@ -12,8 +12,10 @@ from typing import Any
 
 import yaml
 
+from isthmus.model.api.objects import CustomObject
+from isthmus.model.names import GROUP, VERSION
+
 from .kinds import KINDS
-from .objects import GROUP, VERSION, CustomObject
 
 _DROPPED = frozenset({"title", "$defs", "additionalProperties", "propertyNames"})
 

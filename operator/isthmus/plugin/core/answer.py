@@ -29,6 +29,9 @@ class Unread:
     """`cloudpeers`, for instance."""
     cause: str
 
+    def __str__(self) -> str:
+        return f"{self.resource}: {self.cause}"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -69,7 +72,7 @@ def problem_lines(findings: Sequence[Finding], style: Style, limit: int | None =
 
 def gap_lines(unread: Sequence[Unread]) -> list[str]:
     """A line for each thing that could not be read."""
-    return [f"not read: {gap.resource}: {gap.cause}" for gap in unread]
+    return [f"not read: {gap}" for gap in unread]
 
 
 def _group_lines(group: Sequence[Finding], style: Style) -> list[str]:

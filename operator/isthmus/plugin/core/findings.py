@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from isthmus.model.names import SYSTEM_NAMESPACE
 from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
 from .resources import Attachment, Cloud, Expansion, Resource, StatusCondition
@@ -34,7 +35,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
 
 _NOT_REPORTED: Final = "It has no condition Ready: nobody has reported on it yet."
 _OF_PEER: Final = "status.peers"
-_LEASES: Final = "kubectl get leases -n isthmus-system"
+_LEASES: Final = f"kubectl get leases -n {SYSTEM_NAMESPACE}"
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from isthmus.model import names
+
 from .documents import Document, text
 from .findings import Finding
 from .resources import Node
 
-NAMESPACE: Final = "isthmus-system"
-CONTROLLER: Final = "isthmus-controller"
-CLOUD_ID_ANNOTATION: Final = "isthmus.cloud/cloud-id"
-GATEWAY_CIDRS_ANNOTATION: Final = "isthmus.cloud/gateway-cidrs"
-_AGENT: Final = "isthmus-agent-"
 _OLD_SECONDS: Final = 60
 
 
@@ -56,9 +53,9 @@ def leases(items: Iterable[Document], now: datetime) -> dict[str, Lease]:
             text(item, "metadata", "name"),
             text(item, "spec", "holderIdentity"),
             _age_seconds(item, now),
-            cloud_id=text(item, "metadata", "annotations", CLOUD_ID_ANNOTATION),
+            cloud_id=text(item, "metadata", "annotations", names.CLOUD_ID_ANNOTATION),
             gateway_cidrs=tuple(
-                filter(None, text(item, "metadata", "annotations", GATEWAY_CIDRS_ANNOTATION).split(","))
+                filter(None, text(item, "metadata", "annotations", names.GATEWAY_CIDRS_ANNOTATION).split(","))
             ),
         )
         for item in items
@@ -72,15 +69,16 @@ def findings(found: dict[str, Lease], nodes: Iterable[Node]) -> tuple[Finding, .
 
 
 def _findings(found: dict[str, Lease], nodes: Iterable[Node]) -> Iterator[Finding]:
-    controller = found.get(CONTROLLER)
+    controller = found.get(names.CONTROLLER)
     if controller is None or controller.is_old:
         message = f"No controller is active: {_observation(controller)}. Stretched networks keep working."
-        yield Finding("Lease", NAMESPACE, CONTROLLER, "", "", message, _command(CONTROLLER))
+        yield _finding(names.CONTROLLER, message)
     for node in nodes:
-        agent = found.get(_AGENT + node.name)
+        name = names.agent_lease(node.name)
+        agent = found.get(name)
         if agent is None or agent.is_old:
             message = f"The agent of {node.name} does not run: {_observation(agent)}. What is shown of it is old."
-            yield Finding("Lease", NAMESPACE, _AGENT + node.name, "", "", message, _command(_AGENT + node.name))
+            yield _finding(name, message)
 
 
 def _observation(lease: Lease | None) -> str:
@@ -91,8 +89,9 @@ def _observation(lease: Lease | None) -> str:
     return f"its Lease was renewed {duration(lease.age_seconds)} ago by this computer's clock"
 
 
-def _command(name: str) -> str:
-    return f"kubectl get lease -n {NAMESPACE} {name} -o yaml"
+def _finding(name: str, message: str) -> Finding:
+    command = f"kubectl get lease -n {names.SYSTEM_NAMESPACE} {name} -o yaml"
+    return Finding("Lease", names.SYSTEM_NAMESPACE, name, "", "", message, command)
 
 
 def _age_seconds(item: Document, now: datetime) -> int | None:

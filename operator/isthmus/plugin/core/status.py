@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from isthmus.model import names
+
 from .answer import Answer, ExitCode, Unread, gap_lines, problem_lines, with_findings
 from .findings import Finding, of_cloud
-from .leases import CONTROLLER, Lease
+from .leases import Lease
 from .leases import findings as lease_findings
 from .resources import Cloud, Connection, Node, Peer, Resource
 from .tables import Cell, Style, Value, table, yes
@@ -114,7 +116,7 @@ def _is_true(resource: Resource, type_: str) -> bool | None:
 
 def _cloud_id(cloud: Cloud, processes: Mapping[str, Lease] | None) -> str:
     """As the controller publishes it, or as objects have it; empty if it cannot be read."""
-    lease = (processes or {}).get(CONTROLLER)
+    lease = (processes or {}).get(names.CONTROLLER)
     return (lease.cloud_id if lease else "") or cloud.cloud_id
 
 
@@ -137,14 +139,14 @@ def _ready_text(resources: Sequence[Resource]) -> str:
 def _controller_text(processes: Mapping[str, Lease] | None, style: Style) -> str:
     if processes is None:
         return "unknown"
-    lease = processes.get(CONTROLLER)
+    lease = processes.get(names.CONTROLLER)
     if lease is None or lease.is_old:
         return style.wrong("NOT ACTIVE")
     return f"active {lease.age_seconds} s ago"
 
 
 def _controller_document(processes: Mapping[str, Lease] | None) -> dict[str, Any] | None:
-    lease = (processes or {}).get(CONTROLLER)
+    lease = (processes or {}).get(names.CONTROLLER)
     if lease is None:
         return None
     return {"holder": lease.holder, "renewedSecondsAgo": lease.age_seconds, "active": not lease.is_old}

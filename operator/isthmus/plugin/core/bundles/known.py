@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final
 
+from isthmus.model.names import INVITATION_ANNOTATION
+
 from ..documents import Document, entries, number, text, texts
 from ..refusals import Misused, Refused
 from .bundle import is_cloud_id
 from .terms import Proposals, Tunnel, overlapping
 
-INVITATION_ANNOTATION: Final = "isthmus.cloud/invitation"
-"""On a CloudPeer: ID of the invitation by which the clouds agreed, or are to agree."""
 DEFAULT_POLICY: Final = "default"
 
 

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, Final
+from typing import Any
 
-from .known import INVITATION_ANNOTATION, Own
+from isthmus.model import names
+
+from .known import Own
 from .terms import Terms, Tunnel
 
 Manifest = dict[str, Any]
-
-API_VERSION: Final = "isthmus.cloud/v1alpha1"
-SYSTEM: Final = "isthmus-system"
-IPSEC: Final = "isthmus-ipsec"
-PEER_LABEL: Final = "isthmus.cloud/peer"
-ACCOUNT: Final = "peer"
-
-
-def peer_namespace(cloud_id: str) -> str:
-    """Namespace of this cloud that the peer may read."""
-    return f"isthmus-peer-{cloud_id}"
 
 
 def secret_name(cloud_id: str) -> str:
@@ -31,9 +22,9 @@ def secret_name(cloud_id: str) -> str:
 def cloud_peer(cloud_id: str, policy: str, tunnel: Tunnel, invitation_id: str, terms: Terms | None) -> Manifest:
     """A CloudPeer; invited, as long as the peer's terms are unknown."""
     return {
-        "apiVersion": API_VERSION,
+        "apiVersion": names.API_VERSION,
         "kind": "CloudPeer",
-        "metadata": {"name": cloud_id, "annotations": {INVITATION_ANNOTATION: invitation_id}},
+        "metadata": {"name": cloud_id, "annotations": {names.INVITATION_ANNOTATION: invitation_id}},
         "spec": {
             "cloudID": cloud_id,
             "api": {"kubeconfigSecretRef": {"name": secret_name(cloud_id)}},
@@ -47,7 +38,7 @@ def cloud_peer(cloud_id: str, policy: str, tunnel: Tunnel, invitation_id: str, t
 
 def acceptance(invitation_id: str, terms: Terms) -> str:
     """The JSON patch (RFC 6902) by which an invited peer becomes active: once, and by the answer to that invitation."""
-    annotation = INVITATION_ANNOTATION.replace("/", "~1")
+    annotation = names.INVITATION_ANNOTATION.replace("/", "~1")
     return json.dumps(
         [
             {"op": "test", "path": f"/metadata/annotations/{annotation}", "value": invitation_id},
@@ -66,19 +57,19 @@ def transition(before: str, after: str) -> str:
 
 def ipsec_policy(name: str) -> Manifest:
     """An IPsecPolicy with the defaults of its schema."""
-    return {"apiVersion": API_VERSION, "kind": "IPsecPolicy", "metadata": {"name": name}, "spec": {}}
+    return {"apiVersion": names.API_VERSION, "kind": "IPsecPolicy", "metadata": {"name": name}, "spec": {}}
 
 
 def secrets(own: Own, cloud_id: str, terms: Terms, pre_shared_key: str) -> list[Manifest]:
     """The credential for the peer's API, and the key for IKE."""
-    kubeconfig = terms.kubeconfig(peer_namespace(own.cloud_id))
+    kubeconfig = terms.kubeconfig(names.peer_namespace(own.cloud_id))
     return [
-        _secret(SYSTEM, cloud_id, "kubeconfig", kubeconfig),
-        _secret(IPSEC, cloud_id, "psk", pre_shared_key),
+        _secret(names.SYSTEM_NAMESPACE, cloud_id, names.KUBECONFIG_KEY, kubeconfig),
+        _secret(names.IPSEC_NAMESPACE, cloud_id, names.PSK_KEY, pre_shared_key),
     ]
 
 
 def _secret(namespace: str, cloud_id: str, key: str, value: str) -> Manifest:
-    metadata = {"name": secret_name(cloud_id), "namespace": namespace, "labels": {PEER_LABEL: cloud_id}}
+    metadata = {"name": secret_name(cloud_id), "namespace": namespace, "labels": {names.PEER_LABEL: cloud_id}}
     data = {key: base64.b64encode(value.encode()).decode()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
