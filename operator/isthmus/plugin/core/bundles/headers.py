@@ -11,10 +11,7 @@ def check_invitation(header: Header, own: str, now: datetime) -> None:
     """Raise BadBundle unless it is an invitation to this cloud that has not expired."""
     if header.type == Type.ANSWER:
         raise BadBundle("the file is an answer and no invitation: kubectl isthmus accept takes it")
-    if header.sender == own:
-        raise BadBundle(f"the invitation is your own: it is for the administrator of {header.receiver}")
-    _check_receiver(header, "invitation", own)
-    _check_expiry(header, "invitation", now)
+    _check(header, "invitation", own, now)
 
 
 def check_answer(header: Header, own: str, now: datetime) -> None:
@@ -23,17 +20,13 @@ def check_answer(header: Header, own: str, now: datetime) -> None:
         raise BadBundle(f"the file is your own invitation: accept takes the answer of {header.receiver} to it")
     if header.type == Type.INVITATION:
         raise BadBundle("the file is an invitation and no answer: kubectl isthmus join takes it")
+    _check(header, "answer", own, now)
+
+
+def _check(header: Header, what: str, own: str, now: datetime) -> None:
     if header.sender == own:
-        raise BadBundle(f"the answer is your own: it is for the administrator of {header.receiver}")
-    _check_receiver(header, "answer", own)
-    _check_expiry(header, "answer", now)
-
-
-def _check_receiver(header: Header, what: str, own: str) -> None:
+        raise BadBundle(f"the {what} is your own: it is for the administrator of {header.receiver}")
     if header.receiver != own:
         raise BadBundle(f"the {what} is for {header.receiver}, and this is {own}")
-
-
-def _check_expiry(header: Header, what: str, now: datetime) -> None:
     if now >= header.expires:
         raise BadBundle(f"the {what} expired at {header.expires:%Y-%m-%d %H:%M} UTC: ask {header.sender} for a new one")
