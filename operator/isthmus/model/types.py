@@ -15,7 +15,12 @@ from .text import PRINTABLE_PATTERN, printable
 
 def cel_rule(rule: str, message: str) -> JsonDict:
     """What the API server checks besides the schema, in its Common Expression Language: `json_schema_extra`."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message}]}
+    return cel_rules((rule, message))
+
+
+def cel_rules(*rules: tuple[str, str]) -> JsonDict:
+    """Several of them, each with the message of its refusal."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
 
 
 def _existing_time(text: str) -> str:

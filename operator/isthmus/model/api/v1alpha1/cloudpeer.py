@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
-from pydantic.config import JsonDict
 
 from isthmus.model.api.objects import (
     AGE,
@@ -31,6 +30,7 @@ from isthmus.model.types import (
     TunnelID,
     UDPPort,
     cel_rule,
+    cel_rules,
 )
 
 
@@ -109,18 +109,16 @@ class Agreement(ApiModel):
     """IDs of the local projects that may stretch networks to this peer; every bound project if absent."""
 
 
-_RULES: JsonDict = {
-    "x-kubernetes-validations": [
-        {
-            "rule": "self.agreement.state == 'Invited' || (has(self.gatewayCIDRs) && size(self.gatewayCIDRs) > 0)",
-            "message": "gatewayCIDRs is required unless agreement.state is Invited",
-        },
-        {
-            "rule": "self.agreement.state != 'Invited' || oldSelf.agreement.state == 'Invited'",
-            "message": "an agreement cannot become Invited: delete the CloudPeer and invite the peer again",
-        },
-    ]
-}
+_RULES = cel_rules(
+    (
+        "self.agreement.state == 'Invited' || (has(self.gatewayCIDRs) && size(self.gatewayCIDRs) > 0)",
+        "gatewayCIDRs is required unless agreement.state is Invited",
+    ),
+    (
+        "self.agreement.state != 'Invited' || oldSelf.agreement.state == 'Invited'",
+        "an agreement cannot become Invited: delete the CloudPeer and invite the peer again",
+    ),
+)
 
 
 class CloudPeerSpec(ApiModel):
