@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -11,6 +10,7 @@ import yaml
 
 from isthmus.model import names
 from isthmus.model.errors import Invalid, NotFound
+from isthmus.model.kubeconfig import peer_kubeconfig
 
 _ROOT_CERTIFICATES: Final = "kube-root-ca.crt"  # in every namespace; Kubernetes' kube-controller-manager writes it
 
@@ -51,17 +51,5 @@ def hand_over(accounts: Accounts, peer_cloud_id: str, server: str | None, days: 
     token, ends = accounts.request_token(namespace, names.PEER_ACCOUNT, days * 86_400)
     noted = {names.HANDED_OVER_ANNOTATION: f"{ends:%Y-%m-%dT%H:%M:%SZ}", names.SERVER_ANNOTATION: address}
     accounts.annotate_account(namespace, names.PEER_ACCOUNT, noted)
-    return Handover(_kubeconfig(namespace, address, roots["data"]["ca.crt"], token), ends)
-
-
-def _kubeconfig(namespace: str, server: str, authority: str, token: str) -> str:
-    cluster = {"server": server, "certificate-authority-data": base64.b64encode(authority.encode()).decode()}
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "peer", "cluster": cluster}],
-        "users": [{"name": "peer", "user": {"token": token}}],
-        "contexts": [{"name": "peer", "context": {"cluster": "peer", "user": "peer", "namespace": namespace}}],
-        "current-context": "peer",
-    }
-    return str(yaml.safe_dump(document, sort_keys=False))
+    kubeconfig = peer_kubeconfig(namespace, address, roots["data"]["ca.crt"], token)
+    return Handover(str(yaml.safe_dump(kubeconfig, sort_keys=False)), ends)

@@ -14,9 +14,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 import yaml
+
+from .kubeconfig import plain_url
 
 _MAX_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 16
@@ -127,12 +129,8 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _server(text: str) -> SplitResult:
-    try:
-        url = urlsplit(text)
-        plain = url.scheme == "https" and url.hostname and (url.port or 443) and not (url.query or url.fragment)
-    except ValueError:
-        plain = False
-    if not plain or url.username is not None or not url.path.isascii() or any(c <= " " for c in text):
+    url = plain_url(text)
+    if url is None or not url.path.isascii():
         raise InvalidKubeconfig("server: not a plain https URL")
     return url
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
+
+from isthmus.model.kubeconfig import plain_url
 
 _MAX_CHARACTERS: Final = 512
 
@@ -37,12 +39,7 @@ def check_address(host: str) -> None:
 
 
 def _parsed(text: str) -> SplitResult:
-    try:
-        url = urlsplit(text)
-        is_plain = url.scheme == "https" and url.hostname and (url.port or 443) and not (url.query or url.fragment)
-    except ValueError:
-        is_plain = False
-    is_short = len(text) <= _MAX_CHARACTERS
-    if not is_plain or not is_short or url.username is not None or not text.isascii() or any(c <= " " for c in text):
+    url = plain_url(text)
+    if url is None or len(text) > _MAX_CHARACTERS or not text.isascii():
         raise BadServer("is not a plain URL such as https://192.0.2.10:6443")
     return url

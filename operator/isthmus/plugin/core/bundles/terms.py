@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from isthmus.model.kubeconfig import peer_kubeconfig
 
 from .servers import BadServer, checked
 
@@ -90,16 +91,7 @@ class Terms:
 
     def kubeconfig(self, namespace: str) -> str:
         """The kubeconfig by which our controller reads the other cloud's API."""
-        authority = base64.b64encode(self.authority.encode("ascii")).decode()
-        cluster = {"server": self.server, "certificate-authority-data": authority}
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "peer", "cluster": cluster}],
-            "users": [{"name": "peer", "user": {"token": self.token}}],
-            "contexts": [{"name": "peer", "context": {"cluster": "peer", "user": "peer", "namespace": namespace}}],
-            "current-context": "peer",
-        }
+        document = peer_kubeconfig(namespace, self.server, self.authority, self.token)
         return json.dumps(document, indent=1) + "\n"
 
 
