@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from images.inputs import CONTAINERFILE, REPOSITORY, TARGETS, Target, contents, epoch, revision
-from tests.testbed.assets import BuildError, packages
+from tests.testbed.assets import packages
 from tests.testbed.assets.cache import Asset, Cache, default_root
+from tests.testbed.assets.command import exit_code
 from tests.testbed.assets.workshop import Workshop
 
 _SUITE: Final = "trixie"
@@ -157,6 +157,13 @@ def _push(image: Image, registry: str) -> None:
         workshop.run(f"push-{image.target}", ["skopeo", "copy", f"oci-archive:{image.archive}", destination])
 
 
+def _build_and_push(targets: Sequence[Target], registry: str | None) -> None:
+    for image in build(targets).values():
+        print(f"{image.tag}  {image.archive.stat().st_size / 1e6:.1f} MB  {image.archive}")
+        if registry:
+            _push(image, registry)
+
+
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m images.build")
@@ -166,17 +173,7 @@ def main() -> int:
     chosen = [target for target in TARGETS if target in (arguments.target or TARGETS)]
     if unknown := set(arguments.target) - set(TARGETS):
         parser.error(f"unknown target: {', '.join(sorted(unknown))}")
-    # So that builds end when this process is terminated.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
-    try:
-        for image in build(chosen).values():
-            print(f"{image.tag}  {image.archive.stat().st_size / 1e6:.1f} MB  {image.archive}")
-            if arguments.push:
-                _push(image, arguments.push)
-    except BuildError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: _build_and_push(chosen, arguments.push))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """`python3 -m tests.testbed.assets [SUBSET...]`: provide the assets of these subsets; `--path NAME`: print a path."""
 
 import argparse
-import signal
 import sys
 from typing import get_args
 
-from tests.testbed.assets import BuildError, Subset, ensure, environments
+from tests.testbed.assets import Subset, ensure, environments
 from tests.testbed.assets.cache import Cache, default_root
+from tests.testbed.assets.command import exit_code
 
 
 def main() -> int:
@@ -23,14 +23,7 @@ def main() -> int:
     if arguments.path:
         print(paths[arguments.path])
         return 0
-    # So that builds end when this process is terminated.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
-    try:
-        ensure(*arguments.subset)
-    except BuildError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return exit_code(lambda: ensure(*arguments.subset))
 
 
 if __name__ == "__main__":
