@@ -74,3 +74,44 @@ readinessProbe:
   failureThreshold: 3
   timeoutSeconds: 5
 {{- end }}
+
+{{/* Where pods may run; the argument is the values of their workload. */}}
+{{- define "isthmus.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* A pod that runs one of the checks of the controller's image and ends. */}}
+{{- define "isthmus.checkingPod" -}}
+{{ include "isthmus.podDefaults" .context }}
+serviceAccountName: {{ .account }}
+automountServiceAccountToken: true
+restartPolicy: Never
+{{- with include "isthmus.placement" .context.Values.controller | trim }}
+{{ . }}
+{{- end }}
+securityContext:
+  {{- include "isthmus.restrictedPod" . | nindent 2 }}
+containers:
+  - name: {{ .name }}
+    {{- include "isthmus.containerImage" (list .context "controller") | nindent 4 }}
+    args: [{{ .command }}]
+    {{- with include "isthmus.environment" .context }}
+    env:
+      {{- . | nindent 6 }}
+    {{- end }}
+    securityContext:
+      {{- include "isthmus.restrictedContainer" . | nindent 6 }}
+    resources: {requests: {cpu: 10m, memory: 64Mi}, limits: {memory: 256Mi}}
+    volumeMounts:
+      - {name: tmp, mountPath: /tmp}
+volumes:
+  - name: tmp
+    emptyDir: {sizeLimit: 16Mi}
+{{- end }}
