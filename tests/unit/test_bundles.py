@@ -12,21 +12,12 @@ from typing import Any
 
 import pytest
 
-from isthmus.model import names
-from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, TunnelIDRange
-from isthmus.model.api.v1alpha1.cloudpeer import Tunnel as ModelTunnel
-from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy, IPsecPolicySpec
-from isthmus.model.peerkubeconfig import PeerCredential
-from isthmus.model.types import NEUTRON_TUNNEL_PORTS
-from isthmus.plugin.core.bundles import manifests, terms
 from isthmus.plugin.core.bundles.bundle import BadBundle, Header, Type, open_bundle, parse, pre_shared_key, seal
 from isthmus.plugin.core.bundles.cipher import derive, encrypt, expand, extract
 from isthmus.plugin.core.bundles.code import InvalidCode, PairingCode
 from isthmus.plugin.core.bundles.headers import check_answer, check_invitation
-from isthmus.plugin.core.bundles.known import Known, KnownPeer, Own
-from isthmus.plugin.core.bundles.servers import BadServer, checked
-from isthmus.plugin.core.bundles.terms import BadTerms, Proposals, Terms, Tunnel
-from isthmus.plugin.core.refusals import Misused, Refused
+from isthmus.plugin.core.bundles.known import Own
+from isthmus.plugin.core.bundles.terms import Proposals, Terms, Tunnel
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CODE = PairingCode.new(bytes(range(17)))
@@ -238,156 +229,6 @@ def test_mistyped_code_is_a_sentence_without_the_code(typed: str, sentence: str)
     with pytest.raises(InvalidCode, match=f"^{sentence}") as caught:
         PairingCode.parse(typed)
     assert not typed or typed not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "sentence"),
-    [
-        ("server", "http://192.0.2.10", "have a server that is not a plain URL"),
-        ("server", "https://127.0.0.1", "have a server that is a loopback address"),
-        ("server", None, "have no usable server"),
-        ("certificateAuthority", "x", "have no usable certificateAuthority"),
-        ("certificateAuthority", PEM + "é", "have no usable certificateAuthority"),
-        ("token", "a b", "have no usable token"),
-        ("token", "", "have no usable token"),
-        ("gatewayCIDRs", [], "have no usable gatewayCIDRs"),
-        ("gatewayCIDRs", ["192.0.2.1/24"], "have no usable gatewayCIDRs"),
-        ("gatewayCIDRs", ["192.0.2.0/24"] * 17, "have no usable gatewayCIDRs"),
-        ("ikeProposals", ["A"], "have no usable ikeProposals"),
-        ("espProposals", [1], "have no usable espProposals"),
-        ("tunnel", None, "have no usable port of the tunnel"),
-        ("tunnel", {"port": 4789, "idRange": {"first": 1, "last": 2}}, "have a tunnel that no CloudPeer can have"),
-        ("tunnel", {"port": 14789, "idRange": {"first": 2, "last": 2}}, "have a tunnel that no CloudPeer can have"),
-        ("tunnel", {"port": 14789, "idRange": {"first": 0, "last": 2}}, "have no usable first of the tunnel"),
-        ("tunnel", {"port": True, "idRange": []}, "have no usable port of the tunnel"),
-    ],
-)
-def test_terms_that_cannot_be_used(field: str, value: object, sentence: str) -> None:
-    document = json.loads(TERMS.to_bytes()) | {field: value}
-    with pytest.raises(BadTerms, match=f"^{sentence}"):
-        Terms.parse(json.dumps(document).encode())
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000])
-def test_terms_that_are_something_else(content: bytes) -> None:
-    with pytest.raises(BadTerms):
-        Terms.parse(content)
-
-
-def test_kubeconfig_is_one_that_the_controller_takes() -> None:
-    credential = PeerCredential.parse(TERMS.kubeconfig("isthmus-peer-cloud-b").encode())
-    assert (credential.host, credential.port, credential.token) == ("192.0.2.10", 6443, TERMS.token)
-    assert credential.authority == PEM
-    assert "eyJ" not in repr(TERMS)
-
-
-@pytest.mark.parametrize("host", ["127.8.9.1", "[::1]", "[::ffff:127.0.0.1]", "localhost", "LOCALHOST.", "a.localhost"])
-def test_loopback_is_no_server(host: str) -> None:
-    with pytest.raises(BadServer, match=r"^is a loopback address"):
-        checked(f"https://{host}:6443")
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "169.254.1.1", "[fe80::1]", "224.0.0.1"])
-def test_address_without_a_host_is_no_server(host: str) -> None:
-    with pytest.raises(BadServer, match=r"^is no address"):
-        checked(f"https://{host}:6443")
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://192.0.2.10",
-        "https://[2001:db8::1]:6443",
-        "https://api.example:6443/clusters/a",
-        "https://10.0.0.1:6443",
-    ],
-)
-def test_usable_servers(url: str) -> None:
-    assert checked(url).geturl() == url
-
-
-PEER = KnownPeer.parse(
-    manifests.cloud_peer("cloud-a", "strong", Tunnel(), INVITATION.invitation_id, TERMS)
-    | {"status": {"networksOut": 3, "conditions": [{"type": "Ready", "message": "why"}]}}
-)
-
-
-def test_cloud_peer_is_read_as_it_is_written() -> None:
-    assert (PEER.name, PEER.state, PEER.policy, PEER.tunnel) == ("cloud-a", "Active", "strong", Tunnel())
-    assert (PEER.message, PEER.networks_out, PEER.networks_in) == ("why", 3, 0)
-    assert (PEER.gateway_cidrs, PEER.invitation_id) == (TERMS.gateway_cidrs, INVITATION.invitation_id)
-    for manifest in (
-        manifests.cloud_peer("cloud-a", "strong", Tunnel(), "1", TERMS),
-        manifests.cloud_peer("cloud-a", "strong", Tunnel(), "1", None),
-    ):
-        assert CloudPeer.from_wire(manifest).spec.cloud_id == "cloud-a"
-
-
-@pytest.mark.parametrize(
-    ("peer", "invitation_id", "sentence"),
-    [
-        (PEER, INVITATION.invitation_id, "this invitation was used already: CloudPeer cloud-a was made with it"),
-        (PEER, "other", "there is a CloudPeer cloud-a for cloud cloud-a already"),
-        (replace(PEER, cloud_id="cloud-x"), "", "there is a CloudPeer cloud-a for cloud cloud-x already"),
-        (replace(PEER, name="x"), "", "there is a CloudPeer x for cloud cloud-a already"),
-        (replace(PEER, state="Invited"), "", "cloud-a is invited already: accept its answer, or withdraw"),
-    ],
-)
-def test_peer_that_exists(peer: KnownPeer, invitation_id: str, sentence: str) -> None:
-    with pytest.raises(Refused, match=f"^{sentence}"):
-        Known(OWN, (peer,), {}).require_no_peer("cloud-a", invitation_id)
-    Known(OWN, (replace(peer, name="y", cloud_id="y"),), {}).require_no_peer("cloud-a", invitation_id)
-
-
-@pytest.mark.parametrize(
-    ("peers", "sentence"),
-    [
-        ((), "cloud-a is not invited: the invitation was withdrawn"),
-        ((replace(PEER, invitation_id="other"),), "the file answers another invitation than the one that cloud-a has"),
-        ((PEER,), "an answer to this invitation was accepted already: CloudPeer cloud-a is Active"),
-        ((replace(PEER, is_terminating=True),), "CloudPeer cloud-a is being deleted"),
-    ],
-)
-def test_answer_to_no_invitation(peers: tuple[KnownPeer, ...], sentence: str) -> None:
-    with pytest.raises(Refused, match=f"^{sentence}"):
-        Known(OWN, peers, {}).require_invited("cloud-a", INVITATION.invitation_id)
-
-
-def test_gateway_networks_are_apart() -> None:
-    everything = Known(OWN, (PEER,), {})
-    everything.require_apart("cloud-a", ("192.0.2.0/25",))
-    with pytest.raises(Refused, match=r"^the gateway network 198.51.0.0/16 of cloud-c overlaps this cloud's own$"):
-        everything.require_apart("cloud-c", ("198.51.0.0/16",))
-    with pytest.raises(Refused, match=r"^the gateway network 192.0.2.8/32 of cloud-c overlaps those of CloudPeer"):
-        everything.require_apart("cloud-c", ("203.0.113.0/24", "192.0.2.8/32"))
-
-
-def test_policy_is_chosen() -> None:
-    some, other = Proposals(), Proposals(("a",), ("b",))
-    assert Known(OWN, (), {}).policy("") == "default"
-    assert Known(OWN, (), {"strong": some}).policy("") == "strong"
-    assert Known(OWN, (), {"strong": some, "default": other}).policy("") == "default"
-    assert Known(OWN, (), {"strong": some, "weak": other}).policy("weak") == "weak"
-    with pytest.raises(Misused, match=r"^there are several IPsecPolicies: choose one by --policy: strong, weak$"):
-        Known(OWN, (), {"strong": some, "weak": other}).policy("")
-    with pytest.raises(Misused, match=r"^there is no IPsecPolicy 'x'; there is: none$"):
-        Known(OWN, (), {}).policy("x")
-
-
-def test_proposals_in_common() -> None:
-    everything = Known(OWN, (), {"other": Proposals(("aes256gcm16-prfsha384-x25519",), ("aes256gcm16-ecp384",))})
-    everything.require_common("cloud-a", "default", Proposals())
-    with pytest.raises(Refused, match=r"^IPsecPolicy other and cloud-a have no IKE proposal in common: aes256gcm16-"):
-        everything.require_common("cloud-a", "other", Proposals())
-
-
-def test_constants_are_those_of_the_operator() -> None:
-    assert names.INVITATION_ANNOTATION.startswith("isthmus.cloud/")
-    assert terms.NEUTRON_TUNNEL_PORTS == NEUTRON_TUNNEL_PORTS
-    model, id_range, policy = ModelTunnel(), TunnelIDRange(), IPsecPolicySpec()
-    assert Tunnel() == Tunnel(model.port, id_range.first, id_range.last)
-    assert Proposals() == Proposals(policy.ike.proposals, policy.esp.proposals)
-    assert IPsecPolicy.from_wire(manifests.ipsec_policy("default")).spec == policy
 
 
 def _written(document: dict[str, Any]) -> bytes:
