@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Final
 
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
@@ -32,7 +33,11 @@ class _Answered:
     """`ports.DataplaneProbe`; every frame is reflected."""
 
     def exchange(
-        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+        self,
+        macs: Mapping[str, str],
+        timeout_seconds: float,
+        spread_seconds: float = 0.0,
+        mtus: Mapping[str, int] = MappingProxyType({}),
     ) -> Mapping[str, ProbeResult]:
         return dict.fromkeys(macs, ProbeResult(1, 1, 0.001))
 

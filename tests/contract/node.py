@@ -68,6 +68,8 @@ class ProbeContract:
         assert (results["known"].rtt_seconds or 0) > 0
         assert results["unknown"].rtt_seconds is None
         assert probe.exchange({}, 0.5) == {}
+        results = probe.exchange({"long": KNOWN_MAC, "too long": KNOWN_MAC}, 0.5, 0.0, {"long": 1416, "too long": 1501})
+        assert {link: (r.sent, r.received) for link, r in results.items()} == {"long": (1, 1), "too long": (0, 0)}
 
     def test_probe_without_bridge_fails(self, probe: DataplaneProbe) -> None:
         with pytest.raises(Unavailable):

@@ -27,7 +27,7 @@ from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
 from tests.fakes.firewall import FakeFirewall
 from tests.fakes.leases import FakeLeases
-from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakeProbe, FakeXfrm
+from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakePing, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
 from tests.fakes.store import Key, Manifest, Store
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
@@ -140,6 +140,7 @@ class AgentHarness:
             ovsdb=FakeOvsdb(node),
             openflow=FakeOpenFlow(node),
             probe=FakeProbe(node),
+            ping=FakePing(node),
             clock=self.clock,
             metrics=self.metrics,
             outages=outages,

@@ -33,7 +33,8 @@ class FakeIke:
         loaded = {name: connection.digest for name, connection in node.loaded.items()}
         states = {name: self._state(name, loaded.get(name)) for name in node.negotiated}
         up = {name for name, state in states.items() if state.children_installed}
-        return IkeView(str(node.charon_instance), loaded, states, "5.9.8", frozenset(node.refused - up))
+        packets = {connection.ends.remote_address: node.ike_packets for connection in node.loaded.values()}
+        return IkeView(str(node.charon_instance), loaded, states, "5.9.8", frozenset(node.refused - up), packets)
 
     def load(self, connection: IkeConnection, key: bytes) -> None:
         node = self._ask()
@@ -100,7 +101,8 @@ class FakeIke:
         children = frozenset(self._children(name, digests))
         installed = _CHILDREN if loaded in digests else frozenset[str]()
         spis = frozenset(spi for child in children for spi in child.spis)
-        return IkeState(True, installed, digests != {loaded}, spis, children)
+        superseded, packets_in = digests != {loaded}, self._node.esp_packets
+        return IkeState(True, installed, superseded, spis, children, packets_in=packets_in)
 
     def _end(self, name: str, digests: Iterable[str]) -> None:
         gone = {spi for child in self._children(name, digests) for spi in child.spis}

@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from isthmus.core.node import firewall, ipsec
 from isthmus.model.errors import Conflict, MissingCapability, Unavailable
@@ -22,6 +23,7 @@ from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import Ports
 
 _SOURCE = re.compile(r"\bdl_src=([0-9a-f:]{17})\b(?!/)")
+_PROBE_PORT_MTU = 1500
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
 
 
@@ -79,6 +81,14 @@ class FakeNode:
     """How often its children were rekeyed, by connection."""
     may_send_probes: bool = True
     peer_answers: bool = True
+    peer_answers_ping: bool = True
+    path_mtu: int = 1500
+    """The longest frames that come back, without their Ethernet header."""
+    bfd_init: frozenset[str] = frozenset()
+    esp_packets: int = 0
+    """Received by every connection with SAs."""
+    ike_packets: int = 0
+    """Received from every gateway."""
     peer_key: bytes | None = None
     """The key that the peer requires, if any."""
     refused: set[str] = field(default_factory=set)
@@ -231,12 +241,34 @@ class FakeProbe:
         self._node = node
 
     def exchange(
-        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+        self,
+        macs: Mapping[str, str],
+        timeout_seconds: float,
+        spread_seconds: float = 0.0,
+        mtus: Mapping[str, int] = MappingProxyType({}),
     ) -> Mapping[str, ProbeResult]:
         if not self._node.may_send_probes:
             raise MissingCapability("CAP_NET_RAW")
         if not self._node.bridge_exists:
             raise Unavailable(f"no interface {PROBE_PORT}")
         known = {*_SOURCE.findall(self._node.flow_text())}
-        back = {link: self._node.peer_answers and mac in known for link, mac in macs.items()}
-        return {link: ProbeResult(1, int(up), 0.001 if up else None) for link, up in back.items()}
+        back = {
+            link: self._node.peer_answers and mac in known and mtus.get(link, 0) <= self._node.path_mtu
+            for link, mac in macs.items()
+        }
+        return {
+            link: ProbeResult(int(mtus.get(link, 0) <= _PROBE_PORT_MTU), int(up), 0.001 if up else None)
+            for link, up in back.items()
+        }
+
+
+class FakePing:
+    """ports.GatewayPing."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    def answering(self, addresses: frozenset[str], timeout_seconds: float) -> frozenset[str]:
+        if not self._node.may_send_probes:
+            raise MissingCapability("CAP_NET_RAW")
+        return addresses if self._node.peer_answers_ping else frozenset()

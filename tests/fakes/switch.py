@@ -41,6 +41,7 @@ class FakeOvsdb:
             hostname="host-1",
             openvswitch_version="3.1.0",
             numbers=node.numbers,
+            bfd_init=node.bfd_init,
         )
 
     def ensure_bridge(self) -> None:

@@ -149,7 +149,7 @@ def test_odd_range_of_tunnel_ids() -> None:
 
 def test_byte_by_byte_the_probe_is_what_we_send() -> None:
     payload = probe._payload(1)
-    frame = probe._frame(PROBE_REQUEST_MAC, names.probe_mac("cloud-a.6c1b", "cloud-b"), payload)
+    frame = probe._frame(PROBE_REQUEST_MAC, names.probe_mac("cloud-a.6c1b", "cloud-b"), payload, 0)
     bounds = [row[0].split(" to ") for row in document.rows("The dataplane probe")]
     parts = [frame[int(first) : int(last) + 1] for first, last in bounds]
     assert b"".join(parts) == frame

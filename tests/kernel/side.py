@@ -11,6 +11,7 @@ from typing import Any
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
+from isthmus.adapters.linux.ping import IcmpPing
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
@@ -163,6 +164,7 @@ class Side:
             ovsdb=Counting(database, self.effects),
             openflow=Counting(OvsOfctl(self.switch.socket), self.effects),
             probe=PacketProbe(),
+            ping=IcmpPing(),
             clock=clock,
             metrics=self.metrics,
             outages=outages,

@@ -85,6 +85,14 @@ def test_reading_the_log_ends_under_a_flood(charons: Charons) -> None:
     assert charons.opened == 2
 
 
+def test_only_packets_of_known_gateways_are_kept(charons: Charons) -> None:
+    failures = AuthenticationFailures(charons.open)
+    failures.read()
+    assert failures.packets(frozenset({"203.0.113.9", "192.0.2.1"}))["203.0.113.9"] > 0
+    assert failures.packets(frozenset({"192.0.2.1"})) == {"192.0.2.1": 0}
+    assert failures.packets(frozenset({"203.0.113.9"})) == {"203.0.113.9": 0}
+
+
 def test_a_charon_that_ends_is_noticed(charons: Charons) -> None:
     charons.noise = False
     failures = AuthenticationFailures(charons.open, lambda: 0.0)  # time to read all, however busy the machine

@@ -43,6 +43,7 @@ QUERIES = {
     "Netlink": {"view"},
     "KernelMonitor": {"start", "stop"},
     "DataplaneProbe": {"exchange"},
+    "GatewayPing": {"answering"},
     "Clock": {"now", "monotonic_seconds"},
 }
 EFFECTS = {

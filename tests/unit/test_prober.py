@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 
 from isthmus.agent.prober import Prober
 from isthmus.model.errors import MissingCapability, Unavailable
@@ -24,7 +25,11 @@ class ScriptedProbe:
         self.during: Callable[[], None] = lambda: None
 
     def exchange(
-        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+        self,
+        macs: Mapping[str, str],
+        timeout_seconds: float,
+        spread_seconds: float = 0.0,
+        mtus: Mapping[str, int] = MappingProxyType({}),
     ) -> Mapping[str, ProbeResult]:
         if self.broken:
             raise Unavailable("no probe port")
@@ -79,7 +84,11 @@ def test_many_links_are_probed_at_a_bounded_rate() -> None:
 
     class Counting(ScriptedProbe):
         def exchange(
-            self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+            self,
+            macs: Mapping[str, str],
+            timeout_seconds: float,
+            spread_seconds: float = 0.0,
+            mtus: Mapping[str, int] = MappingProxyType({}),
         ) -> Mapping[str, ProbeResult]:
             spreads.append(spread_seconds)
             return super().exchange(macs, timeout_seconds, spread_seconds)

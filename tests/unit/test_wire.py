@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.adapters.linux import ping
 from tests.testbed.wan.wire import Expected, Summary, Traffic, classify, mac_addresses, read_pcap, summarise
 
 GATEWAYS = ("192.0.2.11", "198.51.100.11")
@@ -57,6 +58,10 @@ def icmpv6(kind: int, source: str = "fe80::1", destination: str = LISTENERS, *, 
         (ipv4(50, bytes(40), fragment=185), Traffic.ESP_FRAGMENT),
         (ipv4(17, ports(4500, 4500, b"\x12\x34\x56\x78" + bytes(40))), Traffic.ESP),
         (ipv4(17, ports(500, 500)), Traffic.IKE),
+        (ipv4(1, ping._message(ping.PAYLOAD + bytes(8))), Traffic.PING),
+        (ipv4(1, ping._message(ping.PAYLOAD + bytes(9))), Traffic.OTHER),
+        (ipv4(1, ping._message(bytes(33))), Traffic.OTHER),
+        (ipv4(1, ping._message(ping.PAYLOAD + bytes(8)), APIS), Traffic.OTHER),
         (ipv4(17, ports(4500, 4500, bytes(4) + bytes(40))), Traffic.IKE),
         (ipv4(17, ports(4500, 4500, b"\xff")), Traffic.IKE),
         (ipv4(6, ports(40000, 6443), APIS), Traffic.API),

@@ -15,6 +15,7 @@ from isthmus.adapters.kubernetes import (
 )
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
+from isthmus.adapters.linux.ping import IcmpPing
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
@@ -53,6 +54,7 @@ def assemble(settings: AgentSettings) -> Backends:
         ovsdb=counted(database, "ovsdb", metrics, ended),
         openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics, ended),
         probe=PacketProbe(),
+        ping=IcmpPing(),
         clock=clock,
         metrics=metrics,
         outages=outages,

@@ -8,6 +8,7 @@ from isthmus.ports import (
     Clock,
     DataplaneProbe,
     Firewall,
+    GatewayPing,
     Ike,
     IntentSource,
     KernelMonitor,
@@ -38,6 +39,7 @@ class Backends:
     ovsdb: Ovsdb
     openflow: OpenFlow
     probe: DataplaneProbe
+    ping: GatewayPing
     clock: Clock
     metrics: Metrics
     outages: Outages = field(default_factory=Outages)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
+from isthmus.core.node import paths
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.observations import Observations
 from isthmus.core.node.plan import NodePlan
@@ -32,6 +33,7 @@ from .associations import Associations
 from .attempts import Barrier
 from .backends import Backends
 from .dataplane import DataPlane, needs_reconcile
+from .pathprober import PathProber
 from .prober import Prober
 from .statelog import StateLog
 from .tunnels import charon_problem
@@ -60,6 +62,16 @@ class Agent:
         self.prober = Prober(
             backends.probe, settings.probe_interval_seconds, self._wake.set, publish_rtt, backends.health
         )
+        self.path_prober = PathProber(
+            backends.probe,
+            backends.ping,
+            settings.probe_interval_seconds,
+            self._longest,
+            self.prober.up,
+            self._wake.set,
+            backends.health,
+        )
+        self._watches: dict[str, paths.Watch] = {}
         self._facts: NodeFacts | None = None
         self._last_facts: NodeFacts | None = None
         """The facts of the last successful iteration; kept while the node cannot be observed."""
@@ -84,6 +96,7 @@ class Agent:
         self._backends.reports.start()
         self._start_monitor()
         self.prober.start()
+        self.path_prober.start()
         self._loop.begin()
         try:
             while not stop.is_set():
@@ -92,6 +105,7 @@ class Agent:
                 self._require_directory()
                 self._wait(stop)
         finally:
+            self.path_prober.stop()
             self.prober.stop()
             self._backends.monitor.stop()
             self._backends.reports.stop()
@@ -149,10 +163,23 @@ class Agent:
             except Unavailable as error:
                 facts = replace(facts, ike=None, charon_problem=charon_problem(error))
         facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, refused=refused)
+        facts = self._with_paths(facts)
         if facts.links_up < len(facts.probes) or not all(facts.bridge.bfd_up.values()):
             facts = replace(facts, receiving=self._data_plane.flows.receiving(facts.plan))
         gauges.publish_state(self._backends.metrics, facts)
         return facts
+
+    def _with_paths(self, facts: NodeFacts) -> NodeFacts:
+        now, prober = self._backends.clock.monotonic_seconds(), self.path_prober
+        self._watches = paths.watched(self._watches, facts, now)
+        facts = replace(facts, paths=paths.paths(facts, self._watches, prober.pings, prober.full_sizes, now))
+        prober.silent = paths.to_ping(facts)
+        return facts
+
+    def _longest(self) -> Mapping[str, paths.FullSize]:
+        """Called on the path prober's thread."""
+        inputs, facts = self._planned_from, self._last_facts
+        return paths.longest(facts.plan.networks, inputs.attachments) if inputs and facts else {}
 
     def _reconcile(self, inputs: NodeInputs) -> NodeFacts:
         self._planned_from = inputs

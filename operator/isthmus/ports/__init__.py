@@ -17,7 +17,7 @@ For every method of every port:
 from .clock import Clock
 from .effects import is_effect
 from .firewall import Firewall
-from .host import DataplaneProbe, KernelMonitor, Netlink
+from .host import DataplaneProbe, GatewayPing, KernelMonitor, Netlink
 from .ipsec import Ike, Xfrm
 from .kubernetes import Cluster, Manifest, ObjectWatch, Observer, T, Watch
 from .leases import Leases
@@ -31,6 +31,7 @@ __all__ = [
     "Cluster",
     "DataplaneProbe",
     "Firewall",
+    "GatewayPing",
     "Ike",
     "IntentSource",
     "KernelMonitor",

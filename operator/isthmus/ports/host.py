@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from isthmus.model.node.host import KernelChange, NodeView, ProbeResult
@@ -39,7 +40,11 @@ class DataplaneProbe(Protocol):
     """Probe frames that enter br-cloud at its probe port, cross a link and are reflected by the peer's br-cloud."""
 
     def exchange(
-        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+        self,
+        macs: Mapping[str, str],
+        timeout_seconds: float,
+        spread_seconds: float = 0.0,
+        mtus: Mapping[str, int] = MappingProxyType({}),
     ) -> Mapping[str, ProbeResult]:
         """Send one frame for each link, and collect the reflected ones until all are back or the timeout is over.
 
@@ -47,7 +52,22 @@ class DataplaneProbe(Protocol):
         to back overrun socket buffers and the peer's meter. The timeout counts from the last frame. `sent` of a link
         is 0 where its frame could not be sent: then nothing is known of that link.
         `macs` maps a link's name to the source MAC by which br-cloud's flows select the link. The result has an entry
-        for every link. Frames MUST carry an unpredictable nonce, so that only a receiver of the request can answer.
+        for every link. A link's frame has as many octets after its Ethernet header as `mtus` says, so that it is as
+        long as the longest that a machine sends, and as few as possible if it says nothing; `sent` is 0 if the probe
+        port's own MTU is less. Frames MUST carry an unpredictable nonce, so that only a receiver of the request can
+        answer.
         `Unavailable` if there is no probe port; `MissingCapability`, which names it, if the process may not send.
+        """
+        ...
+
+
+class GatewayPing(Protocol):
+    """ICMP echo (RFC 792) from this node to gateways of peers."""
+
+    def answering(self, addresses: frozenset[str], timeout_seconds: float) -> frozenset[str]:
+        """Send one request to each address; those that answer within the time.
+
+        Only an answer to that very request counts. `Unavailable` if none could be sent; `MissingCapability`, which
+        names it, if the process may not.
         """
         ...

@@ -15,6 +15,9 @@ from tests.testbed.topology import KUBERNETES_PORT, SITES, Location
 _EXAMPLES: Final = 10
 _IKE: Final = (500, 500)
 _ENCAPSULATED: Final = (4500, 4500)
+_ECHO_REPLY, _ECHO_REQUEST = 0, 8
+_PING_PAYLOAD: Final = b"isthmus reachability test"
+_PING_NONCE_BYTES: Final = 8
 _NEIGHBOUR_DISCOVERY: Final = range(133, 138)
 _LISTENER_DISCOVERY: Final = (130, 131, 132, 143)
 
@@ -26,6 +29,7 @@ class Traffic(StrEnum):
     ESP_FRAGMENT = "esp fragment"
     IKE = "ike"
     API = "api"
+    PING = "ping"
     ARP = "arp"
     ND = "nd"
     MLD = "mld"
@@ -35,6 +39,8 @@ class Traffic(StrEnum):
 @dataclass(frozen=True)
 class Expected:
     """Expected traffic on the WAN: tunnels between gateways, Kubernetes between the API addresses.
+
+    Gateways also ping each other, with a payload by which an agent's requests are known.
 
     Only the WAN's own cards (by their MAC addresses) may ask for neighbours there: a tenant's machine that is heard
     doing so has link-local addresses and groups like theirs.
@@ -169,9 +175,17 @@ def _classify_ipv4(packet: bytes, expected: Expected) -> Traffic:
         return Traffic.OTHER
     if protocol == 17 and ends <= expected.gateways:
         return _classify_udp(payload)
+    if protocol == 1 and ends <= expected.gateways:
+        return _classify_icmp(payload)
     if protocol == 6 and ends <= expected.apis and KUBERNETES_PORT in struct.unpack("!HH", payload[:4]):
         return Traffic.API
     return Traffic.OTHER
+
+
+def _classify_icmp(message: bytes) -> Traffic:
+    is_echo = message[0] in (_ECHO_REPLY, _ECHO_REQUEST) and message[1] == 0
+    ours = message[8:].startswith(_PING_PAYLOAD) and len(message) == 8 + len(_PING_PAYLOAD) + _PING_NONCE_BYTES
+    return Traffic.PING if is_echo and ours else Traffic.OTHER
 
 
 def _classify_udp(datagram: bytes) -> Traffic:

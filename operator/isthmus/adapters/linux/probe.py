@@ -15,8 +15,10 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from errno import EMSGSIZE
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 from isthmus.model.errors import MissingCapability, Unavailable
 from isthmus.model.names import PROBE_PORT
@@ -27,7 +29,7 @@ _MAGIC = b"isthmus1"
 _NONCE_BYTES = 16
 _PAYLOAD_BYTES = len(_MAGIC) + 8 + _NONCE_BYTES
 _ADDRESSES_BYTES, _HEADER_BYTES = 12, 14
-_SHORTEST_FRAME_BYTES = 60
+_SHORTEST_FRAME_BYTES, _LONGEST_FRAME_BYTES = 60, 1 << 16
 _REPLY_SOURCE = bytes.fromhex(PROBE_REPLY_MAC.replace(":", ""))
 _LEAST_BUFFER_BYTES = 1 << 20
 _BUFFER_BYTES_PER_LINK = 1 << 11  # the kernel counts 768 bytes for a short frame
@@ -46,12 +48,16 @@ class PacketProbe:
         self._numbers = count(1)
 
     def exchange(
-        self, macs: Mapping[str, str], timeout_seconds: float, spread_seconds: float = 0.0
+        self,
+        macs: Mapping[str, str],
+        timeout_seconds: float,
+        spread_seconds: float = 0.0,
+        mtus: Mapping[str, int] = MappingProxyType({}),
     ) -> Mapping[str, ProbeResult]:
         """See `ports.DataplaneProbe`."""
         try:
             with self._open(len(macs)) as packets:
-                return _Exchange(packets, self._numbers, macs).run(timeout_seconds, spread_seconds)
+                return _Exchange(packets, self._numbers, macs, mtus).run(timeout_seconds, spread_seconds)
         except OSError as error:
             raise Unavailable(f"dataplane probe through {self._interface}: {error}") from error
 
@@ -86,10 +92,13 @@ class PacketProbe:
 class _Exchange:
     """One frame for each link, and the replies."""
 
-    def __init__(self, packets: socket.socket, numbers: count[int], macs: Mapping[str, str]) -> None:
+    def __init__(
+        self, packets: socket.socket, numbers: count[int], macs: Mapping[str, str], mtus: Mapping[str, int]
+    ) -> None:
         self._packets = packets
         self._numbers = numbers
         self._macs = tuple(macs.items())
+        self._mtus = mtus
         self._waiting: dict[bytes, tuple[str, float]] = {}
         self._sent: set[str] = set()
         self._rtts: dict[str, float] = {}
@@ -126,8 +135,12 @@ class _Exchange:
         payload = _payload(next(self._numbers))
         self._waiting[payload] = (link, time.monotonic())
         try:
-            self._packets.send(_frame(PROBE_REQUEST_MAC, mac, payload))
+            self._packets.send(_frame(PROBE_REQUEST_MAC, mac, payload, self._mtus.get(link, 0)))
         except (BlockingIOError, TimeoutError):  # a full queue: this link was not probed
+            del self._waiting[payload]
+        except OSError as error:
+            if error.errno != EMSGSIZE:  # the probe port's MTU is less than the network's
+                raise
             del self._waiting[payload]
         else:
             self._sent.add(link)
@@ -135,7 +148,7 @@ class _Exchange:
     def _read(self) -> None:
         while not self._ended.is_set():
             with suppress(TimeoutError):
-                self._take(self._packets.recv(2048))
+                self._take(self._packets.recv(_LONGEST_FRAME_BYTES))
 
     def _take(self, frame: bytes) -> None:
         if frame[6:_ADDRESSES_BYTES] != _REPLY_SOURCE:
@@ -154,7 +167,7 @@ def _payload(number: int) -> bytes:
     return _MAGIC + number.to_bytes(8) + secrets.token_bytes(_NONCE_BYTES)
 
 
-def _frame(destination: str, source: str, payload: bytes) -> bytes:
+def _frame(destination: str, source: str, payload: bytes, mtu: int) -> bytes:
     octets = "".join((destination, source)).replace(":", "")
     frame = bytes.fromhex(octets) + PROBE_ETHERTYPE.to_bytes(2) + payload
-    return frame.ljust(_SHORTEST_FRAME_BYTES, b"\0")
+    return frame.ljust(max(_SHORTEST_FRAME_BYTES, _HEADER_BYTES + mtu), b"\0")

@@ -1,4 +1,4 @@
-"""Authentication failures: VICI's answers give no reason for a missing SA, so they are read from charon's log.
+"""Why there is no SA: VICI's answers give no reason, so it is read from charon's log, with the IKE packets that arrive.
 
 Whoever sends packets to UDP port 500 makes charon write to its log, as much as they like. So the log is read within
 bounds; if it outruns them it is left alone for a while, and charon drops what nobody has read.
@@ -6,7 +6,8 @@ bounds; if it outruns them it is left alone for a while, and charon drops what n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -23,13 +24,14 @@ _PAUSE_SECONDS = 30.0
 
 
 class AuthenticationFailures:
-    """Connections whose keys were refused, from charon's log events, on sessions of its own."""
+    """Connections whose keys were refused, and IKE packets, from charon's log events, on sessions of its own."""
 
     def __init__(self, open_session: Callable[[], Session], clock: Callable[[], float] = monotonic) -> None:
         """Subscribes at once. `open_session` raises OSError if charon does not run."""
         self._open_session = open_session
         self._clock = clock
         self._failed: set[str] = set()
+        self._packets: Counter[str] = Counter()
         self._session: Session | None = None
         self._events: Iterator[tuple[str | None, Any]] = iter(())
         self._resume_at = clock()
@@ -47,6 +49,11 @@ class AuthenticationFailures:
             self._pause()
         return frozenset(self._failed)
 
+    def packets(self, addresses: Set[str]) -> Mapping[str, int]:
+        """IKE packets received from each of these addresses, as far as the log was read; others are forgotten."""
+        self._packets = Counter({address: self._packets[address] for address in addresses})
+        return dict(self._packets)
+
     def forget(self, name: str) -> None:
         """Drop the connection's failures: it is up, or has another key."""
         self._failed.discard(name)
@@ -62,6 +69,8 @@ class AuthenticationFailures:
                 raise ConnectionError("charon's log has ended")
             if (name := messages.connection_with_refused_key(event)) is not None:
                 self._failed.add(name)
+            if (address := messages.sender_of_ike_packet(event)) is not None:
+                self._packets[address] += 1
             if self._clock() >= ends_at:
                 return False
         return False

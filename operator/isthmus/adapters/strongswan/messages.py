@@ -29,6 +29,7 @@ _CHILD_NAME = re.compile(r"(?P<child>[a-z]+)-(?P<digest>[0-9a-f]{12})")
 _KEY_REFUSED_LOG = re.compile(
     r"received AUTHENTICATION_FAILED notify error|tried \d+ shared keys? for .+ but MAC mismatched"
 )
+_RECEIVED_LOG = re.compile(r"received packet: from ([0-9a-f.:]+)\[\d+\] to ")
 _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
 _IN_USE = frozenset({"INSTALLED", "REKEYING"})
 _KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
@@ -177,6 +178,18 @@ def connection_with_refused_key(event: Message) -> str | None:
     return event.get("ikesa-name", b"").decode(errors="replace") or None if _KEY_REFUSED_LOG.match(text) else None
 
 
+def remote_addresses(connections: Iterable[Message]) -> frozenset[str]:
+    """Remote addresses in the answer to `list-conns`."""
+    found = (settings.get("remote_addrs", ()) for _, settings in _named(connections))
+    return frozenset(address.decode() for addresses in found for address in addresses)
+
+
+def sender_of_ike_packet(event: Message) -> str | None:
+    """Address of the sender, if a `log` event reports an IKE packet that was received; else None."""
+    match = _RECEIVED_LOG.match(event.get("msg", b"").decode(errors="replace"))
+    return match[1] if match else None
+
+
 def _states(sas: Iterable[Message], loaded: Mapping[str, str], selectors: Mapping[str, str]) -> dict[str, IkeState]:
     """State by connection, over all its IKE SAs: there are two while one replaces the other.
 
@@ -193,6 +206,7 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str], selectors: Mappin
             spis=before.spis | frozenset(spi for child in sa["child-sas"].values() for spi in _spis(child)),
             children=before.children | frozenset(_children_in_use(sa)),
             narrowed=before.narrowed | frozenset(_narrowed(sa, selectors)),
+            packets_in=before.packets_in + sum(int(child.get("packets-in", 0)) for child in sa["child-sas"].values()),
         )
     return states
 

@@ -41,7 +41,10 @@ class Vici:
             version, connections, sas = session.version(), list(session.list_conns()), list(session.list_sas())
             view = messages.parse_view(f"session {self._sessions}", version, connections, sas)
             up = messages.complete(connections, sas)
-            return replace(view, authentication_failed=self._authentication_failed(up))
+            log = self._log_of(up)
+            refused = log.read() - up
+            packets = log.packets(messages.remote_addresses(connections))
+            return replace(view, authentication_failed=refused, ike_packets=packets)
 
         return self._ask(view)
 
@@ -133,13 +136,13 @@ class Vici:
             self._session = None
             raise Unavailable(f"charon at {self._path}: {error}") from error
 
-    def _authentication_failed(self, up: frozenset[str]) -> frozenset[str]:
-        """Connections whose keys were refused and that have not come up since."""
+    def _log_of(self, up: frozenset[str]) -> AuthenticationFailures:
+        """What charon's log says, without the failures of connections that have come up since."""
         if self._failures is None:
             self._failures = AuthenticationFailures(self._open)
         for name in up:
             self._failures.forget(name)
-        return self._failures.read() - up
+        return self._failures
 
     def _connect(self) -> Session:
         self._failures = None

@@ -47,6 +47,7 @@ def _connection(
         bfd=bfd,
         reason=problem.reason if problem else Reason.UP,
         message=problem.message if problem else "",
+        path=facts.paths.get(name),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayPath
 from isthmus.model.node.host import NodeView
 from isthmus.model.node.ipsec import IkeConnection, IkeView
 from isthmus.model.node.switch import BridgeView
@@ -55,6 +56,8 @@ class NodeFacts:
     """Why the nftables table is not as it must be; the XFRM block policies are in force all the same."""
     lost: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """By connection, the SPIs of children in use whose SAs or policies the kernel does not have."""
+    paths: Mapping[str, GatewayPath] = field(default_factory=dict)
+    """By connection, what is known of the path to the gateway."""
     refused: Mapping[str, Problem] = field(default_factory=dict)
     """By connection that has not come up since, what charon refuses to do for it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from ipaddress import ip_network
@@ -179,6 +179,8 @@ class IkeState:
     """Those in use, superseded ones included; not those that are about to go, of which the kernel may have less."""
     narrowed: frozenset[NarrowedChild] = frozenset()
     """Those of `children_installed` that do not protect all that they must."""
+    packets_in: int = field(default=0, compare=False)
+    """ESP packets that its SAs have accepted, superseded ones included; less than before when an SA ends."""
 
 
 @dataclass(frozen=True)
@@ -193,3 +195,5 @@ class IkeView:
     version: str = ""
     authentication_failed: frozenset[str] = frozenset()
     """Connections that have not come up since one side refused the other's key."""
+    ike_packets: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """IKE packets received since the session began, by remote address of a loaded connection, from charon's log."""

@@ -55,3 +55,5 @@ class BridgeView:
     openvswitch_version: str = ""
     numbers: Numbers = field(default_factory=Numbers)
     """The numbers that networks and members have on this node."""
+    bfd_init: frozenset[str] = frozenset()
+    """Tunnel ports whose BFD session is in state Init: the peer sends, and reports that it receives nothing."""

@@ -47,6 +47,7 @@ class InterfaceIndex:
         self.ports = Ports(patches=self._patches)
         self.ofport: Tracked[str, int] = Tracked()
         self.bfd_up: Mapping[str, bool] = {}
+        self.bfd_init: frozenset[str] = frozenset()
         self.errors: dict[str, str] = {}
         self.leftovers: frozenset[str] = frozenset()
 
@@ -134,7 +135,9 @@ class InterfaceIndex:
         tunnels = frozenset(self._tunnels.values())
         if tunnels != self.ports.tunnels:
             self.ports = Ports(tunnels, self._patches)
-        self.bfd_up = {name: self._interfaces[name].bfd_state == "up" for name in self._tunnels}
+        states = {name: self._interfaces[name].bfd_state for name in self._tunnels}
+        self.bfd_up = {name: state == "up" for name, state in states.items()}
+        self.bfd_init = frozenset(name for name, state in states.items() if state == "init")
 
     def _tunnel(self, name: str) -> TunnelPort | None:
         interface = self._interfaces.get(name)

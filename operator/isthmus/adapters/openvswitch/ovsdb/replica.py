@@ -188,6 +188,7 @@ class Replica:
             ports=index.ports,
             ofport=index.ofport,
             bfd_up=dict(index.bfd_up),
+            bfd_init=index.bfd_init,
             foreign_tunnel_udp_ports=frozenset(self._foreign_udp_ports.values()),
             leftovers=index.leftovers,
             errors=dict(index.errors),

@@ -46,6 +46,23 @@ class Software(ApiModel):
     """Version of Isthmus."""
 
 
+class GatewayPath(ApiModel):
+    """What is known of the path to one gateway of a peer. A field is absent while that is not known."""
+
+    ping: bool | None = None
+    """Whether the gateway answers ICMP echo. Tried only while no IKE packet arrives from it."""
+    ike: bool | None = None
+    """Whether IKE packets arrive from the gateway, or an IKE SA is established."""
+    esp: bool | None = None
+    """Whether ESP packets arrive from the gateway."""
+    peer_receives: bool | None = None
+    """Whether the gateway reports, by BFD, that it receives ours."""
+    mtu: MTU | None = None
+    """MTU in bytes of the network whose longest frames are sent to the gateway as a test."""
+    full_size: bool | None = None
+    """Whether dataplane probes of that size are reflected."""
+
+
 class GatewayConnection(ApiModel):
     """Connection from this node to one gateway of a peer."""
 
@@ -67,6 +84,8 @@ class GatewayConnection(ApiModel):
     """Why the connection is up or down; docs/conditions.md lists all reasons."""
     message: Message = ""
     """Why the connection is down, in a sentence."""
+    path: GatewayPath | None = None
+    """What is known of the path to the gateway; `kubectl isthmus diagnose` tells faults apart by it."""
 
 
 class GatewayNodeStatus(ApiModel):
