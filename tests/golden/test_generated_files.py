@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from charts.generate import generated
+from isthmus.cli import troubleshooting
 from isthmus.cli.reference import with_settings, with_verbs
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
@@ -59,3 +60,8 @@ def test_generated_file_of_the_chart_is_current(path: str) -> None:
 def test_chart_has_exactly_these_definitions() -> None:
     templates = (CRDS.parent / "charts" / "isthmus" / "templates" / "crds").iterdir()
     assert {p.name for p in templates} == {f"{kind.registration.plural}.yaml" for kind in KINDS}
+
+
+def test_documentation_of_troubleshooting_is_current() -> None:
+    page = CONDITIONS.parent / "troubleshooting.md"
+    assert page.read_text() == troubleshooting.render(), "run `make generate` and commit the result"

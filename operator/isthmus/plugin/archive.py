@@ -46,7 +46,8 @@ def build() -> bytes:
 def _entries() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _START.encode()
     yield from _metadata()
-    packages = ("model/reasons/*.py", "plugin/*.py", "plugin/core/*.py", "plugin/core/bundles/*.py")
+    packages = ("plugin/*.py", "plugin/core/*.py", "plugin/core/bundles/*.py", "plugin/core/diagnosis/*.py")
+    packages = ("model/reasons/*.py", *packages)
     single = ("__init__.py", "model/__init__.py", "model/kubeconfig.py", "model/names.py", "model/text.py")
     modules = [_SOURCES / "isthmus" / path for path in single]
     modules += [path for pattern in packages for path in (_SOURCES / "isthmus").glob(pattern)]

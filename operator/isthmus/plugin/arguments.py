@@ -38,7 +38,8 @@ def options_for_kubectl(chosen: argparse.Namespace) -> list[str]:
 
 def _add(parser: argparse.ArgumentParser, verb: Verb) -> None:
     if verb.argument:
-        parser.add_argument(verb.argument.lower(), metavar=verb.argument)
+        count = "?" if verb.argument_is_optional else None
+        parser.add_argument(verb.argument.lower(), metavar=verb.argument, nargs=count)
     for option in verb.options:
         _add_option(parser, option)
     if verb.reads_cluster:

@@ -15,7 +15,9 @@ from isthmus.model import names
 
 from .arguments import options_for_kubectl, parse
 from .core import completion, leases, resources
-from .core.answer import Answer, ExitCode
+from .core.answer import Answer, ExitCode, Unread
+from .core.diagnosis import UnknownTarget, diagnose
+from .core.diagnosis.subject import Readings
 from .core.explain import UnknownReason, explain
 from .core.networks import networks
 from .core.peers import peers
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         return _run(words)
-    except (UnknownReason, Misused) as error:
+    except (UnknownReason, UnknownTarget, Misused) as error:
         return _failed(error, ExitCode.USAGE)
     except Refused as error:
         return _failed(error, ExitCode.WRONG)
@@ -72,6 +74,8 @@ def _answer(chosen: Namespace) -> Answer:
         return _status(kubectl)
     if chosen.verb == "networks":
         return _networks(kubectl, chosen)
+    if chosen.verb == "diagnose":
+        return _diagnosis(kubectl, chosen.name, chosen.namespace or "")
     if chosen.verb == "peers":
         reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
         return peers(resources.cloud(reading.items), reading.unread)
@@ -95,6 +99,19 @@ def _status(kubectl: Kubectl) -> Answer:
     now = datetime.now(UTC)
     processes = None if renewals.unread else leases.leases(renewals.items, now)
     return status(resources.cloud(reading.items), processes, (*reading.unread, *renewals.unread))
+
+
+def _diagnosis(kubectl: Kubectl, name: str | None, namespace: str) -> Answer:
+    elsewhere = tuple(kind for kind in _ALL if kind != _EXPANSIONS or not namespace)
+    requests = [kubectl.get(elsewhere), *([kubectl.get((_EXPANSIONS,), namespace)] if namespace else [])]
+    of_processes = kubectl.get_leases(leases.NAMESPACE)
+    readings, renewals = [request.result() for request in requests], of_processes.result()
+    unread = [gap for reading in (*readings, renewals) for gap in reading.unread]
+    if len(unread) == len(_ALL) + 1:
+        raise NotRead(_joined(unread))
+    processes = None if renewals.unread else leases.leases(renewals.items, datetime.now(UTC))
+    cloud = resources.cloud([item for reading in readings for item in reading.items])
+    return diagnose(Readings(cloud, processes, {gap.resource: gap.cause for gap in unread}), name, unread)
 
 
 def _versions(chosen: Namespace) -> Answer:

@@ -7,6 +7,7 @@ from typing import Final
 
 from isthmus.model.reasons import Reason
 
+from .diagnosis.catalogue import Code
 from .verbs import COMMON, VERBS, Option
 
 _NO_FILES: Final = ":4"  # ShellCompDirectiveNoFileComp of cobra
@@ -34,7 +35,7 @@ def _possible(before: Sequence[str], current: str) -> list[str]:
         return list(previous.choices)
     if current.startswith("-"):
         return [name for option in options for name in _long(option)]
-    return [str(reason) for reason in Reason] if verb.argument == "CODE" and len(before) == 1 else []
+    return [str(code) for code in (*Reason, *Code)] if verb.argument == "CODE" and len(before) == 1 else []
 
 
 def _long(option: Option) -> list[str]:

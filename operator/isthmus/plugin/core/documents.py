@@ -45,6 +45,12 @@ def is_true(document: Document, *path: str) -> bool:
     return _value(document, path) is True
 
 
+def truth(document: Document, *path: str) -> bool | None:
+    """The boolean at that path; None if there is none."""
+    value = _value(document, path)
+    return value if isinstance(value, bool) else None
+
+
 def entries(document: Document, *path: str) -> list[Document]:
     """The objects of the list at that path."""
     value = _value(document, path)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .documents import Document, entries, is_true, number, numbers, text
+from .documents import Document, entries, is_true, number, numbers, text, truth
+from .gatewaypath import Path, path
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Connection:
     bfd: str
     reason: str
     message: str
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Peer(Resource):
     tunnels_up: str
     networks_out: int | None
     networks_in: int | None
+    gateways: int
+    """Number of the peer's gateways."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,18 @@ class Expansion(Resource):
 
 
 @dataclass(frozen=True)
+class Link:
+    """A link of an Attachment to one peer, as the active node reports it."""
+
+    cloud_id: str
+    gateway: str
+    is_up: bool | None
+    """None if the node has not reported it."""
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Attachment(Resource):
     """Attachment: of a network of this cloud, or of the replica of a peer's network."""
 
@@ -117,6 +133,9 @@ class Attachment(Resource):
     active_node: str
     links_up: str
     mtu: int | None
+    is_plugged: bool | None = None
+    """By the active node; None if it has not reported the network."""
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,6 +219,7 @@ def _connection(item: Document) -> Connection:
         bfd=text(item, "bfd"),
         reason=text(item, "reason"),
         message=text(item, "message"),
+        path=path(item),
     )
 
 
@@ -211,6 +231,7 @@ def _peer(item: Document) -> Peer:
         tunnels_up=text(item, "status", "tunnelsUp"),
         networks_out=number(item, "status", "networksOut"),
         networks_in=number(item, "status", "networksIn"),
+        gateways=len(entries(item, "status", "gateways")),
     )
 
 
@@ -229,14 +250,29 @@ def _expansion(item: Document) -> Expansion:
 
 
 def _attachment(item: Document) -> Attachment:
+    node = text(item, "spec", "activeNode")
+    observed = next((entry for entry in entries(item, "status", "nodes") if text(entry, "node") == node), {})
+    reported = {text(link, "cloudID"): link for link in entries(observed, "links")}
     return Attachment(
         *_common(item),
         is_replica=text(item, "spec", "role") == "Receiver",
         origin_cloud=text(item, "spec", "origin", "cloudID"),
         network_id=text(item, "spec", "origin", "networkID"),
-        active_node=text(item, "spec", "activeNode"),
+        active_node=node,
         links_up=text(item, "status", "linksUp"),
         mtu=number(item, "spec", "mtu"),
+        is_plugged=truth(observed, "plugged"),
+        links=tuple(_link(link, reported.get(text(link, "cloudID"), {})) for link in entries(item, "spec", "links")),
+    )
+
+
+def _link(wanted: Document, observed: Document) -> Link:
+    return Link(
+        cloud_id=text(wanted, "cloudID"),
+        gateway=text(wanted, "gateway", "name"),
+        is_up=truth(observed, "up"),
+        reason=text(observed, "reason"),
+        message=text(observed, "message"),
     )
 
 

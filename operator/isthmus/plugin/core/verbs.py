@@ -27,6 +27,7 @@ class Verb:
     argument: str = ""
     options: tuple[Option, ...] = ()
     reads_cluster: bool = True
+    argument_is_optional: bool = False
 
 
 _OUTPUT = Option(("-o", "--output"), "text, or JSON with the version of its schema", "FORMAT", ("text", "json"))
@@ -54,6 +55,16 @@ VERBS: Final = (
             Option(("-n", "--namespace"), "NetworkExpansions of this namespace only; all if absent", "NAMESPACE"),
             _OUTPUT,
         ),
+    ),
+    Verb(
+        "diagnose",
+        "which layer to a peer fails, whose it is, and what to do; NAME is a peer or a network, all peers if absent",
+        "NAME",
+        options=(
+            Option(("-n", "--namespace"), "NetworkExpansions of this namespace only; all if absent", "NAMESPACE"),
+            _OUTPUT,
+        ),
+        argument_is_optional=True,
     ),
     Verb(
         "invite",
