@@ -90,6 +90,7 @@ generate: ## Write all generated files: crds/, the chart's schema, parts of docs
 	@$(RUN)/python -m isthmus.model.reasons.document docs/conditions.md
 	@$(RUN)/python -m isthmus.cli.reference docs/reference.md
 	@$(RUN)/python -m isthmus.cli.troubleshooting docs/troubleshooting.md
+	@$(RUN)/python -m tests.lab.diagnose.document docs/faults.md
 	@$(RUN)/python -m charts.generate charts/isthmus
 
 chart: ## Write what is kept of the chart's renderings: deploy/isthmus.yaml, tests/chart/golden/

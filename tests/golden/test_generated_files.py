@@ -13,6 +13,7 @@ from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import render
 from isthmus.model.reasons import document
+from tests.lab.diagnose import document as faults
 
 CRDS = Path(__file__).parents[2] / "crds"
 CONDITIONS = Path(__file__).parents[2] / "docs" / "conditions.md"
@@ -60,6 +61,10 @@ def test_generated_file_of_the_chart_is_current(path: str) -> None:
 def test_chart_has_exactly_these_definitions() -> None:
     templates = (CRDS.parent / "charts" / "isthmus" / "templates" / "crds").iterdir()
     assert {p.name for p in templates} == {f"{kind.registration.plural}.yaml" for kind in KINDS}
+
+
+def test_table_of_faults_is_current() -> None:
+    assert (CONDITIONS.parent / "faults.md").read_text() == faults.render(), "run `make generate` and commit the result"
 
 
 def test_documentation_of_troubleshooting_is_current() -> None:

@@ -33,7 +33,7 @@ faults that do not depend on each other are both named.
 
 One side alone cannot always tell the peer from the underlay between: if a packet does not arrive, either it was not
 sent or it was lost. `(the peer, or the underlay between)` then says so, and the same command in the peer's cloud
-decides.
+decides. [Faults and what each side says](faults.md) lists what both say of each fault that the tests inject.
 
 Exit codes: 0 all is well, 1 something is wrong or not decided yet, 2 there is no such peer or network, 3 something
 could not be read. "No right to list" a resource is a gap and no fault: what depends on it is not looked at.

@@ -46,11 +46,10 @@ def build() -> bytes:
 def _entries() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _START.encode()
     yield from _metadata()
-    packages = ("plugin/*.py", "plugin/core/*.py", "plugin/core/bundles/*.py", "plugin/core/diagnosis/*.py")
-    packages = ("model/reasons/*.py", *packages)
+    packages = ("model/reasons", "plugin", "plugin/core", "plugin/core/bundles", "plugin/core/diagnosis")
     single = ("__init__.py", "model/__init__.py", "model/kubeconfig.py", "model/names.py", "model/text.py")
     modules = [_SOURCES / "isthmus" / path for path in single]
-    modules += [path for pattern in packages for path in (_SOURCES / "isthmus").glob(pattern)]
+    modules += [path for package in packages for path in (_SOURCES / "isthmus" / package).glob("*.py")]
     for path in modules:
         name = path.relative_to(_SOURCES).as_posix()
         if name not in _NOT_INCLUDED:

@@ -22,20 +22,20 @@ class Wan:
 
     def cut(self) -> None:
         """Drop everything; the links stay up, as with a failure somewhere on the path."""
-        self._drop("wan", "")
+        self.drop("wan", [""])
 
     def restore(self) -> None:
         """Undo `cut`."""
-        self._pass("wan")
+        self.undo_drop("wan")
 
     def cut_api(self, cloud: CloudName) -> None:
         """Make a cloud's Kubernetes API unreachable for the other one; everything else is forwarded."""
         address = SITES[cloud].server_wan_address.ip
-        self._drop(f"api_{cloud}", f"ip daddr {address} tcp dport {KUBERNETES_PORT}")
+        self.drop(f"api_{cloud}", [f"ip daddr {address} tcp dport {KUBERNETES_PORT}"])
 
     def restore_api(self, cloud: CloudName) -> None:
         """Undo `cut_api`."""
-        self._pass(f"api_{cloud}")
+        self.undo_drop(f"api_{cloud}")
 
     def delay(self, milliseconds: float) -> None:
         """Delay packets of the gateway nodes to the WAN, in each direction; 0 ends it.
@@ -73,18 +73,13 @@ class Wan:
                 listed.append(netns.run(namespace, "ip", "-j", "link", "show", which, WAN_BRIDGE))
         return frozenset().union(*map(mac_addresses, listed))
 
-    def _drop(self, table: str, match: str) -> None:
-        rules = (
-            f"add table inet {table}\n"
-            f"delete table inet {table}\n"
-            f"table inet {table} {{\n"
-            "  chain forward {\n"
-            "    type filter hook forward priority 0; policy accept;\n"
-            f"    {match} counter drop\n"
-            "  }\n"
-            "}\n"
-        )
-        netns.run(self._namespaces.wan, "nft", rules)
+    def drop(self, table: str, matches: Iterable[str]) -> None:
+        """Drop what matches one of these expressions of nft(8), under a name for `undo_drop`."""
+        rules = "".join(f"    {match} counter drop\n" for match in matches)
+        chain = f"  chain forward {{\n    type filter hook forward priority 0; policy accept;\n{rules}  }}\n"
+        script = f"add table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{chain}}}\n"
+        netns.run(self._namespaces.wan, "nft", script)
 
-    def _pass(self, table: str) -> None:
+    def undo_drop(self, table: str) -> None:
+        """Undo `drop`."""
         netns.run(self._namespaces.wan, "nft", f"add table inet {table}\ndelete table inet {table}\n")

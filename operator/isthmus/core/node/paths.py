@@ -16,7 +16,7 @@ from isthmus.model.node.ipsec import IkeConnection, IkeState, IkeView
 
 from .facts import NodeFacts
 
-_IKE_SILENT_SECONDS = 15.0  # an initiator sends at least every 5 s: Associations, and charon's own retransmissions
+_IKE_SILENT_SECONDS = {True: 15.0, False: 40.0}  # an initiator tries every 5 s, a responder every 30: Associations
 _ESP_RECENT_SECONDS, _ESP_SILENT_SECONDS = 3.0, 10.0  # BFD sends every second at least, also while it is down
 _NEVER = float("-inf")
 _NO_STATE = IkeState(established=False)
@@ -85,7 +85,7 @@ def paths(
     for connection in facts.plan.connections:
         name = connection.name
         if (watch := watches.get(name)) is not None:
-            full_size, ike = full_sizes.get(name), _ike(watch, now)
+            full_size, ike = full_sizes.get(name), _ike(watch, now, _IKE_SILENT_SECONDS[connection.initiator])
             found[name] = GatewayPath(
                 ping=None if ike else pings.get(connection.ends.remote_address),
                 ike=ike,
@@ -122,10 +122,10 @@ def _links(networks: PlannedNetworks, attachments: Mapping[str, Attachment]) -> 
                 yield FullSize(key, link.probe_mac, attachment.spec.mtu), link.tunnel_port
 
 
-def _ike(watch: Watch, now: float) -> bool | None:
-    if watch.ike_since is None or now - watch.ike_at < _IKE_SILENT_SECONDS:
+def _ike(watch: Watch, now: float, silent_seconds: float) -> bool | None:
+    if watch.ike_since is None or now - watch.ike_at < silent_seconds:
         return True
-    return False if now - watch.ike_since >= _IKE_SILENT_SECONDS else None
+    return False if now - watch.ike_since >= silent_seconds else None
 
 
 def _esp(watch: Watch, now: float, *, bfd_up: bool) -> bool | None:

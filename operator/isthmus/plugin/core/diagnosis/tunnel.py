@@ -106,10 +106,12 @@ def _underlay(connection: Connection) -> Verdict:
 
 
 def _ike(connection: Connection) -> Verdict:
+    """An earlier SA may still be there while the other side refuses a new key."""
+    if connection.reason == Reason.AUTHENTICATION_FAILED:
+        return Fault(connection.reason, Layer.IKE, connection.message)
     if connection.ike == "Established":
         return Fine("IKE SAs are established")
-    is_reported = connection.path.is_reported
-    if _is_local(connection) or connection.reason == Reason.AUTHENTICATION_FAILED or not is_reported:
+    if _is_local(connection) or not connection.path.is_reported:
         return Fault(connection.reason, Layer.IKE, connection.message)
     if connection.path.ike is False:
         return Fault(Code.IKE_NOT_RECEIVED, Layer.IKE, "no IKE packet arrives, although ICMP echo is answered")
