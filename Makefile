@@ -47,7 +47,7 @@ test-unit: ## Pure code, adapters against fakes (less than a minute)
 	@$(ASSETS) development
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
 
-test-long: ## Many random examples, soak tests, upgrades, two nodes on ML2/OVS (half an hour, not part of `test`)
+test-long: ## Many random examples, soaks, upgrades, two nodes on ML2/OVS, injected faults (an hour, not part of `test`)
 	@$(ASSETS) lab
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q tests/cluster/test_schema_fuzz.py tests/cluster/test_text.py
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property

@@ -60,6 +60,16 @@ def test_problem_is_explained(plugin: Plugin) -> None:
     assert plugin.run("explain", "BFDDown").returncode == 0
 
 
+def test_fault_is_diagnosed(plugin: Plugin) -> None:
+    done = plugin.run("diagnose", "plugin-b", "-o", "json")
+    assert (done.returncode, done.stderr) == (1, "")
+    (subject,) = json.loads(done.stdout)["subjects"]
+    states = {layer["layer"]: layer["state"] for layer in subject["layers"]}
+    assert (states["reach"], states["agreement"], states["ike"]) == ("fine", "fine", "notLookedAt")
+    assert [fault["code"] for fault in subject["faults"]] == ["AgentNotRunning"], "its Lease does not exist"
+    assert plugin.run("diagnose", "nothing-of-that-name").returncode == 2
+
+
 def test_tenant_reads_the_networks_of_the_namespace(installed: ControlPlane, plugin: Plugin, tmp_path: Path) -> None:
     tenant = _account(installed, tmp_path, "plugin-tenant")
     installed.kubectl(

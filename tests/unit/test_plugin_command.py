@@ -72,6 +72,46 @@ def test_json_is_one_object_without_control_characters(
     assert document["networks"][0]["networkName"] == "web [2J网络"
 
 
+def test_diagnose_reads_what_status_reads_and_one_namespace_apart(kubectl: FakeKubectl) -> None:
+    assert main(["diagnose"]) == 1  # no controller is active
+    kinds = [f"{plural}.v1alpha1.isthmus.cloud" for plural in PLURALS]
+    of_leases = "--request-timeout=30s get leases.coordination.k8s.io -n isthmus-system -o json"
+    assert sorted(kubectl.calls) == [f"--request-timeout=30s get {','.join(kinds)} -A -o json", of_leases]
+    assert main(["diagnose", "-n", "shop"]) == 1
+    elsewhere = ",".join(kind for kind in kinds if not kind.startswith("networkexpansions"))
+    assert sorted(kubectl.calls[2:]) == [
+        f"--request-timeout=30s get {elsewhere} -A -o json",
+        of_leases,
+        "--request-timeout=30s get networkexpansions.v1alpha1.isthmus.cloud -n shop -o json",
+    ]
+
+
+def test_diagnose_of_something_unknown_is_wrong_usage(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.objects([NODE])
+    assert main(["diagnose", "nope\x1b[2J"]) == 2
+    printed = capsys.readouterr()
+    sentence = "kubectl isthmus: there is no peer and no stretched network 'nope[2J' among what can be read\n"
+    assert (printed.out, printed.err) == ("", sentence)
+
+
+def test_diagnose_without_any_right(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.objects([], "\n".join(map(forbidden, PLURALS)), 1)
+    kubectl.leases([], forbidden("leases", "coordination.k8s.io", 'in the namespace "isthmus-system"'), 1)
+    assert failure(capsys, "diagnose").startswith(
+        "gatewaynodes: no right to list them at the cluster scope; cloudpeers"
+    )
+
+
+def test_diagnose_as_json(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.objects([NODE])
+    assert main(["diagnose", "-o", "json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == "isthmus.cloud/diagnose/v1"
+    (subject,) = document["subjects"]
+    assert [fault["code"] for fault in subject["faults"]] == ["ControllerNotActive", "AgentNotRunning"]
+    assert subject["faults"][0]["anchor"] == "docs/troubleshooting.md#controllernotactive"
+
+
 def test_problem_is_exit_code_1(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
     kubectl.objects([NODE])
     assert main(["status", "-o", "json"]) == 1
@@ -101,7 +141,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("verb", ["status", "peers", "networks", "version"])
+@pytest.mark.parametrize("verb", ["status", "peers", "networks", "diagnose", "version"])
 @pytest.mark.parametrize(
     ("stderr", "sentence"),
     [

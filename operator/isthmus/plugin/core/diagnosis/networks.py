@@ -64,9 +64,11 @@ def of_networks(subject: Subject, layer: Layer) -> Iterator[Verdict]:
     if layer is Layer.PORT:
         unread = subject.readings.unread
         yield from (Unread(unread[plural]) for plural in ("attachments", "networkexpansions") if plural in unread)
-    for name, is_ready, reason, message in _reported(subject):
+    reported = list(_reported(subject))
+    fine = Fine(f"{sum(is_ready for _, is_ready, _, _ in reported)} networks are in service")
+    for name, is_ready, reason, message in reported:
         if is_ready:
-            yield Fine("" if layer is Layer.AGREEMENT else f"{_count(subject)} networks are in service")
+            yield Fine("") if layer is Layer.AGREEMENT else fine
         elif reason in ROWS and ROWS[reason].layer is layer:
             yield Fault(reason, layer, f"network {name}: {message}")
         elif layer is Layer.PORT and _is_progress(reason):
@@ -82,10 +84,6 @@ def _reported(subject: Subject) -> Iterator[tuple[str, bool, str, str]]:
     for attachment in subject.attachments:
         if attachment.is_replica:
             yield attachment.network_id, attachment.is_ready, attachment.ready.reason, attachment.ready.message
-
-
-def _count(subject: Subject) -> int:
-    return sum(is_ready for _, is_ready, _, _ in _reported(subject))
 
 
 def _is_progress(reason: str) -> bool:
