@@ -10,7 +10,7 @@ from . import networks, peerapi, tunnel
 from .installation import installation
 from .layers import Layer
 from .subject import Subject
-from .verdicts import Result, State, Verdict, blocked_result, result
+from .verdicts import Fault, Result, State, Verdict, blocked_result, result
 
 _NEEDS: Final[Mapping[Layer, tuple[Layer, ...]]] = MappingProxyType(
     {
@@ -43,6 +43,9 @@ def results(subject: Subject) -> list[Result]:
 
 
 def _verdicts(layer: Layer, subject: Subject) -> Iterable[Verdict]:
+    if layer is Layer.UNDERLAY:
+        of_networks = (v for v in networks.of_networks(subject, layer) if isinstance(v, Fault))
+        return (*tunnel.layer_verdicts(subject, layer), *of_networks)
     if layer in tunnel.CHECKS:
         return tunnel.layer_verdicts(subject, layer)
     return _OTHERS[layer](subject)

@@ -32,6 +32,8 @@ def echo(subject: Subject) -> Iterator[Verdict]:
 
 
 def _link(subject: Subject, attachment: Attachment, link: Link) -> Verdict:
+    if not attachment.active_node:
+        return Blocked(Layer.INSTALLATION)
     if (layer := blocking_layer(subject, attachment.active_node, link.gateway)) is not None:
         return Blocked(layer)
     if link.is_up is None or _is_progress(link.reason):
