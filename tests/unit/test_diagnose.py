@@ -266,3 +266,10 @@ def test_network_that_no_node_of_ours_carries_blames_the_node_alone(items: Items
     answer = diagnosis(items)
     assert faults(answer) == [Reason.NO_TUNNEL_ADDRESS]
     assert states(answer)["echo"] == "notLookedAt"
+
+
+def test_port_that_open_vswitch_lacks_is_no_second_fault(items: Items) -> None:
+    of_kind(items, "Attachment")["status"]["nodes"][0]["plugged"] = False
+    request(items, Reason.NO_GATEWAY_NODE)
+    condition(of_kind(items, "GatewayNode"), "Ready", "False", Reason.UNAVAILABLE)
+    assert first_line(diagnosis(items)) == "cloud-b: GatewayNodeUnavailable at installation (us)"

@@ -19,7 +19,7 @@ def echo(subject: Subject) -> Iterator[Verdict]:
     """Dataplane probes of every link to the peer."""
     if (cause := subject.readings.unread.get("attachments")) is not None:
         yield Unread(cause)
-    hidden = {node.name: hidden_layers(node, subject.readings) for node in subject.readings.cloud.nodes}
+    hidden = _hidden(subject)
     links = subject.links
     up = sum(link.is_up is True for _, link in links)
     for attachment, link in links:
@@ -29,6 +29,10 @@ def echo(subject: Subject) -> Iterator[Verdict]:
             yield Fine(f"{up} of {len(links)} links answer")
         else:
             yield _link(subject, attachment, link)
+
+
+def _hidden(subject: Subject) -> dict[str, frozenset[Layer]]:
+    return {node.name: hidden_layers(node, subject.readings) for node in subject.readings.cloud.nodes}
 
 
 def _link(subject: Subject, attachment: Attachment, link: Link) -> Verdict:
@@ -45,8 +49,13 @@ def port(subject: Subject) -> Iterator[Verdict]:
     """Neutron's part: OpenStack itself, the networks, and their ports on the gateway nodes."""
     yield from _openstack(subject)
     yield from of_networks(subject, Layer.PORT)
+    hidden = _hidden(subject)
     for attachment in subject.attachments:
-        if attachment.is_plugged is False and attachment.is_ready is False and not attachment.is_terminating:
+        if attachment.is_plugged is not False or attachment.is_ready or attachment.is_terminating:
+            continue
+        if Layer.ECHO in hidden.get(attachment.active_node, ()):
+            yield Blocked(Layer.INSTALLATION)
+        else:
             yield Fault(Code.NOT_PLUGGED, Layer.PORT, f"network {attachment.network_id} on {attachment.active_node}")
 
 
