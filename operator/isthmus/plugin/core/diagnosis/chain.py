@@ -65,7 +65,7 @@ _OTHERS: Final[Mapping[Layer, Callable[[Subject], Iterable[Verdict]]]] = Mapping
 
 
 def _judged(found: Result, before: Mapping[Layer, Result]) -> Result:
-    if found.state not in (State.FAULT, State.UNDECIDED):
+    if found.state not in (State.FAULT, State.UNDECIDED, State.NOTHING):
         return found
     if found.state is State.UNDECIDED and (earlier := [r for r in before.values() if r.state is State.FAULT]):
         return blocked_result(found.layer, earlier[0].layer)

@@ -50,12 +50,13 @@ def port(subject: Subject) -> Iterator[Verdict]:
     yield from _openstack(subject)
     yield from of_networks(subject, Layer.PORT)
     hidden = _hidden(subject)
+    plugged = sum(attachment.is_plugged is True for attachment in subject.attachments)
     for attachment in subject.attachments:
-        if attachment.is_plugged is not False or attachment.is_ready or attachment.is_terminating:
-            continue
         if Layer.ECHO in hidden.get(attachment.active_node, ()):
             yield Blocked(Layer.INSTALLATION)
-        else:
+        elif attachment.is_plugged:
+            yield Fine(f"{plugged} of {len(subject.attachments)} ports are plugged")
+        elif attachment.is_plugged is False and not attachment.is_ready and not attachment.is_terminating:
             yield Fault(Code.NOT_PLUGGED, Layer.PORT, f"network {attachment.network_id} on {attachment.active_node}")
 
 
@@ -75,11 +76,9 @@ def of_networks(subject: Subject, layer: Layer) -> Iterator[Verdict]:
     if layer is Layer.PORT:
         unread = subject.readings.unread
         yield from (Unread(unread[plural]) for plural in ("attachments", "networkexpansions") if plural in unread)
-    reported = list(_reported(subject))
-    fine = Fine(f"{sum(is_ready for _, is_ready, _, _ in reported)} networks are in service")
-    for name, is_ready, reason, message in reported:
+    for name, is_ready, reason, message in _reported(subject):
         if is_ready:
-            yield Fine("") if layer is Layer.AGREEMENT else fine
+            yield Fine("")
         elif reason in ROWS and ROWS[reason].layer is layer:
             yield Fault(reason, layer, f"network {name}: {message}")
         elif layer is Layer.PORT and _is_progress(reason):
