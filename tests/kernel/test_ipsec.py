@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.adapters.linux.ping import IcmpPing
 from isthmus.adapters.strongswan import Vici, messages
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.node import ipsec
@@ -15,7 +14,7 @@ from isthmus.model.errors import Conflict, Unavailable
 from isthmus.model.node.ipsec import IkeConnection, IkeState, SecurityAssociation
 from tests.contract.charon import CHILDREN
 from tests.kernel.node import AGREEMENT, KEY, UDP_PORT, Node, Pair
-from tests.kernel.openvswitch import inside, sh
+from tests.kernel.openvswitch import sh
 from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Traffic
 
@@ -37,21 +36,14 @@ def test_both_children_come_up_with_aes_256_gcm(pair: Pair) -> None:
         assert KEY.decode() not in node.log.read_text()
 
 
-def test_packets_of_ike_and_esp_are_counted(pair: Pair) -> None:
+def test_esp_packets_are_counted(pair: Pair) -> None:
     pair.protect()
     far, wanted = pair.tunnels(), pair.connection(pair.a)
     before = pair.a.ike.view()
-    assert before.ike_packets[pair.b.address] > 0
     assert pair.a.ping(far, count=5).received == 5
     after = pair.a.ike.view()
     assert after.states[wanted.name].packets_in >= before.states[wanted.name].packets_in + 5
     assert after == before, "counters alone are no change"
-
-
-def test_gateway_answers_icmp_echo_and_an_unused_address_does_not(pair: Pair) -> None:
-    unused = f"{pair.b.address.rpartition('.')[0]}.250"
-    asked = frozenset({pair.b.address, unused})
-    assert inside(pair.a.name, lambda: IcmpPing().answering(asked, 1.0)) == {pair.b.address}
 
 
 def test_restarted_agent_finds_everything_loaded(pair: Pair) -> None:

@@ -1,0 +1,47 @@
+"""Whether anything arrives from a gateway: IKE packets as charon counts them, and ICMP echo. Needs no ESP."""
+
+from __future__ import annotations
+
+import time
+
+from isthmus.adapters.linux.ping import IcmpPing
+from tests.kernel.node import KEY, Pair
+from tests.kernel.openvswitch import inside, sh
+from tests.testbed.host.process import wait_until
+
+
+def test_ike_packets_are_counted_where_they_arrive(pair: Pair) -> None:
+    for node in pair.nodes:
+        node.block()
+        node.ike.load(pair.connection(node), KEY)
+    assert (received(pair, "a"), received(pair, "b")) == (0, 0)
+    name = pair.connection(pair.a).name
+    pair.a.ike.initiate(name)
+    wait_until(lambda: received(pair, "a") and received(pair, "b"), 10, "packets in both directions")
+    pair.a.ike.terminate(name)
+    sh(
+        """
+        nft add table ip lost
+        nft 'add chain ip lost arriving { type filter hook prerouting priority -400; }'
+        nft add rule ip lost arriving udp sport 500 drop
+        """,
+        pair.a.name,
+    )
+    time.sleep(0.5)
+    before = received(pair, "a"), received(pair, "b")
+    view = pair.a.ike.view()
+    pair.a.ike.initiate(name)
+    wait_until(lambda: received(pair, "b") > before[1], 10, "a request")
+    assert received(pair, "a") == before[0], "the answer is lost"
+    assert pair.a.ike.view().ike_packets == view.ike_packets
+
+
+def test_gateway_answers_icmp_echo_and_an_unused_address_does_not(pair: Pair) -> None:
+    unused = f"{pair.b.address.rpartition('.')[0]}.250"
+    asked = frozenset({pair.b.address, unused})
+    assert inside(pair.a.name, lambda: IcmpPing().answering(asked, 1.0)) == {pair.b.address}
+
+
+def received(pair: Pair, name: str) -> int:
+    node, other = (pair.a, pair.b) if name == "a" else (pair.b, pair.a)
+    return node.ike.view().ike_packets[other.address]
