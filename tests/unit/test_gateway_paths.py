@@ -8,6 +8,7 @@ from isthmus.adapters.strongswan import messages
 from isthmus.core.node.paths import longest
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayPath
 from isthmus.model.node.flows import PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.plugin.core import gatewaypath
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.nodeobjects import NODE, attachment
 
@@ -121,3 +122,10 @@ def test_log_of_a_received_packet_names_its_sender() -> None:
     assert messages.sender_of_ike_packet({"msg": received.replace(b"received", b"sending")}) is None
     connections: list[messages.Message] = [{"ist1": {"remote_addrs": [b"203.0.113.7"]}}, {"other": {}}]
     assert messages.remote_addresses(connections) == {"203.0.113.7"}
+
+
+def test_plugin_reads_what_the_agent_reports(harness: AgentHarness) -> None:
+    reported = path(harness, seconds=3).to_wire()
+    read = gatewaypath.path({"path": reported})
+    assert read == gatewaypath.Path(None, True, True, True, 1416, True, is_reported=True)
+    assert gatewaypath.path({"path": GatewayPath(ping=False).to_wire()}).ping is False
