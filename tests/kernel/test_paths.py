@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
@@ -14,6 +15,7 @@ from tests.kernel.side import LINK, Side
 from tests.testbed.host.process import wait_until
 
 MTU = 1400
+_NUMBERS = count()
 HEALTHY = GatewayPath(ike=True, esp=True, peer_receives=True, mtu=MTU, full_size=True)
 
 
@@ -31,19 +33,20 @@ def become(side: Side, wanted: GatewayPath, seconds: float = 40) -> None:
 
 @contextmanager
 def dropping(side: Side, match: str) -> Iterator[None]:
-    """Drop packets that arrive at a node, before anything else has seen them."""
+    """Drop packets that arrive at a node, before anything else has seen them. May be nested."""
+    table = f"lost{next(_NUMBERS)}"
     sh(
         f"""
-        nft add table ip lost
-        nft 'add chain ip lost arriving {{ type filter hook prerouting priority -400; }}'
-        nft add rule ip lost arriving {match} drop
+        nft add table ip {table}
+        nft 'add chain ip {table} arriving {{ type filter hook prerouting priority -400; }}'
+        nft add rule ip {table} arriving {match} drop
         """,
         side.node.name,
     )
     try:
         yield
     finally:
-        sh("nft delete table ip lost", side.node.name)
+        sh(f"nft delete table ip {table}", side.node.name)
 
 
 def test_paths(stretched: tuple[Side, Side]) -> None:
@@ -68,11 +71,11 @@ def test_paths(stretched: tuple[Side, Side]) -> None:
 def test_silent_gateway(stretched: tuple[Side, Side]) -> None:
     """The old SAs carry ESP on, while a new charon gets no answer."""
     a, _ = stretched
-    with dropping(a, "ip saddr 192.0.2.2 ip protocol != esp"):
-        a.node.end_charon(signal.SIGKILL)
-        a.node.start_charon()
-        wait_until(lambda: (found := path(a)) is not None and found.ping is False, 60, "silence")
-    with dropping(a, "udp sport 500"):
+    with dropping(a, "udp sport 500"):  # all the time: else IKE succeeds between the two, and nothing is pinged
+        with dropping(a, "ip saddr 192.0.2.2 ip protocol != esp"):
+            a.node.end_charon(signal.SIGKILL)
+            a.node.start_charon()
+            wait_until(lambda: (found := path(a)) is not None and found.ping is False, 60, "silence")
         wait_until(lambda: (found := path(a)) is not None and found.ping is True, 20, "an ICMP echo")
         assert (found := path(a)) is not None
         assert found.ike is False
