@@ -1,5 +1,7 @@
 """The steps of the demo."""
 
+import tempfile
+
 from demo.transcript import Transcript
 from tests.testbed.install.federation import MANIFESTS, Federation, render
 from tests.testbed.inventory import Inventory, difference_once_settled, take
@@ -20,6 +22,7 @@ def run(federation: Federation, transcript: Transcript, *, keep: bool = False) -
         _peer(federation, transcript)
         stretch = _expand(federation, tenant, transcript)
         _communicate(stretch, transcript)
+        _show_status(federation, "What the administrators see meanwhile", transcript)
         if keep:
             _suggest_commands(lab, transcript)
             return
@@ -29,6 +32,9 @@ def run(federation: Federation, transcript: Transcript, *, keep: bool = False) -
     _require(capture.summary().esp > 0, "there is ESP on the WAN")
     capture.summary().require_protected()
     _compare(federation, before, transcript)
+    _show_status(federation, "What the administrators see now", transcript)
+    transcript.text("To stop while the network is stretched:")
+    transcript.command("make demo KEEP=1")
 
 
 def install(federation: Federation, transcript: Transcript) -> None:
@@ -181,5 +187,12 @@ def _compare(federation: Federation, before: list[Inventory], transcript: Transc
         """Neutron, Keystone, Open vSwitch, XFRM, nftables, network namespaces and Kubernetes objects of both clouds are
         the same as before the peering."""
     )
-    transcript.text("To stop while the network is stretched:")
-    transcript.command("make demo KEEP=1")
+
+
+def _show_status(federation: Federation, title: str, transcript: Transcript) -> None:
+    """What `kubectl isthmus status` says in both clouds; it fails if anything is wrong."""
+    transcript.heading(title)
+    for side in federation.both:
+        transcript.command(f"kubectl isthmus status            # cloud {side.cloud.name.upper()}")
+        with tempfile.TemporaryDirectory() as directory:
+            transcript.output(side.isthmus("status", directory=directory))
