@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from isthmus.model import names
 from isthmus.model.reasons import Reason
 from isthmus.plugin.core import leases, resources
 from isthmus.plugin.core.answer import Answer, Unread
@@ -18,7 +19,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RENEWED = "2026-01-01T11:59:58Z"
 NODE, PEER = "gw-cloud-a", "cloud-b"
 PATH = {"ike": True, "esp": True, "peerReceives": True, "mtu": 1416, "fullSize": True}
-PROCESSES = ("isthmus-controller", f"isthmus-agent-{NODE}")
+PROCESSES = (names.CONTROLLER, names.agent_lease(NODE))
 KINDS = ("gatewaynodes", "cloudpeers", "peerlinks", "networkexpansions", "attachments")
 Items = list[dict[str, Any]]
 

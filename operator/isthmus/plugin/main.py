@@ -15,7 +15,7 @@ from isthmus.model import names
 
 from .arguments import options_for_kubectl, parse
 from .core import completion, leases, resources
-from .core.answer import Answer, ExitCode, Unread
+from .core.answer import Answer, ExitCode
 from .core.diagnosis import UnknownTarget, diagnose
 from .core.diagnosis.subject import Readings
 from .core.explain import UnknownReason, explain
@@ -104,11 +104,11 @@ def _status(kubectl: Kubectl) -> Answer:
 def _diagnosis(kubectl: Kubectl, name: str | None, namespace: str) -> Answer:
     elsewhere = tuple(kind for kind in _ALL if kind != _EXPANSIONS or not namespace)
     requests = [kubectl.get(elsewhere), *([kubectl.get((_EXPANSIONS,), namespace)] if namespace else [])]
-    of_processes = kubectl.get_leases(leases.NAMESPACE)
+    of_processes = kubectl.get_leases(names.SYSTEM_NAMESPACE)
     readings, renewals = [request.result() for request in requests], of_processes.result()
     unread = [gap for reading in (*readings, renewals) for gap in reading.unread]
     if len(unread) == len(_ALL) + 1:
-        raise NotRead(_joined(unread))
+        raise NotRead.of(unread)
     processes = None if renewals.unread else leases.leases(renewals.items, datetime.now(UTC))
     cloud = resources.cloud([item for reading in readings for item in reading.items])
     return diagnose(Readings(cloud, processes, {gap.resource: gap.cause for gap in unread}), name, unread)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.model.names import CONTROLLER, agent_lease
 from isthmus.model.reasons import Reason
 
-from ..leases import CONTROLLER, Lease, duration
+from ..leases import Lease, duration
 from ..resources import Node
 from .catalogue import Code
 from .layers import Layer
 from .subject import Readings
 from .verdicts import Fault, Fine, Unread, Verdict
 
-AGENT = "isthmus-agent-"
 _OF_CHARON = frozenset({Layer.UNDERLAY, Layer.IKE, Layer.ESP, Layer.ESP_PASSES})
 _OF_SWITCH = frozenset({Layer.ESP_PASSES, Layer.BFD, Layer.ECHO, Layer.MTU})
 _OF_AGENT = _OF_CHARON | _OF_SWITCH
@@ -67,16 +67,15 @@ def _age(lease: Lease | None) -> str:
 
 
 def _has_agent(node: Node, readings: Readings) -> bool:
-    lease = (readings.processes or {}).get(AGENT + node.name)
+    lease = (readings.processes or {}).get(agent_lease(node.name))
     return readings.processes is None or not (lease is None or lease.is_old)
 
 
 def _node(node: Node, readings: Readings) -> Verdict:
     if not _has_agent(node, readings):
-        lease = (readings.processes or {}).get(AGENT + node.name)
-        return Fault(
-            Code.AGENT_NOT_RUNNING, Layer.INSTALLATION, f"{node.name}: Lease {AGENT}{node.name}: {_age(lease)}"
-        )
+        lease = (readings.processes or {}).get(agent_lease(node.name))
+        text = f"{node.name}: Lease {agent_lease(node.name)}: {_age(lease)}"
+        return Fault(Code.AGENT_NOT_RUNNING, Layer.INSTALLATION, text)
     if not (reason := _problem(node)):
         return Fine(f"{node.name}: agent, charon and Open vSwitch answer")
     code = Code.GATEWAY_NODE_UNAVAILABLE if reason in _OF_NODE else reason
