@@ -131,7 +131,7 @@ class Reader:
             if failure is None and not is_listed:
                 return self._held.view
             reason, message = failure or (Reason.REACHABLE, "")
-            self._held.view = _with_result(self._objects(), reason, message, self._slices_problem())
+            self._held.view = _with_result(self._objects(), reason, message, self._slices_problem(reason))
             return self._held.view
 
     def _objects(self) -> PeerView:
@@ -154,10 +154,11 @@ class Reader:
             return Reason.PEER_UNREACHABLE, f"no answer for more than {stale_after_seconds:.0f} s"
         return self._invalid
 
-    def _slices_problem(self) -> str:
-        """A peer that does not serve PortSlices has none: that is no failure."""
-        failure = self._slices.failure
-        return failure[1] if failure and failure[0] not in {Reason.PEER_FORBIDDEN, Reason.PEER_NOT_PUBLISHING} else ""
+    def _slices_problem(self, of_peer: Reason) -> str:
+        """Serving none is no failure, and the failure of a peer that is away is not one of its PortSlices."""
+        reason, message = self._slices.failure or (Reason.REACHABLE, "")
+        is_away = reason is of_peer is Reason.PEER_UNREACHABLE
+        return "" if is_away or reason in {Reason.PEER_FORBIDDEN, Reason.PEER_NOT_PUBLISHING} else message
 
     def _stream(
         self, api: PeerApi, collection: Collection[Any], health: Health, may_begin: Callable[[], bool] = lambda: True
