@@ -102,6 +102,7 @@ def test_agent_of_an_earlier_release_reports_no_path(items: Items) -> None:
         (Reason.BFD_DOWN, Code.OPENSTACK_UNAVAILABLE),
         (Reason.PEER_UNREACHABLE, Code.LONG_FRAMES_LOST),
         (Reason.CHARON_UNAVAILABLE, Reason.PEER_UNREACHABLE),
+        (Reason.PARTLY_UNDERSTOOD, Reason.BFD_DOWN),
     ],
 )
 def test_two_independent_faults_are_both_found(items: Items, first: str, second: str) -> None:
@@ -110,6 +111,19 @@ def test_two_independent_faults_are_both_found(items: Items, first: str, second:
     assert faults(answer) == [first, second]
     assert first_line(answer).startswith(f"cloud-b: {first} at {ROWS[first].layer} (")
     assert f"; {second} at {ROWS[second].layer} (" in first_line(answer)
+
+
+def test_stopped_controller_hides_no_fault_that_an_agent_reports(items: Items) -> None:
+    with_fault(items, Code.ESP_NOT_RECEIVED)
+    assert faults(with_fault(items, Code.CONTROLLER_NOT_ACTIVE)) == [Code.CONTROLLER_NOT_ACTIVE, Code.ESP_NOT_RECEIVED]
+
+
+def test_peer_that_refuses_one_network_hides_no_fault_of_another(items: Items) -> None:
+    refused = copy.deepcopy(of_kind(items, "NetworkExpansion"))
+    refused["metadata"]["name"] = "refused"
+    refused["status"]["peers"][0] |= {"ready": False, "reason": Reason.REFUSED, "message": "no"}
+    link(items, Reason.PROBE_UNANSWERED)
+    assert faults(diagnosis([*items, refused])) == [Reason.REFUSED, Reason.PROBE_UNANSWERED]
 
 
 def test_of_two_gateways_one_is_named(items: Items) -> None:

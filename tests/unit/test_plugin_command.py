@@ -24,6 +24,7 @@ NETWORK = {
     "status": {"conditions": READY, "networkName": "web \x1b[2J\u202e网络"},
 }
 PLURALS = ("gatewaynodes", "cloudpeers", "peerlinks", "networkexpansions", "attachments")
+READERS = ("status", "peers", "networks", "diagnose")
 
 
 @pytest.fixture
@@ -94,6 +95,16 @@ def test_diagnose_of_something_unknown_is_wrong_usage(kubectl: FakeKubectl, caps
     assert (printed.out, printed.err) == ("", sentence)
 
 
+def test_diagnose_of_something_that_may_be_hidden_is_no_wrong_usage(
+    kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.objects([NODE], forbidden("cloudpeers"), 1)
+    assert failure(capsys, "diagnose", "cloud-b") == (
+        "there is no peer and no stretched network 'cloud-b' among what can be read: "
+        "cloudpeers: no right to list them at the cluster scope"
+    )
+
+
 def test_diagnose_without_any_right(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
     kubectl.objects([], "\n".join(map(forbidden, PLURALS)), 1)
     kubectl.leases([], forbidden("leases", "coordination.k8s.io", 'in the namespace "isthmus-system"'), 1)
@@ -141,7 +152,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("verb", ["status", "peers", "networks", "diagnose", "version"])
+@pytest.mark.parametrize("verb", [*READERS, "version"])
 @pytest.mark.parametrize(
     ("stderr", "sentence"),
     [
@@ -174,34 +185,38 @@ def test_failures_of_kubectl_are_sentences(
     assert failure(capsys, verb) == sentence
 
 
-def test_cluster_without_isthmus(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", READERS)
+def test_cluster_without_isthmus(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     kubectl.fails(MISSING_KIND)
     kubectl.group([])
-    assert failure(capsys, "status").startswith("Isthmus is not installed in this cluster")
+    assert failure(capsys, verb).startswith("Isthmus is not installed in this cluster")
 
 
-def test_definitions_of_another_version(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", READERS)
+def test_definitions_of_another_version(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     kubectl.fails(MISSING_KIND)
     kubectl.group(["v1", "v1beta1"])
-    assert "the cluster serves v1, v1beta1" in failure(capsys, "status")
+    assert "the cluster serves v1, v1beta1" in failure(capsys, verb)
     kubectl.group(["v1alpha1"])
-    assert "not all definitions" in failure(capsys, "peers")
+    assert "not all definitions" in failure(capsys, verb)
 
 
+@pytest.mark.parametrize("verb", READERS)
 def test_kubectl_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert failure(capsys, "status").startswith("kubectl was not found in any directory of PATH")
+    assert failure(capsys, verb).startswith("kubectl was not found in any directory of PATH")
     broken = tmp_path / "kubectl"
     broken.write_text("not a program")
     broken.chmod(0o755)
-    assert failure(capsys, "peers") == "kubectl cannot be run: Exec format error"
+    assert failure(capsys, verb) == "kubectl cannot be run: Exec format error"
 
 
-def test_something_else_than_json(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", READERS)
+def test_something_else_than_json(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     kubectl.prints("No resources found")
-    assert failure(capsys, "peers") == "kubectl printed something else than JSON"
+    assert failure(capsys, verb) == "kubectl printed something else than JSON"
 
 
 def test_what_may_be_read_is_shown(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,7 +111,12 @@ def _diagnosis(kubectl: Kubectl, name: str | None, namespace: str) -> Answer:
         raise NotRead.of(unread)
     processes = None if renewals.unread else leases.leases(renewals.items, datetime.now(UTC))
     cloud = resources.cloud([item for reading in readings for item in reading.items])
-    return diagnose(Readings(cloud, processes, {gap.resource: gap.cause for gap in unread}), name, unread)
+    try:
+        return diagnose(Readings(cloud, processes, {gap.resource: gap.cause for gap in unread}), name, unread)
+    except UnknownTarget as error:
+        if not unread:
+            raise
+        raise NotRead(f"{error}: {NotRead.of(unread)}") from None
 
 
 def _versions(chosen: Namespace) -> Answer:

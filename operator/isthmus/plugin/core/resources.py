@@ -109,6 +109,13 @@ class Expansion(Resource):
     peers_ready: str
     mtu: int | None
     peers: tuple[ExpansionPeer, ...]
+    requested: tuple[str, ...]
+    """Names of the peers that the tenant asks for."""
+
+    @property
+    def peer_names(self) -> tuple[str, ...]:
+        """Peers that are asked for or reported, each once."""
+        return tuple(dict.fromkeys((*self.requested, *(peer.name for peer in self.peers))))
 
 
 @dataclass(frozen=True)
@@ -246,6 +253,7 @@ def _expansion(item: Document) -> Expansion:
         peers=tuple(
             ExpansionPeer(text(p, "name"), is_true(p, "ready"), text(p, "reason"), text(p, "message")) for p in peers
         ),
+        requested=tuple(text(peer, "name") for peer in entries(item, "spec", "peers")),
     )
 
 

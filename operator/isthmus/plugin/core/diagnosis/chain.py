@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -10,7 +10,7 @@ from . import networks, peerapi, tunnel
 from .installation import installation
 from .layers import Layer
 from .subject import Subject
-from .verdicts import Fault, Result, State, Verdict, blocked_result, result
+from .verdicts import Fault, Result, State, Undecided, Verdict, blocked_result, result
 
 _NEEDS: Final[Mapping[Layer, tuple[Layer, ...]]] = MappingProxyType(
     {
@@ -38,8 +38,24 @@ def results(subject: Subject) -> list[Result]:
     found: dict[Layer, Result] = {}
     for layer in Layer:
         verdicts = _verdicts(layer, subject)
-        found[layer] = _judged(result(layer, verdicts, _NOTHING.get(layer, "no connection to the peer")), found)
+        judged = result(layer, verdicts, _NOTHING.get(layer, "no connection to the peer"))
+        found[layer] = _judged(judged, [found[need] for need in _needs(layer, subject)], found)
+    if not any(layer.state in (State.FAULT, State.UNDECIDED) for layer in found.values()):
+        found |= _unexplained(subject)
     return list(found.values())
+
+
+def _needs(layer: Layer, subject: Subject) -> Iterator[Layer]:
+    """What was agreed last stays in force, whatever the peers have to say about it or about single networks since."""
+    for need in _NEEDS.get(layer, ()):
+        if need is not Layer.AGREEMENT or not peerapi.is_in_force(subject):
+            yield need
+
+
+def _unexplained(subject: Subject) -> dict[Layer, Result]:
+    """What is not ready although no layer says why: the reason is another release's, or a layer could not be read."""
+    texts = {Layer.AGREEMENT: list(peerapi.not_ready(subject)), Layer.PORT: list(networks.not_ready(subject))}
+    return {layer: result(layer, map(Undecided, found)) for layer, found in texts.items() if found}
 
 
 def _verdicts(layer: Layer, subject: Subject) -> Iterable[Verdict]:
@@ -64,11 +80,10 @@ _OTHERS: Final[Mapping[Layer, Callable[[Subject], Iterable[Verdict]]]] = Mapping
 )
 
 
-def _judged(found: Result, before: Mapping[Layer, Result]) -> Result:
+def _judged(found: Result, needed: Iterable[Result], before: Mapping[Layer, Result]) -> Result:
     if found.state not in (State.FAULT, State.UNDECIDED, State.NOTHING):
         return found
     if found.state is State.UNDECIDED and (earlier := [r for r in before.values() if r.state is State.FAULT]):
         return blocked_result(found.layer, earlier[0].layer)
-    needed = (before[need] for need in _NEEDS.get(found.layer, ()))
     failing = next((need for need in needed if not need.is_fine and need.blocked_by is not found.layer), None)
     return found if failing is None else blocked_result(found.layer, failing.layer)

@@ -81,16 +81,25 @@ def of_networks(subject: Subject, layer: Layer) -> Iterator[Verdict]:
             yield Fine("")
         elif reason in ROWS and ROWS[reason].layer is layer:
             yield Fault(reason, layer, f"network {name}: {message}")
-        elif layer is Layer.PORT and _is_progress(reason):
-            yield Undecided(f"network {name}: {message or reason}")
+        elif layer is Layer.PORT and (_is_progress(reason) or not reason):
+            yield Undecided(f"network {name}: {message or reason or 'nothing has been reported of it yet'}")
+
+
+def not_ready(subject: Subject) -> Iterator[str]:
+    """What is known of every network that is not ready."""
+    for name, is_ready, reason, message in _reported(subject):
+        if not is_ready:
+            yield f"network {name} is not ready: {reason}: {message}"
 
 
 def _reported(subject: Subject) -> Iterator[tuple[str, bool, str, str]]:
     """Label, readiness, reason and message of each network: our own by its request, a peer's by its replica."""
     for expansion in subject.expansions:
-        for peer in expansion.peers:
-            if peer.name == subject.peer_name:
-                yield expansion.label, peer.is_ready, peer.reason, peer.message
+        found = next((peer for peer in expansion.peers if peer.name == subject.peer_name), None)
+        if found is None:  # the controller has not seen the request yet
+            yield expansion.label, False, "", ""
+        else:
+            yield expansion.label, found.is_ready, found.reason, found.message
     for attachment in subject.attachments:
         if attachment.is_replica:
             yield attachment.network_id, attachment.is_ready, attachment.ready.reason, attachment.ready.message

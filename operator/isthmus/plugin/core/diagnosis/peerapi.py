@@ -46,10 +46,9 @@ def agreement(subject: Subject) -> Iterator[Verdict]:
         yield from unknown
         return
     peer = _peer(subject)
-    agreed, reachable, ready = _condition(peer, "Agreed"), _condition(peer, "Reachable"), peer.ready
-    row = ROWS.get(ready.reason)
-    if not peer.is_ready and row is not None and row.layer is Layer.AGREEMENT and ready.reason != agreed.reason:
-        yield _fault(ready, Layer.AGREEMENT)
+    agreed, reachable = _condition(peer, "Agreed"), _condition(peer, "Reachable")
+    if peer.is_terminating or (_is_of_agreement(peer.ready) and peer.ready.reason != agreed.reason):
+        yield _of_whole(peer)
     elif agreed.status == "True":
         yield Fine("the last PeerLinks that were read agree" if reachable.status != "True" else "both PeerLinks agree")
     elif reachable.status != "True":
@@ -61,6 +60,18 @@ def agreement(subject: Subject) -> Iterator[Verdict]:
     yield from of_networks(subject, Layer.AGREEMENT)
 
 
+def is_in_force(subject: Subject) -> bool:
+    """Whether an agreement is in force by which gateways connect, as far as that is known."""
+    peer = subject.peer
+    return peer is None or (_condition(peer, "Agreed").status == "True" and not peer.is_terminating)
+
+
+def not_ready(subject: Subject) -> Iterator[str]:
+    """What is known of a CloudPeer that is not ready."""
+    if subject.peer is not None and not subject.peer.is_ready:
+        yield f"CloudPeer {subject.peer.name} is not ready: {subject.peer.ready.reason}: {subject.peer.ready.message}"
+
+
 def _unknown(subject: Subject, layer: Layer) -> list[Verdict]:
     """Why nothing can be said; empty if something can."""
     if (cause := subject.readings.unread.get("cloudpeers")) is not None:
@@ -68,7 +79,23 @@ def _unknown(subject: Subject, layer: Layer) -> list[Verdict]:
     if subject.peer is None:
         missing = Fault(Reason.PEER_NOT_FOUND, Layer.AGREEMENT, f"there is no CloudPeer {subject.peer_name}")
         return [missing if layer is Layer.AGREEMENT else Blocked(Layer.AGREEMENT)]
-    return [] if has_controller(subject.readings) else [Blocked(Layer.INSTALLATION)]
+    if not has_controller(subject.readings):
+        return [Blocked(Layer.INSTALLATION)]
+    if subject.peer.ready.reason and subject.peer.condition("Reachable") is None:
+        return [_of_whole(subject.peer) if layer is Layer.AGREEMENT else Blocked(Layer.AGREEMENT)]
+    return []
+
+
+def _of_whole(peer: Peer) -> Verdict:
+    """The verdict on a CloudPeer of which nothing else needs to be judged: it is invalid, invited or being deleted."""
+    if _is_of_agreement(peer.ready):
+        return _fault(peer.ready, Layer.AGREEMENT)
+    return Undecided(peer.ready.message or _meaning(peer.ready.reason))
+
+
+def _is_of_agreement(ready: StatusCondition) -> bool:
+    row = ROWS.get(ready.reason)
+    return ready.status != "True" and row is not None and row.layer is Layer.AGREEMENT
 
 
 def _reach(subject: Subject, layer: Layer) -> Iterator[Verdict]:

@@ -19,10 +19,12 @@ class UnknownTarget(ValueError):
 def subjects(readings: Readings, name: str | None) -> list[Subject]:
     """One for each peer that is concerned: all of them, the one of that name, or those of a network."""
     cloud = readings.cloud
+    if name == "":
+        raise UnknownTarget("the name of the peer or network is empty")
     if name is None:
         return [_subject(readings, peer_name, cloud.expansions, cloud.attachments) for peer_name in _peers(readings)]
-    by_name = {known: peer.name for peer in cloud.peers for known in (peer.cloud_id, peer.name)}
-    by_name = {known: known for known in _peers(readings)} | by_name
+    by_name = {peer.cloud_id: peer.name for peer in reversed(cloud.peers)}
+    by_name |= {known: known for known in (*_peers(readings), *(peer.name for peer in cloud.peers))}
     if name in by_name:
         return [_subject(readings, by_name[name], cloud.expansions, cloud.attachments)]
     expansions = tuple(e for e in cloud.expansions if name in _names(e))
@@ -48,15 +50,15 @@ def _peers(readings: Readings) -> list[str]:
     if "cloudpeers" not in readings.unread:
         return [peer.name for peer in cloud.peers]
     connected = [connection.cloud_id for node in cloud.nodes for connection in node.connections]
-    requested = [peer.name for expansion in cloud.expansions for peer in expansion.peers]
-    return list(dict.fromkeys([*connected, *requested]))
+    requested = [peer_name for expansion in cloud.expansions for peer_name in expansion.peer_names]
+    return list(dict.fromkeys(filter(None, [*connected, *requested])))
 
 
 def _peers_of(
     readings: Readings, expansions: Collection[Expansion], attachments: Collection[Attachment]
 ) -> Iterator[str]:
     names = {peer.cloud_id: peer.name for peer in readings.cloud.peers}
-    requested = [peer.name for expansion in expansions for peer in expansion.peers]
+    requested = [peer_name for expansion in expansions for peer_name in expansion.peer_names]
     linked = [names.get(link.cloud_id, link.cloud_id) for a in attachments for link in a.links]
     origins = [names.get(a.origin_cloud, a.origin_cloud) for a in attachments if a.is_replica]
     yield from dict.fromkeys([*requested, *linked, *origins])
@@ -71,7 +73,7 @@ def _subject(
 ) -> Subject:
     peer = next((peer for peer in readings.cloud.peers if peer.name == peer_name), None)
     cloud_id = peer.cloud_id if peer else peer_name
-    of_peer = tuple(e for e in expansions if any(each.name == peer_name for each in e.peers))
+    of_peer = tuple(e for e in expansions if peer_name in e.peer_names)
     ids = {expansion.network_id for expansion in of_peer}
     return Subject(
         label=peer_name + suffix,
