@@ -180,8 +180,22 @@ def enable_replica(place: Place, *, enabled: bool) -> None:
     network.update_network(place.stretch.remote.network_id, is_admin_state_up=enabled)
 
 
-def remove_clouds_file(place: Place) -> None:
-    changed = place.a.wrong_clouds_file(None)
+def spoil_password(place: Place) -> None:
+    """In the clouds file of A, which its controller reads again."""
+    document = json.loads(place.a.clouds_file.read_text())
+    document["clouds"]["isthmus"]["auth"]["password"] = "wrong"
+    _replace_clouds_file(place, json.dumps(document))
+
+
+def start_without_clouds_file(place: Place) -> None:
+    """A controller that has a connection keeps it while there is no file."""
+    _replace_clouds_file(place, None)
+    place.a.stop_process("controller")
+    place.a.start_controller()
+
+
+def _replace_clouds_file(place: Place, content: str | None) -> None:
+    changed = place.a.wrong_clouds_file(content)
     changed.__enter__()
     place.undo.append(changed)
 
@@ -201,11 +215,11 @@ def restore_api_and_esp(place: Place) -> None:
     place.pass_between_gateways()
 
 
-def lose_clouds_file_and_long_packets(place: Place) -> None:
-    remove_clouds_file(place)
+def spoil_password_and_lose_long_packets(place: Place) -> None:
+    spoil_password(place)
     place.drop_between_gateways("meta l4proto esp meta length > 1400")
 
 
-def restore_clouds_file_and_long_packets(place: Place) -> None:
+def restore_password_and_long_packets(place: Place) -> None:
     restore_clouds_file(place)
     place.pass_between_gateways()
