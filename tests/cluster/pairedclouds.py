@@ -146,17 +146,8 @@ def side_on(cloud: FakeCloud, plane: ControlPlane, directory: Path, server: str)
     leases = KubernetesLeases(str(controller), names.CONTROLLER)
     election = Election(leases, SystemClock(), annotations=published_identity(cloud.settings))
     plugin = Plugin.install(directory / "bin", plane.kubeconfig)
-    _record_calls(plugin)
+    plugin.record_calls()
     return Side(plane, cloud, plugin, server, election)
-
-
-def _record_calls(plugin: Plugin) -> None:
-    """Let kubectl write its command lines, which other users of a computer can read, to a file."""
-    path = plugin.directory / "kubectl"
-    program = path.resolve()
-    path.unlink()
-    path.write_text(f'#!/bin/sh\nprintf \'%s\\n\' "$*" >> {plugin.directory}/calls\nexec {program} "$@"\n')
-    path.chmod(0o755)
 
 
 def invite(side: Side, peer: str = "cloud-b", *options: str, server: str = "") -> tuple[str, ...]:

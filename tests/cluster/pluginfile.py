@@ -29,6 +29,14 @@ class Plugin:
         (directory / "kubectl-isthmus").chmod(0o755)
         return cls(directory, kubeconfig)
 
+    def record_calls(self) -> None:
+        """Let kubectl write its command lines, which other users of a computer can read, to file `calls`."""
+        path = self.directory / "kubectl"
+        program = path.resolve()
+        path.unlink()
+        path.write_text(f'#!/bin/sh\nprintf \'%s\\n\' "$*" >> {self.directory}/calls\nexec {program} "$@"\n')
+        path.chmod(0o755)
+
     @property
     def environment(self) -> dict[str, str]:
         """Of an administrator."""

@@ -16,6 +16,17 @@ _SCRIPT = """\
 #!/bin/sh
 directory={directory}
 printf '%s\\n' "$*" >> $directory/calls
+for rule in $directory/rules/*; do
+  [ -d "$rule" ] || continue
+  pattern=$(cat $rule/pattern)
+  case "$*" in $pattern)
+    number=$(cat $rule/next)
+    [ -e $rule/$((number + 1)).out ] && echo $((number + 1)) > $rule/next
+    cat $rule/err >&2
+    cat $rule/$number.out
+    exit $(cat $rule/code)
+  esac
+done
 case "$*" in
   *--raw*) name=raw ;;
   *leases.*) name=leases ;;
@@ -47,6 +58,7 @@ class FakeKubectl:
         script = self.path / "kubectl"
         script.write_text(_SCRIPT.format(directory=directory))
         script.chmod(0o755)
+        (directory / "rules").mkdir()
         self.objects([])
         self.leases([])
         self.group(["v1alpha1"])
@@ -71,6 +83,17 @@ class FakeKubectl:
         """Every `kubectl get` fails with this on standard error."""
         for name in ("objects", "leases"):
             self._answer(name, "", stderr, 1)
+
+    def answers(self, pattern: str, *stdout: str, stderr: str = "", code: int = 0) -> None:
+        """What calls print whose arguments match a pattern of the shell: one after the other, the last one for ever.
+
+        Patterns that were given earlier come first.
+        """
+        rule = self._directory / "rules" / f"{len(list((self._directory / 'rules').iterdir())):02}"
+        rule.mkdir()
+        outputs = {f"{number}.out": text for number, text in enumerate(stdout or ("",))}
+        for name, content in {"pattern": pattern, "next": "0", "err": stderr, "code": str(code), **outputs}.items():
+            (rule / name).write_text(content)
 
     def prints(self, stdout: str) -> None:
         """`kubectl get` for our kinds prints exactly this."""
@@ -111,6 +134,11 @@ def _hand_over(cloud: FakeCloud) -> None:
 def documents(cloud: FakeCloud, kinds: frozenset[str] = KINDS) -> list[dict[str, Any]]:
     """The objects of a cloud as kubectl prints them."""
     return [entry.manifest for key, entry in cloud.store.entries.items() if key.kind in kinds]
+
+
+def listed(*items: Any) -> str:
+    """What `kubectl get -o json` prints for several objects."""
+    return _list(items)
 
 
 def lease(name: str, renewed: str, holder: str = "somebody") -> dict[str, Any]:

@@ -6,7 +6,8 @@ import warnings
 
 import pytest
 
-from isthmus.telemetry.logs import redacted, set_up
+from isthmus.model.redaction import redacted
+from isthmus.telemetry.logs import set_up
 
 CANARY = "canary-5f0c2d7a9b"
 

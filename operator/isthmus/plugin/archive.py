@@ -46,8 +46,22 @@ def build() -> bytes:
 def _entries() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _START.encode()
     yield from _metadata()
-    packages = ("model/reasons", "plugin", "plugin/core", "plugin/core/bundles", "plugin/core/diagnosis")
-    single = ("__init__.py", "model/__init__.py", "model/kubeconfig.py", "model/names.py", "model/text.py")
+    packages = (
+        "model/reasons",
+        "plugin",
+        "plugin/core",
+        "plugin/core/bundles",
+        "plugin/core/diagnosis",
+        "plugin/core/gather",
+    )
+    single = (
+        "__init__.py",
+        "model/__init__.py",
+        "model/kubeconfig.py",
+        "model/names.py",
+        "model/redaction.py",
+        "model/text.py",
+    )
     modules = [_SOURCES / "isthmus" / path for path in single]
     modules += [path for package in packages for path in (_SOURCES / "isthmus" / package).glob("*.py")]
     for path in modules:

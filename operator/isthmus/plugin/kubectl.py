@@ -26,6 +26,14 @@ class NotRead(Exception):
         return cls("; ".join(map(str, unread)) + hint)
 
 
+class NotServed(NotRead):
+    """The API server does not know a kind of ours; `served` has the versions of our API group that it knows."""
+
+    def __init__(self, served: Sequence[str]) -> None:
+        super().__init__(definitions(served, VERSION))
+        self.served = tuple(served)
+
+
 @dataclass(frozen=True)
 class Reading:
     """Objects that were read, and kinds of which none could be."""
@@ -47,7 +55,7 @@ class Request:
         unread = refused(stderr)
         if self._process.returncode != 0 and not unread:
             if is_missing_kind(stderr):
-                raise NotRead(definitions(self._kubectl.served_versions(), VERSION))
+                raise NotServed(self._kubectl.served_versions())
             raise NotRead(sentence(stderr))
         return Reading(tuple(entries(_parsed(stdout), "items")), unread)
 
@@ -65,6 +73,10 @@ class Kubectl:
         """Objects of these kinds of ours, of one namespace or of all."""
         kinds = ",".join(f"{plural}.{VERSION}.{GROUP}" for plural in plurals)
         return Request(self, (kinds, *(("-n", namespace) if namespace else ("-A",))))
+
+    def get_list(self, *arguments: str) -> Request:
+        """Whatever `kubectl get` lists with these arguments."""
+        return Request(self, arguments)
 
     def get_leases(self, namespace: str) -> Request:
         """All Leases of a namespace."""

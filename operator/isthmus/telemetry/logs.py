@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from typing import Final, Literal
 
+from isthmus.model.redaction import redacted
+
 from .outages import KUBERNETES, OPEN_VSWITCH, OPENSTACK, Outages
 
-_REDACTED = "[redacted]"
-_SECRETS = re.compile(
-    r"(?i)"
-    r"(?P<name>[\"']?\b(?:psk|password|secret|token|x-auth-token|x-subject-token|authorization|client-key-data)\b[\"']?"
-    r"\s*[:=]\s*\"?(?:bearer\s+)?)"
-    r"(?P<value>'[^']*'|[^\s\",}]+)"
-    r"|(?P<jwt>\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+)"
-    r"|(?P<fernet>\bgAAAA[\w-]{40,}=*)"
-    r"|(?P<pem>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----)",
-    re.DOTALL,
-)
 _QUIET = (
     "keystoneauth",
     "openstack",
@@ -44,11 +34,6 @@ _SYSTEMS: Final = {
 }
 # Their libraries report only within calls of ours, which then fail and name file and entry, or succeed nevertheless.
 _BEGIN_WITH_FAILED_CALL: Final = frozenset({OPENSTACK})
-
-
-def redacted(text: str) -> str:
-    """The text without what looks like a credential: defence in depth, nobody should have put one there."""
-    return _SECRETS.sub(lambda found: (found["name"] or "") + _REDACTED, text)
 
 
 class _Redacting(logging.Formatter):

@@ -93,6 +93,15 @@ VERBS: Final = (
         "PEER",
         (_YES, _TIMEOUT, _OUTPUT),
     ),
+    Verb(
+        "gather",
+        "write objects, events, logs of our pods, status and diagnosis to an archive for whoever helps; never a Secret",
+        options=(
+            Option(("--out",), "the file to write; isthmus-TIME.tar.gz if absent", "FILE"),
+            Option(("--since",), "of logs, how far back they go, such as 90s, 30m or 24h; 1h if absent", "DURATION"),
+            _OUTPUT,
+        ),
+    ),
     Verb("explain", "what a reason means and what to do", "CODE", (_OUTPUT,), reads_cluster=False),
     Verb(
         "version",
