@@ -32,7 +32,9 @@ def verbs() -> str:
     """Every verb and every option of `kubectl isthmus` as Markdown."""
     items = []
     for verb in VERBS:
-        usage = " ".join(filter(None, (verb.name, verb.argument, *map(_usage, verb.options))))
+        usage = " ".join(
+            filter(None, (verb.name, "|".join(verb.argument_choices) or verb.argument, *map(_usage, verb.options)))
+        )
         items.append(_item(f"- **`{usage}`**: {verb.help}."))
     passed = ", ".join(f"`{option.names[0]}`" for option in COMMON)
     return "\n".join([*items, "", _item(f"Options that are passed on to kubectl: {passed}."), ""])

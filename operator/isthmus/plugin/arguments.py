@@ -39,7 +39,9 @@ def options_for_kubectl(chosen: argparse.Namespace) -> list[str]:
 def _add(parser: argparse.ArgumentParser, verb: Verb) -> None:
     if verb.argument:
         count = "?" if verb.argument_is_optional else None
-        parser.add_argument(verb.argument.lower(), metavar=verb.argument, nargs=count)
+        metavar = "|".join(verb.argument_choices) or verb.argument
+        choices = verb.argument_choices or None
+        parser.add_argument(verb.argument.lower(), metavar=metavar, nargs=count, choices=choices)
     for option in verb.options:
         _add_option(parser, option)
     if verb.reads_cluster:

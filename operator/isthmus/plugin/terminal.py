@@ -79,3 +79,8 @@ def confirm(lines: Sequence[str], question: str, is_confirmed: bool) -> None:
     print("\n".join([*lines, f"{question} [y/N] "]), end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise Refused("nothing was changed")
+
+
+def report(line: str) -> None:
+    """Show how far a verb is that takes long."""
+    print(line, file=sys.stderr, flush=True)

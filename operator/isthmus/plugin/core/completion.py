@@ -35,7 +35,9 @@ def _possible(before: Sequence[str], current: str) -> list[str]:
         return list(previous.choices)
     if current.startswith("-"):
         return [name for option in options for name in _long(option)]
-    return [str(code) for code in (*Reason, *Code)] if verb.argument == "CODE" and len(before) == 1 else []
+    if len(before) > 1:
+        return []
+    return [str(code) for code in (*Reason, *Code)] if verb.argument == "CODE" else list(verb.argument_choices)
 
 
 def _long(option: Option) -> list[str]:

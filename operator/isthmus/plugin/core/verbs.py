@@ -28,6 +28,7 @@ class Verb:
     options: tuple[Option, ...] = ()
     reads_cluster: bool = True
     argument_is_optional: bool = False
+    argument_choices: tuple[str, ...] = ()
 
 
 _OUTPUT = Option(("-o", "--output"), "text, or JSON with the version of its schema", "FORMAT", ("text", "json"))
@@ -101,6 +102,18 @@ VERBS: Final = (
             Option(("--since",), "of logs, how far back they go, such as 90s, 30m or 24h; 1h if absent", "DURATION"),
             _OUTPUT,
         ),
+    ),
+    Verb(
+        "restart",
+        "replace pods of a component, node by node, while what is stretched stays connected",
+        "COMPONENT",
+        (
+            Option(("--node",), "the pod of this node only; all if absent", "NODE"),
+            Option(("--timeout",), "how long each node may take, 1 to 3600; 180 if absent", "SECONDS"),
+            _YES,
+            _OUTPUT,
+        ),
+        argument_choices=("controller", "agent", "charon"),
     ),
     Verb("explain", "what a reason means and what to do", "CODE", (_OUTPUT,), reads_cluster=False),
     Verb(
