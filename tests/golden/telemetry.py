@@ -27,8 +27,10 @@ def log_lines() -> str:
 def metrics() -> str:
     """Name, labels and help of every metric."""
     families = [(family.name, family.labels, family.help) for family in FAMILIES]
-    for metric in vars(Metrics()).values():
+    process = Metrics()
+    for metric in vars(process).values():
         families += [(m.name, metric._labelnames, m.documentation) for m in getattr(metric, "describe", list)()]
+    families += [(m.name, (), m.documentation) for m in process.process.collect()]
     return "".join(f"{name}{{{', '.join(labels)}}}: {text}\n" for name, labels, text in sorted(families))
 
 

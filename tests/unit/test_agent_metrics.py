@@ -54,6 +54,8 @@ def test_metrics_of_tunnels_and_effects(metrics: Metrics) -> None:
     assert _value(metrics, "isthmus_links", state="down") == 0
     assert _layers(metrics) == {"ike": 1, "esp": 1, "bfd": 1}
     assert _value(metrics, "isthmus_link_rtt_seconds", network=LINK, peer=PEER) == 0.001
+    assert (_value(metrics, "isthmus_link_probes_total", network=LINK, peer=PEER) or 0) >= 1
+    assert _value(metrics, "isthmus_link_probes_lost_total", network=LINK, peer=PEER) == 0
     assert (_value(metrics, "isthmus_reconciles_total", loop="node") or 0) >= 2
 
 

@@ -9,8 +9,9 @@ from prometheus_client import generate_latest
 
 from isthmus.controller import loop
 from isthmus.controller.gauges import publish
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import Unavailable
-from isthmus.telemetry.metrics import GATEWAY_READY
+from isthmus.telemetry.metrics import GATEWAY_READY, PEER_LAST_READ, TUNNEL_IDS, TUNNEL_IDS_USED
 from tests.fakes.federation import FakeCloud, FakeFederation
 from tests.fakes.scenario import Scenario
 from tests.fakes.twonodes import TwoNodes
@@ -65,8 +66,37 @@ def test_links_and_peers_by_state() -> None:
     federation.clock.move(100)
     a.restart()
     _run_until(a, 'isthmus_peers{state="PeerUnreachable"} 1.0')
-    line = next(k for k in _metrics(a).splitlines() if k.startswith("isthmus_peer_last_read_timestamp"))
-    assert float(line.split()[-1]) == read_at
+    assert a.backends.metrics.values(PEER_LAST_READ) == {("cloud-b",): read_at}
+
+
+def test_peer_that_was_never_read_is_exposed() -> None:
+    federation = FakeFederation()
+    a, b = federation.clouds
+    federation.agree()
+    a.restart()
+    b.store.down = True
+    a.cycle()
+    publish(a.controller.engine.state.snapshot(), a.backends.metrics)
+    assert a.backends.metrics.values(PEER_LAST_READ) == {("cloud-b",): 0}
+
+
+def test_tunnel_ids_are_used_by_withdrawn_links_too() -> None:
+    scenario = Scenario()
+
+    def used() -> float:
+        publish(scenario.a.controller.engine.state.snapshot(), scenario.a.backends.metrics)
+        return scenario.a.backends.metrics.values(TUNNEL_IDS_USED)["cloud-b",]
+
+    assert used() == 0
+    scenario.a.expand(scenario.network.id, "cloud-b")
+    assert scenario.outcome() == "Ready"
+    assert used() == 1
+    scenario.a.kubectl.delete(NetworkExpansion, "web", "shop")
+    scenario.a.cycle()
+    assert used() == 1, "the peer has not released it"
+    scenario.settle()
+    assert used() == 0
+    assert scenario.a.backends.metrics.values(TUNNEL_IDS)["cloud-b",] == 0x8000
 
 
 def test_gateway_nodes_by_readiness() -> None:

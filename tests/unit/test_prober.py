@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from types import MappingProxyType
 
-from isthmus.agent.prober import Prober
+from isthmus.agent.prober import ProbedLink, Prober
 from isthmus.model.errors import MissingCapability, Unavailable
 from isthmus.model.node.host import ProbeResult
 
@@ -52,6 +52,21 @@ def test_link_is_up_after_one_answer_and_down_after_three_losses() -> None:
     assert prober.up() == {LINK: True}
     prober.probe_once()
     assert (prober.up(), prober.rtt_seconds(), len(changes)) == ({LINK: False}, {}, 2)
+
+
+def test_probes_are_counted_until_the_link_is_removed() -> None:
+    probe, published = ScriptedProbe(), list[Mapping[tuple[str, str], ProbedLink]]()
+    prober = Prober(probe, 1, lambda: None, published.append)
+    prober.follow({LINK: "02:00:00:00:00:01"})
+    prober.probe_once()
+    probe.answers = False
+    prober.probe_once()
+    probe.sends = False
+    prober.probe_once()
+    assert published[-1] == {LINK: ProbedLink(True, 2, 1, 0.002)}
+    prober.follow({})
+    prober.probe_once()
+    assert published[-1] == {}
 
 
 def test_missing_probe_port_counts_as_lost() -> None:

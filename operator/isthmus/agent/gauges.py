@@ -13,6 +13,8 @@ from isthmus.telemetry.metrics import (
     CHARON_UP,
     FIREWALL_DROPPED,
     IPSEC_SAS,
+    LINK_PROBES,
+    LINK_PROBES_LOST,
     LINK_RTT,
     LINKS,
     NETWORK_BYTES,
@@ -22,6 +24,8 @@ from isthmus.telemetry.metrics import (
     Labels,
     Metrics,
 )
+
+from .prober import ProbedLink
 
 
 def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
@@ -46,9 +50,12 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
     metrics.set(TUNNEL_UP, up)
 
 
-def publish_rtt(metrics: Metrics, rtt_seconds: Mapping[LinkKey, float]) -> None:
-    """Set the round-trip times of links."""
-    metrics.set(LINK_RTT, dict(rtt_seconds.items()))
+def publish_probes(metrics: Metrics, links: Mapping[LinkKey, ProbedLink]) -> None:
+    """Set the metrics of the dataplane probes of links."""
+    rtt_seconds = {key: link.rtt_seconds for key, link in links.items() if link.up}
+    metrics.set(LINK_RTT, {key: seconds for key, seconds in rtt_seconds.items() if seconds is not None})
+    metrics.set(LINK_PROBES, {key: link.sent for key, link in links.items()})
+    metrics.set(LINK_PROBES_LOST, {key: link.lost for key, link in links.items()})
 
 
 def network_mtus(inputs: NodeInputs, networks: PlannedNetworks) -> Mapping[Labels, float]:

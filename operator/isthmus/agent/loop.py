@@ -58,9 +58,9 @@ class Agent:
         self._associations = Associations(backends.ike, backends.clock)
         self._states = StateLog(settings.node_name)
         self._wake = threading.Event()
-        publish_rtt = partial(gauges.publish_rtt, backends.metrics)
+        publish_probes = partial(gauges.publish_probes, backends.metrics)
         self.prober = Prober(
-            backends.probe, settings.probe_interval_seconds, self._wake.set, publish_rtt, backends.health
+            backends.probe, settings.probe_interval_seconds, self._wake.set, publish_probes, backends.health
         )
         self.path_prober = PathProber(
             backends.probe,

@@ -32,6 +32,15 @@ class _Link:
     mac: str
     answered: deque[bool] = field(default_factory=lambda: deque(maxlen=_LINK_DOWN_AFTER))
     rtt_seconds: float | None = None
+    sent: int = 0
+    lost: int = 0
+
+    def record(self, result: ProbeResult) -> None:
+        """Record a probe that was sent."""
+        self.answered.append(result.received > 0)
+        self.rtt_seconds = result.rtt_seconds or self.rtt_seconds
+        self.sent += result.sent
+        self.lost += result.sent - result.received
 
     @property
     def up(self) -> bool | None:
@@ -39,6 +48,16 @@ class _Link:
         if any(self.answered):
             return True
         return False if len(self.answered) == _LINK_DOWN_AFTER else None
+
+
+@dataclass(frozen=True)
+class ProbedLink:
+    """A link, the numbers of probes since it was first probed, and the last round-trip time in seconds."""
+
+    up: bool | None
+    sent: int
+    lost: int
+    rtt_seconds: float | None
 
 
 class Prober:
@@ -49,14 +68,14 @@ class Prober:
         probe: DataplaneProbe,
         interval_seconds: float,
         on_change: Callable[[], None],
-        publish_rtt: Callable[[Mapping[LinkKey, float]], None] = lambda _: None,
+        publish: Callable[[Mapping[LinkKey, ProbedLink]], None] = lambda _: None,
         health: Health | None = None,
     ) -> None:
-        """`publish_rtt` is called with the round-trip times after each round; `health` records the rounds."""
+        """`publish` is called with all links after each round; `health` records the rounds."""
         self._probe = probe
         self._interval_seconds = interval_seconds
         self._on_change = on_change
-        self._publish_rtt = publish_rtt
+        self._publish = publish
         self._loop = (health or Health()).loop("prober")
         self._macs: Mapping[LinkKey, str] = {}
         self._links: dict[LinkKey, _Link] = {}
@@ -107,7 +126,7 @@ class Prober:
             macs = {_name(key): link.mac for key, link in self._links.items()}
         if not macs:
             self.problem = None
-            self._publish_rtt({})
+            self._publish({})
             return
         spread = max(self._interval_seconds * _SPREAD, len(macs) / _MAX_FRAMES_PER_SECOND)
         results: Mapping[str, ProbeResult]
@@ -123,7 +142,7 @@ class Prober:
         self.problem = problem
         if self._record(results) or changed:
             self._on_change()
-        self._publish_rtt(self.rtt_seconds())
+        self._publish(self._probed())
 
     def _record(self, results: Mapping[str, ProbeResult]) -> bool:
         """Record what is known; nothing is of a link that was added meanwhile or whose frame could not be sent."""
@@ -132,10 +151,13 @@ class Prober:
             for key, link in self._links.items():
                 result = results.get(_name(key))
                 if result is not None and result.sent:
-                    link.answered.append(result.received > 0)
-                    link.rtt_seconds = result.rtt_seconds or link.rtt_seconds
+                    link.record(result)
             self._up = before.updated({key: link.up for key, link in self._links.items()})
             return self._up is not before
+
+    def _probed(self) -> dict[LinkKey, ProbedLink]:
+        with self._lock:
+            return {k: ProbedLink(link.up, link.sent, link.lost, link.rtt_seconds) for k, link in self._links.items()}
 
     def _run(self) -> None:
         self._loop.begin()

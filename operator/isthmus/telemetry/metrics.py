@@ -10,7 +10,7 @@ from importlib.metadata import version
 from time import monotonic
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -77,6 +77,18 @@ TUNNEL_UP = Family(
 LINK_RTT = Family(
     "isthmus_link_rtt_seconds", "gauge", "Round-trip time of the last dataplane probe of a link.", ("network", "peer")
 )
+LINK_PROBES = Family(
+    "isthmus_link_probes",
+    "counter",
+    "Dataplane probes sent on a link. Reset when the link is removed.",
+    ("network", "peer"),
+)
+LINK_PROBES_LOST = Family(
+    "isthmus_link_probes_lost",
+    "counter",
+    "Dataplane probes of a link that were not reflected in time. Reset when the link is removed.",
+    ("network", "peer"),
+)
 CHARON_UP = Family("isthmus_charon_up", "gauge", "1 if charon answered when the node was last observed, else 0.", ())
 TUNNEL_MTU = Family(
     "isthmus_tunnel_mtu_bytes",
@@ -97,7 +109,14 @@ GATEWAY_READY = Family(
     ("gateway",),
 )
 PEER_LAST_READ = Family(
-    "isthmus_peer_last_read_timestamp_seconds", "gauge", "Time of the last complete read of a peer's links.", ("peer",)
+    "isthmus_peer_last_read_timestamp_seconds",
+    "gauge",
+    "Time of the last complete read of a peer's links; 0 if there was none since the controller started.",
+    ("peer",),
+)
+TUNNEL_IDS = Family("isthmus_tunnel_ids", "gauge", "Tunnel IDs that this cloud may allocate for a peer.", ("peer",))
+TUNNEL_IDS_USED = Family(
+    "isthmus_tunnel_ids_used", "gauge", "Tunnel IDs that this cloud has allocated for a peer.", ("peer",)
 )
 PEER_CREDENTIAL_ENDS = Family(
     "isthmus_peer_credential_expiry_timestamp_seconds",
@@ -114,8 +133,9 @@ NOT_UNDERSTOOD = Family(
 )
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, NETWORK_MTU, GATEWAY_READY,
-    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, PEER_LAST_READ,
-    PEER_CREDENTIAL_ENDS, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
+    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, LINK_PROBES,
+    LINK_PROBES_LOST, PEER_LAST_READ, PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH,
+    NOT_UNDERSTOOD,
 )  # fmt: skip
 
 
@@ -145,6 +165,7 @@ class Metrics:
         self.writes = Counter(
             "isthmus_writes", "API calls that changed something, by backend.", ["backend"], registry=self.registry
         )
+        self.process = ProcessCollector(registry=self.registry)
         self._published = _Published()
         self.registry.register(self._published)
         self.set(BUILD_INFO, {(version("isthmus"), ",".join(map(str, PROTOCOL_VERSIONS))): 1})

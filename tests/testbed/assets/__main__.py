@@ -14,7 +14,10 @@ def main() -> int:
     paths = {environment.asset.name: environment.path for environment in environments.every(Cache(default_root()))}
     parser = argparse.ArgumentParser(prog="python3 -m tests.testbed.assets")
     parser.add_argument(
-        "subset", nargs="*", metavar="SUBSET", help=f"{', '.join(get_args(Subset))} (lab: all but helm and images)"
+        "subset",
+        nargs="*",
+        metavar="SUBSET",
+        help=f"{', '.join(get_args(Subset))} (lab: all but helm, images and monitoring)",
     )
     parser.add_argument("--path", choices=paths, help="build nothing, print the path of this environment")
     arguments = parser.parse_args()

@@ -11,7 +11,7 @@ from tests.testbed.assets import environments, gotools, kernel, packages
 from tests.testbed.assets.cache import Asset, Cache, default_root
 from tests.testbed.assets.workshop import Workshop
 
-Subset = Literal["development", "packages", "processes", "kubernetes", "kernel", "helm", "images", "lab"]
+Subset = Literal["development", "packages", "processes", "kubernetes", "kernel", "helm", "images", "monitoring", "lab"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Assets:
 
 
 def ensure(*subsets: Subset) -> Assets:
-    """Provide these subsets (`lab`, the default, is all but `helm` and `images`), and return the paths.
+    """Provide these subsets (`lab`, the default, is all but `helm`, `images`, `monitoring`), and return the paths.
 
-    Of `images` only the packages that building them needs: images/build.py.
+    Of `images` only the packages that building them needs: images/build.py. `monitoring` is Prometheus with promtool.
     Raises BuildError, with the end of the log, if something cannot be built.
     """
     wanted = subsets or ("lab",)
@@ -98,6 +98,8 @@ def _package_lists(wanted: Collection[Subset]) -> list[str]:
         lists.append("lab")
     if _any(wanted, "images"):
         lists.append("images")
+    if _any(wanted, "monitoring"):
+        lists.append("monitoring")
     return lists
 
 

@@ -14,7 +14,14 @@ _LISTS: Final = Path(__file__).with_name("packages.ini")
 _SERVICE_POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _SERVICE_POLICY_TEXT: Final = "#!/bin/sh\n# isthmus: no service starts while its package is installed\nexit 101\n"
 _APT: Final = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3")
-_USUAL_SECONDS: Final = {"development": 10.0, "kubernetes": 15.0, "lab": 90.0, "kernel": 30.0, "images": 40.0}
+_USUAL_SECONDS: Final = {
+    "development": 10.0,
+    "kubernetes": 15.0,
+    "lab": 90.0,
+    "kernel": 30.0,
+    "images": 40.0,
+    "monitoring": 20.0,
+}
 
 
 def install(workshop: Workshop, lists: Sequence[str]) -> None:

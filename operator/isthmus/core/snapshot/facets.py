@@ -71,6 +71,7 @@ def _of_link(link: CustomObject) -> Iterator[Facet]:
             yield Facet("unreleased", namespace)
         if spec.offer is not None:
             yield Facet("offered", (namespace, spec.offer.tunnel_id))
+            yield Facet("with_tunnel_id", namespace)
             if spec.state == "Active":
                 yield Facet("active", namespace)
         if is_accepted(link):

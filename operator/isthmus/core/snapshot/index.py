@@ -153,6 +153,10 @@ class Snapshot:
         """The lowest tunnel ID without a link of ours to that peer, withdrawn links included; None if all are used."""
         return self.cache.lowest_unused(ExpansionLink, "offered", names.peer_namespace(cloud_id), allowed)
 
+    def tunnel_ids_used(self, cloud_id: str) -> int:
+        """The number of our links to that peer that have a tunnel ID, withdrawn ones included."""
+        return self.cache.count(ExpansionLink, "with_tunnel_id", names.peer_namespace(cloud_id))
+
     def is_tunnel_id_unknown(self, cloud_id: str) -> bool:
         """Whether a link of ours to that peer is not understood, so that its tunnel ID might be offered twice."""
         home, unclear = names.peer_namespace(cloud_id), self.cache.not_understood
