@@ -65,9 +65,9 @@ test-lab: ## Two real OpenStack clouds with the whole operator
 	@$(ASSETS) lab
 	@$(RUN)/pytest -q tests/contract tests/lab
 
-test-chart: ## The Helm chart: renderings, refused values, and a release on a real kube-apiserver
-	@$(ASSETS) development kubernetes helm
-	@$(RUN)/pytest -q tests/chart
+test-chart: ## The Helm chart, also as a release on a real kube-apiserver; alerting rules with promtool
+	@$(ASSETS) development kubernetes helm monitoring
+	@$(RUN)/pytest -q tests/chart tests/monitoring
 
 test-images: ## The container images: contents, and whether their programs start
 	@$(ASSETS) development
@@ -92,6 +92,8 @@ generate: ## Write all generated files: crds/, the chart's schema, parts of docs
 	@$(RUN)/python -m isthmus.cli.troubleshooting docs/troubleshooting.md
 	@$(RUN)/python -m tests.lab.diagnose.document docs/faults.md
 	@$(RUN)/python -m charts.generate charts/isthmus
+	@$(RUN)/python -m charts.monitoring.rules deploy/prometheus/rules.yaml
+	@$(RUN)/python -m charts.monitoring.index docs/runbooks/README.md
 
 chart: ## Write what is kept of the chart's renderings: deploy/isthmus.yaml, tests/chart/golden/
 	@$(ASSETS) development helm

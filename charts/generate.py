@@ -15,6 +15,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
+from charts.monitoring import rules
 from charts.values import Values
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
@@ -31,7 +32,12 @@ _DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 def generated() -> dict[str, str]:
     """Content of every generated file by its path below the chart."""
     definitions = {f"templates/crds/{kind.registration.plural}.yaml": definition(kind) for kind in KINDS}
-    return {"values.yaml": values(), "values.schema.json": schema(), **definitions}
+    return {
+        "values.yaml": values(),
+        "values.schema.json": schema(),
+        "templates/prometheusrule.yaml": rules.template(),
+        **definitions,
+    }
 
 
 def values() -> str:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, StringConstraints
 
 from charts.kubernetes import ChartModel, FreeForm, Labels
+from charts.monitoring.rules import RUNBOOKS
+from charts.monitoring.values import Rules, Runbooks
 from charts.workloads import Agent, Charon, Controller
 from isthmus.model.settings import AgentSettings, ControllerSettings
 from isthmus.model.types import IPV4_CIDR_PATTERN
@@ -143,6 +145,11 @@ class Metrics(ChartModel):
     """Where agents listen: on localhost, or on the node's address, which whoever reaches the node can read."""
     pod_monitor: PodMonitor = PodMonitor()
     """PodMonitors of the Prometheus Operator."""
+    rules: Rules = Rules()
+    """Alerting rules, as a PrometheusRule of the Prometheus Operator."""
+    runbooks: Runbooks = RUNBOOKS
+    """URL of the directory of runbooks to which alerts and dashboards refer: where you publish docs/runbooks of the
+    sources."""
 
 
 class Values(ChartModel):

@@ -47,6 +47,18 @@ def _with(path: str, value: object) -> dict[str, Any]:
         ("image.registry", "https://registry.example.org/", "'/image/registry'"),
         ("metrics.agentPort", 80, "'/metrics/agentPort': minimum: got 80, want 1,024"),
         ("metrics.agentAddress", "everywhere", "'/metrics/agentAddress': value must be one of 'localhost', 'node'"),
+        (
+            "metrics.rules",
+            {"disabled": ["IsthmusNothing"]},
+            "'/metrics/rules/disabled/0': 'IsthmusNothing' does not match",
+        ),
+        (
+            "metrics.rules",
+            {"thresholds": {"loopSeconds": 1}},
+            "'/metrics/rules/thresholds/loopSeconds': minimum: got 1",
+        ),
+        ("metrics.rules", {"thresholds": {"loop": 60}}, "additional properties 'loop' not allowed"),
+        ("metrics.runbooks", 'docs"', "'/metrics/runbooks'"),
         # the templates: what a schema cannot say
         ("cloud.id", "", "cloud.id: required: this cloud's name in the federation"),
         ("cloud.gatewayCIDRs", [], "cloud.gatewayCIDRs: required: networks that contain"),

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from charts.generate import generated
+from charts.monitoring import rules
 from isthmus.cli import troubleshooting
 from isthmus.cli.reference import with_settings, with_verbs
 from isthmus.model.api.kinds import KINDS
@@ -61,6 +62,11 @@ def test_generated_file_of_the_chart_is_current(path: str) -> None:
 def test_chart_has_exactly_these_definitions() -> None:
     templates = (CRDS.parent / "charts" / "isthmus" / "templates" / "crds").iterdir()
     assert {p.name for p in templates} == {f"{kind.registration.plural}.yaml" for kind in KINDS}
+
+
+def test_rules_for_prometheus_are_current() -> None:
+    path = CRDS.parent / "deploy" / "prometheus" / "rules.yaml"
+    assert path.read_text() == rules.native(), "run `make generate` and commit the result"
 
 
 def test_table_of_faults_is_current() -> None:

@@ -71,6 +71,7 @@ CLEAN = (
     "tests/images",
     "tests/kernel",
     "tests/lab",
+    "tests/monitoring",
     "tests/property",
     "tests/testbed",
     "tests/unit",

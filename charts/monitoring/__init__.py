@@ -1,0 +1,1 @@
+"""Alerting rules and dashboards: the chart's templates and the files for Prometheus and Grafana follow from them."""

@@ -1,0 +1,1 @@
+"""Alerting rules and dashboards, evaluated by Prometheus' own tools."""
