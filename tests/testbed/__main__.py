@@ -43,7 +43,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--lab", help="the lab's name")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("up", help="bring a lab up and leave it running").set_defaults(run=_up)
+    up = commands.add_parser("up", help="bring a lab up and leave it running")
+    up.add_argument("--pods", action="store_true", help="with kubelets in cloud a, instead of a charon")
+    up.set_defaults(run=_up)
     commands.add_parser("status", help="show what is running").set_defaults(run=_status)
     commands.add_parser("down", help="remove the lab").set_defaults(run=_down)
     execute = commands.add_parser("exec", help="run a command on a node, in a machine or in a network namespace")
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(arguments: argparse.Namespace) -> int:
     began = time.monotonic()
-    lab = Lab.up(arguments.lab, report=lambda line: print(line, flush=True))
+    lab = Lab.up(arguments.lab, pods=arguments.pods, report=lambda line: print(line, flush=True))
     print(f"lab {lab.name} is up after {time.monotonic() - began:.0f} s")
     return 0
 

@@ -1,6 +1,6 @@
 """All parts of a lab as objects, constructed from its state without starting anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.testbed.assets.cache import Cache
@@ -10,12 +10,13 @@ from tests.testbed.cloud.servers.database import Database
 from tests.testbed.cloud.servers.keystone import Keystone
 from tests.testbed.cloud.servers.neutron import Neutron
 from tests.testbed.cloud.servers.ovn import OvnCentral
+from tests.testbed.kubelet.workers import Workers
 from tests.testbed.kubernetes.cluster import ControlPlane
 from tests.testbed.node import imports
 from tests.testbed.node.backend import OvnController, OvsAgents
 from tests.testbed.node.gateway import Gateway
 from tests.testbed.state import State
-from tests.testbed.topology import SECOND_SITES, SITES, CloudName, Site
+from tests.testbed.topology import PODS_MEMORY_MEGABYTES, SECOND_SITES, SITES, CloudName, Site
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class CloudParts:
     broker: Broker | None
     ovn: OvnCentral | None
     cloud: Cloud
+    workers: Workers | None
+    """The nodes of a cloud that runs pods."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,16 @@ class Parts:
 def assemble(state: State) -> Parts:
     """Construct the parts of a lab; missing directories are created."""
     database = Database(state.directory, state.memory, state.namespaces.cloud("a"))
-    return Parts(database, {name: _cloud(state, database, site) for name, site in SITES.items()})
+    sites = {name: _sized(state, site) for name, site in SITES.items()}
+    return Parts(database, {name: _cloud(state, database, site) for name, site in sites.items()})
+
+
+def _runs_pods(state: State, site: Site) -> bool:
+    return state.pods and site.name == "a"
+
+
+def _sized(state: State, site: Site) -> Site:
+    return replace(site, guest_memory_megabytes=PODS_MEMORY_MEGABYTES) if _runs_pods(state, site) else site
 
 
 def _cloud(state: State, database: Database, site: Site) -> CloudParts:
@@ -78,11 +90,18 @@ def _cloud(state: State, database: Database, site: Site) -> CloudParts:
         directory=directory,
         netns=netns,
         passwords=passwords,
-        kube=ControlPlane(state.assets, directory / "kube", addresses=addresses, netns=netns),
+        kube=ControlPlane(
+            state.assets,
+            directory / "kube",
+            addresses=addresses,
+            netns=netns,
+            runs_pods=_runs_pods(state, site),
+        ),
         gateway=gateway,
         second_gateway=second,
     )
-    return CloudParts(keystone, neutron, broker, ovn, cloud)
+    workers = Workers(state, cloud) if _runs_pods(state, site) else None
+    return CloudParts(keystone, neutron, broker, ovn, cloud, workers)
 
 
 def _imports(state: State, environment: Path) -> Path:

@@ -11,6 +11,7 @@ from tests.testbed.assembly import CloudParts, Parts
 from tests.testbed.cloud import nodes
 from tests.testbed.cloud.servers import registration, schemas
 from tests.testbed.host.process import wait_until
+from tests.testbed.kubelet.workers import Workers
 from tests.testbed.node.backend import OvsAgents
 from tests.testbed.state import State
 
@@ -56,7 +57,11 @@ class BringUp:
             keystone = self._submit(self._start_keystone, parts, after=(database,))
             neutron = self._submit(self._start_neutron, parts, after=(database, messages))
             self._submit(self._await_back_end, parts, after=(keystone, neutron, back_end))
-            self._submit(self._start_kubernetes, parts)
+            kubernetes = self._submit(self._start_kubernetes, parts)
+            if parts.workers:
+                guest = guests[parts.cloud.name]
+                self._submit(self._start_control_node, parts, parts.workers, after=(kubernetes,))
+                self._submit(self._start_gateway_node, parts, parts.workers, after=(guest, kubernetes))
 
     def _submit(self, work: Callable[..., None], *arguments: Any, after: tuple[Task, ...] = ()) -> Task:
         def run() -> None:
@@ -73,8 +78,9 @@ class BringUp:
 
     def _start_back_end(self, parts: CloudParts) -> None:
         parts.cloud.gateway.back_end.start()
-        parts.cloud.gateway.charon.start()
-        self._report_part(parts, "charon, and Neutron's back end begun")
+        if not parts.workers:
+            parts.cloud.gateway.charon.start()
+            self._report_part(parts, "charon, and Neutron's back end begun")
 
     def _start_database(self) -> None:
         schemas.unpack(self._template, self._parts.database)
@@ -104,8 +110,17 @@ class BringUp:
     def _start_kubernetes(self, parts: CloudParts) -> None:
         cloud = parts.cloud
         cloud.kube.start()
-        nodes.register(cloud, cloud.gateway)
+        if not parts.workers:
+            nodes.register(cloud, cloud.gateway)
         self._report_part(parts, "Kubernetes")
+
+    def _start_control_node(self, parts: CloudParts, workers: Workers) -> None:
+        workers.start_control()
+        self._report_part(parts, f"{workers.control.name} with a kubelet")
+
+    def _start_gateway_node(self, parts: CloudParts, workers: Workers) -> None:
+        workers.start_gateway()
+        self._report_part(parts, f"{workers.gateway.name} with a kubelet")
 
     def _await_back_end(self, parts: CloudParts) -> None:
         back_end, admin = parts.cloud.gateway.back_end, parts.cloud.openstack()

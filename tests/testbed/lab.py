@@ -10,7 +10,8 @@ from tests.testbed.assets import Assets, ensure
 from tests.testbed.bringup import BringUp
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.cloud.servers import schemas
-from tests.testbed.host import netns, process
+from tests.testbed.host import cgroups, netns, process
+from tests.testbed.kubelet import workers
 from tests.testbed.state import State
 from tests.testbed.topology import Namespaces
 from tests.testbed.wan import wiring
@@ -26,6 +27,8 @@ class Lab:
         self.directory = own_state.directory
         self.a: Cloud = parts.clouds["a"].cloud
         self.b: Cloud = parts.clouds["b"].cloud
+        self.workers = parts.clouds["a"].workers
+        """The nodes of cloud A, if it runs pods."""
         self.wan = Wan(own_state.namespaces, {"a": self.a.gateway, "b": self.b.gateway}, own_state.directory)
 
     @property
@@ -35,12 +38,20 @@ class Lab:
 
     @classmethod
     def up(
-        cls, name: str | None = None, *, assets: Assets | None = None, report: Callable[[str], None] = print
+        cls,
+        name: str | None = None,
+        *,
+        assets: Assets | None = None,
+        pods: bool = False,
+        report: Callable[[str], None] = print,
     ) -> Self:
-        """Bring up a new lab and enter its tester namespace; after a failure nothing of it is left."""
-        assets = assets or ensure()
+        """Bring up a new lab and enter its tester namespace; after a failure nothing of it is left.
+
+        With `pods` cloud A has kubelets, and the images of Isthmus on them, instead of a charon.
+        """
+        assets = assets or ensure(*(("lab", "pods") if pods else ()))
         template = schemas.ensure(assets, state.memory_root())
-        own_state = State(name or state.new_name(), assets)
+        own_state = State(name or state.new_name(), assets, pods)
         own_state.save()
         try:
             wiring.build(own_state.namespaces)
@@ -77,6 +88,7 @@ def tear_down(name: str) -> None:
     namespaces = Namespaces(name)
     for namespace in namespaces.all():
         netns.destroy(namespace)
+    cgroups.remove(workers.cgroup(name))
     state.remove(name)
 
 

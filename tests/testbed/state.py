@@ -34,10 +34,11 @@ class Passwords:
 
 @dataclass(frozen=True)
 class State:
-    """A lab's name, paths and secrets."""
+    """A lab's name, paths and secrets, and whether cloud A runs Isthmus in pods."""
 
     name: str
     assets: Assets
+    pods: bool = False
     passwords: dict[CloudName, Passwords] = field(
         default_factory=lambda: {"a": Passwords.generate(), "b": Passwords.generate()}
     )
@@ -76,7 +77,7 @@ class State:
             raise LookupError(f"there is no lab {name}; there are: {', '.join(known()) or 'none'}") from None
         paths = {key: value and Path(value) for key, value in document["assets"].items()}
         passwords = {cloud: Passwords(**values) for cloud, values in document["passwords"].items()}
-        return cls(document["name"], Assets(**paths), passwords)
+        return cls(document["name"], Assets(**paths), document["pods"], passwords)
 
 
 def new_name() -> str:

@@ -125,6 +125,12 @@ SITES: Final[dict[CloudName, Site]] = {
     ),
 }
 
+PODS_MEMORY_MEGABYTES: Final = 1800
+"""Memory of a gateway node that has containerd, a kubelet and the images on it."""
+
+PODS_NETWORK: Final = "10.97.1.0/24"
+"""Addresses of pods on the node of cloud A that is on the host's kernel."""
+
 SECOND_SITES: Final[dict[CloudName, Site]] = {
     "a": replace(SITES["a"], gateway="gw-a2", gateway_number=12, guest_memory_megabytes=600),
     "b": replace(SITES["b"], gateway="gw-b2", gateway_number=12, guest_memory_megabytes=1200),

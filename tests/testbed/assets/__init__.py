@@ -3,7 +3,7 @@
 Uses Python's standard library only, because it creates the environments of everything else.
 """
 
-from tests.testbed.assets.ensure import Assets, Subset, ensure, locate
+from tests.testbed.assets.ensure import APART, Assets, Subset, ensure, locate
 from tests.testbed.assets.workshop import BuildError
 
-__all__ = ["Assets", "BuildError", "Subset", "ensure", "locate"]
+__all__ = ["APART", "Assets", "BuildError", "Subset", "ensure", "locate"]

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import get_args
 
-from tests.testbed.assets import Subset, ensure, environments
+from tests.testbed.assets import APART, Subset, ensure, environments
 from tests.testbed.assets.cache import Cache, default_root
 from tests.testbed.assets.command import exit_code
 
@@ -17,7 +17,7 @@ def main() -> int:
         "subset",
         nargs="*",
         metavar="SUBSET",
-        help=f"{', '.join(get_args(Subset))} (lab: all but helm, images and monitoring)",
+        help=f"{', '.join(get_args(Subset))} (lab: all but {', '.join(APART)})",
     )
     parser.add_argument("--path", choices=paths, help="build nothing, print the path of this environment")
     arguments = parser.parse_args()

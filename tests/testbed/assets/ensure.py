@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from tests.testbed.assets import environments, gotools, kernel, packages
+from tests.testbed.assets import environments, gotools, kernel, packages, pause
 from tests.testbed.assets.cache import Asset, Cache, default_root
 from tests.testbed.assets.workshop import Workshop
 
-Subset = Literal["development", "packages", "processes", "kubernetes", "kernel", "helm", "images", "monitoring", "lab"]
+Subset = Literal[
+    "development", "packages", "processes", "kubernetes", "kernel", "helm", "images", "monitoring", "pods", "lab"
+]
+APART: Final[tuple[Subset, ...]] = ("helm", "images", "monitoring", "pods")
+"""What `lab` does not contain."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class Assets:
     kubectl: Path
     etcd: Path
     helm: Path
+    kubelet: Path
+    kube_scheduler: Path
+    pause_image: Path
+    """OCI archive of the container that holds a pod's namespaces."""
     uml_kernel: Path | None
     """None if the host's kernel has openvswitch and ESP."""
     openstack_a: Path
@@ -35,7 +43,7 @@ class Assets:
 
 
 def ensure(*subsets: Subset) -> Assets:
-    """Provide these subsets (`lab`, the default, is all but `helm`, `images`, `monitoring`), and return the paths.
+    """Provide these subsets (by default `lab`, which is all but those in APART), and return the paths.
 
     Of `images` only the packages that building them needs: images/build.py. `monitoring` is Prometheus with promtool.
     Raises BuildError, with the end of the log, if something cannot be built.
@@ -49,6 +57,9 @@ def ensure(*subsets: Subset) -> Assets:
             gotools.submit(workshop, gotools.locate(cache))
         if _any(wanted, "helm"):
             gotools.submit_helm(workshop, gotools.locate(cache))
+        if "pods" in wanted:
+            gotools.submit_pods(workshop, gotools.locate(cache))
+            workshop.submit(partial(pause.build, workshop), after=ready)
         if _any(wanted, "development", "lab"):
             environments.development(cache).submit(workshop, after=ready)
         if _any(wanted, "kernel", "lab"):
@@ -75,6 +86,9 @@ def locate() -> Assets:
         kubectl=programs["kubectl"],
         etcd=programs["etcd"],
         helm=programs["helm"],
+        kubelet=programs["kubelet"],
+        kube_scheduler=programs["kube-scheduler"],
+        pause_image=pause.locate(cache),
         uml_kernel=None if kernel.host_suffices() else kernel.user_mode_linux(cache).directory / "linux",
         openstack_a=openstack_a.path,
         openstack_b=openstack_b.path,
@@ -96,10 +110,8 @@ def _package_lists(wanted: Collection[Subset]) -> list[str]:
         lists.append("kubernetes")
     if _any(wanted, "packages", "kernel", "lab"):
         lists.append("lab")
-    if _any(wanted, "images"):
-        lists.append("images")
-    if _any(wanted, "monitoring"):
-        lists.append("monitoring")
+    # Lists of the same name, which no other subset needs.
+    lists += [subset for subset in ("images", "monitoring", "pods") if subset in wanted]
     return lists
 
 

@@ -15,6 +15,8 @@ from tests.testbed.assets.workshop import BuildError, Workshop
 
 _MODULES: Final = Path(__file__).parent / "tools"
 _SERVERS: Final = ("kube-apiserver", "kube-controller-manager")
+# What pods need besides; a kubelet must not be newer than its API server.
+_PODS: Final = ("kubelet", "kube-scheduler")
 # The oldest release with all used features; older ones on this machine are ignored.
 _OLDEST_KUBERNETES: Final = (1, 34)
 _OLDEST_ETCD: Final = (3, 5)
@@ -32,16 +34,19 @@ class GoTools:
     kubernetes: Asset | None
     etcd: Asset | None
     helm: Asset | None
+    pods: Asset | None
 
 
 def locate(cache: Cache) -> GoTools:
     """Prefer programs of a suitable version in `$KUBEBUILDER_ASSETS`, then in `$PATH`, to building them."""
     programs = {name: path for name in ("kubectl", "etcd", "helm") if (path := _existing(name)) is not None}
-    servers = {name: path for name in _SERVERS if (path := _existing(name)) is not None}
-    # A controller manager must have the release of its API server.
-    if len(servers) == len(_SERVERS) and len({_version(path) for path in servers.values()}) == 1:
-        programs.update(servers)
-    kubernetes = etcd = helm = None
+    # A controller manager must have the release of its API server, and so must what runs pods.
+    for family in (_SERVERS + _PODS, _SERVERS):
+        found = {name: path for name in family if (path := _existing(name)) is not None}
+        if len(found) == len(family) and len({_version(path) for path in found.values()}) == 1:
+            programs.update(found)
+            break
+    kubernetes = etcd = helm = pods = None
     absent = [name for name in (*_SERVERS, "kubectl") if name not in programs]
     if absent:
         kubernetes = cache.asset("kubernetes", *_module_files("kubernetes"), " ".join(absent))
@@ -52,7 +57,10 @@ def locate(cache: Cache) -> GoTools:
     if "helm" not in programs:
         helm = cache.asset("helm", *_module_files("helm"))
         programs["helm"] = helm.directory / "helm"
-    return GoTools(programs, kubernetes, etcd, helm)
+    if "kubelet" not in programs:
+        pods = cache.asset("kubelet", *_module_files("kubernetes"))
+        programs.update({name: pods.directory / name for name in _PODS})
+    return GoTools(programs, kubernetes, etcd, helm, pods)
 
 
 def submit_helm(workshop: Workshop, tools: GoTools) -> None:
@@ -60,6 +68,13 @@ def submit_helm(workshop: Workshop, tools: GoTools) -> None:
     if tools.helm:
         job = partial(_build_helm, workshop)
         workshop.submit(partial(workshop.build, tools.helm, 540, job, compiles=True))
+
+
+def submit_pods(workshop: Workshop, tools: GoTools) -> None:
+    """Build the kubelet and the scheduler if they are neither on this machine nor in the cache."""
+    if tools.pods:
+        job = partial(_build_kubernetes, workshop, _PODS)
+        workshop.submit(partial(workshop.build, tools.pods, 240, job, compiles=True))
 
 
 def submit(workshop: Workshop, tools: GoTools) -> None:

@@ -21,6 +21,7 @@ _USUAL_SECONDS: Final = {
     "kernel": 30.0,
     "images": 40.0,
     "monitoring": 20.0,
+    "pods": 20.0,
 }
 
 

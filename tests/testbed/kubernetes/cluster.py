@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ _ETCD_PEER: Final = "http://127.0.0.1:2380"
 _SERVICE_ADDRESS: Final = "10.96.0.1"
 _START_SECONDS: Final = 60.0
 _KUBECTL_SECONDS: Final = 180.0
-# The other controllers are not needed without a kubelet.
+# Those that every lab needs.
 _CONTROLLERS: Final = (
     "clusterrole-aggregation-controller",
     "garbage-collector-controller",
@@ -28,6 +29,16 @@ _CONTROLLERS: Final = (
     "serviceaccount-token-controller",
     "validatingadmissionpolicy-status-controller",
 )
+# Those for pods.
+_POD_CONTROLLERS: Final = (
+    "daemonset-controller",
+    "deployment-controller",
+    "job-controller",
+    "node-lifecycle-controller",
+    "pod-garbage-collector-controller",
+    "replicaset-controller",
+    "taint-eviction-controller",
+)
 _CLIENT: Final = ("keyUsage=digitalSignature", "extendedKeyUsage=clientAuth")
 
 
@@ -35,8 +46,19 @@ class KubectlError(Exception):
     """kubectl failed; the message is its stderr."""
 
 
+@dataclass(frozen=True)
+class NodeIdentity:
+    """The certificate with which a kubelet serves."""
+
+    certificate: Path
+    key: Path
+
+
 class ControlPlane:
-    """The Kubernetes of one cloud, in a network namespace of its own (or the caller's)."""
+    """The Kubernetes of one cloud, in a network namespace of its own (or the caller's).
+
+    With `runs_pods` it has what kubelets and pods need, and no container may be privileged.
+    """
 
     def __init__(
         self,
@@ -46,9 +68,11 @@ class ControlPlane:
         addresses: Sequence[str] = ("127.0.0.1",),
         netns: str | None = None,
         port: int = 6443,
+        runs_pods: bool = False,
     ) -> None:
         self.addresses = tuple(addresses)
         self.port = port
+        self._runs_pods = runs_pods
         self._assets = assets
         self._directory = directory
         self._netns = netns
@@ -80,13 +104,33 @@ class ControlPlane:
         # The controller-manager exits if the API server has not created its first roles within ten seconds.
         wait_until(self._serves, _START_SECONDS, f"API server in {self._directory}", poll_seconds=0.2)
         self._start_controller_manager()
+        if self._runs_pods:
+            self._start_scheduler()
         wait_until(self._ready, _START_SECONDS, f"Kubernetes in {self._directory} is up", poll_seconds=0.2)
 
     def stop(self) -> None:
         """Stop everything; the stored objects are kept."""
         # etcd last: an API server that stops waits for its storage.
-        stop(self._directory, "kube-controller-manager", "kube-apiserver", grace_seconds=3)
+        stop(self._directory, "kube-scheduler", "kube-controller-manager", "kube-apiserver", grace_seconds=3)
         stop(self._directory, "etcd")
+
+    def stop_serving(self) -> None:
+        """Stop the API server alone."""
+        stop(self._directory, "kube-apiserver", grace_seconds=3)
+
+    def serve_again(self) -> None:
+        """Start the API server after `stop_serving`, and return when it answers."""
+        self._start_apiserver()
+        wait_until(self._serves, _START_SECONDS, f"API server in {self._directory}", poll_seconds=0.2)
+
+    def node_identity(self, name: str, address: str, kubeconfig: Path) -> NodeIdentity:
+        """Issue the certificates of a kubelet; its kubeconfig is written to the path."""
+        authority = Authority(self._directory / "pki")
+        subject = f"/O=system:nodes/CN=system:node:{name}"
+        client = authority.issue(f"{name}-client", subject, _CLIENT)
+        self._write_kubeconfig(kubeconfig, self.server_at(self.addresses[0]), *client)
+        alternatives = f"subjectAltName=DNS:{name},IP:{address}"
+        return NodeIdentity(*authority.issue(name, subject, [alternatives, "extendedKeyUsage=serverAuth"]))
 
     def kubectl(self, *arguments: str, input: str | None = None, kubeconfig: Path | None = None) -> str:
         """Run kubectl as the administrator, or with another kubeconfig, and return its output."""
@@ -126,9 +170,10 @@ class ControlPlane:
         admin = authority.issue("admin", "/O=system:masters/CN=admin", _CLIENT)
         for address in self.addresses:
             self._write_kubeconfig(self.kubeconfig_at(address), self.server_at(address), *admin)
-        manager = authority.issue("controller-manager", "/CN=system:kube-controller-manager", _CLIENT)
-        own = self._directory / "controller-manager.kubeconfig"
-        self._write_kubeconfig(own, self.server_at(self.addresses[0]), *manager)
+        for name in ("controller-manager", "scheduler"):
+            client = authority.issue(name, f"/CN=system:kube-{name}", _CLIENT)
+            self._write_kubeconfig(self._directory / f"{name}.kubeconfig", self.server_at(self.addresses[0]), *client)
+        authority.issue("kubelet-client", "/O=system:masters/CN=kube-apiserver-kubelet-client", _CLIENT)
 
     def _write_kubeconfig(self, path: Path, server: str, certificate: Path, key: Path) -> None:
         cluster = {"server": server, "certificate-authority-data": _base64(self.ca_certificate)}
@@ -176,12 +221,22 @@ class ControlPlane:
             "endpoint-reconciler-type": "none",
             "profiling": "false",
         }
+        if self._runs_pods:
+            flags |= {
+                "authorization-mode": "Node,RBAC",
+                "enable-admission-plugins": "NodeRestriction",
+                "kubelet-client-certificate": pki / "kubelet-client.crt",
+                "kubelet-client-key": pki / "kubelet-client.key",
+                "kubelet-certificate-authority": self.ca_certificate,
+                "kubelet-preferred-address-types": "InternalIP",
+            }
         self._spawn("kube-apiserver", self._assets.kube_apiserver, flags)
 
     def _start_controller_manager(self) -> None:
+        controllers = _CONTROLLERS + (_POD_CONTROLLERS if self._runs_pods else ())
         flags: _Flags = {
             "kubeconfig": self._directory / "controller-manager.kubeconfig",
-            "controllers": ",".join(_CONTROLLERS),
+            "controllers": ",".join(controllers),
             "use-service-account-credentials": "true",
             "service-account-private-key-file": self._directory / "pki" / "service-account.key",
             "root-ca-file": self.ca_certificate,
@@ -190,6 +245,17 @@ class ControlPlane:
             "profiling": "false",
         }
         self._spawn("kube-controller-manager", self._assets.kube_controller_manager, flags)
+
+    def _start_scheduler(self) -> None:
+        flags: _Flags = {
+            "kubeconfig": self._directory / "scheduler.kubeconfig",
+            "authentication-kubeconfig": self._directory / "scheduler.kubeconfig",
+            "authorization-kubeconfig": self._directory / "scheduler.kubeconfig",
+            "bind-address": "127.0.0.1",
+            "leader-elect": "false",
+            "profiling": "false",
+        }
+        self._spawn("kube-scheduler", self._assets.kube_scheduler, flags)
 
     def _spawn(self, name: str, program: Path, flags: _Flags) -> None:
         argv: list[str | Path] = [program, *(f"--{flag}={value}" for flag, value in flags.items())]
