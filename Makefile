@@ -95,9 +95,10 @@ generate: ## Write all generated files: crds/, the chart's schema, parts of docs
 	@$(RUN)/python -m charts.monitoring.rules deploy/prometheus/rules.yaml
 	@$(RUN)/python -m charts.monitoring.index docs/runbooks/README.md
 
-chart: ## Write what is kept of the chart's renderings: deploy/isthmus.yaml, tests/chart/golden/
+chart: ## Write what is kept of the chart's renderings: deploy/isthmus.yaml, tests/chart/golden/, docs/rights.md
 	@$(ASSETS) development helm
 	@$(RUN)/python -m tests.chart.render
+	@$(RUN)/python -m charts.rights tests/chart/golden/minimal.yaml docs/rights.md
 
 images: ## Build the container images, without a daemon; PUSH=registry/path copies them there
 	@$(ASSETS) development

@@ -8,6 +8,7 @@ import yaml
 
 from charts.generate import generated
 from charts.monitoring import rules
+from charts.rights import granted, parsed, with_rights
 from isthmus.cli import troubleshooting
 from isthmus.cli.reference import with_settings, with_verbs
 from isthmus.model.api.kinds import KINDS
@@ -47,6 +48,13 @@ def test_list_of_settings_is_current() -> None:
 def test_list_of_verbs_is_current() -> None:
     page = (CRDS.parent / "docs" / "reference.md").read_text()
     assert with_verbs(page) == page, "run `make generate` and commit the result"
+
+
+def test_table_of_rights_is_current() -> None:
+    page = (CRDS.parent / "docs" / "rights.md").read_text()
+    rendering = (CRDS.parent / "tests" / "chart" / "golden" / "minimal.yaml").read_text()
+    assert with_rights(page, rendering) == page, "run `make chart` and commit the result"
+    assert parsed(page) == granted(filter(None, yaml.safe_load_all(rendering)))
 
 
 def test_documentation_of_conditions_is_current() -> None:
