@@ -11,7 +11,7 @@ RUN = $(DEV)/bin
 # What `test` runs while Helm and the images are built.
 TIERS := lint test-unit test-cluster test-kernel test-lab
 
-.PHONY: help demo test packaging lint test-unit test-long test-cluster test-kernel test-lab test-chart test-images bench plugin generate chart images lock up down clean
+.PHONY: help demo test packaging lint test-unit test-long test-cluster test-kernel test-lab test-chart test-images test-pods bench plugin generate chart images lock up down clean
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -73,6 +73,11 @@ test-images: ## The container images: contents, and whether their programs start
 	@$(ASSETS) development
 	@$(RUN)/python -m images.build
 	@$(RUN)/pytest -q tests/images
+
+test-pods: ## The chart on two kubelets, in a lab whose other cloud runs natively
+	@$(ASSETS) lab pods helm
+	@$(RUN)/python -m images.build
+	@$(RUN)/pytest -q tests/pods
 
 bench: ## Measure performance on the testbed, to build/bench.json
 	@$(ASSETS) lab

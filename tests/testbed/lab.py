@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from images.build import build as build_images
 from tests.testbed import state
 from tests.testbed.assembly import Parts, assemble
 from tests.testbed.assets import Assets, ensure
@@ -50,6 +51,8 @@ class Lab:
         With `pods` cloud A has kubelets, and the images of Isthmus on them, instead of a charon.
         """
         assets = assets or ensure(*(("lab", "pods") if pods else ()))
+        if pods:
+            build_images()
         template = schemas.ensure(assets, state.memory_root())
         own_state = State(name or state.new_name(), assets, pods)
         own_state.save()

@@ -9,6 +9,7 @@ from typing import Any, Final
 _PASSING: Final = ("events", "events.events.k8s.io", "leases.coordination.k8s.io", "componentstatuses")
 # Counters and authors of writes: a status written twice is the same status.
 _COUNTS_OF_WRITES: Final = ("resourceVersion", "generation", "observedGeneration", "managedFields")
+_TIMES_OF_CONDITIONS: Final = ("lastTransitionTime", "lastHeartbeatTime")
 # A node that was drained for a while has another GatewayNode afterwards, which says the same.
 _OF_ONE_GATEWAY_NODE: Final = ("uid", "creationTimestamp")
 
@@ -43,11 +44,12 @@ def _plain(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _status(status: dict[str, Any]) -> dict[str, Any]:
-    plain = {key: value for key, value in status.items() if key not in _COUNTS_OF_WRITES}
+    # The images of a node are those that its kubelet has found most recently, with all their names.
+    plain = {key: value for key, value in status.items() if key not in (*_COUNTS_OF_WRITES, "images")}
     if "conditions" in status:
         # A condition that changed and changed back differs only in the time.
         plain["conditions"] = [
-            {key: value for key, value in condition.items() if key != "lastTransitionTime"}
+            {key: value for key, value in condition.items() if key not in _TIMES_OF_CONDITIONS}
             for condition in status["conditions"]
         ]
     return plain

@@ -77,6 +77,8 @@ def kubelet(*, authority: Path, certificate: Path, key: Path, cgroup_root: str) 
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {},
         "nodeStatusUpdateFrequency": "5s",
+        # A Secret that is created later appears in a running pod only then; by default after up to a minute.
+        "syncFrequency": "5s",
         "serializeImagePulls": False,
     }
     return json.dumps(document, indent=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from images.build import locate
-from images.inputs import Target
+from images.inputs import Target, revision
 from tests.testbed.assets.cache import Cache
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host import cgroups
@@ -38,6 +38,11 @@ class Workers:
     def both(self) -> tuple[Worker, Worker]:
         """Both nodes."""
         return self.control, self.gateway
+
+    @property
+    def version(self) -> str:
+        """Tag of the images."""
+        return revision("controller").version
 
     def start_control(self) -> None:
         """Start the node on the host's kernel, with the controller's image."""

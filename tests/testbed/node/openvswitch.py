@@ -5,8 +5,9 @@ import signal
 from tests.testbed.host.process import wait_until
 from tests.testbed.node.node import Node
 
-_DATABASE = "/run/openvswitch/conf.db"
-_SOCKET = "/run/openvswitch/db.sock"
+_DIRECTORY = "/run/openvswitch"
+_DATABASE = f"{_DIRECTORY}/conf.db"
+_SOCKET = f"{_DIRECTORY}/db.sock"
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 
 
@@ -25,6 +26,17 @@ def restart_database(node: Node) -> None:
     wait_until(lambda: not node.alive("ovsdb-server"), 10, "end of ovsdb-server")
     _start_database(node)
     node.run("until ovs-vsctl --timeout=10 show >/dev/null; do sleep 0.05; done", timeout_seconds=15)
+
+
+def restart_in_new_directory(node: Node) -> None:
+    """Stop Open vSwitch and start it again in a new directory, as with `RuntimeDirectory=` of systemd."""
+    for name in ("ovs-vswitchd", "ovsdb-server"):
+        node.stop(name)
+    # Not moved within the file system: the old directory has no link left afterwards.
+    node.run(f"mv {_DATABASE} /run/conf.db; rm -r {_DIRECTORY}; mkdir {_DIRECTORY}; mv /run/conf.db {_DATABASE}")
+    _start_database(node)
+    node.run(f"until [ -S {_SOCKET} ]; do sleep 0.05; done", timeout_seconds=15)
+    start_switch(node)
 
 
 def _start_database(node: Node) -> None:

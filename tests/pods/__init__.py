@@ -1,0 +1,1 @@
+"""Tests of Isthmus in pods: cloud A runs the chart on two kubelets, cloud B runs natively."""
