@@ -5,11 +5,12 @@
 `python -m tests.bench controller` a controller with up to 10,000 networks, on fakes;
 `python -m tests.bench flows` what the flows of one more network cost on a real Open vSwitch;
 `python -m tests.bench iteration` what a whole iteration of an agent does there;
-`python -m tests.bench plugin` what `kubectl isthmus status` costs beside kubectl.
+`python -m tests.bench plugin` what `kubectl isthmus status` and `diagnose` cost beside kubectl, and take with it.
 """
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.bench import (
     links,
     memory,
     plugin,
+    pluginapi,
     requests,
     startup,
     throughput,
@@ -35,13 +37,13 @@ from tests.testbed.lab import Lab
 from tests.testbed.workload.tenant import Stretch, Tenant
 
 _BUILD = Path("build")
-_WITHOUT_LAB = {
+_WITHOUT_LAB: dict[str, Callable[[], list[Result]]] = {
     "startup": lambda: startup.measure(ensure("kubernetes", "packages", "processes")),
     "agent": lambda: [*agent.measure(), *links.measure()],
     "controller": lambda: [*controller.measure(), *requests.measure()],
     "flows": flowsets.measure,
     "iteration": iteration.measure,
-    "plugin": plugin.measure,
+    "plugin": lambda: [*plugin.measure(), *pluginapi.measure()],
 }
 
 
@@ -65,7 +67,7 @@ def _everything() -> list[Result]:
     with ended_in_order(), ExitStack() as undo:
         results = [*startup.measure(assets), *agent.measure(), *links.measure()]
         results += [*controller.measure(), *requests.measure(), *flowsets.measure(), *iteration.measure()]
-        results += plugin.measure()
+        results += [*plugin.measure(), *pluginapi.measure()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)

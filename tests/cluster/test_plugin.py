@@ -67,7 +67,8 @@ def test_fault_is_diagnosed(plugin: Plugin) -> None:
     states = {layer["layer"]: layer["state"] for layer in subject["layers"]}
     assert (states["reach"], states["agreement"], states["ike"]) == ("fine", "fine", "notLookedAt")
     assert [fault["code"] for fault in subject["faults"]] == ["AgentNotRunning"], "its Lease does not exist"
-    assert plugin.run("diagnose", "nothing-of-that-name").returncode == 2
+    assert "'nothing-of-that-name'" in plugin.sentence("diagnose", "nothing-of-that-name", code=2)
+    assert plugin.sentence("diagnose", "", code=2) == "the name of the peer or network is empty"
 
 
 def test_tenant_reads_the_networks_of_the_namespace(installed: ControlPlane, plugin: Plugin, tmp_path: Path) -> None:
@@ -82,6 +83,13 @@ def test_tenant_reads_the_networks_of_the_namespace(installed: ControlPlane, plu
     refused = "networkexpansions: no right to list them at the cluster scope"
     assert plugin.sentence("networks", kubeconfig=tenant) == f"{refused}; {hint}"
     assert plugin.sentence("status", kubeconfig=tenant).startswith("gatewaynodes: no right to list them at the cluster")
+    done = plugin.run("diagnose", "web", "-n", SHOP, kubeconfig=tenant)
+    waiting = "not decided yet at port: network plugin-shop/web: nothing has been reported of it yet"
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, f"plugin-b, network web: {waiting}")
+    assert len([line for line in done.stdout.splitlines() if line.startswith("not read: ")]) == 5
+    unknown = plugin.sentence("diagnose", "nothing-of-that-name", "-n", SHOP, kubeconfig=tenant)
+    assert unknown.startswith("there is no peer and no stretched network 'nothing-of-that-name' among what can be read")
+    assert plugin.sentence("diagnose", kubeconfig=tenant).startswith("gatewaynodes: no right to list them")
 
 
 def test_what_may_be_read_is_shown(installed: ControlPlane, plugin: Plugin, tmp_path: Path) -> None:
