@@ -14,6 +14,8 @@ from isthmus.model.reasons import Reason
 from isthmus.plugin.core.diagnosis.catalogue import ROWS, Row
 from isthmus.plugin.core.diagnosis.layers import Layer
 
+from .symptoms import SYMPTOMS
+
 _WIDTH = 100
 _REASONS = frozenset(map(str, Reason))
 
@@ -53,6 +55,10 @@ def _lines() -> Iterator[str]:
     for layer in Layer:
         yield fill(f"- **{layer}**: {layer.meaning}.", _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     yield "\n## By symptom\n"
+    for symptom, codes in SYMPTOMS:
+        links = ", ".join(f"[{ROWS[code].code}](#{code.lower()})" for code in codes)
+        yield fill(f"- {symptom} {links}", _WIDTH, subsequent_indent="  ", break_long_words=False)
+    yield "\n## By layer\n"
     for layer in Layer:
         yield f"### At {layer}\n"
         for row in (row for row in ROWS.values() if row.layer is layer):
