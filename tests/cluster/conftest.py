@@ -46,7 +46,7 @@ def second_plane(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathF
         netns.batch(f"address add {_ROUTER}/24 dev second\nlink set second up")
         netns.batch(f"address add {SECOND_ADDRESS}/24 dev eth0\nlink set eth0 up", namespace)
         plane.start()
-        _install(plane)
+        install(plane)
         yield plane
     finally:
         plane.stop()
@@ -56,10 +56,11 @@ def second_plane(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def installed(control_plane: ControlPlane) -> ControlPlane:
     """The control plane with Isthmus installed as in docs/install.md."""
-    _install(control_plane)
+    install(control_plane)
     return control_plane
 
 
-def _install(plane: ControlPlane) -> None:
+def install(plane: ControlPlane) -> None:
+    """Install Isthmus as in docs/install.md."""
     plane.kubectl("apply", "--server-side", "-k", str(_DEPLOY))
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")

@@ -49,7 +49,7 @@ def unused(objects: Objects) -> list[str]:
         return []
     return [
         f"Isthmus is in use: {'; '.join(left)}. Uninstalling it now would leave networks stretched and finalizers that "
-        "nobody removes: delete the NetworkExpansions, then the CloudPeers, and wait until no Attachment is left."
+        "nobody removes: run kubectl isthmus uninstall, which withdraws all of it first."
     ]
 
 

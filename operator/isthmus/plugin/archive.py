@@ -53,6 +53,7 @@ def _entries() -> Iterator[tuple[str, bytes]]:
         "plugin/core/bundles",
         "plugin/core/diagnosis",
         "plugin/core/gather",
+        "plugin/core/removal",
         "plugin/core/restart",
     )
     single = (

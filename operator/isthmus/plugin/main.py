@@ -79,14 +79,11 @@ def _answer(chosen: Namespace) -> Answer:
     if chosen.verb == "peers":
         reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
         return peers(resources.cloud(reading.items), reading.unread)
-    from . import (
-        agreements,
-        gather,
-        pairing,
-        restart,
-    )  # not needed, and not paid for, by verbs that only show something
+    # Not needed, and not paid for, by verbs that only show something.
+    from . import agreements, gather, pairing, restart, uninstall
 
-    return {**agreements.VERBS, **pairing.VERBS, **gather.VERBS, **restart.VERBS}[chosen.verb](kubectl, chosen)
+    verbs = {**agreements.VERBS, **gather.VERBS, **pairing.VERBS, **restart.VERBS, **uninstall.VERBS}
+    return verbs[chosen.verb](kubectl, chosen)
 
 
 def _networks(kubectl: Kubectl, chosen: Namespace) -> Answer:

@@ -76,9 +76,14 @@ def confirm(lines: Sequence[str], question: str, is_confirmed: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Misused("nothing was changed: to confirm without a terminal, add --yes")
-    print("\n".join([*lines, f"{question} [y/N] "]), end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if not ask(lines, question):
         raise Refused("nothing was changed")
+
+
+def ask(lines: Sequence[str], question: str) -> bool:
+    """Ask the user at the terminal; anything but yes is no."""
+    print("\n".join([*lines, f"{question} [y/N] "]), end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def report(line: str) -> None:

@@ -115,6 +115,18 @@ VERBS: Final = (
         ),
         argument_choices=("controller", "agent", "charon"),
     ),
+    Verb(
+        "uninstall",
+        "withdraw all networks, end all agreements, and remove Isthmus; keys and definitions only if you say so",
+        options=(
+            Option(("--forget-unreachable",), "do not wait for the confirmation of peers that are not reachable"),
+            Option(("--release",), "the Helm release; the one that the cluster names if absent", "NAME"),
+            Option(("--delete-keys",), "also delete what Helm keeps: definitions, and namespaces with all Secrets"),
+            Option(("--timeout",), "how long to wait while nothing goes, 1 to 3600; 300 if absent", "SECONDS"),
+            _YES,
+            _OUTPUT,
+        ),
+    ),
     Verb("explain", "what a reason means and what to do", "CODE", (_OUTPUT,), reads_cluster=False),
     Verb(
         "version",
