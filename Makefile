@@ -65,7 +65,7 @@ test-lab: ## Two real OpenStack clouds with the whole operator
 	@$(ASSETS) lab
 	@$(RUN)/pytest -q tests/contract tests/lab
 
-test-chart: ## The Helm chart, also as a release on a real kube-apiserver; alerting rules with promtool
+test-chart: ## The Helm chart, also as a release on a real kube-apiserver; rules and dashboards with promtool
 	@$(ASSETS) development kubernetes helm monitoring
 	@$(RUN)/pytest -q tests/chart tests/monitoring
 

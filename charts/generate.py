@@ -15,7 +15,8 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 
-from charts.monitoring import rules
+from charts.monitoring import grafana, rules
+from charts.monitoring.dashboards import DASHBOARDS
 from charts.values import Values
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.objects import CustomObject
@@ -32,10 +33,12 @@ _DRAFT: Final = "http://json-schema.org/draft-07/schema#"
 def generated() -> dict[str, str]:
     """Content of every generated file by its path below the chart."""
     definitions = {f"templates/crds/{kind.registration.plural}.yaml": definition(kind) for kind in KINDS}
+    dashboards = {f"dashboards/{dashboard.file}": grafana.render(dashboard) for dashboard in DASHBOARDS}
     return {
         "values.yaml": values(),
         "values.schema.json": schema(),
         "templates/prometheusrule.yaml": rules.template(),
+        **dashboards,
         **definitions,
     }
 

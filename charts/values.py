@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from charts.kubernetes import ChartModel, FreeForm, Labels
 from charts.monitoring.rules import RUNBOOKS
-from charts.monitoring.values import Rules, Runbooks
+from charts.monitoring.values import Dashboards, Rules, Runbooks
 from charts.workloads import Agent, Charon, Controller
 from isthmus.model.settings import AgentSettings, ControllerSettings
 from isthmus.model.types import IPV4_CIDR_PATTERN
@@ -147,6 +147,8 @@ class Metrics(ChartModel):
     """PodMonitors of the Prometheus Operator."""
     rules: Rules = Rules()
     """Alerting rules, as a PrometheusRule of the Prometheus Operator."""
+    dashboards: Dashboards = Dashboards()
+    """Dashboards for Grafana, in ConfigMaps."""
     runbooks: Runbooks = RUNBOOKS
     """URL of the directory of runbooks to which alerts and dashboards refer: where you publish docs/runbooks of the
     sources."""

@@ -46,18 +46,34 @@ def grows(before: float, after: float) -> str:
 
 
 def healthy() -> dict[str, str]:
-    """Every series that a rule reads, with its values."""
+    """Every series that a rule or a panel reads, with its values."""
     found = _of_controller()
+    for instance, loop in ((CONTROLLER, "controller"), *((agent, "node") for agent in AGENTS)):
+        found |= _of_process(instance, loop)
     for agent in AGENTS:
         found |= _of_agent(agent, networks=2 if agent == AGENTS[0] else 0)
     return found
+
+
+def _of_process(at: str, loop: str) -> dict[str, str]:
+    buckets = {
+        key("isthmus_reconcile_duration_seconds_bucket", at, loop=loop, le=le): grows(1, 1) for le in ("0.1", "+Inf")
+    }
+    return buckets | {
+        key("isthmus_build_info", at, version="0.1.0", protocol_versions="1,2"): always(1),
+        key("isthmus_reconciles_total", at, loop=loop): grows(1, 1),
+        key("isthmus_api_calls_total", at, backend="cluster", method="view"): grows(1, 1),
+        key("isthmus_writes_total", at, backend="cluster"): grows(1, 1),
+        key("process_resident_memory_bytes", at): always(80_000_000),
+        key("process_cpu_seconds_total", at): grows(1, 1),
+        key("process_open_fds", at): always(20),
+    }
 
 
 def _of_controller() -> dict[str, str]:
     at = CONTROLLER
     loops = ("periodic", "openstack", "worker-0", "gateway-health", "election")
     return {
-        key("isthmus_build_info", at, version="0.1.0", protocol_versions="1,2"): always(1),
         **{key("isthmus_last_iteration_timestamp_seconds", at, loop=loop): CLOCK for loop in loops},
         **{key("isthmus_last_complete_iteration_timestamp_seconds", at, loop=loop): CLOCK for loop in loops[:2]},
         key("isthmus_last_reconcile_timestamp_seconds", at, loop="controller"): CLOCK,
@@ -81,13 +97,20 @@ def _of_agent(at: str, networks: int) -> dict[str, str]:
     names = [f"cloud-a.n{number}" for number in range(networks)]
     probes = [{"network": name, "peer": "cloud-b"} for name in names]
     return {
-        key("isthmus_build_info", at, version="0.1.0", protocol_versions="1,2"): always(1),
         **{key("isthmus_last_iteration_timestamp_seconds", at, loop=k): CLOCK for k in ("node", "intents", "lease")},
         **{key("isthmus_last_complete_iteration_timestamp_seconds", at, loop=k): CLOCK for k in ("node", "intents")},
         key("isthmus_charon_up", at): always(1),
         key("isthmus_links", at, state="up"): always(networks),
         key("isthmus_links", at, state="down"): always(0),
+        key("isthmus_ipsec_sas", at, peer="cloud-b", gateway="gw-b1"): always(4),
         **{tunnel(at, layer): always(1) for layer in ("ike", "esp", "bfd")},
+        **{key("isthmus_link_rtt_seconds", at, **link): always(0.002) for link in probes},
+        **{
+            key(f"isthmus_network_{unit}_total", at, direction=direction, **link): grows(9, 9)
+            for link in probes
+            for unit in ("bytes", "packets")
+            for direction in ("sent", "received")
+        },
         **{key("isthmus_link_probes_total", at, **link): grows(15, 15) for link in probes},
         **{key("isthmus_link_probes_lost_total", at, **link): grows(0, 0) for link in probes},
         **{key("isthmus_network_mtu_bytes", at, network=name): always(1416) for name in names},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.monitoring.series import AGENTS, CONTROLLER, FAULT_MINUTES, grows, key, then, tunnel
+from tests.monitoring.series import AGENTS, CLOCK_STOPS, CONTROLLER, FAULT_MINUTES, grows, key, then, tunnel
 
 from .model import IN, Fault, Firing
 
@@ -70,7 +70,7 @@ FAULTS: Final = (
     Fault(
         "peer-api-away",
         {
-            key("isthmus_peer_last_read_timestamp_seconds", CONTROLLER, peer="cloud-b"): then(_FAULT_SECONDS, 3600),
+            key("isthmus_peer_last_read_timestamp_seconds", CONTROLLER, peer="cloud-b"): CLOCK_STOPS,
             key("isthmus_peers", CONTROLLER, state="Ready"): then(1, 0),
             key("isthmus_peers", CONTROLLER, state="PeerUnreachable"): then(0, 1),
         },
