@@ -20,7 +20,7 @@ demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 le
 	@$(RUN)/python -m demo $(if $(KEEP),--keep)
 
 test: ## All of CI: lint and all tiers; Helm and the images are built meanwhile
-	@$(ASSETS) development images
+	@$(ASSETS) development images monitoring
 	@mkdir -p build
 	@echo "packaging: started, at idle priority beside the tests (build/packaging.log)"
 	@setsid chrt --idle 0 $(MAKE) --no-print-directory packaging > build/packaging.log 2>&1 & packaging=$$!; \
@@ -48,7 +48,7 @@ test-unit: ## Pure code, adapters against fakes (less than a minute)
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
 
 test-long: ## Many random examples, soaks, upgrades, two nodes on ML2/OVS, injected faults (an hour, not part of `test`)
-	@$(ASSETS) lab
+	@$(ASSETS) lab monitoring
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q tests/cluster/test_schema_fuzz.py tests/cluster/test_text.py
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property
 	@$(RUN)/pytest -q -m long tests/lab
