@@ -15,8 +15,9 @@ Percent = Annotated[int, Field(ge=1, le=100)]
 class Thresholds(ChartModel):
     """When alerts fire."""
 
-    loop_seconds: Seconds = 300
-    """Seconds since a loop of a process last ended an iteration, or last completed its work."""
+    loop_seconds: Annotated[int, Field(ge=90, le=86400)] = 300
+    """Seconds since a loop of a process last ended an iteration, or last completed its work. Loops without work may
+    wait for 60 s."""
     reconcile_seconds: Seconds = 600
     """Seconds since a controller last reconciled anything; more than the setting resync_seconds."""
     peer_read_seconds: Seconds = 600

@@ -48,7 +48,7 @@ def test_every_threshold_changes_the_alerts_that_use_it() -> None:
     for name in Thresholds.model_fields:
         users = [alert.name for alert in ALERTS if f"${name}" in alert.expr]
         assert users
-        assert _changed({wire_name(name): 77}) == users
+        assert _changed({wire_name(name): 99}) == users
 
 
 def test_further_labels_and_the_place_of_the_runbooks() -> None:
