@@ -11,7 +11,7 @@ RUN = $(DEV)/bin
 # What `test` runs while Helm and the images are built.
 TIERS := lint test-unit test-cluster test-kernel test-lab
 
-.PHONY: help demo test packaging lint test-unit test-long test-cluster test-kernel test-lab test-chart test-images test-pods bench plugin generate chart images lock up down clean
+.PHONY: help demo test packaging lint test-unit test-long test-cluster test-kernel test-lab test-chart test-images test-pods bench plugin site generate chart images lock up down clean
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -36,11 +36,12 @@ packaging: ## What test-chart and test-images need: the container images and Hel
 	@$(RUN)/python -m images.build
 	@$(ASSETS) helm
 
-lint: ## Style, types, import contracts, generated files
+lint: ## Style, types, import contracts, generated files, the documentation as a site
 	@$(ASSETS) development
 	@$(RUN)/ruff format --check . && $(RUN)/ruff check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-logo
+	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 	@$(RUN)/pytest -q tests/golden/test_generated_files.py
 
 test-unit: ## Pure code, adapters against fakes (less than a minute)
@@ -86,7 +87,11 @@ bench: ## Measure performance on the testbed, to build/bench.json
 plugin: ## Write kubectl-isthmus, one file for any Python from 3.11, to build/
 	@PYTHONPATH=operator $(PYTHON) -m isthmus.plugin.archive build/kubectl-isthmus
 
-generate: ## Write all generated files: crds/, the chart's schema, parts of docs/, texts in tests/golden/
+site: ## Write the documentation as a site to build/site
+	@$(ASSETS) development
+	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
+
+generate: ## Write all generated files: crds/, the chart's schema, parts of docs/ and of mkdocs.yml, texts in tests/golden/
 	@$(ASSETS) development
 	@$(RUN)/python -m isthmus.model.api.schema crds
 	@$(RUN)/python -m tests.golden.explain tests/golden/explain.txt
@@ -95,6 +100,10 @@ generate: ## Write all generated files: crds/, the chart's schema, parts of docs
 	@$(RUN)/python -m isthmus.model.reasons.document docs/conditions.md
 	@$(RUN)/python -m isthmus.cli.reference docs/reference.md
 	@$(RUN)/python -m isthmus.cli.troubleshooting docs/troubleshooting.md
+	@$(RUN)/python -m isthmus.cli.commands docs/commands.md
+	@$(RUN)/python -m isthmus.model.api.document docs/resources.md
+	@$(RUN)/python -m charts.document docs/values.md
+	@$(RUN)/python -m tests.golden.navigation mkdocs.yml
 	@$(RUN)/python -m tests.lab.diagnose.document docs/faults.md
 	@$(RUN)/python -m charts.generate charts/isthmus
 	@$(RUN)/python -m charts.monitoring.rules deploy/prometheus/rules.yaml

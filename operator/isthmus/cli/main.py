@@ -27,7 +27,7 @@ _BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one process; returns its exit status."""
-    chosen = _parser().parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     try:
         if chosen.command == "controller":
             return _controller()
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What `isthmus` accepts; docs/commands.md is written from it."""
     parser = argparse.ArgumentParser(prog="isthmus", description="Stretch networks between OpenStack clouds.")
     parser.add_argument("--version", action="version", version=f"isthmus {version('isthmus')}")
     commands = parser.add_subparsers(dest="command", required=True)

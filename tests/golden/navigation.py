@@ -1,0 +1,28 @@
+"""Writes the pages of docs/runbooks into the navigation of the site: `python -m tests.golden.navigation mkdocs.yml`.
+
+Without any there is no such section. All other pages are in the file by hand, and the strict build demands each.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+_BEGIN, _END = "  # runbooks: written by `make generate`\n", "  # end of runbooks\n"
+
+
+def with_runbooks(configuration: str, docs: Path = DOCS) -> str:
+    """The configuration with the current runbooks between its two marks, the page about all of them first."""
+    before, begin, rest = configuration.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise LookupError("the configuration has no marks for the runbooks")
+    pages = sorted((docs / "runbooks").glob("*.md"), key=lambda page: (page.stem not in ("index", "README"), page.stem))
+    section = ["  - Runbooks:\n", *(f"      - runbooks/{page.name}\n" for page in pages)] if pages else []
+    return f"{before}{_BEGIN}{''.join(section)}{_END}{after}"
+
+
+if __name__ == "__main__":
+    file = Path(sys.argv[1])
+    file.write_text(with_runbooks(file.read_text()))
