@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,27 @@ def test_kubeconfig_contains_server_authority_and_a_token_that_ends() -> None:
     assert credential.token == "token-of-2592000-seconds"
     assert made.ends == NOW + timedelta(days=30)
     assert accounts.annotations["isthmus.cloud/handed-over-until"] == "2026-01-31T00:00:00Z"
+
+
+def test_authority_of_a_server_before_the_cluster_can_be_named() -> None:
+    made = hand_over(_Accounts(), "cloud-b", "https://192.0.2.10:8443/isthmus", 30, "a gate's authority")
+    credential = PeerCredential.parse(made.kubeconfig.encode())
+    assert (credential.path, credential.authority) == ("/isthmus", "a gate's authority")
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [(None, "No such file"), (b"", "not a file with"), (b"no certificate", "not a file with"), (b"\xff", "not a file")],
+)
+def test_file_without_certificates_is_refused(
+    tmp_path: Path, content: bytes | None, cause: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the cluster is asked: there is none."""
+    path = tmp_path / "ca.crt"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["peer-kubeconfig", "cloud-b", "--renew", "--ca-file", str(path)]) == 1
+    assert f"isthmus: --ca-file {path}: {cause}" in capsys.readouterr().err
 
 
 def test_renewal_is_for_the_same_server() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import yaml
@@ -31,9 +33,24 @@ class Handover:
     ends: datetime
 
 
-def hand_over(accounts: Accounts, peer_cloud_id: str, server: str | None, days: int) -> Handover:
+def certificates(path: str) -> str:
+    """The content of a file with certificates in PEM. Raises Invalid."""
+    try:
+        content = Path(path).read_text("ascii")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content)
+    except (ssl.SSLError, ValueError):
+        raise Invalid(f"--ca-file {path}: not a file with certificates in PEM") from None
+    except OSError as error:
+        raise Invalid(f"--ca-file {path}: {error.strerror}") from None
+    return content
+
+
+def hand_over(
+    accounts: Accounts, peer_cloud_id: str, server: str | None, days: int, authority: str | None = None
+) -> Handover:
     """Make a kubeconfig for that peer, for the server of the last one if there is no other.
 
+    `authority` has issued the server's certificate, in PEM; the cluster's own if None.
     The account records until when the peer has a credential, and for which server. Raises ExternalError.
     """
     namespace = names.peer_namespace(peer_cloud_id)
@@ -51,5 +68,5 @@ def hand_over(accounts: Accounts, peer_cloud_id: str, server: str | None, days: 
     token, ends = accounts.request_token(namespace, names.PEER_ACCOUNT, days * 86_400)
     noted = {names.HANDED_OVER_ANNOTATION: f"{ends:%Y-%m-%dT%H:%M:%SZ}", names.SERVER_ANNOTATION: address}
     accounts.annotate_account(namespace, names.PEER_ACCOUNT, noted)
-    kubeconfig = peer_kubeconfig(namespace, address, roots["data"]["ca.crt"], token)
+    kubeconfig = peer_kubeconfig(namespace, address, authority or roots["data"]["ca.crt"], token)
     return Handover(str(yaml.safe_dump(kubeconfig, sort_keys=False)), ends)

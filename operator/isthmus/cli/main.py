@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _agent()
         if chosen.command in ("check-unused", "check-installation"):
             return _check(chosen.command)
-        return _peer_kubeconfig(chosen.peer, chosen.server, chosen.days)
+        return _peer_kubeconfig(chosen.peer, chosen.server, chosen.days, chosen.ca_file)
     except BadConfiguration as error:
         print("\n".join(f"isthmus: configuration: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return _BAD_CONFIGURATION
@@ -65,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--renew", action="store_true", help="for the same server as the last kubeconfig for this peer")
     hand_over.add_argument(
+        "--ca-file",
+        metavar="FILE",
+        help="authority of that server's certificate; this cluster's if absent",
+    )
+    hand_over.add_argument(
         "--days",
         type=_days,
         default=30,
@@ -92,13 +97,14 @@ def _agent() -> int:
     return 0
 
 
-def _peer_kubeconfig(peer: str, server: str | None, days: int) -> int:
+def _peer_kubeconfig(peer: str, server: str | None, days: int, ca_file: str | None) -> int:
     from isthmus.adapters.kubernetes import KubernetesCluster
 
-    from .handover import hand_over
+    from .handover import certificates, hand_over
 
+    authority = certificates(ca_file) if ca_file else None
     own = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    made = hand_over(KubernetesCluster(own, "isthmus"), peer, server, days)
+    made = hand_over(KubernetesCluster(own, "isthmus"), peer, server, days, authority)
     print(made.kubeconfig, end="")
     print(f"isthmus: valid until {made.ends:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
     return 0
