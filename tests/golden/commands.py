@@ -45,3 +45,10 @@ def in_sentences(text: str, program: str) -> Iterator[list[str]]:
 def _arguments(command: str) -> list[str]:
     # A comment, a redirection, or what a table says of the command in its second column.
     return shlex.split(re.split(r" [#>|]|(?<=\S) {2,}", command, maxsplit=1)[0])
+
+
+def blocks_below(text: str, title: str) -> list[str]:
+    """The blocks of commands of one section, as they are written."""
+    section = re.split(rf"^#+ {re.escape(title)}$", text, maxsplit=1, flags=re.MULTILINE)[1]
+    own = re.split(r"^#+ ", section, maxsplit=1, flags=re.MULTILINE)[0]
+    return [match[3] for match in _FENCED.finditer(own) if match[2] == "console"]
