@@ -12,9 +12,19 @@ from tests.testbed.assets.cache import Asset, Cache, default_root
 from tests.testbed.assets.workshop import Workshop
 
 Subset = Literal[
-    "development", "packages", "processes", "kubernetes", "kernel", "helm", "images", "monitoring", "pods", "lab"
+    "development",
+    "packages",
+    "processes",
+    "kubernetes",
+    "kernel",
+    "helm",
+    "images",
+    "monitoring",
+    "page",
+    "pods",
+    "lab",
 ]
-APART: Final[tuple[Subset, ...]] = ("helm", "images", "monitoring", "pods")
+APART: Final[tuple[Subset, ...]] = ("helm", "images", "monitoring", "page", "pods")
 """What `lab` does not contain."""
 
 
@@ -46,6 +56,7 @@ def ensure(*subsets: Subset) -> Assets:
     """Provide these subsets (by default `lab`, which is all but those in APART), and return the paths.
 
     Of `images` only the packages that building them needs: images/build.py. `monitoring` is Prometheus with promtool.
+    `page` is a browser.
     Raises BuildError, with the end of the log, if something cannot be built.
     """
     wanted = subsets or ("lab",)
@@ -111,7 +122,7 @@ def _package_lists(wanted: Collection[Subset]) -> list[str]:
     if _any(wanted, "packages", "kernel", "lab"):
         lists.append("lab")
     # Lists of the same name, which no other subset needs.
-    lists += [subset for subset in ("images", "monitoring", "pods") if subset in wanted]
+    lists += [subset for subset in ("images", "monitoring", "page", "pods") if subset in wanted]
     return lists
 
 

@@ -22,6 +22,7 @@ _USUAL_SECONDS: Final = {
     "images": 40.0,
     "monitoring": 20.0,
     "pods": 20.0,
+    "page": 60.0,
 }
 
 
