@@ -9,9 +9,9 @@ DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
 # What `test` runs while Helm and the images are built.
-TIERS := lint test-unit test-cluster test-kernel test-lab
+TIERS := lint test-unit test-cluster test-page test-kernel test-lab
 
-.PHONY: help demo test packaging lint test-unit test-long test-cluster test-kernel test-lab test-chart test-images test-pods bench plugin site generate chart images lock up down clean
+.PHONY: help demo test packaging lint test-unit test-long test-cluster test-page test-kernel test-lab test-chart test-images test-pods bench plugin site generate chart images lock up down clean
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -57,6 +57,10 @@ test-long: ## Many random examples, soaks, upgrades, two nodes on ML2/OVS, injec
 test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
 	@$(ASSETS) development kubernetes
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/cluster
+
+test-page: ## The page of `kubectl isthmus topology --serve` in Chromium; photographs of it in build/page
+	@$(ASSETS) development page
+	@$(RUN)/pytest -q tests/page
 
 test-kernel: ## Real Open vSwitch, ESP and strongSwan, in User Mode Linux if the host's kernel lacks them
 	@$(ASSETS) development kernel packages

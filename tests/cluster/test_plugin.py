@@ -71,6 +71,17 @@ def test_fault_is_diagnosed(plugin: Plugin) -> None:
     assert plugin.sentence("diagnose", "", code=2) == "the name of the peer or network is empty"
 
 
+def test_topology_is_a_tree(plugin: Plugin) -> None:
+    done = plugin.run("topology")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines()[1:5] == [
+        "|-- node plugin-gw (192.0.2.11): DOWN AgentNotRunning",
+        "`-- peer plugin-b: DOWN BFDDown",
+        "    |-- tunnel plugin-gw to gw (198.51.100.1): unknown AgentNotRunning",
+        "    `-- network plugin-shop/web (网络 web) to the peer: unknown",
+    ]
+
+
 def test_tenant_reads_the_networks_of_the_namespace(installed: ControlPlane, plugin: Plugin, tmp_path: Path) -> None:
     tenant = _account(installed, tmp_path, "plugin-tenant")
     installed.kubectl(

@@ -107,7 +107,9 @@ class FakeKubectl:
 
     def _answer(self, name: str, stdout: str, stderr: str, code: int) -> None:
         for suffix, content in (("out", stdout), ("err", stderr), ("code", str(code))):
-            (self._directory / f"{name}.{suffix}").write_text(content)
+            path = self._directory / f"{name}.{suffix}"
+            path.with_suffix(".new").write_text(content)
+            path.with_suffix(".new").replace(path)  # it may be running
 
 
 def stretched() -> FakeFederation:

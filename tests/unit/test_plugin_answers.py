@@ -18,7 +18,7 @@ from isthmus.model.names import API_VERSION
 from isthmus.model.protocol import PROTOCOL_VERSIONS, agreed_version
 from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.reasons.condition_types import MEANINGS
-from isthmus.plugin import main
+from isthmus.plugin import readings
 from isthmus.plugin.core import leases, resources
 from isthmus.plugin.core.answer import Answer, ExitCode, Unread
 from isthmus.plugin.core.explain import UnknownReason, anchor, explain
@@ -277,7 +277,7 @@ def test_constants_are_those_of_the_operator() -> None:
     assert API_VERSION == "isthmus.cloud/v1alpha1"
     assert (names.SYSTEM_NAMESPACE, names.CONTROLLER) == ("isthmus-system", "isthmus-controller")
     assert names.agent_lease("gw-a1") == "isthmus-agent-gw-a1"
-    assert set(main._ALL) < {kind.registration.plural for kind in KINDS}
+    assert set(readings.KINDS) < {kind.registration.plural for kind in KINDS}
 
 
 def _condition(type_: str, condition_status: str, reason: str, message: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.plugin import archive
+from isthmus.plugin.page import ASSETS, content
 from tests.fakes.kubectl import FakeKubectl
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,7 @@ def test_runs_without_packages(plugin: Path) -> None:
 
 def test_reads_a_cluster_without_packages(plugin: Path, tmp_path: Path) -> None:
     kubectl = FakeKubectl(tmp_path)
-    for verb, code in (("status", 1), ("peers", 0), ("networks", 0), ("version", 0)):
+    for verb, code in (("status", 1), ("peers", 0), ("networks", 0), ("topology", 1), ("version", 0)):
         done = run(plugin, verb, path=kubectl.path)
         assert (done.returncode, done.stderr) == (code, "")
         assert done.stdout
@@ -67,13 +68,12 @@ def test_reads_a_cluster_without_packages(plugin: Path, tmp_path: Path) -> None:
 
 def test_holds_what_it_needs_and_no_more(plugin: Path) -> None:
     with zipfile.ZipFile(plugin) as opened:
-        modules = {
-            name.removesuffix(".py").replace("/", ".") for name in opened.namelist() if name.startswith("isthmus/")
-        }
+        modules = {name.removesuffix(".py").replace("/", ".") for name in opened.namelist() if name.endswith(".py")}
+    modules -= {"__main__"}
     code = (
         f"import sys; sys.path[:0] = [{str(plugin)!r}]; import isthmus.plugin.main, isthmus.plugin.core.completion; "
         "import isthmus.plugin.pairing, isthmus.plugin.agreements, isthmus.plugin.gather, isthmus.plugin.restart; "
-        "import isthmus.plugin.uninstall; "
+        "import isthmus.plugin.topology, isthmus.plugin.uninstall; "
         "print(*(name for name, module in sys.modules.items() if name.startswith('isthmus')))"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
@@ -101,3 +101,21 @@ def test_older_python_is_a_sentence(plugin: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (3, "kubectl isthmus: needs Python 3.11 or newer, this is 3.9\n")
+
+
+def test_holds_the_files_of_the_page(plugin: Path) -> None:
+    with zipfile.ZipFile(plugin) as opened:
+        for name in ASSETS:
+            assert opened.read(f"isthmus/plugin/page/{name}") == content(name)
+
+
+def test_wheel_holds_the_files_of_the_page(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        assert {f"isthmus/plugin/page/{name}" for name in ASSETS} <= set(opened.namelist())

@@ -6,8 +6,10 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
+import webbrowser
 from pathlib import Path
 
 import pytest
@@ -326,3 +328,54 @@ def test_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 130
+
+
+@pytest.mark.usefixtures("kubectl")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--port", "8080"), "--port and --no-browser are for --serve"),
+        (("--no-browser",), "--port and --no-browser are for --serve"),
+        (("--serve", "--port", "80"), "--port must be a number from 1024 to 65535, not '80'"),
+        (
+            ("--serve", "--port", "٨٠٨٠"),
+            "--port must be a number from 1024 to 65535, not '\\u0668\\u0660\\u0668\\u0660'",
+        ),
+    ],
+)
+def test_options_of_the_page_are_checked(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], sentence: str
+) -> None:
+    assert main(["topology", *arguments]) == 2
+    assert capsys.readouterr().err == f"kubectl isthmus: {sentence}\n"
+
+
+def test_a_page_needs_a_free_port_and_a_cluster(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["topology", "--serve", "--no-browser", "--port", port]) == 2
+        assert f"cannot listen on port {port} of 127.0.0.1: Address already in use" in capsys.readouterr().err
+    kubectl.fails("Unable to connect to the server: dial tcp: i/o timeout")
+    assert failure(capsys, "topology", "--serve").startswith("the API server does not answer")
+
+
+@pytest.mark.usefixtures("kubectl")
+def test_the_browser_gets_the_token_in_a_file_of_the_user_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On its command line every user of the computer would see it."""
+    seen: list[str] = []
+
+    def opens(address: str) -> bool:
+        path = Path(address.removeprefix("file://"))
+        assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        seen.extend([address, path.read_text()])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(webbrowser, "open", opens)
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert main(["topology", "--serve"]) == 130
+    address = capsys.readouterr().out.splitlines()[0]
+    assert address.partition("#")[2] not in seen[0]
+    assert f'content="0; url={address}"' in seen[1]
+    assert not Path(seen[0].removeprefix("file://")).exists()

@@ -14,6 +14,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+from isthmus.plugin.page import ASSETS
+
 _SOURCES: Final = Path(__file__).parents[2]
 _TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
 _NOT_INCLUDED: Final = frozenset({"isthmus/model/reasons/document.py", "isthmus/plugin/archive.py"})
@@ -55,6 +57,8 @@ def _entries() -> Iterator[tuple[str, bytes]]:
         "plugin/core/gather",
         "plugin/core/removal",
         "plugin/core/restart",
+        "plugin/core/topology",
+        "plugin/page",
     )
     single = (
         "__init__.py",
@@ -66,7 +70,7 @@ def _entries() -> Iterator[tuple[str, bytes]]:
     )
     modules = [_SOURCES / "isthmus" / path for path in single]
     modules += [path for package in packages for path in (_SOURCES / "isthmus" / package).glob("*.py")]
-    for path in modules:
+    for path in (*modules, *map((_SOURCES / "isthmus/plugin/page").joinpath, ASSETS)):
         name = path.relative_to(_SOURCES).as_posix()
         if name not in _NOT_INCLUDED:
             yield name, path.read_bytes()

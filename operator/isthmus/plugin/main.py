@@ -17,7 +17,6 @@ from .arguments import options_for_kubectl, parse
 from .core import completion, leases, resources
 from .core.answer import Answer, ExitCode
 from .core.diagnosis import UnknownTarget, diagnose
-from .core.diagnosis.subject import Readings
 from .core.explain import UnknownReason, explain
 from .core.networks import networks
 from .core.peers import peers
@@ -26,10 +25,10 @@ from .core.status import status
 from .core.tables import Style
 from .core.versions import versions
 from .kubectl import Kubectl, NotRead, Reading
+from .readings import KINDS, read
 
 _INTERRUPTED: Final = 130
 _EXPANSIONS: Final = "networkexpansions"
-_ALL: Final = ("gatewaynodes", "cloudpeers", "peerlinks", _EXPANSIONS, "attachments")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,11 +78,11 @@ def _answer(chosen: Namespace) -> Answer:
     if chosen.verb == "peers":
         reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
         return peers(resources.cloud(reading.items), reading.unread)
-    # Not needed, and not paid for, by verbs that only show something.
-    from . import agreements, gather, pairing, restart, uninstall
+    # Not needed, and not paid for, by verbs that only print something.
+    from . import agreements, gather, pairing, restart, topology, uninstall
 
     verbs = {**agreements.VERBS, **gather.VERBS, **pairing.VERBS, **restart.VERBS, **uninstall.VERBS}
-    return verbs[chosen.verb](kubectl, chosen)
+    return {**verbs, **topology.VERBS}[chosen.verb](kubectl, chosen)
 
 
 def _networks(kubectl: Kubectl, chosen: Namespace) -> Answer:
@@ -94,9 +93,9 @@ def _networks(kubectl: Kubectl, chosen: Namespace) -> Answer:
 
 
 def _status(kubectl: Kubectl) -> Answer:
-    objects, of_processes = kubectl.get(_ALL), kubectl.get_leases(names.SYSTEM_NAMESPACE)
+    objects, of_processes = kubectl.get(KINDS), kubectl.get_leases(names.SYSTEM_NAMESPACE)
     reading, renewals = objects.result(), of_processes.result()
-    if len(reading.unread) == len(_ALL):
+    if len(reading.unread) == len(KINDS):
         raise NotRead.of(reading.unread)
     now = datetime.now(UTC)
     processes = None if renewals.unread else leases.leases(renewals.items, now)
@@ -104,17 +103,9 @@ def _status(kubectl: Kubectl) -> Answer:
 
 
 def _diagnosis(kubectl: Kubectl, name: str | None, namespace: str) -> Answer:
-    elsewhere = tuple(kind for kind in _ALL if kind != _EXPANSIONS or not namespace)
-    requests = [kubectl.get(elsewhere), *([kubectl.get((_EXPANSIONS,), namespace)] if namespace else [])]
-    of_processes = kubectl.get_leases(names.SYSTEM_NAMESPACE)
-    readings, renewals = [request.result() for request in requests], of_processes.result()
-    unread = [gap for reading in (*readings, renewals) for gap in reading.unread]
-    if len(unread) == len(_ALL) + 1:
-        raise NotRead.of(unread)
-    processes = None if renewals.unread else leases.leases(renewals.items, datetime.now(UTC))
-    cloud = resources.cloud([item for reading in readings for item in reading.items])
+    readings, unread = read(kubectl, namespace)
     try:
-        return diagnose(Readings(cloud, processes, {gap.resource: gap.cause for gap in unread}), name, unread)
+        return diagnose(readings, name, unread)
     except UnknownTarget as error:
         if not unread:
             raise

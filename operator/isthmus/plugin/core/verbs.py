@@ -68,6 +68,19 @@ VERBS: Final = (
         argument_is_optional=True,
     ),
     Verb(
+        "topology",
+        "peers, tunnels and networks as a tree or as a graph for Graphviz; or as a page in the browser that is kept "
+        "up to date",
+        options=(
+            Option(("--serve",), "serve the page on 127.0.0.1 only, with your own rights, until interrupted"),
+            Option(("--port",), "port of the page, 1024 to 65535; any free one if absent", "PORT"),
+            Option(("--no-browser",), "print the address of the page, and open no browser"),
+            Option(
+                _OUTPUT.names, "text, JSON with the version of its schema, or DOT", "FORMAT", (*_OUTPUT.choices, "dot")
+            ),
+        ),
+    ),
+    Verb(
         "invite",
         "invite another cloud: write the invitation, and print the pairing code",
         "PEER",

@@ -52,6 +52,12 @@ def hidden_layers(node: Node, readings: Readings) -> frozenset[Layer]:
     return _OF_SWITCH if reason else frozenset()
 
 
+def node_fault(node: Node, readings: Readings) -> Fault | None:
+    """What is wrong with a gateway node as a whole."""
+    verdict = _node(node, readings)
+    return verdict if isinstance(verdict, Fault) else None
+
+
 def _controller(lease: Lease | None) -> Verdict:
     if lease is None or lease.is_old:
         return Fault(Code.CONTROLLER_NOT_ACTIVE, Layer.INSTALLATION, f"Lease {CONTROLLER}: {_age(lease)}")
