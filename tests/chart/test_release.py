@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from isthmus.cli import checks
 from isthmus.model.api.kinds import KINDS
 from tests.chart.helm import REPOSITORY, HelmError
 from tests.chart.release import NAMESPACE, Release, commands_of_readme
+from tests.cluster.pluginfile import Plugin
 from tests.contract.samples import cloud_peer
 from tests.testbed.assets import ensure
 from tests.testbed.host import netns
+from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
 CREATE = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
@@ -161,3 +164,35 @@ def test_it_can_be_installed_again(release: Release) -> None:
 def test_it_takes_over_what_kubectl_has_installed(release: Release) -> None:
     release.kubectl("apply", "--server-side", "-k", str(REPOSITORY / "deploy"))
     release.install("--take-ownership", "--force-conflicts")
+
+
+def test_command_uninstalls_the_release(release: Release, tmp_path: Path) -> None:
+    """With the real Helm; what it keeps goes last, and only if that is said."""
+    plugin = Plugin.install(tmp_path / "bin", release.plane.kubeconfig)
+    (plugin.directory / "helm").symlink_to(ensure("helm").helm)
+    refused = plugin.run("uninstall", "--yes", "--delete-keys", "--timeout", "5")
+    assert (refused.returncode, refused.stdout) == (1, ""), "without nodes the guard does not end"
+    assert "kubectl isthmus: helm has not uninstalled isthmus: " in refused.stderr
+    release.kubectl("delete", "job", "-n", NAMESPACE, "isthmus-uninstall-guard")
+    with ThreadPoolExecutor() as pool:
+        guard = pool.submit(_complete_guard, release)
+        kept = plugin.run("uninstall", "--yes", "-o", "json")
+        guard.result()
+    assert kept.returncode == 0, kept
+    document = json.loads(kept.stdout)
+    assert document["removed"] == ["Helm release isthmus-system/isthmus"]
+    assert document["left"][1] == "kubectl delete namespace isthmus-system isthmus-ipsec"
+    assert "isthmus" not in release.kubectl("get", "clusterroles", "-o", "name")
+    done = plugin.run("uninstall", "--delete-keys")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Nothing of Isthmus is left in this cluster."), done
+    assert "isthmus" not in release.kubectl("get", "crd,namespaces", "-o", "name")
+
+
+def _complete_guard(release: Release) -> None:
+    """Write the status of the hook's Job, as if its pod had found nothing."""
+    job, moment = ("job", "isthmus-uninstall-guard", "-n", NAMESPACE), "2026-01-01T00:00:00Z"
+    wait_until(lambda: release.kubectl("get", *job, "--ignore-not-found"), 60, "the hook")
+    conditions = [{"type": type_, "status": "True"} for type_ in ("SuccessCriteriaMet", "Complete")]
+    status = {"startTime": moment, "completionTime": moment, "succeeded": 1, "conditions": conditions}
+    patch = json.dumps({"status": status})
+    release.kubectl("patch", *job, "--subresource=status", "--type=merge", "-p", patch)
