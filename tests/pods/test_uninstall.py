@@ -31,6 +31,5 @@ def test_uninstall_leaves_nothing(peers: PodFederation, untouched: Inventory) ->
     pods.release.uninstall("--wait", "--timeout", "100s")
     kubectl("delete", "crd", "-l", OURS, "--timeout=60s")
     kubectl("delete", "namespace", SYSTEM, IPSEC, "--timeout=60s")
-    pods.cloud.gateway.run("ip rule delete table 220")
     nodes.label(pods.cloud, pods.cloud.gateway, is_gateway=False)
     assert difference_once_settled(untouched, pods.cloud) == ""
