@@ -54,7 +54,8 @@ class IkeContract:
         assert ike.view().loaded == {}
 
     def test_unloading_what_is_not_loaded_succeeds(self, ike: Ike) -> None:
-        for call in (ike.initiate, ike.retire, ike.terminate, ike.unload):
+        calls = (ike.initiate, ike.initiate_takeover, ike.initiate_counterpart, ike.retire, ike.terminate, ike.unload)
+        for call in calls:
             call("istabsent")
         ike.rekey("istabsent", frozenset({1}))
         view = ike.view()
@@ -83,8 +84,8 @@ class IkeContract:
         _establish(ike, connection)
         before = ike.view()
         ike.load(connection, KEY)
-        ike.initiate(connection.name)
-        ike.retire(connection.name)
+        for call in (ike.initiate, ike.initiate_takeover, ike.initiate_counterpart, ike.retire):
+            call(connection.name)
         assert ike.view() == before
 
     def test_superseded_association_stays_until_the_new_one_is_up(
