@@ -22,8 +22,6 @@ _INTRODUCTION = """\
 `tests/lab/diagnose` injects each of these faults into two real clouds with a stretched network, and requires that the
 first line of `kubectl isthmus diagnose` in each cloud becomes exactly this one, with no other fault in it, and that
 both say "all is well" once it is healed. [Troubleshooting](troubleshooting.md) has the remedy for each code.
-
-Not confirmed yet: the test has not been run on a lab since it was written. Until then these are expectations.
 """
 
 
