@@ -44,3 +44,9 @@ def test_peer_that_is_away_leaves_nothing_out(reader: Reader) -> None:
         health.failed(Unavailable("timed out"))
     assert (view(reader).reason, view(reader).message) == (Reason.PEER_UNREACHABLE, "timed out")
     assert view(reader).not_understood == {}
+    for health in kinds(reader)[:2]:  # PortSlices are tried again later
+        health.listed()
+    assert view(reader).reachable
+    assert view(reader).not_understood == {}
+    reader._slices.failed(Unavailable("still"))
+    assert view(reader).not_understood == {"PortSlices": "still"}

@@ -22,6 +22,7 @@ from .budget import Budget
 from .collection import Collection, PortSlices
 from .stream import Pace, Stream
 
+_NEVER: Final = float("-inf")
 _STALE_SECONDS: Final = 90.0  # longer than the slowest answer that is still allowed
 _SLICES_RETRY_SECONDS: Final = 30.0  # a peer that was just upgraded grants the right to read them a moment later
 
@@ -45,7 +46,10 @@ class Health:
     def __init__(self, changed: Callable[[frozenset[str]], None], state_changed: Callable[[], None]) -> None:
         self._changed, self._state_changed = changed, state_changed
         self.confirmed_at: float | None = None
+        self.listed_since = _NEVER
+        """When it could be read for the first time since its last failure, or since the start."""
         self.failure: tuple[Reason, str] | None = None
+        self.failed_at = _NEVER
 
     @property
     def is_known(self) -> bool:
@@ -64,10 +68,12 @@ class Health:
         was_listed = self.is_listed
         self.confirmed_at, self.failure = time.monotonic(), None
         if not was_listed:
+            self.listed_since = self.confirmed_at
             self._state_changed()
 
     def failed(self, error: ExternalError) -> None:
         before, self.failure = self.failure, (_reason(error), str(error))
+        self.failed_at = time.monotonic()
         if before is None or before[0] != self.failure[0]:
             self._state_changed()
 
@@ -155,10 +161,11 @@ class Reader:
         return self._invalid
 
     def _slices_problem(self, of_peer: Reason) -> str:
-        """Serving none is no failure, and the failure of a peer that is away is not one of its PortSlices."""
+        """Serving none is no failure, and the failure of a peer that is, or was, away is not one of its PortSlices."""
         reason, message = self._slices.failure or (Reason.REACHABLE, "")
-        is_away = reason is of_peer is Reason.PEER_UNREACHABLE
-        return "" if is_away or reason in {Reason.PEER_FORBIDDEN, Reason.PEER_NOT_PUBLISHING} else message
+        was_away = self._slices.failed_at < max(self._peer.listed_since, self._links.listed_since)
+        is_of_peer = reason is Reason.PEER_UNREACHABLE and (reason is of_peer or was_away)
+        return "" if is_of_peer or reason in {Reason.PEER_FORBIDDEN, Reason.PEER_NOT_PUBLISHING} else message
 
     def _stream(
         self, api: PeerApi, collection: Collection[Any], health: Health, may_begin: Callable[[], bool] = lambda: True
