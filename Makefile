@@ -41,7 +41,7 @@ lint: ## Style, types, import contracts, generated files, the documentation as a
 	@$(RUN)/ruff format --check . && $(RUN)/ruff check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-logo
-	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
 	@$(RUN)/pytest -q tests/golden/test_generated_files.py
 
 test-unit: ## Pure code, adapters against fakes (less than a minute)
@@ -93,7 +93,7 @@ plugin: ## Write kubectl-isthmus, one file for any Python from 3.11, to build/
 
 site: ## Write the documentation as a site to build/site
 	@$(ASSETS) development
-	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
 
 generate: ## Write all generated files: crds/, the chart's schema, parts of docs/ and of mkdocs.yml, texts in tests/golden/
 	@$(ASSETS) development

@@ -33,7 +33,9 @@ def test_every_metric_is_described_with_its_labels() -> None:
 
 def _metrics() -> dict[str, set[str]]:
     found = {f"{each.name}{_WITH_SUFFIX.get(each.kind, '')}": set(each.labels) for each in FAMILIES}
-    for metric in vars(Metrics()).values():
+    process = Metrics()
+    found |= {f"{each.name}{_WITH_SUFFIX.get(each.type, '')}": set() for each in process.process.collect()}
+    for metric in vars(process).values():
         for each in getattr(metric, "describe", list)():
             found[f"{each.name}{_WITH_SUFFIX.get(each.type, '')}"] = set(metric._labelnames)
     return found

@@ -60,7 +60,7 @@ class _Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("site")
-    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(directory)]
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(directory)]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return directory
@@ -73,7 +73,8 @@ def _pages(site: Path) -> Iterator[tuple[str, _Page]]:
 
 def test_every_page_is_there(site: Path) -> None:
     docs = ROOT / "docs"
-    expected = {str(path.relative_to(docs).with_suffix(".html")) for path in docs.rglob("*.md")}
+    named = (path.with_stem("index") if path.stem == "README" else path for path in docs.rglob("*.md"))
+    expected = {str(path.relative_to(docs).with_suffix(".html")) for path in named}
     assert {name for name, _ in _pages(site)} == expected | {"404.html"}
 
 
