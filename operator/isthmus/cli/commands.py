@@ -45,7 +45,8 @@ def _lines() -> Iterator[str]:
 
 
 def _verb(verb: Verb) -> Iterator[str]:
-    argument = f"[{verb.argument}]" if verb.argument_is_optional else verb.argument
+    argument = "|".join(verb.argument_choices) or verb.argument
+    argument = f"[{argument}]" if verb.argument_is_optional else argument
     yield f"### kubectl isthmus {verb.name}\n"
     yield f"    kubectl isthmus {' '.join(filter(None, (verb.name, argument)))}\n"
     yield _wrapped(_sentence(verb.help)) + "\n"
