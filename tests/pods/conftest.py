@@ -17,12 +17,12 @@ from tests.testbed.lab import Lab
 from tests.testbed.workload.tenant import Stretch, reachable_stretch
 
 # One installation is used from its beginning to its end, and everything else lies between both.
-_FIRST, _LAST = "test_install", "test_uninstall"
+_FIRST, _LAST = "test_install", ("test_uninstall", "test_uninstall_command")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Installation first, removal last."""
-    items.sort(key=lambda item: (item.path.stem == _LAST, item.path.stem != _FIRST))
+    items.sort(key=lambda item: (item.path.stem in _LAST, item.path.stem != _FIRST, item.path.stem))
 
 
 @pytest.fixture(scope="session")
