@@ -154,7 +154,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("verb", [*READERS, "version"])
+@pytest.mark.parametrize("verb", [*READERS, "version", "gather", "uninstall"])
 @pytest.mark.parametrize(
     ("stderr", "sentence"),
     [

@@ -16,7 +16,7 @@ from isthmus.plugin.core.restart import image, replacing
 from isthmus.plugin.core.restart.image import Image, Pull
 from isthmus.plugin.core.restart.workloads import COMPONENTS, Machine, Pod, Rollout
 from isthmus.plugin.main import main
-from tests.fakes.kubectl import FakeKubectl, forbidden, listed
+from tests.fakes.kubectl import MISSING_KIND, FakeKubectl, forbidden, listed
 
 REFERENCE = "registry.example.org/isthmus/isthmus-charon:0.1.0"
 CHARON = COMPONENTS["charon"]
@@ -100,7 +100,7 @@ def test_charon_is_replaced_node_by_node(kubectl: FakeKubectl, capsys: pytest.Ca
         "nodes": ["gw-a1", "gw-a2"],
     }
     name = image.pod_name(CHARON, "gw-a2")
-    pull = f"delete pod {name} -n isthmus-gateway --ignore-not-found --grace-period=0"
+    pull = f"delete pod {name} -n isthmus-gateway --ignore-not-found"
     apply = "apply --server-side --field-manager=kubectl-isthmus --force-conflicts -f -"
     assert changes(kubectl) == [
         "delete pod isthmus-charon-one -n isthmus-gateway --ignore-not-found --wait=false",
@@ -231,6 +231,14 @@ def test_missing_rights(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]
     )
     kubectl.answers("*.apps *", stderr=stderr, code=1)
     assert refused(capsys, 3, "agent") == 'no right to get daemonsets in the namespace "isthmus-gateway"'
+
+
+def test_cluster_that_cannot_be_read(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.fails("Error in configuration: context was not found for specified context: nope")
+    assert refused(capsys, 3, "charon", "--yes").startswith("the kubeconfig has no context 'nope'")
+    kubectl.fails(MISSING_KIND)
+    kubectl.group([])
+    assert refused(capsys, 3, "agent", "--yes").startswith("Isthmus is not installed in this cluster")
 
 
 @pytest.mark.parametrize("arguments", [[], ["everything"], ["charon", "agent"]])

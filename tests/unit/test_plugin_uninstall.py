@@ -189,7 +189,7 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
     fake = FakeKubectl(tmp_path)
     monkeypatch.setenv("PATH", f"{fake.path}:/usr/bin:/bin")
     monkeypatch.setattr(uninstall, "_POLL_SECONDS", 0.01)
-    monkeypatch.setattr(uninstall, "_SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(uninstall, "_SETTLE_SECONDS", 0.2)
     fake.leases([lease("isthmus-controller", datetime.now(UTC).isoformat())])
     return fake
 
@@ -319,6 +319,16 @@ def test_cluster_without_isthmus(kubectl: FakeKubectl, capsys: pytest.CaptureFix
     kubectl.answers("*get *", "")
     assert main(["uninstall"]) == 0
     assert capsys.readouterr().out == "Nothing of Isthmus is left in this cluster.\n"
+
+
+def test_network_that_something_creates_again(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    calls = helm(kubectl)
+    kubectl.answers("*get crd *", definitions())
+    kubectl.answers("*clusterroles*", listed(role("isthmus")))
+    kubectl.answers("*get networkexpansions*", *[listed(NETWORK)] * 2, listed(), listed(NETWORK))
+    sentence = refused(capsys, 1, "--yes")
+    assert sentence.startswith("NetworkExpansion shop/web was created again after it had been withdrawn")
+    assert not calls.exists()
 
 
 def test_definitions_of_another_version(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:

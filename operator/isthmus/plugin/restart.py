@@ -64,7 +64,7 @@ def _pull(kubectl: Kubectl, component: Component, template: Image, node: str, se
     """Have the node pull the image. Raises Refused, and the running pod stays."""
     terminal.report(f"{node}: pulling {template.reference}")
     name = image.pod_name(component, node)
-    delete = ("delete", "pod", name, "-n", component.namespace, "--ignore-not-found", "--grace-period=0")
+    delete = ("delete", "pod", name, "-n", component.namespace, "--ignore-not-found")
     kubectl.run(*delete)  # of an earlier restart that was interrupted
     kubectl.apply([image.pod(component, template, node)])
     try:

@@ -20,7 +20,7 @@ from .core.refusals import Refused
 from .core.removal import installation
 from .core.removal.installation import Installation, Kept
 from .core.removal.left import KINDS, Left, Stage, left
-from .core.removal.steps import Delete, Forget, hanging, require_controller, steps, summary
+from .core.removal.steps import Delete, Forget, hanging, require_controller, require_not_restored, steps, summary
 from .kubectl import Kubectl, NotRead, NotServed
 
 _POLL_SECONDS: Final = 0.5
@@ -91,8 +91,9 @@ def _withdraw(kubectl: Kubectl, plurals: Sequence[str], seconds: int, *, forget_
     """Delete networks, then peers, and wait until nothing is in use; returns what has gone. Raises Refused."""
     removed: list[str] = []
     before, _ = _left(kubectl, plurals)
-    ends_at, settled_at = time.monotonic() + seconds, None
+    ends_at, settled_at, reading_seconds = time.monotonic() + seconds, None, 0.0
     while True:
+        require_not_restored(before, removed)
         for step in steps(before, forget_unreachable=forget_unreachable):
             _take(kubectl, step)
         if before.stage is Stage.NOTHING:
@@ -103,8 +104,10 @@ def _withdraw(kubectl: Kubectl, plurals: Sequence[str], seconds: int, *, forget_
             settled_at = None
             if time.monotonic() > ends_at:
                 raise hanging(before, _processes(kubectl), seconds)
-        time.sleep(_POLL_SECONDS)
+        time.sleep(max(_POLL_SECONDS, reading_seconds))
+        began_at = time.monotonic()
         now, _ = _left(kubectl, plurals)
+        reading_seconds = time.monotonic() - began_at  # many objects are not read all the time
         if gone := _gone(before, now):
             ends_at = time.monotonic() + seconds
             removed += [label for label in gone if not label.startswith("GatewayNode ")]

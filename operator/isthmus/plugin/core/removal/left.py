@@ -11,17 +11,17 @@ from isthmus.model import names
 
 from ..documents import Document, entries, text, texts
 
-# In the order in which they go: what is deleted, then what the controller deletes because of that.
+# In the order in which they go: what is deleted, then what the controller deletes because of that. PortSlices, of which
+# there may be tens of thousands, are in the namespaces of peers, which go before their CloudPeers do.
 KINDS: Final = {
     "networkexpansions": "NetworkExpansion",
     "cloudpeers": "CloudPeer",
     "attachments": "Attachment",
     "expansionlinks": "ExpansionLink",
-    "portslices": "PortSlice",
     "peerlinks": "PeerLink",
     "gatewaynodes": "GatewayNode",
 }
-_CONTROLLERS: Final = ("Attachment", "ExpansionLink", "PortSlice", "PeerLink")
+_CONTROLLERS: Final = ("Attachment", "ExpansionLink", "PeerLink")
 
 
 class Stage(Enum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +62,15 @@ def require_controller(left: Left, processes: Mapping[str, Lease]) -> None:
         raise Refused(
             f"no controller is active, and without it nothing can be withdrawn: {_listed(held)}. Start it, see "
             "kubectl isthmus status, and run the command again"
+        )
+
+
+def require_not_restored(left: Left, removed: Collection[str]) -> None:
+    """Raise Refused if something that was withdrawn is there again: it would be withdrawn for ever."""
+    if again := next((each for each in (*left.expansions, *left.peers) if each.label in removed), None):
+        raise Refused(
+            f"{again.label} was created again after it had been withdrawn: stop what creates it, GitOps for instance, "
+            "and run the command again"
         )
 
 
