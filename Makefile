@@ -88,8 +88,9 @@ bench: ## Measure performance on the testbed, to build/bench.json
 	@$(ASSETS) lab
 	@$(RUN)/python -m tests.bench
 
-plugin: ## Write kubectl-isthmus, one file for any Python from 3.11, to build/
+plugin: ## Write kubectl-isthmus, one file for any Python from 3.11, and what krew needs to build/; RELEASE=URL of the archive
 	@PYTHONPATH=operator $(PYTHON) -m isthmus.plugin.archive build/kubectl-isthmus
+	@PYTHONPATH=operator $(PYTHON) -m isthmus.plugin.krew build $(if $(RELEASE),--release $(RELEASE))
 
 site: ## Write the documentation as a site to build/site
 	@$(ASSETS) development

@@ -18,7 +18,9 @@ from isthmus.plugin.page import ASSETS
 
 _SOURCES: Final = Path(__file__).parents[2]
 _TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
-_NOT_INCLUDED: Final = frozenset({"isthmus/model/reasons/document.py", "isthmus/plugin/archive.py"})
+_NOT_INCLUDED: Final = frozenset(
+    {"isthmus/model/reasons/document.py", "isthmus/plugin/archive.py", "isthmus/plugin/krew.py"}
+)
 _START: Final = """\
 import sys
 
@@ -43,6 +45,12 @@ def build() -> bytes:
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             archive.writestr(entry, content)
     return buffer.getvalue()
+
+
+def version() -> str:
+    """The version of the package."""
+    project: dict[str, str] = tomllib.loads((_SOURCES.parent / "pyproject.toml").read_text())["project"]
+    return project["version"]
 
 
 def _entries() -> Iterator[tuple[str, bytes]]:
@@ -78,10 +86,8 @@ def _entries() -> Iterator[tuple[str, bytes]]:
 
 def _metadata() -> Iterator[tuple[str, bytes]]:
     """What `importlib.metadata` needs to know the version."""
-    project = tomllib.loads((_SOURCES.parent / "pyproject.toml").read_text())["project"]
-    name, version = project["name"], project["version"]
-    content = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    yield f"{name}-{version}.dist-info/METADATA", content.encode()
+    content = f"Metadata-Version: 2.1\nName: isthmus\nVersion: {version()}\n"
+    yield f"isthmus-{version()}.dist-info/METADATA", content.encode()
 
 
 if __name__ == "__main__":
