@@ -9,6 +9,7 @@ from tests.pods.federation import PodFederation
 from tests.testbed.cloud import nodes
 from tests.testbed.install.installation import IPSEC, SYSTEM
 from tests.testbed.inventory import Inventory, difference_once_settled
+from tests.testbed.workload.loss import ping_losing_nothing
 from tests.testbed.workload.tenant import reachable_stretch
 
 OURS = "app.kubernetes.io/part-of=isthmus"
@@ -18,10 +19,14 @@ def test_uninstall_is_refused_while_a_network_is_stretched(peers: PodFederation)
     pods = peers.in_pods
     with reachable_stretch(peers, "refused", "10.30.0.0/24") as stretch:
         before = pods.uids()
-        with pytest.raises(HelmError, match="Isthmus is in use: CloudPeer cloud-b; NetworkExpansion refused/refused"):
-            pods.release.uninstall("--timeout", "100s")
+
+        def refuse() -> None:
+            in_use = "Isthmus is in use: CloudPeer cloud-b; NetworkExpansion refused/refused"
+            with pytest.raises(HelmError, match=in_use):
+                pods.release.uninstall("--timeout", "100s")
+
+        ping_losing_nothing(stretch, refuse)
         assert pods.uids() == before
-        assert stretch.wait_for_ping().all_answered
 
 
 def test_uninstall_leaves_nothing(peers: PodFederation, untouched: Inventory) -> None:
