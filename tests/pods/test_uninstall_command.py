@@ -65,7 +65,6 @@ def _remove_what_is_not_ours(peers: PodFederation, tenant: Tenant, stretch: Stre
     stretch.local.delete()
     tenant.delete()
     a.kubectl("delete", "namespace", NAME)
-    a.gateway.run("ip rule delete table 220")
     nodes.label(a, a.gateway, is_gateway=False)
     b.kubectl("delete", "-f", str(MANIFESTS / f"cloud-{b.name}" / "policy.yaml"), "--ignore-not-found")
     for namespace in (SYSTEM, IPSEC):
