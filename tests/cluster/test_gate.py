@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -24,13 +25,12 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 from .accounts import USERS, make_user, token_of
 from .conftest import PUBLIC_ADDRESS, SECOND_ADDRESS
 from .gate import Gate
+from .gaterequests import BODIES, LINKS, METHODS, OTHER, SECRETS, TARGETS, request
 from .pairedclouds import Side, invite, join, remove_files, running, side_on
-from .reading import US, peer_kubeconfig, wait_for_view
+from .reading import POLL_SECONDS, US, peer_kubeconfig, wait_for_view
 
-OTHER = "cloud-c"
 OTHER_ADDRESS = "127.0.0.2"
 LONG_WATCH_SECONDS = 60.0
-LINKS = f"/isthmus/apis/isthmus.cloud/v1alpha1/namespaces/isthmus-peer-{US}"
 KINDS = ("peerlinks", "expansionlinks", "portslices")
 
 
@@ -73,18 +73,8 @@ def admin_token(installed: ControlPlane) -> str:
     return token_of(installed, USERS, "gate-administrator")
 
 
-def _request(target: str, token: str, *headers: str, method: str = "GET") -> bytes:
-    lines = [
-        f"{method} {target} HTTP/1.1",
-        f"Host: {PUBLIC_ADDRESS}",
-        f"Authorization: Bearer {token}",
-        "Connection: close",
-    ]
-    return "\r\n".join([*lines, *headers, "", ""]).encode()
-
-
 def test_peer_reads_and_watches_through_the_gate(gate: Gate, publisher: KubernetesCluster, peer_token: str) -> None:
-    """A change is seen at once, in the middle of a watch that lasts a minute."""
+    """A change is seen within 30 s, while a watch lasts a minute: it is not kept back until the watch ends."""
     peers = RemotePeers(US, LONG_WATCH_SECONDS)
     peers.start(Event().set)
     try:
@@ -94,100 +84,62 @@ def test_peer_reads_and_watches_through_the_gate(gate: Gate, publisher: Kubernet
         assert view.peer_link.spec == peer_link(PEER, US).spec
         for mtu in (1400, 1390):
             time.sleep(1)
-            began = time.monotonic()
             publisher.apply(answer_link(PEER, US, mtu=mtu))
             spec = answer_link(PEER, US, mtu=mtu).spec
             wait_for_view(peers, lambda v: spec in [link.spec for link in v.links.values()])  # noqa: B023
-            assert time.monotonic() - began < 5
     finally:
         peers.stop()
     assert peer_token not in gate.log()
 
 
+def test_outage_behind_the_gate_is_reported_and_ends(
+    installed: ControlPlane, gate: Gate, publisher: KubernetesCluster, peer_token: str
+) -> None:
+    del publisher
+    peers = RemotePeers(US, POLL_SECONDS)
+    peers.start(Event().set)
+    try:
+        peers.follow({PEER: peer_kubeconfig(gate.url, gate.ca_certificate, {"token": peer_token})})
+        wait_for_view(peers, lambda v: v.complete)
+        with _stopped(installed):
+            view = wait_for_view(peers, lambda v: "503" in v.message)
+        assert view.reason == "PeerUnreachable"
+        assert view.peer_link is not None, "what was read stays"
+        wait_for_view(peers, lambda v: v.complete)
+    finally:
+        peers.stop()
+
+
+@contextmanager
+def _stopped(plane: ControlPlane) -> Iterator[None]:
+    plane.stop()
+    try:
+        yield
+    finally:
+        plane.start()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_documented_requests_are_answered_by_the_api_server(gate: Gate, peer_token: str, kind: str) -> None:
-    answer = gate.ask(_request(f"{LINKS}/{kind}?limit=100", peer_token))
+    answer = gate.ask(request(f"{LINKS}/{kind}?limit=100", peer_token))
     assert (answer.status, json.loads(answer.body)["apiVersion"]) == (200, "isthmus.cloud/v1alpha1")
-
-
-SECRETS = "/api/v1/namespaces/isthmus-ipsec/secrets"
-TARGETS = [
-    "/",
-    "/version",
-    "/readyz",
-    "/metrics",
-    "/api",
-    "/apis",
-    "/openapi/v3",
-    SECRETS,
-    f"/isthmus{SECRETS}",
-    f"/isthmus/api/v1/namespaces/isthmus-peer-{US}/secrets",
-    LINKS.removeprefix("/isthmus") + "/peerlinks",
-    "/isthmus/apis/isthmus.cloud/v1alpha1",
-    "/isthmus/apis/isthmus.cloud/v1alpha1/peerlinks",
-    "/isthmus/apis/isthmus.cloud/v1alpha1/cloudpeers",
-    f"/isthmus/apis/isthmus.cloud/v1alpha1/namespaces/isthmus-peer-{OTHER}/peerlinks",
-    "/isthmus/apis/isthmus.cloud/v1alpha1/namespaces/isthmus-system/attachments",
-    "/isthmus/apis/isthmus.cloud/v1alpha1/namespaces/isthmus-system/peerlinks",
-    f"/isthmus/api/v1/namespaces/isthmus-peer-{US}/serviceaccounts/peer/token",
-    LINKS,
-    f"{LINKS}/",
-    f"{LINKS}/attachments",
-    f"{LINKS}/peerlinks/",
-    f"{LINKS}/peerlinks/cloud-a",
-    f"{LINKS}/peerlinks/cloud-a/status",
-    f"{LINKS}/PeerLinks",
-    f"{LINKS}/peerlinks;x",
-    f"{LINKS}/peerlinks%3fwatch=1",
-    f"{LINKS}/peerlinks%20",
-    f"{LINKS}/peerlinks%00",
-    f"{LINKS}/%70eerlinks",
-    f"{LINKS}/../../../../../..{SECRETS}",
-    f"{LINKS}/peerlinks/../../../../../../..{SECRETS}",
-    f"{LINKS}/peerlinks/..%2f..%2f..%2f..%2f..%2f..%2f..{SECRETS}",
-    f"{LINKS}/peerlinks/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e{SECRETS}",
-    f"{LINKS}/./peerlinks",
-    f"{LINKS}//peerlinks",
-    f"/{LINKS}/peerlinks",
-    f"//example.org{LINKS}/peerlinks",
-    f"/isthmus/{SECRETS}#{LINKS}/peerlinks",
-    f"{SECRETS}?{LINKS}/peerlinks",
-    f"https://{PUBLIC_ADDRESS}:8443{SECRETS}",
-    f"https://{PUBLIC_ADDRESS}:8443/isthmus{SECRETS}",
-    f"{LINKS}/peerlinks\\..\\..",
-    "*",
-]
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_gate_refuses_every_other_target_also_to_an_administrator(gate: Gate, admin_token: str, target: str) -> None:
-    _require_refused(gate, _request(target, admin_token))
-
-
-METHODS = ("HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "LIST", "get")
+    _require_refused(gate, request(target, admin_token))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_gate_refuses_every_other_method(gate: Gate, admin_token: str, method: str) -> None:
-    _require_refused(gate, _request(f"{LINKS}/peerlinks", admin_token, method=method))
+    _require_refused(gate, request(f"{LINKS}/peerlinks", admin_token, method=method))
 
 
-@pytest.mark.parametrize(
-    ("body", "headers"),
-    [
-        (b"", ("Upgrade: websocket", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Sec-WebSocket-Version: 13")),
-        (b"", ("Upgrade: SPDY/3.1",)),
-        (b"", ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")),
-        (b"{}", ("Content-Length: 2",)),
-        (b"2\r\n{}\r\n0\r\n\r\n", ("Transfer-Encoding: chunked",)),
-        (b"2\r\n{}\r\n0\r\n\r\n", ("Transfer-Encoding: chunked", "Content-Length: 2")),
-        (b"{}", ("Content-Length: 0", "Content-Length: 2")),
-    ],
-)
+@pytest.mark.parametrize(("body", "headers"), BODIES)
 def test_gate_refuses_another_protocol_and_a_body(
     gate: Gate, admin_token: str, body: bytes, headers: tuple[str, ...]
 ) -> None:
-    _require_refused(gate, _request(f"{LINKS}/peerlinks", admin_token, *headers) + body)
+    _require_refused(gate, request(f"{LINKS}/peerlinks", admin_token, *headers) + body)
 
 
 def test_gate_refuses_a_request_without_a_token(gate: Gate) -> None:
@@ -201,8 +153,8 @@ def test_gate_refuses_what_is_no_request_of_http_1_1(gate: Gate, request_line: s
 
 
 def test_second_request_of_a_connection_is_judged_for_itself(gate: Gate, admin_token: str) -> None:
-    first = _request(f"{LINKS}/peerlinks", admin_token).replace(b"Connection: close\r\n", b"")
-    second = gate.ask(first + _request(f"/isthmus{SECRETS}", admin_token))
+    first = request(f"{LINKS}/peerlinks", admin_token).replace(b"Connection: close\r\n", b"")
+    second = gate.ask(first + request(f"/isthmus{SECRETS}", admin_token))
     assert second.status == 200
     head, _, refusal = second.body.partition(b"HTTP/1.1 403 ")
     assert b'"PeerLinkList"' in head
@@ -215,16 +167,16 @@ def test_each_peer_has_its_own_namespace_and_addresses(
 ) -> None:
     del publisher
     others = LINKS.replace(US, OTHER)
-    assert gate.ask(_request(f"{others}/peerlinks", admin_token), OTHER_ADDRESS).status == 200
-    _require_refused(gate, _request(f"{LINKS}/peerlinks", admin_token), OTHER_ADDRESS)
-    _require_refused(gate, _request(f"{others}/peerlinks", admin_token), "127.0.0.3")
+    assert gate.ask(request(f"{others}/peerlinks", admin_token), OTHER_ADDRESS).status == 200
+    _require_refused(gate, request(f"{LINKS}/peerlinks", admin_token), OTHER_ADDRESS)
+    _require_refused(gate, request(f"{others}/peerlinks", admin_token), "127.0.0.3")
 
 
 def test_no_other_header_reaches_the_api_server(gate: Gate, admin_token: str, peer_token: str) -> None:
     """An impersonation would be refused to the peer's account, and not to an administrator."""
     impersonating = ("Impersonate-User: nobody", "X-Remote-User: admin", "X-Forwarded-For: 203.0.113.1")
     for token in (admin_token, peer_token):
-        assert gate.ask(_request(f"{LINKS}/peerlinks", token, *impersonating)).status == 200
+        assert gate.ask(request(f"{LINKS}/peerlinks", token, *impersonating)).status == 200
 
 
 def test_administrator_can_do_all_that_without_the_gate(installed: ControlPlane, admin_token: str) -> None:
