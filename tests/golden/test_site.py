@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,10 +61,32 @@ class _Page(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("site")
-    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(directory)]
-    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = _build(ROOT, directory)
     assert done.returncode == 0, done.stdout + done.stderr
     return directory
+
+
+def _build(source: Path, directory: Path) -> subprocess.CompletedProcess[str]:
+    """As `make lint` does it: with `--quiet` mkdocs would not count its warnings."""
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(directory)]
+    return subprocess.run(build, cwd=source, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("index.md", "[nowhere](nowhere.md)"),
+        ("index.md", "[no such heading](install.md#nowhere)"),
+        ("index.md", "[outside](../Makefile)"),
+        ("unlisted.md", "# A page that is not in the navigation"),
+    ],
+)
+def test_build_fails_for(name: str, text: str, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    with (tmp_path / "docs" / name).open("a") as page:
+        page.write(f"\n{text}\n")
+    assert _build(tmp_path, tmp_path / "site").returncode != 0
 
 
 def _pages(site: Path) -> Iterator[tuple[str, _Page]]:
