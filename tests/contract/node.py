@@ -71,6 +71,19 @@ class ProbeContract:
         results = probe.exchange({"long": KNOWN_MAC, "too long": KNOWN_MAC}, 0.5, 0.0, {"long": 1416, "too long": 1501})
         assert {link: (r.sent, r.received) for link, r in results.items()} == {"long": (1, 1), "too long": (0, 0)}
 
+    def test_frames_with_the_same_address_have_a_result_each(
+        self, probe: DataplaneProbe, openflow: OpenFlow, ovsdb: Ovsdb
+    ) -> None:
+        """As `isthmus probe` sends them."""
+        ovsdb.ensure_bridge()
+        number = numbers_of(ovsdb, {BRIDGE, PROBE_PORT})[PROBE_PORT]
+        match = f"table=0,priority=1,in_port={number},dl_src={KNOWN_MAC}"
+        flow = f"{match} actions=set_field:{PROBE_REPLY_MAC}->eth_src,IN_PORT"
+        openflow.replace(FlowChanges((SetChange(COOKIE, None, add=(flow,)),)))
+        macs = {str(number): KNOWN_MAC for number in range(10)}
+        results = probe.exchange(macs, 0.5, 0.2, dict.fromkeys(macs, 1000))
+        assert {name: (r.sent, r.received) for name, r in results.items()} == dict.fromkeys(macs, (1, 1))
+
     def test_probe_without_bridge_fails(self, probe: DataplaneProbe) -> None:
         with pytest.raises(Unavailable):
             probe.exchange({"known": KNOWN_MAC}, 0.5)

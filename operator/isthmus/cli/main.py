@@ -1,4 +1,4 @@
-"""`isthmus controller`, `isthmus agent`, the administrator's `isthmus peer-kubeconfig`, and the checks of the chart."""
+"""`isthmus controller`, `isthmus agent`, administrators' `peer-kubeconfig` and `probe`, and the checks of the chart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _agent()
         if chosen.command in ("check-unused", "check-installation"):
             return _check(chosen.command)
+        if chosen.command == "probe":
+            return _probe(chosen)
         return _peer_kubeconfig(chosen.peer, chosen.server, chosen.days, chosen.ca_file)
     except BadConfiguration as error:
         print("\n".join(f"isthmus: configuration: {line}" for line in str(error).splitlines()), file=sys.stderr)
@@ -75,7 +77,21 @@ def parser() -> argparse.ArgumentParser:
         default=30,
         help="for how long it is valid, 1 to 365; 30 if absent; the server may shorten it",
     )
+    _add_probe(commands.add_parser("probe", help="send dataplane probes on one link, as root on its gateway node"))
     return parser
+
+
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("link", metavar="LINK", help="name of the Attachment")
+    parser.add_argument("peer", type=_cloud_id, metavar="CLOUD_ID", help="the peer's cloud ID")
+    parser.add_argument("--mtu", type=_between(68, 9216, "bytes"), required=True, help="of the network, in bytes")
+    how_many = parser.add_mutually_exclusive_group()
+    how_many.add_argument(
+        "--count", type=_between(1, 200, "frames"), default=20, help="frames of each size, 1 to 200; 20 if absent"
+    )
+    how_many.add_argument(
+        "--seconds", type=_between(1, 60, "seconds"), help="send at a pace for so long, and read the link's counters"
+    )
 
 
 def _controller() -> int:
@@ -122,6 +138,24 @@ def _check(command: str) -> int:
     return 1 if problems else 0
 
 
+def _probe(chosen: argparse.Namespace) -> int:
+    """Whether frames come back is in what is printed; it is no failure of the command."""
+    from isthmus.adapters.linux.probe import PacketProbe
+
+    from . import probe
+
+    with probe.exclusive():
+        if chosen.seconds is None:
+            report = probe.verify(PacketProbe(), chosen.link, chosen.peer, chosen.mtu, chosen.count)
+        else:
+            from isthmus.adapters.openvswitch.openflow import OvsOfctl
+
+            flows = OvsOfctl(load(AgentSettings).ovsdb_socket).view
+            report = probe.bench(PacketProbe(), flows, chosen.link, chosen.peer, chosen.mtu, chosen.seconds)
+    print(probe.printed(report))
+    return 0
+
+
 def _settings(kind: type[S]) -> S:
     """The process's settings, with logging set up by them."""
     from isthmus.telemetry.logs import set_up
@@ -144,6 +178,15 @@ def _days(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 365:
         raise argparse.ArgumentTypeError("must be a whole number of days from 1 to 365")
     return int(text)
+
+
+def _between(least: int, most: int, what: str) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and len(text) <= 9 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"must be a whole number of {what} from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def _https(text: str) -> str:

@@ -149,6 +149,7 @@ def _interface(prefix: str, *parts: str) -> str:
     return (prefix + text)[:_INTERFACE_NAME_BYTES]
 
 
+PROBE_REPORT_SCHEMA = f"{GROUP}/probe/v1"  # what `isthmus probe` prints, for `kubectl isthmus verify` and `bench`
 PROBE_PORT = "isprobe"  # internal port of br-cloud through which probe frames enter and leave; has no address
 
 

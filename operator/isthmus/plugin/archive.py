@@ -63,6 +63,7 @@ def _entries() -> Iterator[tuple[str, bytes]]:
         "plugin/core/bundles",
         "plugin/core/diagnosis",
         "plugin/core/gather",
+        "plugin/core/probing",
         "plugin/core/removal",
         "plugin/core/restart",
         "plugin/core/topology",

@@ -79,10 +79,10 @@ def _answer(chosen: Namespace) -> Answer:
         reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
         return peers(resources.cloud(reading.items), reading.unread)
     # Not needed, and not paid for, by verbs that only print something.
-    from . import agreements, gather, pairing, restart, topology, uninstall
+    from . import agreements, gather, pairing, probing, restart, topology, uninstall
 
     verbs = {**agreements.VERBS, **gather.VERBS, **pairing.VERBS, **restart.VERBS, **uninstall.VERBS}
-    return {**verbs, **topology.VERBS}[chosen.verb](kubectl, chosen)
+    return {**verbs, **probing.VERBS, **topology.VERBS}[chosen.verb](kubectl, chosen)
 
 
 def _networks(kubectl: Kubectl, chosen: Namespace) -> Answer:

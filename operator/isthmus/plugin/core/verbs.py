@@ -46,6 +46,17 @@ _OFFER = (
     Option(("--unchecked",), "do not try the URL from here"),
 )
 
+_PROBED = (
+    Option(("--peer",), "the link to this peer only; to all if absent", "PEER"),
+    Option(
+        ("--report",),
+        "a file that isthmus probe has written on the gateway node, where no agent runs in a pod; may be repeated",
+        "FILE",
+        is_repeatable=True,
+    ),
+    _OUTPUT,
+)
+
 VERBS: Final = (
     Verb("status", "gateway nodes, peers and networks on one screen, and what is wrong", options=(_OUTPUT,)),
     Verb("peers", "every peer and every connection, and why they are not ready", options=(_OUTPUT,)),
@@ -66,6 +77,18 @@ VERBS: Final = (
             _OUTPUT,
         ),
         argument_is_optional=True,
+    ),
+    Verb(
+        "verify",
+        "send short frames, and frames as long as the MTU, over a stretched network and back: loss and round trips",
+        "NETWORK",
+        (Option(("--count",), "frames of each size, 1 to 200; 20 if absent", "N"), *_PROBED),
+    ),
+    Verb(
+        "bench",
+        "the same at a pace, with what machines send and receive meanwhile, and what cannot be measured so",
+        "NETWORK",
+        (Option(("--seconds",), "for how long, 1 to 60; 10 if absent", "SECONDS"), *_PROBED),
     ),
     Verb(
         "topology",
