@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import subprocess
 import sys
@@ -25,14 +24,14 @@ def measure() -> list[Result]:
     """The least of some runs of the one file that `make plugin` writes."""
     with tempfile.TemporaryDirectory() as directory:
         kubectl = FakeKubectl(Path(directory))
-        kubectl.prints(json.dumps({"kind": "List", "items": _many()}, indent=4))  # as kubectl does
+        kubectl.objects(_many())
         now = datetime.now(UTC).isoformat()
         kubectl.leases([lease("isthmus-controller", now), lease("isthmus-agent-gw-cloud-a", now)])
         plugin = Path(directory) / "kubectl-isthmus"
         plugin.write_bytes(archive.build())
         status = min(_run(plugin, kubectl, "status", 0, f"{_NETWORKS} of {_NETWORKS} ready") for _ in range(_SAMPLES))
         fine = min(_run(plugin, kubectl, "diagnose", 0, "cloud-b: all is well") for _ in range(_SAMPLES))
-        kubectl.prints(json.dumps({"kind": "List", "items": [_failing(item) for item in _many()]}, indent=4))
+        kubectl.objects(_failing(item) for item in _many())
         failing = min(_run(plugin, kubectl, "diagnose", 1, "ProbeUnanswered at echo") for _ in range(_SAMPLES))
     name = f"{_NETWORKS:,} networks: CPU without kubectl"
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,22 @@ for rule in $directory/rules/*; do
     exit $(cat $rule/code)
   esac
 done
-case "$*" in
+all="$*"
+case "$all" in
+  *"--raw /apis/isthmus.cloud/v1alpha1/"*) name=objects-${{all##*/}} ;;
   *--raw*) name=raw ;;
   *leases.*) name=leases ;;
   *) name=objects ;;
 esac
+[ -e $directory/$name.out ] || name=objects-others
 cat $directory/$name.err >&2
 cat $directory/$name.out
 exit $(cat $directory/$name.code)
 """
 
-MISSING_KIND = 'error: the server doesn\'t have a resource type "cloudpeers"'
+MISSING_KIND = "Error from server (NotFound): the server could not find the requested resource"
+_PLURALS = {kind: f"{kind.lower()}s" for kind in KINDS} | {"IPsecPolicy": "ipsecpolicies"}
+_NAMED = re.compile("|".join(_PLURALS.values()))
 
 
 def forbidden(plural: str, group: str = "isthmus.cloud", scope: str = "at the cluster scope") -> str:
@@ -65,7 +71,13 @@ class FakeKubectl:
 
     def objects(self, items: Iterable[Any], stderr: str = "", code: int = 0) -> None:
         """Answer to `kubectl get` for our kinds."""
-        self._answer("objects", _list(items), stderr, code)
+        listed = list(items)
+        for plural in (*_PLURALS.values(), "others"):
+            of_kind = [item for item in listed if _PLURALS.get(item["kind"], "others") == plural]
+            errors = [line for line in stderr.splitlines() if plural in line or not _NAMED.search(line)]
+            is_empty = bool(errors) and code != 0
+            self._answer(f"objects-{plural}", "" if is_empty else _list(of_kind), "\n".join(errors), is_empty * code)
+        self._answer("objects", _list(listed), stderr, code)
 
     def leases(self, items: Iterable[Any], stderr: str = "", code: int = 0) -> None:
         """Answer to `kubectl get leases`."""
@@ -81,7 +93,7 @@ class FakeKubectl:
 
     def fails(self, stderr: str) -> None:
         """Every `kubectl get` fails with this on standard error."""
-        for name in ("objects", "leases"):
+        for name in ("objects", "leases", *self._of_kinds()):
             self._answer(name, "", stderr, 1)
 
     def answers(self, pattern: str, *stdout: str, stderr: str = "", code: int = 0) -> None:
@@ -97,7 +109,12 @@ class FakeKubectl:
 
     def prints(self, stdout: str) -> None:
         """`kubectl get` for our kinds prints exactly this."""
-        self._answer("objects", stdout, "", 0)
+        for name in self._of_kinds():
+            self._answer(name, stdout, "", 0)
+
+    @staticmethod
+    def _of_kinds() -> list[str]:
+        return [f"objects-{plural}" for plural in (*_PLURALS.values(), "others")]
 
     @property
     def calls(self) -> list[str]:

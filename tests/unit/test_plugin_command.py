@@ -45,13 +45,23 @@ def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return printed.err.removeprefix("kubectl isthmus: ").strip()
 
 
-def test_status_asks_once_for_all_kinds_and_once_for_leases(kubectl: FakeKubectl) -> None:
+LEASES = "--request-timeout=30s get leases.coordination.k8s.io -n isthmus-system -o json"
+
+
+def raw(plural: str, place: str = "") -> str:
+    return f"--request-timeout=30s get --raw /apis/isthmus.cloud/v1alpha1/{place}{plural}"
+
+
+def test_status_asks_once_for_each_kind_and_once_for_leases(kubectl: FakeKubectl) -> None:
     assert main(["status"]) == 1  # no controller is active
-    kinds = ",".join(f"{plural}.v1alpha1.isthmus.cloud" for plural in PLURALS)
-    assert sorted(kubectl.calls) == [
-        f"--request-timeout=30s get {kinds} -A -o json",
-        "--request-timeout=30s get leases.coordination.k8s.io -n isthmus-system -o json",
-    ]
+    assert sorted(kubectl.calls) == sorted([*map(raw, PLURALS), LEASES])
+    assert set(kubectl.calls[:2]) == {raw("gatewaynodes"), LEASES}, "the others wait until there is a credential"
+
+
+def test_failure_is_found_by_the_first_request(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.fails("error: You must be logged in to the server (Unauthorized)")
+    assert failure(capsys, "status").startswith("the API server rejects the credential")
+    assert sorted(kubectl.calls) == sorted([raw("gatewaynodes"), LEASES])
 
 
 def test_options_are_passed_to_kubectl(kubectl: FakeKubectl) -> None:
@@ -59,8 +69,13 @@ def test_options_are_passed_to_kubectl(kubectl: FakeKubectl) -> None:
     assert main(["networks", "-n", "shop", *options, "--request-timeout=5s"]) == 0
     assert kubectl.calls == [
         "--kubeconfig=/k --context=other --as=a b --as-group=g --as-group=h --request-timeout=5s "
-        "get networkexpansions.v1alpha1.isthmus.cloud -n shop -o json"
+        "get --raw /apis/isthmus.cloud/v1alpha1/namespaces/shop/networkexpansions"
     ]
+
+
+def test_namespace_cannot_be_another_path(kubectl: FakeKubectl) -> None:
+    main(["networks", "-n", "../../v1/secrets?"])
+    assert kubectl.calls == [raw("networkexpansions", "namespaces/..%2F..%2Fv1%2Fsecrets%3F/")]
 
 
 def test_json_is_one_object_without_control_characters(
@@ -77,16 +92,11 @@ def test_json_is_one_object_without_control_characters(
 
 def test_diagnose_reads_what_status_reads_and_one_namespace_apart(kubectl: FakeKubectl) -> None:
     assert main(["diagnose"]) == 1  # no controller is active
-    kinds = [f"{plural}.v1alpha1.isthmus.cloud" for plural in PLURALS]
-    of_leases = "--request-timeout=30s get leases.coordination.k8s.io -n isthmus-system -o json"
-    assert sorted(kubectl.calls) == [f"--request-timeout=30s get {','.join(kinds)} -A -o json", of_leases]
+    assert sorted(kubectl.calls) == sorted([*map(raw, PLURALS), LEASES])
     assert main(["diagnose", "-n", "shop"]) == 1
-    elsewhere = ",".join(kind for kind in kinds if not kind.startswith("networkexpansions"))
-    assert sorted(kubectl.calls[2:]) == [
-        f"--request-timeout=30s get {elsewhere} -A -o json",
-        of_leases,
-        "--request-timeout=30s get networkexpansions.v1alpha1.isthmus.cloud -n shop -o json",
-    ]
+    elsewhere = [raw(plural) for plural in PLURALS if plural != "networkexpansions"]
+    of_shop = raw("networkexpansions", "namespaces/shop/")
+    assert sorted(kubectl.calls[len(PLURALS) + 1 :]) == sorted([*elsewhere, of_shop, LEASES])
 
 
 def test_diagnose_of_something_unknown_is_wrong_usage(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:

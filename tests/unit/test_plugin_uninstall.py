@@ -233,7 +233,7 @@ def test_everything_goes_in_order(kubectl: FakeKubectl, capsys: pytest.CaptureFi
     kubectl.answers("*get namespace *", "")
     kubectl.answers("*get secrets *", "secret/peer-cloud-b\n")
     kubectl.answers(
-        "*get networkexpansions*",
+        "*/networkexpansions",
         *[listed(NETWORK, AWAY, gateway("cloud-c"))] * 2, listed(ending(NETWORK), AWAY, gateway("cloud-c")),
         listed(AWAY, gateway("cloud-c")), listed(forgotten(AWAY), gateway("cloud-c")), listed(gateway("cloud-c")),
         listed(gateway()),

@@ -69,7 +69,7 @@ def _read(kubectl: Kubectl) -> Gathered:
     """All lists. Raises NotRead if the API server does not answer, or none of our kinds can be read."""
     found = Gathered()
     try:
-        kubectl.get(("gatewaynodes",)).result()
+        kubectl.get_list(*sources.kind("gatewaynodes").arguments).result()
     except NotServed as error:
         if names.VERSION not in error.served:  # otherwise some of the definitions are missing
             raise
