@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,17 @@ def test_tenant_reads_the_networks_of_the_namespace(installed: ControlPlane, plu
     hint = "if you have rights in one namespace, name it: -n NAMESPACE"
     refused = "networkexpansions: no right to list them at the cluster scope"
     assert plugin.sentence("networks", kubeconfig=tenant) == f"{refused}; {hint}"
-    assert plugin.sentence("status", kubeconfig=tenant).startswith("gatewaynodes: no right to list them at the cluster")
+    assert re.fullmatch(
+        r"gatewaynodes, (\w+, ){3}attachments: no right to list them at the cluster scope; .*networks -n NAMESPACE",
+        plugin.sentence("status", kubeconfig=tenant),
+    )
     done = plugin.run("diagnose", "web", "-n", SHOP, kubeconfig=tenant)
     waiting = "not decided yet at port: network plugin-shop/web: nothing has been reported of it yet"
     assert (done.returncode, done.stdout.splitlines()[0]) == (1, f"plugin-b, network web: {waiting}")
     assert len([line for line in done.stdout.splitlines() if line.startswith("not read: ")]) == 5
     unknown = plugin.sentence("diagnose", "nothing-of-that-name", "-n", SHOP, kubeconfig=tenant)
     assert unknown.startswith("there is no peer and no stretched network 'nothing-of-that-name' among what can be read")
-    assert plugin.sentence("diagnose", kubeconfig=tenant).startswith("gatewaynodes: no right to list them")
+    assert plugin.sentence("diagnose", kubeconfig=tenant).startswith("gatewaynodes, cloudpeers, peerlinks, ")
 
 
 def test_what_may_be_read_is_shown(installed: ControlPlane, plugin: Plugin, tmp_path: Path) -> None:
@@ -141,7 +145,18 @@ def test_wrong_kubeconfigs_are_sentences(plugin: Plugin, installed: ControlPlane
     assert plugin.sentence("status", "--context", "nope") == (
         "the kubeconfig has no context 'nope'; list them with: kubectl config get-contexts"
     )
-    assert "no such file or directory" in plugin.sentence("peers", "--kubeconfig", str(tmp_path / "absent"))
+    for option, sentence in (
+        ("--cluster", "the kubeconfig has no cluster 'nope'; list them with: kubectl config get-clusters"),
+        ("--user", "the kubeconfig has no user 'nope'; list them with: kubectl config get-users"),
+    ):
+        assert plugin.sentence("status", option, "nope") == sentence
+    absent = str(tmp_path / "absent")
+    sentence = f"the kubeconfig {absent} cannot be read: no such file or directory"
+    assert plugin.sentence("peers", "--kubeconfig", absent) == sentence
+    (tmp_path / "malformed").write_text("a: b: c\n")
+    assert plugin.sentence("peers", "--kubeconfig", str(tmp_path / "malformed")).startswith(
+        f"the kubeconfig {tmp_path}/malformed cannot be read: yaml: "
+    )
     document = json.loads(installed.kubeconfig.read_text())
     document["users"][0]["user"] = {"token": "wrong"}
     assert plugin.sentence("peers", kubeconfig=_written(tmp_path, document)).startswith(

@@ -72,13 +72,6 @@ def test_cluster_that_cannot_be_read(kubectl: FakeKubectl, capsys: pytest.Captur
     assert is_read_only(kubectl)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.usefixtures("kubectl")
-def test_kubectl_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert refused(capsys, 3, verb).startswith("kubectl was not found in any directory of PATH")
-
-
 @pytest.mark.parametrize("verb", OF_AGREEMENTS)
 def test_controller_that_is_away_or_older(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str], verb: str) -> None:
     assert refused(capsys, 1, verb) == "no controller is active in this cluster: kubectl isthmus status"

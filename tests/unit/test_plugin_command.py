@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.plugin.core.verbs import VERBS
+from isthmus.plugin.core.verbs import VERBS, Verb
 from isthmus.plugin.main import main
 from tests.fakes.kubectl import MISSING_KIND, FakeKubectl, forbidden
 
@@ -120,9 +121,9 @@ def test_diagnose_of_something_that_may_be_hidden_is_no_wrong_usage(
 def test_diagnose_without_any_right(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
     kubectl.objects([], "\n".join(map(forbidden, PLURALS)), 1)
     kubectl.leases([], forbidden("leases", "coordination.k8s.io", 'in the namespace "isthmus-system"'), 1)
-    assert failure(capsys, "diagnose").startswith(
-        "gatewaynodes: no right to list them at the cluster scope; cloudpeers"
-    )
+    sentence = failure(capsys, "diagnose")
+    assert sentence.startswith(f"{', '.join(PLURALS)}: no right to list them at the cluster scope; leases: ")
+    assert sentence.endswith("; if you have rights in one namespace, name it: -n NAMESPACE")
 
 
 def test_diagnose_as_json(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,6 +188,22 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
             "there is no kubeconfig: set KUBECONFIG or --kubeconfig",
         ),
+        (
+            'error: no server found for cluster "nope"',
+            "the kubeconfig has no cluster 'nope'; list them with: kubectl config get-clusters",
+        ),
+        (
+            'error: auth info "nope" does not exist',
+            "the kubeconfig has no user 'nope'; list them with: kubectl config get-users",
+        ),
+        (
+            "error: stat /none: no such file or directory",
+            "the kubeconfig /none cannot be read: no such file or directory",
+        ),
+        (
+            'error: error loading config file "/k": yaml: line 2: mapping values are not allowed in this context',
+            "the kubeconfig /k cannot be read: yaml: line 2: mapping values are not allowed in this context",
+        ),
         ("", "kubectl failed: no message"),
     ],
 )
@@ -243,7 +260,10 @@ def test_without_any_right(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[s
     kubectl.objects([], "\n".join(map(forbidden, PLURALS)), 1)
     scope = 'in the namespace "isthmus-system"'
     kubectl.leases([], forbidden("leases", "coordination.k8s.io", scope), 1)
-    assert failure(capsys, "status").startswith("gatewaynodes: no right to list them at the cluster scope; cloudpeers:")
+    assert failure(capsys, "status") == (
+        f"{', '.join(PLURALS)}: no right to list them at the cluster scope; "
+        "with rights in one namespace: kubectl isthmus networks -n NAMESPACE"
+    )
     assert failure(capsys, "networks").endswith("if you have rights in one namespace, name it: -n NAMESPACE")
     assert failure(capsys, "networks", "-n", "shop").startswith("networkexpansions: no right")
     assert failure(capsys, "peers") == "cloudpeers: no right to list them at the cluster scope"
@@ -263,18 +283,90 @@ def test_explain_and_client_version_need_no_cluster(
     [
         ([""], [verb.name for verb in VERBS]),
         (["net"], ["networks"]),
+        (["-"], ["--help"]),
         (["networks", "-o", ""], ["text", "json"]),
         (["networks", "-n", ""], []),
         (["networks", "--nam"], ["--namespace"]),
         (["status", "--as"], ["--as", "--as-group"]),
         (["explain", "BFD"], ["BFDDown"]),
         (["explain", "BFDDown", ""], []),
+        (["explain", "-o", "text", "BFDDow"], ["BFDDown"]),
+        (["restart", ""], ["controller", "agent", "charon"]),
+        (["restart", "--yes", "--node", "agent", "c"], ["controller", "charon"]),
+        (["restart", "charon", "--yes", ""], []),
+        (["restart", "charon", "--n"], ["--node"]),
+        (["uninstall", ""], []),
         (["bogus", ""], []),
     ],
 )
 def test_completion(words: list[str], found: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["__complete", *words]) == 0
     assert capsys.readouterr().out.splitlines() == [*found, ":4"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["join", ""], ["accept", "--yes", "cloud"], ["invite", "b", "--ca-file", ""], ["peers", "--kubeconfig", ""]],
+)
+def test_shell_completes_files(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["__complete", *words]) == 0
+    assert capsys.readouterr().out == ":0\n"
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_completion_has_every_option_of_every_verb(verb: Verb, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["__complete", verb.name, "-"])
+    completed = set(capsys.readouterr().out.split()) - {":4"}
+    with pytest.raises(SystemExit):
+        main([verb.name, "--help"])
+    assert completed == set(re.findall(r"--[a-z-]+", capsys.readouterr().out.partition("\noptions:")[2]))
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_help_of_every_verb(verb: Verb, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb.name, "--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    shown = " ".join(printed.out.split())
+    assert shown.startswith(f"usage: kubectl isthmus {verb.name} [-h]")
+    assert [text for text in (verb.help, *(option.help for option in verb.options)) if text not in shown] == []
+
+
+def test_help_lists_every_verb_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert [verb.name for verb in VERBS if f" {verb.name} {verb.help}" not in shown] == []
+    assert "Exit codes: 0 all is well, 1 something is wrong, 2 wrong usage, 3 something could not be read" in shown
+    assert main(["completion"]) == 0
+
+
+def test_without_a_verb_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (2, "")
+    assert printed.err.startswith("usage: kubectl isthmus [-h] VERB ...")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["stauts"], "there is no verb 'stauts' (did you mean status?); see kubectl isthmus --help"),
+        (["x\x1b[2J"], "there is no verb 'x\\x1b[2J'; see kubectl isthmus --help"),
+        (["--context", "a", "status"], "the verb comes first, and --context after it; see kubectl isthmus --help"),
+        (["revoke"], "the following arguments are required: PEER; see kubectl isthmus revoke --help"),
+        (["status", "--bog\x1b[2Jus"], "unrecognized arguments: --bog[2Jus; see kubectl isthmus --help"),
+    ],
+)
+def test_wrong_usage_is_a_sentence(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"kubectl isthmus: {sentence}\n"
 
 
 def test_completion_program_is_a_script_for_the_shell(capsys: pytest.CaptureFixture[str]) -> None:

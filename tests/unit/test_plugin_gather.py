@@ -168,7 +168,7 @@ def test_cluster_without_pods_of_ours(tmp_path: Path, monkeypatch: pytest.Monkey
         (
             forbidden("cloudpeers"),
             ["v1alpha1"],
-            "gatewaynodes: no right to list them at the cluster scope; cloudpeers: no",
+            f"{', '.join(sources.KINDS)}: no right to list them at the cluster scope",
         ),
     ],
 )

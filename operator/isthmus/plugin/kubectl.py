@@ -24,8 +24,11 @@ class NotRead(Exception):
 
     @classmethod
     def of(cls, unread: Sequence[Unread], hint: str = "") -> NotRead:
-        """For these; `hint` is for users without the right."""
-        return cls("; ".join(map(str, unread)) + hint)
+        """For these, with each cause once; `hint` is for users without the right."""
+        by_cause: dict[str, list[str]] = {}
+        for gap in unread:
+            by_cause.setdefault(gap.cause, []).append(gap.resource)
+        return cls("; ".join(f"{', '.join(resources)}: {cause}" for cause, resources in by_cause.items()) + hint)
 
 
 class NotServed(NotRead):

@@ -96,14 +96,15 @@ def _status(kubectl: Kubectl) -> Answer:
     objects, of_processes = kubectl.get(KINDS), kubectl.get_leases(names.SYSTEM_NAMESPACE)
     reading, renewals = objects.result(), of_processes.result()
     if len(reading.unread) == len(KINDS):
-        raise NotRead.of(reading.unread)
+        raise NotRead.of(reading.unread, "; with rights in one namespace: kubectl isthmus networks -n NAMESPACE")
     now = datetime.now(UTC)
     processes = None if renewals.unread else leases.leases(renewals.items, now)
     return status(resources.cloud(reading.items), processes, (*reading.unread, *renewals.unread))
 
 
 def _diagnosis(kubectl: Kubectl, name: str | None, namespace: str) -> Answer:
-    readings, unread = read(kubectl, namespace)
+    hint = "" if namespace else "; if you have rights in one namespace, name it: -n NAMESPACE"
+    readings, unread = read(kubectl, namespace, hint)
     try:
         return diagnose(readings, name, unread)
     except UnknownTarget as error:

@@ -19,6 +19,9 @@ _MISSING: Final = re.compile(
     r'the server doesn\'t have a resource type "?([a-z]+)|could not find the requested resource'
 )
 _CONTEXT: Final = re.compile(r'context "([^"]*)" does not exist|context was not found for specified context: (.*)')
+_CLUSTER: Final = re.compile(r'no server found for cluster "([^"]*)"|cluster "([^"]*)" does not exist')
+_USER: Final = re.compile(r'auth info "([^"]*)" does not exist')
+_KUBECONFIG: Final = re.compile(r'(?:stat|error loading config file) "?([^":]+)"?: (?:open [^:]+: )?(.*)')
 _UNREACHABLE: Final = (
     "Unable to connect to the server",
     "The connection to the server",
@@ -51,6 +54,12 @@ def sentence(stderr: str) -> str:
         return f"no right to {match[1]} {match[2]} {_scope(match[3])}".rstrip()
     if match := _CONTEXT.search(text):
         return f"the kubeconfig has no context {(match[1] or match[2])!r}; list them with: kubectl config get-contexts"
+    if match := _CLUSTER.search(text):
+        return f"the kubeconfig has no cluster {(match[1] or match[2])!r}; list them with: kubectl config get-clusters"
+    if match := _USER.search(text):
+        return f"the kubeconfig has no user {match[1]!r}; list them with: kubectl config get-users"
+    if match := _KUBECONFIG.search(text):
+        return f"the kubeconfig {match[1]} cannot be read: {match[2]}"
     if "localhost:8080" in text:
         return "there is no kubeconfig: set KUBECONFIG or --kubeconfig"
     if "Unauthorized" in text or "must be logged in" in text:

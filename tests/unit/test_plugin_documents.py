@@ -1,0 +1,123 @@
+"""`-o json` of every verb: the version of its schema, and the fields that scripts may rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.plugin import agreements, restart
+from isthmus.plugin.core.answer import Answer
+from isthmus.plugin.core.bundles import answers
+from isthmus.plugin.core.bundles.bundle import Header, Type
+from isthmus.plugin.core.bundles.code import PairingCode
+from isthmus.plugin.core.diagnosis import diagnose
+from isthmus.plugin.core.diagnosis.subject import Readings
+from isthmus.plugin.core.explain import explain
+from isthmus.plugin.core.gather import tarball
+from isthmus.plugin.core.networks import networks
+from isthmus.plugin.core.peers import peers
+from isthmus.plugin.core.removal import installation
+from isthmus.plugin.core.removal.installation import Kept
+from isthmus.plugin.core.resources import Cloud
+from isthmus.plugin.core.restart.workloads import COMPONENTS
+from isthmus.plugin.core.status import status
+from isthmus.plugin.core.verbs import VERBS
+from isthmus.plugin.core.versions import versions
+from isthmus.plugin.main import main
+from tests.fakes.kubectl import FakeKubectl
+
+CLOUD = Cloud()
+CODE = PairingCode.new(bytes(17))
+HEADER = Header(Type.INVITATION, "cloud-a", "cloud-b", datetime(2099, 1, 1, tzinfo=UTC), b"i" * 32, b"i" * 32)
+ENDS = "2026-01-31T12:00:00Z"
+FILE = ("cloud-a.for.cloud-b.isthmus", "https://192.0.2.10:6443", ENDS)
+PEER: dict[str, Any] = {
+    "kind": "CloudPeer",
+    "metadata": {"name": "cloud-b"},
+    "spec": {"cloudID": "cloud-b", "agreement": {"state": "Active"}},
+}
+
+# A change of what is here is another version of the schema.
+FIELDS: dict[str, set[str]] = {
+    "status": {"cloudID", "controller", "nodes", "peers", "networks", "replicas", "problems", "unread"},
+    "peers": {"peers", "problems", "unread"},
+    "networks": {"networks", "replicas", "problems", "unread"},
+    "diagnose": {"subjects", "unread"},
+    "invite": {"peer", "file", "server", "expires", "credentialExpires"},
+    "join": {"peer", "file", "server", "expires", "credentialExpires"},
+    "accept": {"peer", "state"},
+    "cordon": {"peer", "state", "changed"},
+    "uncordon": {"peer", "state", "changed"},
+    "revoke": {"peer", "deletedSecrets"},
+    "forget": {"peer", "deletedSecrets"},
+    "gather": {"file", "bytes"},
+    "restart": {"component", "nodes"},
+    "uninstall": {"removed", "left"},
+    "explain": {"reason", "category", "meaning", "remedy", "places", "anchor"},
+    "version": {"client", "definitions"},
+}
+ANSWERS: dict[str, Callable[[], Answer]] = {
+    "status": lambda: status(CLOUD, {}, ()),
+    "peers": lambda: peers(CLOUD, ()),
+    "networks": lambda: networks(CLOUD, "", ()),
+    "diagnose": lambda: diagnose(Readings(CLOUD, {}, {}), None, ()),
+    "invite": lambda: answers.invited(HEADER, *FILE, CODE, "code"),
+    "join": lambda: answers.joined(HEADER, *FILE),
+    "accept": lambda: answers.accepted(HEADER),
+    "gather": lambda: tarball.gathered("a.tar.gz", 1, [], [], []),
+    "restart": lambda: restart._answer(COMPONENTS["charon"], ["gw-a1"]),
+    "uninstall": lambda: installation.uninstalled([], Kept((), {}), (), ()),
+    "explain": lambda: explain("BFDDown"),
+    "version": lambda: versions("0.1.0", "isthmus.cloud/v1alpha1", CLOUD),
+}
+
+
+def test_every_verb_with_json_is_here() -> None:
+    with_output = {verb.name for verb in VERBS if any("--output" in option.names for option in verb.options)}
+    assert set(FIELDS) == with_output == set(ANSWERS) | set(agreements.VERBS)
+
+
+@pytest.mark.parametrize("verb", ANSWERS)
+def test_document_has_a_schema_and_these_fields(verb: str) -> None:
+    document = json.loads(json.dumps(ANSWERS[verb]().to_document()))
+    assert document["schema"] == f"isthmus.cloud/{verb}/v1"
+    assert FIELDS[verb] - set(document) == set()
+
+
+def test_code_is_in_no_document() -> None:
+    assert CODE.text() not in json.dumps(ANSWERS["invite"]().to_document())
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "state"),
+    [
+        ("cordon", [], "Active"),
+        ("uncordon", [], "Cordoned"),
+        ("revoke", ["--yes"], "Active"),
+        ("forget", ["--yes"], "Active"),
+    ],
+)
+def test_documents_of_an_agreements_end_and_state(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    options: list[str],
+    state: str,
+) -> None:
+    kubectl = FakeKubectl(tmp_path)
+    monkeypatch.setenv("PATH", f"{kubectl.path}:{os.environ['PATH']}")
+    kubectl.answers("*get cloudpeers.isthmus.cloud cloud-b *", "")
+    kubectl.answers("*get secrets *", "")
+    kubectl.answers("*delete secret *", "secret/x\n")
+    kubectl.objects([PEER | {"spec": PEER["spec"] | {"agreement": {"state": state}}}])
+    assert main([verb, "cloud-b", *options, "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == f"isthmus.cloud/{verb}/v1"
+    assert FIELDS[verb] - set(document) == set()
