@@ -62,6 +62,13 @@ def _with(path: str, value: object) -> dict[str, Any]:
         # the templates: what a schema cannot say
         ("cloud.id", "", "cloud.id: required: this cloud's name in the federation"),
         ("cloud.gatewayCIDRs", [], "cloud.gatewayCIDRs: required: networks that contain"),
+        (
+            "cloud.gatewayCIDRs",
+            ["192.0.2.0/24", "198.51.100.11/24"],
+            "cloud.gatewayCIDRs: 198.51.100.11/24 is an address, and not a network: write 198.51.100.0/24, or "
+            "198.51.100.11/32 for this address alone",
+        ),
+        ("cloud.gatewayCIDRs", ["255.255.255.255/1"], "255.255.255.255/1 is an address, and not a network: write 128."),
         ("image.registry", "", "image.registry: required: registry and path of the images"),
         ("agent.enabled", False, "charon.enabled: nothing configures charon where agent.enabled is false"),
         ("metrics.podMonitor.enabled", True, "metrics.podMonitor.enabled: Prometheus cannot reach agents"),
@@ -74,6 +81,22 @@ def _with(path: str, value: object) -> dict[str, Any]:
 )
 def test_value_is_refused_with_its_path(path: str, value: object, words: str) -> None:
     assert words in _refusal(_with(path, value))
+
+
+@pytest.mark.parametrize("threshold", ["loopSeconds", "reconcileSeconds"])
+def test_threshold_that_contradicts_a_setting_is_refused(threshold: str) -> None:
+    values = _with("settings.resync_seconds", 120.5)
+    values["metrics"] = {"rules": {"enabled": True, "thresholds": {threshold: 120}}}
+    words = _refusal(values)
+    assert f"metrics.rules.thresholds.{threshold}: 120 s, so that alerts fire between two comparisons" in words
+    assert "settings.resync_seconds makes 120.5 s apart" in words
+    values["metrics"]["rules"]["thresholds"] = {threshold: 121}
+    template(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "128.0.0.0/1", "192.0.2.128/25", "192.0.2.11/32", "255.255.255.254/31"])
+def test_network_without_host_bits_is_accepted(cidr: str) -> None:
+    template(yaml.safe_dump(_with("cloud.gatewayCIDRs", [cidr])))
 
 
 def test_another_namespace_is_refused() -> None:

@@ -83,7 +83,9 @@ def test_healthy_installation_has_no_problem() -> None:
 
 
 def test_missing_definition_is_named() -> None:
-    assert _problems(HEALTHY, "PortSlice") == ["CustomResourceDefinition portslices: not served by the API server"]
+    assert _problems(HEALTHY, "PortSlice") == [
+        "CustomResourceDefinition portslices: not served by the API server; install the chart again"
+    ]
 
 
 def test_missing_policy_is_named() -> None:

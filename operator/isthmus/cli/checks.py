@@ -60,7 +60,10 @@ def installation(objects: Objects, sleep: Callable[[float], None]) -> list[str]:
     """
     missing = [kind.registration for kind in KINDS if _all(objects, kind) is None]
     if missing:
-        return [f"CustomResourceDefinition {kind.plural}: not served by the API server" for kind in missing]
+        return [
+            f"CustomResourceDefinition {kind.plural}: not served by the API server; install the chart again"
+            for kind in missing
+        ]
     return [*_policies(objects), *_processes(objects, sleep)]
 
 
