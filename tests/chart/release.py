@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any, Final
 import yaml
 
 from isthmus.adapters.kubernetes import KubernetesCluster
-from tests.chart.helm import CHART, REPOSITORY, run
+from tests.chart.helm import CHART, run
 from tests.cluster.accounts import account_kubeconfig
+from tests.readme import commands
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 NAMESPACE: Final = "isthmus-system"
@@ -20,9 +20,7 @@ NAMESPACE: Final = "isthmus-system"
 
 def commands_of_readme() -> list[str]:
     """What the README's section on the installation says, one command each."""
-    section = (REPOSITORY / "README.md").read_text().partition("\n## Install\n")[2].partition("\n## ")[0]
-    (block,) = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
-    return str(block).replace("\\\n", "").splitlines()
+    return [command.line for command in commands("Install")]
 
 
 @dataclass(frozen=True)
