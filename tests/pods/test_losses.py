@@ -12,9 +12,9 @@ import pytest
 from tests.chart.helm import HelmError
 from tests.pods.federation import PodFederation
 from tests.pods.installation import NAMESPACES, PodInstallation, is_ready
+from tests.pods.losses import require_no_loss
 from tests.testbed.host.process import wait_until
 from tests.testbed.node import openvswitch
-from tests.testbed.workload.loss import ping_losing_nothing
 from tests.testbed.workload.tenant import Stretch
 
 # Longer than the kubelet's pauses between two looks at its containers.
@@ -45,12 +45,13 @@ def tags(peers: PodFederation) -> Iterator[str]:
 def test_upgrade_replaces_controller_and_agent(pods: PodInstallation, stretched: Stretch, tags: Iterator[str]) -> None:
     charon = pods.uid("charon")
     replace = partial(replace_both, pods, lambda: pods.release.upgrade(image(next(tags))))
-    ping_losing_nothing(stretched, replace)
+    require_no_loss(stretched, replace, "`helm upgrade` of controller and agent")
     assert pods.uid("charon") == charon, "charon is replaced on deletion only"
 
 
 def test_rollback_replaces_controller_and_agent(pods: PodInstallation, stretched: Stretch) -> None:
-    ping_losing_nothing(stretched, partial(replace_both, pods, pods.release.roll_back))
+    replace = partial(replace_both, pods, pods.release.roll_back)
+    require_no_loss(stretched, replace, "`helm rollback` of both")
 
 
 def replace_both(pods: PodInstallation, change: Callable[[], None]) -> None:
@@ -68,7 +69,7 @@ def test_failed_upgrade_changes_nothing_that_runs(pods: PodInstallation, stretch
         with pytest.raises(HelmError):
             pods.release.upgrade(image("missing"), timeout_seconds=20)
 
-    ping_losing_nothing(stretched, fail)
+    require_no_loss(stretched, fail, "`helm upgrade` to an image that is missing")
     for component, uid in before.items():
         assert any(pod["metadata"]["uid"] == uid and is_ready(pod) for pod in pods.pods(component)), component
     pods.release.roll_back()
@@ -85,7 +86,7 @@ def test_replaced_charon_takes_over(peers: PodFederation, stretched: Stretch) ->
         for gateway in gateways:
             wait_until(lambda: gateway.spis() and not gateway.spis() & before, 90, f"only new SAs on {gateway.name}")  # noqa: B023
 
-    ping_losing_nothing(stretched, replace)
+    require_no_loss(stretched, replace, "charon's pod is replaced")
 
 
 def test_deleted_agent_pod(pods: PodInstallation, stretched: Stretch) -> None:
@@ -94,7 +95,7 @@ def test_deleted_agent_pod(pods: PodInstallation, stretched: Stretch) -> None:
         pods.delete_pod("agent")
         pods.wait_taken_over("agent", before)
 
-    ping_losing_nothing(stretched, replace)
+    require_no_loss(stretched, replace, "the agent's pod is deleted")
 
 
 @pytest.mark.parametrize("component", ["agent", "controller"], ids=["gateway-node", "control-node"])
@@ -108,7 +109,7 @@ def test_kubelet_killed_and_restarted(pods: PodInstallation, stretched: Stretch,
         worker.start_kubelet()
         worker.wait_ready()
 
-    ping_losing_nothing(stretched, replace)
+    require_no_loss(stretched, replace, f"the kubelet of {worker.name} is killed and started again")
     assert (pods.uids(), pods.restarts()) == before
 
 

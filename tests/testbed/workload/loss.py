@@ -11,6 +11,14 @@ from tests.testbed.workload.tenant import PING_INTERVAL_SECONDS, Stretch
 _ATTEMPTS: Final = 3
 
 
+class PacketsLost(AssertionError):
+    """Requests were lost, and not because the machine was too busy."""
+
+    def __init__(self, result: PingResult, controls: Sequence[PingResult]) -> None:
+        super().__init__(f"lost {result}; control pings {controls}")
+        self.result = result
+
+
 def ping_losing_nothing(
     stretch: Stretch, event: Callable[[], object], tolerated_silence_seconds: float = 0.0
 ) -> PingResult:
@@ -19,7 +27,7 @@ def ping_losing_nothing(
     Losses within a silence shorter than the tolerated one are accepted. If pings are lost while a node got too little
     time of this machine, the event is repeated, up to three times in all.
 
-    Raises AssertionError for a loss, and StarvedNode if the machine was too busy each time.
+    Raises PacketsLost for a loss, and StarvedNode if the machine was too busy each time.
     """
     starved = ""
     for _ in range(_ATTEMPTS):
@@ -30,8 +38,10 @@ def ping_losing_nothing(
             continue
         if result.all_answered or result.longest_silence_seconds < tolerated_silence_seconds:
             return result
-        starved = f"lost {result}; control pings {controls}"
-        assert was_starved(result, controls), starved
+        lost = PacketsLost(result, controls)
+        if not was_starved(result, controls):
+            raise lost
+        starved = str(lost)
     raise StarvedNode(starved)
 
 
