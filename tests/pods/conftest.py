@@ -17,12 +17,13 @@ from tests.testbed.lab import Lab
 from tests.testbed.workload.tenant import Stretch, reachable_stretch
 
 # One installation is used from its beginning to its end, and everything else lies between both.
-_FIRST, _LAST = "test_install", ("test_uninstall", "test_uninstall_command")
+_FIRST, _LAST = "test_install", ("test_secrets", "test_uninstall", "test_uninstall_command")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Installation first, removal last."""
-    items.sort(key=lambda item: (item.path.stem in _LAST, item.path.stem != _FIRST, item.path.stem))
+    """Installation first, removal last, and before it the search for what all others have left."""
+    order = {name: number for number, name in enumerate(_LAST, 1)}
+    items.sort(key=lambda item: (order.get(item.path.stem, 0), item.path.stem != _FIRST, item.path.stem))
 
 
 @pytest.fixture(scope="session")

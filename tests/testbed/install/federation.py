@@ -31,6 +31,8 @@ class Federation:
         self.a = Installation(lab.a, assets, lab.directory)
         self.b = Installation(lab.b, assets, lab.directory)
         self.origin, self.receiver = self.a, self.b
+        self.pairing_code = ""
+        """That of the last agreement; tests look for it where it must not be."""
 
     def reversed(self) -> "Federation":
         """The same two clouds, for networks that are stretched from B to A."""
@@ -67,6 +69,7 @@ class Federation:
             invitation = f"{a}.for.{b}.isthmus"
             self.b.isthmus("join", invitation, "--server", self.b.api_url, *code, "--yes", directory=directory)
             self.a.isthmus("accept", f"{b}.for.{a}.isthmus", *code, "--yes", directory=directory)
+            self.pairing_code = Path(directory, "code").read_text().strip()
 
     def apply(self, file: str) -> None:
         """Apply a manifest of the demo on both sides: `policy.yaml`, or `peer.yaml` with CloudPeer and limits."""
