@@ -87,8 +87,8 @@ test-pods: ## The chart on two kubelets, in a lab whose other cloud runs nativel
 	@$(RUN)/python -m images.build
 	@$(RUN)/pytest -q tests/pods
 
-bench: ## Measure performance on the testbed, to build/bench.json
-	@$(ASSETS) lab
+bench: ## Measure performance on the testbed, to build/bench.json; lost pings are those that test-pods has counted
+	@$(ASSETS) lab pods helm
 	@$(RUN)/python -m tests.bench
 
 plugin: ## Write kubectl-isthmus, one file for any Python from 3.11, and what krew needs to build/; RELEASE=URL of the archive

@@ -5,10 +5,13 @@
 `python -m tests.bench controller` a controller with up to 10,000 networks, on fakes;
 `python -m tests.bench flows` what the flows of one more network cost on a real Open vSwitch;
 `python -m tests.bench iteration` what a whole iteration of an agent does there;
+`python -m tests.bench pods` images, containers on kubelets, and a newcomer's path, in a lab of its own;
 `python -m tests.bench plugin` what `kubectl isthmus status` and `diagnose` cost beside kubectl, and take with it.
 """
 
 import argparse
+import json
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,6 +28,7 @@ from tests.bench import (
     memory,
     plugin,
     pluginapi,
+    pods,
     requests,
     startup,
     throughput,
@@ -37,12 +41,13 @@ from tests.testbed.lab import Lab
 from tests.testbed.workload.tenant import Stretch, Tenant
 
 _BUILD = Path("build")
-_WITHOUT_LAB: dict[str, Callable[[], list[Result]]] = {
+_ALONE: dict[str, Callable[[], list[Result]]] = {
     "startup": lambda: startup.measure(ensure("kubernetes", "packages", "processes")),
     "agent": lambda: [*agent.measure(), *links.measure()],
     "controller": lambda: [*controller.measure(), *requests.measure()],
     "flows": flowsets.measure,
     "iteration": iteration.measure,
+    "pods": pods.measure,
     "plugin": lambda: [*plugin.measure(), *pluginapi.measure()],
 }
 
@@ -50,11 +55,11 @@ _WITHOUT_LAB: dict[str, Callable[[], list[Result]]] = {
 def main() -> int:
     """Measure; a missed target is reported but is no failure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("all", *_WITHOUT_LAB), default="all")
+    parser.add_argument("what", nargs="?", choices=("all", *_ALONE), default="all")
     what = parser.parse_args().what
-    if what in _WITHOUT_LAB:
+    if what in _ALONE:
         with ended_in_order():
-            results, path = _WITHOUT_LAB[what](), _BUILD / f"bench-{what}.json"
+            results, path = _ALONE[what](), _BUILD / f"bench-{what}.json"
     else:
         results, path = _everything(), _BUILD / "bench.json"
     print(table(results))
@@ -67,13 +72,19 @@ def _everything() -> list[Result]:
     with ended_in_order(), ExitStack() as undo:
         results = [*startup.measure(assets), *agent.measure(), *links.measure()]
         results += [*controller.measure(), *requests.measure(), *flowsets.measure(), *iteration.measure()]
-        results += [*plugin.measure(), *pluginapi.measure()]
+        results += [*plugin.measure(), *pluginapi.measure(), *_in_pods()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)
         federation.install()
         federation.introduce()
         return [*expansion.measure(federation), *_while_stretched(federation, assets), *results]
+
+
+def _in_pods() -> list[Result]:
+    """In a process of its own: one can enter one lab."""
+    subprocess.run([sys.executable, "-m", "tests.bench", "pods"], check=True)
+    return [Result(**each) for each in json.loads((_BUILD / "bench-pods.json").read_text())]
 
 
 def _while_stretched(federation: Federation, assets: Assets) -> list[Result]:

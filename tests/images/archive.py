@@ -8,7 +8,12 @@ import json
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from images.inputs import Target
+
+MAXIMUM_BYTES: Final[dict[Target, int]] = {"controller": 45_000_000, "agent": 45_000_000, "charon": 8_000_000}
+"""Of the archives, which are compressed."""
 
 
 @dataclass(frozen=True)

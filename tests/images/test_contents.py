@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from images.inputs import REPOSITORY, Target, epoch
-from tests.images.archive import Archive
+from tests.images.archive import MAXIMUM_BYTES, Archive
 
 PROCESSES = ("controller", "agent")
-MAXIMUM_BYTES = {"controller": 45_000_000, "agent": 45_000_000, "charon": 8_000_000}
 SHELLS_AND_PACKAGE_MANAGERS = re.compile(
     r"^(a|ba|da|z|k|mk|c|tc|fi|r|rba)?sh$|^busybox|^toybox|^(apt|dpkg|pip|rpm|perl)[-.0-9a-z]*$|^(env|xargs|[gm]?awk|ssh)$"
 )

@@ -28,6 +28,7 @@ class Federation:
 
     def __init__(self, lab: Lab, assets: Assets) -> None:
         self.lab = lab
+        self.assets = assets
         self.a = Installation(lab.a, assets, lab.directory)
         self.b = Installation(lab.b, assets, lab.directory)
         self.origin, self.receiver = self.a, self.b
