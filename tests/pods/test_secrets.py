@@ -22,7 +22,7 @@ from tests.testbed.node.node import Place
 # What needs the secret itself, and is left out. Secrets in the API and the memory of processes are not searched at all.
 NEEDED: Final = {
     r"host: .*/lab\.json": "the testbed's own record, from which it makes the operators' credentials",
-    r"host: .*/b/isthmus-b/clouds\.yaml|host: .*/isthmus-b/clouds\.yaml": "credential of the native controller",
+    r"host: .*/isthmus-b/clouds\.yaml": "credential of the native controller",
     r"host: .*/kube/etcd/.*": "the API servers store Secrets there",
     r"cp-a: /run/kubelet/root/pods/[^/]+/volumes/kubernetes\.io~secret/.*": "Secret that the controller's pod mounts",
 }
