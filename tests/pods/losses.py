@@ -13,8 +13,8 @@ from tests.testbed.workload.ping import PingResult
 from tests.testbed.workload.tenant import Stretch
 
 FILE: Final = REPOSITORY / "build" / "losses.json"
-EVENTS: Final = 7
-"""Number of events that tests/pods/test_losses.py counts."""
+EVENTS: Final = 12
+"""Number of events that the tests count."""
 
 
 @dataclass(frozen=True)

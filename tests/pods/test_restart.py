@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.pods.administrator import Administrator
 from tests.pods.federation import PodFederation
+from tests.pods.losses import require_no_loss
 from tests.testbed.assets import locate
 from tests.testbed.host.process import wait_until
-from tests.testbed.workload.loss import ping_losing_nothing
 from tests.testbed.workload.tenant import Stretch
 
 
@@ -24,7 +25,8 @@ def test_component_is_restarted_without_loss(
     peers: PodFederation, stretched: Stretch, administrator: Administrator, component: str
 ) -> None:
     pods, before = peers.in_pods, peers.in_pods.uids()
-    ping_losing_nothing(stretched, lambda: administrator.succeed("restart", component, "--yes"))
+    restart = partial(administrator.succeed, "restart", component, "--yes")
+    require_no_loss(stretched, restart, f"`kubectl isthmus restart {component}`")
     pods.wait_taken_over(component, before[component])
     others = {name: uid for name, uid in pods.uids().items() if name != component}
     assert others == {name: uid for name, uid in before.items() if name != component}
@@ -41,7 +43,7 @@ def test_charon_is_restarted_without_loss(
         administrator.succeed("restart", "charon", "--yes")
         wait_until(lambda: pods.uid("charon") != uid and gateway.spis() - spis, 5, "SAs of another charon")
 
-    ping_losing_nothing(stretched, restart)
+    require_no_loss(stretched, restart, "`kubectl isthmus restart charon`")
 
 
 def test_new_image_is_on_the_node_before_the_pod_is_deleted(peers: PodFederation, administrator: Administrator) -> None:
@@ -69,7 +71,7 @@ def test_charon_goes_on_while_its_image_is_missing(
         assert done.returncode == 1
         assert "does not have the image of charon" in done.stderr
 
-    ping_losing_nothing(stretched, restart)
+    require_no_loss(stretched, restart, "`kubectl isthmus restart charon`, whose image is missing")
     assert pods.uid("charon") == uid
     pods.release.roll_back()
 

@@ -6,10 +6,10 @@ import pytest
 
 from tests.chart.helm import HelmError
 from tests.pods.federation import PodFederation
+from tests.pods.losses import require_no_loss
 from tests.testbed.cloud import nodes
 from tests.testbed.install.installation import IPSEC, SYSTEM
 from tests.testbed.inventory import Inventory, difference_once_settled
-from tests.testbed.workload.loss import ping_losing_nothing
 from tests.testbed.workload.tenant import reachable_stretch
 
 OURS = "app.kubernetes.io/part-of=isthmus"
@@ -25,7 +25,7 @@ def test_uninstall_is_refused_while_a_network_is_stretched(peers: PodFederation)
             with pytest.raises(HelmError, match=in_use):
                 pods.release.uninstall("--timeout", "100s")
 
-        ping_losing_nothing(stretch, refuse)
+        require_no_loss(stretch, refuse, "`helm uninstall` is refused")
         assert pods.uids() == before
 
 

@@ -58,6 +58,7 @@ def test_nothing_was_counted_without_a_file(file: Path) -> None:
 
 
 def test_every_event_of_the_tier_is_expected() -> None:
-    """A parameter of one of these tests has two values."""
-    text = (Path(losses.__file__).with_name("test_losses.py")).read_text()
-    assert text.count("    require_no_loss(") + 1 == losses.EVENTS
+    """A parameter of two of these tests has two values."""
+    texts = [path.read_text() for path in Path(losses.__file__).parent.glob("test_*.py")]
+    assert sum(text.count("    require_no_loss(") for text in texts) + 2 == losses.EVENTS
+    assert not [text for text in texts if "ping_losing_nothing" in text]
