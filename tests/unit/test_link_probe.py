@@ -60,22 +60,23 @@ def test_frames_of_both_sizes_have_the_address_of_the_link_and_an_even_pace() ->
     path = Path()
     report = parse(json.dumps(verify(path)))
     assert path.macs == {probe_mac(LINK, PEER)}
-    assert path.exchanges == [(10, 0.5), (10, 0.5)]
-    assert [(s.payload_bytes, s.sent, s.received, s.lost) for s in report.series] == [(46, 10, 10, 0), (MTU, 10, 10, 0)]
+    assert path.exchanges == [(10, 0.5)] * 3
+    counts = [(s.payload_bytes, s.sent, s.received, s.lost) for s in report.series]
+    assert counts == [(size, 10, 10, 0) for size in (46, 731, MTU)]
     assert (report.link_name, report.cloud_id, report.mtu, report.largest_bytes) == (LINK, PEER, MTU, MTU)
     assert [report.series[0].percentile(p) for p in (0, 50, 95, 99, 100)] == [0.001, 0.005, 0.01, 0.01, 0.01]
 
 
 def test_lost_frames_are_counted() -> None:
     report = parse(json.dumps(verify(Path(lost=frozenset({1, 4})))))
-    assert [series.lost for series in report.series] == [2, 2]
+    assert [series.lost for series in report.series] == [2, 2, 2]
     assert report.largest_bytes == MTU
 
 
 def test_the_largest_size_is_searched_where_long_frames_are_lost() -> None:
     path = Path(passing_bytes=1390)
     report = parse(json.dumps(verify(path)))
-    assert (report.series[1].received, report.largest_bytes) == (0, 1390)
+    assert (report.series[2].received, report.largest_bytes) == (0, 1390)
     assert all(count / spread <= 20.001 for count, spread in path.exchanges)
     assert len(path.exchanges) < 20
 
@@ -83,13 +84,13 @@ def test_the_largest_size_is_searched_where_long_frames_are_lost() -> None:
 def test_nothing_is_searched_where_nothing_comes_back() -> None:
     path = Path(passing_bytes=0)
     report = parse(json.dumps(verify(path)))
-    assert ([series.received for series in report.series], report.largest_bytes) == ([0, 0], None)
-    assert len(path.exchanges) == 2
+    assert ([series.received for series in report.series], report.largest_bytes) == ([0, 0, 0], None)
+    assert len(path.exchanges) == 3
 
 
 def test_frames_that_could_not_be_sent_are_not_lost() -> None:
     report = parse(json.dumps(verify(Path(port_mtu=1400))))
-    assert [(series.sent, series.lost) for series in report.series] == [(10, 0), (0, 0)]
+    assert [(series.sent, series.lost) for series in report.series] == [(10, 0), (10, 0), (0, 0)]
 
 
 @given(st.integers(0, 70), st.integers(0, 70), st.integers(0, 70))
@@ -149,7 +150,7 @@ def test_the_command_prints_one_object(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert command.main(["probe", LINK, PEER, "--mtu", str(MTU), "--count", "3"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1
-    assert [series.sent for series in parse(printed).series] == [3, 3]
+    assert [series.sent for series in parse(printed).series] == [3, 3, 3]
     assert path.exchanges[0] == (3, 3 / 20)
 
 

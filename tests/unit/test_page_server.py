@@ -90,6 +90,12 @@ def document(server: PageServer, path: str) -> Any:
     return json.load(answer)
 
 
+def test_no_name_is_looked_up(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getfqdn", lambda *_: pytest.fail("it was"))
+    with PageServer(0, TOKEN, Observer(cluster.read)) as server:
+        assert server.hosts == {f"127.0.0.1:{server.server_port}", f"localhost:{server.server_port}"}
+
+
 def test_listens_on_the_loopback_address_only(server: PageServer) -> None:
     assert server.socket.getsockname()[0] == "127.0.0.1"
 

@@ -20,6 +20,7 @@ from isthmus.plugin.main import main
 from tests.fakes.kubectl import MISSING_KIND, FakeKubectl, forbidden
 
 NODE = {"kind": "GatewayNode", "metadata": {"name": "gw-a1"}, "status": {"conditions": []}}
+SOURCES = Path(__file__).parents[2] / "operator"
 READY = [{"type": "Ready", "status": "True", "reason": "Ready", "message": ""}]
 NETWORK = {
     "kind": "NetworkExpansion",
@@ -437,6 +438,7 @@ def test_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (("--port", "8080"), "--port and --no-browser are for --serve"),
+        (("--serve", "-o", "json"), "--output is not for --serve"),
         (("--no-browser",), "--port and --no-browser are for --serve"),
         (("--serve", "--port", "80"), "--port must be a number from 1024 to 65535, not '80'"),
         (
@@ -476,8 +478,24 @@ def test_the_browser_gets_the_token_in_a_file_of_the_user_alone(
 
     monkeypatch.setattr(webbrowser, "open", opens)
     monkeypatch.setenv("DISPLAY", ":0")
-    assert main(["topology", "--serve"]) == 130
+    assert main(["topology", "--serve"]) == 0
     address = capsys.readouterr().out.splitlines()[0]
     assert address.partition("#")[2] not in seen[0]
     assert f'content="0; url={address}"' in seen[1]
     assert not Path(seen[0].removeprefix("file://")).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_usual_signal_ends_the_page_and_its_file(kubectl: FakeKubectl, tmp_path: Path, number: int) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {"PATH": f"{kubectl.path}:/usr/bin:/bin", "PYTHONPATH": str(SOURCES), "TMPDIR": str(temporary)}
+    command = [sys.executable, "-m", "isthmus.plugin.main", "topology", "--serve", "--no-browser"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as page:
+        assert page.stdout is not None
+        assert page.stdout.readline().startswith("http://127.0.0.1:")
+        assert list(temporary.iterdir())
+        page.send_signal(number)
+        printed, _ = page.communicate(timeout=30)
+    assert (page.returncode, printed.splitlines()[-1]) == (0, "The page has ended.")
+    assert list(temporary.iterdir()) == []

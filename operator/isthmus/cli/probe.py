@@ -25,11 +25,14 @@ _ETHERNET_HEADER_BYTES: Final = 14
 
 
 def verify(probe: DataplaneProbe, link: str, peer: str, mtu: int, count: int) -> dict[str, Any]:
-    """Short frames, frames as long as the MTU, and the largest size that comes back if those do not."""
+    """The shortest frames, frames as long as the MTU, some between, and the largest size that comes back."""
     on_link = LinkProbe(probe, probe_mac(link, peer))
-    short, full = on_link.series(SHORTEST_BYTES, count), on_link.series(mtu, count)
-    largest = mtu if full.rtt_seconds else on_link.largest(mtu) if short.rtt_seconds else None
-    return _report(link, peer, mtu, FRAMES_PER_SECOND, [short, full]) | {"largestBytes": largest}
+    sizes = (SHORTEST_BYTES, (SHORTEST_BYTES + mtu) // 2, mtu)
+    series = [on_link.series(size, count) for size in sizes]
+    largest = max((each.payload_bytes for each in series if each.rtt_seconds), default=None)
+    if largest is not None and largest < mtu:
+        largest = on_link.largest(mtu)
+    return _report(link, peer, mtu, FRAMES_PER_SECOND, series) | {"largestBytes": largest}
 
 
 def bench(

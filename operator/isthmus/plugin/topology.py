@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 import tempfile
 import webbrowser
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +30,8 @@ _TOKEN_BYTES: Final = 32
 def show(kubectl: Kubectl, chosen: Namespace) -> Answer:
     """The topology, or the end of the page."""
     if chosen.serve:
+        if chosen.output != "text":
+            raise Misused("--output is not for --serve")
         return _serve(kubectl, _port(chosen.port), opens_browser=not chosen.no_browser)
     if chosen.port is not None or chosen.no_browser:
         raise Misused("--port and --no-browser are for --serve")
@@ -47,14 +50,11 @@ def _serve(kubectl: Kubectl, port: int, *, opens_browser: bool) -> Answer:
     except OSError as error:
         raise Misused(f"cannot listen on port {port} of 127.0.0.1: {error.strerror}") from None
     address = f"http://127.0.0.1:{server.server_port}/#{token}"
-    with server, _redirecting_file(address) as file:
+    with server, _ended_by_signals(), _redirecting_file(address) as file, suppress(KeyboardInterrupt):
         print(f"{address}\nWhoever has this address can read the page. Interrupt to end it (Ctrl-C).", flush=True)
         if opens_browser:
             _open(file)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            sys.stdout.write("\n")
+        server.serve_forever()
     return Answer("topology", ExitCode.FINE, {}, lambda _style: ["The page has ended."])
 
 
@@ -64,6 +64,18 @@ def _port(text: str | None) -> int:
     if not text.isascii() or not text.isdigit() or not 1024 <= int(text) <= 65535:
         raise Misused(f"--port must be a number from 1024 to 65535, not {text!r}")
     return int(text)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have the signals of a closed terminal and of `kill` end the page as Ctrl-C does, so that no file is left."""
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

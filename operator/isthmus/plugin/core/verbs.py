@@ -80,7 +80,7 @@ VERBS: Final = (
     ),
     Verb(
         "verify",
-        "send short frames, and frames as long as the MTU, over a stretched network and back: loss and round trips",
+        "send frames of several sizes up to the MTU over a stretched network and back: loss, round trips, the largest",
         "NETWORK",
         (Option(("--count",), "frames of each size, 1 to 200; 20 if absent", "N"), *_PROBED),
     ),
