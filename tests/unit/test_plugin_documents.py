@@ -22,11 +22,13 @@ from isthmus.plugin.core.explain import explain
 from isthmus.plugin.core.gather import tarball
 from isthmus.plugin.core.networks import networks
 from isthmus.plugin.core.peers import peers
+from isthmus.plugin.core.probing.answer import benched, verified
 from isthmus.plugin.core.removal import installation
 from isthmus.plugin.core.removal.installation import Kept
 from isthmus.plugin.core.resources import Cloud
 from isthmus.plugin.core.restart.workloads import COMPONENTS
 from isthmus.plugin.core.status import status
+from isthmus.plugin.core.topology import topology
 from isthmus.plugin.core.verbs import VERBS
 from isthmus.plugin.core.versions import versions
 from isthmus.plugin.main import main
@@ -49,6 +51,9 @@ FIELDS: dict[str, set[str]] = {
     "peers": {"peers", "problems", "unread"},
     "networks": {"networks", "replicas", "problems", "unread"},
     "diagnose": {"subjects", "unread"},
+    "topology": {"cloudID", "diagnosis", "nodes", "peers", "problems", "unread"},
+    "verify": {"links", "notes"},
+    "bench": {"links", "notes"},
     "invite": {"peer", "file", "server", "expires", "credentialExpires"},
     "join": {"peer", "file", "server", "expires", "credentialExpires"},
     "accept": {"peer", "state"},
@@ -67,6 +72,9 @@ ANSWERS: dict[str, Callable[[], Answer]] = {
     "peers": lambda: peers(CLOUD, ()),
     "networks": lambda: networks(CLOUD, "", ()),
     "diagnose": lambda: diagnose(Readings(CLOUD, {}, {}), None, ()),
+    "topology": lambda: topology(Readings(CLOUD, {}, {}), ()),
+    "verify": lambda: verified([]),
+    "bench": lambda: benched([]),
     "invite": lambda: answers.invited(HEADER, *FILE, CODE, "code"),
     "join": lambda: answers.joined(HEADER, *FILE),
     "accept": lambda: answers.accepted(HEADER),
