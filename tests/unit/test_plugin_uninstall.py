@@ -326,7 +326,7 @@ def test_network_that_something_creates_again(kubectl: FakeKubectl, capsys: pyte
     calls = helm(kubectl)
     kubectl.answers("*get crd *", definitions())
     kubectl.answers("*clusterroles*", listed(role("isthmus")))
-    kubectl.answers("*get networkexpansions*", *[listed(NETWORK)] * 2, listed(), listed(NETWORK))
+    kubectl.answers("*/networkexpansions", *[listed(NETWORK)] * 2, listed(), listed(NETWORK))
     sentence = refused(capsys, 1, "--yes")
     assert sentence.startswith("NetworkExpansion shop/web was created again after it had been withdrawn")
     assert not calls.exists()
