@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.model import names
@@ -12,6 +13,9 @@ from tests.fakes.federation import FakeCloud
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import account_kubeconfig
+
+_LINKS: Final = ("expansionlinks", "portslices", "peerlinks")
+_KINDS: Final = ("networkexpansions", "cloudpeers", "ipsecpolicies", *_LINKS, "attachments")
 
 
 def as_administrator(cloud: FakeCloud, plane: ControlPlane, directory: Path) -> KubernetesCluster:
@@ -31,7 +35,7 @@ def as_administrator(cloud: FakeCloud, plane: ControlPlane, directory: Path) -> 
 
 def remove_everything(plane: ControlPlane) -> None:
     """Delete what other modules left: this controller would act on it."""
-    for kind in ("networkexpansions", "cloudpeers", "ipsecpolicies", "expansionlinks", "peerlinks", "attachments"):
+    for kind in _KINDS:
         items = json.loads(plane.kubectl("get", kind, "-A", "-o", "json"))["items"]
         for metadata in (item["metadata"] for item in items):
             where = ["-n", metadata["namespace"]] if "namespace" in metadata else []
@@ -41,6 +45,7 @@ def remove_everything(plane: ControlPlane) -> None:
                 )
             plane.kubectl("delete", kind, metadata["name"], *where, "--ignore-not-found")
     plane.kubectl("delete", "gatewaynodes", "--all")
+    plane.kubectl("delete", "leases", "-n", names.SYSTEM_NAMESPACE, "--all")
     for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
         found = plane.kubectl("get", "secrets", "-n", namespace, "-o", "name").split()
         if of_peers := [name for name in found if name.startswith("secret/peer-")]:
