@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from tests.testbed.host.process import wait_until
 
@@ -149,6 +149,10 @@ class Machine:
     def __init__(self, netns: str) -> None:
         self.netns = netns
         self.mac = sh("cat /sys/class/net/eth0/address", netns).strip()
+
+    def frames(self, direction: Literal["tx", "rx"]) -> int:
+        """Number of frames that it has sent or received."""
+        return int(sh(f"cat /sys/class/net/eth0/statistics/{direction}_packets", self.netns))
 
     def ping(self, address: str, count: int = 3) -> int:
         """Number of answered requests."""
