@@ -145,7 +145,10 @@ def test_without_rights(untouched: Clouds, tmp_path: Path) -> None:
     a = untouched.a
     make_user(a.plane, "pairing-reader")
     reader = account_kubeconfig(a.plane, tmp_path, "users", "pairing-reader")
-    assert a.plugin.sentence(*invite(a), kubeconfig=reader).startswith("cloudpeers: no right to list them")
+    assert a.plugin.sentence(*invite(a), kubeconfig=reader) == (
+        "cloudpeers, ipsecpolicies: no right to list them at the cluster scope; "
+        'leases: no right to list them in the namespace "isthmus-system"'
+    )
     a.plane.kubectl("create", "clusterrole", "pairing", "--verb=list", "--resource=cloudpeers.isthmus.cloud")
     for verb, resource in (("get,list", "ipsecpolicies.isthmus.cloud"), ("get,list", "leases,configmaps")):
         a.plane.kubectl("create", "clusterrole", f"pairing-{resource[:6]}", f"--verb={verb}", f"--resource={resource}")
