@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import webbrowser
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -491,7 +492,8 @@ def test_every_usual_signal_ends_the_page_and_its_file(kubectl: FakeKubectl, tmp
     temporary.mkdir()
     environment = {"PATH": f"{kubectl.path}:/usr/bin:/bin", "PYTHONPATH": str(SOURCES), "TMPDIR": str(temporary)}
     command = [sys.executable, "-m", "isthmus.plugin.main", "topology", "--serve", "--no-browser"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as page:
+    usual = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=usual) as page:
         assert page.stdout is not None
         assert page.stdout.readline().startswith("http://127.0.0.1:")
         assert list(temporary.iterdir())
