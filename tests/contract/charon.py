@@ -54,8 +54,7 @@ class IkeContract:
         assert ike.view().loaded == {}
 
     def test_unloading_what_is_not_loaded_succeeds(self, ike: Ike) -> None:
-        calls = (ike.initiate, ike.initiate_takeover, ike.initiate_counterpart, ike.retire, ike.terminate, ike.unload)
-        for call in calls:
+        for call in (ike.initiate, ike.retire, ike.terminate, ike.unload):
             call("istabsent")
         ike.rekey("istabsent", frozenset({1}))
         view = ike.view()
@@ -84,8 +83,8 @@ class IkeContract:
         _establish(ike, connection)
         before = ike.view()
         ike.load(connection, KEY)
-        for call in (ike.initiate, ike.initiate_takeover, ike.initiate_counterpart, ike.retire):
-            call(connection.name)
+        ike.initiate(connection.name)
+        ike.retire(connection.name)
         assert ike.view() == before
 
     def test_superseded_association_stays_until_the_new_one_is_up(

@@ -61,13 +61,6 @@ class FakeIke:
         else:
             node.refused.add(name)
 
-    def initiate_takeover(self, name: str) -> None:
-        if name not in self._negotiating(name).negotiated:
-            self.initiate(name)
-
-    def initiate_counterpart(self, name: str) -> None:
-        self._ask().changed(f"initiate_counterpart {name}")
-
     def establish(self, name: str) -> None:
         """Establish SAs for a loaded connection, as if the peer had agreed."""
         connection = self._node.loaded[name]

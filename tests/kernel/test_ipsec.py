@@ -121,7 +121,7 @@ def test_new_charon_takes_over_from_a_killed_one(pair: Pair, restarted: str) -> 
     assert ipsec.stale_associations(*node.views(), [wanted]) == frozenset()
     assert pair.a.ping(far).received == 5
     node.ike.initiate(wanted.name)
-    wait_until(lambda: ipsec.succeeded(wanted, node.ike.view()), 20, "the new charon's associations")
+    wait_until(pair.up, 10, "the new charon's associations")
     stale = ipsec.stale_associations(*node.views(), [wanted])
     assert stale == associations
     node.remove_associations(stale)
@@ -140,7 +140,6 @@ def test_charon_reconnects_to_a_restarted_responder(pair: Pair, number: signal.S
     pair.b.ike.load(pair.connection(pair.b), KEY)
     wait_until(pair.up, 30, "associations after the restart")
     assert pair.a.ping(far).received == 5
-    wait_until(lambda: ipsec.succeeded(pair.connection(pair.b), pair.b.ike.view()), 10, "a to use them")
     stale = ipsec.stale_associations(*pair.b.views(), [pair.connection(pair.b)])
     assert stale == (old if number is signal.SIGKILL else frozenset())
 

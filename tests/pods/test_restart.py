@@ -32,6 +32,7 @@ def test_component_is_restarted_without_loss(
     assert others == {name: uid for name, uid in before.items() if name != component}
 
 
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="as in test_losses: some pings are lost, within 0.2 s")
 def test_charon_is_restarted_without_loss(
     peers: PodFederation, stretched: Stretch, administrator: Administrator
 ) -> None:

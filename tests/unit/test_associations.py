@@ -37,17 +37,9 @@ class Asked(FakeIke):
         super().__init__(node)
         self.times = 0
         self.recoveries: list[str] = []
-        self.takeovers: list[str] = []
-        self.counterparts: list[str] = []
 
     def initiate(self, name: str) -> None:
         self.times += 1
-
-    def initiate_takeover(self, name: str) -> None:
-        self.takeovers.append(name)
-
-    def initiate_counterpart(self, name: str) -> None:
-        self.counterparts.append(name)
 
     def rekey(self, name: str, spis: frozenset[int]) -> None:
         self.recoveries.append("rekey")
@@ -78,39 +70,6 @@ def test_initiator_retries_every_five_seconds() -> None:
 def test_responder_initiates_only_after_a_long_time() -> None:
     assert _times_within(30, initiator=False) == 0
     assert _times_within(31, initiator=False) == 1
-
-
-@pytest.mark.parametrize("initiator", [True, False])
-def test_inherited_connection_is_taken_over_at_once_by_either_side(initiator: bool) -> None:
-    """The peer has ten seconds for what it sends; then everything that is missing is initiated."""
-    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
-    (connection,) = (replace(c, initiator=initiator) for c in plan.connections)
-    plan = replace(plan, connections=(connection,))
-    node, clock = FakeNode(), Clock()
-    node.blocks, node.firewall = plan.blocks, plan.firewall
-    ike = Asked(node)
-    ike.load(connection, b"")
-    associations = Associations(ike, clock)  # type: ignore[arg-type]
-    associations.advance(plan, ike.view(), {}, {connection.name})
-    for _ in range(9):
-        clock.seconds += 1
-        associations.advance(plan, ike.view(), {})
-    assert (ike.takeovers, ike.times) == ([connection.name], 0)
-    clock.seconds += 1
-    associations.advance(plan, ike.view(), {})
-    assert (ike.takeovers, ike.times) == ([connection.name], 1)
-
-
-def test_takeover_by_the_peer_is_completed() -> None:
-    ike, clock, _ = _recovering()
-    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
-    view = ike.view()
-    (name,) = view.states
-    associations = Associations(ike, clock)  # type: ignore[arg-type]
-    associations.advance(plan, view, {})
-    assert ike.counterparts == []
-    associations.advance(plan, replace(view, states={name: replace(view.states[name], peer_took_over=True)}), {})
-    assert ike.counterparts == [name]
 
 
 def test_established_or_unloaded_connections_are_not_initiated() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.adapters.strongswan import associations, messages
+from isthmus.adapters.strongswan import messages
 from isthmus.core.node.paths import longest
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayPath
 from isthmus.model.node.flows import PlannedLink, PlannedNetwork, PlannedNetworks
@@ -120,7 +120,7 @@ def test_log_of_a_received_packet_names_its_sender() -> None:
     received = b"received packet: from 203.0.113.7[500] to 192.0.2.11[500] (416 bytes)"
     assert messages.sender_of_ike_packet({"msg": received}) == "203.0.113.7"
     assert messages.sender_of_ike_packet({"msg": received.replace(b"received", b"sending")}) is None
-    connections: list[associations.Message] = [{"ist1": {"remote_addrs": [b"203.0.113.7"]}}, {"other": {}}]
+    connections: list[messages.Message] = [{"ist1": {"remote_addrs": [b"203.0.113.7"]}}, {"other": {}}]
     assert messages.remote_addresses(connections) == {"203.0.113.7"}
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from isthmus.adapters.strongswan import associations, messages
+from isthmus.adapters.strongswan import messages
 from isthmus.core.node import ipsec
 from isthmus.model.node.ipsec import (
     EspTransport,
@@ -37,13 +37,9 @@ def _child(name: str, state: bytes, spi: bytes) -> dict[str, bytes]:
     return own | {"spi-in": b"c0" + spi, "spi-out": b"d0" + spi}
 
 
-def _sa(
-    number: bytes, *children: dict[str, bytes], state: bytes = b"ESTABLISHED", tasks: Any = (), age: int = 0
-) -> dict[str, Any]:
+def _sa(number: bytes, *children: dict[str, bytes], state: bytes = b"ESTABLISHED", tasks: Any = ()) -> dict[str, Any]:
     by_name = {f"{child['name'].decode()}-{i}": child for i, child in enumerate(children)}
     sa = {"uniqueid": number, "state": state, "child-sas": by_name} | ({"tasks-active": tasks} if tasks else {})
-    if state == b"ESTABLISHED":  # charon names the age of no other
-        sa |= {"established": str(age).encode(), "initiator-spi": number}
     return {CONNECTION.name: sa}
 
 
@@ -140,8 +136,8 @@ def test_children_are_judged_by_their_selectors() -> None:
 
 def test_which_children_are_asked_for_anew() -> None:
     sas = [_sa(b"1", *CURRENT), _sa(b"2", *FORMER)]
-    assert associations.children_with(sas, frozenset({0xC001, 0xD002, 0xD004})) == ["1", "4"]
-    assert associations.children_with(sas, frozenset()) == []
+    assert messages.children_with(sas, frozenset({0xC001, 0xD002, 0xD004})) == ["1", "4"]
+    assert messages.children_with(sas, frozenset()) == []
 
 
 def test_foreign_connections_are_ignored() -> None:
@@ -166,9 +162,9 @@ def test_rekeying_sa_is_established() -> None:
 def test_connecting_sa_is_not_initiated_again() -> None:
     silent = _sa(b"1", state=b"CONNECTING")
     (waiting,) = silent.values()
-    assert not associations.overloaded([silent])
+    assert not messages.overloaded([silent])
     waiting["tasks-queued"] = [b"CHILD_CREATE"] * 5
-    assert associations.overloaded([silent])
+    assert messages.overloaded([silent])
 
 
 def test_stuck_and_superseded_associations() -> None:
@@ -181,85 +177,6 @@ def test_stuck_and_superseded_associations() -> None:
         _sa(b"5", CURRENT[0], tasks=[b"CHILD_CREATE"]),
         _sa(b"6", state=b"CONNECTING"),
     ]
-    assert associations.stuck_associations(sas, loaded) == ["3", "4"]
-    assert associations.superseded_associations(sas, loaded) == ["1"]
-    assert associations.installed_children(sas[1:2]) == loaded
-
-
-def test_older_of_two_complete_associations_is_superseded_after_a_while() -> None:
-    loaded, again = messages.loaded_children([LOADED]), [child | {"spi-in": b"e0"} for child in CURRENT]
-
-    def superseded(*sas: dict[str, Any]) -> list[str]:
-        states = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas).states
-        found = associations.superseded_associations(sas, loaded)
-        assert states[CONNECTION.name].superseded == bool(found)
-        return found
-
-    old = _sa(b"1", *CURRENT, age=900)
-    assert superseded(old) == []
-    assert superseded(old, _sa(b"2", *again, age=4)) == []
-    assert superseded(old, _sa(b"2", *again, age=5)) == ["1"]
-    assert superseded(_sa(b"2", *again, age=5), old, _sa(b"3", again[0], age=0)) == ["1"]
-    assert superseded(old, _sa(b"2", again[0], age=60)) == [], "not complete"
-    assert superseded(old, _sa(b"2", *again, age=60), _sa(b"3", *again, age=60)) == ["1", "3"], "both sides keep one"
-    assert superseded(old, _sa(b"2", *again, state=b"REKEYING")) == []
-
-
-def test_settled_once_all_loaded_children_are() -> None:
-    def settled(*seconds: int) -> bool:
-        children = [child | {"install-time": str(age).encode()} for child, age in zip(CURRENT, seconds, strict=False)]
-        return (
-            messages.parse_view("s1", {"version": b"6"}, [LOADED], [_sa(b"1", *children)])
-            .states[CONNECTION.name]
-            .settled
-        )
-
-    assert [settled(5, 5), settled(5, 4), settled(5), settled(900, 60)] == [True, False, False, True]
-
-
-def test_peer_took_over_if_its_newer_association_lacks_what_this_node_sends() -> None:
-    into, out = CURRENT
-    old = _sa(b"1", *CURRENT, age=900)
-
-    def took_over(*newer: dict[str, Any]) -> bool:
-        sas = [*newer, old]
-        state = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas).states[CONNECTION.name]
-        (child,) = messages.sent_children(messages.loaded_children([LOADED]))
-        preceding = associations.preceding([sa for answer in sas for sa in answer.values()], child)
-        assert state.peer_took_over == bool(preceding)
-        assert [associations.association_id(sa) for sa in preceding] in ([], ["1"])
-        return state.peer_took_over
-
-    assert not took_over()
-    assert took_over(_sa(b"2", into, age=1))
-    assert not took_over(_sa(b"2", into, age=0)), "the other child may be under way"
-    assert not took_over(_sa(b"2", into, out, age=1))
-    assert not took_over(_sa(b"2", out, age=1)), "it has what this node sends"
-    assert not took_over(_sa(b"2", age=1)), "it has nothing yet"
-    (ours,) = _sa(b"2", into, age=1).values()
-    assert not took_over({CONNECTION.name: ours | {"initiator": b"yes"}})
-    assert not took_over(_sa(b"2", into, age=60), _sa(b"3", *CURRENT, age=30)), "a newer one has both"
-
-
-def test_association_that_is_being_deleted_does_not_count() -> None:
-    deleting = _sa(b"1", *CURRENT, state=b"DELETING")
-    sas = [deleting, _sa(b"2", CURRENT[0], age=3)]
-    state = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas).states[CONNECTION.name]
-    assert (state.peer_took_over, state.children_installed) == (False, frozenset({"in", "out"}))
-
-
-def test_unknown_connections_are_not_duplicated() -> None:
-    (theirs,) = _sa(b"1", age=900).values()
-    sas = [{"theirs": theirs}, {"theirs": theirs | {"established": b"60"}}]
-    assert not messages.parse_view("s1", {"version": b"6"}, [], sas).states["theirs"].superseded
-
-
-def test_successor_keeps_to_the_associations_of_its_predecessor() -> None:
-    """It neither has the peer drop them, nor does it ask for others by the policies that it installs."""
-    (settings,) = messages.connection(CONNECTION).values()
-    assert settings["unique"] == "never"
-    reqids = {name.partition("-")[0]: int(child["reqid"]) for name, child in settings["children"].items()}
-    assert len({*reqids.values()}) == 2
-    assert all(0x40000000 <= number < 0x50000000 for number in reqids.values())
-    (changed,) = messages.connection(replace(CONNECTION, dpd_delay_seconds=20)).values()
-    assert {name.partition("-")[0]: int(child["reqid"]) for name, child in changed["children"].items()} == reqids
+    assert messages.stuck_associations(sas, loaded) == ["3", "4"]
+    assert messages.superseded_associations(sas, loaded) == ["1"]
+    assert messages.installed_children(sas[1:2]) == loaded

@@ -140,21 +140,6 @@ def _ike(state: IkeState | None, digest: str = CONNECTION.digest) -> IkeView:
     return IkeView("1", {CONNECTION.name: digest}, {} if state is None else {CONNECTION.name: state})
 
 
-def test_nothing_is_stale_before_the_peer_uses_the_new_states() -> None:
-    ike = _ike(replace(UP, settled=False))
-    assert ipsec.up(CONNECTION, ike)
-    assert ipsec.stale_associations({LIVE, OLD}, ike, [CONNECTION]) == frozenset()
-
-
-def test_connection_is_inherited_while_charon_has_no_association_and_the_kernel_both_ways() -> None:
-    both = {LIVE, OLD, *OF_OTHERS}
-    assert ipsec.inherited(both, _ike(None), [CONNECTION]) == {CONNECTION.name}
-    assert ipsec.inherited(both, _ike(UP), [CONNECTION]) == frozenset()
-    assert ipsec.inherited(both, IkeView("1", {}), [CONNECTION]) == frozenset(), "not loaded yet"
-    assert ipsec.inherited({LIVE, *OF_OTHERS}, _ike(None), [CONNECTION]) == frozenset()
-    assert ipsec.inherited(both, _ike(None), []) == frozenset()
-
-
 def test_states_unknown_to_charon_are_stale() -> None:
     existing = {LIVE, OLD, *OF_OTHERS}
     assert ipsec.stale_associations(existing, _ike(UP), [CONNECTION]) == {OLD}

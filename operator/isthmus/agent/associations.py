@@ -1,7 +1,6 @@
 """When to have charon initiate SAs, when to end superseded ones, and when to negotiate lost ones again.
 
-Only the initiator's side initiates, so that SAs are not duplicated; the responder does only if they stay down for long,
-or if its charon was replaced: the initiator's, whose traffic the SAs of the former one carry, does not notice.
+Only the initiator's side initiates, so that SAs are not duplicated; the responder does only if they stay down for long.
 What the kernel has lost only the node that lost it knows of: it negotiates that again on either side.
 """
 
@@ -20,7 +19,6 @@ from isthmus.ports import Clock, Ike
 
 _INITIATOR_SECONDS = 5.0
 _RESPONDER_SECONDS = 30.0
-_TAKEOVER_SECONDS = 10.0  # in which the peer may negotiate what it sends itself; a release before ours never does
 _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a little more than 8
 _MAX_DOUBLINGS = 10
 _MAX_BACKOFF_SECONDS = 300.0
@@ -46,27 +44,20 @@ class Associations:
         self._recoveries: dict[str, _Recovery] = {}
         self._refused: dict[str, Problem] = {}
 
-    def advance(
-        self,
-        plan: NodePlan,
-        view: IkeView,
-        lost: Mapping[str, frozenset[int]],
-        inherited: Collection[str] = (),
-    ) -> Mapping[str, Problem]:
+    def advance(self, plan: NodePlan, view: IkeView, lost: Mapping[str, frozenset[int]]) -> Mapping[str, Problem]:
         """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
 
-        Those that are `inherited` from a charon that has ended are taken over at once; those that the peer takes over
-        are completed. Recovers connections with lost SAs, whose SPIs are given, and an initiator's with narrowed ones:
-        the peer may have been corrected. Retires superseded SAs of connections whose new SAs are up. Returns what
-        charon refuses, by connection: until it is tried again with success, or the connection is up. Raises
-        Unavailable if charon does not answer.
+        Recovers connections with lost SAs, whose SPIs are given, and an initiator's with narrowed ones: the peer may
+        have been corrected. Retires superseded SAs of connections whose new SAs are up. Returns what charon refuses,
+        by connection: until it is tried again with success, or the connection is up. Raises Unavailable if charon does
+        not answer.
         """
         now = self._clock.monotonic_seconds()
         up = {c.name for c in plan.connections if ipsec.up(c, view)}
         superseded = {name for name in up if view.states[name].superseded}
         failing = {c.name for c in plan.connections} - (up - superseded - lost.keys())
         self._refused = {name: problem for name, problem in self._refused.items() if name in failing}
-        self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], inherited, now)
+        self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], now)
         for connection in plan.connections:
             name = connection.name
             if name in lost:
@@ -75,20 +66,17 @@ class Associations:
                 self._renegotiate(name, narrowed, now)
             elif name in up:
                 self._recoveries.pop(name, None)
-                if view.states[name].peer_took_over:
-                    self._ask(name, partial(self._ike.initiate_counterpart, name))
         for name in sorted(superseded):
             self._ask(name, partial(self._ike.retire, name))
         return dict(self._refused)
 
-    def _initiate(self, down: Collection[IkeConnection], inherited: Collection[str], now: float) -> None:
-        self._due = {c.name: self._due.get(c.name, self._first(c, inherited, now)) for c in down}
+    def _initiate(self, down: Collection[IkeConnection], now: float) -> None:
+        self._due = {c.name: self._due.get(c.name, self._first(c, now)) for c in down}
         for connection in down:
             name = connection.name
             if now >= self._due[name]:
-                takes_over = name in inherited
-                self._due[name] = now + (_TAKEOVER_SECONDS if takes_over else self._pause(connection))
-                self._ask(name, partial(self._ike.initiate_takeover if takes_over else self._ike.initiate, name))
+                self._due[name] = now + self._pause(connection)
+                self._ask(name, partial(self._ike.initiate, name))
 
     def _recover(self, name: str, spis: frozenset[int], now: float) -> None:
         """Rekey at once; if the same SAs are still missing after that, end the connection. Ever less often."""
@@ -121,8 +109,8 @@ class Associations:
         else:
             self._refused.pop(name, None)
 
-    def _first(self, connection: IkeConnection, inherited: Collection[str], now: float) -> float:
-        return now if connection.initiator or connection.name in inherited else now + _RESPONDER_SECONDS
+    def _first(self, connection: IkeConnection, now: float) -> float:
+        return now if connection.initiator else now + _RESPONDER_SECONDS
 
     def _pause(self, connection: IkeConnection) -> float:
         return _INITIATOR_SECONDS if connection.initiator else _RESPONDER_SECONDS

@@ -90,7 +90,6 @@ class DataPlane:
         return replace(
             facts,
             lost=lost,
-            inherited=ipsec.inherited(associations, facts.ike, facts.plan.connections) if facts.ike else frozenset(),
             last_ike=self._tunnels.last_view,
             charon_problem=self._tunnels.problem,
             firewall_problem=self.protection.firewall.problem,
@@ -163,9 +162,5 @@ def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
         return before.ike is not after.ike
     if (before.ike.instance, before.ike.loaded) != (after.ike.instance, after.ike.loaded):
         return True
-    # Once both gateways use new SAs, states that an earlier charon left in the kernel can be removed.
-    return any(
-        of(connection, after.ike) and not of(connection, before.ike)
-        for connection in before.plan.connections
-        for of in (ipsec.up, ipsec.succeeded)
-    )
+    # Once new SAs are up, states that an earlier charon left in the kernel can be removed.
+    return any(ipsec.up(c, after.ike) and not ipsec.up(c, before.ike) for c in before.plan.connections)

@@ -159,7 +159,7 @@ class Agent:
         refused: Mapping[str, Problem] = {}
         if facts.ike is not None:
             try:
-                refused = self._associations.advance(facts.plan, facts.ike, facts.lost, facts.inherited)
+                refused = self._associations.advance(facts.plan, facts.ike, facts.lost)
             except Unavailable as error:
                 facts = replace(facts, ike=None, charon_problem=charon_problem(error))
         facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, refused=refused)

@@ -76,25 +76,8 @@ class Ike(Protocol):
         """
         ...
 
-    def initiate_takeover(self, name: str) -> None:
-        """Start negotiating only the child of what this node sends, as the first of the loaded connection.
-
-        For a charon whose predecessor's SAs still carry the traffic. The peer negotiates what it sends: by
-        `initiate_counterpart`. Then no packet is sent with an SA that the other side does not have yet. MUST NOT wait
-        for the peer. Does nothing if there is an IKE SA.
-        """
-        ...
-
-    def initiate_counterpart(self, name: str) -> None:
-        """Start negotiating the child of what this node sends in the IKE SA that the peer's new charon has opened.
-
-        Starts ending the older IKE SA, which that charon does not know; its children MUST stay meanwhile. Does nothing
-        without `IkeState.peer_took_over`.
-        """
-        ...
-
     def retire(self, name: str) -> None:
-        """End SAs that newer ones replace, if all children of the loaded connection are installed.
+        """End SAs negotiated for a previous version of the connection, if all children of the loaded one are installed.
 
         Otherwise does nothing: traffic would be interrupted.
         """

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.model.names import digest
 from isthmus.model.node.ipsec import (
     Child,
     IkeChild,
@@ -24,19 +22,19 @@ from isthmus.model.node.ipsec import (
 )
 from isthmus.model.node.traffic import AnyTraffic, IcmpType, Prefix, Selector, UdpPorts
 
-from . import associations
-from .associations import BOTH_ENDS, Message, carrying, child_names, named, spis_of
+Message = Mapping[str, Any]
 
+_CHILD_NAME = re.compile(r"(?P<child>[a-z]+)-(?P<digest>[0-9a-f]{12})")
 # In an initiator's log and in a responder's; the initiator only learns that authentication failed (RFC 7296, 2.21.2).
 _KEY_REFUSED_LOG = re.compile(
     r"received AUTHENTICATION_FAILED notify error|tried \d+ shared keys? for .+ but MAC mismatched"
 )
 _RECEIVED_LOG = re.compile(r"received packet: from ([0-9a-f.:]+)\[\d+\] to ")
+_CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
 _IN_USE = frozenset({"INSTALLED", "REKEYING"})
 _KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
-_INBOUND = ("spi-in",)
-_SENT = "out"
-_OUR_REQIDS = 0x40000000  # above those that charon, or anybody else, numbers from 1
+_INBOUND, _BOTH_ENDS = ("spi-in",), ("spi-in", "spi-out")
+_MAX_QUEUED_TASKS = 4
 _REPLAY_WINDOW_PACKETS = 1024  # the default of 32 drops packets that a multipath WAN reorders
 
 
@@ -52,8 +50,6 @@ def connection(wanted: IkeConnection) -> dict[str, Any]:
     # that only EAP would use makes them differ, so that a changed connection is negotiated again beside the old SA.
     ends, authentication = wanted.ends, _authentication(wanted)
     local = authentication | {"id": _identity(ends.local_identity), "eap_id": wanted.digest}
-    # A charon that knows no SA of the peer would send INITIAL_CONTACT, and the peer drop the SAs that still carry the
-    # traffic before the new ones are complete (RFC 7296, 2.4: either is optional). Duplicates are superseded later.
     settings = {
         "version": "2",
         "local_addrs": [ends.local_address],
@@ -62,7 +58,7 @@ def connection(wanted: IkeConnection) -> dict[str, Any]:
         "rekey_time": f"{wanted.ike_rekey_time_seconds}s",
         "dpd_delay": f"{wanted.dpd_delay_seconds}s",
         "keyingtries": "0",
-        "unique": "never",
+        "unique": "replace",
         "mobike": "no",
         "local": local,
         "remote": authentication | {"id": _identity(ends.remote_identity)},
@@ -84,8 +80,6 @@ def _child(wanted: IkeConnection, child: Child) -> dict[str, Any]:
     # only `out`: after the peer restarted or was away, close_action and dpd_action initiate both children again.
     opens = wanted.initiator
     return {
-        # The policies of a new charon must fit the SAs of its predecessor, whatever it loads first.
-        "reqid": str(_OUR_REQIDS | int(digest(wanted.name, child.name, digits=7), 16)),
         "mode": child.mode,
         "local_ts": [local],
         "remote_ts": [remote],
@@ -116,32 +110,66 @@ def _end(prefix: Prefix, protocol: str, port: int | None) -> str:
 
 def parse_view(instance: str, version: Message, connections: Iterable[Message], sas: Iterable[Message]) -> IkeView:
     """The view from the answers to `version`, `list-conns` and `list-sas`."""
-    found = list(sas)
     loaded: dict[str, str] = {}
     selectors: dict[str, str] = {}
-    for name, settings in named(connections):
-        digests = {match["digest"] for match in child_names(settings["children"])}
+    for name, settings in _named(connections):
+        digests = {match["digest"] for match in _child_names(settings["children"])}
         if len(digests) == 1:
             loaded[name] = digests.pop()
             selectors |= {child: _selectors(configured) for child, configured in settings["children"].items()}
     return IkeView(
         instance=instance,
         loaded=loaded,
-        states=_states(found, loaded, selectors),
+        states=_states(sas, loaded, selectors),
         version=version["version"].decode(),
     )
 
 
 def loaded_children(connections: Iterable[Message]) -> frozenset[str]:
     """Names of children in the answer to `list-conns`."""
-    return frozenset(match[0] for _, settings in named(connections) for match in child_names(settings["children"]))
+    return frozenset(match[0] for _, settings in _named(connections) for match in _child_names(settings["children"]))
 
 
 def complete(connections: Iterable[Message], sas: Iterable[Message]) -> frozenset[str]:
     """Connections of which all loaded children carry traffic, from the answers to `list-conns` and `list-sas`."""
-    installed = associations.installed_children(sas)
-    loaded = {name: loaded_children([{name: settings}]) for name, settings in named(connections)}
+    installed = installed_children(sas)
+    loaded = {name: loaded_children([{name: settings}]) for name, settings in _named(connections)}
     return frozenset(name for name, children in loaded.items() if children and children <= installed)
+
+
+def installed_children(sas: Iterable[Message]) -> frozenset[str]:
+    """Names of children that carry traffic, in the answer to `list-sas`."""
+    return frozenset(match[0] for _, sa in _named(sas) for match in _carrying(sa))
+
+
+def stuck_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
+    """IDs of IKE SAs, in the answer to `list-sas`, that lack loaded children and have no task to negotiate them."""
+    stuck = []
+    for _, sa in _named(sas):
+        waiting = sa["state"] == b"ESTABLISHED" and not any(sa.get(t) for t in ("tasks-active", "tasks-queued"))
+        if waiting and {match[0] for match in _carrying(sa)} < loaded:
+            stuck.append(_id(sa))
+    return stuck
+
+
+def overloaded(sas: Iterable[Message]) -> bool:
+    """Whether, in the answer to `list-sas`, more tasks are queued for the peer than one attempt needs."""
+    return any(len(sa.get("tasks-queued", ())) > _MAX_QUEUED_TASKS for _, sa in _named(sas))
+
+
+def superseded_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
+    """IDs of IKE SAs, in the answer to `list-sas`, with children that are not the loaded ones."""
+    return [_id(sa) for _, sa in _named(sas) if any(match[0] not in loaded for match in _carrying(sa))]
+
+
+def children_with(sas: Iterable[Message], spis: frozenset[int]) -> list[str]:
+    """IDs of the children, in the answer to `list-sas`, that have one of these SPIs and are not being rekeyed."""
+    return [
+        str(child["uniqueid"].decode())
+        for _, sa in _named(sas)
+        for child in sa["child-sas"].values()
+        if child["state"] == b"INSTALLED" and spis.intersection(_spis(child))
+    ]
 
 
 def connection_with_refused_key(event: Message) -> str | None:
@@ -152,7 +180,7 @@ def connection_with_refused_key(event: Message) -> str | None:
 
 def remote_addresses(connections: Iterable[Message]) -> frozenset[str]:
     """Remote addresses in the answer to `list-conns`."""
-    found = (settings.get("remote_addrs", ()) for _, settings in named(connections))
+    found = (settings.get("remote_addrs", ()) for _, settings in _named(connections))
     return frozenset(address.decode() for addresses in found for address in addresses)
 
 
@@ -162,55 +190,32 @@ def sender_of_ike_packet(event: Message) -> str | None:
     return match[1] if match else None
 
 
-def _states(sas: Collection[Message], loaded: Mapping[str, str], selectors: Mapping[str, str]) -> dict[str, IkeState]:
+def _states(sas: Iterable[Message], loaded: Mapping[str, str], selectors: Mapping[str, str]) -> dict[str, IkeState]:
     """State by connection, over all its IKE SAs: there are two while one replaces the other.
 
     `selectors` are the configured ones, by child.
     """
     states: dict[str, IkeState] = {}
-    by_name = _by_name(sas)
-    for name, sa in named(sas):
+    for name, sa in _named(sas):
         before = states.get(name, IkeState(established=False))
-        children = {match["child"]: match["digest"] == loaded.get(name) for match in carrying(sa)}
+        children = {match["child"]: match["digest"] == loaded.get(name) for match in _carrying(sa)}
         states[name] = IkeState(
             established=before.established or sa["state"] in _KEYS_AGREED,
             children_installed=before.children_installed | {child for child, current in children.items() if current},
             superseded=before.superseded or not all(children.values()),
-            spis=before.spis | frozenset(spi for child in sa["child-sas"].values() for spi in spis_of(child)),
+            spis=before.spis | frozenset(spi for child in sa["child-sas"].values() for spi in _spis(child)),
             children=before.children | frozenset(_children_in_use(sa)),
             narrowed=before.narrowed | frozenset(_narrowed(sa, selectors)),
             packets_in=before.packets_in + sum(int(child.get("packets-in", 0)) for child in sa["child-sas"].values()),
         )
-    for name, version in loaded.items():
-        if name in states:
-            states[name] = _succeeding(states[name], by_name[name], frozenset(_with_version(selectors, version)))
     return states
 
 
-def _succeeding(state: IkeState, sas: Collection[Message], loaded: frozenset[str]) -> IkeState:
-    """The state, with what is known from the ages of its IKE SAs."""
-    return replace(
-        state,
-        superseded=state.superseded or bool(associations.duplicates(sas, loaded)),
-        settled=loaded <= associations.settled_children(sas),
-        peer_took_over=any(associations.preceding(sas, child) for child in sent_children(loaded)),
+def _carrying(sa: Message) -> Iterator[re.Match[str]]:
+    """Names of an IKE SA's children that are installed in the kernel."""
+    return _child_names(
+        child["name"].decode() for child in sa["child-sas"].values() if child["state"].decode() in _CARRIES_TRAFFIC
     )
-
-
-def _by_name(sas: Iterable[Message]) -> dict[str, list[Message]]:
-    found: dict[str, list[Message]] = {}
-    for name, sa in named(sas):
-        found.setdefault(name, []).append(sa)
-    return found
-
-
-def _with_version(children: Iterable[str], version: str) -> Iterator[str]:
-    return (child for child in children if child.endswith(f"-{version}"))
-
-
-def sent_children(loaded: Iterable[str]) -> list[str]:
-    """Of the loaded children, that of what this node sends through tunnels that begin here."""
-    return sorted(match[0] for match in child_names(loaded) if match["child"] == _SENT)
 
 
 def _children_in_use(sa: Message) -> Iterator[IkeChild]:
@@ -218,8 +223,8 @@ def _children_in_use(sa: Message) -> Iterator[IkeChild]:
     for child in sa["child-sas"].values():
         if child["state"].decode() in _IN_USE:
             # Of two children of one name one replaces the other, and each may be without its outgoing SA for a moment.
-            ends = BOTH_ENDS if names[child["name"]] == 1 else _INBOUND
-            yield IkeChild(int(child["reqid"]), frozenset(spis_of(child, ends)))
+            ends = _BOTH_ENDS if names[child["name"]] == 1 else _INBOUND
+            yield IkeChild(int(child["reqid"]), frozenset(_spis(child, ends)))
 
 
 def _narrowed(sa: Message, selectors: Mapping[str, str]) -> Iterator[NarrowedChild]:
@@ -236,8 +241,24 @@ def _selectors(child: Message) -> str:
     return " === ".join(b" ".join(child.get(end, ())).decode() for end in ("local-ts", "remote-ts"))
 
 
-def _child_name(child: str, version: str) -> str:
-    return f"{child}-{version}"
+def _spis(child: Message, ends: Iterable[str] = _BOTH_ENDS) -> Iterator[int]:
+    return (int(child[end], 16) for end in ends if end in child)
+
+
+def _child_names(names: Iterable[str]) -> Iterator[re.Match[str]]:
+    return (match for name in names if (match := _CHILD_NAME.fullmatch(name)))
+
+
+def _id(sa: Message) -> str:
+    return str(sa["uniqueid"].decode())
+
+
+def _named(answers: Iterable[Message]) -> Iterator[tuple[str, Message]]:
+    return (item for answer in answers for item in answer.items())
+
+
+def _child_name(child: str, digest: str) -> str:
+    return f"{child}-{digest}"
 
 
 def _identity(name: str) -> str:

@@ -15,14 +15,13 @@ from vici.exception import CommandException, DeserializationException, SessionEx
 from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.node.ipsec import IkeConnection, IkeView
 
-from . import associations, messages
+from . import messages
 from .authentication import AuthenticationFailures
 
 T = TypeVar("T")
 
 _ANSWER_SECONDS = 5
 _TERMINATE_MILLISECONDS = "1000"
-_BEGUN_MILLISECONDS = "100"  # until charon has begun to delete an IKE SA
 _NOT_FOUND_TEXTS = ("not found", "no matching", "terminating SA failed")
 
 
@@ -82,43 +81,15 @@ class Vici:
             loaded = messages.loaded_children(session.list_conns({"ike": name}))
             sas = list(session.list_sas({"ike": name}))
             # A peer that refused a child keeps refusing it in that IKE SA, even if its settings have changed since.
-            stuck = associations.stuck_associations(sas, loaded)
+            stuck = messages.stuck_associations(sas, loaded)
             for number in stuck:
                 _terminate(session, {"ike-id": number})
             if stuck:
                 sas = list(session.list_sas({"ike": name}))
-            if associations.overloaded(sas):  # charon queues every repeated request while the peer is silent
+            if messages.overloaded(sas):  # charon queues every repeated request while the peer is silent
                 return
-            for child in sorted(loaded - associations.installed_children(sas)):
+            for child in sorted(loaded - messages.installed_children(sas)):
                 _drain(session.initiate({"ike": name, "child": child, "timeout": -1}))
-
-        self._ask(initiate)
-
-    def initiate_takeover(self, name: str) -> None:
-        """See `ports.Ike`."""
-
-        def initiate(session: Session) -> None:
-            if not any(True for _ in session.list_sas({"ike": name})):
-                for child in messages.sent_children(messages.loaded_children(session.list_conns({"ike": name}))):
-                    _drain(session.initiate({"ike": name, "child": child, "timeout": -1}))
-
-        self._ask(initiate)
-
-    def initiate_counterpart(self, name: str) -> None:
-        """charon takes any IKE SA for a new child but those that it is deleting, and the peer knows only one of them.
-
-        The children of one that is being deleted stay until the peer has been silent for several retransmissions.
-        """
-
-        def initiate(session: Session) -> None:
-            sas = [sa for answer in session.list_sas({"ike": name}) for sa in answer.values()]
-            for child in messages.sent_children(messages.loaded_children(session.list_conns({"ike": name}))):
-                if preceding := associations.preceding(sas, child):
-                    for sa in preceding:
-                        with _ignore_missing():
-                            which = {"ike-id": associations.association_id(sa), "timeout": _BEGUN_MILLISECONDS}
-                            _drain(session.terminate(which))
-                    _drain(session.initiate({"ike": name, "child": child, "timeout": -1}))
 
         self._ask(initiate)
 
@@ -128,8 +99,8 @@ class Vici:
         def retire(session: Session) -> None:
             loaded = messages.loaded_children(session.list_conns({"ike": name}))
             sas = list(session.list_sas({"ike": name}))
-            if loaded <= associations.installed_children(sas):
-                for number in associations.superseded_associations(sas, loaded):
+            if loaded <= messages.installed_children(sas):
+                for number in messages.superseded_associations(sas, loaded):
                     _terminate(session, {"ike-id": number})
 
         self._ask(retire)
@@ -138,7 +109,7 @@ class Vici:
         """By charon's own numbers of the children; it answers at once."""
 
         def rekey(session: Session) -> None:
-            for number in associations.children_with(session.list_sas({"ike": name}), spis):
+            for number in messages.children_with(session.list_sas({"ike": name}), spis):
                 with _ignore_missing():
                     session.rekey({"child-id": number})
 

@@ -56,8 +56,6 @@ class NodeFacts:
     """Why the nftables table is not as it must be; the XFRM block policies are in force all the same."""
     lost: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """By connection, the SPIs of children in use whose SAs or policies the kernel does not have."""
-    inherited: frozenset[str] = frozenset()
-    """Connections that only SAs of a charon that has ended carry."""
     paths: Mapping[str, GatewayPath] = field(default_factory=dict)
     """By connection, what is known of the path to the gateway."""
     refused: Mapping[str, Problem] = field(default_factory=dict)

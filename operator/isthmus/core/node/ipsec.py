@@ -136,37 +136,17 @@ def narrowed_spis(connection: IkeConnection, ike: IkeView) -> frozenset[int]:
     return state.spis if state is not None and state.narrowed else frozenset()
 
 
-def succeeded(connection: IkeConnection, ike: IkeView) -> bool:
-    """Whether the connection is up with SAs that both gateways use, and not by any older ones."""
-    return up(connection, ike) and ike.states[connection.name].settled
-
-
-def inherited(existing: Iterable[SecurityAssociation], ike: IkeView, wanted: Iterable[IkeConnection]) -> frozenset[str]:
-    """Loaded connections without any IKE SA whose ESP states, of a charon that has ended, are still in the kernel."""
-    ends = {(association.source, association.destination) for association in existing if association.protocol == "esp"}
-    return frozenset(
-        connection.name
-        for connection in wanted
-        if connection.name in ike.loaded.keys() - ike.states.keys()
-        and {
-            (connection.ends.local_address, connection.ends.remote_address),
-            (connection.ends.remote_address, connection.ends.local_address),
-        }
-        <= ends
-    )
-
-
 def stale_associations(
     existing: Iterable[SecurityAssociation], ike: IkeView, wanted: Iterable[IkeConnection]
 ) -> frozenset[SecurityAssociation]:
     """ESP states that a previous charon left: between a connection's addresses, and unknown to charon.
 
-    None is stale before its connection is up, and the peer uses its new SAs: until then it may carry the traffic.
+    None is stale before its connection is up: until then it may still carry the traffic.
     """
     ends = {
         frozenset({connection.ends.local_address, connection.ends.remote_address})
         for connection in wanted
-        if succeeded(connection, ike)
+        if up(connection, ike)
     }
     known = frozenset(spi for state in ike.states.values() for spi in state.spis)
     return frozenset(

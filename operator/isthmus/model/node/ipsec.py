@@ -172,17 +172,13 @@ class IkeState:
     children_installed: frozenset[str] = frozenset()
     """Names of the children that were negotiated for what is loaded now."""
     superseded: bool = False
-    """There are also SAs that newer ones have replaced, or that were negotiated for what was loaded before."""
+    """There are also SAs that were negotiated for what was loaded before."""
     spis: frozenset[int] = frozenset()
     """Of all its ESP SAs, superseded ones included."""
     children: frozenset[IkeChild] = frozenset()
     """Those in use, superseded ones included; not those that are about to go, of which the kernel may have less."""
     narrowed: frozenset[NarrowedChild] = frozenset()
     """Those of `children_installed` that do not protect all that they must."""
-    settled: bool = field(default=True, compare=False)
-    """Its children have been installed for a few seconds: the peer does not use any older ones."""
-    peer_took_over: bool = False
-    """The peer's charon was replaced: it has opened a new IKE SA, and waits for this node's child in it."""
     packets_in: int = field(default=0, compare=False)
     """ESP packets that its SAs have accepted, superseded ones included; less than before when an SA ends."""
 
