@@ -26,6 +26,8 @@ class Answer:
 
     status: int
     body: bytes
+    client: str
+    """Address and port of the client, by which the log names the connection."""
 
 
 class Gate:
@@ -86,12 +88,17 @@ class Gate:
     def ask(self, request: bytes, source: str = "") -> Answer:
         """The answer to exactly these bytes, over a connection of its own."""
         with self._connected(source) as connection:
+            client = "{}:{}".format(*connection.getsockname())
             connection.sendall(request)
             received = b""
             while part := _received(connection):
                 received += part
         head, _, body = received.partition(b"\r\n\r\n")
-        return Answer(int(head.split()[1]), body)
+        return Answer(int(head.split()[1]), body, client)
+
+    def logged(self, answer: Answer) -> list[str]:
+        """The lines of the log about the connection on which that was answered."""
+        return [line for line in self.log().splitlines() if line.startswith(f"{answer.client} ")]
 
     def _connected(self, source: str) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=str(self.ca_certificate))
