@@ -1,4 +1,7 @@
-"""What is replaced or restarted in pods loses no packet: a ping every 10 ms through the stretched network counts."""
+"""What is replaced or restarted in pods loses no packet: a ping every 10 ms through the stretched network counts.
+
+charon's pod does lose some so far: its test is expected to fail.
+"""
 
 from __future__ import annotations
 
