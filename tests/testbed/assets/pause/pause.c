@@ -1,4 +1,4 @@
-// The first container of a pod: holds its namespaces until it is told to end, and reaps orphans.
+// The pause container of a pod's sandbox: holds its namespaces until it is told to end, and reaps orphans.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
