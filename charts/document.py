@@ -9,15 +9,14 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import fill
 from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from charts.values import SETTINGS, Values
+from isthmus.model.markdown import item, page, paragraphs, wrapped
 
-_WIDTH: Final = 100
 _INTRODUCTION: Final = """\
 # Values of the chart
 
@@ -30,22 +29,19 @@ few that are required, [images and chart](packaging.md#chart) says why the chart
 
 def render() -> str:
     """The whole page."""
-    return "\n".join(_lines()).rstrip() + "\n"
+    return page(_lines())
 
 
 def _lines() -> Iterator[str]:
-    for paragraph in _INTRODUCTION.split("\n\n"):
-        yield paragraph if paragraph.startswith(("#", "<")) else fill(paragraph, _WIDTH, break_on_hyphens=False)
-        yield ""
+    yield from paragraphs(_INTRODUCTION)
     defaults = Values()
     for name, field in Values.model_fields.items():
         yield f"## {field.alias}\n"
-        yield _wrapped(_description(field)) + "\n"
+        yield wrapped(_description(field)) + "\n"
         if name == "settings":
             listed = ", ".join(f"`{setting}`" for setting in SETTINGS)
             yield (
-                _wrapped(f"Default {_code(defaults.settings)}. Accepted are {listed} ([settings](reference.md)).")
-                + "\n"
+                wrapped(f"Default {_code(defaults.settings)}. Accepted are {listed} ([settings](reference.md)).") + "\n"
             )
             continue
         yield from _items(getattr(defaults, name), str(field.alias))
@@ -61,7 +57,7 @@ def _items(model: BaseModel, path: str) -> Iterator[str]:
         else:
             choices = _choices(field)
             plain = value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else _plain(value)
-            yield _wrapped(f"- **`{where}`** (default {_code(plain)}): {_description(field)}{choices}", "  ")
+            yield item(f"**`{where}`** (default {_code(plain)}): {_description(field)}{choices}")
 
 
 def _plain(value: Any) -> Any:
@@ -82,10 +78,6 @@ def _description(field: FieldInfo) -> str:
 
 def _code(value: Any) -> str:
     return f"`{json.dumps(value)}`"
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import yaml
 
+from isthmus.model.markdown import with_section
+
 _BEGIN: Final = "<!-- rights: generated; do not edit. `make chart` writes it. -->\n"
 _END: Final = "<!-- end of rights -->\n"
 _TITLE: Final = "### "
@@ -95,7 +97,8 @@ def parsed(page: str) -> set[Right]:
 
 def with_rights(page: str, rendering: str) -> str:
     """The page with the tables of this rendering."""
-    return page.replace(_section(page), sections(granted(filter(None, yaml.safe_load_all(rendering)))))
+    rights = granted(filter(None, yaml.safe_load_all(rendering)))
+    return with_section(page, _BEGIN, _END, sections(rights))
 
 
 def _section(page: str) -> str:

@@ -8,19 +8,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from isthmus.model.markdown import with_section
+
 DOCS = Path(__file__).parents[2] / "docs"
 _BEGIN, _END = "  # runbooks: written by `make generate`\n", "  # end of runbooks\n"
 
 
 def with_runbooks(configuration: str, docs: Path = DOCS) -> str:
     """The configuration with the current runbooks between its two marks, the page about all of them first."""
-    before, begin, rest = configuration.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise LookupError("the configuration has no marks for the runbooks")
     pages = sorted((docs / "runbooks").glob("*.md"), key=lambda page: (page.stem not in ("index", "README"), page.stem))
     section = ["  - Runbooks:\n", *(f"      - runbooks/{page.name}\n" for page in pages)] if pages else []
-    return f"{before}{_BEGIN}{''.join(section)}{_END}{after}"
+    return with_section(configuration, _BEGIN, _END, "".join(section))
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ import sys
 from argparse import SUPPRESS, ArgumentParser, _SubParsersAction
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import fill
 from typing import Final
 
+from isthmus.model.markdown import item, page, paragraphs, wrapped
 from isthmus.plugin.core.verbs import COMMON, VERBS, Option, Verb
 
 from .main import parser
 
-_WIDTH: Final = 100
 _INTRODUCTION: Final = """\
 # Commands
 
@@ -28,13 +27,11 @@ _INTRODUCTION: Final = """\
 
 def render() -> str:
     """The whole page."""
-    return "\n".join(_lines()).rstrip() + "\n"
+    return page(_lines())
 
 
 def _lines() -> Iterator[str]:
-    for paragraph in _INTRODUCTION.split("\n\n"):
-        yield paragraph if paragraph.startswith(("#", "<")) else _wrapped(paragraph)
-        yield ""
+    yield from paragraphs(_INTRODUCTION)
     yield "## kubectl isthmus\n"
     for verb in VERBS:
         yield from _verb(verb)
@@ -49,7 +46,7 @@ def _verb(verb: Verb) -> Iterator[str]:
     argument = f"[{argument}]" if verb.argument_is_optional else argument
     yield f"### kubectl isthmus {verb.name}\n"
     yield f"    kubectl isthmus {' '.join(filter(None, (verb.name, argument)))}\n"
-    yield _wrapped(_sentence(verb.help)) + "\n"
+    yield wrapped(_sentence(verb.help)) + "\n"
     yield from map(_option, verb.options)
     if verb.options:
         yield ""
@@ -67,7 +64,7 @@ def _commands(whole: ArgumentParser) -> Iterator[str]:
     helps = {choice.dest: choice.help or "" for choice in commands._choices_actions}
     for name, command in commands.choices.items():
         yield f"### isthmus {name}\n"
-        yield _wrapped(_sentence(helps[name])) + "\n"
+        yield wrapped(_sentence(helps[name])) + "\n"
         items = list(_arguments(command))
         yield from items
         if items:
@@ -84,15 +81,11 @@ def _arguments(command: ArgumentParser) -> Iterator[str]:
 
 def _item(spelling: str, help_text: str, is_required: bool) -> str:
     required = " (required)" if is_required else ""
-    return _wrapped(f"- **`{spelling}`**{required}: {help_text}{'' if help_text.endswith('.') else '.'}", "  ")
+    return item(f"**`{spelling}`**{required}: {help_text}{'' if help_text.endswith('.') else '.'}")
 
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

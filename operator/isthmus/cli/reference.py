@@ -8,14 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import fill
 
 from pydantic.fields import FieldInfo
 
+from isthmus.model.markdown import item, with_section, wrapped
 from isthmus.model.settings import AgentSettings, ControllerSettings, Form, Settings
 from isthmus.plugin.core.verbs import COMMON, VERBS, Option
-
-_WIDTH = 100
 
 
 def with_settings(page: str) -> str:
@@ -35,9 +33,9 @@ def verbs() -> str:
         usage = " ".join(
             filter(None, (verb.name, "|".join(verb.argument_choices) or verb.argument, *map(_usage, verb.options)))
         )
-        items.append(_item(f"- **`{usage}`**: {verb.help}."))
+        items.append(item(f"**`{usage}`**: {verb.help}."))
     passed = ", ".join(f"`{option.names[0]}`" for option in COMMON)
-    return "\n".join([*items, "", _item(f"Options that are passed on to kubectl: {passed}."), ""])
+    return "\n".join([*items, "", wrapped(f"Options that are passed on to kubectl: {passed}."), ""])
 
 
 def _usage(option: Option) -> str:
@@ -48,9 +46,7 @@ def _usage(option: Option) -> str:
 
 def _replaced(page: str, name: str, text: str) -> str:
     begin, end = f"<!-- {name}: written by `make generate` -->\n", f"<!-- end of {name} -->\n"
-    before, _, rest = page.partition(begin)
-    _, _, after = rest.partition(end)
-    return f"{before}{begin}\n{text}\n{end}{after}"
+    return with_section(page, begin, end, f"\n{text}\n")
 
 
 def settings() -> str:
@@ -69,12 +65,7 @@ def _items(fields: dict[str, FieldInfo]) -> Iterator[str]:
     for name, field in fields.items():
         form = next(item for item in field.metadata if isinstance(item, Form))
         meaning = " ".join((field.description or "").split())
-        yield _item(f"- **`{name}`** ({_default(field)}): {meaning} Must be {form.text}.")
-
-
-def _item(text: str) -> str:
-    indent = "  " if text.startswith("- ") else ""
-    return fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        yield item(f"**`{name}`** ({_default(field)}): {meaning} Must be {form.text}.")
 
 
 def _default(field: FieldInfo) -> str:

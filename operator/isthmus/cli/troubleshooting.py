@@ -8,15 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import fill
 
+from isthmus.model.markdown import item, page, paragraphs, wrapped
 from isthmus.model.reasons import Reason
 from isthmus.plugin.core.diagnosis.catalogue import ROWS, Row
 from isthmus.plugin.core.diagnosis.layers import Layer
 
 from .symptoms import SYMPTOMS
 
-_WIDTH = 100
 _REASONS = frozenset(map(str, Reason))
 
 _INTRODUCTION = """\
@@ -45,25 +44,22 @@ could not be read. "No right to list" a resource is a gap and no fault: what dep
 
 def render() -> str:
     """The whole page."""
-    return "\n".join(_lines()).rstrip() + "\n"
+    return page(_lines())
 
 
 def _lines() -> Iterator[str]:
-    for paragraph in _INTRODUCTION.split("\n\n"):
-        yield paragraph if paragraph.startswith((" ", "<", "#")) else _wrapped(paragraph)
-        yield ""
+    yield from paragraphs(_INTRODUCTION)
     for layer in Layer:
-        yield fill(f"- **{layer}**: {layer.meaning}.", _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        yield item(f"**{layer}**: {layer.meaning}.")
     yield "\n## By symptom\n"
     for symptom, codes in SYMPTOMS:
         links = ", ".join(f"[{ROWS[code].code}](#{code.lower()})" for code in codes)
-        yield fill(f"- {symptom} {links}", _WIDTH, subsequent_indent="  ", break_long_words=False)
+        yield item(f"{symptom} {links}")
     yield "\n## By layer\n"
     for layer in Layer:
         yield f"### At {layer}\n"
         for row in (row for row in ROWS.values() if row.layer is layer):
-            text = f"- {row.symptom} [{row.code}](#{row.code.lower()})"
-            yield fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            yield item(f"{row.symptom} [{row.code}](#{row.code.lower()})")
         yield ""
     yield "## By code\n"
     for code in sorted(ROWS):
@@ -72,15 +68,11 @@ def _lines() -> Iterator[str]:
 
 def _row_lines(row: Row) -> Iterator[str]:
     yield f"### {row.code}\n"
-    yield _wrapped(f"At `{row.layer}`; whose: {row.whose}.") + "\n"
-    yield _wrapped(row.symptom) + "\n"
-    yield _wrapped(f"**What to do:** {row.remedy}") + "\n"
+    yield wrapped(f"At `{row.layer}`; whose: {row.whose}.") + "\n"
+    yield wrapped(row.symptom) + "\n"
+    yield wrapped(f"**What to do:** {row.remedy}") + "\n"
     if row.code in _REASONS:
         yield f"See also [{row.code}](conditions.md#{row.code.lower()}) as a reason of conditions.\n"
-
-
-def _wrapped(text: str) -> str:
-    return fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import fill
+
+from isthmus.model.markdown import item, page, paragraphs
 
 from .faults import FAULTS, first_line
 
@@ -27,17 +28,15 @@ both say "all is well" once it is healed. [Troubleshooting](troubleshooting.md) 
 
 def render() -> str:
     """The whole page."""
-    return "\n".join(_lines()).rstrip() + "\n"
+    return page(_lines())
 
 
 def _lines() -> Iterator[str]:
-    for paragraph in _INTRODUCTION.split("\n\n"):
-        yield paragraph if paragraph.startswith(("#", "<")) else fill(paragraph, 100, break_on_hyphens=False)
-        yield ""
+    yield from paragraphs(_INTRODUCTION)
     for fault in FAULTS:
         yield f"**{fault.name[0].upper()}{fault.name[1:]}**\n"
         for peer, codes in (("cloud-b", fault.at_a), ("cloud-a", fault.at_b)):
-            yield fill(f"- `{first_line(peer, codes)}`", 100, subsequent_indent="  ", break_on_hyphens=False)
+            yield item(f"`{first_line(peer, codes)}`")
         yield ""
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from textwrap import fill
 from typing import Any, Final
 
+from isthmus.model.markdown import item, page, paragraphs, wrapped
 from isthmus.model.names import API_VERSION
 
 from .kinds import KINDS
 from .objects import CustomObject
 from .schema import crd_of
 
-_WIDTH: Final = 100
 _CONDITIONS: Final = "conditions"
 _RULES: Final = "x-kubernetes-validations"
 _INTRODUCTION: Final = f"""\
@@ -34,13 +33,11 @@ Patterns of strings are left out here: the API server names the one that a value
 
 def render() -> str:
     """The whole page."""
-    return "\n".join(_lines()).rstrip() + "\n"
+    return page(_lines())
 
 
 def _lines() -> Iterator[str]:
-    for paragraph in _INTRODUCTION.split("\n\n"):
-        yield paragraph if paragraph.startswith(("#", "<")) else _wrapped(paragraph)
-        yield ""
+    yield from paragraphs(_INTRODUCTION)
     for kind in KINDS:
         yield from _kind(kind)
 
@@ -50,8 +47,8 @@ def _kind(kind: type[CustomObject]) -> Iterator[str]:
     schema = definition["versions"][0]["schema"]["openAPIV3Schema"]
     names = [definition["names"]["plural"], *definition["names"]["shortNames"]]
     yield f"## {kind.registration.kind}\n"
-    yield _wrapped(schema["description"]) + "\n"
-    yield _wrapped(f"{definition['scope']}; {', '.join(f'`{name}`' for name in names)}.") + "\n"
+    yield wrapped(schema["description"]) + "\n"
+    yield wrapped(f"{definition['scope']}; {', '.join(f'`{name}`' for name in names)}.") + "\n"
     for part in ("spec", "status"):
         if part in schema["properties"]:
             yield from _fields(schema["properties"][part], part)
@@ -62,7 +59,7 @@ def _fields(schema: dict[str, Any], path: str) -> Iterator[str]:
     """One item for each field below, in the order of the definition."""
     for name, field in schema.get("properties", {}).items():
         required = name in schema.get("required", ())
-        yield _wrapped(f"- **`{path}.{name}`** ({_type(field, required)}): {_text(field)}", "  ")
+        yield item(f"**`{path}.{name}`** ({_type(field, required)}): {_text(field)}")
         if name == _CONDITIONS:
             continue
         if field.get("type") == "array":
@@ -92,10 +89,6 @@ def _text(field: dict[str, Any]) -> str:
         f"Rules: {'; '.join(rule['message'] for rule in rules)}." if rules else "",
     ]
     return " ".join(filter(None, parts)).replace("<", "&lt;")  # a cloud ID in brackets is no element of HTML
-
-
-def _wrapped(text: str, indent: str = "") -> str:
-    return fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

@@ -6,16 +6,16 @@ Run as `python -m isthmus.model.reasons.document FILE`; a test fails when the fi
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+
+from isthmus.model.markdown import item, page, paragraphs, wrapped
 
 from .catalogue import EXPLANATIONS
 from .condition_types import MEANINGS, PROGRESS, Meaning
 from .explanation import Category, Explanation, Place
 from .reason import Reason
 
-_WIDTH = 100
 _WRITER = {"GatewayNode": "the agent of that node"}
 
 _INTRODUCTION = """\
@@ -61,15 +61,13 @@ _STALLED = "`Progressing` is False, `Stalled` is True."
 
 def render() -> str:
     """The whole page."""
-    return "\n".join(_lines()).rstrip() + "\n"
+    return page(_lines())
 
 
 def _lines() -> Iterator[str]:
-    for paragraph in _INTRODUCTION.split("\n\n"):
-        yield paragraph if paragraph.startswith((" ", "<")) else _wrapped(paragraph)
-        yield ""
+    yield from paragraphs(_INTRODUCTION)
     for category, text in _CATEGORIES.items():
-        yield _item(f"**{category}.** {text} {_PROGRESS.get(category, _STALLED)}")
+        yield item(f"**{category}.** {text} {_PROGRESS.get(category, _STALLED)}")
     yield "\n## Conditions\n"
     yield from _condition_lines()
     yield "## Reasons\n"
@@ -79,7 +77,7 @@ def _lines() -> Iterator[str]:
 
 def _condition_lines() -> Iterator[str]:
     yield "### All kinds but IPsecPolicy\n"
-    yield _wrapped("Beside `Ready` (of a PeerLink: `Agreed`), with the same reason and message.") + "\n"
+    yield wrapped("Beside `Ready` (of a PeerLink: `Agreed`), with the same reason and message.") + "\n"
     for type_, meaning in PROGRESS.items():
         yield from _meaning_lines(type_, meaning)
     for kind, meanings in MEANINGS.items():
@@ -93,31 +91,23 @@ def _meaning_lines(type_: str, meaning: Meaning) -> Iterator[str]:
     yield f"`{type_}`\n"
     for status, text in (("True", meaning.true), ("False", meaning.false), ("Unknown", meaning.unknown)):
         if text:
-            yield _item(f"{status}: {text}")
+            yield item(f"{status}: {text}")
     yield ""
 
 
 def _reason_lines(reason: Reason, explanation: Explanation) -> Iterator[str]:
     yield f"### {reason}\n"
     places = ", ".join(_code(place) for place in Place if place in explanation.places)
-    yield _wrapped(f"{explanation.category}. In {places}.") + "\n"
-    yield _wrapped(explanation.meaning) + "\n"
+    yield wrapped(f"{explanation.category}. In {places}.") + "\n"
+    yield wrapped(explanation.meaning) + "\n"
     if explanation.remedy:
-        yield _wrapped(f"**What to do:** {explanation.remedy}") + "\n"
+        yield wrapped(f"**What to do:** {explanation.remedy}") + "\n"
 
 
 def _code(place: Place) -> str:
     """The name of the condition type or field as code, the rest as prose."""
     name, *kind = place.split(" ", 1)
     return " ".join([f"`{name}`", *kind])
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _item(text: str) -> str:
-    return textwrap.fill(f"- {text}", _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":
