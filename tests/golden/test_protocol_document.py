@@ -12,7 +12,7 @@ from isthmus.adapters.linux import probe
 from isthmus.adapters.linux.xfrm import BLOCK_PRIORITY
 from isthmus.adapters.peers import api, budget
 from isthmus.adapters.strongswan import messages
-from isthmus.agent import prober
+from isthmus.agent import answers, prober
 from isthmus.core.federation.agreement import own_tunnel_ids
 from isthmus.core.federation.peer import MAX_GATEWAYS
 from isthmus.core.keys import enumeration
@@ -205,7 +205,7 @@ SENTENCES = [
     ("The dataplane probe", f"every frame of ethertype {PROBE_ETHERTYPE:#x} with destination `{PROBE_REQUEST_MAC}`"),
     ("The dataplane probe", f"request for each link every {AGENT['probe_interval_seconds'].default} s"),
     ("The dataplane probe", f"waits {prober._TIMEOUT_SECONDS:g} s for the reply"),
-    ("The dataplane probe", {3: "one of the last three came back"}[prober._LINK_DOWN_AFTER]),
+    ("The dataplane probe", {3: "one of the last three came back"}[answers._DOWN_AFTER]),
     (
         "The dataplane probe",
         f"meter for each remote gateway: {flows._PROBE_PACKETS_PER_SECOND} packets a second, doubled until",

@@ -6,12 +6,8 @@ On a thread of its own: neither the agent's loop nor the probes of links wait fo
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Generic, TypeVar
 
 from isthmus.core.node.paths import FullSize
 from isthmus.model.errors import ExternalError
@@ -19,13 +15,11 @@ from isthmus.model.node.flows import LinkKey
 from isthmus.ports import DataplaneProbe, GatewayPing
 from isthmus.telemetry.health import Health
 
-from .attempts import Barrier
-
-K = TypeVar("K", bound=Hashable)
+from .answers import Answers
+from .rounds import Rounds
 
 _LOG = logging.getLogger(__name__)
 _INTERVALS = 2  # of the probes of links: these change more slowly, and full frames cost more
-_FAILED_AFTER = 3
 _TIMEOUT_SECONDS = 1.0
 
 
@@ -47,14 +41,10 @@ class PathProber:
         `interval_seconds` is that of the probes of links.
         """
         self._probe, self._ping = probe, ping
-        self._interval_seconds = interval_seconds * _INTERVALS
         self._longest, self._links_up = longest, links_up
         self._on_change = on_change
-        self._loop = health.loop("path prober")
-        self._stop = threading.Event()
-        self._barrier = Barrier()
-        self._answers: _Answers[str] = _Answers()
-        self._reflections: _Answers[str] = _Answers()
+        self._rounds = Rounds("path prober", self.probe_once, interval_seconds * _INTERVALS, health)
+        self._answers, self._reflections = _AnswersOfEach(), _AnswersOfEach()
         self.silent: frozenset[str] = frozenset()
         """Addresses of gateways to ping. Assigned by the agent's loop."""
         self.pings: Mapping[str, bool] = {}
@@ -64,11 +54,11 @@ class PathProber:
 
     def start(self) -> None:
         """Start testing."""
-        threading.Thread(target=self._run, name="path prober", daemon=True).start()
+        self._rounds.start()
 
     def stop(self) -> None:
         """Stop after the current exchange."""
-        self._stop.set()
+        self._rounds.stop()
 
     def probe_once(self) -> None:
         """Ping silent gateways, and send one frame of full size on each connection with a link that is up."""
@@ -100,28 +90,16 @@ class PathProber:
         passes = self._reflections.record({name: r.received > 0 for name, r in results.items() if r.sent})
         self.full_sizes = {name: replace(wanted, passes=passes.get(name)) for name, wanted in tried.items()}
 
-    def _run(self) -> None:
-        self._loop.begin()
-        while not self._stop.is_set():
-            next_at = time.monotonic() + self._interval_seconds
-            try:
-                self.probe_once()
-            except Exception as error:
-                self._barrier.problem(error)
-            self._loop.ended()
-            self._stop.wait(max(0.0, next_at - time.monotonic()))
 
-
-class _Answers(Generic[K]):
+class _AnswersOfEach:
     """The last answers of each; one that was not tried this time is forgotten."""
 
     def __init__(self) -> None:
-        self._last: dict[K, deque[bool]] = {}
+        self._of: dict[str, Answers] = {}
 
-    def record(self, answers: Mapping[K, bool]) -> dict[K, bool]:
-        """Record these; True after one answer, False after three that are missing, else left out."""
-        self._last = {key: self._last.get(key, deque(maxlen=_FAILED_AFTER)) for key in answers}
-        for key, answer in answers.items():
-            self._last[key].append(answer)
-        known = {key: any(last) for key, last in self._last.items()}
-        return {key: up for key, up in known.items() if up or len(self._last[key]) == _FAILED_AFTER}
+    def record(self, answered: Mapping[str, bool]) -> dict[str, bool]:
+        """Record these; whether each is up, without those of which that is not decided."""
+        self._of = {name: self._of.get(name, Answers()) for name in answered}
+        for name, has_answered in answered.items():
+            self._of[name].record(has_answered)
+        return {name: answers.up for name, answers in self._of.items() if answers.up is not None}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,10 +15,10 @@ from isthmus.model.tracked import Tracked, changes
 from isthmus.ports import DataplaneProbe
 from isthmus.telemetry.health import Health
 
-from .attempts import Barrier
+from .answers import Answers
+from .rounds import Rounds
 
 _LOG = logging.getLogger(__name__)
-_LINK_DOWN_AFTER = 3  # consecutive probes without a reply
 _TIMEOUT_SECONDS = 1.0
 _SPREAD = 0.5  # part of the interval over which the frames of all links are sent
 _MAX_FRAMES_PER_SECOND = 2_000  # more links are probed less often
@@ -30,24 +28,21 @@ _LOST = ProbeResult(1, 0, None)
 @dataclass
 class _Link:
     mac: str
-    answered: deque[bool] = field(default_factory=lambda: deque(maxlen=_LINK_DOWN_AFTER))
+    answers: Answers = field(default_factory=Answers)
     rtt_seconds: float | None = None
     sent: int = 0
     lost: int = 0
 
     def record(self, result: ProbeResult) -> None:
         """Record a probe that was sent."""
-        self.answered.append(result.received > 0)
+        self.answers.record(result.received > 0)
         self.rtt_seconds = result.rtt_seconds or self.rtt_seconds
         self.sent += result.sent
         self.lost += result.sent - result.received
 
     @property
     def up(self) -> bool | None:
-        """None until enough probes were sent to decide, so that a restarted agent reports no link as down too early."""
-        if any(self.answered):
-            return True
-        return False if len(self.answered) == _LINK_DOWN_AFTER else None
+        return self.answers.up
 
 
 @dataclass(frozen=True)
@@ -76,25 +71,21 @@ class Prober:
         self._interval_seconds = interval_seconds
         self._on_change = on_change
         self._publish = publish
-        self._loop = (health or Health()).loop("prober")
+        self._rounds = Rounds("prober", self.probe_once, interval_seconds, health or Health())
         self._macs: Mapping[LinkKey, str] = {}
         self._links: dict[LinkKey, _Link] = {}
         self._up: Tracked[LinkKey, bool] = Tracked()
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._stopped = False
-        self._barrier = Barrier()
         self.problem: Problem | None = None
         """Why no probe can be sent at all; nothing new is known of any link then."""
 
     def start(self) -> None:
         """Start probing."""
-        threading.Thread(target=self._run, name="prober", daemon=True).start()
+        self._rounds.start()
 
     def stop(self) -> None:
         """Stop after the current exchange."""
-        self._stopped = True
-        self._wake.set()
+        self._rounds.stop()
 
     def follow(self, macs: Mapping[LinkKey, str]) -> None:
         """Probe exactly these links from now on (link to its probe's source MAC); new ones at once."""
@@ -108,7 +99,7 @@ class Prober:
             self._links |= new
             self._up = self._up.updated(dict.fromkeys(gone))
         if new:
-            self._wake.set()
+            self._rounds.hurry()
 
     def up(self) -> Mapping[LinkKey, bool]:
         """Whether each link is up; links without enough probes to decide are left out."""
@@ -158,18 +149,6 @@ class Prober:
     def _probed(self) -> dict[LinkKey, ProbedLink]:
         with self._lock:
             return {k: ProbedLink(link.up, link.sent, link.lost, link.rtt_seconds) for k, link in self._links.items()}
-
-    def _run(self) -> None:
-        self._loop.begin()
-        while not self._stopped:
-            next_at = time.monotonic() + self._interval_seconds
-            try:
-                self.probe_once()
-            except Exception as error:
-                self._barrier.problem(error)
-            self._loop.ended()
-            self._wake.wait(max(0.0, next_at - time.monotonic()))
-            self._wake.clear()
 
 
 def _name(key: LinkKey) -> str:
