@@ -12,7 +12,9 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from isthmus.model.errors import MissingCapability, Unavailable
+from isthmus.model.errors import Unavailable
+
+from .rawsocket import raw_socket
 
 PAYLOAD: Final = b"isthmus reachability test"
 _NONCE_BYTES: Final = 8
@@ -26,18 +28,10 @@ class IcmpPing:
     def answering(self, addresses: frozenset[str], timeout_seconds: float) -> frozenset[str]:
         """See `ports.GatewayPing`."""
         try:
-            with _open() as raw:
+            with raw_socket(socket.AF_INET, socket.IPPROTO_ICMP, "ICMP echo requests") as raw:
                 return _exchange(raw, addresses, timeout_seconds)
         except OSError as error:
             raise Unavailable(f"ICMP echo: {error}") from error
-
-
-def _open() -> socket.socket:
-    try:
-        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    except PermissionError as error:
-        text = "the agent may not send ICMP echo requests: its process lacks the capability CAP_NET_RAW"
-        raise MissingCapability(text) from error
 
 
 def _exchange(raw: socket.socket, addresses: frozenset[str], timeout_seconds: float) -> frozenset[str]:

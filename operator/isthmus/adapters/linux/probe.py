@@ -20,10 +20,12 @@ from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
-from isthmus.model.errors import MissingCapability, Unavailable
+from isthmus.model.errors import Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.host import ProbeResult
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
+
+from .rawsocket import raw_socket
 
 _MAGIC = b"isthmus1"
 _NONCE_BYTES = 16
@@ -62,11 +64,7 @@ class PacketProbe:
             raise Unavailable(f"dataplane probe through {self._interface}: {error}") from error
 
     def _open(self, links: int) -> socket.socket:
-        try:
-            packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-        except PermissionError as error:
-            text = "the agent may not send dataplane probes: its process lacks the capability CAP_NET_RAW"
-            raise MissingCapability(text) from error
+        packets = raw_socket(socket.AF_PACKET, 0, "dataplane probes")
         size = max(_LEAST_BUFFER_BYTES, links * _BUFFER_BYTES_PER_LINK)
         try:
             packets.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
