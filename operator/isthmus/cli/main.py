@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     )
     hand_over.add_argument(
         "--days",
-        type=_days,
+        type=_between(1, 365, "days"),
         default=30,
         help="for how long it is valid, 1 to 365; 30 if absent; the server may shorten it",
     )
@@ -172,12 +172,6 @@ def _cloud_id(text: str) -> str:
         raise argparse.ArgumentTypeError(
             "must be a cloud ID: at most 40 lower-case letters, digits and hyphens"
         ) from None
-
-
-def _days(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 365:
-        raise argparse.ArgumentTypeError("must be a whole number of days from 1 to 365")
-    return int(text)
 
 
 def _between(least: int, most: int, what: str) -> Callable[[str], int]:
