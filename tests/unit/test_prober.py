@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import pairwise
 from types import MappingProxyType
 
+from isthmus.agent.gauges import publish_probes
 from isthmus.agent.prober import ProbedLink, Prober
 from isthmus.model.errors import MissingCapability, Unavailable
 from isthmus.model.node.host import ProbeResult
+from isthmus.telemetry.metrics import LINK_RTT, Metrics
 
 LINK = ("cloud-a.net", "cloud-b")
 
@@ -40,18 +43,18 @@ class ScriptedProbe:
 
 
 def test_link_is_up_after_one_answer_and_down_after_three_losses() -> None:
-    probe, changes = ScriptedProbe(), list[int]()
-    prober = Prober(probe, 1, lambda: changes.append(1))
+    probe, changes, metrics = ScriptedProbe(), list[int](), Metrics()
+    prober = Prober(probe, 1, lambda: changes.append(1), partial(publish_probes, metrics))
     prober.follow({LINK: "02:00:00:00:00:01"})
     assert prober.up() == {}
     prober.probe_once()
-    assert (prober.up(), prober.rtt_seconds(), len(changes)) == ({LINK: True}, {LINK: 0.002}, 1)
+    assert (prober.up(), metrics.values(LINK_RTT), len(changes)) == ({LINK: True}, {LINK: 0.002}, 1)
     probe.answers = False
     prober.probe_once()
     prober.probe_once()
     assert prober.up() == {LINK: True}
     prober.probe_once()
-    assert (prober.up(), prober.rtt_seconds(), len(changes)) == ({LINK: False}, {}, 2)
+    assert (prober.up(), metrics.values(LINK_RTT), len(changes)) == ({LINK: False}, {}, 2)
 
 
 def test_probes_are_counted_until_the_link_is_removed() -> None:

@@ -106,11 +106,6 @@ class Prober:
         with self._lock:
             return self._up
 
-    def rtt_seconds(self) -> dict[LinkKey, float]:
-        """Round-trip times of the links that are up."""
-        with self._lock:
-            return {k: link.rtt_seconds for k, link in self._links.items() if link.up and link.rtt_seconds is not None}
-
     def probe_once(self) -> None:
         """Send one probe for each link and record the replies."""
         with self._lock:
