@@ -56,19 +56,6 @@ def version() -> str:
 def _entries() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _START.encode()
     yield from _metadata()
-    packages = (
-        "model/reasons",
-        "plugin",
-        "plugin/core",
-        "plugin/core/bundles",
-        "plugin/core/diagnosis",
-        "plugin/core/gather",
-        "plugin/core/probing",
-        "plugin/core/removal",
-        "plugin/core/restart",
-        "plugin/core/topology",
-        "plugin/page",
-    )
     single = (
         "__init__.py",
         "model/__init__.py",
@@ -78,7 +65,9 @@ def _entries() -> Iterator[tuple[str, bytes]]:
         "model/text.py",
     )
     modules = [_SOURCES / "isthmus" / path for path in single]
-    modules += [path for package in packages for path in (_SOURCES / "isthmus" / package).glob("*.py")]
+    modules += [
+        path for package in ("model/reasons", "plugin") for path in (_SOURCES / "isthmus" / package).rglob("*.py")
+    ]
     for path in (*modules, *map((_SOURCES / "isthmus/plugin/page").joinpath, ASSETS)):
         name = path.relative_to(_SOURCES).as_posix()
         if name not in _NOT_INCLUDED:
