@@ -28,6 +28,7 @@ from .core.refusals import Refused
 from .core.status import status
 from .core.tables import Style
 from .kubectl import Kubectl, NotRead, NotServed
+from .release import own_version
 
 _LOG_LINES: Final = 100_000
 _NATIVE: Final = "no pods run here: add the logs of controller, agents and charon, as their services write them"
@@ -58,7 +59,7 @@ def gather(kubectl: Kubectl, chosen: Namespace) -> Answer:
     every = logs(found.of(*sources.WORKLOADS))
     contents += _logs(kubectl, every, since, found.unread)
     kept, notes = within(contents), [] if every else [_NATIVE]
-    listing = [*tarball.heading(cloud_id, _client(), now), *tarball.listing(kept, found.unread, notes)]
+    listing = [*tarball.heading(cloud_id, own_version(), now), *tarball.listing(kept, found.unread, notes)]
     directory = path.name.removesuffix(".tar.gz")
     archive = tarball.packed(directory, kept, "".join(f"{line}\n" for line in listing), now)
     terminal.write_private(path, archive)
@@ -115,7 +116,7 @@ def _both(answer: Answer) -> list[Content]:
 
 
 def _versions(kubectl: Kubectl, found: Gathered) -> Content:
-    document: dict[str, Any] = {"plugin": _client(), "definitions": names.API_VERSION}
+    document: dict[str, Any] = {"plugin": own_version(), "definitions": names.API_VERSION}
     try:
         document |= json.loads(kubectl.run("version", "-o", "json"))
     except (NotRead, Refused, ValueError) as error:
@@ -133,15 +134,6 @@ def _logs(kubectl: Kubectl, every: Sequence[Log], since: str, unread: list[Unrea
         else:
             contents.append(limited(log(each.file, redacted(text)), MAX_BYTES // len(every)))
     return contents
-
-
-def _client() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # as in `version`: not paid for by other verbs
-
-    try:
-        return version("isthmus")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 VERBS = {"gather": gather}

@@ -26,6 +26,7 @@ from .core.tables import Style
 from .core.versions import versions
 from .kubectl import Kubectl, NotRead, Reading
 from .readings import KINDS, read
+from .release import own_version
 
 _INTERRUPTED: Final = 130
 _EXPANSIONS: Final = "networkexpansions"
@@ -114,15 +115,7 @@ def _diagnosis(kubectl: Kubectl, name: str | None, namespace: str) -> Answer:
 
 
 def _versions(chosen: Namespace) -> Answer:
-    from importlib.metadata import (
-        PackageNotFoundError,
-        version,
-    )  # costs more than all else, and only this verb needs it
-
-    try:
-        client = version("isthmus")
-    except PackageNotFoundError:
-        client = "unknown"
+    client = own_version()
     if chosen.client:
         return versions(client, names.API_VERSION, None)
     reading = Kubectl(options_for_kubectl(chosen)).get(("gatewaynodes", "peerlinks")).result()
