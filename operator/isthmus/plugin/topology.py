@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from . import terminal
 from .core.answer import Answer, ExitCode
 from .core.refusals import Misused
 from .core.topology import topology
@@ -83,8 +84,8 @@ def _redirecting_file(address: str) -> Iterator[Path]:
     """A file of this user alone that leads to the page: every user could see the token on a command line."""
     with tempfile.TemporaryDirectory(prefix="kubectl-isthmus-") as directory:
         path = Path(directory) / "topology.html"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(address)}">\n')
+        content = f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(address)}">\n'
+        terminal.write_private(path, content.encode())
         yield path
 
 
