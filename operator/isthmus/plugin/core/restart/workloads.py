@@ -7,7 +7,7 @@ from typing import Final
 
 from isthmus.model import names
 
-from ..documents import Document, entries, number, text
+from ..documents import Document, entries, number, text, texts
 from ..refusals import Refused
 
 
@@ -106,14 +106,13 @@ class Pod:
     @classmethod
     def parse(cls, item: Document) -> Pod:
         """As kubectl prints it."""
-        conditions = {text(c, "type"): c for c in entries(item, "status", "conditions")}
         return cls(
             name=text(item, "metadata", "name"),
             uid=text(item, "metadata", "uid"),
             node=text(item, "spec", "nodeName"),
             is_terminating=text(item, "metadata", "deletionTimestamp") != "",
-            is_ready=text(conditions.get("Ready", {}), "status") == "True",
-            trouble=_trouble(item) or text(conditions.get("PodScheduled", {}), "message"),
+            is_ready=text(_condition(item, "Ready"), "status") == "True",
+            trouble=_trouble(item) or text(_condition(item, "PodScheduled"), "message"),
         )
 
 
@@ -128,11 +127,10 @@ class Machine:
     @classmethod
     def parse(cls, item: Document) -> Machine:
         """As kubectl prints it."""
-        ready = (c for c in entries(item, "status", "conditions") if text(c, "type") == "Ready")
         return cls(
             name=text(item, "metadata", "name"),
-            is_ready=any(text(condition, "status") == "True" for condition in ready),
-            images=frozenset(_image_names(item)),
+            is_ready=text(_condition(item, "Ready"), "status") == "True",
+            images=frozenset(name for image in entries(item, "status", "images") for name in texts(image, "names")),
         )
 
 
@@ -144,9 +142,6 @@ def _trouble(item: Document) -> str:
     return ""
 
 
-def _image_names(item: Document) -> list[str]:
-    found = []
-    for image in entries(item, "status", "images"):
-        listed = image.get("names")
-        found += [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-    return found
+def _condition(item: Document, type_: str) -> Document:
+    """The condition of that type; empty if there is none."""
+    return next((c for c in entries(item, "status", "conditions") if text(c, "type") == type_), {})
