@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from argparse import Namespace
@@ -28,9 +27,7 @@ def uninstall(chosen: Namespace, release: str, namespace: str, seconds: int) -> 
     passed += [f"--kube-as-group={group}" for group in chosen.as_group or ()]
     command = ["helm", "uninstall", release, "-n", namespace, "--wait", f"--timeout={seconds}s", *passed]
     try:
-        done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", check=False, env=os.environ
-        )
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     except OSError as error:
         raise Refused(f"helm cannot be run: {error.strerror}") from None
     if done.returncode:
