@@ -24,7 +24,7 @@ from isthmus.model.names import (
 
 from .core.bundles.known import Known, KnownPeer, Own, peer_named
 from .core.bundles.manifests import secret_name
-from .core.leases import leases
+from .core.leases import is_current, leases
 from .core.refusals import Refused
 from .kubectl import Kubectl, NotRead
 
@@ -49,7 +49,7 @@ def known(kubectl: Kubectl) -> Known:
     if gaps := (*reading.unread, *renewals.unread):
         raise NotRead.of(gaps)
     controller = leases(renewals.items, datetime.now(UTC)).get(CONTROLLER)
-    if controller is None or controller.is_old:
+    if not is_current(controller):
         raise Refused("no controller is active in this cluster: kubectl isthmus status")
     if not controller.cloud_id:
         raise Refused("the controller does not publish this cloud's ID, so it is of an older release: upgrade it")

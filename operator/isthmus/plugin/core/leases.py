@@ -6,16 +6,16 @@ is only that of two clocks compared, and counts as trouble long after several re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeGuard
 
 from isthmus.model import names
 
 from .documents import Document, text
 from .findings import Finding
-from .resources import Node
+from .resources import Cloud, Node
 
 _OLD_SECONDS: Final = 60
 
@@ -63,20 +63,31 @@ def leases(items: Iterable[Document], now: datetime) -> dict[str, Lease]:
     return {lease.name: lease for lease in found}
 
 
-def findings(found: dict[str, Lease], nodes: Iterable[Node]) -> tuple[Finding, ...]:
-    """Processes that do not run."""
-    return tuple(_findings(found, nodes))
+def is_current(lease: Lease | None) -> TypeGuard[Lease]:
+    """Whether the process that renews the Lease runs."""
+    return lease is not None and not lease.is_old
 
 
-def _findings(found: dict[str, Lease], nodes: Iterable[Node]) -> Iterator[Finding]:
+def cloud_id(found: Mapping[str, Lease] | None, cloud: Cloud) -> str:
+    """As the controller publishes it, or as objects have it; empty if it cannot be read."""
+    controller = (found or {}).get(names.CONTROLLER)
+    return (controller.cloud_id if controller else "") or cloud.cloud_id
+
+
+def findings(found: Mapping[str, Lease] | None, nodes: Iterable[Node]) -> tuple[Finding, ...]:
+    """Processes that do not run; none if the Leases could not be read."""
+    return () if found is None else tuple(_findings(found, nodes))
+
+
+def _findings(found: Mapping[str, Lease], nodes: Iterable[Node]) -> Iterator[Finding]:
     controller = found.get(names.CONTROLLER)
-    if controller is None or controller.is_old:
+    if not is_current(controller):
         message = f"No controller is active: {_observation(controller)}. Stretched networks keep working."
         yield _finding(names.CONTROLLER, message)
     for node in nodes:
         name = names.agent_lease(node.name)
         agent = found.get(name)
-        if agent is None or agent.is_old:
+        if not is_current(agent):
             message = f"The agent of {node.name} does not run: {_observation(agent)}. What is shown of it is old."
             yield _finding(name, message)
 

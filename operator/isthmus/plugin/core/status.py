@@ -9,7 +9,7 @@ from isthmus.model import names
 
 from .answer import Answer, ExitCode, Unread, gap_lines, problem_lines, with_findings
 from .findings import Finding, of_cloud
-from .leases import Lease
+from .leases import Lease, cloud_id, is_current
 from .leases import findings as lease_findings
 from .resources import Cloud, Connection, Node, Peer, Resource
 from .tables import Cell, Style, Value, table, yes
@@ -22,10 +22,9 @@ _PEERS = ("PEER", "READY", "API", "AGREED", "IKE", "ESP", "BFD", "OUT", "IN", ""
 
 def status(cloud: Cloud, processes: Mapping[str, Lease] | None, unread: Sequence[Unread]) -> Answer:
     """The state of this cloud; `processes` is None if the Leases could not be read."""
-    of_leases = () if processes is None else lease_findings(dict(processes), cloud.nodes)
-    findings = (*of_leases, *of_cloud(cloud))
+    findings = (*lease_findings(processes, cloud.nodes), *of_cloud(cloud))
     document = {
-        "cloudID": _cloud_id(cloud, processes),
+        "cloudID": cloud_id(processes, cloud),
         "controller": _controller_document(processes),
         "openStackAvailable": _openstack(cloud),
         "nodes": [_node_document(node) for node in cloud.nodes],
@@ -53,7 +52,7 @@ def _lines(
     style: Style,
 ) -> list[str]:
     openstack = {True: "ok", False: style.wrong("NOT AVAILABLE"), None: "unknown"}[_openstack(cloud)]
-    name = style.heading(_cloud_id(cloud, processes) or "this cloud")
+    name = style.heading(cloud_id(processes, cloud) or "this cloud")
     lines = [f"{name}: controller {_controller_text(processes, style)}, OpenStack {openstack}"]
     lines += _table(_NODES, cloud.nodes, _node_row, style)
     lines += _table(_PEERS, cloud.peers, lambda peer: _peer_row(cloud, peer), style)
@@ -114,12 +113,6 @@ def _is_true(resource: Resource, type_: str) -> bool | None:
     return None if condition is None or condition.status == "Unknown" else condition.status == "True"
 
 
-def _cloud_id(cloud: Cloud, processes: Mapping[str, Lease] | None) -> str:
-    """As the controller publishes it, or as objects have it; empty if it cannot be read."""
-    lease = (processes or {}).get(names.CONTROLLER)
-    return (lease.cloud_id if lease else "") or cloud.cloud_id
-
-
 def _openstack(cloud: Cloud) -> bool | None:
     """Whether the controller can use this cloud's OpenStack: the same on every CloudPeer."""
     answers = [_is_true(peer, "OpenStackAvailable") for peer in cloud.peers]
@@ -140,7 +133,7 @@ def _controller_text(processes: Mapping[str, Lease] | None, style: Style) -> str
     if processes is None:
         return "unknown"
     lease = processes.get(names.CONTROLLER)
-    if lease is None or lease.is_old:
+    if not is_current(lease):
         return style.wrong("NOT ACTIVE")
     return f"active {lease.age_seconds} s ago"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from isthmus.model.names import CONTROLLER, agent_lease
 from isthmus.model.reasons import Reason
 
-from ..leases import Lease, duration
+from ..leases import Lease, duration, is_current
 from ..resources import Node
 from .catalogue import Code
 from .layers import Layer
@@ -36,8 +36,7 @@ def installation(readings: Readings) -> Iterator[Verdict]:
 
 def has_controller(readings: Readings) -> bool:
     """Whether what the controller has reported is current, as far as that is known."""
-    lease = (readings.processes or {}).get(CONTROLLER)
-    return readings.processes is None or not (lease is None or lease.is_old)
+    return _runs(CONTROLLER, readings)
 
 
 def hidden_layers(node: Node, readings: Readings) -> frozenset[Layer]:
@@ -59,7 +58,7 @@ def node_fault(node: Node, readings: Readings) -> Fault | None:
 
 
 def _controller(lease: Lease | None) -> Verdict:
-    if lease is None or lease.is_old:
+    if not is_current(lease):
         return Fault(Code.CONTROLLER_NOT_ACTIVE, Layer.INSTALLATION, f"Lease {CONTROLLER}: {_age(lease)}")
     return Fine(f"controller active {lease.age_seconds} s ago")
 
@@ -73,8 +72,11 @@ def _age(lease: Lease | None) -> str:
 
 
 def _has_agent(node: Node, readings: Readings) -> bool:
-    lease = (readings.processes or {}).get(agent_lease(node.name))
-    return readings.processes is None or not (lease is None or lease.is_old)
+    return _runs(agent_lease(node.name), readings)
+
+
+def _runs(lease: str, readings: Readings) -> bool:
+    return readings.processes is None or is_current(readings.processes.get(lease))
 
 
 def _node(node: Node, readings: Readings) -> Verdict:

@@ -8,7 +8,7 @@ from typing import Final
 
 from isthmus.model import names
 
-from ..leases import Lease
+from ..leases import Lease, is_current
 from ..refusals import Refused
 from .left import Left, Remaining, RemainingPeer, Stage
 
@@ -58,7 +58,7 @@ def require_controller(left: Left, processes: Mapping[str, Lease]) -> None:
     """Raise Refused if nobody would remove the finalizers."""
     controller = processes.get(names.CONTROLLER)
     held = [each for each in left.all if each.kind != "GatewayNode"]
-    if held and (controller is None or controller.is_old):
+    if held and not is_current(controller):
         raise Refused(
             f"no controller is active, and without it nothing can be withdrawn: {_listed(held)}. Start it, see "
             "kubectl isthmus status, and run the command again"
@@ -91,11 +91,11 @@ def _why(each: Remaining, left: Left, processes: Mapping[str, Lease]) -> Iterato
     if isinstance(each, RemainingPeer) and not each.is_forgotten:
         yield f"if that cloud is gone for good: kubectl isthmus forget {each.name}"
     controller = processes.get(names.CONTROLLER)
-    if controller is None or controller.is_old:
+    if not is_current(controller):
         yield "no controller is active"
     if each.kind == "GatewayNode":
         agent = processes.get(names.agent_lease(each.name))
-        if agent is None or agent.is_old:
+        if not is_current(agent):
             yield f"its agent does not run; if that node is gone: kubectl label node {each.name} {names.GATEWAY_LABEL}-"
     if ours := [name for name in each.finalizers if name == names.FINALIZER]:
         yield f"its finalizer is {ours[0]}"

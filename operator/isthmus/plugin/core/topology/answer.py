@@ -21,8 +21,7 @@ from .text import tree_lines
 def topology(readings: Readings, unread: Sequence[Unread], output: str = "text") -> Answer:
     """The topology of this cloud."""
     graph = build(readings)
-    of_leases = () if readings.processes is None else lease_findings(dict(readings.processes), readings.cloud.nodes)
-    findings = (*of_leases, *of_cloud(readings.cloud))
+    findings = (*lease_findings(readings.processes, readings.cloud.nodes), *of_cloud(readings.cloud))
 
     def text(style: Style) -> list[str]:
         return dot_lines(graph) if output == "dot" else tree_lines(graph, findings, unread, style)

@@ -10,12 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from isthmus.model import names
-
 from ..diagnosis.catalogue import Code
 from ..diagnosis.installation import has_controller, hidden_layers, node_fault
 from ..diagnosis.layers import Layer
 from ..diagnosis.subject import Readings
+from ..leases import cloud_id
 from ..resources import Attachment, Cloud, Connection, Expansion, ExpansionPeer, Link, Node, Peer
 from .graph import Branch, GatewayNode, Network, Topology, Tunnel
 from .states import NOT_REPORTED, Health, State, of_link, of_report, of_resource
@@ -26,9 +25,8 @@ _NO_CONTROLLER = Health(State.UNKNOWN, Code.CONTROLLER_NOT_ACTIVE, "no controlle
 def build(readings: Readings) -> Topology:
     """The topology of everything that was read."""
     cloud, facts = readings.cloud, _Facts(readings)
-    lease = (readings.processes or {}).get(names.CONTROLLER)
     return Topology(
-        cloud_id=(lease.cloud_id if lease else "") or cloud.cloud_id,
+        cloud_id=cloud_id(readings.processes, cloud),
         nodes=tuple(_node(node, readings) for node in cloud.nodes),
         branches=tuple(facts.branch(name, cloud_id, peer) for name, cloud_id, peer in _peers(cloud)),
     )
