@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from isthmus.model.names import SYSTEM_NAMESPACE
-from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
+from isthmus.model.reasons import ConditionType
 
+from .reported import explanation
 from .resources import Attachment, Cloud, Expansion, Resource, StatusCondition
 
 WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
@@ -59,12 +60,14 @@ class Finding:
     @property
     def category(self) -> str:
         """What to do about it; empty for a reason that this release does not know."""
-        return str(EXPLANATIONS[Reason(self.reason)].category) if self.reason in _KNOWN else ""
+        found = explanation(self.reason)
+        return str(found.category) if found else ""
 
     @property
     def remedy(self) -> str:
         """What to do, if that is known."""
-        return EXPLANATIONS[Reason(self.reason)].remedy if self.reason in _KNOWN else ""
+        found = explanation(self.reason)
+        return found.remedy if found else ""
 
     def to_document(self) -> dict[str, Any]:
         """The finding in JSON."""
@@ -79,9 +82,6 @@ class Finding:
             "remedy": self.remedy,
             "next": self.next_command,
         }
-
-
-_KNOWN: Final = frozenset(map(str, Reason))
 
 
 def of_cloud(cloud: Cloud) -> tuple[Finding, ...]:
@@ -123,7 +123,7 @@ def _of_peers(resource: Resource) -> Iterator[StatusCondition]:
 def _finding(resource: Resource, condition: StatusCondition) -> Finding:
     if not condition.reason:
         return Finding(resource.kind, resource.namespace, resource.name, condition.type, "", _NOT_REPORTED, _LEASES)
-    is_known = condition.reason in _KNOWN
-    command = f"kubectl isthmus explain {condition.reason}" if is_known else "kubectl isthmus version"
-    message = condition.message or (EXPLANATIONS[Reason(condition.reason)].meaning if is_known else "")
+    known = explanation(condition.reason)
+    command = f"kubectl isthmus explain {condition.reason}" if known else "kubectl isthmus version"
+    message = condition.message or (known.meaning if known else "")
     return Finding(resource.kind, resource.namespace, resource.name, condition.type, condition.reason, message, command)

@@ -14,6 +14,7 @@ from typing import Final
 
 from isthmus.model.reasons import EXPLANATIONS, Reason
 
+from ..reported import explanation
 from .layers import Layer, Whose
 
 PAGE: Final = "docs/troubleshooting.md"
@@ -206,6 +207,6 @@ def row_of(code: str, layer: Layer) -> Row:
     """The row of a code; one for a reason that another release, or another place, has."""
     if code in ROWS:
         return ROWS[code]
-    known = next((EXPLANATIONS[reason] for reason in Reason if reason == code), None)
+    known = explanation(code)
     meaning, remedy = (known.meaning, known.remedy) if known else ("", "")
     return Row(code, layer, Whose.US_OR_PEER, meaning, remedy or _UNKNOWN_REMEDY)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isthmus.model.reasons import EXPLANATIONS, Category, Reason
-
+from ..reported import is_progress
 from ..resources import Attachment, Link
 from .catalogue import ROWS, Code
 from .installation import has_controller, hidden_layers
@@ -40,7 +39,7 @@ def _link(subject: Subject, attachment: Attachment, link: Link) -> Verdict:
         return Blocked(Layer.INSTALLATION)
     if (layer := blocking_layer(subject, attachment.active_node, link.gateway)) is not None:
         return Blocked(layer)
-    if link.is_up is None or _is_progress(link.reason):
+    if link.is_up is None or is_progress(link.reason):
         return Undecided(f"network {attachment.network_id}: no probe has been answered yet")
     return Fault(link.reason, Layer.ECHO, f"network {attachment.network_id}: {link.message}")
 
@@ -81,7 +80,7 @@ def of_networks(subject: Subject, layer: Layer) -> Iterator[Verdict]:
             yield Fine("")
         elif reason in ROWS and ROWS[reason].layer is layer:
             yield Fault(reason, layer, f"network {name}: {message}")
-        elif layer is Layer.PORT and (_is_progress(reason) or not reason):
+        elif layer is Layer.PORT and (is_progress(reason) or not reason):
             yield Undecided(f"network {name}: {message or reason or 'nothing has been reported of it yet'}")
 
 
@@ -103,8 +102,3 @@ def _reported(subject: Subject) -> Iterator[tuple[str, bool, str, str]]:
     for attachment in subject.attachments:
         if attachment.is_replica:
             yield attachment.network_id, attachment.is_ready, attachment.ready.reason, attachment.ready.message
-
-
-def _is_progress(reason: str) -> bool:
-    """Whether somebody is at work, so that nobody is to blame yet."""
-    return any(known == reason and EXPLANATIONS[known].category is Category.PROGRESSING for known in Reason)

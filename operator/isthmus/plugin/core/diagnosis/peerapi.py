@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isthmus.model.reasons import EXPLANATIONS, Reason
+from isthmus.model.reasons import Reason
 
+from ..reported import explanation
 from ..resources import Peer, StatusCondition
 from .catalogue import ROWS, Code
 from .installation import has_controller
@@ -123,7 +124,8 @@ def _fault(condition: StatusCondition, layer: Layer) -> Fault:
 
 
 def _meaning(reason: str) -> str:
-    return next((EXPLANATIONS[known].meaning for known in Reason if known == reason), "nothing was reported")
+    found = explanation(reason)
+    return found.meaning if found else "nothing was reported"
 
 
 def _peer(subject: Subject) -> Peer:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-from isthmus.model.reasons import EXPLANATIONS, Category, Reason
-
+from ..reported import is_progress
 from ..resources import Link, Resource
 
 
@@ -31,9 +29,6 @@ class Health:
 
 
 NOT_REPORTED = Health(State.UNKNOWN, "", "nothing has been reported of it")
-_PROGRESSING: Final = frozenset(
-    str(reason) for reason in Reason if EXPLANATIONS[reason].category is Category.PROGRESSING
-)
 
 
 def of_resource(resource: Resource) -> Health:
@@ -57,4 +52,4 @@ def of_report(is_up: bool, reason: str, message: str) -> Health:
         return Health(State.UP)
     if not reason:
         return NOT_REPORTED
-    return Health(State.WAITING if reason in _PROGRESSING else State.DOWN, reason, message)
+    return Health(State.WAITING if is_progress(reason) else State.DOWN, reason, message)
