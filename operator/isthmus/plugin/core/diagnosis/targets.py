@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from isthmus.model.text import printable
-
+from ..named import is_attachment, is_expansion, shown
 from ..resources import Attachment, Expansion
 from .subject import Readings, Subject
-
-_MAX_LENGTH = 64
 
 
 class UnknownTarget(ValueError):
@@ -27,21 +24,16 @@ def subjects(readings: Readings, name: str | None) -> list[Subject]:
     by_name |= {known: known for known in (*_peers(readings), *(peer.name for peer in cloud.peers))}
     if name in by_name:
         return [_subject(readings, by_name[name], cloud.expansions, cloud.attachments)]
-    expansions = tuple(e for e in cloud.expansions if name in _names(e))
+    expansions = tuple(e for e in cloud.expansions if is_expansion(e, name))
     ids = {expansion.network_id for expansion in expansions}
-    attachments = tuple(a for a in cloud.attachments if name in (a.name, a.network_id) or a.network_id in ids)
+    attachments = tuple(a for a in cloud.attachments if is_attachment(a, name) or a.network_id in ids)
     found = [
         _subject(readings, peer_name, expansions, attachments, f", network {name}")
         for peer_name in _peers_of(readings, expansions, attachments)
     ]
     if not found:
-        shown = printable(name)[:_MAX_LENGTH]
-        raise UnknownTarget(f"there is no peer and no stretched network {shown!r} among what can be read")
+        raise UnknownTarget(f"there is no peer and no stretched network {shown(name)} among what can be read")
     return found
-
-
-def _names(expansion: Expansion) -> tuple[str, ...]:
-    return expansion.name, expansion.label, expansion.network_id, expansion.network_name
 
 
 def _peers(readings: Readings) -> list[str]:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from isthmus.model.text import printable
-
+from ..named import is_attachment, is_expansion, shown
 from ..refusals import Misused, Refused
 from ..resources import Attachment, Cloud
-
-_MAX_LENGTH = 64
 
 
 @dataclass(frozen=True)
@@ -34,17 +31,17 @@ class Target:
 
 def targets(cloud: Cloud, name: str, peer: str | None) -> list[Target]:
     """Links of the network of that name, to one peer or to all. Raises Misused or Refused."""
-    expansions = {e.network_id: e for e in cloud.expansions if name in (e.name, e.label, e.network_id, e.network_name)}
-    attachments = [a for a in cloud.attachments if _is_named(a, name) or _is_own(a, expansions)]
+    expansions = {e.network_id: e for e in cloud.expansions if is_expansion(e, name)}
+    attachments = [a for a in cloud.attachments if is_attachment(a, name) or _is_own(a, expansions)]
     if not attachments and not expansions:
-        raise Misused(f"there is no stretched network {_shown(name)} among what can be read")
+        raise Misused(f"there is no stretched network {shown(name)} among what can be read")
     labels = {network_id: expansion.label for network_id, expansion in expansions.items()}
     found = [target for attachment in attachments for target in _of(cloud, attachment, labels)]
     chosen = [target for target in found if peer in (None, target.peer, target.cloud_id)]
     if not chosen and found:
-        raise Misused(f"network {_shown(name)} has no link to a peer {_shown(peer or '')}")
+        raise Misused(f"network {shown(name)} has no link to a peer {shown(peer or '')}")
     if not chosen:
-        raise Refused(f"network {_shown(name)} is not connected to any peer yet: kubectl isthmus diagnose {name}")
+        raise Refused(f"network {shown(name)} is not connected to any peer yet: kubectl isthmus diagnose {name}")
     return chosen
 
 
@@ -66,13 +63,5 @@ def _of(cloud: Cloud, attachment: Attachment, labels: dict[str, str]) -> Iterato
         )
 
 
-def _is_named(attachment: Attachment, name: str) -> bool:
-    return name in (attachment.name, attachment.network_id)
-
-
 def _is_own(attachment: Attachment, expansions: Mapping[str, object]) -> bool:
     return not attachment.is_replica and attachment.network_id in expansions
-
-
-def _shown(text: str) -> str:
-    return repr(printable(text)[:_MAX_LENGTH])
