@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
@@ -21,6 +21,11 @@ class ExitCode(IntEnum):
     NOT_READ = 3
 
 
+def worst(codes: Collection[ExitCode]) -> ExitCode:
+    """Of several things together: what is wrong counts more than what could not be read."""
+    return next((code for code in (ExitCode.WRONG, ExitCode.NOT_READ) if code in codes), ExitCode.FINE)
+
+
 @dataclass(frozen=True)
 class Unread:
     """Something that could not be read, while other things could."""
@@ -31,6 +36,10 @@ class Unread:
 
     def __str__(self) -> str:
         return f"{self.resource}: {self.cause}"
+
+    def to_document(self) -> dict[str, str]:
+        """The gap in JSON."""
+        return {"resource": self.resource, "cause": self.cause}
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ def with_findings(answer: Answer, findings: Sequence[Finding], unread: Sequence[
     code = ExitCode.WRONG if findings else ExitCode.NOT_READ if unread else ExitCode.FINE
     document = answer.document | {
         "problems": [finding.to_document() for finding in findings],
-        "unread": [{"resource": gap.resource, "cause": gap.cause} for gap in unread],
+        "unread": [gap.to_document() for gap in unread],
     }
     return replace(answer, code=code, document=document)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..answer import Answer, ExitCode, Unread, gap_lines
+from ..answer import Answer, ExitCode, Unread, gap_lines, worst
 from ..tables import Style
 from ..width import padded, wrapped
 from .chain import results
@@ -61,11 +61,10 @@ def diagnose(readings: Readings, name: str | None, unread: Sequence[Unread]) -> 
     found = [Diagnosis(subject, tuple(results(subject))) for subject in subjects(readings, name)]
     found.sort(key=lambda diagnosis: diagnosis.code is ExitCode.FINE)
     found = found or [_of_this_cloud(readings)]
-    codes = {diagnosis.code for diagnosis in found}
-    code = next((c for c in (ExitCode.WRONG, ExitCode.NOT_READ) if c in codes), ExitCode.FINE)
+    code = worst({diagnosis.code for diagnosis in found})
     document = {
         "subjects": [_document(diagnosis) for diagnosis in found],
-        "unread": [{"resource": gap.resource, "cause": gap.cause} for gap in unread],
+        "unread": [gap.to_document() for gap in unread],
     }
 
     def text(style: Style) -> list[str]:

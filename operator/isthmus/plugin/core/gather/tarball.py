@@ -54,7 +54,7 @@ def gathered(
         "file": file,
         "bytes": size,
         "contents": [{"name": each.name, "bytes": each.size, "cut": each.cut} for each in contents],
-        "unread": [{"resource": gap.resource, "cause": gap.cause} for gap in unread],
+        "unread": [gap.to_document() for gap in unread],
     }
 
     def text(_: Style) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..answer import Answer, ExitCode
+from ..answer import Answer, ExitCode, worst
 from ..tables import Cell, Style, Value, table
 from ..width import wrapped
 from .report import Counted, Report, Series
@@ -50,8 +50,7 @@ def benched(measured: Sequence[Measured]) -> Answer:
 
 
 def _answer(verb: str, measured: Sequence[Measured], notes: Sequence[str]) -> Answer:
-    codes = {each.code for each in measured}
-    code = next((c for c in (ExitCode.WRONG, ExitCode.NOT_READ) if c in codes), ExitCode.FINE)
+    code = worst({each.code for each in measured})
     document = {"links": [_document(each) for each in measured], "notes": list(notes)}
 
     def text(style: Style) -> list[str]:
