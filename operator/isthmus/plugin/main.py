@@ -8,13 +8,12 @@ import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from isthmus.model import names
 
 from .arguments import options_for_kubectl, parse
-from .core import completion, leases, resources
+from .core import completion, resources
 from .core.answer import Answer, ExitCode
 from .core.diagnosis import UnknownTarget, diagnose
 from .core.explain import UnknownReason, explain
@@ -25,7 +24,7 @@ from .core.status import status
 from .core.tables import Style
 from .core.versions import versions
 from .kubectl import Kubectl, NotRead, Reading
-from .readings import KINDS, read
+from .readings import KINDS, observe, read
 from .release import own_version
 
 _INTERRUPTED: Final = 130
@@ -88,24 +87,26 @@ def _answer(chosen: Namespace) -> Answer:
 
 def _networks(kubectl: Kubectl, chosen: Namespace) -> Answer:
     kinds = (_EXPANSIONS,) if chosen.namespace else (_EXPANSIONS, "attachments")
-    hint = "" if chosen.namespace else "; if you have rights in one namespace, name it: -n NAMESPACE"
-    reading = _required(kubectl.get(kinds, chosen.namespace or "").result(), _EXPANSIONS, hint)
-    return networks(resources.cloud(reading.items), chosen.namespace or "", reading.unread)
+    namespace = chosen.namespace or ""
+    reading = _required(kubectl.get(kinds, namespace).result(), _EXPANSIONS, _hint(namespace))
+    return networks(resources.cloud(reading.items), namespace, reading.unread)
+
+
+def _hint(namespace: str) -> str:
+    """For users without the right to list the objects of all namespaces."""
+    return "" if namespace else "; if you have rights in one namespace, name it: -n NAMESPACE"
 
 
 def _status(kubectl: Kubectl) -> Answer:
-    objects, of_processes = kubectl.get(KINDS), kubectl.get_leases(names.SYSTEM_NAMESPACE)
-    reading, renewals = objects.result(), of_processes.result()
-    if len(reading.unread) == len(KINDS):
-        raise NotRead.of(reading.unread, "; with rights in one namespace: kubectl isthmus networks -n NAMESPACE")
-    now = datetime.now(UTC)
-    processes = None if renewals.unread else leases.leases(renewals.items, now)
-    return status(resources.cloud(reading.items), processes, (*reading.unread, *renewals.unread))
+    readings, unread = observe(kubectl)
+    of_objects = [gap for gap in unread if gap.resource in KINDS]
+    if len(of_objects) == len(KINDS):
+        raise NotRead.of(of_objects, "; with rights in one namespace: kubectl isthmus networks -n NAMESPACE")
+    return status(readings.cloud, readings.processes, unread)
 
 
 def _diagnosis(kubectl: Kubectl, name: str | None, namespace: str) -> Answer:
-    hint = "" if namespace else "; if you have rights in one namespace, name it: -n NAMESPACE"
-    readings, unread = read(kubectl, namespace, hint)
+    readings, unread = read(kubectl, namespace, _hint(namespace))
     try:
         return diagnose(readings, name, unread)
     except UnknownTarget as error:
