@@ -63,10 +63,7 @@ def peer(kubectl: Kubectl, name: str) -> KnownPeer:
 
 def all_peers(kubectl: Kubectl) -> tuple[KnownPeer, ...]:
     """All CloudPeers."""
-    reading = kubectl.get(("cloudpeers",)).result()
-    if reading.unread:
-        raise NotRead.of(reading.unread)
-    return tuple(map(KnownPeer.parse, reading.items))
+    return tuple(map(KnownPeer.parse, kubectl.get(("cloudpeers",)).complete()))
 
 
 def root_certificates(kubectl: Kubectl) -> str:

@@ -66,6 +66,13 @@ class Request:
         items = chain.from_iterable(reading.items for reading in readings)
         return Reading(tuple(items), tuple(gap for reading in readings for gap in reading.unread))
 
+    def complete(self) -> tuple[Document, ...]:
+        """All objects; raises NotRead also for kinds that the user has no right to."""
+        reading = self.result()
+        if reading.unread:
+            raise NotRead.of(reading.unread)
+        return reading.items
+
     def _reading(self, process: subprocess.Popen[str]) -> Reading:
         stdout, stderr = process.communicate()
         unread = refused(stderr)

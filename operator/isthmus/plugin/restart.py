@@ -151,10 +151,7 @@ def _pods(kubectl: Kubectl, component: Component) -> list[Pod]:
 
 def _gateways(kubectl: Kubectl) -> dict[str, Node]:
     """GatewayNodes by name."""
-    reading = kubectl.get(("gatewaynodes",)).result()
-    if reading.unread:
-        raise NotRead.of(reading.unread)
-    return {node.name: node for node in resources.cloud(reading.items).nodes}
+    return {node.name: node for node in resources.cloud(kubectl.get(("gatewaynodes",)).complete()).nodes}
 
 
 def _answer(component: Component, nodes: Sequence[str]) -> Answer:

@@ -15,13 +15,14 @@ from . import helm, terminal
 from .core import leases, resources
 from .core.answer import Answer
 from .core.bundles.numbers import ranged
+from .core.documents import Document
 from .core.leases import Lease
 from .core.refusals import Refused
 from .core.removal import installation
 from .core.removal.installation import Installation, Kept
-from .core.removal.left import KINDS, Left, Stage, left
+from .core.removal.left import KINDS, Left, Remaining, Stage, left
 from .core.removal.steps import Delete, Forget, hanging, require_controller, require_not_restored, steps, summary
-from .kubectl import Kubectl, NotRead, NotServed
+from .kubectl import Kubectl, NotServed
 
 _POLL_SECONDS: Final = 0.5
 # An agent has reported that it has no connections, and removes the last of what it had on its node.
@@ -32,13 +33,15 @@ def uninstall(kubectl: Kubectl, chosen: Namespace) -> Answer:
     """Networks, peers, the release, and last, if that is wanted, definitions and keys."""
     seconds = ranged("--timeout", chosen.timeout, 300, 3600)
     plurals = _plurals(kubectl)
-    remaining, cloud_id = _left(kubectl, plurals)
+    items = _items(kubectl, plurals)
+    remaining = left(items)
     installed = _installation(kubectl, chosen)
     has_helm = helm.is_usable(chosen)
     if remaining.all or not installed.is_absent:
         if remaining.all:
             require_controller(remaining, _processes(kubectl))
         forget = bool(chosen.forget_unreachable)
+        cloud_id = resources.cloud(items).cloud_id
         lines = summary(cloud_id, remaining, installed.text(has_helm=has_helm), forget_unreachable=forget)
         terminal.confirm(lines, "Uninstall Isthmus?", chosen.yes)
     removed = _withdraw(kubectl, plurals, seconds, forget_unreachable=chosen.forget_unreachable)
@@ -66,21 +69,13 @@ def _plurals(kubectl: Kubectl) -> list[str]:
     return [plural for plural in KINDS if plural in served]
 
 
-def _left(kubectl: Kubectl, plurals: Sequence[str]) -> tuple[Left, str]:
-    """What is in use, and this cloud's ID."""
-    if not plurals:
-        return Left(), ""
-    reading = kubectl.get(plurals).result()
-    if reading.unread:
-        raise NotRead.of(reading.unread)
-    return left(reading.items), resources.cloud(reading.items).cloud_id
+def _items(kubectl: Kubectl, plurals: Sequence[str]) -> tuple[Document, ...]:
+    """All objects of these kinds."""
+    return kubectl.get(plurals).complete() if plurals else ()
 
 
 def _processes(kubectl: Kubectl) -> dict[str, Lease]:
-    reading = kubectl.get_leases(names.SYSTEM_NAMESPACE).result()
-    if reading.unread:
-        raise NotRead.of(reading.unread)
-    return leases.leases(reading.items, datetime.now(UTC))
+    return leases.leases(kubectl.get_leases(names.SYSTEM_NAMESPACE).complete(), datetime.now(UTC))
 
 
 def _installation(kubectl: Kubectl, chosen: Namespace) -> Installation:
@@ -90,7 +85,7 @@ def _installation(kubectl: Kubectl, chosen: Namespace) -> Installation:
 def _withdraw(kubectl: Kubectl, plurals: Sequence[str], seconds: int, *, forget_unreachable: bool) -> list[str]:
     """Delete networks, then peers, and wait until nothing is in use; returns what has gone. Raises Refused."""
     removed: list[str] = []
-    before, _ = _left(kubectl, plurals)
+    before = left(_items(kubectl, plurals))
     ends_at, settled_at, reading_seconds = time.monotonic() + seconds, None, 0.0
     while True:
         require_not_restored(before, removed)
@@ -106,23 +101,23 @@ def _withdraw(kubectl: Kubectl, plurals: Sequence[str], seconds: int, *, forget_
                 raise hanging(before, _processes(kubectl), seconds)
         time.sleep(max(_POLL_SECONDS, reading_seconds))
         began_at = time.monotonic()
-        now, _ = _left(kubectl, plurals)
+        now = left(_items(kubectl, plurals))
         reading_seconds = time.monotonic() - began_at  # many objects are not read all the time
         if gone := _gone(before, now):
             ends_at = time.monotonic() + seconds
-            removed += [label for label in gone if not label.startswith("GatewayNode ")]
+            removed += [each.label for each in gone if each.kind != "GatewayNode"]
         before = now
 
 
-def _gone(before: Left, now: Left) -> list[str]:
+def _gone(before: Left, now: Left) -> list[Remaining]:
     """What has disappeared. What users have created is reported, and nodes; the rest follows from it."""
     remaining = {each.label for each in now.all}
-    gone = [each.label for each in before.all if each.label not in remaining]
-    for label in gone:
-        if label.startswith(("NetworkExpansion ", "CloudPeer ")):
-            terminal.report(f"{label}: withdrawn")
-        if label.startswith("GatewayNode "):
-            terminal.report(f"{label}: no connection is left")
+    gone = [each for each in before.all if each.label not in remaining]
+    for each in gone:
+        if each.kind in ("NetworkExpansion", "CloudPeer"):
+            terminal.report(f"{each.label}: withdrawn")
+        if each.kind == "GatewayNode":
+            terminal.report(f"{each.label}: no connection is left")
     return gone
 
 
@@ -165,7 +160,7 @@ def _may_delete(chosen: Namespace, kept: Kept) -> bool:
 
 def _delete_kept(kubectl: Kubectl, kept: Kept, seconds: int) -> list[str]:
     """Delete definitions and namespaces, and wait for their end; nothing if an object is in use again."""
-    remaining, _ = _left(kubectl, _plurals(kubectl))
+    remaining = left(_items(kubectl, _plurals(kubectl)))
     if remaining.all:
         raise Refused(f"{remaining.all[0].label} was created meanwhile: run the command again")
     if kept.definitions:
