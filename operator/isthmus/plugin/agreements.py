@@ -56,7 +56,7 @@ def forget(kubectl: Kubectl, chosen: Namespace) -> Answer:
         "If that cloud still exists, it may keep replicas of our networks, and addresses may be used twice.",
     ]
     terminal.confirm(lost, f"Forget {found.cloud_id}?", chosen.yes)
-    kubectl.run("annotate", f"cloudpeer/{found.name}", "--overwrite", f"{names.FORGET_ANNOTATION}=true")
+    cluster.forget(kubectl, found.name)
     return _remove(kubectl, "forget", found, peers, seconds)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from isthmus.model.names import (
     CONTROLLER,
+    FORGET_ANNOTATION,
     GROUP,
     HANDED_OVER_ANNOTATION,
     IPSEC_NAMESPACE,
@@ -129,6 +130,11 @@ def undo(kubectl: Kubectl, created: Sequence[Mapping[str, Any]]) -> None:
         where = ("-n", metadata["namespace"]) if "namespace" in metadata else ()
         with suppress(NotRead, Refused):
             kubectl.run("delete", manifest["kind"], metadata["name"], *where, "--ignore-not-found", "--wait=false")
+
+
+def forget(kubectl: Kubectl, name: str) -> None:
+    """Annotate a CloudPeer, so that its deletion does not wait for the peer."""
+    kubectl.run("annotate", f"cloudpeers.{GROUP}", name, "--overwrite", f"{FORGET_ANNOTATION}=true")
 
 
 def wait_until_gone(kubectl: Kubectl, name: str, seconds: float) -> KnownPeer | None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from isthmus.model import names
 
-from . import helm, terminal
+from . import cluster, helm, terminal
 from .core import leases, resources
 from .core.answer import Answer
 from .core.bundles.numbers import ranged
@@ -124,8 +124,7 @@ def _gone(before: Left, now: Left) -> list[Remaining]:
 def _take(kubectl: Kubectl, step: Delete | Forget) -> None:
     if isinstance(step, Forget):
         terminal.report(f"CloudPeer {step.name}: forgetting, for it is not reachable")
-        annotation = f"{names.FORGET_ANNOTATION}=true"
-        kubectl.run("annotate", f"cloudpeers.{names.GROUP}", step.name, "--overwrite", annotation)
+        cluster.forget(kubectl, step.name)
         return
     plural = next(plural for plural, kind in KINDS.items() if kind == step.kind)
     where = ("-n", step.namespace) if step.namespace else ()
