@@ -115,12 +115,11 @@ def _rolled_out(kubectl: Kubectl, chosen: Namespace, component: Component, found
     pods = _pods(kubectl, component)
     nodes = replacing.nodes_of(component, pods, None)
     terminal.confirm(replacing.question(component, nodes, {}), f"Restart {component.title}?", chosen.yes)
-    name = f"{component.kind.lower()}/{component.workload}"
-    kubectl.run("rollout", "restart", name, "-n", component.namespace)
+    kubectl.run("rollout", "restart", component.reference, "-n", component.namespace)
     last, ends_at = Rollout.parse(found), time.monotonic() + seconds
     while True:
         time.sleep(_POLL_SECONDS)
-        read = kubectl.find(name, "-n", component.namespace)
+        read = kubectl.find(component.reference, "-n", component.namespace)
         if not read:
             raise component.not_in_pods
         now = Rollout.parse(read[0])
@@ -135,13 +134,12 @@ def _rolled_out(kubectl: Kubectl, chosen: Namespace, component: Component, found
 
 def _stuck(kubectl: Kubectl, component: Component, rollout: Rollout, seconds: int) -> Refused:
     unready = next((pod for pod in _pods(kubectl, component) if not pod.is_ready), None)
-    name = f"{component.kind.lower()}/{component.workload}"
     why = f": pod {unready.name} on {unready.node or 'no node'} is not ready" if unready else ""
     why += f" ({unready.trouble})" if unready and unready.trouble else ""
     return Refused(
         f"{rollout.updated} of {rollout.wanted} pods of {component.title} are replaced, and nothing has changed for "
-        f"{seconds} s{why}. The others go on as they are; to return to the pods before: kubectl rollout undo {name} "
-        f"-n {component.namespace}"
+        f"{seconds} s{why}. The others go on as they are; to return to the pods before: kubectl rollout undo "
+        f"{component.reference} -n {component.namespace}"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from .restart.workloads import COMPONENTS
+
 
 @dataclass(frozen=True)
 class Option:
@@ -149,7 +151,7 @@ VERBS: Final = (
             _YES,
             _OUTPUT,
         ),
-        argument_choices=("controller", "agent", "charon"),
+        argument_choices=tuple(COMPONENTS),
     ),
     Verb(
         "uninstall",

@@ -37,6 +37,11 @@ class Component:
         return f"{self.kind} {self.namespace}/{self.workload}"
 
     @property
+    def reference(self) -> str:
+        """Its Deployment or DaemonSet, as an argument of kubectl."""
+        return f"{self.kind.lower()}/{self.workload}"
+
+    @property
     def selector(self) -> str:
         """Labels of its pods."""
         return f"app.kubernetes.io/name=isthmus,app.kubernetes.io/component={self.name}"
