@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,14 +44,12 @@ EVERY_VERB = pytest.mark.parametrize("verb", COMMANDS)
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
+def kubectl(kubectl: FakeKubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
     monkeypatch.chdir(tmp_path)
     for name, header in (("invitation", INVITATION), ("answer", ANSWER)):
         (tmp_path / name).write_bytes(seal(header, b"{}", CODE))
     (tmp_path / "code").write_text(CODE.text())
-    return fake
+    return kubectl
 
 
 def sentence(capsys: pytest.CaptureFixture[str], verb: str, *options: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,13 +22,11 @@ HEADER = Header(Type.INVITATION, "cloud-a", "cloud-b", datetime(2099, 1, 1, tzin
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
+def kubectl(kubectl: FakeKubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "invitation").write_bytes(seal(HEADER, b"{}", CODE))
     (tmp_path / "code").write_text(CODE.text())
-    return fake
+    return kubectl
 
 
 VERBS = {

@@ -32,13 +32,6 @@ PLURALS = ("gatewaynodes", "cloudpeers", "peerlinks", "networkexpansions", "atta
 READERS = ("status", "peers", "networks", "diagnose")
 
 
-@pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
-    return fake
-
-
 def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The sentence with which it fails, as the only output."""
     assert main(arguments) == 3

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,15 +110,12 @@ def test_code_is_in_no_document() -> None:
     ],
 )
 def test_documents_of_an_agreements_end_and_state(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    kubectl: FakeKubectl,
     capsys: pytest.CaptureFixture[str],
     verb: str,
     options: list[str],
     state: str,
 ) -> None:
-    kubectl = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{kubectl.path}:{os.environ['PATH']}")
     kubectl.answers("*get cloudpeers.isthmus.cloud cloud-b *", "")
     kubectl.answers("*get secrets *", "")
     kubectl.answers("*delete secret *", "secret/x\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tarfile
 from pathlib import Path
@@ -42,16 +41,20 @@ POD: dict[str, Any] = {
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
+def kubectl(kubectl: FakeKubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
     monkeypatch.chdir(tmp_path)
-    fake.answers("* version -o json", '{"serverVersion": {"gitVersion": "v1.36.2"}}')
-    fake.answers("* logs *", f"time one\ntime psk={CANARY}\n")
-    fake.answers("*,deployments.apps,* -n isthmus-gateway *", listed(POD))
-    fake.answers("*.v1alpha1.isthmus.cloud *", listed(*documents(stretched().clouds[0])))
-    fake.leases([lease("isthmus-controller", "2026-01-01T00:00:00Z")])
-    return fake
+    return kubectl
+
+
+@pytest.fixture
+def filled(kubectl: FakeKubectl) -> FakeKubectl:
+    """Isthmus runs in pods of this cluster, and has stretched a network."""
+    kubectl.answers("* version -o json", '{"serverVersion": {"gitVersion": "v1.36.2"}}')
+    kubectl.answers("* logs *", f"time one\ntime psk={CANARY}\n")
+    kubectl.answers("*,deployments.apps,* -n isthmus-gateway *", listed(POD))
+    kubectl.answers("*.v1alpha1.isthmus.cloud *", listed(*documents(stretched().clouds[0])))
+    kubectl.leases([lease("isthmus-controller", "2026-01-01T00:00:00Z")])
+    return kubectl
 
 
 def files(path: Path) -> dict[str, str]:
@@ -62,22 +65,22 @@ def files(path: Path) -> dict[str, str]:
         return {member.name.partition("/")[2]: archive.extractfile(member).read().decode() for member in members}  # type: ignore[union-attr]
 
 
-def test_asks_for_no_secret(kubectl: FakeKubectl) -> None:
+def test_asks_for_no_secret(filled: FakeKubectl) -> None:
     assert main(["gather", "--out", "a.tar.gz"]) == 0
-    assert len(kubectl.calls) > 15
-    for call in kubectl.calls:
+    assert len(filled.calls) > 15
+    for call in filled.calls:
         options, verb, *words = call.split()
         assert (options, verb in {"get", "logs", "version"}) == ("--request-timeout=30s", True)
         assert "secret" not in call.lower()
         assert not {"--raw", "-f", "--filename", "-k"} & set(words)
         if verb == "get":
             assert set(words[0].split(",")) <= KINDS
-    of_settings = [call for call in kubectl.calls if "configmaps" in call]
+    of_settings = [call for call in filled.calls if "configmaps" in call]
     names = [re.findall(r"--field-selector=metadata.name=(\S+)", call) for call in of_settings]
     assert names == [["isthmus-controller"], ["isthmus-agent"]], "ConfigMaps of ours only"
 
 
-def test_archive(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+def test_archive(filled: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gather", "--out", "a.tar.gz", "--since", "24h"]) == 0
     assert oct(Path("a.tar.gz").stat().st_mode) == "0o100600"
     found = files(Path("a.tar.gz"))
@@ -94,12 +97,12 @@ def test_archive(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> No
     listed_files = {name: int(size) for size, name in re.findall(r"^ *(\d+)  (\S+)$", printed, re.MULTILINE)}
     assert listed_files == {name: len(text.encode()) for name, text in found.items() if name != "contents.txt"}
     assert [line for line in printed.splitlines()[:-1] if line not in found["contents.txt"]] == []
-    calls = [call for call in kubectl.calls if " logs " in call]
+    calls = [call for call in filled.calls if " logs " in call]
     assert [("--since=24h" in call, "--previous" in call) for call in calls] == [(True, False), (False, True)]
 
 
-def test_answer_as_json(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
-    assert kubectl.calls == []
+def test_answer_as_json(filled: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    assert filled.calls == []
     assert main(["gather", "-o", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "isthmus.cloud/gather/v1"
@@ -117,7 +120,7 @@ def test_answer_as_json(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]
     ],
 )
 def test_wrong_usage(
-    kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+    filled: FakeKubectl, capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
 ) -> None:
     Path("there").write_text("mine")
     Path("link").symlink_to("nowhere")
@@ -125,18 +128,15 @@ def test_wrong_usage(
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
     assert printed.err.startswith(f"kubectl isthmus: {sentence}")
-    assert (Path("there").read_text(), kubectl.calls) == ("mine", [])
+    assert (Path("there").read_text(), filled.calls) == ("mine", [])
 
 
-def test_partial_rights_give_a_partial_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
-    monkeypatch.chdir(tmp_path)
-    fake.answers("* version *", "{}")
-    fake.answers("* logs *", stderr=_forbidden("get", "pods/log"), code=1)
-    fake.answers("* nodes *", listed(), stderr=forbidden("nodes", "", "at the cluster scope"), code=1)
-    fake.answers("*,deployments.apps,* -n isthmus-gateway *", listed(POD))
-    fake.answers("*portslices.v1alpha1*", stderr=MISSING_KIND, code=1)
+def test_partial_rights_give_a_partial_archive(kubectl: FakeKubectl) -> None:
+    kubectl.answers("* version *", "{}")
+    kubectl.answers("* logs *", stderr=_forbidden("get", "pods/log"), code=1)
+    kubectl.answers("* nodes *", listed(), stderr=forbidden("nodes", "", "at the cluster scope"), code=1)
+    kubectl.answers("*,deployments.apps,* -n isthmus-gateway *", listed(POD))
+    kubectl.answers("*portslices.v1alpha1*", stderr=MISSING_KIND, code=1)
     assert main(["gather", "--out", "a.tar.gz"]) == 3
     contents = files(Path("a.tar.gz"))["contents.txt"].splitlines()
     gaps = [line for line in contents if line.startswith("not read: ")]
@@ -150,11 +150,8 @@ def test_partial_rights_give_a_partial_archive(tmp_path: Path, monkeypatch: pyte
     assert "not all definitions" in gaps[0]
 
 
-def test_cluster_without_pods_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
-    monkeypatch.chdir(tmp_path)
-    fake.answers("* version *", "{}")
+def test_cluster_without_pods_of_ours(kubectl: FakeKubectl) -> None:
+    kubectl.answers("* version *", "{}")
     assert main(["gather", "--out", "a.tar.gz"]) == 0
     assert "no pods run here: add the logs of" in files(Path("a.tar.gz"))["contents.txt"]
 
@@ -173,18 +170,14 @@ def test_cluster_without_pods_of_ours(tmp_path: Path, monkeypatch: pytest.Monkey
     ],
 )
 def test_nothing_that_could_be_read_is_no_archive(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    kubectl: FakeKubectl,
     capsys: pytest.CaptureFixture[str],
     stderr: str,
     group: list[str],
     sentence: str,
 ) -> None:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
-    monkeypatch.chdir(tmp_path)
-    fake.group(group)
-    fake.answers("*isthmus.cloud *", listed() if "Forbidden" in stderr else "", stderr=stderr, code=1)
+    kubectl.group(group)
+    kubectl.answers("*isthmus.cloud *", listed() if "Forbidden" in stderr else "", stderr=stderr, code=1)
     assert main(["gather", "--out", "a.tar.gz"]) == 3
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -41,12 +40,10 @@ def report(full: int = 20, short: int = 20, largest: int | None = 1416, peer: st
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
-    fake.objects(documents(stretched().clouds[0]))
-    fake.leases(leases())
-    return fake
+def kubectl(kubectl: FakeKubectl) -> FakeKubectl:
+    kubectl.objects(documents(stretched().clouds[0]))
+    kubectl.leases(leases())
+    return kubectl
 
 
 def in_pods(kubectl: FakeKubectl, *printed: str, pods: tuple[dict[str, Any], ...] = (pod(),), **failure: Any) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,13 +50,10 @@ def gateway(name: str = "gw-a1", *, up: bool = True, peers: tuple[str, ...] = ("
     return {"kind": "GatewayNode", "metadata": {"name": name}, "status": {"connections": connections}}
 
 
-@pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
-    fake = FakeKubectl(tmp_path)
-    monkeypatch.setenv("PATH", f"{fake.path}:{os.environ['PATH']}")
+@pytest.fixture(autouse=True)
+def is_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(restart, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(restart, "_SETTLE_SECONDS", 0.05)
-    return fake
 
 
 def changes(kubectl: FakeKubectl) -> list[str]:

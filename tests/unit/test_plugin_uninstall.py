@@ -185,14 +185,13 @@ def test_installation_is_recognised() -> None:
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
-    fake = FakeKubectl(tmp_path)
-    (fake.path / "cat").symlink_to(shutil.which("cat") or "")
-    monkeypatch.setenv("PATH", str(fake.path))  # without a helm that this computer may have
+def kubectl(kubectl: FakeKubectl, monkeypatch: pytest.MonkeyPatch) -> FakeKubectl:
+    (kubectl.path / "cat").symlink_to(shutil.which("cat") or "")
+    monkeypatch.setenv("PATH", str(kubectl.path))  # without a helm that this computer may have
     monkeypatch.setattr(uninstall, "_POLL_SECONDS", 0.01)
     monkeypatch.setattr(uninstall, "_SETTLE_SECONDS", 0.2)
-    fake.leases([lease("isthmus-controller", datetime.now(UTC).isoformat())])
-    return fake
+    kubectl.leases([lease("isthmus-controller", datetime.now(UTC).isoformat())])
+    return kubectl
 
 
 def definitions(*versions: str) -> str:
