@@ -13,6 +13,7 @@ from isthmus.plugin.core.answer import Answer, Unread
 from isthmus.plugin.core.diagnosis import diagnose
 from isthmus.plugin.core.diagnosis.catalogue import Code
 from isthmus.plugin.core.diagnosis.subject import Readings
+from isthmus.plugin.core.tables import Style
 from tests.fakes.kubectl import documents, lease, stretched
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -46,6 +47,21 @@ def diagnosis(
     gaps = unread or {}
     readings = Readings(cloud, None if "leases" in gaps else found, gaps)
     return diagnose(readings, name, [Unread(*gap) for gap in gaps.items()])
+
+
+def faults(answer: Answer) -> list[str]:
+    """Codes of all faults that are named."""
+    return [fault["code"] for subject in answer.to_document()["subjects"] for fault in subject["faults"]]
+
+
+def states(answer: Answer) -> dict[str, str]:
+    """State of each layer of the only subject."""
+    (subject,) = answer.to_document()["subjects"]
+    return {layer["layer"]: layer["state"] for layer in subject["layers"]}
+
+
+def first_line(answer: Answer) -> str:
+    return answer.text(Style())[0]
 
 
 def condition(item: dict[str, Any], type_: str, status: str, reason: str, message: str = "why") -> None:

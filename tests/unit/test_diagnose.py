@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from isthmus.model.reasons import EXPLANATIONS, Category, Reason
-from isthmus.plugin.core.answer import Answer, ExitCode
+from isthmus.plugin.core.answer import ExitCode
 from isthmus.plugin.core.diagnosis import UnknownTarget
 from isthmus.plugin.core.diagnosis.catalogue import ROWS, Code
 from isthmus.plugin.core.diagnosis.layers import Layer, Whose
 from isthmus.plugin.core.explain import explain
 from isthmus.plugin.core.tables import Style
+from tests.fakes.anything import OF_ANY_SHAPE
 from tests.fakes.faultyobjects import (
     IKE_DOWN,
     KINDS,
@@ -31,11 +31,14 @@ from tests.fakes.faultyobjects import (
     condition,
     connection,
     diagnosis,
+    faults,
+    first_line,
     healthy,
     link,
     of_kind,
     peer,
     request,
+    states,
     with_fault,
 )  # fmt: skip
 
@@ -48,19 +51,6 @@ def cloud_a() -> Items:
 @pytest.fixture
 def items(cloud_a: Items) -> Items:
     return copy.deepcopy(cloud_a)
-
-
-def faults(answer: Answer) -> list[str]:
-    return [fault["code"] for subject in answer.to_document()["subjects"] for fault in subject["faults"]]
-
-
-def states(answer: Answer) -> dict[str, str]:
-    (subject,) = answer.to_document()["subjects"]
-    return {layer["layer"]: layer["state"] for layer in subject["layers"]}
-
-
-def first_line(answer: Answer) -> str:
-    return answer.text(Style())[0]
 
 
 def test_all_is_well(items: Items) -> None:
@@ -248,21 +238,8 @@ def test_every_own_code_is_explained_and_documented(code: Code) -> None:
     assert f"### {code}\n" in page
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["kind", "metadata", "spec", "status", "conditions", "connections", "peers", "links"]),
-                inner,
-            )
-        ),
-    )
-)
-def test_documents_of_any_shape_are_read(document: Any) -> None:
-    parts = dict.fromkeys(("metadata", "spec", "status"), document)
-    shaped = [{"kind": kind, **parts} for kind in ("GatewayNode", "CloudPeer", "NetworkExpansion", "Attachment")]
+@given(OF_ANY_SHAPE)
+def test_documents_of_any_shape_are_read(shaped: list[dict[str, Any]]) -> None:
     for line in diagnosis(shaped, None).text(Style(colour=True, width=40)):
         assert not re.search("[\x00-\x1a\x1c-\x1f\x7f-\x9f]", line)
 

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from isthmus.model.reasons import Reason
-from isthmus.plugin.core.answer import Answer, ExitCode
+from isthmus.plugin.core.answer import ExitCode
 from isthmus.plugin.core.diagnosis import UnknownTarget
 from isthmus.plugin.core.tables import Style
-from tests.fakes.faultyobjects import KINDS, Items, condition, diagnosis, healthy, of_kind, peer, request
+from tests.fakes.anything import MOVES_CURSOR
+from tests.fakes.faultyobjects import (
+    KINDS,
+    Items,
+    condition,
+    diagnosis,
+    faults,
+    first_line,
+    healthy,
+    of_kind,
+    peer,
+    request,
+    states,
+)
 from tests.fakes.federation import FakeCloud, FakeFederation
 from tests.fakes.kubectl import documents
 
 HOSTILE = "x\x1b[2J\r\n\u202efine\u2028\x9b31m\x00"
-CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
 CHOSEN = {"address", "cloudID", "gateway", "message", "networkID", "networkName", "reason"}
 """Strings that a peer, a tenant or another system chooses, and others that only look so."""
 
@@ -26,19 +37,6 @@ CHOSEN = {"address", "cloudID", "gateway", "message", "networkID", "networkName"
 @pytest.fixture
 def items() -> Items:
     return healthy()
-
-
-def faults(answer: Answer) -> list[str]:
-    return [fault["code"] for subject in answer.to_document()["subjects"] for fault in subject["faults"]]
-
-
-def states(answer: Answer) -> dict[str, str]:
-    (subject,) = answer.to_document()["subjects"]
-    return {layer["layer"]: layer["state"] for layer in subject["layers"]}
-
-
-def first_line(answer: Answer) -> str:
-    return answer.text(Style())[0]
 
 
 def invite(a: FakeCloud, b: FakeCloud) -> None:
@@ -146,7 +144,7 @@ def test_unknown_names(items: Items, name: str) -> None:
     of_kind(items, "NetworkExpansion")["status"].pop("networkName", None)  # reads as empty
     with pytest.raises(UnknownTarget) as error:
         diagnosis(items, name)
-    assert not CONTROLS.search(str(error.value))
+    assert not MOVES_CURSOR.search(str(error.value))
 
 
 def test_text_that_others_choose_cannot_write_a_line(items: Items) -> None:
@@ -156,10 +154,10 @@ def test_text_that_others_choose_cannot_write_a_line(items: Items) -> None:
     request(items, HOSTILE)
     for answer in (diagnosis(_spoilt(items), None), diagnosis(_spoilt(items), "web")):
         lines = answer.text(Style(width=80))
-        assert not [line for line in lines if CONTROLS.search(line)]
+        assert not [line for line in lines if MOVES_CURSOR.search(line)]
         assert not [line for line in lines if line.startswith("fine")]
         assert json.dumps(answer.to_document()).isascii()
-        assert not CONTROLS.search("".join(_strings(answer.to_document())))
+        assert not MOVES_CURSOR.search("".join(_strings(answer.to_document())))
 
 
 def _spoilt(value: Any, key: str = "") -> Any:

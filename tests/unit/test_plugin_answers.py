@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from isthmus.model import names
 from isthmus.model.api.kinds import KINDS
@@ -30,6 +29,7 @@ from isthmus.plugin.core.status import status
 from isthmus.plugin.core.tables import Style, table
 from isthmus.plugin.core.versions import versions
 from isthmus.plugin.core.width import columns, shortened, wrapped
+from tests.fakes.anything import HOSTILE_TEXT, MOVES_CURSOR, OF_ANY_SHAPE
 from tests.fakes.kubectl import documents, lease, stretched
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -198,10 +198,7 @@ def test_reason_of_another_release_is_text_and_no_command(items: list[dict[str, 
     assert (problem["reason"], problem["category"], problem["next"]) == ("$(reboot)", "", "kubectl isthmus version")
 
 
-HOSTILE = st.text(st.characters(categories=None), max_size=60)
-
-
-@given(name=HOSTILE, message=HOSTILE)
+@given(name=HOSTILE_TEXT, message=HOSTILE_TEXT)
 def test_text_of_others_moves_no_cursor(items: list[dict[str, Any]], name: str, message: str) -> None:
     changed = copy.deepcopy(items)
     for item in changed:
@@ -211,24 +208,11 @@ def test_text_of_others_moves_no_cursor(items: list[dict[str, Any]], name: str, 
     cloud = resources.cloud(changed)
     for answer in (of(cloud), peers(cloud, ()), networks(cloud, "", ()), versions("1", "v1", cloud)):
         for line in answer.text(Style()):
-            assert not re.search("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", line)
+            assert not MOVES_CURSOR.search(line)
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["kind", "metadata", "spec", "status", "conditions", "connections", "peers", "name"]),
-                inner,
-            )
-        ),
-    )
-)
-def test_documents_of_any_shape_are_read(document: Any) -> None:
-    parts = dict.fromkeys(("metadata", "spec", "status"), document)
-    shaped = [{"kind": kind.registration.kind, **parts} for kind in KINDS]
+@given(OF_ANY_SHAPE)
+def test_documents_of_any_shape_are_read(shaped: list[dict[str, Any]]) -> None:
     cloud = resources.cloud(shaped)
     for answer in (of(cloud), peers(cloud, ()), networks(cloud, "", ()), versions("1", "v1", cloud)):
         assert answer.text(Style(colour=True, width=40))

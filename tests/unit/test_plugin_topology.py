@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from isthmus.model import names
-from isthmus.model.api.kinds import KINDS
 from isthmus.plugin.core import resources
 from isthmus.plugin.core.answer import Answer, ExitCode, Unread
 from isthmus.plugin.core.diagnosis.subject import Readings
 from isthmus.plugin.core.leases import leases
 from isthmus.plugin.core.tables import Style
 from isthmus.plugin.core.topology import selection, topology
+from tests.fakes.anything import HOSTILE_TEXT, MOVES_CURSOR, OF_ANY_SHAPE
 from tests.fakes.kubectl import documents, lease, stretched
 from tests.fakes.topologies import HOSTILE_NAMES, many, stretched_items, with_names, with_tunnels_down
 
@@ -158,32 +157,16 @@ def test_hostile_names_are_one_line_each() -> None:
     assert len(dot) == 3 + 1 + 8 * 4 + 1
 
 
-HOSTILE = st.text(st.characters(categories=None), max_size=60)
-
-
-@given(HOSTILE)
+@given(HOSTILE_TEXT)
 @pytest.mark.parametrize("output", BOTH)
 def test_text_of_others_moves_no_cursor(output: str, name: str) -> None:
     items = with_names(with_tunnels_down(stretched_items(), "cloud-b", message=name), [name])
     found = [*topology(readings(items), (), output).text(Style()), str(selection(readings(items), name, name))]
     for line in found[:-1]:
-        assert not re.search("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]", line)
+        assert not MOVES_CURSOR.search(line)
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["kind", "metadata", "spec", "status", "conditions", "connections", "peers", "name"]),
-                inner,
-            )
-        ),
-    )
-)
-def test_documents_of_any_shape_are_read(document: Any) -> None:
-    parts = dict.fromkeys(("metadata", "spec", "status"), document)
-    shaped = [{"kind": kind.registration.kind, **parts} for kind in KINDS]
+@given(OF_ANY_SHAPE)
+def test_documents_of_any_shape_are_read(shaped: list[dict[str, Any]]) -> None:
     for output in BOTH:
         assert topology(readings(shaped), (), output).text(Style(colour=True, width=40))
