@@ -10,7 +10,7 @@ import pytest
 from isthmus.plugin.core.bundles.bundle import Header, Type, seal
 from isthmus.plugin.core.bundles.code import PairingCode
 from isthmus.plugin.core.verbs import VERBS
-from isthmus.plugin.main import main
+from tests.fakes.failures import failure
 from tests.fakes.kubectl import MISSING_KIND, FakeKubectl
 
 SERVER = "https://192.0.2.10:6443"
@@ -55,11 +55,9 @@ def kubectl(kubectl: FakeKubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def sentence(capsys: pytest.CaptureFixture[str], verb: str, *options: str) -> str:
     """The only output; no file is written either."""
     before = sorted(Path.cwd().iterdir())
-    assert main([verb, *COMMANDS[verb], *options]) == 3
-    printed = capsys.readouterr()
-    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    found = failure(capsys, verb, *COMMANDS[verb], *options)
     assert [path for path in sorted(Path.cwd().iterdir()) if path not in before and path.name != "calls"] == []
-    return printed.err.removeprefix("kubectl isthmus: ").strip()
+    return found
 
 
 def is_read_only(kubectl: FakeKubectl) -> bool:

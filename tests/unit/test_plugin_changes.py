@@ -14,6 +14,7 @@ from isthmus.plugin.core.bundles.code import PairingCode
 from isthmus.plugin.core.failures import is_refusal, sentence
 from isthmus.plugin.core.refusals import Misused
 from isthmus.plugin.main import main
+from tests.fakes.failures import failure
 from tests.fakes.kubectl import MISSING_KIND, FakeKubectl, forbidden, lease
 
 SERVER = "https://192.0.2.10:6443"
@@ -44,10 +45,7 @@ OF_AGREEMENTS = ("invite", "join", "accept")
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, verb: str) -> str:
     """The sentence, as the only output."""
-    assert main(VERBS[verb]) == code
-    printed = capsys.readouterr()
-    assert (printed.out, printed.err.count("\n")) == ("", 1)
-    return printed.err.removeprefix("kubectl isthmus: ").strip()
+    return failure(capsys, *VERBS[verb], code=code)
 
 
 def is_read_only(kubectl: FakeKubectl) -> bool:
