@@ -21,6 +21,14 @@ HOSTILE_NAMES = (
     " ",
 )
 """What a tenant or another company may choose; the longest names of Neutron have 255 characters."""
+HOSTILE_NETWORK = {
+    "kind": "NetworkExpansion",
+    "metadata": {"name": "web", "namespace": "shop"},
+    "status": {
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": ""}],
+        "networkName": "web \x1b[2J\u202e网络",
+    },
+}
 
 
 def leases() -> list[Item]:

@@ -3,51 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from isthmus.plugin import restart
-from isthmus.plugin.core.documents import Document
-from isthmus.plugin.core.resources import cloud
-from isthmus.plugin.core.restart import image, replacing
-from isthmus.plugin.core.restart.image import Image, Pull
-from isthmus.plugin.core.restart.workloads import COMPONENTS, Machine, Pod, Rollout
+from isthmus.plugin.core.restart import image
+from isthmus.plugin.core.restart.workloads import COMPONENTS
 from isthmus.plugin.main import main
+from tests.fakes.failures import failure_at_last
 from tests.fakes.kubectl import MISSING_KIND, FakeKubectl, forbidden, listed
+from tests.fakes.workloads import REFERENCE, daemonset, gateway, node, pod
 
-REFERENCE = "registry.example.org/isthmus/isthmus-charon:0.1.0"
 CHARON = COMPONENTS["charon"]
-
-
-def daemonset(name: str, policy: str = "IfNotPresent") -> dict[str, Any]:
-    container = {"name": name, "image": REFERENCE, "imagePullPolicy": policy}
-    template = {
-        "imagePullSecrets": [{"name": "registry"}],
-        "serviceAccountName": "isthmus-charon",
-        "containers": [container],
-    }
-    return {"kind": "DaemonSet", "metadata": {"name": name}, "spec": {"template": {"spec": template}}}
-
-
-def pod(
-    uid: str, node: str = "gw-a1", *, ready: bool = True, waiting: str = "", ending: bool = False
-) -> dict[str, Any]:
-    state = {"waiting": {"reason": waiting, "message": "no such image"}} if waiting else {"running": {}}
-    metadata = {"name": f"isthmus-charon-{uid}", "uid": uid} | ({"deletionTimestamp": "2026-01-01"} if ending else {})
-    conditions = [{"type": "Ready", "status": str(ready)}]
-    status = {"conditions": conditions, "containerStatuses": [{"state": state, "imageID": "" if waiting else "x"}]}
-    return {"kind": "Pod", "metadata": metadata, "spec": {"nodeName": node}, "status": status}
-
-
-def node(name: str = "gw-a1", *images: str, ready: bool = True) -> dict[str, Any]:
-    status = {"conditions": [{"type": "Ready", "status": str(ready)}], "images": [{"names": list(images)}]}
-    return {"kind": "Node", "metadata": {"name": name}, "status": status}
-
-
-def gateway(name: str = "gw-a1", *, up: bool = True, peers: tuple[str, ...] = ("cloud-b",)) -> dict[str, Any]:
-    connections = [{"cloudID": peer, "gateway": f"gw-{peer}", "up": up} for peer in peers]
-    return {"kind": "GatewayNode", "metadata": {"name": name}, "status": {"connections": connections}}
 
 
 @pytest.fixture(autouse=True)
@@ -63,11 +30,7 @@ def changes(kubectl: FakeKubectl) -> list[str]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
-    """The sentence, as the last line of standard error and without any answer."""
-    assert main(["restart", *arguments]) == code
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return printed.err.splitlines()[-1].removeprefix("kubectl isthmus: ")
+    return failure_at_last(capsys, "restart", *arguments, code=code)
 
 
 def test_charon_is_replaced_node_by_node(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,68 +207,3 @@ def test_component_is_one_of_three(arguments: list[str], capsys: pytest.CaptureF
     capsys.readouterr()
     main(["__complete", "restart", "c"])
     assert capsys.readouterr().out.splitlines() == ["controller", "charon", ":4"]
-
-
-def test_node_has_taken_over() -> None:
-    gateways = {"gw-a1": cloud([gateway(peers=("cloud-b", "cloud-c"))]).nodes[0]}
-    earlier = replacing.before("gw-a1", [Pod.parse(pod("one"))], gateways)
-
-    def missing(pods: list[Document], found: dict[str, Any]) -> str:
-        return replacing.missing(earlier, map(Pod.parse, pods), {"gw-a1": cloud([found]).nodes[0]})
-
-    both = gateway(peers=("cloud-b", "cloud-c", "cloud-d"))
-    assert missing([pod("one", ending=True), pod("two")], both) == "the previous pod has not ended"
-    assert missing([pod("three", "gw-a2")], both) == "no other pod was created"
-    assert missing([pod("two", ready=False)], both) == "pod isthmus-charon-two is not ready"
-    assert missing([pod("two")], gateway(peers=("cloud-b",))) == "not connected to gw-cloud-c of cloud-c"
-    assert missing([pod("two")], both) == ""
-    assert replacing.missing(earlier, [Pod.parse(pod("two"))], {}) == "there is no GatewayNode gw-a1"
-
-
-def test_connections_that_were_down_are_not_waited_for() -> None:
-    gateways = {"gw-a1": cloud([gateway(up=False)]).nodes[0]}
-    assert replacing.before("gw-a1", [], gateways).connections == frozenset()
-    assert "gw-a1 has 1 connections that are down already" in "\n".join(replacing.question(CHARON, ["gw-a1"], gateways))
-
-
-@pytest.mark.parametrize(
-    ("policy", "images", "is_on"),
-    [
-        ("IfNotPresent", [REFERENCE], True),
-        ("IfNotPresent", [REFERENCE + "-other"], False),
-        ("Never", [REFERENCE], True),
-        ("Always", [REFERENCE], False),
-    ],
-)
-def test_image_on_a_node(policy: str, images: list[str], is_on: bool) -> None:
-    wanted = Image.parse(daemonset("isthmus-charon", policy))
-    assert wanted.is_on(Machine.parse(node("gw-a1", *images))) == is_on
-
-
-def test_pulling_pod_belongs_to_no_daemonset() -> None:
-    made = image.pod(CHARON, Image.parse(daemonset("isthmus-charon")), "gw-a1")
-    assert "app.kubernetes.io/name" not in made["metadata"]["labels"]
-    assert made["spec"]["imagePullSecrets"] == [{"name": "registry"}]
-    assert (made["spec"]["nodeName"], made["spec"]["containers"][0]["image"]) == ("gw-a1", REFERENCE)
-
-
-@pytest.mark.parametrize(
-    ("status", "state"),
-    [
-        ({}, Pull.WAITING),
-        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, Pull.WAITING),
-        ({"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]}, Pull.WAITING),
-        ({"containerStatuses": [{"state": {"waiting": {"reason": "ErrImageNeverPull"}}}]}, Pull.FAILED),
-        ({"containerStatuses": [{"state": {"terminated": {"reason": "Error"}}, "imageID": "x"}]}, Pull.DONE),
-    ],
-)
-def test_states_of_a_pull(status: dict[str, Any], state: Pull) -> None:
-    assert image.pull({"status": status})[0] is state
-
-
-def test_rollout_is_complete_with_the_current_template_only() -> None:
-    status = {"observedGeneration": 1, "updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
-    item = {"kind": "Deployment", "metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": status}
-    assert Rollout.parse(item).is_complete
-    assert not Rollout.parse(item | {"metadata": {"generation": 2}}).is_complete
-    assert not Rollout.parse(item | {"status": status | {"replicas": 2}}).is_complete

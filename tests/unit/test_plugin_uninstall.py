@@ -6,182 +6,23 @@ import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from isthmus.plugin import uninstall
-from isthmus.plugin.core.leases import leases
-from isthmus.plugin.core.refusals import Misused
-from isthmus.plugin.core.removal.installation import DEFINITIONS, Installation
-from isthmus.plugin.core.removal.left import Left, Stage, left
-from isthmus.plugin.core.removal.steps import Delete, Forget, hanging, steps, summary
+from isthmus.plugin.core.removal.installation import DEFINITIONS
 from isthmus.plugin.main import main
-from tests.fakes.kubectl import FakeKubectl, documents, forbidden, lease, listed, stretched
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ACTIVE = leases([lease("isthmus-controller", NOW.isoformat())], NOW)
-FINALIZER = "isthmus.cloud/withdraw"
-
-Document = dict[str, Any]
-
-
-def item(kind: str, name: str, namespace: str = "", *, ending: bool = False, **more: Any) -> Document:
-    metadata: Document = {"name": name, "finalizers": more.pop("finalizers", [FINALIZER])}
-    metadata |= {"namespace": namespace} if namespace else {}
-    metadata |= {"deletionTimestamp": "2026-01-01T00:00:00Z"} if ending else {}
-    conditions = [
-        {"type": type_, "status": status, "reason": "R", "message": message}
-        for type_, status, message in more.pop("conditions", [])
-    ]
-    status = {"conditions": conditions} | more.pop("status", {})
-    return {"kind": kind, "metadata": metadata | more.pop("metadata", {}), "status": status, **more}
-
-
-NETWORK = item("NetworkExpansion", "web", "shop")
-PEER = item("CloudPeer", "cloud-b", conditions=[("Ready", "True", "")])
-AWAY = item("CloudPeer", "cloud-c", conditions=[("Ready", "False", "no answer"), ("Reachable", "False", "no answer")])
-ATTACHMENT = item("Attachment", "cloud-b.n1", "isthmus-system", spec={"role": "Receiver"}, finalizers=[])
-
-
-def gateway(*peers: str) -> Document:
-    status = {"connections": [{"cloudID": peer, "gateway": "gw"} for peer in peers]}
-    return item("GatewayNode", "gw-a1", status=status, finalizers=[])
-
-
-def ending(document: Document) -> Document:
-    """The same object after its deletion."""
-    metadata = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
-    return document | {"metadata": document["metadata"] | metadata}
-
-
-def forgotten(document: Document) -> Document:
-    """The same object after its deletion, with the annotation."""
-    metadata = ending(document)["metadata"] | {"annotations": {"isthmus.cloud/forget": "true"}}
-    return document | {"metadata": metadata}
-
-
-def test_order() -> None:
-    """Networks, then peers, then what the controller and the agents remove by themselves."""
-    everything = [NETWORK, PEER, ATTACHMENT, gateway("cloud-b")]
-    stages = [left(everything[number:]).stage for number in range(5)]
-    assert stages == [Stage.NETWORKS, Stage.PEERS, Stage.REST, Stage.REST, Stage.NOTHING]
-    assert left([gateway()]).stage is Stage.NOTHING, "a gateway node without connections is not in use"
-    assert steps(left(everything), forget_unreachable=True) == [Delete("NetworkExpansion", "shop", ("web",))]
-    assert steps(left(everything[1:]), forget_unreachable=True) == [Delete("CloudPeer", "", ("cloud-b",))]
-    assert steps(left(everything[2:]), forget_unreachable=True) == []
-
-
-def test_what_is_being_deleted_is_not_deleted_again() -> None:
-    assert steps(left([ending(NETWORK), PEER]), forget_unreachable=False) == []
-    other = item("NetworkExpansion", "new", "shop")
-    assert steps(left([ending(NETWORK), other]), forget_unreachable=False) == [
-        Delete("NetworkExpansion", "shop", ("new",))
-    ]
-
-
-def test_many_networks_are_deleted_in_parts() -> None:
-    many = [item("NetworkExpansion", f"n{number}", f"ns{number % 2}") for number in range(250)]
-    found = steps(left(many), forget_unreachable=False)
-    assert [(step.namespace, len(step.names)) for step in found if isinstance(step, Delete)] == [
-        ("ns0", 100), ("ns0", 25), ("ns1", 100), ("ns1", 25),
-    ]  # fmt: skip
-
-
-def test_only_unreachable_peers_are_forgotten_and_only_if_wanted() -> None:
-    deleted = Delete("CloudPeer", "", ("cloud-b", "cloud-c"))
-    assert steps(left([PEER, AWAY]), forget_unreachable=False) == [deleted]
-    assert steps(left([PEER, AWAY]), forget_unreachable=True) == [Forget("cloud-c"), deleted]
-    assert steps(left([PEER, ending(AWAY)]), forget_unreachable=True)[0] == Forget("cloud-c"), "an interrupted run"
-    assert steps(left([forgotten(AWAY)]), forget_unreachable=True) == []
-
-
-@pytest.mark.parametrize(
-    ("items", "processes", "parts"),
-    [
-        (
-            [item("NetworkExpansion", "web", "shop", conditions=[("Ready", "False", "OpenStack does not answer")])],
-            ACTIVE,
-            [
-                "NetworkExpansion shop/web is still there",
-                "60 s: OpenStack does not answer",
-                f"finalizer is {FINALIZER}",
-            ],
-        ),
-        ([NETWORK], {}, ["the controller has not reported why", "no controller is active"]),
-        (
-            [item("NetworkExpansion", "web", "shop", finalizers=["example.org/x"])],
-            ACTIVE,
-            ["finalizers that are not of Isthmus: example.org/x"],
-        ),
-        (
-            [PEER, ending(AWAY)],
-            ACTIVE,
-            ["CloudPeer cloud-c (and 1 more)", "no answer", "gone for good: kubectl isthmus forget cloud-c"],
-        ),
-        (
-            [
-                PEER,
-                item("Attachment", "x.y", "isthmus-system", conditions=[("Ready", "False", "replica in use by p1")]),
-            ],
-            ACTIVE,
-            ["CloudPeer cloud-b is still there", "Attachment isthmus-system/x.y: replica in use by p1"],
-        ),
-        (
-            [gateway("cloud-b", "cloud-b")],
-            ACTIVE,
-            [
-                "GatewayNode gw-a1",
-                "it has connections to cloud-b",
-                "its agent does not run",
-                "gw-a1 isthmus.cloud/gateway-",
-            ],
-        ),
-    ],
+from tests.fakes.failures import failure_at_last
+from tests.fakes.kubectl import FakeKubectl, forbidden, lease, listed
+from tests.fakes.removal import (
+    AWAY,
+    NETWORK,
+    PEER,
+    ending,
+    forgotten,
+    gateway,
+    role,
 )
-def test_object_that_hangs_is_named_with_its_reason(items: list[Document], processes: Any, parts: list[str]) -> None:
-    sentence = str(hanging(left(items), processes, 60))
-    assert [part for part in parts if part not in sentence] == []
-    assert "\n" not in sentence
-    assert sentence.endswith("run the command again to go on")
-
-
-def test_summary_shows_what_goes() -> None:
-    found = left([NETWORK, PEER, AWAY, ATTACHMENT])
-    lines = summary("cloud-a", found, "Helm release isthmus-system/isthmus", forget_unreachable=False)
-    assert lines == [
-        "Isthmus is removed from cloud-a:",
-        "  networks      shop/web",
-        "  replicas      1 of peers' networks, each when no machine is left on it",
-        "  peers         cloud-b, cloud-c (not reachable: will be waited for)",
-        "  installation  Helm release isthmus-system/isthmus",
-        "Machines on both sides lose the connection.",
-    ]
-    many = left([item("NetworkExpansion", f"n{number}", "shop") for number in range(12)])
-    assert summary("", many, "", forget_unreachable=True)[1].endswith("shop/n9 and 2 more")
-    assert summary("", Left(), "none", forget_unreachable=True)[-1] == "  installation  none"
-
-
-def test_objects_of_a_real_controller_are_understood() -> None:
-    found = left(documents(stretched().clouds[0]))
-    assert [each.label for each in found.expansions] == ["NetworkExpansion shop/web"]
-    assert [each.label for each in found.peers] == ["CloudPeer cloud-b"]
-    assert {each.kind for each in found.rest} == {"Attachment", "PeerLink", "GatewayNode"}
-
-
-def role(release: str = "", namespace: str = "isthmus-system") -> Document:
-    annotations = {"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace}
-    return {"metadata": {"name": "isthmus-agent", "annotations": annotations if release else {}}}
-
-
-def test_installation_is_recognised() -> None:
-    assert Installation.parse([role("mine")], None) == Installation("mine")
-    assert Installation.parse([role("mine")], "mine") == Installation("mine")
-    assert Installation.parse([role()], None) == Installation(is_native=True)
-    assert Installation.parse([role()], "other") == Installation("other")
-    assert Installation.parse([], "other").is_absent
-    with pytest.raises(Misused, match="the release is mine, and not other"):
-        Installation.parse([role("mine")], "other")
 
 
 @pytest.fixture
@@ -218,10 +59,7 @@ def changes(kubectl: FakeKubectl) -> list[str]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
-    assert main(["uninstall", *arguments]) == code
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return printed.err.splitlines()[-1].removeprefix("kubectl isthmus: ")
+    return failure_at_last(capsys, "uninstall", *arguments, code=code)
 
 
 def test_everything_goes_in_order(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
