@@ -17,11 +17,10 @@ from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, patch_spec
 from tests.testbed.install.installation import IPSEC, SYSTEM, Installation, new_psk
 from tests.testbed.node import openvswitch
-from tests.testbed.topology import SITES, CloudName
+from tests.testbed.topology import CloudName
 from tests.testbed.wan.router import Wan
 from tests.testbed.workload.tenant import Stretch
 
-_TABLE = "gateways"
 # Of an IKEv2 message in UDP (RFC 7296, 3.1): the octet with the exchange type is the 19th after the UDP header.
 _CREATE_CHILD_SA = "udp dport 500 @th,208,8 36"
 
@@ -48,21 +47,6 @@ class Place:
     def wan(self) -> Wan:
         return self.federation.lab.wan
 
-    def drop_between_gateways(self, match: str, source: CloudName | None = None) -> None:
-        """Drop what matches between the gateways, in one direction or in both."""
-        sources: tuple[CloudName, ...] = ("a", "b") if source is None else (source,)
-        self.wan.drop(_TABLE, [f"{_from(each)} {match}" for each in sources])
-
-    def pass_between_gateways(self) -> None:
-        """Undo it."""
-        self.wan.undo_drop(_TABLE)
-
-
-def _from(source: CloudName) -> str:
-    target: CloudName = "b" if source == "a" else "a"
-    ends = (SITES[each].gateway_wan_address.ip for each in (source, target))
-    return "ip saddr {} ip daddr {}".format(*ends)
-
 
 def restart_charons(place: Place) -> None:
     """Kill and start both: the old SAs stay in the kernel, and new ones must be negotiated."""
@@ -73,12 +57,12 @@ def restart_charons(place: Place) -> None:
 
 
 def drop_ike(place: Place, source: CloudName | None = None) -> None:
-    place.drop_between_gateways("udp dport 500", source)
+    place.wan.drop_between_gateways("udp dport 500", source)
     restart_charons(place)
 
 
 def drop_further_children(place: Place) -> None:
-    place.drop_between_gateways(_CREATE_CHILD_SA)
+    place.wan.drop_between_gateways(_CREATE_CHILD_SA)
     restart_charons(place)
 
 
@@ -207,19 +191,19 @@ def restore_clouds_file(place: Place) -> None:
 
 def cut_api_and_esp(place: Place) -> None:
     place.wan.cut_api("b")
-    place.drop_between_gateways("meta l4proto esp", source="b")
+    place.wan.drop_between_gateways("meta l4proto esp", source="b")
 
 
 def restore_api_and_esp(place: Place) -> None:
     place.wan.restore_api("b")
-    place.pass_between_gateways()
+    place.wan.pass_between_gateways()
 
 
 def spoil_password_and_lose_long_packets(place: Place) -> None:
     spoil_password(place)
-    place.drop_between_gateways("meta l4proto esp meta length > 1400")
+    place.wan.drop_between_gateways("meta l4proto esp meta length > 1400")
 
 
 def restore_password_and_long_packets(place: Place) -> None:
     restore_clouds_file(place)
-    place.pass_between_gateways()
+    place.wan.pass_between_gateways()

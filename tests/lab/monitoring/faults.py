@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.testbed.install.federation import Federation
-from tests.testbed.topology import SITES
-
-_TABLE: Final = "monitored"
 
 
 @dataclass(frozen=True)
@@ -23,18 +20,13 @@ class Fault:
     at_b: frozenset[str] = frozenset()
 
 
-def _cut_between_gateways(peers: Federation) -> None:
-    first, second = (SITES[name].gateway_wan_address.ip for name in ("a", "b"))
-    peers.lab.wan.drop(_TABLE, [f"ip saddr {s} ip daddr {d}" for s, d in ((first, second), (second, first))])
-
-
 _NO_TRAFFIC: Final = frozenset({"IsthmusTunnelDown", "IsthmusLinksDown"})
 
 FAULTS: Final = (
     Fault(
         "gateways-disconnected",
-        _cut_between_gateways,
-        lambda peers: peers.lab.wan.undo_drop(_TABLE),
+        lambda peers: peers.lab.wan.drop_between_gateways(),
+        lambda peers: peers.lab.wan.pass_between_gateways(),
         at_a=_NO_TRAFFIC,
         at_b=_NO_TRAFFIC,
     ),

@@ -22,20 +22,20 @@ class Wan:
 
     def cut(self) -> None:
         """Drop everything; the links stay up, as with a failure somewhere on the path."""
-        self.drop("wan", [""])
+        self._drop("wan", [""])
 
     def restore(self) -> None:
         """Undo `cut`."""
-        self.undo_drop("wan")
+        self._pass("wan")
 
     def cut_api(self, cloud: CloudName) -> None:
         """Make a cloud's Kubernetes API unreachable for the other one; everything else is forwarded."""
         address = SITES[cloud].server_wan_address.ip
-        self.drop(f"api_{cloud}", [f"ip daddr {address} tcp dport {KUBERNETES_PORT}"])
+        self._drop(f"api_{cloud}", [f"ip daddr {address} tcp dport {KUBERNETES_PORT}"])
 
     def restore_api(self, cloud: CloudName) -> None:
         """Undo `cut_api`."""
-        self.undo_drop(f"api_{cloud}")
+        self._pass(f"api_{cloud}")
 
     def delay(self, milliseconds: float) -> None:
         """Delay packets of the gateway nodes to the WAN, in each direction; 0 ends it.
@@ -73,13 +73,26 @@ class Wan:
                 listed.append(netns.run(namespace, "ip", "-j", "link", "show", which, WAN_BRIDGE))
         return frozenset().union(*map(mac_addresses, listed))
 
-    def drop(self, table: str, matches: Iterable[str]) -> None:
-        """Drop what matches one of these expressions of nft(8), under a name for `undo_drop`."""
+    def drop_between_gateways(self, match: str = "", source: CloudName | None = None) -> None:
+        """Drop what matches an expression of nft(8) between the gateways, both ways or only from this cloud."""
+        sources: tuple[CloudName, ...] = ("a", "b") if source is None else (source,)
+        self._drop("gateways", [f"{_to_other_gateway(each)} {match}" for each in sources])
+
+    def pass_between_gateways(self) -> None:
+        """Undo `drop_between_gateways`."""
+        self._pass("gateways")
+
+    def _drop(self, table: str, matches: Iterable[str]) -> None:
         rules = "".join(f"    {match} counter drop\n" for match in matches)
         chain = f"  chain forward {{\n    type filter hook forward priority 0; policy accept;\n{rules}  }}\n"
         script = f"add table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{chain}}}\n"
         netns.run(self._namespaces.wan, "nft", script)
 
-    def undo_drop(self, table: str) -> None:
-        """Undo `drop`."""
+    def _pass(self, table: str) -> None:
         netns.run(self._namespaces.wan, "nft", f"add table inet {table}\ndelete table inet {table}\n")
+
+
+def _to_other_gateway(source: CloudName) -> str:
+    target: CloudName = "b" if source == "a" else "a"
+    ends = (SITES[each].gateway_wan_address.ip for each in (source, target))
+    return "ip saddr {} ip daddr {}".format(*ends)
