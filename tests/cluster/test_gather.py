@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from isthmus.model import names
 from tests.contract.samples import NETWORK_ID, cloud_peer, gateway_node
+from tests.gathered import texts
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
@@ -50,7 +50,7 @@ def test_archive_has_no_secret(plugin: Plugin) -> None:
     done = plugin.run("gather", "--out", "all.tar.gz")
     assert (done.returncode, done.stderr) == (0, ""), done
     assert oct((plugin.directory / "all.tar.gz").stat().st_mode) == "0o100600"
-    found = _files(plugin.directory / "all.tar.gz")
+    found = texts(plugin.directory / "all.tar.gz")
     assert next(iter(found)) == "contents.txt"
     assert "gather-b" in found["objects/cloudpeers.json"]
     assert "gather event psk=[redacted]" in found["events/of-our-kinds.json"]
@@ -86,7 +86,7 @@ def test_partial_rights_give_a_partial_archive(installed: ControlPlane, plugin: 
     wait_until(lambda: plugin.run("peers", kubeconfig=account).returncode != 3, 20, "the right to list")
     done = plugin.run("gather", "--out", "some.tar.gz", kubeconfig=account)
     assert (done.returncode, done.stderr) == (3, "")
-    found = _files(plugin.directory / "some.tar.gz")
+    found = texts(plugin.directory / "some.tar.gz")
     assert "gather-b" in found["objects/cloudpeers.json"]
     assert POD in found[f"workloads/{names.GATEWAY_NAMESPACE}.json"]
     gaps = [line for line in found["contents.txt"].splitlines() if line.startswith("not read: ")]
@@ -141,14 +141,6 @@ def _remove(plane: ControlPlane) -> None:
     for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.GATEWAY_NAMESPACE):
         plane.kubectl("delete", "secret", "gather-canary", "-n", namespace)
     plane.kubectl("delete", "namespace", SHOP, "--wait=false")
-
-
-def _files(path: Path) -> dict[str, str]:
-    with tarfile.open(path) as archive:
-        return {
-            member.name.partition("/")[2]: archive.extractfile(member).read().decode()  # type: ignore[union-attr]
-            for member in archive.getmembers()
-        }
 
 
 def _encoded(secret: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.gathered import contents
 from tests.pods.federation import PodFederation
 from tests.pods.planted import Forms, found_in
 from tests.testbed.cloud.cloud import Cloud
@@ -89,10 +89,8 @@ def gathered(side: Installation, directory: Path) -> Iterator[tuple[str, bytes]]
     printed = side.isthmus("gather", "--out", name, directory=str(directory))
     where = f"{side.cloud.cloud_id}: gather"
     yield f"{where}: output", printed.encode()
-    with tarfile.open(directory / name) as archive:
-        for member in archive:
-            file = archive.extractfile(member)
-            yield f"{where}: {member.name.partition('/')[2]}", file.read() if file else b""
+    for file, content in contents(directory / name).items():
+        yield f"{where}: {file}", content
 
 
 def metrics(side: Installation) -> Iterator[tuple[str, bytes]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from isthmus.plugin.core.gather.cleaning import cleaned
 from isthmus.plugin.core.gather.content import log, objects, within
 from isthmus.plugin.main import main
 from tests.fakes.kubectl import MISSING_KIND, FakeKubectl, documents, forbidden, lease, listed, stretched
+from tests.gathered import texts
 
 CANARY = "canary-5f0c2d7a9b"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -57,14 +57,6 @@ def filled(kubectl: FakeKubectl) -> FakeKubectl:
     return kubectl
 
 
-def files(path: Path) -> dict[str, str]:
-    """Content of every file of an archive, in its order, without the directory that contains them all."""
-    with tarfile.open(path) as archive:
-        members = archive.getmembers()
-        assert {member.name.partition("/")[0] for member in members} == {path.name.removesuffix(".tar.gz")}
-        return {member.name.partition("/")[2]: archive.extractfile(member).read().decode() for member in members}  # type: ignore[union-attr]
-
-
 def test_asks_for_no_secret(filled: FakeKubectl) -> None:
     assert main(["gather", "--out", "a.tar.gz"]) == 0
     assert len(filled.calls) > 15
@@ -83,7 +75,7 @@ def test_asks_for_no_secret(filled: FakeKubectl) -> None:
 def test_archive(filled: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gather", "--out", "a.tar.gz", "--since", "24h"]) == 0
     assert oct(Path("a.tar.gz").stat().st_mode) == "0o100600"
-    found = files(Path("a.tar.gz"))
+    found = texts(Path("a.tar.gz"))
     assert list(found)[:5] == ["contents.txt", "status.txt", "status.json", "diagnose.txt", "diagnose.json"]
     assert {f"objects/{plural}.json" for plural in sources.KINDS} <= set(found)
     assert found["logs/isthmus-gateway/isthmus-agent-x/agent.log"] == "time one\ntime psk=[redacted]\n"
@@ -138,7 +130,7 @@ def test_partial_rights_give_a_partial_archive(kubectl: FakeKubectl) -> None:
     kubectl.answers("*,deployments.apps,* -n isthmus-gateway *", listed(POD))
     kubectl.answers("*portslices.v1alpha1*", stderr=MISSING_KIND, code=1)
     assert main(["gather", "--out", "a.tar.gz"]) == 3
-    contents = files(Path("a.tar.gz"))["contents.txt"].splitlines()
+    contents = texts(Path("a.tar.gz"))["contents.txt"].splitlines()
     gaps = [line for line in contents if line.startswith("not read: ")]
     assert [gap.split(": ")[1] for gap in gaps] == [
         "portslices",
@@ -153,7 +145,7 @@ def test_partial_rights_give_a_partial_archive(kubectl: FakeKubectl) -> None:
 def test_cluster_without_pods_of_ours(kubectl: FakeKubectl) -> None:
     kubectl.answers("* version *", "{}")
     assert main(["gather", "--out", "a.tar.gz"]) == 0
-    assert "no pods run here: add the logs of" in files(Path("a.tar.gz"))["contents.txt"]
+    assert "no pods run here: add the logs of" in texts(Path("a.tar.gz"))["contents.txt"]
 
 
 @pytest.mark.parametrize(

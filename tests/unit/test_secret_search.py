@@ -17,6 +17,7 @@ import pytest
 from tests.pods import search
 from tests.pods.places import gathered, here
 from tests.pods.planted import forms, found_in
+from tests.testbed.host.process import wait_until
 
 SECRET = "s3cret/with+signs-0123456789"
 LOOKED_FOR = forms({"key": SECRET, "other": "another-secret-of-16"})
@@ -78,8 +79,7 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.M
 def test_processes_are_searched(how: Callable[[], dict[str, Any]], place: str) -> None:
     process = subprocess.Popen(**how())
     try:
-        while Path(f"/proc/{process.pid}/comm").read_text() != "sleep\n":
-            pass
+        wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n", 10, "the program")
         assert (f"host: {place}", "key") in here(LOOKED_FOR, []).found
     finally:
         process.kill()
@@ -89,7 +89,7 @@ def test_processes_are_searched(how: Callable[[], dict[str, Any]], place: str) -
 def test_archives_are_searched(tmp_path: Path) -> None:
     def gather(*_: str, directory: str) -> str:
         with tarfile.open(f"{directory}/cloud-a.tar.gz", "w:gz") as archive:
-            for name, content in (("x/log", f"a\n{SECRET}\n"), ("x/contents.txt", "log")):
+            for name, content in (("cloud-a/log", f"a\n{SECRET}\n"), ("cloud-a/contents.txt", "log")):
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
                 archive.addfile(info, BytesIO(content.encode()))
