@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.testbed.kubernetes.cluster import ControlPlane
-from tests.testbed.kubernetes.pki import Authority
+
+from .accounts import make_node
 
 RESTRICTED: dict[str, Any] = {
     "allowPrivilegeEscalation": False,
@@ -37,30 +38,23 @@ def kubelet(plane: ControlPlane, node: str, address: str, log: str) -> Iterator[
 
         def log_message(self, format: str, *arguments: object) -> None: ...
 
-    certificate, key = Authority(plane.ca_certificate.parent).issue(
-        "kubelet", f"/O=system:nodes/CN=system:node:{node}", [f"subjectAltName=IP:{address}"]
-    )
+    identity = plane.node_identity(node, address, plane.kubeconfig.with_name(f"{node}.kubeconfig"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(identity.certificate, identity.key)
     with ThreadingHTTPServer((address, 0), Handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        _make_node(plane, node, address, server.server_address[1])
+        status = {
+            "addresses": [{"type": "InternalIP", "address": address}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": server.server_address[1]}},
+        }
+        make_node(plane, node)
+        set_status(plane, f"node/{node}", status)
         try:
             yield asked
         finally:
             server.shutdown()
             plane.kubectl("delete", "node", node)
-
-
-def _make_node(plane: ControlPlane, name: str, address: str, port: int) -> None:
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
-    plane.kubectl("apply", "-f", "-", input=json.dumps(node))
-    status = {
-        "addresses": [{"type": "InternalIP", "address": address}],
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
-    }
-    set_status(plane, f"node/{name}", status)
 
 
 def set_status(plane: ControlPlane, name: str, status: dict[str, Any], namespace: str = "default") -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from isthmus.model.names import GATEWAY_NAMESPACE
-from tests.testbed.kubernetes.cluster import ControlPlane
+from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
+from .accounts import make_node
 from .kubelet import set_status
 
 _RENDERING = Path(__file__).parents[1] / "chart" / "golden" / "minimal.yaml"
@@ -77,10 +78,11 @@ class Nodes:
         self._count()
 
     def _create(self, node: str) -> None:
-        template = json.loads(json.dumps(self._current()["spec"]["template"]))
+        workload = self._current()
+        template = workload["spec"]["template"]
         self.created += 1
         metadata = {"name": f"{self.name}-{self.created}", "namespace": GATEWAY_NAMESPACE, **template["metadata"]}
-        metadata["annotations"] = {"test/template": self._template()}
+        metadata["annotations"] = {"test/template": _template(workload)}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] | {"nodeName": node}}
         self._kubectl("create", "-f", "-", input=json.dumps(pod))
 
@@ -94,16 +96,19 @@ class Nodes:
         container |= {"ready": not is_broken, "restartCount": 0, "state": state}
         phase = "Pending" if waiting else "Succeeded" if is_image else "Running"
         ready = {"type": "Ready", "status": str(not (is_broken or waiting))}
-        set_status(
-            self.plane, f"pod/{name}", {"phase": phase, "conditions": [ready], "containerStatuses": [container]},
-            GATEWAY_NAMESPACE,
-        )  # fmt: skip
+        status = {"phase": phase, "conditions": [ready], "containerStatuses": [container]}
+        try:
+            set_status(self.plane, f"pod/{name}", status, GATEWAY_NAMESPACE)
+        except KubectlError as error:
+            if "NotFound" not in str(error):  # it was deleted since it was listed
+                raise
 
     def _replace_outdated(self) -> None:
         """One pod of an earlier template, as RollingUpdate does."""
         if self.workload["spec"]["updateStrategy"]["type"] != "RollingUpdate":
             return
-        outdated = (pod for pod in self.of_workload() if self._of(pod) != self._template())
+        current = _template(self._current())
+        outdated = (pod for pod in self.of_workload() if self._of(pod) != current)
         if pod := next(outdated, None):
             self._delete(pod)
 
@@ -111,8 +116,8 @@ class Nodes:
         self._kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--ignore-not-found")
 
     def _count(self) -> None:
-        found, current = self._current(), self._template()
-        pods = self.of_workload()
+        found, pods = self._current(), self.of_workload()
+        current = _template(found)
         counts = {
             "observedGeneration": found["metadata"]["generation"],
             "desiredNumberScheduled": len(self.names),
@@ -127,9 +132,6 @@ class Nodes:
     def _current(self) -> Document:
         found: Document = json.loads(self._kubectl("get", "daemonset", self.name, "-o", "json"))
         return found
-
-    def _template(self) -> str:
-        return str(self._current()["spec"]["template"]["metadata"].get("annotations", {}).get(_RESTARTED, "first"))
 
     @staticmethod
     def _of(pod: Document) -> str:
@@ -156,7 +158,7 @@ def played(plane: ControlPlane, component: str, *names: str) -> Iterator[Nodes]:
     plane.kubectl("apply", "-f", "-", *where, input=json.dumps(account))
     plane.kubectl("apply", "-f", "-", input=json.dumps(workload))
     for name in names:
-        plane.kubectl("apply", "-f", "-", input=json.dumps(_node(name)))
+        make_node(plane, name)
         set_status(plane, f"node/{name}", {"conditions": [{"type": "Ready", "status": "True"}]})
     thread = threading.Thread(target=nodes.run)
     nodes.step()
@@ -171,12 +173,13 @@ def played(plane: ControlPlane, component: str, *names: str) -> Iterator[Nodes]:
         plane.kubectl("delete", "pods", "--all", *where, "--grace-period=0", "--force")
         plane.kubectl("delete", "node", *names)
         plane.kubectl("label", "namespace", GATEWAY_NAMESPACE, f"{_LEVEL}={before}", "--overwrite")
-    assert not nodes.failures
+    assert nodes.failures == []
+
+
+def _template(workload: Document) -> str:
+    """Which of its templates a DaemonSet has."""
+    return str(workload["spec"]["template"]["metadata"].get("annotations", {}).get(_RESTARTED, "first"))
 
 
 def _key() -> str:
     return _LEVEL.replace(".", "\\.")
-
-
-def _node(name: str) -> Document:
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}

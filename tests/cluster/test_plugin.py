@@ -20,6 +20,7 @@ from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import USERS, account_kubeconfig, make_user
+from .kubelet import set_status
 from .pluginfile import Plugin
 from .realcloud import remove_everything
 
@@ -228,11 +229,6 @@ def _make_objects(plane: ControlPlane) -> None:
     plane.kubectl("create", "namespace", SHOP)
     for manifest in (gateway_node("plugin-gw").to_manifest(), cloud_peer("plugin-b").to_manifest(), network, lease):
         plane.kubectl("apply", "-f", "-", input=json.dumps(manifest))
-    _set_status(plane, "gatewaynode/plugin-gw", node)
-    _set_status(plane, "cloudpeer/plugin-b", {"conditions": [down, *others]})
-    _set_status(plane, "networkexpansion/web", {"conditions": [READY], "networkName": "网络 web"})
-
-
-def _set_status(plane: ControlPlane, name: str, status: dict[str, Any]) -> None:
-    patch = json.dumps({"status": status})
-    plane.kubectl("patch", name, "-n", SHOP, "--subresource=status", "--type=merge", "-p", patch)
+    set_status(plane, "gatewaynode/plugin-gw", node)
+    set_status(plane, "cloudpeer/plugin-b", {"conditions": [down, *others]})
+    set_status(plane, "networkexpansion/web", {"conditions": [READY], "networkName": "网络 web"}, SHOP)
