@@ -6,13 +6,13 @@ import resource
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from isthmus.plugin import archive
 from tests.bench.result import Result, at_most
-from tests.fakes.kubectl import FakeKubectl, documents, lease, stretched
+from tests.fakes.kubectl import FakeKubectl, documents, stretched
+from tests.fakes.topologies import leases
 
 _SAMPLES = 9
 _NETWORKS = 1_000
@@ -25,8 +25,7 @@ def measure() -> list[Result]:
     with tempfile.TemporaryDirectory() as directory:
         kubectl = FakeKubectl(Path(directory))
         kubectl.objects(_many())
-        now = datetime.now(UTC).isoformat()
-        kubectl.leases([lease("isthmus-controller", now), lease("isthmus-agent-gw-cloud-a", now)])
+        kubectl.leases(leases())
         plugin = Path(directory) / "kubectl-isthmus"
         plugin.write_bytes(archive.build())
         status = min(_run(plugin, kubectl, "status", 0, f"{_NETWORKS} of {_NETWORKS} ready") for _ in range(_SAMPLES))

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from tests.bench.result import Result, at_most
 from tests.cluster.pluginfile import Plugin
-from tests.fakes.kubectl import documents, lease, stretched
+from tests.fakes.kubectl import active_lease, documents, stretched
 from tests.testbed.assets import ensure
 from tests.testbed.host import netns
 from tests.testbed.kubernetes.cluster import ControlPlane
@@ -65,9 +64,7 @@ def _least(plane: ControlPlane, plugin: Plugin, verb: str, expected: str) -> flo
 
 def _run(plane: ControlPlane, plugin: Plugin, verb: str, expected: str) -> float:
     for process in (names.CONTROLLER, names.agent_lease(_NODE)):
-        manifest = lease(process, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
-        manifest |= {"apiVersion": "coordination.k8s.io/v1"}
-        plane.kubectl("apply", "-n", names.SYSTEM_NAMESPACE, "-f", "-", input=json.dumps(manifest))
+        plane.kubectl("apply", "-f", "-", input=json.dumps(active_lease(process)))
     began = time.monotonic()
     done = plugin.run(verb)
     seconds = time.monotonic() - began

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
+from isthmus.model.names import CONTROLLER
 from isthmus.plugin import kubectl as edge
 from isthmus.plugin.core.verbs import VERBS
 from tests.contract.samples import NETWORK_ID, cloud_peer, gateway_node
-from tests.fakes.kubectl import MISSING_KIND, forbidden
+from tests.fakes.kubectl import MISSING_KIND, active_lease, forbidden
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
@@ -220,12 +219,7 @@ def _make_objects(plane: ControlPlane) -> None:
         "metadata": {"name": "web", "namespace": SHOP},
         "spec": {"networkID": NETWORK_ID, "peers": [{"name": "plugin-b"}]},
     }
-    lease = {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {"name": CONTROLLER, "namespace": SYSTEM_NAMESPACE},
-        "spec": {"holderIdentity": "somebody", "renewTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"},
-    }
+    lease = active_lease(CONTROLLER)
     plane.kubectl("create", "namespace", SHOP)
     for manifest in (gateway_node("plugin-gw").to_manifest(), cloud_peer("plugin-b").to_manifest(), network, lease):
         plane.kubectl("apply", "-f", "-", input=json.dumps(manifest))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,17 @@ def listed(*items: Any) -> str:
 
 def lease(name: str, renewed: str, holder: str = "somebody") -> dict[str, Any]:
     """A Lease in namespace isthmus-system."""
-    return {"kind": "Lease", "metadata": {"name": name}, "spec": {"holderIdentity": holder, "renewTime": renewed}}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name, "namespace": names.SYSTEM_NAMESPACE},
+        "spec": {"holderIdentity": holder, "renewTime": renewed},
+    }
+
+
+def active_lease(name: str, holder: str = "somebody") -> dict[str, Any]:
+    """One that has just been renewed, which a real API server takes, too."""
+    return lease(name, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", holder)
 
 
 def _list(items: Iterable[Any]) -> str:

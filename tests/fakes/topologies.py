@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from .kubectl import documents, lease, stretched
+from .kubectl import active_lease, documents, stretched
 
 Item = dict[str, Any]
 HOSTILE_NAMES = (
@@ -33,8 +32,7 @@ HOSTILE_NETWORK = {
 
 def leases() -> list[Item]:
     """Leases of a controller and an agent that are active now."""
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    return [lease(name, now) for name in ("isthmus-controller", "isthmus-agent-gw-cloud-a")]
+    return [active_lease(name) for name in ("isthmus-controller", "isthmus-agent-gw-cloud-a")]
 
 
 def many(peers: int, networks: int) -> list[Item]:
