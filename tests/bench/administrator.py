@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from images.inputs import REPOSITORY
-from tests.bench import terminal
 from tests.testbed.assets import Assets
 from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host import terminal
 
 SECONDS: Final = 300.0
 _CODE: Final = re.compile(r"(?:[0-9A-Z]{4}-){6}[0-9A-Z]{4}")

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import pty
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from isthmus.controller.election import Election
 from isthmus.controller.run import published_identity
 from isthmus.model import names
 from tests.fakes.federation import FakeCloud
+from tests.testbed.host import terminal
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
@@ -170,20 +168,24 @@ def remove_files(*sides: Side) -> None:
             path.unlink(missing_ok=True)
 
 
+def agree(a: Side, b: Side) -> None:
+    """A invites B; returns when both are ready for each other."""
+    remove_files(a, b)
+    assert a.plugin.run(*invite(a)).returncode == 0
+    file, code = a.plugin.directory / "cloud-a.for.cloud-b.isthmus", a.plugin.directory / "isthmus-code"
+    assert b.plugin.run(*join(b, file, code)).returncode == 0
+    answer = b.plugin.directory / "cloud-b.for.cloud-a.isthmus"
+    assert a.plugin.run("accept", str(answer), "--code-file", str(code), "--yes").returncode == 0
+    a.wait("cloud-b", "Ready")
+    b.wait("cloud-a", "Ready")
+
+
 def at_terminal(side: Side, *arguments: str, typed: dict[str, str] | None = None) -> tuple[int, str]:
     """Run a verb at a terminal of its own, and type after each prompt; exit code, and what the terminal shows."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
+    return terminal.converse(
         [str(side.plugin.directory / "kubectl-isthmus"), *arguments],
-        stdin=slave, stdout=slave, stderr=slave, env=side.plugin.environment, cwd=side.plugin.directory,
-        start_new_session=True,
-    )  # fmt: skip
-    os.close(slave)
-    shown, prompts = "", dict(typed or {})
-    with suppress(OSError):  # at the end of the last process that has the terminal
-        while content := os.read(master, 4096):
-            shown += content.decode()
-            for prompt in [prompt for prompt in prompts if prompt in shown]:
-                os.write(master, prompts.pop(prompt).encode() + b"\n")
-    os.close(master)
-    return process.wait(timeout=60), shown
+        env=side.plugin.environment,
+        cwd=side.plugin.directory,
+        answers=typed or {},
+        timeout_seconds=300,
+    )

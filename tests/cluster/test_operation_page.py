@@ -6,20 +6,20 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from isthmus.model import names
 from tests.fakes.federation import FakeFederation
+from tests.fakes.kubectl import active_lease
 from tests.golden.commands import blocks_below
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import make_node
 from .conftest import PUBLIC_ADDRESS, SECOND_ADDRESS
-from .pairedclouds import Clouds, Side, invite, join, remove_files, running, side_on
+from .pairedclouds import Clouds, Side, agree, running, side_on
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operate.md").read_text()
@@ -37,7 +37,7 @@ def clouds(
     for side in (a, b):
         _provide_operator(side)
     with running(a, b) as both:
-        _agree(both)
+        agree(a, b)
         yield both
         for side, peer in ((a, "cloud-b"), (b, "cloud-a")):
             assert side.plugin.run("revoke", peer, "--yes").returncode == 0
@@ -49,18 +49,6 @@ def _provide_operator(side: Side) -> None:
     operator = ROOT / "operator"
     program.write_text(f'#!/bin/sh\nPYTHONPATH={operator} exec {sys.executable} -m isthmus.cli.main "$@"\n')
     program.chmod(0o755)
-
-
-def _agree(clouds: Clouds) -> None:
-    a, b = clouds.a, clouds.b
-    remove_files(a, b)
-    assert a.plugin.run(*invite(a)).returncode == 0
-    file, code = a.plugin.directory / "cloud-a.for.cloud-b.isthmus", a.plugin.directory / "isthmus-code"
-    assert b.plugin.run(*join(b, file, code)).returncode == 0
-    answer = b.plugin.directory / "cloud-b.for.cloud-a.isthmus"
-    assert a.plugin.run("accept", str(answer), "--code-file", str(code), "--yes").returncode == 0
-    a.wait("cloud-b", "Ready")
-    b.wait("cloud-a", "Ready")
 
 
 def _run(side: Side, script: str) -> str:
@@ -89,13 +77,7 @@ def test_commands_that_look(clouds: Clouds) -> None:
 def _renew_lease_of_agent(side: Side) -> None:
     """As the agent does, which a test plays here."""
     node = f"gw-{side.cloud.cloud_id}"
-    lease = {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {"name": names.agent_lease(node), "namespace": names.SYSTEM_NAMESPACE},
-        "spec": {"holderIdentity": node, "renewTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"},
-    }
-    side.plane.kubectl("apply", "-f", "-", input=json.dumps(lease))
+    side.plane.kubectl("apply", "-f", "-", input=json.dumps(active_lease(names.agent_lease(node), node)))
 
 
 def test_node_is_drained(clouds: Clouds) -> None:

@@ -23,7 +23,7 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import USERS, account_kubeconfig, make_user
 from .conftest import PUBLIC_ADDRESS, SECOND_ADDRESS, install
-from .pairedclouds import Clouds, Side, at_terminal, invite, join, refused, remove_files, running, side_on
+from .pairedclouds import Clouds, Side, agree, at_terminal, refused, running, side_on
 
 ROLES = ("clusterrole/isthmus-controller", "clusterrole/isthmus-agent")
 
@@ -60,14 +60,8 @@ def test_uninstall(clouds: Clouds, tmp_path: Path) -> None:
 def _stretch(clouds: Clouds) -> None:
     """A network of each cloud to the other one."""
     a, b = clouds.a, clouds.b
-    remove_files(a, b)
-    assert a.plugin.run(*invite(a)).returncode == 0
-    code = a.plugin.directory / "isthmus-code"
-    assert b.plugin.run(*join(b, a.plugin.directory / "cloud-a.for.cloud-b.isthmus", code)).returncode == 0
-    answer = b.plugin.directory / "cloud-b.for.cloud-a.isthmus"
-    assert a.plugin.run("accept", str(answer), "--code-file", str(code), "--yes").returncode == 0
+    agree(a, b)
     for side, peer, cidr in ((a, "cloud-b", "10.20.0.0/24"), (b, "cloud-a", "10.30.0.0/24")):
-        side.wait(peer, "Ready")
         with clouds.paused():
             _, network, _ = side.cloud.tenant(cidr=cidr)
             side.cloud.expand(network.id, peer)

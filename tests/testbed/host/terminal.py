@@ -22,19 +22,27 @@ class CommandFailed(RuntimeError):
 def run(
     argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, answers: Mapping[str, str], timeout_seconds: float
 ) -> str:
-    """Run a command and type an answer after each of these questions; returns what the terminal shows."""
+    """Run a command that must succeed as in `converse`; returns what the terminal shows."""
+    code, shown = converse(argv, env=env, cwd=cwd, answers=answers, timeout_seconds=timeout_seconds)
+    if code:
+        raise CommandFailed(f"{' '.join(argv)}: ended with {code}: {shown}")
+    return shown
+
+
+def converse(
+    argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, answers: Mapping[str, str], timeout_seconds: float
+) -> tuple[int, str]:
+    """Run a command and type an answer after each of these questions; exit code, and what the terminal shows."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         argv, stdin=slave, stdout=slave, stderr=slave, env=dict(env), cwd=cwd, start_new_session=True
     )
     os.close(slave)
     try:
-        shown, has_ended = _converse(master, dict(answers), time.monotonic() + timeout_seconds)
+        shown, has_ended = _read_and_answer(master, dict(answers), time.monotonic() + timeout_seconds)
         if not has_ended:
             raise CommandFailed(f"{' '.join(argv)}: has not ended after {timeout_seconds:g} s: {shown}")
-        if process.wait(timeout=10):
-            raise CommandFailed(f"{' '.join(argv)}: ended with {process.returncode}: {shown}")
-        return shown
+        return process.wait(timeout=10), shown
     finally:
         os.close(master)
         with suppress(ProcessLookupError):
@@ -42,7 +50,7 @@ def run(
         process.wait()
 
 
-def _converse(master: int, answers: dict[str, str], deadline: float) -> tuple[str, bool]:
+def _read_and_answer(master: int, answers: dict[str, str], deadline: float) -> tuple[str, bool]:
     """What is shown until the last process that has the terminal ends, or until the deadline; and which it was."""
     shown = ""
     while select.select([master], [], [], max(0.0, deadline - time.monotonic()))[0]:

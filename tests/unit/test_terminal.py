@@ -1,4 +1,4 @@
-"""Commands of a benchmark run at a terminal, are answered, and fail with what they have shown."""
+"""Commands run at a terminal of their own, are answered, and fail with what they have shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.terminal import CommandFailed, run
+from tests.testbed.host.terminal import CommandFailed, run
 
 ASK = 'test -t 0 && read -p "code: " code && read -p "agree? " yes && echo "got $code $yes"'
 
