@@ -29,9 +29,13 @@ class Wan:
         self._pass("wan")
 
     def cut_api(self, cloud: CloudName) -> None:
-        """Make a cloud's Kubernetes API unreachable for the other one; everything else is forwarded."""
+        """Make a cloud's Kubernetes API unreachable for the other one; everything else is forwarded.
+
+        In both directions: a watch that is open would otherwise go on to bring events.
+        """
         address = SITES[cloud].server_wan_address.ip
-        self._drop(f"api_{cloud}", [f"ip daddr {address} tcp dport {KUBERNETES_PORT}"])
+        requests, answers = f"daddr {address} tcp dport", f"saddr {address} tcp sport"
+        self._drop(f"api_{cloud}", [f"ip {direction} {KUBERNETES_PORT}" for direction in (requests, answers)])
 
     def restore_api(self, cloud: CloudName) -> None:
         """Undo `cut_api`."""
