@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from isthmus.plugin.kubectl import Kubectl
 from isthmus.plugin.main import main
 from tests.fakes.failures import failure
 from tests.fakes.kubectl import MISSING_KIND, FakeKubectl, forbidden
@@ -22,16 +25,46 @@ def raw(plural: str, place: str = "") -> str:
     return f"--request-timeout=30s get --raw /apis/isthmus.cloud/v1alpha1/{place}{plural}"
 
 
-def test_status_asks_once_for_each_kind_and_once_for_leases(kubectl: FakeKubectl) -> None:
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Each start of kubectl, and whether the first one had ended by then.
+
+    Processes that run at the same time write their calls in any order, and a failure is told before all have done so.
+    """
+    begun: list[tuple[str, bool]] = []
+    processes: list[subprocess.Popen[str]] = []
+    start = Kubectl.start
+
+    def recorded(self: Kubectl, arguments: Sequence[str], *, stdin: int | None = None) -> subprocess.Popen[str]:
+        begun.append((" ".join(arguments), bool(processes) and processes[0].returncode is not None))
+        processes.append(start(self, arguments, stdin=stdin))
+        return processes[-1]
+
+    monkeypatch.setattr(Kubectl, "start", recorded)
+    return begun
+
+
+def started(call: str, *, later: bool) -> tuple[str, bool]:
+    return call.removeprefix("--request-timeout=30s "), later
+
+
+def test_status_asks_once_for_each_kind_and_once_for_leases(
+    kubectl: FakeKubectl, starts: list[tuple[str, bool]]
+) -> None:
     assert main(["status"]) == 1  # no controller is active
     assert sorted(kubectl.calls) == sorted([*map(raw, PLURALS), LEASES])
-    assert set(kubectl.calls[:2]) == {raw("gatewaynodes"), LEASES}, "the others wait until there is a credential"
+    first, *others = PLURALS
+    at_once = [started(raw(first), later=False), started(LEASES, later=False)]
+    assert starts[:2] == at_once
+    assert starts[2:] == [started(raw(plural), later=True) for plural in others], "they wait for a credential"
 
 
-def test_failure_is_found_by_the_first_request(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failure_is_found_by_the_first_request(
+    kubectl: FakeKubectl, starts: list[tuple[str, bool]], capsys: pytest.CaptureFixture[str]
+) -> None:
     kubectl.fails("error: You must be logged in to the server (Unauthorized)")
     assert failure(capsys, "status").startswith("the API server rejects the credential")
-    assert sorted(kubectl.calls) == sorted([raw("gatewaynodes"), LEASES])
+    assert starts == [started(raw("gatewaynodes"), later=False), started(LEASES, later=False)]
 
 
 def test_options_are_passed_to_kubectl(kubectl: FakeKubectl) -> None:
