@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, StringConstraints
 
 from charts.kubernetes import ChartModel, FreeForm, Labels
-from charts.monitoring.rules import RUNBOOKS
+from charts.monitoring.pages import RUNBOOKS
 from charts.monitoring.values import Dashboards, Rules, Runbooks
 from charts.workloads import Agent, Charon, Controller
 from isthmus.model.settings import AgentSettings, ControllerSettings
@@ -150,8 +150,8 @@ class Metrics(ChartModel):
     dashboards: Dashboards = Dashboards()
     """Dashboards for Grafana, in ConfigMaps."""
     runbooks: Runbooks = RUNBOOKS
-    """URL of the directory of runbooks to which alerts and dashboards refer: where you publish docs/runbooks of the
-    sources."""
+    """URL of the directory of runbooks to which alerts and dashboards refer: where you publish runbooks/ of the site
+    that `make site` writes."""
 
 
 class Values(ChartModel):

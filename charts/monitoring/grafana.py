@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from .dashboard import GRID_WIDTH, Dashboard, Panel, Query, Variable
-from .rules import RUNBOOKS
+from .pages import INDEX, RUNBOOKS, page
 
 _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 _LEGEND: Final = {"displayMode": "list", "placement": "bottom", "showLegend": True}
@@ -55,7 +55,7 @@ def render(dashboard: Dashboard) -> str:
         "description": dashboard.description,
         "editable": True,
         "graphTooltip": 1,
-        "links": [_to_other_dashboards(), _link("Runbooks", "README")],
+        "links": [_to_other_dashboards(), _link("Runbooks", INDEX)],
         "panels": list(_panels(dashboard)),
         "refresh": "30s",
         "schemaVersion": 39,
@@ -96,7 +96,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "options": _OPTIONS[panel.kind],
         "targets": [_target(panel, number, query) for number, query in enumerate(panel.queries)],
         **({"transformations": [_LABELS_ONLY]} if panel.kind == "table" else {}),
-        **({"links": [_link(alert, alert) for alert in panel.alerts]} if panel.alerts else {}),
+        **({"links": [_link(alert, page(alert)) for alert in panel.alerts]} if panel.alerts else {}),
     }
 
 
@@ -122,8 +122,8 @@ def _target(panel: Panel, number: int, query: Query) -> dict[str, Any]:
     }
 
 
-def _link(title: str, page: str) -> dict[str, Any]:
-    return {"title": title, "url": f"${{runbooks:raw}}/{page}.md", "type": "link", "targetBlank": True}
+def _link(title: str, file: str) -> dict[str, Any]:
+    return {"title": title, "url": f"${{runbooks:raw}}/{file}", "type": "link", "targetBlank": True}
 
 
 def _to_other_dashboards() -> dict[str, Any]:

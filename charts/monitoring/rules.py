@@ -13,11 +13,10 @@ from typing import Final
 
 from charts.monitoring.alert import Alert
 from charts.monitoring.alerts import ALERTS
+from charts.monitoring.pages import RUNBOOKS, page
 from charts.monitoring.thresholds import Thresholds
 from isthmus.model.api.objects import wire_name
 
-RUNBOOKS: Final = "docs/runbooks"
-"""Where the runbooks are in the source tree: the value of the chart's `metrics.runbooks` by default."""
 NOTE: Final = "# Generated; do not edit. `make generate` writes it.\n"
 _HEAD: Final = """{{- if .Values.metrics.rules.enabled }}
 {{- $rules := .Values.metrics.rules }}
@@ -84,7 +83,7 @@ def _rule(alert: Alert, thresholds: Mapping[str, object], runbooks: str) -> Iter
     yield "  annotations:"
     yield f"    summary: {json.dumps(alert.summary)}"
     yield f"    description: {json.dumps(alert.description)}"
-    yield f"    runbook_url: {json.dumps(f'{runbooks}/{alert.name}.md')}"
+    yield f"    runbook_url: {json.dumps(f'{runbooks}/{page(alert.name)}')}"
 
 
 if __name__ == "__main__":

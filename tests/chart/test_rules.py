@@ -60,4 +60,4 @@ def test_further_labels_and_the_place_of_the_runbooks() -> None:
     )
     (group,) = only(found, "PrometheusRule", "isthmus")["spec"]["groups"]
     assert {rule["labels"]["a"] for rule in group["rules"]} == {"b"}
-    assert group["rules"][0]["annotations"]["runbook_url"] == f"https://example.org/{ALERTS[0].name}.md"
+    assert group["rules"][0]["annotations"]["runbook_url"] == f"https://example.org/{ALERTS[0].name}.html"

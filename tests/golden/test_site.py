@@ -11,7 +11,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import yaml
 
+from charts.monitoring.alerts import ALERTS
+from charts.monitoring.pages import RUNBOOKS
 from tests.golden.navigation import with_runbooks
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +102,17 @@ def test_every_page_is_there(site: Path) -> None:
     named = (path.with_stem("index") if path.stem == "README" else path for path in docs.rglob("*.md"))
     expected = {str(path.relative_to(docs).with_suffix(".html")) for path in named}
     assert {name for name, _ in _pages(site)} == expected | {"404.html"}
+
+
+def test_alerts_and_dashboards_link_to_pages_that_are_there(site: Path) -> None:
+    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yaml").read_text())
+    alerts = [rule["annotations"]["runbook_url"] for group in rules["groups"] for rule in group["rules"]]
+    dashboards = [path.read_text() for path in (ROOT / "charts" / "isthmus" / "dashboards").glob("*.json")]
+    panels = [name for text in dashboards for name in re.findall(r"\$\{runbooks:raw\}/([^\"]*)", text)]
+    assert len(alerts) == len(ALERTS)
+    assert len(panels) > len(dashboards)
+    linked = {*(address.removeprefix(f"{RUNBOOKS}/") for address in alerts), *panels}
+    assert {name for name in linked if not (site / "runbooks" / name).is_file()} == set()
 
 
 def test_lists_tables_and_code_are_recognised(site: Path) -> None:

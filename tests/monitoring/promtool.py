@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from charts.monitoring.alerts import ALERTS
-from charts.monitoring.rules import RUNBOOKS
+from charts.monitoring.pages import RUNBOOKS, page
 from tests.testbed.assets import ensure
 
 from .faults import Firing
@@ -62,6 +62,6 @@ def _expected(firing: Firing) -> dict[str, Any]:
         "exp_annotations": {
             "summary": alert.summary,
             "description": firing.description,
-            "runbook_url": f"{RUNBOOKS}/{alert.name}.md",
+            "runbook_url": f"{RUNBOOKS}/{page(alert.name)}",
         },
     }
