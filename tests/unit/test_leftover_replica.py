@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.model import names
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Network
 from tests.fakes.federation import reason
@@ -62,6 +63,41 @@ def test_replica_with_a_machine_is_deleted_after_the_machine(stretched: Scenario
     b.neutron.delete_port(machine.id)
     stretched.settle()
     assert _nothing_left(stretched)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_replica_in_use_is_removed_although_its_origin_cannot_be_read(stretched: Scenario, *, restarted: bool) -> None:
+    """The origin has withdrawn the network and got its answer: it has nothing more to say about it."""
+    b, replica = stretched.b, _replica(stretched)
+    machine = b.neutron.boot(replica.id, replica.project_id)
+    stretched.settle()
+    _withdraw(stretched)
+    before = _in_use(stretched)
+    stretched.a.store.down = True
+    if restarted:
+        b.restart()
+    for _ in range(3):
+        b.cycle()
+    assert _in_use(stretched) == before
+    b.neutron.delete_port(machine.id)
+    for _ in range(6):
+        b.cycle()
+    assert _nothing_left(stretched)
+
+
+def test_replica_without_our_link_is_kept_while_its_origin_cannot_be_read(stretched: Scenario) -> None:
+    """Somebody has deleted our link; nothing says that the origin has withdrawn the network."""
+    b, replica = stretched.b, _replica(stretched)
+    stretched.a.store.down = True
+    b.cycle()
+    (link,) = b.links()
+    b.kubectl.delete(ExpansionLink, link.metadata.name, link.metadata.namespace)
+    for _ in range(3):
+        b.cycle()
+    assert list(b.neutron.networks) == [replica.id]
+    stretched.a.store.down = False
+    assert stretched.outcome() == "Ready"
+    assert list(b.neutron.networks) == [replica.id]
 
 
 def test_project_with_tenant_resources_is_deleted_when_empty(stretched: Scenario) -> None:

@@ -40,6 +40,12 @@ def is_kept_project(attachment: Attachment) -> bool:
     return condition is not None and condition.status == "True" and condition.reason == Reason.PROJECT_KEPT
 
 
+def is_given_up(attachment: Attachment) -> bool:
+    """Whether a replica was being removed when it was last looked at, as its conditions have it."""
+    condition = condition_of(attachment.status.conditions, ConditionType.REPLICA_IN_USE)
+    return condition is not None and condition.reason != Reason.NOT_WITHDRAWN
+
+
 def _of_peer(peer: CustomObject) -> Iterator[Facet]:
     if isinstance(peer, CloudPeer):
         yield Facet("cloud", peer.spec.cloud_id)

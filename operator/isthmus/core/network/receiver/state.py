@@ -11,7 +11,7 @@ from isthmus.core.federation.peer import agreement_with, identity_problem
 from isthmus.core.network.attachment import carried_mtu, gateway_for, path_to
 from isthmus.core.network.remote_link import RemoteLinkState, origin_of, remote_link_state
 from isthmus.core.placement.gateways import Gateway
-from isthmus.core.snapshot.facets import is_kept_project
+from isthmus.core.snapshot.facets import is_given_up, is_kept_project
 from isthmus.core.snapshot.index import Snapshot, is_accepted
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -100,6 +100,8 @@ class Receiver:
             return "Replicate" if accepted and not self.remote_link_state.absence_confirmed else "Remove"
         if accepted and self.remote_link is not None:
             return "Replicate"
+        if self._is_given_up:
+            return "Remove"
         if self.remote_link_state.presence == "Unknown" or self._lacks_agreement:
             return "Hold"
         return "Refuse" if self.refusal is not None else "Replicate"
@@ -175,6 +177,17 @@ class Receiver:
 
     def _is_ours(self, domain: Domain | None) -> bool:
         return domain is not None and domain.description == names.domain_marker(self.cloud_id)
+
+    @property
+    def _is_given_up(self) -> bool:
+        """Whether removal had begun, and went so far that nothing but its condition tells of it.
+
+        Our link is deleted once the origin needs it no more, with what it recorded of the origin's. After that, an
+        origin that cannot be read is no reason to stop. A new offer is one.
+        """
+        state = self.remote_link_state
+        nothing_read = state.presence == "Unknown" and state.remote_link is None and state.problem is None
+        return nothing_read and self.link is None and self.attachment is not None and is_given_up(self.attachment)
 
     @property
     def _lacks_agreement(self) -> bool:
