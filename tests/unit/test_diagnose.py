@@ -157,8 +157,21 @@ def test_without_networks_or_peers(items: Items) -> None:
     assert (answer.code, first_line(answer)) == (ExitCode.FINE, "cloud-b: all is well")
     assert states(answer)["echo"] == states(answer)["port"] == "nothing"
     alone = [item for item in alone if item["kind"] == "GatewayNode"]
-    assert diagnosis(alone, None).text(Style()) == ["this cloud: all is well"]
-    assert faults(diagnosis(alone, None, ())) == [Code.CONTROLLER_NOT_ACTIVE, Code.AGENT_NOT_RUNNING]
+    line, *steps = diagnosis(alone, None).text(Style())
+    assert line == "the installation: all is well"
+    assert steps[0].startswith("There is no peer, and so no path to one to diagnose.")
+    assert "kubectl isthmus invite CLOUD --server URL" in steps[1]
+    assert diagnosis(alone, None).code is ExitCode.FINE
+    unread = diagnosis(alone, None, unread={"cloudpeers": "no right to list them"})
+    assert "There is no peer" not in "\n".join(unread.text(Style()))
+
+
+def test_faults_come_before_the_first_peer(items: Items) -> None:
+    alone = [item for item in items if item["kind"] == "GatewayNode"]
+    answer = diagnosis(alone, None, ())
+    assert faults(answer) == [Code.CONTROLLER_NOT_ACTIVE, Code.AGENT_NOT_RUNNING]
+    assert first_line(answer).startswith("the installation: ControllerNotActive at installation")
+    assert "There is no peer" not in "\n".join(answer.text(Style()))
 
 
 @pytest.mark.parametrize("name", ["web", "shop/web", "face0000-0000-0000-0000-000000000004"])

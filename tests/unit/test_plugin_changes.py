@@ -97,6 +97,32 @@ def test_server_is_required(verb: str, capsys: pytest.CaptureFixture[str]) -> No
     assert "the following arguments are required: --server" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [[], ["--unchecked"]])
+@pytest.mark.parametrize("verb", ["invite", "join"])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "the certificate authority ca.crt is empty"),
+        (b" \n\n", "the certificate authority ca.crt is empty"),
+        (b"not PEM", "the certificate authority is not in PEM"),
+        ("Zertifikat für uns".encode(), "the certificate authority is not in PEM"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "the certificate authority is not in PEM"),
+    ],
+)
+def test_authority_that_is_none(
+    kubectl: FakeKubectl,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    option: list[str],
+    content: bytes,
+    sentence: str,
+) -> None:
+    """Also if the server is not tried: the peer could not use the file."""
+    Path("ca.crt").write_bytes(content)
+    assert failure(capsys, *VERBS[verb], "--ca-file", "ca.crt", *option, code=2) == sentence
+    assert kubectl.calls == []
+
+
 def test_status_names_the_cloud_before_it_has_a_peer(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
     active = lease("isthmus-controller", datetime.now(UTC).isoformat())
     active["metadata"]["annotations"] = {"isthmus.cloud/cloud-id": "cloud-a"}

@@ -43,12 +43,13 @@ def invite(kubectl: Kubectl, chosen: Namespace) -> Answer:
     """Create the peer's account, and write the invitation."""
     peer, chosen_tunnel = cloud_id(chosen.peer), tunnel(chosen.tunnel_port)
     reach.check_url(chosen.server)
+    authority = _named_authority(chosen)
     code = terminal.new_code(chosen.code_file, chosen.output)
     known = cluster.known(kubectl)
     if peer == known.own.cloud_id:
         raise Misused(f"{peer} is this very cloud: invite another one")
     known.require_no_peer(peer)
-    offer = _offer(kubectl, chosen, known, peer)
+    offer = _offer(kubectl, chosen, known, peer, authority)
     nonce = secrets.token_bytes(NONCE_BYTES)
     header = Header(Type.INVITATION, known.own.cloud_id, peer, offer.expires, nonce, nonce)
     objects = [manifests.cloud_peer(peer, offer.policy, chosen_tunnel, header.invitation_id, None)]
@@ -63,13 +64,14 @@ def invite(kubectl: Kubectl, chosen: Namespace) -> Answer:
 def join(kubectl: Kubectl, chosen: Namespace) -> Answer:
     """Accept an invitation: store its terms, create the peer's account, and write the answer."""
     reach.check_url(chosen.server)
+    authority = _named_authority(chosen)
     bundle = _parsed(chosen.file)
     known = cluster.known(kubectl)
     received = bundle.header
     check_invitation(received, known.own.cloud_id, datetime.now(UTC))
     peer = received.sender
     known.require_no_peer(peer, received.invitation_id)
-    offer = _offer(kubectl, chosen, known, peer)
+    offer = _offer(kubectl, chosen, known, peer, authority)
     code = terminal.ask_code(chosen.code_file)
     terms = _terms(open_bundle(bundle, code), peer)
     known.require_apart(peer, terms.gateway_cidrs)
@@ -131,16 +133,20 @@ def _agreed(
         raise
 
 
-def _offer(kubectl: Kubectl, chosen: Namespace, known: Known, peer: str) -> Offer:
+def _named_authority(chosen: Namespace) -> str | None:
+    """Certificates of the file that is an option; None without it."""
+    if not chosen.ca_file:
+        return None
+    return reach.certificates(chosen.ca_file, terminal.read_file(chosen.ca_file, "certificate authority"))
+
+
+def _offer(kubectl: Kubectl, chosen: Namespace, known: Known, peer: str, authority: str | None) -> Offer:
     """Check everything that can be checked before something is changed."""
     policy = known.policy(chosen.policy or "")
     hours, days = ranged("--hours", chosen.hours, 72, 720), ranged("--days", chosen.days, 30, 365)
     path = Path(chosen.out or f"{known.own.cloud_id}.for.{peer}.isthmus")
     terminal.require_new_file(path)
-    if chosen.ca_file:
-        authority = terminal.read_file(chosen.ca_file, "certificate authority").decode("ascii", "replace")
-    else:
-        authority = cluster.root_certificates(kubectl)
+    authority = authority or cluster.root_certificates(kubectl)
     if not chosen.unchecked:
         reach.check_server(chosen.server, authority)
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=hours)

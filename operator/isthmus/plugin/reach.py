@@ -26,6 +26,21 @@ def check_url(server: str) -> None:
         raise Misused(f"--server {error}") from None
 
 
+def certificates(name: str, content: bytes) -> str:
+    """The text of a file with certificates in PEM. Raises Misused.
+
+    An empty text would mean the authorities of this machine, which the peer does not know.
+    """
+    text = content.decode("ascii", "replace")
+    if not text.strip():
+        raise Misused(f"the certificate authority {name} is empty")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError, TypeError):
+        raise Misused("the certificate authority is not in PEM") from None
+    return text
+
+
 def check_server(server: str, authority: str) -> None:
     """Raise Refused unless a server answers there whose certificate the authority has issued for it."""
     _status(server, authority, "/version", "")

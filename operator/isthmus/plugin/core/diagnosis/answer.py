@@ -55,6 +55,17 @@ class Diagnosis:
             return f"{self.subject.label}: nothing is wrong with what could be read"
         return f"{self.subject.label}: all is well"
 
+    @property
+    def next_steps(self) -> list[str]:
+        """What to do where there is no peer, so that nothing between two clouds can be diagnosed."""
+        is_known = "cloudpeers" not in self.subject.readings.unread
+        if self.subject.peer_name or self.code is not ExitCode.FINE or not is_known:
+            return []
+        return [
+            "There is no peer, and so no path to one to diagnose. To agree with another cloud:",
+            "kubectl isthmus invite CLOUD --server URL, or join FILE with its invitation.",
+        ]
+
 
 def diagnose(readings: Readings, name: str | None, unread: Sequence[Unread]) -> Answer:
     """Every peer, the peer of that name, or the peers of a network. Raises UnknownTarget."""
@@ -75,7 +86,7 @@ def diagnose(readings: Readings, name: str | None, unread: Sequence[Unread]) -> 
 
 def _of_this_cloud(readings: Readings) -> Diagnosis:
     """Without a peer only the installation can be diagnosed."""
-    label = readings.cloud.cloud_id or "this cloud"
+    label = "the installation" + (f" of {readings.cloud.cloud_id}" if readings.cloud.cloud_id else "")
     subject = Subject(label, "", None, "", readings, (), ())
     return Diagnosis(subject, tuple(r for r in results(subject) if r.layer is Layer.INSTALLATION))
 
@@ -92,6 +103,7 @@ def _text(found: Sequence[Diagnosis], style: Style, *, in_full: bool) -> list[st
         if in_full or not (fine or is_known):
             lines += [each for layer in diagnosis.layers for each in _layer_lines(layer, style)]
         explained.add(own)
+        lines += diagnosis.next_steps
     return lines
 
 
