@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from isthmus.model.api.kinds import KINDS
 from tests.chart.release import NAMESPACE, Release
@@ -16,7 +17,10 @@ from tests.cluster.accounts import account_kubeconfig
 from tests.cluster.pluginfile import Plugin
 from tests.testbed.assets import ensure
 from tests.testbed.host import netns
+from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
+
+CRDS = Path(__file__).parents[2] / "crds"
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +72,23 @@ def test_upgrade_creates_them_again(release: Release, tmp_path: Path) -> None:
     release.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     code, lines, _ = _hook(release, tmp_path, "isthmus-uninstall-guard", "check-unused")
     assert (code, len(lines)) == (0, 1)
+
+
+def test_guard_does_not_take_another_version_for_nothing(release: Release, tmp_path: Path) -> None:
+    """Definitions as another release may have left them: with a version that this one does not know, and no other."""
+    release.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=isthmus")
+    definitions = [yaml.safe_load(path.read_text()) for path in CRDS.glob("*.yaml") if path.stem != "kustomization"]
+    for definition in definitions:
+        (only,) = definition["spec"]["versions"]
+        only["name"] = "v1beta1"
+    release.kubectl("create", "-f", "-", input=yaml.safe_dump_all(definitions))
+    release.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+    def refused() -> bool:
+        code, lines, stderr = _hook(release, tmp_path, "isthmus-uninstall-guard", "check-unused")
+        assert stderr == ""
+        kinds = "; ".join(f"{kind} as v1beta1" for kind in ("CloudPeer", "NetworkExpansion", "Attachment"))
+        return code == 1 and lines[0].startswith(f"Isthmus may be in use: the API server has {kinds},")
+
+    # Discovery follows a definition within moments.
+    wait_until(refused, 10, "the refusal of the guard")

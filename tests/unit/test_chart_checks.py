@@ -9,6 +9,7 @@ import pytest
 
 from isthmus.cli import checks
 from isthmus.model import names
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.errors import NotFound, Unavailable
 
 POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
@@ -24,8 +25,15 @@ HEALTHY: dict[str, list[dict[str, Any]]] = {
 class _Objects:
     """An API server with these objects, whose controller renews its Lease every few seconds."""
 
-    def __init__(self, objects: dict[str, list[dict[str, Any]]], *unknown: str, renewed_every: int = 3) -> None:
+    def __init__(
+        self,
+        objects: dict[str, list[dict[str, Any]]],
+        *unknown: str,
+        renewed_every: int = 3,
+        versions: dict[str, list[str]] | None = None,
+    ) -> None:
         self._objects = deepcopy(objects)
+        self._versions = versions or {}
         self._unknown = unknown
         self.seconds = 0
         self._renewed_every = renewed_every
@@ -37,6 +45,9 @@ class _Objects:
         if kind in self._unknown:
             raise NotFound("404 page not found")
         return self._objects.get(kind, [])
+
+    def other_versions(self, kind: type[CustomObject]) -> list[str]:
+        return self._versions.get(kind.registration.kind, [])
 
     def get_manifest(
         self, api_version: str, kind: str, name: str, namespace: str | None = None
@@ -56,6 +67,24 @@ def test_nothing_is_left_in_an_empty_cluster() -> None:
 
 def test_nothing_is_left_where_the_definitions_are_gone() -> None:
     assert checks.unused(_Objects({}, "CloudPeer", "NetworkExpansion", "Attachment")) == []
+
+
+def test_kinds_that_are_served_in_other_versions_alone_may_be_in_use() -> None:
+    versions = {"CloudPeer": ["v1", "v1beta1"], "Attachment": ["v1"]}
+    server = _Objects({}, "CloudPeer", "NetworkExpansion", "Attachment", versions=versions)
+    (sentence,) = checks.unused(server)
+    assert sentence.startswith("Isthmus may be in use: the API server has CloudPeer as v1, v1beta1; Attachment as v1,")
+
+
+def test_what_can_be_read_is_named_beside_what_cannot() -> None:
+    left = {"NetworkExpansion": [{"metadata": {"name": "web", "namespace": "shop"}}]}
+    in_use, undecided = checks.unused(_Objects(left, "CloudPeer", versions={"CloudPeer": ["v1"]}))
+    assert in_use.startswith("Isthmus is in use: NetworkExpansion shop/web.")
+    assert undecided.startswith("Isthmus may be in use: the API server has CloudPeer as v1,")
+
+
+def test_further_versions_of_kinds_that_can_be_read_do_not_matter() -> None:
+    assert checks.unused(_Objects({}, versions={"CloudPeer": ["v1"]})) == []
 
 
 @pytest.mark.parametrize("kind", ["CloudPeer", "NetworkExpansion", "Attachment"])

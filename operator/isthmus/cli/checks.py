@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from isthmus.model import names
@@ -13,7 +13,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import NotFound
-from isthmus.model.names import API_VERSION
+from isthmus.model.names import API_VERSION, VERSION
 
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _LISTED: Final = 5
@@ -28,29 +28,51 @@ Document = dict[str, Any]
 
 
 class Objects(Protocol):
-    """The calls to our API server that are needed."""
+    """The calls to our API server that are needed for `installation`."""
 
     def list_manifests(self, api_version: str, kind: str, namespace: str | None = None) -> list[Document]: ...
     def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Document | None: ...
 
 
-def unused(objects: Objects) -> list[str]:
-    """Why Isthmus must not be uninstalled yet, as one sentence; empty if nothing is left.
+class VersionedObjects(Objects, Protocol):
+    """Those for `unused`."""
 
-    Definitions that do not exist have no objects. Raises ExternalError if the API server does not answer.
+    def other_versions(self, kind: type[CustomObject]) -> list[str]:
+        """Versions but ours in which the API server has a kind of ours."""
+        ...
+
+
+def unused(objects: VersionedObjects) -> list[str]:
+    """Why Isthmus must not be uninstalled yet, a sentence each; empty if nothing is left.
+
+    Definitions that do not exist have no objects. Those of other versions may have some that we cannot read. Raises
+    ExternalError if the API server does not answer.
     """
-    left = []
+    left, unreadable = [], []
     for kind in (CloudPeer, NetworkExpansion, Attachment):
-        found = _all(objects, kind) or []
+        found = _all(objects, kind)
+        if found is None and (versions := objects.other_versions(kind)):
+            unreadable.append(f"{kind.registration.kind} as {', '.join(versions)}")
         if found:
             more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
             left.append(f"{kind.registration.kind} {', '.join(map(_name, found[:_LISTED]))}{more}")
-    if not left:
-        return []
-    return [
-        f"Isthmus is in use: {'; '.join(left)}. Uninstalling it now would leave networks stretched and finalizers that "
-        "nobody removes: run kubectl isthmus uninstall, which withdraws all of it first."
-    ]
+    return [*_in_use(left), *_undecided(unreadable)]
+
+
+def _in_use(left: Sequence[str]) -> Iterator[str]:
+    if left:
+        yield (
+            f"Isthmus is in use: {'; '.join(left)}. Uninstalling it now would leave networks stretched and finalizers "
+            "that nobody removes: run kubectl isthmus uninstall, which withdraws all of it first."
+        )
+
+
+def _undecided(unreadable: Sequence[str]) -> Iterator[str]:
+    if unreadable:
+        yield (
+            f"Isthmus may be in use: the API server has {'; '.join(unreadable)}, and this release reads {VERSION}. "
+            "Install the release of those definitions first, and uninstall that."
+        )
 
 
 def installation(objects: Objects, sleep: Callable[[float], None]) -> list[str]:

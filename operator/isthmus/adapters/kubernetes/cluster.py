@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from isthmus.model.api.objects import CustomObject, first_problem
 from isthmus.model.errors import ExternalError, Invalid, NotFound
-from isthmus.model.names import API_VERSION
+from isthmus.model.names import API_VERSION, GROUP, VERSION
 from isthmus.ports import Manifest, T
 
 from . import wire
@@ -112,11 +112,24 @@ class KubernetesCluster:
         status = self._client.create(path, request | {"spec": {"expirationSeconds": seconds}})["status"]
         return status["token"], datetime.fromisoformat(status["expirationTimestamp"].replace("Z", "+00:00"))
 
+    def other_versions(self, kind: type[CustomObject]) -> list[str]:
+        """Versions but ours in which the server has a kind of ours; for `isthmus check-unused` only, as above."""
+        try:
+            group = self._client.get(f"/apis/{GROUP}")
+        except NotFound:
+            return []
+        served = {entry["version"] for entry in group["versions"]}
+        return [version for version in sorted(served - {VERSION}) if self._serves(version, kind)]
+
     def event(self, obj: CustomObject, type_: str, reason: str, message: str) -> None:
         try:
             self.apply_manifest(self._events.manifest(obj, type_, reason, message))
         except ExternalError as error:
             _LOG.warning("event %s about %s not recorded: %s", reason, obj.metadata.name, error)
+
+    def _serves(self, version: str, kind: type[CustomObject]) -> bool:
+        found = self._client.get(f"/apis/{GROUP}/{version}")["resources"]
+        return any(resource["name"] == kind.registration.plural for resource in found)
 
     def _get(self, resource: Resource, name: str, namespace: str | None) -> Manifest | None:
         with suppress(NotFound):
