@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -13,6 +14,7 @@ import pytest
 
 from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.adapters.peers import RemotePeers
+from isthmus.cli.handover import hand_over
 from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
 from isthmus.model.peerkubeconfig import PeerCredential
@@ -213,6 +215,14 @@ def sides(
         yield a, b
 
 
+def _require_renewal_for_the_same(credential: PeerCredential, side: Side) -> None:
+    """A renewed kubeconfig differs in its token alone."""
+    made = hand_over(KubernetesCluster(str(side.plane.kubeconfig), "isthmus"), "cloud-b", None, 30)
+    renewed = PeerCredential.parse(made.kubeconfig.encode())
+    assert renewed.token != credential.token
+    assert replace(renewed, token=credential.token) == credential
+
+
 def test_clouds_agree_through_the_gate(sides: tuple[Side, Side], gate: Gate) -> None:
     """With the gate's URL, which has a path, and with its authority; the other cloud has none."""
     a, b = sides
@@ -232,5 +242,6 @@ def test_clouds_agree_through_the_gate(sides: tuple[Side, Side], gate: Gate) -> 
     credential = PeerCredential.parse(b.secrets()["isthmus-system"]["kubeconfig"].encode())
     assert (credential.port, credential.path) == (8443, "/isthmus")
     assert "isthmus-peer-cloud-b/peerlinks?watch=1" in gate.log()
+    _require_renewal_for_the_same(credential, a)
     for side, peer in ((a, "cloud-b"), (b, "cloud-a")):
         assert side.plugin.run("revoke", peer, "--yes").returncode == 0

@@ -24,18 +24,20 @@ class _Accounts:
     def __init__(self, *missing: str) -> None:
         self._missing = missing
         self.annotations: dict[str, str] = {}
+        self.authority = "an authority"
 
     def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Any:
         assert (api_version, namespace) == ("v1", NAMESPACE)
         found = {
             "ServiceAccount": {"metadata": {"name": "peer", "annotations": self.annotations}},
-            "ConfigMap": {"data": {"ca.crt": "an authority"}},
+            "ConfigMap": {"data": {"ca.crt": self.authority}},
         }
         return None if kind in self._missing else found[kind]
 
-    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str]) -> None:
+    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str | None]) -> None:
         assert (namespace, name) == (NAMESPACE, "peer")
-        self.annotations |= annotations
+        changed = {**self.annotations, **annotations}
+        self.annotations = {key: value for key, value in changed.items() if value is not None}
 
     def request_token(self, namespace: str, account: str, seconds: int) -> tuple[str, datetime]:
         assert (namespace, account) == (NAMESPACE, "peer")
@@ -81,6 +83,40 @@ def test_renewal_is_for_the_same_server() -> None:
     made = hand_over(accounts, "cloud-b", None, 60)
     assert PeerCredential.parse(made.kubeconfig.encode()).host == "192.0.2.10"
     assert accounts.annotations["isthmus.cloud/handed-over-until"] == "2026-03-02T00:00:00Z"
+
+
+def test_renewal_is_for_the_same_gate() -> None:
+    """A gate has an authority of its own, and the peer trusts no other server at its URL."""
+    accounts = _Accounts()
+    hand_over(accounts, "cloud-b", "https://192.0.2.10:8443/isthmus", 30, "a gate's authority")
+    for _ in range(2):
+        made = hand_over(accounts, "cloud-b", None, 30)
+        credential = PeerCredential.parse(made.kubeconfig.encode())
+        assert (credential.port, credential.path, credential.authority) == (8443, "/isthmus", "a gate's authority")
+
+
+def test_renewal_has_the_gate_s_new_authority() -> None:
+    accounts = _Accounts()
+    hand_over(accounts, "cloud-b", "https://192.0.2.10:8443/isthmus", 30, "a gate's authority")
+    hand_over(accounts, "cloud-b", None, 30, "its next authority")
+    made = hand_over(accounts, "cloud-b", None, 30)
+    assert PeerCredential.parse(made.kubeconfig.encode()).authority == "its next authority"
+
+
+def test_another_server_is_not_expected_to_have_the_gate_s_authority() -> None:
+    accounts = _Accounts()
+    hand_over(accounts, "cloud-b", "https://192.0.2.10:8443/isthmus", 30, "a gate's authority")
+    hand_over(accounts, "cloud-b", "https://192.0.2.10:6443", 30)
+    made = hand_over(accounts, "cloud-b", None, 30)
+    assert PeerCredential.parse(made.kubeconfig.encode()).authority == "an authority"
+
+
+def test_renewal_has_the_cluster_s_new_authority() -> None:
+    accounts = _Accounts()
+    hand_over(accounts, "cloud-b", "https://192.0.2.10:6443", 30)
+    accounts.authority = "its next authority"
+    made = hand_over(accounts, "cloud-b", None, 30)
+    assert PeerCredential.parse(made.kubeconfig.encode()).authority == "its next authority"
 
 
 def test_renewal_without_an_earlier_one_is_explained() -> None:

@@ -21,7 +21,7 @@ class Accounts(Protocol):
     """The calls to our API server that are needed, with an administrator's rights."""
 
     def get_manifest(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Any: ...
-    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str]) -> None: ...
+    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str | None]) -> None: ...
     def request_token(self, namespace: str, account: str, seconds: int) -> tuple[str, datetime]: ...
 
 
@@ -48,10 +48,11 @@ def certificates(path: str) -> str:
 def hand_over(
     accounts: Accounts, peer_cloud_id: str, server: str | None, days: int, authority: str | None = None
 ) -> Handover:
-    """Make a kubeconfig for that peer, for the server of the last one if there is no other.
+    """Make a kubeconfig for that peer, for the server and the authority of the last one if there is no other server.
 
     `authority` has issued the server's certificate, in PEM; the cluster's own if None.
-    The account records until when the peer has a credential, and for which server. Raises ExternalError.
+    The account records until when the peer has a credential, for which server, and that server's authority if it is not
+    the cluster's own: a gate has another one. Raises ExternalError.
     """
     namespace = names.peer_namespace(peer_cloud_id)
     account = accounts.get_manifest("v1", "ServiceAccount", names.PEER_ACCOUNT, namespace)
@@ -61,12 +62,17 @@ def hand_over(
             f"namespace {namespace} has no account for the peer yet: apply a CloudPeer for cloud {peer_cloud_id} "
             "first, and let the controller run"
         )
-    recorded = (account["metadata"].get("annotations") or {}).get(names.SERVER_ANNOTATION)
-    address = server or recorded
+    recorded = account["metadata"].get("annotations") or {}
+    address = server or recorded.get(names.SERVER_ANNOTATION)
     if not address:
         raise Invalid(f"nothing to renew: no kubeconfig was made for cloud {peer_cloud_id} yet; give --server")
     token, ends = accounts.request_token(namespace, names.PEER_ACCOUNT, days * 86_400)
-    noted = {names.HANDED_OVER_ANNOTATION: f"{ends:%Y-%m-%dT%H:%M:%SZ}", names.SERVER_ANNOTATION: address}
+    named = authority if server or authority else recorded.get(names.AUTHORITY_ANNOTATION)
+    noted: dict[str, str | None] = {
+        names.HANDED_OVER_ANNOTATION: f"{ends:%Y-%m-%dT%H:%M:%SZ}",
+        names.SERVER_ANNOTATION: address,
+        names.AUTHORITY_ANNOTATION: named,
+    }
     accounts.annotate_account(namespace, names.PEER_ACCOUNT, noted)
-    kubeconfig = peer_kubeconfig(namespace, address, authority or roots["data"]["ca.crt"], token)
+    kubeconfig = peer_kubeconfig(namespace, address, named or roots["data"]["ca.crt"], token)
     return Handover(str(yaml.safe_dump(kubeconfig, sort_keys=False)), ends)

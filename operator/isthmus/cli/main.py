@@ -65,11 +65,11 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--server", type=_https, metavar="URL", help="our API server as the peer reaches it, https://..."
     )
-    where.add_argument("--renew", action="store_true", help="for the same server as the last kubeconfig for this peer")
+    where.add_argument("--renew", action="store_true", help="for the server, and its authority, of the last kubeconfig")
     hand_over.add_argument(
         "--ca-file",
         metavar="FILE",
-        help="authority of that server's certificate; this cluster's if absent",
+        help="authority of that server's certificate; this cluster's if absent, or the last kubeconfig's to renew it",
     )
     hand_over.add_argument(
         "--days",

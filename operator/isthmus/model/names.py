@@ -28,6 +28,7 @@ FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: d
 ORIGINAL_MTU_ANNOTATION = f"{GROUP}/original-mtu"  # on our ExpansionLink of a network of ours
 HANDED_OVER_ANNOTATION = f"{GROUP}/handed-over-until"  # on a peer's ServiceAccount: when its newest token ends
 SERVER_ANNOTATION = f"{GROUP}/handed-over-server"  # on a peer's ServiceAccount: the server in its newest kubeconfig
+AUTHORITY_ANNOTATION = f"{GROUP}/handed-over-authority"  # likewise: that server's authority, if not the cluster's own
 CLOUD_ID_ANNOTATION = f"{GROUP}/cloud-id"  # on the controller's Lease: this cloud's ID, for `kubectl isthmus`
 GATEWAY_CIDRS_ANNOTATION = f"{GROUP}/gateway-cidrs"  # on the controller's Lease: those of the settings, with commas
 DELETE_PROJECTS_ANNOTATION = f"{GROUP}/delete-projects"  # on a CloudPeer: whatever services besides Neutron hold

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from isthmus.model.names import (
+    AUTHORITY_ANNOTATION,
     CONTROLLER,
     FORGET_ANNOTATION,
     GROUP,
@@ -108,9 +109,14 @@ def create_credential(kubectl: Kubectl, cloud_id: str, days: int) -> Credential:
     return Credential(status["token"], status["expirationTimestamp"])
 
 
-def record_credential(kubectl: Kubectl, cloud_id: str, credential: Credential, server: str) -> None:
-    """Write to the account until when the peer has a credential, and for which server."""
-    noted = (f"{HANDED_OVER_ANNOTATION}={credential.ends}", f"{SERVER_ANNOTATION}={server}")
+def record_credential(kubectl: Kubectl, cloud_id: str, credential: Credential, server: str, authority: str) -> None:
+    """Write to a new account until when the peer has a credential, and for which server.
+
+    With that server's authority, in PEM, unless it is the cluster's own, which may be replaced.
+    """
+    noted = [f"{HANDED_OVER_ANNOTATION}={credential.ends}", f"{SERVER_ANNOTATION}={server}"]
+    if authority:
+        noted.append(f"{AUTHORITY_ANNOTATION}={authority}")
     kubectl.run("annotate", f"serviceaccount/{PEER_ACCOUNT}", "-n", peer_namespace(cloud_id), "--overwrite", *noted)
 
 

@@ -33,6 +33,7 @@ class Offer:
 
     server: str
     authority: str
+    is_own_authority: bool
     policy: str
     days: int
     expires: datetime
@@ -150,7 +151,7 @@ def _offer(kubectl: Kubectl, chosen: Namespace, known: Known, peer: str, authori
     if not chosen.unchecked:
         reach.check_server(chosen.server, authority)
     expires = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=hours)
-    return Offer(chosen.server, authority, policy, days, expires, path)
+    return Offer(chosen.server, authority, not chosen.ca_file, policy, days, expires, path)
 
 
 def _write_bundle(
@@ -176,7 +177,8 @@ def _write_bundle(
         authority=offer.authority,
         token=credential.token,
     )
-    cluster.record_credential(kubectl, peer, credential, offer.server)
+    recorded = "" if offer.is_own_authority else offer.authority
+    cluster.record_credential(kubectl, peer, credential, offer.server, recorded)
     terminal.write_private(offer.path, seal(header, terms.to_bytes(), code))
     return credential.ends
 

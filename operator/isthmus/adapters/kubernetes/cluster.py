@@ -100,8 +100,11 @@ class KubernetesCluster:
     ) -> None:
         self._delete(any_kind(api_version, kind), name, namespace, uid)
 
-    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str]) -> None:
-        """Set annotations of a ServiceAccount; for `isthmus peer-kubeconfig` only, and not part of the port."""
+    def annotate_account(self, namespace: str, name: str, annotations: dict[str, str | None]) -> None:
+        """Set annotations of a ServiceAccount, or remove those that are None.
+
+        For `isthmus peer-kubeconfig` only, and not part of the port.
+        """
         path = built_in("v1", "ServiceAccount").path(namespace, name)
         self._client.merge(path, {"metadata": {"annotations": annotations}})
 
