@@ -8,7 +8,7 @@ ASSETS := $(PYTHON) -m tests.testbed.assets
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
-# What `test` runs while Helm and the images are built.
+# What `test` runs while Helm, the images and what runs pods are built.
 TIERS := lint test-unit test-cluster test-page test-kernel test-lab
 
 # Where sessions have autogroups, the kernel weighs a process only within its own (sched(7)).
@@ -22,7 +22,7 @@ demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 le
 	@$(ASSETS) lab
 	@$(RUN)/python -m demo $(if $(KEEP),--keep)
 
-test: ## All of CI: lint and all tiers; Helm and the images are built meanwhile
+test: ## All of CI: lint and all tiers; Helm, the images and what runs pods are built meanwhile
 	@$(ASSETS) development images monitoring
 	@mkdir -p build
 	@echo "packaging: started, at idle priority beside the tests (build/packaging.log)"
@@ -32,12 +32,13 @@ test: ## All of CI: lint and all tiers; Helm and the images are built meanwhile
 	  $(MAKE) --no-print-directory $(TIERS); \
 	  tail --pid=$$packaging --lines=+1 --follow build/packaging.log; \
 	  wait $$packaging
+	@$(MAKE) --no-print-directory test-pods
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-chart test-images
 
-packaging: ## What test-chart and test-images need: the container images and Helm
+packaging: ## What test-pods, test-chart and test-images need: the container images, Helm, and what runs pods
 	@$(ASSETS) development
 	@$(RUN)/python -m images.build
-	@$(ASSETS) helm
+	@$(ASSETS) helm pods
 
 lint: ## Style, types, import contracts, generated files, the documentation as a site
 	@$(ASSETS) development
@@ -51,11 +52,13 @@ test-unit: ## Pure code, adapters against fakes (less than a minute)
 	@$(ASSETS) development
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
 
-test-long: ## Many random examples, soaks, upgrades, two nodes on ML2/OVS, injected faults (an hour, not part of `test`)
-	@$(ASSETS) lab monitoring
+test-long: ## Many random examples, soaks, upgrades, two nodes on ML2/OVS, injected faults, probes (more than an hour, not part of `test`)
+	@$(ASSETS) lab monitoring pods helm
+	@$(RUN)/python -m images.build
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q tests/cluster/test_schema_fuzz.py tests/cluster/test_text.py
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property
 	@$(RUN)/pytest -q -m long tests/lab
+	@$(RUN)/pytest -q -m long tests/pods
 
 test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
 	@$(ASSETS) development kubernetes
