@@ -18,19 +18,19 @@ IN_USE = "networkexpansions,cloudpeers,attachments,expansionlinks,portslices,pee
 
 
 def test_command_leaves_nothing(peers: PodFederation, untouched: Inventory, tmp_path: Path) -> None:
-    """A machine on the replica makes the first attempt wait; the second one goes on where it has ended."""
+    """A waits for no machine in B. B waits for the one on its replica; its second attempt goes on."""
     a, b = peers.in_pods.cloud, peers.b.cloud
     of_b = take(b)
     first, second = (Administrator(cloud, locate(), _made(tmp_path / cloud.name)) for cloud in (a, b))
     _install_again(peers)
     tenant, stretch = _stretch(peers)
-    waiting = first.run("uninstall", "--yes", "--timeout", "30")
+    removed = first.succeed("uninstall", "--yes", "--delete-keys")
+    assert removed.splitlines()[-1] == "Nothing of Isthmus is left in this cluster."
+    waiting = second.run("uninstall", "--yes", "--forget-unreachable", "--timeout", "30")
     assert (waiting.returncode, waiting.stdout) == (1, "")
-    assert f"NetworkExpansion {NAME}/{NAME}: withdrawn" in waiting.stderr
-    assert f"CloudPeer {b.cloud_id} is still there" in waiting.stderr
+    assert f"{peers.link_name(tenant.network_id)} is still there" in waiting.stderr
+    assert "the replica is kept until these ports are deleted" in waiting.stderr
     stretch.remove_remotes()
-    printed = first.succeed("uninstall", "--yes", "--delete-keys")
-    assert printed.splitlines()[-1] == "Nothing of Isthmus is left in this cluster."
     assert "  kubectl delete -k deploy/" in second.succeed("uninstall", "--yes", "--forget-unreachable")
     assert objects(b, IN_USE) == []
     _remove_what_is_not_ours(peers, tenant, stretch)

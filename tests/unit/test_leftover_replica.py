@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.model import names
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Network
@@ -76,6 +77,28 @@ def test_replica_in_use_is_removed_although_its_origin_cannot_be_read(stretched:
     stretched.a.store.down = True
     if restarted:
         b.restart()
+    for _ in range(3):
+        b.cycle()
+    assert _in_use(stretched) == before
+    b.neutron.delete_port(machine.id)
+    for _ in range(6):
+        b.cycle()
+    assert _nothing_left(stretched)
+
+
+def test_origin_is_removed_while_its_replica_is_in_use(stretched: Scenario) -> None:
+    """It waits for no machine of the peer's, whose administrator then ends the agreement with a cloud that is gone."""
+    a, b, replica = stretched.a, stretched.b, _replica(stretched)
+    machine = b.neutron.boot(replica.id, replica.project_id)
+    stretched.settle()
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
+    a.kubectl.delete(CloudPeer, "cloud-b")
+    stretched.settle()
+    assert [peer.metadata.name for peer in a.kubectl.list_objects(CloudPeer)] == ["cloud-c"]
+    a.store.down = True
+    b.cycle()
+    before = _in_use(stretched)
+    b.kubectl.delete(CloudPeer, "cloud-a")
     for _ in range(3):
         b.cycle()
     assert _in_use(stretched) == before
