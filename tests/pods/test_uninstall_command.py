@@ -28,7 +28,7 @@ def test_command_leaves_nothing(peers: PodFederation, untouched: Inventory, tmp_
     assert removed.splitlines()[-1] == "Nothing of Isthmus is left in this cluster."
     waiting = second.run("uninstall", "--yes", "--forget-unreachable", "--timeout", "30")
     assert (waiting.returncode, waiting.stdout) == (1, "")
-    assert f"{peers.link_name(tenant.network_id)} is still there" in waiting.stderr
+    assert f"Attachment {SYSTEM}/{peers.link_name(tenant.network_id)}" in waiting.stderr
     assert "the replica is kept until these ports are deleted" in waiting.stderr
     stretch.remove_remotes()
     assert "  kubectl delete -k deploy/" in second.succeed("uninstall", "--yes", "--forget-unreachable")
