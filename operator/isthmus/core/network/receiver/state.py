@@ -180,7 +180,7 @@ class Receiver:
 
     @property
     def _is_given_up(self) -> bool:
-        """Whether removal had begun, and went so far that nothing but its condition tells of it.
+        """Whether removal had begun, and went so far that only its condition records it.
 
         Our link is deleted once the origin needs it no more, with what it recorded of the origin's. After that, an
         origin that cannot be read is no reason to stop. A new offer is one.
