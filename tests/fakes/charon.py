@@ -71,7 +71,15 @@ class FakeIke:
                 self._node.associations |= {SecurityAssociation(source, destination, spi, "esp", child.reqid)}
             self._node.protect_policies |= {ProtectPolicy(way, child.reqid) for way in ("in", "out")}
 
-    def retire(self, name: str) -> None:
+    def take_over(self, name: str, children: frozenset[str]) -> None:
+        assert children, "nothing to negotiate"
+        self.initiate(name)
+
+    def initiate_beside(self, connection: IkeConnection, children: frozenset[str]) -> None:
+        assert children, "nothing to negotiate"
+        self._node.changed(f"initiate beside {connection.name}")
+
+    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
         node = self._ask()
         digests = node.negotiated.get(name, set())
         current = {node.loaded[name].digest} if name in node.loaded else set()

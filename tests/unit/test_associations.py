@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
 from isthmus.agent.associations import Associations
+from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.ipsec import NarrowedChild
+from isthmus.model.node.switch import BridgeView, Ports
 from tests.contract.charon import with_key
 from tests.fakes.charon import FakeIke
-from tests.fakes.node import FakeNode
+from tests.fakes.node import FakeNode, FakeXfrm
 from tests.fakes.nodeobjects import ADDRESS, inputs
 
 
@@ -48,6 +51,10 @@ class Asked(FakeIke):
         self.recoveries.append("terminate")
 
 
+def _facts(plan: NodePlan, **found: Any) -> NodeFacts:
+    return NodeFacts(plan, BridgeView(True, Ports()), **found)
+
+
 def _times_within(seconds: int, initiator: bool) -> int:
     plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
@@ -55,9 +62,9 @@ def _times_within(seconds: int, initiator: bool) -> int:
     node.blocks, node.firewall = plan.blocks, plan.firewall
     ike = Asked(node)
     ike.load(plan.connections[0], b"")
-    associations = Associations(ike, clock)  # type: ignore[arg-type]
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
     for _ in range(seconds):
-        associations.advance(plan, ike.view(), {})
+        associations.advance(_facts(plan), ike.view())
         clock.seconds += 1
     return ike.times
 
@@ -76,12 +83,12 @@ def test_established_or_unloaded_connections_are_not_initiated() -> None:
     node, clock = FakeNode(), Clock()
     plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
     ike = Asked(node)
-    associations = Associations(ike, clock)  # type: ignore[arg-type]
-    associations.advance(plan, ike.view(), {})
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
+    associations.advance(_facts(plan), ike.view())
     node.blocks, node.firewall = plan.blocks, plan.firewall
     ike.load(plan.connections[0], b"")
     ike.establish(plan.connections[0].name)
-    associations.advance(plan, ike.view(), {})
+    associations.advance(_facts(plan), ike.view())
     assert ike.times == 0
 
 
@@ -95,11 +102,11 @@ def test_old_associations_are_removed_once_the_new_ones_are_up() -> None:
     ike.load(before, b"")
     ike.establish(connection.name)
     ike.load(connection, b"")
-    associations = Associations(ike, clock)  # type: ignore[arg-type]
-    associations.advance(plan, ike.view(), {})
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
+    associations.advance(_facts(plan), ike.view())
     assert node.negotiated == {connection.name: {before.digest}}, "the new SAs are not up yet"
     ike.establish(connection.name)
-    associations.advance(plan, ike.view(), {})
+    associations.advance(_facts(plan), ike.view())
     assert node.negotiated == {connection.name: {connection.digest}}
 
 
@@ -113,11 +120,12 @@ def _recovering(initiator: bool = True) -> tuple[Asked, Clock, Callable[[set[int
     ike = Asked(node)
     ike.load(connection, b"")
     ike.establish(connection.name)
-    associations = Associations(ike, clock)  # type: ignore[arg-type]
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
 
     def lost(spis: set[int]) -> list[str]:
         before = len(ike.recoveries)
-        associations.advance(plan, ike.view(), {connection.name: frozenset(spis)} if spis else {})
+        known = {connection.name: frozenset(spis)} if spis else {}
+        associations.advance(_facts(plan, lost=known), ike.view())
         return ike.recoveries[before:]
 
     return ike, clock, lost
@@ -131,9 +139,9 @@ def test_connection_with_narrowed_selectors_is_ended_from_time_to_time(initiator
     view = ike.view()
     (name,) = view.states
     narrowed = replace(view.states[name], narrowed=frozenset({NarrowedChild("out", "all", "some")}))
-    associations, times = Associations(ike, clock), []  # type: ignore[arg-type]
+    associations, times = Associations(ike, FakeXfrm(FakeNode()), clock), []  # type: ignore[arg-type]
     for second in range(900):
-        associations.advance(plan, replace(view, states={name: narrowed}), {})
+        associations.advance(_facts(plan), replace(view, states={name: narrowed}))
         times += [second] * len(ike.recoveries)
         ike.recoveries.clear()
         clock.seconds += 1

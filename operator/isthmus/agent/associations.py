@@ -1,7 +1,7 @@
 """When to have charon initiate SAs, when to end superseded ones, and when to negotiate lost ones again.
 
 Only the initiator's side initiates, so that SAs are not duplicated; the responder does only if they stay down for long.
-What the kernel has lost only the node that lost it knows of: it negotiates that again on either side.
+What the kernel has lost, or a killed charon has left there, only that node knows of: it negotiates it on either side.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from isthmus.core.node import ipsec
-from isthmus.core.node.plan import NodePlan
+from isthmus.core.node import ipsec, takeover
+from isthmus.core.node.facts import NodeFacts
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, Unavailable
-from isthmus.model.node.ipsec import IkeConnection, IkeView
-from isthmus.ports import Clock, Ike
+from isthmus.model.node.ipsec import IkeConnection, IkeView, SecurityAssociation
+from isthmus.ports import Clock, Ike, Xfrm
 
 _INITIATOR_SECONDS = 5.0
 _RESPONDER_SECONDS = 30.0
+_TAKEOVER_SECONDS = 2.0  # how long the peer has to answer a takeover with what it sends
+_COUNTERPART_SECONDS = 0.2  # an ordinary negotiation has brought the other child by then
+_STALE_SECONDS = 2.0  # by then the peer has ceased to send by the SAs of before
 _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a little more than 8
 _MAX_DOUBLINGS = 10
 _MAX_BACKOFF_SECONDS = 300.0
@@ -37,27 +40,37 @@ class _Recovery:
 class Associations:
     """Initiates connections that are down, and recovers lost ones; keeps the time at which each is due next."""
 
-    def __init__(self, ike: Ike, clock: Clock) -> None:
+    def __init__(self, ike: Ike, xfrm: Xfrm, clock: Clock) -> None:
         self._ike = ike
+        self._xfrm = xfrm
         self._clock = clock
         self._due: dict[str, float] = {}
+        self._takeovers: dict[str, int] = {}
+        """Attempts to take over from a killed charon, by connection that has not come up since."""
+        self._awaited: dict[str, float] = {}
+        """By connection whose peer has taken over, when to initiate what this node sends."""
+        self._stale: dict[SecurityAssociation, float] = {}
+        """States that an earlier charon has left, and when to remove them."""
         self._recoveries: dict[str, _Recovery] = {}
         self._refused: dict[str, Problem] = {}
 
-    def advance(self, plan: NodePlan, view: IkeView, lost: Mapping[str, frozenset[int]]) -> Mapping[str, Problem]:
+    def advance(self, facts: NodeFacts, view: IkeView) -> Mapping[str, Problem]:
         """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
 
-        Recovers connections with lost SAs, whose SPIs are given, and an initiator's with narrowed ones: the peer may
-        have been corrected. Retires superseded SAs of connections whose new SAs are up. Returns what charon refuses,
-        by connection: until it is tried again with success, or the connection is up. Raises Unavailable if charon does
-        not answer.
+        Takes over connections of a killed charon at once, and initiates the counterpart if the peer does so. Recovers
+        connections with lost SAs, and an initiator's with narrowed ones: the peer may have been corrected. Retires
+        superseded SAs of connections whose new SAs are up. Returns what charon refuses, by connection: until it is
+        tried again with success, or the connection is up. Raises Unavailable if charon does not answer, and
+        ExternalError if the kernel does not remove a state.
         """
-        now = self._clock.monotonic_seconds()
+        now, plan, lost = self._clock.monotonic_seconds(), facts.plan, facts.lost
         up = {c.name for c in plan.connections if ipsec.up(c, view)}
-        superseded = {name for name in up if view.states[name].superseded}
+        states = {c.name: view.states[c.name] for c in plan.connections if c.name in up}
+        redundant = {c.name: takeover.redundant(c, states[c.name]) for c in plan.connections if c.name in up}
+        superseded = {name for name in up if states[name].superseded or redundant[name]}
         failing = {c.name for c in plan.connections} - (up - superseded - lost.keys())
         self._refused = {name: problem for name, problem in self._refused.items() if name in failing}
-        self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], now)
+        self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], facts.orphaned, now)
         for connection in plan.connections:
             name = connection.name
             if name in lost:
@@ -66,17 +79,55 @@ class Associations:
                 self._renegotiate(name, narrowed, now)
             elif name in up:
                 self._recoveries.pop(name, None)
+        awaited = [c for c in plan.connections if c.name in up and takeover.awaits_counterpart(c, states[c.name])]
+        self._answer(awaited, now)
         for name in sorted(superseded):
-            self._ask(name, partial(self._ike.retire, name))
+            self._ask(name, partial(self._ike.retire, name, redundant[name]))
+        self._remove_stale(facts.stale, now)
         return dict(self._refused)
 
-    def _initiate(self, down: Collection[IkeConnection], now: float) -> None:
+    @property
+    def waits(self) -> bool:
+        """Whether something is to be done soon, without a further change on the node."""
+        return bool(self._awaited or self._stale)
+
+    def _initiate(self, down: Collection[IkeConnection], orphaned: frozenset[str], now: float) -> None:
         self._due = {c.name: self._due.get(c.name, self._first(c, now)) for c in down}
+        self._takeovers = {c.name: self._takeovers.get(c.name, 0) for c in down if c.name in self._takeovers}
         for connection in down:
             name = connection.name
+            if name in orphaned and name not in self._takeovers:
+                self._takeovers[name] = 0
+                self._due[name] = now
             if now >= self._due[name]:
-                self._due[name] = now + self._pause(connection)
-                self._ask(name, partial(self._ike.initiate, name))
+                self._negotiate(connection, now)
+
+    def _negotiate(self, connection: IkeConnection, now: float) -> None:
+        """In a takeover first what this node sends, then what the peer has not initiated, then as always."""
+        name, attempt = connection.name, self._takeovers.get(connection.name, 2)
+        self._due[name] = now + (self._pause(connection) if attempt >= 2 else _TAKEOVER_SECONDS)
+        if attempt >= 2:
+            self._ask(name, partial(self._ike.initiate, name))
+            return
+        self._takeovers[name] = attempt + 1
+        every = frozenset(child.name for child in connection.children)
+        children = takeover.sent_children(connection) if attempt == 0 else every
+        self._ask(name, partial(self._ike.take_over, name, children))
+
+    def _answer(self, awaited: Collection[IkeConnection], now: float) -> None:
+        """Initiate what this node sends, after a moment in which an ordinary negotiation would have been completed."""
+        self._awaited = {c.name: self._awaited.get(c.name, now + _COUNTERPART_SECONDS) for c in awaited}
+        for connection in awaited:
+            name = connection.name
+            if now >= self._awaited[name]:
+                self._awaited[name] = now + _INITIATOR_SECONDS
+                sent = takeover.sent_children(connection)
+                self._ask(name, partial(self._ike.initiate_beside, connection, sent))
+
+    def _remove_stale(self, stale: frozenset[SecurityAssociation], now: float) -> None:
+        self._stale = {state: self._stale.get(state, now + _STALE_SECONDS) for state in stale}
+        if due := frozenset(state for state, at in self._stale.items() if now >= at):
+            self._xfrm.remove_associations(due)
 
     def _recover(self, name: str, spis: frozenset[int], now: float) -> None:
         """Rekey at once; if the same SAs are still missing after that, end the connection. Ever less often."""

@@ -64,7 +64,7 @@ class DataPlane:
         in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
         if ike is not None:
-            self._remove_connections(plan, bridge, ike, associations, attempts)
+            self._remove_connections(plan, bridge, ike, attempts)
         facts = NodeFacts(plan, bridge, ike, flows_installed=in_place, failures=attempts.failures(), host=host)
         return self._completed(facts, associations)
 
@@ -79,7 +79,7 @@ class DataPlane:
         return self._completed(facts, associations)
 
     def _completed(self, facts: NodeFacts, associations: frozenset[SecurityAssociation]) -> NodeFacts:
-        """With charon's and the fences' problems, and what the kernel has lost of what charon has.
+        """With charon's and the fences' problems, what the kernel has lost of what charon has, and has beside that.
 
         `associations` were read before charon's SAs.
         """
@@ -87,9 +87,12 @@ class DataPlane:
         if lost and facts.ike:  # or negotiated since then
             associations |= self._associations(facts.plan)
             lost = ipsec.lost_spis(facts.ike, associations, self._backends.xfrm.protect_policies())
+        wanted = facts.plan.connections
         return replace(
             facts,
             lost=lost,
+            orphaned=ipsec.orphaned(associations, facts.ike, wanted) if facts.ike else frozenset(),
+            stale=ipsec.stale_associations(associations, facts.ike, wanted) if facts.ike else frozenset(),
             last_ike=self._tunnels.last_view,
             charon_problem=self._tunnels.problem,
             firewall_problem=self.protection.firewall.problem,
@@ -136,7 +139,6 @@ class DataPlane:
         plan: NodePlan,
         bridge: BridgeView,
         ike: IkeView,
-        associations: frozenset[SecurityAssociation],
         attempts: Attempts,
     ) -> None:
         """Remove what is not planned any more, the fences last: they stay until nothing is left that needs them."""
@@ -144,15 +146,12 @@ class DataPlane:
         unneeded = [name for name in nodechanges.connections_to_unload(plan, ike) if name not in ports_left]
         complete = self._tunnels.unload(unneeded, attempts) and not ports_left
         with attempts.node():
-            if stale := ipsec.stale_associations(associations, ike, plan.connections):
-                self._backends.xfrm.remove_associations(stale)
-        with attempts.node():
             if complete:
                 self.protection.limit(plan.blocks, plan.firewall)
 
 
 def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
-    """Whether the node must be reconciled again: something changed it, charon was replaced, or SAs came up."""
+    """Whether the node must be reconciled again: something changed it, or charon was replaced."""
     if before.host != after.host or before.flows_installed != after.flows_installed:
         return True
     switch = (before.bridge.exists, before.bridge.ports, before.bridge.ofport)
@@ -160,7 +159,4 @@ def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
         return True
     if before.ike is None or after.ike is None:
         return before.ike is not after.ike
-    if (before.ike.instance, before.ike.loaded) != (after.ike.instance, after.ike.loaded):
-        return True
-    # Once new SAs are up, states that an earlier charon left in the kernel can be removed.
-    return any(ipsec.up(c, after.ike) and not ipsec.up(c, before.ike) for c in before.plan.connections)
+    return (before.ike.instance, before.ike.loaded) != (after.ike.instance, after.ike.loaded)

@@ -55,7 +55,7 @@ class Agent:
         self._backends = backends
         self._barrier = Barrier()
         self._data_plane = DataPlane(backends, self._barrier)
-        self._associations = Associations(backends.ike, backends.clock)
+        self._associations = Associations(backends.ike, backends.xfrm, backends.clock)
         self._states = StateLog(settings.node_name)
         self._wake = threading.Event()
         publish_probes = partial(gauges.publish_probes, backends.metrics)
@@ -159,7 +159,7 @@ class Agent:
         refused: Mapping[str, Problem] = {}
         if facts.ike is not None:
             try:
-                refused = self._associations.advance(facts.plan, facts.ike, facts.lost)
+                refused = self._associations.advance(facts, facts.ike)
             except Unavailable as error:
                 facts = replace(facts, ike=None, charon_problem=charon_problem(error))
         facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, refused=refused)
@@ -270,7 +270,7 @@ class Agent:
 
     def _observe_interval(self) -> float:
         coming_up = self._facts is not None and not all_up(self._facts)
-        return _FAST_POLL_SECONDS if coming_up else self._settings.probe_interval_seconds
+        return _FAST_POLL_SECONDS if coming_up or self._associations.waits else self._settings.probe_interval_seconds
 
 
 def _software(facts: NodeFacts) -> Software:

@@ -76,10 +76,24 @@ class Ike(Protocol):
         """
         ...
 
-    def retire(self, name: str) -> None:
-        """End SAs negotiated for a previous version of the connection, if all children of the loaded one are installed.
+    def take_over(self, name: str, children: frozenset[str]) -> None:
+        """Start negotiating these children of the loaded connection, those that are not installed.
 
-        Otherwise does nothing: traffic would be interrupted.
+        MUST NOT wait for the peer, nor end anything. No error if no such connection is loaded.
+        """
+        ...
+
+    def initiate_beside(self, connection: IkeConnection, children: frozenset[str]) -> None:
+        """Start negotiating these children of the loaded connection in an IKE SA of their own.
+
+        MUST NOT wait for the peer, nor end anything: what is installed stays beside it.
+        """
+        ...
+
+    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
+        """End SAs negotiated for a previous version of the connection, and the IKE SAs of these numbers.
+
+        Does nothing if other IKE SAs do not have all children of the loaded connection: traffic would be interrupted.
         """
         ...
 

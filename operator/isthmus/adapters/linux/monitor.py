@@ -31,11 +31,13 @@ _MAX_DATAGRAMS = 1_000  # read from one socket before changes are reported
 _EVERYTHING: Final = KernelChange(~0)
 
 _XFRM_GROUPS: Final = 1 << 1 | 1 << 2 | 1 << 3  # XFRMNLGRP_EXPIRE, XFRMNLGRP_SA, XFRMNLGRP_POLICY
-_LOSSES: Final = {
+_XFRM_CHANGES: Final = {
     xfrm.UPDPOLICY: KernelChange.POLICIES,
     xfrm.DELPOLICY: KernelChange.POLICIES,
     xfrm.POLEXPIRE: KernelChange.POLICIES,
     xfrm.FLUSHPOLICY: KernelChange.POLICIES,
+    xfrm.NEWSA: KernelChange.ASSOCIATIONS,
+    xfrm.UPDSA: KernelChange.ASSOCIATIONS,
     xfrm.EXPIRE: KernelChange.ASSOCIATIONS,
     xfrm.DELSA: KernelChange.ASSOCIATIONS,
     xfrm.FLUSHSA: KernelChange.ASSOCIATIONS,
@@ -175,9 +177,9 @@ def _close(selector: selectors.BaseSelector) -> None:
 
 
 def _xfrm_change(datagram: bytes) -> KernelChange:
-    """Only removals and updates count: what is added removes nothing of ours."""
+    """An added policy does not count, for it removes nothing of ours; a new state may be a takeover by the peer."""
     kind = HEADER.unpack_from(datagram)[1] if len(datagram) >= HEADER.size else 0
-    return _LOSSES.get(kind, KernelChange(0))
+    return _XFRM_CHANGES.get(kind, KernelChange(0))
 
 
 def _firewall_change(table: str, datagram: bytes) -> KernelChange:

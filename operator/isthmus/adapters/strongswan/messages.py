@@ -13,6 +13,7 @@ from typing import Any
 
 from isthmus.model.node.ipsec import (
     Child,
+    IkeAssociation,
     IkeChild,
     IkeConnection,
     IkeState,
@@ -34,6 +35,7 @@ _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
 _IN_USE = frozenset({"INSTALLED", "REKEYING"})
 _KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
 _INBOUND, _BOTH_ENDS = ("spi-in",), ("spi-in", "spi-out")
+_TASKS = ("tasks-active", "tasks-queued")
 _MAX_QUEUED_TASKS = 4
 _REPLAY_WINDOW_PACKETS = 1024  # the default of 32 drops packets that a multipath WAN reorders
 
@@ -44,12 +46,16 @@ def shared_key(connection: IkeConnection, key: bytes) -> dict[str, Any]:
     return {"id": connection.name, "type": "IKE", "data": key, "owners": owners}
 
 
-def connection(wanted: IkeConnection) -> dict[str, Any]:
-    """The `load-conn` request: IKEv2 with the connection's children."""
+def connection(wanted: IkeConnection, beside: int | None = None) -> dict[str, Any]:
+    """The `load-conn` request: IKEv2 with the connection's children.
+
+    With the number of an IKE SA, what is initiated afterwards gets an IKE SA of its own beside that one.
+    """
     # charon reuses an IKE SA for a connection if all settings are equal, and the key is not one of them. An identity
     # that only EAP would use makes them differ, so that a changed connection is negotiated again beside the old SA.
     ends, authentication = wanted.ends, _authentication(wanted)
-    local = authentication | {"id": _identity(ends.local_identity), "eap_id": wanted.digest}
+    distinction = wanted.digest if beside is None else f"{wanted.digest}-{beside}"
+    local = authentication | {"id": _identity(ends.local_identity), "eap_id": distinction}
     settings = {
         "version": "2",
         "local_addrs": [ends.local_address],
@@ -58,7 +64,9 @@ def connection(wanted: IkeConnection) -> dict[str, Any]:
         "rekey_time": f"{wanted.ike_rekey_time_seconds}s",
         "dpd_delay": f"{wanted.dpd_delay_seconds}s",
         "keyingtries": "0",
-        "unique": "replace",
+        # A new IKE SA never ends an older one by itself: that would take the children along before the new one has all
+        # of its own. The agent retires what is superseded.
+        "unique": "never",
         "mobike": "no",
         "local": local,
         "remote": authentication | {"id": _identity(ends.remote_identity)},
@@ -85,6 +93,7 @@ def _child(wanted: IkeConnection, child: Child) -> dict[str, Any]:
         "remote_ts": [remote],
         "esp_proposals": list(wanted.esp_proposals),
         "rekey_time": f"{wanted.esp_rekey_time_seconds}s",
+        "reqid": str(child.reqid),
         "replay_window": str(_REPLAY_WINDOW_PACKETS),
         "start_action": "trap" if opens else "none",
         "close_action": "start" if opens else "none",
@@ -146,7 +155,7 @@ def stuck_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[s
     """IDs of IKE SAs, in the answer to `list-sas`, that lack loaded children and have no task to negotiate them."""
     stuck = []
     for _, sa in _named(sas):
-        waiting = sa["state"] == b"ESTABLISHED" and not any(sa.get(t) for t in ("tasks-active", "tasks-queued"))
+        waiting = sa["state"] == b"ESTABLISHED" and not any(sa.get(tasks) for tasks in _TASKS)
         if waiting and {match[0] for match in _carrying(sa)} < loaded:
             stuck.append(_id(sa))
     return stuck
@@ -155,6 +164,16 @@ def stuck_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[s
 def overloaded(sas: Iterable[Message]) -> bool:
     """Whether, in the answer to `list-sas`, more tasks are queued for the peer than one attempt needs."""
     return any(len(sa.get("tasks-queued", ())) > _MAX_QUEUED_TASKS for _, sa in _named(sas))
+
+
+def newest_association(sas: Iterable[Message]) -> int | None:
+    """Number of the newest IKE SA in the answer to `list-sas`."""
+    return max((int(_id(sa)) for _, sa in _named(sas)), default=None)
+
+
+def without(sas: Iterable[Message], numbers: frozenset[int]) -> list[Message]:
+    """The answer to `list-sas`, without the IKE SAs of these numbers."""
+    return [{name: sa} for name, sa in _named(sas) if int(_id(sa)) not in numbers]
 
 
 def superseded_associations(sas: Iterable[Message], loaded: frozenset[str]) -> list[str]:
@@ -206,9 +225,25 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str], selectors: Mappin
             spis=before.spis | frozenset(spi for child in sa["child-sas"].values() for spi in _spis(child)),
             children=before.children | frozenset(_children_in_use(sa)),
             narrowed=before.narrowed | frozenset(_narrowed(sa, selectors)),
+            associations=_ordered((*before.associations, *_association(sa, children))),
             packets_in=before.packets_in + sum(int(child.get("packets-in", 0)) for child in sa["child-sas"].values()),
         )
     return states
+
+
+def _association(sa: Message, children: Mapping[str, bool]) -> Iterator[IkeAssociation]:
+    if sa["state"] in _KEYS_AGREED and all(children.values()):
+        yield IkeAssociation(
+            number=int(_id(sa)),
+            initiated=sa.get("initiator") == b"yes",
+            children=frozenset(children),
+            busy=any(sa.get(tasks) for tasks in _TASKS),
+            age_seconds=int(sa.get("established", 0)),
+        )
+
+
+def _ordered(associations: Iterable[IkeAssociation]) -> tuple[IkeAssociation, ...]:
+    return tuple(sorted(associations, key=lambda association: association.number))
 
 
 def _carrying(sa: Message) -> Iterator[re.Match[str]]:

@@ -88,20 +88,41 @@ class Vici:
                 sas = list(session.list_sas({"ike": name}))
             if messages.overloaded(sas):  # charon queues every repeated request while the peer is silent
                 return
-            for child in sorted(loaded - messages.installed_children(sas)):
-                _drain(session.initiate({"ike": name, "child": child, "timeout": -1}))
+            _initiate(session, name, loaded - messages.installed_children(sas))
 
         self._ask(initiate)
 
-    def retire(self, name: str) -> None:
+    def take_over(self, name: str, children: frozenset[str]) -> None:
+        """See `ports.Ike`."""
+
+        def take_over(session: Session) -> None:
+            loaded = messages.loaded_children(session.list_conns({"ike": name}))
+            installed = messages.installed_children(session.list_sas({"ike": name}))
+            _initiate(session, name, _of(loaded - installed, children))
+
+        self._ask(take_over)
+
+    def initiate_beside(self, connection: IkeConnection, children: frozenset[str]) -> None:
+        """See `ports.Ike`. The connection is loaded under another distinction than that of the IKE SAs it has."""
+
+        def initiate(session: Session) -> None:
+            newest = messages.newest_association(session.list_sas({"ike": connection.name}))
+            session.load_conn(messages.connection(connection, beside=newest))
+            loaded = messages.loaded_children(session.list_conns({"ike": connection.name}))
+            _initiate(session, connection.name, _of(loaded, children))
+
+        self._ask(initiate)
+
+    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
         """See `ports.Ike`."""
 
         def retire(session: Session) -> None:
             loaded = messages.loaded_children(session.list_conns({"ike": name}))
             sas = list(session.list_sas({"ike": name}))
-            if loaded <= messages.installed_children(sas):
-                for number in messages.superseded_associations(sas, loaded):
-                    _terminate(session, {"ike-id": number})
+            superseded = numbers.union(map(int, messages.superseded_associations(sas, loaded)))
+            if loaded <= messages.installed_children(messages.without(sas, superseded)):
+                for number in sorted(superseded):
+                    _terminate(session, {"ike-id": str(number)})
 
         self._ask(retire)
 
@@ -163,6 +184,16 @@ def _terminate(session: Session, which: dict[str, str]) -> None:
     """Terminate SAs; forced after a second, as the peer may not answer."""
     with _ignore_missing():
         _drain(session.terminate(which | {"force": "yes", "timeout": _TERMINATE_MILLISECONDS}))
+
+
+def _initiate(session: Session, name: str, children: Iterable[str]) -> None:
+    for child in sorted(children):
+        _drain(session.initiate({"ike": name, "child": child, "timeout": -1}))
+
+
+def _of(loaded: Iterable[str], children: frozenset[str]) -> list[str]:
+    """Those loaded children, whose names end in a digest, that have one of these names."""
+    return [child for child in loaded if child.partition("-")[0] in children]
 
 
 def _drain(answers: Iterable[object]) -> None:

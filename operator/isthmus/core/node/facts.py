@@ -9,7 +9,7 @@ from functools import cached_property
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayPath
 from isthmus.model.node.host import NodeView
-from isthmus.model.node.ipsec import IkeConnection, IkeView
+from isthmus.model.node.ipsec import IkeConnection, IkeView, SecurityAssociation
 from isthmus.model.node.switch import BridgeView
 
 from . import ipsec
@@ -56,6 +56,10 @@ class NodeFacts:
     """Why the nftables table is not as it must be; the XFRM block policies are in force all the same."""
     lost: Mapping[str, frozenset[int]] = field(default_factory=dict)
     """By connection, the SPIs of children in use whose SAs or policies the kernel does not have."""
+    orphaned: frozenset[str] = frozenset()
+    """Connections of which charon has nothing and the kernel has SAs, which a killed charon has left."""
+    stale: frozenset[SecurityAssociation] = frozenset()
+    """States of an earlier charon that are not needed any more: charon has others that are complete."""
     paths: Mapping[str, GatewayPath] = field(default_factory=dict)
     """By connection, what is known of the path to the gateway."""
     refused: Mapping[str, Problem] = field(default_factory=dict)

@@ -136,6 +136,18 @@ def narrowed_spis(connection: IkeConnection, ike: IkeView) -> frozenset[int]:
     return state.spis if state is not None and state.narrowed else frozenset()
 
 
+def orphaned(existing: Iterable[SecurityAssociation], ike: IkeView, wanted: Iterable[IkeConnection]) -> frozenset[str]:
+    """Names of loaded connections for which charon has nothing and the kernel has SAs: a previous charon was killed."""
+    ends = {frozenset({a.source, a.destination}) for a in existing if a.protocol == "esp"}
+    return frozenset(
+        c.name
+        for c in wanted
+        if ike.loaded.get(c.name) == c.digest
+        and c.name not in ike.states
+        and frozenset({c.ends.local_address, c.ends.remote_address}) in ends
+    )
+
+
 def stale_associations(
     existing: Iterable[SecurityAssociation], ike: IkeView, wanted: Iterable[IkeConnection]
 ) -> frozenset[SecurityAssociation]:

@@ -39,7 +39,7 @@ class KernelChange(Flag):
     POLICIES = auto()
     """An XFRM policy was updated or removed, or expired."""
     ASSOCIATIONS = auto()
-    """An XFRM state was removed, or expired."""
+    """An XFRM state was added, updated or removed, or expired."""
     HOST = auto()
     """Addresses or links."""
     FIREWALL = auto()

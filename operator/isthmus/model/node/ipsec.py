@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from isthmus.model import names
 
-from .traffic import Selector
+from .traffic import Selector, Traffic
 from .tunnel import Encapsulation
 
 
@@ -73,6 +73,9 @@ class Child:
     name: str
     mode: Literal["transport"]
     sent: Selector
+    reqid: int
+    """Names its policies and SAs in the kernel. It depends on nothing that a new charon would have to remember: a
+    policy by which that replaces one of its predecessor's still finds the predecessor's SAs."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,14 @@ class EspTransport:
     def children(self, ends: IkeEnds) -> tuple[Child, ...]:
         source, destination = ip_network(ends.local_address), ip_network(ends.remote_address)
         return tuple(
-            Child(name, "transport", Selector(source, destination, traffic))
+            Child(name, "transport", Selector(source, destination, traffic), _reqid(ends, name, traffic))
             for name, traffic in self.encapsulation.sent.items()
         )
+
+
+def _reqid(ends: IkeEnds, child: str, traffic: Traffic) -> int:
+    """Greater than any that charon counts up to for others: it begins with 1."""
+    return 1 << 31 | int(names.digest(ends.local_address, ends.remote_address, child, str(traffic), digits=7), 16)
 
 
 Protection = EspTransport
@@ -165,6 +173,22 @@ class NarrowedChild:
 
 
 @dataclass(frozen=True)
+class IkeAssociation:
+    """One of a connection's IKE SAs, established."""
+
+    number: int
+    """Charon's own, which grows: that of a newer IKE SA is greater."""
+    initiated: bool
+    """By this node."""
+    children: frozenset[str] = frozenset()
+    """Names of its children that carry traffic and were negotiated for what is loaded now."""
+    busy: bool = field(default=False, compare=False)
+    """Charon is negotiating something in it."""
+    age_seconds: int = field(default=0, compare=False)
+    """Since it was established, in whole seconds."""
+
+
+@dataclass(frozen=True)
 class IkeState:
     """Live state of one connection in charon."""
 
@@ -179,6 +203,8 @@ class IkeState:
     """Those in use, superseded ones included; not those that are about to go, of which the kernel may have less."""
     narrowed: frozenset[NarrowedChild] = frozenset()
     """Those of `children_installed` that do not protect all that they must."""
+    associations: tuple[IkeAssociation, ...] = field(default=(), compare=False)
+    """Established IKE SAs, oldest first, without those that have children of what was loaded before."""
     packets_in: int = field(default=0, compare=False)
     """ESP packets that its SAs have accepted, superseded ones included; less than before when an SA ends."""
 

@@ -1,0 +1,61 @@
+"""How gateways replace the SAs of a charon that was killed, without losing a packet.
+
+The SAs of a killed charon keep carrying traffic in both kernels. Its successor negotiates new ones beside them. Whoever
+answers a negotiation sends by the new SA a moment before the initiator has it, so each gateway initiates what it sends
+itself, in an IKE SA of its own: the successor at once, the other gateway in response. Only then are the old SAs ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, IkeState
+
+_RESPONDER_RETIRES_SECONDS = 10
+
+
+def sent_children(connection: IkeConnection) -> frozenset[str]:
+    """Names of the children for tunnels that begin here; all, if there is none for these alone."""
+    every = frozenset(child.name for child in connection.children)
+    return every & {"out"} or every
+
+
+def awaits_counterpart(connection: IkeConnection, state: IkeState) -> bool:
+    """Whether the peer's charon has succeeded another one, and has negotiated only what the peer sends.
+
+    Its IKE SA is the newest, and older ones have everything.
+    """
+    *older, newest = state.associations or (None,)
+    if newest is None or newest.initiated or newest.busy:
+        return False
+    children = frozenset(child.name for child in connection.children)
+    missing = children - newest.children
+    return bool(newest.children) and missing == sent_children(connection) and _children(older) >= children
+
+
+def redundant(connection: IkeConnection, state: IkeState) -> frozenset[int]:
+    """Numbers of the IKE SAs of which newer ones have all children.
+
+    If both gateways initiate at the same time they may not agree on which is newer: then only the connection's
+    initiator ends one.
+    """
+    newest_first = state.associations[::-1]
+    keepers = {_holder(newest_first, child.name) for child in connection.children}
+    if None in keepers:
+        return frozenset()
+    youngest = min(keeper.age_seconds for keeper in keepers if keeper is not None)
+    return frozenset(
+        association.number
+        for association in state.associations
+        if association.children
+        and association not in keepers
+        and (connection.initiator or association.age_seconds >= youngest + _RESPONDER_RETIRES_SECONDS)
+    )
+
+
+def _holder(associations: Iterable[IkeAssociation], child: str) -> IkeAssociation | None:
+    return next((association for association in associations if child in association.children), None)
+
+
+def _children(associations: Iterable[IkeAssociation | None]) -> frozenset[str]:
+    return frozenset(child for a in associations if a is not None for child in a.children)
