@@ -123,6 +123,7 @@ CHANGES: dict[str, Callable[[Items], None]] = {
     ),
     Reason.KEY_NOT_FOUND: lambda items: connection(items, Reason.KEY_NOT_FOUND, {}, **IKE_DOWN),
     Reason.INVALID_KEY: lambda items: connection(items, Reason.INVALID_KEY, {}, **IKE_DOWN),
+    Reason.ENCAPSULATION_NEEDS_IPV4: lambda items: connection(items, Reason.ENCAPSULATION_NEEDS_IPV4, {}, **IKE_DOWN),
     Reason.AUTHENTICATION_FAILED: lambda items: connection(items, Reason.AUTHENTICATION_FAILED, {}, **IKE_DOWN),
     Code.IKE_NOT_RECEIVED: lambda items: connection(
         items, Reason.IKE_NOT_ESTABLISHED, {"ike": False, "ping": True}, **IKE_DOWN
@@ -158,7 +159,7 @@ OF_PEER = {
 OF_AGREED = {
     Reason.WAITING_FOR_PEER, Reason.INVALID_PEER_LINK, Reason.WRONG_CLOUD_ID, Reason.GATEWAY_REFUSED,
     Reason.PROTOCOL_VERSIONS_DIFFER, Reason.TUNNEL_PORTS_DIFFER, Reason.TUNNEL_ID_RANGES_DIFFER,
-    Reason.NO_COMMON_PROPOSAL,
+    Reason.ENCAPSULATIONS_DIFFER, Reason.NO_COMMON_PROPOSAL,
 }  # fmt: skip
 OF_PROCESSES = {Code.CONTROLLER_NOT_ACTIVE, Code.AGENT_NOT_RUNNING}
 

@@ -146,12 +146,16 @@ class FakeNode:
         """Record a change and check the rule."""
         self.effects.append(effect)
         needed = ipsec.blocks(tunnel.encapsulation for tunnel in self.ports.tunnels)
-        needed |= ipsec.icmp_unreachable_blocks(connection.ends.remote_address for connection in self.loaded.values())
+        for tunnel in self.ports.tunnels:
+            needed |= ipsec.blocks_to(tunnel.encapsulation, [tunnel.ends.remote])
+        for connection in self.loaded.values():
+            needed |= ipsec.blocks_of_connection(connection)
         assert needed <= self.blocks, f"without its block policies after {effect}"
         if self.has_nftables and effect.startswith(("apply", "load")):
             needed_table = firewall.ruleset(
                 {port for tunnel in self.ports.tunnels for port in tunnel.encapsulation.udp_ports},
                 {connection.ends.remote_address for connection in self.loaded.values()},
+                {tunnel.ends.remote for tunnel in self.ports.tunnels if not tunnel.encapsulation.udp_ports},
             )
             assert firewall.widened(needed_table, self.firewall) == self.firewall, f"without its table after {effect}"
 

@@ -22,13 +22,20 @@ RED = "0a9af7a5-9cbb-4d3c-8d4e-000000000001"
 BLUE = "0a9af7a5-9cbb-4d3c-8d4e-000000000002"
 
 
-def published_spec(cloud_id: str, peer_cloud_id: str, gateway: dict[str, str], port: int = 14789) -> dict[str, Any]:
+def published_spec(
+    cloud_id: str,
+    peer_cloud_id: str,
+    gateway: dict[str, str],
+    port: int | None = 14789,
+    encapsulation: str = "VXLAN",
+) -> dict[str, Any]:
     """Published spec of a PeerLink."""
+    tunnel = {"encapsulation": encapsulation, "idRange": {"first": 0x100000, "last": 0x10FFFF}}
     return {
         "cloudID": cloud_id,
         "peerCloudID": peer_cloud_id,
         "gateways": [gateway],
-        "tunnel": {"port": port, "idRange": {"first": 0x100000, "last": 0x10FFFF}},
+        "tunnel": tunnel | ({"port": port} if encapsulation != "GRE" else {}),
         "ipsec": {"ikeProposals": ["aes256gcm16-prfsha384-ecp384"], "espProposals": ["aes256gcm16-ecp384"]},
     }
 
@@ -49,11 +56,17 @@ def peer(cloud_id: str = PEER, cidr: str = "198.51.100.0/24", secret: str = "psk
 
 
 def peerlink(
-    cloud_id: str = PEER, gateway: dict[str, str] | None = None, remote_port: int = 14789, local_port: int = 14789
+    cloud_id: str = PEER,
+    gateway: dict[str, str] | None = None,
+    remote_port: int = 14789,
+    local_port: int = 14789,
+    encapsulation: str = "VXLAN",
+    remote_encapsulation: str | None = None,
 ) -> PeerLink:
-    """A PeerLink with local and remote spec."""
-    local = published_spec(OWN, cloud_id, {"name": NODE, "address": ADDRESS}, local_port)
-    remote = published_spec(cloud_id, OWN, gateway or PEER_GATEWAY, remote_port)
+    """A PeerLink with local and remote spec, both of the same encapsulation unless another remote one is given."""
+    local = published_spec(OWN, cloud_id, {"name": NODE, "address": ADDRESS}, local_port, encapsulation)
+    theirs = remote_encapsulation or encapsulation
+    remote = published_spec(cloud_id, OWN, gateway or PEER_GATEWAY, remote_port, theirs)
     seen = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": remote}
     metadata = {"name": OWN, "namespace": names.peer_namespace(cloud_id)}
     return PeerLink.from_wire({"metadata": metadata, "spec": local, "status": {"peer": seen}})

@@ -14,6 +14,7 @@ DIRECTORY = Path(__file__).parent / "firewall"
 CASES = {
     "nothing": ruleset((), ()),
     "one-peer": ruleset([14789], ["192.0.2.11"]),
+    "a-peer-by-gre": ruleset([14789], ["192.0.2.11", "198.51.100.11"], ["198.51.100.11"]),
     "two-peers": ruleset([14790, 14789], ["198.51.100.11", "192.0.2.11", "2001:db8::11"]),
 }
 

@@ -24,7 +24,7 @@ from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model import names, peerkubeconfig
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import crd_of
-from isthmus.model.api.v1alpha1.cloudpeer import Limits, Tunnel, TunnelIDRange
+from isthmus.model.api.v1alpha1.cloudpeer import Limits, TunnelIDRange
 from isthmus.model.api.v1alpha1.expansionlink import (
     MAX_ADDRESSES_PER_PORT,
     MAX_PORTS_PER_LINK,
@@ -36,6 +36,7 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import MAX_BUCKETS, MAX_PORTS_PER_SLICE, PortSlice
 from isthmus.model.names import GROUP, VERSION
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
+from isthmus.model.node.tunnel import Geneve, Gre, Vxlan
 from isthmus.model.protocol import PROTOCOL_VERSION, PROTOCOL_VERSIONS, Feature, features_of
 from isthmus.model.reasons import ANSWER_REASONS
 from isthmus.model.settings import AgentSettings, ControllerSettings
@@ -134,7 +135,10 @@ def test_bucket_of_a_port() -> None:
 def test_mtu() -> None:
     table = document.rows("MTU")
     assert len(table) > 1
-    assert [inner_mtu(int(underlay)) for underlay, _ in table] == [int(inner) for _, inner in table]
+    for kinds, column in (((Vxlan, Geneve), 1), ((Gre,), 2)):
+        for kind in kinds:
+            mtus = [inner_mtu(int(row[0]), kind.HEADER_BYTES) for row in table]
+            assert mtus == [int(row[column]) for row in table], kind
 
 
 def test_odd_range_of_tunnel_ids() -> None:
@@ -164,7 +168,10 @@ def test_byte_by_byte_the_probe_is_what_we_send() -> None:
 
 SENTENCES = [
     ("Overview", f"A cloud has up to {MAX_GATEWAYS}."),
-    ("What the administrators agree on beforehand", f"default {Tunnel().port} |"),
+    (
+        "What the administrators agree on beforehand",
+        f"default {Vxlan.DEFAULT_UDP_PORT} for VXLAN, {Geneve.DEFAULT_UDP_PORT} for Geneve |",
+    ),
     (
         "What the administrators agree on beforehand",
         f"first and last, default {DEFAULT_RANGE.first:#x} to {DEFAULT_RANGE.last:#x} |",
@@ -195,7 +202,7 @@ SENTENCES = [
     ("The pre-shared key", f"At least {MINIMUM_KEY_LENGTH} printable ASCII characters"),
     ("Children", f"ours: {messages._REPLAY_WINDOW_PACKETS} packets"),
     ("Fail closed", f"action block priority {BLOCK_PRIORITY}"),
-    ("VXLAN", f"ours: for {flows._LEARN_SECONDS} s, {flows._LEARN_LIMIT:,} for each peer of a network"),
+    ("Encapsulation", f"ours: for {flows._LEARN_SECONDS} s, {flows._LEARN_LIMIT:,} for each peer of a network"),
     ("BFD", f"| Desired Min TX Interval | {AGENT['bfd_interval_milliseconds'].default} ms "),
     ("BFD", f"| Required Min RX Interval | {AGENT['bfd_interval_milliseconds'].default} ms "),
     ("The dataplane probe", f"untagged Ethernet frame of {probe._SHORTEST_FRAME_BYTES} bytes"),

@@ -211,14 +211,21 @@ class Pair:
     @contextmanager
     def wire(self) -> Iterator[Wire]:
         """Record frames on the link from now on."""
-        with inside(self.a.name, _packet_socket) as packets:
-            yield Wire(packets, self.nodes)
+        with wire_of(self.nodes) as wire:
+            yield wire
+
+
+@contextmanager
+def wire_of(nodes: tuple[Node, ...]) -> Iterator[Wire]:
+    """Record frames on the link of the first of these nodes, which are all that there are on it."""
+    with inside(nodes[0].name, _packet_socket) as packets:
+        yield Wire(packets, nodes)
 
 
 class Wire:
     """Recorded frames of the link, in both directions."""
 
-    def __init__(self, packets: socket.socket, nodes: tuple[Node, Node]) -> None:
+    def __init__(self, packets: socket.socket, nodes: tuple[Node, ...]) -> None:
         self._packets = packets
         cards = frozenset().union(*(mac_addresses(sh("ip -j link show dev eth0", node.name)) for node in nodes))
         gateways = frozenset(IPv4Address(node.address) for node in nodes)
@@ -237,14 +244,21 @@ class Wire:
 
     def udp_ports(self) -> Counter[int]:
         """Destination ports of unprotected UDP packets recorded since the last call."""
-        ports: Counter[int] = Counter()
+        return Counter(
+            {port: count for (protocol, port), count in self.unprotected().items() if protocol == socket.IPPROTO_UDP}
+        )
+
+    def unprotected(self) -> Counter[tuple[int, int]]:
+        """IPv4 packets that are not ESP, recorded since the last call, by protocol and UDP destination port or 0."""
+        found: Counter[tuple[int, int]] = Counter()
         while True:
             try:
                 frame = self._packets.recv(65535, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                return ports
-            if frame[12:14] == b"\x08\x00" and frame[23] == socket.IPPROTO_UDP:
-                ports[int.from_bytes(frame[36:38], "big")] += 1
+                return found
+            if frame[12:14] == b"\x08\x00" and frame[23] != socket.IPPROTO_ESP:
+                port = int.from_bytes(frame[36:38], "big") if frame[23] == socket.IPPROTO_UDP else 0
+                found[frame[23], port] += 1
 
 
 def _packet_socket() -> socket.socket:

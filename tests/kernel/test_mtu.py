@@ -3,6 +3,7 @@
 import pytest
 
 from isthmus.core.placement.mtu import inner_mtu
+from isthmus.model.node.tunnel import Vxlan
 from tests.kernel.node import Pair
 from tests.kernel.openvswitch import sh
 from tests.testbed.wan.wire import Traffic
@@ -10,7 +11,7 @@ from tests.testbed.wan.wire import Traffic
 
 @pytest.mark.parametrize("underlay_mtu", [1500, 1499, 1450, 1398])
 def test_largest_unfragmented_packet(pair: Pair, underlay_mtu: int) -> None:
-    largest = inner_mtu(underlay_mtu)
+    largest = inner_mtu(underlay_mtu, Vxlan.HEADER_BYTES)
     for node in pair.nodes:
         sh(f"ip link set eth0 mtu {underlay_mtu}", node.name)
     pair.protect()
@@ -30,7 +31,8 @@ def test_largest_unfragmented_packet(pair: Pair, underlay_mtu: int) -> None:
 def test_sender_with_df_receives_the_path_mtu(pair: Pair) -> None:
     pair.protect()
     far = pair.tunnels()
-    pair.a.ping(far, count=1, size=inner_mtu(1500) + 1, fragment=False)
-    refused = pair.a.ping(far, size=inner_mtu(1500) + 1, fragment=False)
+    largest = inner_mtu(1500, Vxlan.HEADER_BYTES)
+    pair.a.ping(far, count=1, size=largest + 1, fragment=False)
+    refused = pair.a.ping(far, size=largest + 1, fragment=False)
     assert refused.received == 0
-    assert refused.mtu == inner_mtu(1500) == 1416
+    assert refused.mtu == largest == 1416

@@ -5,14 +5,19 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from isthmus.core.federation.agreement import Agreement, agree, own_tunnel_ids
+from isthmus.core.federation.agreement import Agreement, agree, encapsulation_of, own_tunnel_ids
 from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLinkSpec
-from isthmus.model.node.tunnel import Vxlan
 
 CLOUD_ID = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,3}[a-z0-9])?", fullmatch=True)
 RANGE = st.tuples(st.integers(1, 0xFFFFFF), st.integers(1, 0xFFFFFF)).map(sorted).filter(lambda ends: ends[0] < ends[1])
 FEW_RANGES = st.sampled_from([TunnelIDRange(), TunnelIDRange(first=5, last=6)])
+_TUNNELS = st.builds(
+    OfferedTunnel,
+    encapsulation=st.sampled_from(["VXLAN", "VXLAN", "Geneve"]),
+    port=st.sampled_from([14789, 14789, 14790]),
+    id_range=FEW_RANGES,
+) | st.builds(OfferedTunnel, encapsulation=st.just("GRE"), id_range=FEW_RANGES)
 
 
 def _proposals(names: str) -> st.SearchStrategy[tuple[str, ...]]:
@@ -30,7 +35,7 @@ def _specs(draw: st.DrawFn) -> tuple[PeerLinkSpec, PeerLinkSpec]:
             peer_cloud_id=other,
             protocol_version=draw(st.sampled_from([1, 1, 1, 2])),
             protocol_versions=tuple(draw(st.sets(st.sampled_from([1, 1, 2, 3]), min_size=1))),
-            tunnel=OfferedTunnel(port=draw(st.sampled_from([14789, 14789, 14790])), id_range=draw(FEW_RANGES)),
+            tunnel=draw(_TUNNELS),
             ipsec=OfferedIPsec(ike_proposals=draw(_proposals("abcd")), esp_proposals=draw(_proposals("wxyz"))),
         )
 
@@ -63,7 +68,8 @@ def test_agreement_consists_of_what_both_sides_offer(specs: tuple[PeerLinkSpec, 
     if isinstance(agreed, Agreement):
         assert [set(agreed.ike_proposals), set(agreed.esp_proposals)] == common
         assert agreed.version == max(versions)
-        assert all(agreed.encapsulation == Vxlan(spec.tunnel.port) for spec in specs)
+        assert all(agreed.encapsulation == encapsulation_of(spec.tunnel) for spec in specs)
+        assert specs[0].tunnel.encapsulation == agreed.encapsulation.NAME
 
 
 @given(RANGE, CLOUD_ID, CLOUD_ID)

@@ -9,7 +9,8 @@ from isthmus.model.node.flows import Traffic
 from isthmus.model.node.host import NodeAddress
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.agent_harness import AgentHarness
-from tests.fakes.nodeobjects import ADDRESS, OWN, PEER, RED, attachment
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.nodeobjects import ADDRESS, OWN, PEER, RED, attachment, peerlink
 
 LINK = f"{OWN}.{RED}"
 
@@ -107,6 +108,16 @@ def test_metric_of_what_the_tunnel_interface_carries(harness: AgentHarness, metr
     harness.node.address = NodeAddress(ADDRESS, 9000)
     harness.settle(2)
     assert _value(metrics, "isthmus_tunnel_mtu_bytes") == 8916
+
+
+def test_metric_of_what_the_tunnel_interface_carries_in_the_largest_kind_of_tunnel(
+    harness: AgentHarness, metrics: Metrics
+) -> None:
+    controller = FakeCluster(harness.store)
+    controller.apply(peerlink(encapsulation="GRE"))
+    controller.apply_status(peerlink(encapsulation="GRE"))
+    harness.settle(3)
+    assert _value(metrics, "isthmus_tunnel_mtu_bytes") == 1424
 
 
 def test_metric_of_the_agreed_mtu(harness: AgentHarness, metrics: Metrics) -> None:

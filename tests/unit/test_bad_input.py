@@ -199,6 +199,30 @@ def test_differing_tunnel_ports(ready: Scenario) -> None:
     assert reason(ready.a.peer("cloud-b")) == "TunnelPortsDiffer"
 
 
+@pytest.mark.parametrize(
+    ("tunnel", "words"),
+    [
+        ({"encapsulation": "Geneve"}, "VXLAN here and Geneve at the peer"),
+        ({"encapsulation": "Geneve", "port": 14789}, "VXLAN here and Geneve at the peer"),
+        ({"encapsulation": "GRE"}, "VXLAN here and GRE at the peer"),
+    ],
+)
+def test_differing_encapsulations_are_named_until_both_clouds_have_the_same(
+    ready: Scenario, tunnel: dict[str, object], words: str
+) -> None:
+    ready.b.kubectl.apply(ready.b.cloud_peer(ready.a, tunnel=tunnel))
+    ready.settle()
+    peers = ready.a.peer("cloud-b"), ready.b.peer("cloud-a")
+    assert {reason(peer) for peer in peers} == {"EncapsulationsDiffer"}
+    assert words in peers[0].status.conditions[0].message
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "EncapsulationsDiffer"
+    assert ready.nothing_made()
+    ready.a.kubectl.apply(ready.a.cloud_peer(ready.b, tunnel=tunnel))
+    ready.settle()
+    assert "EncapsulationsDiffer" not in {reason(ready.a.peer("cloud-b")), reason(ready.b.peer("cloud-a"))}
+
+
 def _peer(cloud: FakeCloud, name: str, cloud_id: str, *cidrs: str) -> str | None:
     template = cloud.peer("cloud-b")
     spec = template.spec.model_copy(update={"cloud_id": cloud_id, "gateway_cidrs": cidrs})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 
@@ -12,13 +13,15 @@ from isthmus.model import names
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, TunnelIDRange
 from isthmus.model.api.v1alpha1.cloudpeer import Tunnel as ModelTunnel
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy, IPsecPolicySpec
+from isthmus.model.node.tunnel import EncapsulationName, encapsulation_named
 from isthmus.model.peerkubeconfig import PeerCredential
 from isthmus.model.types import NEUTRON_TUNNEL_PORTS
 from isthmus.plugin.core.bundles import manifests, terms
 from isthmus.plugin.core.bundles.bundle import Header, Type
 from isthmus.plugin.core.bundles.known import Known, KnownPeer, Own
+from isthmus.plugin.core.bundles.numbers import tunnel
 from isthmus.plugin.core.bundles.servers import BadServer, checked
-from isthmus.plugin.core.bundles.terms import BadTerms, Proposals, Terms, Tunnel
+from isthmus.plugin.core.bundles.terms import DEFAULT_PORTS, BadTerms, Proposals, Terms, Tunnel
 from isthmus.plugin.core.refusals import Misused, Refused
 
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -47,6 +50,14 @@ OWN = Own("cloud-b", ("198.51.100.0/24",))
         ("tunnel", {"port": 14789, "idRange": {"first": 2, "last": 2}}, "have a tunnel that no CloudPeer can have"),
         ("tunnel", {"port": 14789, "idRange": {"first": 0, "last": 2}}, "have no usable first of the tunnel"),
         ("tunnel", {"port": True, "idRange": []}, "have no usable port of the tunnel"),
+        ("tunnel", {"encapsulation": "IPIP"}, "have an encapsulation of the tunnel that is not known here"),
+        ("tunnel", {"encapsulation": ["GRE"]}, "have an encapsulation of the tunnel that is not known here"),
+        ("tunnel", {"encapsulation": "Geneve", "idRange": {"first": 1, "last": 2}}, "have no usable port"),
+        (
+            "tunnel",
+            {"encapsulation": "GRE", "port": 14789, "idRange": {"first": 1, "last": 2}},
+            "have a tunnel that no CloudPeer can have",
+        ),
     ],
 )
 def test_terms_that_cannot_be_used(field: str, value: object, sentence: str) -> None:
@@ -97,6 +108,48 @@ PEER = KnownPeer.parse(
     manifests.cloud_peer("cloud-a", "strong", Tunnel(), INVITATION.invitation_id, TERMS)
     | {"status": {"networksOut": 3, "conditions": [{"type": "Ready", "message": "why"}]}}
 )
+
+
+@pytest.mark.parametrize("kind", DEFAULT_PORTS)
+def test_tunnel_of_every_kind_is_taken_over_as_it_was_sent(kind: EncapsulationName) -> None:
+    agreed = Tunnel(DEFAULT_PORTS[kind], 7, 9, kind)
+    assert Terms.parse(replace(TERMS, tunnel=agreed).to_bytes()).tunnel == agreed
+    manifest = manifests.cloud_peer("cloud-a", "strong", agreed, "1", TERMS)
+    assert KnownPeer.parse(manifest).tunnel == agreed
+    parsed = CloudPeer.from_wire(manifest).spec.tunnel
+    assert (parsed.encapsulation, parsed.port) == (kind, DEFAULT_PORTS[kind])
+
+
+def test_terms_of_a_release_without_encapsulations_mean_vxlan() -> None:
+    document = json.loads(TERMS.to_bytes())
+    del document["tunnel"]["encapsulation"]
+    assert Terms.parse(json.dumps(document).encode()).tunnel == Tunnel()
+
+
+@pytest.mark.parametrize(
+    ("kind", "port", "expected"),
+    [
+        (None, None, Tunnel()),
+        ("VXLAN", "15000", Tunnel(15000)),
+        ("Geneve", None, Tunnel(16081, encapsulation="Geneve")),
+        ("GRE", None, Tunnel(None, encapsulation="GRE")),
+    ],
+)
+def test_tunnel_of_the_command_line(kind: str | None, port: str | None, expected: Tunnel) -> None:
+    assert tunnel(kind, port) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "port", "sentence"),
+    [
+        ("GRE", "14789", "GRE has no UDP port"),
+        ("gre", None, "--encapsulation must be one of VXLAN, Geneve, GRE"),
+        ("Geneve", "6081", "--tunnel-port must be from 1024 to 65535"),
+    ],
+)
+def test_tunnel_of_the_command_line_that_cannot_be(kind: str | None, port: str | None, sentence: str) -> None:
+    with pytest.raises(Misused, match=f"^{sentence}"):
+        tunnel(kind, port)
 
 
 def test_cloud_peer_is_read_as_it_is_written() -> None:
@@ -172,6 +225,10 @@ def test_constants_are_those_of_the_operator() -> None:
     assert names.INVITATION_ANNOTATION.startswith("isthmus.cloud/")
     assert terms.NEUTRON_TUNNEL_PORTS == NEUTRON_TUNNEL_PORTS
     model, id_range, policy = ModelTunnel(), TunnelIDRange(), IPsecPolicySpec()
-    assert Tunnel() == Tunnel(model.port, id_range.first, id_range.last)
+    assert Tunnel().encapsulation == model.encapsulation
+    assert {*get_args(EncapsulationName)} == {*DEFAULT_PORTS}
+    for name, port in DEFAULT_PORTS.items():
+        assert encapsulation_named(name, None).udp_ports == {port} - {None}
+    assert (Tunnel().first, Tunnel().last) == (id_range.first, id_range.last)
     assert Proposals() == Proposals(policy.ike.proposals, policy.esp.proposals)
     assert IPsecPolicy.from_wire(manifests.ipsec_policy("default")).spec == policy

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Range
@@ -80,3 +82,20 @@ def test_what_only_the_tenant_can_fix_is_stalled() -> None:
     a.expand(network.id, "cloud-b")
     federation.settle()
     assert _progress(a.expansion()) == ("False", "NoSubnet", "True")
+
+
+@pytest.mark.parametrize(("kind", "mtu"), [("VXLAN", 1416), ("Geneve", 1416), ("GRE", 1424)])
+def test_mtu_is_that_of_the_encapsulation(kind: str, mtu: int) -> None:
+    federation = FakeFederation()
+    a, b = federation.clouds
+    federation.agree()
+    for cloud, other in ((a, b), (b, a)):
+        cloud.kubectl.apply(cloud.cloud_peer(other, tunnel={"encapsulation": kind}))
+    _, network, _ = a.tenant()
+    federation.settle()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    expansion = a.expansion()
+    assert expansion is not None
+    assert (reason(expansion), expansion.status.mtu) == ("Ready", mtu)
+    assert [n.mtu for n in b.neutron.networks.values() if n.description] == [mtu]

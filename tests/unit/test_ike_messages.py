@@ -54,8 +54,8 @@ def test_connection_has_two_children_and_typed_identities() -> None:
     assert settings["proposals"] == ["aes256gcm16-prfsha384-ecp384"]
     children = settings["children"]
     out, into = children[f"out-{DIGEST}"], children[f"in-{DIGEST}"]
-    assert (out["local_ts"], out["remote_ts"]) == (["192.0.2.1/32[udp]"], ["198.51.100.1/32[udp/14789]"])
-    assert (into["local_ts"], into["remote_ts"]) == (["192.0.2.1/32[udp/14789]"], ["198.51.100.1/32[udp]"])
+    assert (out["local_ts"], out["remote_ts"]) == (["192.0.2.1/32[17]"], ["198.51.100.1/32[17/14789]"])
+    assert (into["local_ts"], into["remote_ts"]) == (["192.0.2.1/32[17/14789]"], ["198.51.100.1/32[17]"])
     assert {child["mode"] for child in children.values()} == {"transport"}
 
 

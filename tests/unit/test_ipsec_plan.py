@@ -13,13 +13,14 @@ from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeerSpec, PeerG
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.ipsec import (
+    EspTransport,
     IkeConnection,
     IkeState,
     IkeView,
     SecurityAssociation,
 )
 from isthmus.model.node.traffic import Selector, UdpPorts
-from isthmus.model.node.tunnel import Vxlan
+from isthmus.model.node.tunnel import Geneve, Gre, Vxlan
 
 AGREEMENT = Agreement(Vxlan(14789), TunnelIDRange(), ("aes256gcm16-prfsha384-ecp384",), ("aes256gcm16-ecp384",), True)
 PEER = CloudPeerSpec(
@@ -84,7 +85,26 @@ def test_block_policies_for_each_port_in_both_directions() -> None:
         "dir out src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 sport 14789",
     }
     assert ipsec.blocks([Vxlan(14789), Vxlan(14790)]) == ipsec.blocks([Vxlan(14789)]) | ipsec.blocks([Vxlan(14790)])
+    assert ipsec.blocks([Geneve(14789)]) == ipsec.blocks([Vxlan(14789)])
     assert ipsec.blocks([]) == frozenset()
+
+
+def test_block_policies_of_tunnels_without_ports_name_the_remote_gateway_alone() -> None:
+    assert ipsec.blocks([Gre()]) == frozenset(), "they would drop the GRE of others"
+    assert {str(block) for block in ipsec.blocks_to(Gre(), ["192.0.2.9"])} == {
+        "dir out src 0.0.0.0/0 dst 192.0.2.9/32 proto 47",
+        "dir in src 192.0.2.9/32 dst 0.0.0.0/0 proto 47",
+        "dir out src 0.0.0.0/0 dst 192.0.2.9/32 proto 1 type 3 code 2",
+        "dir out src 0.0.0.0/0 dst 192.0.2.9/32 proto 1 type 3 code 3",
+    }
+    assert ipsec.blocks_to(Vxlan(14789), ["192.0.2.9"]) == ipsec.icmp_unreachable_blocks(["192.0.2.9"])
+
+
+def test_one_child_for_tunnels_without_ports() -> None:
+    connection = replace(_connections()[0], protection=EspTransport(Gre()))
+    assert [(child.name, str(child.sent)) for child in connection.children] == [
+        ("both", "src 192.0.2.1/32 dst 198.51.100.1/32 proto 47")
+    ]
 
 
 def test_icmp_unreachable_is_blocked() -> None:

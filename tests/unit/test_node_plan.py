@@ -9,10 +9,12 @@ import pytest
 from isthmus.core.node import ipsec
 from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.model import names
+from isthmus.model.actions import Problem
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import Key, NodeInputs
-from isthmus.model.node.switch import PatchPair, TunnelPort
-from isthmus.model.node.tunnel import TunnelEnds, Vxlan
+from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
+from isthmus.model.node.tunnel import Geneve, TunnelEnds, Vxlan
+from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked
 from tests.fakes.nodeobjects import (
     ADDRESS,
@@ -90,12 +92,43 @@ def test_plan_is_empty_without_a_tunnel_address() -> None:
         (inputs(peerlinks=(peerlink(remote_port=15000),)), frozenset(), "TunnelPortsDiffer"),
         (inputs(peerlinks=(peerlink(remote_port=4789, local_port=4789),)), frozenset(), "TunnelPortInUse"),
         (inputs(), frozenset({14789}), "TunnelPortInUse"),
+        (inputs(peerlinks=(peerlink(encapsulation="Geneve"),)), frozenset({14789}), "TunnelPortInUse"),
+        (inputs(peerlinks=(peerlink(remote_encapsulation="Geneve"),)), frozenset(), "EncapsulationsDiffer"),
+        (inputs(peerlinks=(peerlink(remote_encapsulation="GRE"),)), frozenset(), "EncapsulationsDiffer"),
     ],
 )
 def test_peer_without_tunnel(wanted: NodeInputs, foreign: frozenset[int], reason: str) -> None:
     result = plan(wanted, foreign)
     assert result.peer_problems[PEER].reason == reason
     assert (result.ports.tunnels, result.connections, result.blocks) == (frozenset(), (), frozenset())
+
+
+def test_gre_is_refused_where_the_tunnel_would_have_an_ipv6_address() -> None:
+    here = (NodeAddress("2001:db8::11", 1500),)
+    wanted = replace(inputs(peerlinks=(peerlink(encapsulation="GRE"),)), gateway_cidrs=("2001:db8::/64",))
+    result = plan_node(wanted, here, frozenset())
+    assert result.peer_problems[PEER] == Problem(
+        Reason.ENCAPSULATION_NEEDS_IPV4,
+        "GRE exists between IPv4 addresses only, and the tunnel would have 2001:db8::11 as an end",
+    )
+    assert (result.ports.tunnels, result.connections, result.blocks) == (frozenset(), (), frozenset())
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_a_udp_port_that_two_peers_want_for_two_kinds_is_that_of_the_peer_that_has_it(installed: bool) -> None:
+    """Else of the one that sorts first: a new peer takes nothing from an old one."""
+    peers = peer(), peer("cloud-c", "203.0.113.0/24")
+    other = {"name": "gw-c1", "address": "203.0.113.11"}
+    links = peerlink(encapsulation="Geneve"), peerlink("cloud-c", other)
+    port = TunnelPort(names.tunnel_port("cloud-c", "gw-c1"), Vxlan(14789), TunnelEnds(ADDRESS, "203.0.113.11"))
+    existing = Ports(frozenset({port} if installed else ()))
+    result = plan_node(inputs(peers=peers, peerlinks=links), HERE, frozenset(), existing)
+    refused, (kept,) = PEER if installed else "cloud-c", result.ports.tunnels
+    assert kept.encapsulation == (Vxlan(14789) if installed else Geneve(14789))
+    assert {cloud_id: problem.reason for cloud_id, problem in result.peer_problems.items()} == {
+        refused: "TunnelPortInUse"
+    }
+    assert "another peer's tunnels are" in result.peer_problems[refused].message
 
 
 def test_second_peer_with_the_same_cloud_id_gets_no_tunnels() -> None:

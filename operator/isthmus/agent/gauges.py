@@ -9,6 +9,7 @@ from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.flows import LinkKey, LinkTraffic, PlannedNetworks, Traffic
 from isthmus.model.node.inputs import NodeInputs
+from isthmus.model.node.tunnel import Vxlan
 from isthmus.telemetry.metrics import (
     CHARON_UP,
     FIREWALL_DROPPED,
@@ -32,7 +33,8 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
     """Set the metrics of charon, links and tunnels."""
     metrics.set(CHARON_UP, {(): facts.ike is not None})
     addresses = facts.plan.addresses
-    metrics.set(TUNNEL_MTU, {(): inner_mtu(addresses[0].mtu)} if addresses else {})
+    headers = {tunnel.encapsulation.HEADER_BYTES for tunnel in facts.plan.ports.tunnels} or {Vxlan.HEADER_BYTES}
+    metrics.set(TUNNEL_MTU, {(): inner_mtu(addresses[0].mtu, min(headers))} if addresses else {})
     down = len(facts.plan.networks.probe_macs) - facts.links_up
     metrics.set(LINKS, {("up",): facts.links_up, ("down",): down})
     sas: dict[Labels, float] = {}

@@ -26,7 +26,7 @@ SYMPTOMS: Final[tuple[tuple[str, tuple[Code | Reason, ...]], ...]] = (
         "Nothing passes since one of the clouds has changed its CloudPeer or IPsecPolicy.",
         (
             Reason.TUNNEL_PORTS_DIFFER, Reason.NO_COMMON_PROPOSAL, Reason.GATEWAY_REFUSED,
-            Reason.TUNNEL_ID_RANGES_DIFFER, Reason.POLICY_NOT_FOUND,
+            Reason.ENCAPSULATIONS_DIFFER, Reason.TUNNEL_ID_RANGES_DIFFER, Reason.POLICY_NOT_FOUND,
         ),
     ),
     (

@@ -42,7 +42,7 @@ class Offer:
 
 def invite(kubectl: Kubectl, chosen: Namespace) -> Answer:
     """Create the peer's account, and write the invitation."""
-    peer, chosen_tunnel = cloud_id(chosen.peer), tunnel(chosen.tunnel_port)
+    peer, chosen_tunnel = cloud_id(chosen.peer), tunnel(chosen.encapsulation, chosen.tunnel_port)
     reach.check_url(chosen.server)
     authority = _named_authority(chosen)
     code = terminal.new_code(chosen.code_file, chosen.output)

@@ -102,18 +102,22 @@ def _child(wanted: IkeConnection, child: Child) -> dict[str, Any]:
 
 
 def _traffic_selectors(sent: Selector) -> tuple[str, str]:
-    """The local and the remote traffic selector (swanctl.conf(5)) of what this node sends."""
+    """The local and the remote traffic selector (swanctl.conf(5)) of what this node sends.
+
+    With the number of the protocol: charon would look up its name in /etc/protocols, which an image need not have.
+    """
     match sent.traffic:
         case UdpPorts(source, destination):
-            return _end(sent.source, "udp", source), _end(sent.destination, "udp", destination)
+            ports = source, destination
         case IcmpType(type_, code):
             message = None if type_ is None else type_ << 8 | (code or 0)
-            return _end(sent.source, str(sent.protocol), message), _end(sent.destination, str(sent.protocol), message)
-        case AnyTraffic(protocol):
-            return _end(sent.source, str(protocol), None), _end(sent.destination, str(protocol), None)
+            ports = message, message
+        case AnyTraffic():
+            ports = None, None
+    return _end(sent.source, sent.protocol, ports[0]), _end(sent.destination, sent.protocol, ports[1])
 
 
-def _end(prefix: Prefix, protocol: str, port: int | None) -> str:
+def _end(prefix: Prefix, protocol: int, port: int | None) -> str:
     return f"{prefix}[{protocol}]" if port is None else f"{prefix}[{protocol}/{port}]"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
-from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
-from isthmus.model.node.tunnel import Encapsulation, Vxlan
+from isthmus.model.api.v1alpha1.cloudpeer import Tunnel, TunnelIDRange
+from isthmus.model.api.v1alpha1.peerlink import OfferedTunnel, PeerLinkSpec
+from isthmus.model.node.tunnel import Encapsulation, encapsulation_named
 from isthmus.model.protocol import PROTOCOL_VERSION, agreed_version
 from isthmus.model.reasons import Reason
 
@@ -44,7 +44,14 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
             f"no common version of the protocol: this cloud speaks {_versions(ours)}, the peer {_versions(theirs)}: "
             "upgrade the older Isthmus",
         )
-    if ours.tunnel.port != theirs.tunnel.port:
+    if ours.tunnel.encapsulation != theirs.tunnel.encapsulation:
+        return Disagreement(
+            Reason.ENCAPSULATIONS_DIFFER,
+            f"tunnel.encapsulation is {ours.tunnel.encapsulation} here and {theirs.tunnel.encapsulation} at the peer: "
+            "set the same in both CloudPeers",
+        )
+    encapsulation = encapsulation_of(ours.tunnel)
+    if encapsulation != encapsulation_of(theirs.tunnel):
         return Disagreement(
             Reason.TUNNEL_PORTS_DIFFER,
             f"tunnel.port is {ours.tunnel.port} here and {theirs.tunnel.port} at the peer: "
@@ -66,7 +73,12 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
             f"the peer offers {', '.join(getattr(theirs.ipsec, field))}",
         )
     initiator = ours.cloud_id < theirs.cloud_id
-    return Agreement(Vxlan(ours.tunnel.port), ours.tunnel.id_range, ike, esp, initiator, version)
+    return Agreement(encapsulation, ours.tunnel.id_range, ike, esp, initiator, version)
+
+
+def encapsulation_of(tunnel: Tunnel | OfferedTunnel) -> Encapsulation:
+    """The encapsulation that a CloudPeer or a PeerLink names."""
+    return encapsulation_named(tunnel.encapsulation, tunnel.port)
 
 
 def common_version(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> int | None:

@@ -10,14 +10,14 @@ from isthmus.core.snapshot.conditions import timestamp
 from isthmus.core.snapshot.index import Snapshot, claim_precedence
 from isthmus.model import names
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway, Tunnel
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec, RemotePeerLink
 from isthmus.model.facts.peer import PeerView
 from isthmus.model.protocol import PROTOCOL_VERSIONS, READ_AS, Feature, features_of
 from isthmus.model.reasons import Reason
 
-from .agreement import Agreement, Disagreement, agree, common_version
+from .agreement import Agreement, Disagreement, agree, common_version, encapsulation_of
 
 # The view right after the controller's start; statuses about the peer keep their values until it has been read.
 UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API has not been read yet")
@@ -66,9 +66,15 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
         protocol_versions=PROTOCOL_VERSIONS,
         state="Cordoned" if peer.spec.agreement.state == "Cordoned" else "Active",
         gateways=tuple(PeerGateway(name=g.name, address=g.address) for g in ours[:MAX_GATEWAYS]),
-        tunnel=OfferedTunnel(port=peer.spec.tunnel.port, id_range=peer.spec.tunnel.id_range),
+        tunnel=_offered_tunnel(peer.spec.tunnel),
         ipsec=OfferedIPsec(ike_proposals=policy.spec.ike.proposals, esp_proposals=policy.spec.esp.proposals),
     )
+
+
+def _offered_tunnel(tunnel: Tunnel) -> OfferedTunnel:
+    """With the port that is used if the CloudPeer names none: another release may have another default."""
+    port = next(iter(encapsulation_of(tunnel).udp_ports), None)
+    return OfferedTunnel(encapsulation=tunnel.encapsulation, port=port, id_range=tunnel.id_range)
 
 
 def view_of(snapshot: Snapshot, cloud_id: str) -> PeerView:
@@ -94,6 +100,9 @@ def remote_peer_link_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | N
         )
     if remote.tunnel.id_range.last <= remote.tunnel.id_range.first:
         return Problem(Reason.INVALID_PEER_LINK, "the peer's range of tunnel IDs is empty")
+    if remote.tunnel.port is None and encapsulation_of(remote.tunnel).udp_ports:
+        text = f"the peer names no UDP port for {remote.tunnel.encapsulation}"
+        return Problem(Reason.INVALID_PEER_LINK, text)
     return _gateway_problem(snapshot, peer, remote.gateways)
 
 

@@ -111,10 +111,11 @@ def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: Br
     error = bridge.errors.get(name)
     if error is None:
         return None
-    if connection is not None and _ADDRESS_IN_USE in error:
+    ports = connection.protection.encapsulation.udp_ports if connection is not None else ()
+    if connection is not None and ports and _ADDRESS_IN_USE in error:
         text = (
-            f"{connection.protection.encapsulation} is in use by another process on this node, so that Open vSwitch "
-            f"cannot receive tunnel packets on {connection.ends.local_address}: {error}"
+            f"UDP port {', '.join(map(str, sorted(ports)))} is in use by another process on this node, so that Open "
+            f"vSwitch cannot receive tunnel packets on {connection.ends.local_address}: {error}"
         )
         return Problem(Reason.TUNNEL_PORT_IN_USE, text[:1024])
     return Problem(Reason.TUNNEL_PORT_FAILED, f"Open vSwitch cannot create tunnel port {name}: {error}"[:1024])

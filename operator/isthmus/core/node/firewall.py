@@ -19,6 +19,7 @@ UNREACHABLE_OUT: Final = "unreachable_out"
 COUNTERS: Final = frozenset({UNPROTECTED_OUT, UNPROTECTED_IN, UNREACHABLE_OUT})
 
 _PORTS, _REMOTES, _REMOTES_V6 = "tunnel_ports", "remote_gateways", "remote_gateways_v6"
+_GRE_REMOTES: Final = "gre_gateways"
 
 # Last in the output hook, when no other table can change the route, and with it the protection; first in the input
 # hook, so that no other table answers an unprotected packet.
@@ -29,10 +30,16 @@ _INPUT: Final = Chain("input", "input", -300)
 _ICMP_UNREACHABLE: Final = 3
 _ICMP_FRAGMENTATION_NEEDED: Final = 4
 _ICMPV6_UNREACHABLE: Final = 1
+_IPPROTO_GRE: Final = 47  # by its number: nft would look up a name in /etc/protocols
 
 
-def ruleset(udp_ports: Iterable[int], remote_addresses: Iterable[str]) -> Ruleset:
-    """The table for these tunnel ports and remote gateways; an empty one where there are none."""
+def ruleset(
+    udp_ports: Iterable[int], remote_addresses: Iterable[str], gre_addresses: Iterable[str] = frozenset()
+) -> Ruleset:
+    """The table for these tunnel ports and remote gateways; an empty one where there are none.
+
+    `gre_addresses` are those of the remote gateways to which tunnels are GRE: IPv4.
+    """
     ports, remotes = frozenset[int | str](udp_ports), frozenset(remote_addresses)
     if not ports | remotes:
         return Ruleset()
@@ -41,6 +48,7 @@ def ruleset(udp_ports: Iterable[int], remote_addresses: Iterable[str]) -> Rulese
         NamedSet(_PORTS, "inet_service", ports),
         NamedSet(_REMOTES, "ipv4_addr", remotes - ipv6),
         NamedSet(_REMOTES_V6, "ipv6_addr", frozenset(ipv6)),
+        NamedSet(_GRE_REMOTES, "ipv4_addr", frozenset(gre_addresses)),
     )
     return Ruleset(frozenset({_OUTPUT, _INPUT}), COUNTERS, frozenset(sets), _RULES)
 
@@ -70,6 +78,18 @@ _RULES: Final = frozenset(
         _drop(_OUTPUT, UNPROTECTED_OUT, _match("udp", "dport", f"@{_PORTS}")),
         _drop(_OUTPUT, UNPROTECTED_OUT, _match("udp", "sport", f"@{_PORTS}")),
         _drop(_INPUT, UNPROTECTED_IN, _match("udp", "dport", f"@{_PORTS}")),
+        _drop(
+            _OUTPUT,
+            UNPROTECTED_OUT,
+            _match("ip", "daddr", f"@{_GRE_REMOTES}"),
+            _match("ip", "protocol", _IPPROTO_GRE),
+        ),
+        _drop(
+            _INPUT,
+            UNPROTECTED_IN,
+            _match("ip", "saddr", f"@{_GRE_REMOTES}"),
+            _match("ip", "protocol", _IPPROTO_GRE),
+        ),
         # Such a message quotes a packet that came protected: the kernel sends it where there is no tunnel port, and a
         # reject rule of the node's own firewall does, with codes of its own.
         _drop(

@@ -27,7 +27,7 @@ from isthmus.model.node.tunnel import Encapsulation
 from isthmus.model.reasons import Reason
 
 MINIMUM_KEY_LENGTH = 32
-_PORT_UNREACHABLE = IcmpType(3, 3)  # of ICMP (RFC 792)
+_PROTOCOL_UNREACHABLE, _PORT_UNREACHABLE = IcmpType(3, 2), IcmpType(3, 3)  # of ICMP (RFC 792)
 _PORT_UNREACHABLE_V6 = IcmpType(1, 4)  # of ICMPv6 (RFC 4443)
 _ANYWHERE, _ANYWHERE_V6 = IPv4Network("0.0.0.0/0"), IPv6Network("::/0")
 _KEY = re.compile(rb"[!-~]+")
@@ -86,14 +86,41 @@ def connections(
 
 
 def blocks(encapsulations: Iterable[Encapsulation]) -> frozenset[BlockPolicy]:
-    """Block policies that keep unprotected tunnel packets off the wire and out of br-cloud."""
-    return frozenset(block for encapsulation in encapsulations for block in _blocks_of(encapsulation))
+    """Block policies that keep unprotected packets of tunnels with ports off the wire and out of br-cloud.
+
+    Tunnels without ports need those of `blocks_to`.
+    """
+    return frozenset(block for encapsulation in encapsulations for block in _blocks_of_ports(encapsulation))
 
 
-def _blocks_of(encapsulation: Encapsulation) -> Iterator[BlockPolicy]:
+def _blocks_of_ports(encapsulation: Encapsulation) -> Iterator[BlockPolicy]:
+    if not encapsulation.udp_ports:
+        return
     for traffic in encapsulation.sent.values():
         yield BlockPolicy("out", Selector(_ANYWHERE, _ANYWHERE, traffic))
     yield BlockPolicy("in", Selector(_ANYWHERE, _ANYWHERE, encapsulation.received))
+
+
+def blocks_to(encapsulation: Encapsulation, remote_addresses: Iterable[str]) -> frozenset[BlockPolicy]:
+    """Block policies for the tunnels of an encapsulation to these gateways: in addition to those of `blocks`.
+
+    Only their remote address distinguishes packets without ports from those of others, Neutron's for instance. The
+    local one stays open: the kernel knows a policy by direction and selector, whatever its priority is. A block with
+    both addresses would be charon's own policy, which charon replaces, and removes when it ends.
+    """
+    remotes = frozenset(remote_addresses)
+    found = frozenset(block for address in remotes for block in _blocks_to(encapsulation, ip_network(address)))
+    return found | icmp_unreachable_blocks(remotes)
+
+
+def _blocks_to(encapsulation: Encapsulation, remote: Prefix) -> Iterator[BlockPolicy]:
+    if encapsulation.udp_ports or not isinstance(remote, IPv4Network):
+        return
+    for traffic in encapsulation.sent.values():
+        yield BlockPolicy("out", Selector(_ANYWHERE, remote, traffic))
+    yield BlockPolicy("in", Selector(remote, _ANYWHERE, encapsulation.received))
+    # The kernel's answer if it has no GRE at all: Open vSwitch loads it with the first port.
+    yield BlockPolicy("out", Selector(_ANYWHERE, remote, _PROTOCOL_UNREACHABLE))
 
 
 def icmp_unreachable_blocks(remote_addresses: Iterable[str]) -> frozenset[BlockPolicy]:
@@ -115,7 +142,7 @@ def _icmp_unreachable_block(remote: Prefix) -> BlockPolicy:
 def blocks_of_connection(connection: IkeConnection) -> frozenset[BlockPolicy]:
     """The block policies without which neither the connection nor its tunnel port may exist."""
     encapsulation = connection.protection.encapsulation
-    return blocks([encapsulation]) | icmp_unreachable_blocks([connection.ends.remote_address])
+    return blocks([encapsulation]) | blocks_to(encapsulation, [connection.ends.remote_address])
 
 
 def up(connection: IkeConnection, ike: IkeView) -> bool:

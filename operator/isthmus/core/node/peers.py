@@ -58,9 +58,9 @@ def plan_peers(
     inputs: NodeInputs,
     addresses: Iterable[NodeAddress],
     foreign_udp_ports: frozenset[int],
-    kept: frozenset[TunnelPort],
+    installed: frozenset[TunnelPort],
 ) -> PeersPlan:
-    """The plan of all peers; `kept` are the existing tunnels of those that are kept. Attachments make no difference."""
+    """The plan of all peers; `installed` are the existing tunnels. Attachments make no difference."""
     inside = tunnel_addresses(addresses, inputs.gateway_cidrs)
     ours = tuple(replace(a, mtu=min(a.mtu, MAXIMUM_MTU)) for a in inside if a.mtu >= MINIMUM_MTU)
     if not ours:
@@ -72,17 +72,17 @@ def plan_peers(
         peer.spec.cloud_id: _plan_peer(inputs, peer, links.get(peer.spec.cloud_id), ours[0].address, foreign_udp_ports)
         for peer in owning_peers
     }
+    kept = _kept_tunnels(inputs, installed)
+    planned |= _clashes(planned, kept, installed)
     peers = [peer for peer in planned.values() if isinstance(peer, _Peer)]
     tunnels = frozenset(tunnel for peer in peers for tunnel in _tunnels(peer)) | kept
     encapsulations = {tunnel.encapsulation for tunnel in tunnels} | {peer.agreement.encapsulation for peer in peers}
-    udp_ports = {port for encapsulation in encapsulations for port in encapsulation.udp_ports}
-    remotes = {gateway.address for peer in peers for gateway in peer.gateways} | {t.ends.remote for t in kept}
     gateways = {peer.spec.cloud_id: _known_gateways(peer, links.get(peer.spec.cloud_id)) for peer in owning_peers}
     problems = {cloud_id: peer for cloud_id, peer in planned.items() if isinstance(peer, Problem)}
     return PeersPlan(
         addresses=ours,
-        blocks=ipsec.blocks(encapsulations) | ipsec.icmp_unreachable_blocks(remotes),
-        firewall=firewall.ruleset(udp_ports, remotes),
+        blocks=_blocks(encapsulations, tunnels),
+        firewall=_ruleset(encapsulations, tunnels),
         connections=tuple(connection for peer in peers for connection in peer.connections),
         tunnels=tunnels,
         gateways=gateways | {**inputs.kept_peers},
@@ -91,7 +91,39 @@ def plan_peers(
     )
 
 
-def kept_tunnels(inputs: NodeInputs, installed: frozenset[TunnelPort]) -> frozenset[TunnelPort]:
+def _clashes(
+    planned: Mapping[str, _Peer | Problem], kept: frozenset[TunnelPort], installed: frozenset[TunnelPort]
+) -> dict[str, Problem]:
+    """Peers whose UDP port another peer has, for tunnels of another kind: who has it already, else who sorts first."""
+    peers = {cloud_id: peer for cloud_id, peer in planned.items() if isinstance(peer, _Peer)}
+    used = {port: tunnel.encapsulation for tunnel in kept for port in tunnel.encapsulation.udp_ports}
+    found: dict[str, Problem] = {}
+    for cloud_id in sorted(peers, key=lambda c: (installed.isdisjoint(_tunnels(peers[c])), c)):
+        wanted = peers[cloud_id].agreement.encapsulation
+        other = next((used[port] for port in wanted.udp_ports if used.get(port, wanted) != wanted), None)
+        if other is None:
+            used |= dict.fromkeys(wanted.udp_ports, wanted)
+        else:
+            text = f"another peer's tunnels are {other}: this peer's cannot be {wanted}"
+            found[cloud_id] = Problem(Reason.TUNNEL_PORT_IN_USE, text)
+    return found
+
+
+def _blocks(encapsulations: Iterable[Encapsulation], tunnels: Iterable[TunnelPort]) -> frozenset[BlockPolicy]:
+    to_gateways = (ipsec.blocks_to(tunnel.encapsulation, [tunnel.ends.remote]) for tunnel in tunnels)
+    return ipsec.blocks(encapsulations).union(*to_gateways)
+
+
+def _ruleset(encapsulations: Iterable[Encapsulation], tunnels: Iterable[TunnelPort]) -> Ruleset:
+    tunnels = tuple(tunnels)
+    return firewall.ruleset(
+        {port for encapsulation in encapsulations for port in encapsulation.udp_ports},
+        {tunnel.ends.remote for tunnel in tunnels},
+        {tunnel.ends.remote for tunnel in tunnels if not tunnel.encapsulation.udp_ports},
+    )
+
+
+def _kept_tunnels(inputs: NodeInputs, installed: frozenset[TunnelPort]) -> frozenset[TunnelPort]:
     """Of the installed tunnels, those of peers that are kept."""
     connections = _kept_connections(inputs)
     return frozenset(tunnel for tunnel in installed if tunnel.name in connections)
@@ -151,6 +183,9 @@ def _plan_peer(
     if problem is not None or key is None:
         return problem or Problem(Reason.KEY_NOT_FOUND, f"Secret {secret} does not exist")
     gateways = _known_gateways(peer, link)
+    problem = _family_problem(agreement.encapsulation, (local, *(gateway.address for gateway in gateways)))
+    if problem is not None:
+        return problem
     connections = ipsec.connections(
         own_cloud_id=inputs.cloud_id,
         node=inputs.node,
@@ -180,6 +215,14 @@ def _port_problem(encapsulation: Encapsulation, foreign_udp_ports: frozenset[int
     for port in encapsulation.udp_ports & (NEUTRON_TUNNEL_PORTS | foreign_udp_ports):
         return Problem(Reason.TUNNEL_PORT_IN_USE, f"UDP port {port} belongs to another tunnel on this node")
     return None
+
+
+def _family_problem(encapsulation: Encapsulation, addresses: Iterable[str]) -> Problem | None:
+    address = next((a for a in addresses if ip_address(a).version not in encapsulation.IP_VERSIONS), None)
+    if address is None:
+        return None
+    text = f"{encapsulation.NAME} exists between IPv4 addresses only, and the tunnel would have {address} as an end"
+    return Problem(Reason.ENCAPSULATION_NEEDS_IPV4, text)
 
 
 def _tunnels(peer: _Peer) -> Iterator[TunnelPort]:

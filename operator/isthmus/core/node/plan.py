@@ -15,7 +15,7 @@ from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
 from isthmus.model.node.switch import Ports, TunnelPort
 
 from .networks import NetworkPlanner, NetworksPlan
-from .peers import PeersPlan, kept_tunnels, plan_peers
+from .peers import PeersPlan, plan_peers
 
 _NOTHING = NetworksPlan()
 _NO_PORTS = Ports()
@@ -78,7 +78,7 @@ class NodePlanner:
     ) -> NodePlan:
         """The plan; the same object as before if it is the same. After an exception everything is planned again."""
         try:
-            self._plan_peers(inputs, tuple(addresses), foreign_udp_ports, kept_tunnels(inputs, installed.tunnels))
+            self._plan_peers(inputs, tuple(addresses), foreign_udp_ports, installed.tunnels)
             networks = _NOTHING if self._peers.problem else self._networks.plan(inputs, installed.patches)
         except Exception:
             self._planned_from, self._peers = (), PeersPlan()
@@ -93,14 +93,14 @@ class NodePlanner:
         inputs: NodeInputs,
         addresses: tuple[NodeAddress, ...],
         foreign_udp_ports: frozenset[int],
-        kept: frozenset[TunnelPort],
+        installed: frozenset[TunnelPort],
     ) -> None:
         settings = inputs.node, inputs.cloud_id, inputs.gateway_cidrs
         objects = inputs.peers, inputs.policies, inputs.peerlinks, inputs.keys, inputs.kept_peers
-        planned_from = (*settings, *objects, addresses, foreign_udp_ports, kept)
+        planned_from = (*settings, *objects, addresses, foreign_udp_ports, installed)
         if planned_from == self._planned_from:
             return
-        before, self._peers = self._peers, plan_peers(inputs, addresses, foreign_udp_ports, kept)
+        before, self._peers = self._peers, plan_peers(inputs, addresses, foreign_udp_ports, installed)
         if self._planned_from[:1] != (inputs.node,) or before.tunnels != self._peers.tunnels:
             self._networks = NetworkPlanner(inputs.node, {tunnel.name: tunnel for tunnel in self._peers.tunnels})
         self._planned_from = planned_from

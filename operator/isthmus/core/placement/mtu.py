@@ -6,8 +6,6 @@ ESP in transport mode with AES-GCM-16 (RFC 4303, RFC 4106): SPI and sequence num
 
 from __future__ import annotations
 
-from isthmus.model.node.tunnel import Vxlan
-
 _IPV4_HEADER = 20
 _ESP_HEADER = 8
 _GCM_IV = 8
@@ -16,8 +14,11 @@ _ESP_TRAILER = 2
 _ESP_ALIGNMENT = 4
 
 
-def inner_mtu(underlay_mtu: int, header_bytes: int = Vxlan.HEADER_BYTES) -> int:
-    """MTU in bytes over an encapsulation, ESP transport mode, AES-GCM-16 and IPv4: 1416 for VXLAN and 1500."""
+def inner_mtu(underlay_mtu: int, header_bytes: int) -> int:
+    """MTU in bytes over an encapsulation's headers, ESP transport mode, AES-GCM-16 and IPv4.
+
+    1416 for 1500 with VXLAN or Geneve, 1424 with GRE.
+    """
     protected = underlay_mtu - _IPV4_HEADER - _ESP_HEADER - _GCM_IV - _GCM_ICV
     payload = protected // _ESP_ALIGNMENT * _ESP_ALIGNMENT - _ESP_TRAILER
     return payload - header_bytes

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final, Literal
 
-from .traffic import Traffic, UdpPorts
+from .traffic import AnyTraffic, Traffic, UdpPorts
+
+EncapsulationName = Literal["VXLAN", "Geneve", "GRE"]
+"""As administrators write it, and clouds publish it."""
+
+_IPPROTO_GRE: Final = 47  # IANA
+_UDP_HEADER, _ETHERNET_HEADER = 8, 14
 
 
 @dataclass(frozen=True)
@@ -21,21 +27,13 @@ class TunnelEnds:
 
 
 @dataclass(frozen=True)
-class Vxlan:
-    """VXLAN (RFC 7348) on a UDP port that both gateways listen on. The sender chooses the source port by the flow."""
+class _UdpTunnel:
+    """An encapsulation on a UDP port that both gateways listen on. The sender chooses the source port by the flow."""
 
     udp_port: int
 
-    INTERFACE_TYPE: ClassVar = "vxlan"
-    """Type of the interface in Open vSwitch's database (ovs-vswitchd.conf.db(5))."""
-    HEADER_BYTES: ClassVar = 8 + 8 + 14
-    """UDP, VXLAN and inner Ethernet header."""
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, str]) -> Vxlan | None:
-        """The encapsulation of an interface with these options; None if no number is given for its port."""
-        port = options.get("dst_port", "")
-        return cls(int(port)) if port.isdecimal() else None
+    NAME: ClassVar[EncapsulationName]
+    IP_VERSIONS: ClassVar = frozenset({4, 6})
 
     @property
     def options(self) -> dict[str, str]:
@@ -61,11 +59,104 @@ class Vxlan:
         return UdpPorts(destination=self.udp_port)
 
     def __str__(self) -> str:
-        return f"UDP port {self.udp_port}"
+        return f"{self.NAME} on UDP port {self.udp_port}"
 
 
-Encapsulation = Vxlan
+@dataclass(frozen=True)
+class Vxlan(_UdpTunnel):
+    """VXLAN (RFC 7348)."""
+
+    NAME: ClassVar[EncapsulationName] = "VXLAN"
+    DEFAULT_UDP_PORT: ClassVar = 14789
+    INTERFACE_TYPE: ClassVar = "vxlan"
+    """Type of the interface in Open vSwitch's database (ovs-vswitchd.conf.db(5))."""
+    HEADER_BYTES: ClassVar = _UDP_HEADER + 8 + _ETHERNET_HEADER
+    """UDP, VXLAN and inner Ethernet header."""
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str]) -> Vxlan | None:
+        """The encapsulation of an interface with these options; None if no number is given for its port."""
+        port = _udp_port(options)
+        return cls(port) if port is not None else None
+
+
+@dataclass(frozen=True)
+class Geneve(_UdpTunnel):
+    """Geneve (RFC 8926), without options."""
+
+    NAME: ClassVar[EncapsulationName] = "Geneve"
+    DEFAULT_UDP_PORT: ClassVar = 16081
+    INTERFACE_TYPE: ClassVar = "geneve"
+    HEADER_BYTES: ClassVar = _UDP_HEADER + 8 + _ETHERNET_HEADER
+    """UDP, Geneve and inner Ethernet header."""
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str]) -> Geneve | None:
+        """As `Vxlan.from_options`."""
+        port = _udp_port(options)
+        return cls(port) if port is not None else None
+
+
+@dataclass(frozen=True)
+class Gre:
+    """GRE (RFC 2784) with Ethernet frames and the tunnel ID as its key (RFC 2890). It has no ports.
+
+    Open vSwitch has no GRE with keys over IPv6: its port never comes up.
+    """
+
+    NAME: ClassVar[EncapsulationName] = "GRE"
+    INTERFACE_TYPE: ClassVar = "gre"
+    HEADER_BYTES: ClassVar = 4 + 4 + _ETHERNET_HEADER
+    """GRE, its key, and inner Ethernet header."""
+    IP_VERSIONS: ClassVar = frozenset({4})
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str]) -> Gre:
+        """All there is to GRE are its ends and its key."""
+        return cls()
+
+    @property
+    def options(self) -> dict[str, str]:
+        """None of its own."""
+        return {}
+
+    @property
+    def udp_ports(self) -> frozenset[int]:
+        """None."""
+        return frozenset()
+
+    @property
+    def sent(self) -> Mapping[str, Traffic]:
+        """One child for both directions: neither has anything to tell them apart."""
+        return {"both": AnyTraffic(_IPPROTO_GRE)}
+
+    @property
+    def received(self) -> Traffic:
+        """What the tunnel port takes in."""
+        return AnyTraffic(_IPPROTO_GRE)
+
+    def __str__(self) -> str:
+        return self.NAME
+
+
+Encapsulation = Vxlan | Geneve | Gre
 """All encapsulations. Whatever else depends on them follows from the properties above."""
 
-ENCAPSULATIONS: Mapping[str, type[Encapsulation]] = {kind.INTERFACE_TYPE: kind for kind in (Vxlan,)}
+ENCAPSULATIONS: Mapping[str, type[Encapsulation]] = {kind.INTERFACE_TYPE: kind for kind in (Vxlan, Geneve, Gre)}
 """By the type of their interfaces."""
+
+
+def encapsulation_named(name: EncapsulationName, udp_port: int | None) -> Encapsulation:
+    """The encapsulation that an administrator means: on its own default port if none is given."""
+    match name:
+        case "VXLAN":
+            return Vxlan(udp_port or Vxlan.DEFAULT_UDP_PORT)
+        case "Geneve":
+            return Geneve(udp_port or Geneve.DEFAULT_UDP_PORT)
+        case "GRE":
+            return Gre()
+
+
+def _udp_port(options: Mapping[str, str]) -> int | None:
+    text = options.get("dst_port", "")
+    return int(text) if text.isdecimal() else None

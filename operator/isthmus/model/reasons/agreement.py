@@ -77,6 +77,12 @@ EXPLANATIONS = {
     Reason.PROTOCOL_VERSIONS_DIFFER: administrator(
         "The two clouds have no version of the protocol in common.", "Upgrade the older Isthmus.", *_AGREED
     ),
+    Reason.ENCAPSULATIONS_DIFFER: administrator(
+        "The two clouds name different encapsulations for the tunnel. A cloud of a release that knows VXLAN only names "
+        "none, and means that.",
+        "Set the same `tunnel.encapsulation` in both CloudPeers.",
+        *_AGREED,
+    ),
     Reason.TUNNEL_PORTS_DIFFER: administrator(
         "The two clouds name different UDP ports for the tunnel.",
         "Set the same `tunnel.port` in both CloudPeers.",

@@ -63,8 +63,14 @@ EXPLANATIONS = {
         "Agree on a new key with the peer's administrator, and store it in the Secret that the message names.",
         *_KEY,
     ),
+    Reason.ENCAPSULATION_NEEDS_IPV4: administrator(
+        "The encapsulation that both clouds name exists between IPv4 addresses only, and a gateway has another one.",
+        "Agree on VXLAN or Geneve as `tunnel.encapsulation` in both CloudPeers, or give the gateways IPv4 addresses.",
+        *_KEY,
+    ),
     Reason.TUNNEL_PORT_IN_USE: administrator(
-        "Another tunnel or another process on the node uses the UDP port of the tunnel.",
+        "Another tunnel, that of another peer for instance, or another process on the node uses the UDP port of the "
+        "tunnel.",
         "Free the port, or agree on another `tunnel.port` with the peer's administrator.",
         *_KEY,
     ),

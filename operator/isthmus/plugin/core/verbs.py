@@ -111,7 +111,17 @@ VERBS: Final = (
         "PEER",
         (
             *_OFFER,
-            Option(("--tunnel-port",), "UDP port of the tunnel in both clouds; 14789 if absent", "PORT"),
+            Option(
+                ("--encapsulation",),
+                "of the tunnel in both clouds; VXLAN if absent",
+                "KIND",
+                ("VXLAN", "Geneve", "GRE"),
+            ),
+            Option(
+                ("--tunnel-port",),
+                "UDP port of the tunnel in both clouds; 14789 for VXLAN and 16081 for Geneve if absent",
+                "PORT",
+            ),
             Option(("--code-file",), "write the pairing code there, and do not print it", "FILE"),
             _OUTPUT,
         ),

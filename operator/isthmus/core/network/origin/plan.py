@@ -179,12 +179,12 @@ def _publish_to(origin: Origin, cloud_id: str) -> Actions:
 def _publish_gateway(origin: Origin) -> Actions:
     """Publish another active node before anything else: from then on peers accept nothing from the previous one."""
     gateway = origin.gateway.name if origin.gateway else None
-    wanted = {"gateway": gateway, "mtu": origin.offered_mtu}
-    return tuple(
-        ApplyObject(local_link(link.spec.model_copy(update=wanted), origin.original_mtu))
-        for _, link in sorted(origin.active_links.items())
+    wanted = {
+        cloud_id: link.spec.model_copy(update={"gateway": gateway, "mtu": origin.offered_mtu(cloud_id)})
+        for cloud_id, link in sorted(origin.active_links.items())
         if link.spec.gateway != gateway
-    )
+    }
+    return tuple(ApplyObject(local_link(spec, origin.original_mtu)) for spec in wanted.values())
 
 
 def _node(origin: Origin) -> Gateway | None:

@@ -150,7 +150,8 @@ class Origin:
     def offer_to(self, cloud_id: str, record: Sequence[SubnetRecord]) -> ExpansionLinkSpec | None:
         """The spec of our link with the slices in `record`; a new one only with all slices and an unused tunnel ID."""
         link, peer = self.active_links.get(cloud_id), self.snapshot.peer_of(cloud_id)
-        if peer is None or self.facts is None or self.offered_mtu is None:
+        mtu = self.offered_mtu(cloud_id)
+        if peer is None or self.facts is None or mtu is None:
             return None
         if link is not None and link.spec.offer is not None:
             tunnel_id: int | None = link.spec.offer.tunnel_id
@@ -167,7 +168,7 @@ class Origin:
             self.facts,
             record,
             tunnel_id=tunnel_id,
-            mtu=self.offered_mtu,
+            mtu=mtu,
             gateway=self.gateway,
         )
 
@@ -185,12 +186,12 @@ class Origin:
             return self.record.original_mtu
         return self.facts.network.mtu
 
-    @cached_property
-    def offered_mtu(self) -> int | None:
-        """The largest MTU that our node can carry and the network had; the published one if no node is ready."""
+    def offered_mtu(self, cloud_id: str) -> int | None:
+        """The largest MTU that our node can carry to the peer and the network had; a published one without a node."""
         if self.gateway is None:
-            return next((link.spec.mtu for link in self.active_links.values()), None)
-        carried = carried_mtu(self.gateway)
+            links = (self.active_links.get(cloud_id), *self.active_links.values())
+            return next((link.spec.mtu for link in links if link is not None), None)
+        carried = carried_mtu(self.gateway, self.snapshot.peer_of(cloud_id))
         return min(carried, self.original_mtu) if self.original_mtu is not None else carried
 
     def remote_link_state(self, cloud_id: str) -> RemoteLinkState:
@@ -244,10 +245,8 @@ class Origin:
 
     @cached_property
     def agreed_mtu(self) -> int | None:
-        """The smallest of our MTU and those of all accepting peers, in bytes; None while no peer accepts."""
-        theirs = [
-            remote_link.mtu
-            for cloud_id in self.active_links
-            if (remote_link := self.accepted_spec(cloud_id)) is not None
-        ]
-        return min([*theirs, *([self.offered_mtu] if self.offered_mtu else [])]) if theirs else None
+        """The smallest MTU to and from all accepting peers, in bytes; None while no peer accepts."""
+        accepting = {cloud_id: spec for cloud_id in self.active_links if (spec := self.accepted_spec(cloud_id))}
+        theirs = [spec.mtu for spec in accepting.values()]
+        ours = [mtu for cloud_id in accepting if (mtu := self.offered_mtu(cloud_id)) is not None]
+        return min([*theirs, *ours], default=None)

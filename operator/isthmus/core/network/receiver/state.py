@@ -161,7 +161,7 @@ class Receiver:
     def offered_mtu(self) -> int | None:
         """The largest MTU in bytes that our node can carry; the published one if no node is ready."""
         if self.gateway is not None:
-            return carried_mtu(self.gateway)
+            return carried_mtu(self.gateway, self.peer)
         return self.link.spec.mtu if self.link else None
 
     @cached_property

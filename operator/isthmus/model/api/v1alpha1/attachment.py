@@ -118,7 +118,7 @@ class AttachmentLink(ApiModel):
     cloud_id: CloudID
     """Cloud ID of the peer."""
     tunnel_id: TunnelID
-    """VXLAN network identifier of the network on the tunnel to this peer."""
+    """Tunnel ID of the network on the tunnel to this peer."""
     gateway: PeerGateway
     """The peer's active gateway of this network."""
 

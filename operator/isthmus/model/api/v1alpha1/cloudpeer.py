@@ -17,6 +17,7 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
+from isthmus.model.node.tunnel import EncapsulationName
 from isthmus.model.reasons import ConditionType
 from isthmus.model.types import (
     CloudID,
@@ -52,18 +53,28 @@ class TunnelIDRange(ApiModel):
 
 
 class Tunnel(ApiModel):
-    """Encapsulation of the traffic: VXLAN on a UDP port of its own."""
+    """Encapsulation of the traffic."""
 
     model_config = ConfigDict(
-        json_schema_extra=cel_rule(
-            "!(self.port in [4789, 6081, 8472])",
-            "ports 4789, 6081 and 8472 belong to Neutron's own tunnels; choose another",
+        json_schema_extra=cel_rules(
+            (
+                "!has(self.port) || !(self.port in [4789, 6081, 8472])",
+                "ports 4789, 6081 and 8472 belong to Neutron's own tunnels; choose another",
+            ),
+            (
+                "!has(self.port) || self.encapsulation != 'GRE'",
+                "GRE has no UDP port: remove port, or set it to null, or choose VXLAN or Geneve",
+            ),
         )
     )
-    port: UDPPort = 14789
-    """UDP port of the tunnel; must be the same in both clouds."""
+    encapsulation: EncapsulationName = "VXLAN"
+    """VXLAN or Geneve, each on a UDP port of its own, or GRE; must be the same in both clouds."""
+    port: UDPPort | None = None
+    """UDP port of the tunnel; must be the same in both clouds. 14789 for VXLAN and 16081 for Geneve if absent; GRE has
+    none."""
     id_range: TunnelIDRange = TunnelIDRange()
-    """VXLAN network identifiers for this pair of clouds; must be the same in both clouds."""
+    """Tunnel IDs for this pair of clouds: network identifiers of VXLAN or Geneve, or keys of GRE. Must be the same in
+    both clouds."""
 
 
 class PeerIPsec(ApiModel):
@@ -191,6 +202,7 @@ class CloudPeer(CustomObject):
             ready_column(),
             ready_column("Reason", field="reason"),
             PrinterColumn(name="State", type="string", path=".spec.agreement.state"),
+            PrinterColumn(name="Tunnel", type="string", path=".spec.tunnel.encapsulation"),
             PrinterColumn(name="Tunnels", type="string", path=".status.tunnelsUp"),
             ready_column("OpenStack", ConditionType.OPENSTACK_AVAILABLE),
             PrinterColumn(name="Out", type="integer", path=".status.networksOut"),

@@ -115,7 +115,7 @@ class Offer(ApiModel):
     """Offer of the network to the receiver. Published by the origin only."""
 
     tunnel_id: TunnelID
-    """VXLAN network identifier of the network, from the origin's part of the agreed range."""
+    """Tunnel ID of the network, from the origin's part of the agreed range."""
     project: OfferedProject
     """Project that owns the network at its origin."""
     network_name: DisplayName = ""

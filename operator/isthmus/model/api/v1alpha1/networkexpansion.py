@@ -113,7 +113,7 @@ class ExpansionPeerStatus(ApiModel):
     message: Message = ""
     """Why it is not ready, in a sentence with what to do."""
     tunnel_id: TunnelID | None = None
-    """VXLAN network identifier of the network on the tunnel to this peer."""
+    """Tunnel ID of the network on the tunnel to this peer."""
     mtu: MTU | None = None
     """MTU in bytes agreed with this peer."""
     slices: Annotated[tuple[AddressSlice, ...], Field(max_length=16)] = ()

@@ -16,6 +16,7 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
+from isthmus.model.node.tunnel import EncapsulationName
 from isthmus.model.protocol import PROTOCOL_VERSION
 from isthmus.model.types import CloudID, Generation, ReaderRevision, Time, UDPPort
 
@@ -30,8 +31,10 @@ AddressList = Annotated[str, Field(max_length=256, pattern=r"^[0-9.,]*$")]
 class OfferedTunnel(ApiModel):
     """Tunnel parameters of the publishing cloud."""
 
-    port: UDPPort
-    """UDP port of the tunnel."""
+    encapsulation: EncapsulationName = "VXLAN"
+    """Encapsulation of the traffic; clouds that do not say it mean VXLAN."""
+    port: UDPPort | None = None
+    """UDP port of the tunnel; GRE has none."""
     id_range: TunnelIDRange
     """Tunnel IDs for this pair of clouds."""
 
@@ -119,6 +122,7 @@ class PeerLink(CustomObject):
             ready_column("Agreed", condition="Agreed"),
             PrinterColumn(name="State", type="string", path=".spec.state"),
             PrinterColumn(name="Peer-State", type="string", path=".status.peer.spec.state"),
+            PrinterColumn(name="Tunnel", type="string", path=".spec.tunnel.encapsulation", priority=1),
             PrinterColumn(name="Port", type="integer", path=".spec.tunnel.port", priority=1),
             PrinterColumn(name="Gateways", type="string", path=".status.gateways", priority=1),
             PrinterColumn(name="Peer-Gateways", type="string", path=".status.peerGateways", priority=1),

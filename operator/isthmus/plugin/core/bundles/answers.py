@@ -61,7 +61,7 @@ def summary(header: Header, terms: Terms, policy: str) -> list[str]:
         f"{what} of {header.sender}, valid until {header.expires:%Y-%m-%d %H:%M} UTC",
         f"  API server  {terms.server}",
         f"  gateways    in {', '.join(terms.gateway_cidrs)}",
-        f"  tunnel      UDP port {terms.tunnel.port}, IDs {terms.tunnel.first} to {terms.tunnel.last}",
+        f"  tunnel      {terms.tunnel}, IDs {terms.tunnel.first} to {terms.tunnel.last}",
         f"  IPsec       IPsecPolicy {policy}, and a new pre-shared key",
     ]
 

@@ -12,7 +12,7 @@ from isthmus.model.names import INVITATION_ANNOTATION
 from ..documents import Document, entries, number, text, texts
 from ..refusals import Misused, Refused
 from .bundle import is_cloud_id
-from .terms import Proposals, Tunnel, overlapping
+from .terms import DEFAULT_PORTS, Proposals, Tunnel, known_encapsulation, overlapping
 
 DEFAULT_POLICY: Final = "default"
 
@@ -48,7 +48,6 @@ class KnownPeer:
     def parse(cls, item: Document) -> KnownPeer:
         """A CloudPeer as kubectl prints it."""
         ready = next((c for c in entries(item, "status", "conditions") if text(c, "type") == "Ready"), {})
-        tunnel, default = ("spec", "tunnel"), Tunnel()
         return cls(
             name=text(item, "metadata", "name"),
             cloud_id=text(item, "spec", "cloudID"),
@@ -57,11 +56,7 @@ class KnownPeer:
             message=text(ready, "message"),
             gateway_cidrs=texts(item, "spec", "gatewayCIDRs"),
             invitation_id=text(item, "metadata", "annotations", INVITATION_ANNOTATION),
-            tunnel=Tunnel(
-                number(item, *tunnel, "port") or default.port,
-                number(item, *tunnel, "idRange", "first") or default.first,
-                number(item, *tunnel, "idRange", "last") or default.last,
-            ),
+            tunnel=_tunnel(item),
             policy=text(item, "spec", "ipsec", "policyRef", "name"),
             kubeconfig_secret=text(item, "spec", "api", "kubeconfigSecretRef", "name"),
             key_secret=text(item, "spec", "ipsec", "authSecretRef", "name"),
@@ -166,6 +161,18 @@ def cloud_id(name: str) -> str:
 
 def _of(items: Iterable[Document], kind: str) -> list[Document]:
     return [item for item in items if text(item, "kind") == kind]
+
+
+def _tunnel(item: Document) -> Tunnel:
+    """With what is used where the CloudPeer says nothing."""
+    tunnel, default = ("spec", "tunnel"), Tunnel()
+    encapsulation = known_encapsulation(text(item, *tunnel, "encapsulation")) or default.encapsulation
+    return Tunnel(
+        number(item, *tunnel, "port") or DEFAULT_PORTS[encapsulation],
+        number(item, *tunnel, "idRange", "first") or default.first,
+        number(item, *tunnel, "idRange", "last") or default.last,
+        encapsulation,
+    )
 
 
 def _proposals(item: Document) -> Proposals:

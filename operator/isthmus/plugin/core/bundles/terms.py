@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from isthmus.model.kubeconfig import peer_kubeconfig
 
@@ -18,6 +18,9 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}")  # RFC 6750, section 
 _PROPOSAL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 NEUTRON_TUNNEL_PORTS: Final = frozenset({4789, 6081, 8472})
 _MAX_TUNNEL_ID: Final = 0xFFFFFF
+EncapsulationName = Literal["VXLAN", "Geneve", "GRE"]
+DEFAULT_PORTS: Final[Mapping[EncapsulationName, int | None]] = {"VXLAN": 14789, "Geneve": 16081, "GRE": None}
+"""UDP ports of the tunnels of each encapsulation, if no other one is agreed on."""
 
 
 class BadTerms(ValueError):
@@ -26,15 +29,21 @@ class BadTerms(ValueError):
 
 @dataclass(frozen=True)
 class Tunnel:
-    """`spec.tunnel` of a CloudPeer."""
+    """`spec.tunnel` of a CloudPeer. GRE has no port."""
 
-    port: int = 14789
+    port: int | None = DEFAULT_PORTS["VXLAN"]
     first: int = 0x100000
     last: int = 0x10FFFF
+    encapsulation: EncapsulationName = "VXLAN"
 
     def to_document(self) -> dict[str, Any]:
         """As in a CloudPeer."""
-        return {"port": self.port, "idRange": {"first": self.first, "last": self.last}}
+        port = {} if self.port is None else {"port": self.port}
+        return {"encapsulation": self.encapsulation, **port, "idRange": {"first": self.first, "last": self.last}}
+
+    def __str__(self) -> str:
+        port = "" if self.port is None else f" on UDP port {self.port}"
+        return f"{self.encapsulation}{port}"
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,11 @@ def is_cidr(text: str) -> bool:
         return False
 
 
+def known_encapsulation(value: object) -> EncapsulationName | None:
+    """The encapsulation of that name; None if there is none."""
+    return next((name for name in DEFAULT_PORTS if name == value), None)
+
+
 def overlapping(one: tuple[str, ...], other: tuple[str, ...]) -> str | None:
     """The first network of `one` that overlaps one of `other`."""
     networks = [ipaddress.IPv4Network(cidr) for cidr in other if is_cidr(cidr)]
@@ -127,11 +141,15 @@ def _tunnel(value: object) -> Tunnel:
     document = value if isinstance(value, dict) else {}
     id_range = document.get("idRange")
     bounds = id_range if isinstance(id_range, dict) else {}
-    port = _number(document, "port", 1024, 65535)
+    encapsulation = known_encapsulation(document.get("encapsulation", "VXLAN"))
+    if encapsulation is None:
+        raise BadTerms("have an encapsulation of the tunnel that is not known here")
+    has_port = DEFAULT_PORTS[encapsulation] is not None
+    port = _number(document, "port", 1024, 65535) if has_port else None
     first, last = (_number(bounds, name, 1, _MAX_TUNNEL_ID) for name in ("first", "last"))
-    if port in NEUTRON_TUNNEL_PORTS or first >= last:
+    if port in NEUTRON_TUNNEL_PORTS or first >= last or (not has_port and "port" in document):
         raise BadTerms("have a tunnel that no CloudPeer can have")
-    return Tunnel(port, first, last)
+    return Tunnel(port, first, last, encapsulation)
 
 
 def _number(document: dict[str, Any], name: str, least: int, most: int) -> int:

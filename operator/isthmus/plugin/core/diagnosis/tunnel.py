@@ -124,8 +124,8 @@ def _is_local(connection: Connection) -> bool:
     """Whether something of this cloud prevents the connection."""
     row = ROWS.get(connection.reason)
     other = connection.reason in (Reason.INVALID, Reason.CONFLICT, Reason.FORBIDDEN, Reason.INTERNAL_ERROR)
-    of_key = row is not None and row.layer is Layer.IKE and row.code in (Reason.KEY_NOT_FOUND, Reason.INVALID_KEY)
-    return connection.ike != "Established" and (of_key or other)
+    of_plan = row is not None and row.layer is Layer.IKE and row.code in _NOT_PLANNED
+    return connection.ike != "Established" and (of_plan or other)
 
 
 def _esp(connection: Connection) -> Verdict:
@@ -155,6 +155,9 @@ def _bfd(connection: Connection) -> Verdict:
     is_known = row is not None and row.layer is Layer.BFD
     return Fault(connection.reason if is_known else Reason.BFD_DOWN, Layer.BFD, connection.message)
 
+
+_NOT_PLANNED: Final = (Reason.KEY_NOT_FOUND, Reason.INVALID_KEY, Reason.ENCAPSULATION_NEEDS_IPV4)
+"""Why an agent gives charon no connection."""
 
 CHECKS: Final[Mapping[Layer, Check]] = MappingProxyType(
     {

@@ -1,0 +1,232 @@
+"""Clouds of one gateway node each around a common network; tunnels of any kind between the first and all others."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isthmus.adapters.clock import SystemClock
+from isthmus.adapters.linux.nft import Nft
+from isthmus.adapters.linux.rtnl import RtNetlink
+from isthmus.adapters.linux.xfrm import NetlinkXfrm
+from isthmus.adapters.openvswitch.openflow import OvsOfctl
+from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
+from isthmus.agent.flows import FlowSets
+from isthmus.core.node import ipsec
+from isthmus.core.node.plan import NodePlan, plan_node
+from isthmus.model import names
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.node.inputs import Key, NodeInputs
+from isthmus.model.node.tunnel import EncapsulationName, encapsulation_named
+from isthmus.model.tracked import Tracked
+from tests.fakes.nodeobjects import published_spec
+from tests.kernel.node import KEY, Node
+from tests.kernel.openvswitch import Switch, inside, sh
+
+HUB = "a"
+_TUNNEL_ID = 0x100000
+
+
+@dataclass
+class Cloud:
+    """A gateway node with its plan, applied by our adapters in the agent's order."""
+
+    node: Node
+    switch: Switch
+    plan: NodePlan
+    database: OvsdbDatabase
+    openflow: OvsOfctl
+
+    def fence(self) -> None:
+        """Install both fences."""
+        self.block()
+        self.raise_firewall()
+
+    def block(self) -> None:
+        inside(self.node.name, lambda: NetlinkXfrm().add_blocks(self.plan.blocks))
+
+    def raise_firewall(self) -> None:
+        inside(self.node.name, lambda: Nft().replace_table(self.plan.firewall))
+
+    def lower_firewall(self) -> None:
+        inside(self.node.name, Nft().remove_table)
+
+    def connect(self) -> None:
+        """Load the connections, then make ports and flows."""
+        for connection in self.plan.connections:
+            self.node.ike.load(connection, KEY)
+        self.database.ensure_bridge()
+        self.database.apply(self.plan.ports, ())
+        assert FlowSets(self.openflow, self.database, SystemClock()).ensure(self.plan, self.database.view())
+
+    def protected(self) -> bool:
+        ike = self.node.ike.view()
+        return all(ipsec.up(connection, ike) for connection in self.plan.connections)
+
+    def bfd_up(self) -> bool:
+        states = self.database.view().bfd_up
+        return len(states) == len(self.plan.connections) and all(states.values())
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of the hub in the network that is stretched to one peer; `far` is the address of the peer's machine."""
+
+    netns: str
+    far: str
+
+    def ping(self, count: int, size: int = 84) -> int:
+        """The number of answers to requests of `size` bytes, including the IP header, that may be fragmented."""
+        words = ["ping", "-nc", str(count), "-i", "0.1", "-W", "1", "-M", "dont", "-s", str(size - 28), self.far]
+        done = subprocess.run(["ip", "netns", "exec", self.netns, *words], capture_output=True, text=True, timeout=60)
+        received = re.search(r"(\d+) received", done.stdout)
+        return int(received[1]) if received else 0
+
+
+@dataclass(frozen=True)
+class Federation:
+    """The hub and its peers by name, and the hub's machines by the peer's name."""
+
+    clouds: Mapping[str, Cloud]
+    machines: Mapping[str, Machine]
+
+    @property
+    def hub(self) -> Cloud:
+        return self.clouds[HUB]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The hub's first."""
+        return tuple(cloud.node for cloud in self.clouds.values())
+
+    def fences(self) -> None:
+        for cloud in self.clouds.values():
+            cloud.fence()
+
+
+@contextmanager
+def federation(kinds: Mapping[str, EncapsulationName], directory: Path) -> Iterator[Federation]:
+    """A hub and one peer for each of these kinds, which are by the peer's name; fenced, not yet connected."""
+    # No port of the wire sends anything of its own: neither neighbour nor listener discovery.
+    sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6; ip link add wan type bridge && ip link set wan up")
+    clouds: dict[str, Cloud] = {}
+    made: list[str] = []
+    try:
+        for position, name in enumerate((HUB, *kinds), 1):
+            clouds[name] = _cloud(name, kinds, position, directory)
+        machines = {}
+        for position, peer in enumerate(kinds, 1):
+            for name, other in ((HUB, peer), (peer, HUB)):
+                netns = f"vm-{name}{other}"
+                made.append(netns)
+                address = f"10.30.{position}.{1 if name == HUB else 2}"
+                clouds[name].switch.attach_port(netns, address, position)
+                sh("ip link set eth0 mtu 1500", netns)
+            machines[peer] = Machine(f"vm-{HUB}{peer}", f"10.30.{position}.2")
+        yield Federation(clouds, machines)
+    finally:
+        for cloud in clouds.values():
+            cloud.node.end_charon(signal.SIGKILL)
+            cloud.openflow.close()
+            cloud.database.close()
+            cloud.switch.stop()
+        for netns in (*made, *clouds):
+            sh(f"ip netns del {netns}")
+        sh("ip link del wan; echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
+
+
+def join_networks(federation: Federation) -> None:
+    """Put the patches on br-int into the VLANs of their networks, as Neutron does."""
+    for cloud in federation.clouds.values():
+        for network in cloud.plan.networks:
+            position = next(iter(network.links)).tunnel_id - _TUNNEL_ID
+            cloud.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network.name)} tag={position}")
+
+
+def _cloud(name: str, kinds: Mapping[str, EncapsulationName], position: int, directory: Path) -> Cloud:
+    node = Node(name, _address(position), directory)
+    sh(
+        f"ip netns add {name} && ip link add wan-{name} type veth peer name eth0 netns {name}\n"
+        f"ip link set wan-{name} master wan up && ip -n {name} link set lo up\n"
+        f"ip -n {name} addr add {node.address}/24 dev eth0 && ip -n {name} link set eth0 up"
+    )
+    node.start_charon()
+    switch = Switch(name, directory / name)
+    addresses = inside(name, RtNetlink().view).addresses
+    plan = plan_node(_inputs(name, kinds), addresses, frozenset())
+    assert not plan.peer_problems
+    return Cloud(node, switch, plan, OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket))
+
+
+def _address(position: int) -> str:
+    return f"192.0.2.{position}"
+
+
+def _inputs(name: str, kinds: Mapping[str, EncapsulationName]) -> NodeInputs:
+    """What administrators and controller write for a cloud: of the hub for all peers, of these for the hub."""
+    order = (HUB, *kinds)
+    gateways = {n: {"name": f"gw-{n}", "address": _address(i)} for i, n in enumerate(order, 1)}
+    peers, links, attachments = [], [], {}
+    for position, spoke in enumerate(kinds, 1):
+        if name not in (HUB, spoke):
+            continue
+        other = spoke if name == HUB else HUB
+        peers.append(_peer(other, gateways[other], kinds[spoke]))
+        links.append(_peer_link(name, other, gateways, kinds[spoke]))
+        attachment = _attachment(name, position, other, gateways)
+        attachments[attachment.metadata.name] = attachment
+    return NodeInputs(
+        node=f"gw-{name}",
+        cloud_id=f"cloud-{name}",
+        gateway_cidrs=(f"{gateways[name]['address']}/32",),
+        attachments=Tracked(attachments),
+        peers=tuple(peers),
+        policies=(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {"dpdDelaySeconds": 5}}),),
+        peerlinks=tuple(links),
+        keys={"psk": Key(KEY, "1")},
+    )
+
+
+def _peer(other: str, gateway: Mapping[str, str], kind: EncapsulationName) -> CloudPeer:
+    spec = {
+        "cloudID": f"cloud-{other}",
+        "api": {"kubeconfigSecretRef": {"name": "unused"}},
+        "gatewayCIDRs": [f"{gateway['address']}/32"],
+        "tunnel": {"encapsulation": kind},
+        "ipsec": {"policyRef": {"name": "strong"}, "authSecretRef": {"name": "psk"}},
+    }
+    return CloudPeer.from_wire({"metadata": {"name": f"cloud-{other}"}, "spec": spec})
+
+
+def _peer_link(name: str, other: str, gateways: Mapping[str, dict[str, str]], kind: EncapsulationName) -> PeerLink:
+    port = next(iter(encapsulation_named(kind, None).udp_ports), None)
+    ours, theirs = (
+        published_spec(f"cloud-{one}", f"cloud-{two}", gateways[one], port, kind)
+        for one, two in ((name, other), (other, name))
+    )
+    seen: dict[str, Any] = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": theirs}
+    metadata = {"name": f"cloud-{name}", "namespace": names.peer_namespace(f"cloud-{other}")}
+    return PeerLink.from_wire({"metadata": metadata, "spec": ours, "status": {"peer": seen}})
+
+
+def _attachment(name: str, position: int, other: str, gateways: Mapping[str, dict[str, str]]) -> Attachment:
+    network = f"0a9af7a5-9cbb-4d3c-8d4e-{position:012x}"
+    link = {"cloudID": f"cloud-{other}", "tunnelID": _TUNNEL_ID + position, "gateway": gateways[other]}
+    spec = {
+        "origin": {"cloudID": f"cloud-{HUB}", "networkID": network},
+        "role": "Origin" if name == HUB else "Receiver",
+        "activeNode": f"gw-{name}",
+        "ports": [{"node": f"gw-{name}", "portID": network, "mac": "fa:16:3e:00:00:01"}],
+        "links": [link],
+    }
+    metadata = {"name": f"cloud-{HUB}.{network}", "namespace": names.SYSTEM_NAMESPACE}
+    return Attachment.from_wire({"metadata": metadata, "spec": spec})

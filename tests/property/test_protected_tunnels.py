@@ -1,0 +1,139 @@
+"""Whatever peers a node has: what its tunnel ports send and receive is protected, and blocked if it is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.core.node.plan import NodePlan, plan_node
+from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.ipsec import Child
+from isthmus.model.node.switch import TunnelPort
+from isthmus.model.node.traffic import AnyTraffic, Selector, UdpPorts
+from isthmus.model.node.tunnel import EncapsulationName, Gre
+from tests.fakes.nodeobjects import ADDRESS, inputs, peer, peerlink
+
+HERE = (NodeAddress(ADDRESS, 1500),)
+UDP, GRE = 17, 47
+FOREIGN_PORTS = (4789, 6081, 53)
+
+
+@dataclass(frozen=True)
+class Packet:
+    """An outer packet; GRE has no ports."""
+
+    source: str
+    destination: str
+    protocol: int
+    source_port: int = 0
+    destination_port: int = 0
+
+    def matches(self, selector: Selector) -> bool:
+        ends = (self.source, selector.source), (self.destination, selector.destination)
+        if selector.protocol != self.protocol or not all(IPv4Address(a) in prefix for a, prefix in ends):
+            return False
+        match selector.traffic:
+            case UdpPorts(source, destination):
+                return source in (None, self.source_port) and destination in (None, self.destination_port)
+            case AnyTraffic():
+                return True
+        return False
+
+    def is_blocked(self, plan: NodePlan, direction: str) -> bool:
+        return any(block.direction == direction and self.matches(block.selector) for block in plan.blocks)
+
+    def is_dropped(self, plan: NodePlan, direction: str) -> bool:
+        """By the nftables table, as `core.node.firewall` describes its rules."""
+        sets = {found.name: found.elements for found in plan.firewall.sets}
+        remote = self.source if direction == "in" else self.destination
+        if self.protocol == GRE:
+            return remote in sets.get("gre_gateways", ())
+        ports = {self.destination_port} | ({self.source_port} if direction == "out" else set())
+        return self.protocol == UDP and not ports.isdisjoint(sets.get("tunnel_ports", ()))
+
+
+def mirrored(child: Child) -> Selector:
+    """What the peer sends."""
+    sent = child.sent
+    traffic = sent.traffic
+    if isinstance(traffic, UdpPorts):
+        traffic = UdpPorts(traffic.destination, traffic.source)
+    return Selector(sent.destination, sent.source, traffic)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> NodePlan:
+    """Up to four peers of any kinds, with UDP ports that clash or not."""
+    peers, links = [], []
+    for number in range(draw(st.integers(1, 4))):
+        cloud_id = f"cloud-{'bcde'[number]}"
+        kind: EncapsulationName = draw(st.sampled_from(["VXLAN", "Geneve", "GRE"]))
+        port = draw(st.sampled_from([14789, 14790, 16081]))
+        gateway = {"name": "gw", "address": f"198.51.{100 + number}.{draw(st.integers(1, 3))}"}
+        peers.append(peer(cloud_id, f"198.51.{100 + number}.0/24"))
+        links.append(peerlink(cloud_id, gateway, port, port, kind))
+    return plan_node(inputs(peers=tuple(peers), peerlinks=tuple(links)), HERE, frozenset())
+
+
+def packets(tunnel: TunnelPort, entropy: int) -> tuple[Packet, Packet]:
+    """What the port sends with a source port of Open vSwitch's choice, and what it takes in."""
+    here, there = tunnel.ends.local, tunnel.ends.remote
+    if isinstance(tunnel.encapsulation, Gre):
+        return Packet(here, there, GRE), Packet(there, here, GRE)
+    (port,) = tunnel.encapsulation.udp_ports
+    return Packet(here, there, UDP, entropy, port), Packet(there, here, UDP, entropy, port)
+
+
+@given(plans(), st.integers(1, 65535))
+def test_all_packets_of_all_ports_are_protected_and_fenced(plan: NodePlan, entropy: int) -> None:
+    connections = {connection.name: connection for connection in plan.connections}
+    for tunnel in plan.ports.tunnels:
+        sent, received = packets(tunnel, entropy)
+        children = connections[tunnel.name].children
+        assert any(sent.matches(child.sent) for child in children)
+        assert any(received.matches(mirrored(child)) for child in children)
+        assert sent.is_blocked(plan, "out")
+        assert received.is_blocked(plan, "in")
+        assert sent.is_dropped(plan, "out")
+        assert received.is_dropped(plan, "in")
+
+
+@given(plans())
+def test_no_block_is_a_policy_of_charon(plan: NodePlan) -> None:
+    """The kernel has one policy for a direction and a selector: charon would replace the block, and later remove it."""
+    children = [child for connection in plan.connections for child in connection.children]
+    charons = {("out", child.sent) for child in children} | {("in", mirrored(child)) for child in children}
+    assert charons
+    assert charons.isdisjoint((block.direction, block.selector) for block in plan.blocks)
+
+
+@given(plans(), st.sampled_from(FOREIGN_PORTS))
+def test_what_others_send_passes(plan: NodePlan, port: int) -> None:
+    """Neutron's own tunnels of each kind, also from and to the address of our tunnels."""
+    other = "203.0.113.9"
+    for ends in ((ADDRESS, other), (other, ADDRESS)):
+        for packet in (Packet(*ends, GRE), Packet(*ends, UDP, 50000, port)):
+            for direction in ("in", "out"):
+                assert not packet.is_blocked(plan, direction)
+                assert not packet.is_dropped(plan, direction)
+
+
+@given(plans())
+def test_a_udp_port_has_tunnels_of_one_kind_only(plan: NodePlan) -> None:
+    kinds: dict[int, set[str]] = {}
+    for tunnel in plan.ports.tunnels:
+        for port in tunnel.encapsulation.udp_ports:
+            kinds.setdefault(port, set()).add(tunnel.encapsulation.NAME)
+    assert all(len(found) == 1 for found in kinds.values())
+    assert {problem.reason for problem in plan.peer_problems.values()} <= {"TunnelPortInUse"}
+    assert plan.ports.tunnels, "the first one has its port"
+
+
+def test_the_checks_can_fail() -> None:
+    block = Selector(IPv4Network("0.0.0.0/0"), IPv4Network("198.51.100.1/32"), AnyTraffic(GRE))
+    assert Packet(ADDRESS, "198.51.100.1", GRE).matches(block)
+    assert not Packet(ADDRESS, "198.51.100.2", GRE).matches(block)
+    assert not Packet(ADDRESS, "198.51.100.1", UDP).matches(block)
