@@ -168,10 +168,10 @@ def remove_files(*sides: Side) -> None:
             path.unlink(missing_ok=True)
 
 
-def agree(a: Side, b: Side) -> None:
-    """A invites B; returns when both are ready for each other."""
+def agree(a: Side, b: Side, *options: str) -> None:
+    """A invites B with these options; returns when both are ready for each other."""
     remove_files(a, b)
-    assert a.plugin.run(*invite(a)).returncode == 0
+    assert a.plugin.run(*invite(a, "cloud-b", *options)).returncode == 0
     file, code = a.plugin.directory / "cloud-a.for.cloud-b.isthmus", a.plugin.directory / "isthmus-code"
     assert b.plugin.run(*join(b, file, code)).returncode == 0
     answer = b.plugin.directory / "cloud-b.for.cloud-a.isthmus"

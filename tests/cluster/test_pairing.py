@@ -18,7 +18,7 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import USERS, account_kubeconfig, make_user
 from .conftest import PUBLIC_ADDRESS, SECOND_ADDRESS
-from .pairedclouds import Clouds, Side, at_terminal, invite, join, refused, remove_files, running, side_on
+from .pairedclouds import Clouds, Side, agree, at_terminal, invite, join, refused, remove_files, running, side_on
 
 ROOT = Path(__file__).parents[2]
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -157,7 +157,7 @@ def _check_objects(a: Side, b: Side) -> None:
             "gatewayCIDRs": [theirs.cloud.gateway_cidr],
             "ipsec": {"policyRef": {"name": "default"}, "authSecretRef": {"name": name}},
         }
-        by_hand = ours.cloud.cloud_peer(theirs.cloud).to_manifest()["spec"]
+        by_hand = ours.cloud.cloud_peer(theirs.cloud, tunnel={"port": 14789}).to_manifest()["spec"]
         assert defaults["agreement"]["state"] == "Active"
         assert defaults["tunnel"] == by_hand["tunnel"]
     assert a.secrets()["isthmus-system"] != b.secrets()["isthmus-system"]
@@ -202,6 +202,18 @@ def _end(clouds: Clouds) -> None:
     assert b.plugin.run("forget", "cloud-a", "--yes").returncode == 0
     for side in (a, b):
         assert (side.peers(), side.secrets()) == ({}, {})
+
+
+def test_invitation_names_the_encapsulation_and_whoever_joins_takes_it(clouds: Clouds) -> None:
+    agree(*clouds.sides, "--encapsulation", "GRE")
+    for side, peer in ((clouds.a, "cloud-b"), (clouds.b, "cloud-a")):
+        tunnel = side.peers()[peer]["spec"]["tunnel"]
+        assert (tunnel["encapsulation"], "port" in tunnel) == ("GRE", False)
+        (link,) = side.objects("peerlinks", "-A")
+        assert link["spec"]["tunnel"] == tunnel == link["status"]["peer"]["spec"]["tunnel"]
+        heading, row = side.plane.kubectl("get", "cloudpeers").splitlines()
+        assert row.split()[heading.split().index("TUNNEL")] == "GRE"
+    _end(clouds)
 
 
 def test_invitation_is_withdrawn(clouds: Clouds, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def test_server_of_another_cluster_is_noticed_by_the_credential(untouched: Cloud
         (("invite", "cloud-b", "--hours", "0"), "--hours must be a whole number from 1 to 720"),
         (("invite", "cloud-b", "--days", "many"), "--days must be a whole number from 1 to 365"),
         (("invite", "cloud-b", "--tunnel-port", "4789"), "--tunnel-port must be from 1024 to 65535"),
+        (("invite", "cloud-b", "--encapsulation", "GRE", "--tunnel-port", "14789"), "GRE has no UDP port: leave out"),
         (("invite", "cloud-b", "--out", "/nowhere/file"), "cannot create /nowhere/file: "),
         (("invite", "cloud-b", "--out", "kubectl"), "kubectl exists already: remove it"),
         (("invite", "cloud-b", "--ca-file", "absent"), "cannot read the certificate authority absent: No such file"),
