@@ -147,7 +147,8 @@ class FakeNode:
         self.effects.append(effect)
         needed = ipsec.blocks(tunnel.encapsulation for tunnel in self.ports.tunnels)
         for tunnel in self.ports.tunnels:
-            needed |= ipsec.blocks_to(tunnel.encapsulation, [tunnel.ends.remote])
+            if not tunnel.encapsulation.udp_ports:
+                needed |= ipsec.blocks_to(tunnel.encapsulation, [tunnel.ends.remote])
         for connection in self.loaded.values():
             needed |= ipsec.blocks_of_connection(connection)
         assert needed <= self.blocks, f"without its block policies after {effect}"
