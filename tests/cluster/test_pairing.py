@@ -205,7 +205,7 @@ def _end(clouds: Clouds) -> None:
 
 
 def test_invitation_names_the_encapsulation_and_whoever_joins_takes_it(clouds: Clouds) -> None:
-    agree(*clouds.sides, "--encapsulation", "GRE")
+    agree(clouds.a, clouds.b, "--encapsulation", "GRE")
     for side, peer in ((clouds.a, "cloud-b"), (clouds.b, "cloud-a")):
         tunnel = side.peers()[peer]["spec"]["tunnel"]
         assert (tunnel["encapsulation"], "port" in tunnel) == ("GRE", False)

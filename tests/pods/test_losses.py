@@ -1,7 +1,4 @@
-"""What is replaced or restarted in pods loses no packet: a ping every 10 ms through the stretched network counts.
-
-charon's pod does lose some so far: its test is expected to fail.
-"""
+"""What is replaced or restarted in pods loses no packet: a ping every 10 ms through the stretched network counts."""
 
 from __future__ import annotations
 
@@ -79,7 +76,6 @@ def test_failed_upgrade_changes_nothing_that_runs(pods: PodInstallation, stretch
     assert pods.uids() == before
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="18 of 844 pings were lost, within 0.2 s")
 def test_replaced_charon_takes_over(pods: PodInstallation, stretched: Stretch) -> None:
     """SAs of the old charon carry traffic until the new one has its own."""
     gateway = pods.cloud.gateway

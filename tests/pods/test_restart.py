@@ -1,7 +1,4 @@
-"""`kubectl isthmus restart` on real kubelets: no packet is lost, and it stops before anything is lost.
-
-charon's does lose some so far: its test is expected to fail.
-"""
+"""`kubectl isthmus restart` on real kubelets: no packet is lost, and it stops before anything is lost."""
 
 from __future__ import annotations
 
@@ -35,7 +32,6 @@ def test_component_is_restarted_without_loss(
     assert others == {name: uid for name, uid in before.items() if name != component}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="as in test_losses: some pings are lost, within 0.2 s")
 def test_charon_is_restarted_without_loss(
     peers: PodFederation, stretched: Stretch, administrator: Administrator
 ) -> None:

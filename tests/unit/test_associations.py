@@ -12,7 +12,7 @@ from isthmus.agent.associations import Associations
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.ipsec import NarrowedChild
+from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, NarrowedChild, SecurityAssociation
 from isthmus.model.node.switch import BridgeView, Ports
 from tests.contract.charon import with_key
 from tests.fakes.charon import FakeIke
@@ -189,3 +189,80 @@ def test_recovery_that_never_succeeds_is_tried_ever_less_often() -> None:
         done += lost({second})
     assert len(done) > 1500
     assert done[:3] == ["rekey"] * 3
+
+
+class TakenOver(Asked):
+    """Records what is asked for around the charon that was killed."""
+
+    def __init__(self, node: FakeNode) -> None:
+        super().__init__(node)
+        self.asked: list[tuple[str, frozenset[str]]] = []
+
+    def initiate(self, name: str) -> None:
+        self.asked.append(("initiate", frozenset()))
+
+    def take_over(self, name: str, children: frozenset[str]) -> None:
+        self.asked.append(("take over", children))
+
+    def initiate_beside(self, connection: IkeConnection, children: frozenset[str]) -> None:
+        self.asked.append(("initiate beside", children))
+
+    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
+        self.asked.append((f"retire {sorted(numbers)}", frozenset()))
+
+
+def _taken_over(initiator: bool) -> tuple[NodePlan, TakenOver, Clock, Associations, FakeNode]:
+    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
+    plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
+    node, clock = FakeNode(), Clock()
+    node.blocks, node.firewall = plan.blocks, plan.firewall
+    ike = TakenOver(node)
+    ike.load(plan.connections[0], b"")
+    return plan, ike, clock, Associations(ike, FakeXfrm(node), clock), node  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+def test_connection_of_a_killed_charon_is_taken_over_by_what_this_node_sends(initiator: bool) -> None:
+    """The rest follows if the peer does not initiate it; then everything goes on as if nothing had been there."""
+    plan, ike, clock, associations, _ = _taken_over(initiator)
+    facts = _facts(plan, orphaned=frozenset({plan.connections[0].name}))
+    for _ in range(12):
+        associations.advance(facts, ike.view())
+        clock.seconds += 1
+    expected = [("take over", frozenset({"out"})), ("take over", frozenset({"in", "out"})), ("initiate", frozenset())]
+    assert ike.asked == expected
+
+
+def test_takeover_by_the_peer_is_answered_after_a_moment_and_once() -> None:
+    plan, ike, clock, associations, _ = _taken_over(initiator=False)
+    (connection,) = plan.connections
+    ike.establish(connection.name)
+    view = ike.view()
+    complete = IkeAssociation(1, True, frozenset({"in", "out"}), age_seconds=60)
+    newer = IkeAssociation(2, False, frozenset({"in"}))
+    taken_over = replace(view.states[connection.name], associations=(complete, newer))
+    view = replace(view, states={connection.name: taken_over})
+    associations.advance(_facts(plan), view)
+    assert (ike.asked, associations.waits) == ([], True)
+    for _ in range(3):
+        clock.seconds += 0.5
+        associations.advance(_facts(plan), view)
+    assert ike.asked == [("initiate beside", frozenset({"out"}))]
+    ours = IkeAssociation(3, True, frozenset({"out"}))
+    answered = replace(taken_over, associations=(*taken_over.associations, ours))
+    associations.advance(_facts(plan), replace(view, states={connection.name: answered}))
+    assert ike.asked[1:] == [("retire [1]", frozenset())]
+    assert not associations.waits
+
+
+def test_states_of_a_killed_charon_are_removed_after_the_peer_has_ceased_to_use_them() -> None:
+    plan, ike, clock, associations, node = _taken_over(initiator=True)
+    ike.establish(plan.connections[0].name)
+    left = SecurityAssociation(ADDRESS, "198.51.100.1", 7, "esp", 1)
+    node.associations |= {left}
+    for remains in (True, True, False):
+        associations.advance(_facts(plan, stale=frozenset({left})), ike.view())
+        assert (left in node.associations) == remains
+        clock.seconds += 1
+    associations.advance(_facts(plan), ike.view())
+    assert not associations.waits

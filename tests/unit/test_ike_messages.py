@@ -7,6 +7,7 @@ from isthmus.adapters.strongswan import messages
 from isthmus.core.node import ipsec
 from isthmus.model.node.ipsec import (
     EspTransport,
+    IkeAssociation,
     IkeChild,
     IkeConnection,
     IkeEnds,
@@ -180,3 +181,32 @@ def test_stuck_and_superseded_associations() -> None:
     assert messages.stuck_associations(sas, loaded) == ["3", "4"]
     assert messages.superseded_associations(sas, loaded) == ["1"]
     assert messages.installed_children(sas[1:2]) == loaded
+
+
+def test_established_ike_associations_are_listed_oldest_first() -> None:
+    newer = _sa(b"10", CURRENT[0], tasks=[b"CHILD_CREATE"])
+    newer[CONNECTION.name] |= {"initiator": b"yes", "established": b"7"}
+    sas = [newer, _sa(b"9", *CURRENT), _sa(b"8", *FORMER), _sa(b"11", state=b"CONNECTING")]
+    (state,) = messages.parse_view("s1", {"version": b"6"}, [LOADED], sas).states.values()
+    complete = IkeAssociation(9, False, frozenset({"in", "out"}))
+    assert state.associations == (complete, IkeAssociation(10, True, frozenset({"in"})))
+    assert [(a.busy, a.age_seconds) for a in state.associations] == [(False, 0), (True, 7)]
+    assert messages.newest_association(sas) == 11
+    assert messages.newest_association([]) is None
+    assert messages.without(sas, frozenset({9, 10, 11})) == [sas[2]]
+
+
+def test_what_is_initiated_beside_an_association_does_not_reuse_it() -> None:
+    """By the one setting that no peer sees, and with the same children."""
+    (settings,), (beside,) = (messages.connection(CONNECTION, beside=number).values() for number in (None, 7))
+    assert settings["local"].pop("eap_id") != beside["local"].pop("eap_id")
+    assert settings == beside
+
+
+def test_no_association_ends_another_and_reqids_outlive_charon() -> None:
+    (settings,) = messages.connection(CONNECTION).values()
+    assert settings["unique"] == "never"
+    reqids = {name.partition("-")[0]: int(child["reqid"]) for name, child in settings["children"].items()}
+    assert reqids == {child.name: child.reqid for child in replace(CONNECTION, ike_rekey_time_seconds=7).children}
+    assert len(set(reqids.values())) == 2
+    assert all(1 << 31 <= reqid < 1 << 32 for reqid in reqids.values()), "charon counts up from 1"

@@ -80,7 +80,7 @@ EFFECTS = {
     "OpenFlow": {"replace"},
     "Xfrm": {"add_blocks", "remove_blocks", "remove_associations"},
     "Firewall": {"replace_table", "remove_table"},
-    "Ike": {"load", "unload", "initiate", "retire", "rekey", "terminate"},
+    "Ike": {"load", "unload", "initiate", "take_over", "initiate_beside", "retire", "rekey", "terminate"},
 }
 
 

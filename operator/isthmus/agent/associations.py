@@ -19,7 +19,7 @@ from isthmus.ports import Clock, Ike, Xfrm
 
 _INITIATOR_SECONDS = 5.0
 _RESPONDER_SECONDS = 30.0
-_TAKEOVER_SECONDS = 2.0  # how long the peer has to answer a takeover with what it sends
+_TAKEOVER_SECONDS = 5.0  # how long the peer has to initiate what it sends
 _COUNTERPART_SECONDS = 0.2  # an ordinary negotiation has brought the other child by then
 _STALE_SECONDS = 2.0  # by then the peer has ceased to send by the SAs of before
 _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a little more than 8

@@ -40,7 +40,7 @@ from .tunnels import charon_problem
 
 _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.05
-_POLL_SECONDS = 0.25  # how soon a restarted ovs-vswitchd is noticed: it has no flows
+_POLL_SECONDS = 0.25  # how soon a restarted ovs-vswitchd is noticed, which has no flows, or a peer's new charon
 _FAST_POLL_SECONDS = 0.5  # how often the node is observed while something is still coming up
 _FORGET_SECONDS = 300.0  # how often everything is planned, rendered and compared, whatever has changed
 _RETRY_SECONDS, _MAX_RETRY_SECONDS = 0.5, 30.0  # after a reconciliation of which something failed
@@ -269,8 +269,10 @@ class Agent:
             self._wake.clear()
 
     def _observe_interval(self) -> float:
+        if self._associations.waits:
+            return _POLL_SECONDS
         coming_up = self._facts is not None and not all_up(self._facts)
-        return _FAST_POLL_SECONDS if coming_up or self._associations.waits else self._settings.probe_interval_seconds
+        return _FAST_POLL_SECONDS if coming_up else self._settings.probe_interval_seconds
 
 
 def _software(facts: NodeFacts) -> Software:

@@ -5,7 +5,7 @@ from __future__ import annotations
 # Every effect's name MUST begin with one of these, and no other method's may.
 _EFFECTS = (
     "add_", "apply", "create_", "delete", "ensure_", "event", "initiate", "load", "rekey", "remove_", "replace",
-    "retire", "set_", "tag_", "terminate", "unload", "update_",
+    "retire", "set_", "tag_", "take_over", "terminate", "unload", "update_",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, IkeState
 
-_RESPONDER_RETIRES_SECONDS = 10
+_RESPONDER_RETIRES_SECONDS = 3
 
 
 def sent_children(connection: IkeConnection) -> frozenset[str]:
