@@ -42,6 +42,7 @@ network = st.sampled_from(NETWORKS)
 link_name = st.sampled_from(LINK_NAMES)
 cloud_id = st.sampled_from(PEERS)
 gateways = st.integers(1, 2)
+kind = st.sampled_from(("VXLAN", "VXLAN", "Geneve", "GRE"))
 mostly = st.sampled_from((True, True, True, False))
 links = st.dictionaries(cloud_id, st.tuples(st.integers(0, 2), st.sampled_from((1, 1, 1, 2))))
 attachments = st.one_of(
@@ -50,7 +51,7 @@ attachments = st.one_of(
     st.tuples(st.just("keep"), network),
 )
 others = st.one_of(
-    st.tuples(st.just("gateway"), cloud_id, gateways),
+    st.tuples(st.just("gateway"), cloud_id, gateways, kind),
     st.tuples(st.just("peer"), cloud_id, mostly),
     st.tuples(st.just("keep_peer"), cloud_id, st.booleans()),
     st.tuples(st.just("address"), mostly),
@@ -99,9 +100,10 @@ class NodeState:
         others = self.inputs.kept_networks - {link_name}
         self.inputs = replace(self.inputs, kept_networks=others | ({link_name} if kept else set()))
 
-    def gateway(self, cloud_id: str, which: int) -> None:
-        others = tuple(found for found in self.inputs.peerlinks if _peer_of(found) != cloud_id)
-        self.inputs = replace(self.inputs, peerlinks=(*others, peerlink(cloud_id, _gateway(cloud_id, which))))
+    def gateway(self, cloud_id: str, which: int, kind: str) -> None:
+        others = tuple(link for link in self.inputs.peerlinks if _peer_of(link) != cloud_id)
+        found = peerlink(cloud_id, _gateway(cloud_id, which), encapsulation=kind)
+        self.inputs = replace(self.inputs, peerlinks=(*others, found))
 
     def peer(self, cloud_id: str, known: bool) -> None:
         others = tuple(found for found in self.inputs.peers if found.spec.cloud_id != cloud_id)
