@@ -29,7 +29,8 @@ def raw(plural: str, place: str = "") -> str:
 def starts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
     """Each start of kubectl, and whether the first one had ended by then.
 
-    Processes that run at the same time write their calls in any order, and a failure is reported before all have done so.
+    Processes that run at the same time write their calls in any order, and a failure is reported before all have
+    done so.
     """
     begun: list[tuple[str, bool]] = []
     processes: list[subprocess.Popen[str]] = []
