@@ -84,9 +84,10 @@ class Machine:
     netns: str
     far: str
 
-    def ping(self, count: int, size: int = 84) -> int:
-        """The number of answers to requests of `size` bytes, including the IP header, that may be fragmented."""
-        words = ["ping", "-nc", str(count), "-i", "0.1", "-W", "1", "-M", "dont", "-s", str(size - 28), self.far]
+    def ping(self, count: int, size: int = 84, fragment: bool = True) -> int:
+        """The number of answers to requests of `size` bytes, including the IP header, that may be fragmented or not."""
+        words = ["ping", "-nc", str(count), "-i", "0.1", "-W", "1", "-M", "dont" if fragment else "do"]
+        words += ["-s", str(size - 28), self.far]
         done = subprocess.run(["ip", "netns", "exec", self.netns, *words], capture_output=True, text=True, timeout=60)
         received = re.search(r"(\d+) received", done.stdout)
         return int(received[1]) if received else 0

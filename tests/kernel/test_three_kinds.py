@@ -69,6 +69,10 @@ def test_largest_packet_crosses_whole_and_one_more_byte_in_fragments(three: Fede
         summary = wire.summary()
         summary.require_protected()
         assert summary.counts[Traffic.ESP_FRAGMENT] >= 12
+        assert machine.ping(2, largest, fragment=False) == 2
+        # Where the kernel reports the path MTU, the machine obeys; by GRE what may not be fragmented is all the same.
+        assert machine.ping(2, largest + 1, fragment=False) == (2 if KINDS[peer] == "GRE" else 0)
+        wire.summary().require_protected()
 
 
 def test_either_fence_suffices_for_each_kind(three: Federation) -> None:
