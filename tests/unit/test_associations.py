@@ -266,3 +266,18 @@ def test_states_of_a_killed_charon_are_removed_after_the_peer_has_ceased_to_use_
         clock.seconds += 1
     associations.advance(_facts(plan), ike.view())
     assert not associations.waits
+
+
+def test_nothing_is_retired_while_a_takeover_is_unanswered() -> None:
+    """Otherwise it would look like an ordinary negotiation that is not complete yet."""
+    plan, ike, clock, associations, _ = _taken_over(initiator=True)
+    (connection,) = plan.connections
+    ike.establish(connection.name)
+    view = ike.view()
+    former = IkeAssociation(1, False, frozenset({"in"})), IkeAssociation(2, True, frozenset({"out"}))
+    again = replace(view.states[connection.name], associations=(*former, IkeAssociation(3, False, frozenset({"in"}))))
+    view = replace(view, states={connection.name: again})
+    for _ in range(2):
+        associations.advance(_facts(plan), view)
+        clock.seconds += 1
+    assert ike.asked == [("initiate beside", frozenset({"out"}))]

@@ -39,15 +39,15 @@ def test_transaction_names_its_table() -> None:
         (messages.UPDPOLICY, KernelChange.POLICIES),
         (messages.DELPOLICY, KernelChange.POLICIES),
         (messages.FLUSHPOLICY, KernelChange.POLICIES),
-        (messages.NEWSA, NOTHING),
-        (messages.UPDSA, NOTHING),
+        (messages.NEWSA, KernelChange.ASSOCIATIONS),
+        (messages.UPDSA, KernelChange.ASSOCIATIONS),
         (messages.ACQUIRE, NOTHING),
         (messages.DELSA, KernelChange.ASSOCIATIONS),
         (messages.FLUSHSA, KernelChange.ASSOCIATIONS),
         (messages.EXPIRE, KernelChange.ASSOCIATIONS),
     ],
 )
-def test_only_removals_and_updates_count(kind: int, change: KernelChange) -> None:
+def test_whatever_may_need_an_answer_counts(kind: int, change: KernelChange) -> None:
     assert _xfrm_change(HEADER.pack(HEADER.size, kind, 0, 0, 0)) == change
 
 

@@ -81,7 +81,7 @@ class Associations:
                 self._recoveries.pop(name, None)
         awaited = [c for c in plan.connections if c.name in up and takeover.awaits_counterpart(c, states[c.name])]
         self._answer(awaited, now)
-        for name in sorted(superseded):
+        for name in sorted(superseded - self._awaited.keys()):
             self._ask(name, partial(self._ike.retire, name, redundant[name]))
         self._remove_stale(facts.stale, now)
         return dict(self._refused)
