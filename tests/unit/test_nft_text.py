@@ -80,6 +80,18 @@ def test_an_answer_that_cannot_be_read_is_no_empty_table(monkeypatch: pytest.Mon
         nft.Nft().view()
 
 
+def test_table_at_which_nft_crashes_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As nft 1.0.6 does at one with flags: it is replaced like any other."""
+
+    def run(*_: object, **__: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], -6, '{"nftables": [', "corrupted double-linked list")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    ruleset = nft.Nft().view().ruleset
+    assert ruleset.unexpected
+    assert ruleset != Ruleset()
+
+
 def test_nothing_is_given_up_before_the_rest_is() -> None:
     before, after = firewall.ruleset([14789], ["192.0.2.11"]), firewall.ruleset([14790], ["192.0.2.12"])
     assert firewall.widened(after, before) == firewall.ruleset([14789, 14790], ["192.0.2.11", "192.0.2.12"])

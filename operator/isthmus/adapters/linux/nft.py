@@ -39,8 +39,13 @@ class Nft:
     """`ports.Firewall`, by one process for each call."""
 
     def view(self) -> FirewallView:
-        """Numeric (`-n`), because the names of ICMP types and codes differ between versions of nft."""
+        """Numeric (`-n`), because the names of ICMP types and codes differ between versions of nft.
+
+        nft 1.0.6 can crash where a table has flags, which ours has not: then it is another table than any of ours.
+        """
         done = _run("-n", "list", "table", TABLE_FAMILY, NFTABLES_TABLE)
+        if done.returncode < 0:
+            return FirewallView(Ruleset(unexpected=frozenset({canonical_json({"signal": -done.returncode})})))
         if done.returncode and _ABSENT in done.stderr:
             return FirewallView()
         try:
