@@ -75,14 +75,13 @@ def test_upgrade_creates_them_again(release: Release, tmp_path: Path) -> None:
 
 
 def test_guard_does_not_take_another_version_for_nothing(release: Release, tmp_path: Path) -> None:
-    """Definitions as another release may have left them: with a version that this one does not know, and no other."""
-    release.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=isthmus")
+    """Definitions as another release may have left them: they serve a version that this one does not know, alone."""
     definitions = [yaml.safe_load(path.read_text()) for path in CRDS.glob("*.yaml") if path.stem != "kustomization"]
     for definition in definitions:
-        (only,) = definition["spec"]["versions"]
-        only["name"] = "v1beta1"
-    release.kubectl("create", "-f", "-", input=yaml.safe_dump_all(definitions))
-    release.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        (ours,) = definition["spec"]["versions"]
+        other = {**ours, "name": "v1beta1"}
+        definition["spec"]["versions"] = [ours | {"served": False, "storage": False}, other]
+    release.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=yaml.safe_dump_all(definitions))
 
     def refused() -> bool:
         code, lines, stderr = _hook(release, tmp_path, "isthmus-uninstall-guard", "check-unused")
