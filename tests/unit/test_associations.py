@@ -55,11 +55,21 @@ def _facts(plan: NodePlan, **found: Any) -> NodeFacts:
     return NodeFacts(plan, BridgeView(True, Ports()), **found)
 
 
-def _times_within(seconds: int, initiator: bool) -> int:
+def _planned(initiator: bool) -> NodePlan:
+    """One connection, with the role of an initiator or of a responder."""
     plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
-    plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
-    node, clock = FakeNode(), Clock()
+    return replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
+
+
+def _fenced(plan: NodePlan) -> FakeNode:
+    node = FakeNode()
     node.blocks, node.firewall = plan.blocks, plan.firewall
+    return node
+
+
+def _times_within(seconds: int, initiator: bool) -> int:
+    plan = _planned(initiator)
+    node, clock = _fenced(plan), Clock()
     ike = Asked(node)
     ike.load(plan.connections[0], b"")
     associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
@@ -112,11 +122,9 @@ def test_old_associations_are_removed_once_the_new_ones_are_up() -> None:
 
 def _recovering(initiator: bool = True) -> tuple[Asked, Clock, Callable[[set[int]], list[str]]]:
     """A connection that is up; call the last with the SPIs that are lost to learn what is done about it."""
-    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
-    plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
+    plan = _planned(initiator)
     (connection,) = plan.connections
-    node, clock = FakeNode(), Clock()
-    node.blocks, node.firewall = plan.blocks, plan.firewall
+    node, clock = _fenced(plan), Clock()
     ike = Asked(node)
     ike.load(connection, b"")
     ike.establish(connection.name)
@@ -134,8 +142,7 @@ def _recovering(initiator: bool = True) -> tuple[Asked, Clock, Callable[[set[int
 @pytest.mark.parametrize(("initiator", "ended_at"), [(True, [32, 96, 224, 480, 780]), (False, [])])
 def test_connection_with_narrowed_selectors_is_ended_from_time_to_time(initiator: bool, ended_at: list[int]) -> None:
     ike, clock, _ = _recovering(initiator)
-    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
-    plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
+    plan = _planned(initiator)
     view = ike.view()
     (name,) = view.states
     narrowed = replace(view.states[name], narrowed=frozenset({NarrowedChild("out", "all", "some")}))
@@ -212,10 +219,8 @@ class TakenOver(Asked):
 
 
 def _taken_over(initiator: bool) -> tuple[NodePlan, TakenOver, Clock, Associations, FakeNode]:
-    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
-    plan = replace(plan, connections=tuple(replace(c, initiator=initiator) for c in plan.connections))
-    node, clock = FakeNode(), Clock()
-    node.blocks, node.firewall = plan.blocks, plan.firewall
+    plan = _planned(initiator)
+    node, clock = _fenced(plan), Clock()
     ike = TakenOver(node)
     ike.load(plan.connections[0], b"")
     return plan, ike, clock, Associations(ike, FakeXfrm(node), clock), node  # type: ignore[arg-type]

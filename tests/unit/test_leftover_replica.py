@@ -45,6 +45,18 @@ def _in_use(scenario: Scenario) -> tuple[str | None, str]:
     return reason(left, "ReplicaInUse"), next(c.message for c in left.status.conditions if c.type == "ReplicaInUse")
 
 
+def _stays_until_the_machine_is_gone(scenario: Scenario, machine_id: str, before: tuple[str | None, str]) -> bool:
+    """Whether what B's administrator sees stays the same, and nothing is left after the machine."""
+    b = scenario.b
+    for _ in range(3):
+        b.cycle()
+    assert _in_use(scenario) == before
+    b.neutron.delete_port(machine_id)
+    for _ in range(6):
+        b.cycle()
+    return _nothing_left(scenario)
+
+
 def _nothing_left(scenario: Scenario) -> bool:
     neutron = scenario.b.neutron
     return not (scenario.b.attachments() or neutron.networks or neutron.ports or neutron.find_domain("isthmus-cloud-a"))
@@ -77,13 +89,7 @@ def test_replica_in_use_is_removed_although_its_origin_cannot_be_read(stretched:
     stretched.a.store.down = True
     if restarted:
         b.restart()
-    for _ in range(3):
-        b.cycle()
-    assert _in_use(stretched) == before
-    b.neutron.delete_port(machine.id)
-    for _ in range(6):
-        b.cycle()
-    assert _nothing_left(stretched)
+    assert _stays_until_the_machine_is_gone(stretched, machine.id, before)
 
 
 def test_origin_is_removed_while_its_replica_is_in_use(stretched: Scenario) -> None:
@@ -99,13 +105,7 @@ def test_origin_is_removed_while_its_replica_is_in_use(stretched: Scenario) -> N
     b.cycle()
     before = _in_use(stretched)
     b.kubectl.delete(CloudPeer, "cloud-a")
-    for _ in range(3):
-        b.cycle()
-    assert _in_use(stretched) == before
-    b.neutron.delete_port(machine.id)
-    for _ in range(6):
-        b.cycle()
-    assert _nothing_left(stretched)
+    assert _stays_until_the_machine_is_gone(stretched, machine.id, before)
 
 
 def test_replica_without_our_link_is_kept_while_its_origin_cannot_be_read(stretched: Scenario) -> None:

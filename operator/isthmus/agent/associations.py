@@ -45,8 +45,8 @@ class Associations:
         self._xfrm = xfrm
         self._clock = clock
         self._due: dict[str, float] = {}
-        self._takeovers: dict[str, int] = {}
-        """Attempts to take over from a killed charon, by connection that has not come up since."""
+        self._takeovers: dict[str, list[frozenset[str]]] = {}
+        """By connection that has not come up since its charon was killed, the children still to ask for, in steps."""
         self._awaited: dict[str, float] = {}
         """By connection whose peer has taken over, when to initiate what this node sends."""
         self._stale: dict[SecurityAssociation, float] = {}
@@ -93,26 +93,24 @@ class Associations:
 
     def _initiate(self, down: Collection[IkeConnection], orphaned: frozenset[str], now: float) -> None:
         self._due = {c.name: self._due.get(c.name, self._first(c, now)) for c in down}
-        self._takeovers = {c.name: self._takeovers.get(c.name, 0) for c in down if c.name in self._takeovers}
+        self._takeovers = {c.name: self._takeovers[c.name] for c in down if c.name in self._takeovers}
         for connection in down:
             name = connection.name
             if name in orphaned and name not in self._takeovers:
-                self._takeovers[name] = 0
+                self._takeovers[name] = takeover.steps(connection)
                 self._due[name] = now
             if now >= self._due[name]:
                 self._negotiate(connection, now)
 
     def _negotiate(self, connection: IkeConnection, now: float) -> None:
-        """In a takeover first what this node sends, then what the peer has not initiated, then as always."""
-        name, attempt = connection.name, self._takeovers.get(connection.name, 2)
-        self._due[name] = now + (self._pause(connection) if attempt >= 2 else _TAKEOVER_SECONDS)
-        if attempt >= 2:
+        """In a takeover step by step, then as always."""
+        name = connection.name
+        if steps := self._takeovers.get(name):
+            self._due[name] = now + _TAKEOVER_SECONDS
+            self._ask(name, partial(self._ike.take_over, name, steps.pop(0)))
+        else:
+            self._due[name] = now + self._pause(connection)
             self._ask(name, partial(self._ike.initiate, name))
-            return
-        self._takeovers[name] = attempt + 1
-        every = frozenset(child.name for child in connection.children)
-        children = takeover.sent_children(connection) if attempt == 0 else every
-        self._ask(name, partial(self._ike.take_over, name, children))
 
     def _answer(self, awaited: Collection[IkeConnection], now: float) -> None:
         """Initiate what this node sends, after a moment in which an ordinary negotiation would have been completed."""

@@ -165,13 +165,11 @@ def narrowed_spis(connection: IkeConnection, ike: IkeView) -> frozenset[int]:
 
 def orphaned(existing: Iterable[SecurityAssociation], ike: IkeView, wanted: Iterable[IkeConnection]) -> frozenset[str]:
     """Names of loaded connections for which charon has nothing and the kernel has SAs: a previous charon was killed."""
-    ends = {frozenset({a.source, a.destination}) for a in existing if a.protocol == "esp"}
+    ends = {association.addresses for association in existing if association.protocol == "esp"}
     return frozenset(
         c.name
         for c in wanted
-        if ike.loaded.get(c.name) == c.digest
-        and c.name not in ike.states
-        and frozenset({c.ends.local_address, c.ends.remote_address}) in ends
+        if ike.loaded.get(c.name) == c.digest and c.name not in ike.states and c.ends.addresses in ends
     )
 
 
@@ -182,18 +180,12 @@ def stale_associations(
 
     None is stale before its connection is up: until then it may still carry the traffic.
     """
-    ends = {
-        frozenset({connection.ends.local_address, connection.ends.remote_address})
-        for connection in wanted
-        if up(connection, ike)
-    }
+    ends = {connection.ends.addresses for connection in wanted if up(connection, ike)}
     known = frozenset(spi for state in ike.states.values() for spi in state.spis)
     return frozenset(
         association
         for association in existing
-        if association.protocol == "esp"
-        and association.spi not in known
-        and frozenset({association.source, association.destination}) in ends
+        if association.protocol == "esp" and association.spi not in known and association.addresses in ends
     )
 
 

@@ -20,6 +20,11 @@ def sent_children(connection: IkeConnection) -> frozenset[str]:
     return every & {"out"} or every
 
 
+def steps(connection: IkeConnection) -> list[frozenset[str]]:
+    """What the agent of a new charon asks for: first what this node sends, then what the peer has not initiated."""
+    return [sent_children(connection), frozenset(child.name for child in connection.children)]
+
+
 def awaits_counterpart(connection: IkeConnection, state: IkeState) -> bool:
     """Whether the peer's charon has succeeded another one, and has negotiated only what the peer sends.
 

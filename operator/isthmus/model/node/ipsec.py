@@ -47,6 +47,11 @@ class SecurityAssociation:
     protocol: str
     reqid: int
 
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Both, whatever the direction."""
+        return frozenset({self.source, self.destination})
+
 
 @dataclass(frozen=True)
 class ProtectPolicy:
@@ -64,6 +69,11 @@ class IkeEnds:
     remote_address: str
     local_identity: str
     remote_identity: str
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Both, as of the SAs in either direction."""
+        return frozenset({self.local_address, self.remote_address})
 
 
 @dataclass(frozen=True)

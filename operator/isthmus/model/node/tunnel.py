@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, Self
 
 from .traffic import AnyTraffic, Traffic, UdpPorts
 
@@ -34,6 +34,12 @@ class _UdpTunnel:
 
     NAME: ClassVar[EncapsulationName]
     IP_VERSIONS: ClassVar = frozenset({4, 6})
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, str]) -> Self | None:
+        """The encapsulation of an interface with these options; None if no number is given for its port."""
+        port = options.get("dst_port", "")
+        return cls(int(port)) if port.isdecimal() else None
 
     @property
     def options(self) -> dict[str, str]:
@@ -73,12 +79,6 @@ class Vxlan(_UdpTunnel):
     HEADER_BYTES: ClassVar = _UDP_HEADER + 8 + _ETHERNET_HEADER
     """UDP, VXLAN and inner Ethernet header."""
 
-    @classmethod
-    def from_options(cls, options: Mapping[str, str]) -> Vxlan | None:
-        """The encapsulation of an interface with these options; None if no number is given for its port."""
-        port = _udp_port(options)
-        return cls(port) if port is not None else None
-
 
 @dataclass(frozen=True)
 class Geneve(_UdpTunnel):
@@ -89,12 +89,6 @@ class Geneve(_UdpTunnel):
     INTERFACE_TYPE: ClassVar = "geneve"
     HEADER_BYTES: ClassVar = _UDP_HEADER + 8 + _ETHERNET_HEADER
     """UDP, Geneve and inner Ethernet header."""
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, str]) -> Geneve | None:
-        """As `Vxlan.from_options`."""
-        port = _udp_port(options)
-        return cls(port) if port is not None else None
 
 
 @dataclass(frozen=True)
@@ -155,8 +149,3 @@ def encapsulation_named(name: EncapsulationName, udp_port: int | None) -> Encaps
             return Geneve(udp_port or Geneve.DEFAULT_UDP_PORT)
         case "GRE":
             return Gre()
-
-
-def _udp_port(options: Mapping[str, str]) -> int | None:
-    text = options.get("dst_port", "")
-    return int(text) if text.isdecimal() else None
