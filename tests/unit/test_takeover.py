@@ -75,6 +75,22 @@ def test_gateways_that_initiate_at_the_same_time_do_not_end_both() -> None:
     crossing = _state(_association(1, BOTH, age_seconds=1), _association(2, BOTH, initiated=True, age_seconds=0))
     assert takeover.redundant(CONNECTION, crossing) == {1}
     assert takeover.redundant(responder, crossing) == frozenset()
+    crossed = _state(_association(1, BOTH, initiated=True, age_seconds=1), _association(2, BOTH, age_seconds=0))
+    assert takeover.redundant(responder, crossed) == frozenset()
+
+
+def test_what_a_gateway_initiates_again_succeeds_what_it_has_initiated_before() -> None:
+    """However soon: its charon was killed twice."""
+    responder = replace(CONNECTION, initiator=False)
+    again = _state(_association(1, BOTH, age_seconds=1), _association(2, BOTH, age_seconds=0))
+    assert takeover.redundant(responder, again) == {1}
+    former = _association(1, IN, age_seconds=1), _association(2, OUT, initiated=True, age_seconds=1)
+    latter = _association(3, IN), _association(4, OUT, initiated=True)
+    assert takeover.redundant(responder, _state(*former, *latter)) == {1, 2}
+
+
+def test_associations_that_crossed_long_ago_do_not_count_as_crossing() -> None:
+    responder = replace(CONNECTION, initiator=False)
     assert takeover.redundant(responder, _state(OLD, _association(2, BOTH))) == {1}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, IkeState
 
-_RESPONDER_RETIRES_SECONDS = 3
+_CROSSING_SECONDS = 3
 
 
 def sent_children(connection: IkeConnection) -> frozenset[str]:
@@ -44,18 +44,22 @@ def redundant(connection: IkeConnection, state: IkeState) -> frozenset[int]:
     If both gateways initiate at the same time they may not agree on which is newer: then only the connection's
     initiator ends one.
     """
-    newest_first = state.associations[::-1]
-    keepers = {_holder(newest_first, child.name) for child in connection.children}
-    if None in keepers:
+    holders = {child.name: _holder(state.associations[::-1], child.name) for child in connection.children}
+    keepers = {child: holder for child, holder in holders.items() if holder is not None}
+    if len(keepers) < len(holders):
         return frozenset()
-    youngest = min(keeper.age_seconds for keeper in keepers if keeper is not None)
     return frozenset(
         association.number
         for association in state.associations
         if association.children
-        and association not in keepers
-        and (connection.initiator or association.age_seconds >= youngest + _RESPONDER_RETIRES_SECONDS)
+        and association not in keepers.values()
+        and (connection.initiator or all(_succeeds(keepers[child], association) for child in association.children))
     )
+
+
+def _succeeds(newer: IkeAssociation, older: IkeAssociation) -> bool:
+    """Whether the newer one cannot have been initiated while the older one was: a gateway initiates one at a time."""
+    return newer.initiated == older.initiated or older.age_seconds >= newer.age_seconds + _CROSSING_SECONDS
 
 
 def _holder(associations: Iterable[IkeAssociation], child: str) -> IkeAssociation | None:
