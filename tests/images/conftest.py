@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import pytest
 
@@ -21,6 +22,12 @@ def target(request: pytest.FixtureRequest) -> Target:
     """Each image in turn."""
     chosen: Target = request.param
     return chosen
+
+
+@pytest.fixture
+def archives() -> Callable[[Target], Archive]:
+    """The content of any image."""
+    return _archive
 
 
 @pytest.fixture
