@@ -10,6 +10,10 @@ rm -rf /opt/isthmus/bin /opt/isthmus/kubernetes/aio
 # setuptools is in the lock files because pbr declares it, for builds.
 rm -rf /opt/isthmus/setuptools /opt/isthmus/setuptools-* /opt/isthmus/pkg_resources /opt/isthmus/_distutils_hack \
   /opt/isthmus/distutils-precedence.pth
+# Vendors of MAC addresses: larger than the rest of netaddr, and nobody here asks who made a network card.
+rm -f /opt/isthmus/netaddr/eui/*.txt
+# Several wheels are built with debugging information.
+find /opt/isthmus -name '*.so*' -type f -exec strip --strip-unneeded {} +
 find /opt/isthmus -depth -type d \( -name tests -o -name test -o -name __pycache__ \) -exec rm -rf {} +
 # Where it was installed from, which differs from build to build.
 find /opt/isthmus -name direct_url.json -delete
