@@ -9,9 +9,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import TypeVar
-from urllib.error import HTTPError
 from urllib.request import urlopen
 
 PAUSE_SECONDS = 0.02
@@ -59,16 +59,10 @@ def address_of(directory: Path) -> str:
     return entries.get("ISTHMUS_METRICS_ADDRESS", DEFAULT_ADDRESS)
 
 
-def is_ready(url: str) -> bool:
-    try:
-        with urlopen(f"{url}/readyz", timeout=1):
-            return True
-    except (HTTPError, OSError):
-        return False
-
-
 def serves_since(url: str) -> float:
-    """When the process that serves there was started, in seconds since 1970."""
+    """When the process that is ready there was started, in seconds since 1970. Raises OSError if none is."""
+    with urlopen(f"{url}/readyz", timeout=1):
+        pass
     with urlopen(f"{url}/metrics", timeout=5) as reply:
         lines = reply.read().decode().splitlines()
     return float(next(line for line in lines if line.startswith("process_start_time_seconds ")).split()[1])
@@ -80,18 +74,22 @@ def boot_time() -> float:
     )
 
 
+def ready_process(uid: str, port: str) -> float | None:
+    """When the pod's process was started, if it is ready; on the host's network a predecessor may have the port."""
+    try:
+        # Looked for each time: until the runtime executes the program, processes of its own are in the pod.
+        if not (directory := process_of(uid)):
+            return None
+        started = started_at(directory)
+        enter_network(directory)
+        serves = serves_since(f"http://{address_of(directory)}:{port}")
+    except (OSError, HTTPException):
+        return None
+    return started if abs(serves - boot_time() - started) < 0.5 else None
+
+
 def main(uid: str, port: str, seconds: str) -> None:
-    deadline = time.monotonic() + float(seconds)
-    directory = wait_for(lambda: process_of(uid), deadline)
-    started = started_at(directory)
-    enter_network(directory)
-    url = f"http://{address_of(directory)}:{port}"
-
-    def answers() -> bool:
-        """A predecessor in the network of the host may still have the port."""
-        return is_ready(url) and abs(serves_since(url) - boot_time() - started) < 0.5
-
-    wait_for(answers, deadline)
+    started = wait_for(lambda: ready_process(uid, port), time.monotonic() + float(seconds))
     print(time.clock_gettime(time.CLOCK_BOOTTIME) - started)
 
 
