@@ -48,10 +48,12 @@ class Place:
         return self.federation.lab.wan
 
 
-def restart_charons(place: Place) -> None:
-    """Kill and start both: the old SAs stay in the kernel, and new ones must be negotiated."""
+def restart_charons(place: Place, *, keep_states: bool = True) -> None:
+    """Kill and start both: new SAs must be negotiated, beside the old ones that the kernel has or instead of them."""
     for side in (place.a, place.b):
         side.cloud.gateway.charon.kill()
+        if not keep_states:
+            side.cloud.gateway.run("ip xfrm state flush")
     for side in (place.a, place.b):
         side.cloud.gateway.charon.start()
 
@@ -62,8 +64,9 @@ def drop_ike(place: Place, source: CloudName | None = None) -> None:
 
 
 def drop_further_children(place: Place) -> None:
+    """With the SAs of before, each charon would take over by an IKE SA of its own, whose first child suffices."""
     place.wan.drop_between_gateways(_CREATE_CHILD_SA)
-    restart_charons(place)
+    restart_charons(place, keep_states=False)
 
 
 def read_kubeconfig(installation: Installation, peer_cloud_id: str) -> str:

@@ -166,7 +166,7 @@ FAULTS: Final = (
         seconds=240,
     ),
     Fault(
-        "further ESP SAs not negotiated (CREATE_CHILD_SA dropped), and both charons restarted",
+        "further ESP SAs not negotiated (CREATE_CHILD_SA dropped), and both charons restarted without SAs",
         actions.drop_further_children,
         lambda place: place.wan.pass_between_gateways(),
         at_a=(Reason.ESP_NOT_INSTALLED,),
