@@ -80,7 +80,7 @@ test-chart: ## The Helm chart, also as a release on a real kube-apiserver; rules
 	@$(ASSETS) development kubernetes helm monitoring
 	@$(RUN)/pytest -q tests/chart tests/monitoring
 
-test-images: ## The container images: contents, and whether their programs start
+test-images: ## The container images: contents, whether their programs start, the unit tests on their Python
 	@$(ASSETS) development
 	@$(RUN)/python -m images.build
 	@$(RUN)/pytest -q tests/images
