@@ -8,24 +8,18 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import TypeVar
 from urllib.request import urlopen
 
 PAUSE_SECONDS = 0.02
 DEFAULT_ADDRESS = "127.0.0.1"
 
-Answer = TypeVar("Answer")
 
-
-def wait_for(ask: Callable[[], Answer | None], deadline: float) -> Answer:
-    while not (answer := ask()):
-        if time.monotonic() > deadline:
-            sys.exit("not seen in time")
-        time.sleep(PAUSE_SECONDS)
-    return answer
+def pause(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        sys.exit("not seen in time")
+    time.sleep(PAUSE_SECONDS)
 
 
 def process_of(uid: str) -> Path | None:
@@ -74,23 +68,34 @@ def boot_time() -> float:
     )
 
 
-def ready_process(uid: str, port: str) -> float | None:
-    """When the pod's process was started, if it is ready; on the host's network a predecessor may have the port."""
+def is_ready(directory: Path, port: str) -> bool:
+    """Whether this very process is ready; on the host's network a predecessor may have the port."""
     try:
-        # Looked for each time: until the runtime executes the program, processes of its own are in the pod.
-        if not (directory := process_of(uid)):
-            return None
-        started = started_at(directory)
-        enter_network(directory)
         serves = serves_since(f"http://{address_of(directory)}:{port}")
     except (OSError, HTTPException):
-        return None
-    return started if abs(serves - boot_time() - started) < 0.5 else None
+        return False
+    return abs(serves - boot_time() - started_at(directory)) < 0.5
+
+
+def ready_process(uid: str, port: str, deadline: float) -> Path:
+    while True:
+        if (directory := process_of(uid)) is None:
+            pause(deadline)
+            continue
+        try:
+            enter_network(directory)
+            while directory.exists():
+                if is_ready(directory, port):
+                    return directory
+                pause(deadline)
+        except OSError:
+            # Until the runtime executes the program, processes of its own come and go in the pod.
+            pause(deadline)
 
 
 def main(uid: str, port: str, seconds: str) -> None:
-    started = wait_for(lambda: ready_process(uid, port), time.monotonic() + float(seconds))
-    print(time.clock_gettime(time.CLOCK_BOOTTIME) - started)
+    directory = ready_process(uid, port, time.monotonic() + float(seconds))
+    print(time.clock_gettime(time.CLOCK_BOOTTIME) - started_at(directory))
 
 
 if __name__ == "__main__":
