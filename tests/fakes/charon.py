@@ -75,9 +75,13 @@ class FakeIke:
         assert children, "nothing to negotiate"
         self.initiate(name)
 
-    def initiate_beside(self, connection: IkeConnection, children: frozenset[str]) -> None:
+    def load_apart(self, connection: IkeConnection) -> None:
+        assert self._ask().loaded[connection.name] == connection
+        self._node.changed(f"load apart {connection.name}")
+
+    def initiate_in_newest(self, connection: IkeConnection, children: frozenset[str]) -> None:
         assert children, "nothing to negotiate"
-        self._node.changed(f"initiate beside {connection.name}")
+        self._node.changed(f"initiate in newest {connection.name}")
 
     def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
         node = self._ask()

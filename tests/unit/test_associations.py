@@ -211,8 +211,8 @@ class TakenOver(Asked):
     def take_over(self, name: str, children: frozenset[str]) -> None:
         self.asked.append(("take over", children))
 
-    def initiate_beside(self, connection: IkeConnection, children: frozenset[str]) -> None:
-        self.asked.append(("initiate beside", children))
+    def initiate_in_newest(self, connection: IkeConnection, children: frozenset[str]) -> None:
+        self.asked.append(("initiate in newest", children))
 
     def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
         self.asked.append((f"retire {sorted(numbers)}", frozenset()))
@@ -252,7 +252,7 @@ def test_takeover_by_the_peer_is_answered_after_a_moment_and_once() -> None:
     for _ in range(3):
         clock.seconds += 0.5
         associations.advance(_facts(plan), view)
-    assert ike.asked == [("initiate beside", frozenset({"out"}))]
+    assert ike.asked == [("initiate in newest", frozenset({"out"}))]
     ours = IkeAssociation(3, True, frozenset({"out"}))
     answered = replace(taken_over, associations=(*taken_over.associations, ours))
     associations.advance(_facts(plan), replace(view, states={connection.name: answered}))
@@ -285,4 +285,16 @@ def test_nothing_is_retired_while_a_takeover_is_unanswered() -> None:
     for _ in range(2):
         associations.advance(_facts(plan), view)
         clock.seconds += 1
-    assert ike.asked == [("initiate beside", frozenset({"out"}))]
+    assert ike.asked == [("initiate in newest", frozenset({"out"}))]
+
+
+def test_connection_is_loaded_apart_from_each_new_association_once_that_is_complete() -> None:
+    plan, ike, _, associations, node = _taken_over(initiator=False)
+    (connection,) = plan.connections
+    ike.establish(connection.name)
+    view = ike.view()
+    only = IkeAssociation(4, False, frozenset({"in", "out"}))
+    view = replace(view, states={connection.name: replace(view.states[connection.name], associations=(only,))})
+    for apart_from, loaded in (({}, 1), ({connection.name: 3}, 2), ({connection.name: 4}, 2)):
+        associations.advance(_facts(plan), replace(view, apart_from=apart_from))
+        assert node.effects.count(f"load apart {connection.name}") == loaded

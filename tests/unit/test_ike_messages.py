@@ -191,16 +191,15 @@ def test_established_ike_associations_are_listed_oldest_first() -> None:
     complete = IkeAssociation(9, False, frozenset({"in", "out"}))
     assert state.associations == (complete, IkeAssociation(10, True, frozenset({"in"})))
     assert [(a.busy, a.age_seconds) for a in state.associations] == [(False, 0), (True, 7)]
-    assert messages.newest_association(sas) == 11
-    assert messages.newest_association([]) is None
+    assert messages.numbers(sas) == [8, 9, 10, 11]
     assert messages.without(sas, frozenset({9, 10, 11})) == [sas[2]]
 
 
-def test_what_is_initiated_beside_an_association_does_not_reuse_it() -> None:
+def test_what_is_initiated_later_joins_no_association_of_now() -> None:
     """By the one setting that no peer sees, and with the same children."""
-    (settings,), (beside,) = (messages.connection(CONNECTION, beside=number).values() for number in (None, 7))
-    assert settings["local"].pop("eap_id") != beside["local"].pop("eap_id")
-    assert settings == beside
+    (settings,), (apart,) = (messages.connection(CONNECTION, apart_from=number).values() for number in (None, 7))
+    assert settings["local"].pop("eap_id") != apart["local"].pop("eap_id")
+    assert settings == apart
 
 
 def test_no_association_ends_another_and_reqids_outlive_charon() -> None:

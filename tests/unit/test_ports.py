@@ -80,7 +80,17 @@ EFFECTS = {
     "OpenFlow": {"replace"},
     "Xfrm": {"add_blocks", "remove_blocks", "remove_associations"},
     "Firewall": {"replace_table", "remove_table"},
-    "Ike": {"load", "unload", "initiate", "take_over", "initiate_beside", "retire", "rekey", "terminate"},
+    "Ike": {
+        "load",
+        "unload",
+        "initiate",
+        "take_over",
+        "initiate_in_newest",
+        "load_apart",
+        "retire",
+        "rekey",
+        "terminate",
+    },
 }
 
 

@@ -81,6 +81,9 @@ class Associations:
                 self._recoveries.pop(name, None)
         awaited = [c for c in plan.connections if c.name in up and takeover.awaits_counterpart(c, states[c.name])]
         self._answer(awaited, now)
+        for connection in plan.connections:
+            if connection.name in up - superseded - self._awaited.keys():
+                self._set_apart(connection, view)
         for name in sorted(superseded - self._awaited.keys()):
             self._ask(name, partial(self._ike.retire, name, redundant[name]))
         self._remove_stale(facts.stale, now)
@@ -120,7 +123,13 @@ class Associations:
             if now >= self._awaited[name]:
                 self._awaited[name] = now + _INITIATOR_SECONDS
                 sent = takeover.sent_children(connection)
-                self._ask(name, partial(self._ike.initiate_beside, connection, sent))
+                self._ask(name, partial(self._ike.initiate_in_newest, connection, sent))
+
+    def _set_apart(self, connection: IkeConnection, view: IkeView) -> None:
+        """Let what is initiated in answer to a takeover join the new IKE SA, and not the one of a dead charon."""
+        newest = takeover.newest(view.states[connection.name])
+        if newest is not None and view.apart_from.get(connection.name) != newest:
+            self._ask(connection.name, partial(self._ike.load_apart, connection))
 
     def _remove_stale(self, stale: frozenset[SecurityAssociation], now: float) -> None:
         self._stale = {state: self._stale.get(state, now + _STALE_SECONDS) for state in stale}

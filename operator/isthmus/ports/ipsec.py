@@ -83,10 +83,18 @@ class Ike(Protocol):
         """
         ...
 
-    def initiate_beside(self, connection: IkeConnection, children: frozenset[str]) -> None:
-        """Start negotiating these children of the loaded connection in an IKE SA of their own.
+    def load_apart(self, connection: IkeConnection) -> None:
+        """Load the connection, which is loaded, again: what is initiated later MUST NOT join the IKE SAs of now.
 
-        MUST NOT wait for the peer, nor end anything: what is installed stays beside it.
+        Everything else stays as it is.
+        """
+        ...
+
+    def initiate_in_newest(self, connection: IkeConnection, children: frozenset[str]) -> None:
+        """Start negotiating these children of the loaded connection in its newest IKE SA, which the peer has initiated.
+
+        In an IKE SA of their own if the connection was not loaded apart from older ones before. MUST NOT wait for the
+        peer, nor end anything: what is installed stays beside it.
         """
         ...
 

@@ -25,6 +25,7 @@ from isthmus.model.node.traffic import AnyTraffic, IcmpType, Prefix, Selector, U
 
 Message = Mapping[str, Any]
 
+_DISTINCTION = re.compile(r"[0-9a-f]{12}-(?P<number>[0-9]+)")
 _CHILD_NAME = re.compile(r"(?P<child>[a-z]+)-(?P<digest>[0-9a-f]{12})")
 # In an initiator's log and in a responder's; the initiator only learns that authentication failed (RFC 7296, 2.21.2).
 _KEY_REFUSED_LOG = re.compile(
@@ -46,15 +47,15 @@ def shared_key(connection: IkeConnection, key: bytes) -> dict[str, Any]:
     return {"id": connection.name, "type": "IKE", "data": key, "owners": owners}
 
 
-def connection(wanted: IkeConnection, beside: int | None = None) -> dict[str, Any]:
+def connection(wanted: IkeConnection, apart_from: int | None = None) -> dict[str, Any]:
     """The `load-conn` request: IKEv2 with the connection's children.
 
-    With the number of an IKE SA, what is initiated afterwards gets an IKE SA of its own beside that one.
+    With the number of the newest IKE SA, what is initiated afterwards joins neither that nor an older one.
     """
     # charon reuses an IKE SA for a connection if all settings are equal, and the key is not one of them. An identity
     # that only EAP would use makes them differ, so that a changed connection is negotiated again beside the old SA.
     ends, authentication = wanted.ends, _authentication(wanted)
-    distinction = wanted.digest if beside is None else f"{wanted.digest}-{beside}"
+    distinction = wanted.digest if apart_from is None else f"{wanted.digest}-{apart_from}"
     local = authentication | {"id": _identity(ends.local_identity), "eap_id": distinction}
     settings = {
         "version": "2",
@@ -133,9 +134,21 @@ def parse_view(instance: str, version: Message, connections: Iterable[Message], 
     return IkeView(
         instance=instance,
         loaded=loaded,
+        apart_from=loaded_apart_from(connections),
         states=_states(sas, loaded, selectors),
         version=version["version"].decode(),
     )
+
+
+def loaded_apart_from(connections: Iterable[Message]) -> dict[str, int]:
+    """By connection that was loaded apart from IKE SAs, in the answer to `list-conns`, the number of the newest one."""
+    found = {}
+    for name, settings in _named(connections):
+        for part, authentication in settings.items():
+            match = _DISTINCTION.fullmatch(_text(authentication.get("eap_id"))) if part.startswith("local-") else None
+            if match:
+                found[name] = int(match["number"])
+    return found
 
 
 def loaded_children(connections: Iterable[Message]) -> frozenset[str]:
@@ -170,9 +183,9 @@ def overloaded(sas: Iterable[Message]) -> bool:
     return any(len(sa.get("tasks-queued", ())) > _MAX_QUEUED_TASKS for _, sa in _named(sas))
 
 
-def newest_association(sas: Iterable[Message]) -> int | None:
-    """Number of the newest IKE SA in the answer to `list-sas`."""
-    return max((int(_id(sa)) for _, sa in _named(sas)), default=None)
+def numbers(sas: Iterable[Message]) -> list[int]:
+    """Numbers of the IKE SAs in the answer to `list-sas`, oldest first."""
+    return sorted(int(_id(sa)) for _, sa in _named(sas))
 
 
 def without(sas: Iterable[Message], numbers: frozenset[int]) -> list[Message]:
@@ -286,6 +299,10 @@ def _spis(child: Message, ends: Iterable[str] = _BOTH_ENDS) -> Iterator[int]:
 
 def _child_names(names: Iterable[str]) -> Iterator[re.Match[str]]:
     return (match for name in names if (match := _CHILD_NAME.fullmatch(name)))
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace")
 
 
 def _id(sa: Message) -> str:

@@ -102,14 +102,20 @@ class Vici:
 
         self._ask(take_over)
 
-    def initiate_beside(self, connection: IkeConnection, children: frozenset[str]) -> None:
-        """See `ports.Ike`. The connection is loaded under another distinction than that of the IKE SAs it has."""
+    def load_apart(self, connection: IkeConnection) -> None:
+        """See `ports.Ike`. By a setting that no peer sees."""
+        self._ask(lambda session: _load_apart(session, connection))
+
+    def initiate_in_newest(self, connection: IkeConnection, children: frozenset[str]) -> None:
+        """See `ports.Ike`. charon chooses the IKE SA by the settings with which it was established."""
 
         def initiate(session: Session) -> None:
-            newest = messages.newest_association(session.list_sas({"ike": connection.name}))
-            session.load_conn(messages.connection(connection, beside=newest))
-            loaded = messages.loaded_children(session.list_conns({"ike": connection.name}))
-            _initiate(session, connection.name, _of(loaded, children))
+            *older, newest = [0, *messages.numbers(session.list_sas({"ike": connection.name}))]
+            loaded = list(session.list_conns({"ike": connection.name}))
+            apart_from = messages.loaded_apart_from(loaded).get(connection.name, -1)
+            if not max(older, default=0) <= apart_from < newest:
+                _load_apart(session, connection)
+            _initiate(session, connection.name, _of(messages.loaded_children(loaded), children))
 
         self._ask(initiate)
 
@@ -184,6 +190,11 @@ def _terminate(session: Session, which: dict[str, str]) -> None:
     """Terminate SAs; forced after a second, as the peer may not answer."""
     with _ignore_missing():
         _drain(session.terminate(which | {"force": "yes", "timeout": _TERMINATE_MILLISECONDS}))
+
+
+def _load_apart(session: Session, connection: IkeConnection) -> None:
+    existing = messages.numbers(session.list_sas({"ike": connection.name}))
+    session.load_conn(messages.connection(connection, apart_from=max(existing, default=None)))
 
 
 def _initiate(session: Session, name: str, children: Iterable[str]) -> None:

@@ -2,7 +2,8 @@
 
 The SAs of a killed charon keep carrying traffic in both kernels. Its successor negotiates new ones beside them. Whoever
 answers a negotiation sends by the new SA a moment before the initiator has it, so each gateway initiates what it sends
-itself, in an IKE SA of its own: the successor at once, the other gateway in response. Only then are the old SAs ended.
+itself: the successor at once, in a new IKE SA; the other gateway in response, in the same one, so that traffic in
+either direction shows that the peer is alive. Only then are the old SAs ended.
 """
 
 from __future__ import annotations
@@ -36,6 +37,11 @@ def awaits_counterpart(connection: IkeConnection, state: IkeState) -> bool:
     children = frozenset(child.name for child in connection.children)
     missing = children - newest.children
     return bool(newest.children) and missing == sent_children(connection) and _children(older) >= children
+
+
+def newest(state: IkeState) -> int | None:
+    """Number of the newest established IKE SA."""
+    return state.associations[-1].number if state.associations else None
 
 
 def redundant(connection: IkeConnection, state: IkeState) -> frozenset[int]:

@@ -233,3 +233,6 @@ class IkeView:
     """Connections that have not come up since one side refused the other's key."""
     ike_packets: Mapping[str, int] = field(default_factory=dict, compare=False)
     """IKE packets received since the session began, by remote address of a loaded connection, from charon's log."""
+    apart_from: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """By connection, the newest IKE SA that it had when it was loaded: what is initiated does not join that or older
+    ones. Missing if it had none."""
