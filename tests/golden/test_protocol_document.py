@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from isthmus.adapters.linux import probe
 from isthmus.adapters.linux.xfrm import BLOCK_PRIORITY
 from isthmus.adapters.peers import api, budget
-from isthmus.adapters.strongswan import messages
 from isthmus.agent import answers, prober
 from isthmus.core.federation.agreement import own_tunnel_ids
 from isthmus.core.federation.peer import MAX_GATEWAYS
@@ -21,7 +20,7 @@ from isthmus.core.network.remote_link import offer_problem
 from isthmus.core.node import flows
 from isthmus.core.node.ipsec import MINIMUM_KEY_LENGTH
 from isthmus.core.placement.mtu import inner_mtu
-from isthmus.model import names, peerkubeconfig
+from isthmus.model import names, peerkubeconfig, proposals
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.schema import crd_of
 from isthmus.model.api.v1alpha1.cloudpeer import Limits, TunnelIDRange
@@ -31,7 +30,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     MAX_SUBNETS,
     ExpansionLink,
 )
-from isthmus.model.api.v1alpha1.ipsecpolicy import ESP, IKE, ESPProposal, IKEProposal, IPsecPolicySpec
+from isthmus.model.api.v1alpha1.ipsecpolicy import ESP, IKE, IPsecPolicySpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import MAX_BUCKETS, MAX_PORTS_PER_SLICE, PortSlice
 from isthmus.model.names import GROUP, VERSION
@@ -114,7 +113,12 @@ def test_reasons_of_an_answer() -> None:
 
 
 def test_proposals() -> None:
-    assert set(document.names("Proposals")) == {*get_args(IKEProposal), *get_args(ESPProposal)}
+    words = {row[0].strip("`") for row in document.rows("Proposals") if row[0].startswith("`")}
+    assert words == {
+        *proposals.ENCRYPTION, *proposals.PSEUDO_RANDOM_FUNCTIONS, *proposals.GROUPS, *proposals.HYBRIDS,
+    }  # fmt: skip
+    default = (*proposals.DEFAULT.ike, *proposals.DEFAULT.esp)
+    assert all(f"`{proposal}`" in document.section("Proposals") for proposal in default)
 
 
 def test_features_by_version() -> None:
@@ -200,7 +204,7 @@ SENTENCES = [
     ("IKE", f"ours: IKE {IKE().rekey_time_seconds // 3600} h, ESP {ESP().rekey_time_seconds // 3600} h"),
     ("IKE", f"empty INFORMATIONAL after {IPsecPolicySpec().dpd_delay_seconds} s of silence"),
     ("The pre-shared key", f"At least {MINIMUM_KEY_LENGTH} printable ASCII characters"),
-    ("Children", f"ours: {messages._REPLAY_WINDOW_PACKETS} packets"),
+    ("Children", f"ours: {ESP().replay_window_packets} packets"),
     ("Fail closed", f"action block priority {BLOCK_PRIORITY}"),
     ("Encapsulation", f"ours: for {flows._LEARN_SECONDS} s, {flows._LEARN_LIMIT:,} for each peer of a network"),
     ("BFD", f"| Desired Min TX Interval | {AGENT['bfd_interval_milliseconds'].default} ms "),

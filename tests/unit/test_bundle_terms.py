@@ -230,5 +230,5 @@ def test_constants_are_those_of_the_operator() -> None:
     for name, port in DEFAULT_PORTS.items():
         assert encapsulation_named(name, None).udp_ports == {port} - {None}
     assert (Tunnel().first, Tunnel().last) == (id_range.first, id_range.last)
-    assert Proposals() == Proposals(policy.ike.proposals, policy.esp.proposals)
+    assert Proposals() == Proposals(policy.offered.ike, policy.offered.esp)
     assert IPsecPolicy.from_wire(manifests.ipsec_policy("default")).spec == policy

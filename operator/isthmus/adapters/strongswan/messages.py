@@ -38,7 +38,6 @@ _KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
 _INBOUND, _BOTH_ENDS = ("spi-in",), ("spi-in", "spi-out")
 _TASKS = ("tasks-active", "tasks-queued")
 _MAX_QUEUED_TASKS = 4
-_REPLAY_WINDOW_PACKETS = 1024  # the default of 32 drops packets that a multipath WAN reorders
 
 
 def shared_key(connection: IkeConnection, key: bytes) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def connection(wanted: IkeConnection, apart_from: int | None = None) -> dict[str
         "local_addrs": [ends.local_address],
         "remote_addrs": [ends.remote_address],
         "proposals": list(wanted.ike_proposals),
-        "rekey_time": f"{wanted.ike_rekey_time_seconds}s",
+        **_lifetime(wanted.ike_rekey_time_seconds, wanted.ike_margin_seconds, "over_time"),
         "dpd_delay": f"{wanted.dpd_delay_seconds}s",
         "keyingtries": "0",
         # A new IKE SA never ends an older one by itself: that would take the children along before the new one has all
@@ -93,13 +92,24 @@ def _child(wanted: IkeConnection, child: Child) -> dict[str, Any]:
         "local_ts": [local],
         "remote_ts": [remote],
         "esp_proposals": list(wanted.esp_proposals),
-        "rekey_time": f"{wanted.esp_rekey_time_seconds}s",
+        **_lifetime(wanted.esp_rekey_time_seconds, wanted.esp_margin_seconds, "life_time", since_begin=True),
         "reqid": str(child.reqid),
-        "replay_window": str(_REPLAY_WINDOW_PACKETS),
+        "replay_window": str(wanted.replay_window_packets),
         "start_action": "trap" if opens else "none",
         "close_action": "start" if opens else "none",
         "dpd_action": "restart" if opens else "clear",
     }
+
+
+def _lifetime(rekey_seconds: int, margin_seconds: int | None, end: str, since_begin: bool = False) -> dict[str, str]:
+    """When an SA is rekeyed, and when it ends at the latest: setting `end` counts from the rekeying, or from the
+    beginning.
+    """
+    rekeyed = {"rekey_time": f"{rekey_seconds}s"}
+    if margin_seconds is None:
+        return rekeyed
+    ends_seconds = margin_seconds + (rekey_seconds if since_begin else 0)
+    return rekeyed | {"rand_time": f"{margin_seconds}s", end: f"{ends_seconds}s"}
 
 
 def _traffic_selectors(sent: Selector) -> tuple[str, str]:

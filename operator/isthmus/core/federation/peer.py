@@ -59,7 +59,7 @@ def policy_of(snapshot: Snapshot, peer: CloudPeer) -> IPsecPolicy | None:
 
 def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) -> PeerLinkSpec:
     """The spec of our PeerLink, from local facts only, so that neither cloud waits for the other."""
-    ours = gateways(snapshot)
+    ours, offered = gateways(snapshot), policy.spec.offered
     return PeerLinkSpec(
         cloud_id=snapshot.own.cloud_id,
         peer_cloud_id=peer.spec.cloud_id,
@@ -67,7 +67,7 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
         state="Cordoned" if peer.spec.agreement.state == "Cordoned" else "Active",
         gateways=tuple(PeerGateway(name=g.name, address=g.address) for g in ours[:MAX_GATEWAYS]),
         tunnel=_offered_tunnel(peer.spec.tunnel),
-        ipsec=OfferedIPsec(ike_proposals=policy.spec.ike.proposals, esp_proposals=policy.spec.esp.proposals),
+        ipsec=OfferedIPsec(ike_proposals=offered.ike, esp_proposals=offered.esp),
     )
 
 

@@ -22,6 +22,7 @@ from isthmus.model.reasons import Reason
 from .credentials import Account
 from .namespace import Manifest, account_manifests, is_ours, is_superset, is_terminating, namespace_manifest
 from .peer import identity_problem, is_invited, local_peer_link, policy_of
+from .policy import policy_problem
 
 
 def plan_peer(snapshot: Snapshot, peer: CloudPeer, account: Account) -> Plan:
@@ -73,11 +74,11 @@ def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
 
 
 def _publication(snapshot: Snapshot, peer: CloudPeer) -> tuple[Action, ...]:
-    """Publish our PeerLink if it changed and the IPsecPolicy that it needs exists; nothing for a peer that is only
-    invited.
+    """Publish our PeerLink if it changed and the IPsecPolicy that it needs exists and can be offered; nothing for a
+    peer that is only invited.
     """
     policy = policy_of(snapshot, peer)
-    if policy is None or is_invited(peer):
+    if policy is None or is_invited(peer) or policy_problem(policy) is not None:
         return ()
     wanted = local_peer_link(snapshot, peer, policy)
     published = snapshot.peerlink(peer.spec.cloud_id)

@@ -34,6 +34,7 @@ from .peer import (
     view_of,
 )
 from .plan import namespace_problem, removal_problem
+from .policy import policy_problem
 
 _MAX_LISTED = 5
 
@@ -91,8 +92,12 @@ def _problem(snapshot: Snapshot, peer: CloudPeer, parts: list[Condition]) -> Pro
         return problem
     if is_invited(peer):
         return Problem(Reason.INVITED, "the peer's answer has not been accepted: run `kubectl isthmus accept` with it")
-    if policy_of(snapshot, peer) is None:
+    policy = policy_of(snapshot, peer)
+    if policy is None:
         return Problem(Reason.POLICY_NOT_FOUND, f"IPsecPolicy {peer.spec.ipsec.policy_ref.name} does not exist")
+    refused = policy_problem(policy)
+    if refused is not None:
+        return refused
     broken = next((part for part in parts if part.status != "True"), None)
     return Problem(Reason.parse(broken.reason, Reason.NOT_READ_YET), broken.message) if broken else None
 

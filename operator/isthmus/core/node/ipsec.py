@@ -80,6 +80,9 @@ def connections(
             dpd_delay_seconds=policy.dpd_delay_seconds,
             initiator=agreement.initiator,
             credential=PreSharedKeyRef(peer.ipsec.auth_secret_ref.name, secret_version),
+            ike_margin_seconds=policy.ike.margin_seconds,
+            esp_margin_seconds=policy.esp.margin_seconds,
+            replay_window_packets=policy.esp.replay_window_packets,
         )
         for gateway in gateways
     )

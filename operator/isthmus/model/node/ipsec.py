@@ -138,6 +138,10 @@ class IkeConnection:
     dpd_delay_seconds: int
     initiator: bool
     credential: Credential
+    ike_margin_seconds: int | None = None
+    esp_margin_seconds: int | None = None
+    """None: charon's own, a tenth of the rekeying time."""
+    replay_window_packets: int = 1024
 
     @cached_property
     def children(self) -> tuple[Child, ...]:
@@ -148,7 +152,8 @@ class IkeConnection:
         """Names this very connection: what charon has loaded under another digest is to be loaded again.
 
         An upgrade that changes the digests has all SAs negotiated again. Where a field is one of several variants, the
-        names of its own fields say which.
+        names of its own fields say which. A field with its default is left out: a release that adds one with what all
+        releases before it did leaves the SAs as they are.
         """
         return names.digest(*_settings(self), digits=12)
 
@@ -159,7 +164,7 @@ def _settings(value: Any) -> Iterator[str]:
         content = getattr(value, item.name)
         if is_dataclass(content):
             yield from _settings(content)
-        else:
+        elif content != item.default:
             yield f"{item.name}={content}"
 
 

@@ -45,6 +45,18 @@ EXPLANATIONS = {
         Place.PEERS_CONFIGURED,
         Place.CONNECTION,
     ),
+    Reason.WEAK_PROPOSAL: administrator(
+        "The IPsecPolicy has a proposal that is too weak or unknown. The message names it, and why. What was agreed "
+        "before stays in force.",
+        "Replace the proposal, or name a baseline instead.",
+        Place.READY,
+    ),
+    Reason.LIFETIMES_CROSS: administrator(
+        "In the IPsecPolicy, keys of ESP would outlive the IKE SA, or be renewed all the time. What was agreed before "
+        "stays in force.",
+        "Correct `rekeyTimeSeconds` and `marginSeconds` as the message says.",
+        Place.READY,
+    ),
     Reason.WAITING_FOR_PEER: progressing(
         "The peer has not published its PeerLink, or its answer to an offer, yet.",
         Place.AGREED,

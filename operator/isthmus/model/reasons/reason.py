@@ -58,6 +58,8 @@ class Reason(StrEnum):
     NAMESPACE_NOT_MANAGED = "NamespaceNotManaged"
     NAMESPACE_TERMINATING = "NamespaceTerminating"
     POLICY_NOT_FOUND = "PolicyNotFound"
+    WEAK_PROPOSAL = "WeakProposal"
+    LIFETIMES_CROSS = "LifetimesCross"
     WAITING_FOR_PEER = "WaitingForPeer"
     INVALID_PEER_LINK = "InvalidPeerLink"
     GATEWAY_REFUSED = "GatewayRefused"

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from isthmus.model.names import INVITATION_ANNOTATION
+from isthmus.model.proposals import proposals_of
 
 from ..documents import Document, entries, number, text, texts
 from ..refusals import Misused, Refused
@@ -176,7 +177,6 @@ def _tunnel(item: Document) -> Tunnel:
 
 
 def _proposals(item: Document) -> Proposals:
-    default = Proposals()
-    return Proposals(
-        texts(item, "spec", "ike", "proposals") or default.ike, texts(item, "spec", "esp", "proposals") or default.esp
-    )
+    lists = texts(item, "spec", "ike", "proposals"), texts(item, "spec", "esp", "proposals")
+    found = proposals_of(text(item, "spec", "baseline") or None, *lists)
+    return Proposals(found.ike, found.esp)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from isthmus.model.kubeconfig import peer_kubeconfig
+from isthmus.model.proposals import DEFAULT
 
 from .servers import BadServer, checked
 
 _MAX_ITEMS: Final = 16
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}")  # RFC 6750, section 2.1
-_PROPOSAL: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PROPOSAL: Final = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 NEUTRON_TUNNEL_PORTS: Final = frozenset({4789, 6081, 8472})
 _MAX_TUNNEL_ID: Final = 0xFFFFFF
 EncapsulationName = Literal["VXLAN", "Geneve", "GRE"]
@@ -48,10 +49,10 @@ class Tunnel:
 
 @dataclass(frozen=True)
 class Proposals:
-    """Proposals of an IPsecPolicy, in strongSwan's notation. The defaults are those of its schema."""
+    """Proposals of an IPsecPolicy, in strongSwan's notation."""
 
-    ike: tuple[str, ...] = ("aes256gcm16-prfsha384-ecp384",)
-    esp: tuple[str, ...] = ("aes256gcm16-ecp384",)
+    ike: tuple[str, ...] = DEFAULT.ike
+    esp: tuple[str, ...] = DEFAULT.esp
 
 
 @dataclass(frozen=True)
