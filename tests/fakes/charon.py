@@ -8,6 +8,7 @@ from itertools import product
 from isthmus.model import names
 from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.node.ipsec import (
+    CertificateChain,
     IkeChild,
     IkeConnection,
     IkeState,
@@ -19,6 +20,7 @@ from isthmus.model.node.tunnel import Vxlan
 
 from .node import FakeNode
 
+_NO_CERTIFICATES = CertificateChain()
 _CHILDREN = frozenset(Vxlan(14789).sent)
 
 
@@ -34,15 +36,33 @@ class FakeIke:
         states = {name: self._state(name, loaded.get(name)) for name in node.negotiated}
         up = {name for name, state in states.items() if state.children_installed}
         packets = {connection.ends.remote_address: node.ike_packets for connection in node.loaded.values()}
-        return IkeView(str(node.charon_instance), loaded, states, "5.9.8", frozenset(node.refused - up), packets)
+        refused, revoked = frozenset(node.refused - up), frozenset(node.revoked - up)
+        return IkeView(str(node.charon_instance), loaded, states, "5.9.8", refused, packets, revoked)
 
-    def load(self, connection: IkeConnection, key: bytes) -> None:
+    def load(self, connection: IkeConnection, key: bytes, chain: CertificateChain = _NO_CERTIFICATES) -> None:
         node = self._ask()
+        node.chains[connection.name] = chain
+        node.certificates += len([chain.certificate, *chain.authorities]) if chain.certificate else 0
+        node.revoked.discard(connection.name)
         if connection.name in node.refused_connections:
             raise Invalid("charon: invalid value for: proposals, config discarded")
         node.loaded[connection.name], node.keys[connection.name] = connection, key
         node.refused.discard(connection.name)
         node.changed(f"load {connection.name}")
+
+    def load_revocations(self, lists: Iterable[bytes]) -> None:
+        node = self._ask()
+        node.revocation_lists = tuple(lists)
+        node.certificates += len(node.revocation_lists)
+        node.changed("load_revocations")
+
+    def certificates(self) -> int:
+        return self._ask().certificates
+
+    def remove_credentials(self) -> None:
+        node = self._ask()
+        node.keys, node.chains, node.certificates, node.revocation_lists = {}, {}, 0, ()
+        node.changed("remove_credentials")
 
     def unload(self, name: str) -> None:
         node = self._ask()
@@ -56,7 +76,9 @@ class FakeIke:
         node = self._negotiating(name)
         if not node.peer_answers or name not in node.loaded:
             return
-        if node.peer_key in {None, node.keys[name]}:
+        if node.peer_is_revoked and node.revocation_lists:
+            node.revoked.add(name)
+        elif node.peer_key in {None, node.keys[name]}:
             self.establish(name)
         else:
             node.refused.add(name)

@@ -124,6 +124,16 @@ CHANGES: dict[str, Callable[[Items], None]] = {
     Reason.KEY_NOT_FOUND: lambda items: connection(items, Reason.KEY_NOT_FOUND, {}, **IKE_DOWN),
     Reason.INVALID_KEY: lambda items: connection(items, Reason.INVALID_KEY, {}, **IKE_DOWN),
     Reason.ENCAPSULATION_NEEDS_IPV4: lambda items: connection(items, Reason.ENCAPSULATION_NEEDS_IPV4, {}, **IKE_DOWN),
+    **{
+        reason: lambda items, reason=reason: connection(items, reason, {}, **IKE_DOWN)  # type: ignore[misc]
+        for reason in (
+            Reason.CERTIFICATE_NOT_FOUND,
+            Reason.INVALID_CERTIFICATE,
+            Reason.CERTIFICATE_KEY_DIFFERS,
+            Reason.CERTIFICATE_CHAIN_TOO_LONG,
+            Reason.CERTIFICATE_REVOKED,
+        )
+    },
     Reason.AUTHENTICATION_FAILED: lambda items: connection(items, Reason.AUTHENTICATION_FAILED, {}, **IKE_DOWN),
     Code.IKE_NOT_RECEIVED: lambda items: connection(
         items, Reason.IKE_NOT_ESTABLISHED, {"ike": False, "ping": True}, **IKE_DOWN

@@ -18,7 +18,14 @@ from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import Meter, Traffic
 from isthmus.model.node.host import KernelChange, NodeAddress, NodeView, ProbeResult
-from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, ProtectPolicy, SecurityAssociation
+from isthmus.model.node.ipsec import (
+    BlockPolicy,
+    BlockView,
+    CertificateChain,
+    IkeConnection,
+    ProtectPolicy,
+    SecurityAssociation,
+)
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import Ports
 
@@ -75,6 +82,14 @@ class FakeNode:
     """Connections that charon refuses to initiate or to rekey."""
     loaded: dict[str, IkeConnection] = field(default_factory=dict)
     keys: dict[str, bytes] = field(default_factory=dict)
+    chains: dict[str, CertificateChain] = field(default_factory=dict)
+    certificates: int = 0
+    """That charon has, old ones included."""
+    revocation_lists: tuple[bytes, ...] = ()
+    peer_is_revoked: bool = False
+    """By the revocation lists, once there are any."""
+    revoked: set[str] = field(default_factory=set)
+    """Connections whose peer was found to be revoked."""
     negotiated: dict[str, set[str]] = field(default_factory=dict)
     """Digests with established SAs, by connection."""
     rekeyed: dict[str, int] = field(default_factory=dict)

@@ -173,18 +173,23 @@ class Pair:
             own_cloud_id=f"cloud-{node.name}",
             node=f"gw-{node.name}",
             local_address=node.address,
-            peer=CloudPeerSpec(
-                cloud_id=f"cloud-{other.name}",
-                api=ApiAccess(kubeconfig_secret_ref=LocalReference(name="kubeconfig")),
-                gateway_cidrs=(f"{other.address}/32",),
-                ipsec=PeerIPsec(policy_ref=LocalReference(name="policy"), auth_secret_ref=LocalReference(name="key")),
-            ),
+            peer=self.peer(node),
             policy=IPsecPolicySpec(dpd_delay_seconds=5),
             agreement=replace(agreement, initiator=node is self.a),
             gateways=[PeerGateway(name=f"gw-{other.name}", address=other.address)],
             secret_version=version,
         )
         return connection
+
+    def peer(self, node: Node) -> CloudPeerSpec:
+        """What a node's cloud agreed with the other one's."""
+        other = self.b if node is self.a else self.a
+        return CloudPeerSpec(
+            cloud_id=f"cloud-{other.name}",
+            api=ApiAccess(kubeconfig_secret_ref=LocalReference(name="kubeconfig")),
+            gateway_cidrs=(f"{other.address}/32",),
+            ipsec=PeerIPsec(policy_ref=LocalReference(name="policy"), auth_secret_ref=LocalReference(name="key")),
+        )
 
     def load(self, key: bytes = KEY, agreement: Agreement = AGREEMENT, version: str = "1") -> None:
         """Load the connections; the block policies must exist."""

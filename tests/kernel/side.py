@@ -42,6 +42,7 @@ from tests.kernel.openvswitch import Machine, Switch, inside
 NETWORK = "0a9af7a5-9cbb-4d3c-8d4e-000000000001"
 LINK = f"cloud-a.{NETWORK}"
 TUNNEL_ID = 0x100000
+PSK = b"0123456789abcdef0123456789abcdef"
 RESYNC_SECONDS = 2
 _API_TIMEOUT_SECONDS = 10
 
@@ -192,7 +193,7 @@ class Side:
         cloud, peer = f"cloud-{self.name}", f"cloud-{other.name}"
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(peer)):
             self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-        self.set_key(b"0123456789abcdef0123456789abcdef")
+        self.set_key(PSK)
         self.kubectl.apply(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {}}))
         self.kubectl.apply(
             CloudPeer.from_wire(
@@ -229,8 +230,11 @@ class Side:
 
     def set_key(self, key: bytes) -> None:
         """Store the pre-shared key."""
+        self.store_secret({"psk": base64.b64encode(key).decode()})
+
+    def store_secret(self, data: dict[str, str]) -> None:
+        """Store what IKE with the peer needs."""
         secret = {"name": "psk", "namespace": names.IPSEC_NAMESPACE}
-        data = {"psk": base64.b64encode(key).decode()}
         self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "data": data})
         self.watch.wake()
 

@@ -102,6 +102,7 @@ def _of_agent(at: str, networks: int) -> dict[str, str]:
         key("isthmus_charon_up", at): always(1),
         key("isthmus_links", at, state="up"): always(networks),
         key("isthmus_links", at, state="down"): always(0),
+        key("isthmus_certificate_expiry_timestamp_seconds", at, peer="cloud-b", kind="certificate"): always(60 * 86400),
         key("isthmus_ipsec_sas", at, peer="cloud-b", gateway="gw-b1"): always(4),
         **{tunnel(at, layer): always(1) for layer in ("ike", "esp", "bfd")},
         **{key("isthmus_link_rtt_seconds", at, **link): always(0.002) for link in probes},

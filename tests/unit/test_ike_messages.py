@@ -6,6 +6,7 @@ from typing import Any
 from isthmus.adapters.strongswan import messages
 from isthmus.core.node import ipsec
 from isthmus.model.node.ipsec import (
+    CertificateRef,
     EspTransport,
     IkeAssociation,
     IkeChild,
@@ -209,3 +210,14 @@ def test_no_association_ends_another_and_reqids_outlive_charon() -> None:
     assert reqids == {child.name: child.reqid for child in replace(CONNECTION, ike_rekey_time_seconds=7).children}
     assert len(set(reqids.values())) == 2
     assert all(1 << 31 <= reqid < 1 << 32 for reqid in reqids.values()), "charon counts up from 1"
+
+
+def test_a_revoked_peer_is_told_from_charons_log() -> None:
+    text = b"certificate was revoked on Nov 27 07:25:50 UTC 2026, reason: unspecified"
+    event = {"msg": text, "ikesa-name": b"istpeer"}
+    assert messages.connection_with_revoked_certificate(event) == "istpeer"
+    assert messages.connection_with_revoked_certificate({"msg": text}) is None
+    assert messages.connection_with_revoked_certificate(event | {"msg": b"x " + text}) is None
+    assert messages.connection_with_refused_key(event) is None
+    refused = {"msg": b"no trusted ECDSA public key found for 'gw-a.cloud-a'", "ikesa-name": b"istpeer"}
+    assert messages.connection_with_refused_key(refused) == "istpeer"

@@ -36,6 +36,16 @@ ALERTS: Final = (
         "means that it has ended. After its end no change of the peer is seen.",
     ),
     Alert(
+        name="IsthmusCertificateExpiring",
+        expr='isthmus_certificate_expiry_timestamp_seconds{kind!="revocation-list"} - time() < 86400 * 14',
+        pending_minutes=15,
+        severity="warning",
+        summary="A certificate that IKE with a peer uses ends soon, or has ended.",
+        description="The {{ $labels.kind }} for {{ $labels.peer }} on {{ $labels.instance }} ends in "
+        "{{ $value | humanizeDuration }}; a negative time means that it has ended. After its end no new SA is "
+        "authenticated.",
+    ),
+    Alert(
         name="IsthmusTunnelDown",
         expr='isthmus_tunnel_up{layer="bfd"} == 0',
         pending_minutes=2,

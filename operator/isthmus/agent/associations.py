@@ -12,9 +12,10 @@ from functools import partial
 
 from isthmus.core.node import ipsec, takeover
 from isthmus.core.node.facts import NodeFacts
+from isthmus.core.node.plan import NodePlan
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, Unavailable
-from isthmus.model.node.ipsec import IkeConnection, IkeView, SecurityAssociation
+from isthmus.model.node.ipsec import CertificateRef, IkeConnection, IkeView, SecurityAssociation
 from isthmus.ports import Clock, Ike, Xfrm
 
 _INITIATOR_SECONDS = 5.0
@@ -25,6 +26,7 @@ _STALE_SECONDS = 2.0  # by then the peer has ceased to send by the SAs of before
 _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a little more than 8
 _MAX_DOUBLINGS = 10
 _MAX_BACKOFF_SECONDS = 300.0
+_REVOKED_SECONDS = 30.0  # a peer that is revoked may not answer at all
 _ATTEMPTS_OF_NARROWED = 6  # from which the backoff continues: 32 s
 
 
@@ -53,15 +55,20 @@ class Associations:
         """States that an earlier charon has left, and when to remove them."""
         self._recoveries: dict[str, _Recovery] = {}
         self._refused: dict[str, Problem] = {}
+        self._revocations: dict[str, str] = {}
+        """What was revoked for the peer of each connection when it was last seen here."""
+        self._cut_at: dict[str, float] = {}
+        """By connection, when SAs end that were authenticated before more was revoked."""
 
     def advance(self, facts: NodeFacts, view: IkeView) -> Mapping[str, Problem]:
         """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
 
         Takes over connections of a killed charon at once, and initiates the counterpart if the peer does so. Recovers
         connections with lost SAs, and an initiator's with narrowed ones: the peer may have been corrected. Retires
-        superseded SAs of connections whose new SAs are up. Returns what charon refuses, by connection: until it is
-        tried again with success, or the connection is up. Raises Unavailable if charon does not answer, and
-        ExternalError if the kernel does not remove a state.
+        superseded SAs of connections whose new SAs are up, and ends those of peers whose certificates are revoked:
+        after more was revoked, either side authenticates the other anew at once. Returns what charon refuses, by
+        connection: until it is tried again with success, or the connection is up. Raises Unavailable if charon does
+        not answer, and ExternalError if the kernel does not remove a state.
         """
         now, plan, lost = self._clock.monotonic_seconds(), facts.plan, facts.lost
         up = {c.name for c in plan.connections if ipsec.up(c, view)}
@@ -70,7 +77,9 @@ class Associations:
         superseded = {name for name in up if states[name].superseded or redundant[name]}
         failing = {c.name for c in plan.connections} - (up - superseded - lost.keys())
         self._refused = {name: problem for name, problem in self._refused.items() if name in failing}
+        self._follow_revocations(plan.connections, up, now)
         self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], facts.orphaned, now)
+        self._end_revoked(plan, view, now)
         for connection in plan.connections:
             name = connection.name
             if name in lost:
@@ -93,6 +102,23 @@ class Associations:
     def waits(self) -> bool:
         """Whether something is to be done soon, without a further change on the node."""
         return bool(self._awaited or self._stale)
+
+    def _follow_revocations(self, connections: Collection[IkeConnection], up: Collection[str], now: float) -> None:
+        """What was revoked for a peer has changed: it must prove itself anew, within half a minute."""
+        found = {c.name: c.credential.revoked for c in connections if isinstance(c.credential, CertificateRef)}
+        changed = {name for name, revoked in found.items() if revoked != self._revocations.get(name, revoked)}
+        self._revocations = found
+        self._cut_at = {name: at for name, at in self._cut_at.items() if name in found and name not in up}
+        self._cut_at |= dict.fromkeys(changed, now + _REVOKED_SECONDS)
+        self._due |= dict.fromkeys(changed, now)
+
+    def _end_revoked(self, plan: NodePlan, view: IkeView, now: float) -> None:
+        """Every other refusal leaves what stands."""
+        overdue = {name for name, at in self._cut_at.items() if now >= at}
+        for connection in plan.connections:
+            state = view.states.get(connection.name)
+            if connection.name in view.revoked | overdue and state is not None and state.superseded:
+                self._ask(connection.name, partial(self._ike.terminate, connection.name))
 
     def _initiate(self, down: Collection[IkeConnection], orphaned: frozenset[str], now: float) -> None:
         self._due = {c.name: self._due.get(c.name, self._first(c, now)) for c in down}

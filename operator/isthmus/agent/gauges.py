@@ -11,6 +11,7 @@ from isthmus.model.node.flows import LinkKey, LinkTraffic, PlannedNetworks, Traf
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.tunnel import Vxlan
 from isthmus.telemetry.metrics import (
+    CERTIFICATE_ENDS,
     CHARON_UP,
     FIREWALL_DROPPED,
     IPSEC_SAS,
@@ -48,6 +49,7 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
             up[*key, "ike"] = state is not None and state.established
             up[*key, "esp"] = name in planned and facts.esp_up(planned[name])
             up[*key, "bfd"] = facts.bridge.bfd_up.get(name, False)
+    metrics.set(CERTIFICATE_ENDS, {(e.cloud_id, e.kind): e.ends.timestamp() for e in facts.plan.expiries})
     metrics.set(IPSEC_SAS, sas)
     metrics.set(TUNNEL_UP, up)
 

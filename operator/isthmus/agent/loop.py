@@ -14,6 +14,7 @@ from functools import partial
 from importlib.metadata import version
 
 from isthmus.core.node import paths
+from isthmus.core.node.certificates import expiring
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.observations import Observations
 from isthmus.core.node.plan import NodePlan
@@ -163,6 +164,7 @@ class Agent:
             except Unavailable as error:
                 facts = replace(facts, ike=None, charon_problem=charon_problem(error))
         facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, refused=refused)
+        facts = replace(facts, expiring=expiring(facts.plan.expiries, self._backends.clock.now()))
         facts = self._with_paths(facts)
         if facts.links_up < len(facts.probes) or not all(facts.bridge.bfd_up.values()):
             facts = replace(facts, receiving=self._data_plane.flows.receiving(facts.plan))

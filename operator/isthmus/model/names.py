@@ -41,6 +41,10 @@ PEER_ACCOUNT = "peer"  # ServiceAccount, Role and RoleBinding in the peer's name
 PEER_TOKEN = "peer-token"  # noqa: S105  the name of a Secret that earlier releases created, not its content
 KUBECONFIG_KEY = "kubeconfig"
 PSK_KEY = "psk"
+CERTIFICATE_KEY = "tls.crt"  # with tls.key and ca.crt as in a Secret of type kubernetes.io/tls
+PRIVATE_KEY_KEY = "tls.key"
+AUTHORITIES_KEY = "ca.crt"
+REVOCATION_KEY = "ca.crl"
 
 NEUTRON_TAG = "isthmus"
 ATTACHMENT_DEVICE_OWNER = "isthmus:attachment"

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, IkeView, ProtectPolicy, SecurityAssociation
+from isthmus.model.node.ipsec import (
+    BlockPolicy,
+    BlockView,
+    CertificateChain,
+    IkeConnection,
+    IkeView,
+    ProtectPolicy,
+    SecurityAssociation,
+)
 
 
 class Xfrm(Protocol):
@@ -57,10 +65,27 @@ class Ike(Protocol):
         """
         ...
 
-    def load(self, connection: IkeConnection, key: bytes) -> None:
-        """Load the pre-shared key, then the connection; the initiator's trap policies are installed with it.
+    def load(self, connection: IkeConnection, key: bytes, chain: CertificateChain = ...) -> None:
+        """Load the pre-shared key and the certificates, then the connection, with the initiator's trap policies.
+
+        A part that the connection does not need is empty.
 
         SAs that exist MUST stay, also if the connection or the key changed: they carry the traffic until `retire`.
+        """
+        ...
+
+    def load_revocations(self, lists: Iterable[bytes]) -> None:
+        """Load revocation lists in DER. SAs that exist MUST stay; the next authentication MUST heed them."""
+        ...
+
+    def certificates(self) -> int:
+        """The number of certificates and revocation lists that charon has, loaded by us or received from peers."""
+        ...
+
+    def remove_credentials(self) -> None:
+        """Remove all keys, certificates and revocation lists; connections and SAs MUST stay.
+
+        Until everything is loaded again, no authentication succeeds.
         """
         ...
 

@@ -124,6 +124,12 @@ PEER_CREDENTIAL_ENDS = Family(
     "Time at which the token ends that a peer's links are read with.",
     ("peer",),
 )
+CERTIFICATE_ENDS = Family(
+    "isthmus_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "Time at which something ends that IKE with a peer uses: a certificate, an authority, a revocation-list.",
+    ("peer", "kind"),
+)
 LAST_RECONCILE = Family(
     "isthmus_last_reconcile_timestamp_seconds", "gauge", "Time at which the last reconciliation ended.", ("loop",)
 )
@@ -134,8 +140,8 @@ NOT_UNDERSTOOD = Family(
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, NETWORK_MTU, GATEWAY_READY,
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, LINK_PROBES,
-    LINK_PROBES_LOST, PEER_LAST_READ, PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH,
-    NOT_UNDERSTOOD,
+    LINK_PROBES_LOST, CERTIFICATE_ENDS, PEER_LAST_READ, PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED,
+    LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
 
 

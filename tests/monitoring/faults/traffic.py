@@ -120,6 +120,24 @@ FAULTS: Final = (
         ),
     ),
     Fault(
+        "certificate-ends-soon",
+        {
+            key("isthmus_certificate_expiry_timestamp_seconds", GW, peer="cloud-b", kind="certificate"): then(
+                60 * 86400, _FAULT_SECONDS + 86400
+            ),
+        },
+        14,
+        60,
+        (
+            Firing(
+                "IsthmusCertificateExpiring",
+                "The certificate for cloud-b on gw-a1 ends in 23h 0m 0s; a negative time means that it has ended. "
+                "After its end no new SA is authenticated.",
+                {"instance": GW, "job": "isthmus", "peer": "cloud-b", "kind": "certificate"},
+            ),
+        ),
+    ),
+    Fault(
         "underlay-cut",
         {
             **{tunnel(GW, layer): then(1, 0) for layer in ("ike", "bfd")},

@@ -31,6 +31,7 @@ class AuthenticationFailures:
         self._open_session = open_session
         self._clock = clock
         self._failed: set[str] = set()
+        self._revoked: set[str] = set()
         self._packets: Counter[str] = Counter()
         self._session: Session | None = None
         self._events: Iterator[tuple[str | None, Any]] = iter(())
@@ -49,6 +50,11 @@ class AuthenticationFailures:
             self._pause()
         return frozenset(self._failed)
 
+    @property
+    def revoked(self) -> frozenset[str]:
+        """Connections whose peer's certificate was found to be revoked since `forget`, as far as the log was read."""
+        return frozenset(self._revoked)
+
     def packets(self, addresses: Set[str]) -> Mapping[str, int]:
         """IKE packets received from each of these addresses, as far as the log was read; others are forgotten."""
         self._packets = Counter({address: self._packets[address] for address in addresses})
@@ -57,6 +63,7 @@ class AuthenticationFailures:
     def forget(self, name: str) -> None:
         """Drop the connection's failures: it is up, or has another key."""
         self._failed.discard(name)
+        self._revoked.discard(name)
 
     def _drain(self) -> bool:
         """Read pending events; whether all of them were."""
@@ -69,6 +76,8 @@ class AuthenticationFailures:
                 raise ConnectionError("charon's log has ended")
             if (name := messages.connection_with_refused_key(event)) is not None:
                 self._failed.add(name)
+            if (name := messages.connection_with_revoked_certificate(event)) is not None:
+                self._revoked.add(name)
             if (address := messages.sender_of_ike_packet(event)) is not None:
                 self._packets[address] += 1
             if self._clock() >= ends_at:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from isthmus.model.node.ipsec import (
+    CertificateChain,
+    CertificateRef,
     Child,
     IkeAssociation,
     IkeChild,
@@ -25,12 +27,16 @@ from isthmus.model.node.traffic import AnyTraffic, IcmpType, Prefix, Selector, U
 
 Message = Mapping[str, Any]
 
+NO_CERTIFICATES = CertificateChain()
+
 _DISTINCTION = re.compile(r"[0-9a-f]{12}-(?P<number>[0-9]+)")
 _CHILD_NAME = re.compile(r"(?P<child>[a-z]+)-(?P<digest>[0-9a-f]{12})")
 # In an initiator's log and in a responder's; the initiator only learns that authentication failed (RFC 7296, 2.21.2).
 _KEY_REFUSED_LOG = re.compile(
     r"received AUTHENTICATION_FAILED notify error|tried \d+ shared keys? for .+ but MAC mismatched"
+    r"|no trusted .+ public key found for|constraint check failed: |no private key found for"
 )
+_REVOKED_LOG = re.compile(r"certificate was revoked on ")
 _RECEIVED_LOG = re.compile(r"received packet: from ([0-9a-f.:]+)\[\d+\] to ")
 _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
 _IN_USE = frozenset({"INSTALLED", "REKEYING"})
@@ -46,16 +52,29 @@ def shared_key(connection: IkeConnection, key: bytes) -> dict[str, Any]:
     return {"id": connection.name, "type": "IKE", "data": key, "owners": owners}
 
 
-def connection(wanted: IkeConnection, apart_from: int | None = None) -> dict[str, Any]:
+def private_key(chain: CertificateChain) -> dict[str, Any]:
+    """The `load-key` request: the private key of this node's certificate."""
+    return {"type": "any", "data": chain.private_key}
+
+
+def revocation_list(content: bytes) -> dict[str, Any]:
+    """The `load-cert` request for a list in DER. It replaces an older one of the same CA."""
+    return {"type": "X509_CRL", "flag": "NONE", "data": content}
+
+
+def connection(
+    wanted: IkeConnection, chain: CertificateChain = NO_CERTIFICATES, apart_from: int | None = None
+) -> dict[str, Any]:
     """The `load-conn` request: IKEv2 with the connection's children.
 
     With the number of the newest IKE SA, what is initiated afterwards joins neither that nor an older one.
     """
     # charon reuses an IKE SA for a connection if all settings are equal, and the key is not one of them. An identity
     # that only EAP would use makes them differ, so that a changed connection is negotiated again beside the old SA.
-    ends, authentication = wanted.ends, _authentication(wanted)
+    ends = wanted.ends
+    own, peers = _authentication(wanted, chain)
     distinction = wanted.digest if apart_from is None else f"{wanted.digest}-{apart_from}"
-    local = authentication | {"id": _identity(ends.local_identity), "eap_id": distinction}
+    local = own | {"id": _identity(ends.local_identity), "eap_id": distinction}
     settings = {
         "version": "2",
         "local_addrs": [ends.local_address],
@@ -69,16 +88,24 @@ def connection(wanted: IkeConnection, apart_from: int | None = None) -> dict[str
         "unique": "never",
         "mobike": "no",
         "local": local,
-        "remote": authentication | {"id": _identity(ends.remote_identity)},
+        "remote": peers | {"id": _identity(ends.remote_identity)},
         "children": {_child_name(child.name, wanted.digest): _child(wanted, child) for child in wanted.children},
     }
     return {wanted.name: settings}
 
 
-def _authentication(wanted: IkeConnection) -> dict[str, Any]:
+def _authentication(wanted: IkeConnection, chain: CertificateChain) -> tuple[dict[str, Any], dict[str, Any]]:
+    """How this node authenticates itself, and how the peer's has to.
+
+    The CAs belong to the connection: charon trusts those of all connections, and accepts for each only its own.
+    """
+    by_key = {"auth": "psk"}
     match wanted.credential:
         case PreSharedKeyRef():
-            return {"auth": "psk"}
+            return by_key, by_key
+        case CertificateRef(certificate=certificate, authorities=authorities):
+            own = {"auth": "pubkey", "certs": [chain.certificate]} if certificate else by_key
+            return own, {"auth": "pubkey", "cacerts": list(chain.authorities)} if authorities else by_key
 
 
 def _child(wanted: IkeConnection, child: Child) -> dict[str, Any]:
@@ -222,6 +249,12 @@ def connection_with_refused_key(event: Message) -> str | None:
     """Name of the connection, if a `log` event reports that one side refused the other's key; else None."""
     text = event.get("msg", b"").decode(errors="replace")
     return event.get("ikesa-name", b"").decode(errors="replace") or None if _KEY_REFUSED_LOG.match(text) else None
+
+
+def connection_with_revoked_certificate(event: Message) -> str | None:
+    """Name of the connection, if a `log` event reports that the peer's certificate is revoked; else None."""
+    text = event.get("msg", b"").decode(errors="replace")
+    return event.get("ikesa-name", b"").decode(errors="replace") or None if _REVOKED_LOG.match(text) else None
 
 
 def remote_addresses(connections: Iterable[Message]) -> frozenset[str]:

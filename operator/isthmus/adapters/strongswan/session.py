@@ -13,7 +13,7 @@ from vici import Session
 from vici.exception import CommandException, DeserializationException, SessionException
 
 from isthmus.model.errors import Invalid, Unavailable
-from isthmus.model.node.ipsec import IkeConnection, IkeView
+from isthmus.model.node.ipsec import CertificateChain, CertificateRef, IkeConnection, IkeView
 
 from . import messages
 from .authentication import AuthenticationFailures
@@ -33,6 +33,8 @@ class Vici:
         self._session: Session | None = None
         self._sessions = 0
         self._failures: AuthenticationFailures | None = None
+        self._chains: dict[str, CertificateChain] = {}
+        """The certificates with which each connection was loaded."""
 
     def view(self) -> IkeView:
         """By three requests, and charon's log. A new session stands for a new instance of charon."""
@@ -44,20 +46,45 @@ class Vici:
             log = self._log_of(up)
             refused = log.read() - up
             packets = log.packets(messages.remote_addresses(connections))
-            return replace(view, authentication_failed=refused, ike_packets=packets)
+            revoked = log.revoked - up
+            return replace(view, authentication_failed=refused, revoked=revoked, ike_packets=packets)
 
         return self._ask(view)
 
-    def load(self, connection: IkeConnection, key: bytes) -> None:
-        """Load the key first: once the connection is loaded, its trap policies may need it."""
+    def load(self, connection: IkeConnection, key: bytes, chain: CertificateChain = messages.NO_CERTIFICATES) -> None:
+        """Load the keys first: once the connection is loaded, its trap policies may need them."""
 
         def load(session: Session) -> None:
-            session.load_shared(messages.shared_key(connection, key))
-            session.load_conn(messages.connection(connection))
+            if key or not chain.certificate:
+                session.load_shared(messages.shared_key(connection, key))
+            if chain.private_key:
+                session.load_key(messages.private_key(chain))
+            session.load_conn(messages.connection(connection, chain))
+            self._chains[connection.name] = replace(chain, private_key=b"")
+            if not key and chain.certificate:
+                with _ignore_missing():
+                    session.unload_shared({"id": connection.name})
 
         self._ask(load)
         if self._failures is not None:
             self._failures.forget(connection.name)
+
+    def load_revocations(self, lists: Iterable[bytes]) -> None:
+        """See `ports.Ike`."""
+
+        def load(session: Session) -> None:
+            for content in lists:
+                session.load_cert(messages.revocation_list(content))
+
+        self._ask(load)
+
+    def certificates(self) -> int:
+        """By `list-certs`, which names those in memory and those in the cache."""
+        return self._ask(lambda session: sum(1 for _ in session.list_certs()))
+
+    def remove_credentials(self) -> None:
+        """By `clear-creds`, which empties the cache as well: VICI cannot unload a single certificate."""
+        self._ask(lambda session: session.clear_creds())
 
     def unload(self, name: str) -> None:
         """Remove traps first, since charon keeps them without the connection; SAs last, so that none is renewed."""
@@ -104,7 +131,7 @@ class Vici:
 
     def load_apart(self, connection: IkeConnection) -> None:
         """See `ports.Ike`. By a setting that no peer sees."""
-        self._ask(lambda session: _load_apart(session, connection))
+        self._ask(lambda session: self._set_apart(session, connection))
 
     def initiate_in_newest(self, connection: IkeConnection, children: frozenset[str]) -> None:
         """See `ports.Ike`. charon chooses the IKE SA by the settings with which it was established."""
@@ -114,10 +141,17 @@ class Vici:
             loaded = list(session.list_conns({"ike": connection.name}))
             apart_from = messages.loaded_apart_from(loaded).get(connection.name, -1)
             if not max(older, default=0) <= apart_from < newest:
-                _load_apart(session, connection)
+                self._set_apart(session, connection)
             _initiate(session, connection.name, _of(messages.loaded_children(loaded), children))
 
         self._ask(initiate)
+
+    def _set_apart(self, session: Session, connection: IkeConnection) -> None:
+        """That needs its certificates: what another process has loaded with some stays as it is."""
+        chain = self._chains.get(connection.name, messages.NO_CERTIFICATES)
+        if not isinstance(connection.credential, CertificateRef) or chain != messages.NO_CERTIFICATES:
+            existing = messages.numbers(session.list_sas({"ike": connection.name}))
+            session.load_conn(messages.connection(connection, chain, apart_from=max(existing, default=None)))
 
     def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
         """See `ports.Ike`."""
@@ -190,11 +224,6 @@ def _terminate(session: Session, which: dict[str, str]) -> None:
     """Terminate SAs; forced after a second, as the peer may not answer."""
     with _ignore_missing():
         _drain(session.terminate(which | {"force": "yes", "timeout": _TERMINATE_MILLISECONDS}))
-
-
-def _load_apart(session: Session, connection: IkeConnection) -> None:
-    existing = messages.numbers(session.list_sas({"ike": connection.name}))
-    session.load_conn(messages.connection(connection, apart_from=max(existing, default=None)))
 
 
 def _initiate(session: Session, name: str, children: Iterable[str]) -> None:

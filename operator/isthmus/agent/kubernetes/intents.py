@@ -8,12 +8,9 @@ an event, which only wakes.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from isthmus.core.node.kept import Unclear, kept_peers
 from isthmus.model import names
@@ -24,7 +21,7 @@ from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import ExternalError
 from isthmus.model.names import API_VERSION
-from isthmus.model.node.inputs import Key, NodeInputs
+from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Clock, Cluster, ObjectWatch, T, Watch
 from isthmus.telemetry.health import Health
@@ -32,6 +29,7 @@ from isthmus.telemetry.metrics import NOT_UNDERSTOOD, Metrics
 from isthmus.telemetry.outages import Outage
 
 from ..attempts import Barrier
+from . import secretentries
 from .attachments import Attachments
 from .parsing import Parser
 from .reports import KubernetesReports
@@ -168,7 +166,10 @@ class KubernetesIntents:
         peers = self._list(self._peers)
         wanted = {peer.spec.ipsec.auth_secret_ref.name for peer in peers}
         secrets = self._cluster.list_manifests("v1", "Secret", names.IPSEC_NAMESPACE) if wanted else []
-        found = {secret["metadata"]["name"]: _key(secret) for secret in secrets}
+        by_name = {secret["metadata"]["name"]: secret for secret in secrets}
+        node = self._settings.node_name
+        found = {name: secretentries.pre_shared_key(by_name, name, node) for name in wanted}
+        certificates = {name: secretentries.certificates(by_name, name, node) for name in wanted}
         return NodeInputs(
             node=self._settings.node_name,
             cloud_id=self._settings.cloud_id,
@@ -176,7 +177,8 @@ class KubernetesIntents:
             peers=peers,
             policies=self._list(self._policies),
             peerlinks=self._list(self._peerlinks),
-            keys={name: key for name, key in found.items() if name in wanted and key is not None},
+            keys={name: key for name, key in found.items() if key is not None},
+            certificates={name: entries for name, entries in certificates.items() if entries is not None},
         )
 
     def _list(self, parser: Parser[T]) -> tuple[T, ...]:
@@ -186,23 +188,12 @@ class KubernetesIntents:
         return Unclear(self._peers.unclear(), self._policies.unclear(), self._peerlinks.unclear())
 
 
-def _key(secret: Mapping[str, Any]) -> Key | None:
-    """The pre-shared key in that Secret; None if its `psk` entry is missing or not base64."""
-    text = secret.get("data", {}).get(names.PSK_KEY)
-    if text is None:
-        return None
-    try:
-        content = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return None
-    return Key(content, secret["metadata"]["resourceVersion"])
-
-
 def _fingerprint(inputs: NodeInputs) -> object:
     """Differs whenever the inputs plan to something else. Statuses are no part of it, but for what peers publish."""
     versions = {_version(obj) for objects in (inputs.peers, inputs.policies) for obj in objects}
     links = {(_version(link), link.status.peer) for link in inputs.peerlinks}
-    return versions, links, {name: key.version for name, key in inputs.keys.items()}
+    keys = {name: key.version for name, key in inputs.keys.items()}
+    return versions, links, keys, {name: entries.version for name, entries in inputs.certificates.items()}
 
 
 def _version(obj: CustomObject) -> tuple[object, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isthmus.model.api.v1alpha1.cloudpeer import Tunnel, TunnelIDRange
+from isthmus.model.api.v1alpha1.cloudpeer import Authentication, Tunnel, TunnelIDRange
 from isthmus.model.api.v1alpha1.peerlink import OfferedTunnel, PeerLinkSpec
 from isthmus.model.node.tunnel import Encapsulation, encapsulation_named
 from isthmus.model.protocol import PROTOCOL_VERSION, agreed_version
@@ -25,6 +25,9 @@ class Agreement:
     esp_proposals: tuple[str, ...]
     initiator: bool
     version: int = PROTOCOL_VERSION
+    own_authentication: Authentication = "PSK"
+    """How this cloud's gateways authenticate themselves."""
+    peer_authentication: Authentication = "PSK"
 
 
 @dataclass(frozen=True)

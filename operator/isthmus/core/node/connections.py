@@ -8,8 +8,8 @@ from typing import Literal
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
-from isthmus.model.names import IPSEC_NAMESPACE, tunnel_port
-from isthmus.model.node.ipsec import IkeConnection, IkeView
+from isthmus.model.names import IPSEC_NAMESPACE, REVOCATION_KEY, tunnel_port
+from isthmus.model.node.ipsec import CertificateRef, IkeConnection, IkeView
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import Reason
 
@@ -58,6 +58,7 @@ def _cause(name: str, connection: IkeConnection | None, esp: str, facts: NodeFac
         or facts.refused.get(name)
         or facts.charon_problem
         or _selectors_problem(name, facts.ike)
+        or _revocation_problem(connection, facts.ike)
         or _authentication_problem(connection, esp, facts.ike)
         or _tunnel_port_problem(name, connection, facts.bridge)
     )
@@ -92,15 +93,26 @@ def _selectors_problem(name: str, ike: IkeView | None) -> Problem | None:
     return Problem(Reason.SELECTORS_NARROWED, (text + "; ".join(found))[:1024])
 
 
+def _revocation_problem(connection: IkeConnection | None, ike: IkeView | None) -> Problem | None:
+    if connection is None or ike is None or connection.name not in ike.revoked:
+        return None
+    secret = f"{IPSEC_NAMESPACE}/{connection.credential.secret_name}"
+    text = f"the certificate of {connection.ends.remote_identity} is on a revocation list in {REVOCATION_KEY} of Secret"
+    return Problem(Reason.CERTIFICATE_REVOKED, f"{text} {secret}: its SAs were ended")
+
+
 def _authentication_problem(connection: IkeConnection | None, esp: str, ike: IkeView | None) -> Problem | None:
     if connection is None or ike is None or connection.name not in ike.authentication_failed or esp == "Installed":
         return None
     ends = connection.ends
+    secret = f"{IPSEC_NAMESPACE}/{connection.credential.secret_name}"
+    keys = f"the pre-shared keys differ (here Secret {secret}), or the identities do"
+    if isinstance(connection.credential, CertificateRef):
+        keys = f"a certificate is not accepted (here Secret {secret}; charon's log says why), or the identities differ"
     # A responder answers with one and the same notification to a wrong key, an identity that it does not expect and a
     # peer that it has no connection for (RFC 7296, 2.21.2).
     text = (
-        "a gateway rejected the other's IKE authentication: the pre-shared keys differ (here Secret "
-        f"{IPSEC_NAMESPACE}/{connection.credential.secret_name}), or the identities do (ours is "
+        f"a gateway rejected the other's IKE authentication: {keys} (ours is "
         f"{ends.local_identity}, we expect {ends.remote_identity}), or the peer's gateway has not loaded a connection "
         "for us yet"
     )

@@ -62,6 +62,8 @@ class NodeFacts:
     """States of an earlier charon that are not needed any more: charon has others that are complete."""
     paths: Mapping[str, GatewayPath] = field(default_factory=dict)
     """By connection, what is known of the path to the gateway."""
+    expiring: Problem | None = None
+    """Which of the certificates in use ends soon, or has ended."""
     refused: Mapping[str, Problem] = field(default_factory=dict)
     """By connection that has not come up since, what charon refuses to do for it."""
 

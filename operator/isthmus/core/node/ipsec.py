@@ -13,6 +13,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.node.ipsec import (
     BlockPolicy,
+    Credential,
     EspTransport,
     IkeChild,
     IkeConnection,
@@ -61,8 +62,12 @@ def connections(
     agreement: Agreement,
     gateways: Iterable[PeerGateway],
     secret_version: str,
+    credential: Credential | None = None,
 ) -> tuple[IkeConnection, ...]:
-    """One connection for each remote gateway, with the name of its tunnel port."""
+    """One connection for each remote gateway, with the name of its tunnel port.
+
+    Without `credential` both ends use the pre-shared key in the Secret of that version.
+    """
     return tuple(
         IkeConnection(
             name=names.tunnel_port(peer.cloud_id, gateway.name),
@@ -79,7 +84,7 @@ def connections(
             esp_rekey_time_seconds=policy.esp.rekey_time_seconds,
             dpd_delay_seconds=policy.dpd_delay_seconds,
             initiator=agreement.initiator,
-            credential=PreSharedKeyRef(peer.ipsec.auth_secret_ref.name, secret_version),
+            credential=credential or PreSharedKeyRef(peer.ipsec.auth_secret_ref.name, secret_version),
             ike_margin_seconds=policy.ike.margin_seconds,
             esp_margin_seconds=policy.esp.margin_seconds,
             replay_window_packets=policy.esp.replay_window_packets,

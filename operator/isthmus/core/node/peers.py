@@ -21,7 +21,8 @@ from isthmus.model.node.tunnel import Encapsulation, TunnelEnds
 from isthmus.model.reasons import Reason
 from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
 
-from . import firewall, ipsec
+from . import credentials, firewall, ipsec
+from .certificates import Expiry
 
 _NOT_UNDERSTOOD = Problem(
     Reason.NOT_UNDERSTOOD, "an object of this peer is not understood: what exists stays, see the agent's log"
@@ -43,6 +44,8 @@ class PeersPlan:
     """By cloud ID, why a peer's tunnels cannot be planned."""
     kept_connections: frozenset[str] = frozenset()
     """Names of connections that stay as they are if they exist."""
+    expiries: tuple[Expiry, ...] = ()
+    """What ends by itself of the certificates in use."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class _Peer:
     agreement: Agreement
     gateways: tuple[PeerGateway, ...]
     connections: tuple[IkeConnection, ...]
+    expiries: tuple[Expiry, ...] = ()
 
 
 def plan_peers(
@@ -88,6 +92,7 @@ def plan_peers(
         gateways=gateways | {**inputs.kept_peers},
         problems=problems | dict.fromkeys(inputs.kept_peers, _NOT_UNDERSTOOD),
         kept_connections=_kept_connections(inputs),
+        expiries=tuple(expiry for peer in peers for expiry in peer.expiries),
     )
 
 
@@ -130,8 +135,17 @@ def _kept_tunnels(inputs: NodeInputs, installed: frozenset[TunnelPort]) -> froze
 
 
 def _kept_connections(inputs: NodeInputs) -> frozenset[str]:
-    """The connections to the gateways of peers that are kept; their tunnel ports have the same names."""
-    kept = inputs.kept_peers.items()
+    """The connections to the gateways of peers that are kept; their tunnel ports have the same names.
+
+    A Secret that cannot be used for certificates has no effect on what stands.
+    """
+    links = _peerlinks(inputs)
+    refused = {
+        peer.spec.cloud_id: _known_gateways(peer, links.get(peer.spec.cloud_id))
+        for peer in _owning_peers(p for p in inputs.peers if not p.metadata.deletion_timestamp)
+        if credentials.keeps_what_stands(inputs, peer.spec, links.get(peer.spec.cloud_id))
+    }
+    kept = {**refused, **inputs.kept_peers}.items()
     return frozenset(names.tunnel_port(cloud_id, gateway.name) for cloud_id, found in kept for gateway in found)
 
 
@@ -176,12 +190,12 @@ def _plan_peer(
     policy = next((p for p in inputs.policies if p.metadata.name == spec.ipsec.policy_ref.name), None)
     if policy is None:
         return Problem(Reason.POLICY_NOT_FOUND, f"IPsecPolicy {spec.ipsec.policy_ref.name} does not exist")
-    secret = spec.ipsec.auth_secret_ref.name
-    key = inputs.keys.get(secret)
-    problem = ipsec.key_problem(secret, key.content if key else None)
-    problem = problem or _port_problem(agreement.encapsulation, foreign_udp_ports)
-    if problem is not None or key is None:
-        return problem or Problem(Reason.KEY_NOT_FOUND, f"Secret {secret} does not exist")
+    found = credentials.credential_of(inputs, peer.spec, agreement)
+    if isinstance(found, Problem):
+        return found
+    problem = _port_problem(agreement.encapsulation, foreign_udp_ports)
+    if problem is not None:
+        return problem
     gateways = _known_gateways(peer, link)
     problem = _family_problem(agreement.encapsulation, (local, *(gateway.address for gateway in gateways)))
     if problem is not None:
@@ -194,9 +208,10 @@ def _plan_peer(
         policy=policy.spec,
         agreement=agreement,
         gateways=gateways,
-        secret_version=key.version,
+        secret_version="",
+        credential=found.ref,
     )
-    return _Peer(agreement, gateways, connections)
+    return _Peer(agreement, gateways, connections, found.expiries)
 
 
 def _known_gateways(peer: CloudPeer, link: PeerLink | None) -> tuple[PeerGateway, ...]:

@@ -14,6 +14,7 @@ from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
 from isthmus.model.node.switch import Ports, TunnelPort
 
+from .certificates import Expiry
 from .networks import NetworkPlanner, NetworksPlan
 from .peers import PeersPlan, plan_peers
 
@@ -39,6 +40,8 @@ class NodePlan:
     link_problems: Mapping[LinkKey, Problem] = field(default_factory=dict)
     kept_connections: frozenset[str] = frozenset()
     """Names of connections that stay as they are if they exist."""
+    expiries: tuple[Expiry, ...] = ()
+    """What ends by itself of the certificates in use."""
     kept_patches: frozenset[str] = frozenset()
     """Names of patch ports on br-cloud of networks of which ports and flows stay as they are."""
 
@@ -96,7 +99,8 @@ class NodePlanner:
         installed: frozenset[TunnelPort],
     ) -> None:
         settings = inputs.node, inputs.cloud_id, inputs.gateway_cidrs
-        objects = inputs.peers, inputs.policies, inputs.peerlinks, inputs.keys, inputs.kept_peers
+        secrets = inputs.keys, inputs.certificates
+        objects = inputs.peers, inputs.policies, inputs.peerlinks, secrets, inputs.kept_peers
         planned_from = (*settings, *objects, addresses, foreign_udp_ports, installed)
         if planned_from == self._planned_from:
             return
@@ -119,5 +123,6 @@ def _node_plan(peers: PeersPlan, networks: NetworksPlan) -> NodePlan:
         peer_problems=peers.problems,
         link_problems=networks.problems,
         kept_connections=peers.kept_connections,
+        expiries=peers.expiries,
         kept_patches=networks.kept,
     )

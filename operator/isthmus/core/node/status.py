@@ -37,6 +37,7 @@ def node_status(facts: NodeFacts, software: Software) -> GatewayNodeStatus:
         degraded(_truncation(reported), facts),
         _peers(facts),
         _fenced(facts),
+        *_certificates(facts),
     )
     return GatewayNodeStatus(
         conditions=conditions,
@@ -90,6 +91,13 @@ def _shortened(software: Software) -> Software:
 def _fenced(facts: NodeFacts) -> Condition:
     """Whether unprotected tunnel traffic meets two fences; the node works with one."""
     return true_unless(ConditionType.FENCED, facts.firewall_problem, good=Reason.BOTH_FENCES)
+
+
+def _certificates(facts: NodeFacts) -> Iterator[Condition]:
+    if facts.expiring is not None:
+        yield true(ConditionType.CERTIFICATE_EXPIRING, facts.expiring.reason, facts.expiring.message)
+    elif facts.plan.expiries:
+        yield false(ConditionType.CERTIFICATE_EXPIRING, Reason.CERTIFICATES_VALID)
 
 
 def _peers(facts: NodeFacts) -> Condition:

@@ -22,6 +22,18 @@ class Key:
 
 
 @dataclass(frozen=True)
+class CertificateEntries:
+    """What Secrets hold for certificates, in PEM as they hold it; an entry that is missing is empty."""
+
+    certificate: bytes = b""
+    private_key: bytes = field(default=b"", repr=False)
+    authorities: bytes = b""
+    revocation_lists: bytes = b""
+    version: str = ""
+    """Changes whenever one of the Secrets does."""
+
+
+@dataclass(frozen=True)
 class NodeInputs:
     """Everything that a node's plan is made from, complete as of one moment."""
 
@@ -35,6 +47,8 @@ class NodeInputs:
     peerlinks: tuple[PeerLink, ...] = ()
     keys: Mapping[str, Key] = field(default_factory=dict)
     """Pre-shared keys by the name of their Secret; missing if the Secret does not exist or holds none."""
+    certificates: Mapping[str, CertificateEntries] = field(default_factory=dict)
+    """By the name of the Secret that a CloudPeer names; missing if no such Secret exists."""
     kept_networks: frozenset[str] = frozenset()
     """Link names of networks of which the Attachment is not understood: what the node has for them stays."""
     kept_peers: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)

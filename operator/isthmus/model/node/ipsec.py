@@ -120,8 +120,32 @@ class PreSharedKeyRef:
     """Which version of the Secret the key is from, so that a new key is noticed without a trace of the key itself."""
 
 
-Credential = PreSharedKeyRef
+@dataclass(frozen=True)
+class CertificateRef:
+    """A Secret with certificates, for one end of a connection or for both. Its content travels apart as well."""
+
+    secret_name: str
+    certificate: str
+    """Fingerprint of this node's certificate; empty: it authenticates itself by the pre-shared key."""
+    authorities: str
+    """Digest of the CAs that the peer's certificate must be from; empty: it authenticates itself by the key."""
+    revoked: str = ""
+    """Digest of all that these CAs have revoked: the peer is to be authenticated anew when that changes."""
+    secret_version: str = ""
+    """As for a pre-shared key, if one end uses it."""
+
+
+Credential = PreSharedKeyRef | CertificateRef
 """All credentials of an IKE connection."""
+
+
+@dataclass(frozen=True)
+class CertificateChain:
+    """What charon needs for a connection with certificates, each in PEM; parts that it does not need are empty."""
+
+    certificate: bytes = b""
+    private_key: bytes = field(default=b"", repr=False)
+    authorities: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -238,6 +262,8 @@ class IkeView:
     """Connections that have not come up since one side refused the other's key."""
     ike_packets: Mapping[str, int] = field(default_factory=dict, compare=False)
     """IKE packets received since the session began, by remote address of a loaded connection, from charon's log."""
+    revoked: frozenset[str] = frozenset()
+    """Connections that have not come up since the peer's certificate was found to be revoked."""
     apart_from: Mapping[str, int] = field(default_factory=dict, compare=False)
     """By connection, the newest IKE SA that it had when it was loaded: what is initiated does not join that or older
     ones. Missing if it had none."""

@@ -31,6 +31,7 @@ class ConditionType(StrEnum):
     PEERS_CONFIGURED = "PeersConfigured"
     FENCED = "Fenced"
     DEGRADED = "Degraded"
+    CERTIFICATE_EXPIRING = "CertificateExpiring"
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,11 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.PEERS_CONFIGURED: Meaning(
                 true="Every peer with an agreement has its connections on this node.",
                 false="At least one peer has none. The reason is that of the first one, the message names them all.",
+            ),
+            ConditionType.CERTIFICATE_EXPIRING: Meaning(
+                true="A certificate, a CA or a revocation list on this node ends soon, or has ended. The message names "
+                "the first one.",
+                false="None does. Without certificates the condition is absent.",
             ),
             ConditionType.FENCED: Meaning(
                 true="XFRM block policies and an nftables table each keep unprotected tunnel traffic off the wire.",

@@ -37,6 +37,7 @@ class Place(StrEnum):
     PEERS_CONFIGURED = "PeersConfigured"
     FENCED = "Fenced"
     DEGRADED = "Degraded"
+    CERTIFICATE_EXPIRING = "CertificateExpiring"
     ANSWER = "spec.answer of an ExpansionLink"
     CONNECTION = "status.connections of a GatewayNode"
     LINK = "status.nodes[].links of an Attachment"

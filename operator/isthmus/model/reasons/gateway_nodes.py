@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .explanation import Place, administrator, progressing, terminal, transient
+from .explanation import Place, administrator, progressing, settled, terminal, transient
 from .reason import Reason
 
 _KEY = (Place.PEERS_CONFIGURED, Place.CONNECTION, Place.TUNNEL_UP, Place.READY)
@@ -68,6 +68,48 @@ EXPLANATIONS = {
         "Agree on VXLAN or Geneve as `tunnel.encapsulation` in both CloudPeers, or give the gateways IPv4 addresses.",
         *_KEY,
     ),
+    Reason.CERTIFICATE_NOT_FOUND: administrator(
+        "One of the two clouds authenticates itself by a certificate, and the Secret lacks what that needs: `tls.crt` "
+        "and `tls.key` if it is this cloud, `ca.crt` if it is the peer. What stands stays.",
+        "Store it in the Secret in namespace `isthmus-ipsec` that the message names, or in the one of this gateway.",
+        *_KEY,
+    ),
+    Reason.INVALID_CERTIFICATE: administrator(
+        "A certificate, a private key or a revocation list in the Secret cannot be used. The message says which and "
+        "why. What stands stays.",
+        "Have the gateway's certificate issued for the DNS name `<gateway>.<cloudID>`, and store it with its key.",
+        *_KEY,
+    ),
+    Reason.CERTIFICATE_KEY_DIFFERS: administrator(
+        "`tls.key` in the Secret is not the private key of `tls.crt`. What stands stays.",
+        "Store the certificate and the key that belong together, both in one change of the Secret.",
+        *_KEY,
+    ),
+    Reason.CERTIFICATE_CHAIN_TOO_LONG: administrator(
+        "`tls.crt` has certificates between the gateway's and its CA's, which is not supported. What stands stays.",
+        "Have the gateway's certificate issued directly by the CA that the peer has in its `ca.crt`.",
+        *_KEY,
+    ),
+    Reason.CERTIFICATES_VALID: settled(
+        "No certificate, CA or revocation list on this node ends soon.", Place.CERTIFICATE_EXPIRING
+    ),
+    Reason.CERTIFICATE_EXPIRING: administrator(
+        "A certificate, a CA or a revocation list ends within 14 days, or within a third of its lifetime if that is "
+        "shorter. The message names the first one.",
+        "Replace it in the Secret: the new one is used beside the old one, without an outage.",
+        Place.CERTIFICATE_EXPIRING,
+    ),
+    Reason.CERTIFICATE_EXPIRED: administrator(
+        "A certificate, a CA or a revocation list has ended. SAs that are up stay up; the next authentication fails, "
+        "but for an ended revocation list, which stays in force.",
+        "Replace it in the Secret.",
+        Place.CERTIFICATE_EXPIRING,
+    ),
+    Reason.CERTIFICATE_REVOKED: administrator(
+        "The certificate of the peer's gateway is on a revocation list in our Secret. Its SAs were ended.",
+        "Ask the peer's administrator for a new certificate, or correct `ca.crl`.",
+        *_TUNNEL,
+    ),
     Reason.TUNNEL_PORT_IN_USE: administrator(
         "Another tunnel, that of another peer for instance, or another process on the node uses the UDP port of the "
         "tunnel.",
@@ -87,9 +129,10 @@ EXPLANATIONS = {
         Place.DEGRADED,
     ),
     Reason.AUTHENTICATION_FAILED: administrator(
-        "One gateway does not accept the other: the keys differ, it expects another identity, or it has not loaded the "
-        "connection yet. IKE does not say which.",
-        "Compare the pre-shared keys in the Secrets of both clouds, the cloud IDs and the names of the gateways.",
+        "One gateway does not accept the other: the keys differ, a certificate is not accepted, it expects another "
+        "identity, or it has not loaded the connection yet. IKE does not say which.",
+        "Compare the pre-shared keys in the Secrets of both clouds, or the certificates with the CAs; the cloud IDs "
+        "and the names of the gateways; and `ipsec.authentication` in both CloudPeers.",
         *_TUNNEL,
     ),
     Reason.IKE_NOT_ESTABLISHED: transient(

@@ -30,6 +30,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
         ConditionType.REPLICA_IN_USE: "True",
         ConditionType.PEERS_CONFIGURED: "False",
         ConditionType.FENCED: "False",
+        ConditionType.CERTIFICATE_EXPIRING: "True",
     }
 )
 """The status with which a condition reports trouble, beside Ready, which is to be True."""

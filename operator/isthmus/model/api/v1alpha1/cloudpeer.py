@@ -77,13 +77,23 @@ class Tunnel(ApiModel):
     both clouds."""
 
 
+Authentication = Literal["PSK", "Certificate"]
+
+
 class PeerIPsec(ApiModel):
     """Protection of the traffic."""
 
     policy_ref: LocalReference
     """IPsecPolicy to use towards this peer."""
+    authentication: Authentication = "PSK"
+    """How this cloud's gateways authenticate themselves to the peer: by the pre-shared key, or by a certificate for
+    the DNS name <gateway>.<cloudID>. The peer's CloudPeer says it of its own gateways, so that one cloud can move
+    after the other."""
     auth_secret_ref: LocalReference
-    """Secret in namespace isthmus-ipsec whose key `psk` holds the pre-shared key, 32 characters or more."""
+    """Secret in namespace isthmus-ipsec. If one of the clouds uses it, key `psk` holds the pre-shared key, 32
+    characters or more. If this cloud uses a certificate, `tls.crt` and `tls.key` hold it and its key; if the peer
+    does, `ca.crt` holds the CAs that its certificates are from, and `ca.crl` their revocation lists, if any. What a
+    Secret <name>-<gateway> holds replaces that on one gateway."""
 
 
 class Quotas(ApiModel):

@@ -17,7 +17,19 @@ from .verdicts import Blocked, Fault, Fine, Undecided, Unread, Verdict
 
 Check = Callable[[Connection], Verdict]
 
-_KNOWN_ALIVE: Final = frozenset({Reason.AUTHENTICATION_FAILED, Reason.SELECTORS_NARROWED})
+_NOT_PLANNED: Final = frozenset(
+    {
+        Reason.ENCAPSULATION_NEEDS_IPV4,
+        Reason.KEY_NOT_FOUND,
+        Reason.INVALID_KEY,
+        Reason.CERTIFICATE_NOT_FOUND,
+        Reason.INVALID_CERTIFICATE,
+        Reason.CERTIFICATE_KEY_DIFFERS,
+        Reason.CERTIFICATE_CHAIN_TOO_LONG,
+    }
+)
+"""Why an agent gives charon no connection."""
+_KNOWN_ALIVE: Final = frozenset({Reason.AUTHENTICATION_FAILED, Reason.CERTIFICATE_REVOKED, Reason.SELECTORS_NARROWED})
 
 
 def layer_verdicts(subject: Subject, layer: Layer) -> Iterator[Verdict]:
@@ -107,7 +119,7 @@ def _underlay(connection: Connection) -> Verdict:
 
 def _ike(connection: Connection) -> Verdict:
     """An earlier SA may still be there while the other side refuses a new key."""
-    if connection.reason == Reason.AUTHENTICATION_FAILED:
+    if connection.reason in (Reason.AUTHENTICATION_FAILED, Reason.CERTIFICATE_REVOKED):
         return Fault(connection.reason, Layer.IKE, connection.message)
     if connection.ike == "Established":
         return Fine("IKE SAs are established")
@@ -155,9 +167,6 @@ def _bfd(connection: Connection) -> Verdict:
     is_known = row is not None and row.layer is Layer.BFD
     return Fault(connection.reason if is_known else Reason.BFD_DOWN, Layer.BFD, connection.message)
 
-
-_NOT_PLANNED: Final = (Reason.KEY_NOT_FOUND, Reason.INVALID_KEY, Reason.ENCAPSULATION_NEEDS_IPV4)
-"""Why an agent gives charon no connection."""
 
 CHECKS: Final[Mapping[Layer, Check]] = MappingProxyType(
     {

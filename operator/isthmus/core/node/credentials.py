@@ -1,0 +1,129 @@
+"""With what a node authenticates itself to a peer, and what it demands of the peer, by the agreement and the Secret."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from isthmus.core.federation.agreement import Agreement, agree
+from isthmus.model import names
+from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.node.inputs import CertificateEntries, NodeInputs
+from isthmus.model.node.ipsec import CertificateChain, CertificateRef, Credential, IkeConnection, PreSharedKeyRef
+from isthmus.model.reasons import Reason
+
+from . import ipsec
+from .certificates import Authorities, Expiry, OwnCertificate, authorities, own_certificate
+
+_KEEPING: Final = frozenset(
+    {
+        Reason.CERTIFICATE_NOT_FOUND,
+        Reason.INVALID_CERTIFICATE,
+        Reason.CERTIFICATE_KEY_DIFFERS,
+        Reason.CERTIFICATE_CHAIN_TOO_LONG,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Usable:
+    """What can be loaded."""
+
+    ref: Credential
+    expiries: tuple[Expiry, ...] = ()
+
+
+def credential_of(inputs: NodeInputs, peer: CloudPeerSpec, agreement: Agreement) -> Usable | Problem:
+    """The credential of the connections to a peer, or why there is none."""
+    secret = peer.ipsec.auth_secret_ref.name
+    ways = {agreement.own_authentication, agreement.peer_authentication}
+    key = inputs.keys.get(secret)
+    version = key.version if key is not None and "PSK" in ways else ""
+    if "PSK" in ways:
+        problem = ipsec.key_problem(secret, key.content if key else None)
+        if problem is not None:
+            return problem
+    if ways == {"PSK"}:
+        return Usable(PreSharedKeyRef(secret, version))
+    entries = inputs.certificates.get(secret, CertificateEntries())
+    own: OwnCertificate | Problem | None = None
+    if agreement.own_authentication == "Certificate":
+        own = own_certificate(secret, entries, names.ike_identity(inputs.node, inputs.cloud_id))
+    trusted: Authorities | Problem | None = None
+    if agreement.peer_authentication == "Certificate":
+        trusted = authorities(secret, entries.authorities, entries.revocation_lists)
+    if isinstance(own, Problem):
+        return own
+    if isinstance(trusted, Problem):
+        return trusted
+    ref = CertificateRef(
+        secret_name=secret,
+        certificate=own.fingerprint if own else "",
+        authorities=trusted.digest if trusted else "",
+        revoked=trusted.revoked if trusted else "",
+        secret_version=version,
+    )
+    return Usable(ref, tuple(_expiries(peer.cloud_id, secret, own, trusted)))
+
+
+def keeps_what_stands(inputs: NodeInputs, peer: CloudPeerSpec, link: PeerLink | None) -> bool:
+    """Whether a peer's connections stay as they are, because its Secret cannot be used for certificates."""
+    if link is None or link.status.peer is None:
+        return False
+    agreement = agree(link.spec, link.status.peer.spec)
+    found = credential_of(inputs, peer, agreement) if isinstance(agreement, Agreement) else None
+    return isinstance(found, Problem) and found.reason in _KEEPING
+
+
+def secrets_of(connection: IkeConnection, inputs: NodeInputs) -> tuple[bytes, CertificateChain]:
+    """The pre-shared key and the certificates that a planned connection is loaded with."""
+    ref = connection.credential
+    key = inputs.keys.get(ref.secret_name)
+    is_used = isinstance(ref, PreSharedKeyRef) or ref.secret_version
+    psk = ipsec.pre_shared_key(key.content) if key is not None and is_used else b""
+    entries = inputs.certificates.get(ref.secret_name)
+    if isinstance(ref, PreSharedKeyRef) or entries is None:
+        return psk, CertificateChain()
+    own = own_certificate(ref.secret_name, entries, connection.ends.local_identity) if ref.certificate else None
+    trusted = authorities(ref.secret_name, entries.authorities, entries.revocation_lists) if ref.authorities else None
+    return psk, CertificateChain(
+        certificate=own.pem if isinstance(own, OwnCertificate) else b"",
+        private_key=own.private_key if isinstance(own, OwnCertificate) else b"",
+        authorities=trusted.pem if isinstance(trusted, Authorities) else (),
+    )
+
+
+def revocation_lists(connections: tuple[IkeConnection, ...], inputs: NodeInputs) -> tuple[bytes, ...]:
+    """The revocation lists of the CAs of all these connections, in DER, each once."""
+    found = dict.fromkeys(
+        content
+        for connection in connections
+        if isinstance(connection.credential, CertificateRef) and connection.credential.authorities
+        for content in _lists(connection.credential.secret_name, inputs)
+    )
+    return tuple(found)
+
+
+def certificates_needed(connections: Iterable[IkeConnection], lists: Collection[bytes]) -> int:
+    """How many certificates and lists charon has when it has nothing old: ours, the CAs, the peers', the lists."""
+    refs = [(c.name, c.credential) for c in connections if isinstance(c.credential, CertificateRef)]
+    found = {text for _, ref in refs for text in (ref.certificate, ref.authorities) if text}
+    return len(found) + len({name for name, ref in refs if ref.authorities}) + len(lists)
+
+
+def _lists(secret: str, inputs: NodeInputs) -> tuple[bytes, ...]:
+    entries = inputs.certificates.get(secret, CertificateEntries())
+    trusted = authorities(secret, entries.authorities, entries.revocation_lists)
+    return trusted.revocation_lists if isinstance(trusted, Authorities) else ()
+
+
+def _expiries(cloud_id: str, secret: str, own: OwnCertificate | None, trusted: Authorities | None) -> Iterator[Expiry]:
+    if own is not None:
+        yield Expiry(cloud_id, "certificate", own.begins, own.ends, secret)
+    if trusted is not None:
+        yield Expiry(cloud_id, "authority", trusted.begins, trusted.ends, secret)
+        if trusted.lists_begin is not None and trusted.lists_end is not None:
+            yield Expiry(cloud_id, "revocation-list", trusted.lists_begin, trusted.lists_end, secret)
