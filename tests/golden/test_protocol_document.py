@@ -203,7 +203,7 @@ SENTENCES = [
     ("IKE", f"`<gateway name>.<cloud ID>`, such as `{names.ike_identity('gw-a1', 'cloud-a')}`"),
     ("IKE", f"ours: IKE {IKE().rekey_time_seconds // 3600} h, ESP {ESP().rekey_time_seconds // 3600} h"),
     ("IKE", f"empty INFORMATIONAL after {IPsecPolicySpec().dpd_delay_seconds} s of silence"),
-    ("The pre-shared key", f"At least {MINIMUM_KEY_LENGTH} printable ASCII characters"),
+    ("The pre-shared key and certificates", f"At least {MINIMUM_KEY_LENGTH} printable ASCII characters"),
     ("Children", f"ours: {ESP().replay_window_packets} packets"),
     ("Fail closed", f"action block priority {BLOCK_PRIORITY}"),
     ("Encapsulation", f"ours: for {flows._LEARN_SECONDS} s, {flows._LEARN_LIMIT:,} for each peer of a network"),

@@ -6,7 +6,6 @@ from typing import Any
 from isthmus.adapters.strongswan import messages
 from isthmus.core.node import ipsec
 from isthmus.model.node.ipsec import (
-    CertificateRef,
     EspTransport,
     IkeAssociation,
     IkeChild,

@@ -76,7 +76,8 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
             f"the peer offers {', '.join(getattr(theirs.ipsec, field))}",
         )
     initiator = ours.cloud_id < theirs.cloud_id
-    return Agreement(encapsulation, ours.tunnel.id_range, ike, esp, initiator, version)
+    ways = ours.ipsec.authentication, theirs.ipsec.authentication
+    return Agreement(encapsulation, ours.tunnel.id_range, ike, esp, initiator, version, *ways)
 
 
 def encapsulation_of(tunnel: Tunnel | OfferedTunnel) -> Encapsulation:

@@ -67,7 +67,9 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
         state="Cordoned" if peer.spec.agreement.state == "Cordoned" else "Active",
         gateways=tuple(PeerGateway(name=g.name, address=g.address) for g in ours[:MAX_GATEWAYS]),
         tunnel=_offered_tunnel(peer.spec.tunnel),
-        ipsec=OfferedIPsec(ike_proposals=offered.ike, esp_proposals=offered.esp),
+        ipsec=OfferedIPsec(
+            authentication=peer.spec.ipsec.authentication, ike_proposals=offered.ike, esp_proposals=offered.esp
+        ),
     )
 
 

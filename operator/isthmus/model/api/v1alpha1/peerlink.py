@@ -20,10 +20,10 @@ from isthmus.model.node.tunnel import EncapsulationName
 from isthmus.model.protocol import PROTOCOL_VERSION
 from isthmus.model.types import CloudID, Generation, ReaderRevision, Time, UDPPort
 
-from .cloudpeer import PeerGateway, TunnelIDRange
+from .cloudpeer import Authentication, PeerGateway, TunnelIDRange
 
 ProtocolVersion = Annotated[int, Field(ge=1, le=1000)]
-ProposalText = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+ProposalText = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$")]
 Proposals = Annotated[tuple[ProposalText, ...], Field(max_length=8)]
 AddressList = Annotated[str, Field(max_length=256, pattern=r"^[0-9.,]*$")]
 
@@ -40,8 +40,10 @@ class OfferedTunnel(ApiModel):
 
 
 class OfferedIPsec(ApiModel):
-    """Proposals that the publishing cloud accepts."""
+    """Authentication of the publishing cloud's gateways, and proposals that it accepts."""
 
+    authentication: Authentication = "PSK"
+    """How the publishing cloud's gateways authenticate themselves; clouds that do not say it mean PSK."""
     ike_proposals: Proposals
     """IKE proposals in order of preference, in strongSwan's notation."""
     esp_proposals: Proposals
@@ -72,7 +74,7 @@ class PeerLinkSpec(ApiModel):
     tunnel: OfferedTunnel
     """Tunnel parameters of the publishing cloud."""
     ipsec: OfferedIPsec
-    """Proposals that the publishing cloud accepts."""
+    """Authentication of the publishing cloud's gateways, and proposals that it accepts."""
 
 
 class RemotePeerLink(ApiModel):

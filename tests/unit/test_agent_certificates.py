@@ -1,0 +1,177 @@
+"""An agent that moves from the pre-shared key to certificates, is given bad ones, and cuts a revoked peer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from isthmus.model import names
+from isthmus.model.api.objects import Condition, condition_of
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
+from isthmus.model.node.ipsec import CertificateRef
+from isthmus.telemetry.metrics import CERTIFICATE_ENDS
+from tests.authority import Authority, secret_data
+from tests.fakes.agent_harness import AgentHarness
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.nodeobjects import NODE, OWN, PSK, peerlink
+
+IDENTITY = f"{NODE}.{OWN}"
+ONE, TWO = Authority("one"), Authority("two")
+
+
+def _store(harness: AgentHarness, data: dict[str, str], name: str = "psk-b") -> None:
+    metadata = {"name": name, "namespace": names.IPSEC_NAMESPACE}
+    manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+    harness.kubectl.apply_manifest(manifest)
+    harness.intents.refresh()
+
+
+def _agree(harness: AgentHarness, own: str, peers: str) -> None:
+    """What the controller writes when both clouds have published this."""
+    link = peerlink()
+    document = link.to_wire()
+    document["spec"]["ipsec"]["authentication"] = own
+    document["status"]["peer"]["spec"]["ipsec"]["authentication"] = peers
+    changed = type(link).from_wire(document)
+    controller = FakeCluster(harness.store)
+    controller.apply(changed)
+    controller.apply_status(changed)
+    harness.intents.refresh()
+
+
+def _connection(harness: AgentHarness) -> GatewayConnection:
+    (connection,) = harness.get(GatewayNode, NODE).status.connections
+    assert isinstance(connection, GatewayConnection)
+    return connection
+
+
+def _condition(harness: AgentHarness, type_: str) -> Condition | None:
+    return condition_of(harness.get(GatewayNode, NODE).status.conditions, type_)
+
+
+@pytest.fixture
+def harness() -> AgentHarness:
+    made = AgentHarness()
+    made.settle()
+    return made
+
+
+@pytest.fixture
+def certified(harness: AgentHarness) -> AgentHarness:
+    """Both clouds authenticate themselves by certificates."""
+    _store(harness, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate))
+    _agree(harness, "Certificate", "Certificate")
+    harness.settle()
+    return harness
+
+
+def test_from_the_key_to_certificates(harness: AgentHarness) -> None:
+    (before,) = harness.node.loaded.values()
+    _store(harness, secret_data(ONE.issue(IDENTITY), psk=PSK, ca_crt=ONE.certificate))
+    _agree(harness, "Certificate", "PSK")
+    harness.settle()
+    (first,) = harness.node.loaded.values()
+    assert isinstance(first.credential, CertificateRef)
+    assert first.digest != before.digest
+    assert harness.node.chains[first.name].private_key
+    assert harness.node.keys[first.name] == PSK
+    _agree(harness, "Certificate", "Certificate")
+    harness.settle()
+    (second,) = harness.node.loaded.values()
+    assert harness.node.keys[second.name] == b""
+    assert harness.node.chains[second.name].authorities == (ONE.certificate,)
+    assert _connection(harness).up
+    expiring = _condition(harness, "CertificateExpiring")
+    assert expiring is not None
+    assert (expiring.status, expiring.reason) == ("False", "CertificatesValid")
+    assert {labels[1] for labels in harness.metrics.values(CERTIFICATE_ENDS)} == {"certificate", "authority"}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (secret_data(ONE.issue("gw-x.cloud-a"), ca_crt=ONE.certificate), "InvalidCertificate"),
+        (
+            secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate)
+            | secret_data(tls_key=TWO.issue(IDENTITY).private_key),
+            "CertificateKeyDiffers",
+        ),
+        (
+            secret_data(ca_crt=ONE.certificate)
+            | secret_data(
+                ONE.issue(IDENTITY),
+                tls_crt=ONE.issue(IDENTITY).certificate + Authority("between", issuer=ONE).certificate,
+            ),
+            "CertificateChainTooLong",
+        ),
+        (secret_data(ONE.issue(IDENTITY)), "CertificateNotFound"),
+        (secret_data(ONE.issue(IDENTITY), ca_crt=b"text"), "InvalidCertificate"),
+    ],
+)
+def test_bad_input_is_named_and_leaves_what_stands(certified: AgentHarness, data: dict[str, str], reason: str) -> None:
+    node = certified.node
+    before = dict(node.loaded), node.ports.tunnels, dict(node.negotiated), node.blocks, node.firewall
+    node.effects.clear()
+    _store(certified, data)
+    certified.settle()
+    assert (dict(node.loaded), node.ports.tunnels, dict(node.negotiated), node.blocks, node.firewall) == before
+    condition = _condition(certified, "PeersConfigured")
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("False", reason)
+    assert "isthmus-ipsec/psk-b" in condition.message
+    _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate))
+    certified.settle()
+    assert _connection(certified).up
+
+
+def test_a_revoked_peer_is_cut_and_named(certified: AgentHarness) -> None:
+    own = ONE.issue(IDENTITY)
+    certified.node.peer_is_revoked = True
+    _store(certified, secret_data(own, ca_crt=ONE.certificate, ca_crl=ONE.revoke([1])))
+    certified.settle(2)
+    assert certified.node.negotiated == {}
+    connection = _connection(certified)
+    assert (connection.up, connection.reason) == (False, "CertificateRevoked")
+    assert "gw-b1.cloud-b is on a revocation list in ca.crl of Secret isthmus-ipsec/psk-b" in connection.message
+    certified.node.peer_is_revoked = False
+    certified.settle()
+    assert _connection(certified).up
+
+
+def test_a_peer_that_does_not_answer_after_a_revocation_is_cut_in_the_end(certified: AgentHarness) -> None:
+    certified.node.peer_answers = False
+    _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate, ca_crl=ONE.revoke([1])))
+    certified.clock.seconds += 1
+    certified.iterate()
+    assert certified.node.negotiated, "for half a minute what stands may be authenticated anew"
+    certified.settle(1)
+    assert certified.node.negotiated == {}
+
+
+def test_without_a_revocation_a_silent_peer_keeps_what_stands(certified: AgentHarness) -> None:
+    certified.node.peer_answers = False
+    _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate, ca_crl=ONE.revoke([])))
+    certified.settle()
+    assert certified.node.negotiated
+
+
+def test_old_certificates_are_removed_from_charon(certified: AgentHarness) -> None:
+    for _ in range(8):
+        _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate))
+        certified.settle(2)
+        assert certified.node.certificates <= 12
+    assert any("remove_credentials" in effect for effect in certified.node.effects)
+    assert set(certified.node.chains) == set(certified.node.loaded), "and all others are loaded again"
+    assert _connection(certified).up
+
+
+def test_what_ends_soon_is_a_condition(certified: AgentHarness) -> None:
+    issued = ONE.issue(IDENTITY, begins=timedelta(days=-90), ends=timedelta(days=1))
+    _store(certified, secret_data(issued, ca_crt=ONE.certificate))
+    certified.clock.now = lambda: datetime.now(UTC)  # type: ignore[method-assign]
+    certified.settle(2)
+    condition = _condition(certified, "CertificateExpiring")
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("True", "CertificateExpiring")
+    assert "the certificate in Secret isthmus-ipsec/psk-b for cloud-b ends at" in condition.message
