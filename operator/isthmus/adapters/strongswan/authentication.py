@@ -20,6 +20,7 @@ from . import messages
 _POLL_TIMEOUT_SECONDS = 0.001
 _READ_SECONDS = 0.05
 _READ_EVENTS = 2_000
+_FLOOD_EVENTS = 200  # fewer in all that time: this process had to wait, and what is left is read the next time
 _PAUSE_SECONDS = 30.0
 
 
@@ -66,9 +67,9 @@ class AuthenticationFailures:
         self._revoked.discard(name)
 
     def _drain(self) -> bool:
-        """Read pending events; whether all of them were."""
+        """Read pending events; False if there are more than can be read."""
         ends_at = self._clock() + _READ_SECONDS
-        for _ in range(_READ_EVENTS):
+        for number in range(_READ_EVENTS):
             kind, event = next(self._events, ("end", None))
             if kind is None:
                 return True
@@ -81,7 +82,7 @@ class AuthenticationFailures:
             if (address := messages.sender_of_ike_packet(event)) is not None:
                 self._packets[address] += 1
             if self._clock() >= ends_at:
-                return False
+                return number < _FLOOD_EVENTS
         return False
 
     def _pause(self) -> None:
