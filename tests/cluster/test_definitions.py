@@ -107,7 +107,7 @@ def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, valu
         ("esp.proposals", ["aes256gcm16"], "without one there is no forward secrecy"),
         ("baseline", "CNSA-2.0", "a baseline has proposals of its own"),
         ("baseline", "NIST", "Unsupported value"),
-        ("ike.marginSeconds", 20_000, "must be at most half of rekeyTimeSeconds"),
+        ("ike.marginSeconds", 20_000, "must be at most 50 % of rekeyTimeSeconds"),
         ("esp.marginSeconds", 5, "greater than or equal to 10"),
         ("esp.replayWindowPackets", 5_000, "less than or equal to 4096"),
         ("esp", {"rekeyTimeSeconds": 28_000, "marginSeconds": 14_000}, "rekeyTimeSeconds + marginSeconds of esp"),

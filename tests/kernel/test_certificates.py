@@ -30,7 +30,7 @@ _ATTEMPTS_SECONDS = 60
 
 
 @dataclass
-class Half:
+class Side:
     """What one cloud has: how it authenticates itself, and its Secret."""
 
     node: Node
@@ -60,10 +60,10 @@ class Half:
 
 @dataclass
 class Clouds:
-    """Two nodes of a pair with their halves of the agreement, and all keys that were ever made."""
+    """Two nodes of a pair with what each cloud has, and all keys that were ever made."""
 
     pair: Pair
-    halves: dict[str, Half]
+    sides: dict[str, Side]
     made: list[Issued] = field(default_factory=list)
 
     def issue(self, name: str, authority: Authority, san: str = "", ends_in: timedelta = timedelta(days=90)) -> Issued:
@@ -73,50 +73,50 @@ class Clouds:
         return issued
 
     def planned(self, name: str) -> tuple[IkeConnection, NodeInputs]:
-        """The connection that follows from both halves, planned as the agent does."""
-        half, other = self.halves[name], self.halves["b" if name == "a" else "a"]
+        """The connection that follows from both, planned as the agent does."""
+        side, other = self.sides[name], self.sides["b" if name == "a" else "a"]
         agreement = replace(
             AGREEMENT,
-            own_authentication=half.authentication,  # type: ignore[arg-type]
+            own_authentication=side.authentication,  # type: ignore[arg-type]
             peer_authentication=other.authentication,  # type: ignore[arg-type]
         )
-        inputs, connection = half.inputs(), self.pair.connection(half.node, agreement)
-        found = credentials.credential_of(inputs, self.pair.peer(half.node), agreement)
+        inputs, connection = side.inputs(), self.pair.connection(side.node, agreement)
+        found = credentials.credential_of(inputs, self.pair.peer(side.node), agreement)
         assert isinstance(found, Usable), found
         return replace(connection, credential=found.ref), inputs
 
     def load(self, *names: str) -> None:
         for name in names or ("b", "a"):
             connection, inputs = self.planned(name)
-            ike = self.halves[name].node.ike
+            ike = self.sides[name].node.ike
             ike.load_revocations(credentials.revocation_lists((connection,), inputs))
             ike.load(connection, *credentials.secrets_of(connection, inputs))
 
     def up(self) -> bool:
-        return all(self._is_up(name) for name in self.halves)
+        return all(self._is_up(name) for name in self.sides)
 
     def _is_up(self, name: str) -> bool:
-        return ipsec.up(self.planned(name)[0], self.halves[name].node.ike.view())
+        return ipsec.up(self.planned(name)[0], self.sides[name].node.ike.view())
 
     def settle(self) -> None:
-        """Load both halves, wait for new SAs beside the old ones, and retire those."""
+        """Load both, wait for new SAs beside the old ones, and retire those."""
         self.load()
-        changed = next((name for name in self.halves if not self._is_up(name)), "a")
-        ike = self.halves[changed].node.ike
+        changed = next((name for name in self.sides if not self._is_up(name)), "a")
+        ike = self.sides[changed].node.ike
         _attempt(ike, self.planned(changed)[0].name, self.up, "SAs of what was loaded")
-        for name, half in self.halves.items():
-            half.node.ike.retire(self.planned(name)[0].name)
+        for name, side in self.sides.items():
+            side.node.ike.retire(self.planned(name)[0].name)
         wait_until(self.is_settled, 10, "the former SAs to go")
 
     def is_settled(self) -> bool:
-        views = [half.node.ike.view() for half in self.halves.values()]
+        views = [side.node.ike.view() for side in self.sides.values()]
         return self.up() and not any(state.superseded for view in views for state in view.states.values())
 
 
 @pytest.fixture
 def clouds(pair: Pair) -> Clouds:
     """Both clouds connected by the pre-shared key, with a tunnel and blocks."""
-    made = Clouds(pair, {node.name: Half(node) for node in pair.nodes})
+    made = Clouds(pair, {node.name: Side(node) for node in pair.nodes})
     for node in pair.nodes:
         node.block()
     pair.tunnels()
@@ -148,8 +148,8 @@ def _traffic(clouds: Clouds, lost_at_most: int) -> Iterator[None]:
 
 
 def _both_by_certificate(clouds: Clouds, authority: Authority) -> None:
-    for name, half in clouds.halves.items():
-        half.authentication, half.own, half.authorities = (
+    for name, side in clouds.sides.items():
+        side.authentication, side.own, side.authorities = (
             "Certificate",
             clouds.issue(name, authority),
             (authority.certificate),
@@ -160,7 +160,7 @@ def _both_by_certificate(clouds: Clouds, authority: Authority) -> None:
 def test_from_the_key_to_certificates_and_to_another_authority(clouds: Clouds) -> None:
     """One cloud after the other; a new certificate; a new CA with overlap: SAs beside SAs, each time."""
     first, second = Authority("one"), Authority("two")
-    a, b = clouds.halves["a"], clouds.halves["b"]
+    a, b = clouds.sides["a"], clouds.sides["b"]
     b.authorities = first.certificate
     a.authentication, a.own = "Certificate", clouds.issue("a", first)
     with _traffic(clouds, lost_at_most=60):
@@ -179,7 +179,7 @@ def test_from_the_key_to_certificates_and_to_another_authority(clouds: Clouds) -
     assert_no_secret_anywhere(clouds)
 
 
-def test_a_refused_certificate_leaves_what_stands(clouds: Clouds) -> None:
+def test_a_refused_certificate_leaves_existing_sas(clouds: Clouds) -> None:
     trusted, other = Authority("trusted"), Authority("other")
     _both_by_certificate(clouds, trusted)
     between = Authority("between", issuer=trusted)
@@ -192,13 +192,13 @@ def test_a_refused_certificate_leaves_what_stands(clouds: Clouds) -> None:
         "not directly below the authority": between.issue("gw-b.cloud-b"),
     }
     ike, wanted = clouds.pair.b.ike, clouds.planned("b")[0]
-    standing = ike.view().states[wanted.name].spis
+    existing = ike.view().states[wanted.name].spis
     for number, (what, wrong) in enumerate(refused.items()):
         clouds.made.append(wrong)
         with _traffic(clouds, lost_at_most=0):
             _load_regardless(clouds, wrong, str(number))
             _attempt(ike, wanted.name, lambda: wanted.name in ike.view().authentication_failed, f"refusal: {what}")
-        assert standing <= ike.view().states[wanted.name].spis, what
+        assert existing <= ike.view().states[wanted.name].spis, what
         assert not ike.view().revoked | clouds.pair.a.ike.view().revoked, what
         clouds.load("b")
     assert clouds.is_settled()
@@ -232,17 +232,17 @@ def test_a_revoked_peer_is_noticed_by_either_side(clouds: Clouds) -> None:
     authority = Authority("one")
     _both_by_certificate(clouds, authority)
     serials: list[int] = []
-    for half, other in permutations(clouds.halves.values(), 2):
+    for side, other in permutations(clouds.sides.values(), 2):
         assert other.own is not None
-        ike = half.node.ike
-        before = clouds.planned(half.node.name)[0]
+        ike = side.node.ike
+        before = clouds.planned(side.node.name)[0]
         serials.append(other.own.serial)
-        half.revocation_lists = authority.revoke(serials)
-        clouds.load(half.node.name)
+        side.revocation_lists = authority.revoke(serials)
+        clouds.load(side.node.name)
         _attempt(ike, before.name, lambda: before.name in ike.view().revoked, "the revocation")  # noqa: B023
         assert ike.view().states[before.name].superseded
         ike.terminate(before.name)
-        wait_until(lambda: not half.node.associations(), 10, "no SAs")  # noqa: B023
+        wait_until(lambda: not side.node.associations(), 10, "no SAs")  # noqa: B023
         with clouds.pair.wire() as wire:
             assert clouds.pair.a.ping("10.99.0.2", 2).received == 0
             assert set(wire.udp_ports()) <= {500}
@@ -256,7 +256,7 @@ def test_old_certificates_are_removed_from_charon_and_sas_stay(clouds: Clouds) -
     authority, ike = Authority("one"), clouds.pair.a.ike
     _both_by_certificate(clouds, authority)
     for _ in range(3):
-        clouds.halves["a"].own = clouds.issue("a", authority)
+        clouds.sides["a"].own = clouds.issue("a", authority)
         clouds.settle()
     many = ike.certificates()
     connection, _ = clouds.planned("a")
@@ -267,7 +267,7 @@ def test_old_certificates_are_removed_from_charon_and_sas_stay(clouds: Clouds) -
         clouds.load("a")
         assert ike.certificates() <= needed
     assert clouds.is_settled()
-    clouds.halves["b"].own = clouds.issue("b", authority)
+    clouds.sides["b"].own = clouds.issue("b", authority)
     clouds.settle()
 
 

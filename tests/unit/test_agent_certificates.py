@@ -144,7 +144,7 @@ def test_a_peer_that_does_not_answer_after_a_revocation_is_cut_in_the_end(certif
     _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate, ca_crl=ONE.revoke([1])))
     certified.clock.seconds += 1
     certified.iterate()
-    assert certified.node.negotiated, "for half a minute what stands may be authenticated anew"
+    assert certified.node.negotiated, "for 30 s the peer may authenticate itself again"
     certified.settle(1)
     assert certified.node.negotiated == {}
 

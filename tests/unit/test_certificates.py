@@ -112,7 +112,7 @@ def test_authorities_and_what_they_revoke() -> None:
     assert isinstance(more, Authorities)
     assert isinstance(again, Authorities)
     assert nothing.revoked == ""
-    assert more.revoked == again.revoked != "", "a list that is only renewed authenticates nobody anew"
+    assert more.revoked == again.revoked != "", "a list that is only renewed authenticates nobody again"
     assert more.revocation_lists != again.revocation_lists
 
 

@@ -66,7 +66,7 @@ class Associations:
         Takes over connections of a killed charon at once, and initiates the counterpart if the peer does so. Recovers
         connections with lost SAs, and an initiator's with narrowed ones: the peer may have been corrected. Retires
         superseded SAs of connections whose new SAs are up, and ends those of peers whose certificates are revoked:
-        after more was revoked, either side authenticates the other anew at once. Returns what charon refuses, by
+        after more was revoked, either side authenticates the other again at once. Returns what charon refuses, by
         connection: until it is tried again with success, or the connection is up. Raises Unavailable if charon does
         not answer, and ExternalError if the kernel does not remove a state.
         """
@@ -104,7 +104,7 @@ class Associations:
         return bool(self._awaited or self._stale)
 
     def _follow_revocations(self, connections: Collection[IkeConnection], up: Collection[str], now: float) -> None:
-        """What was revoked for a peer has changed: it must prove itself anew, within half a minute."""
+        """What was revoked for a peer has changed: it must authenticate itself again within 30 s."""
         found = {c.name: c.credential.revoked for c in connections if isinstance(c.credential, CertificateRef)}
         changed = {name for name, revoked in found.items() if revoked != self._revocations.get(name, revoked)}
         self._revocations = found
@@ -113,7 +113,7 @@ class Associations:
         self._due |= dict.fromkeys(changed, now)
 
     def _end_revoked(self, plan: NodePlan, view: IkeView, now: float) -> None:
-        """Every other refusal leaves what stands."""
+        """No other refusal ends existing SAs."""
         overdue = {name for name, at in self._cut_at.items() if now >= at}
         for connection in plan.connections:
             state = view.states.get(connection.name)

@@ -137,7 +137,7 @@ def _kept_tunnels(inputs: NodeInputs, installed: frozenset[TunnelPort]) -> froze
 def _kept_connections(inputs: NodeInputs) -> frozenset[str]:
     """The connections to the gateways of peers that are kept; their tunnel ports have the same names.
 
-    A Secret that cannot be used for certificates has no effect on what stands.
+    A Secret that cannot be used for certificates has no effect on existing connections.
     """
     links = _peerlinks(inputs)
     refused = {

@@ -130,7 +130,7 @@ class CertificateRef:
     authorities: str
     """Digest of the CAs that the peer's certificate must be from; empty: it authenticates itself by the key."""
     revoked: str = ""
-    """Digest of all that these CAs have revoked: the peer is to be authenticated anew when that changes."""
+    """Digest of all that these CAs have revoked: the peer is to be authenticated again when that changes."""
     secret_version: str = ""
     """As for a pre-shared key, if one end uses it."""
 

@@ -70,23 +70,23 @@ EXPLANATIONS = {
     ),
     Reason.CERTIFICATE_NOT_FOUND: administrator(
         "One of the two clouds authenticates itself by a certificate, and the Secret lacks what that needs: `tls.crt` "
-        "and `tls.key` if it is this cloud, `ca.crt` if it is the peer. What stands stays.",
+        "and `tls.key` if it is this cloud, `ca.crt` if it is the peer. Existing SAs stay.",
         "Store it in the Secret in namespace `isthmus-ipsec` that the message names, or in the one of this gateway.",
         *_KEY,
     ),
     Reason.INVALID_CERTIFICATE: administrator(
         "A certificate, a private key or a revocation list in the Secret cannot be used. The message says which and "
-        "why. What stands stays.",
+        "why. Existing SAs stay.",
         "Have the gateway's certificate issued for the DNS name `<gateway>.<cloudID>`, and store it with its key.",
         *_KEY,
     ),
     Reason.CERTIFICATE_KEY_DIFFERS: administrator(
-        "`tls.key` in the Secret is not the private key of `tls.crt`. What stands stays.",
+        "`tls.key` in the Secret is not the private key of `tls.crt`. Existing SAs stay.",
         "Store the certificate and the key that belong together, both in one change of the Secret.",
         *_KEY,
     ),
     Reason.CERTIFICATE_CHAIN_TOO_LONG: administrator(
-        "`tls.crt` has certificates between the gateway's and its CA's, which is not supported. What stands stays.",
+        "`tls.crt` has certificates between the gateway's and its CA's, which is not supported. Existing SAs stay.",
         "Have the gateway's certificate issued directly by the CA that the peer has in its `ca.crt`.",
         *_KEY,
     ),

@@ -38,7 +38,7 @@ class IKE(ApiModel):
     """Time in seconds after which the IKE SA is rekeyed."""
     margin_seconds: Margin | None = None
     """Rekeying begins up to this many seconds earlier, at random, and an IKE SA that could not be rekeyed ends this
-    many seconds later. At most half of the time after which it is rekeyed; a tenth of it if absent."""
+    many seconds later. At most 50 % of the time after which it is rekeyed; 10 % if absent."""
 
 
 class ESP(ApiModel):
@@ -61,7 +61,7 @@ _IKE_ENDS, _ESP_ENDS = (
     f"self.{part}.rekeyTimeSeconds / {DEFAULT_MARGIN_DIVISOR}))"
     for part in ("ike", "esp")
 )
-MARGIN_TOO_LARGE = "marginSeconds must be at most half of rekeyTimeSeconds, or keys would be renewed all the time"
+MARGIN_TOO_LARGE = "marginSeconds must be at most 50 % of rekeyTimeSeconds, or keys would be renewed all the time"
 ESP_REKEYED_TOO_LATE = "the ESP keys must not outlive the IKE SA: esp.rekeyTimeSeconds <= ike.rekeyTimeSeconds"
 ESP_ENDS_TOO_LATE = (
     "the ESP keys must not outlive the IKE SA: rekeyTimeSeconds + marginSeconds of esp must be at most that of ike"
