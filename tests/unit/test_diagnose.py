@@ -238,7 +238,8 @@ NO_FAULT_OF_A_PATH = {
     # They concern details of a network while traffic passes, or a fence beside the one that is in force.
     Reason.DETAILS_OMITTED, Reason.ROUTER_IS_DISTRIBUTED, Reason.POLICY_ON_NETWORK, Reason.ADDRESS_OUTSIDE_SLICE,
     Reason.PORTS_LEFT, Reason.PROJECT_NOT_EMPTY, Reason.PROJECT_KEPT, Reason.STATUS_TRUNCATED,
-    Reason.NFTABLES_UNSUPPORTED, Reason.NFTABLES_RULESET_DIFFERS,
+    Reason.NFTABLES_UNSUPPORTED, Reason.NFTABLES_RULESET_DIFFERS, Reason.CERTIFICATE_EXPIRING,
+    Reason.CERTIFICATE_EXPIRED,
     # Of external systems: named with the node or with OpenStack.
     Reason.FORBIDDEN, Reason.INVALID,
 }  # fmt: skip

@@ -61,6 +61,7 @@ def _entries() -> Iterator[tuple[str, bytes]]:
         "model/__init__.py",
         "model/kubeconfig.py",
         "model/names.py",
+        "model/proposals.py",
         "model/redaction.py",
         "model/text.py",
     )
