@@ -107,6 +107,8 @@ def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, valu
         ("esp.proposals", ["aes256gcm16"], "without one there is no forward secrecy"),
         ("baseline", "CNSA-2.0", "a baseline has proposals of its own"),
         ("baseline", "NIST", "Unsupported value"),
+        ("requireHybrid", True, "requireHybrid leaves out IKE proposals without hybrid key exchange"),
+        ("requireHybrid", "yes", ".spec.requireHybrid: expected boolean"),
         ("ike.marginSeconds", 20_000, "must be at most 50 % of rekeyTimeSeconds"),
         ("esp.marginSeconds", 5, "greater than or equal to 10"),
         ("esp.replayWindowPackets", 5_000, "less than or equal to 4096"),
@@ -228,6 +230,12 @@ def test_policy_shows_all_its_proposals(installed: ControlPlane) -> None:
     _apply(installed, _with(_named(POLICY, "two"), "ike.proposals", proposals))
     shown = installed.kubectl("get", "ipsecpolicy", "two")
     assert all(proposal in shown for proposal in proposals)
+
+
+@pytest.mark.parametrize("ike", [{}, {"proposals": ["aes256gcm16-prfsha384-ecp384-ke1_mlkem768"]}])
+def test_hybrid_key_exchange_can_be_required(installed: ControlPlane, ike: Document) -> None:
+    document = _with(_named(POLICY, "hybrid"), "ike", ike)
+    _apply(installed, _with(document, "requireHybrid", True))
 
 
 def _sample(resource: str) -> Document:

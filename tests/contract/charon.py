@@ -8,8 +8,9 @@ from typing import Protocol
 import pytest
 
 from isthmus.core.node import ipsec
-from isthmus.model.errors import Unavailable
+from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.node.ipsec import IkeConnection
+from isthmus.model.proposals import GROUPS
 from isthmus.ports import Ike, Xfrm
 from tests.testbed.host.process import wait_until
 
@@ -61,6 +62,23 @@ class IkeContract:
         assert (view.loaded, view.states) == ({}, {})
         assert view.version
 
+    def test_what_charon_cannot_do_is_refused_and_the_loaded_connection_stays(
+        self, ike: Ike, connection: IkeConnection
+    ) -> None:
+        ike.load(connection, KEY)
+        known = ike.view().key_exchanges
+        assert known is not None
+        assert known >= {*GROUPS}
+        ike_proposals = (f"{connection.ike_proposals[0]}-ke1_mlkem512", *connection.ike_proposals)
+        esp_proposals = (f"{connection.esp_proposals[0]}-ke1_mlkem512", *connection.esp_proposals)
+        for hybrid in (
+            replace(connection, ike_proposals=ike_proposals),
+            replace(connection, esp_proposals=esp_proposals),
+        ):
+            with pytest.raises(Invalid):
+                ike.load(hybrid, KEY)
+            assert ike.view().loaded == {connection.name: connection.digest}
+
     def test_associations_are_initiated_listed_and_terminated(
         self, ike: Ike, xfrm: Xfrm, connection: IkeConnection
     ) -> None:
@@ -70,6 +88,7 @@ class IkeContract:
         kernel = xfrm.associations(frozenset({connection.ends.local_address}))
         state = ike.view().states[connection.name]
         assert (state.established, state.children_installed, state.superseded) == (True, CHILDREN, False)
+        assert state.key_exchange == "ecp384"
         assert len(state.spis) == 2 * len(CHILDREN)
         assert state.spis == {association.spi for association in kernel}
         ike.unload(connection.name)

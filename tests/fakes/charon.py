@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import product
 
 from isthmus.model import names
@@ -17,6 +18,7 @@ from isthmus.model.node.ipsec import (
     SecurityAssociation,
 )
 from isthmus.model.node.tunnel import Vxlan
+from isthmus.model.proposals import DEFAULT, additional_key_exchange, is_hybrid
 
 from .node import FakeNode
 
@@ -37,14 +39,16 @@ class FakeIke:
         up = {name for name, state in states.items() if state.children_installed}
         packets = {connection.ends.remote_address: node.ike_packets for connection in node.loaded.values()}
         refused, revoked = frozenset(node.refused - up), frozenset(node.revoked - up)
-        return IkeView(str(node.charon_instance), loaded, states, "5.9.8", refused, packets, revoked)
+        view = IkeView(str(node.charon_instance), loaded, states, "5.9.8", refused, packets, revoked)
+        return replace(view, key_exchanges=node.key_exchanges)
 
     def load(self, connection: IkeConnection, key: bytes, chain: CertificateChain = _NO_CERTIFICATES) -> None:
         node = self._ask()
         node.chains[connection.name] = chain
         node.certificates += len([chain.certificate, *chain.authorities]) if chain.certificate else 0
         node.revoked.discard(connection.name)
-        if connection.name in node.refused_connections:
+        wanted = {*map(additional_key_exchange, (*connection.ike_proposals, *connection.esp_proposals))} - {None}
+        if connection.name in node.refused_connections or not wanted <= node.key_exchanges:
             raise Invalid("charon: invalid value for: proposals, config discarded")
         node.loaded[connection.name], node.keys[connection.name] = connection, key
         node.refused.discard(connection.name)
@@ -78,6 +82,8 @@ class FakeIke:
             return
         if node.peer_is_revoked and node.revocation_lists:
             node.revoked.add(name)
+        elif not self._acceptable(node.loaded[name]):
+            return
         elif node.peer_key in {None, node.keys[name]}:
             self.establish(name)
         else:
@@ -87,6 +93,7 @@ class FakeIke:
         """Establish SAs for a loaded connection, as if the peer had agreed."""
         connection = self._node.loaded[name]
         self._node.negotiated.setdefault(name, set()).add(connection.digest)
+        self._node.agreed[connection.digest] = (self._acceptable(connection) or DEFAULT.ike)[0].split("-", 2)[2]
         ends = (connection.ends.local_address, connection.ends.remote_address)
         for child in self._children(name, [connection.digest]):
             for spi, (source, destination) in zip(sorted(child.spis), (ends, ends[::-1]), strict=True):
@@ -136,7 +143,13 @@ class FakeIke:
         installed = _CHILDREN if loaded in digests else frozenset[str]()
         spis = frozenset(spi for child in children for spi in child.spis)
         superseded, packets_in = digests != {loaded}, self._node.esp_packets
-        return IkeState(True, installed, superseded, spis, children, packets_in=packets_in)
+        agreed = min((self._node.agreed[digest] for digest in digests), key=is_hybrid)
+        return IkeState(True, installed, superseded, spis, children, key_exchange=agreed, packets_in=packets_in)
+
+    def _acceptable(self, connection: IkeConnection) -> list[str]:
+        """IKE proposals that the peer can do, too."""
+        peers = {None, *self._node.peer_key_exchanges}
+        return [p for p in connection.ike_proposals if additional_key_exchange(p) in peers]
 
     def _end(self, name: str, digests: Iterable[str]) -> None:
         gone = {spi for child in self._children(name, digests) for spi in child.spis}

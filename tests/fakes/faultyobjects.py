@@ -132,6 +132,7 @@ CHANGES: dict[str, Callable[[Items], None]] = {
             Reason.CERTIFICATE_KEY_DIFFERS,
             Reason.CERTIFICATE_CHAIN_TOO_LONG,
             Reason.CERTIFICATE_REVOKED,
+            Reason.HYBRID_NOT_SUPPORTED,
         )
     },
     Reason.AUTHENTICATION_FAILED: lambda items: connection(items, Reason.AUTHENTICATION_FAILED, {}, **IKE_DOWN),

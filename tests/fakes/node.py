@@ -28,6 +28,7 @@ from isthmus.model.node.ipsec import (
 )
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import Ports
+from isthmus.model.proposals import GROUPS
 
 _SOURCE = re.compile(r"\bdl_src=([0-9a-f:]{17})\b(?!/)")
 _PROBE_PORT_MTU = 1500
@@ -76,6 +77,10 @@ class FakeNode:
     """Open vSwitch's, of which the agent has a mount."""
     charon_instance: int = 1
     charon_answers: bool = True
+    key_exchanges: frozenset[str] = frozenset(GROUPS)
+    """Those that charon can do."""
+    peer_key_exchanges: frozenset[str] = frozenset(GROUPS)
+    """Those that the peer's charon can do."""
     refused_connections: frozenset[str] = frozenset()
     """Connections that charon refuses to load, such as for an algorithm that it does not have."""
     refused_negotiations: frozenset[str] = frozenset()
@@ -92,6 +97,8 @@ class FakeNode:
     """Connections whose peer was found to be revoked."""
     negotiated: dict[str, set[str]] = field(default_factory=dict)
     """Digests with established SAs, by connection."""
+    agreed: dict[str, str] = field(default_factory=dict)
+    """Key exchange of the IKE SA, by the digest for which it was established."""
     rekeyed: dict[str, int] = field(default_factory=dict)
     """How often its children were rekeyed, by connection."""
     may_send_probes: bool = True

@@ -240,6 +240,8 @@ NO_FAULT_OF_A_PATH = {
     Reason.PORTS_LEFT, Reason.PROJECT_NOT_EMPTY, Reason.PROJECT_KEPT, Reason.STATUS_TRUNCATED,
     Reason.NFTABLES_UNSUPPORTED, Reason.NFTABLES_RULESET_DIFFERS, Reason.CERTIFICATE_EXPIRING,
     Reason.CERTIFICATE_EXPIRED,
+    # They say why the fallback is in use.
+    Reason.HYBRID_NOT_OFFERED, Reason.HYBRID_NOT_OFFERED_BY_PEER, Reason.HYBRID_NOT_TAKEN,
     # Of external systems: named with the node or with OpenStack.
     Reason.FORBIDDEN, Reason.INVALID,
 }  # fmt: skip

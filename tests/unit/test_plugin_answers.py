@@ -21,7 +21,7 @@ from isthmus.plugin import readings
 from isthmus.plugin.core import leases, resources
 from isthmus.plugin.core.answer import Answer, ExitCode, Unread
 from isthmus.plugin.core.explain import UnknownReason, anchor, explain
-from isthmus.plugin.core.findings import WRONG_STATUS
+from isthmus.plugin.core.findings import NO_TROUBLE, WRONG_STATUS
 from isthmus.plugin.core.networks import networks
 from isthmus.plugin.core.peers import peers
 from isthmus.plugin.core.resources import Cloud
@@ -135,7 +135,7 @@ def test_every_condition_beside_ready_is_reported_when_it_is_wrong(
 
 
 def test_every_condition_of_the_shown_kinds_is_judged() -> None:
-    assert {type_ for kind in SHOWN for type_ in MEANINGS[kind]} == {*WRONG_STATUS, ConditionType.READY}
+    assert {type_ for kind in SHOWN for type_ in MEANINGS[kind]} == {*WRONG_STATUS, *NO_TROUBLE, ConditionType.READY}
 
 
 def test_resource_without_a_status_is_reported() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from isthmus.core.node import ipsec, takeover
+from isthmus.core.node import hybrid, ipsec, takeover
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodePlan
 from isthmus.model.actions import Problem
@@ -27,6 +27,7 @@ _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a 
 _MAX_DOUBLINGS = 10
 _MAX_BACKOFF_SECONDS = 300.0
 _REVOKED_SECONDS = 30.0  # a peer that is revoked may not answer at all
+_CLASSICAL_SECONDS = 30.0
 _ATTEMPTS_OF_NARROWED = 6  # from which the backoff continues: 32 s
 
 
@@ -57,6 +58,8 @@ class Associations:
         self._refused: dict[str, Problem] = {}
         self._revocations: dict[str, str] = {}
         """What was revoked for the peer of each connection when it was last seen here."""
+        self._classical: dict[str, float] = {}
+        """By connection whose key exchange must be hybrid, since when it has had an IKE SA that is not."""
         self._cut_at: dict[str, float] = {}
         """By connection, when SAs end that were authenticated before more was revoked."""
 
@@ -66,7 +69,8 @@ class Associations:
         Takes over connections of a killed charon at once, and initiates the counterpart if the peer does so. Recovers
         connections with lost SAs, and an initiator's with narrowed ones: the peer may have been corrected. Retires
         superseded SAs of connections whose new SAs are up, and ends those of peers whose certificates are revoked:
-        after more was revoked, either side authenticates the other again at once. Returns what charon refuses, by
+        after more was revoked, either side authenticates the other again at once. So it does with those of another key
+        exchange than the one that is required. Returns what charon refuses, by
         connection: until it is tried again with success, or the connection is up. Raises Unavailable if charon does
         not answer, and ExternalError if the kernel does not remove a state.
         """
@@ -80,6 +84,7 @@ class Associations:
         self._follow_revocations(plan.connections, up, now)
         self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], facts.orphaned, now)
         self._end_revoked(plan, view, now)
+        self._end_classical(plan, view, now)
         for connection in plan.connections:
             name = connection.name
             if name in lost:
@@ -119,6 +124,14 @@ class Associations:
             state = view.states.get(connection.name)
             if connection.name in view.revoked | overdue and state is not None and state.superseded:
                 self._ask(connection.name, partial(self._ike.terminate, connection.name))
+
+    def _end_classical(self, plan: NodePlan, view: IkeView, now: float) -> None:
+        """Where no fallback is agreed on any more, what is not replaced within 30 s ends."""
+        found = {c.name for c in plan.connections if hybrid.lacks(c, view)}
+        self._classical = {name: self._classical.get(name, now) for name in found}
+        for name, since in self._classical.items():
+            if now - since >= _CLASSICAL_SECONDS:
+                self._ask(name, partial(self._ike.terminate, name))
 
     def _initiate(self, down: Collection[IkeConnection], orphaned: frozenset[str], now: float) -> None:
         self._due = {c.name: self._due.get(c.name, self._first(c, now)) for c in down}

@@ -53,7 +53,8 @@ class DataPlane:
         backends = self._backends
         host, bridge = backends.netlink.view(), backends.ovsdb.view()
         foreign = bridge.foreign_tunnel_udp_ports | host.tunnel_udp_ports
-        plan = self._planner.plan(inputs, host.addresses, foreign, bridge.ports)
+        key_exchanges = self._tunnels.key_exchanges()
+        plan = self._planner.plan(inputs, host.addresses, foreign, bridge.ports, key_exchanges)
         if plan.problem is not None and not inputs.is_empty:
             raise NoTunnelAddress(plan.problem.message)  # remove nothing: the interface may be down briefly
         # Kernel states are read before charon's SAs: a state that charon then does not list is certainly stale.
@@ -151,7 +152,8 @@ class DataPlane:
 
 
 def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
-    """Whether the node must be reconciled again: something changed it, or charon was replaced."""
+    """Whether the node must be reconciled again: something changed it, or charon was replaced, by one that can do
+    other key exchanges even since the plan was made."""
     if before.host != after.host or before.flows_installed != after.flows_installed:
         return True
     switch = (before.bridge.exists, before.bridge.ports, before.bridge.ofport)
@@ -159,4 +161,6 @@ def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
         return True
     if before.ike is None or after.ike is None:
         return before.ike is not after.ike
+    if after.ike.key_exchanges != after.plan.key_exchanges:
+        return True
     return (before.ike.instance, before.ike.loaded) != (after.ike.instance, after.ike.loaded)

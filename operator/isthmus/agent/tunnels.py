@@ -40,6 +40,11 @@ class Tunnels:
         self.problem, self.last_view = None, view
         return view
 
+    def key_exchanges(self) -> frozenset[str] | None:
+        """Those that charon can do, by its last answer; None if it has never answered."""
+        view = self.last_view or self.view()
+        return view.key_exchanges if view is not None else None
+
     def load(self, plan: NodePlan, inputs: NodeInputs, fenced: frozenset[str], attempts: Attempts) -> IkeView | None:
         """Load the missing connections that have their fences (by name); returns what charon has afterwards."""
         ike = self.view()

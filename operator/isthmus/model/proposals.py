@@ -21,6 +21,10 @@ GROUPS: Final = (
 )  # fmt: skip
 HYBRIDS: Final = ("mlkem768", "mlkem1024")
 """Additional key exchanges (RFC 9370) by ML-KEM (FIPS 203)."""
+KEY_EXCHANGES: Final = (*GROUPS, *HYBRIDS)
+HYBRID_MARK: Final = "-ke1_"
+"""What a proposal with an additional key exchange has in it, and no other."""
+_DEFAULT_HYBRID: Final = "mlkem768"
 MAXIMUM_CHARACTERS: Final = 64
 
 
@@ -28,7 +32,7 @@ def _any_of(names: tuple[str, ...]) -> str:
     return f"({'|'.join(names)})"
 
 
-_END: Final = rf"-{_any_of(GROUPS)}(-ke1_{_any_of(HYBRIDS)})?$"
+_END: Final = rf"-{_any_of(GROUPS)}({HYBRID_MARK}{_any_of(HYBRIDS)})?$"
 PATTERNS: Final[Mapping[Protocol, str]] = MappingProxyType(
     {
         "IKE": f"^{_any_of(ENCRYPTION)}-{_any_of(PSEUDO_RANDOM_FUNCTIONS)}{_END}",
@@ -115,7 +119,36 @@ BASELINES: Final[Mapping[str, ProposalLists]] = MappingProxyType(
 )
 
 
-def proposals_of(baseline: str | None, ike: tuple[str, ...] | None, esp: tuple[str, ...] | None) -> ProposalLists:
-    """What a policy offers: its own lists, else those of its baseline, else the default."""
+def is_hybrid(proposal: str) -> bool:
+    """Whether a proposal has an additional key exchange, and so resists a quantum computer."""
+    return HYBRID_MARK in proposal
+
+
+def additional_key_exchange(proposal: str) -> str | None:
+    """The word of a proposal's additional key exchange, such as mlkem768; None if it has none."""
+    return proposal.partition(HYBRID_MARK)[2] or None
+
+
+def proposals_of(
+    baseline: str | None, ike: tuple[str, ...] | None, esp: tuple[str, ...] | None, *, require_hybrid: bool = False
+) -> ProposalLists:
+    """What a policy stands for: its own lists, else those of its baseline, else the default.
+
+    Its own lists are as they are. To the others hybrid IKE proposals are added in front, the classical ones being the
+    fallback: all keys, of ESP as well, follow from those of the IKE SA. With `require_hybrid` there is no fallback.
+    """
     named = BASELINES.get(baseline or "", DEFAULT)
-    return ProposalLists(ike or named.ike, esp or named.esp)
+    offered = ike or _with_hybrids(named.ike)
+    if require_hybrid:
+        offered = tuple(proposal for proposal in offered if is_hybrid(proposal))
+    return ProposalLists(offered, esp or named.esp)
+
+
+def without_hybrids(proposals: tuple[str, ...]) -> tuple[str, ...]:
+    """The fallback alone; all of them if there is no other."""
+    return tuple(proposal for proposal in proposals if not is_hybrid(proposal)) or proposals
+
+
+def _with_hybrids(proposals: tuple[str, ...]) -> tuple[str, ...]:
+    hybrids = (p if is_hybrid(p) else f"{p}{HYBRID_MARK}{_DEFAULT_HYBRID}" for p in proposals)
+    return tuple(dict.fromkeys((*hybrids, *proposals)))

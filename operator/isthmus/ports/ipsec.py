@@ -68,7 +68,9 @@ class Ike(Protocol):
     def load(self, connection: IkeConnection, key: bytes, chain: CertificateChain = ...) -> None:
         """Load the pre-shared key and the certificates, then the connection, with the initiator's trap policies.
 
-        A part that the connection does not need is empty.
+        A part that the connection does not need is empty. `Invalid`, before anything is changed, if a proposal names an
+        additional key exchange that charon cannot do: older ones would discard the connection, newer ones agree on it
+        and fail.
 
         SAs that exist MUST stay, also if the connection or the key changed: they carry the traffic until `retire`.
         """

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from isthmus.model import proposals
 from isthmus.model.node.ipsec import (
     CertificateChain,
     CertificateRef,
@@ -24,8 +25,18 @@ from isthmus.model.node.ipsec import (
     PreSharedKeyRef,
 )
 from isthmus.model.node.traffic import AnyTraffic, IcmpType, Prefix, Selector, UdpPorts
+from isthmus.model.proposals import HYBRID_MARK, is_hybrid
 
 Message = Mapping[str, Any]
+
+# As charon reports algorithms, by the words of proposals that mean something else to it.
+_KEY_EXCHANGES = {
+    "ECP_256": "ecp256", "ECP_384": "ecp384", "ECP_521": "ecp521",
+    "ECP_256_BP": "ecp256bp", "ECP_384_BP": "ecp384bp", "ECP_512_BP": "ecp512bp",
+    "CURVE_25519": "x25519", "CURVE_448": "x448",
+    "MODP_3072": "modp3072", "MODP_4096": "modp4096", "MODP_6144": "modp6144", "MODP_8192": "modp8192",
+    "ML_KEM_512": "mlkem512", "ML_KEM_768": "mlkem768", "ML_KEM_1024": "mlkem1024",
+}  # fmt: skip
 
 NO_CERTIFICATES = CertificateChain()
 
@@ -177,6 +188,15 @@ def parse_view(instance: str, version: Message, connections: Iterable[Message], 
     )
 
 
+def key_exchanges(algorithms: Message) -> frozenset[str]:
+    """Those that proposals may name, from the answer to `get-algorithms`.
+
+    strongSwan 5 has them in a section of another name, and no additional ones among them.
+    """
+    listed = (_KEY_EXCHANGES.get(name) for section in ("ke", "dh") for name in algorithms.get(section, ()))
+    return frozenset(word for word in listed if word in proposals.KEY_EXCHANGES)
+
+
 def loaded_apart_from(connections: Iterable[Message]) -> dict[str, int]:
     """By connection that was loaded apart from IKE SAs, in the answer to `list-conns`, the number of the newest one."""
     found = {}
@@ -286,9 +306,24 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str], selectors: Mappin
             children=before.children | frozenset(_children_in_use(sa)),
             narrowed=before.narrowed | frozenset(_narrowed(sa, selectors)),
             associations=_ordered((*before.associations, *_association(sa, children))),
+            key_exchange=_weaker(before.key_exchange, _key_exchange(sa)),
             packets_in=before.packets_in + sum(int(child.get("packets-in", 0)) for child in sa["child-sas"].values()),
         )
     return states
+
+
+def _key_exchange(sa: Message) -> str:
+    """Of an IKE SA, in the notation of proposals; empty as long as it has no keys."""
+    if sa["state"] not in _KEYS_AGREED:
+        return ""
+    group, additional = (_text(sa.get(name)) for name in ("dh-group", "ake1"))
+    word = _KEY_EXCHANGES.get(group, group.lower())
+    return f"{word}{HYBRID_MARK}{_KEY_EXCHANGES.get(additional, additional.lower())}" if additional else word
+
+
+def _weaker(one: str, other: str) -> str:
+    """Of two IKE SAs' key exchanges the one that protects less."""
+    return other if other and (not one or (is_hybrid(one) and not is_hybrid(other))) else one
 
 
 def _association(sa: Message, children: Mapping[str, bool]) -> Iterator[IkeAssociation]:

@@ -14,6 +14,7 @@ from vici.exception import CommandException, DeserializationException, SessionEx
 
 from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.node.ipsec import CertificateChain, CertificateRef, IkeConnection, IkeView
+from isthmus.model.proposals import additional_key_exchange
 
 from . import messages
 from .authentication import AuthenticationFailures
@@ -33,11 +34,16 @@ class Vici:
         self._session: Session | None = None
         self._sessions = 0
         self._failures: AuthenticationFailures | None = None
+        self._key_exchanges: frozenset[str] = frozenset()
+        """Those that this session's charon can do."""
         self._chains: dict[str, CertificateChain] = {}
         """The certificates with which each connection was loaded."""
 
     def view(self) -> IkeView:
-        """By three requests, and charon's log. A new session stands for a new instance of charon."""
+        """By three requests, and charon's log. A new session stands for a new instance of charon.
+
+        What algorithms it has is asked once in a session.
+        """
 
         def view(session: Session) -> IkeView:
             version, connections, sas = session.version(), list(session.list_conns()), list(session.list_sas())
@@ -47,14 +53,25 @@ class Vici:
             refused = log.read() - up
             packets = log.packets(messages.remote_addresses(connections))
             revoked = log.revoked - up
-            return replace(view, authentication_failed=refused, revoked=revoked, ike_packets=packets)
+            return replace(
+                view,
+                key_exchanges=self._key_exchanges,
+                authentication_failed=refused,
+                revoked=revoked,
+                ike_packets=packets,
+            )
 
         return self._ask(view)
 
     def load(self, connection: IkeConnection, key: bytes, chain: CertificateChain = messages.NO_CERTIFICATES) -> None:
-        """Load the keys first: once the connection is loaded, its trap policies may need them."""
+        """Load the keys first: once the connection is loaded, its trap policies may need them.
+
+        `Invalid` for an additional key exchange that charon does not have: older ones would discard the connection,
+        newer ones agree on it and then fail.
+        """
 
         def load(session: Session) -> None:
+            self._require_known(connection)
             if key or not chain.certificate:
                 session.load_shared(messages.shared_key(connection, key))
             if chain.private_key:
@@ -68,6 +85,11 @@ class Vici:
         self._ask(load)
         if self._failures is not None:
             self._failures.forget(connection.name)
+
+    def _require_known(self, connection: IkeConnection) -> None:
+        wanted = {*map(additional_key_exchange, (*connection.ike_proposals, *connection.esp_proposals))} - {None}
+        if not wanted <= self._key_exchanges:
+            raise Invalid(f"charon cannot do the additional key exchange of {connection.name}")
 
     def load_revocations(self, lists: Iterable[bytes]) -> None:
         """See `ports.Ike`."""
@@ -208,6 +230,7 @@ class Vici:
     def _connect(self) -> Session:
         self._failures = None
         session = self._open()
+        self._key_exchanges = messages.key_exchanges(session.get_algorithms())
         self._sessions += 1
         return session
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from isthmus.model.api.v1alpha1.cloudpeer import Authentication, Tunnel, TunnelIDRange
 from isthmus.model.api.v1alpha1.peerlink import OfferedTunnel, PeerLinkSpec
 from isthmus.model.node.tunnel import Encapsulation, encapsulation_named
+from isthmus.model.proposals import is_hybrid
 from isthmus.model.protocol import PROTOCOL_VERSION, agreed_version
 from isthmus.model.reasons import Reason
 
@@ -68,6 +69,8 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
         )
     ike = _common(ours, theirs, "ike_proposals")
     esp = _common(ours, theirs, "esp_proposals")
+    if not ike and (hybrid := _hybrid_required(ours.ipsec.ike_proposals, theirs.ipsec.ike_proposals)):
+        return Disagreement(Reason.HYBRID_REQUIRED, hybrid)
     if not ike or not esp:
         field, what = ("esp_proposals", "ESP") if ike else ("ike_proposals", "IKE")
         return Disagreement(
@@ -105,6 +108,20 @@ def _common(ours: PeerLinkSpec, theirs: PeerLinkSpec, field: str) -> tuple[str, 
     first, second = sorted((ours, theirs), key=lambda remote: remote.cloud_id)
     accepted = set(getattr(second.ipsec, field))
     return tuple(p for p in getattr(first.ipsec, field) if p in accepted)
+
+
+def _hybrid_required(ours: tuple[str, ...], theirs: tuple[str, ...]) -> str | None:
+    """If one cloud demands a hybrid key exchange and the other offers none, both in a sentence."""
+    for who, demanded, whom, offered in (
+        ("this cloud", ours, "the peer", theirs),
+        ("the peer", theirs, "this cloud", ours),
+    ):
+        if demanded and all(map(is_hybrid, demanded)) and not any(map(is_hybrid, offered)):
+            return (
+                f"{who} accepts hybrid key exchange only ({', '.join(demanded)}), and {whom} offers none "
+                f"({', '.join(offered)}): its IPsecPolicy has no such proposal, or none of its gateways can do it"
+            )
+    return None
 
 
 def _versions(spec: PeerLinkSpec) -> str:

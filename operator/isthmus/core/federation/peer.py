@@ -18,6 +18,7 @@ from isthmus.model.protocol import PROTOCOL_VERSIONS, READ_AS, Feature, features
 from isthmus.model.reasons import Reason
 
 from .agreement import Agreement, Disagreement, agree, common_version, encapsulation_of
+from .hybrid import offered_proposals
 
 # The view right after the controller's start; statuses about the peer keep their values until it has been read.
 UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API has not been read yet")
@@ -59,7 +60,7 @@ def policy_of(snapshot: Snapshot, peer: CloudPeer) -> IPsecPolicy | None:
 
 def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) -> PeerLinkSpec:
     """The spec of our PeerLink, from local facts only, so that neither cloud waits for the other."""
-    ours, offered = gateways(snapshot), policy.spec.offered
+    ours, offered = gateways(snapshot), offered_proposals(snapshot, policy)
     return PeerLinkSpec(
         cloud_id=snapshot.own.cloud_id,
         peer_cloud_id=peer.spec.cloud_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1 import ipsecpolicy
 from isthmus.model.api.v1alpha1.ipsecpolicy import DEFAULT_MARGIN_DIVISOR, ESP, IKE, IPsecPolicy, IPsecPolicySpec
-from isthmus.model.proposals import Protocol, proposal_problem
+from isthmus.model.proposals import Protocol, is_hybrid, proposal_problem
 from isthmus.model.reasons import Reason
 
 
@@ -24,6 +24,9 @@ def policy_problem(policy: IPsecPolicy) -> Problem | None:
         return Problem(Reason.LIFETIMES_CROSS, f"IPsecPolicy {name}: {crossed}")
     if spec.baseline and (spec.ike.proposals or spec.esp.proposals):
         return Problem(Reason.WEAK_PROPOSAL, f"IPsecPolicy {name}: {ipsecpolicy.LISTS_BESIDES_BASELINE}")
+    if spec.require_hybrid and not all(is_hybrid(proposal) for proposal in spec.ike.proposals or ()):
+        text = f"IPsecPolicy {name}: {ipsecpolicy.CLASSICAL_BESIDES_REQUIRED_HYBRID}"
+        return Problem(Reason.WEAK_PROPOSAL, text)
     return None
 
 

@@ -23,6 +23,7 @@ from isthmus.model.reasons import ConditionType, Reason
 
 from .agreement import Disagreement
 from .credentials import Account, credential_expiring, credentials_handed_over, recorded_account_uid
+from .hybrid import hybrid_key_exchange
 from .peer import (
     UNREAD,
     agreement_with,
@@ -138,7 +139,17 @@ def _others(snapshot: Snapshot, peer: CloudPeer, account: Account | None) -> tup
     """What does not keep the peer from being ready."""
     cloud_id = peer.spec.cloud_id
     expiring = (credential_expiring(snapshot, cloud_id),) if cloud_id in snapshot.credentials else ()
-    return (_understood(snapshot, peer), *expiring, credentials_handed_over(snapshot, peer, account))
+    handed_over = credentials_handed_over(snapshot, peer, account)
+    return (_understood(snapshot, peer), *expiring, handed_over, *_hybrid_key_exchange(snapshot, peer))
+
+
+def _hybrid_key_exchange(snapshot: Snapshot, peer: CloudPeer) -> tuple[Condition, ...]:
+    """As soon as both PeerLinks are known."""
+    link, remote = snapshot.peerlink(peer.spec.cloud_id), remote_peer_link(snapshot, peer)
+    if link is None or remote is None:
+        return ()
+    policy, found = policy_of(snapshot, peer), _connections(snapshot, peer)
+    return (hybrid_key_exchange(snapshot, policy, link.spec, remote.spec, found),)
 
 
 def _understood(snapshot: Snapshot, peer: CloudPeer) -> Condition:

@@ -170,6 +170,8 @@ def _of_gateway_node(snapshot: Snapshot, before: object, after: object) -> set[K
     """The peers whose connections changed; if its address or host did, all peers and the networks that need it."""
     nodes = [node for node in (before, after) if isinstance(node, GatewayNode)]
     found = _connection_keys(snapshot, before, after)
+    if len({node.status.key_exchanges for node in nodes}) > 1:  # what is offered depends on it
+        found |= peers(snapshot)
     if len(nodes) == 2 and _endpoint(nodes[0]) == _endpoint(nodes[1]):
         return found
     carried = keys_of_gateways(snapshot, {nodes[0].metadata.name}, all_networks=False)

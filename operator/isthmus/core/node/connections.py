@@ -47,6 +47,7 @@ def _connection(
         bfd=bfd,
         reason=problem.reason if problem else Reason.UP,
         message=problem.message if problem else "",
+        key_exchange=_key_exchange(name, facts.known_ike),
         path=facts.paths.get(name),
     )
 
@@ -73,6 +74,11 @@ def _ike_state(
     state = ike.states.get(name)
     established = state is not None and state.established
     return "Established" if established else "Connecting", "Installed" if facts.esp_up(connection) else "Missing"
+
+
+def _key_exchange(name: str, ike: IkeView | None) -> str | None:
+    state = ike.states.get(name) if ike is not None else None
+    return state.key_exchange[:64] or None if state is not None else None
 
 
 def _bfd_state(name: str, bridge: BridgeView) -> Literal["Up", "Down", "Unknown"]:

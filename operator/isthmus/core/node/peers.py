@@ -21,7 +21,7 @@ from isthmus.model.node.tunnel import Encapsulation, TunnelEnds
 from isthmus.model.reasons import Reason
 from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
 
-from . import credentials, firewall, ipsec
+from . import credentials, firewall, hybrid, ipsec
 from .certificates import Expiry
 
 _NOT_UNDERSTOOD = Problem(
@@ -46,6 +46,7 @@ class PeersPlan:
     """Names of connections that stay as they are if they exist."""
     expiries: tuple[Expiry, ...] = ()
     """What ends by itself of the certificates in use."""
+    key_exchanges: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,12 @@ def plan_peers(
     addresses: Iterable[NodeAddress],
     foreign_udp_ports: frozenset[int],
     installed: frozenset[TunnelPort],
+    key_exchanges: frozenset[str] | None = None,
 ) -> PeersPlan:
-    """The plan of all peers; `installed` are the existing tunnels. Attachments make no difference."""
+    """The plan of all peers; `installed` are the existing tunnels. Attachments make no difference.
+
+    `key_exchanges` are those that charon can do, None if that is not known.
+    """
     inside = tunnel_addresses(addresses, inputs.gateway_cidrs)
     ours = tuple(replace(a, mtu=min(a.mtu, MAXIMUM_MTU)) for a in inside if a.mtu >= MINIMUM_MTU)
     if not ours:
@@ -73,7 +78,9 @@ def plan_peers(
     owning_peers = tuple(p for p in _owning_peers(present) if p.spec.cloud_id not in inputs.kept_peers)
     links = _peerlinks(inputs)
     planned = {
-        peer.spec.cloud_id: _plan_peer(inputs, peer, links.get(peer.spec.cloud_id), ours[0].address, foreign_udp_ports)
+        peer.spec.cloud_id: _plan_peer(
+            inputs, peer, links.get(peer.spec.cloud_id), ours[0].address, foreign_udp_ports, key_exchanges
+        )
         for peer in owning_peers
     }
     kept = _kept_tunnels(inputs, installed)
@@ -93,6 +100,7 @@ def plan_peers(
         problems=problems | dict.fromkeys(inputs.kept_peers, _NOT_UNDERSTOOD),
         kept_connections=_kept_connections(inputs),
         expiries=tuple(expiry for peer in peers for expiry in peer.expiries),
+        key_exchanges=key_exchanges,
     )
 
 
@@ -178,21 +186,29 @@ def _peerlinks(inputs: NodeInputs) -> dict[str, PeerLink]:
 
 
 def _plan_peer(
-    inputs: NodeInputs, peer: CloudPeer, link: PeerLink | None, local: str, foreign_udp_ports: frozenset[int]
+    inputs: NodeInputs,
+    peer: CloudPeer,
+    link: PeerLink | None,
+    local: str,
+    foreign_udp_ports: frozenset[int],
+    key_exchanges: frozenset[str] | None,
 ) -> _Peer | Problem:
-    """The peer, if it has an agreement, a policy, a key and a free UDP port; else the problem."""
+    """The peer, if it has an agreement that charon can do, a policy, a key and a free UDP port; else the problem."""
     spec = peer.spec
     if link is None or link.status.peer is None:
         return Problem(Reason.WAITING_FOR_PEER, "the peer's PeerLink has not been read yet")
-    agreement = agree(link.spec, link.status.peer.spec)
-    if isinstance(agreement, Disagreement):
-        return Problem(agreement.reason, agreement.message)
+    agreed = agree(link.spec, link.status.peer.spec)
+    if isinstance(agreed, Disagreement):
+        return Problem(agreed.reason, agreed.message)
     policy = next((p for p in inputs.policies if p.metadata.name == spec.ipsec.policy_ref.name), None)
     if policy is None:
         return Problem(Reason.POLICY_NOT_FOUND, f"IPsecPolicy {spec.ipsec.policy_ref.name} does not exist")
-    found = credentials.credential_of(inputs, peer.spec, agreement)
+    found = credentials.credential_of(inputs, peer.spec, agreed)
     if isinstance(found, Problem):
         return found
+    agreement = hybrid.loadable(agreed, key_exchanges)
+    if isinstance(agreement, Problem):
+        return agreement
     problem = _port_problem(agreement.encapsulation, foreign_udp_ports)
     if problem is not None:
         return problem

@@ -42,6 +42,8 @@ class NodePlan:
     """Names of connections that stay as they are if they exist."""
     expiries: tuple[Expiry, ...] = ()
     """What ends by itself of the certificates in use."""
+    key_exchanges: frozenset[str] | None = None
+    """Those that it is planned for: what charon could do; None if it had not answered."""
     kept_patches: frozenset[str] = frozenset()
     """Names of patch ports on br-cloud of networks of which ports and flows stay as they are."""
 
@@ -51,12 +53,14 @@ def plan_node(
     addresses: Iterable[NodeAddress],
     foreign_udp_ports: frozenset[int],
     installed: Ports = _NO_PORTS,
+    key_exchanges: frozenset[str] | None = None,
 ) -> NodePlan:
     """The plan; `foreign_udp_ports` are the UDP ports of this node's tunnels that are not ours, `installed` our ports.
 
-    What is installed for networks and peers that are kept is part of the plan.
+    What is installed for networks and peers that are kept is part of the plan. `key_exchanges` are those that charon
+    can do, None if it has never answered.
     """
-    return NodePlanner().plan(inputs, addresses, foreign_udp_ports, installed)
+    return NodePlanner().plan(inputs, addresses, foreign_udp_ports, installed, key_exchanges)
 
 
 class NodePlanner:
@@ -78,10 +82,11 @@ class NodePlanner:
         addresses: Iterable[NodeAddress],
         foreign_udp_ports: frozenset[int],
         installed: Ports = _NO_PORTS,
+        key_exchanges: frozenset[str] | None = None,
     ) -> NodePlan:
         """The plan; the same object as before if it is the same. After an exception everything is planned again."""
         try:
-            self._plan_peers(inputs, tuple(addresses), foreign_udp_ports, installed.tunnels)
+            self._plan_peers(inputs, tuple(addresses), foreign_udp_ports, installed.tunnels, key_exchanges)
             networks = _NOTHING if self._peers.problem else self._networks.plan(inputs, installed.patches)
         except Exception:
             self._planned_from, self._peers = (), PeersPlan()
@@ -97,14 +102,15 @@ class NodePlanner:
         addresses: tuple[NodeAddress, ...],
         foreign_udp_ports: frozenset[int],
         installed: frozenset[TunnelPort],
+        key_exchanges: frozenset[str] | None,
     ) -> None:
         settings = inputs.node, inputs.cloud_id, inputs.gateway_cidrs
         secrets = inputs.keys, inputs.certificates
         objects = inputs.peers, inputs.policies, inputs.peerlinks, secrets, inputs.kept_peers
-        planned_from = (*settings, *objects, addresses, foreign_udp_ports, installed)
+        planned_from = (*settings, *objects, addresses, foreign_udp_ports, installed, key_exchanges)
         if planned_from == self._planned_from:
             return
-        before, self._peers = self._peers, plan_peers(inputs, addresses, foreign_udp_ports, installed)
+        before, self._peers = self._peers, plan_peers(inputs, addresses, foreign_udp_ports, installed, key_exchanges)
         if self._planned_from[:1] != (inputs.node,) or before.tunnels != self._peers.tunnels:
             self._networks = NetworkPlanner(inputs.node, {tunnel.name: tunnel for tunnel in self._peers.tunnels})
         self._planned_from = planned_from
@@ -124,5 +130,6 @@ def _node_plan(peers: PeersPlan, networks: NetworksPlan) -> NodePlan:
         link_problems=networks.problems,
         kept_connections=peers.kept_connections,
         expiries=peers.expiries,
+        key_exchanges=peers.key_exchanges,
         kept_patches=networks.kept,
     )

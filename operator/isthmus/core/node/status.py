@@ -19,6 +19,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import (
     Software,
     TunnelAddress,
 )
+from isthmus.model.proposals import KEY_EXCHANGES
 from isthmus.model.reasons import ConditionType, Reason
 
 from .connections import connections
@@ -44,6 +45,7 @@ def node_status(facts: NodeFacts, software: Software) -> GatewayNodeStatus:
         addresses=tuple(TunnelAddress(address=a.address, mtu=a.mtu) for a in facts.plan.addresses),
         neutron_host=facts.bridge.hostname,
         software=_shortened(software),
+        key_exchanges=_key_exchanges(facts),
         peers_up=ratio(_peers_up(reported)),
         connections=tuple(_fitting(reported)),
     )
@@ -53,7 +55,10 @@ def gateway_node_status(node: GatewayNode, status: GatewayNodeStatus, now: datet
     """The node's status as this GatewayNode is to have it: with its generation and the times of transitions."""
     generation = node.metadata.generation
     conditions = with_transition_times(node.status.conditions, status.conditions, generation, now)
-    return status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    # A new agent whose charon does not answer: that may be the same as before.
+    known = status.key_exchanges or node.status.key_exchanges
+    update = {"observed_generation": generation, "conditions": conditions, "key_exchanges": known}
+    return status.model_copy(update=update)
 
 
 def failed_observation_status(node: GatewayNode, problem: Problem, now: datetime) -> GatewayNodeStatus:
@@ -86,6 +91,11 @@ def _fitting(reported: tuple[GatewayConnection, ...]) -> Iterator[GatewayConnect
 
 def _shortened(software: Software) -> Software:
     return software.model_copy(update={name: value[:MAX_VERSION] for name, value in software})
+
+
+def _key_exchanges(facts: NodeFacts) -> tuple[str, ...]:
+    known = (facts.known_ike.key_exchanges if facts.known_ike else None) or frozenset()
+    return tuple(word for word in KEY_EXCHANGES if word in known)
 
 
 def _fenced(facts: NodeFacts) -> Condition:

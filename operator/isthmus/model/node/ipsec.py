@@ -244,6 +244,9 @@ class IkeState:
     """Those of `children_installed` that do not protect all that they must."""
     associations: tuple[IkeAssociation, ...] = field(default=(), compare=False)
     """Established IKE SAs, oldest first, without those that have children of what was loaded before."""
+    key_exchange: str = ""
+    """Of its IKE SA, as proposals have it: ecp384, or ecp384-ke1_mlkem768; one without an additional key exchange if
+    it has several IKE SAs, and any of them is without. Empty if it has none."""
     packets_in: int = field(default=0, compare=False)
     """ESP packets that its SAs have accepted, superseded ones included; less than before when an SA ends."""
 
@@ -267,3 +270,5 @@ class IkeView:
     apart_from: Mapping[str, int] = field(default_factory=dict, compare=False)
     """By connection, the newest IKE SA that it had when it was loaded: what is initiated does not join that or older
     ones. Missing if it had none."""
+    key_exchanges: frozenset[str] | None = None
+    """Which of those that a proposal may name (`proposals.KEY_EXCHANGES`) this charon can do; None: not known."""

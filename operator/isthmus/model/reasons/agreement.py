@@ -110,6 +110,30 @@ EXPLANATIONS = {
         "Add a proposal to one of the IPsecPolicies; the message names those of both clouds.",
         *_AGREED,
     ),
+    Reason.HYBRID_REQUIRED: administrator(
+        "One cloud accepts hybrid key exchange only (`requireHybrid`, or its own list of IKE proposals), and the other "
+        "offers none.",
+        "Let the other cloud's IPsecPolicy have hybrid proposals, and give its gateways a strongSwan that can do "
+        "ML-KEM; or give up `requireHybrid`.",
+        *_AGREED,
+    ),
+    Reason.HYBRID_NOT_OFFERED: administrator(
+        "The IPsecPolicy has a list of IKE proposals, and none of them is hybrid.",
+        "To have hybrid key exchange, leave out `ike.proposals`, or add one with `-ke1_mlkem768` in front.",
+        Place.HYBRID_KEY_EXCHANGE,
+    ),
+    Reason.HYBRID_NOT_OFFERED_BY_PEER: administrator(
+        "The peer offers no hybrid proposal, or none that this cloud has, too: its IPsecPolicy has none, none of its "
+        "gateways can do ML-KEM, or its Isthmus is older.",
+        "To have hybrid key exchange, ask the peer's administrator for condition `HybridKeyExchange` over there.",
+        Place.HYBRID_KEY_EXCHANGE,
+    ),
+    Reason.HYBRID_NOT_TAKEN: administrator(
+        "Both clouds offer a hybrid proposal, and the two gateways use the fallback all the same.",
+        "To have hybrid key exchange, give the peer's gateway that the message names a strongSwan that can do ML-KEM. "
+        "If it has one, look at the logs of its agent and of its charon.",
+        Place.HYBRID_KEY_EXCHANGE,
+    ),
     Reason.WITHDRAWING: progressing(
         "The network or the agreement is being withdrawn: what was created is deleted, what was changed is restored.",
         Place.READY,

@@ -32,6 +32,7 @@ class ConditionType(StrEnum):
     FENCED = "Fenced"
     DEGRADED = "Degraded"
     CERTIFICATE_EXPIRING = "CertificateExpiring"
+    HYBRID_KEY_EXCHANGE = "HybridKeyExchange"
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,13 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="A kubeconfig with which the peer can read us has been made, and has not ended.",
                 false="None has been made, or it has ended or become void. The message has the command for a new one.",
                 unknown="The peer's account has not been read since the controller started.",
+            ),
+            ConditionType.HYBRID_KEY_EXCHANGE: Meaning(
+                true="Every IKE SA with the peer was made by a hybrid key exchange: a classical one and ML-KEM. The "
+                "message names it.",
+                false="One was not, or could not be, for the reason given. That is no fault: where `requireHybrid` "
+                "forbids it there is no tunnel instead.",
+                unknown="No gateway node of ours reports an IKE SA with the peer.",
             ),
             ConditionType.OPENSTACK_AVAILABLE: Meaning(
                 true="The controller can use this cloud's own OpenStack: Keystone accepts its credential, and Neutron "

@@ -38,6 +38,7 @@ class Place(StrEnum):
     FENCED = "Fenced"
     DEGRADED = "Degraded"
     CERTIFICATE_EXPIRING = "CertificateExpiring"
+    HYBRID_KEY_EXCHANGE = "HybridKeyExchange"
     ANSWER = "spec.answer of an ExpansionLink"
     CONNECTION = "status.connections of a GatewayNode"
     LINK = "status.nodes[].links of an Attachment"

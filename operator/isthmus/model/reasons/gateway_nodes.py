@@ -68,6 +68,17 @@ EXPLANATIONS = {
         "Agree on VXLAN or Geneve as `tunnel.encapsulation` in both CloudPeers, or give the gateways IPv4 addresses.",
         *_KEY,
     ),
+    Reason.HYBRID_NOT_SUPPORTED: administrator(
+        "charon on a gateway node cannot do ML-KEM. Where the two clouds agree on hybrid key exchange only, the node "
+        "has no connection to the peer; elsewhere it uses the fallback.",
+        "Give the node strongSwan 6.0.2 or later with plugin `ml`, or with `openssl` on OpenSSL 3.5, such as the "
+        "charon of the chart; or let both IPsecPolicies have a proposal without hybrid key exchange.",
+        *_KEY,
+        Place.HYBRID_KEY_EXCHANGE,
+    ),
+    Reason.HYBRID_IN_FORCE: settled(
+        "Every IKE SA with the peer was made by a hybrid key exchange.", Place.HYBRID_KEY_EXCHANGE
+    ),
     Reason.CERTIFICATE_NOT_FOUND: administrator(
         "One of the two clouds authenticates itself by a certificate, and the Secret lacks what that needs: `tls.crt` "
         "and `tls.key` if it is this cloud, `ca.crt` if it is the peer. Existing SAs stay.",
@@ -176,6 +187,7 @@ EXPLANATIONS = {
         Place.TUNNEL_UP,
         Place.READY,
         Place.LINK,
+        Place.HYBRID_KEY_EXCHANGE,
         remedy="If it lasts, look at condition `PeersConfigured` of the GatewayNodes.",
     ),
 }

@@ -35,6 +35,9 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The status with which a condition reports trouble, beside Ready, which is to be True."""
 
+NO_TROUBLE: Final = frozenset({ConditionType.HYBRID_KEY_EXCHANGE})
+"""Conditions that inform only, whatever their status is."""
+
 _NOT_REPORTED: Final = "It has no condition Ready: nobody has reported on it yet."
 _OF_PEER: Final = "status.peers"
 _LEASES: Final = f"kubectl get leases -n {SYSTEM_NAMESPACE}"

@@ -20,6 +20,7 @@ from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message,
 
 MAX_VERSION = 128
 VersionText = Annotated[str, Field(max_length=MAX_VERSION)]
+KeyExchange = Annotated[str, Field(max_length=32)]
 MAX_CONNECTIONS = 1600
 """100 peers with 16 gateways each."""
 
@@ -84,6 +85,9 @@ class GatewayConnection(ApiModel):
     """Why the connection is up or down; docs/conditions.md lists all reasons."""
     message: Message = ""
     """Why the connection is down, in a sentence."""
+    key_exchange: Annotated[str, Field(max_length=64)] | None = None
+    """Key exchange of the IKE SA, in strongSwan's notation: ecp384, or hybrid ecp384-ke1_mlkem768. Of several IKE SAs
+    one that is not hybrid, if there is any. Absent without IKE SA."""
     path: GatewayPath | None = None
     """What is known of the path to the gateway; `kubectl isthmus diagnose` tells faults apart by it."""
 
@@ -100,6 +104,9 @@ class GatewayNodeStatus(ApiModel):
     """Host name of the node in Neutron (`binding:host_id`), from `external_ids:hostname` in OVSDB."""
     software: Software = Software()
     """Versions of the software on the node."""
+    key_exchanges: Annotated[tuple[KeyExchange, ...], Field(max_length=32)] = ()
+    """Which of those that proposals may name the node's charon can do: ecp384, for instance, and mlkem768 and mlkem1024
+    for hybrid ones. Empty until charon has answered for the first time."""
     peers_up: Ratio | None = None
     """Number of peers to which every connection is up, of all peers with connections: `2/3`."""
     connections: Annotated[

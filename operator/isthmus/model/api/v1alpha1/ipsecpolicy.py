@@ -32,8 +32,8 @@ class IKE(ApiModel):
     """Parameters of the IKE SA."""
 
     proposals: Annotated[tuple[IKEProposal, ...], Field(min_length=1, max_length=4)] | None = None
-    """IKE proposals in order of preference, in strongSwan's notation. If absent, those of the baseline, or
-    aes256gcm16-prfsha384-ecp384."""
+    """IKE proposals in order of preference, in strongSwan's notation: these and no others. If absent, those of the
+    baseline, or aes256gcm16-prfsha384-ecp384, each first with -ke1_mlkem768 (hybrid key exchange) and then without."""
     rekey_time_seconds: Annotated[int, Field(ge=300, le=86_400)] = 28_800
     """Time in seconds after which the IKE SA is rekeyed."""
     margin_seconds: Margin | None = None
@@ -66,6 +66,10 @@ ESP_REKEYED_TOO_LATE = "the ESP keys must not outlive the IKE SA: esp.rekeyTimeS
 ESP_ENDS_TOO_LATE = (
     "the ESP keys must not outlive the IKE SA: rekeyTimeSeconds + marginSeconds of esp must be at most that of ike"
 )
+CLASSICAL_BESIDES_REQUIRED_HYBRID = (
+    "requireHybrid leaves out IKE proposals without hybrid key exchange: list only such with -ke1_mlkem768 or "
+    "-ke1_mlkem1024 in ike.proposals, or none at all"
+)
 LISTS_BESIDES_BASELINE = "a baseline has proposals of its own: name a baseline or proposals, not both"
 _RULES = cel_rules(
     ("self.esp.rekeyTimeSeconds <= self.ike.rekeyTimeSeconds", ESP_REKEYED_TOO_LATE),
@@ -78,6 +82,11 @@ _RULES = cel_rules(
         for part in ("ike", "esp")
     ),
     (f"!has(self.baseline) || !({_LISTS})", LISTS_BESIDES_BASELINE),
+    (
+        "!self.requireHybrid || !has(self.ike.proposals) || "
+        f"self.ike.proposals.all(proposal, proposal.contains('{proposals.HYBRID_MARK}'))",
+        CLASSICAL_BESIDES_REQUIRED_HYBRID,
+    ),
 )
 
 
@@ -88,6 +97,10 @@ class IPsecPolicySpec(ApiModel):
     baseline: Baseline | None = None
     """Instead of lists of proposals, those that follow a published document (docs/security.md): BSI-TR-02102-3, or
     CNSA-2.0, which needs an IKE daemon with ML-KEM in both clouds."""
+    require_hybrid: bool = False
+    """Whether the key exchange must be hybrid: a classical one and, in addition, ML-KEM (RFC 9370), which a quantum
+    computer does not break. IKE proposals without it are left out then, and there is no tunnel where one of the two
+    clouds has a strongSwan that cannot do it. Otherwise they are the fallback."""
     ike: IKE = IKE()
     """Parameters of the IKE SA."""
     esp: ESP = ESP()
@@ -98,7 +111,13 @@ class IPsecPolicySpec(ApiModel):
     @property
     def offered(self) -> proposals.ProposalLists:
         """The proposals that this policy stands for."""
-        return proposals.proposals_of(self.baseline, self.ike.proposals, self.esp.proposals)
+        lists = self.ike.proposals, self.esp.proposals
+        return proposals.proposals_of(self.baseline, *lists, require_hybrid=self.require_hybrid)
+
+    @property
+    def prefers_hybrid(self) -> bool:
+        """Whether it has hybrid proposals that nobody has asked for, and which are useless where none can do them."""
+        return self.ike.proposals is None and not self.require_hybrid
 
 
 class IPsecPolicy(CustomObject):
@@ -114,6 +133,7 @@ class IPsecPolicy(CustomObject):
             PrinterColumn(name="Baseline", type="string", path=".spec.baseline"),
             PrinterColumn(name="IKE", type="string", path=".spec.ike.proposals"),
             PrinterColumn(name="ESP", type="string", path=".spec.esp.proposals"),
+            PrinterColumn(name="Require-Hybrid", type="boolean", path=".spec.requireHybrid", priority=1),
             PrinterColumn(name="Rekey-IKE", type="integer", path=".spec.ike.rekeyTimeSeconds", priority=1),
             PrinterColumn(name="Rekey-ESP", type="integer", path=".spec.esp.rekeyTimeSeconds", priority=1),
             AGE,

@@ -178,5 +178,6 @@ def _tunnel(item: Document) -> Tunnel:
 
 def _proposals(item: Document) -> Proposals:
     lists = texts(item, "spec", "ike", "proposals"), texts(item, "spec", "esp", "proposals")
-    found = proposals_of(text(item, "spec", "baseline") or None, *lists)
+    required = item.get("spec", {}).get("requireHybrid") is True
+    found = proposals_of(text(item, "spec", "baseline") or None, *lists, require_hybrid=required)
     return Proposals(found.ike, found.esp)

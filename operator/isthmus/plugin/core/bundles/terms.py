@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from isthmus.model.kubeconfig import peer_kubeconfig
-from isthmus.model.proposals import DEFAULT
+from isthmus.model.proposals import proposals_of
 
 from .servers import BadServer, checked
 
@@ -21,6 +21,7 @@ NEUTRON_TUNNEL_PORTS: Final = frozenset({4789, 6081, 8472})
 _MAX_TUNNEL_ID: Final = 0xFFFFFF
 EncapsulationName = Literal["VXLAN", "Geneve", "GRE"]
 DEFAULT_PORTS: Final[Mapping[EncapsulationName, int | None]] = {"VXLAN": 14789, "Geneve": 16081, "GRE": None}
+_DEFAULT: Final = proposals_of(None, None, None)
 """UDP ports of the tunnels of each encapsulation, if no other one is agreed on."""
 
 
@@ -51,8 +52,8 @@ class Tunnel:
 class Proposals:
     """Proposals of an IPsecPolicy, in strongSwan's notation."""
 
-    ike: tuple[str, ...] = DEFAULT.ike
-    esp: tuple[str, ...] = DEFAULT.esp
+    ike: tuple[str, ...] = _DEFAULT.ike
+    esp: tuple[str, ...] = _DEFAULT.esp
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ _NOT_PLANNED: Final = frozenset(
         Reason.ENCAPSULATION_NEEDS_IPV4,
         Reason.KEY_NOT_FOUND,
         Reason.INVALID_KEY,
+        Reason.HYBRID_NOT_SUPPORTED,
         Reason.CERTIFICATE_NOT_FOUND,
         Reason.INVALID_CERTIFICATE,
         Reason.CERTIFICATE_KEY_DIFFERS,
