@@ -80,10 +80,11 @@ test-chart: ## The Helm chart, also as a release on a real kube-apiserver; rules
 	@$(ASSETS) development kubernetes helm monitoring
 	@$(RUN)/pytest -q tests/chart tests/monitoring
 
-test-images: ## The container images: contents, whether their programs start, the unit tests on their Python
-	@$(ASSETS) development
+test-images: ## The container images: contents, whether their programs start, the unit tests on their Python, what charon agrees on with an older one
+	@$(ASSETS) development kernel packages
 	@$(RUN)/python -m images.build
 	@$(RUN)/pytest -q tests/images
+	@$(RUN)/python -m tests.kernel tests/kernel/newer/test_*.py
 
 test-pods: ## The chart on two kubelets, in a lab whose other cloud runs natively
 	@$(ASSETS) lab pods helm

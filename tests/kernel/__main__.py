@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> int:
     kernel = None if here else os.environ.get("ISTHMUS_UML_KERNEL") or locate().uml_kernel
     has_targets = any(Path(argument.split("::")[0]).exists() for argument in arguments)
     if has_targets or kernel is None:
-        return _run(kernel, arguments if has_targets else [*arguments, str(_HERE)], sys.stdout.buffer)
+        files = [] if has_targets else sorted(map(str, _HERE.glob("test_*.py")))
+        return _run(kernel, [*arguments, *files], sys.stdout.buffer)
     first, second = ([*arguments, *map(str, files)] for files in _shares())
     with ThreadPoolExecutor() as pool, tempfile.TemporaryFile() as later:
         other = pool.submit(_run, kernel, second, later)

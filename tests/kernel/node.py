@@ -43,8 +43,8 @@ WAN = IPv4Network("192.0.2.0/24")
 _SOL_PACKET, _PACKET_STATISTICS, _SO_RCVBUFFORCE, _ETH_P_ALL = 263, 6, 33, 3
 _RECEIVE_BUFFER_BYTES = 8 << 20
 _CHARON = "/usr/lib/ipsec/charon"
-_SETTINGS = Path(__file__).parents[2] / "deploy" / "strongswan.conf"
-_OVERRIDES = "charon {{ plugins {{ vici {{ socket = unix://{socket} }} }} filelog {{ stdout {{ path = {log} }} }} }}"
+SETTINGS = Path(__file__).parents[2] / "deploy" / "strongswan.conf"
+OVERRIDES = "charon {{ plugins {{ vici {{ socket = unix://{socket} }} }} filelog {{ stdout {{ path = {log} }} }} }}"
 
 
 class Node:
@@ -56,13 +56,19 @@ class Node:
         self.log = directory / f"{name}.log"
         self._socket = directory / f"{name}.vici"
         self._settings = directory / f"{name}.conf"
-        self._settings.write_text(f"include {_SETTINGS}\n{_OVERRIDES.format(socket=self._socket, log=self.log)}\n")
+        self._settings.write_text(f"include {SETTINGS}\n{OVERRIDES.format(socket=self._socket, log=self.log)}\n")
         self._charon: subprocess.Popen[bytes] | None = None
         self.ike = self.new_ike()
 
     def new_ike(self) -> Vici:
         """Another session with its charon, for another thread."""
         return Vici(str(self._socket))
+
+    def connect(self) -> socket.socket:
+        """A connection to its charon."""
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(self._socket))
+        return client
 
     def start_charon(self) -> None:
         """Start charon without a socket or PID file of an earlier one."""
