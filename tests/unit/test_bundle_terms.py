@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -232,3 +232,11 @@ def test_constants_are_those_of_the_operator() -> None:
     assert (Tunnel().first, Tunnel().last) == (id_range.first, id_range.last)
     assert Proposals() == Proposals(policy.offered.ike, policy.offered.esp)
     assert IPsecPolicy.from_wire(manifests.ipsec_policy("default")).spec == policy
+
+
+@pytest.mark.parametrize("spec", [{}, {"requireHybrid": True}, {"baseline": "CNSA-2.0"}])
+def test_policies_offer_here_what_they_offer_there(spec: dict[str, Any]) -> None:
+    policy = IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": spec})
+    offered = policy.spec.offered
+    read = Known.parse(OWN, [policy.to_manifest()])
+    assert read.proposals("strong") == Proposals(offered.ike, offered.esp)

@@ -10,7 +10,10 @@ import pytest
 from isthmus.adapters.strongswan import messages
 from isthmus.core.federation.agreement import Agreement, Disagreement, agree
 from isthmus.core.federation.policy import policy_problem
+from isthmus.core.keys.changes import keys_of_object
+from isthmus.core.keys.key import peer_key
 from isthmus.core.node.hybrid import loadable
+from isthmus.core.snapshot.cache import Change
 from isthmus.model import proposals
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, condition_of
@@ -406,3 +409,13 @@ def test_it_makes_no_peer_unready() -> None:
     a, b = _settled((CAN, CANNOT), "ecp384")
     assert _condition(a, b).status == "False"
     assert _condition(a, b, "Ready").status == "True"
+
+
+def test_a_charon_that_can_do_more_concerns_all_peers() -> None:
+    a, _ = _settled((CANNOT, CANNOT), "ecp384")
+    node = a.kubectl.get(GatewayNode, "gw-cloud-a")
+    assert node is not None
+    other = node.model_copy(update={"status": node.status.model_copy(update={"key_exchanges": CAN})})
+    snapshot = a.controller.engine.state.snapshot()
+    assert keys_of_object(snapshot, Change(node, node)) == set()
+    assert keys_of_object(snapshot, Change(node, other)) == {peer_key("cloud-b")}

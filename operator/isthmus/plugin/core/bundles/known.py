@@ -10,7 +10,7 @@ from typing import Final
 from isthmus.model.names import INVITATION_ANNOTATION
 from isthmus.model.proposals import proposals_of
 
-from ..documents import Document, entries, number, text, texts
+from ..documents import Document, entries, is_true, number, text, texts
 from ..refusals import Misused, Refused
 from .bundle import is_cloud_id
 from .terms import DEFAULT_PORTS, Proposals, Tunnel, known_encapsulation, overlapping
@@ -178,6 +178,6 @@ def _tunnel(item: Document) -> Tunnel:
 
 def _proposals(item: Document) -> Proposals:
     lists = texts(item, "spec", "ike", "proposals"), texts(item, "spec", "esp", "proposals")
-    required = item.get("spec", {}).get("requireHybrid") is True
+    required = is_true(item, "spec", "requireHybrid")
     found = proposals_of(text(item, "spec", "baseline") or None, *lists, require_hybrid=required)
     return Proposals(found.ike, found.esp)
