@@ -381,6 +381,10 @@ def test_hybrid_is_offered_where_a_gateway_can_do_it() -> None:
             "HybridNotSupported", "HybridNotTaken",
         ),
         (
+            (CAN, CAN), "ecp384", {"ike": {"proposals": [CLASSICAL, HYBRID]}},
+            "HybridNotTaken", "HybridNotTaken",
+        ),
+        (
             (CANNOT, CAN), None, {"requireHybrid": True},
             "HybridNotSupported", "NoTunnel",
         ),
@@ -403,6 +407,11 @@ def test_condition_says_what_is_in_force_or_why_not(
         assert condition.message
         if key_exchange == "ecp384":
             assert "use ecp384 alone" in condition.message
+
+
+def test_a_list_with_the_fallback_in_front_is_named() -> None:
+    for cloud, peer in (found := _settled((CAN, CAN), "ecp384", ike={"proposals": [CLASSICAL, HYBRID]}), found[::-1]):
+        assert _condition(cloud, peer).message.endswith(f": cloud-a lists {CLASSICAL} before any hybrid proposal")
 
 
 def test_it_makes_no_peer_unready() -> None:

@@ -130,8 +130,8 @@ EXPLANATIONS = {
     ),
     Reason.HYBRID_NOT_TAKEN: administrator(
         "Both clouds offer a hybrid proposal, and the two gateways use the fallback all the same.",
-        "To have hybrid key exchange, give the peer's gateway that the message names a strongSwan that can do ML-KEM. "
-        "If it has one, look at the logs of its agent and of its charon.",
+        "To have hybrid key exchange, list hybrid proposals first if the message says that, else give the peer's "
+        "gateway that it names a strongSwan that can do ML-KEM. If it has one, look at its agent's and charon's logs.",
         Place.HYBRID_KEY_EXCHANGE,
     ),
     Reason.WITHDRAWING: progressing(
