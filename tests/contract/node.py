@@ -31,6 +31,7 @@ class ForeignSoftware(Protocol):
     def add_tunnel_port(self, name: str, udp_port: int) -> None:
         """Add a tunnel port to br-int."""
 
+    def add_gre_port(self, name: str) -> None: ...
     def has_port(self, name: str) -> bool: ...
     def tamper(self, tunnel: TunnelPort) -> None:
         """Modify a port of ours so that it differs from what is wanted."""

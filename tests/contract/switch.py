@@ -92,6 +92,11 @@ class OvsdbContract:
         assert ovsdb.view().foreign_tunnel_udp_ports == {15000}
         assert foreign.has_port("theirs")
 
+    def test_foreign_gre_shares_the_device_of_ours(self, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
+        assert not ovsdb.view().gre_is_shared
+        foreign.add_gre_port("theirs")
+        wait_until(lambda: ovsdb.view().gre_is_shared, 5, "the foreign GRE port")
+
     def test_a_refused_transaction_changes_nothing(self, ovsdb: Ovsdb, foreign: ForeignSoftware) -> None:
         """The database refuses a port whose name another port has; the port is not replaced, since it is not ours."""
         foreign.add_tunnel_port(PATCH.integration_name, 15000)

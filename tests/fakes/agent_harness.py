@@ -25,7 +25,7 @@ from isthmus.telemetry.outages import KUBERNETES, Outages
 from tests.fakes.charon import FakeIke
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
-from tests.fakes.firewall import FakeFirewall
+from tests.fakes.firewall import FakeClampTable, FakeFirewall, FakeTunnelDevices
 from tests.fakes.leases import FakeLeases
 from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakePing, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
@@ -136,6 +136,8 @@ class AgentHarness:
             monitor=FakeMonitor(node),
             xfrm=FakeXfrm(node),
             firewall=FakeFirewall(node),
+            clamping=FakeClampTable(node),
+            devices=FakeTunnelDevices(node),
             ike=FakeIke(node),
             ovsdb=FakeOvsdb(node),
             openflow=FakeOpenFlow(node),
@@ -154,6 +156,7 @@ class AgentHarness:
             plain,
             xfrm=with_effects(plain.xfrm, count),
             firewall=with_effects(plain.firewall, count),
+            clamping=with_effects(plain.clamping, count),
             ike=with_effects(plain.ike, count),
             ovsdb=with_effects(plain.ovsdb, count),
             openflow=with_effects(plain.openflow, count),

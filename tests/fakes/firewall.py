@@ -1,6 +1,8 @@
-"""The nftables of a gateway node in memory."""
+"""The nftables of a gateway node in memory, and the tunnel devices that one of the tables is for."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from isthmus.model.errors import Unsupported
 from isthmus.model.node.firewall import FirewallView, Ruleset
@@ -17,18 +19,50 @@ class FakeFirewall:
 
     def view(self) -> FirewallView:
         self._ask()
-        return FirewallView(self._node.firewall, {name: Traffic(0, 0) for name in self._node.firewall.counters})
+        installed = self._get()
+        return FirewallView(installed, {name: Traffic(0, 0) for name in installed.counters})
 
     def replace_table(self, ruleset: Ruleset) -> None:
         self._ask()
-        self._node.firewall = ruleset
-        self._node.changed("replace_table")
+        self._set(ruleset)
+        self._node.changed(f"replace_table{self._suffix}")
 
     def remove_table(self) -> None:
         self._ask()
-        self._node.firewall = Ruleset()
-        self._node.changed("remove_table")
+        self._set(Ruleset())
+        self._node.changed(f"remove_table{self._suffix}")
+
+    _suffix = ""
+
+    def _get(self) -> Ruleset:
+        return self._node.firewall
+
+    def _set(self, ruleset: Ruleset) -> None:
+        self._node.firewall = ruleset
 
     def _ask(self) -> None:
         if not self._node.has_nftables:
             raise Unsupported("nft is not installed on this node")
+
+
+class FakeClampTable(FakeFirewall):
+    """The same for the table on tunnel devices."""
+
+    _suffix = " of devices"
+
+    def _get(self) -> Ruleset:
+        return self._node.clamps
+
+    def _set(self, ruleset: Ruleset) -> None:
+        self._node.clamps = ruleset
+
+
+class FakeTunnelDevices:
+    """ports.TunnelDevices: one for each kind of the tunnel ports that there are."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    def indexes(self, names: frozenset[str]) -> Mapping[str, int]:
+        existing = {tunnel.encapsulation.device for tunnel in self._node.ports.tunnels}
+        return dict.fromkeys(names & existing, self._node.device_index)

@@ -42,6 +42,8 @@ class FakeNode:
     address: NodeAddress | None = field(default_factory=lambda: NodeAddress("192.0.2.11", 1500))
     foreign_tunnels: dict[str, int] = field(default_factory=dict)
     """UDP ports of foreign tunnels in Open vSwitch, by port name."""
+    has_foreign_gre: bool = False
+    """In Open vSwitch."""
     kernel_udp_ports: frozenset[int] = frozenset()
     """UDP ports of tunnels that do not belong to Open vSwitch."""
     blocks: frozenset[BlockPolicy] = frozenset()
@@ -54,6 +56,10 @@ class FakeNode:
     """Charon's."""
     has_nftables: bool = True
     firewall: Ruleset = field(default_factory=Ruleset)
+    clamps: Ruleset = field(default_factory=Ruleset)
+    """The table on tunnel devices."""
+    device_index: int = 10
+    """Of every tunnel device; another one when they are made again."""
     bridge_exists: bool = False
     foreign_bridge: bool = False
     """A foreign bridge has our bridge's name."""

@@ -42,6 +42,7 @@ class FakeOvsdb:
             openvswitch_version="3.1.0",
             numbers=node.numbers,
             bfd_init=node.bfd_init,
+            gre_is_shared=node.has_foreign_gre,
         )
 
     def ensure_bridge(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.adapters.clock import SystemClock
+from isthmus.adapters.linux.devices import KernelTunnelDevices
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.ping import IcmpPing
@@ -27,6 +28,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import Unavailable
+from isthmus.model.node.firewall import DEVICE_FAMILY
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Observer, is_effect
 from isthmus.telemetry.metrics import Metrics
@@ -161,6 +163,8 @@ class Side:
             monitor=NetlinkMonitor(names.NFTABLES_TABLE),
             xfrm=Counting(NetlinkXfrm(), self.effects),
             firewall=Counting(Nft(), self.effects),
+            clamping=Counting(Nft(DEVICE_FAMILY), self.effects),
+            devices=KernelTunnelDevices(),
             ike=Counting(self.node.new_ike(), self.effects),
             ovsdb=Counting(database, self.effects),
             openflow=Counting(OvsOfctl(self.switch.socket), self.effects),

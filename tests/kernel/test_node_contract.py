@@ -47,6 +47,11 @@ class RealForeignSoftware:
         options = f"options:remote_ip=192.0.2.9 options:dst_port={udp_port}"
         self.switch.vsctl(f"add-port {INTEGRATION_BRIDGE} {name} -- set Interface {name} type=vxlan {options}")
 
+    def add_gre_port(self, name: str) -> None:
+        self.switch.vsctl(
+            f"add-port {INTEGRATION_BRIDGE} {name} -- set Interface {name} type=gre options:remote_ip=192.0.2.9"
+        )
+
     def has_port(self, name: str) -> bool:
         return name in self.switch.vsctl(f"list-ports {INTEGRATION_BRIDGE}").split()
 

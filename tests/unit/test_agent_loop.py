@@ -28,16 +28,18 @@ def test_fences_are_added_first_and_removed_last(harness: AgentHarness) -> None:
     harness.settle()
     tunnel = names.tunnel_port(PEER, "gw-b1")
     fences = ["add_blocks", "replace_table"]
-    assert harness.node.effects == [*fences, f"load {tunnel}", "ensure_bridge", "apply", "set_numbers", "replace"]
+    added = ["ensure_bridge", "apply", "replace_table of devices", "set_numbers", "replace"]
+    assert harness.node.effects == [*fences, f"load {tunnel}", *added]
     assert harness.node.keys[tunnel] == PSK
     harness.node.effects.clear()
     harness.delete(attachment())
     harness.delete(peer())
     harness.settle()
     fences = ["remove_blocks", "remove_table"]
-    assert harness.node.effects == ["replace", "apply", "remove_bridge", f"unload {tunnel}", *fences]
+    removed = ["remove_table of devices", "replace", "apply", "remove_bridge"]
+    assert harness.node.effects == [*removed, f"unload {tunnel}", *fences]
     assert (harness.node.ports, harness.node.blocks, harness.node.bridge_exists) == (Ports(), frozenset(), False)
-    assert harness.node.firewall == Ruleset()
+    assert harness.node.firewall == harness.node.clamps == Ruleset()
 
 
 def test_status_is_written_once_when_everything_is_up(harness: AgentHarness) -> None:

@@ -83,6 +83,9 @@ class FakeForeignSoftware:
     def add_tunnel_port(self, name: str, udp_port: int) -> None:
         self.node.foreign_tunnels[name] = udp_port
 
+    def add_gre_port(self, name: str) -> None:
+        self.node.has_foreign_gre = True
+
     def has_port(self, name: str) -> bool:
         return name in self.node.foreign_tunnels
 

@@ -43,7 +43,7 @@ def _delete_peer(harness: AgentHarness) -> None:
 def _flush(harness: AgentHarness) -> None:
     """`ip xfrm policy flush; ip xfrm state flush; nft flush ruleset`."""
     harness.node.flush_xfrm()
-    harness.node.firewall = Ruleset()
+    harness.node.firewall = harness.node.clamps = Ruleset()
 
 
 class Case(NamedTuple):
@@ -56,14 +56,17 @@ class Case(NamedTuple):
     """Number of initiations and status writes."""
 
 
-SETUP = ["add_blocks", "replace_table", f"load {TUNNEL}", "ensure_bridge", "apply", "set_numbers", "replace"]
-TEARDOWN = ["replace", "apply", "remove_bridge", f"unload {TUNNEL}", "remove_blocks", "remove_table"]
+FENCES = ["add_blocks", "replace_table"]
+CLAMPS = "replace_table of devices"
+SETUP = [*FENCES, f"load {TUNNEL}", "ensure_bridge", "apply", CLAMPS, "set_numbers", "replace"]
+REMOVED = ["remove_table of devices", "replace", "apply", "remove_bridge"]
+TEARDOWN = [*REMOVED, f"unload {TUNNEL}", "remove_blocks", "remove_table"]
 CASES = {
     "first peer": Case((), _peer_only, SETUP, 3),
     "everything at once": Case((), _stretch, SETUP, 7),
     "networks of a peer": Case((_peer_only,), _stretch, ["apply", "set_numbers", "replace"], 4),
     "one network less": Case((_stretch,), _withdraw_one, ["replace", "apply"], 0),
-    "everything flushed": Case((_stretch,), _flush, ["add_blocks", "replace_table", f"rekey {TUNNEL}"], 2),
+    "everything flushed": Case((_stretch,), _flush, [*FENCES, CLAMPS, f"rekey {TUNNEL}"], 2),
     "end of everything": Case((_stretch,), _delete_peer, TEARDOWN, 1),
 }
 

@@ -42,6 +42,7 @@ QUERIES = {
     "Ike": {"view", "certificates"},
     "Netlink": {"view"},
     "KernelMonitor": {"start", "stop"},
+    "TunnelDevices": {"indexes"},
     "DataplaneProbe": {"exchange"},
     "GatewayPing": {"answering"},
     "Clock": {"now", "monotonic_seconds"},

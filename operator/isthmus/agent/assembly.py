@@ -13,6 +13,7 @@ from isthmus.adapters.kubernetes import (
     named,
     resources,
 )
+from isthmus.adapters.linux.devices import KernelTunnelDevices
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.ping import IcmpPing
@@ -23,6 +24,7 @@ from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.adapters.strongswan import Vici
 from isthmus.model.names import AGENT, IPSEC_NAMESPACE, NFTABLES_TABLE
+from isthmus.model.node.firewall import DEVICE_FAMILY
 from isthmus.model.settings import AgentSettings
 from isthmus.ports import Clock, IntentSource, ReportSink
 from isthmus.telemetry.counted import counted
@@ -50,6 +52,8 @@ def assemble(settings: AgentSettings) -> Backends:
         monitor=NetlinkMonitor(NFTABLES_TABLE),
         xfrm=counted(NetlinkXfrm(), "xfrm", metrics, ended),
         firewall=counted(Nft(), "nftables", metrics, ended),
+        clamping=counted(Nft(DEVICE_FAMILY), "nftables", metrics, ended),
+        devices=KernelTunnelDevices(),
         ike=counted(Vici(settings.vici_socket), "charon", metrics, ended),
         ovsdb=counted(database, "ovsdb", metrics, ended),
         openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics, ended),

@@ -17,6 +17,7 @@ from isthmus.ports import (
     OpenFlow,
     Ovsdb,
     ReportSink,
+    TunnelDevices,
     Xfrm,
 )
 from isthmus.telemetry.health import Health
@@ -35,6 +36,9 @@ class Backends:
     monitor: KernelMonitor
     xfrm: Xfrm
     firewall: Firewall
+    clamping: Firewall
+    """The table on our tunnel devices."""
+    devices: TunnelDevices
     ike: Ike
     ovsdb: Ovsdb
     openflow: OpenFlow

@@ -22,6 +22,7 @@ from isthmus.model.node.switch import BridgeView
 from .attempts import Attempts, Barrier
 from .backends import Backends
 from .bridge import Bridge
+from .clamping import Clamping, wanted_clamps
 from .flows import FlowSets
 from .protection import Protection
 from .tunnels import Tunnels
@@ -36,6 +37,7 @@ class DataPlane:
         self._planner = NodePlanner()
         self._tunnels = Tunnels(backends.ike)
         self._bridge = Bridge(backends.ovsdb)
+        self.clamping = Clamping(backends.clamping, backends.devices)
         self.protection = Protection(backends.xfrm, backends.firewall)
         self.flows = FlowSets(backends.openflow, backends.ovsdb, backends.clock)
 
@@ -62,6 +64,7 @@ class DataPlane:
         attempts = Attempts(self._barrier.problem)
         ike = self._tunnels.load(plan, inputs, self._fence(plan, attempts), attempts)
         bridge = self._bridge.add(plan, inputs, bridge, ike, attempts)
+        self.clamping.require(wanted_clamps(plan, bridge))
         in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
         if ike is not None:
@@ -75,6 +78,7 @@ class DataPlane:
         associations = self._associations(facts.plan)
         ike = self._tunnels.view()
         bridge, host = self._backends.ovsdb.view(), self._backends.netlink.view()
+        self.clamping.follow(wanted_clamps(facts.plan, bridge))
         in_place = facts.flows_installed and not self.flows.differ()
         facts = replace(facts, bridge=bridge, ike=ike, flows_installed=in_place, host=host)
         return self._completed(facts, associations)

@@ -1,4 +1,4 @@
-"""Keeps our nftables table as it must be, and knows why where it is not."""
+"""Keeps an nftables table of ours as it must be, and knows why where it is not."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ _XFRM_ALONE = "the XFRM block policies alone keep unprotected tunnel traffic off
 
 
 class FirewallTable:
-    """The second fence. A node without nftables works all the same, and reports a problem. Not thread-safe."""
+    """The second fence, or another table. A node without nftables works all the same, and reports a problem.
 
-    def __init__(self, firewall: Firewall) -> None:
-        self._firewall = firewall
+    Not thread-safe.
+    """
+
+    def __init__(self, firewall: Firewall, without: str = _XFRM_ALONE) -> None:
+        """`without` says for messages how things are as long as the table is not as it must be."""
+        self._firewall, self._without = firewall, without
         self._wanted: Ruleset | None = None
         self._differences = 0
         """How often in succession something else was read back than had been written."""
@@ -36,6 +40,10 @@ class FirewallTable:
         """Have exactly this."""
         if ruleset != self._wanted:
             self._ensure(ruleset, widen=False)
+
+    def require(self, ruleset: Ruleset) -> None:
+        """Have exactly this, whatever was there when the table was last read."""
+        self._ensure(ruleset, widen=False)
 
     def restore(self) -> bool:
         """Have again what was there; whether anything had to be written. Nothing happens before `extend`.
@@ -53,9 +61,9 @@ class FirewallTable:
         try:
             problem, written = self._write_if_needed(ruleset, widen)
         except Unsupported as error:
-            problem, written = Problem(Reason.NFTABLES_UNSUPPORTED, f"{error}; {_XFRM_ALONE}"[:1024]), False
+            problem, written = Problem(Reason.NFTABLES_UNSUPPORTED, f"{error}; {self._without}"[:1024]), False
         except ExternalError as error:
-            problem, written = Problem(Reason.NFTABLES_FAILED, f"{error}; {_XFRM_ALONE}"[:1024]), False
+            problem, written = Problem(Reason.NFTABLES_FAILED, f"{error}; {self._without}"[:1024]), False
         self.problem = problem
         return written
 
@@ -75,5 +83,5 @@ class FirewallTable:
             return None, True
         self._differences += 1
         return Problem(
-            Reason.NFTABLES_RULESET_DIFFERS, f"nft lists another table than was written; {_XFRM_ALONE}"
+            Reason.NFTABLES_RULESET_DIFFERS, f"nft lists another table than was written; {self._without}"
         ), True

@@ -249,6 +249,7 @@ class Agent:
 
     def _on_kernel_change(self, change: KernelChange) -> None:
         """Restore both fences, on the monitor's thread: the loop may be waiting for an external system."""
+        self._data_plane.clamping.notice(change)
         try:
             self._data_plane.protection.restore(change)
         except ExternalError as error:

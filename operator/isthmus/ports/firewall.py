@@ -8,7 +8,7 @@ from isthmus.model.node.firewall import FirewallView, Ruleset
 
 
 class Firewall(Protocol):
-    """Our own nftables table; no other table MUST ever be changed. `Unsupported` if the node has no nftables."""
+    """One nftables table of our own; no other table MUST ever be changed. `Unsupported` if the node has no nftables."""
 
     def view(self) -> FirewallView:
         """What our table holds, and what its rules have dropped.

@@ -20,6 +20,14 @@ class Netlink(Protocol):
         ...
 
 
+class TunnelDevices(Protocol):
+    """The kernel's devices of our tunnels. ovs-vswitchd makes them, and deletes them with the last port of a kind."""
+
+    def indexes(self, names: frozenset[str]) -> Mapping[str, int]:
+        """The interface indexes of those devices that exist. A device that is made again has another one."""
+        ...
+
+
 class KernelMonitor(Protocol):
     """Notifications that something in this node's kernel may have changed. Whether it has, only a view tells."""
 

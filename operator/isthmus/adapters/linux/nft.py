@@ -1,4 +1,4 @@
-"""Our nftables table, by `nft -j` (libnftables-json(5)): one call is one transaction of the kernel."""
+"""Our nftables tables, by `nft -j` (libnftables-json(5)): one call is one transaction of the kernel."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ from isthmus.model.node.firewall import (
 from isthmus.model.node.flows import Traffic
 
 _TIMEOUT_SECONDS = 10
-_TABLE = {"family": TABLE_FAMILY, "name": NFTABLES_TABLE}
-_IN_TABLE = {"family": TABLE_FAMILY, "table": NFTABLES_TABLE}
 _BASE_CHAIN = {"type": "filter", "policy": "accept"}
-_INCIDENTAL = frozenset({"family", "table", "handle", "index"})
-"""What a listing says of each object beside what it is."""
+_INCIDENTAL = frozenset({"family", "table", "handle", "index", "dev"})
+"""What a listing says of each object beside what it is. A chain's device is not in the listing of nft 1.0.6."""
 _ABSENT = "No such file or directory"
 _ERRORS: dict[str, type[ExternalError]] = {
     "Operation not permitted": Forbidden,
@@ -36,14 +34,17 @@ _ERRORS: dict[str, type[ExternalError]] = {
 
 
 class Nft:
-    """`ports.Firewall`, by one process for each call."""
+    """`ports.Firewall` for the table of one family, by one process for each call."""
+
+    def __init__(self, family: str = TABLE_FAMILY) -> None:
+        self._family = family
 
     def view(self) -> FirewallView:
         """Numeric (`-n`), because the names of ICMP types and codes differ between versions of nft.
 
         nft 1.0.6 can crash where a table has flags, which ours has not: then it is another table than any of ours.
         """
-        done = _run("-n", "list", "table", TABLE_FAMILY, NFTABLES_TABLE)
+        done = _run("-n", "list", "table", self._family, NFTABLES_TABLE)
         if done.returncode < 0:
             return FirewallView(Ruleset(unexpected=frozenset({canonical_json({"signal": -done.returncode})})))
         if done.returncode and _ABSENT in done.stderr:
@@ -55,7 +56,7 @@ class Nft:
 
     def replace_table(self, ruleset: Ruleset) -> None:
         """The table is added before it is deleted, which would be an error where it is not there."""
-        _checked(_run("-f", "-", text=json.dumps(transaction(ruleset))))
+        _checked(_run("-f", "-", text=json.dumps(transaction(ruleset, self._family))))
 
     def remove_table(self) -> None:
         """As `replace_table`, without a new one."""
@@ -84,31 +85,33 @@ def parse(listing: dict[str, Any]) -> FirewallView:
     )
 
 
-def transaction(ruleset: Ruleset) -> dict[str, Any]:
-    """The input of `nft -j -f` that makes our table, and nothing else, exactly this one."""
-    return {"nftables": list(_commands(ruleset))}
+def transaction(ruleset: Ruleset, family: str = TABLE_FAMILY) -> dict[str, Any]:
+    """The input of `nft -j -f` that makes our table of this family, and nothing else, exactly this one."""
+    table, in_table = {"family": family, "name": NFTABLES_TABLE}, {"family": family, "table": NFTABLES_TABLE}
+    return {"nftables": list(_commands(ruleset, table, in_table))}
 
 
 def _plain(elements: list[Any]) -> bool:
     return all(isinstance(element, int | str) for element in elements)
 
 
-def _commands(ruleset: Ruleset) -> Iterator[dict[str, Any]]:
-    yield {"add": {"table": _TABLE}}
-    yield {"delete": {"table": _TABLE}}
+def _commands(ruleset: Ruleset, table: dict[str, str], in_table: dict[str, str]) -> Iterator[dict[str, Any]]:
+    yield {"add": {"table": table}}
+    yield {"delete": {"table": table}}
     if ruleset == Ruleset():
         return
-    yield {"add": {"table": _TABLE}}
+    yield {"add": {"table": table}}
     for counter in sorted(ruleset.counters):
-        yield {"add": {"counter": _IN_TABLE | {"name": counter}}}
+        yield {"add": {"counter": in_table | {"name": counter}}}
     for wanted in sorted(ruleset.sets, key=lambda s: s.name):
         elements = {"elem": sorted(wanted.elements, key=str)} if wanted.elements else {}
-        yield {"add": {"set": _IN_TABLE | {"name": wanted.name, "type": wanted.type} | elements}}
+        yield {"add": {"set": in_table | {"name": wanted.name, "type": wanted.type} | elements}}
     for chain in sorted(ruleset.chains, key=lambda c: c.name):
-        hook = {"name": chain.name, "hook": chain.hook, "prio": chain.priority}
-        yield {"add": {"chain": _IN_TABLE | _BASE_CHAIN | hook}}
+        hook: dict[str, Any] = {"name": chain.name, "hook": chain.hook, "prio": chain.priority}
+        hook |= {"dev": chain.device} if chain.device else {}
+        yield {"add": {"chain": in_table | _BASE_CHAIN | hook}}
     for rule in sorted(ruleset.rules, key=lambda r: (r.chain, r.statements)):
-        yield {"add": {"rule": _IN_TABLE | {"chain": rule.chain, "expr": json.loads(rule.statements)}}}
+        yield {"add": {"rule": in_table | {"chain": rule.chain, "expr": json.loads(rule.statements)}}}
 
 
 def _run(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:

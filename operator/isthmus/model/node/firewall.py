@@ -1,4 +1,4 @@
-"""Our nftables table, wanted and installed, in one canonical form so that the two can be compared."""
+"""Our nftables tables, wanted and installed, in one canonical form so that the two can be compared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 from .flows import Traffic
 
 TABLE_FAMILY = "inet"
+"""Of the table with the second fence."""
+DEVICE_FAMILY = "netdev"
+"""Of the table with what is done on our tunnel devices."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,11 @@ class Chain:
     name: str
     hook: str
     priority: int
+    device: str = field(default="", compare=False)
+    """In family netdev, whose packets it sees: not every nft lists it, and a chain remains when its device goes.
+
+    The name of a chain must therefore tell one device from another.
+    """
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ruleset:
-    """Everything in our table; an empty one means that there is no table.
+    """Everything in one table; an empty one means that there is no table.
 
-    The order of rules is not part of it: each of them drops.
+    The order of rules is not part of it: each of them drops, or lowers what another may have lowered.
     """
 
     chains: frozenset[Chain] = frozenset()
@@ -55,7 +63,7 @@ class Ruleset:
 
 @dataclass(frozen=True)
 class FirewallView:
-    """What nftables has in our table."""
+    """What nftables has in one of our tables."""
 
     ruleset: Ruleset = field(default_factory=Ruleset)
     dropped: Mapping[str, Traffic] = field(default_factory=dict)

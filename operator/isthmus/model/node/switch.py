@@ -57,3 +57,5 @@ class BridgeView:
     """The numbers that networks and members have on this node."""
     bfd_init: frozenset[str] = frozenset()
     """Tunnel ports whose BFD session is in state Init: the peer sends, and reports that it receives nothing."""
+    gre_is_shared: bool = False
+    """Whether a GRE port of this node is not ours: the kernel has one device for all of them."""

@@ -33,6 +33,7 @@ class _UdpTunnel:
     udp_port: int
 
     NAME: ClassVar[EncapsulationName]
+    DEVICE_PREFIX: ClassVar[str]
     IP_VERSIONS: ClassVar = frozenset({4, 6})
 
     @classmethod
@@ -50,6 +51,11 @@ class _UdpTunnel:
     def udp_ports(self) -> frozenset[int]:
         """UDP ports that no other tunnel of the node may use; nothing from or to them may pass unprotected."""
         return frozenset({self.udp_port})
+
+    @property
+    def device(self) -> str:
+        """The kernel's device, which ovs-vswitchd makes with the first port of this kind and deletes with the last."""
+        return f"{self.DEVICE_PREFIX}{self.udp_port}"
 
     @property
     def sent(self) -> Mapping[str, Traffic]:
@@ -74,6 +80,7 @@ class Vxlan(_UdpTunnel):
 
     NAME: ClassVar[EncapsulationName] = "VXLAN"
     DEFAULT_UDP_PORT: ClassVar = 14789
+    DEVICE_PREFIX: ClassVar = "vxlan_sys_"
     INTERFACE_TYPE: ClassVar = "vxlan"
     """Type of the interface in Open vSwitch's database (ovs-vswitchd.conf.db(5))."""
     HEADER_BYTES: ClassVar = _UDP_HEADER + 8 + _ETHERNET_HEADER
@@ -86,6 +93,7 @@ class Geneve(_UdpTunnel):
 
     NAME: ClassVar[EncapsulationName] = "Geneve"
     DEFAULT_UDP_PORT: ClassVar = 16081
+    DEVICE_PREFIX: ClassVar = "genev_sys_"
     INTERFACE_TYPE: ClassVar = "geneve"
     HEADER_BYTES: ClassVar = _UDP_HEADER + 8 + _ETHERNET_HEADER
     """UDP, Geneve and inner Ethernet header."""
@@ -118,6 +126,11 @@ class Gre:
     def udp_ports(self) -> frozenset[int]:
         """None."""
         return frozenset()
+
+    @property
+    def device(self) -> str:
+        """The kernel's device for all GRE ports of the node."""
+        return "gre_sys"
 
     @property
     def sent(self) -> Mapping[str, Traffic]:

@@ -15,6 +15,7 @@ from ovs.db.data import Atom
 from isthmus.model.names import BRIDGE, OWNER_KEY, PROBE_PORT
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import BridgeView
+from isthmus.model.node.tunnel import Gre
 from isthmus.model.tracked import Tracked
 
 from .index import Interface, InterfaceIndex
@@ -106,6 +107,8 @@ class Replica:
         """By interface."""
         self._foreign_udp_ports: dict[UUID, int] = {}
         """By interface, of the tunnels that are not ours."""
+        self._foreign_gre: set[UUID] = set()
+        """Interfaces that are GRE tunnels and not ours."""
 
     def _bridge_names(self) -> dict[UUID, str]:
         return {uuid: row.name for uuid, row in self._tables["Bridge"].rows.items()}
@@ -158,11 +161,14 @@ class Replica:
         """The interface, if it is ours."""
         row = self._tables["Interface"].rows.get(uuid)
         self._foreign_udp_ports.pop(uuid, None)
+        self._foreign_gre.discard(uuid)
         if row is None:
             return None
         self._interfaces[uuid] = ""
         if row.type in _DEFAULT_UDP_PORTS and OWNER_KEY not in row.external_ids:
             self._foreign_udp_ports[uuid] = _udp_port(row)
+        if row.type == Gre.INTERFACE_TYPE and OWNER_KEY not in row.external_ids:
+            self._foreign_gre.add(uuid)
         port = self._ports.get(self._port_of.get(uuid, uuid))
         if port is None or not port.is_ours:
             return None
@@ -190,6 +196,7 @@ class Replica:
             bfd_up=dict(index.bfd_up),
             bfd_init=index.bfd_init,
             foreign_tunnel_udp_ports=frozenset(self._foreign_udp_ports.values()),
+            gre_is_shared=bool(self._foreign_gre),
             leftovers=index.leftovers,
             errors=dict(index.errors),
             hostname=root.external_ids.get("hostname") if root else None,

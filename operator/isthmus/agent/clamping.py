@@ -1,0 +1,84 @@
+"""Keeps TCP's maximum segment size limited on our tunnel devices, also on those that were made again."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+
+from isthmus.core.node.clamping import Clamp, clamps, ruleset
+from isthmus.core.node.plan import NodePlan
+from isthmus.core.placement.mtu import inner_mtu
+from isthmus.model.actions import Problem
+from isthmus.model.errors import ExternalError
+from isthmus.model.node.host import KernelChange
+from isthmus.model.node.switch import BridgeView
+from isthmus.ports import Firewall, TunnelDevices
+
+from .firewall import FirewallTable
+
+_LOG = logging.getLogger(__name__)
+_WITHOUT = "large segments of machines that do not know the MTU cross in fragments"
+
+
+def wanted_clamps(plan: NodePlan, bridge: BridgeView) -> frozenset[Clamp]:
+    """By what the tunnels of the plan carry, from the addresses that the node has."""
+    underlay = {address.address: address.mtu for address in plan.addresses}
+    carried = {
+        tunnel: inner_mtu(underlay[tunnel.ends.local], tunnel.encapsulation.HEADER_BYTES)
+        for tunnel in plan.ports.tunnels
+        if tunnel.ends.local in underlay
+    }
+    return clamps(carried, gre_is_shared=bridge.gre_is_shared)
+
+
+class Clamping:
+    """Our table of family netdev. Whatever fails is logged, and tried again: without it no packet is lost.
+
+    Only `notice` may be called on another thread.
+    """
+
+    def __init__(self, firewall: Firewall, devices: TunnelDevices) -> None:
+        self._table = FirewallTable(firewall, _WITHOUT)
+        self._devices = devices
+        self._doubted = threading.Event()
+        self._in_force: tuple[frozenset[Clamp], Mapping[str, int]] | None = None
+        self._logged: Problem | None = None
+
+    def notice(self, change: KernelChange) -> None:
+        """The table may have been changed: the next `follow` reads it."""
+        if KernelChange.FIREWALL in change:
+            self._doubted.set()
+
+    def require(self, wanted: frozenset[Clamp]) -> None:
+        """Have exactly these, as far as their devices exist."""
+        self._doubted.clear()
+        indexes = self._indexes(wanted)
+        if indexes is None:
+            return
+        self._table.require(ruleset(wanted, indexes))
+        self._in_force = wanted, indexes
+        self._log_problem(is_needed=bool(indexes))
+
+    def follow(self, wanted: frozenset[Clamp]) -> None:
+        """As `require`, if anything is different, or may be; otherwise it costs a system call for each device."""
+        if self._in_force is None or self._in_force != (wanted, self._indexes(wanted)):
+            self.require(wanted)
+        elif self._doubted.is_set():
+            self._doubted.clear()
+            if self._table.restore():
+                _LOG.warning("restored the nftables table on the tunnel devices, which had been removed or changed")
+            self._log_problem(is_needed=True)
+
+    def _indexes(self, wanted: frozenset[Clamp]) -> Mapping[str, int] | None:
+        try:
+            return self._devices.indexes(frozenset(clamp.device for clamp in wanted))
+        except ExternalError as error:
+            _LOG.debug("tunnel devices: %s", error)
+            return None
+
+    def _log_problem(self, *, is_needed: bool) -> None:
+        problem = self._table.problem if is_needed else None
+        if problem is not None and problem != self._logged:
+            _LOG.warning("the segment size of TCP is not limited: %s", problem.message)
+        self._logged = problem

@@ -1,0 +1,138 @@
+"""Which maximum segment size fits, on which devices it is set, and that it stays set."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.agent.clamping import Clamping, wanted_clamps
+from isthmus.core.node import ipsec
+from isthmus.core.node.clamping import Clamp, maximum_segment, ruleset
+from isthmus.core.node.plan import NodePlan
+from isthmus.model.errors import Unavailable
+from isthmus.model.node.firewall import Ruleset
+from isthmus.model.node.host import KernelChange, NodeAddress
+from isthmus.model.node.switch import BridgeView, Ports, TunnelPort
+from isthmus.model.node.tunnel import Encapsulation, Geneve, Gre, TunnelEnds, Vxlan
+from tests.fakes.firewall import FakeClampTable, FakeTunnelDevices
+from tests.fakes.node import FakeNode
+
+LOCAL = NodeAddress("192.0.2.11", 1500)
+VXLAN = Clamp("vxlan_sys_14789", 1416)
+
+
+def tunnel(kind: Encapsulation, remote: str = "198.51.100.11", local: str = LOCAL.address) -> TunnelPort:
+    return TunnelPort(f"ist{remote}", kind, TunnelEnds(local, remote))
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    kind = Vxlan(14789)
+    return FakeNode(ports=Ports(frozenset({tunnel(kind)})), blocks=ipsec.blocks([kind]))
+
+
+@pytest.fixture
+def clamping(node: FakeNode) -> Clamping:
+    return Clamping(FakeClampTable(node), FakeTunnelDevices(node))
+
+
+def test_segments_as_measured() -> None:
+    assert [maximum_segment(1416, version) for version in (4, 6)] == [1376, 1356]
+
+
+def wanted(
+    *tunnels: TunnelPort, addresses: tuple[NodeAddress, ...] = (LOCAL,), gre_is_shared: bool = False
+) -> set[Clamp]:
+    plan = NodePlan(addresses=addresses, ports=Ports(frozenset(tunnels)))
+    return {*wanted_clamps(plan, BridgeView(True, plan.ports, gre_is_shared=gre_is_shared))}
+
+
+def test_each_device_has_the_mtu_of_its_kind() -> None:
+    vxlan = (tunnel(Vxlan(14789)), tunnel(Vxlan(14789), "198.51.100.12"), tunnel(Vxlan(15000), "198.51.100.13"))
+    assert wanted(*vxlan, tunnel(Geneve(16081), "198.51.100.14"), tunnel(Gre(), "198.51.100.15")) == {
+        VXLAN,
+        Clamp("vxlan_sys_15000", 1416),
+        Clamp("genev_sys_16081", 1416),
+        Clamp("gre_sys", 1424),
+    }
+
+
+def test_a_device_that_is_shared_is_left_alone() -> None:
+    assert wanted(tunnel(Vxlan(14789)), tunnel(Gre(), "198.51.100.12"), gre_is_shared=True) == {VXLAN}
+
+
+def test_of_two_addresses_the_smaller_mtu_counts_and_an_unknown_one_not() -> None:
+    small, kind = NodeAddress("192.0.2.12", 1400), Vxlan(14789)
+    tunnels = (tunnel(kind), tunnel(kind, "198.51.100.12", small.address), tunnel(kind, "198.51.100.13", "192.0.2.99"))
+    assert wanted(*tunnels, addresses=(LOCAL, small)) == {Clamp("vxlan_sys_14789", 1316)}
+    assert wanted(*tunnels, addresses=()) == set()
+
+
+def test_only_what_exists_is_in_the_table() -> None:
+    assert ruleset([VXLAN], {}) == Ruleset()
+    table = ruleset([VXLAN, Clamp("gre_sys", 1424)], {"gre_sys": 7})
+    assert {(chain.name, chain.hook, chain.device) for chain in table.chains} == {
+        ("gre_sys_7_in", "ingress", "gre_sys"),
+        ("gre_sys_7_out", "egress", "gre_sys"),
+    }
+    assert {rule.chain for rule in table.rules} == {"gre_sys_7_in", "gre_sys_7_out"}
+
+
+def test_a_device_that_was_made_again_has_another_table() -> None:
+    """Although nft lists the same of clamps: it does not tell the device."""
+    assert ruleset([VXLAN], {VXLAN.device: 7}) != ruleset([VXLAN], {VXLAN.device: 8})
+
+
+def test_the_table_follows_the_device(node: FakeNode, clamping: Clamping) -> None:
+    clamps = frozenset({VXLAN})
+    clamping.require(clamps)
+    assert node.clamps == ruleset(clamps, {VXLAN.device: node.device_index})
+    node.effects.clear()
+    clamping.follow(clamps)
+    clamping.require(clamps)
+    assert node.effects == []
+    node.device_index += 1
+    clamping.follow(clamps)
+    assert node.clamps == ruleset(clamps, {VXLAN.device: node.device_index})
+    node.ports = Ports()
+    clamping.follow(clamps)
+    assert node.clamps == Ruleset()
+
+
+def test_a_table_that_others_remove_comes_back_once_it_is_noticed(node: FakeNode, clamping: Clamping) -> None:
+    clamps = frozenset({VXLAN})
+    clamping.require(clamps)
+    node.clamps = Ruleset()
+    clamping.notice(KernelChange.HOST)
+    clamping.follow(clamps)
+    assert node.clamps == Ruleset(), "nobody has said that a table changed"
+    clamping.notice(KernelChange.FIREWALL)
+    clamping.follow(clamps)
+    assert node.clamps != Ruleset()
+
+
+def test_a_node_without_nftables_says_so_once(
+    node: FakeNode, clamping: Clamping, caplog: pytest.LogCaptureFixture
+) -> None:
+    node.has_nftables = False
+    for _ in range(3):
+        clamping.require(frozenset())
+    assert not caplog.messages, "nothing is wanted"
+    for _ in range(3):
+        clamping.require(frozenset({VXLAN}))
+    assert len(caplog.messages) == 1
+    assert "nft is not installed on this node; large segments" in caplog.messages[0]
+    node.has_nftables = True
+    clamping.require(frozenset({VXLAN}))
+    assert node.clamps != Ruleset()
+
+
+def test_what_is_not_known_of_devices_changes_nothing(node: FakeNode) -> None:
+    class Unknown(FakeTunnelDevices):
+        def indexes(self, names: frozenset[str]) -> dict[str, int]:
+            raise Unavailable("no socket")
+
+    clamping = Clamping(FakeClampTable(node), FakeTunnelDevices(node))
+    clamping.require(frozenset({VXLAN}))
+    before = node.clamps
+    Clamping(FakeClampTable(node), Unknown(node)).follow(frozenset({VXLAN}))
+    assert node.clamps == before
