@@ -157,6 +157,7 @@ class AgentHarness:
             xfrm=with_effects(plain.xfrm, count),
             firewall=with_effects(plain.firewall, count),
             clamping=with_effects(plain.clamping, count),
+            devices=with_effects(plain.devices, count),
             ike=with_effects(plain.ike, count),
             ovsdb=with_effects(plain.ovsdb, count),
             openflow=with_effects(plain.openflow, count),

@@ -66,3 +66,14 @@ class FakeTunnelDevices:
     def indexes(self, names: frozenset[str]) -> Mapping[str, int]:
         existing = {tunnel.encapsulation.device for tunnel in self._node.ports.tunnels}
         return dict.fromkeys(names & existing, self._node.device_index)
+
+    def has_esp_offload(self) -> bool:
+        return self._node.has_esp_offload
+
+    def taking_large_packets(self, names: frozenset[str]) -> frozenset[str]:
+        existing = self.indexes(names).items() - self._node.segmented_devices
+        return frozenset(name for name, _ in existing)
+
+    def set_segmentation_before(self, names: frozenset[str]) -> None:
+        self._node.segmented_devices |= self.indexes(names).items()
+        self._node.changed("set_segmentation_before")

@@ -60,6 +60,9 @@ class FakeNode:
     """The table on tunnel devices."""
     device_index: int = 10
     """Of every tunnel device; another one when they are made again."""
+    has_esp_offload: bool = False
+    segmented_devices: frozenset[tuple[str, int]] = frozenset()
+    """Names and indexes of tunnel devices that take no packets that are still to be segmented."""
     bridge_exists: bool = False
     foreign_bridge: bool = False
     """A foreign bridge has our bridge's name."""

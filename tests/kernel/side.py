@@ -164,7 +164,7 @@ class Side:
             xfrm=Counting(NetlinkXfrm(), self.effects),
             firewall=Counting(Nft(), self.effects),
             clamping=Counting(Nft(DEVICE_FAMILY), self.effects),
-            devices=KernelTunnelDevices(),
+            devices=Counting(KernelTunnelDevices(), self.effects),
             ike=Counting(self.node.new_ike(), self.effects),
             ovsdb=Counting(database, self.effects),
             openflow=Counting(OvsOfctl(self.switch.socket), self.effects),

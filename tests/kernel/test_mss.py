@@ -140,3 +140,21 @@ def test_the_table_goes_with_the_last_tunnel(three: Federation) -> None:
     inside("a", lambda: Clamping(Nft(DEVICE_FAMILY), KernelTunnelDevices()).require(frozenset()))
     assert inside("a", Nft(DEVICE_FAMILY).view).ruleset == Ruleset()
     assert "table inet isthmus" in sh("nft list tables", "a"), "the fence stays"
+
+
+def test_segmentation_moves_in_front_of_our_devices_alone(three: Federation) -> None:
+    """As where the kernel has ESP offload; this one has not, so what that drops is not seen here."""
+    devices = KernelTunnelDevices()
+    assert not devices.has_esp_offload()
+    ours, others = frozenset(DEVICES.values()), frozenset({"eth0", "br-int", "t-vm-ab"})
+    before = inside("a", lambda: devices.taking_large_packets(ours | others))
+    assert ours < before
+    inside("a", lambda: devices.set_segmentation_before(ours | {"absent"}))
+    assert inside("a", lambda: devices.taking_large_packets(ours | others)) == before - ours
+    _apply(three)
+    for peer in KINDS:
+        with wire_of(three.nodes) as wire:
+            assert _handshakes(three, peer, PAYLOAD_BYTES) == [Handshake(LARGEST[peer], LARGEST[peer])] * 2
+            summary = wire.summary()
+        summary.require_protected()
+        assert summary.counts[Traffic.ESP_FRAGMENT] == 0

@@ -42,7 +42,7 @@ QUERIES = {
     "Ike": {"view", "certificates"},
     "Netlink": {"view"},
     "KernelMonitor": {"start", "stop"},
-    "TunnelDevices": {"indexes"},
+    "TunnelDevices": {"indexes", "has_esp_offload", "taking_large_packets"},
     "DataplaneProbe": {"exchange"},
     "GatewayPing": {"answering"},
     "Clock": {"now", "monotonic_seconds"},
@@ -81,6 +81,7 @@ EFFECTS = {
     "OpenFlow": {"replace"},
     "Xfrm": {"add_blocks", "remove_blocks", "remove_associations"},
     "Firewall": {"replace_table", "remove_table"},
+    "TunnelDevices": {"set_segmentation_before"},
     "Ike": {
         "load",
         "unload",

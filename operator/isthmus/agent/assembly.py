@@ -53,7 +53,7 @@ def assemble(settings: AgentSettings) -> Backends:
         xfrm=counted(NetlinkXfrm(), "xfrm", metrics, ended),
         firewall=counted(Nft(), "nftables", metrics, ended),
         clamping=counted(Nft(DEVICE_FAMILY), "nftables", metrics, ended),
-        devices=KernelTunnelDevices(),
+        devices=counted(KernelTunnelDevices(), "devices", metrics, ended),
         ike=counted(Vici(settings.vici_socket), "charon", metrics, ended),
         ovsdb=counted(database, "ovsdb", metrics, ended),
         openflow=counted(OvsOfctl(settings.ovsdb_socket), "openflow", metrics, ended),

@@ -25,6 +25,7 @@ from .bridge import Bridge
 from .clamping import Clamping, wanted_clamps
 from .flows import FlowSets
 from .protection import Protection
+from .segmentation import Segmentation
 from .tunnels import Tunnels
 
 
@@ -38,6 +39,7 @@ class DataPlane:
         self._tunnels = Tunnels(backends.ike)
         self._bridge = Bridge(backends.ovsdb)
         self.clamping = Clamping(backends.clamping, backends.devices)
+        self._segmentation = Segmentation(backends.devices)
         self.protection = Protection(backends.xfrm, backends.firewall)
         self.flows = FlowSets(backends.openflow, backends.ovsdb, backends.clock)
 
@@ -64,7 +66,9 @@ class DataPlane:
         attempts = Attempts(self._barrier.problem)
         ike = self._tunnels.load(plan, inputs, self._fence(plan, attempts), attempts)
         bridge = self._bridge.add(plan, inputs, bridge, ike, attempts)
-        self.clamping.require(wanted_clamps(plan, bridge))
+        clamps = wanted_clamps(plan, bridge)
+        self.clamping.require(clamps)
+        self._segmentation.follow(clamps)
         in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
         if ike is not None:
@@ -78,7 +82,9 @@ class DataPlane:
         associations = self._associations(facts.plan)
         ike = self._tunnels.view()
         bridge, host = self._backends.ovsdb.view(), self._backends.netlink.view()
-        self.clamping.follow(wanted_clamps(facts.plan, bridge))
+        clamps = wanted_clamps(facts.plan, bridge)
+        self.clamping.follow(clamps)
+        self._segmentation.follow(clamps)
         in_place = facts.flows_installed and not self.flows.differ()
         facts = replace(facts, bridge=bridge, ike=ike, flows_installed=in_place, host=host)
         return self._completed(facts, associations)

@@ -27,6 +27,18 @@ class TunnelDevices(Protocol):
         """The interface indexes of those devices that exist. A device that is made again has another one."""
         ...
 
+    def has_esp_offload(self) -> bool:
+        """Whether the kernel has the part of ESP that segments large packets itself (`INET_ESP_OFFLOAD`)."""
+        ...
+
+    def taking_large_packets(self, names: frozenset[str]) -> frozenset[str]:
+        """Those of the devices to which the kernel hands packets that are still to be segmented (GSO)."""
+        ...
+
+    def set_segmentation_before(self, names: frozenset[str]) -> None:
+        """Have the kernel segment packets before it hands them to these devices. MUST NOT fail if one is gone."""
+        ...
+
 
 class KernelMonitor(Protocol):
     """Notifications that something in this node's kernel may have changed. Whether it has, only a view tells."""
