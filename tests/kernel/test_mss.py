@@ -49,7 +49,7 @@ def _apply(federation: Federation, *peers: str) -> None:
     for cloud in (federation.hub, *map(federation.clouds.__getitem__, peers)):
         addresses = inside(cloud.node.name, RtNetlink().view).addresses
         wanted = wanted_clamps(replace(cloud.plan, addresses=addresses), cloud.database.view())
-        inside(cloud.node.name, lambda: Clamping(Nft(DEVICE_FAMILY), KernelTunnelDevices()).require(wanted))  # noqa: B023
+        inside(cloud.node.name, lambda: Clamping(Nft(DEVICE_FAMILY), KernelTunnelDevices()).follow(wanted))  # noqa: B023
 
 
 def _handshakes(federation: Federation, peer: str, payload_bytes: int = 0) -> list[Handshake]:
@@ -137,7 +137,7 @@ def test_only_our_devices_are_limited_and_gre_only_while_no_one_shares_it(three:
 
 def test_the_table_goes_with_the_last_tunnel(three: Federation) -> None:
     _apply(three)
-    inside("a", lambda: Clamping(Nft(DEVICE_FAMILY), KernelTunnelDevices()).require(frozenset()))
+    inside("a", lambda: Clamping(Nft(DEVICE_FAMILY), KernelTunnelDevices()).follow(frozenset()))
     assert inside("a", Nft(DEVICE_FAMILY).view).ruleset == Ruleset()
     assert "table inet isthmus" in sh("nft list tables", "a"), "the fence stays"
 

@@ -84,11 +84,11 @@ def test_a_device_that_was_made_again_has_another_table() -> None:
 
 def test_the_table_follows_the_device(node: FakeNode, clamping: Clamping) -> None:
     clamps = frozenset({VXLAN})
-    clamping.require(clamps)
+    clamping.follow(clamps)
     assert node.clamps == ruleset(clamps, {VXLAN.device: node.device_index})
     node.effects.clear()
     clamping.follow(clamps)
-    clamping.require(clamps)
+    clamping.follow(clamps)
     assert node.effects == []
     node.device_index += 1
     clamping.follow(clamps)
@@ -100,12 +100,16 @@ def test_the_table_follows_the_device(node: FakeNode, clamping: Clamping) -> Non
 
 def test_a_table_that_others_remove_comes_back_once_it_is_noticed(node: FakeNode, clamping: Clamping) -> None:
     clamps = frozenset({VXLAN})
-    clamping.require(clamps)
+    clamping.follow(clamps)
     node.clamps = Ruleset()
     clamping.notice(KernelChange.HOST)
     clamping.follow(clamps)
     assert node.clamps == Ruleset(), "nobody has said that a table changed"
     clamping.notice(KernelChange.FIREWALL)
+    clamping.follow(clamps)
+    assert node.clamps != Ruleset()
+    node.clamps = Ruleset()
+    clamping.forget()
     clamping.follow(clamps)
     assert node.clamps != Ruleset()
 
@@ -115,14 +119,16 @@ def test_a_node_without_nftables_says_so_once(
 ) -> None:
     node.has_nftables = False
     for _ in range(3):
-        clamping.require(frozenset())
+        clamping.follow(frozenset(), retry=True)
     assert not caplog.messages, "nothing is wanted"
     for _ in range(3):
-        clamping.require(frozenset({VXLAN}))
+        clamping.follow(frozenset({VXLAN}), retry=True)
     assert len(caplog.messages) == 1
     assert "nft is not installed on this node; large segments" in caplog.messages[0]
     node.has_nftables = True
-    clamping.require(frozenset({VXLAN}))
+    clamping.follow(frozenset({VXLAN}))
+    assert node.clamps == Ruleset(), "not at each observation"
+    clamping.follow(frozenset({VXLAN}), retry=True)
     assert node.clamps != Ruleset()
 
 
@@ -132,7 +138,7 @@ def test_what_is_not_known_of_devices_changes_nothing(node: FakeNode) -> None:
             raise Unavailable("no socket")
 
     clamping = Clamping(FakeClampTable(node), FakeTunnelDevices(node))
-    clamping.require(frozenset({VXLAN}))
+    clamping.follow(frozenset({VXLAN}))
     before = node.clamps
     Clamping(FakeClampTable(node), Unknown(node)).follow(frozenset({VXLAN}))
     assert node.clamps == before

@@ -50,8 +50,26 @@ class Clamping:
         if KernelChange.FIREWALL in change:
             self._doubted.set()
 
-    def require(self, wanted: frozenset[Clamp]) -> None:
-        """Have exactly these, as far as their devices exist."""
+    def forget(self) -> None:
+        """The next `follow` reads the table, whatever has changed."""
+        self._in_force = None
+
+    def follow(self, wanted: frozenset[Clamp], *, retry: bool = False) -> None:
+        """Have exactly these, as far as their devices exist.
+
+        The table is read only if anything is different, or may be: otherwise it costs a system call for each device.
+        What has failed is tried again if anything is different, or with `retry`.
+        """
+        has_failed = self._table.problem is not None
+        if self._in_force != (wanted, self._indexes(wanted)) or (retry and has_failed):
+            self._require(wanted)
+        elif self._doubted.is_set():
+            self._doubted.clear()
+            if self._table.restore():
+                _LOG.warning("restored the nftables table on the tunnel devices, which had been removed or changed")
+            self._log_problem(is_needed=True)
+
+    def _require(self, wanted: frozenset[Clamp]) -> None:
         self._doubted.clear()
         indexes = self._indexes(wanted)
         if indexes is None:
@@ -59,16 +77,6 @@ class Clamping:
         self._table.require(ruleset(wanted, indexes))
         self._in_force = wanted, indexes
         self._log_problem(is_needed=bool(indexes))
-
-    def follow(self, wanted: frozenset[Clamp]) -> None:
-        """As `require`, if anything is different, or may be; otherwise it costs a system call for each device."""
-        if self._in_force is None or self._in_force != (wanted, self._indexes(wanted)):
-            self.require(wanted)
-        elif self._doubted.is_set():
-            self._doubted.clear()
-            if self._table.restore():
-                _LOG.warning("restored the nftables table on the tunnel devices, which had been removed or changed")
-            self._log_problem(is_needed=True)
 
     def _indexes(self, wanted: frozenset[Clamp]) -> Mapping[str, int] | None:
         try:

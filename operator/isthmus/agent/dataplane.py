@@ -47,6 +47,7 @@ class DataPlane:
         """Plan, render and compare everything the next time, whatever has changed."""
         self._planner = NodePlanner()
         self._bridge.forget()
+        self.clamping.forget()
         self.flows.forget()
 
     def reconcile(self, inputs: NodeInputs) -> NodeFacts:
@@ -67,7 +68,7 @@ class DataPlane:
         ike = self._tunnels.load(plan, inputs, self._fence(plan, attempts), attempts)
         bridge = self._bridge.add(plan, inputs, bridge, ike, attempts)
         clamps = wanted_clamps(plan, bridge)
-        self.clamping.require(clamps)
+        self.clamping.follow(clamps, retry=True)
         self._segmentation.follow(clamps)
         in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
