@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import errno
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from isthmus.model.errors import Unavailable
+from pyroute2.ethtool.ioctl import EthtoolError, EthtoolFeaturesList, IoctlEthtool, NoSuchDevice
 
-from .ethtool import Ethtool
+from isthmus.model.errors import Unavailable
 
 _MODULES: Final = ("esp4_offload", "esp6_offload")
 _SYMBOLS: Final = frozenset({"esp4_gso_segment", "esp6_gso_segment"})
@@ -26,12 +29,15 @@ class KernelTunnelDevices:
 
     def indexes(self, names: frozenset[str]) -> Mapping[str, int]:
         """One system call for each."""
-        try:
-            with Ethtool() as kernel:
-                found = {name: kernel.index(name) for name in names}
-        except OSError as error:
-            raise Unavailable(f"interface indexes: {error}") from error
-        return {name: index for name, index in found.items() if index is not None}
+        found = {}
+        for name in names:
+            try:
+                found[name] = socket.if_nametoindex(name)
+            except OSError as error:
+                # Python 3.11 has no number in the error for "there is none".
+                if error.errno not in (None, errno.ENODEV):
+                    raise Unavailable(f"interface indexes: {error}") from error
+        return found
 
     def has_esp_offload(self) -> bool:
         """A module may come at any time; what is built in is in the kernel's table of symbols, which is read once."""
@@ -47,20 +53,42 @@ class KernelTunnelDevices:
 
     def taking_large_packets(self, names: frozenset[str]) -> frozenset[str]:
         """By the features of ethtool(8) that are on."""
-        try:
-            with Ethtool() as kernel:
-                return frozenset(name for name in names if any(map(is_segmentation, kernel.changeable(name))))
-        except OSError as error:
-            raise Unavailable(f"features of interfaces: {error}") from error
+        found = set()
+        for name in names:
+            with _device(name) as kernel:
+                if any(_active(kernel.get_features())):
+                    found.add(name)
+        return frozenset(found)
 
     def set_segmentation_before(self, names: frozenset[str]) -> None:
         """As `ethtool -K` with every kind of segmentation off."""
-        try:
-            with Ethtool() as kernel:
-                for name in sorted(names):
-                    kernel.switch_off(name, frozenset(filter(is_segmentation, kernel.changeable(name))))
-        except OSError as error:
-            raise Unavailable(f"features of interfaces: {error}") from error
+        for name in sorted(names):
+            with _device(name) as kernel:
+                features = kernel.get_features()
+                for feature in _active(features):
+                    features.set_value(feature, value=False)
+                kernel.set_features(features)
+
+
+@contextmanager
+def _device(name: str) -> Iterator[IoctlEthtool]:
+    """What is done with a device that does not exist ends without an error. Raises Unavailable for others."""
+    try:
+        with closing(IoctlEthtool(name)) as kernel:
+            yield kernel
+    except NoSuchDevice:
+        return
+    except (EthtoolError, OSError) as error:
+        # Asked for the number of features, it raises what ioctl(2) does.
+        if not isinstance(error, OSError) or error.errno != errno.ENODEV:
+            raise Unavailable(f"features of interface {name}: {error}") from error
+
+
+def _active(features: EthtoolFeaturesList) -> Iterator[str]:
+    """The kinds of segmentation that are on and may be switched off."""
+    for feature in filter(is_segmentation, features.keys()):
+        if features.is_active(feature) and features.is_available(feature) and not features.is_never_changed(feature):
+            yield feature
 
 
 def is_segmentation(feature: str) -> bool:
