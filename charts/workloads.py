@@ -68,7 +68,7 @@ class Agent(ChartModel):
     openvswitch: OpenVSwitch = OpenVSwitch()
     """Open vSwitch on the gateway nodes."""
     resources: Resources = Resources(
-        requests={"cpu": "50m", "memory": "96Mi", "ephemeral-storage": "16Mi"},
+        requests={"cpu": "50m", "memory": "128Mi", "ephemeral-storage": "16Mi"},
         limits={"memory": "512Mi", "ephemeral-storage": "64Mi"},
     )
     """Resources of the container."""
