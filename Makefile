@@ -8,11 +8,23 @@ ASSETS := $(PYTHON) -m tests.testbed.assets
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
-# What `test` runs while Helm, the images and what runs pods are built.
-TIERS := lint test-unit test-cluster test-page test-kernel test-lab
+# What `test` runs while Helm, the images and what runs pods are built; the lab leaves time for the last two.
+TIERS := lint test-unit test-cluster test-page test-kernel
+BESIDE_LAB := test-chart test-images
 
 # Where sessions have autogroups, the kernel weighs a process only within its own (sched(7)).
 IDLE := sh -c '{ echo 19 > /proc/self/autogroup; } 2> /dev/null; exec chrt --idle 0 "$$@"' idle
+
+# $(call beside,COMMANDS,TARGETS): run commands, and make targets at idle priority beside them, whose output comes last.
+define beside
+mkdir -p build; log=build/$(firstword $(2)).log; \
+echo "$(2): started, at idle priority beside the tests ($$log)"; \
+setsid $(IDLE) $(MAKE) --no-print-directory $(2) > $$log 2>&1 & other=$$!; \
+trap 'kill -- -$$other 2> /dev/null || true' EXIT; \
+$(1); \
+tail --pid=$$other --lines=+1 --follow $$log; \
+wait $$other
+endef
 
 .PHONY: help demo test packaging lint test-unit test-long test-cluster test-page test-kernel test-lab test-chart test-images test-pods bench plugin site generate chart images lock up down clean
 help: ## Show the targets
@@ -22,18 +34,11 @@ demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 le
 	@$(ASSETS) lab
 	@$(RUN)/python -m demo $(if $(KEEP),--keep)
 
-test: ## All of CI: lint and all tiers; Helm, the images and what runs pods are built meanwhile
+test: ## All of CI: lint and all tiers; what they need later is built meanwhile, at idle priority
 	@$(ASSETS) development images monitoring
-	@mkdir -p build
-	@echo "packaging: started, at idle priority beside the tests (build/packaging.log)"
-	@setsid $(IDLE) $(MAKE) --no-print-directory packaging > build/packaging.log 2>&1 & packaging=$$!; \
-	  trap 'kill -- -$$packaging 2> /dev/null || true' EXIT; \
-	  $(ASSETS) lab; \
-	  $(MAKE) --no-print-directory $(TIERS); \
-	  tail --pid=$$packaging --lines=+1 --follow build/packaging.log; \
-	  wait $$packaging
+	@$(call beside,$(ASSETS) lab; $(MAKE) --no-print-directory $(TIERS),packaging)
+	@$(call beside,$(MAKE) --no-print-directory test-lab,$(BESIDE_LAB))
 	@$(MAKE) --no-print-directory test-pods
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-chart test-images
 
 packaging: ## What test-pods, test-chart and test-images need: the container images, Helm, and what runs pods
 	@$(ASSETS) development
