@@ -155,7 +155,7 @@ def _check_objects(a: Side, b: Side) -> None:
             "cloudID": peer,
             "api": {"kubeconfigSecretRef": {"name": name}},
             "gatewayCIDRs": [theirs.cloud.gateway_cidr],
-            "ipsec": {"policyRef": {"name": "default"}, "authSecretRef": {"name": name}},
+            "ipsec": {"policyRef": {"name": "default"}, "authSecretRef": {"name": name}, "authentication": "PSK"},
         }
         by_hand = ours.cloud.cloud_peer(theirs.cloud, tunnel={"port": 14789}).to_manifest()["spec"]
         assert defaults["agreement"]["state"] == "Active"
