@@ -45,6 +45,7 @@ OWN = Own("cloud-b", ("198.51.100.0/24",))
         ("gatewayCIDRs", ["192.0.2.0/24"] * 17, "have no usable gatewayCIDRs"),
         ("ikeProposals", ["A"], "have no usable ikeProposals"),
         ("espProposals", [1], "have no usable espProposals"),
+        ("hybridProposals", "x", "have no usable hybridProposals"),
         ("tunnel", None, "have no usable port of the tunnel"),
         ("tunnel", {"port": 4789, "idRange": {"first": 1, "last": 2}}, "have a tunnel that no CloudPeer can have"),
         ("tunnel", {"port": 14789, "idRange": {"first": 2, "last": 2}}, "have a tunnel that no CloudPeer can have"),
@@ -124,6 +125,23 @@ def test_terms_of_a_release_without_encapsulations_mean_vxlan() -> None:
     document = json.loads(TERMS.to_bytes())
     del document["tunnel"]["encapsulation"]
     assert Terms.parse(json.dumps(document).encode()).tunnel == Tunnel()
+
+
+HYBRID, CLASSICAL = Proposals().ike
+
+
+@pytest.mark.parametrize("ike", [(HYBRID, CLASSICAL), (HYBRID,), (CLASSICAL,)])
+def test_hybrid_proposals_are_apart(ike: tuple[str, ...]) -> None:
+    offered = replace(TERMS, proposals=Proposals(ike))
+    document = json.loads(offered.to_bytes())
+    assert "ke1_" not in str(document["ikeProposals"]), "earlier releases refuse it there"
+    assert Terms.parse(offered.to_bytes()) == offered
+
+
+def test_terms_of_a_release_without_hybrid_proposals() -> None:
+    document = json.loads(TERMS.to_bytes())
+    del document["hybridProposals"]
+    assert Terms.parse(json.dumps(document).encode()).proposals == Proposals((CLASSICAL,))
 
 
 @pytest.mark.parametrize(

@@ -67,12 +67,12 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
             f"tunnel.idRange is {_text(ours.tunnel.id_range)} here and {_text(theirs.tunnel.id_range)} at the peer: "
             "set the same in both CloudPeers",
         )
-    ike = _common(ours, theirs, "ike_proposals")
+    ike = _common(ours, theirs, "all_ike_proposals")
     esp = _common(ours, theirs, "esp_proposals")
-    if not ike and (hybrid := _hybrid_required(ours.ipsec.ike_proposals, theirs.ipsec.ike_proposals)):
+    if not ike and (hybrid := _hybrid_required(ours.ipsec.all_ike_proposals, theirs.ipsec.all_ike_proposals)):
         return Disagreement(Reason.HYBRID_REQUIRED, hybrid)
     if not ike or not esp:
-        field, what = ("esp_proposals", "ESP") if ike else ("ike_proposals", "IKE")
+        field, what = ("esp_proposals", "ESP") if ike else ("all_ike_proposals", "IKE")
         return Disagreement(
             Reason.NO_COMMON_PROPOSAL,
             f"no common {what} proposal: this cloud offers {', '.join(getattr(ours.ipsec, field))}; "

@@ -18,8 +18,6 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
 from isthmus.model.proposals import HYBRIDS, ProposalLists, additional_key_exchange, is_hybrid, without_hybrids
 from isthmus.model.reasons import ConditionType, Reason
 
-from .agreement import Agreement, agree
-
 _CONDITION = ConditionType.HYBRID_KEY_EXCHANGE
 
 
@@ -63,10 +61,10 @@ def hybrid_key_exchange(
 
 
 def _not_agreed(policy: IPsecPolicy | None, ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Problem | None:
-    """Why the agreement has no hybrid proposal, or has one without a preference for it."""
-    own, peers = ({p for p in spec.ipsec.ike_proposals if is_hybrid(p)} for spec in (ours, theirs))
+    """Why the agreement has no hybrid proposal."""
+    own, peers = ({*spec.ipsec.hybrid_proposals} for spec in (ours, theirs))
     if own & peers:
-        return _not_preferred(ours, theirs)
+        return None
     if not own and policy is not None and any(map(is_hybrid, policy.spec.offered.ike)):
         return Problem(Reason.HYBRID_NOT_SUPPORTED, "no gateway node's charon can do it, so that it is not offered")
     if not own:
@@ -76,15 +74,6 @@ def _not_agreed(policy: IPsecPolicy | None, ours: PeerLinkSpec, theirs: PeerLink
         return Problem(Reason.HYBRID_NOT_OFFERED_BY_PEER, "the peer offers no hybrid proposal")
     text = f"this cloud offers {', '.join(sorted(own))}; the peer offers {', '.join(sorted(peers))}"
     return Problem(Reason.HYBRID_NOT_OFFERED_BY_PEER, f"no hybrid proposal in common: {text}")
-
-
-def _not_preferred(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Problem | None:
-    """Gateways take the first agreed proposal, in the order of the cloud whose ID sorts first."""
-    agreement = agree(ours, theirs)
-    if not isinstance(agreement, Agreement) or is_hybrid(agreement.ike_proposals[0]):
-        return None
-    text = f"{min(ours.cloud_id, theirs.cloud_id)} lists {agreement.ike_proposals[0]} before any hybrid proposal"
-    return Problem(Reason.HYBRID_NOT_TAKEN, text)
 
 
 def _not_possible(snapshot: Snapshot, connections: Sequence[tuple[str, GatewayConnection]]) -> Problem | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
+from itertools import filterfalse
 
 from isthmus.core.placement.gateways import gateways
 from isthmus.core.snapshot.conditions import timestamp
@@ -14,6 +15,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway, Tunnel
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec, RemotePeerLink
 from isthmus.model.facts.peer import PeerView
+from isthmus.model.proposals import is_hybrid
 from isthmus.model.protocol import PROTOCOL_VERSIONS, READ_AS, Feature, features_of
 from isthmus.model.reasons import Reason
 
@@ -69,7 +71,10 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
         gateways=tuple(PeerGateway(name=g.name, address=g.address) for g in ours[:MAX_GATEWAYS]),
         tunnel=_offered_tunnel(peer.spec.tunnel),
         ipsec=OfferedIPsec(
-            authentication=peer.spec.ipsec.authentication, ike_proposals=offered.ike, esp_proposals=offered.esp
+            authentication=peer.spec.ipsec.authentication,
+            hybrid_proposals=tuple(filter(is_hybrid, offered.ike)),
+            ike_proposals=tuple(filterfalse(is_hybrid, offered.ike)),
+            esp_proposals=offered.esp,
         ),
     )
 

@@ -58,6 +58,8 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "state": ReadAs("Cordoned"),  # it accepts nothing new: what is stretched stays, whatever it means
             "gateways": _SHORTEN,
             "gateways[]": _LEAVE_OUT,
+            "ipsec.hybridProposals": _LEAVE_OUT,
+            "ipsec.hybridProposals[]": _LEAVE_OUT,
             "ipsec.ikeProposals": _SHORTEN,
             "ipsec.ikeProposals[]": _LEAVE_OUT,
             "ipsec.espProposals": _SHORTEN,

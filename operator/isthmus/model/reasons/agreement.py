@@ -119,7 +119,7 @@ EXPLANATIONS = {
     ),
     Reason.HYBRID_NOT_OFFERED: administrator(
         "The IPsecPolicy has a list of IKE proposals, and none of them is hybrid.",
-        "To have hybrid key exchange, leave out `ike.proposals`, or add one with `-ke1_mlkem768` in front.",
+        "To have hybrid key exchange, leave out `ike.proposals`, or add one with `-ke1_mlkem768`.",
         Place.HYBRID_KEY_EXCHANGE,
     ),
     Reason.HYBRID_NOT_OFFERED_BY_PEER: administrator(

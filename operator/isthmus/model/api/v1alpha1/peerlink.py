@@ -44,10 +44,18 @@ class OfferedIPsec(ApiModel):
 
     authentication: Authentication = "PSK"
     """How the publishing cloud's gateways authenticate themselves; clouds that do not say it mean PSK."""
+    hybrid_proposals: Proposals = ()
+    """IKE proposals with an additional key exchange (RFC 9370), which are preferred to `ikeProposals`. Clouds and
+    releases that do not know this field use the others."""
     ike_proposals: Proposals
     """IKE proposals in order of preference, in strongSwan's notation."""
     esp_proposals: Proposals
     """ESP proposals in order of preference, in strongSwan's notation."""
+
+    @property
+    def all_ike_proposals(self) -> tuple[str, ...]:
+        """In order of preference, those with an additional key exchange first."""
+        return (*self.hybrid_proposals, *self.ike_proposals)
 
 
 class PeerLinkSpec(ApiModel):

@@ -7,10 +7,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from typing import Any, Final, Literal
 
 from isthmus.model.kubeconfig import peer_kubeconfig
-from isthmus.model.proposals import proposals_of
+from isthmus.model.proposals import is_hybrid, proposals_of
 
 from .servers import BadServer, checked
 
@@ -21,8 +22,8 @@ NEUTRON_TUNNEL_PORTS: Final = frozenset({4789, 6081, 8472})
 _MAX_TUNNEL_ID: Final = 0xFFFFFF
 EncapsulationName = Literal["VXLAN", "Geneve", "GRE"]
 DEFAULT_PORTS: Final[Mapping[EncapsulationName, int | None]] = {"VXLAN": 14789, "Geneve": 16081, "GRE": None}
-_DEFAULT: Final = proposals_of(None, None, None)
 """UDP ports of the tunnels of each encapsulation, if no other one is agreed on."""
+_DEFAULT: Final = proposals_of(None, None, None)
 
 
 class BadTerms(ValueError):
@@ -75,7 +76,9 @@ class Terms:
             "token": self.token,
             "gatewayCIDRs": self.gateway_cidrs,
             "tunnel": self.tunnel.to_document(),
-            "ikeProposals": self.proposals.ike,
+            # Apart, for earlier releases know neither.
+            "hybridProposals": [*filter(is_hybrid, self.proposals.ike)],
+            "ikeProposals": [*filterfalse(is_hybrid, self.proposals.ike)],
             "espProposals": self.proposals.esp,
         }
         return json.dumps(document).encode("ascii")
@@ -95,9 +98,7 @@ class Terms:
             token=_checked(document, "token", lambda text: bool(_TOKEN.fullmatch(text))),
             gateway_cidrs=_list(document, "gatewayCIDRs", is_cidr),
             tunnel=_tunnel(document.get("tunnel")),
-            proposals=Proposals(
-                _list(document, "ikeProposals", _is_proposal), _list(document, "espProposals", _is_proposal)
-            ),
+            proposals=Proposals(_ike_proposals(document), _list(document, "espProposals", _is_proposal)),
         )
 
     def kubeconfig(self, namespace: str) -> str:
@@ -170,6 +171,14 @@ def _checked(document: dict[str, Any], name: str, is_valid: Callable[[str], bool
     if not isinstance(value, str) or not is_valid(value):
         raise BadTerms(f"have no usable {name}")
     return value
+
+
+def _ike_proposals(document: dict[str, Any]) -> tuple[str, ...]:
+    """Hybrid ones first. Earlier releases have none, and whoever requires them has no others."""
+    if not document.get("hybridProposals"):
+        return _list(document, "ikeProposals", _is_proposal)
+    hybrid = _list(document, "hybridProposals", _is_proposal)
+    return hybrid + (_list(document, "ikeProposals", _is_proposal) if document.get("ikeProposals") else ())
 
 
 def _list(document: dict[str, Any], name: str, is_valid: Callable[[str], bool]) -> tuple[str, ...]:
