@@ -233,6 +233,31 @@ def test_the_gateways_own_secret_wins_entry_by_entry() -> None:
     assert secretentries.certificates(broken, "key", NODE) == CertificateEntries(version="1")
 
 
+def test_the_peer_is_checked_by_the_secret_for_all_gateways() -> None:
+    """cert-manager's Secret for a gateway has the CA of that gateway's certificate as ca.crt."""
+    secrets = {
+        "key": {"metadata": {"resourceVersion": "1"}, "data": secret_data(ca_crt=TWO.certificate)},
+        f"key-{NODE}": {"metadata": {"resourceVersion": "2"}, "data": secret_data(GOOD, ca_crt=ONE.certificate)},
+    }
+    found = secretentries.certificates(secrets, "key", NODE)
+    assert found is not None
+    assert (found.certificate, found.authorities) == (GOOD.certificate, TWO.certificate)
+
+
+def test_the_secret_of_another_peer_is_not_that_of_a_gateway() -> None:
+    """Clouds `east` and `east-gw-a1`, and a gateway `gw-a1`: neither peer may know the key of the other."""
+    secrets = {
+        name: {"metadata": {"resourceVersion": "1"}, "data": secret_data(GOOD, psk=name.encode() * 8)}
+        for name in ("peer-east", f"peer-east-{NODE}")
+    }
+    key = secretentries.pre_shared_key(secrets, "peer-east", NODE, {*secrets})
+    assert key is not None
+    assert key.content == b"peer-east" * 8
+    found = secretentries.certificates(secrets, "peer-east", NODE, {*secrets})
+    assert found is not None
+    assert found.version == "1"
+
+
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 

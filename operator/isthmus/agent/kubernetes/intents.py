@@ -168,8 +168,8 @@ class KubernetesIntents:
         secrets = self._cluster.list_manifests("v1", "Secret", names.IPSEC_NAMESPACE) if wanted else []
         by_name = {secret["metadata"]["name"]: secret for secret in secrets}
         node = self._settings.node_name
-        found = {name: secretentries.pre_shared_key(by_name, name, node) for name in wanted}
-        certificates = {name: secretentries.certificates(by_name, name, node) for name in wanted}
+        found = {name: secretentries.pre_shared_key(by_name, name, node, wanted) for name in wanted}
+        certificates = {name: secretentries.certificates(by_name, name, node, wanted) for name in wanted}
         return NodeInputs(
             node=self._settings.node_name,
             cloud_id=self._settings.cloud_id,

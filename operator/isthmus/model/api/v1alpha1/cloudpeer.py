@@ -92,8 +92,8 @@ class PeerIPsec(ApiModel):
     auth_secret_ref: LocalReference
     """Secret in namespace isthmus-ipsec. If one of the clouds uses it, key `psk` holds the pre-shared key, 32
     characters or more. If this cloud uses a certificate, `tls.crt` and `tls.key` hold it and its key; if the peer
-    does, `ca.crt` holds the CAs that its certificates are from, and `ca.crl` their revocation lists, if any. What a
-    Secret <name>-<gateway> holds replaces that on one gateway."""
+    does, `ca.crt` holds the CAs that its certificates are from, and `ca.crl` their revocation lists, if any. `psk`,
+    `tls.crt` and `tls.key` of a Secret <name>-<gateway> are preferred on that gateway."""
 
 
 class Quotas(ApiModel):
