@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from isthmus.model import names
 from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.node.ipsec import (
@@ -54,11 +57,19 @@ class FakeIke:
         node.refused.discard(connection.name)
         node.changed(f"load {connection.name}")
 
-    def load_revocations(self, lists: Iterable[bytes]) -> None:
+    def load_revocation_list(self, content: bytes) -> None:
+        """Like charon, keeps one list of a CA: the one of the highest number."""
         node = self._ask()
-        node.revocation_lists = tuple(lists)
-        node.certificates += len(node.revocation_lists)
-        node.changed("load_revocations")
+        if content in node.refused_lists:
+            raise Invalid("charon: parsing X509_CRL certificate failed")
+        found = x509.load_der_x509_crl(content)
+        of_same = [x509.load_der_x509_crl(each) for each in node.revocation_lists]
+        of_same = [each for each in of_same if each.issuer == found.issuer]
+        if all(_crl_number(found) > _crl_number(each) for each in of_same):
+            gone = {each.public_bytes(Encoding.DER) for each in of_same}
+            node.revocation_lists = (*(each for each in node.revocation_lists if each not in gone), content)
+            node.certificates += 1 - len(gone)
+        node.changed("load_revocation_list")
 
     def certificates(self) -> int:
         return self._ask().certificates
@@ -172,6 +183,10 @@ class FakeIke:
         if not self._node.charon_answers:
             raise Unavailable("charon does not answer")
         return self._node
+
+
+def _crl_number(revocation_list: x509.CertificateRevocationList) -> int:
+    return revocation_list.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
 
 
 def _number(*of: str) -> int:

@@ -100,6 +100,9 @@ class FakeNode:
     certificates: int = 0
     """That charon has, old ones included."""
     revocation_lists: tuple[bytes, ...] = ()
+    """One of each CA, in DER."""
+    refused_lists: frozenset[bytes] = frozenset()
+    """Lists that charon cannot parse."""
     peer_is_revoked: bool = False
     """By the revocation lists, once there are any."""
     revoked: set[str] = field(default_factory=set)
@@ -133,6 +136,7 @@ class FakeNode:
     def restart_charon(self) -> None:
         """Restart charon: it has no connections any more; the kernel keeps its SAs."""
         self.charon_instance += 1
+        self.chains, self.certificates, self.revocation_lists = {}, 0, ()
         self.loaded, self.keys, self.negotiated, self.refused = {}, {}, {}, set()
 
     def flush_xfrm(self) -> None:

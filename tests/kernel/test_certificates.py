@@ -89,7 +89,8 @@ class Clouds:
         for name in names or ("b", "a"):
             connection, inputs = self.planned(name)
             ike = self.sides[name].node.ike
-            ike.load_revocations(credentials.revocation_lists((connection,), inputs))
+            for content in credentials.revocation_lists((connection,), inputs):
+                ike.load_revocation_list(content)
             ike.load(connection, *credentials.secrets_of(connection, inputs))
 
     def up(self) -> bool:

@@ -89,7 +89,7 @@ EFFECTS = {
         "take_over",
         "initiate_in_newest",
         "load_apart",
-        "load_revocations",
+        "load_revocation_list",
         "remove_credentials",
         "retire",
         "rekey",

@@ -85,7 +85,8 @@ class Tunnels:
         if is_renewed:
             self._ike.remove_credentials()
         if is_renewed or lists != before:
-            self._ike.load_revocations(lists)
+            for content in lists:
+                self._ike.load_revocation_list(content)
         self._revocations = ike.instance, lists
         return is_renewed
 

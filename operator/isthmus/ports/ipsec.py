@@ -76,8 +76,11 @@ class Ike(Protocol):
         """
         ...
 
-    def load_revocations(self, lists: Iterable[bytes]) -> None:
-        """Load revocation lists in DER. SAs that exist MUST stay; the next authentication MUST heed them."""
+    def load_revocation_list(self, content: bytes) -> None:
+        """Load a revocation list in DER. SAs that exist MUST stay; the next authentication MUST heed it.
+
+        Unless there is one of the same CA that is not older: then that stays in force. `Invalid` if it is refused.
+        """
         ...
 
     def certificates(self) -> int:

@@ -91,14 +91,9 @@ class Vici:
         if not wanted <= self._key_exchanges:
             raise Invalid(f"charon cannot do the additional key exchange of {connection.name}")
 
-    def load_revocations(self, lists: Iterable[bytes]) -> None:
+    def load_revocation_list(self, content: bytes) -> None:
         """See `ports.Ike`."""
-
-        def load(session: Session) -> None:
-            for content in lists:
-                session.load_cert(messages.revocation_list(content))
-
-        self._ask(load)
+        self._ask(lambda session: session.load_cert(messages.revocation_list(content)))
 
     def certificates(self) -> int:
         """By `list-certs`, which names those in memory and those in the cache."""
