@@ -6,38 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from isthmus.model import names
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
 from isthmus.model.node.ipsec import CertificateRef
 from isthmus.telemetry.metrics import CERTIFICATE_ENDS
 from tests.authority import Authority, secret_data
 from tests.fakes.agent_harness import AgentHarness
-from tests.fakes.cluster import FakeCluster
-from tests.fakes.nodeobjects import NODE, OWN, PSK, peerlink
+from tests.fakes.certified import IDENTITY
+from tests.fakes.certified import agree as _agree
+from tests.fakes.certified import store as _store
+from tests.fakes.nodeobjects import NODE, PSK
 
-IDENTITY = f"{NODE}.{OWN}"
 ONE, TWO = Authority("one"), Authority("two")
-
-
-def _store(harness: AgentHarness, data: dict[str, str], name: str = "psk-b") -> None:
-    metadata = {"name": name, "namespace": names.IPSEC_NAMESPACE}
-    manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
-    harness.kubectl.apply_manifest(manifest)
-    harness.intents.refresh()
-
-
-def _agree(harness: AgentHarness, own: str, peers: str) -> None:
-    """What the controller writes when both clouds have published this."""
-    link = peerlink()
-    document = link.to_wire()
-    document["spec"]["ipsec"]["authentication"] = own
-    document["status"]["peer"]["spec"]["ipsec"]["authentication"] = peers
-    changed = type(link).from_wire(document)
-    controller = FakeCluster(harness.store)
-    controller.apply(changed)
-    controller.apply_status(changed)
-    harness.intents.refresh()
 
 
 def _connection(harness: AgentHarness) -> GatewayConnection:
@@ -110,19 +90,29 @@ def test_from_the_key_to_certificates(harness: AgentHarness) -> None:
     ],
 )
 def test_bad_input_is_named_and_leaves_what_stands(certified: AgentHarness, data: dict[str, str], reason: str) -> None:
-    node = certified.node
-    before = dict(node.loaded), node.ports.tunnels, dict(node.negotiated), node.blocks, node.firewall
-    node.effects.clear()
+    good = secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate, ca_crl=ONE.revoke([]))
+    _store(certified, good)
+    certified.settle()
+    before = _standing(certified)
+    assert certified.node.revocation_lists
+    certified.node.effects.clear()
     _store(certified, data)
     certified.settle()
-    assert (dict(node.loaded), node.ports.tunnels, dict(node.negotiated), node.blocks, node.firewall) == before
+    assert _standing(certified) == before
     condition = _condition(certified, "PeersConfigured")
     assert condition is not None
     assert (condition.status, condition.reason) == ("False", reason)
     assert "isthmus-ipsec/psk-b" in condition.message
-    _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate))
+    _store(certified, good)
     certified.settle()
+    assert _standing(certified) == before
     assert _connection(certified).up
+
+
+def _standing(harness: AgentHarness) -> tuple[object, ...]:
+    node = harness.node
+    of_charon = dict(node.loaded), dict(node.negotiated), dict(node.keys), dict(node.chains), node.revocation_lists
+    return (*of_charon, node.ports.tunnels, node.blocks, node.firewall)
 
 
 def test_a_revoked_peer_is_cut_and_named(certified: AgentHarness) -> None:

@@ -9,13 +9,12 @@ from isthmus.core.node.plan import NodePlan
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, Unavailable
 from isthmus.model.node.inputs import NodeInputs
-from isthmus.model.node.ipsec import IkeView
+from isthmus.model.node.ipsec import IkeConnection, IkeView
 from isthmus.model.reasons import Reason
 from isthmus.ports import Ike
 
 from .attempts import Attempts
-
-_MAX_CERTIFICATES_FACTOR = 3  # a peer's old certificate and its new one, and ours, are all in use for a while
+from .credentials import Credentials
 
 
 class Tunnels:
@@ -25,8 +24,7 @@ class Tunnels:
         self._ike = ike
         self.problem: Problem | None = None
         """Why charon did not answer the last call."""
-        self._revocations: tuple[str, tuple[bytes, ...]] = "", ()
-        """What was loaded last, into which charon."""
+        self._credentials = Credentials(ike)
         self.last_view: IkeView | None = None
         """Its last answer."""
 
@@ -51,16 +49,13 @@ class Tunnels:
         if ike is None:
             return None
         try:
-            loads_all = self._renew_credentials(plan, inputs, ike)
+            self._credentials.follow(plan, inputs, fenced, ike)
         except Unavailable as error:
             self.problem = charon_problem(error)
             return None
         except ExternalError as error:
-            loads_all = False
-            attempts.failed(Problem(error.reason, f"loading revocation lists: {error}"[:1024]))
-        wanted = [
-            c for c in (plan.connections if loads_all else diff.connections_to_load(plan, ike)) if c.name in fenced
-        ]
+            attempts.failed(Problem(error.reason, f"renewing what charon authenticates peers with: {error}"[:1024]))
+        wanted = self._loadable(plan, inputs, fenced, ike, attempts)
         for connection in wanted:
             with attempts.connection(connection.name):
                 key, chain = credentials.secrets_of(connection, inputs)
@@ -69,26 +64,19 @@ class Tunnels:
                 except Unavailable as error:
                     self.problem = charon_problem(error)
                     return None
+                self._credentials.loaded(connection.name)
         return self.view() if wanted else ike
 
-    def _renew_credentials(self, plan: NodePlan, inputs: NodeInputs, ike: IkeView) -> bool:
-        """Load changed revocation lists; whether all else is to be loaded again, because charon had too much.
-
-        Charon keeps certificates and lists that were replaced, and those that peers sent, until all are removed.
-        """
-        lists = credentials.revocation_lists(plan.connections, inputs)
-        before = self._revocations[1] if self._revocations[0] == ike.instance else ()
-        needed = credentials.certificates_needed(plan.connections, lists)
-        is_renewed = len(lists) < len(before) or (
-            needed > 0 and self._ike.certificates() > _MAX_CERTIFICATES_FACTOR * needed
-        )
-        if is_renewed:
-            self._ike.remove_credentials()
-        if is_renewed or lists != before:
-            for content in lists:
-                self._ike.load_revocation_list(content)
-        self._revocations = ike.instance, lists
-        return is_renewed
+    def _loadable(
+        self, plan: NodePlan, inputs: NodeInputs, fenced: frozenset[str], ike: IkeView, attempts: Attempts
+    ) -> list[IkeConnection]:
+        """What is to be loaded and may be; a peer whose revocation lists charon does not take has a problem."""
+        problems = {c.name: self._credentials.problem(c, inputs) for c in plan.connections}
+        for name, problem in problems.items():
+            if problem is not None:
+                attempts.connection_failed(name, problem)
+        to_load = diff.connections_to_load(plan, ike, self._credentials.without_secrets())
+        return [c for c in to_load if c.name in fenced and problems[c.name] is None]
 
     def unload(self, names: Iterable[str], attempts: Attempts) -> bool:
         """Unload these connections; whether all of them are."""

@@ -98,13 +98,17 @@ def secrets_of(connection: IkeConnection, inputs: NodeInputs) -> tuple[bytes, Ce
 
 def revocation_lists(connections: tuple[IkeConnection, ...], inputs: NodeInputs) -> tuple[bytes, ...]:
     """The revocation lists of the CAs of all these connections, in DER, each once."""
-    found = dict.fromkeys(
-        content
-        for connection in connections
-        if isinstance(connection.credential, CertificateRef) and connection.credential.authorities
-        for content in _lists(connection.credential.secret_name, inputs)
-    )
-    return tuple(found)
+    return tuple(dict.fromkeys(content for connection in connections for content in lists_of(connection, inputs)))
+
+
+def lists_of(connection: IkeConnection, inputs: NodeInputs) -> tuple[bytes, ...]:
+    """The revocation lists by which the peer of a connection is checked, in DER."""
+    ref = connection.credential
+    if isinstance(ref, PreSharedKeyRef) or not ref.authorities:
+        return ()
+    entries = inputs.certificates.get(ref.secret_name, CertificateEntries())
+    trusted = authorities(ref.secret_name, entries.authorities, entries.revocation_lists)
+    return trusted.revocation_lists if isinstance(trusted, Authorities) else ()
 
 
 def certificates_needed(connections: Iterable[IkeConnection], lists: Collection[bytes]) -> int:
@@ -112,12 +116,6 @@ def certificates_needed(connections: Iterable[IkeConnection], lists: Collection[
     refs = [(c.name, c.credential) for c in connections if isinstance(c.credential, CertificateRef)]
     found = {text for _, ref in refs for text in (ref.certificate, ref.authorities) if text}
     return len(found) + len({name for name, ref in refs if ref.authorities}) + len(lists)
-
-
-def _lists(secret: str, inputs: NodeInputs) -> tuple[bytes, ...]:
-    entries = inputs.certificates.get(secret, CertificateEntries())
-    trusted = authorities(secret, entries.authorities, entries.revocation_lists)
-    return trusted.revocation_lists if isinstance(trusted, Authorities) else ()
 
 
 def _expiries(cloud_id: str, secret: str, own: OwnCertificate | None, trusted: Authorities | None) -> Iterator[Expiry]:

@@ -18,9 +18,11 @@ def blocks_to_add(wanted: frozenset[BlockPolicy], view: BlockView) -> frozenset[
     return wanted - (view.blocks - view.outdated)
 
 
-def connections_to_load(plan: NodePlan, ike: IkeView) -> tuple[IkeConnection, ...]:
-    """Connections that charon does not have as planned; a restarted charon has none."""
-    return tuple(c for c in plan.connections if ike.loaded.get(c.name) != c.digest)
+def connections_to_load(
+    plan: NodePlan, ike: IkeView, without_secrets: AbstractSet[str] = frozenset()
+) -> tuple[IkeConnection, ...]:
+    """Connections that charon does not have as planned, or lacks the keys of; a restarted charon has none."""
+    return tuple(c for c in plan.connections if ike.loaded.get(c.name) != c.digest or c.name in without_secrets)
 
 
 def connections_to_unload(plan: NodePlan, ike: IkeView) -> tuple[str, ...]:

@@ -88,8 +88,10 @@ EXPLANATIONS = {
     Reason.INVALID_CERTIFICATE: administrator(
         "A certificate, a private key or a revocation list in the Secret cannot be used. The message says which and "
         "why. Existing SAs stay.",
-        "Have the gateway's certificate issued for the DNS name `<gateway>.<cloudID>`, and store it with its key.",
+        "Have the gateway's certificate issued for the DNS name `<gateway>.<cloudID>`, and store it with its key; or "
+        "correct `ca.crt` or `ca.crl`, if the message names one of them.",
         *_KEY,
+        Place.DEGRADED,
     ),
     Reason.CERTIFICATE_KEY_DIFFERS: administrator(
         "`tls.key` in the Secret is not the private key of `tls.crt`. Existing SAs stay.",
