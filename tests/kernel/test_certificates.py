@@ -260,8 +260,8 @@ def test_old_certificates_are_removed_from_charon_and_sas_stay(clouds: Clouds) -
         clouds.sides["a"].own = clouds.issue("a", authority)
         clouds.settle()
     many = ike.certificates()
-    connection, _ = clouds.planned("a")
-    needed = credentials.certificates_needed((connection,), ())
+    connection, inputs = clouds.planned("a")
+    needed = credentials.certificates_needed((connection,), inputs)
     assert many > needed
     with _traffic(clouds, lost_at_most=0):
         ike.remove_credentials()

@@ -80,6 +80,26 @@ def test_a_list_in_place_of_another_cas_is_noticed(harness: AgentHarness, own: I
     assert _key(harness, B) == _key(harness, C) == own.private_key
 
 
+def test_many_cas_are_not_taken_for_old_ones(own: Issued) -> None:
+    harness = AgentHarness()
+    store(harness, secret_data(own, ca_crt=b"".join(Authority(f"ca {n}").certificate for n in range(12))))
+    agree(harness, "Certificate", "Certificate")
+    harness.settle(4)
+    assert _key(harness, B) == own.private_key
+    assert _removals(harness) == 0
+
+
+def test_an_agent_that_starts_loads_peers_with_certificates_once(harness: AgentHarness) -> None:
+    """Then it knows their certificates, whatever the one before it has done."""
+    negotiated = dict(harness.node.negotiated)
+    harness.new_agent(harness.backends())
+    harness.settle(4)
+    loads = [effect for effect in harness.node.effects if effect.startswith("load ")]
+    assert sorted(loads) == sorted([f"load {B}", f"load {C}"])
+    assert harness.node.negotiated == negotiated
+    assert _removals(harness) == 0
+
+
 def test_a_newer_list_of_the_same_ca_removes_nothing(harness: AgentHarness, own: Issued) -> None:
     newer = ONE.revoke([])
     store(harness, secret_data(own, ca_crt=BOTH, ca_crl=newer), "psk-c")

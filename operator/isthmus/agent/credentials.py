@@ -46,7 +46,7 @@ class Credentials:
         lists = credentials.revocation_lists(plan.connections, inputs)
         self._recall(plan, ike)
         self._load(content for content in lists if content not in self._in_force)
-        if not self._can_load_all(plan, fenced, ike) or not self._has_too_much(plan, lists):
+        if not self._can_load_all(plan, fenced, ike) or not self._has_too_much(plan, inputs, lists):
             return
         self._load(lists)  # once more, before there is no way back: if charon does not take one, everything stays
         if self._in_force.issuperset(lists):
@@ -99,10 +99,10 @@ class Credentials:
         kept = plan.kept_connections & {*ike.loaded, *ike.states}
         return not kept and fenced.issuperset(connection.name for connection in plan.connections)
 
-    def _has_too_much(self, plan: NodePlan, lists: tuple[bytes, ...]) -> bool:
+    def _has_too_much(self, plan: NodePlan, inputs: NodeInputs, lists: tuple[bytes, ...]) -> bool:
         if not self._present.issubset(lists):
             return True
-        needed = credentials.certificates_needed(plan.connections, lists)
+        needed = credentials.certificates_needed(plan.connections, inputs)
         return needed > 0 and self._ike.certificates() > _MAX_CERTIFICATES_FACTOR * needed
 
     def _remove_all(self, plan: NodePlan, ike: IkeView) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -111,11 +111,19 @@ def lists_of(connection: IkeConnection, inputs: NodeInputs) -> tuple[bytes, ...]
     return trusted.revocation_lists if isinstance(trusted, Authorities) else ()
 
 
-def certificates_needed(connections: Iterable[IkeConnection], lists: Collection[bytes]) -> int:
+def certificates_needed(connections: tuple[IkeConnection, ...], inputs: NodeInputs) -> int:
     """How many certificates and lists charon has when it has nothing old: ours, the CAs, the peers', the lists."""
     refs = [(c.name, c.credential) for c in connections if isinstance(c.credential, CertificateRef)]
-    found = {text for _, ref in refs for text in (ref.certificate, ref.authorities) if text}
-    return len(found) + len({name for name, ref in refs if ref.authorities}) + len(lists)
+    own = {ref.certificate for _, ref in refs if ref.certificate}
+    trusted = {pem for _, ref in refs if ref.authorities for pem in _authorities_of(ref.secret_name, inputs)}
+    peers = {name for name, ref in refs if ref.authorities}
+    return len(own) + len(trusted) + len(peers) + len(revocation_lists(connections, inputs))
+
+
+def _authorities_of(secret: str, inputs: NodeInputs) -> tuple[bytes, ...]:
+    entries = inputs.certificates.get(secret, CertificateEntries())
+    trusted = authorities(secret, entries.authorities, entries.revocation_lists)
+    return trusted.pem if isinstance(trusted, Authorities) else ()
 
 
 def _expiries(cloud_id: str, secret: str, own: OwnCertificate | None, trusted: Authorities | None) -> Iterator[Expiry]:
