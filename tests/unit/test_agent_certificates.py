@@ -16,6 +16,7 @@ from tests.fakes.certified import IDENTITY
 from tests.fakes.certified import agree as _agree
 from tests.fakes.certified import store as _store
 from tests.fakes.nodeobjects import NODE, PSK
+from tests.unit.test_malformed_certificates import CA_IN_LATIN_1
 
 ONE, TWO = Authority("one"), Authority("two")
 
@@ -87,6 +88,7 @@ def test_from_the_key_to_certificates(harness: AgentHarness) -> None:
         ),
         (secret_data(ONE.issue(IDENTITY)), "CertificateNotFound"),
         (secret_data(ONE.issue(IDENTITY), ca_crt=b"text"), "InvalidCertificate"),
+        (secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate + CA_IN_LATIN_1), "InvalidCertificate"),
     ],
 )
 def test_bad_input_is_named_and_leaves_what_stands(certified: AgentHarness, data: dict[str, str], reason: str) -> None:

@@ -22,6 +22,7 @@ from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.node.inputs import CertificateEntries
 from isthmus.model.reasons import Reason
+from isthmus.model.text import printable
 
 T = TypeVar("T")
 
@@ -73,6 +74,17 @@ class Authorities:
 
 def own_certificate(secret: str, entries: CertificateEntries, identity: str) -> OwnCertificate | Problem:
     """The certificate with which this node authenticates itself as `identity`."""
+    return _read(lambda: _own_certificate(secret, entries, identity)) or _malformed(secret, names.CERTIFICATE_KEY)
+
+
+@lru_cache(maxsize=64)
+def authorities(secret: str, certificates: bytes, revocation_lists: bytes) -> Authorities | Problem:
+    """The CAs that a peer's certificate must be from, and their revocation lists, both in PEM."""
+    found = _read(lambda: _authorities(secret, certificates, revocation_lists))
+    return found or _malformed(secret, f"{names.AUTHORITIES_KEY} or {names.REVOCATION_KEY}")
+
+
+def _own_certificate(secret: str, entries: CertificateEntries, identity: str) -> OwnCertificate | Problem:
     if not entries.certificate or not entries.private_key:
         return _missing(secret, names.CERTIFICATE_KEY if not entries.certificate else names.PRIVATE_KEY_KEY)
     where = f"{names.CERTIFICATE_KEY} of {_secret(secret)}"
@@ -104,9 +116,7 @@ def own_certificate(secret: str, entries: CertificateEntries, identity: str) -> 
     )
 
 
-@lru_cache(maxsize=64)
-def authorities(secret: str, certificates: bytes, revocation_lists: bytes) -> Authorities | Problem:
-    """The CAs that a peer's certificate must be from, and their revocation lists, both in PEM."""
+def _authorities(secret: str, certificates: bytes, revocation_lists: bytes) -> Authorities | Problem:
     if not certificates:
         return _missing(secret, names.AUTHORITIES_KEY)
     where = f"{names.AUTHORITIES_KEY} of {_secret(secret)}"
@@ -165,12 +175,15 @@ def _leaf_problem(leaf: x509.Certificate, identity: str) -> str | None:
     found = alternative.get_values_for_type(x509.DNSName) if alternative is not None else []
     if identity in found:
         return None
-    listed = ", ".join(found[:4]) or "none"
-    return f"lacks the DNS name {identity} among its subject alternative names: it has {listed[:256]}"
+    listed = printable(", ".join(found[:4]))[:256] or "none"
+    return f"lacks the DNS name {identity} among its subject alternative names: it has {listed}"
 
 
 def _authority_problem(certificate: x509.Certificate) -> str | None:
-    name = certificate.subject.rfc4514_string()[:128]
+    name = _read(lambda: printable(certificate.subject.rfc4514_string())[:128])
+    if name is None:
+        number = f"{certificate.serial_number:x}"[:40]
+        return f"has a CA of serial number {number} (hex) whose subject is not encoded as declared: issue it in UTF-8"
     basic = _read(lambda: certificate.extensions.get_extension_for_class(x509.BasicConstraints).value)
     if basic is None or not basic.ca:
         return f"has {name}, which is not the certificate of a CA"
@@ -232,11 +245,18 @@ def _encoded(key: object) -> bytes:
 
 
 def _read(parse: Callable[[], T]) -> T | None:
-    """None for whatever cannot be parsed."""
+    """None for whatever cannot be parsed; `cryptography` parses names, dates and extensions when they are accessed."""
     try:
         return parse()
     except (*_UNREADABLE, x509.ExtensionNotFound, x509.DuplicateExtension):
         return None
+
+
+def _malformed(secret: str, entry: str) -> Problem:
+    text = (
+        f"{entry} of {_secret(secret)} has a name, a date or a number that is not encoded as declared: issue it again"
+    )
+    return Problem(Reason.INVALID_CERTIFICATE, text)
 
 
 def _secret(name: str) -> str:
