@@ -7,14 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.core.node import ipsec
+from isthmus.core.federation.agreement import Agreement
+from isthmus.core.node import credentials, ipsec
+from isthmus.core.node.credentials import Usable
 from isthmus.core.node.plan import NodePlanner
 from isthmus.model import names
+from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.tunnel import Vxlan
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
@@ -252,6 +257,40 @@ def test_a_defect_is_an_internal_error_and_keeps_what_is_in_place(
     assert len([record for record in caplog.records if record.exc_info]) == 1, "logged once"
     harness.settle(2)
     assert _condition(harness, "Degraded").status == "False"
+
+
+def test_a_defect_in_planning_one_peer_is_that_peers_trouble_alone(
+    harness: AgentHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.settle()
+    tunnels, plan = harness.node.ports.tunnels, credentials.credential_of
+
+    def defect(inputs: NodeInputs, peer: CloudPeerSpec, agreement: Agreement) -> Usable | Problem:
+        if peer.cloud_id == PEER:
+            raise ValueError("a text that may quote a key")
+        return plan(inputs, peer, agreement)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(credentials, "credential_of", defect)
+        harness.node.restart_charon()
+        _add_peer(harness, "cloud-d", "192.0.2.0/24", peerlink("cloud-d", {"name": "gw-d1", "address": "192.0.2.11"}))
+        harness.settle(3)
+        added = names.tunnel_port("cloud-d", "gw-d1")
+        assert {tunnel.name for tunnel in harness.node.ports.tunnels} == {TUNNEL, OTHER_TUNNEL, added}
+        assert harness.node.ports.tunnels > tunnels, "what exists of the peer stays"
+        assert harness.node.loaded.keys() == {OTHER_TUNNEL, added}
+        assert {c.cloud_id: c.reason for c in _status(harness).connections} == {
+            PEER: "InternalError",
+            OTHER: "Up",
+            "cloud-d": "Up",
+        }
+        configured = _condition(harness, "PeersConfigured")
+        assert (configured.status, configured.reason) == ("False", "InternalError")
+        assert "quote a key" not in configured.message
+        assert len([record for record in caplog.records if record.exc_info]) == 1, "logged once"
+    harness.clock.seconds += 300
+    harness.settle(3)
+    assert [c.reason for c in _status(harness).connections] == ["Up", "Up", "Up"]
 
 
 def test_a_missing_capability_is_named_and_no_link_is_called_down(harness: AgentHarness) -> None:

@@ -35,7 +35,7 @@ class DataPlane:
     def __init__(self, backends: Backends, barrier: Barrier) -> None:
         self._backends = backends
         self._barrier = barrier
-        self._planner = NodePlanner()
+        self._planner = NodePlanner(self._barrier.problem)
         self._tunnels = Tunnels(backends.ike)
         self._bridge = Bridge(backends.ovsdb)
         self.clamping = Clamping(backends.clamping, backends.devices)
@@ -45,7 +45,7 @@ class DataPlane:
 
     def forget(self) -> None:
         """Plan, render and compare everything the next time, whatever has changed."""
-        self._planner = NodePlanner()
+        self._planner = NodePlanner(self._barrier.problem)
         self._bridge.forget()
         self.clamping.forget()
         self.flows.forget()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 from isthmus.core.federation.agreement import Agreement, Disagreement, agree
@@ -23,6 +24,9 @@ from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
 
 from . import credentials, firewall, hybrid, ipsec
 from .certificates import Expiry
+
+ProblemOf = Callable[[Exception], Problem]
+"""What an unexpected exception is reported as. It may raise it again."""
 
 _NOT_UNDERSTOOD = Problem(
     Reason.NOT_UNDERSTOOD, "an object of this peer is not understood: what exists stays, see the agent's log"
@@ -59,16 +63,23 @@ class _Peer:
     expiries: tuple[Expiry, ...] = ()
 
 
+def raised(error: Exception) -> Problem:
+    """Nothing is isolated: what is unexpected ends the planning."""
+    raise error
+
+
 def plan_peers(
     inputs: NodeInputs,
     addresses: Iterable[NodeAddress],
     foreign_udp_ports: frozenset[int],
     installed: frozenset[TunnelPort],
     key_exchanges: frozenset[str] | None = None,
+    problem_of: ProblemOf = raised,
 ) -> PeersPlan:
     """The plan of all peers; `installed` are the existing tunnels. Attachments make no difference.
 
-    `key_exchanges` are those that charon can do, None if that is not known.
+    `key_exchanges` are those that charon can do, None if that is not known. A peer that cannot be planned because of
+    an unexpected exception has the problem that `problem_of` makes of it, and what exists of it stays.
     """
     inside = tunnel_addresses(addresses, inputs.gateway_cidrs)
     ours = tuple(replace(a, mtu=min(a.mtu, MAXIMUM_MTU)) for a in inside if a.mtu >= MINIMUM_MTU)
@@ -77,18 +88,17 @@ def plan_peers(
     present = (peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
     owning_peers = tuple(p for p in _owning_peers(present) if p.spec.cloud_id not in inputs.kept_peers)
     links = _peerlinks(inputs)
-    planned = {
-        peer.spec.cloud_id: _plan_peer(
-            inputs, peer, links.get(peer.spec.cloud_id), ours[0].address, foreign_udp_ports, key_exchanges
-        )
-        for peer in owning_peers
-    }
-    kept = _kept_tunnels(inputs, installed)
+    plan = partial(
+        _plan_peer, inputs, local=ours[0].address, foreign_udp_ports=foreign_udp_ports, key_exchanges=key_exchanges
+    )
+    planned, keeping = _plan_each(inputs, owning_peers, links, plan, problem_of)
+    gateways = {peer.spec.cloud_id: _known_gateways(peer, links.get(peer.spec.cloud_id)) for peer in owning_peers}
+    kept_connections = _kept_connections({c: gateways[c] for c in keeping} | {**inputs.kept_peers})
+    kept = frozenset(tunnel for tunnel in installed if tunnel.name in kept_connections)
     planned |= _clashes(planned, kept, installed)
     peers = [peer for peer in planned.values() if isinstance(peer, _Peer)]
     tunnels = frozenset(tunnel for peer in peers for tunnel in _tunnels(peer)) | kept
     encapsulations = {tunnel.encapsulation for tunnel in tunnels} | {peer.agreement.encapsulation for peer in peers}
-    gateways = {peer.spec.cloud_id: _known_gateways(peer, links.get(peer.spec.cloud_id)) for peer in owning_peers}
     problems = {cloud_id: peer for cloud_id, peer in planned.items() if isinstance(peer, Problem)}
     return PeersPlan(
         addresses=ours,
@@ -98,10 +108,32 @@ def plan_peers(
         tunnels=tunnels,
         gateways=gateways | {**inputs.kept_peers},
         problems=problems | dict.fromkeys(inputs.kept_peers, _NOT_UNDERSTOOD),
-        kept_connections=_kept_connections(inputs),
+        kept_connections=kept_connections,
         expiries=tuple(expiry for peer in peers for expiry in peer.expiries),
         key_exchanges=key_exchanges,
     )
+
+
+def _plan_each(
+    inputs: NodeInputs,
+    peers: Iterable[CloudPeer],
+    links: Mapping[str, PeerLink],
+    plan: Callable[[CloudPeer, PeerLink | None], _Peer | Problem],
+    problem_of: ProblemOf,
+) -> tuple[dict[str, _Peer | Problem], set[str]]:
+    """Each peer, planned separately, and the cloud IDs of those of which connections and tunnels stay as they are."""
+    planned: dict[str, _Peer | Problem] = {}
+    keeping: set[str] = set()
+    for peer in peers:
+        cloud_id, link = peer.spec.cloud_id, links.get(peer.spec.cloud_id)
+        try:
+            planned[cloud_id] = plan(peer, link)
+            keeps = credentials.keeps_what_stands(inputs, peer.spec, link)
+        except Exception as error:  # of one peer: all others are planned
+            planned[cloud_id], keeps = problem_of(error), True
+        if keeps:
+            keeping.add(cloud_id)
+    return planned, keeping
 
 
 def _clashes(
@@ -136,25 +168,14 @@ def _ruleset(encapsulations: Iterable[Encapsulation], tunnels: Iterable[TunnelPo
     )
 
 
-def _kept_tunnels(inputs: NodeInputs, installed: frozenset[TunnelPort]) -> frozenset[TunnelPort]:
-    """Of the installed tunnels, those of peers that are kept."""
-    connections = _kept_connections(inputs)
-    return frozenset(tunnel for tunnel in installed if tunnel.name in connections)
-
-
-def _kept_connections(inputs: NodeInputs) -> frozenset[str]:
+def _kept_connections(gateways: Mapping[str, tuple[PeerGateway, ...]]) -> frozenset[str]:
     """The connections to the gateways of peers that are kept; their tunnel ports have the same names.
 
-    A Secret that cannot be used for certificates has no effect on existing connections.
+    A Secret that cannot be used for certificates has no effect on existing connections, nor has a defect of ours.
     """
-    links = _peerlinks(inputs)
-    refused = {
-        peer.spec.cloud_id: _known_gateways(peer, links.get(peer.spec.cloud_id))
-        for peer in _owning_peers(p for p in inputs.peers if not p.metadata.deletion_timestamp)
-        if credentials.keeps_what_stands(inputs, peer.spec, links.get(peer.spec.cloud_id))
-    }
-    kept = {**refused, **inputs.kept_peers}.items()
-    return frozenset(names.tunnel_port(cloud_id, gateway.name) for cloud_id, found in kept for gateway in found)
+    return frozenset(
+        names.tunnel_port(cloud_id, gateway.name) for cloud_id, found in gateways.items() for gateway in found
+    )
 
 
 def _no_tunnel_address(inside: tuple[NodeAddress, ...], cidrs: Iterable[str]) -> Problem:

@@ -16,7 +16,7 @@ from isthmus.model.node.switch import Ports, TunnelPort
 
 from .certificates import Expiry
 from .networks import NetworkPlanner, NetworksPlan
-from .peers import PeersPlan, plan_peers
+from .peers import PeersPlan, ProblemOf, plan_peers, raised
 
 _NOTHING = NetworksPlan()
 _NO_PORTS = Ports()
@@ -67,9 +67,11 @@ class NodePlanner:
     """Plans like `plan_node`, at the cost of what has changed since it planned last.
 
     The peers are planned again if anything of them changed, networks one by one. A new planner plans everything.
+    `problem_of` makes the problem of one peer of an exception while that is planned; by default it is raised.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, problem_of: ProblemOf = raised) -> None:
+        self._problem_of = problem_of
         self._planned_from: tuple[object, ...] = ()
         self._peers = PeersPlan()
         self._networks = NetworkPlanner("", {})
@@ -110,7 +112,10 @@ class NodePlanner:
         planned_from = (*settings, *objects, addresses, foreign_udp_ports, installed, key_exchanges)
         if planned_from == self._planned_from:
             return
-        before, self._peers = self._peers, plan_peers(inputs, addresses, foreign_udp_ports, installed, key_exchanges)
+        before, self._peers = (
+            self._peers,
+            plan_peers(inputs, addresses, foreign_udp_ports, installed, key_exchanges, self._problem_of),
+        )
         if self._planned_from[:1] != (inputs.node,) or before.tunnels != self._peers.tunnels:
             self._networks = NetworkPlanner(inputs.node, {tunnel.name: tunnel for tunnel in self._peers.tunnels})
         self._planned_from = planned_from

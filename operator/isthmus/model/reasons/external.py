@@ -63,6 +63,7 @@ EXPLANATIONS = {
         "Isthmus met a value that it cannot handle.",
         "Report it with the log of the process that reports it: this is a defect of Isthmus.",
         Place.READY,
+        Place.PEERS_CONFIGURED,
         *_OF_NODES,
     ),
 }
