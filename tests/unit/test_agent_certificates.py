@@ -9,7 +9,7 @@ import pytest
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
 from isthmus.model.node.ipsec import CertificateRef
-from isthmus.telemetry.metrics import CERTIFICATE_ENDS
+from isthmus.telemetry.metrics import CERTIFICATE_EXPIRY
 from tests.authority import Authority, secret_data
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.certified import IDENTITY
@@ -66,7 +66,7 @@ def test_from_the_key_to_certificates(harness: AgentHarness) -> None:
     expiring = _condition(harness, "CertificateExpiring")
     assert expiring is not None
     assert (expiring.status, expiring.reason) == ("False", "CertificatesValid")
-    assert {labels[1] for labels in harness.metrics.values(CERTIFICATE_ENDS)} == {"certificate", "authority"}
+    assert {labels[1] for labels in harness.metrics.values(CERTIFICATE_EXPIRY)} == {"certificate", "CA"}
 
 
 @pytest.mark.parametrize(
@@ -166,4 +166,4 @@ def test_what_ends_soon_is_a_condition(certified: AgentHarness) -> None:
     condition = _condition(certified, "CertificateExpiring")
     assert condition is not None
     assert (condition.status, condition.reason) == ("True", "CertificateExpiring")
-    assert "the certificate in Secret isthmus-ipsec/psk-b for cloud-b ends at" in condition.message
+    assert "the certificate in Secret isthmus-ipsec/psk-b for cloud-b expires at" in condition.message

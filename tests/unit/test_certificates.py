@@ -16,14 +16,7 @@ from isthmus.adapters.strongswan import messages
 from isthmus.agent.kubernetes import secretentries
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.node import credentials
-from isthmus.core.node.certificates import (
-    Authorities,
-    Expiry,
-    OwnCertificate,
-    authorities,
-    expiring,
-    own_certificate,
-)
+from isthmus.core.node.certificates import Authorities, OwnCertificate, authorities, own_certificate
 from isthmus.core.node.credentials import Usable
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import TunnelIDRange
@@ -121,7 +114,7 @@ def test_authorities_and_what_they_revoke() -> None:
         (b"", b"", "key ca.crt of Secret isthmus-ipsec/key-b does not exist"),
         (b"text", b"", "has no certificate in PEM"),
         (GOOD.certificate, b"", "is not the certificate of a CA"),
-        (ONE.certificate, b"text", "is not a list of revoked certificates in PEM"),
+        (ONE.certificate, b"text", "is not a CRL in PEM"),
         (ONE.certificate, TWO.revoke([1]), "that no CA in ca.crt signed"),
         (ONE.certificate, Authority("one").revoke([1]), "that no CA in ca.crt signed"),
     ],
@@ -172,7 +165,7 @@ def test_each_half_says_how_its_own_cloud_authenticates_itself() -> None:
     assert all(isinstance(ref, CertificateRef) for ref in refs)
     parts = [(bool(r.certificate), bool(r.authorities), bool(r.secret_version)) for r in refs]  # type: ignore[union-attr]
     assert parts == [(True, False, True), (False, True, True), (True, True, False)]
-    assert [expiry.kind for expiry in both.expiries] == ["certificate", "authority"]
+    assert [expiry.kind for expiry in both.expiries] == ["certificate", "CA"]
     local_and_remote = []
     for ref in refs:
         connection = replace(CONNECTION, credential=ref)
@@ -255,26 +248,3 @@ def test_the_secret_of_another_peer_is_not_that_of_a_gateway() -> None:
     found = secretentries.certificates(secrets, "peer-east", NODE, {*secrets})
     assert found is not None
     assert found.version == "1"
-
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("lived_days", "left_days", "reason"),
-    [
-        (365, 15, None),
-        (365, 14, "CertificateExpiring"),
-        (365, -1, "CertificateExpired"),
-        (1, 2, None),
-        (3, 1, "CertificateExpiring"),
-    ],
-)
-def test_expiry_is_told_days_ahead(lived_days: int, left_days: int, reason: str | None) -> None:
-    begins, ends = NOW - timedelta(days=lived_days), NOW + timedelta(days=left_days)
-    expiry = Expiry("cloud-b", "certificate", begins, ends, "key-b")
-    later = replace(expiry, kind="authority", begins=begins, ends=ends + timedelta(days=900))
-    problem = expiring([later, expiry], NOW)
-    assert (problem.reason if problem else None) == reason
-    if problem:
-        assert "the certificate in Secret isthmus-ipsec/key-b for cloud-b" in problem.message

@@ -37,7 +37,7 @@ ALERTS: Final = (
     ),
     Alert(
         name="IsthmusCertificateExpiring",
-        expr='isthmus_certificate_expiry_timestamp_seconds{kind!="revocation-list"} - time() < 86400 * 14',
+        expr='isthmus_certificate_expiry_timestamp_seconds{kind!="CRL"} - time() < 86400 * 14',
         pending_minutes=15,
         severity="warning",
         summary="A certificate that IKE with a peer uses ends soon, or has ended.",

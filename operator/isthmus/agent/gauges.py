@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
+from isthmus.core.node.expiry import Expiry
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.names import tunnel_port
@@ -11,7 +13,7 @@ from isthmus.model.node.flows import LinkKey, LinkTraffic, PlannedNetworks, Traf
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.tunnel import Vxlan
 from isthmus.telemetry.metrics import (
-    CERTIFICATE_ENDS,
+    CERTIFICATE_EXPIRY,
     CHARON_UP,
     FIREWALL_DROPPED,
     IPSEC_SAS,
@@ -49,9 +51,19 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
             up[*key, "ike"] = state is not None and state.established
             up[*key, "esp"] = name in planned and facts.esp_up(planned[name])
             up[*key, "bfd"] = facts.bridge.bfd_up.get(name, False)
-    metrics.set(CERTIFICATE_ENDS, {(e.cloud_id, e.kind): e.ends.timestamp() for e in facts.plan.expiries})
+    expiries = facts.plan.expiries
+    metrics.set(CERTIFICATE_EXPIRY, _first((e, e.lifetime.ends) for e in expiries))
     metrics.set(IPSEC_SAS, sas)
     metrics.set(TUNNEL_UP, up)
+
+
+def _first(times: Iterable[tuple[Expiry, datetime]]) -> Mapping[Labels, float]:
+    """The first time for each peer and kind, in seconds since 1970."""
+    found: dict[Labels, float] = {}
+    for expiry, time in times:
+        key = (expiry.cloud_id, expiry.kind)
+        found[key] = min(time.timestamp(), found.get(key, float("inf")))
+    return found
 
 
 def publish_probes(metrics: Metrics, links: Mapping[LinkKey, ProbedLink]) -> None:

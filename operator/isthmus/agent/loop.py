@@ -14,7 +14,7 @@ from functools import partial
 from importlib.metadata import version
 
 from isthmus.core.node import paths
-from isthmus.core.node.certificates import expiring
+from isthmus.core.node.expiry import expiring
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.observations import Observations
 from isthmus.core.node.plan import NodePlan

@@ -124,10 +124,10 @@ PEER_CREDENTIAL_ENDS = Family(
     "Time at which the token ends that a peer's links are read with.",
     ("peer",),
 )
-CERTIFICATE_ENDS = Family(
+CERTIFICATE_EXPIRY = Family(
     "isthmus_certificate_expiry_timestamp_seconds",
     "gauge",
-    "Time at which something ends that IKE with a peer uses: a certificate, an authority, a revocation-list.",
+    "Time at which the first certificate, CA or CRL expires that IKE with a peer uses.",
     ("peer", "kind"),
 )
 LAST_RECONCILE = Family(
@@ -140,7 +140,7 @@ NOT_UNDERSTOOD = Family(
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, NETWORK_MTU, GATEWAY_READY,
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, LINK_PROBES,
-    LINK_PROBES_LOST, CERTIFICATE_ENDS, PEER_LAST_READ, PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED,
+    LINK_PROBES_LOST, CERTIFICATE_EXPIRY, PEER_LAST_READ, PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED,
     LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
 

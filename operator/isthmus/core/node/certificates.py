@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, TypeVar
@@ -24,23 +23,12 @@ from isthmus.model.node.inputs import CertificateEntries
 from isthmus.model.reasons import Reason
 from isthmus.model.text import printable
 
+from .expiry import Lifetime
+
 T = TypeVar("T")
 
 MINIMUM_RSA_BITS: Final = 3072
-_LONGEST_WARNING: Final = timedelta(days=14)
-_WARNING_PART: Final = 3  # of a lifetime, if that is shorter
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """Something that ends by itself. `kind` is certificate, authority or revocation-list."""
-
-    cloud_id: str
-    kind: str
-    begins: datetime
-    ends: datetime
-    secret: str
 
 
 @dataclass(frozen=True)
@@ -50,8 +38,7 @@ class OwnCertificate:
     pem: bytes
     private_key: bytes = field(repr=False)
     fingerprint: str
-    begins: datetime
-    ends: datetime
+    lifetime: Lifetime
 
 
 @dataclass(frozen=True)
@@ -65,11 +52,10 @@ class Authorities:
     """Of the CAs, in whatever order they are listed."""
     revoked: str
     """Digest of what is revoked; empty if nothing is."""
-    begins: datetime
-    ends: datetime
-    """When the first of them ends."""
-    lists_begin: datetime | None = None
-    lists_end: datetime | None = None
+    lifetimes: tuple[Lifetime, ...] = ()
+    """Of each CA."""
+    list_lifetimes: tuple[Lifetime, ...] = ()
+    """Of each revocation list that has an end."""
 
 
 def own_certificate(secret: str, entries: CertificateEntries, identity: str) -> OwnCertificate | Problem:
@@ -111,8 +97,7 @@ def _own_certificate(secret: str, entries: CertificateEntries, identity: str) ->
         pem=leaf.public_bytes(Encoding.PEM),
         private_key=entries.private_key,
         fingerprint=sha256(leaf.public_bytes(Encoding.DER)).hexdigest(),
-        begins=leaf.not_valid_before_utc,
-        ends=leaf.not_valid_after_utc,
+        lifetime=Lifetime(leaf.not_valid_before_utc, leaf.not_valid_after_utc),
     )
 
 
@@ -128,40 +113,21 @@ def _authorities(secret: str, certificates: bytes, revocation_lists: bytes) -> A
         return Problem(Reason.INVALID_CERTIFICATE, f"{where} {problem}")
     lists = _read(lambda: [x509.load_pem_x509_crl(part) for part in _pem_lists(revocation_lists)])
     if lists is None or (revocation_lists.strip() and not lists):
-        text = f"{names.REVOCATION_KEY} of {_secret(secret)} is not a list of revoked certificates in PEM"
+        text = f"{names.REVOCATION_KEY} of {_secret(secret)} is not a CRL in PEM"
         return Problem(Reason.INVALID_CERTIFICATE, text)
     if any(not _is_signed_by_one_of(each, found) for each in lists):
-        text = f"{names.REVOCATION_KEY} of {_secret(secret)} has a list that no CA in {names.AUTHORITIES_KEY} signed"
+        text = f"{names.REVOCATION_KEY} of {_secret(secret)} has a CRL that no CA in {names.AUTHORITIES_KEY} signed"
         return Problem(Reason.INVALID_CERTIFICATE, text)
-    ends = [each.next_update_utc for each in lists if each.next_update_utc is not None]
     return Authorities(
         pem=tuple(each.public_bytes(Encoding.PEM) for each in found),
         revocation_lists=tuple(each.public_bytes(Encoding.DER) for each in lists),
         digest=_digest(each.public_bytes(Encoding.DER) for each in found),
         revoked=_digest(_revocations(lists)),
-        begins=max(each.not_valid_before_utc for each in found),
-        ends=min(each.not_valid_after_utc for each in found),
-        lists_begin=max((each.last_update_utc for each in lists), default=None),
-        lists_end=min(ends, default=None),
+        lifetimes=tuple(Lifetime(each.not_valid_before_utc, each.not_valid_after_utc) for each in found),
+        list_lifetimes=tuple(
+            Lifetime(each.last_update_utc, each.next_update_utc) for each in lists if each.next_update_utc is not None
+        ),
     )
-
-
-def expiring(expiries: Iterable[Expiry], now: datetime) -> Problem | None:
-    """What ends soon or has ended: the first of it; None if nothing does."""
-    due = [each for each in expiries if each.ends - now <= _warning(each)]
-    if not due:
-        return None
-    first = min(due, key=lambda each: (each.ends, each.cloud_id, each.kind))
-    what = f"the {first.kind.replace('-', ' ')} in {_secret(first.secret)} for {first.cloud_id}"
-    others = f"; {len(due) - 1} more" if len(due) > 1 else ""
-    end = f"{first.ends:%Y-%m-%d %H:%M} UTC{others}"
-    if now >= first.ends:
-        return Problem(Reason.CERTIFICATE_EXPIRED, f"{what} ended at {end}")
-    return Problem(Reason.CERTIFICATE_EXPIRING, f"{what} ends at {end}")
-
-
-def _warning(expiry: Expiry) -> timedelta:
-    return min(_LONGEST_WARNING, (expiry.ends - expiry.begins) / _WARNING_PART)
 
 
 def _leaf_problem(leaf: x509.Certificate, identity: str) -> str | None:

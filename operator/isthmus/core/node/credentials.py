@@ -16,7 +16,8 @@ from isthmus.model.node.ipsec import CertificateChain, CertificateRef, Credentia
 from isthmus.model.reasons import Reason
 
 from . import ipsec
-from .certificates import Authorities, Expiry, OwnCertificate, authorities, own_certificate
+from .certificates import Authorities, OwnCertificate, authorities, own_certificate
+from .expiry import Expiry
 
 _KEEPING: Final = frozenset(
     {
@@ -128,8 +129,7 @@ def _authorities_of(secret: str, inputs: NodeInputs) -> tuple[bytes, ...]:
 
 def _expiries(cloud_id: str, secret: str, own: OwnCertificate | None, trusted: Authorities | None) -> Iterator[Expiry]:
     if own is not None:
-        yield Expiry(cloud_id, "certificate", own.begins, own.ends, secret)
+        yield Expiry(cloud_id, "certificate", own.lifetime, secret)
     if trusted is not None:
-        yield Expiry(cloud_id, "authority", trusted.begins, trusted.ends, secret)
-        if trusted.lists_begin is not None and trusted.lists_end is not None:
-            yield Expiry(cloud_id, "revocation-list", trusted.lists_begin, trusted.lists_end, secret)
+        yield from (Expiry(cloud_id, "CA", lifetime, secret) for lifetime in trusted.lifetimes)
+        yield from (Expiry(cloud_id, "CRL", lifetime, secret) for lifetime in trusted.list_lifetimes)

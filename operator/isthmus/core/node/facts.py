@@ -63,7 +63,7 @@ class NodeFacts:
     paths: Mapping[str, GatewayPath] = field(default_factory=dict)
     """By connection, what is known of the path to the gateway."""
     expiring: Problem | None = None
-    """Which of the certificates in use ends soon, or has ended."""
+    """Which of the certificates in use expires soon, or has expired."""
     refused: Mapping[str, Problem] = field(default_factory=dict)
     """By connection that has not come up since, what charon refuses to do for it."""
 

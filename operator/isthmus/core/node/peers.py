@@ -23,7 +23,7 @@ from isthmus.model.reasons import Reason
 from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
 
 from . import credentials, firewall, hybrid, ipsec
-from .certificates import Expiry
+from .expiry import Expiry
 
 ProblemOf = Callable[[Exception], Problem]
 """What an unexpected exception is reported as. It may raise it again."""
@@ -49,7 +49,7 @@ class PeersPlan:
     kept_connections: frozenset[str] = frozenset()
     """Names of connections that stay as they are if they exist."""
     expiries: tuple[Expiry, ...] = ()
-    """What ends by itself of the certificates in use."""
+    """What expires of the certificates, CAs and CRLs in use."""
     key_exchanges: frozenset[str] | None = None
 
 

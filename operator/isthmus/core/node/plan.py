@@ -14,7 +14,7 @@ from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
 from isthmus.model.node.switch import Ports, TunnelPort
 
-from .certificates import Expiry
+from .expiry import Expiry
 from .networks import NetworkPlanner, NetworksPlan
 from .peers import PeersPlan, ProblemOf, plan_peers, raised
 
@@ -41,7 +41,7 @@ class NodePlan:
     kept_connections: frozenset[str] = frozenset()
     """Names of connections that stay as they are if they exist."""
     expiries: tuple[Expiry, ...] = ()
-    """What ends by itself of the certificates in use."""
+    """What expires of the certificates, CAs and CRLs in use."""
     key_exchanges: frozenset[str] | None = None
     """Those that it is planned for: what charon could do; None if it had not answered."""
     kept_patches: frozenset[str] = frozenset()

@@ -200,8 +200,8 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 false="At least one peer has none. The reason is that of the first one, the message names them all.",
             ),
             ConditionType.CERTIFICATE_EXPIRING: Meaning(
-                true="A certificate, a CA or a revocation list on this node ends soon, or has ended. The message names "
-                "the first one.",
+                true="A certificate, a CA or a CRL on this node expires soon, or has expired. The message names the "
+                "first one.",
                 false="None does. Without certificates the condition is absent.",
             ),
             ConditionType.FENCED: Meaning(

@@ -86,7 +86,7 @@ EXPLANATIONS = {
         *_KEY,
     ),
     Reason.INVALID_CERTIFICATE: administrator(
-        "A certificate, a private key or a revocation list in the Secret cannot be used. The message says which and "
+        "A certificate, a private key or a CRL in the Secret cannot be used. The message says which and "
         "why. Existing SAs stay.",
         "Have the gateway's certificate issued for the DNS name `<gateway>.<cloudID>`, and store it with its key; or "
         "correct `ca.crt` or `ca.crl`, if the message names one of them.",
@@ -104,17 +104,17 @@ EXPLANATIONS = {
         *_KEY,
     ),
     Reason.CERTIFICATES_VALID: settled(
-        "No certificate, CA or revocation list on this node ends soon.", Place.CERTIFICATE_EXPIRING
+        "No certificate, CA or CRL on this node expires soon.", Place.CERTIFICATE_EXPIRING
     ),
     Reason.CERTIFICATE_EXPIRING: administrator(
-        "A certificate, a CA or a revocation list ends within 14 days, or within a third of its lifetime if that is "
-        "shorter. The message names the first one.",
+        "A certificate, a CA or a CRL expires within 14 days, or within a third of its lifetime if that is shorter. "
+        "The message names the first one.",
         "Replace it in the Secret: the new one is used beside the old one, without an outage.",
         Place.CERTIFICATE_EXPIRING,
     ),
     Reason.CERTIFICATE_EXPIRED: administrator(
-        "A certificate, a CA or a revocation list has ended. SAs that are up stay up; the next authentication fails, "
-        "but for an ended revocation list, which stays in force.",
+        "A certificate, a CA or a CRL has expired. SAs that are up stay up; the next authentication fails, but for an "
+        "expired CRL, which stays in force.",
         "Replace it in the Secret.",
         Place.CERTIFICATE_EXPIRING,
     ),
