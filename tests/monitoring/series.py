@@ -24,6 +24,15 @@ def key(name: str, instance: str, **labels: str) -> str:
     return f"{name}{{{','.join(texts)}}}"
 
 
+def certificate(at: str, kind: str, expires: str, warns: str) -> dict[str, str]:
+    """When something expires that IKE with the peer uses, and from when on that is soon."""
+    times = {"expiry": expires, "expiry_warning": warns}
+    return {
+        key(f"isthmus_certificate_{name}_timestamp_seconds", at, peer="cloud-b", kind=kind): values
+        for name, values in times.items()
+    }
+
+
 def always(value: float) -> str:
     """A value that does not change."""
     return f"{value}+0x{_BEFORE + _AFTER}"
@@ -102,7 +111,9 @@ def _of_agent(at: str, networks: int) -> dict[str, str]:
         key("isthmus_charon_up", at): always(1),
         key("isthmus_links", at, state="up"): always(networks),
         key("isthmus_links", at, state="down"): always(0),
-        key("isthmus_certificate_expiry_timestamp_seconds", at, peer="cloud-b", kind="certificate"): always(60 * 86400),
+        **certificate(at, "certificate", always(60 * 86400), always(46 * 86400)),
+        **certificate(at, "CA", always(7 * 86400), always(5 * 86400)),  # renewed every few days
+        **certificate(at, "CRL", always(0), always(0)),  # expired: a condition, and no alert
         key("isthmus_ipsec_sas", at, peer="cloud-b", gateway="gw-b1"): always(4),
         **{tunnel(at, layer): always(1) for layer in ("ike", "esp", "bfd")},
         **{key("isthmus_link_rtt_seconds", at, **link): always(0.002) for link in probes},

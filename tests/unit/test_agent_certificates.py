@@ -9,7 +9,7 @@ import pytest
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
 from isthmus.model.node.ipsec import CertificateRef
-from isthmus.telemetry.metrics import CERTIFICATE_EXPIRY
+from isthmus.telemetry.metrics import CERTIFICATE_EXPIRY, CERTIFICATE_WARNING
 from tests.authority import Authority, secret_data
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.certified import IDENTITY
@@ -167,3 +167,34 @@ def test_what_ends_soon_is_a_condition(certified: AgentHarness) -> None:
     assert condition is not None
     assert (condition.status, condition.reason) == ("True", "CertificateExpiring")
     assert "the certificate in Secret isthmus-ipsec/psk-b for cloud-b expires at" in condition.message
+
+
+@pytest.mark.parametrize(("left_hours", "warns"), [(57, False), (55, True)])
+def test_the_alert_follows_the_condition(certified: AgentHarness, left_hours: int, warns: bool) -> None:
+    """A certificate of seven days warns in its last third: the last 56 hours."""
+    ends = timedelta(hours=left_hours)
+    _store(
+        certified, secret_data(ONE.issue(IDENTITY, begins=ends - timedelta(days=7), ends=ends), ca_crt=ONE.certificate)
+    )
+    certified.clock.now = lambda: datetime.now(UTC)  # type: ignore[method-assign]
+    certified.settle(2)
+    condition = _condition(certified, "CertificateExpiring")
+    assert condition is not None
+    assert (condition.status == "True") == warns
+    labels = {"peer": "cloud-b", "kind": "certificate"}
+    times = [
+        certified.metrics.registry.get_sample_value(f.name, labels) for f in (CERTIFICATE_WARNING, CERTIFICATE_EXPIRY)
+    ]
+    assert times[0] is not None
+    assert times[1] is not None
+    assert (times[0] <= datetime.now(UTC).timestamp()) == warns
+    assert times[1] - times[0] == pytest.approx(56 * 3600, abs=1)
+
+
+def test_the_metric_has_the_first_of_each_kind(certified: AgentHarness) -> None:
+    soon = Authority("soon", days=30)
+    _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate + soon.certificate))
+    certified.settle(2)
+    ends, warns = (certified.metrics.values(f)["cloud-b", "CA"] for f in (CERTIFICATE_EXPIRY, CERTIFICATE_WARNING))
+    assert ends == pytest.approx((datetime.now(UTC) + timedelta(days=30)).timestamp(), abs=7200)
+    assert ends - warns == pytest.approx(10 * 86400, abs=1)

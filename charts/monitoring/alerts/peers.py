@@ -37,12 +37,14 @@ ALERTS: Final = (
     ),
     Alert(
         name="IsthmusCertificateExpiring",
-        expr='isthmus_certificate_expiry_timestamp_seconds{kind!="CRL"} - time() < 86400 * 14',
+        # The agent says from when on, as for condition CertificateExpiring: it depends on the lifetime.
+        expr='isthmus_certificate_expiry_timestamp_seconds{kind!="CRL"} - time()\n'
+        "and isthmus_certificate_expiry_warning_timestamp_seconds <= time()",
         pending_minutes=15,
         severity="warning",
-        summary="A certificate that IKE with a peer uses ends soon, or has ended.",
-        description="The {{ $labels.kind }} for {{ $labels.peer }} on {{ $labels.instance }} ends in "
-        "{{ $value | humanizeDuration }}; a negative time means that it has ended. After its end no new SA is "
+        summary="A certificate that IKE with a peer uses expires soon, or has expired.",
+        description="The {{ $labels.kind }} for {{ $labels.peer }} on {{ $labels.instance }} expires in "
+        "{{ $value | humanizeDuration }}; a negative time means that it has expired. From then on no new SA is "
         "authenticated.",
     ),
     Alert(

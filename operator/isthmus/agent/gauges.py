@@ -14,6 +14,7 @@ from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.tunnel import Vxlan
 from isthmus.telemetry.metrics import (
     CERTIFICATE_EXPIRY,
+    CERTIFICATE_WARNING,
     CHARON_UP,
     FIREWALL_DROPPED,
     IPSEC_SAS,
@@ -53,6 +54,7 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
             up[*key, "bfd"] = facts.bridge.bfd_up.get(name, False)
     expiries = facts.plan.expiries
     metrics.set(CERTIFICATE_EXPIRY, _first((e, e.lifetime.ends) for e in expiries))
+    metrics.set(CERTIFICATE_WARNING, _first((e, e.lifetime.warns) for e in expiries))
     metrics.set(IPSEC_SAS, sas)
     metrics.set(TUNNEL_UP, up)
 

@@ -130,6 +130,12 @@ CERTIFICATE_EXPIRY = Family(
     "Time at which the first certificate, CA or CRL expires that IKE with a peer uses.",
     ("peer", "kind"),
 )
+CERTIFICATE_WARNING = Family(
+    "isthmus_certificate_expiry_warning_timestamp_seconds",
+    "gauge",
+    "Time from which on a certificate, CA or CRL that IKE with a peer uses expires soon.",
+    ("peer", "kind"),
+)
 LAST_RECONCILE = Family(
     "isthmus_last_reconcile_timestamp_seconds", "gauge", "Time at which the last reconciliation ended.", ("loop",)
 )
@@ -140,8 +146,8 @@ NOT_UNDERSTOOD = Family(
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, NETWORK_MTU, GATEWAY_READY,
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, LINK_PROBES,
-    LINK_PROBES_LOST, CERTIFICATE_EXPIRY, PEER_LAST_READ, PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED,
-    LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
+    LINK_PROBES_LOST, CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, PEER_LAST_READ, PEER_CREDENTIAL_ENDS, TUNNEL_IDS,
+    TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
 
 

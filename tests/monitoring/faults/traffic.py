@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.monitoring.series import AGENTS, CLOCK_STOPS, CONTROLLER, FAULT_MINUTES, grows, key, then, tunnel
+from tests.monitoring.series import (
+    AGENTS,
+    CLOCK_STOPS,
+    CONTROLLER,
+    FAULT_MINUTES,
+    certificate,
+    grows,
+    key,
+    then,
+    tunnel,
+)
 
 from .model import IN, Fault, Firing
 
@@ -121,18 +131,14 @@ FAULTS: Final = (
     ),
     Fault(
         "certificate-ends-soon",
-        {
-            key("isthmus_certificate_expiry_timestamp_seconds", GW, peer="cloud-b", kind="certificate"): then(
-                60 * 86400, _FAULT_SECONDS + 86400
-            ),
-        },
+        certificate(GW, "certificate", then(60 * 86400, _FAULT_SECONDS + 86400), then(46 * 86400, _FAULT_SECONDS)),
         14,
         60,
         (
             Firing(
                 "IsthmusCertificateExpiring",
-                "The certificate for cloud-b on gw-a1 ends in 23h 0m 0s; a negative time means that it has ended. "
-                "After its end no new SA is authenticated.",
+                "The certificate for cloud-b on gw-a1 expires in 23h 0m 0s; a negative time means that it has expired. "
+                "From then on no new SA is authenticated.",
                 {"instance": GW, "job": "isthmus", "peer": "cloud-b", "kind": "certificate"},
             ),
         ),
