@@ -142,6 +142,18 @@ _AGREEMENTS: Final = Row(
             alerts=("IsthmusCredentialExpiring",),
         ),
         Panel(
+            "Certificates expire in",
+            "Time until the first certificate, CA or CRL of any gateway expires that IKE with the peer uses.",
+            "s",
+            (
+                Query(
+                    f"min by (peer, kind) (isthmus_certificate_expiry_timestamp_seconds{_OF_PEER}) - time()",
+                    "{{peer}} {{kind}}",
+                ),
+            ),
+            alerts=("IsthmusCertificateExpiring",),
+        ),
+        Panel(
             "Tunnel IDs in use",
             "Of those that this cloud may allocate for the peer, in percent.",
             "percent",
