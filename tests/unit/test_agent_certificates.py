@@ -141,6 +141,49 @@ def test_a_peer_that_does_not_answer_after_a_revocation_is_cut_in_the_end(certif
     assert certified.node.negotiated == {}
 
 
+def _pass(harness: AgentHarness, seconds: int) -> None:
+    for _ in range(seconds):
+        harness.clock.seconds += 1
+        harness.iterate()
+
+
+def test_a_mistyped_list_does_not_hide_what_is_revoked_after_it(certified: AgentHarness) -> None:
+    certified.node.peer_answers = False
+    own = ONE.issue(IDENTITY)
+    _store(certified, secret_data(own, ca_crt=ONE.certificate, ca_crl=b"typo"))
+    _pass(certified, 40)
+    assert _connection(certified).reason == "InvalidCertificate"
+    assert certified.node.negotiated, "it is kept"
+    _store(certified, secret_data(own, ca_crt=ONE.certificate, ca_crl=ONE.revoke([1])))
+    _pass(certified, 29)
+    assert certified.node.negotiated
+    _pass(certified, 10)
+    assert certified.node.negotiated == {}
+
+
+def test_a_mistyped_list_does_not_save_who_was_revoked_before_it(certified: AgentHarness) -> None:
+    certified.node.peer_answers = False
+    own, revoking = ONE.issue(IDENTITY), ONE.revoke([1])
+    _store(certified, secret_data(own, ca_crt=ONE.certificate, ca_crl=revoking))
+    _pass(certified, 5)
+    _store(certified, secret_data(own, ca_crt=ONE.certificate, ca_crl=b"typo"))
+    _pass(certified, 20)
+    assert certified.node.negotiated
+    _pass(certified, 10)
+    assert certified.node.negotiated == {}
+
+
+def test_a_mistyped_list_that_is_corrected_cuts_nobody(certified: AgentHarness) -> None:
+    own = ONE.issue(IDENTITY)
+    for lists in (b"typo", ONE.revoke([]), b"typo", ONE.revoke([])):
+        _store(certified, secret_data(own, ca_crt=ONE.certificate, ca_crl=lists))
+        _pass(certified, 5)
+    certified.node.peer_answers = False
+    _pass(certified, 60)
+    assert certified.node.negotiated
+    assert not any("terminate" in effect for effect in certified.node.effects)
+
+
 def test_without_a_revocation_a_silent_peer_keeps_what_stands(certified: AgentHarness) -> None:
     certified.node.peer_answers = False
     _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate, ca_crl=ONE.revoke([])))

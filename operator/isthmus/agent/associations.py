@@ -81,9 +81,9 @@ class Associations:
         superseded = {name for name in up if states[name].superseded or redundant[name]}
         failing = {c.name for c in plan.connections} - (up - superseded - lost.keys())
         self._refused = {name: problem for name, problem in self._refused.items() if name in failing}
-        self._follow_revocations(plan.connections, up, now)
+        self._follow_revocations(plan.connections, up, view, now)
         self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], facts.orphaned, now)
-        self._end_revoked(plan, view, now)
+        self._end_revoked(view, now)
         self._end_classical(plan, view, now)
         for connection in plan.connections:
             name = connection.name
@@ -108,22 +108,30 @@ class Associations:
         """Whether something is to be done soon, without a further change on the node."""
         return bool(self._awaited or self._stale)
 
-    def _follow_revocations(self, connections: Collection[IkeConnection], up: Collection[str], now: float) -> None:
-        """What was revoked for a peer has changed: it must authenticate itself again within 30 s."""
+    def _follow_revocations(
+        self, connections: Collection[IkeConnection], up: Collection[str], view: IkeView, now: float
+    ) -> None:
+        """What was revoked for a peer has changed: it must authenticate itself again within 30 s.
+
+        Connections that are not planned for the moment, and stay, are remembered as long as charon has them: whatever
+        is revoked when they are planned again is compared with what it was before.
+        """
         found = {c.name: c.credential.revoked for c in connections if isinstance(c.credential, CertificateRef)}
         changed = {name for name, revoked in found.items() if revoked != self._revocations.get(name, revoked)}
-        self._revocations = found
-        self._cut_at = {name: at for name, at in self._cut_at.items() if name in found and name not in up}
+        kept = view.loaded.keys() - {c.name for c in connections}
+        self._revocations = {name: revoked for name, revoked in self._revocations.items() if name in kept} | found
+        replaceable = {name for name in kept & view.states.keys() if view.states[name].superseded}
+        cuttable = (found.keys() - up) | replaceable
+        self._cut_at = {name: at for name, at in self._cut_at.items() if name in cuttable}
         self._cut_at |= dict.fromkeys(changed, now + _REVOKED_SECONDS)
         self._due |= dict.fromkeys(changed, now)
 
-    def _end_revoked(self, plan: NodePlan, view: IkeView, now: float) -> None:
+    def _end_revoked(self, view: IkeView, now: float) -> None:
         """No other refusal ends existing SAs."""
         overdue = {name for name, at in self._cut_at.items() if now >= at}
-        for connection in plan.connections:
-            state = view.states.get(connection.name)
-            if connection.name in view.revoked | overdue and state is not None and state.superseded:
-                self._ask(connection.name, partial(self._ike.terminate, connection.name))
+        for name in sorted((view.revoked | overdue) & self._revocations.keys() & view.states.keys()):
+            if view.states[name].superseded:
+                self._ask(name, partial(self._ike.terminate, name))
 
     def _end_classical(self, plan: NodePlan, view: IkeView, now: float) -> None:
         """Where no fallback is agreed on any more, what is not replaced within 30 s ends."""
