@@ -12,7 +12,7 @@ from isthmus.agent.associations import Associations
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, NarrowedChild, SecurityAssociation
+from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, IkeState, NarrowedChild, SecurityAssociation
 from isthmus.model.node.switch import BridgeView, Ports
 from tests.contract.charon import with_key
 from tests.fakes.charon import FakeIke
@@ -298,3 +298,35 @@ def test_connection_is_loaded_apart_from_each_new_association_once_that_is_compl
     for apart_from, loaded in (({}, 1), ({connection.name: 3}, 2), ({connection.name: 4}, 2)):
         associations.advance(_facts(plan), replace(view, apart_from=apart_from))
         assert node.effects.count(f"load apart {connection.name}") == loaded
+
+
+class Replacing(Asked):
+    """Records attempts and ends in their order; no SA ever comes up."""
+
+    def initiate(self, name: str) -> None:
+        self.recoveries.append("initiate")
+
+
+@pytest.mark.parametrize(
+    ("initiator", "attempts"), [(True, [*range(0, 60, 5)]), (False, [30])], ids=["initiator", "responder"]
+)
+def test_what_is_not_hybrid_ends_long_after_an_attempt_to_replace_it(initiator: bool, attempts: list[int]) -> None:
+    """Whose end by name would end that attempt, too. The next one follows at once, and not before the end."""
+    required = ("aes256gcm16-prfsha384-ecp384-ke1_mlkem768",)
+    plan = _planned(initiator)
+    plan = replace(plan, connections=tuple(replace(c, ike_proposals=required) for c in plan.connections))
+    (connection,) = plan.connections
+    node, clock = _fenced(plan), Clock()
+    node.key_exchanges |= {"mlkem768"}
+    ike = Replacing(node)
+    ike.load(connection, b"")
+    fallback = IkeState(True, superseded=True, spis=frozenset({1, 2}), key_exchange="ecp384")
+    view = replace(ike.view(), states={connection.name: fallback})
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
+    done = []
+    for second in range(61):
+        associations.advance(_facts(plan), view)
+        done += [(second, what) for what in ike.recoveries]
+        ike.recoveries.clear()
+        clock.seconds += 1
+    assert done == [*((second, "initiate") for second in attempts), (60, "terminate"), (60, "initiate")]

@@ -257,7 +257,7 @@ def test_a_peer_that_keeps_to_the_fallback_is_cut_when_hybrid_is_required() -> N
     _publish(harness, HYBRID, CLASSICAL)
     harness.settle()
     _publish(harness, HYBRID)
-    _pass(harness, 20)
+    _pass(harness, 50)
     assert _connection(harness).key_exchange == "ecp384", "it may be replaced at any moment"
     _pass(harness, 20)
     assert node.negotiated == {}

@@ -27,7 +27,7 @@ _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a 
 _MAX_DOUBLINGS = 10
 _MAX_BACKOFF_SECONDS = 300.0
 _REVOKED_SECONDS = 30.0  # a peer that is revoked may not answer at all
-_CLASSICAL_SECONDS = 30.0
+_CLASSICAL_SECONDS = 60.0  # the responder's own attempt, after 30 s, has this much time again
 _ATTEMPTS_OF_NARROWED = 6  # from which the backoff continues: 32 s
 
 
@@ -82,9 +82,10 @@ class Associations:
         failing = {c.name for c in plan.connections} - (up - superseded - lost.keys())
         self._refused = {name: problem for name, problem in self._refused.items() if name in failing}
         self._follow_revocations(plan.connections, up, view, now)
-        self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], facts.orphaned, now)
+        # What ends by its name ends with every attempt to replace it: one that is due begins after that.
         self._end_revoked(view, now)
         self._end_classical(plan, view, now)
+        self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], facts.orphaned, now)
         for connection in plan.connections:
             name = connection.name
             if name in lost:
@@ -134,7 +135,7 @@ class Associations:
                 self._ask(name, partial(self._ike.terminate, name))
 
     def _end_classical(self, plan: NodePlan, view: IkeView, now: float) -> None:
-        """Where no fallback is agreed on any more, what is not replaced within 30 s ends."""
+        """Where no fallback is agreed on any more, what is not replaced within 60 s ends."""
         found = {c.name for c in plan.connections if hybrid.lacks(c, view)}
         self._classical = {name: self._classical.get(name, now) for name in found}
         for name, since in self._classical.items():
