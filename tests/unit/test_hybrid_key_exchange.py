@@ -143,6 +143,34 @@ def test_nothing_is_left_for_charon(agreed: Agreement, protocol: str) -> None:
     assert f"({protocol} " in problem.message
 
 
+def test_charon_is_not_given_groups_that_it_cannot_do() -> None:
+    x448, brainpool = "aes256gcm16-prfsha384-x448", "aes256gcm16-prfsha512-ecp512bp"
+    offered = (f"{x448}-ke1_mlkem768", x448, brainpool, HYBRID, CLASSICAL)
+    agreed = _agreed(*offered, esp=("aes256gcm16-x448", *DEFAULT.esp))
+    found = loadable(agreed, NEW - {"x448", "ecp512bp"})
+    assert isinstance(found, Agreement)
+    assert (found.ike_proposals, found.esp_proposals) == ((HYBRID, CLASSICAL), DEFAULT.esp)
+    assert loadable(agreed, NEW) is agreed
+
+
+def test_a_charon_that_names_no_group_is_given_all() -> None:
+    agreed = _agreed(HYBRID, CLASSICAL)
+    for unknown in (frozenset[str](), frozenset({"mlkem1024"})):
+        found = loadable(agreed, unknown)
+        assert isinstance(found, Agreement)
+        assert found.ike_proposals == (CLASSICAL,)
+    assert loadable(agreed, frozenset({"mlkem768"})) is agreed
+
+
+@pytest.mark.parametrize("offered", ["aes256gcm16-prfsha384-x448", "aes256gcm16-prfsha384-x448-ke1_mlkem768"])
+def test_groups_that_charon_lacks_are_named_if_nothing_is_left(offered: str) -> None:
+    problem = loadable(_agreed(offered), NEW - {"x448"})
+    assert isinstance(problem, Problem)
+    assert problem.reason == "NoCommonProposal"
+    assert f"(IKE {offered})" in problem.message
+    assert "plugins for x448," in problem.message
+
+
 # What charon says of itself.
 
 

@@ -129,6 +129,11 @@ def additional_key_exchange(proposal: str) -> str | None:
     return proposal.partition(HYBRID_MARK)[2] or None
 
 
+def group(proposal: str) -> str:
+    """The word of a proposal's group, such as ecp384, whether there is an additional key exchange or not."""
+    return proposal.partition(HYBRID_MARK)[0].rpartition("-")[2]
+
+
 def proposals_of(
     baseline: str | None, ike: tuple[str, ...] | None, esp: tuple[str, ...] | None, *, require_hybrid: bool = False
 ) -> ProposalLists:

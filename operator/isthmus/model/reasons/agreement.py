@@ -106,8 +106,10 @@ EXPLANATIONS = {
         *_AGREED,
     ),
     Reason.NO_COMMON_PROPOSAL: administrator(
-        "The IPsecPolicies of the two clouds have no IKE proposal, or no ESP proposal, in common.",
-        "Add a proposal to one of the IPsecPolicies; the message names those of both clouds.",
+        "The IPsecPolicies of the two clouds have no IKE proposal, or no ESP proposal, in common; or charon on a "
+        "gateway node can do none of those.",
+        "Add a proposal to one of the IPsecPolicies, or to both if it is charon: the message names those that there "
+        "are.",
         *_AGREED,
     ),
     Reason.HYBRID_REQUIRED: administrator(
