@@ -8,7 +8,7 @@ from isthmus.agent.clamping import Clamping, wanted_clamps
 from isthmus.core.node import ipsec
 from isthmus.core.node.clamping import Clamp, maximum_segment, ruleset
 from isthmus.core.node.plan import NodePlan
-from isthmus.model.errors import Unavailable
+from isthmus.model.errors import ExternalError, Unavailable, Unsupported
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.host import KernelChange, NodeAddress
 from isthmus.model.node.switch import BridgeView, Ports, TunnelPort
@@ -130,6 +130,44 @@ def test_a_node_without_nftables_says_so_once(
     assert node.clamps == Ruleset(), "not at each observation"
     clamping.follow(frozenset({VXLAN}), retry=True)
     assert node.clamps != Ruleset()
+
+
+class Kept(FakeClampTable):
+    """Does not remove the table, as long as `reason` says why."""
+
+    reason: ExternalError | None = Unavailable("nft: Device or resource busy")
+
+    def remove_table(self) -> None:
+        if self.reason is not None:
+            raise self.reason
+        super().remove_table()
+
+
+@pytest.mark.parametrize("reason", [Kept.reason, Unsupported("nft is not installed on this node")])
+def test_a_table_that_is_not_removed_is_named_once_and_tried_again(
+    node: FakeNode, caplog: pytest.LogCaptureFixture, reason: ExternalError
+) -> None:
+    table = Kept(node)
+    table.reason = reason
+    clamping = Clamping(table, FakeTunnelDevices(node))
+    clamping.follow(frozenset({VXLAN}))
+    node.ports = Ports()
+    for _ in range(3):
+        clamping.follow(frozenset(), retry=True)
+    assert caplog.messages == [f"the nftables table on tunnel devices that are no longer ours may be left: {reason}"]
+    assert node.clamps != Ruleset()
+    table.reason = None
+    clamping.follow(frozenset(), retry=True)
+    assert node.clamps == Ruleset()
+
+
+def test_what_an_earlier_agent_has_left_is_named_if_it_is_not_removed(
+    node: FakeNode, clamping: Clamping, caplog: pytest.LogCaptureFixture
+) -> None:
+    clamping.follow(frozenset({VXLAN}))
+    node.ports = Ports()
+    Clamping(Kept(node), FakeTunnelDevices(node)).follow(frozenset())
+    assert len(caplog.messages) == 1
 
 
 def test_what_is_not_known_of_devices_changes_nothing(node: FakeNode) -> None:

@@ -13,11 +13,13 @@ from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
 from isthmus.model.node.host import KernelChange
 from isthmus.model.node.switch import BridgeView
+from isthmus.model.reasons import Reason
 from isthmus.ports import Firewall, TunnelDevices
 
 from .firewall import FirewallTable
 
 _LOG = logging.getLogger(__name__)
+_State = tuple[frozenset[Clamp], Mapping[str, int]]
 _WITHOUT = "large segments of machines that do not know the MTU cross in fragments"
 
 
@@ -42,7 +44,9 @@ class Clamping:
         self._table = FirewallTable(firewall, _WITHOUT)
         self._devices = devices
         self._doubted = threading.Event()
-        self._in_force: tuple[frozenset[Clamp], Mapping[str, int]] | None = None
+        self._tried: _State | None = None
+        self._in_force: _State | None = None
+        """What was last written, or found as wanted; None if it is not known."""
         self._logged: Problem | None = None
 
     def notice(self, change: KernelChange) -> None:
@@ -52,7 +56,7 @@ class Clamping:
 
     def forget(self) -> None:
         """The next `follow` reads the table, whatever has changed."""
-        self._in_force = None
+        self._tried = None
 
     def follow(self, wanted: frozenset[Clamp], *, retry: bool = False) -> None:
         """Have exactly these, as far as their devices exist.
@@ -61,22 +65,24 @@ class Clamping:
         What has failed is tried again if anything is different, or with `retry`.
         """
         has_failed = self._table.problem is not None
-        if self._in_force != (wanted, self._indexes(wanted)) or (retry and has_failed):
+        if self._tried != (wanted, self._indexes(wanted)) or (retry and has_failed):
             self._require(wanted)
         elif self._doubted.is_set():
             self._doubted.clear()
             if self._table.restore():
                 _LOG.warning("restored the nftables table on the tunnel devices, which had been removed or changed")
-            self._log_problem(is_needed=True)
+            self._log_problem()
 
     def _require(self, wanted: frozenset[Clamp]) -> None:
         self._doubted.clear()
         indexes = self._indexes(wanted)
         if indexes is None:
             return
+        self._tried = wanted, indexes
         self._table.require(ruleset(wanted, indexes))
-        self._in_force = wanted, indexes
-        self._log_problem(is_needed=bool(indexes))
+        self._log_problem()
+        if self._table.problem is None:
+            self._in_force = self._tried
 
     def _indexes(self, wanted: frozenset[Clamp]) -> Mapping[str, int] | None:
         try:
@@ -85,8 +91,22 @@ class Clamping:
             _LOG.debug("tunnel devices: %s", error)
             return None
 
-    def _log_problem(self, *, is_needed: bool) -> None:
-        problem = self._table.problem if is_needed else None
+    def _log_problem(self) -> None:
+        problem = self._table.problem if self._is_needed() else None
         if problem is not None and problem != self._logged:
-            _LOG.warning("the segment size of TCP is not limited: %s", problem.message)
+            if _has_chains(self._tried):
+                _LOG.warning("the segment size of TCP is not limited: %s", problem.message)
+            else:
+                text = problem.message.removesuffix(f"; {_WITHOUT}")
+                _LOG.warning("the nftables table on tunnel devices that are no longer ours may be left: %s", text)
         self._logged = problem
+
+    def _is_needed(self) -> bool:
+        """Whether it makes a difference that nftables fails: a node without it, and without tunnels, lacks nothing."""
+        problem = self._table.problem
+        is_missing = problem is not None and problem.reason == Reason.NFTABLES_UNSUPPORTED
+        return not is_missing or _has_chains(self._tried) or _has_chains(self._in_force)
+
+
+def _has_chains(state: _State | None) -> bool:
+    return state is not None and bool(state[1])
