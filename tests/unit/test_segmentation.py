@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from isthmus.adapters.linux.devices import KernelTunnelDevices, has_esp_symbols, is_segmentation
+from isthmus.agent.clamping import left_alone, wanted_clamps
 from isthmus.agent.segmentation import Segmentation
 from isthmus.core.node import ipsec
 from isthmus.core.node.clamping import Clamp
+from isthmus.core.node.plan import NodePlan
+from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import Unavailable
-from isthmus.model.node.switch import Ports, TunnelPort
-from isthmus.model.node.tunnel import TunnelEnds, Vxlan
+from isthmus.model.node.switch import BridgeView, Ports, TunnelPort
+from isthmus.model.node.tunnel import Gre, TunnelEnds, Vxlan
+from tests.fakes.agent_harness import AgentHarness
+from tests.fakes.cluster import FakeCluster
 from tests.fakes.firewall import FakeTunnelDevices
 from tests.fakes.node import FakeNode
+from tests.fakes.nodeobjects import peerlink
 
 KIND = Vxlan(14789)
 OURS = frozenset({Clamp(KIND.device, 1416)})
@@ -86,6 +93,39 @@ def test_what_fails_is_said_once_and_tried_again(node: FakeNode, caplog: pytest.
     devices.refuses = False
     segmentation.follow(OURS)
     assert node.effects == ["set_segmentation_before"]
+
+
+@pytest.mark.parametrize("has_esp_offload", [True, False])
+def test_a_shared_device_that_loses_packets_is_named_once_and_left_alone(
+    node: FakeNode, caplog: pytest.LogCaptureFixture, has_esp_offload: bool
+) -> None:
+    gre = TunnelPort("ist", Gre(), TunnelEnds("192.0.2.11", "198.51.100.11"))
+    node.ports, node.has_esp_offload = Ports(frozenset({gre})), has_esp_offload
+    plan, bridge = NodePlan(ports=node.ports), BridgeView(True, node.ports, gre_is_shared=True)
+    assert left_alone(plan, replace(bridge, gre_is_shared=False)) == frozenset()
+    segmentation = Segmentation(FakeTunnelDevices(node))
+    for _ in range(3):
+        segmentation.follow(wanted_clamps(plan, bridge), left_alone(plan, bridge))
+    assert node.effects == []
+    assert [f"{gre.encapsulation.device} is left alone" in text for text in caplog.messages] == [True] * has_esp_offload
+    node.device_index += 1
+    segmentation.follow(frozenset(), frozenset())
+    segmentation.follow(wanted_clamps(plan, bridge), left_alone(plan, bridge))
+    assert len(caplog.messages) == 2 * has_esp_offload, "it was gone meanwhile"
+
+
+def test_an_agent_names_a_shared_device_that_loses_packets(caplog: pytest.LogCaptureFixture) -> None:
+    harness = AgentHarness()
+    harness.node.has_esp_offload = True
+    document = peerlink().to_wire()
+    for spec in (document["spec"], document["status"]["peer"]["spec"]):
+        spec["tunnel"] = {"encapsulation": "GRE", "idRange": spec["tunnel"]["idRange"]}
+    controller = FakeCluster(harness.store)
+    controller.apply(PeerLink.from_wire(document))
+    controller.apply_status(PeerLink.from_wire(document))
+    harness.node.has_foreign_gre = True
+    harness.settle()
+    assert sum("gre_sys is left alone" in text for text in caplog.messages) == 1
 
 
 def test_all_features_are_told_apart() -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
-from isthmus.core.node.clamping import Clamp, clamps, ruleset
+from isthmus.core.node.clamping import Clamp, clamps, ruleset, shared_devices
 from isthmus.core.node.plan import NodePlan
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.actions import Problem
@@ -32,6 +32,11 @@ def wanted_clamps(plan: NodePlan, bridge: BridgeView) -> frozenset[Clamp]:
         if tunnel.ends.local in underlay
     }
     return clamps(carried, gre_is_shared=bridge.gre_is_shared)
+
+
+def left_alone(plan: NodePlan, bridge: BridgeView) -> frozenset[str]:
+    """Devices of tunnels of the plan that tunnels of others have, too: nothing is changed on these."""
+    return shared_devices(plan.ports.tunnels, gre_is_shared=bridge.gre_is_shared)
 
 
 class Clamping:

@@ -22,7 +22,7 @@ from isthmus.model.node.switch import BridgeView
 from .attempts import Attempts, Barrier
 from .backends import Backends
 from .bridge import Bridge
-from .clamping import Clamping, wanted_clamps
+from .clamping import Clamping, left_alone, wanted_clamps
 from .flows import FlowSets
 from .protection import Protection
 from .segmentation import Segmentation
@@ -69,7 +69,7 @@ class DataPlane:
         bridge = self._bridge.add(plan, inputs, bridge, ike, attempts)
         clamps = wanted_clamps(plan, bridge)
         self.clamping.follow(clamps, retry=True)
-        self._segmentation.follow(clamps)
+        self._segmentation.follow(clamps, left_alone(plan, bridge))
         in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
         if ike is not None:
@@ -85,7 +85,7 @@ class DataPlane:
         bridge, host = self._backends.ovsdb.view(), self._backends.netlink.view()
         clamps = wanted_clamps(facts.plan, bridge)
         self.clamping.follow(clamps)
-        self._segmentation.follow(clamps)
+        self._segmentation.follow(clamps, left_alone(facts.plan, bridge))
         in_place = facts.flows_installed and not self.flows.differ()
         facts = replace(facts, bridge=bridge, ike=ike, flows_installed=in_place, host=host)
         return self._completed(facts, associations)

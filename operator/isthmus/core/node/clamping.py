@@ -47,6 +47,11 @@ def clamps(carried: Mapping[TunnelPort, int], *, gre_is_shared: bool) -> frozens
     return frozenset(Clamp(device, mtu) for device, mtu in found.items())
 
 
+def shared_devices(tunnels: Iterable[TunnelPort], *, gre_is_shared: bool) -> frozenset[str]:
+    """The devices of these tunnels that are left alone, for tunnels of others have them, too."""
+    return frozenset(t.encapsulation.device for t in tunnels if gre_is_shared and isinstance(t.encapsulation, Gre))
+
+
 def maximum_segment(mtu: int, ip_version: int) -> int:
     """The MSS in bytes whose segments are IP packets of no more than `mtu` bytes. Options of TCP count as payload."""
     headers = dict(_IP_HEADERS.values())
