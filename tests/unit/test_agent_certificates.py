@@ -9,7 +9,7 @@ import pytest
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
 from isthmus.model.node.ipsec import CertificateRef
-from isthmus.telemetry.metrics import CERTIFICATE_EXPIRY, CERTIFICATE_WARNING
+from isthmus.telemetry.metrics import CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, TUNNEL_UP
 from tests.authority import Authority, secret_data
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.certified import IDENTITY
@@ -105,6 +105,14 @@ def test_bad_input_is_named_and_leaves_what_stands(certified: AgentHarness, data
     assert condition is not None
     assert (condition.status, condition.reason) == ("False", reason)
     assert "isthmus-ipsec/psk-b" in condition.message
+    found = _connection(certified)
+    assert (found.up, found.ike, found.esp, found.bfd) == (True, "Established", "Installed", "Up"), "it is kept"
+    assert (found.reason, found.message, found.key_exchange) == (
+        reason,
+        condition.message[len("cloud-b: ") :],
+        "ecp384",
+    )
+    assert certified.metrics.values(TUNNEL_UP)["cloud-b", "gw-b1", "esp"] == 1
     _store(certified, good)
     certified.settle()
     assert _standing(certified) == before
@@ -115,6 +123,17 @@ def _standing(harness: AgentHarness) -> tuple[object, ...]:
     node = harness.node
     of_charon = dict(node.loaded), dict(node.negotiated), dict(node.keys), dict(node.chains), node.revocation_lists
     return (*of_charon, node.ports.tunnels, node.blocks, node.firewall)
+
+
+def test_a_connection_that_is_kept_is_down_without_its_associations(certified: AgentHarness) -> None:
+    _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=b"text"))
+    certified.settle(2)
+    assert _connection(certified).up
+    certified.node.negotiated = {}
+    certified.settle(1)
+    found = _connection(certified)
+    assert (found.up, found.ike, found.esp, found.reason) == (False, "Connecting", "Missing", "InvalidCertificate")
+    assert certified.metrics.values(TUNNEL_UP)["cloud-b", "gw-b1", "esp"] == 0
 
 
 def test_a_revoked_peer_is_cut_and_named(certified: AgentHarness) -> None:

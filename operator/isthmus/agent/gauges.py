@@ -50,7 +50,7 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
             state = facts.ike.states.get(name) if facts.ike else None
             sas[key] = len(state.spis - facts.lost.get(name, frozenset())) if state else 0
             up[*key, "ike"] = state is not None and state.established
-            up[*key, "esp"] = name in planned and facts.esp_up(planned[name])
+            up[*key, "esp"] = facts.esp_up(planned[name]) if name in planned else facts.carries(name)
             up[*key, "bfd"] = facts.bridge.bfd_up.get(name, False)
     expiries = facts.plan.expiries
     metrics.set(CERTIFICATE_EXPIRY, _first((e, e.lifetime.ends) for e in expiries))

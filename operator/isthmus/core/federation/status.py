@@ -100,7 +100,18 @@ def _problem(snapshot: Snapshot, peer: CloudPeer, parts: list[Condition]) -> Pro
     if refused is not None:
         return refused
     broken = next((part for part in parts if part.status != "True"), None)
-    return Problem(Reason.parse(broken.reason, Reason.NOT_READ_YET), broken.message) if broken else None
+    if broken is not None:
+        return Problem(Reason.parse(broken.reason, Reason.NOT_READ_YET), broken.message)
+    return _kept(snapshot, peer)
+
+
+def _kept(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
+    """Why a connection that is up is only kept: it could not be established again."""
+    for node, connection in _connections(snapshot, peer):
+        if connection.up and connection.reason != Reason.UP:
+            reason = Reason.parse(connection.reason, Reason.NOT_UNDERSTOOD)
+            return Problem(reason, f"gateway {node} to {connection.gateway}: {connection.message}")
+    return None
 
 
 def _reachable(snapshot: Snapshot, peer: CloudPeer) -> Condition:

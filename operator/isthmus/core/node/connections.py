@@ -33,7 +33,7 @@ def _connection(
     name = tunnel_port(cloud_id, gateway.name)
     ike, esp = _ike_state(name, connection, facts)
     bfd = _bfd_state(name, facts.bridge)
-    problem = facts.plan.peer_problems.get(cloud_id)
+    problem = of_peer = facts.plan.peer_problems.get(cloud_id)
     down = _connection_problem(ike, esp, bfd, cloud_id, facts, lost=name in facts.lost)
     if problem is None and down is not None:
         problem = _cause(name, connection, esp, facts) or down
@@ -41,7 +41,7 @@ def _connection(
         cloud_id=cloud_id,
         gateway=gateway.name,
         address=gateway.address,
-        up=problem is None,
+        up=down is None and (of_peer is None or facts.carries(name)),
         ike=ike,
         esp=esp,
         bfd=bfd,
@@ -69,11 +69,13 @@ def _ike_state(
     name: str, connection: IkeConnection | None, facts: NodeFacts
 ) -> tuple[Literal["Established", "Connecting", "Down"], Literal["Installed", "Missing"]]:
     ike = facts.known_ike
-    if connection is None or ike is None or name not in ike.loaded:
+    is_known = connection is not None or name in facts.plan.kept_connections
+    if not is_known or ike is None or name not in ike.loaded:
         return "Down", "Missing"
     state = ike.states.get(name)
     established = state is not None and state.established
-    return "Established" if established else "Connecting", "Installed" if facts.esp_up(connection) else "Missing"
+    installed = facts.esp_up(connection) if connection is not None else facts.carries(name)
+    return "Established" if established else "Connecting", "Installed" if installed else "Missing"
 
 
 def _key_exchange(name: str, ike: IkeView | None) -> str | None:

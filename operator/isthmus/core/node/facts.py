@@ -97,3 +97,9 @@ class NodeFacts:
         """Whether charon has all SAs of a connection, and the kernel has what charon has."""
         ike = self.known_ike
         return ike is not None and ipsec.up(connection, ike) and connection.name not in self.lost
+
+    def carries(self, name: str) -> bool:
+        """Whether a connection that cannot be planned for the moment, and is kept, has all its SAs in the kernel."""
+        ike = self.known_ike
+        kept = (t for t in self.plan.ports.tunnels if t.name == name and name in self.plan.kept_connections)
+        return ike is not None and name not in self.lost and any(ipsec.carries(tunnel, ike) for tunnel in kept)

@@ -23,6 +23,7 @@ from isthmus.model.node.ipsec import (
     ProtectPolicy,
     SecurityAssociation,
 )
+from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.traffic import IcmpType, Prefix, Selector
 from isthmus.model.node.tunnel import Encapsulation
 from isthmus.model.reasons import Reason
@@ -163,6 +164,14 @@ def up(connection: IkeConnection, ike: IkeView) -> bool:
         and state.children_installed >= {child.name for child in connection.children}
         and not state.narrowed
     )
+
+
+def carries(tunnel: TunnelPort, ike: IkeView) -> bool:
+    """Whether an existing tunnel has an IKE SA and all SAs that it needs, whatever they were negotiated for."""
+    state = ike.states.get(tunnel.name)
+    if tunnel.name not in ike.loaded or state is None or not state.established or state.narrowed:
+        return False
+    return len({child.reqid for child in state.children}) >= len(tunnel.encapsulation.sent)
 
 
 def narrowed_spis(connection: IkeConnection, ike: IkeView) -> frozenset[int]:

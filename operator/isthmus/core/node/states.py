@@ -12,6 +12,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
 from isthmus.model.node.firewall import Ruleset
+from isthmus.model.reasons import Reason
 
 from .connections import connections
 from .facts import NodeFacts
@@ -67,7 +68,8 @@ def _connections(facts: NodeFacts) -> Named:
 
 def _connection(connection: GatewayConnection) -> State:
     layers = f"IKE {connection.ike}, ESP {connection.esp}, BFD {connection.bfd}"
-    return State(layers) if connection.up else State(f"{layers} ({connection.reason})", connection.message)
+    as_planned = connection.reason == Reason.UP
+    return State(layers) if as_planned else State(f"{layers} ({connection.reason})", connection.message)
 
 
 def _tunnel_ports(facts: NodeFacts) -> Named:

@@ -82,9 +82,10 @@ class GatewayConnection(ApiModel):
     bfd: Literal["Up", "Down", "Unknown"]
     """State of the BFD session; Unknown if there is no tunnel port."""
     reason: ReasonText = "Up"
-    """Why the connection is up or down; docs/conditions.md lists all reasons."""
+    """Why the connection is up or down; docs/conditions.md lists all reasons. Another one than Up of a connection
+    that is up says why it could not be established again: existing SAs are kept."""
     message: Message = ""
-    """Why the connection is down, in a sentence."""
+    """Why the connection is down, or only kept, in a sentence."""
     key_exchange: Annotated[str, Field(max_length=64)] | None = None
     """Key exchange of the IKE SA, in strongSwan's notation: ecp384, or hybrid ecp384-ke1_mlkem768. Of several IKE SAs
     one that is not hybrid, if there is any. Absent without IKE SA."""

@@ -120,7 +120,7 @@ def _underlay(connection: Connection) -> Verdict:
 
 def _ike(connection: Connection) -> Verdict:
     """An earlier SA may still be there while the other side refuses a new key."""
-    if connection.reason in (Reason.AUTHENTICATION_FAILED, Reason.CERTIFICATE_REVOKED):
+    if connection.reason in (Reason.AUTHENTICATION_FAILED, Reason.CERTIFICATE_REVOKED) or _is_not_planned(connection):
         return Fault(connection.reason, Layer.IKE, connection.message)
     if connection.ike == "Established":
         return Fine("IKE SAs are established")
@@ -135,10 +135,14 @@ def _ike(connection: Connection) -> Verdict:
 
 def _is_local(connection: Connection) -> bool:
     """Whether something of this cloud prevents the connection."""
-    row = ROWS.get(connection.reason)
     other = connection.reason in (Reason.INVALID, Reason.CONFLICT, Reason.FORBIDDEN, Reason.INTERNAL_ERROR)
-    of_plan = row is not None and row.layer is Layer.IKE and row.code in _NOT_PLANNED
-    return connection.ike != "Established" and (of_plan or other)
+    return connection.ike != "Established" and (_is_not_planned(connection) or other)
+
+
+def _is_not_planned(connection: Connection) -> bool:
+    """Whether its agent gives charon no such connection. What stood before may still be there, and carry traffic."""
+    row = ROWS.get(connection.reason)
+    return row is not None and row.layer is Layer.IKE and row.code in _NOT_PLANNED
 
 
 def _esp(connection: Connection) -> Verdict:
