@@ -136,6 +136,28 @@ def test_a_connection_that_is_kept_is_down_without_its_associations(certified: A
     assert certified.metrics.values(TUNNEL_UP)["cloud-b", "gw-b1", "esp"] == 0
 
 
+def test_what_the_kernel_loses_of_a_connection_that_is_kept_is_rekeyed(certified: AgentHarness) -> None:
+    _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=b"text"))
+    certified.settle(2)
+    before = certified.node.associations
+    certified.node.associations = frozenset()
+    certified.node.effects.clear()
+    certified.settle(2)
+    assert [effect.split()[0] for effect in certified.node.effects] == ["rekey"]
+    assert len(certified.node.associations) == len(before)
+    assert _connection(certified).up
+
+
+def test_a_connection_that_is_kept_is_never_ended_to_recover_it(certified: AgentHarness) -> None:
+    _store(certified, secret_data(ONE.issue(IDENTITY), ca_crt=b"text"))
+    certified.settle(2)
+    certified.node.associations, certified.node.peer_answers = frozenset(), False
+    certified.node.effects.clear()
+    certified.settle(4)
+    assert _connection(certified).esp == "Missing"
+    assert {effect.split()[0] for effect in certified.node.effects} == {"rekey"}
+
+
 def test_a_revoked_peer_is_cut_and_named(certified: AgentHarness) -> None:
     own = ONE.issue(IDENTITY)
     certified.node.peer_is_revoked = True

@@ -94,6 +94,11 @@ class Associations:
                 self._renegotiate(name, narrowed, now)
             elif name in up:
                 self._recoveries.pop(name, None)
+        for name in sorted(plan.kept_connections - {c.name for c in plan.connections}):
+            if name in lost:
+                self._recover(name, lost[name], now, may_end=False)  # for nothing would initiate it again
+            else:
+                self._recoveries.pop(name, None)
         awaited = [c for c in plan.connections if c.name in up and takeover.awaits_counterpart(c, states[c.name])]
         self._answer(awaited, now)
         for connection in plan.connections:
@@ -184,7 +189,7 @@ class Associations:
         if due := frozenset(state for state, at in self._stale.items() if now >= at):
             self._xfrm.remove_associations(due)
 
-    def _recover(self, name: str, spis: frozenset[int], now: float) -> None:
+    def _recover(self, name: str, spis: frozenset[int], now: float, *, may_end: bool = True) -> None:
         """Rekey at once; if the same SAs are still missing after that, end the connection. Ever less often."""
         last = self._recoveries.get(name, _Recovery(frozenset(), 0, float("-inf")))
         backoff = _backoff_seconds(last)
@@ -192,7 +197,8 @@ class Associations:
         if now - last.at < max(backoff, _REKEY_SECONDS if rekeyed else 0):
             return
         self._recoveries[name] = _Recovery(spis, last.attempts + 1, now)
-        again = partial(self._ike.terminate, name) if rekeyed else partial(self._ike.rekey, name, spis)
+        is_end = rekeyed and may_end
+        again = partial(self._ike.terminate, name) if is_end else partial(self._ike.rekey, name, spis)
         self._ask(name, again)
 
     def _renegotiate(self, name: str, spis: frozenset[int], now: float) -> None:
