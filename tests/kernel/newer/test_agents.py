@@ -71,8 +71,19 @@ def _connection(side: Side) -> GatewayConnection | None:
     return next(iter(_node(side).status.connections), None)
 
 
-def _loaded(side: Side) -> set[str]:
-    return {name for name in side.node.new_ike().view().loaded if name.startswith(names.TUNNEL_PREFIX)}
+def _loaded(side: Side) -> dict[str, str]:
+    """By connection the digest of what its charon has, proposals included."""
+    loaded = side.node.new_ike().view().loaded
+    return {name: digest for name, digest in loaded.items() if name.startswith(names.TUNNEL_PREFIX)}
+
+
+def _has_replaced(side: Side, before: dict[str, str]) -> bool:
+    """Whether charon has other connections than before, by name and digest, and all SAs of these and no others."""
+    states, loaded = side.node.new_ike().view().states, _loaded(side)
+    if loaded.keys() != before.keys() or loaded == before:
+        return False
+    found = [states[name] for name in loaded if name in states]
+    return len(found) == len(loaded) and all(state.children_installed and not state.superseded for state in found)
 
 
 def _is(side: Side, ike: str, key_exchange: str | None, reason: str) -> bool:
@@ -85,10 +96,14 @@ def test_preferred_required_and_preferred_again(mixed: tuple[Side, Side]) -> Non
     with wire_of((a.node, b.node)) as wire:
         for side in mixed:
             wait_until(side.connected, 40, f"connection of {side.name}")
+        classical = _loaded(b)
         for ike in (PREFERRED, DEFAULT.ike, PREFERRED):
+            before = _loaded(a)
             _publish(mixed, ike)
+            wait_until(lambda: _has_replaced(a, before), 40, "SAs by what was published")  # noqa: B023
             for side in mixed:
                 wait_until(lambda: _is(side, "Established", "ecp384", "Up"), 40, f"the fallback on {side.name}")  # noqa: B023
+            assert _loaded(b) == classical, "it is never given what it cannot do"
         assert set(_node(a).status.key_exchanges) == set(KEY_EXCHANGES)
         assert set(_node(b).status.key_exchanges) == set(GROUPS)
 
