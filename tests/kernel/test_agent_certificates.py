@@ -90,8 +90,9 @@ def test_bad_input_is_named_and_traffic_goes_on(certified: tuple[Side, Side]) ->
         wait_until(lambda: _reason(a) == "CertificateNotFound", 15, "its reason")
         assert lost() == 0
     assert before["a"] <= a.node.associations()
+    assert a.connected(), "it is reported as what it is"
     a.store_secret(secret_data(_issue(a), ca_crt=ONE.certificate))
-    wait_until(a.connected, 30, "the connection")
+    wait_until(lambda: _reason(a) == "Up" and a.connected(), 30, "the connection by the next certificate")
 
 
 def test_a_revoked_peer_is_cut_at_once_and_comes_back_with_a_new_certificate(certified: tuple[Side, Side]) -> None:
