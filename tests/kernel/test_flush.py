@@ -57,7 +57,9 @@ def test_flush_leaks_nothing_and_is_recovered_within_seconds(stretched: Sides, w
     # when the other side's flush removes that, too: then the other side negotiates each child on its own.
     most = 1 if len(flushed) == 1 else 1 + _CHILDREN
     assert 1 <= sum(_negotiations(side) for side in flushed) <= most
-    assert not any(_negotiations(side) for side in stretched if side not in flushed)
+    # For what the kernel then asks for, charon opens another IKE SA, and the peer adds to it what it sends itself.
+    answers = sum(_negotiations(side) for side in stretched if side not in flushed)
+    assert answers <= (1 if what == "states" else 0), [[effect[:60] for effect in side.effects] for side in stretched]
 
 
 @pytest.mark.parametrize("fence", ["nftables table", "block policies"])
