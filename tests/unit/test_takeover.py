@@ -79,6 +79,15 @@ def test_gateways_that_initiate_at_the_same_time_do_not_end_both() -> None:
     assert takeover.redundant(responder, crossed) == frozenset()
 
 
+def test_what_the_initiator_leaves_of_crossing_associations_its_charon_no_longer_has() -> None:
+    """It was killed right after it had initiated the older one; its successor has initiated the newer one."""
+    responder = replace(CONNECTION, initiator=False)
+    before, taken_over = _association(1, BOTH, age_seconds=11), _association(2, IN, age_seconds=11)
+    answer = _association(3, OUT, initiated=True, age_seconds=9)
+    assert takeover.redundant(responder, _state(before, taken_over, answer)) == frozenset()
+    assert takeover.redundant(responder, _state(before, taken_over, replace(answer, age_seconds=10))) == {1}
+
+
 def test_what_a_gateway_initiates_again_succeeds_what_it_has_initiated_before() -> None:
     """However soon: its charon was killed twice."""
     responder = replace(CONNECTION, initiator=False)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, IkeState
 
 _CROSSING_SECONDS = 3
+_INITIATOR_SECONDS = 10  # how long the connection's initiator has to end what it takes for older
 
 
 def sent_children(connection: IkeConnection) -> frozenset[str]:
@@ -47,8 +48,8 @@ def newest(state: IkeState) -> int | None:
 def redundant(connection: IkeConnection, state: IkeState) -> frozenset[int]:
     """Numbers of the IKE SAs of which newer ones have all children.
 
-    If both gateways initiate at the same time they may not agree on which is newer: then only the connection's
-    initiator ends one.
+    If both gateways initiate at the same time they may not agree on which is newer: then the connection's initiator
+    ends one. What is still there after that the initiator does not have: its charon was killed before it could.
     """
     holders = {child.name: _holder(state.associations[::-1], child.name) for child in connection.children}
     keepers = {child: holder for child, holder in holders.items() if holder is not None}
@@ -64,8 +65,12 @@ def redundant(connection: IkeConnection, state: IkeState) -> frozenset[int]:
 
 
 def _succeeds(newer: IkeAssociation, older: IkeAssociation) -> bool:
-    """Whether the newer one cannot have been initiated while the older one was: a gateway initiates one at a time."""
-    return newer.initiated == older.initiated or older.age_seconds >= newer.age_seconds + _CROSSING_SECONDS
+    """Whether the newer one cannot have been initiated while the older one was: a gateway initiates one at a time.
+
+    Or it was so long ago that the connection's initiator would have ended one of them.
+    """
+    crossing = newer.initiated != older.initiated and older.age_seconds < newer.age_seconds + _CROSSING_SECONDS
+    return not crossing or newer.age_seconds >= _INITIATOR_SECONDS
 
 
 def _holder(associations: Iterable[IkeAssociation], child: str) -> IkeAssociation | None:
