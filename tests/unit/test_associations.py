@@ -89,6 +89,23 @@ def test_responder_initiates_only_after_a_long_time() -> None:
     assert _times_within(31, initiator=False) == 1
 
 
+def test_responder_initiates_a_changed_connection_that_the_initiator_has_negotiated_too_early() -> None:
+    """With the new key, and before this side's charon had the connection whose children are named after it."""
+    plan = _planned(initiator=False)
+    node, clock = _fenced(plan), Clock()
+    ike = Asked(node)
+    ike.load(plan.connections[0], b"")
+    changed = {plan.connections[0].name: IkeState(True, superseded=True, spis=frozenset({1, 2}))}
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
+    asked = []
+    for second in range(40):
+        associations.advance(_facts(plan), replace(ike.view(), states=changed))
+        asked += [second] * ike.times
+        ike.times = 0
+        clock.seconds += 1
+    assert asked == [5, 35]
+
+
 def test_established_or_unloaded_connections_are_not_initiated() -> None:
     node, clock = FakeNode(), Clock()
     plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
@@ -308,10 +325,10 @@ class Replacing(Asked):
 
 
 @pytest.mark.parametrize(
-    ("initiator", "attempts"), [(True, [*range(0, 60, 5)]), (False, [30])], ids=["initiator", "responder"]
+    ("initiator", "attempts"), [(True, [*range(0, 61, 5)]), (False, [5, 35])], ids=["initiator", "responder"]
 )
 def test_what_is_not_hybrid_ends_long_after_an_attempt_to_replace_it(initiator: bool, attempts: list[int]) -> None:
-    """Whose end by name would end that attempt, too. The next one follows at once, and not before the end."""
+    """Whose end by name would end that attempt, too. One that is due then follows at once, and not before the end."""
     required = ("aes256gcm16-prfsha384-ecp384-ke1_mlkem768",)
     plan = _planned(initiator)
     plan = replace(plan, connections=tuple(replace(c, ike_proposals=required) for c in plan.connections))
@@ -329,4 +346,5 @@ def test_what_is_not_hybrid_ends_long_after_an_attempt_to_replace_it(initiator: 
         done += [(second, what) for what in ike.recoveries]
         ike.recoveries.clear()
         clock.seconds += 1
-    assert done == [*((second, "initiate") for second in attempts), (60, "terminate"), (60, "initiate")]
+    before, after = (tuple(s for s in attempts if (s >= 60) == late) for late in (False, True))
+    assert done == [*((s, "initiate") for s in before), (60, "terminate"), *((s, "initiate") for s in after)]

@@ -20,6 +20,7 @@ from isthmus.ports import Clock, Ike, Xfrm
 
 _INITIATOR_SECONDS = 5.0
 _RESPONDER_SECONDS = 30.0
+_CHANGED_SECONDS = 5.0  # how long a responder waits for the initiator to negotiate what has changed
 _TAKEOVER_SECONDS = 5.0  # how long the peer has to initiate what it sends
 _COUNTERPART_SECONDS = 0.2  # an ordinary negotiation has brought the other child by then
 _STALE_SECONDS = 2.0  # by then the peer has ceased to send by the SAs of before
@@ -27,7 +28,7 @@ _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a 
 _MAX_DOUBLINGS = 10
 _MAX_BACKOFF_SECONDS = 300.0
 _REVOKED_SECONDS = 30.0  # a peer that is revoked may not answer at all
-_CLASSICAL_SECONDS = 60.0  # the responder's own attempt, after 30 s, has this much time again
+_CLASSICAL_SECONDS = 60.0  # both sides have attempted to replace them, the responder after 5 s and after 35 s
 _ATTEMPTS_OF_NARROWED = 6  # from which the backoff continues: 32 s
 
 
@@ -66,6 +67,8 @@ class Associations:
     def advance(self, facts: NodeFacts, view: IkeView) -> Mapping[str, Problem]:
         """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
 
+        A responder's that were changed are due after 5 s, if the initiator has not negotiated them by then.
+
         Takes over connections of a killed charon at once, and initiates the counterpart if the peer does so. Recovers
         connections with lost SAs, and an initiator's with narrowed ones: the peer may have been corrected. Retires
         superseded SAs of connections whose new SAs are up, and ends those of peers whose certificates are revoked:
@@ -85,7 +88,8 @@ class Associations:
         # What ends by its name ends with every attempt to replace it: one that is due begins after that.
         self._end_revoked(view, now)
         self._end_classical(plan, view, now)
-        self._initiate([c for c in plan.connections if c.name in view.loaded and c.name not in up], facts.orphaned, now)
+        down = [c for c in plan.connections if c.name in view.loaded and c.name not in up]
+        self._initiate(down, {name for name, state in view.states.items() if state.superseded}, facts.orphaned, now)
         for connection in plan.connections:
             name = connection.name
             if name in lost:
@@ -147,8 +151,10 @@ class Associations:
             if now - since >= _CLASSICAL_SECONDS:
                 self._ask(name, partial(self._ike.terminate, name))
 
-    def _initiate(self, down: Collection[IkeConnection], orphaned: frozenset[str], now: float) -> None:
-        self._due = {c.name: self._due.get(c.name, self._first(c, now)) for c in down}
+    def _initiate(
+        self, down: Collection[IkeConnection], changed: Collection[str], orphaned: frozenset[str], now: float
+    ) -> None:
+        self._due = {c.name: self._due.get(c.name, now + _first_after(c, c.name in changed)) for c in down}
         self._takeovers = {c.name: self._takeovers[c.name] for c in down if c.name in self._takeovers}
         for connection in down:
             name = connection.name
@@ -221,11 +227,15 @@ class Associations:
         else:
             self._refused.pop(name, None)
 
-    def _first(self, connection: IkeConnection, now: float) -> float:
-        return now if connection.initiator else now + _RESPONDER_SECONDS
-
     def _pause(self, connection: IkeConnection) -> float:
         return _INITIATOR_SECONDS if connection.initiator else _RESPONDER_SECONDS
+
+
+def _first_after(connection: IkeConnection, is_changed: bool) -> float:
+    """The initiator's charon may have negotiated just before this one had a change: only this side sees it."""
+    if connection.initiator:
+        return 0.0
+    return _CHANGED_SECONDS if is_changed else _RESPONDER_SECONDS
 
 
 def _backoff_seconds(last: _Recovery) -> float:
