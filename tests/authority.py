@@ -34,9 +34,17 @@ class Issued:
 class Authority:
     """A CA that signs certificates, other CAs and revocation lists."""
 
-    def __init__(self, name: str, issuer: Authority | None = None, days: int = 3650) -> None:
+    def __init__(
+        self, name: str, issuer: Authority | None = None, days: int = 3650, copied: Authority | None = None
+    ) -> None:
+        """`copied`: the CA whose key identifier it claims, with a key of its own."""
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP384R1())
+        self._key_identifier: x509.SubjectKeyIdentifier = (
+            copied._key_identifier
+            if copied is not None
+            else x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        )
         self._lists = 0
         signer = issuer or self
         begins = datetime.now(UTC) - _HOUR
@@ -49,7 +57,7 @@ class Authority:
             .not_valid_before(begins)
             .not_valid_after(begins + timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(self._key_identifier, critical=False)
             .sign(signer._key, hashes.SHA384())
         )
         self.certificate = certificate.public_bytes(Encoding.PEM)
@@ -73,21 +81,23 @@ class Authority:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return Issued(certificate.public_bytes(Encoding.PEM), pem, certificate.serial_number)
 
-    def revoke(self, serials: Iterable[int]) -> bytes:
-        """The next revocation list."""
-        self._lists += 1
+    def revoke(self, serials: Iterable[int], number: int | None = None, pretended: Authority | None = None) -> bytes:
+        """The next revocation list, or that of a number; `pretended`: the CA of which it is said to be."""
+        self._lists += number is None
         now = datetime.now(UTC)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
         builder = builder.last_update(now - _HOUR).next_update(now + timedelta(days=30))
         for serial in serials:
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - _HOUR)
             builder = builder.add_revoked_certificate(entry.build())
-        builder = builder.add_extension(x509.CRLNumber(self._lists), critical=False)
-        signed = builder.add_extension(self._identifier(), critical=False).sign(self._key, hashes.SHA384())
+        builder = builder.add_extension(x509.CRLNumber(self._lists if number is None else number), critical=False)
+        signed = builder.add_extension((pretended or self)._identifier(), critical=False).sign(
+            self._key, hashes.SHA384()
+        )
         return signed.public_bytes(Encoding.PEM)
 
     def _identifier(self) -> x509.AuthorityKeyIdentifier:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_identifier)
 
 
 def secret_data(issued: Issued | None = None, **entries: bytes) -> dict[str, str]:

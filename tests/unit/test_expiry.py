@@ -62,7 +62,9 @@ def _ca(lived_days: float, left_days: float) -> bytes:
 
 
 def _crl(lived_days: float, left_days: float) -> bytes:
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(_KEY.public_key())
     builder = x509.CertificateRevocationListBuilder(_NAME, *_days(lived_days, left_days))
+    builder = builder.add_extension(identifier, critical=False)
     return builder.sign(_KEY, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 

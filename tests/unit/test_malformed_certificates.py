@@ -57,7 +57,9 @@ def _certificate(name: x509.Name = _SUBJECT, is_ca: bool = True, dns_name: str =
 def _crl() -> bytes:
     entry = x509.RevokedCertificateBuilder(9, _NOW).build()
     builder = x509.CertificateRevocationListBuilder(_SUBJECT, _NOW, _NOW + timedelta(days=7), [], [entry])
-    signed = builder.add_extension(x509.CRLNumber(1), critical=False).sign(_KEY, hashes.SHA256())
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(_KEY.public_key())
+    builder = builder.add_extension(x509.CRLNumber(1), critical=False).add_extension(identifier, critical=False)
+    signed = builder.sign(_KEY, hashes.SHA256())
     return signed.public_bytes(Encoding.DER)
 
 

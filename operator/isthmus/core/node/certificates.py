@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Final, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -23,7 +23,9 @@ from isthmus.model.node.inputs import CertificateEntries
 from isthmus.model.reasons import Reason
 from isthmus.model.text import printable
 
+from . import revocations
 from .expiry import Lifetime
+from .issuers import Issuer, confused_within, issuer
 
 T = TypeVar("T")
 
@@ -56,6 +58,8 @@ class Authorities:
     """Of each CA."""
     list_lifetimes: tuple[Lifetime, ...] = ()
     """Of each revocation list that has an end."""
+    issuers: frozenset[Issuer] = frozenset()
+    """The CAs, as charon tells them apart."""
 
 
 def own_certificate(secret: str, entries: CertificateEntries, identity: str) -> OwnCertificate | Problem:
@@ -115,9 +119,17 @@ def _authorities(secret: str, certificates: bytes, revocation_lists: bytes) -> A
     if lists is None or (revocation_lists.strip() and not lists):
         text = f"{names.REVOCATION_KEY} of {_secret(secret)} is not a CRL in PEM"
         return Problem(Reason.INVALID_CERTIFICATE, text)
-    if any(not _is_signed_by_one_of(each, found) for each in lists):
-        text = f"{names.REVOCATION_KEY} of {_secret(secret)} has a CRL that no CA in {names.AUTHORITIES_KEY} signed"
+    signers = [revocations.signer(each, found) for each in lists]
+    refused = next((each for each in signers if isinstance(each, str)), None)
+    if refused is not None:
+        text = f"{names.REVOCATION_KEY} of {_secret(secret)} has a CRL {refused}"
         return Problem(Reason.INVALID_CERTIFICATE, text)
+    issuers = frozenset(issuer(each) for each in found)
+    confused = confused_within(
+        secret, issuers, frozenset(issuer(e) for e in signers if isinstance(e, x509.Certificate))
+    )
+    if confused is not None:
+        return confused
     return Authorities(
         pem=tuple(each.public_bytes(Encoding.PEM) for each in found),
         revocation_lists=tuple(each.public_bytes(Encoding.DER) for each in lists),
@@ -127,6 +139,7 @@ def _authorities(secret: str, certificates: bytes, revocation_lists: bytes) -> A
         list_lifetimes=tuple(
             Lifetime(each.last_update_utc, each.next_update_utc) for each in lists if each.next_update_utc is not None
         ),
+        issuers=issuers,
     )
 
 
@@ -174,21 +187,6 @@ def _weak_key(certificate: x509.Certificate) -> str | None:
 
 def _is_self_issued(certificate: x509.Certificate) -> bool:
     return certificate.issuer == certificate.subject
-
-
-def _is_signed_by_one_of(
-    revocation_list: x509.CertificateRevocationList, certificates: Iterable[x509.Certificate]
-) -> bool:
-    return any(
-        each.subject == revocation_list.issuer and _has_valid_signature(revocation_list, each) for each in certificates
-    )
-
-
-def _has_valid_signature(revocation_list: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
-    try:
-        return revocation_list.is_signature_valid(authority.public_key())  # type: ignore[arg-type]
-    except (InvalidSignature, *_UNREADABLE):
-        return False
 
 
 def _revocations(lists: Iterable[x509.CertificateRevocationList]) -> list[bytes]:
