@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import Protocol
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from isthmus.core.node import ipsec
 from isthmus.model.errors import Invalid, Unavailable
-from isthmus.model.node.ipsec import IkeConnection
+from isthmus.model.node.ipsec import CertificateChain, CertificateRef, IkeConnection
 from isthmus.model.proposals import GROUPS
 from isthmus.ports import Ike, Xfrm
+from tests.authority import Authority
 from tests.testbed.host.process import wait_until
 
 CHILDREN = frozenset({"in", "out"})
@@ -181,6 +184,33 @@ class IkeContract:
         wait_until(lambda: ipsec.up(changed, ike.view()), 10, "associations")
         assert ike.view().authentication_failed == frozenset()
 
+    @pytest.mark.parametrize("likeness", ["name", "key identifier", "no"])
+    def test_one_list_is_kept_of_what_seems_to_be_one_authority(self, ike: Ike, likeness: str) -> None:
+        """And what is discarded is no error."""
+        one = Authority("one")
+        other = Authority(
+            "one" if likeness == "name" else "other", copied=one if likeness == "key identifier" else None
+        )
+        lists = [_der(one.revoke([1], 5)), _der(other.revoke([2], 7)), _der(one.revoke([1], 6))]
+        ike.load_revocation_list(lists[0])
+        assert ike.revocation_lists() == {lists[0]}
+        for content in lists[1:]:
+            ike.load_revocation_list(content)
+        assert ike.revocation_lists() == ({*lists[1:]} if likeness == "no" else {lists[1]})
+        ike.remove_credentials()
+        assert ike.revocation_lists() == frozenset()
+
+    def test_authorities_are_those_of_connections(self, ike: Ike, connection: IkeConnection) -> None:
+        own, others = Authority("own"), Authority("others")
+        issued = own.issue(connection.ends.local_identity)
+        chain = CertificateChain(issued.certificate, issued.private_key, (others.certificate,))
+        assert ike.authorities() == frozenset()
+        ike.load(replace(connection, credential=CertificateRef("key", "own", "others")), b"", chain)
+        found = x509.load_pem_x509_certificate(others.certificate).public_bytes(Encoding.DER)
+        assert ike.authorities() == {found}
+        ike.remove_credentials()
+        assert ike.authorities() == frozenset()
+
     def test_restarted_charon_is_a_new_instance_without_connections(
         self, ike: Ike, charon: Charon, connection: IkeConnection
     ) -> None:
@@ -195,6 +225,10 @@ class IkeContract:
         view = ike.view()
         assert view.instance != before
         assert (view.loaded, view.states) == ({}, {})
+
+
+def _der(revocation_list: bytes) -> bytes:
+    return x509.load_pem_x509_crl(revocation_list).public_bytes(Encoding.DER)
 
 
 def _establish(ike: Ike, connection: IkeConnection) -> None:

@@ -58,18 +58,30 @@ class FakeIke:
         node.changed(f"load {connection.name}")
 
     def load_revocation_list(self, content: bytes) -> None:
-        """Like charon, keeps one list of a CA: the one of the highest number."""
+        """Like charon, keeps one list of all that it takes as of one CA, the one of the highest number, and says so."""
         node = self._ask()
         if content in node.refused_lists:
             raise Invalid("charon: parsing X509_CRL certificate failed")
         found = x509.load_der_x509_crl(content)
-        of_same = [x509.load_der_x509_crl(each) for each in node.revocation_lists]
-        of_same = [each for each in of_same if each.issuer == found.issuer]
-        if all(_crl_number(found) > _crl_number(each) for each in of_same):
-            gone = {each.public_bytes(Encoding.DER) for each in of_same}
-            node.revocation_lists = (*(each for each in node.revocation_lists if each not in gone), content)
-            node.certificates += 1 - len(gone)
+        for each in node.revocation_lists:
+            present = x509.load_der_x509_crl(each)
+            if not _is_of_same_authority(found, present):
+                continue
+            if _crl_number(found) <= _crl_number(present):
+                break
+            node.revocation_lists = tuple(other for other in node.revocation_lists if other != each)
+            node.certificates -= 1
+        else:
+            node.revocation_lists = (*node.revocation_lists, content)
+            node.certificates += 1
         node.changed("load_revocation_list")
+
+    def revocation_lists(self) -> frozenset[bytes]:
+        return frozenset(self._ask().revocation_lists)
+
+    def authorities(self) -> frozenset[bytes]:
+        found = (pem for chain in self._ask().chains.values() for pem in chain.authorities)
+        return frozenset(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER) for pem in found)
 
     def certificates(self) -> int:
         return self._ask().certificates
@@ -183,6 +195,15 @@ class FakeIke:
         if not self._node.charon_answers:
             raise Unavailable("charon does not answer")
         return self._node
+
+
+def _is_of_same_authority(one: x509.CertificateRevocationList, other: x509.CertificateRevocationList) -> bool:
+    """By the key identifiers or by the names."""
+    identifiers = [
+        each.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+        for each in (one, other)
+    ]
+    return identifiers[0] == identifiers[1] or one.issuer == other.issuer
 
 
 def _crl_number(revocation_list: x509.CertificateRevocationList) -> int:

@@ -291,3 +291,61 @@ def test_a_new_charon_loads_no_peer_without_its_list(harness: AgentHarness) -> N
     harness.settle(2)
     assert set(harness.node.loaded) == {B}
     assert _connection(harness, C).reason == "InvalidCertificate"
+
+
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_copy_of_another_peers_ca_displaces_nothing(
+    harness: AgentHarness, own: Issued, copied: bool, is_new: bool
+) -> None:
+    """Its name or its key identifier, with a list of any number, also if charon and the agent forget everything else
+    but which CAs they had. What the other peer revokes later is in force."""
+    evil = Authority("evil", copied=ONE) if copied else Authority("one")
+    (before,) = harness.node.revocation_lists
+    store(harness, secret_data(own, ca_crt=evil.certificate, ca_crl=evil.revoke([], 2**60)))
+    if is_new:
+        harness.new_agent(harness.backends())
+    harness.settle(2)
+    assert harness.node.revocation_lists == (before,)
+    connection = _connection(harness, B)
+    assert (connection.up, connection.reason) == (False, "InvalidCertificate")
+    assert "Secret isthmus-ipsec/psk-c another CA with the same subject, key or key identifier" in connection.message
+    revoking = ONE.revoke([1])
+    store(harness, secret_data(own, ca_crt=BOTH, ca_crl=revoking), "psk-c")
+    harness.settle(2)
+    assert harness.node.revocation_lists == (_der(revoking),)
+    assert _connection(harness, C).up
+    harness.node.restart_charon()
+    harness.settle(2)
+    assert harness.node.revocation_lists == (_der(revoking),)
+    assert harness.node.loaded.keys() == {C}
+    assert _connection(harness, C).up
+
+
+def test_a_list_of_a_new_ca_with_the_name_of_the_old_one_is_in_force(harness: AgentHarness, own: Issued) -> None:
+    """Its numbers begin again, and charon takes the old list for a newer one."""
+    old, new = Authority("same"), Authority("same")
+    for content in (
+        secret_data(own, ca_crt=old.certificate, ca_crl=old.revoke([1], 7)),
+        secret_data(own, ca_crt=old.certificate + new.certificate, ca_crl=old.revoke([1], 8)),
+        secret_data(own, ca_crt=new.certificate, ca_crl=(last := new.revoke([2], 1))),
+    ):
+        store(harness, content, "psk-c")
+        harness.settle(2)
+        assert _connection(harness, C).up
+    assert harness.node.revocation_lists == (_der(last),)
+
+
+def test_a_list_that_charon_has_no_room_for_is_reported(harness: AgentHarness, own: Issued) -> None:
+    """Another one of the same CA and number, which it discards without an error."""
+    (before,) = harness.node.revocation_lists
+    extensions = x509.load_der_x509_crl(before).extensions
+    number = extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    other = ONE.revoke([1], number)
+    store(harness, secret_data(own, ca_crt=BOTH, ca_crl=other))
+    harness.settle(2)
+    assert harness.node.revocation_lists == (before,)
+    connection = _connection(harness, B)
+    assert (connection.up, connection.reason) == (False, "InvalidCertificate")
+    assert "it has another one, which it takes for a newer one of the same CA" in connection.message
+    assert _connection(harness, C).up

@@ -39,7 +39,7 @@ QUERIES = {
     "OpenFlow": {"instance", "mounted_directory_is_deleted", "changed", "view", "flows_of"},
     "Xfrm": {"blocks", "associations", "protect_policies"},
     "Firewall": {"view"},
-    "Ike": {"view", "certificates"},
+    "Ike": {"view", "certificates", "revocation_lists", "authorities"},
     "Netlink": {"view"},
     "KernelMonitor": {"start", "stop"},
     "TunnelDevices": {"indexes", "has_esp_offload", "taking_large_packets"},

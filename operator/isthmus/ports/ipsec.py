@@ -79,8 +79,17 @@ class Ike(Protocol):
     def load_revocation_list(self, content: bytes) -> None:
         """Load a revocation list in DER. SAs that exist MUST stay; the next authentication MUST heed it.
 
-        Unless there is one of the same CA that is not older: then that stays in force. `Invalid` if it is refused.
+        Unless there is one of the same CA that is not older: then that stays in force, without an error. charon takes
+        CAs for the same if their names or their key identifiers are equal. `Invalid` if it is refused.
         """
+        ...
+
+    def revocation_lists(self) -> frozenset[bytes]:
+        """The revocation lists in force, in DER: those that were loaded and not replaced."""
+        ...
+
+    def authorities(self) -> frozenset[bytes]:
+        """The certificates of CAs that were loaded with connections, also with those of before, in DER."""
         ...
 
     def certificates(self) -> int:

@@ -95,6 +95,14 @@ class Vici:
         """See `ports.Ike`."""
         self._ask(lambda session: session.load_cert(messages.revocation_list(content)))
 
+    def revocation_lists(self) -> frozenset[bytes]:
+        """By `list-certs`, after what is only in the cache, where it may stay for a while, was removed from there."""
+        return self._ask(lambda session: _listed(session, {"type": "X509_CRL"}))
+
+    def authorities(self) -> frozenset[bytes]:
+        """Likewise."""
+        return self._ask(lambda session: _listed(session, {"type": "X509", "flag": "CA"}))
+
     def certificates(self) -> int:
         """By `list-certs`, which names those in memory and those in the cache."""
         return self._ask(lambda session: sum(1 for _ in session.list_certs()))
@@ -258,6 +266,11 @@ def _drain(answers: Iterable[object]) -> None:
     """Consume the log messages that charon streams before a command's result."""
     for _ in answers:
         pass
+
+
+def _listed(session: Session, selected: dict[str, str]) -> frozenset[bytes]:
+    session.flush_certs({"type": selected["type"]})
+    return frozenset(bytes(each["data"]) for each in session.list_certs(selected))
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from isthmus.core.federation.agreement import Agreement, agree
+from isthmus.core.snapshot.index import claim_precedence
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec
@@ -18,6 +19,7 @@ from isthmus.model.reasons import Reason
 from . import ipsec
 from .certificates import Authorities, OwnCertificate, authorities, own_certificate
 from .expiry import Expiry
+from .issuers import Issuer
 
 _KEEPING: Final = frozenset(
     {
@@ -107,9 +109,21 @@ def lists_of(connection: IkeConnection, inputs: NodeInputs) -> tuple[bytes, ...]
     ref = connection.credential
     if isinstance(ref, PreSharedKeyRef) or not ref.authorities:
         return ()
-    entries = inputs.certificates.get(ref.secret_name, CertificateEntries())
-    trusted = authorities(ref.secret_name, entries.authorities, entries.revocation_lists)
-    return trusted.revocation_lists if isinstance(trusted, Authorities) else ()
+    trusted = _authorities(ref.secret_name, inputs)
+    return trusted.revocation_lists if trusted is not None else ()
+
+
+def issuers_of(connections: Iterable[IkeConnection], inputs: NodeInputs) -> dict[str, frozenset[Issuer]]:
+    """By Secret, the CAs that the peers of these connections are to be authenticated by."""
+    refs = (c.credential for c in connections)
+    secrets = {ref.secret_name for ref in refs if isinstance(ref, CertificateRef) and ref.authorities}
+    found = {secret: _authorities(secret, inputs) for secret in secrets}
+    return {secret: each.issuers for secret, each in found.items() if each is not None}
+
+
+def precedence(inputs: NodeInputs) -> list[str]:
+    """The Secrets of all peers, those in front whose CloudPeers claimed theirs first."""
+    return [peer.spec.ipsec.auth_secret_ref.name for peer in sorted(inputs.peers, key=claim_precedence)]
 
 
 def certificates_needed(connections: tuple[IkeConnection, ...], inputs: NodeInputs) -> int:
@@ -122,9 +136,14 @@ def certificates_needed(connections: tuple[IkeConnection, ...], inputs: NodeInpu
 
 
 def _authorities_of(secret: str, inputs: NodeInputs) -> tuple[bytes, ...]:
+    found = _authorities(secret, inputs)
+    return found.pem if found is not None else ()
+
+
+def _authorities(secret: str, inputs: NodeInputs) -> Authorities | None:
     entries = inputs.certificates.get(secret, CertificateEntries())
-    trusted = authorities(secret, entries.authorities, entries.revocation_lists)
-    return trusted.pem if isinstance(trusted, Authorities) else ()
+    found = authorities(secret, entries.authorities, entries.revocation_lists)
+    return found if isinstance(found, Authorities) else None
 
 
 def _expiries(cloud_id: str, secret: str, own: OwnCertificate | None, trusted: Authorities | None) -> Iterator[Expiry]:
