@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from isthmus.adapters.strongswan import Vici
+from isthmus.agent.credentials import Credentials
 from isthmus.core.node import credentials, ipsec
 from isthmus.core.node.credentials import Usable
+from isthmus.core.node.plan import NodePlan
 from isthmus.model import proposals
 from isthmus.model.node.inputs import CertificateEntries, Key, NodeInputs
 from isthmus.model.node.ipsec import CertificateRef, IkeConnection
@@ -251,6 +253,55 @@ def test_a_revoked_peer_is_noticed_by_either_side(clouds: Clouds) -> None:
         clouds.settle()
         assert not ike.view().revoked
         wait_until(lambda: clouds.pair.a.ping("10.99.0.2", 1).received == 1, 10, "the tunnel with a new certificate")
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_copy_of_another_peers_ca_does_not_let_a_revoked_peer_in(clouds: Clouds, copied: bool) -> None:
+    """Of its name or its key identifier, with a list of a number that the other one never reaches."""
+    authority = Authority("one")
+    _both_by_certificate(clouds, authority)
+    b, ike = clouds.sides["b"], clouds.pair.b.ike
+    agent = Credentials(ike)
+    _follow(agent, ike, *clouds.planned("b"))
+    evil = Authority("evil", copied=authority) if copied else Authority("one")
+    hostile = CertificateEntries(b"", b"", evil.certificate, evil.revoke([], 2**60), "1")
+    assert clouds.sides["a"].own is not None
+    for serials in ([], [clouds.sides["a"].own.serial]):
+        b.revocation_lists = authority.revoke(serials)
+        connection, inputs = clouds.planned("b")
+        assert isinstance(connection.credential, CertificateRef)
+        of_evil = replace(connection.credential, secret_name="evil", authorities="evil", revoked="")
+        other = replace(connection, name="istother", credential=of_evil)
+        inputs = replace(inputs, certificates={"evil": hostile, **inputs.certificates})
+        _follow(agent, ike, other, inputs, connection)
+        assert agent.problem(other, inputs) is not None
+        assert agent.problem(connection, inputs) is None
+        ike.load(connection, *credentials.secrets_of(connection, inputs))
+    _attempt(ike, connection.name, lambda: connection.name in ike.view().revoked, "the revocation")
+
+
+def test_a_list_of_a_new_authority_with_the_name_of_the_old_one_is_in_force(clouds: Clouds) -> None:
+    """Its numbers begin again."""
+    old, new = Authority("same"), Authority("same")
+    _both_by_certificate(clouds, old)
+    a, b, ike = clouds.sides["a"], clouds.sides["b"], clouds.pair.b.ike
+    agent = Credentials(ike)
+    b.revocation_lists = old.revoke([], 7)
+    _follow(agent, ike, *clouds.planned("b"))
+    clouds.settle()
+    a.own = clouds.issue("a", new)
+    b.authorities, b.revocation_lists = new.certificate, new.revoke([a.own.serial], 1)
+    connection, inputs = clouds.planned("b")
+    _follow(agent, ike, connection, inputs)
+    assert agent.problem(connection, inputs) is None
+    assert ike.revocation_lists() == frozenset(credentials.revocation_lists((connection,), inputs))
+    clouds.load("b", "a")
+    _attempt(ike, connection.name, lambda: connection.name in ike.view().revoked, "the revocation")
+
+
+def _follow(agent: Credentials, ike: Vici, first: IkeConnection, inputs: NodeInputs, *others: IkeConnection) -> None:
+    connections = (first, *others)
+    agent.follow(NodePlan(connections=connections), inputs, frozenset(c.name for c in connections), ike.view())
 
 
 def test_old_certificates_are_removed_from_charon_and_sas_stay(clouds: Clouds) -> None:
