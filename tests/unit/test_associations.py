@@ -12,7 +12,14 @@ from isthmus.agent.associations import Associations
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, IkeState, NarrowedChild, SecurityAssociation
+from isthmus.model.node.ipsec import (
+    IkeAssociation,
+    IkeConnection,
+    IkeState,
+    IkeView,
+    NarrowedChild,
+    SecurityAssociation,
+)
 from isthmus.model.node.switch import BridgeView, Ports
 from tests.contract.charon import with_key
 from tests.fakes.charon import FakeIke
@@ -135,6 +142,78 @@ def test_old_associations_are_removed_once_the_new_ones_are_up() -> None:
     ike.establish(connection.name)
     associations.advance(_facts(plan), ike.view())
     assert node.negotiated == {connection.name: {connection.digest}}
+
+
+class Reestablishing(FakeIke):
+    """An initiator's charon without an agent establishes again, as the newest IKE SA, whatever the responder ends."""
+
+    def __init__(self, node: FakeNode, name: str) -> None:
+        super().__init__(node)
+        self._name = name
+        self.associations = [1, 2]
+        self.retired: list[frozenset[int]] = []
+
+    def view(self) -> IkeView:
+        view = super().view()
+        found = tuple(IkeAssociation(number, False, frozenset({"in", "out"})) for number in self.associations)
+        return replace(view, states={self._name: replace(view.states[self._name], associations=found)})
+
+    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
+        self.retired.append(numbers)
+        newest = max(self.associations) + 1
+        self.associations = [*(number for number in self.associations if number not in numbers), newest]
+
+
+def _with_surplus(initiator: bool) -> tuple[Reestablishing, Callable[[], object], Clock]:
+    """A connection with two complete IKE SAs; call the second to have the agent advance."""
+    plan = _planned(initiator)
+    (connection,) = plan.connections
+    node, clock = _fenced(plan), Clock()
+    ike = Reestablishing(node, connection.name)
+    ike.load(connection, b"")
+    ike.establish(connection.name)
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
+    return ike, lambda: associations.advance(_facts(plan), ike.view()), clock
+
+
+def _seconds_of_ends(ike: Reestablishing, advance: Callable[[], object], clock: Clock, seconds: int) -> list[int]:
+    times = []
+    for second in range(seconds):
+        advance()
+        times += [second] * len(ike.retired)
+        ike.retired.clear()
+        clock.seconds += 1
+    return times
+
+
+def test_what_the_initiator_leaves_the_responder_ends_ever_less_often() -> None:
+    """For the initiator's charon establishes it again."""
+    ike, advance, clock = _with_surplus(initiator=False)
+    times = _seconds_of_ends(ike, advance, clock, 3600)
+    pauses = [later - earlier for earlier, later in zip([0, *times], times, strict=False)]
+    assert pauses[:4] == [3, 7, 13, 25], "each begins when the IKE SA has been established again"
+    assert set(pauses[8:]) == {301}
+
+
+def test_responder_begins_again_once_nothing_has_been_left_for_a_while() -> None:
+    ike, advance, clock = _with_surplus(initiator=False)
+    assert _seconds_of_ends(ike, advance, clock, 4) == [3]
+    ike.associations = [3]
+    assert _seconds_of_ends(ike, advance, clock, 6) == []
+    ike.associations = [3, 4]
+    assert _seconds_of_ends(ike, advance, clock, 4) == [3]
+
+
+def test_responder_waits_again_when_its_associations_have_changed() -> None:
+    ike, advance, clock = _with_surplus(initiator=False)
+    assert _seconds_of_ends(ike, advance, clock, 3) == []
+    ike.associations = [2, 3]
+    assert _seconds_of_ends(ike, advance, clock, 4) == [3]
+
+
+def test_initiator_ends_redundant_associations_at_once() -> None:
+    ike, advance, clock = _with_surplus(initiator=True)
+    assert _seconds_of_ends(ike, advance, clock, 1) == [0]
 
 
 def _recovering(initiator: bool = True) -> tuple[Asked, Clock, Callable[[set[int]], list[str]]]:
@@ -273,8 +352,11 @@ def test_takeover_by_the_peer_is_answered_after_a_moment_and_once() -> None:
     ours = IkeAssociation(3, True, frozenset({"out"}))
     answered = replace(taken_over, associations=(*taken_over.associations, ours))
     associations.advance(_facts(plan), replace(view, states={connection.name: answered}))
-    assert ike.asked[1:] == [("retire [1]", frozenset())]
     assert not associations.waits
+    assert ike.asked[1:] == [], "the initiator may end it"
+    clock.seconds += 3
+    associations.advance(_facts(plan), replace(view, states={connection.name: answered}))
+    assert ike.asked[1:] == [("retire [1]", frozenset())]
 
 
 def test_states_of_a_killed_charon_are_removed_after_the_peer_has_ceased_to_use_them() -> None:

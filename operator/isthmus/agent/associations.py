@@ -7,7 +7,7 @@ What the kernel has lost, or a killed charon has left there, only that node know
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from isthmus.core.node import hybrid, ipsec, takeover
@@ -15,7 +15,7 @@ from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodePlan
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, Unavailable
-from isthmus.model.node.ipsec import CertificateRef, IkeConnection, IkeView, SecurityAssociation
+from isthmus.model.node.ipsec import CertificateRef, IkeConnection, IkeState, IkeView, SecurityAssociation
 from isthmus.ports import Clock, Ike, Xfrm
 
 _INITIATOR_SECONDS = 5.0
@@ -23,6 +23,7 @@ _RESPONDER_SECONDS = 30.0
 _CHANGED_SECONDS = 5.0  # how long a responder waits for the initiator to negotiate what has changed
 _TAKEOVER_SECONDS = 5.0  # how long the peer has to initiate what it sends
 _COUNTERPART_SECONDS = 0.2  # an ordinary negotiation has brought the other child by then
+_SURPLUS_SECONDS = 3.0  # how long the initiator has to end what is superseded or redundant
 _STALE_SECONDS = 2.0  # by then the peer has ceased to send by the SAs of before
 _REKEY_SECONDS = 10.0  # charon gives up on a peer that does not answer after a little more than 8
 _MAX_DOUBLINGS = 10
@@ -41,6 +42,19 @@ class _Recovery:
     at: float
 
 
+@dataclass(frozen=True)
+class _Surplus:
+    """IKE SAs of a responder, some superseded or redundant: since when, and after how many attempts to end any."""
+
+    numbers: frozenset[int]
+    since: float
+    attempts: int = 0
+
+    @property
+    def pause_seconds(self) -> float:
+        return min(_SURPLUS_SECONDS * 2.0 ** min(self.attempts, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
+
+
 class Associations:
     """Initiates connections that are down, and recovers lost ones; keeps the time at which each is due next."""
 
@@ -55,6 +69,7 @@ class Associations:
         """By connection whose peer has taken over, when to initiate what this node sends."""
         self._stale: dict[SecurityAssociation, float] = {}
         """States that an earlier charon has left, and when to remove them."""
+        self._surplus: dict[str, _Surplus] = {}
         self._recoveries: dict[str, _Recovery] = {}
         self._refused: dict[str, Problem] = {}
         self._revocations: dict[str, str] = {}
@@ -71,7 +86,8 @@ class Associations:
 
         Takes over connections of a killed charon at once, and initiates the counterpart if the peer does so. Recovers
         connections with lost SAs, and an initiator's with narrowed ones: the peer may have been corrected. Retires
-        superseded SAs of connections whose new SAs are up, and ends those of peers whose certificates are revoked:
+        superseded SAs of connections whose new SAs are up, an initiator's at once and a responder's after 3 s, then
+        ever less often. Ends those of peers whose certificates are revoked:
         after more was revoked, either side authenticates the other again at once. So it does with those of another key
         exchange than the one that is required. Returns what charon refuses, by
         connection: until it is tried again with success, or the connection is up. Raises Unavailable if charon does
@@ -108,8 +124,15 @@ class Associations:
         for connection in plan.connections:
             if connection.name in up - superseded - self._awaited.keys():
                 self._set_apart(connection, view)
-        for name in sorted(superseded - self._awaited.keys()):
-            self._ask(name, partial(self._ike.retire, name, redundant[name]))
+        self._surplus = {
+            name: surplus
+            for name, surplus in self._surplus.items()
+            if name in superseded or now - surplus.since < surplus.pause_seconds
+        }
+        for connection in plan.connections:
+            name = connection.name
+            if name in superseded - self._awaited.keys() and self._may_retire(connection, states[name], now):
+                self._ask(name, partial(self._ike.retire, name, redundant[name]))
         self._remove_stale(facts.stale, now)
         return dict(self._refused)
 
@@ -190,6 +213,22 @@ class Associations:
         if newest is not None and view.apart_from.get(connection.name) != newest:
             self._ask(connection.name, partial(self._ike.load_apart, connection))
 
+    def _may_retire(self, connection: IkeConnection, state: IkeState, now: float) -> bool:
+        """The initiator may at once; the responder when its IKE SAs have been the same for a while.
+
+        What the responder ends the initiator's charon establishes again: to the responder that is the newest IKE SA.
+        Each attempt therefore doubles the pause, until nothing has been left to end for as long.
+        """
+        if connection.initiator:
+            return True
+        name, numbers = connection.name, frozenset(association.number for association in state.associations)
+        surplus = self._surplus.get(name, _Surplus(numbers, now))
+        if surplus.numbers != numbers:
+            surplus = replace(surplus, numbers=numbers, since=now)
+        is_due = now - surplus.since >= surplus.pause_seconds
+        self._surplus[name] = replace(surplus, since=now, attempts=surplus.attempts + 1) if is_due else surplus
+        return is_due
+
     def _remove_stale(self, stale: frozenset[SecurityAssociation], now: float) -> None:
         self._stale = {state: self._stale.get(state, now + _STALE_SECONDS) for state in stale}
         if due := frozenset(state for state, at in self._stale.items() if now >= at):
@@ -232,7 +271,7 @@ class Associations:
 
 
 def _first_after(connection: IkeConnection, is_changed: bool) -> float:
-    """The initiator's charon may have negotiated just before this one had a change: only this side sees it."""
+    """The initiator's charon may have negotiated just before this one had the change: only this side sees it."""
     if connection.initiator:
         return 0.0
     return _CHANGED_SECONDS if is_changed else _RESPONDER_SECONDS
