@@ -339,7 +339,7 @@ def test_takeover_by_the_peer_is_answered_after_a_moment_and_once() -> None:
     (connection,) = plan.connections
     ike.establish(connection.name)
     view = ike.view()
-    complete = IkeAssociation(1, True, frozenset({"in", "out"}), age_seconds=60)
+    complete = IkeAssociation(1, True, frozenset({"in", "out"}))
     newer = IkeAssociation(2, False, frozenset({"in"}))
     taken_over = replace(view.states[connection.name], associations=(complete, newer))
     view = replace(view, states={connection.name: taken_over})

@@ -333,7 +333,6 @@ def _association(sa: Message, children: Mapping[str, bool]) -> Iterator[IkeAssoc
             initiated=sa.get("initiator") == b"yes",
             children=frozenset(children),
             busy=any(sa.get(tasks) for tasks in _TASKS),
-            age_seconds=int(sa.get("established", 0)),
         )
 
 

@@ -12,9 +12,6 @@ from collections.abc import Iterable
 
 from isthmus.model.node.ipsec import IkeAssociation, IkeConnection, IkeState
 
-_CROSSING_SECONDS = 3
-_INITIATOR_SECONDS = 10  # how long the connection's initiator has to end what it takes for older
-
 
 def sent_children(connection: IkeConnection) -> frozenset[str]:
     """Names of the children for tunnels that begin here; all, if there is none for these alone."""
@@ -48,8 +45,7 @@ def newest(state: IkeState) -> int | None:
 def redundant(connection: IkeConnection, state: IkeState) -> frozenset[int]:
     """Numbers of the IKE SAs of which newer ones have all children.
 
-    If both gateways initiate at the same time they may not agree on which is newer: then the connection's initiator
-    ends one. What is still there after that the initiator does not have: its charon was killed before it could.
+    If both gateways initiate at the same time they may not agree on which is newer: only one of them may end any then.
     """
     holders = {child.name: _holder(state.associations[::-1], child.name) for child in connection.children}
     keepers = {child: holder for child, holder in holders.items() if holder is not None}
@@ -58,19 +54,8 @@ def redundant(connection: IkeConnection, state: IkeState) -> frozenset[int]:
     return frozenset(
         association.number
         for association in state.associations
-        if association.children
-        and association not in keepers.values()
-        and (connection.initiator or all(_succeeds(keepers[child], association) for child in association.children))
+        if association.children and association not in keepers.values()
     )
-
-
-def _succeeds(newer: IkeAssociation, older: IkeAssociation) -> bool:
-    """Whether the newer one cannot have been initiated while the older one was: a gateway initiates one at a time.
-
-    Or it was so long ago that the connection's initiator would have ended one of them.
-    """
-    crossing = newer.initiated != older.initiated and older.age_seconds < newer.age_seconds + _CROSSING_SECONDS
-    return not crossing or newer.age_seconds >= _INITIATOR_SECONDS
 
 
 def _holder(associations: Iterable[IkeAssociation], child: str) -> IkeAssociation | None:

@@ -223,8 +223,6 @@ class IkeAssociation:
     """Names of its children that carry traffic and were negotiated for what is loaded now."""
     busy: bool = field(default=False, compare=False)
     """Charon is negotiating something in it."""
-    age_seconds: int = field(default=0, compare=False)
-    """Since it was established, in whole seconds."""
 
 
 @dataclass(frozen=True)
