@@ -388,13 +388,19 @@ def test_nothing_is_retired_while_a_takeover_is_unanswered() -> None:
 
 
 def test_connection_is_loaded_apart_from_each_new_association_once_that_is_complete() -> None:
+    """Also from one that was not established yet by then, of which the number is greater: 5."""
     plan, ike, _, associations, node = _taken_over(initiator=False)
     (connection,) = plan.connections
     ike.establish(connection.name)
     view = ike.view()
     only = IkeAssociation(4, False, frozenset({"in", "out"}))
     view = replace(view, states={connection.name: replace(view.states[connection.name], associations=(only,))})
-    for apart_from, loaded in (({}, 1), ({connection.name: 3}, 2), ({connection.name: 4}, 2)):
+    for apart_from, loaded in (
+        ({}, 1),
+        ({connection.name: 3}, 2),
+        ({connection.name: 4}, 2),
+        ({connection.name: 5}, 2),
+    ):
         associations.advance(_facts(plan), replace(view, apart_from=apart_from))
         assert node.effects.count(f"load apart {connection.name}") == loaded
 

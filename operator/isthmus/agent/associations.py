@@ -210,7 +210,8 @@ class Associations:
     def _set_apart(self, connection: IkeConnection, view: IkeView) -> None:
         """Let what is initiated in answer to a takeover join the new IKE SA, and not the one of a dead charon."""
         newest = takeover.newest(view.states[connection.name])
-        if newest is not None and view.apart_from.get(connection.name) != newest:
+        # What is not established yet has been left out of `newest`, and may have been counted when it was loaded.
+        if newest is not None and view.apart_from.get(connection.name, -1) < newest:
             self._ask(connection.name, partial(self._ike.load_apart, connection))
 
     def _may_retire(self, connection: IkeConnection, state: IkeState, now: float) -> bool:
