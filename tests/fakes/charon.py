@@ -135,7 +135,7 @@ class FakeIke:
         assert children, "nothing to negotiate"
         self._node.changed(f"initiate in newest {connection.name}")
 
-    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
+    def retire(self, name: str, numbers: frozenset[int] = frozenset(), children: frozenset[int] = frozenset()) -> None:
         node = self._ask()
         digests = node.negotiated.get(name, set())
         current = {node.loaded[name].digest} if name in node.loaded else set()

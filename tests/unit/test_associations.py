@@ -158,7 +158,7 @@ class Reestablishing(FakeIke):
         found = tuple(IkeAssociation(number, False, frozenset({"in", "out"})) for number in self.associations)
         return replace(view, states={self._name: replace(view.states[self._name], associations=found)})
 
-    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
+    def retire(self, name: str, numbers: frozenset[int] = frozenset(), children: frozenset[int] = frozenset()) -> None:
         self.retired.append(numbers)
         newest = max(self.associations) + 1
         self.associations = [*(number for number in self.associations if number not in numbers), newest]
@@ -310,8 +310,8 @@ class TakenOver(Asked):
     def initiate_in_newest(self, connection: IkeConnection, children: frozenset[str]) -> None:
         self.asked.append(("initiate in newest", children))
 
-    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
-        self.asked.append((f"retire {sorted(numbers)}", frozenset()))
+    def retire(self, name: str, numbers: frozenset[int] = frozenset(), children: frozenset[int] = frozenset()) -> None:
+        self.asked.append((f"retire {[*sorted(numbers), *sorted(children)]}", frozenset()))
 
 
 def _taken_over(initiator: bool) -> tuple[NodePlan, TakenOver, Clock, Associations, FakeNode]:
@@ -359,6 +359,21 @@ def test_takeover_by_the_peer_is_answered_after_a_moment_and_once() -> None:
     clock.seconds += 3
     associations.advance(_facts(plan), replace(view, states={connection.name: answered}))
     assert ike.asked[1:] == [("retire [1]", frozenset())]
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+def test_child_that_both_gateways_have_initiated_is_ended_by_the_initiator(initiator: bool) -> None:
+    """The last step of a takeover has crossed a late answer. What the responder ends would be negotiated again."""
+    plan, ike, clock, associations, _ = _taken_over(initiator)
+    (connection,) = plan.connections
+    ike.establish(connection.name)
+    view = ike.view()
+    only = IkeAssociation(4, False, frozenset({"in", "out"}), duplicates=frozenset({7}))
+    view = replace(view, states={connection.name: replace(view.states[connection.name], associations=(only,))})
+    for _ in range(5):
+        associations.advance(_facts(plan), view)
+        clock.seconds += 1
+    assert ike.asked == ([("retire [7]", frozenset())] * 5 if initiator else [])
 
 
 def test_states_of_a_killed_charon_are_removed_after_the_peer_has_ceased_to_use_them() -> None:

@@ -195,6 +195,17 @@ def test_established_ike_associations_are_listed_oldest_first() -> None:
     assert messages.without(sas, frozenset({9, 10, 11})) == [sas[2]]
 
 
+def test_child_that_an_association_has_twice_is_a_duplicate_unless_it_is_being_rekeyed() -> None:
+    name = f"in-{DIGEST}"
+    older, newer = _child(name, b"INSTALLED", b"07"), _child(name, b"INSTALLED", b"08")
+    other = _child(f"out-{DIGEST}", b"INSTALLED", b"09")
+    for state, seconds, found in ((b"INSTALLED", b"3", {7}), (b"INSTALLED", b"2", set()), (b"REKEYED", b"3", set())):
+        children = older | {"state": state, "install-time": b"3"}, newer | {"install-time": seconds}, other
+        states = messages.parse_view("s1", {"version": b"6"}, [LOADED], [_sa(b"1", *children)]).states
+        (association,) = states[CONNECTION.name].associations
+        assert association.duplicates == found
+
+
 def test_what_is_initiated_later_joins_no_association_of_now() -> None:
     """By the one setting that no peer sees, and with the same children."""
     (settings,), (apart,) = (messages.connection(CONNECTION, apart_from=number).values() for number in (None, 7))

@@ -87,17 +87,17 @@ class Associations:
         Takes over connections of a killed charon at once, and initiates the counterpart if the peer does so. Recovers
         connections with lost SAs, and an initiator's with narrowed ones: the peer may have been corrected. Retires
         superseded SAs of connections whose new SAs are up, an initiator's at once and a responder's after 3 s, then
-        ever less often. Ends those of peers whose certificates are revoked:
-        after more was revoked, either side authenticates the other again at once. So it does with those of another key
-        exchange than the one that is required. Returns what charon refuses, by
-        connection: until it is tried again with success, or the connection is up. Raises Unavailable if charon does
-        not answer, and ExternalError if the kernel does not remove a state.
+        ever less often. Ends those of peers whose certificates are revoked: after more was revoked, either side
+        authenticates the other again at once. So it does with those of another key exchange than the one that is
+        required. Returns what charon refuses, by connection: until it is tried again with success, or the connection is
+        up. Raises Unavailable if charon does not answer, and ExternalError if the kernel does not remove a state.
         """
         now, plan, lost = self._clock.monotonic_seconds(), facts.plan, facts.lost
         up = {c.name for c in plan.connections if ipsec.up(c, view)}
         states = {c.name: view.states[c.name] for c in plan.connections if c.name in up}
         redundant = {c.name: takeover.redundant(c, states[c.name]) for c in plan.connections if c.name in up}
-        superseded = {name for name in up if states[name].superseded or redundant[name]}
+        duplicates = {c.name: takeover.duplicates(c, states[c.name]) for c in plan.connections if c.name in up}
+        superseded = {name for name in up if states[name].superseded or redundant[name] or duplicates[name]}
         failing = {c.name for c in plan.connections} - (up - superseded - lost.keys())
         self._refused = {name: problem for name, problem in self._refused.items() if name in failing}
         self._follow_revocations(plan.connections, up, view, now)
@@ -132,7 +132,7 @@ class Associations:
         for connection in plan.connections:
             name = connection.name
             if name in superseded - self._awaited.keys() and self._may_retire(connection, states[name], now):
-                self._ask(name, partial(self._ike.retire, name, redundant[name]))
+                self._ask(name, partial(self._ike.retire, name, redundant[name], duplicates[name]))
         self._remove_stale(facts.stale, now)
         return dict(self._refused)
 

@@ -137,8 +137,8 @@ class Ike(Protocol):
         """
         ...
 
-    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
-        """End SAs negotiated for a previous version of the connection, and the IKE SAs of these numbers.
+    def retire(self, name: str, numbers: frozenset[int] = frozenset(), children: frozenset[int] = frozenset()) -> None:
+        """End SAs negotiated for a previous version of the connection, and the IKE SAs and children of these numbers.
 
         Does nothing if other IKE SAs do not have all children of the loaded connection: traffic would be interrupted.
         """

@@ -55,6 +55,7 @@ _KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
 _INBOUND, _BOTH_ENDS = ("spi-in",), ("spi-in", "spi-out")
 _TASKS = ("tasks-active", "tasks-queued")
 _MAX_QUEUED_TASKS = 4
+_REKEYED_SECONDS = 3  # by then a rekeying is complete, also if both sides have begun one
 
 
 def shared_key(connection: IkeConnection, key: bytes) -> dict[str, Any]:
@@ -333,6 +334,7 @@ def _association(sa: Message, children: Mapping[str, bool]) -> Iterator[IkeAssoc
             initiated=sa.get("initiator") == b"yes",
             children=frozenset(children),
             busy=any(sa.get(tasks) for tasks in _TASKS),
+            duplicates=frozenset(_duplicates(sa)),
         )
 
 
@@ -345,6 +347,20 @@ def _carrying(sa: Message) -> Iterator[re.Match[str]]:
     return _child_names(
         child["name"].decode() for child in sa["child-sas"].values() if child["state"].decode() in _CARRIES_TRAFFIC
     )
+
+
+def _duplicates(sa: Message) -> Iterator[int]:
+    """What a rekeying replaces is in another state, or soon will be."""
+    latest: dict[bytes, Message] = {}
+    installed = [child for child in sa["child-sas"].values() if child["state"] == b"INSTALLED"]
+    for child in sorted(installed, key=lambda child: (_installed_seconds(child), -int(child["uniqueid"]))):
+        newest = latest.setdefault(child["name"], child)
+        if newest is not child and _installed_seconds(newest) >= _REKEYED_SECONDS:
+            yield int(child["uniqueid"])
+
+
+def _installed_seconds(child: Message) -> int:
+    return int(child.get("install-time", 0))
 
 
 def _children_in_use(sa: Message) -> Iterator[IkeChild]:

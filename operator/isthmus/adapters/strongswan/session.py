@@ -178,7 +178,7 @@ class Vici:
             existing = messages.numbers(session.list_sas({"ike": connection.name}))
             session.load_conn(messages.connection(connection, chain, apart_from=max(existing, default=None)))
 
-    def retire(self, name: str, numbers: frozenset[int] = frozenset()) -> None:
+    def retire(self, name: str, numbers: frozenset[int] = frozenset(), children: frozenset[int] = frozenset()) -> None:
         """See `ports.Ike`."""
 
         def retire(session: Session) -> None:
@@ -188,6 +188,8 @@ class Vici:
             if loaded <= messages.installed_children(messages.without(sas, superseded)):
                 for number in sorted(superseded):
                     _terminate(session, {"ike-id": str(number)})
+                for number in sorted(children):
+                    _terminate(session, {"child-id": str(number)})
 
         self._ask(retire)
 

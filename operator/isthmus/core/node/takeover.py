@@ -58,6 +58,15 @@ def redundant(connection: IkeConnection, state: IkeState) -> frozenset[int]:
     )
 
 
+def duplicates(connection: IkeConnection, state: IkeState) -> frozenset[int]:
+    """Numbers of children that are in an IKE SA twice, since both gateways have initiated them: one ends the older.
+
+    That is the connection's initiator, whose charon would negotiate again what the other ends.
+    """
+    found = frozenset(number for association in state.associations for number in association.duplicates)
+    return found if connection.initiator else frozenset()
+
+
 def _holder(associations: Iterable[IkeAssociation], child: str) -> IkeAssociation | None:
     return next((association for association in associations if child in association.children), None)
 

@@ -223,6 +223,8 @@ class IkeAssociation:
     """Names of its children that carry traffic and were negotiated for what is loaded now."""
     busy: bool = field(default=False, compare=False)
     """Charon is negotiating something in it."""
+    duplicates: frozenset[int] = field(default=frozenset(), compare=False)
+    """Charon's numbers of children of which it has later ones of the same name that do not replace them."""
 
 
 @dataclass(frozen=True)
