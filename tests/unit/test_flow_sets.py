@@ -240,6 +240,15 @@ def test_set_that_is_listed_differently_is_not_written_for_ever(
     assert {str(owner) for owner in bridge.flows.problems} == {"network cloud-a.7"}
 
 
+def test_set_that_changes_again_and_again_is_written_each_time(bridge: Bridge) -> None:
+    """The flow monitor confirms a change when the next one is wanted already."""
+    for index in range(10):
+        peers = PEERS[: 1 + index % 2]
+        bridge.have(plan([network(0, peers), *NETWORKS[1:]]))
+        assert bridge.node.effects.count("replace") == index + 1
+    assert bridge.flows.problems == {}
+
+
 def test_numbers_and_order_may_be_written_differently() -> None:
     flow = "table=1,priority=10,tun_id=0x100,in_port=4 actions=set_field:0x5->reg0,goto_table:2"
     same = "table=1,priority=10,in_port=4,tun_id=256 actions=set_field:5->reg0,goto_table:2"

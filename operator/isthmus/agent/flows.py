@@ -51,7 +51,7 @@ class FlowSets:
         self._compared_at = float("-inf")
         self._wanted: Mapping[int, FlowSet] = Tracked()
         self._written: dict[int, int] = {}
-        """How often a set was written in succession without being listed like that."""
+        """How often a set was written in succession, always alike, without being listed like that."""
         self._rejected: dict[int, FlowSet] = {}
         self._counters: Mapping[tuple[int, int], LinkTraffic] = {}
         self._receiving: tuple[object, frozenset[LinkKey]] = (self._counters, frozenset())
@@ -144,6 +144,8 @@ class FlowSets:
     def _want(self, sets: Mapping[int, FlowSet]) -> None:
         changed = differing(self._wanted, sets)
         self._wanted = sets
+        for cookie in changed:
+            self._written.pop(cookie, None)
         if self._suspects is not None:
             self._suspects |= {*changed}
 
