@@ -41,6 +41,10 @@ class _Recovery:
     attempts: int
     at: float
 
+    @property
+    def pause_seconds(self) -> float:
+        return _backoff_seconds(1.0, self.attempts - 1)
+
 
 @dataclass(frozen=True)
 class _Surplus:
@@ -52,7 +56,7 @@ class _Surplus:
 
     @property
     def pause_seconds(self) -> float:
-        return min(_SURPLUS_SECONDS * 2.0 ** min(self.attempts, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
+        return _backoff_seconds(_SURPLUS_SECONDS, self.attempts)
 
 
 class Associations:
@@ -238,9 +242,8 @@ class Associations:
     def _recover(self, name: str, spis: frozenset[int], now: float, *, may_end: bool = True) -> None:
         """Rekey at once; if the same SAs are still missing after that, end the connection. Ever less often."""
         last = self._recoveries.get(name, _Recovery(frozenset(), 0, float("-inf")))
-        backoff = _backoff_seconds(last)
         rekeyed = spis <= last.spis
-        if now - last.at < max(backoff, _REKEY_SECONDS if rekeyed else 0):
+        if now - last.at < max(last.pause_seconds, _REKEY_SECONDS if rekeyed else 0):
             return
         self._recoveries[name] = _Recovery(spis, last.attempts + 1, now)
         is_end = rekeyed and may_end
@@ -252,7 +255,7 @@ class Associations:
         last = self._recoveries.get(name)
         if last is None:
             self._recoveries[name] = _Recovery(spis, _ATTEMPTS_OF_NARROWED, now)
-        elif now - last.at >= _backoff_seconds(last):
+        elif now - last.at >= last.pause_seconds:
             self._recoveries[name] = _Recovery(spis, last.attempts + 1, now)
             self._ask(name, partial(self._ike.terminate, name))
 
@@ -278,5 +281,5 @@ def _first_after(connection: IkeConnection, is_changed: bool) -> float:
     return _CHANGED_SECONDS if is_changed else _RESPONDER_SECONDS
 
 
-def _backoff_seconds(last: _Recovery) -> float:
-    return min(2.0 ** min(last.attempts - 1, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
+def _backoff_seconds(first_seconds: float, doublings: int) -> float:
+    return min(first_seconds * 2.0 ** min(doublings, _MAX_DOUBLINGS), _MAX_BACKOFF_SECONDS)
