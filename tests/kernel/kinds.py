@@ -31,6 +31,7 @@ from isthmus.model.tracked import Tracked
 from tests.fakes.nodeobjects import published_spec
 from tests.kernel.node import KEY, Node
 from tests.kernel.openvswitch import Switch, inside, sh
+from tests.testbed.host.process import wait_until
 
 HUB = "a"
 _TUNNEL_ID = 0x100000
@@ -112,6 +113,17 @@ class Federation:
     def fences(self) -> None:
         for cloud in self.clouds.values():
             cloud.fence()
+
+    def connect(self) -> None:
+        """Have SAs and BFD up between the hub and each peer, and the networks joined."""
+        for cloud in reversed([*self.clouds.values()]):
+            cloud.connect()
+        join_networks(self)
+        for connection in self.hub.plan.connections:
+            self.hub.node.ike.initiate(connection.name)
+        for cloud in self.clouds.values():
+            wait_until(cloud.protected, 20, f"SAs of {cloud.node.name}")
+            wait_until(cloud.bfd_up, 20, f"BFD of {cloud.node.name}")
 
 
 @contextmanager

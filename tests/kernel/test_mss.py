@@ -14,7 +14,7 @@ from isthmus.agent.clamping import Clamping, wanted_clamps
 from isthmus.model.node.firewall import DEVICE_FAMILY, Ruleset
 from isthmus.model.node.tunnel import EncapsulationName
 from tests.kernel.handshake import Handshake, connect
-from tests.kernel.kinds import Federation, federation, join_networks
+from tests.kernel.kinds import Federation, federation
 from tests.kernel.node import wire_of
 from tests.kernel.openvswitch import Machine, inside, sh
 from tests.testbed.host.process import wait_until
@@ -33,14 +33,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     """Connected, without limits yet. All machines have an MTU of 1500."""
     with federation(KINDS, tmp_path_factory.mktemp("mss")) as made:
         made.fences()
-        for cloud in reversed([*made.clouds.values()]):
-            cloud.connect()
-        join_networks(made)
-        for connection in made.hub.plan.connections:
-            made.hub.node.ike.initiate(connection.name)
-        for cloud in made.clouds.values():
-            wait_until(cloud.protected, 20, f"SAs of {cloud.node.name}")
-            wait_until(cloud.bfd_up, 20, f"BFD of {cloud.node.name}")
+        made.connect()
         yield made
 
 

@@ -11,10 +11,9 @@ import pytest
 from isthmus.core.node.firewall import UNPROTECTED_IN, UNPROTECTED_OUT
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.node.tunnel import ENCAPSULATIONS, EncapsulationName
-from tests.kernel.kinds import Federation, federation, join_networks
+from tests.kernel.kinds import Federation, federation
 from tests.kernel.node import wire_of
 from tests.kernel.openvswitch import sh
-from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Traffic
 
 KINDS: dict[str, EncapsulationName] = {"b": "VXLAN", "c": "Geneve", "d": "GRE"}
@@ -34,14 +33,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     with federation(KINDS, tmp_path_factory.mktemp("kinds")) as made:
         made.fences()
         with wire_of(made.nodes) as wire:
-            for cloud in reversed([*made.clouds.values()]):
-                cloud.connect()
-            join_networks(made)
-            for connection in made.hub.plan.connections:
-                made.hub.node.ike.initiate(connection.name)
-            for cloud in made.clouds.values():
-                wait_until(cloud.protected, 20, f"SAs of {cloud.node.name}")
-                wait_until(cloud.bfd_up, 20, f"BFD of {cloud.node.name}")
+            made.connect()
             wire.summary().require_protected()
         yield made
 
