@@ -11,8 +11,8 @@ from isthmus.core.node.flowsets import differences
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.flows import FlowChanges, FlowView, LinkTraffic, Meter, SetChange
-from isthmus.model.node.numbers import Numbers
-from isthmus.model.node.pipeline import LEARNED_OF_NETWORK_MASK, learned_cookie, set_cookie
+from isthmus.model.node.numbers import MAX_MEMBER, MAX_NETWORK, Numbers
+from isthmus.model.node.pipeline import LEARNED_OF_NETWORK_MASK, learned_cookie, set_cookie, storm_meter
 from isthmus.model.node.switch import PatchPair, Ports
 from isthmus.ports import OpenFlow, Ovsdb
 from tests.testbed.host.process import wait_until
@@ -30,7 +30,7 @@ RED_FLOWS = ("table=0,priority=1 actions=drop", "table=1,priority=1,in_port=7 ac
 RED_SET = frozenset(RED_FLOWS)
 METER = Meter(3, 10, 20)
 METERED = "table=0,priority=2,in_port=3 actions=meter:3,IN_PORT"
-CHANGES = FlowChanges((SetChange(RED, None, add=RED_FLOWS), SetChange(BLUE, None, add=(METERED,))), (METER,))
+CHANGES = FlowChanges((SetChange(RED, None, add=RED_FLOWS), SetChange(BLUE, None, add=(METERED,), meters=(METER,))))
 PROBE_MAC = "02:00:00:00:00:01"
 
 
@@ -176,8 +176,8 @@ class OpenFlowContract:
         assert openflow.flows_of(0x77) == frozenset()
         other = METERED.replace("table=0", "table=1")
         modified = replace(METER, packets_per_second=11)
-        blue = SetChange(BLUE, None, delete=(METERED.split(" ")[0],), add=(other,))
-        openflow.replace(FlowChanges((blue,), meters=(modified,)))
+        blue = SetChange(BLUE, None, delete=(METERED.split(" ")[0],), add=(other,), meters=(modified,))
+        openflow.replace(FlowChanges((blue,)))
         assert openflow.view() == FlowView({RED: RED_SET, BLUE: frozenset({other})}, frozenset({modified}))
         openflow.replace(FlowChanges((SetChange(BLUE, None, (1,)),), delete_meters=(METER.id,)))
         assert openflow.view() == FlowView({RED: RED_SET})
@@ -258,6 +258,27 @@ class OpenFlowContract:
             openflow.replace(FlowChanges(changes))
         assert openflow.view().flows == {RED: RED_SET, BLUE: frozenset({METERED})}
 
+    def test_rejected_meter_changes_no_flow(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        openflow.replace(CHANGES)
+        change = SetChange(RED, None, (0, 1), add=(METERED,), meters=(Meter(METER.id, 12, 24), replace(METER, id=0)))
+        with pytest.raises(Invalid):
+            openflow.replace(FlowChanges((change,)))
+        assert openflow.view().flows == {RED: RED_SET, BLUE: frozenset({METERED})}
+
+    def test_thousands_of_meters_are_changed_at_once(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        """Those of 1,000 networks; their IDs are up to OFPM_MAX (OpenFlow 1.5, section 7.3.4.4)."""
+        ovsdb.ensure_bridge()
+        numbers = [*range(1, 500), *range(MAX_NETWORK - 500, MAX_NETWORK + 1)]
+        meters = [Meter(storm_meter(number, sender), 10, 20) for number in numbers for sender in (0, MAX_MEMBER)]
+        openflow.replace(FlowChanges((SetChange(RED, None, meters=tuple(meters)),)))
+        assert openflow.view().meters == {*meters}
+        modified = [replace(meter, packets_per_second=11) for meter in meters[:1200]]
+        openflow.replace(FlowChanges((SetChange(RED, None, meters=tuple(modified)),)))
+        assert openflow.view().meters == {*modified, *meters[1200:]}
+        openflow.replace(FlowChanges(delete_meters=tuple(meter.id for meter in meters)))
+        assert openflow.view() == FlowView({})
+
     def test_restarted_switch_is_a_new_instance_without_flows(
         self, openflow: OpenFlow, ovsdb: Ovsdb, foreign: ForeignSoftware
     ) -> None:
@@ -282,7 +303,7 @@ class OpenFlowContract:
             network_set(network, numbers[PROBE_PORT]),
         ]
         changes = differences({found.cookie: found for found in sets}, {})
-        openflow.replace(FlowChanges(tuple(changes), tuple(meter for found in sets for meter in found.meters)))
+        openflow.replace(FlowChanges(tuple(changes)))
         view = openflow.view()
         assert view.flows == {found.cookie: found.flows for found in sets}
         assert view.traffic == {(5, 3): LinkTraffic()}

@@ -140,6 +140,8 @@ class FakeOpenFlow:
     def replace(self, changes: FlowChanges) -> None:
         node = self._ask()
         meters = node.meters | {meter.id: meter for meter in changes.meters}
+        if any(meter.id == 0 for meter in changes.meters):
+            raise Invalid("no meter has ID 0")
         used = {int(m) for change in changes.sets for flow in change.add for m in _METER.findall(flow)}
         if unknown := used - meters.keys():
             raise Invalid(f"a flow uses unknown meters: {sorted(unknown)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,27 @@ def test_no_two_flows_have_the_same_match(case: str) -> None:
     assert [match for match, count in matches.items() if count > 1] == []
 
 
+def test_storms_are_metered_by_network_and_sender() -> None:
+    """Whoever sends group frames or frames to unknown addresses, none of the other senders loses any by it."""
+    sets = [*_sets(CASES["two-tenants-same-addresses"]).values(), *_sets(CASES["two-peers"]).values()]
+    senders = {"red": (0, 0x20, 0x21), "blue": (0, 0x20)}
+    for found in (found for found in sets if found.owner.kind == "network"):
+        used = sorted(int(meter) for flow in found.flows for meter in re.findall(r"\bmeter:(\d+)", flow))
+        assert used == sorted(meter.id for meter in found.meters)
+        links = sum(flow.startswith("table=3,") for flow in found.flows)
+        number = NUMBERS.networks[found.owner.name]
+        assert used == [number << 16 | member for member in senders[found.owner.name][: links + 1]]
+
+
+def test_probes_pass_no_storm_meter() -> None:
+    """They reach neither the step that floods nor the one that delivers."""
+    flows = [flow for found in _sets(CASES["two-peers"]).values() for flow in found.flows]
+    probes = [flow for flow in flows if re.search(r"dl_type=0x88b5|table=8,", flow) and "drop" not in flow]
+    assert len(probes) == 2 + 1 + 4
+    assert all(re.search(r"goto_table:[78]$|IN_PORT$|output:1$", flow) for flow in probes)
+    assert {int(meter) for flow in probes for meter in re.findall(r"\bmeter:(\d+)", flow)} == {0x20, 0x21}
+
+
 def test_networks_and_links_without_port_number_are_omitted() -> None:
     waiting = PlannedNetwork("blue", "waiting", True, (), (TO_B,))
     halfway = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, _link("not-yet", 7, "02::")))
@@ -89,7 +111,11 @@ def test_no_frame_passes_from_peer_to_peer() -> None:
     assert sending
     assert all("reg1=0," in flow for flow in sending)
     assert [flow for flow in flows if flow.startswith("table=1,") and "->reg2" in flow] == []
-    assert [flow for flow in flows if flow.startswith("table=3,") and "goto" in flow] == []
+    learning = [flow for flow in flows if flow.startswith("table=3,")]
+    assert learning
+    assert all(flow.endswith(",goto_table:9") and flow.count("goto") == 1 for flow in learning)
+    delivering = {flow.split(" actions=")[1] for flow in flows if flow.startswith("table=9,")}
+    assert {re.sub(r"^meter:\d+,", "", actions) for actions in delivering} == {f"output:{PORTS['red']}"}
 
 
 def test_what_ipv6_routers_and_dhcp_servers_send_does_not_cross() -> None:

@@ -207,6 +207,8 @@ SENTENCES = [
     ("Children", f"ours: {ESP().replay_window_packets} packets"),
     ("Fail closed", f"action block priority {BLOCK_PRIORITY}"),
     ("Encapsulation", f"ours: for {flows._LEARN_SECONDS} s, {flows._LEARN_LIMIT:,} for each peer of a network"),
+    ("Encapsulation", f"sends at most {flows._STORM_PACKETS_PER_SECOND:,} packets/s of them for each network"),
+    ("Encapsulation", f"with a burst of {flows._STORM_BURST_PACKETS:,}"),
     ("BFD", f"| Desired Min TX Interval | {AGENT['bfd_interval_milliseconds'].default} ms "),
     ("BFD", f"| Required Min RX Interval | {AGENT['bfd_interval_milliseconds'].default} ms "),
     ("The dataplane probe", f"untagged Ethernet frame of {probe._SHORTEST_FRAME_BYTES} bytes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from isthmus.core.node.plan import NodePlan
 from isthmus.core.node.setcache import SetCache
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
-from isthmus.model.node.flows import Flows, PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.flows import Flows, FlowSet, Meter, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.kernel.openvswitch import Switch, inside
@@ -59,8 +60,15 @@ class Cloud:
 
     def sets(self) -> dict[int, Flows]:
         """The wanted flows by cookie, rendered independently of what is installed."""
+        return {cookie: found.flows for cookie, found in self._rendered().items()}
+
+    def meters(self) -> frozenset[Meter]:
+        """The wanted meters."""
+        return frozenset(meter for found in self._rendered().values() for meter in found.meters)
+
+    def _rendered(self) -> Mapping[int, FlowSet]:
         view = self.database.view()
-        return {c: found.flows for c, found in SetCache().sets(self.plan(), view.numbers, view.ofport).items()}
+        return SetCache().sets(self.plan(), view.numbers, view.ofport)
 
     def key(self, network: int) -> tuple[int, int]:
         """The numbers of one of the networks and of the peer."""

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from isthmus.core.node.flowsets import differences
 from isthmus.core.node.numbers import allocate, number
 from isthmus.core.node.setcache import SetCache
-from isthmus.model.node.numbers import Numbers
-from isthmus.model.node.pipeline import learned_cookie
+from isthmus.model.node.numbers import MAX_MEMBER, MAX_NETWORK, Numbers
+from isthmus.model.node.pipeline import learned_cookie, network_of_meter, probe_meter, storm_meter
 from tests.fakes.flowplans import PEERS, Bridge, network, plan
 
 MAXIMUM = 12
+OFPM_MAX = 0xFFFF0000  # OpenFlow 1.5, section 7.3.4.4
 names = st.sampled_from("abcdefgh")
 existing = st.dictionaries(names, st.integers(-1, MAXIMUM + 3))
 
@@ -46,6 +47,15 @@ def test_released_number_is_used_again_as_late_as_possible(steps: list[set[str]]
         assert not new & {*released[-(MAXIMUM - 9) :]}, "the latest ones must not be taken while others are free"
         released += sorted(gone)
         assigned = after
+
+
+@given(st.sets(st.tuples(st.integers(1, MAX_NETWORK), st.integers(0, MAX_MEMBER))), st.sets(st.integers(1, MAX_MEMBER)))
+def test_no_two_meters_have_the_same_id(senders: set[tuple[int, int]], members: set[int]) -> None:
+    meters = [*(storm_meter(*sender) for sender in senders), *map(probe_meter, members)]
+    assert len({*meters}) == len(meters)
+    assert all(0 < meter <= OFPM_MAX for meter in meters)
+    assert {*map(network_of_meter, map(probe_meter, members))} <= {0}
+    assert {network_of_meter(storm_meter(*sender)) for sender in senders} == {network for network, _ in senders}
 
 
 @given(st.lists(st.integers(0, 12), max_size=12), st.randoms(use_true_random=False))
@@ -87,8 +97,10 @@ def test_only_sets_that_differ_are_changed(before: set[int], after: set[int]) ->
     ofport = {"isprobe": 1} | {tunnel.name: n for n, tunnel in enumerate(sorted(base.ports.tunnels, key=repr), 2)}
     ofport |= {name: n for n, name in enumerate(patches, 10)}
     cache = SetCache()
-    old, new = cache.sets(base, numbers, ofport), cache.sets(wanted, numbers, ofport)
-    changes = differences(new, {cookie: found.flows for cookie, found in old.items()})
+    old, old_meters = cache.sets(base, numbers, ofport), cache.meters
+    new, new_meters = cache.sets(wanted, numbers, ofport), cache.meters
+    changes = differences(new, {cookie: found.flows for cookie, found in old.items()}, old_meters)
+    assert {meter for change in changes for meter in change.meters} == {*new_meters.values()} - {*old_meters.values()}
     owners = {int(change.cookie) for change in changes}
     assert len(owners) == len(changes) == len(before ^ after)
     forgotten = [found for change in changes for found, _ in change.forget]

@@ -9,8 +9,8 @@ import pytest
 
 from isthmus.core.node.flowsets import same_flows
 from isthmus.model.errors import Invalid
-from isthmus.model.node.flows import FlowChanges, Owner
-from isthmus.model.node.pipeline import learned_cookie, set_cookie
+from isthmus.model.node.flows import FlowChanges, Meter, Owner
+from isthmus.model.node.pipeline import learned_cookie, network_of_meter, set_cookie, storm_meter
 from tests.fakes.flowplans import PEERS, Bridge, network, plan
 from tests.fakes.switch import FakeOpenFlow
 
@@ -51,7 +51,9 @@ def test_added_network_changes_its_own_set_only(bridge: Bridge, changes: list[Fl
     (made,) = changes
     (change,) = made.sets
     assert change.owner == Owner("network", "cloud-a.9")
-    assert (change.delete, change.delete_tables, change.forget, made.meters) == ((), (), (), ())
+    assert (change.delete, change.delete_tables, change.forget, made.delete_meters) == ((), (), (), ())
+    number = _number(bridge, 9)
+    assert {meter.id for meter in made.meters} == {storm_meter(number, member) for member in range(4)}
     assert bridge.installed() == before | {set_cookie(_number(bridge, 9)): frozenset(change.add)}
 
 
@@ -59,8 +61,11 @@ def test_removed_network_takes_its_learned_addresses_along(bridge: Bridge, chang
     number = _number(bridge, 0)
     others = {learned_cookie(_number(bridge, 1), 1), learned_cookie(_number(bridge, 2), 3)}
     bridge.node.learned = others | {learned_cookie(number, 1), learned_cookie(number, 2)}
+    meters = {meter for meter in bridge.node.meters if network_of_meter(meter) == number}
+    assert len(meters) == 4
     bridge.have(plan(NETWORKS[1:]))
     assert [change.cookie for change in changes[0].sets] == [set_cookie(number)]
+    assert {*changes[0].delete_meters} == meters
     assert bridge.node.learned == others
     assert set_cookie(number) not in bridge.installed()
 
@@ -182,6 +187,34 @@ def test_foreign_flow_among_learned_ones_is_deleted_when_everything_is_compared(
     bridge.clock.seconds += 60
     bridge.have(plan(NETWORKS))
     assert bridge.node.learned == {learned_cookie(1, 1)}
+
+
+def test_meters_of_a_withdrawn_peer_go_and_those_of_the_others_stay(bridge: Bridge, changes: list[FlowChanges]) -> None:
+    number, members = _number(bridge, 0), bridge.node.numbers.members
+    bridge.have(plan([network(0, PEERS[:2]), *NETWORKS[1:]]))
+    (made,) = changes
+    assert (made.meters, made.delete_meters) == ((), (storm_meter(number, members[PEERS[2]]),))
+
+
+def test_foreign_meter_is_deleted_when_everything_is_compared(bridge: Bridge) -> None:
+    before = dict(bridge.node.meters)
+    bridge.node.meters[77] = Meter(77, 1, 1)
+    bridge.clock.seconds += 60
+    bridge.have(plan(NETWORKS))
+    assert bridge.node.meters == before
+
+
+def test_meters_of_a_network_that_is_not_understood_any_more_are_kept(bridge: Bridge) -> None:
+    """Its flows stay, and would be deleted with their meters."""
+    before, meters = bridge.installed(), dict(bridge.node.meters)
+    kept = replace(plan(NETWORKS[1:]), kept_patches=frozenset({NETWORKS[0].patch_port}))
+    kept = replace(kept, ports=plan(NETWORKS).ports)
+    bridge.have(kept)
+    bridge.clock.seconds += 60
+    bridge.have(kept)
+    assert (bridge.installed(), bridge.node.meters) == (before, meters)
+    bridge.have(plan(NETWORKS[1:]))
+    assert len(bridge.node.meters) == len(meters) - 4
 
 
 def test_changed_meter_is_restored_when_everything_is_compared(bridge: Bridge) -> None:

@@ -6,7 +6,7 @@ Only sets that differ are changed. A set that Open vSwitch rejects is the proble
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from isthmus.core.node import flowsets
@@ -18,7 +18,7 @@ from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkKey, LinkTraffic, Meter, Owner, SetChange
 from isthmus.model.node.numbers import Numbers
-from isthmus.model.node.pipeline import set_cookie
+from isthmus.model.node.pipeline import network_of_meter, set_cookie
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked, differing
@@ -47,6 +47,9 @@ class FlowSets:
         """Cookies whose flows may differ from the wanted ones; None: all."""
         self._meters: dict[int, Meter | None] = {}
         """By ID; None: of another form than ours."""
+        self._wanted_meters: Mapping[int, Meter] = Tracked()
+        self._unwanted_meters: set[int] = set()
+        """IDs of those of `_meters` that no set uses."""
         self._foreign_learned = False
         self._compared_at = float("-inf")
         self._wanted: Mapping[int, FlowSet] = Tracked()
@@ -84,7 +87,7 @@ class FlowSets:
         try:
             self._numbers = self._number(plan, bridge)
             self._keep(plan)
-            self._want(self._cache.sets(plan, self._numbers, bridge.ofport))
+            self._want(self._cache.sets(plan, self._numbers, bridge.ofport), self._cache.meters)
         except Exception:
             self.forget()
             raise
@@ -138,16 +141,26 @@ class FlowSets:
     def _keep(self, plan: NodePlan) -> None:
         numbers, before = self._numbers.networks, self._kept
         self._kept = frozenset(set_cookie(numbers[name]) for name in plan.kept_patches if name in numbers)
+        if before == self._kept:
+            return
         if self._suspects is not None:
             self._suspects |= before ^ self._kept
+        self._unwanted_meters = self._find_unwanted(self._meters)
 
-    def _want(self, sets: Mapping[int, FlowSet]) -> None:
-        changed = differing(self._wanted, sets)
-        self._wanted = sets
+    def _want(self, sets: Mapping[int, FlowSet], meters: Mapping[int, Meter]) -> None:
+        changed, changed_meters = differing(self._wanted, sets), differing(self._wanted_meters, meters)
+        self._wanted, self._wanted_meters = sets, meters
         for cookie in changed:
             self._written.pop(cookie, None)
         if self._suspects is not None:
             self._suspects |= {*changed}
+        self._unwanted_meters.difference_update(changed_meters)
+        self._unwanted_meters |= self._find_unwanted(changed_meters)
+
+    def _find_unwanted(self, meters: Iterable[int]) -> set[int]:
+        """Those of the meters that exist and that no set uses, wanted or kept."""
+        unused = (meter for meter in meters if meter in self._meters and meter not in self._wanted_meters)
+        return {meter for meter in unused if set_cookie(network_of_meter(meter)) not in self._kept}
 
     def _refresh(self) -> None:
         """List what has changed since it was listed."""
@@ -178,6 +191,7 @@ class FlowSets:
         view = self._openflow.view()
         self._installed = dict(view.flows)
         self._meters = {**dict.fromkeys(view.other_meters), **{meter.id: meter for meter in view.meters}}
+        self._unwanted_meters = self._find_unwanted(self._meters)
         self._foreign_learned = view.foreign_learned
         self._counters = view.traffic
         for cookie in [*self._written]:
@@ -197,7 +211,7 @@ class FlowSets:
         if self._suspects is not None:
             wanted = {cookie: wanted[cookie] for cookie in self._suspects if cookie in wanted}
             installed = {cookie: installed[cookie] for cookie in self._suspects if cookie in installed}
-        changes = flowsets.differences(wanted, installed)
+        changes = flowsets.differences(wanted, installed, self._meters)
         self._suspects = {change.cookie for change in changes}
         return [change for change in changes if not self._given_up(change.cookie)]
 
@@ -209,18 +223,15 @@ class FlowSets:
         )
 
     def _install(self, changes: Sequence[SetChange]) -> None:
-        wanted = {meter.id: meter for meter in self._cache.meters}
-        change = FlowChanges(
-            tuple(changes),
-            tuple(meter for meter in wanted.values() if self._meters.get(meter.id) != meter),
-            tuple(sorted(self._meters.keys() - wanted.keys())),
-            self._foreign_learned,
-        )
+        change = FlowChanges(tuple(changes), tuple(sorted(self._unwanted_meters)), self._foreign_learned)
         if change == FlowChanges():
             return
         _LOG.info("changing flows of br-cloud: %s", _summary(changes))
         self._openflow.replace(change)
-        self._meters, self._foreign_learned = dict(wanted), False
+        self._meters |= {meter.id: meter for meter in change.meters}
+        for meter in change.delete_meters:
+            del self._meters[meter]
+        self._unwanted_meters, self._foreign_learned = set(), False
         assert self._installed is not None
         for cookie in (found.cookie for found in changes):
             flow_set = self._wanted.get(cookie)

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 from isthmus.model.node.pipeline import Table
 
+from .messages import HEADER, messages
+
 _VERSION = 1
-_HEADER = struct.Struct("!BBHI")  # version, type, length, transaction ID
 _ERROR, _HELLO, _ECHO_REQUEST, _ECHO_REPLY, _STATS_REQUEST, _STATS_REPLY = 1, 0, 2, 3, 16, 17
 _NICIRA_STATS = struct.Struct("!HHIII")  # type, flags, vendor, subtype, padding
 _NICIRA = (0xFFFF, 0, 0x2320, 2, 0)  # OFPST_VENDOR, NX_VENDOR_ID, NXST_FLOW_MONITOR
@@ -25,7 +26,6 @@ _UPDATE = struct.Struct("!HH")  # length, event
 _FULL_UPDATE = struct.Struct("!HHHHHHHBxQ")  # and: reason, priority, time-outs, length of match, table, cookie
 _ABBREVIATED = 3
 _TIMEOUT_SECONDS = 5.0
-_RECEIVED_BYTES = 65536
 
 
 class FlowMonitor:
@@ -57,8 +57,8 @@ class FlowMonitor:
         try:
             connection.settimeout(_TIMEOUT_SECONDS)
             connection.connect(self._path)
-            connection.sendall(_HEADER.pack(_VERSION, _HELLO, _HEADER.size, 0) + _request())
-            stream = _messages(connection)
+            connection.sendall(HEADER.pack(_VERSION, _HELLO, HEADER.size, 0) + _request())
+            stream = messages(connection)
             # What changes after the reply is certainly notified.
             while (kind := next(stream)[0]) != _STATS_REPLY:
                 if kind == _ERROR:
@@ -75,7 +75,7 @@ class FlowMonitor:
         try:
             for kind, body in stream:
                 if kind == _ECHO_REQUEST:
-                    connection.sendall(_HEADER.pack(_VERSION, _ECHO_REPLY, _HEADER.size + len(body), 0) + body)
+                    connection.sendall(HEADER.pack(_VERSION, _ECHO_REPLY, HEADER.size + len(body), 0) + body)
                 elif kind == _STATS_REPLY:
                     found = set(_cookies(body))
                     with self._lock:
@@ -91,22 +91,7 @@ def _request() -> bytes:
     tables = (table for table in range(256) if table not in (Table.LEARNED, 0xFF))
     monitors = b"".join(_MONITOR.pack(table, _EVERY_CHANGE, _ANY_PORT, 0, table) for table in tables)
     body = _NICIRA_STATS.pack(*_NICIRA) + monitors
-    return _HEADER.pack(_VERSION, _STATS_REQUEST, _HEADER.size + len(body), 1) + body
-
-
-def _messages(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
-    """Type and body of each message, until the connection ends."""
-    buffer = b""
-    while received := connection.recv(_RECEIVED_BYTES):
-        buffer += received
-        while len(buffer) >= _HEADER.size:
-            _, kind, length, _ = _HEADER.unpack_from(buffer)
-            if length < _HEADER.size:
-                raise OSError("a malformed OpenFlow message")
-            if len(buffer) < length:
-                break
-            yield kind, buffer[_HEADER.size : length]
-            buffer = buffer[length:]
+    return HEADER.pack(_VERSION, _STATS_REQUEST, HEADER.size + len(body), 1) + body
 
 
 def _cookies(body: bytes) -> Iterator[int]:

@@ -70,12 +70,6 @@ def meter_ids(text: str) -> frozenset[int]:
     return frozenset(map(int, _METER_ID.findall(text)))
 
 
-def meter_text(meter: Meter) -> str:
-    """A meter as `add-meter` and `mod-meter` read it."""
-    rate, burst = meter.packets_per_second, meter.burst_packets
-    return f"meter={meter.id},pktps,burst,stats,bands=type=drop,rate={rate},burst_size={burst}"
-
-
 def bundle(changes: FlowChanges) -> str:
     """The flow changes as `--bundle add-flows` reads them: all deletions come first."""
     lines = [line for change in changes.sets for line in _deletions(change)]

@@ -11,7 +11,7 @@ from isthmus.model.names import BRIDGE
 from isthmus.model.node.flows import FlowChanges, Flows, FlowView
 from isthmus.model.node.pipeline import Table
 
-from . import flowtext
+from . import flowtext, metermods
 from .flowmonitor import FlowMonitor
 
 _TIMEOUT_SECONDS = 15
@@ -61,15 +61,10 @@ class OvsOfctl:
 
     def replace(self, changes: FlowChanges) -> None:
         """Add meters, which flows refer to; change the flows in one bundle; delete meters that are not used."""
-        if changes.meters:
-            known = flowtext.meter_ids(self._run("dump-meters", self._target))
-            for meter in changes.meters:
-                verb = "mod-meter" if meter.id in known else "add-meter"
-                self._run(verb, self._target, flowtext.meter_text(meter))
+        metermods.put(self._socket, changes.meters)
         if text := flowtext.bundle(changes):
             self._run("--bundle", "add-flows", self._target, "-", text=text)
-        for number in changes.delete_meters:
-            self._run("del-meter", self._target, f"meter={number}")
+        metermods.delete(self._socket, changes.delete_meters)
 
     def close(self) -> None:
         """End the flow monitor."""

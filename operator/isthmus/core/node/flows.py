@@ -17,16 +17,21 @@ from isthmus.model.node.pipeline import (
     PROBE_REQUEST_MAC,
     Table,
     learned_cookie,
+    probe_meter,
     set_cookie,
+    storm_meter,
 )
 
 _LEARN_SECONDS = 300
-_LEARN_LIMIT = 2048  # addresses of each member of a network, so that none can exhaust the budget of another
+_LEARN_LIMIT = 2048  # addresses of each cloud in a network, so that none can exhaust the budget of another
 _PROBE_PACKETS_PER_SECOND = 200  # at least; per link four, two each way, if each end probes every second
+_STORM_PACKETS_PER_SECOND = 1000  # ARP of thousands of machines, less than what burdens a node
+_STORM_BURST_PACKETS = 1000
 
 # reg0: the network. reg1: the member that the frame comes from, 0: this cloud.
-# reg2: the member that it goes to, 0: not known, or this cloud.
+# reg2: the member that it goes to, 0: not known, or this cloud. reg3: 1 if it goes to a known address of this cloud.
 _FROM_HERE = "reg1=0"
+_TO_LOCAL = "reg3=0x1"
 _UNTAGGED = "vlan_tci=0x0000/0x1000"
 
 _NEVER_CROSSES = (
@@ -83,8 +88,11 @@ def peer_set(cloud_id: str, member: int, tunnels: Iterable[int], links: int, pro
 
 
 def network_set(network: Network, probe: int) -> FlowSet:
-    """The flows of a network."""
-    return FlowSet(Owner("network", network.name), set_cookie(network.number), frozenset(_network(network, probe)))
+    """The flows of a network, and the meters of each direction: one for what this cloud sends, one for each member."""
+    senders = sorted(link.member for link in network.links)
+    meters = tuple(_storm_meter(network.number, sender) for sender in ([0, *senders] if senders else []))
+    flows = frozenset(_network(network, probe))
+    return FlowSet(Owner("network", network.name), set_cookie(network.number), flows, meters)
 
 
 def _meter(member: int, links: int) -> Meter:
@@ -92,7 +100,11 @@ def _meter(member: int, links: int) -> Meter:
     rate = _PROBE_PACKETS_PER_SECOND
     while rate < 4 * links:
         rate *= 2
-    return Meter(member, rate, 2 * rate)
+    return Meter(probe_meter(member), rate, 2 * rate)
+
+
+def _storm_meter(network: int, sender: int) -> Meter:
+    return Meter(storm_meter(network, sender), _STORM_PACKETS_PER_SECOND, _STORM_BURST_PACKETS)
 
 
 def _common() -> Iterator[str]:
@@ -105,12 +117,13 @@ def _common() -> Iterator[str]:
     yield _flow(Table.GUARD, 2, _FROM_HERE, _goto(Table.UNICAST))
     yield _flow(Table.GUARD, 1, "reg2=0", _goto(Table.LEARN))
     yield _flow(Table.GUARD, 0, "", _goto(Table.OUTPUT))
-    # A learned flow, if one matches, sets reg2; FLOOD leaves frames with reg2 alone.
-    yield _flow(Table.UNICAST, 0, "", f"resubmit(,{Table.LEARNED:d}),{_goto(Table.FLOOD)}")
+    # What br-int floods although it is for a machine of this cloud need not cross.
+    yield _flow(Table.FLOOD, 20, _TO_LOCAL, "drop")
     yield _flow(Table.FLOOD, 0, "", _goto(Table.OUTPUT))
 
 
-def _tunnel(tunnel: int, meter: int, probe: int) -> Iterator[str]:
+def _tunnel(tunnel: int, member: int, probe: int) -> Iterator[str]:
+    meter = probe_meter(member)
     yield _flow(Table.CLASSIFY, 10, f"in_port={tunnel}", _goto(Table.MAP))
     yield _flow(Table.PROBE, 20, f"in_port={tunnel},dl_src={PROBE_REPLY_MAC}", f"meter:{meter},output:{probe}")
     yield _flow(
@@ -128,10 +141,20 @@ def _network(network: Network, probe: int) -> Iterator[str]:
     yield from _gateway_guard(network)
     links = sorted(network.links, key=lambda link: link.member)
     if links:
-        copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
-        yield _flow(Table.FLOOD, 10, f"reg0={network.number:#x},reg2=0", copies)
+        yield from _shared(network, links)
     for link in links:
         yield from _link(network, link, probe)
+
+
+def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
+    """The steps of a network that do not depend on the member, if there is any."""
+    number = f"reg0={network.number:#x}"
+    # A learned flow, if one matches, sets reg2 or reg3; FLOOD leaves frames with reg2 alone.
+    look_up = f"{_learn(network.number, 0)},resubmit(,{Table.LEARNED:d}),{_goto(Table.FLOOD)}"
+    yield _flow(Table.UNICAST, 10, number, look_up)
+    copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
+    yield _flow(Table.FLOOD, 10, f"{number},reg2=0", f"meter:{storm_meter(network.number)},{copies}")
+    yield _flow(Table.DELIVER, 20, f"{number},{_TO_LOCAL}", f"output:{network.patch}")
 
 
 def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
@@ -152,7 +175,13 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         Table.LEARN,
         10,
         f"reg0={network.number:#x},reg1={link.member:#x}",
-        f"{_learn(network.number, link.member)},output:{network.patch}",
+        f"{_learn(network.number, link.member)},resubmit(,{Table.LEARNED:d}),{_goto(Table.DELIVER)}",
+    )
+    yield _flow(
+        Table.DELIVER,
+        10,
+        f"reg0={network.number:#x},reg1={link.member:#x}",
+        f"meter:{storm_meter(network.number, link.member)},output:{network.patch}",
     )
     yield _flow(
         Table.OUTPUT,
@@ -171,10 +200,12 @@ def _gateway_guard(network: Network) -> Iterator[str]:
 
 
 def _learn(network: int, member: int) -> str:
+    """One table has the addresses of all members and of this cloud (0): the latest frame says where a machine is."""
+    found = "load:NXM_NX_REG1[0..15]->NXM_NX_REG2[0..15]" if member else "load:0x1->NXM_NX_REG3[0]"
     return (
         f"learn(table={Table.LEARNED:d},hard_timeout={_LEARN_SECONDS},priority=10,"
         f"cookie={learned_cookie(network, member):#x},limit={_LEARN_LIMIT},NXM_NX_REG0[],"
-        "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:NXM_NX_REG1[0..15]->NXM_NX_REG2[0..15])"
+        f"NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],{found})"
     )
 
 

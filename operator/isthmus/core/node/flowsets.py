@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
-from isthmus.model.node.flows import Flows, FlowSet, SetChange
+from isthmus.model.node.flows import Flows, FlowSet, Meter, SetChange
 from isthmus.model.node.pipeline import (
     LEARNED_OF_NETWORK_MASK,
     LEARNED_OWNER,
@@ -23,15 +25,28 @@ _NUMBER = re.compile(r"(?<![\w.])(?<!::)(?<![0-9a-f]{2}:)(?:0x[0-9a-f]+|\d+)(?![
 _EVERYTHING_LEARNED = (LEARNED_OWNER << 48, OWNER_MASK)
 
 
-def differences(wanted: Mapping[int, FlowSet], installed: Mapping[int, Flows]) -> list[SetChange]:
-    """What has to be changed, the common flows first. Sets that are installed as wanted are not touched."""
-    changes = [
-        change(flow_set, installed.get(cookie, frozenset()))
-        for cookie, flow_set in wanted.items()
-        if not same_flows(flow_set.flows, installed.get(cookie, frozenset()))
-    ]
+def differences(
+    wanted: Mapping[int, FlowSet],
+    installed: Mapping[int, Flows],
+    meters: Mapping[int, Meter | None] = MappingProxyType({}),
+) -> list[SetChange]:
+    """What has to be changed, the common flows first. Sets that are installed as wanted are not touched.
+
+    `meters` are the installed ones by ID; None is one of another form than ours.
+    """
+    compared = (
+        _difference(flow_set, installed.get(cookie, frozenset()), meters) for cookie, flow_set in wanted.items()
+    )
+    changes = [found for found in compared if found is not None]
     changes += (_removal(cookie, installed[cookie]) for cookie in installed.keys() - wanted.keys())
     return sorted(changes, key=lambda c: c.cookie != set_cookie())
+
+
+def _difference(wanted: FlowSet, listed: Flows, meters: Mapping[int, Meter | None]) -> SetChange | None:
+    missing = tuple(meter for meter in wanted.meters if meters.get(meter.id) != meter)
+    if same_flows(wanted.flows, listed):
+        return SetChange(wanted.cookie, wanted.owner, meters=missing) if missing else None
+    return replace(change(wanted, listed), meters=missing)
 
 
 def same_flows(wanted: Flows, listed: Flows) -> bool:

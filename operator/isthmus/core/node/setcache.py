@@ -27,11 +27,8 @@ class SetCache:
         self._peers: Mapping[int, FlowSet] = {}
         self._networks = _NetworkSets({}, {})
         self._sets: Tracked[int, FlowSet] = Tracked()
-
-    @property
-    def meters(self) -> tuple[Meter, ...]:
-        """All meters that the sets use: those of peers."""
-        return tuple(meter for flow_set in self._peers.values() for meter in flow_set.meters)
+        self.meters: Tracked[int, Meter] = Tracked()
+        """All meters that the sets use, by ID."""
 
     def sets(self, plan: NodePlan, numbers: Numbers, ofport: Mapping[str, int]) -> Tracked[int, FlowSet]:
         """The sets by cookie; `ofport` maps interfaces to OpenFlow ports. What has no port yet is left out."""
@@ -44,7 +41,9 @@ class SetCache:
         changed = self._networks.update(plan.networks, numbers.networks, ofport)
         peers = (self._peer_set(cloud_id, names, numbers, ports) for cloud_id, names in tunnels.items())
         self._peers = {found.cookie: found for found in peers}
-        self._sets = self._sets.updated({self._common.cookie: self._common, **gone, **changed, **self._peers})
+        before = self._sets
+        self._sets = before.updated({self._common.cookie: self._common, **gone, **changed, **self._peers})
+        self.meters = self.meters.updated(_changed_meters(before, self._sets))
         return self._sets
 
     def _peer_set(self, cloud_id: str, names: Iterable[str], numbers: Numbers, ports: Mapping[str, int]) -> FlowSet:
@@ -109,6 +108,14 @@ class _NetworkSets:
         addresses = tuple(sorted(network.gateway_addresses))
         numbered = Network(network.name, number, patch, network.at_origin, addresses, links)
         return network_set(numbered, self._ports[PROBE_PORT])
+
+
+def _changed_meters(before: Mapping[int, FlowSet], after: Mapping[int, FlowSet]) -> dict[int, Meter | None]:
+    """The meters of the sets that differ, by ID; None if it is not used any more."""
+    changed = differing(before, after)
+    gone = (meter.id for cookie in changed if (old := before.get(cookie)) for meter in old.meters)
+    new = (meter for cookie in changed if (found := after.get(cookie)) for meter in found.meters)
+    return {**dict.fromkeys(gone), **{meter.id: meter for meter in new}}
 
 
 def _tunnels(plan: NodePlan, numbers: Numbers, ofport: Mapping[str, int]) -> dict[str, list[str]]:

@@ -121,6 +121,8 @@ class SetChange:
     add: tuple[str, ...] = ()
     forget: tuple[tuple[int, int], ...] = ()
     """Cookies and masks of learned flows that are deleted, too."""
+    meters: tuple[Meter, ...] = ()
+    """Added, or modified if there is one of that ID."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,14 @@ class FlowChanges:
     """A change of br-cloud: first meters are added, then all flows are changed at once, then meters are deleted."""
 
     sets: tuple[SetChange, ...] = ()
-    meters: tuple[Meter, ...] = ()
-    """Added, or modified if there is one of that ID."""
     delete_meters: tuple[int, ...] = ()
     delete_foreign_learned: bool = False
     """Delete the flows among the learned ones that were not learned by ours."""
+
+    @property
+    def meters(self) -> tuple[Meter, ...]:
+        """All meters that are added or modified."""
+        return tuple(meter for change in self.sets for meter in change.meters)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Table(IntEnum):
-    """OpenFlow tables; PROBE is entered from GUARD, the others in this order."""
+    """OpenFlow tables; PROBE is entered from GUARD, DELIVER from LEARN, the others in this order."""
 
     CLASSIFY = 0
     MAP = 1
@@ -17,6 +17,7 @@ class Table(IntEnum):
     FLOOD = 6
     OUTPUT = 7
     PROBE = 8
+    DELIVER = 9
 
 
 OWNER = 0x1571  # upper 16 bits of the cookie of every flow that we install
@@ -36,12 +37,30 @@ def set_cookie(network: int = 0, member: int = 0) -> int:
 
 
 def learned_cookie(network: int, member: int = 0) -> int:
-    """The cookie of the flows that are learned from frames of one member of a network."""
+    """The cookie of the flows that are learned from frames of one member of a network; member 0 is this cloud."""
     return LEARNED_OWNER << COOKIE_SHIFT | network << _NETWORK_SHIFT | member
 
 
 LEARNED_OF_NETWORK_MASK = OWNER_MASK | 0xFFFFFFFF << _NETWORK_SHIFT
 """Selects the learned flows of all members of a network."""
+
+
+def storm_meter(network: int, member: int = 0) -> int:
+    """The meter of group frames and frames to unknown addresses from one member of a network; 0 is this cloud.
+
+    Distinct from each `probe_meter`, and below OFPM_MAX (OpenFlow 1.5, section 7.3.4.4) for all numbers of networks.
+    """
+    return network << _NETWORK_SHIFT | member
+
+
+def probe_meter(member: int) -> int:
+    """The meter of the probe frames of a peer."""
+    return member
+
+
+def network_of_meter(meter: int) -> int:
+    """The number of the network that a storm meter belongs to; 0 for the meter of a peer's probes."""
+    return meter >> _NETWORK_SHIFT
 
 
 def network_of(cookie: int) -> int:
