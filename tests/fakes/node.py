@@ -15,6 +15,7 @@ from types import MappingProxyType
 from isthmus.core.node import firewall, ipsec
 from isthmus.model.errors import Conflict, MissingCapability, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
+from isthmus.model.node.drops import DropKey
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import Meter, Traffic
 from isthmus.model.node.host import KernelChange, NodeAddress, NodeView, ProbeResult
@@ -80,6 +81,7 @@ class FakeNode:
     sent: dict[tuple[int, int], Traffic] = field(default_factory=dict)
     """By the numbers of network and member."""
     received: dict[tuple[int, int], Traffic] = field(default_factory=dict)
+    dropped: dict[DropKey, int] = field(default_factory=dict)
     switch_instance: int = 1
     switch_answers: bool = True
     run_directory_is_deleted: bool = False
@@ -149,7 +151,7 @@ class FakeNode:
         """Restart ovs-vswitchd: it has no flows any more; the database keeps the ports."""
         self.switch_instance += 1
         self.flows, self.learned, self.meters, self.changed_cookies = {}, set(), {}, None
-        self.sent, self.received = {}, {}
+        self.sent, self.received, self.dropped = {}, {}, {}
 
     def put_flow(self, cookie: int, flow: str) -> None:
         """Add a flow, in place of one with the same match."""

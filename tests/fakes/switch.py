@@ -131,6 +131,7 @@ class FakeOpenFlow:
                 key: LinkTraffic(node.sent.get(key, _NOTHING), node.received.get(key, _NOTHING))
                 for key in sent | received
             },
+            dropped=dict(node.dropped),
             foreign_learned=any(cookie >> COOKIE_SHIFT != LEARNED_OWNER for cookie in node.learned),
         )
 

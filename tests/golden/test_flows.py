@@ -76,6 +76,27 @@ def test_no_two_flows_have_the_same_match(case: str) -> None:
     assert [match for match, count in matches.items() if count > 1] == []
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_dropped_is_counted_by_network_sender_and_reason(case: str) -> None:
+    """Also if a frame has several reasons: the rules of no two reasons have the same priority."""
+    sets = [found for found in _sets(CASES[case]).values() if found.owner.kind != "peer"]
+    rules = [flow for found in sets for flow in found.flows if "->reg4" in flow]
+    reasons = {(re.findall(r"priority=(\d+)", rule)[0], re.findall(r":(0x\d)->reg4", rule)[0]) for rule in rules}
+    assert len(reasons) == len({priority for priority, _ in reasons}) == len({reason for _, reason in reasons})
+    assert all(
+        rule.endswith("->reg4,goto_table:10") and int(priority) > 90 for rule in rules for priority, _ in reasons
+    )
+    for found in (found for found in sets if found.owner.kind == "network"):
+        counted = {flow.split(" ")[0] for flow in found.flows if flow.startswith("table=10,")}
+        senders = [match for flow in found.flows for match in re.findall(r"^table=3,.*?(reg1=\w+) ", flow)]
+        number = f"reg0={NUMBERS.networks[found.owner.name]:#x}"
+        everywhere = {
+            f"table=10,priority=10,{number},{s},reg4={r:#x}" for s in ("reg1=0", *senders) for r in range(1, 6)
+        }
+        claims = {f"{s}" for flow in found.flows for s in re.findall(r"^table=2,.*(reg1=\w+),arp_spa", flow)}
+        assert counted == everywhere | {f"table=10,priority=10,{number},{s},reg4=0x6" for s in claims}
+
+
 def test_storms_are_metered_by_network_and_sender() -> None:
     """Whoever sends group frames or frames to unknown addresses, none of the other senders loses any by it."""
     sets = [*_sets(CASES["two-tenants-same-addresses"]).values(), *_sets(CASES["two-peers"]).values()]
@@ -91,7 +112,7 @@ def test_storms_are_metered_by_network_and_sender() -> None:
 def test_probes_pass_no_storm_meter() -> None:
     """They reach neither the step that floods nor the one that delivers."""
     flows = [flow for found in _sets(CASES["two-peers"]).values() for flow in found.flows]
-    probes = [flow for flow in flows if re.search(r"dl_type=0x88b5|table=8,", flow) and "drop" not in flow]
+    probes = [flow for flow in flows if re.search(r"dl_type=0x88b5|table=8,", flow) and "reg4" not in flow]
     assert len(probes) == 2 + 1 + 4
     assert all(re.search(r"goto_table:[78]$|IN_PORT$|output:1$", flow) for flow in probes)
     assert {int(meter) for flow in probes for meter in re.findall(r"\bmeter:(\d+)", flow)} == {0x20, 0x21}
@@ -119,9 +140,10 @@ def test_no_frame_passes_from_peer_to_peer() -> None:
 
 
 def test_what_ipv6_routers_and_dhcp_servers_send_does_not_cross() -> None:
-    guarded = {flow for flow in _sets(())[next(iter(_sets(())))].flows if flow.endswith("actions=drop")}
+    dropped = "actions=set_field:0x[1-6]->reg4,goto_table:10"
+    guarded = {re.sub(rf"priority=\d+|{dropped}", "", flow) for flow in _sets(())[next(iter(_sets(())))].flows}
     matches = [*(f"icmp6,icmp_type={t}" for t in (133, 134, 137)), *(f"udp6,tp_dst={port}" for port in (546, 547))]
-    assert {f"table=2,priority=100,{match} actions=drop" for match in matches} <= guarded
+    assert {f"table=2,,{match} " for match in matches} <= guarded
 
 
 if __name__ == "__main__":

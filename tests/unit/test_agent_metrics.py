@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.model import names
+from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import Traffic
 from isthmus.model.node.host import NodeAddress
 from isthmus.telemetry.metrics import Metrics
@@ -78,6 +79,29 @@ def test_metrics_of_traffic_per_link(harness: AgentHarness, metrics: Metrics) ->
     harness.node.received[key] = Traffic(5, 7500)
     harness.settle(1)
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((3, 5), (300, 7500))
+
+
+def test_metrics_of_dropped_packets_by_network_peer_and_reason(harness: AgentHarness, metrics: Metrics) -> None:
+    def dropped() -> dict[tuple[str, str], float | None]:
+        return {
+            (peer, reason): _value(
+                metrics, "isthmus_guard_dropped_packets_total", network=LINK, peer=peer, reason=reason
+            )
+            for peer in ("", PEER)
+            for reason in ("cloud_service", "storm")
+        }
+
+    assert set(dropped().values()) == {None}
+    numbers = harness.node.numbers
+    number, member = numbers.networks[names.patch_in_cloud_bridge(LINK)], numbers.members[PEER]
+    counted = {(number, 0, Drop.CLOUD_SERVICE): 3, (number, member, Drop.STORM): 5}
+    harness.node.dropped = {**counted, (number + 1, 0, Drop.STORM): 7, (number, member + 1, Drop.STORM): 9}
+    harness.settle(1)
+    here, there = ("", "cloud_service"), (PEER, "storm")
+    assert dropped() == {here: 3, there: 5, ("", "storm"): None, (PEER, "cloud_service"): None}
+    harness.node.restart_switch()
+    harness.settle(2)
+    assert set(dropped().values()) == {None}, "the counters of a new switch start at zero"
 
 
 def test_metric_of_failed_iterations_by_reason(harness: AgentHarness, metrics: Metrics) -> None:

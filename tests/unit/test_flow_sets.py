@@ -153,7 +153,7 @@ def _changed(bridge: Bridge) -> None:
 
 
 def _deleted(bridge: Bridge) -> None:
-    match = next(match for match in bridge.node.flows if match.startswith("table=2,priority=100,udp"))
+    match = next(match for match in bridge.node.flows if match.startswith("table=2,priority=106,udp"))
     cookie, _ = bridge.node.flows.pop(match)
     bridge.node.flow_changed(cookie)
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from isthmus.adapters.openvswitch.flowtext import bundle, parse_active, parse_flows, parse_meters, parse_traffic
+from isthmus.adapters.openvswitch.flowtext import (
+    bundle,
+    parse_active,
+    parse_drops,
+    parse_flows,
+    parse_meters,
+    parse_traffic,
+)
+from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import FlowChanges, LinkTraffic, Meter, SetChange, Traffic
 
 DUMP = """\
@@ -41,6 +49,29 @@ meter=7 kbps burst stats bands=
 type=drop rate=1000 burst_size=400
 """
 
+DROPS = """\
+OFPST_FLOW reply (OF1.5) (xid=0x2):
+ cookie=0x1571000000050000, duration=12.5s, table=10, n_packets=7, n_bytes=700, idle_age=1, priority=10,reg0=0x5,reg1=0,reg4=0x4 actions=drop
+ cookie=0x1571000000050000, duration=12.5s, table=10, n_packets=0, n_bytes=0, idle_age=1, priority=10,reg0=0x5,reg1=0,reg4=0x5 actions=drop
+ cookie=0x1571000000050000, duration=12.5s, table=10, n_packets=10, n_bytes=700, priority=10,reg0=0x5,reg1=0x3,reg4=0x6 actions=drop
+ cookie=0x1571000000050000, duration=12.5s, table=7, n_packets=5, n_bytes=500, priority=10,reg0=0x5,reg1=0,reg2=0x3 actions=set_field:0x100000->tun_id,output:4
+ cookie=0x1571000000000000, duration=12.5s, table=10, n_packets=9, n_bytes=900, priority=0 actions=drop
+ cookie=0x0, duration=12.5s, table=10, n_packets=9, n_bytes=900, priority=10,reg0=0x5,reg1=0x3,reg4=0x2 actions=drop
+ cookie=0x1571000000050000, duration=12.5s, table=10, n_packets=9, n_bytes=900, priority=10,reg0=0x5,reg1=0x3,reg4=0x9 actions=drop
+"""  # noqa: E501
+
+METER_STATISTICS = """\
+OFPST_METER reply (OF1.5) (xid=0x2):
+meter:327683 flow_count:1 packet_in_count:4000 byte_in_count:400000 duration:0.058s bands:
+0: packet_count:2500 byte_count:250000
+
+meter:327680 flow_count:1 packet_in_count:40 byte_in_count:4000 duration:0.058s bands:
+0: packet_count:0 byte_count:0
+
+meter:3 flow_count:2 packet_in_count:400 byte_in_count:40000 duration:0.026s bands:
+0: packet_count:17 byte_count:1000
+"""
+
 
 def test_flows_are_listed_by_cookie() -> None:
     assert parse_flows(DUMP) == {
@@ -56,6 +87,15 @@ def test_flows_are_listed_by_cookie() -> None:
 
 def test_traffic_is_that_of_our_flows() -> None:
     assert parse_traffic(DUMP) == {(5, 3): LinkTraffic(Traffic(5, 500), Traffic(3, 300))}
+
+
+def test_drops_are_those_of_the_guard_and_of_storm_meters() -> None:
+    """Not those of flows that are not ours, of reasons that we do not know, and of the meters of probes."""
+    assert parse_drops(DROPS, METER_STATISTICS) == {
+        (5, 0, Drop.CLOUD_SERVICE): 7,
+        (5, 3, Drop.GATEWAY): 10,
+        (5, 3, Drop.STORM): 2500,
+    }
 
 
 def test_tables_with_flows_are_found() -> None:

@@ -16,6 +16,7 @@ from isthmus.core.node.setcache import SetCache
 from isthmus.model.actions import Problem
 from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.names import PROBE_PORT
+from isthmus.model.node.drops import Drop, DropKey
 from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkKey, LinkTraffic, Meter, Owner, SetChange
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.pipeline import network_of_meter, set_cookie
@@ -56,6 +57,7 @@ class FlowSets:
         self._written: dict[int, int] = {}
         """How often a set was written in succession, always alike, without being listed like that."""
         self._rejected: dict[int, FlowSet] = {}
+        self._dropped: Mapping[DropKey, int] = {}
         self._counters: Mapping[tuple[int, int], LinkTraffic] = {}
         self._receiving: tuple[object, frozenset[LinkKey]] = (self._counters, frozenset())
         """Made from these counters."""
@@ -80,7 +82,7 @@ class FlowSets:
         Raises ExternalError if nothing could be installed.
         """
         if not bridge.exists:
-            self._installed, self._counters, self.problems = None, {}, {}
+            self._installed, self._counters, self._dropped, self.problems = None, {}, {}, {}
             return False
         if PROBE_PORT not in bridge.ofport:
             raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
@@ -120,6 +122,20 @@ class FlowSets:
             )
             for network in plan.networks
             for link in network.links
+        }
+
+    def dropped(self, plan: NodePlan) -> dict[tuple[str, str, Drop], int]:
+        """Frames that were dropped since flows or meters were installed, as last listed, where there are any.
+
+        By the network's link name, the cloud ID of the peer that they came from ("": this cloud), and the reason.
+        """
+        numbers = self._numbers
+        networks = {numbers.networks.get(network.patch_port, 0): network.name for network in plan.networks}
+        senders = {0: "", **{number: cloud_id for cloud_id, number in numbers.members.items()}}
+        return {
+            (networks[network], senders[sender], reason): frames
+            for (network, sender, reason), frames in self._dropped.items()
+            if network in networks and sender in senders
         }
 
     def receiving(self, plan: NodePlan) -> frozenset[LinkKey]:
@@ -193,7 +209,7 @@ class FlowSets:
         self._meters = {**dict.fromkeys(view.other_meters), **{meter.id: meter for meter in view.meters}}
         self._unwanted_meters = self._find_unwanted(self._meters)
         self._foreign_learned = view.foreign_learned
-        self._counters = view.traffic
+        self._counters, self._dropped = view.traffic, view.dropped
         for cookie in [*self._written]:
             self._confirm(cookie)
 

@@ -9,6 +9,7 @@ from isthmus.core.node.expiry import Expiry
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.names import tunnel_port
+from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import LinkKey, LinkTraffic, PlannedNetworks, Traffic
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.tunnel import Vxlan
@@ -17,6 +18,7 @@ from isthmus.telemetry.metrics import (
     CERTIFICATE_WARNING,
     CHARON_UP,
     FIREWALL_DROPPED,
+    GUARD_DROPPED,
     IPSEC_SAS,
     LINK_PROBES,
     LINK_PROBES_LOST,
@@ -92,6 +94,11 @@ def publish_traffic(metrics: Metrics, links: Mapping[LinkKey, LinkTraffic]) -> N
     }
     metrics.set(NETWORK_BYTES, {labels: found.bytes for labels, found in traffic.items()})
     metrics.set(NETWORK_PACKETS, {labels: found.packets for labels, found in traffic.items()})
+
+
+def publish_guard(metrics: Metrics, dropped: Mapping[tuple[str, str, Drop], int]) -> None:
+    """Set the counters of what br-cloud has dropped, by network, the peer that it came from, and reason."""
+    metrics.set(GUARD_DROPPED, {(*sender, reason.label): frames for (*sender, reason), frames in dropped.items()})
 
 
 def publish_drops(metrics: Metrics, dropped: Mapping[str, Traffic]) -> None:

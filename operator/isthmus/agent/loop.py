@@ -206,6 +206,7 @@ class Agent:
         if flows.listing is not self._published_listing:
             self._published_listing = flows.listing
             gauges.publish_traffic(self._backends.metrics, flows.traffic(plan))
+            gauges.publish_guard(self._backends.metrics, flows.dropped(plan))
 
     def _network_mtus(self) -> Mapping[Labels, float]:
         """Called when metrics are read, for each change of one network would otherwise cost as much as all of them."""

@@ -68,6 +68,13 @@ FIREWALL_DROPPED = Family(
     "Packets dropped by a rule of our nftables table. Reset when the table is replaced.",
     ("rule",),
 )
+GUARD_DROPPED = Family(
+    "isthmus_guard_dropped_packets",
+    "counter",
+    "Packets of a stretched network that br-cloud dropped, by reason; of a peer, or of this cloud if the label peer is "
+    "empty. Absent until there is one. Reset when its flows are replaced.",
+    ("network", "peer", "reason"),
+)
 TUNNEL_UP = Family(
     "isthmus_tunnel_up",
     "gauge",
@@ -145,9 +152,9 @@ NOT_UNDERSTOOD = Family(
 )
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, NETWORK_MTU, GATEWAY_READY,
-    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, TUNNEL_UP, LINK_RTT, LINK_PROBES,
-    LINK_PROBES_LOST, CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, PEER_LAST_READ, PEER_CREDENTIAL_ENDS, TUNNEL_IDS,
-    TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
+    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED, TUNNEL_UP, LINK_RTT,
+    LINK_PROBES, LINK_PROBES_LOST, CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, PEER_LAST_READ, PEER_CREDENTIAL_ENDS,
+    TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
 
 

@@ -6,8 +6,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from isthmus.model.node.drops import Drop, DropKey
 from isthmus.model.node.flows import FlowChanges, Flows, FlowView, LinkTraffic, Meter, SetChange, Traffic
-from isthmus.model.node.pipeline import COOKIE_SHIFT, LEARNED_OWNER, OWNER, OWNER_MASK, Table
+from isthmus.model.node.pipeline import (
+    COOKIE_SHIFT,
+    LEARNED_OWNER,
+    OWNER,
+    OWNER_MASK,
+    Table,
+    network_of_meter,
+    sender_of_meter,
+)
 
 _FLOW = re.compile(
     r"^ cookie=0x([0-9a-f]+), duration=[^,]+, table=(\d+), n_packets=(\d+), n_bytes=(\d+),(?: (?:idle|hard)_age=\d+,)* "
@@ -21,6 +30,12 @@ _ACTIVE = re.compile(
 )
 _METER = re.compile(r"meter=(\d+) pktps burst(?: stats)? bands=\s*type=drop rate=(\d+) burst_size=(\d+)")
 _METER_ID = re.compile(r"^meter=(\d+)", re.MULTILINE)
+_DROPPED = re.compile(  # the reasons that this release knows, where there are any packets
+    rf"^ cookie=0x{OWNER:x}[0-9a-f]{{12}}, duration=[^,]+, table={Table.DROP:d}, n_packets=([1-9]\d*), "
+    r"[^\n]*?priority=10,reg0=(0x[0-9a-f]+),reg1=(0x[0-9a-f]+|0),reg4=0x([1-6]) actions=drop$",
+    re.MULTILINE,
+)
+_METERED = re.compile(r"^meter:(\d+) [^\n]*\n0: packet_count:([1-9]\d*) ", re.MULTILINE)
 
 
 def parse_flows(text: str) -> dict[int, Flows]:
@@ -94,10 +109,26 @@ def _foreign_learned() -> Iterable[str]:
         yield f"delete cookie={(LEARNED_OWNER << COOKIE_SHIFT ^ mask) & mask:#x}/{mask:#x},table={Table.LEARNED:d}"
 
 
-def view(text: str, meters: str, foreign_learned: bool) -> FlowView:
+def parse_drops(flows: str, meters: str) -> dict[DropKey, int]:
+    """What the guard has dropped, from the flows that `dump-flows` lists, and the storm meters, from `meter-stats`."""
+    by_guard = {
+        (int(network, 16), int(sender, 16), Drop(int(reason, 16))): int(packets)
+        for packets, network, sender, reason in _DROPPED.findall(flows)
+    }
+    storms = ((int(meter), int(packets)) for meter, packets in _METERED.findall(meters))
+    by_meters = {
+        (network_of_meter(meter), sender_of_meter(meter), Drop.STORM): packets
+        for meter, packets in storms
+        if network_of_meter(meter)
+    }
+    return by_guard | by_meters
+
+
+def view(text: str, meters: str, meter_statistics: str, foreign_learned: bool) -> FlowView:
     """The view from the listed flows and meters."""
     ours, others = parse_meters(meters)
-    return FlowView(parse_flows(text), ours, others, parse_traffic(text), foreign_learned)
+    dropped = parse_drops(text, meter_statistics)
+    return FlowView(parse_flows(text), ours, others, parse_traffic(text), dropped, foreign_learned)
 
 
 LEARNED_COOKIES = f"cookie={LEARNED_OWNER << COOKIE_SHIFT:#x}/{OWNER_MASK:#x}"

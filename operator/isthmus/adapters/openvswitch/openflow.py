@@ -52,7 +52,8 @@ class OvsOfctl:
         learned = active.pop(Table.LEARNED, 0)
         listed = "".join(self._run("dump-flows", self._target, f"table={table}") for table in active)
         foreign = learned > 0 and self._count(f"table={Table.LEARNED:d},{flowtext.LEARNED_COOKIES}") < learned
-        return flowtext.view(listed, self._run("dump-meters", self._target), foreign)
+        meters, counted = self._run("dump-meters", self._target), self._run("meter-stats", self._target)
+        return flowtext.view(listed, meters, counted, foreign)
 
     def flows_of(self, cookie: int) -> Flows:
         """See `ports.OpenFlow`; Open vSwitch has an index of cookies."""

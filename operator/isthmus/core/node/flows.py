@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import FlowSet, Meter, Owner
 from isthmus.model.node.pipeline import (
     PROBE_ETHERTYPE,
@@ -30,28 +31,29 @@ _STORM_BURST_PACKETS = 1000
 
 # reg0: the network. reg1: the member that the frame comes from, 0: this cloud.
 # reg2: the member that it goes to, 0: not known, or this cloud. reg3: 1 if it goes to a known address of this cloud.
+# reg4: why it is dropped.
 _FROM_HERE = "reg1=0"
 _TO_LOCAL = "reg3=0x1"
 _UNTAGGED = "vlan_tci=0x0000/0x1000"
 
-_NEVER_CROSSES = (
-    "vlan_tci=0x1000/0x1000",  # a VLAN tag would hide the protocol from these rules; Neutron's networks are untagged
-    "dl_src=01:00:00:00:00:00/01:00:00:00:00:00",  # a learned group address would redirect all its frames to one peer
-    "dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:00",  # spanning tree, LACP, LLDP: link-local to a bridge (IEEE 802.1Q)
-    f"{_FROM_HERE},dl_type={PROBE_ETHERTYPE:#06x}",
-    *(f"udp,tp_dst={port}" for port in (67, 68)),
-    *(f"udp6,tp_dst={port}" for port in (546, 547)),
-    "ip,nw_dst=169.254.169.254",
-    "ip,nw_src=169.254.169.254",
-    "arp,arp_tpa=169.254.169.254",
-    "arp,arp_spa=169.254.169.254",
-    "ipv6,ipv6_dst=fe80::a9fe:a9fe",
-    "ipv6,ipv6_src=fe80::a9fe:a9fe",
+_NEVER_CROSSES = {
+    "vlan_tci=0x1000/0x1000": Drop.VLAN_TAG,  # would hide the protocol from these rules; Neutron's networks have none
+    "dl_src=01:00:00:00:00:00/01:00:00:00:00:00": Drop.FORGED,  # learned, it would redirect all its frames to one peer
+    f"{_FROM_HERE},dl_type={PROBE_ETHERTYPE:#06x}": Drop.FORGED,
+    "dl_dst=01:80:c2:00:00:00/ff:ff:ff:ff:ff:00": Drop.LINK_LOCAL,  # spanning tree, LACP, LLDP (IEEE 802.1Q)
+    **{f"udp,tp_dst={port}": Drop.CLOUD_SERVICE for port in (67, 68)},
+    **{f"udp6,tp_dst={port}": Drop.CLOUD_SERVICE for port in (546, 547)},
+    "ip,nw_dst=169.254.169.254": Drop.CLOUD_SERVICE,
+    "ip,nw_src=169.254.169.254": Drop.CLOUD_SERVICE,
+    "arp,arp_tpa=169.254.169.254": Drop.CLOUD_SERVICE,
+    "arp,arp_spa=169.254.169.254": Drop.CLOUD_SERVICE,
+    "ipv6,ipv6_dst=fe80::a9fe:a9fe": Drop.CLOUD_SERVICE,
+    "ipv6,ipv6_src=fe80::a9fe:a9fe": Drop.CLOUD_SERVICE,
+    "icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::a9fe:a9fe": Drop.CLOUD_SERVICE,
+    "icmp6,icmp_type=136,icmp_code=0,nd_target=fe80::a9fe:a9fe": Drop.CLOUD_SERVICE,
     # No IPv6 subnet is stretched: its routers, their advertisements and their redirects stay in their own cloud.
-    *(f"icmp6,icmp_type={type_}" for type_ in (133, 134, 137)),
-    "icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::a9fe:a9fe",
-    "icmp6,icmp_type=136,icmp_code=0,nd_target=fe80::a9fe:a9fe",
-)
+    **{f"icmp6,icmp_type={type_}": Drop.IPV6_ROUTER for type_ in (133, 134, 137)},
+}
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ def _storm_meter(network: int, sender: int) -> Meter:
 def _common() -> Iterator[str]:
     yield _flow(Table.CLASSIFY, 0, "", "drop")
     yield _flow(Table.MAP, 0, "", "drop")
-    for match in _NEVER_CROSSES:
-        yield _flow(Table.GUARD, 100, match, "drop")
+    for match, reason in _NEVER_CROSSES.items():
+        yield _guard(match, reason)
     # A probe that is only handed on to another member stays in the pipeline, and so tests its whole path.
     yield _flow(Table.GUARD, 90, f"reg2=0,{_UNTAGGED},dl_type={PROBE_ETHERTYPE:#06x}", _goto(Table.PROBE))
     yield _flow(Table.GUARD, 2, _FROM_HERE, _goto(Table.UNICAST))
@@ -120,6 +122,7 @@ def _common() -> Iterator[str]:
     # What br-int floods although it is for a machine of this cloud need not cross.
     yield _flow(Table.FLOOD, 20, _TO_LOCAL, "drop")
     yield _flow(Table.FLOOD, 0, "", _goto(Table.OUTPUT))
+    yield _flow(Table.DROP, 0, "", "drop")
 
 
 def _tunnel(tunnel: int, member: int, probe: int) -> Iterator[str]:
@@ -155,6 +158,7 @@ def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
     copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
     yield _flow(Table.FLOOD, 10, f"{number},reg2=0", f"meter:{storm_meter(network.number)},{copies}")
     yield _flow(Table.DELIVER, 20, f"{number},{_TO_LOCAL}", f"output:{network.patch}")
+    yield from _counters(network, _FROM_HERE, at_wrong_side=not network.at_origin)
 
 
 def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
@@ -183,6 +187,7 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         f"reg0={network.number:#x},reg1={link.member:#x}",
         f"meter:{storm_meter(network.number, link.member)},output:{network.patch}",
     )
+    yield from _counters(network, f"reg1={link.member:#x}", at_wrong_side=network.at_origin)
     yield _flow(
         Table.OUTPUT,
         10,
@@ -196,7 +201,19 @@ def _gateway_guard(network: Network) -> Iterator[str]:
     wrong_sides = [f"reg1={link.member:#x}" for link in network.links] if network.at_origin else [_FROM_HERE]
     for address in network.gateway_addresses:
         for side in wrong_sides:
-            yield _flow(Table.GUARD, 100, f"arp,reg0={network.number:#x},{side},arp_spa={address}", "drop")
+            yield _guard(f"arp,reg0={network.number:#x},{side},arp_spa={address}", Drop.GATEWAY)
+
+
+def _guard(match: str, reason: Drop) -> str:
+    """A frame that matches several has the first of these reasons."""
+    return _flow(Table.GUARD, 110 - reason, match, f"set_field:{reason:#x}->reg4,{_goto(Table.DROP)}")
+
+
+def _counters(network: Network, sender: str, *, at_wrong_side: bool) -> Iterator[str]:
+    """One flow for each reason why the guard drops what a sender sends, which counts."""
+    claims = at_wrong_side and network.gateway_addresses
+    for reason in (reason for reason in Drop if reason != Drop.STORM and (claims or reason != Drop.GATEWAY)):
+        yield _flow(Table.DROP, 10, f"reg0={network.number:#x},{sender},reg4={reason:#x}", "drop")
 
 
 def _learn(network: int, member: int) -> str:

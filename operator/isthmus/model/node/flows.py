@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 from isthmus.model.tracked import Tracked
 
+from .drops import DropKey
+
 
 @dataclass(frozen=True)
 class PlannedLink:
@@ -167,5 +169,7 @@ class FlowView:
     """IDs of meters of another form than ours."""
     traffic: Mapping[tuple[int, int], LinkTraffic] = field(default_factory=dict)
     """By the numbers of network and member."""
+    dropped: Mapping[DropKey, int] = field(default_factory=dict)
+    """Frames since the flows or the meter were installed, where there are any."""
     foreign_learned: bool = False
     """Whether there are flows among the learned ones that were not learned by ours."""

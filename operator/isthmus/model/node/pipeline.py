@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Table(IntEnum):
-    """OpenFlow tables; PROBE is entered from GUARD, DELIVER from LEARN, the others in this order."""
+    """OpenFlow tables; PROBE and DROP are entered from GUARD, DELIVER from LEARN, the others in this order."""
 
     CLASSIFY = 0
     MAP = 1
@@ -18,6 +18,7 @@ class Table(IntEnum):
     OUTPUT = 7
     PROBE = 8
     DELIVER = 9
+    DROP = 10
 
 
 OWNER = 0x1571  # upper 16 bits of the cookie of every flow that we install
@@ -61,6 +62,11 @@ def probe_meter(member: int) -> int:
 def network_of_meter(meter: int) -> int:
     """The number of the network that a storm meter belongs to; 0 for the meter of a peer's probes."""
     return meter >> _NETWORK_SHIFT
+
+
+def sender_of_meter(meter: int) -> int:
+    """The number of the member that a meter belongs to; 0 for what this cloud sends."""
+    return meter & 0xFFFF
 
 
 def network_of(cookie: int) -> int:
