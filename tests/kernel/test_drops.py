@@ -106,6 +106,15 @@ def test_claims_of_the_gateway_are_counted_where_they_leave(
         sender.send(*[claim] * TIMES)
 
 
+def test_claims_of_the_gateway_by_a_peer_are_counted_where_they_arrive(clouds: tuple[Cloud, Cloud]) -> None:
+    """Its own cloud lets them pass."""
+    a, b = clouds
+    claim = frame(BROADCAST, MAC, arp(2, MAC, GATEWAY, "10.20.0.50"))
+    with _without_guard(b), _dropped(a, {(*a.key(0), Drop.GATEWAY): TIMES}):
+        b.switch.ofctl(f"del-flows br-cloud table={Table.GUARD:d},arp,arp_spa={GATEWAY}")
+        _enter(b, 0, *[claim] * TIMES)
+
+
 def test_frames_with_several_reasons_have_one(clouds: tuple[Cloud, Cloud]) -> None:
     a, _ = clouds
     discover = ipv4_udp("0.0.0.0", "255.255.255.255", 68, 67)
