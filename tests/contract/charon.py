@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
@@ -100,6 +102,36 @@ class IkeContract:
         wait_until(
             lambda: not xfrm.associations(frozenset({connection.ends.local_address})), 2, "removal of the states"
         )
+
+    def test_what_is_in_force_is_told_with_its_age(self, ike: Ike, connection: IkeConnection) -> None:
+        assert connection.name not in ike.view().states
+        began = _second()
+        _establish(ike, connection)
+        state = ike.view().states[connection.name]
+        found, until = state.in_force, datetime.now(UTC)
+        ike_proposal, esp_proposal = connection.ike_proposals[0], connection.esp_proposals[0]
+        assert f"{found.ike_cipher}-{state.key_exchange}" == ike_proposal
+        assert found.esp_cipher == esp_proposal.partition("-")[0]
+        assert (found.esp_mode, found.nat) == ("Transport", "None")
+        for since in (found.ike_since, found.esp_since):
+            assert since is not None
+            assert began <= since <= until
+        time.sleep(2.5)
+        later = ike.view().states[connection.name].in_force
+        assert later == found
+        for before, since in ((found.ike_since, later.ike_since), (found.esp_since, later.esp_since)):
+            assert before is not None
+            assert since is not None
+            assert abs(since - before) <= timedelta(seconds=1)
+        began = _second()
+        ike.rekey(connection.name, state.spis)
+        wait_until(lambda: _is_since(ike.view().states[connection.name].in_force.esp_since, began), 10, "new ESP SAs")
+        after = ike.view().states[connection.name].in_force
+        assert after == found
+        assert not _is_since(after.ike_since, began)
+        ike.terminate(connection.name)
+        _establish(ike, connection)
+        assert ike.view().states[connection.name].in_force.ike_sa > found.ike_sa
 
     def test_reloading_an_equal_connection_keeps_its_associations(self, ike: Ike, connection: IkeConnection) -> None:
         _establish(ike, connection)
@@ -229,6 +261,15 @@ class IkeContract:
 
 def _der(revocation_list: bytes) -> bytes:
     return x509.load_pem_x509_crl(revocation_list).public_bytes(Encoding.DER)
+
+
+def _second() -> datetime:
+    """The latest whole second but one: charon counts in whole ones."""
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=1)
+
+
+def _is_since(found: datetime | None, moment: datetime) -> bool:
+    return found is not None and found >= moment
 
 
 def _establish(ike: Ike, connection: IkeConnection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 
 from cryptography import x509
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from isthmus.model import names
 from isthmus.model.errors import Invalid, Unavailable
+from isthmus.model.node.inforce import EspMode, InForce
 from isthmus.model.node.ipsec import (
     CertificateChain,
     IkeChild,
@@ -27,6 +29,7 @@ from .node import FakeNode
 
 _NO_CERTIFICATES = CertificateChain()
 _CHILDREN = frozenset(Vxlan(14789).sent)
+_MODES: dict[str, EspMode] = {"transport": "Transport", "tunnel": "Tunnel"}
 
 
 class FakeIke:
@@ -115,7 +118,10 @@ class FakeIke:
     def establish(self, name: str) -> None:
         """Establish SAs for a loaded connection, as if the peer had agreed."""
         connection = self._node.loaded[name]
-        self._node.negotiated.setdefault(name, set()).add(connection.digest)
+        digests = self._node.negotiated.setdefault(name, set())
+        if connection.digest not in digests:
+            self._node.in_force[connection.digest] = self._negotiated(connection)
+        digests.add(connection.digest)
         self._node.agreed[connection.digest] = (self._acceptable(connection) or DEFAULT.ike)[0].split("-", 2)[2]
         ends = (connection.ends.local_address, connection.ends.remote_address)
         for child in self._children(name, [connection.digest]):
@@ -152,6 +158,8 @@ class FakeIke:
         if node.peer_answers and name in node.loaded and any(child.spis & spis for child in children):
             self._end(name, digests)
             node.rekeyed[name] = node.rekeyed.get(name, 0) + 1
+            now = datetime.now(UTC)
+            node.in_force |= {digest: replace(node.in_force[digest], esp_since=now) for digest in digests}
             self.establish(name)
         node.changed(f"rekey {name}")
 
@@ -167,7 +175,23 @@ class FakeIke:
         spis = frozenset(spi for child in children for spi in child.spis)
         superseded, packets_in = digests != {loaded}, self._node.esp_packets
         agreed = min((self._node.agreed[digest] for digest in digests), key=is_hybrid)
-        return IkeState(True, installed, superseded, spis, children, key_exchange=agreed, packets_in=packets_in)
+        state = IkeState(True, installed, superseded, spis, children, key_exchange=agreed, packets_in=packets_in)
+        return replace(state, in_force=min((self._node.in_force[d] for d in digests), key=lambda found: found.ike_sa))
+
+    def _negotiated(self, connection: IkeConnection) -> InForce:
+        """What is in force by a new IKE SA."""
+        ike = (self._acceptable(connection) or DEFAULT.ike)[0].split("-")
+        self._node.ike_sas += 1
+        (mode,) = {_MODES[child.mode] for child in connection.children}
+        return InForce(
+            ike_sa=self._node.ike_sas,
+            ike_cipher="-".join(ike[:2]),
+            esp_cipher=connection.esp_proposals[0].split("-")[0],
+            esp_mode=mode,
+            nat=self._node.nat,
+            ike_since=datetime.now(UTC),
+            esp_since=datetime.now(UTC),
+        )
 
     def _acceptable(self, connection: IkeConnection) -> list[str]:
         """IKE proposals that the peer can do, too."""

@@ -19,6 +19,7 @@ from isthmus.model.node.drops import DropKey
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import Meter, Traffic
 from isthmus.model.node.host import KernelChange, NodeAddress, NodeView, ProbeResult
+from isthmus.model.node.inforce import InForce, Nat
 from isthmus.model.node.ipsec import (
     BlockPolicy,
     BlockView,
@@ -113,6 +114,12 @@ class FakeNode:
     """Digests with established SAs, by connection."""
     agreed: dict[str, str] = field(default_factory=dict)
     """Key exchange of the IKE SA, by the digest for which it was established."""
+    in_force: dict[str, InForce] = field(default_factory=dict)
+    """Likewise."""
+    ike_sas: int = 0
+    """Established so far."""
+    nat: Nat = "None"
+    """Which gateway is behind NAT."""
     rekeyed: dict[str, int] = field(default_factory=dict)
     """How often its children were rekeyed, by connection."""
     may_send_probes: bool = True

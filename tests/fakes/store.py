@@ -12,8 +12,8 @@ from isthmus.model.errors import Conflict, NotFound
 Manifest = dict[str, Any]
 T = TypeVar("T")
 DELETED_AT = "2026-01-01T00:00:00Z"
-# Fields that differ between two writes of the same content.
-_OF_WRITES = frozenset({"uid", "resourceVersion", "generation", "lastTransitionTime"})
+# Fields that differ between two writes of the same content, or by when SAs were negotiated.
+_OF_WRITES = frozenset({"uid", "resourceVersion", "generation", "lastTransitionTime", "ikeSince", "espSince"})
 
 
 @dataclass(frozen=True)

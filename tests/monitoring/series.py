@@ -14,6 +14,14 @@ CLOCK: Final = f"0+{INTERVAL_SECONDS}x{_BEFORE + _AFTER}"
 CLOCK_STOPS: Final = f"0+{INTERVAL_SECONDS}x{_BEFORE} {FAULT_MINUTES * 60}+0x{_AFTER}"
 CLOCK_ENDS: Final = f"0+{INTERVAL_SECONDS}x{_BEFORE} stale"
 CONTROLLER: Final = "controller"
+_IN_FORCE: Final = {
+    "encapsulation": "VXLAN",
+    "esp_mode": "Transport",
+    "nat": "None",
+    "ike_cipher": "aes256gcm16-prfsha384",
+    "esp_cipher": "aes256gcm16",
+    "key_exchange": "ecp384",
+}
 AGENTS: Final = ("gw-a1", "gw-a2")
 
 
@@ -116,6 +124,7 @@ def _of_agent(at: str, networks: int) -> dict[str, str]:
         **certificate(at, "CRL", always(0), always(0)),  # expired: a condition, and no alert
         key("isthmus_ipsec_sas", at, peer="cloud-b", gateway="gw-b1"): always(4),
         **{tunnel(at, layer): always(1) for layer in ("ike", "esp", "bfd")},
+        key("isthmus_tunnel_info", at, peer="cloud-b", gateway="gw-b1", **_IN_FORCE): always(1),
         **{key("isthmus_link_rtt_seconds", at, **link): always(0.002) for link in probes},
         **{
             key(f"isthmus_network_{unit}_total", at, direction=direction, **link): grows(9, 9)

@@ -19,6 +19,7 @@ from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, Software
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.inforce import InForce
 from isthmus.model.node.ipsec import IkeState, IkeView, NarrowedChild
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports
 from isthmus.model.reasons import Reason
@@ -106,6 +107,17 @@ def test_a_status_lists_as_many_connections_as_it_may() -> None:
         "StatusTruncated",
         f"the status lists 1600 of 1601 connections; all of them are maintained; {CHARON_AWAY.message}"[:1024],
     )
+
+
+def test_of_very_many_connections_the_first_say_what_is_in_force() -> None:
+    gateways = tuple(PeerGateway(name=f"gw-{i:04d}", address=f"198.51.{i // 250}.{i % 250}") for i in range(801))
+    plan = replace(plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset()), gateways={PEER: gateways})
+    found = InForce(1, "aes256gcm16-prfsha384", "aes256gcm16", "Transport", "None")
+    states = {names.tunnel_port(PEER, gateway.name): IkeState(established=True, in_force=found) for gateway in gateways}
+    facts = NodeFacts(plan, BridgeView(exists=True, ports=plan.ports), ike=IkeView("1", {}, states))
+    reported = [connection.in_force for connection in node_status(facts, Software()).connections]
+    assert None not in reported[:800]
+    assert reported[800:] == [None]
 
 
 def test_the_problems_that_do_not_fit_are_counted() -> None:

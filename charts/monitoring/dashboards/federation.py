@@ -66,6 +66,14 @@ _PATHS: Final = Row(
             (Query(f"isthmus_ipsec_sas{_OF_PEER}", "{{instance}} to {{peer}}/{{gateway}}"),),
         ),
         Panel(
+            "What protects the tunnels",
+            "By the SAs in force: mode of ESP, NAT, ciphers, key exchange; nothing where there is no SA.",
+            "short",
+            (Query(f"isthmus_tunnel_info{_OF_PEER}", "{{instance}} to {{peer}}/{{gateway}}"),),
+            kind="table",
+            width=24,
+        ),
+        Panel(
             "Links up and down",
             "Links by the result of their dataplane probes, as the agents see them.",
             "short",

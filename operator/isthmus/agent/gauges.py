@@ -7,6 +7,7 @@ from datetime import datetime
 
 from isthmus.core.node.expiry import Expiry
 from isthmus.core.node.facts import NodeFacts
+from isthmus.core.node.inforce import tunnel_infos
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.drops import Drop
@@ -26,6 +27,7 @@ from isthmus.telemetry.metrics import (
     LINKS,
     NETWORK_BYTES,
     NETWORK_PACKETS,
+    TUNNEL_INFO,
     TUNNEL_MTU,
     TUNNEL_UP,
     Labels,
@@ -58,6 +60,7 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
     metrics.set(CERTIFICATE_EXPIRY, _first((e, e.lifetime.ends) for e in expiries))
     metrics.set(CERTIFICATE_WARNING, _first((e, e.lifetime.warns) for e in expiries))
     metrics.set(IPSEC_SAS, sas)
+    metrics.set(TUNNEL_INFO, dict.fromkeys(tunnel_infos(facts), 1))
     metrics.set(TUNNEL_UP, up)
 
 

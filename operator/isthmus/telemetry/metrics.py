@@ -81,6 +81,13 @@ TUNNEL_UP = Family(
     "1 if IKE, ESP or BFD (label layer) to a peer's gateway is up, else 0.",
     ("peer", "gateway", "layer"),
 )
+TUNNEL_INFO = Family(
+    "isthmus_tunnel_info",
+    "gauge",
+    "1; the labels are what protects the traffic with a peer's gateway, as charon reports it of the SAs in force; they "
+    "are empty without SAs. nat is None, Local, Remote or Both.",
+    ("peer", "gateway", "encapsulation", "esp_mode", "nat", "ike_cipher", "esp_cipher", "key_exchange"),
+)
 LINK_RTT = Family(
     "isthmus_link_rtt_seconds", "gauge", "Round-trip time of the last dataplane probe of a link.", ("network", "peer")
 )
@@ -152,9 +159,9 @@ NOT_UNDERSTOOD = Family(
 )
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, NETWORK_MTU, GATEWAY_READY,
-    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED, TUNNEL_UP, LINK_RTT,
-    LINK_PROBES, LINK_PROBES_LOST, CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, PEER_LAST_READ, PEER_CREDENTIAL_ENDS,
-    TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
+    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED, TUNNEL_UP, TUNNEL_INFO,
+    LINK_RTT, LINK_PROBES, LINK_PROBES_LOST, CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, PEER_LAST_READ,
+    PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
 
 

@@ -97,6 +97,10 @@ def test_hybrid_where_both_can_and_the_fallback_elsewhere(pair: Pair) -> None:
     with pair.wire() as wire:
         connect(pair, PREFERRED)
         assert key_exchanges(pair) == {HYBRID if all(isinstance(node, NewerNode) for node in pair.nodes) else CLASSICAL}
+        for in_force in (state.in_force for node in pair.nodes for state in node.ike.view().states.values()):
+            assert (in_force.ike_cipher, in_force.esp_cipher) == ("aes256gcm16-prfsha384", "aes256gcm16")
+            assert (in_force.esp_mode, in_force.nat) == ("Transport", "None")
+            assert None not in (in_force.ike_since, in_force.esp_since)
         assert pair.a.ping("10.99.0.2").received == 5
         summary = wire.summary()
     assert summary.clean, summary

@@ -50,8 +50,8 @@ _KEY_REFUSED_LOG = re.compile(
 _REVOKED_LOG = re.compile(r"certificate was revoked on ")
 _RECEIVED_LOG = re.compile(r"received packet: from ([0-9a-f.:]+)\[\d+\] to ")
 _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
-_IN_USE = frozenset({"INSTALLED", "REKEYING"})
-_KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
+IN_USE = frozenset({"INSTALLED", "REKEYING"})
+KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
 _INBOUND, _BOTH_ENDS = ("spi-in",), ("spi-in", "spi-out")
 _TASKS = ("tasks-active", "tasks-queued")
 _MAX_QUEUED_TASKS = 4
@@ -300,7 +300,7 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str], selectors: Mappin
         before = states.get(name, IkeState(established=False))
         children = {match["child"]: match["digest"] == loaded.get(name) for match in _carrying(sa)}
         states[name] = IkeState(
-            established=before.established or sa["state"] in _KEYS_AGREED,
+            established=before.established or sa["state"] in KEYS_AGREED,
             children_installed=before.children_installed | {child for child, current in children.items() if current},
             superseded=before.superseded or not all(children.values()),
             spis=before.spis | frozenset(spi for child in sa["child-sas"].values() for spi in _spis(child)),
@@ -315,7 +315,7 @@ def _states(sas: Iterable[Message], loaded: Mapping[str, str], selectors: Mappin
 
 def _key_exchange(sa: Message) -> str:
     """Of an IKE SA, in the notation of proposals; empty as long as it has no keys."""
-    if sa["state"] not in _KEYS_AGREED:
+    if sa["state"] not in KEYS_AGREED:
         return ""
     group, additional = (_text(sa.get(name)) for name in ("dh-group", "ake1"))
     word = _KEY_EXCHANGES.get(group, group.lower())
@@ -328,7 +328,7 @@ def _weaker(one: str, other: str) -> str:
 
 
 def _association(sa: Message, children: Mapping[str, bool]) -> Iterator[IkeAssociation]:
-    if sa["state"] in _KEYS_AGREED and all(children.values()):
+    if sa["state"] in KEYS_AGREED and all(children.values()):
         yield IkeAssociation(
             number=int(_id(sa)),
             initiated=sa.get("initiator") == b"yes",
@@ -366,7 +366,7 @@ def _installed_seconds(child: Message) -> int:
 def _children_in_use(sa: Message) -> Iterator[IkeChild]:
     names = Counter(child["name"] for child in sa["child-sas"].values())
     for child in sa["child-sas"].values():
-        if child["state"].decode() in _IN_USE:
+        if child["state"].decode() in IN_USE:
             # Of two children of one name one replaces the other, and each may be without its outgoing SA for a moment.
             ends = _BOTH_ENDS if names[child["name"]] == 1 else _INBOUND
             yield IkeChild(int(child["reqid"]), frozenset(_spis(child, ends)))
@@ -375,7 +375,7 @@ def _children_in_use(sa: Message) -> Iterator[IkeChild]:
 def _narrowed(sa: Message, selectors: Mapping[str, str]) -> Iterator[NarrowedChild]:
     for child in sa["child-sas"].values():
         name = child["name"].decode()
-        if child["state"].decode() in _IN_USE and name in selectors:
+        if child["state"].decode() in IN_USE and name in selectors:
             configured, negotiated = selectors[name], _selectors(child)
             if negotiated != configured:
                 yield NarrowedChild(name.partition("-")[0], configured, negotiated)

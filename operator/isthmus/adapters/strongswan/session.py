@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from vici import Session
@@ -18,6 +19,7 @@ from isthmus.model.proposals import additional_key_exchange
 
 from . import messages
 from .authentication import AuthenticationFailures
+from .inforce import with_what_is_in_force
 
 T = TypeVar("T")
 
@@ -48,6 +50,7 @@ class Vici:
         def view(session: Session) -> IkeView:
             version, connections, sas = session.version(), list(session.list_conns()), list(session.list_sas())
             view = messages.parse_view(f"session {self._sessions}", version, connections, sas)
+            view = with_what_is_in_force(view, sas, datetime.now(UTC))
             up = messages.complete(connections, sas)
             log = self._log_of(up)
             refused = log.read() - up

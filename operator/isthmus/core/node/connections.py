@@ -13,6 +13,7 @@ from isthmus.model.node.ipsec import CertificateRef, IkeConnection, IkeView
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import Reason
 
+from . import inforce
 from .facts import NodeFacts
 
 _ADDRESS_IN_USE = "Address already in use"  # strerror(EADDRINUSE), which Open vSwitch quotes
@@ -48,6 +49,8 @@ def _connection(
         reason=problem.reason if problem else Reason.UP,
         message=problem.message if problem else "",
         key_exchange=_key_exchange(name, facts.known_ike),
+        encapsulation=connection.protection.encapsulation.NAME if connection is not None else None,
+        in_force=inforce.status_of(name, facts.known_ike),
         path=facts.paths.get(name),
     )
 

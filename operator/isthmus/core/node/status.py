@@ -12,6 +12,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import (
     MAX_CONNECTIONS,
+    MAX_IN_FORCE,
     MAX_VERSION,
     GatewayConnection,
     GatewayNode,
@@ -24,6 +25,7 @@ from isthmus.model.reasons import ConditionType, Reason
 
 from .connections import connections
 from .facts import NodeFacts
+from .inforce import with_kept_times, without_in_force
 from .readiness import degraded, unready
 
 _OF_READINESS = frozenset({ConditionType.READY, ConditionType.PROGRESSING, ConditionType.STALLED})
@@ -57,8 +59,9 @@ def gateway_node_status(node: GatewayNode, status: GatewayNodeStatus, now: datet
     conditions = with_transition_times(node.status.conditions, status.conditions, generation, now)
     # A new agent whose charon does not answer: that may be the same as before.
     known = status.key_exchanges or node.status.key_exchanges
+    connections = with_kept_times(node.status.connections, status.connections)
     update = {"observed_generation": generation, "conditions": conditions, "key_exchanges": known}
-    return status.model_copy(update=update)
+    return status.model_copy(update=update | {"connections": connections})
 
 
 def failed_observation_status(node: GatewayNode, problem: Problem, now: datetime) -> GatewayNodeStatus:
@@ -84,7 +87,8 @@ def _truncation(reported: tuple[GatewayConnection, ...]) -> Problem | None:
 def _fitting(reported: tuple[GatewayConnection, ...]) -> Iterator[GatewayConnection]:
     """As many connections as the status holds, with messages that are shortened if there are many."""
     limit = _MESSAGES_CHARACTERS // max(len(reported), 1)
-    for connection in reported[:MAX_CONNECTIONS]:
+    shown = (*reported[:MAX_IN_FORCE], *map(without_in_force, reported[MAX_IN_FORCE:MAX_CONNECTIONS]))
+    for connection in shown:
         fits = len(connection.message) <= limit
         yield connection if fits else connection.model_copy(update={"message": f"{connection.message[: limit - 1]}…"})
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from isthmus.model import names
 
+from .inforce import InForce
 from .traffic import Selector, Traffic
 from .tunnel import Encapsulation
 
@@ -247,6 +248,7 @@ class IkeState:
     key_exchange: str = ""
     """Of its IKE SA, as proposals have it: ecp384, or ecp384-ke1_mlkem768; one without an additional key exchange if
     it has several IKE SAs, and any of them is without. Empty if it has none."""
+    in_force: InForce = field(default_factory=InForce)
     packets_in: int = field(default=0, compare=False)
     """ESP packets that its SAs have accepted, superseded ones included; less than before when an SA ends."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from isthmus.model.api.objects import (
     AGE,
@@ -16,13 +16,19 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
-from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, Ratio, ReasonText
+from isthmus.model.node.inforce import EspMode, Nat
+from isthmus.model.node.tunnel import EncapsulationName
+from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, Ratio, ReasonText, Time
 
 MAX_VERSION = 128
 VersionText = Annotated[str, Field(max_length=MAX_VERSION)]
 KeyExchange = Annotated[str, Field(max_length=32)]
+MAX_ALGORITHMS = 64
+Algorithms = Annotated[str, Field(max_length=MAX_ALGORITHMS)]
 MAX_CONNECTIONS = 1600
 """100 peers with 16 gateways each."""
+MAX_IN_FORCE = 800
+"""Connections with `inForce`: an object may have 1.5 MiB in etcd."""
 
 
 class TunnelAddress(ApiModel):
@@ -64,6 +70,27 @@ class GatewayPath(ApiModel):
     """Whether dataplane probes of that size are reflected."""
 
 
+class InForceStatus(ApiModel):
+    """What protects the traffic with one gateway."""
+
+    # So that an API server notes its owner once, and not for each field: a node may have 1600 of them.
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
+    esp_mode: EspMode | None = None
+    """Mode of ESP."""
+    nat: Nat | None = None
+    """Which of the two gateways is behind NAT, as IKE has found out (RFC 7296, 2.23); Local is this node. With NAT, ESP
+    is in UDP port 4500."""
+    ike_cipher: Algorithms = ""
+    """Cipher and pseudo-random function of the IKE SA, in strongSwan's notation: aes256gcm16-prfsha384."""
+    esp_cipher: Algorithms = ""
+    """Cipher of ESP: aes256gcm16."""
+    ike_since: Time | None = None
+    """Time at which the IKE SA was established, or rekeyed."""
+    esp_since: Time | None = None
+    """Time at which the oldest ESP SA in use was installed."""
+
+
 class GatewayConnection(ApiModel):
     """Connection from this node to one gateway of a peer."""
 
@@ -89,6 +116,11 @@ class GatewayConnection(ApiModel):
     key_exchange: Annotated[str, Field(max_length=64)] | None = None
     """Key exchange of the IKE SA, in strongSwan's notation: ecp384, or hybrid ecp384-ke1_mlkem768. Of several IKE SAs
     one that is not hybrid, if there is any. Absent without IKE SA."""
+    encapsulation: EncapsulationName | None = None
+    """Encapsulation of the tunnel; absent as long as nothing is agreed on, or no key is there."""
+    in_force: InForceStatus | None = None
+    """What protects the traffic, as charon reports it of the SAs; while some replace others, of the oldest, which the
+    gateway may still use. Absent without IKE SA, and after the first 800 connections."""
     path: GatewayPath | None = None
     """What is known of the path to the gateway; `kubectl isthmus diagnose` tells faults apart by it."""
 
