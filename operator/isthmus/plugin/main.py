@@ -8,6 +8,7 @@ import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from isthmus.model import names
@@ -77,7 +78,7 @@ def _answer(chosen: Namespace) -> Answer:
         return _diagnosis(kubectl, chosen.name, chosen.namespace or "")
     if chosen.verb == "peers":
         reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
-        return peers(resources.cloud(reading.items), reading.unread)
+        return peers(resources.cloud(reading.items, datetime.now(UTC)), reading.unread)
     # Not needed, and not paid for, by verbs that only print something.
     from . import agreements, gather, pairing, probing, restart, topology, uninstall
 

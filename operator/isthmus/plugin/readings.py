@@ -25,7 +25,7 @@ def observe(kubectl: Kubectl, namespace: str = "") -> tuple[Readings, tuple[Unre
     found, renewals = [request.result() for request in requests], of_processes.result()
     unread = tuple(gap for reading in (*found, renewals) for gap in reading.unread)
     processes = None if renewals.unread else leases(renewals.items, datetime.now(UTC))
-    cloud = resources.cloud([item for reading in found for item in reading.items])
+    cloud = resources.cloud([item for reading in found for item in reading.items], datetime.now(UTC))
     return Readings(cloud, processes, {gap.resource: gap.cause for gap in unread}), unread
 
 

@@ -7,6 +7,7 @@ another type reads as empty, and text is made printable.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from isthmus.model.text import printable
@@ -49,6 +50,17 @@ def truth(document: Document, *path: str) -> bool | None:
     """The boolean at that path; None if there is none."""
     value = _value(document, path)
     return value if isinstance(value, bool) else None
+
+
+def age_seconds(now: datetime | None, document: Document, *path: str) -> int | None:
+    """Whole seconds since the time at that path; None if there is none, or the time of now is not given."""
+    try:
+        moment = datetime.fromisoformat(text(document, *path))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0, int((now - moment).total_seconds())) if now is not None else None
 
 
 def entries(document: Document, *path: str) -> list[Document]:

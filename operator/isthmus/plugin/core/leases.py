@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, TypeGuard
 
 from isthmus.model import names
 
-from .documents import Document, text
+from .documents import Document, age_seconds, text
 from .findings import Finding
 from .resources import Cloud, Node
 
@@ -52,7 +52,7 @@ def leases(items: Iterable[Document], now: datetime) -> dict[str, Lease]:
         Lease(
             text(item, "metadata", "name"),
             text(item, "spec", "holderIdentity"),
-            _age_seconds(item, now),
+            age_seconds(now, item, "spec", "renewTime"),
             cloud_id=text(item, "metadata", "annotations", names.CLOUD_ID_ANNOTATION),
             gateway_cidrs=tuple(
                 filter(None, text(item, "metadata", "annotations", names.GATEWAY_CIDRS_ANNOTATION).split(","))
@@ -103,13 +103,3 @@ def _observation(lease: Lease | None) -> str:
 def _finding(name: str, message: str) -> Finding:
     command = f"kubectl get lease -n {names.SYSTEM_NAMESPACE} {name} -o yaml"
     return Finding("Lease", names.SYSTEM_NAMESPACE, name, "", "", message, command)
-
-
-def _age_seconds(item: Document, now: datetime) -> int | None:
-    try:
-        renewed = datetime.fromisoformat(text(item, "spec", "renewTime"))
-    except ValueError:
-        return None
-    if renewed.tzinfo is None:
-        renewed = renewed.replace(tzinfo=UTC)
-    return max(0, int((now - renewed).total_seconds()))

@@ -9,6 +9,7 @@ from .answer import Answer, ExitCode, Unread, gap_lines, problem_lines, with_fin
 from .findings import of_resources
 from .resources import Agreement, Cloud, Connection, Peer
 from .tables import Style, Value, table, yes
+from .tunnels import by_connection
 
 _PEERS = ("PEER", "CLOUD-ID", "READY", "STATE", "PROTOCOL", "TUNNELS", "OUT", "IN", "REASON")
 _CONNECTIONS = ("NODE", "CLOUD-ID", "GATEWAY", "ADDRESS", "UP", "IKE", "ESP", "BFD", "REASON")
@@ -29,6 +30,8 @@ def peers(cloud: Cloud, unread: Sequence[Unread]) -> Answer:
         lines = table(_PEERS, rows, style) if rows else ["no peer"]
         if connections:
             lines += ["", *table(_CONNECTIONS, [_connection_row(node, c) for node, c in connections], style)]
+        if protected := by_connection(connections, style):
+            lines += ["", *protected]
         if findings:
             lines += ["", *problem_lines(findings, style)]
         return [*lines, *gap_lines(unread)]
@@ -99,4 +102,5 @@ def _connection_document(node: str, connection: Connection) -> dict[str, Any]:
         "bfd": connection.bfd,
         "reason": connection.reason,
         "message": connection.message,
+        **connection.in_force.to_document(),
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from .documents import Document, entries, is_true, number, numbers, text, truth
 from .gatewaypath import Path, path
+from .inforce import InForce, in_force
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Connection:
     reason: str
     message: str
     path: Path
+    in_force: InForce
 
 
 @dataclass(frozen=True)
@@ -178,13 +181,13 @@ class Cloud:
         return tuple(attachment for attachment in self.attachments if attachment.is_replica)
 
 
-def cloud(items: Iterable[Document]) -> Cloud:
-    """The resources of a `List` of kubectl; those of other kinds are left out."""
+def cloud(items: Iterable[Document], now: datetime | None = None) -> Cloud:
+    """The resources of a `List` of kubectl; those of other kinds are left out, and ages if no time is given."""
     by_kind: dict[str, list[Document]] = {}
     for item in items:
         by_kind.setdefault(text(item, "kind"), []).append(item)
     return Cloud(
-        nodes=tuple(map(_node, by_kind.get("GatewayNode", []))),
+        nodes=tuple(_node(item, now) for item in by_kind.get("GatewayNode", [])),
         peers=tuple(map(_peer, by_kind.get("CloudPeer", []))),
         expansions=tuple(map(_expansion, by_kind.get("NetworkExpansion", []))),
         attachments=tuple(map(_attachment, by_kind.get("Attachment", []))),
@@ -202,7 +205,7 @@ def _common(item: Document) -> tuple[str, str, str, bool, tuple[StatusCondition,
     return text(item, "kind"), text(item, "metadata", "namespace"), name, is_terminating, conditions
 
 
-def _node(item: Document) -> Node:
+def _node(item: Document, now: datetime | None) -> Node:
     addresses = entries(item, "status", "addresses")
     return Node(
         *_common(item),
@@ -211,11 +214,11 @@ def _node(item: Document) -> Node:
         openvswitch=text(item, "status", "software", "openvswitch"),
         strongswan=text(item, "status", "software", "strongswan"),
         isthmus=text(item, "status", "software", "isthmus"),
-        connections=tuple(map(_connection, entries(item, "status", "connections"))),
+        connections=tuple(_connection(each, now) for each in entries(item, "status", "connections")),
     )
 
 
-def _connection(item: Document) -> Connection:
+def _connection(item: Document, now: datetime | None) -> Connection:
     return Connection(
         cloud_id=text(item, "cloudID"),
         gateway=text(item, "gateway"),
@@ -227,6 +230,7 @@ def _connection(item: Document) -> Connection:
         reason=text(item, "reason"),
         message=text(item, "message"),
         path=path(item),
+        in_force=in_force(item, now),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from isthmus.model import names
@@ -13,6 +13,7 @@ from .leases import Lease, cloud_id, is_current
 from .leases import findings as lease_findings
 from .resources import Cloud, Connection, Node, Peer, Resource
 from .tables import Cell, Style, Value, table, yes
+from .tunnels import by_peer
 
 _MAX_PROBLEMS: Final = 6
 _MAX_ROWS: Final = 10
@@ -41,7 +42,7 @@ def status(cloud: Cloud, processes: Mapping[str, Lease] | None, unread: Sequence
 
 def connections_to(cloud: Cloud, peer: Peer) -> list[Connection]:
     """Connections of all gateway nodes to a peer's gateways."""
-    return [each for node in cloud.nodes for each in node.connections if each.cloud_id == peer.cloud_id]
+    return [connection for _, connection in _tunnels(cloud, peer)]
 
 
 def _lines(
@@ -56,6 +57,7 @@ def _lines(
     lines = [f"{name}: controller {_controller_text(processes, style)}, OpenStack {openstack}"]
     lines += _table(_NODES, cloud.nodes, _node_row, style)
     lines += _table(_PEERS, cloud.peers, lambda peer: _peer_row(cloud, peer), style)
+    lines += by_peer({peer.name: connections_to(cloud, peer) for peer in cloud.peers}, style, _MAX_ROWS)
     lines.append(
         f"networks: {_ready_text(cloud.expansions)}; replicas of peers' networks: {_ready_text(cloud.replicas)}"
     )
@@ -171,4 +173,14 @@ def _peer_document(cloud: Cloud, peer: Peer) -> dict[str, Any]:
         "connectionsUp": sum(connection.is_up for connection in connections),
         "networksOut": peer.networks_out,
         "networksIn": peer.networks_in,
+        "tunnels": [_tunnel_document(*each) for each in _tunnels(cloud, peer)],
     }
+
+
+def _tunnels(cloud: Cloud, peer: Peer) -> Iterator[tuple[str, Connection]]:
+    for node in cloud.nodes:
+        yield from ((node.name, each) for each in node.connections if each.cloud_id == peer.cloud_id)
+
+
+def _tunnel_document(node: str, connection: Connection) -> dict[str, Any]:
+    return {"node": node, "gateway": connection.gateway, **connection.in_force.to_document()}

@@ -10,6 +10,7 @@ from isthmus.model.reasons import Reason
 
 from ..resources import Connection, Node
 from .catalogue import ROWS, Code
+from .evidence import esp_on_the_wire, with_what_is_in_force
 from .installation import hidden_layers
 from .layers import Layer
 from .subject import Subject
@@ -38,8 +39,9 @@ def layer_verdicts(subject: Subject, layer: Layer) -> Iterator[Verdict]:
     if (cause := subject.readings.unread.get("gatewaynodes")) is not None:
         yield Unread(cause)
     connections = list(_connections(subject))
+    every = [connection.in_force for _, connection in connections]
     for node, connection in connections:
-        yield _judged(subject, node, connection)[layer]
+        yield with_what_is_in_force(_judged(subject, node, connection)[layer], layer, connection.in_force, every)
     if not connections and subject.readings.cloud.nodes and layer is Layer.UNDERLAY:
         yield from _without_connections(subject)
 
@@ -156,9 +158,11 @@ def _esp_passes(connection: Connection) -> Verdict:
     if connection.bfd == "Up":
         return Fine("ESP passes in both directions")
     if path.esp is False:
-        return Fault(Code.ESP_NOT_RECEIVED, Layer.ESP_PASSES, "the SAs are installed, and no ESP packet arrives")
+        text = f"the SAs are installed, and no ESP packet arrives{esp_on_the_wire(connection.in_force)}"
+        return Fault(Code.ESP_NOT_RECEIVED, Layer.ESP_PASSES, text)
     if path.esp and path.peer_receives is False:
-        text = "ESP arrives, and the peer's gateway reports by BFD that it receives nothing"
+        wire = esp_on_the_wire(connection.in_force)
+        text = f"ESP arrives, and the peer's gateway reports by BFD that it receives nothing{wire}"
         return Fault(Code.ESP_NOT_RECEIVED_BY_PEER, Layer.ESP_PASSES, text)
     if path.esp:
         return Fine("ESP arrives")
