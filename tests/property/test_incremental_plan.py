@@ -20,7 +20,7 @@ from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.core.node.setcache import SetCache
 from isthmus.model import names
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.attachment import Attachment, DropObservation
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.flows import FlowSet, LinkKey
@@ -61,6 +61,7 @@ others = st.one_of(
     st.tuples(st.just("probe"), link_name, cloud_id, st.sampled_from((None, False, False, True))),
     st.tuples(st.just("receive"), st.sets(st.tuples(link_name, cloud_id))),
     st.tuples(st.just("fail"), st.sets(link_name)),
+    st.tuples(st.just("drop"), st.sets(link_name)),
     st.tuples(st.just("flows"), mostly),
     st.tuples(st.just("prober"), mostly),
 )
@@ -144,6 +145,9 @@ class NodeState:
 
     def fail(self, failing: set[str]) -> None:
         self.facts = {**self.facts, "failures": Failures(networks=dict.fromkeys(failing, DEFECT))}
+
+    def drop(self, dropping: set[str]) -> None:
+        self.facts = {**self.facts, "dropping": dict.fromkeys(dropping, (DropObservation(reason="storm"),))}
 
     def flows(self, installed: bool) -> None:
         self.facts = {**self.facts, "flows_installed": installed}

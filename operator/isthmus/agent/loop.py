@@ -14,6 +14,7 @@ from functools import partial
 from importlib.metadata import version
 
 from isthmus.core.node import paths
+from isthmus.core.node.dropping import Dropping, counted
 from isthmus.core.node.expiry import expiring
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.observations import Observations
@@ -81,6 +82,7 @@ class Agent:
         self._resync_at = self._forget_at = float("-inf")
         """When to reconcile at the latest, and when to do so without what is remembered of earlier times."""
         self._published_listing: object = None
+        self._dropping = Dropping()
         self._retries = 0
         self._retry_at = float("inf")
         self._observations = Observations(settings.node_name)
@@ -164,6 +166,7 @@ class Agent:
             except Unavailable as error:
                 facts = replace(facts, ike=None, charon_problem=charon_problem(error))
         facts = replace(facts, probes=self.prober.up(), probe_problem=self.prober.problem, refused=refused)
+        facts = replace(facts, dropping=self._dropping.by_network)
         facts = replace(facts, expiring=expiring(facts.plan.expiries, self._backends.clock.now()))
         facts = self._with_paths(facts)
         if facts.links_up < len(facts.probes) or not all(facts.bridge.bfd_up.values()):
@@ -206,7 +209,9 @@ class Agent:
         if flows.listing is not self._published_listing:
             self._published_listing = flows.listing
             gauges.publish_traffic(self._backends.metrics, flows.traffic(plan))
-            gauges.publish_guard(self._backends.metrics, flows.dropped(plan))
+            dropped = flows.dropped(plan)
+            gauges.publish_guard(self._backends.metrics, dropped)
+            self._dropping = counted(self._dropping, dropped, self._backends.clock.monotonic_seconds())
 
     def _network_mtus(self) -> Mapping[Labels, float]:
         """Called when metrics are read, for each change of one network would otherwise cost as much as all of them."""

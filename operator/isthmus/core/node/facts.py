@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import DropObservation
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayPath
 from isthmus.model.node.host import NodeView
 from isthmus.model.node.ipsec import IkeConnection, IkeView, SecurityAssociation
@@ -60,6 +61,8 @@ class NodeFacts:
     """Connections of which charon has nothing and the kernel has SAs, which a killed charon has left."""
     stale: frozenset[SecurityAssociation] = frozenset()
     """States of an earlier charon that are not needed any more: charon has others that are complete."""
+    dropping: Mapping[str, tuple[DropObservation, ...]] = field(default_factory=dict)
+    """By the network's link name, what br-cloud drops of it at present."""
     paths: Mapping[str, GatewayPath] = field(default_factory=dict)
     """By connection, what is known of the path to the gateway."""
     expiring: Problem | None = None

@@ -62,6 +62,7 @@ class Observations:
         changed |= {self._names[patch.cloud_name] for patch in patches if patch.cloud_name in self._names}
         changed |= {*differing(before.plan.networks.by_name, facts.plan.networks.by_name)}
         changed |= {*differing(before.failures.networks, facts.failures.networks)}
+        changed |= {*differing(before.dropping, facts.dropping)}
         links = {
             *differing(before.plan.link_problems, facts.plan.link_problems),
             *differing(before.probes, facts.probes),
@@ -83,6 +84,7 @@ class Observations:
             observed_generation=attachment.metadata.generation or 0,
             plugged=is_plugged and (not active or forwards),
             links=tuple(self._links(attachment, facts)) if active else (),
+            dropping=facts.dropping.get(name, ()) if active else (),
         )
 
     def _links(self, attachment: Attachment, facts: NodeFacts) -> Iterator[LinkObservation]:

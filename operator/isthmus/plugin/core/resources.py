@@ -134,6 +134,16 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Dropped:
+    """Frames of a network that br-cloud on the active node drops at present."""
+
+    cloud_id: str
+    """Of the peer that they come from; empty if they are of this cloud."""
+    reason: str
+    """A word of another release may be among them."""
+
+
+@dataclass(frozen=True)
 class Attachment(Resource):
     """Attachment: of a network of this cloud, or of the replica of a peer's network."""
 
@@ -146,6 +156,7 @@ class Attachment(Resource):
     is_plugged: bool | None = None
     """By the active node; None if it has not reported the network."""
     links: tuple[Link, ...] = ()
+    dropping: tuple[Dropped, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -274,6 +285,7 @@ def _attachment(item: Document) -> Attachment:
         links_up=text(item, "status", "linksUp"),
         mtu=number(item, "spec", "mtu"),
         is_plugged=truth(observed, "plugged"),
+        dropping=tuple(Dropped(text(d, "cloudID"), text(d, "reason")) for d in entries(observed, "dropping")),
         links=tuple(_link(link, reported.get(text(link, "cloudID"), {})) for link in entries(item, "spec", "links")),
     )
 

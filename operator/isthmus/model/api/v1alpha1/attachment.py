@@ -169,6 +169,16 @@ class LinkObservation(ApiModel):
     """Why the link is down, in a sentence."""
 
 
+class DropObservation(ApiModel):
+    """Frames of a network that br-cloud drops for one reason."""
+
+    cloud_id: CloudID | None = None
+    """Cloud ID of the peer that they come from; absent if they are of this cloud."""
+    reason: Annotated[str, Field(max_length=32)]
+    """Why they are dropped: storm, for instance. The words are those of metric
+    `isthmus_guard_dropped_packets_total`."""
+
+
 class NodeObservation(ApiModel):
     """State of the attachment on one gateway node. Written by that node's agent only."""
 
@@ -186,6 +196,9 @@ class NodeObservation(ApiModel):
         ),
     ] = ()
     """State of each link; only the active node reports links."""
+    dropping: Annotated[tuple[DropObservation, ...], Field(max_length=64)] = ()
+    """What br-cloud on the node has dropped of the network within the last five minutes, but for what each cloud keeps
+    from machines to itself at any time, such as DHCP."""
 
 
 class AttachmentStatus(ApiModel):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..reported import is_progress
 from ..resources import Attachment, Link
+from . import drops
 from .catalogue import ROWS, Code
 from .installation import has_controller, hidden_layers
 from .layers import Layer
@@ -26,6 +27,7 @@ def echo(subject: Subject) -> Iterator[Verdict]:
             yield Blocked(Layer.INSTALLATION)
         elif link.is_up:
             yield Fine(f"{up} of {len(links)} links answer")
+            yield from map(Fine, drops.evidence(attachment, subject.cloud_id))
         else:
             yield _link(subject, attachment, link)
 
