@@ -9,7 +9,7 @@ import pytest
 from isthmus.model.api.objects import Condition, condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
 from isthmus.model.node.ipsec import CertificateRef
-from isthmus.telemetry.metrics import CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, TUNNEL_UP
+from isthmus.telemetry.metrics import CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, TUNNEL_INFO, TUNNEL_UP
 from tests.authority import Authority, secret_data
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.certified import IDENTITY
@@ -95,7 +95,8 @@ def test_bad_input_is_named_and_leaves_what_stands(certified: AgentHarness, data
     good = secret_data(ONE.issue(IDENTITY), ca_crt=ONE.certificate, ca_crl=ONE.revoke([]))
     _store(certified, good)
     certified.settle()
-    before = _standing(certified)
+    before, in_force = _standing(certified), _connection(certified).in_force
+    assert in_force is not None
     assert certified.node.revocation_lists
     certified.node.effects.clear()
     _store(certified, data)
@@ -113,6 +114,9 @@ def test_bad_input_is_named_and_leaves_what_stands(certified: AgentHarness, data
         "ecp384",
     )
     assert certified.metrics.values(TUNNEL_UP)["cloud-b", "gw-b1", "esp"] == 1
+    assert (found.encapsulation, found.in_force) == ("VXLAN", in_force)
+    infos = certified.metrics.values(TUNNEL_INFO)
+    assert [(info[2], info[6]) for info in infos] == [("VXLAN", "aes256gcm16")]
     _store(certified, good)
     certified.settle()
     assert _standing(certified) == before

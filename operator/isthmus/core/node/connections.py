@@ -49,7 +49,7 @@ def _connection(
         reason=problem.reason if problem else Reason.UP,
         message=problem.message if problem else "",
         key_exchange=_key_exchange(name, facts.known_ike),
-        encapsulation=connection.protection.encapsulation.NAME if connection is not None else None,
+        encapsulation=inforce.encapsulation_of(name, connection, facts),
         in_force=inforce.status_of(name, facts.known_ike),
         path=facts.paths.get(name),
     )

@@ -10,7 +10,8 @@ from isthmus.core.snapshot.conditions import timestamp
 from isthmus.model.api.v1alpha1.gatewaynode import MAX_ALGORITHMS, GatewayConnection, InForceStatus
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.inforce import InForce
-from isthmus.model.node.ipsec import IkeView
+from isthmus.model.node.ipsec import IkeConnection, IkeView
+from isthmus.model.node.tunnel import EncapsulationName
 
 from .facts import NodeFacts
 
@@ -35,6 +36,14 @@ def status_of(name: str, ike: IkeView | None) -> InForceStatus | None:
         ike_since=timestamp(found.ike_since) if found.ike_since is not None else None,
         esp_since=timestamp(found.esp_since) if found.esp_since is not None else None,
     )
+
+
+def encapsulation_of(name: str, connection: IkeConnection | None, facts: NodeFacts) -> EncapsulationName | None:
+    """Of the tunnel; of one that cannot be planned for the moment, and is kept, that of its port."""
+    if connection is not None:
+        return connection.protection.encapsulation.NAME
+    kept = (t for t in facts.plan.ports.tunnels if t.name == name and name in facts.plan.kept_connections)
+    return next((tunnel.encapsulation.NAME for tunnel in kept), None)
 
 
 def without_in_force(connection: GatewayConnection) -> GatewayConnection:
@@ -64,7 +73,7 @@ def tunnel_infos(facts: NodeFacts) -> Iterator[TunnelInfo]:
         yield (
             cloud_id,
             gateway,
-            connection.protection.encapsulation.NAME if connection is not None else "",
+            encapsulation_of(name, connection, facts) or "",
             found.esp_mode or "",
             found.nat or "",
             found.ike_cipher,

@@ -117,7 +117,7 @@ class GatewayConnection(ApiModel):
     """Key exchange of the IKE SA, in strongSwan's notation: ecp384, or hybrid ecp384-ke1_mlkem768. Of several IKE SAs
     one that is not hybrid, if there is any. Absent without IKE SA."""
     encapsulation: EncapsulationName | None = None
-    """Encapsulation of the tunnel; absent as long as nothing is agreed on, or no key is there."""
+    """Encapsulation of the tunnel; absent without one, as long as nothing is agreed on or no key is there."""
     in_force: InForceStatus | None = None
     """What protects the traffic, as charon reports it of the SAs; while some replace others, of the oldest, which the
     gateway may still use. Absent without IKE SA, and after the first 800 connections."""
