@@ -1,19 +1,15 @@
-"""MTU values that were measured on real kernels, and properties that hold for every underlay."""
+"""MTU values that were measured on real kernels, and that every cipher which a policy may have is known."""
+
+from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from isthmus.core.placement.mtu import inner_mtu
-from isthmus.model.node.tunnel import Encapsulation, Geneve, Gre, Vxlan
+from isthmus.core.placement.mtu import CIPHERS, EspCipher, IpVersion, inner_mtu
+from isthmus.model.node.tunnel import Geneve, Gre, Vxlan
+from isthmus.model.proposals import ENCRYPTION
 
-_ESP = 20 + 8 + 8 + 16 + 2  # IPv4, ESP, IV, ICV, trailer
-_HEADERS = {
-    Vxlan: 8 + 8 + 14,  # UDP, VXLAN, Ethernet
-    Geneve: 8 + 8 + 14,  # UDP, Geneve without options, Ethernet
-    Gre: 4 + 4 + 14,  # GRE, key, Ethernet
-}
-KINDS = st.sampled_from([Vxlan, Geneve, Gre])
+CBC_WITH_SHA256 = EspCipher(iv_bytes=16, icv_bytes=16, alignment_bytes=16)
+"""No policy may have it: it shows what alignment to a block of the cipher costs."""
 
 
 @pytest.mark.parametrize(
@@ -25,18 +21,37 @@ def test_known_mtu_values(underlay: int, inner: int) -> None:
     assert inner_mtu(underlay, Gre.HEADER_BYTES) == inner + 8
 
 
-@given(st.integers(600, 65535), KINDS)
-def test_largest_packet_fits_and_one_more_byte_does_not(underlay: int, kind: type[Encapsulation]) -> None:
-    def on_the_wire(inner: int) -> int:
-        inside = _HEADERS[kind] + inner + 2
-        return 20 + 8 + 8 + inside + -inside % 4 + 16
+@pytest.mark.parametrize(
+    ("underlay", "tunnel_mode", "through_nat", "udp", "gre"),
+    [
+        (4, False, False, 1416, 1424),
+        (4, False, True, 1408, 1416),
+        (4, True, False, 1396, 1404),
+        (4, True, True, 1388, 1396),
+        (6, False, False, 1396, None),
+        (6, True, False, 1376, None),
+    ],
+)
+def test_modes_over_an_underlay_of_1500(
+    underlay: IpVersion, tunnel_mode: bool, through_nat: bool, udp: int, gre: int | None
+) -> None:
+    for kind, largest in ((Vxlan, udp), (Geneve, udp), (Gre, gre)):
+        for cipher in CIPHERS.values() if largest else ():
+            found = inner_mtu(
+                1500,
+                kind.HEADER_BYTES,
+                underlay=underlay,
+                tunnel_mode=tunnel_mode,
+                through_nat=through_nat,
+                cipher=cipher,
+            )
+            assert found == largest
 
-    largest = inner_mtu(underlay, kind.HEADER_BYTES)
-    assert on_the_wire(largest) <= underlay < on_the_wire(largest + 1)
+
+def test_a_cipher_with_blocks_costs_its_alignment() -> None:
+    assert inner_mtu(1500, Vxlan.HEADER_BYTES, cipher=CBC_WITH_SHA256) == 1408
+    assert inner_mtu(1500, Gre.HEADER_BYTES, cipher=CBC_WITH_SHA256) == 1416
 
 
-@given(st.integers(600, 65534), KINDS)
-def test_mtu_is_monotonic(underlay: int, kind: type[Encapsulation]) -> None:
-    largest = inner_mtu(underlay, kind.HEADER_BYTES)
-    assert 0 <= inner_mtu(underlay + 1, kind.HEADER_BYTES) - largest <= 4
-    assert underlay - largest - _ESP - _HEADERS[kind] in range(4)
+def test_every_cipher_of_a_policy_is_known() -> None:
+    assert set(CIPHERS) == set(ENCRYPTION)

@@ -1,24 +1,59 @@
 """The largest IP packet of a machine that crosses the tunnel unfragmented, by the same arithmetic as the kernel's.
 
-ESP in transport mode with AES-GCM-16 (RFC 4303, RFC 4106): SPI and sequence number 8, IV 8, ICV 16, and a trailer of
-2 bytes behind padding to a multiple of 4. The encapsulation's headers come on top.
+ESP (RFC 4303): SPI and sequence number, the cipher's IV, the payload with a trailer of 2 bytes behind padding, and the
+cipher's ICV. In front of it an IP header, and where a NAT is on the path a UDP header (RFC 3948). The payload has the
+encapsulation's headers, in tunnel mode behind an IP header of its own.
 """
 
 from __future__ import annotations
 
-_IPV4_HEADER = 20
-_ESP_HEADER = 8
-_GCM_IV = 8
-_GCM_ICV = 16
-_ESP_TRAILER = 2
-_ESP_ALIGNMENT = 4
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from isthmus.model.proposals import ENCRYPTION
+
+IpVersion = Literal[4, 6]
+
+_IP_HEADER: Final[Mapping[IpVersion, int]] = MappingProxyType({4: 20, 6: 40})
+_UDP_HEADER: Final = 8
+_ESP_HEADER: Final = 8
+_ESP_TRAILER: Final = 2
 
 
-def inner_mtu(underlay_mtu: int, header_bytes: int) -> int:
-    """MTU in bytes over an encapsulation's headers, ESP transport mode, AES-GCM-16 and IPv4.
+@dataclass(frozen=True)
+class EspCipher:
+    """What a cipher adds to each packet, in bytes."""
 
-    1416 for 1500 with VXLAN or Geneve, 1424 with GRE.
+    iv_bytes: int
+    icv_bytes: int
+    alignment_bytes: int
+    """Payload and trailer are padded to a multiple of this."""
+
+
+_AEAD: Final = EspCipher(iv_bytes=8, icv_bytes=16, alignment_bytes=4)
+CIPHERS: Final[Mapping[str, EspCipher]] = MappingProxyType(dict.fromkeys(ENCRYPTION, _AEAD))
+"""By the word of a proposal: AES-GCM with an ICV of 16 bytes (RFC 4106), ChaCha20-Poly1305 (RFC 7634). They cost the
+same, so that an MTU does not depend on which of a policy's proposals is chosen."""
+
+
+def inner_mtu(
+    underlay_mtu: int,
+    header_bytes: int,
+    *,
+    underlay: IpVersion = 4,
+    tunnel_mode: bool = False,
+    inner: IpVersion = 4,
+    through_nat: bool = False,
+    cipher: EspCipher = _AEAD,
+) -> int:
+    """MTU in bytes over an encapsulation's headers and ESP; never more for a smaller `underlay_mtu`.
+
+    `underlay` is the version of the outer packets, `inner` that of those inside ESP in tunnel mode. 1416 for 1500 with
+    VXLAN or Geneve in transport mode over IPv4, 8 less through a NAT, 8 more with GRE.
     """
-    protected = underlay_mtu - _IPV4_HEADER - _ESP_HEADER - _GCM_IV - _GCM_ICV
-    payload = protected // _ESP_ALIGNMENT * _ESP_ALIGNMENT - _ESP_TRAILER
-    return payload - header_bytes
+    outside = _IP_HEADER[underlay] + (_UDP_HEADER if through_nat else 0)
+    protected = underlay_mtu - outside - _ESP_HEADER - cipher.iv_bytes - cipher.icv_bytes
+    payload = protected // cipher.alignment_bytes * cipher.alignment_bytes - _ESP_TRAILER
+    return payload - (_IP_HEADER[inner] if tunnel_mode else 0) - header_bytes
