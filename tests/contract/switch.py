@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.core.node.flows import Link, Network, common_set, network_set, peer_set
+from isthmus.core.node.flows import Echo, Link, Network, common_set, network_set, peer_set
 from isthmus.core.node.flowsets import differences
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.flows import FlowChanges, FlowView, LinkTraffic, Meter, SetChange
 from isthmus.model.node.numbers import MAX_MEMBER, MAX_NETWORK, Numbers
 from isthmus.model.node.pipeline import LEARNED_OF_NETWORK_MASK, learned_cookie, set_cookie, storm_meter
-from isthmus.model.node.switch import PatchPair, Ports
+from isthmus.model.node.switch import EchoPort, PatchPair, Ports
 from isthmus.ports import OpenFlow, Ovsdb
 from tests.testbed.host.process import wait_until
 
@@ -21,6 +21,7 @@ from .node import TUNNEL, ForeignSoftware, numbers_of
 
 PATCH = PatchPair("isicontract", "isccontract", "00000000-0000-4000-8000-000000000001", "fa:16:3e:00:00:01")
 PORTS = Ports(frozenset({TUNNEL}), frozenset({PATCH}))
+ECHO = EchoPort(TUNNEL.encapsulation)
 NUMBERS = Numbers({PATCH.cloud_name: 7}, {"cloud-b": 3, "cloud-c": 4}, 7, 4)
 INTERFACES = {TUNNEL.name, PATCH.cloud_name, PATCH.integration_name}
 FOREIGN_COOKIE = 0xF0E1
@@ -63,6 +64,20 @@ class OvsdbContract:
         assert ovsdb.view().ports == PORTS, "a port that is both removed and added is recreated"
         ovsdb.apply(Ports(), INTERFACES)
         assert (ovsdb.view().exists, ovsdb.view().ports) == (True, Ports())
+
+    def test_echo_ports_exist_beside_tunnels(self, ovsdb: Ovsdb) -> None:
+        ovsdb.ensure_bridge()
+        wanted = replace(PORTS, echoes=frozenset({ECHO}))
+        ovsdb.apply(wanted, ())
+        numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, *INTERFACES, ECHO.name})
+        assert numbers[ECHO.name] != numbers[TUNNEL.name]
+        view = ovsdb.view()
+        assert (view.ports, view.bfd_up, view.leftovers, view.errors) == (wanted, {TUNNEL.name: False}, frozenset(), {})
+        ovsdb.apply(Ports(), [ECHO.name])
+        assert (ovsdb.view().ports, ovsdb.view().leftovers) == (PORTS, frozenset())
+        ovsdb.apply(Ports(echoes=frozenset({ECHO})), [TUNNEL.name])
+        assert ovsdb.view().ports == replace(wanted, tunnels=frozenset())
+        assert ovsdb.view().foreign_tunnel_udp_ports == frozenset()
 
     def test_remaining_patch_end_is_a_leftover(self, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
@@ -293,9 +308,10 @@ class OpenFlowContract:
 
     def test_traffic_of_a_link_is_counted_from_zero(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
-        ovsdb.apply(PORTS, ())
-        numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, *INTERFACES})
-        link = Link(3, numbers[TUNNEL.name], 0x100000, PROBE_MAC)
+        ovsdb.apply(replace(PORTS, echoes=frozenset({ECHO})), ())
+        numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, ECHO.name, *INTERFACES})
+        echo = Echo(numbers[ECHO.name], TUNNEL.ends)
+        link = Link(3, numbers[TUNNEL.name], 0x100000, PROBE_MAC, echo)
         network = Network("net", 5, numbers[PATCH.cloud_name], True, ("10.20.0.1",), (link,))
         sets = [
             common_set(),

@@ -64,7 +64,7 @@ class FakeTunnelDevices:
         self._node = node
 
     def indexes(self, names: frozenset[str]) -> Mapping[str, int]:
-        existing = {tunnel.encapsulation.device for tunnel in self._node.ports.tunnels}
+        existing = {port.encapsulation.device for port in self._node.ports.encapsulating}
         return dict.fromkeys(names & existing, self._node.device_index)
 
     def has_esp_offload(self) -> bool:

@@ -189,7 +189,7 @@ class FakeNode:
     def changed(self, effect: str) -> None:
         """Record a change and check the rule."""
         self.effects.append(effect)
-        needed = ipsec.blocks(tunnel.encapsulation for tunnel in self.ports.tunnels)
+        needed = ipsec.blocks(port.encapsulation for port in self.ports.encapsulating)
         for tunnel in self.ports.tunnels:
             if not tunnel.encapsulation.udp_ports:
                 needed |= ipsec.blocks_to(tunnel.encapsulation, [tunnel.ends.remote])
@@ -198,7 +198,7 @@ class FakeNode:
         assert needed <= self.blocks, f"without its block policies after {effect}"
         if self.has_nftables and effect.startswith(("apply", "load")):
             needed_table = firewall.ruleset(
-                {port for tunnel in self.ports.tunnels for port in tunnel.encapsulation.udp_ports},
+                {udp_port for port in self.ports.encapsulating for udp_port in port.encapsulation.udp_ports},
                 {connection.ends.remote_address for connection in self.loaded.values()},
                 {tunnel.ends.remote for tunnel in self.ports.tunnels if not tunnel.encapsulation.udp_ports},
             )
@@ -207,7 +207,8 @@ class FakeNode:
     def number_ports(self) -> None:
         """Assign port numbers as Open vSwitch does: from 1 on each bridge, kept until the port is removed."""
         patches = self.ports.patches
-        on_bridge = {p.cloud_name for p in patches} | {t.name for t in self.ports.tunnels} | self.leftovers
+        tunnels = {port.name for port in self.ports.encapsulating}
+        on_bridge = {p.cloud_name for p in patches} | tunnels | self.leftovers
         own = {PROBE_PORT} if self.bridge_exists else set()
         self.ofport = (
             self._numbered({p.integration_name for p in patches})

@@ -58,7 +58,8 @@ class FakeOvsdb:
         if taken := _interfaces(add) & node.foreign_tunnels.keys():
             raise Invalid(f"the names of ports are unique: {', '.join(sorted(taken))}")
         self._take_out(frozenset(remove_interfaces) | _interfaces(add))
-        node.ports = Ports(node.ports.tunnels | add.tunnels, node.ports.patches | add.patches)
+        before = node.ports
+        node.ports = Ports(before.tunnels | add.tunnels, before.patches | add.patches, before.echoes | add.echoes)
         self._changed("apply")
 
     def set_numbers(self, numbers: Numbers) -> None:
@@ -87,7 +88,8 @@ class FakeOvsdb:
         broken = frozenset(p for p in node.ports.patches if gone & _interfaces(Ports(patches=frozenset({p}))))
         node.leftovers = (node.leftovers | _interfaces(Ports(patches=broken))) - gone
         tunnels = frozenset(t for t in node.ports.tunnels if t.name not in gone)
-        node.ports = Ports(tunnels, node.ports.patches - broken)
+        echoes = frozenset(e for e in node.ports.echoes if e.name not in gone)
+        node.ports = Ports(tunnels, node.ports.patches - broken, echoes)
         node.numbers = self._of_existing_ports(node.numbers)
 
     def _changed(self, effect: str) -> None:
@@ -177,4 +179,4 @@ class FakeOpenFlow:
 
 def _interfaces(ports: Ports) -> frozenset[str]:
     patches = {name for p in ports.patches for name in (p.cloud_name, p.integration_name)}
-    return frozenset(patches | {t.name for t in ports.tunnels})
+    return frozenset(patches | {port.name for port in ports.encapsulating})

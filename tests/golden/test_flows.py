@@ -15,13 +15,22 @@ from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.flows import FlowSet, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.numbers import Numbers
-from isthmus.model.node.switch import Ports, TunnelPort
+from isthmus.model.node.switch import EchoPort, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 
 DIRECTORY = Path(__file__).parent / "flows"
 GATEWAY = PeerGateway(name="gw", address="192.0.2.2")
 TUNNELS = {cloud_id: tunnel_port(cloud_id, GATEWAY.name) for cloud_id in ("cloud-b", "cloud-c", "not-yet")}
-PORTS = {"isprobe": 1, TUNNELS["cloud-b"]: 2, TUNNELS["cloud-c"]: 3, "red": 4, "blue": 5, TUNNELS["not-yet"]: -1}
+ECHO = EchoPort(Vxlan(14789))
+PORTS = {
+    "isprobe": 1,
+    ECHO.name: 6,
+    TUNNELS["cloud-b"]: 2,
+    TUNNELS["cloud-c"]: 3,
+    "red": 4,
+    "blue": 5,
+    TUNNELS["not-yet"]: -1,
+}
 NUMBERS = Numbers({"red": 0x10, "blue": 0x11, "waiting": 0x12}, {"cloud-b": 0x20, "cloud-c": 0x21, "not-yet": 0x22})
 
 
@@ -47,9 +56,9 @@ CASES = {
 
 def _sets(networks: tuple[PlannedNetwork, ...]) -> Mapping[int, FlowSet]:
     clouds = {link.cloud_id for network in networks for link in network.links}
-    tunnels = {TunnelPort(TUNNELS[c], Vxlan(14789), TunnelEnds("192.0.2.1", GATEWAY.address)) for c in clouds}
+    tunnels = {TunnelPort(TUNNELS[c], ECHO.encapsulation, TunnelEnds("192.0.2.1", GATEWAY.address)) for c in clouds}
     plan = NodePlan(
-        ports=Ports(frozenset(tunnels)),
+        ports=Ports(frozenset(tunnels), echoes=frozenset({ECHO})),
         networks=PlannedNetworks.of(networks),
         gateways=dict.fromkeys(sorted(clouds), (GATEWAY,)),
     )
@@ -109,12 +118,22 @@ def test_storms_are_metered_by_network_and_sender() -> None:
         assert used == [number << 16 | member for member in senders[found.owner.name][: links + 1]]
 
 
+def test_only_probes_leave_by_the_echo_port_and_only_to_where_a_tunnel_leads() -> None:
+    flows = [flow for found in _sets(CASES["two-peers"]).values() for flow in found.flows]
+    leaving = [flow for flow in flows if f"output:{PORTS[ECHO.name]}" in flow]
+    assert len(leaving) == 2, "one for each link"
+    assert all(",in_port=1," in flow and "dl_dst=02:69:73:74:68:03,dl_type=0x88b5 " in flow for flow in leaving)
+    ends = f"set_field:192.0.2.1->tun_src,set_field:{GATEWAY.address}->tun_dst,"
+    assert all(ends in flow for flow in leaving)
+    assert not [flow for flow in flows if f"in_port={PORTS[ECHO.name]}" in flow], "nothing that enters there is known"
+
+
 def test_probes_pass_no_storm_meter() -> None:
     """They reach neither the step that floods nor the one that delivers."""
     flows = [flow for found in _sets(CASES["two-peers"]).values() for flow in found.flows]
     probes = [flow for flow in flows if re.search(r"dl_type=0x88b5|table=8,", flow) and "reg4" not in flow]
-    assert len(probes) == 2 + 1 + 4
-    assert all(re.search(r"goto_table:[78]$|IN_PORT$|output:1$", flow) for flow in probes)
+    assert len(probes) == 2 + 2 + 1 + 4
+    assert all(re.search(r"goto_table:[78]$|IN_PORT$|output:[16]$", flow) for flow in probes)
     assert {int(meter) for flow in probes for meter in re.findall(r"\bmeter:(\d+)", flow)} == {0x20, 0x21}
 
 

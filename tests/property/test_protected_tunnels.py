@@ -101,6 +101,16 @@ def test_all_packets_of_all_ports_are_protected_and_fenced(plan: NodePlan, entro
         assert received.is_dropped(plan, "in")
 
 
+@given(plans(), st.integers(1, 65535))
+def test_what_echo_ports_can_send_is_fenced(plan: NodePlan, entropy: int) -> None:
+    """Their flows set both ends, to those of tunnels. Where a port tells tunnels apart, other ends are fenced, too."""
+    assert {echo.encapsulation for echo in plan.ports.echoes} == {t.encapsulation for t in plan.ports.tunnels}
+    for port in (udp_port for echo in plan.ports.echoes for udp_port in echo.encapsulation.udp_ports):
+        packet = Packet(ADDRESS, "203.0.113.9", UDP, entropy, port)
+        assert packet.is_blocked(plan, "out")
+        assert packet.is_dropped(plan, "out")
+
+
 @given(plans())
 def test_no_block_is_a_policy_of_charon(plan: NodePlan) -> None:
     """The kernel has one policy for a direction and a selector: charon would replace the block, and later remove it."""

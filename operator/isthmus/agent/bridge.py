@@ -75,6 +75,9 @@ class Bridge:
         for tunnel in sorted(missing.tunnels, key=lambda t: t.name):
             with attempts.connection(tunnel.name):
                 self._ovsdb.apply(Ports(tunnels=frozenset({tunnel})), ())
+        for echo in sorted(missing.echoes, key=lambda e: e.name):
+            with attempts.node():
+                self._ovsdb.apply(Ports(echoes=frozenset({echo})), ())
         for patch in sorted(missing.patches, key=lambda p: p.cloud_name):
             with attempts.network(names[patch.cloud_name]):
                 self._ovsdb.apply(Ports(patches=frozenset({patch})), ())
@@ -96,7 +99,7 @@ class Bridge:
 def _parts(ports: Ports) -> Iterator[Ports]:
     """The ports for one transaction each, so that none takes longer than a request to the database may take."""
     patches = sorted(ports.patches, key=lambda p: p.cloud_name)
-    yield Ports(ports.tunnels, frozenset(patches[:_MAX_PATCHES]))
+    yield Ports(ports.tunnels, frozenset(patches[:_MAX_PATCHES]), ports.echoes)
     for first in range(_MAX_PATCHES, len(patches), _MAX_PATCHES):
         yield Ports(patches=frozenset(patches[first : first + _MAX_PATCHES]))
 

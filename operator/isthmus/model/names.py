@@ -147,6 +147,11 @@ def tunnel_port(cloud_id: str, gateway: str) -> str:
     return _interface(TUNNEL_PREFIX, cloud_id, gateway)
 
 
+def echo_port(encapsulation: str) -> str:
+    """Port on br-cloud for echoes in tunnels of one kind that may not be fragmented."""
+    return _interface("ise", encapsulation)
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def _interface(prefix: str, *parts: str) -> str:
     """As much of a digest as an interface name holds. Peers choose some parts: callers must reject collisions."""

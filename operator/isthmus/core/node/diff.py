@@ -47,15 +47,18 @@ class PortComparison:
     def missing(self, plan: NodePlan, bridge: BridgeView, loaded: Iterable[str]) -> Ports:
         """Ports to add; tunnel ports only if their connection is in `loaded`, so that trap policies are installed."""
         loaded_names = frozenset(loaded)
+        usable = {t.encapsulation for t in plan.ports.tunnels if t.name in loaded_names or t in bridge.ports.tunnels}
         return Ports(
             frozenset(t for t in plan.ports.tunnels - bridge.ports.tunnels if t.name in loaded_names),
             frozenset(patch for patch in self._differences(plan, bridge) if patch in plan.ports.patches),
+            frozenset(e for e in plan.ports.echoes - bridge.ports.echoes if e.encapsulation in usable),
         )
 
     def unwanted(self, plan: NodePlan, bridge: BridgeView) -> frozenset[str]:
         """Our interfaces that are not planned, or are configured differently."""
         patches = frozenset(patch for patch in self._differences(plan, bridge) if patch in bridge.ports.patches)
-        return bridge.leftovers | _interfaces(Ports(bridge.ports.tunnels - plan.ports.tunnels, patches))
+        tunnels, echoes = bridge.ports.tunnels - plan.ports.tunnels, bridge.ports.echoes - plan.ports.echoes
+        return bridge.leftovers | _interfaces(Ports(tunnels, patches, echoes))
 
     def _differences(self, plan: NodePlan, bridge: BridgeView) -> AbstractSet[PatchPair]:
         planned, existing = plan.ports.patches, bridge.ports.patches
@@ -70,4 +73,4 @@ class PortComparison:
 
 def _interfaces(ports: Ports) -> frozenset[str]:
     patches = {name for p in ports.patches for name in (p.integration_name, p.cloud_name)}
-    return frozenset(patches | {t.name for t in ports.tunnels})
+    return frozenset(patches | {port.name for port in ports.encapsulating})

@@ -16,12 +16,14 @@ from isthmus.model.node.pipeline import (
     PROBE_ETHERTYPE,
     PROBE_REPLY_MAC,
     PROBE_REQUEST_MAC,
+    WHOLE_REQUEST_MAC,
     Table,
     learned_cookie,
     probe_meter,
     set_cookie,
     storm_meter,
 )
+from isthmus.model.node.tunnel import TunnelEnds
 
 _LEARN_SECONDS = 300
 _LEARN_LIMIT = 2048  # addresses of each cloud in a network, so that none can exhaust the budget of another
@@ -57,6 +59,14 @@ _NEVER_CROSSES = {
 
 
 @dataclass(frozen=True)
+class Echo:
+    """Where requests leave that may not be fragmented: the echo port's OpenFlow port, and the ends of the tunnel."""
+
+    port: int
+    ends: TunnelEnds
+
+
+@dataclass(frozen=True)
 class Link:
     """The path to one member of a network: its number, the tunnel's OpenFlow port, the tunnel ID."""
 
@@ -64,6 +74,7 @@ class Link:
     tunnel: int
     tunnel_id: int
     probe_mac: str
+    echo: Echo | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +180,8 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         f"in_port={probe},dl_src={link.probe_mac},dl_type={PROBE_ETHERTYPE:#06x}",
         f"{reg0},set_field:{link.member:#x}->reg2,{_goto(Table.OUTPUT)}",
     )
+    if link.echo is not None:
+        yield _whole_request(link, link.echo, probe)
     yield _flow(
         Table.MAP,
         10,
@@ -193,6 +206,19 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         10,
         f"reg0={network.number:#x},{_FROM_HERE},reg2={link.member:#x}",
         f"set_field:{link.tunnel_id:#x}->tun_id,output:{link.tunnel}",
+    )
+
+
+def _whole_request(link: Link, echo: Echo, probe: int) -> str:
+    """To the remote gateway it is a probe request like any other, and the reply comes back as one."""
+    version = "ipv6_" if ":" in echo.ends.remote else ""
+    return _flow(
+        Table.CLASSIFY,
+        20,
+        f"in_port={probe},dl_src={link.probe_mac},dl_dst={WHOLE_REQUEST_MAC},dl_type={PROBE_ETHERTYPE:#06x}",
+        f"set_field:{PROBE_REQUEST_MAC}->eth_dst,set_field:{link.tunnel_id:#x}->tun_id,"
+        f"set_field:{echo.ends.local}->tun_{version}src,set_field:{echo.ends.remote}->tun_{version}dst,"
+        f"output:{echo.port}",
     )
 
 

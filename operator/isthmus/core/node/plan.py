@@ -12,7 +12,7 @@ from isthmus.model.node.flows import LinkKey, PlannedNetworks
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
-from isthmus.model.node.switch import Ports, TunnelPort
+from isthmus.model.node.switch import EchoPort, Ports, TunnelPort
 
 from .expiry import Expiry
 from .networks import NetworkPlanner, NetworksPlan
@@ -127,7 +127,7 @@ def _node_plan(peers: PeersPlan, networks: NetworksPlan) -> NodePlan:
         blocks=peers.blocks,
         firewall=peers.firewall,
         connections=peers.connections,
-        ports=Ports(peers.tunnels, networks.patches),
+        ports=Ports(peers.tunnels, networks.patches, frozenset(EchoPort(t.encapsulation) for t in peers.tunnels)),
         networks=networks.networks,
         gateways=peers.gateways,
         problem=peers.problem,

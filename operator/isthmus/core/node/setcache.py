@@ -11,7 +11,7 @@ from isthmus.model.node.flows import FlowSet, Meter, PlannedNetwork, PlannedNetw
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.tracked import Tracked, changes, differing
 
-from .flows import Link, Network, common_set, network_set, peer_set
+from .flows import Echo, Link, Network, common_set, network_set, peer_set
 from .plan import NodePlan
 
 
@@ -25,7 +25,7 @@ class SetCache:
     def __init__(self) -> None:
         self._common = common_set()
         self._peers: Mapping[int, FlowSet] = {}
-        self._networks = _NetworkSets({}, {})
+        self._networks = _NetworkSets({}, {}, {})
         self._sets: Tracked[int, FlowSet] = Tracked()
         self.meters: Tracked[int, Meter] = Tracked()
         """All meters that the sets use, by ID."""
@@ -34,10 +34,11 @@ class SetCache:
         """The sets by cookie; `ofport` maps interfaces to OpenFlow ports. What has no port yet is left out."""
         tunnels = _tunnels(plan, numbers, ofport)
         ports = {name: ofport[name] for name in (PROBE_PORT, *chain.from_iterable(tunnels.values()))}
+        echoes = _echoes(plan, ofport)
         gone: dict[int, FlowSet | None] = dict.fromkeys(self._peers)
-        if not self._networks.can_continue(plan.networks, ports, numbers.members):
+        if not self._networks.can_continue(plan.networks, ports, echoes, numbers.members):
             gone |= dict.fromkeys(self._networks.cookies())
-            self._networks = _NetworkSets(ports, numbers.members)
+            self._networks = _NetworkSets(ports, echoes, numbers.members)
         changed = self._networks.update(plan.networks, numbers.networks, ofport)
         peers = (self._peer_set(cloud_id, names, numbers, ports) for cloud_id, names in tunnels.items())
         self._peers = {found.cookie: found for found in peers}
@@ -54,9 +55,9 @@ class SetCache:
 class _NetworkSets:
     """The sets of all networks, for one assignment of OpenFlow ports to tunnels and of numbers to members."""
 
-    def __init__(self, ports: Mapping[str, int], members: Mapping[str, int]) -> None:
-        """`ports` are the OpenFlow ports of the probe port and of the tunnels."""
-        self._ports, self._members = ports, members
+    def __init__(self, ports: Mapping[str, int], echoes: Mapping[str, Echo], members: Mapping[str, int]) -> None:
+        """`ports` are the OpenFlow ports of the probe port and of the tunnels, `echoes` are by tunnel."""
+        self._ports, self._echoes, self._members = ports, echoes, members
         self._networks = PlannedNetworks()
         self._numbers: Mapping[str, int] = {}
         self._ofport: Mapping[str, int] = {}
@@ -65,10 +66,16 @@ class _NetworkSets:
         self.links: Counter[str] = Counter()
         """The number of links by the peer's cloud ID."""
 
-    def can_continue(self, networks: PlannedNetworks, ports: Mapping[str, int], members: Mapping[str, int]) -> bool:
+    def can_continue(
+        self,
+        networks: PlannedNetworks,
+        ports: Mapping[str, int],
+        echoes: Mapping[str, Echo],
+        members: Mapping[str, int],
+    ) -> bool:
         """Whether what these sets have in common with those that are to be known is known."""
         is_known = changes(self._networks.by_patch_port, networks.by_patch_port) is not None
-        return is_known and (self._ports, self._members) == (ports, members)
+        return is_known and (self._ports, self._echoes, self._members) == (ports, echoes, members)
 
     def cookies(self) -> Iterable[int]:
         """Those of all sets."""
@@ -101,7 +108,13 @@ class _NetworkSets:
 
     def _render(self, network: PlannedNetwork, number: int, patch: int) -> FlowSet:
         links = tuple(
-            Link(self._members[link.cloud_id], self._ports[link.tunnel_port], link.tunnel_id, link.probe_mac)
+            Link(
+                self._members[link.cloud_id],
+                self._ports[link.tunnel_port],
+                link.tunnel_id,
+                link.probe_mac,
+                self._echoes.get(link.tunnel_port),
+            )
             for link in network.links
             if link.cloud_id in self._members and link.tunnel_port in self._ports
         )
@@ -116,6 +129,13 @@ def _changed_meters(before: Mapping[int, FlowSet], after: Mapping[int, FlowSet])
     gone = (meter.id for cookie in changed if (old := before.get(cookie)) for meter in old.meters)
     new = (meter for cookie in changed if (found := after.get(cookie)) for meter in found.meters)
     return {**dict.fromkeys(gone), **{meter.id: meter for meter in new}}
+
+
+def _echoes(plan: NodePlan, ofport: Mapping[str, int]) -> dict[str, Echo]:
+    """By tunnel port, for those tunnels for whose kind there is an echo port."""
+    ports = {echo.encapsulation: ofport.get(echo.name, 0) for echo in plan.ports.echoes}
+    found = ((tunnel, ports.get(tunnel.encapsulation, 0)) for tunnel in plan.ports.tunnels)
+    return {tunnel.name: Echo(port, tunnel.ends) for tunnel, port in found if port > 0}
 
 
 def _tunnels(plan: NodePlan, numbers: Numbers, ofport: Mapping[str, int]) -> dict[str, list[str]]:

@@ -29,6 +29,7 @@ _NETWORK_SHIFT = 16
 
 PROBE_ETHERTYPE = 0x88B5  # IEEE 802: local experiments
 PROBE_REQUEST_MAC = "02:69:73:74:68:01"  # destination of every probe request
+WHOLE_REQUEST_MAC = "02:69:73:74:68:03"  # at the probe port, destination of a request that may not be fragmented
 PROBE_REPLY_MAC = "02:69:73:74:68:02"  # source of every probe reply
 
 

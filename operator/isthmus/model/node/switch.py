@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from isthmus.model import names
+
 from .numbers import Numbers
 from .tunnel import Encapsulation, TunnelEnds
 
@@ -17,6 +19,22 @@ class TunnelPort:
     name: str
     encapsulation: Encapsulation
     ends: TunnelEnds
+
+
+@dataclass(frozen=True)
+class EchoPort:
+    """A port of br-cloud for packets of one encapsulation between any two ends, which its flows set: `df_default=true`.
+
+    No packet that it sends may be fragmented. What remote gateways send in return enters at their own ports, for those
+    are more specific (ovs-vswitchd.conf.db(5)). It has no BFD.
+    """
+
+    encapsulation: Encapsulation
+
+    @property
+    def name(self) -> str:
+        """Of its interface."""
+        return names.echo_port(str(self.encapsulation))
 
 
 @dataclass(frozen=True)
@@ -35,6 +53,12 @@ class Ports:
 
     tunnels: frozenset[TunnelPort] = frozenset()
     patches: AbstractSet[PatchPair] = frozenset()
+    echoes: frozenset[EchoPort] = frozenset()
+
+    @property
+    def encapsulating(self) -> frozenset[TunnelPort | EchoPort]:
+        """All ports that have packets encapsulated."""
+        return self.tunnels | self.echoes
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from isthmus.model.errors import Conflict, ExternalError, Invalid, Unavailable
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT
 from isthmus.model.node.numbers import Numbers
-from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
+from isthmus.model.node.switch import BridgeView, EchoPort, PatchPair, Ports, TunnelPort
 
 from ..learned import forget_addresses
 from .errors import REFUSED, refusal
 from .numbers import write_network_number, write_numbers
-from .rows import OwnedPorts, patch_ends, tunnel_interface
+from .rows import OwnedPorts, echo_interface, patch_ends, tunnel_interface
 
 if TYPE_CHECKING:
     from .replica import Replica
@@ -70,6 +70,8 @@ class OvsdbDatabase:
                 owned.remove(name)
             for tunnel in sorted(add.tunnels, key=lambda t: t.name):
                 self._add_tunnel(owned, tunnel)
+            for echo in sorted(add.echoes, key=lambda e: e.name):
+                _add_echo(owned, echo)
             for patch in sorted(add.patches, key=lambda p: p.cloud_name):
                 _add_patch(owned, patch)
 
@@ -198,6 +200,10 @@ class OvsdbDatabase:
         with database.ovsdb_connection.lock:
             self._replica = Replica(database.idl.tables, self._bfd_interval_milliseconds)
         return database
+
+
+def _add_echo(owned: OwnedPorts, echo: EchoPort) -> None:
+    owned.add(BRIDGE, echo.name, echo.encapsulation.INTERFACE_TYPE, echo_interface(echo))
 
 
 def _add_patch(owned: OwnedPorts, patch: PatchPair) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, PROBE_PORT
-from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
+from isthmus.model.node.switch import EchoPort, PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import ENCAPSULATIONS, TunnelEnds
 from isthmus.model.tracked import Tracked, TrackedSet
 
-from .rows import patch_ends, tunnel_interface
+from .rows import echo_interface, patch_ends, tunnel_interface
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class InterfaceIndex:
         self._peers: defaultdict[str, set[str]] = defaultdict(set)
         """Names of patches on br-cloud by the peer that they name."""
         self._tunnels: dict[str, TunnelPort] = {}
+        self._echoes: dict[str, EchoPort] = {}
         self._pairs: dict[str, PatchPair] = {}
         """By the name on br-cloud."""
         self._ends: Counter[str] = Counter()
@@ -58,7 +59,7 @@ class InterfaceIndex:
     def continuing(self, before: Self) -> Self:
         """This index, as a later version of another one."""
         self._patches = before._patches.updated(before._patches - self._patches, self._patches)
-        ports = Ports(self.ports.tunnels, self._patches)
+        ports = replace(self.ports, patches=self._patches)
         self.ports = before.ports if before.ports == ports else ports
         self.ofport = before.ofport.becoming(self.ofport)
         return self
@@ -72,6 +73,7 @@ class InterfaceIndex:
         pairs |= {cloud for name in changed for cloud in self._peers.get(name, ())}
         patches = self._update_pairs(pairs)
         self._update_tunnels(changed)
+        self._update_echoes(changed)
         self.ofport = self.ofport.updated(
             {name: i.ofport if i and i.ofport > 0 else None for name, i in changed.items()}
         )
@@ -107,7 +109,7 @@ class InterfaceIndex:
             self._ends.update((pair.cloud_name, pair.integration_name))
         if gone or new:
             self._patches = self._patches.updated(gone, new)
-            self.ports = Ports(self.ports.tunnels, self._patches)
+            self.ports = replace(self.ports, patches=self._patches)
         return gone | new
 
     def _pair(self, name: str) -> PatchPair | None:
@@ -134,10 +136,29 @@ class InterfaceIndex:
                 self._tunnels[name] = tunnel
         tunnels = frozenset(self._tunnels.values())
         if tunnels != self.ports.tunnels:
-            self.ports = Ports(tunnels, self._patches)
+            self.ports = replace(self.ports, tunnels=tunnels)
         states = {name: self._interfaces[name].bfd_state for name in self._tunnels}
         self.bfd_up = {name: state == "up" for name, state in states.items()}
         self.bfd_init = frozenset(name for name, state in states.items() if state == "init")
+
+    def _update_echoes(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._echoes.pop(name, None)
+            if (echo := self._echo(name)) is not None:
+                self._echoes[name] = echo
+        echoes = frozenset(self._echoes.values())
+        if echoes != self.ports.echoes:
+            self.ports = replace(self.ports, echoes=echoes)
+
+    def _echo(self, name: str) -> EchoPort | None:
+        interface = self._interfaces.get(name)
+        if interface is None or interface.bridge != BRIDGE or interface.type not in ENCAPSULATIONS:
+            return None
+        encapsulation = ENCAPSULATIONS[interface.type].from_options(interface.options)
+        echo = EchoPort(encapsulation) if encapsulation is not None else None
+        if echo is None or echo.name != name or interface.bfd:
+            return None
+        return echo if dict(interface.options) == echo_interface(echo) else None
 
     def _tunnel(self, name: str) -> TunnelPort | None:
         interface = self._interfaces.get(name)
@@ -156,4 +177,5 @@ class InterfaceIndex:
         self.leftovers = (self.leftovers - frozenset(names)) | unconfigured
 
     def _is_configured(self, name: str) -> bool:
-        return name in (BRIDGE, PROBE_PORT) or name in self._tunnels or self._ends[name] > 0
+        is_tunnel = name in self._tunnels or name in self._echoes
+        return name in (BRIDGE, PROBE_PORT) or is_tunnel or self._ends[name] > 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.model.errors import NotFound
 from isthmus.model.names import OWNER_KEY
-from isthmus.model.node.switch import PatchPair, TunnelPort
+from isthmus.model.node.switch import EchoPort, PatchPair, TunnelPort
 
 if TYPE_CHECKING:
     from .replica import Replica
@@ -33,6 +33,12 @@ def tunnel_interface(tunnel: TunnelPort, bfd_interval_milliseconds: int) -> tupl
     interval = str(bfd_interval_milliseconds)
     # Accept BFD with tunnel ID 0 only: a machine of a stretched network could else send it for the peer's gateway.
     return options, {"enable": "true", "check_tnl_key": "true", "min_tx": interval, "min_rx": interval}
+
+
+def echo_interface(echo: EchoPort) -> dict[str, str]:
+    """The column `options` of an echo port."""
+    any_ends = {"local_ip": "flow", "remote_ip": "flow"}
+    return {**any_ends, **echo.encapsulation.options, "key": "flow", "df_default": "true"}
 
 
 def patch_ends(patch: PatchPair) -> tuple[PatchEnd, PatchEnd]:
