@@ -38,6 +38,7 @@ class _Answered:
         timeout_seconds: float,
         spread_seconds: float = 0.0,
         mtus: Mapping[str, int] = MappingProxyType({}),
+        whole: bool = False,
     ) -> Mapping[str, ProbeResult]:
         return dict.fromkeys(macs, ProbeResult(1, 1, 0.001))
 

@@ -29,10 +29,12 @@ from isthmus.model.node.ipsec import (
     SecurityAssociation,
 )
 from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.pipeline import WHOLE_REQUEST_MAC
 from isthmus.model.node.switch import Ports
 from isthmus.model.proposals import GROUPS
 
 _SOURCE = re.compile(r"\bdl_src=([0-9a-f:]{17})\b(?!/)")
+_WHOLE = re.compile(rf"\bdl_src=([0-9a-f:]{{17}}),dl_dst={WHOLE_REQUEST_MAC},")
 _PROBE_PORT_MTU = 1500
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
 
@@ -127,6 +129,8 @@ class FakeNode:
     peer_answers_ping: bool = True
     path_mtu: int = 1500
     """The longest frames that come back, without their Ethernet header."""
+    whole_mtu: int = 1416
+    """The longest of those that may not be fragmented."""
     bfd_init: frozenset[str] = frozenset()
     esp_packets: int = 0
     """Received by every connection with SAs."""
@@ -296,14 +300,16 @@ class FakeProbe:
         timeout_seconds: float,
         spread_seconds: float = 0.0,
         mtus: Mapping[str, int] = MappingProxyType({}),
+        whole: bool = False,
     ) -> Mapping[str, ProbeResult]:
         if not self._node.may_send_probes:
             raise MissingCapability("CAP_NET_RAW")
         if not self._node.bridge_exists:
             raise Unavailable(f"no interface {PROBE_PORT}")
-        known = {*_SOURCE.findall(self._node.flow_text())}
+        known = {*(_WHOLE if whole else _SOURCE).findall(self._node.flow_text())}
+        longest = min(self._node.path_mtu, self._node.whole_mtu) if whole else self._node.path_mtu
         back = {
-            link: self._node.peer_answers and mac in known and mtus.get(link, 0) <= self._node.path_mtu
+            link: self._node.peer_answers and mac in known and mtus.get(link, 0) <= longest
             for link, mac in macs.items()
         }
         return {

@@ -20,7 +20,7 @@ from tests.fakes.nodeobjects import NODE, attachment
 from tests.testbed.host.process import wait_until
 
 _SOON_SECONDS = 10
-_LOOPS = {"node", "intents", "reports", "prober", "path prober", "lease"}
+_LOOPS = {"node", "intents", "reports", "prober", "path prober", "path MTU", "lease"}
 _QUICK = SETTINGS.model_copy(update={"probe_interval_seconds": 0.2})
 
 

@@ -39,6 +39,7 @@ class Path:
         timeout_seconds: float,
         spread_seconds: float = 0.0,
         mtus: Mapping[str, int] = MappingProxyType({}),
+        whole: bool = False,
     ) -> Mapping[str, ProbeResult]:
         self.exchanges.append((len(macs), spread_seconds))
         self.macs |= set(macs.values())

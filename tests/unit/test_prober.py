@@ -33,6 +33,7 @@ class ScriptedProbe:
         timeout_seconds: float,
         spread_seconds: float = 0.0,
         mtus: Mapping[str, int] = MappingProxyType({}),
+        whole: bool = False,
     ) -> Mapping[str, ProbeResult]:
         if self.broken:
             raise Unavailable("no probe port")
@@ -107,6 +108,7 @@ def test_many_links_are_probed_at_a_bounded_rate() -> None:
             timeout_seconds: float,
             spread_seconds: float = 0.0,
             mtus: Mapping[str, int] = MappingProxyType({}),
+            whole: bool = False,
         ) -> Mapping[str, ProbeResult]:
             spreads.append(spread_seconds)
             return super().exchange(macs, timeout_seconds, spread_seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from isthmus.core.node.clamping import Clamp, clamps, ruleset, shared_devices
 from isthmus.core.node.plan import NodePlan
@@ -12,7 +13,7 @@ from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
 from isthmus.model.node.host import KernelChange
-from isthmus.model.node.switch import BridgeView
+from isthmus.model.node.switch import BridgeView, TunnelPort
 from isthmus.model.reasons import Reason
 from isthmus.ports import Firewall, TunnelDevices
 
@@ -23,13 +24,22 @@ _State = tuple[frozenset[Clamp], Mapping[str, int]]
 _WITHOUT = "large segments of machines that do not know the MTU cross in fragments"
 
 
-def wanted_clamps(plan: NodePlan, bridge: BridgeView) -> frozenset[Clamp]:
-    """By what the tunnels of the plan carry, from the addresses that the node has."""
+def carried_by_interfaces(plan: NodePlan) -> dict[TunnelPort, int]:
+    """What the tunnels of the plan carry whole in bytes, by the MTU of the interface at our end of each."""
     underlay = {address.address: address.mtu for address in plan.addresses}
-    carried = {
+    return {
         tunnel: inner_mtu(underlay[tunnel.ends.local], tunnel.encapsulation.HEADER_BYTES)
         for tunnel in plan.ports.tunnels
         if tunnel.ends.local in underlay
+    }
+
+
+def wanted_clamps(
+    plan: NodePlan, bridge: BridgeView, carried_by_paths: Mapping[str, int] = MappingProxyType({})
+) -> frozenset[Clamp]:
+    """By what the tunnels of the plan carry, from the addresses that the node has, and on paths where that is known."""
+    carried = {
+        tunnel: min(mtu, carried_by_paths.get(tunnel.name, mtu)) for tunnel, mtu in carried_by_interfaces(plan).items()
     }
     return clamps(carried, gre_is_shared=bridge.gre_is_shared)
 

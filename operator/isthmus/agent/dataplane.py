@@ -7,6 +7,7 @@ traffic without protection.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from isthmus.core.node import diff as nodechanges
@@ -42,6 +43,8 @@ class DataPlane:
         self._segmentation = Segmentation(backends.devices)
         self.protection = Protection(backends.xfrm, backends.firewall)
         self.flows = FlowSets(backends.openflow, backends.ovsdb, backends.clock)
+        self.carried_by_paths: Mapping[str, int] = {}
+        """By connection, the largest IP packet of a machine in bytes that crosses whole, where that is known."""
 
     def forget(self) -> None:
         """Plan, render and compare everything the next time, whatever has changed."""
@@ -67,7 +70,7 @@ class DataPlane:
         attempts = Attempts(self._barrier.problem)
         ike = self._tunnels.load(plan, inputs, self._fence(plan, attempts), attempts)
         bridge = self._bridge.add(plan, inputs, bridge, ike, attempts)
-        clamps = wanted_clamps(plan, bridge)
+        clamps = wanted_clamps(plan, bridge, self.carried_by_paths)
         self.clamping.follow(clamps, retry=True)
         self._segmentation.follow(clamps, left_alone(plan, bridge))
         in_place = self._install_flows(plan, bridge, attempts)
@@ -83,7 +86,7 @@ class DataPlane:
         associations = self._associations(facts.plan)
         ike = self._tunnels.view()
         bridge, host = self._backends.ovsdb.view(), self._backends.netlink.view()
-        clamps = wanted_clamps(facts.plan, bridge)
+        clamps = wanted_clamps(facts.plan, bridge, self.carried_by_paths)
         self.clamping.follow(clamps)
         self._segmentation.follow(clamps, left_alone(facts.plan, bridge))
         in_place = facts.flows_installed and not self.flows.differ()
@@ -107,6 +110,7 @@ class DataPlane:
             stale=ipsec.stale_associations(associations, facts.ike, wanted) if facts.ike else frozenset(),
             last_ike=self._tunnels.last_view,
             charon_problem=self._tunnels.problem,
+            carried_by_paths=self.carried_by_paths,
             firewall_problem=self.protection.firewall.problem,
         )
 

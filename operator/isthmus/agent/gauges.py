@@ -27,6 +27,7 @@ from isthmus.telemetry.metrics import (
     LINKS,
     NETWORK_BYTES,
     NETWORK_PACKETS,
+    PATH_MTU,
     TUNNEL_INFO,
     TUNNEL_MTU,
     TUNNEL_UP,
@@ -47,11 +48,14 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
     metrics.set(LINKS, {("up",): facts.links_up, ("down",): down})
     sas: dict[Labels, float] = {}
     up: dict[Labels, float] = {}
+    carried: dict[Labels, float] = {}
     planned = {connection.name: connection for connection in facts.plan.connections}
     for cloud_id, gateways in facts.plan.gateways.items():
         for gateway in gateways:
             key, name = (cloud_id, gateway.name), tunnel_port(cloud_id, gateway.name)
             state = facts.ike.states.get(name) if facts.ike else None
+            if name in facts.carried_by_paths:
+                carried[key] = facts.carried_by_paths[name]
             sas[key] = len(state.spis - facts.lost.get(name, frozenset())) if state else 0
             up[*key, "ike"] = state is not None and state.established
             up[*key, "esp"] = facts.esp_up(planned[name]) if name in planned else facts.carries(name)
@@ -59,6 +63,7 @@ def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
     expiries = facts.plan.expiries
     metrics.set(CERTIFICATE_EXPIRY, _first((e, e.lifetime.ends) for e in expiries))
     metrics.set(CERTIFICATE_WARNING, _first((e, e.lifetime.warns) for e in expiries))
+    metrics.set(PATH_MTU, carried)
     metrics.set(IPSEC_SAS, sas)
     metrics.set(TUNNEL_INFO, dict.fromkeys(tunnel_infos(facts), 1))
     metrics.set(TUNNEL_UP, up)

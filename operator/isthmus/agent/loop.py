@@ -34,11 +34,13 @@ from . import gauges
 from .associations import Associations
 from .attempts import Barrier
 from .backends import Backends
+from .clamping import carried_by_interfaces
 from .dataplane import DataPlane, needs_reconcile
 from .pathprober import PathProber
 from .prober import Prober
 from .statelog import StateLog
 from .tunnels import charon_problem
+from .wholeprober import WholeProber
 
 _LOG = logging.getLogger(__name__)
 _DEBOUNCE_SECONDS = 0.05
@@ -73,6 +75,16 @@ class Agent:
             self._wake.set,
             backends.health,
         )
+        self.whole_prober = WholeProber(
+            backends.probe,
+            settings.probe_interval_seconds,
+            self._carried_by_interfaces,
+            self._longest,
+            self.prober.up,
+            self._wake.set,
+            backends.clock,
+            backends.health,
+        )
         self._watches: dict[str, paths.Watch] = {}
         self._facts: NodeFacts | None = None
         self._last_facts: NodeFacts | None = None
@@ -100,6 +112,7 @@ class Agent:
         self._start_monitor()
         self.prober.start()
         self.path_prober.start()
+        self.whole_prober.start()
         self._loop.begin()
         try:
             while not stop.is_set():
@@ -108,6 +121,7 @@ class Agent:
                 self._require_directory()
                 self._wait(stop)
         finally:
+            self.whole_prober.stop()
             self.path_prober.stop()
             self.prober.stop()
             self._backends.monitor.stop()
@@ -156,6 +170,7 @@ class Agent:
         return plans[0] is plans[1] and self._reported[1:] == (facts, problem)
 
     def _reconcile_if_needed(self, inputs: NodeInputs) -> NodeFacts:
+        self._data_plane.carried_by_paths = self.whole_prober.largest
         facts = self._observed(inputs)
         if facts is None:
             facts = self._reconcile(inputs)
@@ -182,9 +197,14 @@ class Agent:
         return facts
 
     def _longest(self) -> Mapping[str, paths.FullSize]:
-        """Called on the path prober's thread."""
+        """Called on the threads of two probers."""
         inputs, facts = self._planned_from, self._last_facts
         return paths.longest(facts.plan.networks, inputs.attachments) if inputs and facts else {}
+
+    def _carried_by_interfaces(self) -> Mapping[str, int]:
+        """Called on the whole prober's thread."""
+        facts = self._last_facts
+        return {tunnel.name: mtu for tunnel, mtu in carried_by_interfaces(facts.plan).items()} if facts else {}
 
     def _reconcile(self, inputs: NodeInputs) -> NodeFacts:
         self._planned_from = inputs

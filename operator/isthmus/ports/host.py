@@ -65,6 +65,7 @@ class DataplaneProbe(Protocol):
         timeout_seconds: float,
         spread_seconds: float = 0.0,
         mtus: Mapping[str, int] = MappingProxyType({}),
+        whole: bool = False,
     ) -> Mapping[str, ProbeResult]:
         """Send one frame for each link, and collect the reflected ones until all are back or the timeout is over.
 
@@ -74,7 +75,8 @@ class DataplaneProbe(Protocol):
         `macs` maps a link's name to the source MAC by which br-cloud's flows select the link. The result has an entry
         for every link. A link's frame has as many octets after its Ethernet header as `mtus` says, so that it is as
         long as the longest that a machine sends, and as few as possible if it says nothing; `sent` is 0 if the probe
-        port's own MTU is less. Frames MUST carry an unpredictable nonce, so that only a receiver of the request can
+        port's own MTU is less. With `whole`, no frame may be fragmented between here and the remote gateway; replies
+        may. Frames MUST carry an unpredictable nonce, so that only a receiver of the request can
         answer.
         `Unavailable` if there is no probe port; `MissingCapability`, which names it, if the process may not send.
         """

@@ -110,6 +110,12 @@ TUNNEL_MTU = Family(
     "Largest IP packet of a machine that the MTU of the node's tunnel interface carries unfragmented.",
     (),
 )
+PATH_MTU = Family(
+    "isthmus_path_mtu_bytes",
+    "gauge",
+    "Largest IP packet of a machine that crosses to a peer's gateway unfragmented, as echoes have found out.",
+    ("peer", "gateway"),
+)
 NETWORK_MTU = Family(
     "isthmus_network_mtu_bytes",
     "gauge",
@@ -158,7 +164,7 @@ NOT_UNDERSTOOD = Family(
     "isthmus_objects_not_understood", "gauge", "Stored objects that this release does not understand.", ("kind",)
 )
 FAMILIES = (
-    BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, NETWORK_MTU, GATEWAY_READY,
+    BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, PATH_MTU, NETWORK_MTU, GATEWAY_READY,
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED, TUNNEL_UP, TUNNEL_INFO,
     LINK_RTT, LINK_PROBES, LINK_PROBES_LOST, CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, PEER_LAST_READ,
     PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,

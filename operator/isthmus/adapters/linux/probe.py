@@ -23,7 +23,7 @@ from types import MappingProxyType
 from isthmus.model.errors import Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.host import ProbeResult
-from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC
+from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC, PROBE_REQUEST_MAC, WHOLE_REQUEST_MAC
 
 from .rawsocket import raw_socket
 
@@ -55,11 +55,14 @@ class PacketProbe:
         timeout_seconds: float,
         spread_seconds: float = 0.0,
         mtus: Mapping[str, int] = MappingProxyType({}),
+        whole: bool = False,
     ) -> Mapping[str, ProbeResult]:
         """See `ports.DataplaneProbe`."""
         try:
             with self._open(len(macs)) as packets:
-                return _Exchange(packets, self._numbers, macs, mtus).run(timeout_seconds, spread_seconds)
+                destination = WHOLE_REQUEST_MAC if whole else PROBE_REQUEST_MAC
+                exchange = _Exchange(packets, self._numbers, destination, macs, mtus)
+                return exchange.run(timeout_seconds, spread_seconds)
         except OSError as error:
             raise Unavailable(f"dataplane probe through {self._interface}: {error}") from error
 
@@ -91,9 +94,15 @@ class _Exchange:
     """One frame for each link, and the replies."""
 
     def __init__(
-        self, packets: socket.socket, numbers: count[int], macs: Mapping[str, str], mtus: Mapping[str, int]
+        self,
+        packets: socket.socket,
+        numbers: count[int],
+        destination: str,
+        macs: Mapping[str, str],
+        mtus: Mapping[str, int],
     ) -> None:
         self._packets = packets
+        self._destination = destination
         self._numbers = numbers
         self._macs = tuple(macs.items())
         self._mtus = mtus
@@ -133,7 +142,7 @@ class _Exchange:
         payload = _payload(next(self._numbers))
         self._waiting[payload] = (link, time.monotonic())
         try:
-            self._packets.send(_frame(PROBE_REQUEST_MAC, mac, payload, self._mtus.get(link, 0)))
+            self._packets.send(_frame(self._destination, mac, payload, self._mtus.get(link, 0)))
         except (BlockingIOError, TimeoutError):  # a full queue: this link was not probed
             del self._waiting[payload]
         except OSError as error:

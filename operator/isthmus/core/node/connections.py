@@ -51,6 +51,7 @@ def _connection(
         key_exchange=_key_exchange(name, facts.known_ike),
         encapsulation=inforce.encapsulation_of(name, connection, facts),
         in_force=inforce.status_of(name, facts.known_ike),
+        carried_mtu=facts.carried_by_paths.get(name),
         path=facts.paths.get(name),
     )
 

@@ -65,6 +65,8 @@ class NodeFacts:
     """By the network's link name, what br-cloud drops of it at present."""
     paths: Mapping[str, GatewayPath] = field(default_factory=dict)
     """By connection, what is known of the path to the gateway."""
+    carried_by_paths: Mapping[str, int] = field(default_factory=dict)
+    """By connection, the largest IP packet of a machine in bytes that crosses to the gateway whole, where known."""
     expiring: Problem | None = None
     """Which of the certificates in use expires soon, or has expired."""
     refused: Mapping[str, Problem] = field(default_factory=dict)

@@ -20,6 +20,8 @@ from isthmus.model.types import MINIMUM_MTU
 
 INTERVAL_SECONDS: Final = 600.0
 """Between two searches for a larger size."""
+RETRY_SECONDS: Final = 10.0
+"""Between two searches for any size, while nothing is known and not even the least comes back."""
 LOST_ECHOES: Final = 3
 """Consecutive ones of the largest known size, before it is searched again."""
 
@@ -45,7 +47,7 @@ class PathMtu:
     largest: int | None = None
     """The largest that crosses whole; None while that is not known."""
     due_at: float = float("-inf")
-    """When a larger one is searched; while none is known, at once."""
+    """When a larger one is searched, or any if none is known."""
     search: Search | None = None
     lost: int = 0
     """Consecutive echoes of `largest` that were lost."""
@@ -102,7 +104,7 @@ def _limited(state: PathMtu, limit: int, now: float) -> PathMtu:
 def _due(state: PathMtu, now: float) -> Search | None:
     """The search that begins now, if one does."""
     if state.largest is None:
-        return Search(passing=None, failing=None)
+        return Search(passing=None, failing=None) if now >= state.due_at else None
     if state.largest < state.limit and now >= state.due_at:
         return Search(passing=state.largest, failing=None)
     return None
@@ -126,7 +128,7 @@ def _searched(state: PathMtu, search: Search, size: int, *, passed: bool, now: f
         return _confirmed(state, search, passed=passed, now=now)
     after = replace(search, passing=size) if passed else replace(search, failing=size)
     if after.passing is None:
-        return interrupted(state) if size <= MINIMUM_MTU else replace(state, search=after)
+        return _found_nothing(state, now) if size <= MINIMUM_MTU else replace(state, search=after)
     if after.failing is None:
         return _found(state, after.passing, now)
     if after.failing - after.passing > 1:
@@ -139,9 +141,9 @@ def _searched(state: PathMtu, search: Search, size: int, *, passed: bool, now: f
 def _confirmed(state: PathMtu, search: Search, *, passed: bool, now: float) -> PathMtu:
     """If a size that was lost passes after all, or one that passed is lost, the search says nothing."""
     if search.confirming == "failing":
-        return interrupted(state) if passed else replace(state, search=replace(search, confirming="passing"))
+        return _found_nothing(state, now) if passed else replace(state, search=replace(search, confirming="passing"))
     if not passed or search.passing is None:
-        return interrupted(state)
+        return _found_nothing(state, now)
     return _found(state, search.passing, now)
 
 
@@ -153,3 +155,7 @@ def _found(state: PathMtu, size: int, now: float) -> PathMtu:
         return replace(found, promised=size)
     risen = min(size, state.promised)
     return replace(found, largest=risen, promised=None if risen == size else size)
+
+
+def _found_nothing(state: PathMtu, now: float) -> PathMtu:
+    return replace(interrupted(state), due_at=now + RETRY_SECONDS if state.largest is None else state.due_at)

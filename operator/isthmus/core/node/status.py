@@ -60,8 +60,26 @@ def gateway_node_status(node: GatewayNode, status: GatewayNodeStatus, now: datet
     # A new agent whose charon does not answer: that may be the same as before.
     known = status.key_exchanges or node.status.key_exchanges
     connections = with_kept_times(node.status.connections, status.connections)
-    update = {"observed_generation": generation, "conditions": conditions, "key_exchanges": known}
-    return status.model_copy(update=update | {"connections": connections})
+    update = {
+        "observed_generation": generation,
+        "conditions": conditions,
+        "key_exchanges": known,
+        "connections": _with_known_mtus(connections, node.status.connections),
+    }
+    return status.model_copy(update=update)
+
+
+def _with_known_mtus(
+    connections: tuple[GatewayConnection, ...], before: tuple[GatewayConnection, ...]
+) -> tuple[GatewayConnection, ...]:
+    """What a path carries, as found out before if it has not been found out yet by a new agent."""
+    known = {(c.cloud_id, c.gateway): c.carried_mtu for c in before if c.carried_mtu is not None}
+    return tuple(
+        c.model_copy(update={"carried_mtu": known[c.cloud_id, c.gateway]})
+        if c.carried_mtu is None and (c.cloud_id, c.gateway) in known
+        else c
+        for c in connections
+    )
 
 
 def failed_observation_status(node: GatewayNode, problem: Problem, now: datetime) -> GatewayNodeStatus:

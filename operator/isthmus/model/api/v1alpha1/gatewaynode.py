@@ -121,6 +121,9 @@ class GatewayConnection(ApiModel):
     in_force: InForceStatus | None = None
     """What protects the traffic, as charon reports it of the SAs; while some replace others, of the oldest, which the
     gateway may still use. Absent without IKE SA, and after the first 800 connections."""
+    carried_mtu: MTU | None = None
+    """Largest IP packet in bytes of a machine that crosses to the gateway unfragmented, found out by echoes through the
+    tunnel; what was found last while the tunnel is down. Absent until then."""
     path: GatewayPath | None = None
     """What is known of the path to the gateway; `kubectl isthmus diagnose` tells faults apart by it."""
 

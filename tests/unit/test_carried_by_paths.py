@@ -1,0 +1,113 @@
+"""An agent finds out what a path carries, and says so: in its status and metrics, and to TCP by its tunnel devices."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from isthmus.core.node.pathmtu import INTERVAL_SECONDS, LOST_ECHOES
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from isthmus.model.node.host import NodeAddress
+from tests.fakes.agent_harness import AgentHarness
+from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, attachment
+
+ROUND_SECONDS = 2.0
+
+
+@pytest.fixture
+def harness() -> AgentHarness:
+    harness = AgentHarness()
+    network = attachment()
+    harness.kubectl.apply(network.model_copy(update={"spec": network.spec.model_copy(update={"mtu": 1416})}))
+    harness.new_agent()
+    harness.settle(3)
+    return harness
+
+
+def carried(harness: AgentHarness, *, rounds: int = 1) -> int | None:
+    """What the status says after so many rounds."""
+    for _ in range(rounds):
+        harness.clock.seconds += ROUND_SECONDS
+        harness.agent.prober.probe_once()
+        harness.agent.whole_prober.probe_once()
+        harness.iterate()
+    (connection,) = harness.get(GatewayNode, NODE).status.connections
+    return connection.carried_mtu  # type: ignore[no-any-return]
+
+
+def segments(harness: AgentHarness) -> set[int]:
+    """The limits of TCP's segments, of IPv4 and IPv6."""
+    expressions = (e for rule in harness.node.clamps.rules for e in json.loads(rule.statements))
+    return {e["mangle"]["value"] for e in expressions if "mangle" in e}
+
+
+def metric(harness: AgentHarness) -> float | None:
+    labels = {"peer": PEER, "gateway": "gw-b1"}
+    return harness.metrics.registry.get_sample_value("isthmus_path_mtu_bytes", labels)
+
+
+def test_a_path_that_carries_what_the_interface_does(harness: AgentHarness, caplog: pytest.LogCaptureFixture) -> None:
+    assert (carried(harness, rounds=0), metric(harness)) == (None, None), "nobody has tried"
+    assert (carried(harness), metric(harness)) == (1416, 1416)
+    assert segments(harness) == {1416 - 40, 1416 - 60}
+    version = harness.get(GatewayNode, NODE).metadata.resource_version
+    assert carried(harness, rounds=20) == 1416
+    assert harness.get(GatewayNode, NODE).metadata.resource_version == version
+    assert not [text for text in caplog.messages if "cross whole" in text]
+
+
+def test_a_path_that_carries_less(harness: AgentHarness, caplog: pytest.LogCaptureFixture) -> None:
+    harness.node.whole_mtu = 1316
+    assert (carried(harness), metric(harness)) == (1316, 1316)
+    assert segments(harness) == {1316 - 40, 1316 - 60}
+    (text,) = [text for text in caplog.messages if "cross whole" in text]
+    assert text.startswith(f"packets of up to 1316 bytes cross whole to {PEER} (ist")
+    assert text.endswith("), and our interface carries 1416")
+
+
+def test_a_path_that_becomes_less_and_more_again(harness: AgentHarness) -> None:
+    assert carried(harness) == 1416
+    harness.node.whole_mtu = 1301
+    assert carried(harness, rounds=LOST_ECHOES - 1) == 1416
+    assert carried(harness) == 1301
+    harness.node.whole_mtu = 1416
+    assert carried(harness, rounds=3) == 1301
+    harness.clock.seconds += INTERVAL_SECONDS
+    assert carried(harness) == 1301, "it may be another path of several"
+    harness.clock.seconds += INTERVAL_SECONDS
+    assert carried(harness) == 1416
+    assert segments(harness) == {1416 - 40, 1416 - 60}
+
+
+def test_a_tunnel_that_is_down_says_nothing_of_sizes(harness: AgentHarness) -> None:
+    assert carried(harness) == 1416
+    harness.node.peer_answers = False
+    assert carried(harness, rounds=30) == 1416
+    harness.node.peer_answers = True
+    assert carried(harness, rounds=5) == 1416
+
+
+def test_a_new_agent_keeps_what_is_known_until_it_knows(harness: AgentHarness) -> None:
+    harness.node.whole_mtu = 1316
+    assert carried(harness) == 1316
+    harness.new_agent()
+    harness.settle(1)
+    assert (carried(harness, rounds=0), metric(harness)) == (1316, None)
+    harness.node.whole_mtu = 1330
+    assert carried(harness, rounds=3) == 1330
+
+
+def test_a_smaller_interface_counts_at_once(harness: AgentHarness) -> None:
+    assert carried(harness) == 1416
+    harness.node.address = NodeAddress(ADDRESS, 1400)
+    assert carried(harness, rounds=2) == 1316
+
+
+def test_what_cannot_be_sent_is_not_known(harness: AgentHarness) -> None:
+    harness.node.address = NodeAddress(ADDRESS, 9000)
+    harness.node.whole_mtu = 8916
+    harness.settle(2)
+    assert carried(harness, rounds=5) is None, "the probe port itself carries 1500"
+    harness.node.may_send_probes = False
+    assert carried(harness, rounds=5) is None
