@@ -112,6 +112,8 @@ class FakeCloud:
         )
         self.controller = Controller(self.settings, self.backends)
         self.more_gateways: list[FakeGateway] = []
+        self.carried_mtus: dict[str, int] = {}
+        """By cloud ID, what the agent has found out that the path to each gateway of that peer carries."""
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
             self.namespace(namespace)
         labels = {names.GATEWAY_LABEL: "true"}
@@ -232,6 +234,7 @@ class FakeCloud:
                 ike="Established",
                 esp="Installed",
                 bfd="Up",
+                carried_mtu=self.carried_mtus.get(link.spec.peer_cloud_id),
             )
             for link in self.kubectl.list_objects(PeerLink)
             if link.status.peer

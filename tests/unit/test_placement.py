@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from isthmus.core.placement.gateways import Gateway, active_gateway
+from isthmus.core.placement.gateways import Gateway, active_gateway, carried_by_paths
 from isthmus.core.placement.health import NodeHistory, NodeReading, first_seen, health_of, not_counting, seen_again
+from isthmus.model.api.objects import ObjectMeta
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode, GatewayNodeStatus
 from isthmus.model.facts.gateway import NodeHealth
 from isthmus.model.facts.lease import Lease
 
@@ -163,3 +165,22 @@ class TestLease:
 
     def test_without_a_lease_nothing_follows(self) -> None:
         assert state(first_seen(reading(), 0), 1e6, machine_is_ready=False) == "Usable"
+
+
+def test_of_a_peer_with_several_gateways_the_path_that_carries_least_counts() -> None:
+    """As far as it is known: a network's MTU is that of whichever gateway takes over."""
+
+    def connection(cloud_id: str, gateway: str, carried_mtu: int | None) -> GatewayConnection:
+        down = {"up": False, "ike": "Down", "esp": "Missing", "bfd": "Down"}
+        found = {"cloudID": cloud_id, "gateway": gateway, "address": "198.51.100.1", "carriedMTU": carried_mtu}
+        return GatewayConnection.model_validate(down | found)
+
+    connections = (
+        connection("cloud-b", "gw-b1", 1416),
+        connection("cloud-b", "gw-b2", 1316),
+        connection("cloud-b", "gw-b3", None),
+        connection("cloud-c", "gw-c1", None),
+        connection("cloud-d", "gw-d1", 1400),
+    )
+    node = GatewayNode(metadata=ObjectMeta(name="gw-a1"), status=GatewayNodeStatus(connections=connections))
+    assert carried_by_paths(node) == {"cloud-b": 1316, "cloud-d": 1400}

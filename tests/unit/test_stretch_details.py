@@ -189,6 +189,33 @@ def test_mtu_is_restored_after_an_interrupted_second_reduction(agreed: Stretched
     assert a.neutron.networks[network.id].mtu == 1450
 
 
+@pytest.mark.parametrize("measuring", ["cloud-a", "cloud-b"])
+def test_all_copies_have_the_mtu_of_the_path_whoever_has_found_it_out(agreed: Stretched, measuring: str) -> None:
+    federation, a, b = agreed
+    cloud, peer = (a, "cloud-b") if measuring == "cloud-a" else (b, "cloud-a")
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    federation.settle()
+    for carried, agreed_mtu in ((1416, 1416), (1316, 1316), (1500, 1416), (1300, 1300)):
+        cloud.carried_mtus[peer] = carried
+        federation.settle()
+        assert a.neutron.networks[network.id].mtu == agreed_mtu
+        assert [n.mtu for n in b.neutron.networks.values()] == [agreed_mtu]
+        assert [found.spec.mtu for side in (a, b) for found in side.attachments()] == [agreed_mtu, agreed_mtu]
+    a.kubectl.delete(NetworkExpansion, "web", "shop")
+    federation.settle()
+    assert a.neutron.networks[network.id].mtu == 1450
+
+
+def test_the_path_to_another_peer_makes_no_difference(agreed: Stretched) -> None:
+    federation, a, b = agreed
+    _, network, _ = a.tenant()
+    a.expand(network.id, "cloud-b")
+    b.carried_mtus["cloud-c"] = a.carried_mtus["cloud-c"] = 1200
+    federation.settle()
+    assert a.neutron.networks[network.id].mtu == 1416
+
+
 def test_network_with_a_smaller_mtu_keeps_it(agreed: Stretched) -> None:
     federation, a, b = agreed
     _, network, _ = a.tenant()

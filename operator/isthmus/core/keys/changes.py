@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from isthmus.core.federation.peer import have_overlapping_gateways
+from isthmus.core.placement.gateways import carried_by_paths
 from isthmus.core.snapshot.cache import Change
 from isthmus.core.snapshot.facets import is_accepted
 from isthmus.core.snapshot.index import Snapshot
@@ -173,6 +174,8 @@ def _of_gateway_node(snapshot: Snapshot, before: object, after: object) -> set[K
     if len({node.status.key_exchanges for node in nodes}) > 1:  # what is offered depends on it
         found |= peers(snapshot)
     if len(nodes) == 2 and _endpoint(nodes[0]) == _endpoint(nodes[1]):
+        if carried_by_paths(nodes[0]) != carried_by_paths(nodes[1]):  # which the MTU of networks depends on
+            found |= keys_of_gateways(snapshot, {nodes[0].metadata.name}, all_networks=False)
         return found
     carried = keys_of_gateways(snapshot, {nodes[0].metadata.name}, all_networks=False)
     return {GATEWAY_NODES, *peers(snapshot), *found, *carried}

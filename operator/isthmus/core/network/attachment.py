@@ -48,9 +48,13 @@ def gateway_for(
 
 
 def carried_mtu(gateway: Gateway, peer: CloudPeer | None) -> int:
-    """The largest MTU in bytes that the node can carry to the peer; if that is not known any more, by VXLAN."""
+    """The largest MTU in bytes that the node can carry to the peer; if that is not known any more, by VXLAN.
+
+    It is what the node's interface carries, or the path to the peer if that is known to carry less.
+    """
     tunnel = peer.spec.tunnel if peer is not None else Tunnel()
-    return inner_mtu(gateway.underlay_mtu, encapsulation_of(tunnel).HEADER_BYTES)
+    mtu = inner_mtu(gateway.underlay_mtu, encapsulation_of(tunnel).HEADER_BYTES)
+    return min(mtu, gateway.carried_by_paths.get(peer.spec.cloud_id, mtu)) if peer is not None else mtu
 
 
 def attachment_ports(link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:

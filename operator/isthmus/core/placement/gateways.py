@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
 from isthmus.core.snapshot.index import Snapshot
@@ -25,6 +25,9 @@ class Gateway:
     address: str
     underlay_mtu: int
     health: NodeHealth
+    carried_by_paths: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """By cloud ID, the largest IP packet of a machine in bytes that crosses to each gateway of the peer whole, of those
+    of which it is known."""
 
     @property
     def usable(self) -> bool:
@@ -96,7 +99,20 @@ def _gateway(
     name, host, found = node.metadata.name, node.status.neutron_host, tunnel_address(node, networks)
     if found is None or not host or node.metadata.deletion_timestamp:
         return None
-    return Gateway(name, host, found.address, found.mtu, known_health.get(name) or _unobserved(node))
+    health = known_health.get(name) or _unobserved(node)
+    return Gateway(name, host, found.address, found.mtu, health, carried_by_paths(node))
+
+
+def carried_by_paths(node: GatewayNode) -> dict[str, int]:
+    """By cloud ID, the least of what the paths from the node to the peer's gateways carry whole, where that is known.
+
+    Of all gateways, since a network's MTU must not depend on which of them carries it at the moment.
+    """
+    found: dict[str, int] = {}
+    for connection in node.status.connections:
+        if (mtu := connection.carried_mtu) is not None:
+            found[connection.cloud_id] = min(mtu, found.get(connection.cloud_id, mtu))
+    return found
 
 
 def tunnel_address(node: GatewayNode, networks: Iterable[IPv4Network]) -> TunnelAddress | None:
