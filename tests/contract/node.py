@@ -10,7 +10,7 @@ import pytest
 from isthmus.model.errors import Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.flows import FlowChanges, SetChange
-from isthmus.model.node.pipeline import PROBE_REPLY_MAC, set_cookie
+from isthmus.model.node.pipeline import PROBE_REPLY_MAC, WHOLE_REQUEST_MAC, set_cookie
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from isthmus.ports import DataplaneProbe, OpenFlow, Ovsdb
@@ -71,6 +71,18 @@ class ProbeContract:
         assert probe.exchange({}, 0.5) == {}
         results = probe.exchange({"long": KNOWN_MAC, "too long": KNOWN_MAC}, 0.5, 0.0, {"long": 1416, "too long": 1501})
         assert {link: (r.sent, r.received) for link, r in results.items()} == {"long": (1, 1), "too long": (0, 0)}
+
+    def test_frames_that_may_not_be_fragmented_enter_by_flows_of_their_own(
+        self, probe: DataplaneProbe, openflow: OpenFlow, ovsdb: Ovsdb
+    ) -> None:
+        ovsdb.ensure_bridge()
+        number = numbers_of(ovsdb, {BRIDGE, PROBE_PORT})[PROBE_PORT]
+        match = f"table=0,priority=1,in_port={number},dl_src={KNOWN_MAC},dl_dst={WHOLE_REQUEST_MAC},dl_type=0x88b5"
+        flow = f"{match} actions=set_field:{PROBE_REPLY_MAC}->eth_src,IN_PORT"
+        openflow.replace(FlowChanges((SetChange(COOKIE, None, add=(flow,)),)))
+        for whole in (True, False):
+            results = probe.exchange({"known": KNOWN_MAC}, 0.5, mtus={"known": 1000}, whole=whole)
+            assert (results["known"].sent, results["known"].received) == (1, int(whole))
 
     def test_frames_with_the_same_address_have_a_result_each(
         self, probe: DataplaneProbe, openflow: OpenFlow, ovsdb: Ovsdb

@@ -33,7 +33,7 @@ from isthmus.model.node.pipeline import WHOLE_REQUEST_MAC
 from isthmus.model.node.switch import Ports
 from isthmus.model.proposals import GROUPS
 
-_SOURCE = re.compile(r"\bdl_src=([0-9a-f:]{17})\b(?!/)")
+_SOURCE = re.compile(rf"\bdl_src=([0-9a-f:]{{17}})\b(?!/|,dl_dst={WHOLE_REQUEST_MAC})")
 _WHOLE = re.compile(rf"\bdl_src=([0-9a-f:]{{17}}),dl_dst={WHOLE_REQUEST_MAC},")
 _PROBE_PORT_MTU = 1500
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count
 
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayPath
-from tests.kernel.openvswitch import sh
+from tests.kernel.losses import dropping
 from tests.kernel.side import LINK, Side
 from tests.testbed.host.process import wait_until
 
 MTU = 1400
-_NUMBERS = count()
 HEALTHY = GatewayPath(ike=True, esp=True, peer_receives=True, mtu=MTU, full_size=True)
 
 
@@ -29,24 +25,6 @@ def become(side: Side, wanted: GatewayPath, seconds: float = 40) -> None:
         wait_until(lambda: path(side) == wanted, seconds, f"path of {side.name}")
     except TimeoutError:
         assert path(side) == wanted
-
-
-@contextmanager
-def dropping(side: Side, match: str) -> Iterator[None]:
-    """Drop packets that arrive at a node, before anything else has seen them. May be nested."""
-    table = f"lost{next(_NUMBERS)}"
-    sh(
-        f"""
-        nft add table ip {table}
-        nft 'add chain ip {table} arriving {{ type filter hook prerouting priority -400; }}'
-        nft add rule ip {table} arriving {match} drop
-        """,
-        side.node.name,
-    )
-    try:
-        yield
-    finally:
-        sh(f"nft delete table ip {table}", side.node.name)
 
 
 def test_paths(stretched: tuple[Side, Side]) -> None:

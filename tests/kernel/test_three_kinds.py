@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.core.node.firewall import UNPROTECTED_IN, UNPROTECTED_OUT
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.node.tunnel import ENCAPSULATIONS, EncapsulationName
 from tests.kernel.kinds import Federation, federation
 from tests.kernel.node import wire_of
-from tests.kernel.openvswitch import sh
+from tests.kernel.openvswitch import inside, sh
+from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Traffic
 
 KINDS: dict[str, EncapsulationName] = {"b": "VXLAN", "c": "Geneve", "d": "GRE"}
@@ -65,6 +67,28 @@ def test_largest_packet_crosses_whole_and_one_more_byte_in_fragments(three: Fede
         # Where the kernel reports the path MTU, the machine obeys; by GRE what may not be fragmented is all the same.
         assert machine.ping(2, largest + 1, fragment=False) == (2 if KINDS[peer] == "GRE" else 0)
         wire.summary().require_protected()
+
+
+@pytest.mark.parametrize("peer", KINDS)
+def test_echoes_that_may_not_be_fragmented_are_lost_from_one_byte_more_on(three: Federation, peer: str) -> None:
+    hub, largest = three.hub, LARGEST[KINDS[peer]]
+    links = [link for network in hub.plan.networks for link in network.links if link.cloud_id == f"cloud-{peer}"]
+    macs = dict.fromkeys(("fits", "larger"), links[0].probe_mac)
+
+    def back(*, whole: bool) -> dict[str, int]:
+        sizes = {"fits": largest, "larger": largest + 1}
+        found = inside(hub.node.name, lambda: PacketProbe().exchange(macs, 2.0, 0.2, sizes, whole=whole))
+        return {name: result.received for name, result in found.items()}
+
+    with wire_of(three.nodes) as wire:
+        assert back(whole=True) == {"fits": 1, "larger": 0}
+        summary = wire.summary()
+        summary.require_protected()
+        assert summary.counts[Traffic.ESP_FRAGMENT] == 0
+        assert back(whole=False) == {"fits": 1, "larger": 1}
+        summary = wire.summary()
+        summary.require_protected()
+        assert summary.counts[Traffic.ESP_FRAGMENT] >= 4, "the request and the reply"
 
 
 def test_either_fence_suffices_for_each_kind(three: Federation) -> None:
