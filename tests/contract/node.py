@@ -11,7 +11,7 @@ from isthmus.model.errors import Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
 from isthmus.model.node.flows import FlowChanges, SetChange
 from isthmus.model.node.pipeline import PROBE_REPLY_MAC, WHOLE_REQUEST_MAC, set_cookie
-from isthmus.model.node.switch import TunnelPort
+from isthmus.model.node.switch import EchoPort, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from isthmus.ports import DataplaneProbe, OpenFlow, Ovsdb
 from tests.contract.host import ADDRESS, REMOTE, UDP_PORT
@@ -83,6 +83,15 @@ class ProbeContract:
         for whole in (True, False):
             results = probe.exchange({"known": KNOWN_MAC}, 0.5, mtus={"known": 1000}, whole=whole)
             assert (results["known"].sent, results["known"].received) == (1, int(whole))
+
+    def test_frames_of_any_underlay_can_be_sent_once_there_is_an_echo_port(
+        self, probe: DataplaneProbe, ovsdb: Ovsdb
+    ) -> None:
+        ovsdb.ensure_bridge()
+        ovsdb.apply(Ports(echoes=frozenset({EchoPort(TUNNEL.encapsulation)})), ())
+        sizes = {"jumbo": 8916, "too long": 65_501}
+        results = probe.exchange(dict.fromkeys(sizes, UNKNOWN_MAC), 0.5, mtus=sizes)
+        assert {name: result.sent for name, result in results.items()} == {"jumbo": 1, "too long": 0}
 
     def test_frames_with_the_same_address_have_a_result_each(
         self, probe: DataplaneProbe, openflow: OpenFlow, ovsdb: Ovsdb

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from isthmus.core.node import firewall, ipsec
 from isthmus.model.errors import Conflict, MissingCapability, Unavailable
-from isthmus.model.names import BRIDGE, PROBE_PORT
+from isthmus.model.names import BRIDGE, PROBE_PORT, PROBE_PORT_MTU
 from isthmus.model.node.drops import DropKey
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import Meter, Traffic
@@ -35,7 +35,7 @@ from isthmus.model.proposals import GROUPS
 
 _SOURCE = re.compile(rf"\bdl_src=([0-9a-f:]{{17}})\b(?!/|,dl_dst={WHOLE_REQUEST_MAC})")
 _WHOLE = re.compile(rf"\bdl_src=([0-9a-f:]{{17}}),dl_dst={WHOLE_REQUEST_MAC},")
-_PROBE_PORT_MTU = 1500
+_PROBE_PORT_MTU = 1500  # ovs-vswitchd's choice
 _LOCAL_PORT = 65534  # OpenFlow's name for the bridge itself
 
 
@@ -307,13 +307,14 @@ class FakeProbe:
         if not self._node.bridge_exists:
             raise Unavailable(f"no interface {PROBE_PORT}")
         known = {*(_WHOLE if whole else _SOURCE).findall(self._node.flow_text())}
+        most = PROBE_PORT_MTU if self._node.ports.echoes else _PROBE_PORT_MTU
         longest = min(self._node.path_mtu, self._node.whole_mtu) if whole else self._node.path_mtu
         back = {
             link: self._node.peer_answers and mac in known and mtus.get(link, 0) <= longest
             for link, mac in macs.items()
         }
         return {
-            link: ProbeResult(int(mtus.get(link, 0) <= _PROBE_PORT_MTU), int(up), 0.001 if up else None)
+            link: ProbeResult(int(mtus.get(link, 0) <= most), int(up), 0.001 if up else None)
             for link, up in back.items()
         }
 

@@ -252,8 +252,8 @@ class TestFakeNetlink(NetlinkContract):
 
 class TestFakeProbe(ProbeContract):
     @pytest.fixture
-    def ovsdb(self, node: FakeNode) -> Ovsdb:
-        return FakeOvsdb(node)
+    def ovsdb(self, guarded: FakeNode) -> Ovsdb:
+        return FakeOvsdb(guarded)
 
     @pytest.fixture
     def openflow(self, node: FakeNode) -> OpenFlow:

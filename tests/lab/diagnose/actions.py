@@ -204,7 +204,7 @@ def restore_api_and_esp(place: Place) -> None:
 
 def spoil_password_and_lose_long_packets(place: Place) -> None:
     spoil_password(place)
-    place.wan.drop_between_gateways("meta l4proto esp meta length > 1400")
+    place.wan.drop_between_gateways("meta l4proto esp meta length > 640")
 
 
 def restore_password_and_long_packets(place: Place) -> None:

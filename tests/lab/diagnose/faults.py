@@ -240,8 +240,8 @@ FAULTS: Final = (
         at_a=(Code.OPENSTACK_UNAVAILABLE,),
     ),
     Fault(
-        "ESP packets of more than 1400 bytes dropped",
-        lambda place: place.wan.drop_between_gateways("meta l4proto esp meta length > 1400"),
+        "ESP packets of more than 640 bytes dropped, too few for any network",
+        lambda place: place.wan.drop_between_gateways("meta l4proto esp meta length > 640"),
         lambda place: place.wan.pass_between_gateways(),
         at_a=(Code.LONG_FRAMES_LOST,),
         at_b=(Code.LONG_FRAMES_LOST,),

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from isthmus.model.errors import Conflict, ExternalError, Invalid, Unavailable
-from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT
+from isthmus.model.names import BRIDGE, INTEGRATION_BRIDGE, OWNER_KEY, PROBE_PORT, PROBE_PORT_MTU
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import BridgeView, EchoPort, PatchPair, Ports, TunnelPort
 
@@ -28,7 +28,7 @@ _COLUMNS = {
     "Open_vSwitch": ["bridges", "external_ids", "ovs_version", "next_cfg", "cur_cfg"],
     "Bridge": ["name", "ports", "external_ids", "fail_mode", "datapath_type", "protocols"],
     "Port": ["name", "interfaces", "external_ids"],
-    "Interface": ["name", "type", "options", "external_ids", "bfd", "bfd_status", "ofport", "error"],
+    "Interface": ["name", "type", "options", "external_ids", "bfd", "bfd_status", "ofport", "error", "mtu_request"],
 }
 _PROTOCOLS = ["OpenFlow10", "OpenFlow13", "OpenFlow15"]
 _TIMEOUT_SECONDS = 15
@@ -72,6 +72,8 @@ class OvsdbDatabase:
                 self._add_tunnel(owned, tunnel)
             for echo in sorted(add.echoes, key=lambda e: e.name):
                 _add_echo(owned, echo)
+            if add.echoes:
+                self._let_long_probes_pass()
             for patch in sorted(add.patches, key=lambda p: p.cloud_name):
                 _add_patch(owned, patch)
 
@@ -129,6 +131,12 @@ class OvsdbDatabase:
         for name in (BRIDGE, PROBE_PORT):
             if not owned.has(name):
                 owned.add(BRIDGE, name, "internal", {}, bridge=bridge)
+
+    def _let_long_probes_pass(self) -> None:
+        """The probe port takes what any underlay carries: ovs-vswitchd would give it an MTU of 1500."""
+        rows = self._refreshed().own_port(PROBE_PORT)
+        for interface in rows[1].interfaces if rows else ():
+            interface.mtu_request = [PROBE_PORT_MTU]
 
     def _add_tunnel(self, owned: OwnedPorts, tunnel: TunnelPort) -> None:
         options, bfd = tunnel_interface(tunnel, self._bfd_interval_milliseconds)

@@ -189,8 +189,8 @@ _OWN: Final = (
         Whose.BETWEEN,
         "Short dataplane probes come back, and those that are as long as the network's MTU do not: connections open, "
         "and then hang.",
-        "Let packets of the tunnel interface's MTU pass between the gateways, and fragments; or lower the MTU of that "
-        "interface to what passes: the networks' MTU follows.",
+        "Let packets of the tunnel interface's MTU pass between the gateways, and fragments. The networks' MTU follows "
+        "what passes within a minute, if that is enough for any network: packets of 576 bytes and all headers.",
     ),
 )
 
