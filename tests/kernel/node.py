@@ -205,13 +205,13 @@ class Pair:
     def up(self, agreement: Agreement = AGREEMENT, version: str = "1") -> bool:
         return all(ipsec.up(self.connection(node, agreement, version), node.ike.view()) for node in self.nodes)
 
-    def protect(self) -> None:
+    def protect(self, agreement: Agreement = AGREEMENT) -> None:
         """Configure IPsec for the tunnel's UDP port on both nodes."""
         for node in self.nodes:
             node.block()
-        self.load()
-        self.a.ike.initiate(self.connection(self.a).name)
-        wait_until(self.up, 10, "IKE and ESP on both nodes")
+        self.load(agreement=agreement)
+        self.a.ike.initiate(self.connection(self.a, agreement).name)
+        wait_until(lambda: self.up(agreement), 10, "IKE and ESP on both nodes")
 
     def tunnels(self, udp_port: int = UDP_PORT, kind: str = "vxlan", subnet: str = "10.99.0") -> str:
         """Create a tunnel between both nodes; returns the inner address of b."""

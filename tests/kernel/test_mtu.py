@@ -1,10 +1,12 @@
 """The MTU of core.node.mtu matches the kernel's to the byte."""
 
+from dataclasses import replace
+
 import pytest
 
-from isthmus.core.placement.mtu import inner_mtu
+from isthmus.core.placement.mtu import CIPHERS, inner_mtu
 from isthmus.model.node.tunnel import Vxlan
-from tests.kernel.node import Pair
+from tests.kernel.node import AGREEMENT, Pair
 from tests.kernel.openvswitch import sh
 from tests.testbed.wan.wire import Traffic
 
@@ -26,6 +28,19 @@ def test_largest_unfragmented_packet(pair: Pair, underlay_mtu: int) -> None:
         # Not one per packet: the sender soon knows the path MTU and fragments packets itself.
         assert summary.counts[Traffic.ESP_FRAGMENT] >= 2
         assert pair.a.ping(far, size=largest, fragment=False).received == 5
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_every_cipher_costs_what_is_known_of_it(pair: Pair, cipher: str) -> None:
+    largest = inner_mtu(1500, Vxlan.HEADER_BYTES, cipher=CIPHERS[cipher])
+    pair.protect(replace(AGREEMENT, esp_proposals=(f"{cipher}-ecp384",)))
+    far = pair.tunnels()
+    with pair.wire() as wire:
+        assert pair.a.ping(far, size=largest).received == 5
+        summary = wire.summary()
+        assert (summary.clean, summary.counts[Traffic.ESP_FRAGMENT]) == (True, 0)
+        assert pair.a.ping(far, size=largest + 1).received == 5
+        assert wire.summary().counts[Traffic.ESP_FRAGMENT] >= 2
 
 
 def test_sender_with_df_receives_the_path_mtu(pair: Pair) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from isthmus.core.node import pathmtu
@@ -24,7 +26,7 @@ def carried(side: Side) -> int | None:
     return next((connection.carried_mtu for connection in node.status.connections), None) if node is not None else None
 
 
-def become(sides: tuple[Side, Side], mtu: int) -> None:
+def become(sides: Iterable[Side], mtu: int) -> None:
     for side in sides:
         wait_until(lambda: carried(side) == mtu, 90, f"a path of {mtu} bytes at {side.name}")  # noqa: B023
 
@@ -44,6 +46,19 @@ def test_a_black_hole_is_found_and_forgotten(stretched: tuple[Side, Side], monke
             assert wire.summary().clean
         become(stretched, WHOLE)
         assert connect(a.machine, b.machine, "10.20.0.12") == _limited(WHOLE)
+        assert wire.summary().clean
+
+
+def test_each_end_knows_what_it_can_send(stretched: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a router has said what the next link carries: the replies of the other end are fragmented."""
+    a, b = stretched
+    monkeypatch.setattr(pathmtu, "INTERVAL_SECONDS", 2.0)
+    with pair_of(stretched).wire() as wire:
+        sh(f"ip route add {b.node.address}/32 dev eth0 mtu 1400", a.node.name)
+        become([a], LESS)
+        become([b], WHOLE)
+        sh(f"ip route del {b.node.address}/32 dev eth0", a.node.name)
+        become(stretched, WHOLE)
         assert wire.summary().clean
 
 

@@ -142,6 +142,15 @@ def test_work_in_progress_is_no_fault(items: Items) -> None:
     assert first_line(answer).startswith("cloud-b: not decided yet at port: network shop/web")
 
 
+def test_what_the_path_carries_is_said(items: Items) -> None:
+    connection = of_kind(items, "GatewayNode")["status"]["connections"][0]
+    for carried, text in ((1416, ", and up to 1416 bytes cross whole"), (None, "")):
+        connection["carriedMTU"] = carried
+        layers = diagnosis(items).to_document()["subjects"][0]["layers"]
+        (found,) = (layer for layer in layers if layer["layer"] == "mtu")
+        assert found["text"] == f"frames of 1416 bytes come back{text}"
+
+
 def test_what_a_stopped_process_reported_is_not_judged(items: Items) -> None:
     connection(items, Reason.BFD_DOWN, {"ike": True, "esp": True}, bfd="Down")
     peer(items, "Reachable", "False", Reason.PEER_UNREACHABLE)

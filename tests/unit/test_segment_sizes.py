@@ -67,6 +67,15 @@ def test_of_two_addresses_the_smaller_mtu_counts_and_an_unknown_one_not() -> Non
     assert wanted(*tunnels, addresses=()) == set()
 
 
+@pytest.mark.parametrize(("carried", "limit"), [(1316, 1316), (1416, 1416), (1500, 1416)])
+def test_the_path_counts_if_it_carries_less_than_the_interface(carried: int, limit: int) -> None:
+    found, other = tunnel(Vxlan(14789)), tunnel(Geneve(16081), "198.51.100.12")
+    plan = NodePlan(addresses=(LOCAL,), ports=Ports(frozenset({found, other})))
+    bridge = BridgeView(True, plan.ports)
+    clamps = wanted_clamps(plan, bridge, {found.name: carried, "another": 1000})
+    assert {clamp.device: clamp.mtu for clamp in clamps} == {"vxlan_sys_14789": limit, "genev_sys_16081": 1416}
+
+
 def test_only_what_exists_is_in_the_table() -> None:
     assert ruleset([VXLAN], {}) == Ruleset()
     table = ruleset([VXLAN, Clamp("gre_sys", 1424)], {"gre_sys": 7})

@@ -9,7 +9,7 @@ from .documents import Document, number, truth
 
 @dataclass(frozen=True)
 class Path:
-    """`path` of a connection; None is not known."""
+    """`path` of a connection, and what it carries; None is not known."""
 
     ping: bool | None = None
     ike: bool | None = None
@@ -17,6 +17,7 @@ class Path:
     peer_receives: bool | None = None
     mtu: int | None = None
     full_size: bool | None = None
+    carried_mtu: int | None = None
     is_reported: bool = False
     """Whether the agent reports paths: one of an earlier release does not."""
 
@@ -30,5 +31,6 @@ def path(connection: Document) -> Path:
         peer_receives=truth(connection, "path", "peerReceives"),
         mtu=number(connection, "path", "mtu"),
         full_size=truth(connection, "path", "fullSize"),
+        carried_mtu=number(connection, "carriedMTU"),
         is_reported="path" in connection,
     )

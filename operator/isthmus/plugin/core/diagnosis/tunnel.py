@@ -198,7 +198,8 @@ def mtu(subject: Subject) -> Iterator[Verdict]:
         if Layer.MTU in hidden_layers(node, subject.readings):
             yield Blocked(Layer.INSTALLATION)
         elif path.full_size:
-            yield Fine(f"frames of {path.mtu} bytes come back")
+            carried = f", and up to {path.carried_mtu} bytes cross whole" if path.carried_mtu is not None else ""
+            yield Fine(f"frames of {path.mtu} bytes come back{carried}")
         elif path.full_size is False:
             text = f"frames of {path.mtu} bytes are not reflected, short ones are"
             yield _labelled(node, connection, Fault(Code.LONG_FRAMES_LOST, Layer.MTU, text))
