@@ -23,8 +23,9 @@ def test_a_device_that_is_made_again_is_limited_again(stretched: tuple[Side, Sid
     a, _ = stretched
     _require_limited(stretched)
     before = _index(a)
-    (tunnel,) = (name for name in a.switch.vsctl("list-ports br-cloud").split() if name.startswith("ist"))
-    a.switch.vsctl(f"del-port {tunnel}")
+    ports = [name for name in a.switch.vsctl("list-ports br-cloud").split() if name.startswith(("ist", "ise"))]
+    assert len(ports) == 2, "the tunnel and its echoes share the device"
+    a.switch.vsctl(" -- ".join(f"del-port {name}" for name in ports))
     wait_until(lambda: _index(a) not in (before, ""), 20, "another device")
     _require_limited(stretched)
 

@@ -6,13 +6,18 @@ import json
 
 import pytest
 
+from isthmus.core.node.diff import PortComparison
 from isthmus.core.node.pathmtu import INTERVAL_SECONDS, LOST_ECHOES
+from isthmus.core.node.plan import NodePlan
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.switch import BridgeView, EchoPort, Ports, TunnelPort
+from isthmus.model.node.tunnel import Gre, TunnelEnds, Vxlan
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, attachment
 
 ROUND_SECONDS = 2.0
+ENDS = TunnelEnds(ADDRESS, "198.51.100.11")
 
 
 @pytest.fixture
@@ -114,3 +119,17 @@ def test_a_large_underlay(harness: AgentHarness) -> None:
 def test_what_cannot_be_sent_is_not_known(harness: AgentHarness) -> None:
     harness.node.may_send_probes = False
     assert carried(harness, rounds=5) is None
+
+
+def test_no_echo_port_takes_the_place_of_a_foreign_one() -> None:
+    """Open vSwitch has one GRE port for any ends, whatever bridge it is on; UDP ports are ours alone."""
+    tunnels = frozenset({TunnelPort("ist1", Gre(), ENDS), TunnelPort("ist2", Vxlan(14789), ENDS)})
+    plan = NodePlan(ports=Ports(tunnels, echoes=frozenset(EchoPort(t.encapsulation) for t in tunnels)))
+    loaded, (gre,) = [t.name for t in tunnels], (e for e in plan.ports.echoes if isinstance(e.encapsulation, Gre))
+    for shared in (False, True):
+        bridge = BridgeView(True, Ports(), gre_is_shared=shared)
+        assert (gre in PortComparison().missing(plan, bridge, loaded).echoes) is not shared
+        assert len(PortComparison().missing(plan, bridge, loaded).echoes) == 2 - shared
+        assert PortComparison().missing(plan, bridge, []).echoes == frozenset(), "not before there is a connection"
+        existing = BridgeView(True, plan.ports, gre_is_shared=shared)
+        assert PortComparison().unwanted(plan, existing) == ({gre.name} if shared else frozenset())

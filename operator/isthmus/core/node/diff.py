@@ -7,7 +7,8 @@ from collections.abc import Set as AbstractSet
 
 from isthmus.model.names import TUNNEL_PREFIX
 from isthmus.model.node.ipsec import BlockPolicy, BlockView, IkeConnection, IkeView
-from isthmus.model.node.switch import BridgeView, PatchPair, Ports
+from isthmus.model.node.switch import BridgeView, EchoPort, PatchPair, Ports
+from isthmus.model.node.tunnel import Gre
 from isthmus.model.tracked import differing_members
 
 from .plan import NodePlan
@@ -51,13 +52,13 @@ class PortComparison:
         return Ports(
             frozenset(t for t in plan.ports.tunnels - bridge.ports.tunnels if t.name in loaded_names),
             frozenset(patch for patch in self._differences(plan, bridge) if patch in plan.ports.patches),
-            frozenset(e for e in plan.ports.echoes - bridge.ports.echoes if e.encapsulation in usable),
+            frozenset(e for e in _echoes(plan, bridge) - bridge.ports.echoes if e.encapsulation in usable),
         )
 
     def unwanted(self, plan: NodePlan, bridge: BridgeView) -> frozenset[str]:
         """Our interfaces that are not planned, or are configured differently."""
         patches = frozenset(patch for patch in self._differences(plan, bridge) if patch in bridge.ports.patches)
-        tunnels, echoes = bridge.ports.tunnels - plan.ports.tunnels, bridge.ports.echoes - plan.ports.echoes
+        tunnels, echoes = bridge.ports.tunnels - plan.ports.tunnels, bridge.ports.echoes - _echoes(plan, bridge)
         return bridge.leftovers | _interfaces(Ports(tunnels, patches, echoes))
 
     def _differences(self, plan: NodePlan, bridge: BridgeView) -> AbstractSet[PatchPair]:
@@ -69,6 +70,11 @@ class PortComparison:
                 self._differing.discard(patch)
         self._planned, self._existing = planned, existing
         return self._differing
+
+
+def _echoes(plan: NodePlan, bridge: BridgeView) -> frozenset[EchoPort]:
+    """Those that get in nobody's way: of two GRE ports for any ends, on whichever bridges, Open vSwitch refuses one."""
+    return frozenset(e for e in plan.ports.echoes if not (bridge.gre_is_shared and isinstance(e.encapsulation, Gre)))
 
 
 def _interfaces(ports: Ports) -> frozenset[str]:
