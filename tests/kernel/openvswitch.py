@@ -58,7 +58,7 @@ def within(netns: str, port: T) -> T:
 
     class Within:
         def __getattr__(self, name: str) -> Any:
-            return lambda *arguments: inside(netns, lambda: getattr(port, name)(*arguments))
+            return lambda *arguments, **named: inside(netns, lambda: getattr(port, name)(*arguments, **named))
 
     return cast(T, Within())
 
