@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from isthmus.core.node.pathmtu import INTERVAL_SECONDS, LOST_ECHOES
 from isthmus.core.node.plan import NodePlan
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.inforce import EspMode, Nat
 from isthmus.model.node.switch import BridgeView, EchoPort, Ports, TunnelPort
 from isthmus.model.node.tunnel import Gre, TunnelEnds, Vxlan
 from tests.fakes.agent_harness import AgentHarness
@@ -114,6 +116,29 @@ def test_a_large_underlay(harness: AgentHarness) -> None:
     harness.node.path_mtu = harness.node.whole_mtu = 8916
     harness.settle(2)
     assert carried(harness, rounds=2) == 8916
+
+
+@pytest.mark.parametrize(
+    ("mode", "nat", "whole"),
+    [
+        ("Transport", "None", 1416),
+        ("Transport", "Local", 1408),
+        ("Transport", "Remote", 1408),
+        ("Transport", "Both", 1408),
+        ("Tunnel", "None", 1396),
+        ("Tunnel", "Both", 1388),
+    ],
+)
+def test_more_than_the_sas_in_force_leave_room_for_is_never_tried(
+    harness: AgentHarness, mode: EspMode, nat: Nat, whole: int
+) -> None:
+    """Although all echoes would come back here."""
+    in_force = harness.node.in_force
+    in_force.update({digest: replace(found, esp_mode=mode, nat=nat) for digest, found in in_force.items()})
+    harness.settle(1)
+    assert segments(harness) == {whole - 40, whole - 60}, "before anything was tried"
+    assert carried(harness) == whole
+    assert segments(harness) == {whole - 40, whole - 60}
 
 
 def test_what_cannot_be_sent_is_not_known(harness: AgentHarness) -> None:

@@ -13,6 +13,8 @@ from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
 from isthmus.model.node.host import KernelChange
+from isthmus.model.node.inforce import InForce
+from isthmus.model.node.ipsec import IkeView
 from isthmus.model.node.switch import BridgeView, TunnelPort
 from isthmus.model.reasons import Reason
 from isthmus.ports import Firewall, TunnelDevices
@@ -24,23 +26,36 @@ _State = tuple[frozenset[Clamp], Mapping[str, int]]
 _WITHOUT = "large segments of machines that do not know the MTU cross in fragments"
 
 
-def carried_by_interfaces(plan: NodePlan) -> dict[TunnelPort, int]:
-    """What the tunnels of the plan carry whole in bytes, by the MTU of the interface at our end of each."""
+def carried_by_interfaces(plan: NodePlan, ike: IkeView | None = None) -> dict[TunnelPort, int]:
+    """What the tunnels of the plan carry whole in bytes, by the MTU of the interface at our end of each.
+
+    It depends on the mode of ESP and on NAT, as charon has it of the SAs; as long as there are none, transport mode
+    without NAT is assumed. All ciphers that a policy may have cost the same.
+    """
     underlay = {address.address: address.mtu for address in plan.addresses}
-    return {
-        tunnel: inner_mtu(underlay[tunnel.ends.local], tunnel.encapsulation.HEADER_BYTES)
-        for tunnel in plan.ports.tunnels
-        if tunnel.ends.local in underlay
-    }
+    states = ike.states if ike is not None else {}
+
+    def carried(tunnel: TunnelPort) -> int:
+        found = states[tunnel.name].in_force if tunnel.name in states else InForce()
+        return inner_mtu(
+            underlay[tunnel.ends.local],
+            tunnel.encapsulation.HEADER_BYTES,
+            tunnel_mode=found.esp_mode == "Tunnel",
+            through_nat=found.nat not in (None, "None"),
+        )
+
+    return {tunnel: carried(tunnel) for tunnel in plan.ports.tunnels if tunnel.ends.local in underlay}
 
 
 def wanted_clamps(
-    plan: NodePlan, bridge: BridgeView, carried_by_paths: Mapping[str, int] = MappingProxyType({})
+    plan: NodePlan,
+    bridge: BridgeView,
+    carried_by_paths: Mapping[str, int] = MappingProxyType({}),
+    ike: IkeView | None = None,
 ) -> frozenset[Clamp]:
     """By what the tunnels of the plan carry, from the addresses that the node has, and on paths where that is known."""
-    carried = {
-        tunnel: min(mtu, carried_by_paths.get(tunnel.name, mtu)) for tunnel, mtu in carried_by_interfaces(plan).items()
-    }
+    by_interfaces = carried_by_interfaces(plan, ike)
+    carried = {tunnel: min(mtu, carried_by_paths.get(tunnel.name, mtu)) for tunnel, mtu in by_interfaces.items()}
     return clamps(carried, gre_is_shared=bridge.gre_is_shared)
 
 

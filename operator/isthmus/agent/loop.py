@@ -204,7 +204,8 @@ class Agent:
     def _carried_by_interfaces(self) -> Mapping[str, int]:
         """Called on the whole prober's thread."""
         facts = self._last_facts
-        return {tunnel.name: mtu for tunnel, mtu in carried_by_interfaces(facts.plan).items()} if facts else {}
+        found = carried_by_interfaces(facts.plan, facts.known_ike) if facts else {}
+        return {tunnel.name: mtu for tunnel, mtu in found.items()}
 
     def _reconcile(self, inputs: NodeInputs) -> NodeFacts:
         self._planned_from = inputs
