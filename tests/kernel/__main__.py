@@ -26,7 +26,16 @@ _BOOT: Final = _HERE / "boot.sh"
 _MEMORY_MEGABYTES: Final = 768
 _TIMEOUT_SECONDS: Final = 900.0
 _NO_RESULT: Final = 125
-_SECOND_SHARE: Final = ("agent", "fail_closed", "flush", "mss_agents", "three_kinds")
+_SECOND_SHARE: Final = (
+    "agent",
+    "agent_certificates",
+    "fail_closed",
+    "flush",
+    "in_force",
+    "mss_agents",
+    "path_mtu",
+    "three_kinds",
+)
 _KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "PYTEST_ADDOPTS", "ISTHMUS_KERNEL_NETWORKS")
 
 
