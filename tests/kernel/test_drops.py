@@ -133,9 +133,13 @@ def test_storms_are_counted_for_the_sender(clouds: tuple[Cloud, Cloud], machines
     sent = frame(BROADCAST, sender.mac, ipv4_udp("10.20.0.99", "10.20.0.98", 9, 9))
     keys = (*a.key(1)[:1], 0, Drop.STORM), (*b.key(1), Drop.STORM)
     with receiver.listening() as received:
-        sender.send(sent)
-        # The kernels' flows are cached when it arrives: until then the queue of upcalls loses some.
-        wait_until(lambda: sent in received(0.2), 10, "the first frame")
+
+        def arrives() -> bool:
+            sender.send(sent)
+            return sent in received(0.2)
+
+        # The kernels' flows are cached when one arrives: until then the queue of upcalls loses some.
+        wait_until(arrives, 10, "the first frame")
     before, arrived = _of(clouds, keys), receiver.frames("rx")
     sender.send(*[sent] * FRAMES)
 
