@@ -113,6 +113,40 @@ def test_responder_initiates_a_changed_connection_that_the_initiator_has_negotia
     assert asked == [5, 35]
 
 
+def test_only_the_peer_opens_a_passive_connection() -> None:
+    plan = _planned(initiator=False)
+    passive = replace(plan.connections[0], passive=True)
+    plan = replace(plan, connections=(passive,))
+    node, clock = _fenced(plan), Clock()
+    ike = Asked(node)
+    ike.load(passive, b"")
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
+    for _ in range(100):
+        associations.advance(_facts(plan, orphaned=frozenset({passive.name})), ike.view())
+        clock.seconds += 1
+    assert (ike.times, ike.recoveries) == (0, [])
+
+
+def test_what_stands_of_a_passive_connection_is_ended_if_its_settings_have_changed() -> None:
+    """Half a minute later: by then a peer that has changed, too, has negotiated again."""
+    plan = _planned(initiator=False)
+    passive = replace(plan.connections[0], passive=True)
+    node, clock = _fenced(plan), Clock()
+    ike = Asked(node)
+    ike.load(passive, b"")
+    ike.establish(passive.name)
+    changed = replace(passive, dpd_delay_seconds=7)
+    ike.load(changed, b"")
+    plan = replace(plan, connections=(changed,))
+    associations = Associations(ike, FakeXfrm(node), clock)  # type: ignore[arg-type]
+    for _ in range(30):
+        associations.advance(_facts(plan), ike.view())
+        clock.seconds += 1
+    assert ike.recoveries == []
+    associations.advance(_facts(plan), ike.view())
+    assert ike.recoveries == ["terminate"]
+
+
 def test_established_or_unloaded_connections_are_not_initiated() -> None:
     node, clock = FakeNode(), Clock()
     plan: NodePlan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())

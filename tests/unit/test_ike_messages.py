@@ -7,6 +7,7 @@ from isthmus.adapters.strongswan import messages
 from isthmus.core.node import ipsec
 from isthmus.model.node.ipsec import (
     EspTransport,
+    EspTunnel,
     IkeAssociation,
     IkeChild,
     IkeConnection,
@@ -16,7 +17,7 @@ from isthmus.model.node.ipsec import (
     NarrowedChild,
     PreSharedKeyRef,
 )
-from isthmus.model.node.tunnel import Vxlan
+from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 
 CONNECTION = IkeConnection(
     name="ist0123456789",
@@ -58,6 +59,32 @@ def test_connection_has_two_children_and_typed_identities() -> None:
     assert (out["local_ts"], out["remote_ts"]) == (["192.0.2.1/32[17]"], ["198.51.100.1/32[17/14789]"])
     assert (into["local_ts"], into["remote_ts"]) == (["192.0.2.1/32[17/14789]"], ["198.51.100.1/32[17]"])
     assert {child["mode"] for child in children.values()} == {"transport"}
+
+
+def test_tunnel_mode_protects_packets_between_the_inner_ends() -> None:
+    inner = TunnelEnds("240.0.0.2", "240.0.0.3")
+    changed = replace(CONNECTION, protection=EspTunnel(Vxlan(14789), inner))
+    (settings,) = messages.connection(changed).values()
+    assert (settings["local_addrs"], settings["remote_addrs"]) == (["192.0.2.1"], ["198.51.100.1"])
+    out = settings["children"][f"out-{changed.digest}"]
+    assert (out["mode"], out["local_ts"], out["remote_ts"]) == (
+        "tunnel",
+        ["240.0.0.2/32[17]"],
+        ["240.0.0.3/32[17/14789]"],
+    )
+    assert changed.digest != DIGEST
+
+
+def test_ike_begins_on_the_port_that_a_nat_forwards() -> None:
+    (settings,) = messages.connection(replace(CONNECTION, remote_port=4501)).values()
+    assert (settings["local_port"], settings["remote_port"]) == ("4500", "4501")
+    (settings,) = messages.connection(CONNECTION).values()
+    assert not settings.keys() & {"local_port", "remote_port"}
+
+
+def test_a_peer_behind_a_nat_may_come_from_its_networks() -> None:
+    (settings,) = messages.connection(replace(CONNECTION, remote_networks=("203.0.113.0/28",))).values()
+    assert settings["remote_addrs"] == ["198.51.100.1", "203.0.113.0/28"], "the initiator takes the first one"
 
 
 def test_digest_is_that_of_the_releases_before() -> None:

@@ -14,13 +14,14 @@ from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.ipsec import (
     EspTransport,
+    EspTunnel,
     IkeConnection,
     IkeState,
     IkeView,
     SecurityAssociation,
 )
 from isthmus.model.node.traffic import Selector, UdpPorts
-from isthmus.model.node.tunnel import Geneve, Gre, Vxlan
+from isthmus.model.node.tunnel import Geneve, Gre, TunnelEnds, Vxlan
 
 AGREEMENT = Agreement(Vxlan(14789), TunnelIDRange(), ("aes256gcm16-prfsha384-ecp384",), ("aes256gcm16-ecp384",), True)
 PEER = CloudPeerSpec(
@@ -73,6 +74,8 @@ def _other(value: Any) -> Any:
             return not value
         case int():
             return value + 1
+        case None:
+            return 1
         case tuple():
             return (*value, "x")
     return f"{value}x"
@@ -179,3 +182,47 @@ def test_states_unknown_to_charon_are_stale() -> None:
 def test_nothing_is_stale_before_the_connection_is_up(ike: IkeView) -> None:
     assert not ipsec.up(CONNECTION, ike)
     assert ipsec.stale_associations({OLD}, ike, [CONNECTION]) == frozenset()
+
+
+def _twins() -> tuple[IkeConnection, IkeConnection]:
+    """Connections to two gateways behind one public address."""
+    first, second = _connections()
+    one, other = TunnelEnds("240.0.0.2", "240.0.0.3"), TunnelEnds("240.0.0.4", "240.0.0.5")
+    return (
+        replace(first, protection=EspTunnel(Vxlan(14789), one)),
+        replace(second, protection=EspTunnel(Vxlan(14789), other), ends=replace(second.ends, remote_address=SHARED)),
+    )
+
+
+SHARED = "198.51.100.1"
+
+
+def _state_of(connection: IkeConnection, spi: int) -> SecurityAssociation:
+    return SecurityAssociation("192.0.2.1", SHARED, spi, "esp", connection.children[0].reqid)
+
+
+def test_states_in_tunnel_mode_are_told_apart_by_their_reqid() -> None:
+    one, other = _twins()
+    assert one.ends.addresses == other.ends.addresses
+    loaded = {connection.name: connection.digest for connection in (one, other)}
+    ike = IkeView("1", loaded, {one.name: UP})
+    left = {_state_of(one, 0x50), _state_of(other, 0x60)}
+    assert ipsec.stale_associations(left, ike, (one, other)) == {_state_of(one, 0x50)}
+    assert ipsec.orphaned(left, ike, (one, other)) == {other.name}
+    assert ipsec.orphaned({_state_of(one, 0x50)}, replace(ike, states={}), (one, other)) == {one.name}
+
+
+def test_a_state_of_tunnel_mode_is_none_of_a_connection_in_transport_mode() -> None:
+    one, _ = _twins()
+    transport = replace(_connections()[1], ends=one.ends)
+    ike = IkeView("1", {transport.name: transport.digest}, {transport.name: UP})
+    assert ipsec.stale_associations({_state_of(one, 0x50), OLD}, ike, (one, transport)) == {OLD}
+
+
+def test_tunnel_mode_needs_the_blocks_of_its_inner_ends() -> None:
+    one = replace(_twins()[0], protection=EspTunnel(Gre(), TunnelEnds("240.0.0.2", "240.0.0.3")))
+    assert one.tunnel_ends == TunnelEnds("240.0.0.2", "240.0.0.3")
+    assert ipsec.blocks_of_connection(one) == ipsec.blocks_to(Gre(), ["240.0.0.3"])
+    assert [(child.mode, str(child.sent)) for child in one.children] == [
+        ("tunnel", "src 240.0.0.2/32 dst 240.0.0.3/32 proto 47")
+    ]

@@ -67,6 +67,8 @@ class Associations:
         self._xfrm = xfrm
         self._clock = clock
         self._due: dict[str, float] = {}
+        self._passive_due: dict[str, float] = {}
+        """By connection that only the peer can open, when to end what was negotiated for its former settings."""
         self._takeovers: dict[str, list[frozenset[str]]] = {}
         """By connection that has not come up since its charon was killed, the children still to ask for, in steps."""
         self._awaited: dict[str, float] = {}
@@ -84,7 +86,8 @@ class Associations:
         """By connection, when SAs end that were authenticated before more was revoked."""
 
     def advance(self, facts: NodeFacts, view: IkeView) -> Mapping[str, Problem]:
-        """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s.
+        """Initiate connections that are due: an initiator's at once, then every 5 s; a responder's every 30 s, but
+        not those that only the peer can open.
 
         A responder's that were changed are due after 5 s, if the initiator has not negotiated them by then.
 
@@ -109,7 +112,9 @@ class Associations:
         self._end_revoked(view, now)
         self._end_classical(plan, view, now)
         down = [c for c in plan.connections if c.name in view.loaded and c.name not in up]
-        self._initiate(down, {name for name, state in view.states.items() if state.superseded}, facts.orphaned, now)
+        self._have_passive_renegotiated([c for c in down if c.passive], view, now)
+        changed = {name for name, state in view.states.items() if state.superseded}
+        self._initiate([c for c in down if not c.passive], changed, facts.orphaned, now)
         for connection in plan.connections:
             name = connection.name
             if name in lost:
@@ -190,6 +195,15 @@ class Associations:
                 self._due[name] = now
             if now >= self._due[name]:
                 self._negotiate(connection, now)
+
+    def _have_passive_renegotiated(self, down: Collection[IkeConnection], view: IkeView, now: float) -> None:
+        """End what was negotiated for former settings: only the peer can negotiate again, and this makes it do so."""
+        former = {c.name for c in down if (state := view.states.get(c.name)) is not None and state.superseded}
+        self._passive_due = {name: self._passive_due.get(name, now + _RESPONDER_SECONDS) for name in former}
+        for name in sorted(former):
+            if now >= self._passive_due[name]:
+                self._passive_due[name] = now + _RESPONDER_SECONDS
+                self._ask(name, partial(self._ike.terminate, name))
 
     def _negotiate(self, connection: IkeConnection, now: float) -> None:
         """In a takeover step by step, then as always."""

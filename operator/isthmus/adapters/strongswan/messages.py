@@ -53,6 +53,7 @@ _CARRIES_TRAFFIC = frozenset({"INSTALLED", "REKEYING", "REKEYED"})
 IN_USE = frozenset({"INSTALLED", "REKEYING"})
 KEYS_AGREED = frozenset({b"ESTABLISHED", b"REKEYING"})
 _INBOUND, _BOTH_ENDS = ("spi-in",), ("spi-in", "spi-out")
+_NAT_PORT = "4500"
 _TASKS = ("tasks-active", "tasks-queued")
 _MAX_QUEUED_TASKS = 4
 _REKEYED_SECONDS = 3  # by then a rekeying is complete, also if both sides have begun one
@@ -90,7 +91,8 @@ def connection(
     settings = {
         "version": "2",
         "local_addrs": [ends.local_address],
-        "remote_addrs": [ends.remote_address],
+        "remote_addrs": [ends.remote_address, *wanted.remote_networks],
+        **_ports(wanted),
         "proposals": list(wanted.ike_proposals),
         **_lifetime(wanted.ike_rekey_time_seconds, wanted.ike_margin_seconds, "over_time"),
         "dpd_delay": f"{wanted.dpd_delay_seconds}s",
@@ -104,6 +106,11 @@ def connection(
         "children": {_child_name(child.name, wanted.digest): _child(wanted, child) for child in wanted.children},
     }
     return {wanted.name: settings}
+
+
+def _ports(wanted: IkeConnection) -> dict[str, str]:
+    """With a port other than 500, IKE begins where it would otherwise move because of a NAT (RFC 7296, 2.23)."""
+    return {} if wanted.remote_port is None else {"local_port": _NAT_PORT, "remote_port": str(wanted.remote_port)}
 
 
 def _authentication(wanted: IkeConnection, chain: CertificateChain) -> tuple[dict[str, Any], dict[str, Any]]:

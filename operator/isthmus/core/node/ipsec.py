@@ -15,6 +15,7 @@ from isthmus.model.node.ipsec import (
     BlockPolicy,
     Credential,
     EspTransport,
+    EspTunnel,
     IkeChild,
     IkeConnection,
     IkeEnds,
@@ -151,7 +152,7 @@ def _icmp_unreachable_block(remote: Prefix) -> BlockPolicy:
 def blocks_of_connection(connection: IkeConnection) -> frozenset[BlockPolicy]:
     """The block policies without which neither the connection nor its tunnel port may exist."""
     encapsulation = connection.protection.encapsulation
-    return blocks([encapsulation]) | blocks_to(encapsulation, [connection.ends.remote_address])
+    return blocks([encapsulation]) | blocks_to(encapsulation, [connection.tunnel_ends.remote])
 
 
 def up(connection: IkeConnection, ike: IkeView) -> bool:
@@ -182,28 +183,50 @@ def narrowed_spis(connection: IkeConnection, ike: IkeView) -> frozenset[int]:
 
 def orphaned(existing: Iterable[SecurityAssociation], ike: IkeView, wanted: Iterable[IkeConnection]) -> frozenset[str]:
     """Names of loaded connections for which charon has nothing and the kernel has SAs: a previous charon was killed."""
-    ends = {association.addresses for association in existing if association.protocol == "esp"}
+    connections = tuple(wanted)
+    owners = _Owners(connections)
+    with_states = {owners.of(association) for association in existing}
     return frozenset(
         c.name
-        for c in wanted
-        if ike.loaded.get(c.name) == c.digest and c.name not in ike.states and c.ends.addresses in ends
+        for c in connections
+        if ike.loaded.get(c.name) == c.digest and c.name not in ike.states and c.name in with_states
     )
 
 
 def stale_associations(
     existing: Iterable[SecurityAssociation], ike: IkeView, wanted: Iterable[IkeConnection]
 ) -> frozenset[SecurityAssociation]:
-    """ESP states that a previous charon left: between a connection's addresses, and unknown to charon.
+    """ESP states that a previous charon left: those of a connection, and unknown to charon.
 
     None is stale before its connection is up: until then it may still carry the traffic.
     """
-    ends = {connection.ends.addresses for connection in wanted if up(connection, ike)}
+    connections = tuple(wanted)
+    owners, complete = _Owners(connections), {connection.name for connection in connections if up(connection, ike)}
     known = frozenset(spi for state in ike.states.values() for spi in state.spis)
-    return frozenset(
-        association
-        for association in existing
-        if association.protocol == "esp" and association.spi not in known and association.addresses in ends
-    )
+    return frozenset(a for a in existing if a.spi not in known and owners.of(a) in complete)
+
+
+class _Owners:
+    """Finds the connection that an SA in the kernel belongs to, or belonged to.
+
+    In transport mode by its addresses. In tunnel mode by its reqid: a NAT may give several gateways the same address.
+    """
+
+    def __init__(self, connections: Iterable[IkeConnection]) -> None:
+        self._by_addresses: dict[frozenset[str], str] = {}
+        self._by_reqid: dict[int, str] = {}
+        for connection in connections:
+            match connection.protection:
+                case EspTransport():
+                    self._by_addresses[connection.ends.addresses] = connection.name
+                case EspTunnel():
+                    self._by_reqid |= {child.reqid: connection.name for child in connection.children}
+
+    def of(self, association: SecurityAssociation) -> str | None:
+        """Name of the connection; None if it is none of these."""
+        if association.protocol != "esp":
+            return None
+        return self._by_reqid.get(association.reqid) or self._by_addresses.get(association.addresses)
 
 
 def lost_spis(

@@ -12,7 +12,7 @@ from isthmus.model import names
 
 from .inforce import InForce
 from .traffic import Selector, Traffic
-from .tunnel import Encapsulation
+from .tunnel import Encapsulation, TunnelEnds
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Child:
     """A pair of ESP SAs: what this node sends, and the same with both ends exchanged."""
 
     name: str
-    mode: Literal["transport"]
+    mode: Literal["transport", "tunnel"]
     sent: Selector
     reqid: int
     """Names its policies and SAs in the kernel. It depends on nothing that a new charon would have to remember: a
@@ -95,20 +95,48 @@ class EspTransport:
 
     encapsulation: Encapsulation
 
+    def tunnel_ends(self, ends: IkeEnds) -> TunnelEnds:
+        """Where the packets of the encapsulation begin and end."""
+        return TunnelEnds(ends.local_address, ends.remote_address)
+
     def children(self, ends: IkeEnds) -> tuple[Child, ...]:
-        source, destination = ip_network(ends.local_address), ip_network(ends.remote_address)
-        return tuple(
-            Child(name, "transport", Selector(source, destination, traffic), _reqid(ends, name, traffic))
-            for name, traffic in self.encapsulation.sent.items()
-        )
+        return _children("transport", self.encapsulation, self.tunnel_ends(ends))
 
 
-def _reqid(ends: IkeEnds, child: str, traffic: Traffic) -> int:
+@dataclass(frozen=True)
+class EspTunnel:
+    """ESP in tunnel mode: the packets of an encapsulation between addresses that mean this pair of gateways alone.
+
+    Whatever a NAT makes of the gateways' own addresses, the packets inside stay as both expect them.
+    """
+
+    encapsulation: Encapsulation
+    inner: TunnelEnds
+
+    def tunnel_ends(self, ends: IkeEnds) -> TunnelEnds:
+        """Where the packets of the encapsulation begin and end."""
+        return self.inner
+
+    def children(self, ends: IkeEnds) -> tuple[Child, ...]:
+        return _children("tunnel", self.encapsulation, self.inner)
+
+
+def _children(
+    mode: Literal["transport", "tunnel"], encapsulation: Encapsulation, ends: TunnelEnds
+) -> tuple[Child, ...]:
+    source, destination = ip_network(ends.local), ip_network(ends.remote)
+    return tuple(
+        Child(name, mode, Selector(source, destination, traffic), _reqid(ends, name, traffic))
+        for name, traffic in encapsulation.sent.items()
+    )
+
+
+def _reqid(ends: TunnelEnds, child: str, traffic: Traffic) -> int:
     """Greater than any that charon counts up to for others: it begins with 1."""
-    return 1 << 31 | int(names.digest(ends.local_address, ends.remote_address, child, str(traffic), digits=7), 16)
+    return 1 << 31 | int(names.digest(ends.local, ends.remote, child, str(traffic), digits=7), 16)
 
 
-Protection = EspTransport
+Protection = EspTransport | EspTunnel
 """All ways of protecting a tunnel."""
 
 
@@ -167,6 +195,17 @@ class IkeConnection:
     esp_margin_seconds: int | None = None
     """None: charon's own, a tenth of the rekeying time."""
     replay_window_packets: int = 1024
+    passive: bool = False
+    """The remote gateway cannot be reached: it alone opens IKE SAs."""
+    remote_port: int | None = None
+    """UDP port of the remote address behind which the gateway's UDP port 4500 is; None: IKE begins on port 500."""
+    remote_networks: tuple[str, ...] = ()
+    """Networks from which the remote gateway's packets may come as well, if a NAT sends them."""
+
+    @property
+    def tunnel_ends(self) -> TunnelEnds:
+        """Where the packets of the encapsulation begin and end."""
+        return self.protection.tunnel_ends(self.ends)
 
     @cached_property
     def children(self) -> tuple[Child, ...]:
