@@ -1,7 +1,8 @@
 """A gateway node in memory: its kernel, and the peer's answers to probes (charon.py: charon, switch.py: Open vSwitch).
 
 Every change is checked against the rule that must always hold: a tunnel port exists only behind both fences, block
-policies and nftables table, for its UDP port, and a connection only behind both for its gateway's address.
+policies and nftables table, for its UDP port, and a connection only behind both for its gateway's address. In tunnel
+mode the inner ends exist before both.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from isthmus.core.node import firewall, ipsec
+from isthmus.core.node.inner import is_inner
 from isthmus.model.errors import Conflict, MissingCapability, Unavailable
-from isthmus.model.names import BRIDGE, PROBE_PORT, PROBE_PORT_MTU
+from isthmus.model.names import BRIDGE, INNER_DEVICE, PROBE_PORT, PROBE_PORT_MTU
 from isthmus.model.node.drops import DropKey
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.flows import Meter, Traffic
@@ -31,6 +33,7 @@ from isthmus.model.node.ipsec import (
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.pipeline import WHOLE_REQUEST_MAC
 from isthmus.model.node.switch import Ports
+from isthmus.model.node.tunnel import TunnelEnds
 from isthmus.model.proposals import GROUPS
 
 _SOURCE = re.compile(rf"\bdl_src=([0-9a-f:]{{17}})\b(?!/|,dl_dst={WHOLE_REQUEST_MAC})")
@@ -50,6 +53,11 @@ class FakeNode:
     """In Open vSwitch."""
     kernel_udp_ports: frozenset[int] = frozenset()
     """UDP ports of tunnels that do not belong to Open vSwitch."""
+    inner_ends: frozenset[TunnelEnds] = frozenset()
+    incomplete_inner_ends: frozenset[TunnelEnds] = frozenset()
+    """Of which the address or the route is missing."""
+    foreign_inner_device: bool = False
+    """A foreign device has our device's name."""
     blocks: frozenset[BlockPolicy] = frozenset()
     outdated_blocks: frozenset[BlockPolicy] = frozenset()
     """Those of `blocks` that differ from what this release creates."""
@@ -193,6 +201,10 @@ class FakeNode:
     def changed(self, effect: str) -> None:
         """Record a change and check the rule."""
         self.effects.append(effect)
+        inner = {tunnel.ends for tunnel in self.ports.tunnels if is_inner(tunnel.ends)}
+        inner |= {c.tunnel_ends for c in self.loaded.values() if is_inner(c.tunnel_ends)}
+        inner_exist = inner <= self.inner_ends or not effect.startswith(("apply", "load", "remove_ends"))
+        assert inner_exist, f"without its inner ends after {effect}"
         needed = ipsec.blocks(port.encapsulation for port in self.ports.encapsulating)
         for tunnel in self.ports.tunnels:
             if not tunnel.encapsulation.udp_ports:
@@ -203,7 +215,7 @@ class FakeNode:
         if self.has_nftables and effect.startswith(("apply", "load")):
             needed_table = firewall.ruleset(
                 {udp_port for port in self.ports.encapsulating for udp_port in port.encapsulation.udp_ports},
-                {connection.ends.remote_address for connection in self.loaded.values()},
+                {connection.tunnel_ends.remote for connection in self.loaded.values()},
                 {tunnel.ends.remote for tunnel in self.ports.tunnels if not tunnel.encapsulation.udp_ports},
             )
             assert firewall.widened(needed_table, self.firewall) == self.firewall, f"without its table after {effect}"
@@ -234,7 +246,34 @@ class FakeNetlink:
         self._node = node
 
     def view(self) -> NodeView:
-        return NodeView((self._node.address,) if self._node.address else (), self._node.kernel_udp_ports, "6.12.0")
+        node = self._node
+        addresses = (node.address,) if node.address else ()
+        return NodeView(addresses, node.kernel_udp_ports, "6.12.0", node.inner_ends)
+
+
+class FakeInner:
+    """ports.InnerNetwork."""
+
+    def __init__(self, node: FakeNode) -> None:
+        self._node = node
+
+    def ensure_ends(self, ends: Iterable[TunnelEnds]) -> None:
+        wanted = frozenset(ends)
+        if wanted:
+            self._require_own_device()
+            self._node.inner_ends |= wanted
+            self._node.incomplete_inner_ends -= wanted
+        self._node.changed("ensure_ends")
+
+    def remove_ends_except(self, kept: frozenset[TunnelEnds]) -> None:
+        self._require_own_device()
+        self._node.inner_ends &= kept
+        self._node.incomplete_inner_ends &= kept
+        self._node.changed("remove_ends_except")
+
+    def _require_own_device(self) -> None:
+        if self._node.foreign_inner_device:
+            raise Conflict(f"device {INNER_DEVICE} is not ours: rename or remove it")
 
 
 class FakeXfrm:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from isthmus.adapters.linux.xfrm import BLOCK_PRIORITY
+from isthmus.model.names import INNER_DEVICE
 from isthmus.model.node.ipsec import BlockPolicy, SecurityAssociation
+from isthmus.model.node.tunnel import TunnelEnds
 from tests.contract.host import ADDRESS
 from tests.kernel.openvswitch import sh
 
@@ -22,6 +24,21 @@ class IpAndNft:
     """`tests.contract.host.HostTools` by iproute2 and nftables."""
 
     netns: str
+
+    def inner_exists(self) -> bool:
+        return INNER_DEVICE in sh("ip -o link", self.netns)
+
+    def remove_inner_address(self, ends: TunnelEnds) -> None:
+        sh(f"ip addr del {ends.local}/32 dev {INNER_DEVICE}", self.netns)
+
+    def remove_inner_route(self, ends: TunnelEnds) -> None:
+        sh(f"ip route del {ends.remote}/32 dev {INNER_DEVICE}", self.netns)
+
+    def disable_inner(self) -> None:
+        sh(f"ip link set {INNER_DEVICE} down", self.netns)
+
+    def take_inner_name(self) -> None:
+        sh(f"ip link add {INNER_DEVICE} type veth peer name other", self.netns)
 
     def add_policy(self, block: BlockPolicy) -> None:
         sh(f"ip xfrm policy add {block} action block priority {_FOREIGN_PRIORITY}", self.netns)

@@ -13,16 +13,18 @@ from isthmus.model.node.firewall import Rule, Ruleset
 from isthmus.model.node.host import KernelChange, NodeAddress
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, SecurityAssociation
 from isthmus.model.node.switch import Ports, TunnelPort
-from isthmus.ports import DataplaneProbe, Firewall, Ike, KernelMonitor, Netlink, OpenFlow, Ovsdb, Xfrm
+from isthmus.model.node.tunnel import TunnelEnds
+from isthmus.ports import DataplaneProbe, Firewall, Ike, InnerNetwork, KernelMonitor, Netlink, OpenFlow, Ovsdb, Xfrm
 from tests.contract.charon import KEY, Charon, IkeContract
 from tests.contract.firewall import TWO_PEERS, FirewallContract, OtherAdministrators
 from tests.contract.host import ADDRESS, BLOCKS, HostTools, NetlinkContract, XfrmContract
+from tests.contract.inner import InnerNetworkContract
 from tests.contract.monitor import MonitorContract
 from tests.contract.node import ForeignSoftware, ProbeContract
 from tests.contract.switch import OpenFlowContract, OvsdbContract
 from tests.fakes.charon import FakeIke
 from tests.fakes.firewall import FakeFirewall
-from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakeProbe, FakeXfrm
+from tests.fakes.node import FakeInner, FakeMonitor, FakeNetlink, FakeNode, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import ADDRESS as GATEWAY
 from tests.fakes.nodeobjects import inputs
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
@@ -35,6 +37,24 @@ class FakeHostTools:
     """Other programs that configure the kernel of the node in memory."""
 
     node: FakeNode
+
+    def inner_exists(self) -> bool:
+        return self.node.foreign_inner_device or bool(self.node.inner_ends | self.node.incomplete_inner_ends)
+
+    def remove_inner_address(self, ends: TunnelEnds) -> None:
+        self.node.inner_ends -= {ends}
+        self.node.incomplete_inner_ends |= {ends}
+        self.node.notify(KernelChange.HOST)
+
+    def remove_inner_route(self, ends: TunnelEnds) -> None:
+        self.remove_inner_address(ends)
+
+    def disable_inner(self) -> None:
+        for ends in self.node.inner_ends:
+            self.remove_inner_address(ends)
+
+    def take_inner_name(self) -> None:
+        self.node.foreign_inner_device = True
 
     def add_policy(self, block: BlockPolicy) -> None:
         self.node.foreign_policies |= {block}
@@ -158,6 +178,16 @@ class TestFakeXfrm(XfrmContract):
     @pytest.fixture
     def xfrm(self, node: FakeNode) -> Xfrm:
         return FakeXfrm(node)
+
+
+class TestFakeInner(InnerNetworkContract):
+    @pytest.fixture
+    def inner(self, node: FakeNode) -> InnerNetwork:
+        return FakeInner(node)
+
+    @pytest.fixture
+    def netlink(self, node: FakeNode) -> Netlink:
+        return FakeNetlink(node)
 
 
 @dataclass

@@ -8,9 +8,9 @@ import pytest
 from pyroute2.netlink import NETLINK_ROUTE, NLM_F_DUMP_INTR, NLMSG_DONE
 from pyroute2.netlink.rtnl import RTM_GETLINK
 
+from isthmus.adapters.linux.links import LinkMessage
 from isthmus.adapters.linux.netlink import HEADER, NetlinkSocket, decoded
-from isthmus.adapters.linux.rtnl import LinkMessage
-from isthmus.model.errors import Unavailable
+from isthmus.model.errors import NotFound, Unavailable
 
 _NO_FAMILY = 63
 
@@ -35,7 +35,7 @@ def test_error_is_raised_and_the_next_request_succeeds() -> None:
     request = LinkMessage()
     request["index"] = 0x7FFFFFFF
     with NetlinkSocket(NETLINK_ROUTE, "rtnetlink") as kernel:
-        with pytest.raises(Unavailable, match="rtnetlink: No such device"):
+        with pytest.raises(NotFound, match="rtnetlink: No such device"):
             kernel.get(RTM_GETLINK, request)
         assert kernel.dump(RTM_GETLINK, LinkMessage())
 

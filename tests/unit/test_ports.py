@@ -59,6 +59,7 @@ EFFECTS = {
         "event",
     },
     "Leases": {"update_lease"},
+    "InnerNetwork": {"ensure_ends", "remove_ends_except"},
     "NetworkCloud": {
         "create_network",
         "set_network_mtu",

@@ -162,6 +162,7 @@ def _interface(prefix: str, *parts: str) -> str:
 PROBE_REPORT_SCHEMA = f"{GROUP}/probe/v1"  # what `isthmus probe` prints, for `kubectl isthmus verify` and `bench`
 PROBE_PORT_MTU = 65_500  # bytes, once there are echo ports: less than the longest packet of IPv4
 PROBE_PORT = "isprobe"  # internal port of br-cloud through which probe frames enter and leave; has no address
+INNER_DEVICE = "isinner"  # dummy device with the node's ends of tunnels inside ESP tunnel mode
 
 
 @lru_cache(maxsize=_REMEMBERED)

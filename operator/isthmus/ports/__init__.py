@@ -17,7 +17,7 @@ For every method of every port:
 from .clock import Clock
 from .effects import is_effect
 from .firewall import Firewall
-from .host import DataplaneProbe, GatewayPing, KernelMonitor, Netlink, TunnelDevices
+from .host import DataplaneProbe, GatewayPing, InnerNetwork, KernelMonitor, Netlink, TunnelDevices
 from .ipsec import Ike, Xfrm
 from .kubernetes import Cluster, Manifest, ObjectWatch, Observer, T, Watch
 from .leases import Leases
@@ -33,6 +33,7 @@ __all__ = [
     "Firewall",
     "GatewayPing",
     "Ike",
+    "InnerNetwork",
     "IntentSource",
     "KernelMonitor",
     "Leases",

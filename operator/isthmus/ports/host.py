@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
 from isthmus.model.node.host import KernelChange, NodeView, ProbeResult
+from isthmus.model.node.tunnel import TunnelEnds
 
 
 class Netlink(Protocol):
@@ -15,8 +16,27 @@ class Netlink(Protocol):
     def view(self) -> NodeView:
         """Addresses of interfaces that are up, with the interface's MTU, and UDP ports of foreign tunnel devices.
 
-        Devices that Open vSwitch creates for its tunnels MUST be left out: `Ovsdb.view` reports those.
+        Devices that Open vSwitch creates for its tunnels MUST be left out: `Ovsdb.view` reports those. Addresses that
+        `InnerNetwork` has made MUST be left out, too: they are `inner_ends`, if they are complete.
         """
+        ...
+
+
+class InnerNetwork(Protocol):
+    """Ends of tunnels inside ESP tunnel mode: an address of this node, and a route from it to the remote one.
+
+    What IPsec does not protect MUST NOT leave the node by such a route. Thread-safe.
+    """
+
+    def ensure_ends(self, ends: Iterable[TunnelEnds]) -> None:
+        """Have these besides those that exist, each address before the route from it.
+
+        `Conflict` if a device that is not ours has the name of ours.
+        """
+        ...
+
+    def remove_ends_except(self, kept: frozenset[TunnelEnds]) -> None:
+        """Remove all others, complete or not, each route before its address. MUST NOT fail if there are none."""
         ...
 
 

@@ -36,11 +36,14 @@ HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequen
 _TIMEOUT_SECONDS = 5.0
 _RECEIVE_BYTES = 1 << 16  # datagrams of a dump have at most 32 KiB
 _DUMP_ATTEMPTS = 10
+_STRICT_CHECK = 12  # NETLINK_GET_STRICT_CHK, which pyroute2 does not name
 _CODE = struct.Struct("=i")
 _ERRORS: dict[int, type[ExternalError]] = {
     errno.EEXIST: Conflict,
     errno.ENOENT: NotFound,
     errno.ESRCH: NotFound,
+    errno.ENODEV: NotFound,
+    errno.EADDRNOTAVAIL: NotFound,
     errno.EPERM: Forbidden,
 }
 
@@ -48,8 +51,8 @@ _ERRORS: dict[int, type[ExternalError]] = {
 class NetlinkSocket:
     """A netlink socket for a few requests of one thread. `name` of the family is for error messages.
 
-    Every method raises ExternalError: Conflict for EEXIST, NotFound for ENOENT and ESRCH, Forbidden for EPERM,
-    Unavailable for all other errors.
+    Every method raises ExternalError: Conflict for EEXIST; NotFound for ENOENT, ESRCH, ENODEV and EADDRNOTAVAIL;
+    Forbidden for EPERM; Unavailable for all other errors.
     """
 
     def __init__(self, family: int, name: str) -> None:
@@ -71,6 +74,13 @@ class NetlinkSocket:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._socket.close()
+
+    def filter_dumps(self) -> None:
+        """Have the kernel return of a dump only what the request describes (NETLINK_GET_STRICT_CHK)."""
+        try:
+            self._socket.setsockopt(SOL_NETLINK, _STRICT_CHECK, 1)
+        except OSError as error:
+            raise Unavailable(f"{self._name}: {error}") from error
 
     def dump(self, kind: int, message: nlmsg) -> list[bytes]:
         """All objects that a dump request of this type and message returns: messages with header, not decoded.

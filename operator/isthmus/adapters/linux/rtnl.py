@@ -12,14 +12,17 @@ from collections.abc import Iterable, Iterator
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
-from pyroute2.netlink import NETLINK_ROUTE, nla, nlmsg
+from pyroute2.netlink import NETLINK_ROUTE
 from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETLINK
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE, ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
 
+from isthmus.model.names import INNER_DEVICE
 from isthmus.model.node.host import NodeAddress, NodeView
 from isthmus.model.types import MAXIMUM_MTU
 
+from . import inner
+from .links import LinkMessage
 from .netlink import HEADER, NetlinkSocket, decoded
 
 _OVS_DEVICES: Final = ("vxlan_sys_", "genev_sys_")  # the kernel's side of tunnels that Open vSwitch's database has
@@ -31,46 +34,11 @@ _INDEX: Final = struct.Struct("=i")
 _INDEX_OFFSET: Final = HEADER.size + 4
 
 
-class LinkMessage(nlmsg):
-    """struct ifinfomsg, with three of its attributes and one of a request."""
-
-    prefix = "IFLA_"
-    fields = (("family", "B"), ("__pad", "x"), ("type", "H"), ("index", "i"), ("flags", "I"), ("change", "I"))
-    nla_map = (
-        (3, "IFLA_IFNAME", "asciiz"),
-        (4, "IFLA_MTU", "uint32"),
-        (18, "IFLA_LINKINFO", "link_info"),
-        (29, "IFLA_EXT_MASK", "uint32"),
-    )
-
-    class link_info(nla):
-        """IFLA_LINKINFO"""
-
-        nla_map = ((1, "IFLA_INFO_KIND", "asciiz"), (2, "IFLA_INFO_DATA", "info_data"))
-
-        @staticmethod
-        def info_data(info: Any, *_arguments: Any, **_named: Any) -> type[nla]:
-            """The class of IFLA_INFO_DATA, which depends on the kind of device."""
-            kinds = {"vxlan": info.vxlan, "geneve": info.geneve}
-            found: type[nla] = kinds.get(info.get_attr("IFLA_INFO_KIND"), info.none)
-            return found
-
-        class vxlan(nla):
-            """IFLA_INFO_DATA of a VXLAN device"""
-
-            nla_map = ((15, "IFLA_VXLAN_PORT", "be16"),)
-
-        class geneve(nla):
-            """IFLA_INFO_DATA of a Geneve device"""
-
-            nla_map = ((5, "IFLA_GENEVE_PORT", "be16"),)
-
-
 class RtNetlink:
     """`ports.Netlink` for the network namespace of the calling thread."""
 
     def view(self) -> NodeView:
-        """Two dumps: all addresses, all links."""
+        """Two dumps: all addresses, all links; and a third of our routes, if our device has addresses."""
         request = LinkMessage()
         request["attrs"] = [["IFLA_EXT_MASK", _SKIP_STATISTICS]]
         with NetlinkSocket(NETLINK_ROUTE, "rtnetlink") as kernel:
@@ -78,9 +46,13 @@ class RtNetlink:
             links = list(_links(kernel.dump(RTM_GETLINK, request), {index for index, _ in addresses}))
         # A loopback's MTU is 65536.
         mtu = {link["index"]: min(link.get_attr("IFLA_MTU"), MAXIMUM_MTU) for link in links if link["flags"] & IFF_UP}
-        found = [NodeAddress(address, mtu[index]) for index, address in addresses if index in mtu]
+        ours: int = next((link["index"] for link in links if link.get_attr("IFLA_IFNAME") == INNER_DEVICE), 0)
+        found = [NodeAddress(address, mtu[index]) for index, address in addresses if index in mtu and index != ours]
         return NodeView(
-            tuple(sorted(found, key=lambda a: a.address)), frozenset(_tunnel_udp_ports(links)), platform.release()
+            tuple(sorted(found, key=lambda a: a.address)),
+            frozenset(_tunnel_udp_ports(links)),
+            platform.release(),
+            inner.complete_ends(ours, {a for i, a in addresses if i == ours}) if ours in mtu else frozenset(),
         )
 
 

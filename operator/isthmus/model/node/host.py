@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Flag, auto
 
+from .tunnel import TunnelEnds
+
 
 @dataclass(frozen=True)
 class ProbeResult:
@@ -31,6 +33,8 @@ class NodeView:
     tunnel_udp_ports: frozenset[int] = frozenset()
     """UDP ports of the kernel's tunnel devices that Open vSwitch did not make."""
     kernel: str = ""
+    inner_ends: frozenset[TunnelEnds] = frozenset()
+    """Tunnels of ours inside ESP tunnel mode that have their address and their route; `addresses` are without these."""
 
 
 class KernelChange(Flag):

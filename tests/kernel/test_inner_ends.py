@@ -1,0 +1,60 @@
+"""The ends of tunnels inside ESP tunnel mode on a real kernel. (Its device is a dummy, which not every host has.)"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from isthmus.adapters.linux.inner import InnerDevice
+from isthmus.adapters.linux.rtnl import RtNetlink
+from isthmus.ports import InnerNetwork, Netlink
+from tests.contract.inner import ONE, OTHER, InnerNetworkContract, InnerTools
+from tests.kernel.host import NODE, host
+from tests.kernel.openvswitch import inside, sh, within
+
+
+@pytest.fixture
+def tools() -> Iterator[InnerTools]:
+    with host() as tools:
+        yield tools
+
+
+@pytest.fixture
+def inner() -> InnerNetwork:
+    return within(NODE, InnerDevice())
+
+
+@pytest.mark.usefixtures("tools")
+class TestInnerDevice(InnerNetworkContract):
+    @pytest.fixture
+    def netlink(self) -> Netlink:
+        return within(NODE, RtNetlink())
+
+
+def _send() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(3):
+            sender.sendto(b"in the clear", (ONE.remote, 14789))
+
+
+@pytest.mark.usefixtures("tools")
+@pytest.mark.parametrize("has_route", [True, False])
+def test_what_is_not_protected_ends_in_our_device(inner: InnerNetwork, has_route: bool) -> None:
+    """The control is a node whose default route takes it."""
+    sh("ip addr add 192.0.2.99/24 dev far; sysctl -qw net.ipv4.ip_forward=0", NODE)
+    sh("ip route add default via 192.0.2.98 dev eth0; ip neigh add 192.0.2.98 lladdr 02:00:00:00:00:98 dev eth0", NODE)
+    inner.ensure_ends([ONE, OTHER] if has_route else [OTHER])
+
+    def sent() -> int:
+        return int(sh("cat /sys/class/net/eth0/statistics/tx_packets", NODE))
+
+    time.sleep(0.5)
+    before = sent()
+    inside(NODE, _send)
+    assert (sent() - before >= 3) != has_route
+    if has_route:
+        route = sh(f"ip route get {ONE.remote}", NODE)
+        assert f"dev isinner src {ONE.local}" in route
