@@ -27,7 +27,7 @@ from tests.fakes.cluster import FakeCluster
 from tests.fakes.effects import with_effects
 from tests.fakes.firewall import FakeClampTable, FakeFirewall, FakeTunnelDevices
 from tests.fakes.leases import FakeLeases
-from tests.fakes.node import FakeMonitor, FakeNetlink, FakeNode, FakePing, FakeProbe, FakeXfrm
+from tests.fakes.node import FakeInner, FakeMonitor, FakeNetlink, FakeNode, FakePing, FakeProbe, FakeXfrm
 from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
 from tests.fakes.store import Key, Manifest, Store
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
@@ -133,6 +133,7 @@ class AgentHarness:
             intents=self.intents,
             reports=self.reports,
             netlink=FakeNetlink(node),
+            inner=FakeInner(node),
             monitor=FakeMonitor(node),
             xfrm=FakeXfrm(node),
             firewall=FakeFirewall(node),
@@ -159,6 +160,7 @@ class AgentHarness:
             clamping=with_effects(plain.clamping, count),
             devices=with_effects(plain.devices, count),
             ike=with_effects(plain.ike, count),
+            inner=with_effects(plain.inner, count),
             ovsdb=with_effects(plain.ovsdb, count),
             openflow=with_effects(plain.openflow, count),
         )

@@ -124,6 +124,7 @@ CHANGES: dict[str, Callable[[Items], None]] = {
     Reason.KEY_NOT_FOUND: lambda items: connection(items, Reason.KEY_NOT_FOUND, {}, **IKE_DOWN),
     Reason.INVALID_KEY: lambda items: connection(items, Reason.INVALID_KEY, {}, **IKE_DOWN),
     Reason.ENCAPSULATION_NEEDS_IPV4: lambda items: connection(items, Reason.ENCAPSULATION_NEEDS_IPV4, {}, **IKE_DOWN),
+    Reason.INNER_ENDS_COLLIDE: lambda items: connection(items, Reason.INNER_ENDS_COLLIDE, {}, **IKE_DOWN),
     **{
         reason: lambda items, reason=reason: connection(items, reason, {}, **IKE_DOWN)  # type: ignore[misc]
         for reason in (
@@ -171,7 +172,7 @@ OF_PEER = {
 OF_AGREED = {
     Reason.WAITING_FOR_PEER, Reason.INVALID_PEER_LINK, Reason.WRONG_CLOUD_ID, Reason.GATEWAY_REFUSED,
     Reason.PROTOCOL_VERSIONS_DIFFER, Reason.TUNNEL_PORTS_DIFFER, Reason.TUNNEL_ID_RANGES_DIFFER,
-    Reason.ENCAPSULATIONS_DIFFER, Reason.NO_COMMON_PROPOSAL,
+    Reason.ENCAPSULATIONS_DIFFER, Reason.NO_COMMON_PROPOSAL, Reason.TUNNEL_MODES_DIFFER,
 }  # fmt: skip
 OF_PROCESSES = {Code.CONTROLLER_NOT_ACTIVE, Code.AGENT_NOT_RUNNING}
 

@@ -248,7 +248,8 @@ class FakeNetlink:
     def view(self) -> NodeView:
         node = self._node
         addresses = (node.address,) if node.address else ()
-        return NodeView(addresses, node.kernel_udp_ports, "6.12.0", node.inner_ends)
+        leftovers = bool(node.incomplete_inner_ends)
+        return NodeView(addresses, node.kernel_udp_ports, "6.12.0", node.inner_ends, leftovers)
 
 
 class FakeInner:

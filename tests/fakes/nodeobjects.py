@@ -28,9 +28,10 @@ def published_spec(
     gateway: dict[str, str],
     port: int | None = 14789,
     encapsulation: str = "VXLAN",
+    mode: str = "Transport",
 ) -> dict[str, Any]:
     """Published spec of a PeerLink."""
-    tunnel = {"encapsulation": encapsulation, "idRange": {"first": 0x100000, "last": 0x10FFFF}}
+    tunnel = {"encapsulation": encapsulation, "mode": mode, "idRange": {"first": 0x100000, "last": 0x10FFFF}}
     return {
         "cloudID": cloud_id,
         "peerCloudID": peer_cloud_id,
@@ -62,11 +63,12 @@ def peerlink(
     local_port: int = 14789,
     encapsulation: str = "VXLAN",
     remote_encapsulation: str | None = None,
+    mode: str = "Transport",
 ) -> PeerLink:
     """A PeerLink with local and remote spec, both of the same encapsulation unless another remote one is given."""
-    local = published_spec(OWN, cloud_id, {"name": NODE, "address": ADDRESS}, local_port, encapsulation)
+    local = published_spec(OWN, cloud_id, {"name": NODE, "address": ADDRESS}, local_port, encapsulation, mode)
     theirs = remote_encapsulation or encapsulation
-    remote = published_spec(cloud_id, OWN, gateway or PEER_GATEWAY, remote_port, theirs)
+    remote = published_spec(cloud_id, OWN, gateway or PEER_GATEWAY, remote_port, theirs, mode)
     seen = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": remote}
     metadata = {"name": OWN, "namespace": names.peer_namespace(cloud_id)}
     return PeerLink.from_wire({"metadata": metadata, "spec": local, "status": {"peer": seen}})

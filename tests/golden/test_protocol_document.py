@@ -18,6 +18,7 @@ from isthmus.core.keys import enumeration
 from isthmus.core.network.port_slices import bucket_of
 from isthmus.core.network.remote_link import offer_problem
 from isthmus.core.node import flows
+from isthmus.core.node.inner import inner_ends
 from isthmus.core.node.ipsec import MINIMUM_KEY_LENGTH
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model import names, peerkubeconfig, proposals
@@ -45,6 +46,7 @@ from . import document
 
 Schema = dict[str, Any]
 DEFAULT_RANGE = TunnelIDRange()
+INNER_ENDS = inner_ends("gw-a1.cloud-a", "gw-b1.cloud-b")
 CONTROLLER, AGENT = ControllerSettings.model_fields, AgentSettings.model_fields
 
 
@@ -142,6 +144,8 @@ def test_mtu() -> None:
     for kinds, column in (((Vxlan, Geneve), 1), ((Gre,), 2)):
         for kind in kinds:
             mtus = [inner_mtu(int(row[0]), kind.HEADER_BYTES) for row in table]
+            in_tunnel_mode = [inner_mtu(int(row[0]), kind.HEADER_BYTES, tunnel_mode=True) for row in table]
+            assert [mtu - less for mtu, less in zip(mtus, in_tunnel_mode, strict=True)] == [20] * len(mtus)
             assert mtus == [int(row[column]) for row in table], kind
 
 
@@ -205,6 +209,7 @@ SENTENCES = [
     ("IKE", f"empty INFORMATIONAL after {IPsecPolicySpec().dpd_delay_seconds} s of silence"),
     ("The pre-shared key and certificates", f"At least {MINIMUM_KEY_LENGTH} printable ASCII characters"),
     ("Children", f"ours: {ESP().replay_window_packets} packets"),
+    ("Children", f"and `gw-b1.cloud-b` have {INNER_ENDS.local} and {INNER_ENDS.remote}."),
     ("Fail closed", f"action block priority {BLOCK_PRIORITY}"),
     ("Encapsulation", f"ours: for {flows._LEARN_SECONDS} s, {flows._LEARN_LIMIT:,} for each peer of a network"),
     ("Encapsulation", f"sends at most {flows._STORM_PACKETS_PER_SECOND:,} packets/s of them for each network"),

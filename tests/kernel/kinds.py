@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.adapters.clock import SystemClock
+from isthmus.adapters.linux.inner import InnerDevice
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.rtnl import RtNetlink
 from isthmus.adapters.linux.xfrm import NetlinkXfrm
@@ -26,7 +27,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.inputs import Key, NodeInputs
-from isthmus.model.node.tunnel import EncapsulationName, encapsulation_named
+from isthmus.model.node.tunnel import EncapsulationName, ModeName, encapsulation_named
 from isthmus.model.tracked import Tracked
 from tests.fakes.nodeobjects import published_spec
 from tests.kernel.node import KEY, Node
@@ -62,7 +63,8 @@ class Cloud:
         inside(self.node.name, Nft().remove_table)
 
     def connect(self) -> None:
-        """Load the connections, then make ports and flows."""
+        """Make inner ends and load the connections, then make ports and flows."""
+        inside(self.node.name, lambda: InnerDevice().ensure_ends(self.plan.inner_ends))
         for connection in self.plan.connections:
             self.node.ike.load(connection, KEY)
         self.database.ensure_bridge()
@@ -127,15 +129,17 @@ class Federation:
 
 
 @contextmanager
-def federation(kinds: Mapping[str, EncapsulationName], directory: Path) -> Iterator[Federation]:
-    """A hub and one peer for each of these kinds, which are by the peer's name; fenced, not yet connected."""
+def federation(
+    kinds: Mapping[str, EncapsulationName], directory: Path, mode: ModeName = "Auto"
+) -> Iterator[Federation]:
+    """A hub and one peer for each of these kinds, which are by the peer's name; not yet connected."""
     # No port of the wire sends anything of its own: neither neighbour nor listener discovery.
     sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6; ip link add wan type bridge && ip link set wan up")
     clouds: dict[str, Cloud] = {}
     made: list[str] = []
     try:
         for position, name in enumerate((HUB, *kinds), 1):
-            clouds[name] = _cloud(name, kinds, position, directory)
+            clouds[name] = _cloud(name, kinds, mode, position, directory)
         machines = {}
         for position, peer in enumerate(kinds, 1):
             for name, other in ((HUB, peer), (peer, HUB)):
@@ -165,7 +169,7 @@ def join_networks(federation: Federation) -> None:
             cloud.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network.name)} tag={position}")
 
 
-def _cloud(name: str, kinds: Mapping[str, EncapsulationName], position: int, directory: Path) -> Cloud:
+def _cloud(name: str, kinds: Mapping[str, EncapsulationName], mode: ModeName, position: int, directory: Path) -> Cloud:
     node = Node(name, _address(position), directory)
     sh(
         f"ip netns add {name} && ip link add wan-{name} type veth peer name eth0 netns {name}\n"
@@ -175,7 +179,7 @@ def _cloud(name: str, kinds: Mapping[str, EncapsulationName], position: int, dir
     node.start_charon()
     switch = Switch(name, directory / name)
     addresses = inside(name, RtNetlink().view).addresses
-    plan = plan_node(_inputs(name, kinds), addresses, frozenset())
+    plan = plan_node(_inputs(name, kinds, mode), addresses, frozenset())
     assert not plan.peer_problems
     return Cloud(node, switch, plan, OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket))
 
@@ -184,7 +188,7 @@ def _address(position: int) -> str:
     return f"192.0.2.{position}"
 
 
-def _inputs(name: str, kinds: Mapping[str, EncapsulationName]) -> NodeInputs:
+def _inputs(name: str, kinds: Mapping[str, EncapsulationName], mode: ModeName) -> NodeInputs:
     """What administrators and controller write for a cloud: of the hub for all peers, of these for the hub."""
     order = (HUB, *kinds)
     gateways = {n: {"name": f"gw-{n}", "address": _address(i)} for i, n in enumerate(order, 1)}
@@ -194,7 +198,7 @@ def _inputs(name: str, kinds: Mapping[str, EncapsulationName]) -> NodeInputs:
             continue
         other = spoke if name == HUB else HUB
         peers.append(_peer(other, gateways[other], kinds[spoke]))
-        links.append(_peer_link(name, other, gateways, kinds[spoke]))
+        links.append(_peer_link(name, other, gateways, kinds[spoke], mode))
         attachment = _attachment(name, position, other, gateways)
         attachments[attachment.metadata.name] = attachment
     return NodeInputs(
@@ -220,10 +224,12 @@ def _peer(other: str, gateway: Mapping[str, str], kind: EncapsulationName) -> Cl
     return CloudPeer.from_wire({"metadata": {"name": f"cloud-{other}"}, "spec": spec})
 
 
-def _peer_link(name: str, other: str, gateways: Mapping[str, dict[str, str]], kind: EncapsulationName) -> PeerLink:
+def _peer_link(
+    name: str, other: str, gateways: Mapping[str, dict[str, str]], kind: EncapsulationName, mode: ModeName
+) -> PeerLink:
     port = next(iter(encapsulation_named(kind, None).udp_ports), None)
     ours, theirs = (
-        published_spec(f"cloud-{one}", f"cloud-{two}", gateways[one], port, kind)
+        published_spec(f"cloud-{one}", f"cloud-{two}", gateways[one], port, kind, mode)
         for one, two in ((name, other), (other, name))
     )
     seen: dict[str, Any] = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": theirs}

@@ -233,6 +233,16 @@ def wire_of(nodes: tuple[Node, ...]) -> Iterator[Wire]:
         yield Wire(packets, nodes)
 
 
+@contextmanager
+def wire_at(device: str, nodes: tuple[Node, ...]) -> Iterator[Wire]:
+    """Record frames at a device that is outside of these nodes, which are all that there are on the wire.
+
+    At a device of its own a kernel shows also what it has decapsulated from ESP tunnel mode.
+    """
+    with _packet_socket(device) as packets:
+        yield Wire(packets, nodes)
+
+
 class Wire:
     """Recorded frames of the link, in both directions."""
 
@@ -272,8 +282,8 @@ class Wire:
                 found[frame[23], port] += 1
 
 
-def _packet_socket() -> socket.socket:
+def _packet_socket(device: str = "eth0") -> socket.socket:
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
-    packets.bind(("eth0", _ETH_P_ALL))
+    packets.bind((device, _ETH_P_ALL))
     return packets

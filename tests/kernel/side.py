@@ -10,6 +10,7 @@ from typing import Any
 
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.linux.devices import KernelTunnelDevices
+from isthmus.adapters.linux.inner import InnerDevice
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.ping import IcmpPing
@@ -160,6 +161,7 @@ class Side:
             ),
             reports=reports,
             netlink=RtNetlink(),
+            inner=Counting(InnerDevice(), self.effects),
             monitor=NetlinkMonitor(names.NFTABLES_TABLE),
             xfrm=Counting(NetlinkXfrm(), self.effects),
             firewall=Counting(Nft(), self.effects),

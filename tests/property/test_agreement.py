@@ -12,12 +12,14 @@ from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, Pee
 CLOUD_ID = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,3}[a-z0-9])?", fullmatch=True)
 RANGE = st.tuples(st.integers(1, 0xFFFFFF), st.integers(1, 0xFFFFFF)).map(sorted).filter(lambda ends: ends[0] < ends[1])
 FEW_RANGES = st.sampled_from([TunnelIDRange(), TunnelIDRange(first=5, last=6)])
+MODES = st.sampled_from(["Auto", "Auto", "Transport", "Tunnel"])
 _TUNNELS = st.builds(
     OfferedTunnel,
     encapsulation=st.sampled_from(["VXLAN", "VXLAN", "Geneve"]),
     port=st.sampled_from([14789, 14789, 14790]),
+    mode=MODES,
     id_range=FEW_RANGES,
-) | st.builds(OfferedTunnel, encapsulation=st.just("GRE"), id_range=FEW_RANGES)
+) | st.builds(OfferedTunnel, encapsulation=st.just("GRE"), mode=MODES, id_range=FEW_RANGES)
 
 
 def _proposals(names: str) -> st.SearchStrategy[tuple[str, ...]]:
@@ -58,16 +60,21 @@ def test_both_sides_compute_the_same_agreement(specs: tuple[PeerLinkSpec, PeerLi
 @given(_specs())
 def test_agreement_consists_of_what_both_sides_offer(specs: tuple[PeerLinkSpec, PeerLinkSpec]) -> None:
     agreed = agree(*specs)
-    same = all(len({getattr(spec, field) for spec in specs}) == 1 for field in ("protocol_version", "tunnel"))
+    same = (
+        specs[0].protocol_version == specs[1].protocol_version
+        and len({spec.tunnel.model_copy(update={"mode": "Auto"}) for spec in specs}) == 1
+    )
+    modes = {spec.tunnel.mode for spec in specs} - {"Auto"}
     versions = set(specs[0].protocol_versions) & set(specs[1].protocol_versions)
     common = [
         set(specs[0].ipsec.ike_proposals) & set(specs[1].ipsec.ike_proposals),
         set(specs[0].ipsec.esp_proposals) & set(specs[1].ipsec.esp_proposals),
     ]
-    assert isinstance(agreed, Agreement) == bool(same and versions and all(common))
+    assert isinstance(agreed, Agreement) == bool(same and versions and all(common) and len(modes) < 2)
     if isinstance(agreed, Agreement):
         assert [set(agreed.ike_proposals), set(agreed.esp_proposals)] == common
         assert agreed.version == max(versions)
+        assert agreed.mode == next(iter(modes), "Auto")
         assert all(agreed.encapsulation == encapsulation_of(spec.tunnel) for spec in specs)
         assert specs[0].tunnel.encapsulation == agreed.encapsulation.NAME
 

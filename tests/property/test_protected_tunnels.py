@@ -8,9 +8,10 @@ from ipaddress import IPv4Address, IPv4Network
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.core.node.inner import is_inner
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.ipsec import Child
+from isthmus.model.node.ipsec import Child, EspTunnel
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.traffic import AnyTraffic, Selector, UdpPorts
 from isthmus.model.node.tunnel import EncapsulationName, Gre
@@ -18,6 +19,7 @@ from tests.fakes.nodeobjects import ADDRESS, inputs, peer, peerlink
 
 HERE = (NodeAddress(ADDRESS, 1500),)
 UDP, GRE = 17, 47
+MODES = st.sampled_from(["Transport", "Auto", "Tunnel"])
 FOREIGN_PORTS = (4789, 6081, 53)
 
 
@@ -74,7 +76,7 @@ def plans(draw: st.DrawFn) -> NodePlan:
         port = draw(st.sampled_from([14789, 14790, 16081]))
         gateway = {"name": "gw", "address": f"198.51.{100 + number}.{draw(st.integers(1, 3))}"}
         peers.append(peer(cloud_id, f"198.51.{100 + number}.0/24"))
-        links.append(peerlink(cloud_id, gateway, port, port, kind))
+        links.append(peerlink(cloud_id, gateway, port, port, kind, mode=draw(MODES)))
     return plan_node(inputs(peers=tuple(peers), peerlinks=tuple(links)), HERE, frozenset())
 
 
@@ -140,6 +142,16 @@ def test_a_udp_port_has_tunnels_of_one_kind_only(plan: NodePlan) -> None:
     assert all(len(found) == 1 for found in kinds.values())
     assert {problem.reason for problem in plan.peer_problems.values()} <= {"TunnelPortInUse"}
     assert plan.ports.tunnels, "the first one has its port"
+
+
+@given(plans())
+def test_each_tunnel_in_tunnel_mode_has_ends_of_its_own(plan: NodePlan) -> None:
+    inside = [c.tunnel_ends for c in plan.connections if isinstance(c.protection, EspTunnel)]
+    assert plan.inner_ends == set(inside)
+    addresses = [address for ends in inside for address in (ends.local, ends.remote)]
+    assert len(addresses) == len(set(addresses))
+    assert {ADDRESS}.isdisjoint(addresses)
+    assert not any(is_inner(c.tunnel_ends) for c in plan.connections if not isinstance(c.protection, EspTunnel))
 
 
 def test_the_checks_can_fail() -> None:

@@ -14,9 +14,10 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inforce import EspMode, Nat
 from isthmus.model.node.switch import BridgeView, EchoPort, Ports, TunnelPort
-from isthmus.model.node.tunnel import Gre, TunnelEnds, Vxlan
+from isthmus.model.node.tunnel import Gre, ModeName, TunnelEnds, Vxlan
 from tests.fakes.agent_harness import AgentHarness
-from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, attachment
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, attachment, peerlink
 
 ROUND_SECONDS = 2.0
 ENDS = TunnelEnds(ADDRESS, "198.51.100.11")
@@ -47,6 +48,12 @@ def segments(harness: AgentHarness) -> set[int]:
     """The limits of TCP's segments, of IPv4 and IPv6."""
     expressions = (e for rule in harness.node.clamps.rules for e in json.loads(rule.statements))
     return {e["mangle"]["value"] for e in expressions if "mangle" in e}
+
+
+def agree_on(harness: AgentHarness, mode: ModeName) -> None:
+    controller, link = FakeCluster(harness.store), peerlink(mode=mode)
+    controller.apply(link)
+    controller.apply_status(link)
 
 
 def metric(harness: AgentHarness) -> float | None:
@@ -129,13 +136,16 @@ def test_a_large_underlay(harness: AgentHarness) -> None:
         ("Tunnel", "Both", 1388),
     ],
 )
-def test_more_than_the_sas_in_force_leave_room_for_is_never_tried(
+def test_more_than_esp_leaves_room_for_is_never_tried(
     harness: AgentHarness, mode: EspMode, nat: Nat, whole: int
 ) -> None:
     """Although all echoes would come back here."""
+    agree_on(harness, mode)
+    harness.settle(3)
     in_force = harness.node.in_force
-    in_force.update({digest: replace(found, esp_mode=mode, nat=nat) for digest, found in in_force.items()})
+    in_force.update({digest: replace(found, nat=nat) for digest, found in in_force.items()})
     harness.settle(1)
+    assert carried(harness, rounds=0) is None
     assert segments(harness) == {whole - 40, whole - 60}, "before anything was tried"
     assert carried(harness) == whole
     assert segments(harness) == {whole - 40, whole - 60}

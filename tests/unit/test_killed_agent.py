@@ -14,8 +14,9 @@ from isthmus.model import names
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.switch import Ports
 from tests.fakes.agent_harness import AgentHarness
+from tests.fakes.cluster import FakeCluster
 from tests.fakes.killing import Effects, Killed
-from tests.fakes.nodeobjects import BLUE, PEER, RED, attachment, link, peer
+from tests.fakes.nodeobjects import BLUE, PEER, RED, attachment, link, peer, peerlink
 
 TUNNEL = names.tunnel_port(PEER, "gw-b1")
 Step = Callable[[AgentHarness], None]
@@ -25,9 +26,20 @@ def _peer_only(harness: AgentHarness) -> None:
     """Nothing more: there is a peer from the beginning."""
 
 
+def _tunnel_mode(harness: AgentHarness) -> None:
+    controller = FakeCluster(harness.store)
+    controller.apply(peerlink(mode="Tunnel"))
+    controller.apply_status(peerlink(mode="Tunnel"))
+
+
 def _stretch(harness: AgentHarness) -> None:
     harness.kubectl.apply(attachment(RED))
     harness.kubectl.apply(attachment(BLUE, (link(0x100001),)))
+
+
+def _stretch_in_tunnel_mode(harness: AgentHarness) -> None:
+    _tunnel_mode(harness)
+    _stretch(harness)
 
 
 def _withdraw_one(harness: AgentHarness) -> None:
@@ -59,8 +71,14 @@ class Case(NamedTuple):
 FENCES = ["add_blocks", "replace_table"]
 CLAMPS = "replace_table of devices"
 SETUP = [*FENCES, f"load {TUNNEL}", "ensure_bridge", "apply", CLAMPS, "set_numbers", "replace"]
+TUNNEL_MODE_SETUP = [*SETUP[:2], "ensure_ends", *SETUP[2:]]
 REMOVED = ["remove_table of devices", "replace", "apply", "remove_bridge"]
 TEARDOWN = [*REMOVED, f"unload {TUNNEL}", "remove_blocks", "remove_table"]
+TUNNEL_MODE_TEARDOWN = [*TEARDOWN[:5], "remove_ends_except", *TEARDOWN[5:]]
+CHANGE_OF_MODE = [
+    *FENCES, "ensure_ends", f"load {TUNNEL}", "apply", CLAMPS, "replace", "remove_blocks", "replace_table",
+    f"retire {TUNNEL}",
+]  # fmt: skip
 CASES = {
     "first peer": Case((), _peer_only, SETUP, 3),
     "everything at once": Case((), _stretch, SETUP, 7),
@@ -68,6 +86,9 @@ CASES = {
     "one network less": Case((_stretch,), _withdraw_one, ["replace", "apply"], 0),
     "everything flushed": Case((_stretch,), _flush, [*FENCES, CLAMPS, f"rekey {TUNNEL}"], 2),
     "end of everything": Case((_stretch,), _delete_peer, TEARDOWN, 1),
+    "everything at once in tunnel mode": Case((), _stretch_in_tunnel_mode, TUNNEL_MODE_SETUP, 7),
+    "from transport to tunnel mode": Case((_stretch,), _tunnel_mode, CHANGE_OF_MODE, 4),
+    "end of everything in tunnel mode": Case((_tunnel_mode, _stretch), _delete_peer, TUNNEL_MODE_TEARDOWN, 1),
 }
 
 

@@ -7,12 +7,16 @@ from dataclasses import replace
 import pytest
 
 from isthmus.core.node import ipsec
+from isthmus.core.node.connections import connections
+from isthmus.core.node.facts import NodeFacts
+from isthmus.core.node.inner import inner_ends
 from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import Key, NodeInputs
-from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
+from isthmus.model.node.ipsec import EspTunnel
+from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import Geneve, TunnelEnds, Vxlan
 from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked
@@ -129,6 +133,45 @@ def test_a_udp_port_that_two_peers_want_for_two_kinds_is_that_of_the_peer_that_h
         refused: "TunnelPortInUse"
     }
     assert "another peer's tunnels are" in result.peer_problems[refused].message
+
+
+def test_tunnel_mode_has_inner_ends_and_no_policy_that_knows_the_gateway() -> None:
+    result = plan(inputs(attachment(), peerlinks=(peerlink(mode="Tunnel"),)))
+    (connection,), (tunnel,) = result.connections, result.ports.tunnels
+    ends = inner_ends("gw-a1.cloud-a", "gw-b1.cloud-b")
+    assert connection.protection == EspTunnel(Vxlan(14789), ends)
+    assert (connection.ends.local_address, connection.ends.remote_address) == (ADDRESS, "198.51.100.11")
+    assert (tunnel.ends, result.inner_ends) == (ends, frozenset({ends}))
+    assert not result.link_problems, "a network's link names the gateway's own address"
+    assert {str(block) for block in result.blocks if "icmp" in str(block) or "proto 1 " in str(block)} == {
+        f"dir out src 0.0.0.0/0 dst {ends.remote}/32 proto 1 type 3 code 3"
+    }
+
+
+@pytest.mark.parametrize("mode", ["Auto", "Transport"])
+def test_transport_mode_has_no_inner_ends(mode: str) -> None:
+    result = plan(inputs(peerlinks=(peerlink(mode=mode),)))
+    assert result == plan(inputs())
+    assert result.inner_ends == frozenset()
+
+
+def test_inner_ends_that_the_node_has_are_refused_for_that_connection_alone() -> None:
+    peers = peer(), peer("cloud-c", "203.0.113.0/24")
+    other = {"name": "gw-c1", "address": "203.0.113.11"}
+    links = peerlink(mode="Tunnel"), peerlink("cloud-c", other, mode="Tunnel")
+    ends = inner_ends("gw-a1.cloud-a", "gw-b1.cloud-b")
+    here = (*HERE, NodeAddress(ends.remote, 1500))
+    result = plan_node(inputs(peers=peers, peerlinks=links), here, frozenset())
+    name = names.tunnel_port(PEER, "gw-b1")
+    assert {n: problem.reason for n, problem in result.connection_problems.items()} == {name: "InnerEndsCollide"}
+    assert f"address {ends.remote} of this node" in result.connection_problems[name].message
+    assert [c.name for c in result.connections] == [names.tunnel_port("cloud-c", "gw-c1")]
+    assert ends not in result.inner_ends
+    facts = NodeFacts(result, BridgeView(True, result.ports))
+    assert [(c.cloud_id, c.reason) for c in connections(facts)] == [
+        (PEER, "InnerEndsCollide"),
+        ("cloud-c", "IKENotEstablished"),
+    ]
 
 
 def test_second_peer_with_the_same_cloud_id_gets_no_tunnels() -> None:

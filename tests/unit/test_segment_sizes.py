@@ -76,6 +76,14 @@ def test_the_path_counts_if_it_carries_less_than_the_interface(carried: int, lim
     assert {clamp.device: clamp.mtu for clamp in clamps} == {"vxlan_sys_14789": limit, "genev_sys_16081": 1416}
 
 
+def test_in_tunnel_mode_a_second_ip_header_counts_and_the_address_outside() -> None:
+    inside = tunnel(Vxlan(14789), "240.0.0.3", "240.0.0.2")
+    assert wanted(inside) == {Clamp("vxlan_sys_14789", 1396)}
+    assert wanted(inside, addresses=(NodeAddress("192.0.2.12", 1400), LOCAL)) == {Clamp("vxlan_sys_14789", 1296)}
+    assert wanted(tunnel(Vxlan(14789)), inside) == {Clamp("vxlan_sys_14789", 1396)}, "they share the device"
+    assert wanted(inside, addresses=()) == set()
+
+
 def test_only_what_exists_is_in_the_table() -> None:
     assert ruleset([VXLAN], {}) == Ruleset()
     table = ruleset([VXLAN, Clamp("gre_sys", 1424)], {"gre_sys": 7})

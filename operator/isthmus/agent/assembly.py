@@ -14,6 +14,7 @@ from isthmus.adapters.kubernetes import (
     resources,
 )
 from isthmus.adapters.linux.devices import KernelTunnelDevices
+from isthmus.adapters.linux.inner import InnerDevice
 from isthmus.adapters.linux.monitor import NetlinkMonitor
 from isthmus.adapters.linux.nft import Nft
 from isthmus.adapters.linux.ping import IcmpPing
@@ -49,6 +50,7 @@ def assemble(settings: AgentSettings) -> Backends:
         intents=intents,
         reports=reports,
         netlink=RtNetlink(),
+        inner=counted(InnerDevice(), "rtnetlink", metrics, ended),
         monitor=NetlinkMonitor(NFTABLES_TABLE),
         xfrm=counted(NetlinkXfrm(), "xfrm", metrics, ended),
         firewall=counted(Nft(), "nftables", metrics, ended),

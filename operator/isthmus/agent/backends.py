@@ -10,6 +10,7 @@ from isthmus.ports import (
     Firewall,
     GatewayPing,
     Ike,
+    InnerNetwork,
     IntentSource,
     KernelMonitor,
     Leases,
@@ -33,6 +34,7 @@ class Backends:
     intents: IntentSource
     reports: ReportSink
     netlink: Netlink
+    inner: InnerNetwork
     monitor: KernelMonitor
     xfrm: Xfrm
     firewall: Firewall

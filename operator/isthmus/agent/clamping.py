@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from isthmus.core.node.clamping import Clamp, clamps, ruleset, shared_devices
+from isthmus.core.node.inner import is_inner
 from isthmus.core.node.plan import NodePlan
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.actions import Problem
@@ -29,22 +30,25 @@ _WITHOUT = "large segments of machines that do not know the MTU cross in fragmen
 def carried_by_interfaces(plan: NodePlan, ike: IkeView | None = None) -> dict[TunnelPort, int]:
     """What the tunnels of the plan carry whole in bytes, by the MTU of the interface at our end of each.
 
-    It depends on the mode of ESP and on NAT, as charon has it of the SAs; as long as there are none, transport mode
-    without NAT is assumed. All ciphers that a policy may have cost the same.
+    It depends on the mode of ESP, as planned, and on NAT, as charon has found it out; as long as there are no SAs, none
+    is assumed. All ciphers that a policy may have cost the same.
     """
-    underlay = {address.address: address.mtu for address in plan.addresses}
     states = ike.states if ike is not None else {}
 
-    def carried(tunnel: TunnelPort) -> int:
+    def carried(tunnel: TunnelPort, underlay_mtu: int) -> int:
         found = states[tunnel.name].in_force if tunnel.name in states else InForce()
         return inner_mtu(
-            underlay[tunnel.ends.local],
+            underlay_mtu,
             tunnel.encapsulation.HEADER_BYTES,
-            tunnel_mode=found.esp_mode == "Tunnel",
+            tunnel_mode=is_inner(tunnel.ends),
             through_nat=found.nat not in (None, "None"),
         )
 
-    return {tunnel: carried(tunnel) for tunnel in plan.ports.tunnels if tunnel.ends.local in underlay}
+    return {
+        tunnel: carried(tunnel, mtu)
+        for tunnel in plan.ports.tunnels
+        if (mtu := _underlay_mtu(tunnel, plan)) is not None
+    }
 
 
 def wanted_clamps(
@@ -57,6 +61,16 @@ def wanted_clamps(
     by_interfaces = carried_by_interfaces(plan, ike)
     carried = {tunnel: min(mtu, carried_by_paths.get(tunnel.name, mtu)) for tunnel, mtu in by_interfaces.items()}
     return clamps(carried, gre_is_shared=bridge.gre_is_shared)
+
+
+def _underlay_mtu(tunnel: TunnelPort, plan: NodePlan) -> int | None:
+    """In bytes; None if the node does not have the tunnel's address any more.
+
+    Inner ends say nothing of the underlay: what is between them is sent from the address that the node uses.
+    """
+    used = plan.addresses[:1]
+    found = used if is_inner(tunnel.ends) else (a for a in plan.addresses if a.address == tunnel.ends.local)
+    return next((address.mtu for address in found), None)
 
 
 def left_alone(plan: NodePlan, bridge: BridgeView) -> frozenset[str]:

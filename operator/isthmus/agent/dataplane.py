@@ -1,6 +1,6 @@
 """Applies a node's plan in an order in which no packet ever leaves unprotected.
 
-Additions are made in the order block policies, connections, ports, flows; removals in the reverse order. Each step
+Additions are made in the order fences, inner ends, connections, ports, flows; removals in the reverse order. Each step
 compares before it writes, so it is idempotent. A crash after any step leaves a part of the plan missing, never
 traffic without protection.
 """
@@ -16,6 +16,7 @@ from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodePlan, NodePlanner
 from isthmus.model.errors import NoTunnelAddress
 from isthmus.model.names import tunnel_port
+from isthmus.model.node.host import NodeView
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import IkeView, SecurityAssociation
 from isthmus.model.node.switch import BridgeView
@@ -68,7 +69,8 @@ class DataPlane:
         # Kernel states are read before charon's SAs: a state that charon then does not list is certainly stale.
         associations = self._associations(plan)
         attempts = Attempts(self._barrier.problem)
-        ike = self._tunnels.load(plan, inputs, self._fence(plan, attempts), attempts)
+        ready = self._fence(plan, attempts) - self._without_inner_ends(plan, host, attempts)
+        ike = self._tunnels.load(plan, inputs, ready, attempts)
         bridge = self._bridge.add(plan, inputs, bridge, ike, attempts)
         clamps = wanted_clamps(plan, bridge, self.carried_by_paths, self._tunnels.last_view)
         self.clamping.follow(clamps, retry=True)
@@ -76,7 +78,8 @@ class DataPlane:
         in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
         if ike is not None:
-            self._remove_connections(plan, bridge, ike, attempts)
+            self._remove_connections(plan, bridge, host, ike, attempts)
+        host = backends.netlink.view() if plan.inner_ends or host.inner_ends or host.has_inner_leftovers else host
         facts = NodeFacts(plan, bridge, ike, flows_installed=in_place, failures=attempts.failures(), host=host)
         return self._completed(facts, associations)
 
@@ -138,6 +141,22 @@ class DataPlane:
             attempts.failed(problem)
         return names - unfenced
 
+    def _without_inner_ends(self, plan: NodePlan, host: NodeView, attempts: Attempts) -> frozenset[str]:
+        """Make missing inner ends; returns the names of the connections that have none, and must not be loaded."""
+        missing = plan.inner_ends - host.inner_ends
+        if not missing:
+            return frozenset()
+        try:
+            self._backends.inner.ensure_ends(missing)
+        except Exception as error:
+            problem = self._barrier.problem(error)
+        else:
+            return frozenset()
+        lacking = frozenset(c.name for c in plan.connections if c.tunnel_ends in missing)
+        for name in lacking:
+            attempts.connection_failed(name, problem)
+        return lacking
+
     def _install_flows(self, plan: NodePlan, bridge: BridgeView, attempts: Attempts) -> bool:
         """Install the flows of the plan; whether they are installed, except those of rejected sets."""
         in_place = False
@@ -154,15 +173,18 @@ class DataPlane:
         self,
         plan: NodePlan,
         bridge: BridgeView,
+        host: NodeView,
         ike: IkeView,
         attempts: Attempts,
     ) -> None:
-        """Remove what is not planned any more, the fences last: they stay until nothing is left that needs them."""
+        """Remove what is not planned any more, inner ends and fences last: until nothing is left that needs them."""
         ports_left = self._bridge.unwanted(plan, bridge)
         unneeded = [name for name in nodechanges.connections_to_unload(plan, ike) if name not in ports_left]
         complete = self._tunnels.unload(unneeded, attempts) and not ports_left
         with attempts.node():
             if complete:
+                if host.inner_ends - plan.inner_ends or host.has_inner_leftovers:
+                    self._backends.inner.remove_ends_except(plan.inner_ends)
                 self.protection.limit(plan.blocks, plan.firewall)
 
 

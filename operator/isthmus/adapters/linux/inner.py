@@ -68,9 +68,14 @@ class InnerDevice:
                 _delete(kernel, RTM_DELLINK, _link(index))
 
 
-def complete_ends(index: int, addresses: Collection[str]) -> frozenset[TunnelEnds]:
-    """The ends on the device of that index that have both their route and their address, which is one of these."""
-    return frozenset(ends for ends in _routes(index) if ends.local in addresses)
+def ends_on(index: int, addresses: Collection[str]) -> tuple[frozenset[TunnelEnds], bool]:
+    """The ends on our device that have both their route and their address, which is one of these; whether it has more.
+
+    A device without any has more than it should, too.
+    """
+    routes = _routes(index)
+    complete = frozenset(ends for ends in routes if ends.local in addresses)
+    return complete, not complete or complete != routes or {ends.local for ends in complete} != set(addresses)
 
 
 def _kernel() -> NetlinkSocket:

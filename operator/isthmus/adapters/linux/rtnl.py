@@ -19,6 +19,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
 
 from isthmus.model.names import INNER_DEVICE
 from isthmus.model.node.host import NodeAddress, NodeView
+from isthmus.model.node.tunnel import TunnelEnds
 from isthmus.model.types import MAXIMUM_MTU
 
 from . import inner
@@ -27,6 +28,7 @@ from .netlink import HEADER, NetlinkSocket, decoded
 
 _OVS_DEVICES: Final = ("vxlan_sys_", "genev_sys_")  # the kernel's side of tunnels that Open vSwitch's database has
 _TUNNELS: Final = {"vxlan": "IFLA_VXLAN_PORT", "geneve": "IFLA_GENEVE_PORT"}
+_INNER_KIND: Final = "dummy"
 _SKIP_STATISTICS: Final = 8  # RTEXT_FILTER_SKIP_STATS
 _UNUSABLE: Final = IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TENTATIVE
 _GLOBAL_SCOPE: Final = 0  # RT_SCOPE_UNIVERSE
@@ -46,13 +48,17 @@ class RtNetlink:
             links = list(_links(kernel.dump(RTM_GETLINK, request), {index for index, _ in addresses}))
         # A loopback's MTU is 65536.
         mtu = {link["index"]: min(link.get_attr("IFLA_MTU"), MAXIMUM_MTU) for link in links if link["flags"] & IFF_UP}
-        ours: int = next((link["index"] for link in links if link.get_attr("IFLA_IFNAME") == INNER_DEVICE), 0)
+        ours: int = next((link["index"] for link in links if _is_inner_device(link)), 0)
+        inner_ends, has_leftovers = frozenset[TunnelEnds](), False
+        if ours:
+            inner_ends, has_leftovers = inner.ends_on(ours, {a for index, a in addresses if index == ours})
         found = [NodeAddress(address, mtu[index]) for index, address in addresses if index in mtu and index != ours]
         return NodeView(
             tuple(sorted(found, key=lambda a: a.address)),
             frozenset(_tunnel_udp_ports(links)),
             platform.release(),
-            inner.complete_ends(ours, {a for i, a in addresses if i == ours}) if ours in mtu else frozenset(),
+            inner_ends,
+            has_leftovers,
         )
 
 
@@ -70,12 +76,18 @@ def _addresses(dump: Iterable[bytes]) -> Iterator[tuple[int, str]]:
 
 
 def _links(dump: Iterable[bytes], with_address: set[int]) -> Iterator[Any]:
-    kinds = [struct.pack("=HH", 4 + len(kind) + 1, 1) + kind.encode() + b"\0" for kind in _TUNNELS]
+    kinds = [struct.pack("=HH", 4 + len(kind) + 1, 1) + kind.encode() + b"\0" for kind in (*_TUNNELS, _INNER_KIND)]
     for raw in dump:
         if _INDEX.unpack_from(raw, _INDEX_OFFSET)[0] in with_address or any(kind in raw for kind in kinds):
             link = decoded(LinkMessage, raw)
             if link is not None:
                 yield link
+
+
+def _is_inner_device(link: Any) -> bool:
+    info = link.get_attr("IFLA_LINKINFO")
+    is_dummy = info is not None and info.get_attr("IFLA_INFO_KIND") == _INNER_KIND
+    return is_dummy and bool(link.get_attr("IFLA_IFNAME") == INNER_DEVICE)
 
 
 def _tunnel_udp_ports(links: Iterable[Any]) -> Iterator[int]:

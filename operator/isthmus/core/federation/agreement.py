@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from isthmus.model.api.v1alpha1.cloudpeer import Authentication, Tunnel, TunnelIDRange
 from isthmus.model.api.v1alpha1.peerlink import OfferedTunnel, PeerLinkSpec
-from isthmus.model.node.tunnel import Encapsulation, encapsulation_named
+from isthmus.model.node.tunnel import Encapsulation, ModeName, encapsulation_named
 from isthmus.model.proposals import is_hybrid
 from isthmus.model.protocol import PROTOCOL_VERSION, agreed_version
 from isthmus.model.reasons import Reason
@@ -29,6 +29,8 @@ class Agreement:
     own_authentication: Authentication = "PSK"
     """How this cloud's gateways authenticate themselves."""
     peer_authentication: Authentication = "PSK"
+    mode: ModeName = "Transport"
+    """Auto: by whether a NAT is between two gateways."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,13 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
             f"tunnel.idRange is {_text(ours.tunnel.id_range)} here and {_text(theirs.tunnel.id_range)} at the peer: "
             "set the same in both CloudPeers",
         )
+    mode = _agreed_mode(ours.tunnel.mode, theirs.tunnel.mode)
+    if mode is None:
+        return Disagreement(
+            Reason.TUNNEL_MODES_DIFFER,
+            f"tunnel.mode is {ours.tunnel.mode} here and {theirs.tunnel.mode} at the peer: "
+            "set the same in both CloudPeers, or Auto; a peer of an earlier release knows Transport alone",
+        )
     ike = _common(ours, theirs, "all_ike_proposals")
     esp = _common(ours, theirs, "esp_proposals")
     if not ike and (hybrid := _hybrid_required(ours.ipsec.all_ike_proposals, theirs.ipsec.all_ike_proposals)):
@@ -80,12 +89,19 @@ def agree(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> Agreement | Disagreement:
         )
     initiator = ours.cloud_id < theirs.cloud_id
     ways = ours.ipsec.authentication, theirs.ipsec.authentication
-    return Agreement(encapsulation, ours.tunnel.id_range, ike, esp, initiator, version, *ways)
+    return Agreement(encapsulation, ours.tunnel.id_range, ike, esp, initiator, version, *ways, mode)
 
 
 def encapsulation_of(tunnel: Tunnel | OfferedTunnel) -> Encapsulation:
     """The encapsulation that a CloudPeer or a PeerLink names."""
     return encapsulation_named(tunnel.encapsulation, tunnel.port)
+
+
+def _agreed_mode(ours: ModeName, theirs: ModeName) -> ModeName | None:
+    """Auto takes whatever the other side names; None if both name a mode, and not the same."""
+    if ours == "Auto" or ours == theirs:
+        return theirs
+    return ours if theirs == "Auto" else None
 
 
 def common_version(ours: PeerLinkSpec, theirs: PeerLinkSpec) -> int | None:

@@ -82,7 +82,7 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
 def _offered_tunnel(tunnel: Tunnel) -> OfferedTunnel:
     """With the port that is used if the CloudPeer names none: another release may have another default."""
     port = next(iter(encapsulation_of(tunnel).udp_ports), None)
-    return OfferedTunnel(encapsulation=tunnel.encapsulation, port=port, id_range=tunnel.id_range)
+    return OfferedTunnel(encapsulation=tunnel.encapsulation, port=port, mode=tunnel.mode, id_range=tunnel.id_range)
 
 
 def view_of(snapshot: Snapshot, cloud_id: str) -> PeerView:

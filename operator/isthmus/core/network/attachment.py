@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isthmus.core.federation.agreement import encapsulation_of
 from isthmus.core.federation.peer import remote_peer_link
 from isthmus.core.placement.gateways import Gateway, active_gateway, gateways
-from isthmus.core.placement.mtu import inner_mtu
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, CreateAttachmentPort, DeletePort, RestoreAttachmentPort
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, AttachmentSpec, NodePort
-from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, Tunnel
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import (
     MAX_ADDRESSES_PER_PORT,
     ExpansionLinkSpec,
@@ -45,16 +43,6 @@ def gateway_for(
     active_node = attachment.spec.active_node if attachment else None
     previous = active_node or next(filter(None, published), None)
     return active_gateway(gateways(snapshot), link_name, previous, snapshot.own.gateway_return_seconds)
-
-
-def carried_mtu(gateway: Gateway, peer: CloudPeer | None) -> int:
-    """The largest MTU in bytes that the node can carry to the peer; if that is not known any more, by VXLAN.
-
-    It is what the node's interface carries, or the path to the peer if that is known to carry less.
-    """
-    tunnel = peer.spec.tunnel if peer is not None else Tunnel()
-    mtu = inner_mtu(gateway.underlay_mtu, encapsulation_of(tunnel).HEADER_BYTES)
-    return min(mtu, gateway.carried_by_paths.get(peer.spec.cloud_id, mtu)) if peer is not None else mtu
 
 
 def attachment_ports(link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:

@@ -34,7 +34,7 @@ def _connection(
     name = tunnel_port(cloud_id, gateway.name)
     ike, esp = _ike_state(name, connection, facts)
     bfd = _bfd_state(name, facts.bridge)
-    problem = of_peer = facts.plan.peer_problems.get(cloud_id)
+    problem = of_plan = facts.plan.peer_problems.get(cloud_id) or facts.plan.connection_problems.get(name)
     down = _connection_problem(ike, esp, bfd, cloud_id, facts, lost=name in facts.lost)
     if problem is None and down is not None:
         problem = _cause(name, connection, esp, facts) or down
@@ -42,7 +42,7 @@ def _connection(
         cloud_id=cloud_id,
         gateway=gateway.name,
         address=gateway.address,
-        up=down is None and (of_peer is None or facts.carries(name)),
+        up=down is None and (of_plan is None or facts.carries(name)),
         ike=ike,
         esp=esp,
         bfd=bfd,
@@ -139,7 +139,7 @@ def _tunnel_port_problem(name: str, connection: IkeConnection | None, bridge: Br
     if connection is not None and ports and _ADDRESS_IN_USE in error:
         text = (
             f"UDP port {', '.join(map(str, sorted(ports)))} is in use by another process on this node, so that Open "
-            f"vSwitch cannot receive tunnel packets on {connection.ends.local_address}: {error}"
+            f"vSwitch cannot receive tunnel packets on {connection.tunnel_ends.local}: {error}"
         )
         return Problem(Reason.TUNNEL_PORT_IN_USE, text[:1024])
     return Problem(Reason.TUNNEL_PORT_FAILED, f"Open vSwitch cannot create tunnel port {name}: {error}"[:1024])

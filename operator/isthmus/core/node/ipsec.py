@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from isthmus.core.federation.agreement import Agreement
+from isthmus.core.federation.pairing import Pairing, pairing
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec, PeerGateway
@@ -21,6 +22,7 @@ from isthmus.model.node.ipsec import (
     IkeEnds,
     IkeView,
     PreSharedKeyRef,
+    Protection,
     ProtectPolicy,
     SecurityAssociation,
 )
@@ -28,6 +30,8 @@ from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.traffic import IcmpType, Prefix, Selector
 from isthmus.model.node.tunnel import Encapsulation
 from isthmus.model.reasons import Reason
+
+from .inner import inner_ends
 
 MINIMUM_KEY_LENGTH = 32
 _PROTOCOL_UNREACHABLE, _PORT_UNREACHABLE = IcmpType(3, 2), IcmpType(3, 3)  # of ICMP (RFC 792)
@@ -70,22 +74,27 @@ def connections(
 
     Without `credential` both ends use the pre-shared key in the Secret of that version.
     """
+
+    def ends(gateway: PeerGateway) -> IkeEnds:
+        return IkeEnds(
+            local_address=local_address,
+            remote_address=gateway.address,
+            local_identity=names.ike_identity(node, own_cloud_id),
+            remote_identity=names.ike_identity(gateway.name, peer.cloud_id),
+        )
+
+    pair = pairing(agreement)
     return tuple(
         IkeConnection(
             name=names.tunnel_port(peer.cloud_id, gateway.name),
-            ends=IkeEnds(
-                local_address=local_address,
-                remote_address=gateway.address,
-                local_identity=names.ike_identity(node, own_cloud_id),
-                remote_identity=names.ike_identity(gateway.name, peer.cloud_id),
-            ),
-            protection=EspTransport(agreement.encapsulation),
+            ends=ends(gateway),
+            protection=_protection(agreement.encapsulation, ends(gateway), pair),
             ike_proposals=agreement.ike_proposals,
             esp_proposals=agreement.esp_proposals,
             ike_rekey_time_seconds=policy.ike.rekey_time_seconds,
             esp_rekey_time_seconds=policy.esp.rekey_time_seconds,
             dpd_delay_seconds=policy.dpd_delay_seconds,
-            initiator=agreement.initiator,
+            initiator=pair.initiator,
             credential=credential or PreSharedKeyRef(peer.ipsec.auth_secret_ref.name, secret_version),
             ike_margin_seconds=policy.ike.margin_seconds,
             esp_margin_seconds=policy.esp.margin_seconds,
@@ -93,6 +102,12 @@ def connections(
         )
         for gateway in gateways
     )
+
+
+def _protection(encapsulation: Encapsulation, ends: IkeEnds, pair: Pairing) -> Protection:
+    if pair.tunnel_mode:
+        return EspTunnel(encapsulation, inner_ends(ends.local_identity, ends.remote_identity))
+    return EspTransport(encapsulation)
 
 
 def blocks(encapsulations: Iterable[Encapsulation]) -> frozenset[BlockPolicy]:

@@ -12,8 +12,11 @@ from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
 from isthmus.model.node.flows import LinkKey, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.switch import PatchPair, TunnelPort
+from isthmus.model.node.tunnel import TunnelEnds
 from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked, TrackedSet, differing
+
+from .inner import is_inner
 
 TunnelID = tuple[str, int]
 """The name of a tunnel port, and a tunnel ID on it."""
@@ -167,12 +170,17 @@ def _link_problem(
     link: AttachmentLink, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
 ) -> Problem | None:
     tunnel = tunnels.get(_tunnel_name(link))
-    if tunnel is None or tunnel.ends.remote != link.gateway.address:
+    if tunnel is None or not _leads_to(tunnel.ends, link.gateway.address):
         return Problem(Reason.NO_TUNNEL, f"no tunnel to gateway {link.gateway.name} of {link.cloud_id} yet")
     if is_shared((tunnel.name, link.tunnel_id)):
         # Two networks must never be bridged: carry neither rather than the wrong one.
         return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {link.tunnel_id} is used by another network, too")
     return None
+
+
+def _leads_to(ends: TunnelEnds, gateway_address: str) -> bool:
+    """Whether a tunnel is to the gateway of that address; one with inner ends is to the gateway of its name alone."""
+    return is_inner(ends) or ends.remote == gateway_address
 
 
 def _tunnel_name(link: AttachmentLink) -> str:

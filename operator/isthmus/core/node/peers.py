@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
@@ -24,6 +24,7 @@ from isthmus.model.types import MAXIMUM_MTU, MINIMUM_MTU, NEUTRON_TUNNEL_PORTS
 
 from . import credentials, firewall, hybrid, ipsec
 from .expiry import Expiry
+from .inner import is_inner, unusable
 
 ProblemOf = Callable[[Exception], Problem]
 """What an unexpected exception is reported as. It may raise it again."""
@@ -41,11 +42,15 @@ class PeersPlan:
     blocks: frozenset[BlockPolicy] = frozenset()
     firewall: Ruleset = field(default_factory=Ruleset)
     connections: tuple[IkeConnection, ...] = ()
+    inner_ends: frozenset[TunnelEnds] = frozenset()
+    """Ends of tunnels inside ESP tunnel mode."""
     tunnels: frozenset[TunnelPort] = frozenset()
     gateways: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
     problem: Problem | None = None
     problems: Mapping[str, Problem] = field(default_factory=dict)
     """By cloud ID, why a peer's tunnels cannot be planned."""
+    connection_problems: Mapping[str, Problem] = field(default_factory=dict)
+    """By name of a connection, why that one cannot be planned."""
     kept_connections: frozenset[str] = frozenset()
     """Names of connections that stay as they are if they exist."""
     expiries: tuple[Expiry, ...] = ()
@@ -81,6 +86,7 @@ def plan_peers(
     `key_exchanges` are those that charon can do, None if that is not known. A peer that cannot be planned because of
     an unexpected exception has the problem that `problem_of` makes of it, and what exists of it stays.
     """
+    addresses = tuple(addresses)
     inside = tunnel_addresses(addresses, inputs.gateway_cidrs)
     ours = tuple(replace(a, mtu=min(a.mtu, MAXIMUM_MTU)) for a in inside if a.mtu >= MINIMUM_MTU)
     if not ours:
@@ -96,7 +102,8 @@ def plan_peers(
     kept_connections = _kept_connections({c: gateways[c] for c in keeping} | {**inputs.kept_peers})
     kept = frozenset(tunnel for tunnel in installed if tunnel.name in kept_connections)
     planned |= _clashes(planned, kept, installed)
-    peers = [peer for peer in planned.values() if isinstance(peer, _Peer)]
+    refused = _collisions(planned, kept, installed, addresses)
+    peers = [_without(peer, refused) for peer in planned.values() if isinstance(peer, _Peer)]
     tunnels = frozenset(tunnel for peer in peers for tunnel in _tunnels(peer)) | kept
     encapsulations = {tunnel.encapsulation for tunnel in tunnels} | {peer.agreement.encapsulation for peer in peers}
     problems = {cloud_id: peer for cloud_id, peer in planned.items() if isinstance(peer, Problem)}
@@ -105,9 +112,11 @@ def plan_peers(
         blocks=_blocks(encapsulations, tunnels),
         firewall=_ruleset(encapsulations, tunnels),
         connections=tuple(connection for peer in peers for connection in peer.connections),
+        inner_ends=frozenset(tunnel.ends for tunnel in tunnels if is_inner(tunnel.ends)),
         tunnels=tunnels,
         gateways=gateways | {**inputs.kept_peers},
         problems=problems | dict.fromkeys(inputs.kept_peers, _NOT_UNDERSTOOD),
+        connection_problems=refused,
         kept_connections=kept_connections,
         expiries=tuple(expiry for peer in peers for expiry in peer.expiries),
         key_exchanges=key_exchanges,
@@ -152,6 +161,30 @@ def _clashes(
             text = f"another peer's tunnels are {other}: this peer's cannot be {wanted}"
             found[cloud_id] = Problem(Reason.TUNNEL_PORT_IN_USE, text)
     return found
+
+
+def _collisions(
+    planned: Mapping[str, _Peer | Problem],
+    kept: frozenset[TunnelPort],
+    installed: frozenset[TunnelPort],
+    addresses: Iterable[NodeAddress],
+) -> dict[str, Problem]:
+    """By name, connections whose inner ends something else on this node has."""
+    ports = {tunnel for peer in planned.values() if isinstance(peer, _Peer) for tunnel in _tunnels(peer)} | kept
+    wanted = {tunnel.name: tunnel.ends for tunnel in ports if is_inner(tunnel.ends)}
+    existing = {tunnel.name for tunnel in installed if wanted.get(tunnel.name) == tunnel.ends}
+    found = unusable(wanted, existing, (address.address for address in addresses))
+    return {
+        name: Problem(
+            Reason.INNER_ENDS_COLLIDE,
+            f"the tunnel from {wanted[name]} would have an end of {owner}: give one of the two gateways another name",
+        )
+        for name, owner in found.items()
+    }
+
+
+def _without(peer: _Peer, refused: Collection[str]) -> _Peer:
+    return replace(peer, connections=tuple(c for c in peer.connections if c.name not in refused))
 
 
 def _blocks(encapsulations: Iterable[Encapsulation], tunnels: Iterable[TunnelPort]) -> frozenset[BlockPolicy]:
@@ -279,5 +312,4 @@ def _family_problem(encapsulation: Encapsulation, addresses: Iterable[str]) -> P
 
 def _tunnels(peer: _Peer) -> Iterator[TunnelPort]:
     for connection in peer.connections:
-        ends = TunnelEnds(connection.ends.local_address, connection.ends.remote_address)
-        yield TunnelPort(connection.name, peer.agreement.encapsulation, ends)
+        yield TunnelPort(connection.name, peer.agreement.encapsulation, connection.tunnel_ends)

@@ -13,6 +13,7 @@ from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection
 from isthmus.model.node.switch import EchoPort, Ports, TunnelPort
+from isthmus.model.node.tunnel import TunnelEnds
 
 from .expiry import Expiry
 from .networks import NetworkPlanner, NetworksPlan
@@ -31,12 +32,16 @@ class NodePlan:
     blocks: frozenset[BlockPolicy] = frozenset()
     firewall: Ruleset = field(default_factory=Ruleset)
     connections: tuple[IkeConnection, ...] = ()
+    inner_ends: frozenset[TunnelEnds] = frozenset()
+    """Ends of tunnels inside ESP tunnel mode."""
     ports: Ports = field(default_factory=Ports)
     networks: PlannedNetworks = field(default_factory=PlannedNetworks)
     gateways: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
     """All known remote gateways by cloud ID, including those of peers with a problem."""
     problem: Problem | None = None
     peer_problems: Mapping[str, Problem] = field(default_factory=dict)
+    connection_problems: Mapping[str, Problem] = field(default_factory=dict)
+    """By name of a connection to one of several gateways of a peer, why it cannot be planned."""
     link_problems: Mapping[LinkKey, Problem] = field(default_factory=dict)
     kept_connections: frozenset[str] = frozenset()
     """Names of connections that stay as they are if they exist."""
@@ -127,11 +132,13 @@ def _node_plan(peers: PeersPlan, networks: NetworksPlan) -> NodePlan:
         blocks=peers.blocks,
         firewall=peers.firewall,
         connections=peers.connections,
+        inner_ends=peers.inner_ends,
         ports=Ports(peers.tunnels, networks.patches, frozenset(EchoPort(t.encapsulation) for t in peers.tunnels)),
         networks=networks.networks,
         gateways=peers.gateways,
         problem=peers.problem,
         peer_problems=peers.problems,
+        connection_problems=peers.connection_problems,
         link_problems=networks.problems,
         kept_connections=peers.kept_connections,
         expiries=peers.expiries,

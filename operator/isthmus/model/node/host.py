@@ -35,6 +35,8 @@ class NodeView:
     kernel: str = ""
     inner_ends: frozenset[TunnelEnds] = frozenset()
     """Tunnels of ours inside ESP tunnel mode that have their address and their route; `addresses` are without these."""
+    has_inner_leftovers: bool = False
+    """There is more of them, or nothing else of them: an address without its route, or the device alone."""
 
 
 class KernelChange(Flag):

@@ -11,6 +11,9 @@ from .traffic import AnyTraffic, Traffic, UdpPorts
 EncapsulationName = Literal["VXLAN", "Geneve", "GRE"]
 """As administrators write it, and clouds publish it."""
 
+ModeName = Literal["Auto", "Transport", "Tunnel"]
+"""Mode of ESP, as administrators write it, and clouds publish it."""
+
 _IPPROTO_GRE: Final = 47  # IANA
 _UDP_HEADER, _ETHERNET_HEADER = 8, 14
 

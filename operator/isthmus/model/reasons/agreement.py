@@ -95,6 +95,12 @@ EXPLANATIONS = {
         "Set the same `tunnel.encapsulation` in both CloudPeers.",
         *_AGREED,
     ),
+    Reason.TUNNEL_MODES_DIFFER: administrator(
+        "The two clouds name different modes of ESP, neither of them Auto. A cloud of a release that knows transport "
+        "mode only names none, and means that.",
+        "Set the same `tunnel.mode` in both CloudPeers, or Auto in one of them.",
+        *_AGREED,
+    ),
     Reason.TUNNEL_PORTS_DIFFER: administrator(
         "The two clouds name different UDP ports for the tunnel.",
         "Set the same `tunnel.port` in both CloudPeers.",

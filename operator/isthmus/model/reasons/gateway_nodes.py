@@ -68,6 +68,12 @@ EXPLANATIONS = {
         "Agree on VXLAN or Geneve as `tunnel.encapsulation` in both CloudPeers, or give the gateways IPv4 addresses.",
         *_KEY,
     ),
+    Reason.INNER_ENDS_COLLIDE: administrator(
+        "A connection in tunnel mode would have an address inside that another one has, or the node itself. The "
+        "message names both. All other connections have theirs.",
+        "Give one of the two gateways another name, or the node another address than one of 240.0.0.0/4.",
+        *_TUNNEL,
+    ),
     Reason.HYBRID_NOT_SUPPORTED: administrator(
         "charon on a gateway node cannot do ML-KEM. Where the two clouds agree on hybrid key exchange only, the node "
         "has no connection to the peer; elsewhere it uses the fallback.",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from isthmus.core.network.attachment import carried_mtu, gateway_for, network_identity, path_to
+from isthmus.core.network.attachment import gateway_for, network_identity, path_to
+from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
 from isthmus.core.network.slices import Allocation, allocate, has_slices
 from isthmus.core.placement.gateways import Gateway
@@ -191,7 +192,7 @@ class Origin:
         if self.gateway is None:
             links = (self.active_links.get(cloud_id), *self.active_links.values())
             return next((link.spec.mtu for link in links if link is not None), None)
-        carried = carried_mtu(self.gateway, self.snapshot.peer_of(cloud_id))
+        carried = carried_mtu(self.snapshot, self.gateway, self.snapshot.peer_of(cloud_id))
         return min(carried, self.original_mtu) if self.original_mtu is not None else carried
 
     def remote_link_state(self, cloud_id: str) -> RemoteLinkState:

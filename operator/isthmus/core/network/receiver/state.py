@@ -8,7 +8,8 @@ from typing import Literal
 
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.federation.peer import agreement_with, identity_problem
-from isthmus.core.network.attachment import carried_mtu, gateway_for, path_to
+from isthmus.core.network.attachment import gateway_for, path_to
+from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, origin_of, remote_link_state
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.facets import is_given_up, is_kept_project
@@ -161,7 +162,7 @@ class Receiver:
     def offered_mtu(self) -> int | None:
         """The largest MTU in bytes that our node can carry; the published one if no node is ready."""
         if self.gateway is not None:
-            return carried_mtu(self.gateway, self.peer)
+            return carried_mtu(self.snapshot, self.gateway, self.peer)
         return self.link.spec.mtu if self.link else None
 
     @cached_property

@@ -17,7 +17,7 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
-from isthmus.model.node.tunnel import EncapsulationName
+from isthmus.model.node.tunnel import EncapsulationName, ModeName
 from isthmus.model.reasons import ConditionType
 from isthmus.model.types import (
     CloudID,
@@ -72,6 +72,9 @@ class Tunnel(ApiModel):
     port: UDPPort | None = None
     """UDP port of the tunnel; must be the same in both clouds. 14789 for VXLAN and 16081 for Geneve if absent; GRE has
     none."""
+    mode: ModeName = "Auto"
+    """Mode of ESP. Auto: transport mode, but tunnel mode where a NAT is between two gateways. Transport or Tunnel: that
+    mode alone; the peer must have the same, or Auto."""
     id_range: TunnelIDRange = TunnelIDRange()
     """Tunnel IDs for this pair of clouds: network identifiers of VXLAN or Geneve, or keys of GRE. Must be the same in
     both clouds."""

@@ -16,7 +16,7 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
-from isthmus.model.node.tunnel import EncapsulationName
+from isthmus.model.node.tunnel import EncapsulationName, ModeName
 from isthmus.model.protocol import PROTOCOL_VERSION
 from isthmus.model.types import CloudID, Generation, ReaderRevision, Time, UDPPort
 
@@ -35,6 +35,8 @@ class OfferedTunnel(ApiModel):
     """Encapsulation of the traffic; clouds that do not say it mean VXLAN."""
     port: UDPPort | None = None
     """UDP port of the tunnel; GRE has none."""
+    mode: ModeName = "Transport"
+    """Mode of ESP; clouds that do not say it know transport mode alone."""
     id_range: TunnelIDRange
     """Tunnel IDs for this pair of clouds."""
 

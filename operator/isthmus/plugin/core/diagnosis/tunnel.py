@@ -21,6 +21,7 @@ Check = Callable[[Connection], Verdict]
 _NOT_PLANNED: Final = frozenset(
     {
         Reason.ENCAPSULATION_NEEDS_IPV4,
+        Reason.INNER_ENDS_COLLIDE,
         Reason.KEY_NOT_FOUND,
         Reason.INVALID_KEY,
         Reason.HYBRID_NOT_SUPPORTED,

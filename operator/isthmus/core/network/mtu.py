@@ -1,0 +1,28 @@
+"""The largest MTU that a gateway node can carry to a peer."""
+
+from __future__ import annotations
+
+from isthmus.core.federation.agreement import Agreement, agree, encapsulation_of
+from isthmus.core.federation.pairing import pairing
+from isthmus.core.placement.gateways import Gateway
+from isthmus.core.placement.mtu import inner_mtu
+from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, Tunnel
+
+
+def carried_mtu(snapshot: Snapshot, gateway: Gateway, peer: CloudPeer | None) -> int:
+    """The largest MTU in bytes that the node can carry to the peer; if that is not known any more, by VXLAN.
+
+    It is what the node's interface carries, or the path to the peer if that is known to carry less.
+    """
+    tunnel = peer.spec.tunnel if peer is not None else Tunnel()
+    header_bytes = encapsulation_of(tunnel).HEADER_BYTES
+    mtu = inner_mtu(gateway.underlay_mtu, header_bytes, tunnel_mode=_has_tunnel_mode(snapshot, peer))
+    return min(mtu, gateway.carried_by_paths.get(peer.spec.cloud_id, mtu)) if peer is not None else mtu
+
+
+def _has_tunnel_mode(snapshot: Snapshot, peer: CloudPeer | None) -> bool:
+    """As last agreed, which is what the agents plan by."""
+    link = snapshot.peerlink(peer.spec.cloud_id) if peer is not None else None
+    agreement = agree(link.spec, link.status.peer.spec) if link is not None and link.status.peer is not None else None
+    return isinstance(agreement, Agreement) and pairing(agreement).tunnel_mode
