@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ class Federation:
         """Have SAs and BFD up between the hub and each peer, and the networks joined."""
         for cloud in reversed([*self.clouds.values()]):
             cloud.connect()
-        join_networks(self)
+        join_networks(self.clouds.values())
         for connection in self.hub.plan.connections:
             self.hub.node.ike.initiate(connection.name)
         for cloud in self.clouds.values():
@@ -161,9 +161,9 @@ def federation(
         sh("ip link del wan; echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
 
 
-def join_networks(federation: Federation) -> None:
+def join_networks(clouds: Iterable[Cloud]) -> None:
     """Put the patches on br-int into the VLANs of their networks, as Neutron does."""
-    for cloud in federation.clouds.values():
+    for cloud in clouds:
         for network in cloud.plan.networks:
             position = next(iter(network.links)).tunnel_id - _TUNNEL_ID
             cloud.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network.name)} tag={position}")

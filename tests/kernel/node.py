@@ -229,7 +229,7 @@ class Pair:
 @contextmanager
 def wire_of(nodes: tuple[Node, ...]) -> Iterator[Wire]:
     """Record frames on the link of the first of these nodes, which are all that there are on it."""
-    with inside(nodes[0].name, _packet_socket) as packets:
+    with inside(nodes[0].name, packets_at) as packets:
         yield Wire(packets, nodes)
 
 
@@ -239,7 +239,7 @@ def wire_at(device: str, nodes: tuple[Node, ...]) -> Iterator[Wire]:
 
     At a device of its own a kernel shows also what it has decapsulated from ESP tunnel mode.
     """
-    with _packet_socket(device) as packets:
+    with packets_at(device) as packets:
         yield Wire(packets, nodes)
 
 
@@ -282,7 +282,8 @@ class Wire:
                 found[frame[23], port] += 1
 
 
-def _packet_socket(device: str = "eth0") -> socket.socket:
+def packets_at(device: str = "eth0") -> socket.socket:
+    """Records frames at a device of this network namespace."""
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
     packets.bind((device, _ETH_P_ALL))
