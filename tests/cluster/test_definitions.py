@@ -28,6 +28,13 @@ EXPANSION: dict[str, Any] = {
     "spec": {"networkID": NETWORK_ID, "peers": [{"name": "cloud-b"}]},
 }
 
+GATEWAY_NODE: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "GatewayNode",
+    "metadata": {"name": "defined"},
+    "spec": {"uplinks": [{"publicAddress": "203.0.113.1", "ikePort": 4501}]},
+}
+
 Document = dict[str, Any]
 
 
@@ -55,7 +62,7 @@ def _refusal(plane: ControlPlane, document: Document) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("document", [PEER, POLICY, EXPANSION], ids=lambda document: document["kind"])
+@pytest.mark.parametrize("document", [PEER, POLICY, EXPANSION, GATEWAY_NODE], ids=lambda document: document["kind"])
 def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -> None:
     assert "serverside-applied" in _apply(installed, document)
 
@@ -78,6 +85,7 @@ def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -
         ("tunnel", {"encapsulation": "Geneve", "port": 6081}, "4789, 6081 and 8472 belong to Neutron"),
         ("tunnel", {"encapsulation": "GRE", "port": 14789}, "GRE has no UDP port: remove port"),
         ("tunnel", {"encapsulation": "vxlan"}, 'supported values: "VXLAN", "Geneve", "GRE"'),
+        ("tunnel.mode", "BEET", 'supported values: "Auto", "Transport", "Tunnel"'),
         ("tunnel.port", 53, "greater than or equal to 1024"),
         ("tunnel.port", "14789", ".spec.tunnel.port: expected numeric"),
         ("tunnel.idRange", {"first": 100, "last": 99}, "last must be greater than first"),
@@ -92,6 +100,22 @@ def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -
 )
 def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, value: object, message: str) -> None:
     assert message in _refusal(installed, _with(_named(PEER, "bad"), path, value))
+
+
+@pytest.mark.parametrize(
+    ("uplinks", "message"),
+    [
+        ([{}], "a node that is reached at its own address needs no uplink"),
+        ([{"reachable": True}], "a node that is reached at its own address needs no uplink"),
+        ([{"reachable": False, "ikePort": 4501}], "ikePort is a port of publicAddress"),
+        ([{"publicAddress": "203.0.113.1", "reachable": False, "ikePort": 4501}], "ikePort is a port of publicAddress"),
+        ([{"publicAddress": "203.0.113.256"}], "publicAddress in body should match"),
+        ([{"publicAddress": "203.0.113.1", "ikePort": 500}], "greater than or equal to 1024"),
+        ([{"reachable": False}, {"reachable": False}], "uplinks: Too many"),
+    ],
+)
+def test_invalid_uplink_is_rejected(installed: ControlPlane, uplinks: list[Document], message: str) -> None:
+    assert message in _refusal(installed, _with(_named(GATEWAY_NODE, "bad"), "uplinks", uplinks))
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,12 @@ CHANGES: dict[str, Callable[[Items], None]] = {
     Reason.KEY_NOT_FOUND: lambda items: connection(items, Reason.KEY_NOT_FOUND, {}, **IKE_DOWN),
     Reason.INVALID_KEY: lambda items: connection(items, Reason.INVALID_KEY, {}, **IKE_DOWN),
     Reason.ENCAPSULATION_NEEDS_IPV4: lambda items: connection(items, Reason.ENCAPSULATION_NEEDS_IPV4, {}, **IKE_DOWN),
-    Reason.INNER_ENDS_COLLIDE: lambda items: connection(items, Reason.INNER_ENDS_COLLIDE, {}, **IKE_DOWN),
     **{
         reason: lambda items, reason=reason: connection(items, reason, {}, **IKE_DOWN)  # type: ignore[misc]
         for reason in (
+            Reason.INNER_ENDS_COLLIDE,
+            Reason.NOBODY_REACHABLE,
+            Reason.TRANSPORT_THROUGH_NAT,
             Reason.CERTIFICATE_NOT_FOUND,
             Reason.INVALID_CERTIFICATE,
             Reason.CERTIFICATE_KEY_DIFFERS,

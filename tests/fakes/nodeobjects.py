@@ -25,7 +25,7 @@ BLUE = "0a9af7a5-9cbb-4d3c-8d4e-000000000002"
 def published_spec(
     cloud_id: str,
     peer_cloud_id: str,
-    gateway: dict[str, str],
+    gateway: dict[str, Any],
     port: int | None = 14789,
     encapsulation: str = "VXLAN",
     mode: str = "Transport",
@@ -58,15 +58,17 @@ def peer(cloud_id: str = PEER, cidr: str = "198.51.100.0/24", secret: str = "psk
 
 def peerlink(
     cloud_id: str = PEER,
-    gateway: dict[str, str] | None = None,
+    gateway: dict[str, Any] | None = None,
     remote_port: int = 14789,
     local_port: int = 14789,
     encapsulation: str = "VXLAN",
     remote_encapsulation: str | None = None,
     mode: str = "Transport",
+    own_gateway: dict[str, Any] | None = None,
 ) -> PeerLink:
     """A PeerLink with local and remote spec, both of the same encapsulation unless another remote one is given."""
-    local = published_spec(OWN, cloud_id, {"name": NODE, "address": ADDRESS}, local_port, encapsulation, mode)
+    own = own_gateway or {"name": NODE, "address": ADDRESS}
+    local = published_spec(OWN, cloud_id, own, local_port, encapsulation, mode)
     theirs = remote_encapsulation or encapsulation
     remote = published_spec(cloud_id, OWN, gateway or PEER_GATEWAY, remote_port, theirs, mode)
     seen = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": remote}

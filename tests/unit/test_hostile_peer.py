@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -72,6 +73,23 @@ def test_gateway_name_used_twice(ready: Scenario) -> None:
     FakeCluster(ready.b.store).apply(forged)
     ready.a.cycle()
     assert reason(ready.a.peer("cloud-b")) == "GatewayRefused"
+
+
+@pytest.mark.parametrize("nat", ["Behind", "Forwarded"])
+def test_gateways_behind_one_address(ready: Scenario, nat: Literal["Behind", "Forwarded"]) -> None:
+    """They may share it, but no port of it."""
+    honest = _forge(ready.b, "cloud-a")
+    gateways = tuple(PeerGateway(name=f"gw-{n}", address="192.0.3.11", nat=nat) for n in (1, 2))
+    forged = honest.model_copy(update={"spec": honest.spec.model_copy(update={"gateways": gateways})})
+    FakeCluster(ready.b.store).apply(forged)
+    ready.a.cycle()
+    peer = ready.a.peer("cloud-b")
+    if nat == "Behind":
+        assert reason(peer) != "GatewayRefused"
+        assert peer.status.gateways == gateways
+    else:
+        assert reason(peer) == "GatewayRefused"
+        assert "192.0.3.11 UDP port 500 twice" in peer.status.conditions[0].message
 
 
 def test_link_with_both_offer_and_answer(ready: Scenario) -> None:

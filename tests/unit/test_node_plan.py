@@ -155,6 +155,58 @@ def test_transport_mode_has_no_inner_ends(mode: str) -> None:
     assert result.inner_ends == frozenset()
 
 
+HIDDEN = {"name": NODE, "address": "203.0.113.1", "nat": "Behind"}
+PEER_HIDDEN = PEER_GATEWAY | {"nat": "Behind"}
+PEER_FORWARDED = PEER_GATEWAY | {"nat": "Forwarded", "ikePort": 4501}
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "initiator", "passive", "port", "networks"),
+    [
+        (HIDDEN, PEER_GATEWAY, True, False, None, ()),
+        (HIDDEN, PEER_FORWARDED, True, False, 4501, ("198.51.100.0/24",)),
+        (None, PEER_HIDDEN, False, True, None, ("198.51.100.0/24",)),
+        (None, PEER_FORWARDED, True, False, 4501, ("198.51.100.0/24",)),
+        (HIDDEN | {"nat": "Forwarded"}, PEER_HIDDEN, False, True, None, ("198.51.100.0/24",)),
+    ],
+)
+def test_behind_a_nat_there_is_tunnel_mode_and_the_hidden_gateway_opens_the_connection(
+    own: dict[str, str] | None,
+    theirs: dict[str, str],
+    initiator: bool,
+    passive: bool,
+    port: int | None,
+    networks: tuple[str, ...],
+) -> None:
+    result = plan(inputs(attachment(), peerlinks=(peerlink(gateway=theirs, mode="Auto", own_gateway=own),)))
+    (found,) = result.connections
+    assert found.protection == EspTunnel(Vxlan(14789), inner_ends("gw-a1.cloud-a", "gw-b1.cloud-b"))
+    assert (found.ends.local_address, found.ends.remote_address) == (ADDRESS, "198.51.100.11")
+    assert (found.initiator, found.passive, found.remote_port) == (initiator, passive, port)
+    assert found.remote_networks == networks
+    assert not result.link_problems
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "mode", "reason"),
+    [
+        (HIDDEN, PEER_HIDDEN, "Auto", "NobodyReachable"),
+        (HIDDEN, PEER_GATEWAY, "Transport", "TransportThroughNAT"),
+        (None, PEER_FORWARDED, "Transport", "TransportThroughNAT"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["VXLAN", "GRE"])
+def test_a_pair_of_gateways_that_cannot_connect_is_named(
+    own: dict[str, str] | None, theirs: dict[str, str], mode: str, reason: str, kind: str
+) -> None:
+    link_ = peerlink(gateway=theirs, mode=mode, own_gateway=own, encapsulation=kind)
+    result = plan(inputs(peerlinks=(link_,)))
+    assert (result.connections, result.ports.tunnels, result.peer_problems) == ((), frozenset(), {})
+    (entry,) = connections(NodeFacts(result, BridgeView(True, result.ports)))
+    assert (entry.reason, entry.up, entry.in_force) == (reason, False, None)
+    assert "gw-b1" in entry.message
+
+
 def test_inner_ends_that_the_node_has_are_refused_for_that_connection_alone() -> None:
     peers = peer(), peer("cloud-c", "203.0.113.0/24")
     other = {"name": "gw-c1", "address": "203.0.113.11"}

@@ -7,14 +7,15 @@ import pytest
 from isthmus.agent.clamping import Clamping, wanted_clamps
 from isthmus.core.node import ipsec
 from isthmus.core.node.clamping import Clamp, maximum_segment, ruleset
-from isthmus.core.node.plan import NodePlan
+from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.errors import ExternalError, Unavailable, Unsupported
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.host import KernelChange, NodeAddress
 from isthmus.model.node.switch import BridgeView, Ports, TunnelPort
-from isthmus.model.node.tunnel import Encapsulation, Geneve, Gre, TunnelEnds, Vxlan
+from isthmus.model.node.tunnel import Encapsulation, Geneve, Gre, ModeName, TunnelEnds, Vxlan
 from tests.fakes.firewall import FakeClampTable, FakeTunnelDevices
 from tests.fakes.node import FakeNode
+from tests.fakes.nodeobjects import NODE, inputs, peerlink
 
 LOCAL = NodeAddress("192.0.2.11", 1500)
 VXLAN = Clamp("vxlan_sys_14789", 1416)
@@ -40,9 +41,12 @@ def test_segments_as_measured() -> None:
 
 
 def wanted(
-    *tunnels: TunnelPort, addresses: tuple[NodeAddress, ...] = (LOCAL,), gre_is_shared: bool = False
+    *tunnels: TunnelPort,
+    addresses: tuple[NodeAddress, ...] = (LOCAL,),
+    gre_is_shared: bool = False,
+    without_nat: frozenset[str] = frozenset(),
 ) -> set[Clamp]:
-    plan = NodePlan(addresses=addresses, ports=Ports(frozenset(tunnels)))
+    plan = NodePlan(addresses=addresses, ports=Ports(frozenset(tunnels)), without_nat=without_nat)
     return {*wanted_clamps(plan, BridgeView(True, plan.ports, gre_is_shared=gre_is_shared))}
 
 
@@ -78,10 +82,31 @@ def test_the_path_counts_if_it_carries_less_than_the_interface(carried: int, lim
 
 def test_in_tunnel_mode_a_second_ip_header_counts_and_the_address_outside() -> None:
     inside = tunnel(Vxlan(14789), "240.0.0.3", "240.0.0.2")
-    assert wanted(inside) == {Clamp("vxlan_sys_14789", 1396)}
-    assert wanted(inside, addresses=(NodeAddress("192.0.2.12", 1400), LOCAL)) == {Clamp("vxlan_sys_14789", 1296)}
-    assert wanted(tunnel(Vxlan(14789)), inside) == {Clamp("vxlan_sys_14789", 1396)}, "they share the device"
+    plain, small = frozenset({inside.name}), NodeAddress("192.0.2.12", 1400)
+    assert wanted(inside, without_nat=plain) == {Clamp("vxlan_sys_14789", 1396)}
+    assert wanted(inside, addresses=(small, LOCAL), without_nat=plain) == {Clamp("vxlan_sys_14789", 1296)}
+    assert wanted(tunnel(Vxlan(14789)), inside, without_nat=plain) == {Clamp("vxlan_sys_14789", 1396)}, "one device"
     assert wanted(inside, addresses=()) == set()
+
+
+def test_through_a_nat_a_udp_header_counts_too() -> None:
+    assert wanted(tunnel(Vxlan(14789), "240.0.0.3", "240.0.0.2")) == {Clamp("vxlan_sys_14789", 1388)}
+
+
+@pytest.mark.parametrize(
+    ("mode", "nat", "mtu"),
+    [
+        ("Transport", None, 1416),
+        ("Auto", None, 1416),
+        ("Tunnel", None, 1396),
+        ("Auto", "Behind", 1388),
+        ("Tunnel", "Behind", 1388),
+    ],
+)
+def test_what_is_agreed_and_published_decides(mode: ModeName, nat: str | None, mtu: int) -> None:
+    own = {"name": NODE, "address": LOCAL.address} | ({"nat": nat} if nat else {})
+    plan = plan_node(inputs(peerlinks=(peerlink(mode=mode, own_gateway=own),)), (LOCAL,), frozenset())
+    assert wanted_clamps(plan, BridgeView(True, plan.ports)) == {Clamp("vxlan_sys_14789", mtu)}
 
 
 def test_only_what_exists_is_in_the_table() -> None:

@@ -14,7 +14,7 @@ from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
 from isthmus.model.node.host import KernelChange
-from isthmus.model.node.inforce import InForce
+from isthmus.model.node.inforce import Nat
 from isthmus.model.node.ipsec import IkeView
 from isthmus.model.node.switch import BridgeView, TunnelPort
 from isthmus.model.reasons import Reason
@@ -30,18 +30,17 @@ _WITHOUT = "large segments of machines that do not know the MTU cross in fragmen
 def carried_by_interfaces(plan: NodePlan, ike: IkeView | None = None) -> dict[TunnelPort, int]:
     """What the tunnels of the plan carry whole in bytes, by the MTU of the interface at our end of each.
 
-    It depends on the mode of ESP, as planned, and on NAT, as charon has found it out; as long as there are no SAs, none
-    is assumed. All ciphers that a policy may have cost the same.
+    It depends on the mode of ESP, as planned, and on NAT. All ciphers that a policy may have cost the same.
     """
     states = ike.states if ike is not None else {}
 
     def carried(tunnel: TunnelPort, underlay_mtu: int) -> int:
-        found = states[tunnel.name].in_force if tunnel.name in states else InForce()
+        found = states[tunnel.name].in_force.nat if tunnel.name in states else None
         return inner_mtu(
             underlay_mtu,
             tunnel.encapsulation.HEADER_BYTES,
             tunnel_mode=is_inner(tunnel.ends),
-            through_nat=found.nat not in (None, "None"),
+            through_nat=_is_through_nat(tunnel, plan, found),
         )
 
     return {
@@ -61,6 +60,19 @@ def wanted_clamps(
     by_interfaces = carried_by_interfaces(plan, ike)
     carried = {tunnel: min(mtu, carried_by_paths.get(tunnel.name, mtu)) for tunnel, mtu in by_interfaces.items()}
     return clamps(carried, gre_is_shared=bridge.gre_is_shared)
+
+
+def _is_through_nat(tunnel: TunnelPort, plan: NodePlan, found: Nat | None) -> bool:
+    """Whether ESP is in UDP: `found` is what charon says of the SAs, which the clouds may not have published yet.
+
+    A NAT that they have published counts, whatever is in force: both give networks an MTU for it. It takes tunnel mode;
+    where that is kept, and not planned for the moment, there may be one as long as charon does not say.
+    """
+    if found not in (None, "None"):
+        return True
+    if not is_inner(tunnel.ends) or tunnel.name in plan.without_nat:
+        return False
+    return found is None or tunnel.name not in plan.kept_connections
 
 
 def _underlay_mtu(tunnel: TunnelPort, plan: NodePlan) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from itertools import filterfalse
 
-from isthmus.core.placement.gateways import gateways
+from isthmus.core.placement.gateways import gateways as own_gateways
 from isthmus.core.snapshot.conditions import timestamp
 from isthmus.core.snapshot.index import Snapshot, claim_precedence
 from isthmus.model import names
@@ -21,6 +21,7 @@ from isthmus.model.reasons import Reason
 
 from .agreement import Agreement, Disagreement, agree, common_version, encapsulation_of
 from .hybrid import offered_proposals
+from .uplinks import published, unique_parts
 
 # The view right after the controller's start; statuses about the peer keep their values until it has been read.
 UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API has not been read yet")
@@ -62,13 +63,13 @@ def policy_of(snapshot: Snapshot, peer: CloudPeer) -> IPsecPolicy | None:
 
 def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) -> PeerLinkSpec:
     """The spec of our PeerLink, from local facts only, so that neither cloud waits for the other."""
-    ours, offered = gateways(snapshot), offered_proposals(snapshot, policy)
+    ours, offered = own_gateways(snapshot), offered_proposals(snapshot, policy)
     return PeerLinkSpec(
         cloud_id=snapshot.own.cloud_id,
         peer_cloud_id=peer.spec.cloud_id,
         protocol_versions=PROTOCOL_VERSIONS,
         state="Cordoned" if peer.spec.agreement.state == "Cordoned" else "Active",
-        gateways=tuple(PeerGateway(name=g.name, address=g.address) for g in ours[:MAX_GATEWAYS]),
+        gateways=tuple(map(published, ours[:MAX_GATEWAYS])),
         tunnel=_offered_tunnel(peer.spec.tunnel),
         ipsec=OfferedIPsec(
             authentication=peer.spec.ipsec.authentication,
@@ -92,12 +93,12 @@ def view_of(snapshot: Snapshot, cloud_id: str) -> PeerView:
 
 def remote_peer_link_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     """Why the PeerLink that the peer publishes now is refused; None if it is valid or was not read."""
-    published = view_of(snapshot, peer.spec.cloud_id).peer_link
-    if published is None:
+    found = view_of(snapshot, peer.spec.cloud_id).peer_link
+    if found is None:
         return None
-    remote = published.spec
+    remote = found.spec
     if remote is None:
-        return Problem(Reason.INVALID_PEER_LINK, f"the peer's PeerLink is malformed: {published.problem}")
+        return Problem(Reason.INVALID_PEER_LINK, f"the peer's PeerLink is malformed: {found.problem}")
     if remote.cloud_id != peer.spec.cloud_id:
         return Problem(
             Reason.WRONG_CLOUD_ID, f"the peer's cloudID is {remote.cloud_id}, its CloudPeer has {peer.spec.cloud_id}"
@@ -118,18 +119,18 @@ def remote_peer_link(snapshot: Snapshot, peer: CloudPeer) -> RemotePeerLink | No
     """The peer's last accepted PeerLink: the published one if it is valid, else the previous one."""
     link = snapshot.peerlink(peer.spec.cloud_id)
     last = link.status.peer if link is not None else None
-    published = view_of(snapshot, peer.spec.cloud_id).peer_link
-    if published is None or published.spec is None or remote_peer_link_problem(snapshot, peer) is not None:
+    found = view_of(snapshot, peer.spec.cloud_id).peer_link
+    if found is None or found.spec is None or remote_peer_link_problem(snapshot, peer) is not None:
         return last
-    is_known = last is not None and (last.uid, last.generation) == (published.uid, published.generation)
+    is_known = last is not None and (last.uid, last.generation) == (found.uid, found.generation)
     if last is not None and is_known and last.read_as == READ_AS:
         return last
     return RemotePeerLink(
-        uid=published.uid,
-        generation=published.generation,
+        uid=found.uid,
+        generation=found.generation,
         first_seen=last.first_seen if last is not None and is_known else timestamp(snapshot.now),
         read_as=READ_AS,
-        spec=published.spec,
+        spec=found.spec,
     )
 
 
@@ -148,15 +149,15 @@ def has_feature(snapshot: Snapshot, cloud_id: str, feature: Feature) -> bool:
     return feature in features_of(common_version(link.spec, remote.spec))
 
 
-def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[PeerGateway]) -> Problem | None:
+def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, gateways: Iterable[PeerGateway]) -> Problem | None:
     used, used_ports = set[str](), _tunnel_ports_of_others(snapshot, peer)
-    for gateway in published:
+    for gateway in gateways:
         problem = _address_problem(snapshot, peer, gateway.address)
         if problem is not None:
             return Problem(
                 Reason.GATEWAY_REFUSED, f"the peer's gateway {gateway.name} has address {gateway.address}, {problem}"
             )
-        duplicate = next((text for text in (gateway.name, gateway.address) if text in used), None)
+        duplicate = next((text for text in unique_parts(gateway) if text in used), None)
         if duplicate is not None:
             return Problem(Reason.GATEWAY_REFUSED, f"the peer publishes gateway {duplicate} twice")
         port = names.tunnel_port(peer.spec.cloud_id, gateway.name)
@@ -165,7 +166,7 @@ def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, published: Iterable[Pe
                 Reason.GATEWAY_REFUSED,
                 f"the name of gateway {gateway.name} collides with that of another gateway: it needs another one",
             )
-        used |= {gateway.name, gateway.address}
+        used |= {*unique_parts(gateway)}
         used_ports.add(port)
     return None
 

@@ -168,7 +168,7 @@ def _of_attachment(snapshot: Snapshot, before: object, after: object) -> set[Key
 
 
 def _of_gateway_node(snapshot: Snapshot, before: object, after: object) -> set[Key]:
-    """The peers whose connections changed; if its address or host did, all peers and the networks that need it."""
+    """The peers whose connections changed; if its address, uplink or host did, all peers, and networks that need it."""
     nodes = [node for node in (before, after) if isinstance(node, GatewayNode)]
     found = _connection_keys(snapshot, before, after)
     if len({node.status.key_exchanges for node in nodes}) > 1:  # what is offered depends on it
@@ -199,4 +199,4 @@ def _reserved(attachment: Attachment) -> object:
 
 
 def _endpoint(node: GatewayNode) -> object:
-    return node.status.addresses, node.status.neutron_host, node.metadata.deletion_timestamp
+    return node.spec, node.status.addresses, node.status.neutron_host, node.metadata.deletion_timestamp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.core.federation.agreement import Agreement, agree, encapsulation_of
-from isthmus.core.federation.pairing import pairing
+from isthmus.core.federation.pairing import Pairing, as_published, pairing
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.core.snapshot.index import Snapshot
@@ -17,12 +17,22 @@ def carried_mtu(snapshot: Snapshot, gateway: Gateway, peer: CloudPeer | None) ->
     """
     tunnel = peer.spec.tunnel if peer is not None else Tunnel()
     header_bytes = encapsulation_of(tunnel).HEADER_BYTES
-    mtu = inner_mtu(gateway.underlay_mtu, header_bytes, tunnel_mode=_has_tunnel_mode(snapshot, peer))
+    pairs = _pairings(snapshot, gateway, peer)
+    mtu = inner_mtu(
+        gateway.underlay_mtu,
+        header_bytes,
+        tunnel_mode=any(pair.tunnel_mode for pair in pairs),
+        through_nat=any(pair.through_nat for pair in pairs),
+    )
     return min(mtu, gateway.carried_by_paths.get(peer.spec.cloud_id, mtu)) if peer is not None else mtu
 
 
-def _has_tunnel_mode(snapshot: Snapshot, peer: CloudPeer | None) -> bool:
-    """As last agreed, which is what the agents plan by."""
+def _pairings(snapshot: Snapshot, gateway: Gateway, peer: CloudPeer | None) -> tuple[Pairing, ...]:
+    """With all gateways of the peer, as last agreed, which is what the agents plan by."""
     link = snapshot.peerlink(peer.spec.cloud_id) if peer is not None else None
     agreement = agree(link.spec, link.status.peer.spec) if link is not None and link.status.peer is not None else None
-    return isinstance(agreement, Agreement) and pairing(agreement).tunnel_mode
+    if link is None or link.status.peer is None or not isinstance(agreement, Agreement):
+        return ()
+    own = as_published(link.spec.gateways, gateway.name, gateway.address)
+    found = (pairing(agreement, own, theirs) for theirs in link.status.peer.spec.gateways)
+    return tuple(pair for pair in found if isinstance(pair, Pairing))

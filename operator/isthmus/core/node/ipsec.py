@@ -69,10 +69,12 @@ def connections(
     gateways: Iterable[PeerGateway],
     secret_version: str,
     credential: Credential | None = None,
+    own: PeerGateway | None = None,
 ) -> tuple[IkeConnection, ...]:
-    """One connection for each remote gateway, with the name of its tunnel port.
+    """One connection for each remote gateway that this node can have one with, with the name of its tunnel port.
 
-    Without `credential` both ends use the pre-shared key in the Secret of that version.
+    `own` is this node as our PeerLink has it; without it there is no NAT in front of it. Without `credential` both
+    ends use the pre-shared key in the Secret of that version.
     """
 
     def ends(gateway: PeerGateway) -> IkeEnds:
@@ -83,7 +85,8 @@ def connections(
             remote_identity=names.ike_identity(gateway.name, peer.cloud_id),
         )
 
-    pair = pairing(agreement)
+    here = own or PeerGateway(name=node, address=local_address)
+    pairs = ((gateway, pairing(agreement, here, gateway)) for gateway in gateways)
     return tuple(
         IkeConnection(
             name=names.tunnel_port(peer.cloud_id, gateway.name),
@@ -99,8 +102,12 @@ def connections(
             ike_margin_seconds=policy.ike.margin_seconds,
             esp_margin_seconds=policy.esp.margin_seconds,
             replay_window_packets=policy.esp.replay_window_packets,
+            passive=pair.passive,
+            remote_port=gateway.ike_port,
+            remote_networks=tuple(peer.gateway_cidrs) if gateway.nat is not None else (),
         )
-        for gateway in gateways
+        for gateway, pair in pairs
+        if isinstance(pair, Pairing)
     )
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 from isthmus.core.federation.agreement import Agreement, Disagreement, agree
+from isthmus.core.federation.pairing import Pairing, as_published, pairing
 from isthmus.core.snapshot.index import claim_precedence
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -51,6 +52,8 @@ class PeersPlan:
     """By cloud ID, why a peer's tunnels cannot be planned."""
     connection_problems: Mapping[str, Problem] = field(default_factory=dict)
     """By name of a connection, why that one cannot be planned."""
+    without_nat: frozenset[str] = frozenset()
+    """Names of planned connections between whose gateways neither cloud knows of a NAT."""
     kept_connections: frozenset[str] = frozenset()
     """Names of connections that stay as they are if they exist."""
     expiries: tuple[Expiry, ...] = ()
@@ -66,6 +69,10 @@ class _Peer:
     gateways: tuple[PeerGateway, ...]
     connections: tuple[IkeConnection, ...]
     expiries: tuple[Expiry, ...] = ()
+    problems: Mapping[str, Problem] = field(default_factory=dict)
+    """By name, why a connection to one of its gateways cannot be planned."""
+    without_nat: frozenset[str] = frozenset()
+    """Names of connections without a NAT that either cloud knows of."""
 
 
 def raised(error: Exception) -> Problem:
@@ -116,7 +123,8 @@ def plan_peers(
         tunnels=tunnels,
         gateways=gateways | {**inputs.kept_peers},
         problems=problems | dict.fromkeys(inputs.kept_peers, _NOT_UNDERSTOOD),
-        connection_problems=refused,
+        connection_problems=refused | {name: p for peer in peers for name, p in peer.problems.items()},
+        without_nat=frozenset(name for peer in peers for name in peer.without_nat),
         kept_connections=kept_connections,
         expiries=tuple(expiry for peer in peers for expiry in peer.expiries),
         key_exchanges=key_exchanges,
@@ -270,6 +278,7 @@ def _plan_peer(
     problem = _family_problem(agreement.encapsulation, (local, *(gateway.address for gateway in gateways)))
     if problem is not None:
         return problem
+    own = as_published(link.spec.gateways, inputs.node, local)
     connections = ipsec.connections(
         own_cloud_id=inputs.cloud_id,
         node=inputs.node,
@@ -280,8 +289,12 @@ def _plan_peer(
         gateways=gateways,
         secret_version="",
         credential=found.ref,
+        own=own,
     )
-    return _Peer(agreement, gateways, connections, found.expiries)
+    pairs = {names.tunnel_port(spec.cloud_id, gateway.name): pairing(agreement, own, gateway) for gateway in gateways}
+    problems = {name: pair for name, pair in pairs.items() if isinstance(pair, Problem)}
+    plain = frozenset(name for name, pair in pairs.items() if isinstance(pair, Pairing) and not pair.through_nat)
+    return _Peer(agreement, gateways, connections, found.expiries, problems, plain)
 
 
 def _known_gateways(peer: CloudPeer, link: PeerLink | None) -> tuple[PeerGateway, ...]:

@@ -42,6 +42,8 @@ class NodePlan:
     peer_problems: Mapping[str, Problem] = field(default_factory=dict)
     connection_problems: Mapping[str, Problem] = field(default_factory=dict)
     """By name of a connection to one of several gateways of a peer, why it cannot be planned."""
+    without_nat: frozenset[str] = frozenset()
+    """Names of planned connections between whose gateways neither cloud knows of a NAT."""
     link_problems: Mapping[LinkKey, Problem] = field(default_factory=dict)
     kept_connections: frozenset[str] = frozenset()
     """Names of connections that stay as they are if they exist."""
@@ -139,6 +141,7 @@ def _node_plan(peers: PeersPlan, networks: NetworksPlan) -> NodePlan:
         problem=peers.problem,
         peer_problems=peers.problems,
         connection_problems=peers.connection_problems,
+        without_nat=peers.without_nat,
         link_problems=networks.problems,
         kept_connections=peers.kept_connections,
         expiries=peers.expiries,

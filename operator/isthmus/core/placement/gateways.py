@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.objects import condition_of
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, TunnelAddress
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, TunnelAddress, Uplink
 from isthmus.model.facts.gateway import NodeHealth
 from isthmus.model.names import digest
 from isthmus.model.reasons import ConditionType
@@ -25,6 +25,8 @@ class Gateway:
     address: str
     underlay_mtu: int
     health: NodeHealth
+    uplink: Uplink | None = None
+    """How peers reach it, if not at its address."""
     carried_by_paths: Mapping[str, int] = field(default_factory=dict, hash=False)
     """By cloud ID, the largest IP packet of a machine in bytes that crosses to each gateway of the peer whole, of those
     of which it is known."""
@@ -100,7 +102,7 @@ def _gateway(
     if found is None or not host or node.metadata.deletion_timestamp:
         return None
     health = known_health.get(name) or _unobserved(node)
-    return Gateway(name, host, found.address, found.mtu, health, carried_by_paths(node))
+    return Gateway(name, host, found.address, found.mtu, health, _uplink(node), carried_by_paths(node))
 
 
 def carried_by_paths(node: GatewayNode) -> dict[str, int]:
@@ -113,6 +115,10 @@ def carried_by_paths(node: GatewayNode) -> dict[str, int]:
         if (mtu := connection.carried_mtu) is not None:
             found[connection.cloud_id] = min(mtu, found.get(connection.cloud_id, mtu))
     return found
+
+
+def _uplink(node: GatewayNode) -> Uplink | None:
+    return next(iter(node.spec.uplinks), None) if node.spec is not None else None
 
 
 def tunnel_address(node: GatewayNode, networks: Iterable[IPv4Network]) -> TunnelAddress | None:

@@ -68,6 +68,19 @@ EXPLANATIONS = {
         "Agree on VXLAN or Geneve as `tunnel.encapsulation` in both CloudPeers, or give the gateways IPv4 addresses.",
         *_KEY,
     ),
+    Reason.NOBODY_REACHABLE: administrator(
+        "Of two gateways neither can be reached from outside: both are behind NATs that forward nothing to them. The "
+        "message names both.",
+        "Have UDP ports 500 and 4500 forwarded to one of them, or one port to its UDP port 4500, and say so in "
+        "`spec.uplinks` of its GatewayNode.",
+        *_TUNNEL,
+    ),
+    Reason.TRANSPORT_THROUGH_NAT: administrator(
+        "A NAT is between two gateways, and the mode that both clouds agree on is transport mode, which would take two "
+        "gateways behind one address for one. GRE is not excepted. A cloud of an earlier release knows no other mode.",
+        "Set `tunnel.mode` to Auto in both CloudPeers; upgrade the older Isthmus.",
+        *_TUNNEL,
+    ),
     Reason.INNER_ENDS_COLLIDE: administrator(
         "A connection in tunnel mode would have an address inside that another one has, or the node itself. The "
         "message names both. All other connections have theirs.",

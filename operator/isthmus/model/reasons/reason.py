@@ -141,6 +141,8 @@ class Reason(StrEnum):
     KEY_NOT_FOUND = "KeyNotFound"
     INVALID_KEY = "InvalidKey"
     ENCAPSULATION_NEEDS_IPV4 = "EncapsulationNeedsIPv4"
+    NOBODY_REACHABLE = "NobodyReachable"
+    TRANSPORT_THROUGH_NAT = "TransportThroughNAT"
     INNER_ENDS_COLLIDE = "InnerEndsCollide"
     HYBRID_NOT_SUPPORTED = "HybridNotSupported"
     CERTIFICATE_NOT_FOUND = "CertificateNotFound"

@@ -169,13 +169,22 @@ class CloudPeerSpec(ApiModel):
     """What is accepted from the peer, and which projects may stretch networks to it."""
 
 
+NatKind = Literal["Behind", "Forwarded"]
+
+
 class PeerGateway(ApiModel):
     """Gateway as its cloud publishes it."""
 
     name: GatewayName
     """Name of the gateway."""
     address: IPv4Address
-    """Tunnel address of the gateway."""
+    """Tunnel address of the gateway, or the public address of the NAT that it is behind."""
+    nat: NatKind | None = None
+    """Absent: no NAT is in front of the gateway. Forwarded: IKE from outside reaches it through one. Behind: none does,
+    so that it must open all connections itself."""
+    ike_port: UDPPort | None = None
+    """Forwarded: UDP port of the address that leads to the gateway's UDP port 4500. If absent, 500 and 4500 lead to the
+    same of the gateway."""
 
 
 class CloudPeerStatus(ApiModel):

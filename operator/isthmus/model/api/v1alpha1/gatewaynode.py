@@ -18,7 +18,18 @@ from isthmus.model.api.objects import (
 )
 from isthmus.model.node.inforce import EspMode, Nat
 from isthmus.model.node.tunnel import EncapsulationName
-from isthmus.model.types import MTU, CloudID, GatewayName, IPv4Address, Message, Ratio, ReasonText, Time
+from isthmus.model.types import (
+    MTU,
+    CloudID,
+    GatewayName,
+    IPv4Address,
+    Message,
+    Ratio,
+    ReasonText,
+    Time,
+    UDPPort,
+    cel_rules,
+)
 
 MAX_VERSION = 128
 VersionText = Annotated[str, Field(max_length=MAX_VERSION)]
@@ -29,6 +40,37 @@ MAX_CONNECTIONS = 1600
 """100 peers with 16 gateways each."""
 MAX_IN_FORCE = 800
 """Connections with `inForce`: an object may have 1.5 MiB in etcd."""
+
+
+class Uplink(ApiModel):
+    """How peers reach the node. Without an uplink they reach its tunnel address, and there is no NAT."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel_rules(
+            (
+                "has(self.publicAddress) || !self.reachable",
+                "set publicAddress, or reachable to false: a node that is reached at its own address needs no uplink",
+            ),
+            (
+                "!has(self.ikePort) || (has(self.publicAddress) && self.reachable)",
+                "ikePort is a port of publicAddress by which the node is reachable",
+            ),
+        )
+    )
+    public_address: IPv4Address | None = None
+    """Address that the node's packets have when they arrive at peers; theirs must have it in `gatewayCIDRs`."""
+    ike_port: UDPPort | None = None
+    """UDP port of `publicAddress` that is forwarded to the node's UDP port 4500. If absent, 500 and 4500 are forwarded
+    to the same of the node. Of several nodes behind one address each needs a port of its own."""
+    reachable: bool = True
+    """Whether peers can open connections to the node. Of two gateways one must be reachable."""
+
+
+class GatewayNodeSpec(ApiModel):
+    """What an administrator says of the node."""
+
+    uplinks: Annotated[tuple[Uplink, ...], Field(max_length=1)] = ()
+    """How peers reach the node; at most one."""
 
 
 class TunnelAddress(ApiModel):
@@ -182,4 +224,5 @@ class GatewayNode(CustomObject):
             AGE,
         ),
     )
+    spec: GatewayNodeSpec | None = None
     status: GatewayNodeStatus = GatewayNodeStatus()

@@ -22,6 +22,8 @@ _NOT_PLANNED: Final = frozenset(
     {
         Reason.ENCAPSULATION_NEEDS_IPV4,
         Reason.INNER_ENDS_COLLIDE,
+        Reason.NOBODY_REACHABLE,
+        Reason.TRANSPORT_THROUGH_NAT,
         Reason.KEY_NOT_FOUND,
         Reason.INVALID_KEY,
         Reason.HYBRID_NOT_SUPPORTED,
