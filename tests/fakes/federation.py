@@ -15,13 +15,20 @@ from isthmus.model.api.objects import Condition, ObjectMeta, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, LinkObservation, NodeObservation
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode, GatewayNodeStatus, TunnelAddress
+from isthmus.model.api.v1alpha1.gatewaynode import (
+    GatewayConnection,
+    GatewayNode,
+    GatewayNodeStatus,
+    InForceStatus,
+    TunnelAddress,
+)
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import ExternalError
 from isthmus.model.facts.openstack import Network, Range, Subnet
 from isthmus.model.facts.peer import PeerView
+from isthmus.model.node.inforce import Nat
 from isthmus.model.reasons import Reason
 from isthmus.model.settings import ControllerSettings
 from isthmus.ports import Cluster, NetworkCloud, Observer
@@ -114,6 +121,8 @@ class FakeCloud:
         self.more_gateways: list[FakeGateway] = []
         self.carried_mtus: dict[str, int] = {}
         """By cloud ID, what the agent has found out that the path to each gateway of that peer carries."""
+        self.nat: Nat | None = None
+        """What charon on its gateway node finds."""
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE):
             self.namespace(namespace)
         labels = {names.GATEWAY_LABEL: "true"}
@@ -233,6 +242,7 @@ class FakeCloud:
                 up=True,
                 ike="Established",
                 esp="Installed",
+                in_force=InForceStatus(nat=self.nat) if self.nat is not None else None,
                 bfd="Up",
                 carried_mtu=self.carried_mtus.get(link.spec.peer_cloud_id),
             )

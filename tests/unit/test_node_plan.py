@@ -155,6 +155,7 @@ def test_transport_mode_has_no_inner_ends(mode: str) -> None:
     assert result.inner_ends == frozenset()
 
 
+CIDR = "198.51.100.0/24"
 HIDDEN = {"name": NODE, "address": "203.0.113.1", "nat": "Behind"}
 PEER_HIDDEN = PEER_GATEWAY | {"nat": "Behind"}
 PEER_FORWARDED = PEER_GATEWAY | {"nat": "Forwarded", "ikePort": 4501}
@@ -205,6 +206,13 @@ def test_a_pair_of_gateways_that_cannot_connect_is_named(
     (entry,) = connections(NodeFacts(result, BridgeView(True, result.ports)))
     assert (entry.reason, entry.up, entry.in_force) == (reason, False, None)
     assert "gw-b1" in entry.message
+
+
+def test_only_networks_without_a_gateway_are_those_of_an_undeclared_nat() -> None:
+    spare = "203.0.113.0/28"
+    peers = (peer().model_copy(update={"spec": peer().spec.model_copy(update={"gateway_cidrs": (CIDR, spare)})}),)
+    assert [c.remote_networks for c in plan(inputs(peers=peers)).connections] == [(spare,)]
+    assert [c.remote_networks for c in plan(inputs()).connections] == [()]
 
 
 def test_inner_ends_that_the_node_has_are_refused_for_that_connection_alone() -> None:

@@ -17,7 +17,7 @@ from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, Software
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, InForceStatus, Software
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inforce import InForce
 from isthmus.model.node.ipsec import IkeState, IkeView, NarrowedChild
@@ -117,7 +117,7 @@ def test_of_very_many_connections_the_first_say_what_is_in_force() -> None:
     facts = NodeFacts(plan, BridgeView(exists=True, ports=plan.ports), ike=IkeView("1", {}, states))
     reported = [connection.in_force for connection in node_status(facts, Software()).connections]
     assert None not in reported[:800]
-    assert reported[800:] == [None]
+    assert reported[800:] == [InForceStatus(nat="None")]
 
 
 def test_the_problems_that_do_not_fit_are_counted() -> None:

@@ -72,6 +72,29 @@ def test_a_public_address_that_the_peer_has_not_agreed_on_changes_nothing(stretc
     assert mtus(stretched) == {1388}, "A has it already"
 
 
+def test_a_nat_that_charon_finds_is_published_as_long_as_nothing_else_is_known(stretched: Stretched) -> None:
+    a, b = stretched.a, stretched.b
+
+    def seen() -> tuple[str, str | None]:
+        stretched.federation.settle()
+        (gateway,) = b.peer("cloud-a").status.gateways
+        return gateway.address, gateway.nat
+
+    a.nat = "Local"
+    assert seen() == (a.gateway_address, "Behind")
+    assert mtus(stretched) == {1388}
+    a.nat = None
+    assert seen() == (a.gateway_address, "Behind"), "while the connection is down"
+    a.nat = "Remote"
+    assert seen() == (a.gateway_address, None)
+    a.nat = None
+    assert seen() == (a.gateway_address, None)
+    assert mtus(stretched) == {1416}
+    a.nat = "Both"
+    set_uplinks(a, {"publicAddress": PUBLIC})
+    assert seen() == (PUBLIC, "Forwarded"), "what is declared has precedence"
+
+
 def test_the_controller_leaves_the_spec_to_the_administrator(stretched: Stretched) -> None:
     a = stretched.a
     node = a.kubectl.get(GatewayNode, f"gw-{a.cloud_id}")

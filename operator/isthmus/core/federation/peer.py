@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from itertools import filterfalse
 
+from isthmus.core.placement.gateways import Gateway
 from isthmus.core.placement.gateways import gateways as own_gateways
 from isthmus.core.snapshot.conditions import timestamp
 from isthmus.core.snapshot.index import Snapshot, claim_precedence
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway, Tunnel
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec, RemotePeerLink
 from isthmus.model.facts.peer import PeerView
@@ -21,7 +23,7 @@ from isthmus.model.reasons import Reason
 
 from .agreement import Agreement, Disagreement, agree, common_version, encapsulation_of
 from .hybrid import offered_proposals
-from .uplinks import published, unique_parts
+from .uplinks import is_hidden, published, unique_parts
 
 # The view right after the controller's start; statuses about the peer keep their values until it has been read.
 UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API has not been read yet")
@@ -69,7 +71,7 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
         peer_cloud_id=peer.spec.cloud_id,
         protocol_versions=PROTOCOL_VERSIONS,
         state="Cordoned" if peer.spec.agreement.state == "Cordoned" else "Active",
-        gateways=tuple(map(published, ours[:MAX_GATEWAYS])),
+        gateways=tuple(_published(snapshot, peer, gateway) for gateway in ours[:MAX_GATEWAYS]),
         tunnel=_offered_tunnel(peer.spec.tunnel),
         ipsec=OfferedIPsec(
             authentication=peer.spec.ipsec.authentication,
@@ -78,6 +80,13 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
             esp_proposals=offered.esp,
         ),
     )
+
+
+def _published(snapshot: Snapshot, peer: CloudPeer, gateway: Gateway) -> PeerGateway:
+    node, link = snapshot.get(GatewayNode, gateway.name), snapshot.peerlink(peer.spec.cloud_id)
+    connections = node.status.connections if node is not None else ()
+    seen = (connection for connection in connections if connection.cloud_id == peer.spec.cloud_id)
+    return published(gateway, is_hidden=is_hidden(gateway, seen, link.spec.gateways if link is not None else ()))
 
 
 def _offered_tunnel(tunnel: Tunnel) -> OfferedTunnel:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from isthmus.core.placement.gateways import Gateway
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
 
 _IKE_PORT = 500
 
 
-def published(gateway: Gateway) -> PeerGateway:
-    """One of our gateways, as its node's uplink has it."""
+def published(gateway: Gateway, *, is_hidden: bool = False) -> PeerGateway:
+    """One of our gateways, as its node's uplink has it; without one, as charon has found it."""
     uplink = gateway.uplink
+    if uplink is None and is_hidden:
+        return PeerGateway(name=gateway.name, address=gateway.address, nat="Behind")
     if uplink is None or (uplink.reachable and uplink.public_address in (None, gateway.address)):
         return PeerGateway(name=gateway.name, address=gateway.address)
     return PeerGateway(
@@ -21,6 +24,17 @@ def published(gateway: Gateway) -> PeerGateway:
         nat="Forwarded" if uplink.reachable else "Behind",
         ike_port=uplink.ike_port if uplink.reachable else None,
     )
+
+
+def is_hidden(gateway: Gateway, seen: Iterable[GatewayConnection], before: Iterable[PeerGateway]) -> bool:
+    """Whether a NAT is in front of one of our gateways, as it sees the peer's through its connections.
+
+    As long as none is established it stays as it was published: in `before`.
+    """
+    found = {connection.in_force.nat for connection in seen if connection.in_force is not None} - {None}
+    if found:
+        return not found.isdisjoint({"Local", "Both"})
+    return PeerGateway(name=gateway.name, address=gateway.address, nat="Behind") in before
 
 
 def unique_parts(gateway: PeerGateway) -> Iterator[str]:

@@ -46,9 +46,11 @@ def encapsulation_of(name: str, connection: IkeConnection | None, facts: NodeFac
     return next((tunnel.encapsulation.NAME for tunnel in kept), None)
 
 
-def without_in_force(connection: GatewayConnection) -> GatewayConnection:
-    """The connection as a status has it that lists too many."""
-    return connection.model_copy(update={"in_force": None})
+def with_nat_alone(connection: GatewayConnection) -> GatewayConnection:
+    """The connection as a status has it that lists too many: NAT, which the controller publishes, and nothing else."""
+    found = connection.in_force
+    nat = InForceStatus(nat=found.nat) if found is not None and found.nat is not None else None
+    return connection.model_copy(update={"in_force": nat})
 
 
 def with_kept_times(

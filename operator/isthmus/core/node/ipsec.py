@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.federation.pairing import Pairing, pairing
@@ -86,7 +86,9 @@ def connections(
         )
 
     here = own or PeerGateway(name=node, address=local_address)
-    pairs = ((gateway, pairing(agreement, here, gateway)) for gateway in gateways)
+    theirs = tuple(gateways)
+    pairs = ((gateway, pairing(agreement, here, gateway)) for gateway in theirs)
+    spare = _without_gateway(peer.gateway_cidrs, theirs)
     return tuple(
         IkeConnection(
             name=names.tunnel_port(peer.cloud_id, gateway.name),
@@ -104,11 +106,17 @@ def connections(
             replay_window_packets=policy.esp.replay_window_packets,
             passive=pair.passive,
             remote_port=gateway.ike_port,
-            remote_networks=tuple(peer.gateway_cidrs) if gateway.nat is not None else (),
+            remote_networks=tuple(peer.gateway_cidrs) if gateway.nat is not None else spare,
         )
         for gateway, pair in pairs
         if isinstance(pair, Pairing)
     )
+
+
+def _without_gateway(cidrs: Iterable[str], gateways: Iterable[PeerGateway]) -> tuple[str, ...]:
+    """Networks of the peer in which none of its gateways is: from there comes what a NAT sends that nobody declared."""
+    used = [ip_address(gateway.address) for gateway in gateways]
+    return tuple(cidr for cidr in cidrs if not any(address in ip_network(cidr) for address in used))
 
 
 def _protection(encapsulation: Encapsulation, ends: IkeEnds, pair: Pairing) -> Protection:

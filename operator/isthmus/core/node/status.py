@@ -25,7 +25,7 @@ from isthmus.model.reasons import ConditionType, Reason
 
 from .connections import connections
 from .facts import NodeFacts
-from .inforce import with_kept_times, without_in_force
+from .inforce import with_kept_times, with_nat_alone
 from .readiness import degraded, unready
 
 _OF_READINESS = frozenset({ConditionType.READY, ConditionType.PROGRESSING, ConditionType.STALLED})
@@ -105,7 +105,7 @@ def _truncation(reported: tuple[GatewayConnection, ...]) -> Problem | None:
 def _fitting(reported: tuple[GatewayConnection, ...]) -> Iterator[GatewayConnection]:
     """As many connections as the status holds, with messages that are shortened if there are many."""
     limit = _MESSAGES_CHARACTERS // max(len(reported), 1)
-    shown = (*reported[:MAX_IN_FORCE], *map(without_in_force, reported[MAX_IN_FORCE:MAX_CONNECTIONS]))
+    shown = (*reported[:MAX_IN_FORCE], *map(with_nat_alone, reported[MAX_IN_FORCE:MAX_CONNECTIONS]))
     for connection in shown:
         fits = len(connection.message) <= limit
         yield connection if fits else connection.model_copy(update={"message": f"{connection.message[: limit - 1]}…"})

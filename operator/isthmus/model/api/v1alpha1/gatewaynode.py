@@ -39,7 +39,7 @@ Algorithms = Annotated[str, Field(max_length=MAX_ALGORITHMS)]
 MAX_CONNECTIONS = 1600
 """100 peers with 16 gateways each."""
 MAX_IN_FORCE = 800
-"""Connections with `inForce`: an object may have 1.5 MiB in etcd."""
+"""Connections with all of `inForce`: an object may have 1.5 MiB in etcd."""
 
 
 class Uplink(ApiModel):
@@ -162,7 +162,7 @@ class GatewayConnection(ApiModel):
     """Encapsulation of the tunnel; absent without one, as long as nothing is agreed on or no key is there."""
     in_force: InForceStatus | None = None
     """What protects the traffic, as charon reports it of the SAs; while some replace others, of the oldest, which the
-    gateway may still use. Absent without IKE SA, and after the first 800 connections."""
+    gateway may still use. Absent without IKE SA; after the first 800 connections it has `nat` alone."""
     carried_mtu: MTU | None = None
     """Largest IP packet in bytes of a machine that crosses to the gateway unfragmented, found out by echoes through the
     tunnel; what was found last while the tunnel is down. Absent until then."""
