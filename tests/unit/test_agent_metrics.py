@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from isthmus.model import names
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import Traffic
 from isthmus.model.node.host import NodeAddress
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.nodeobjects import ADDRESS, OWN, PEER, RED, attachment, peerlink
+from tests.fakes.nodeobjects import ADDRESS, NODE, OWN, PEER, RED, attachment, peerlink
 
 LINK = f"{OWN}.{RED}"
 
@@ -142,6 +145,20 @@ def test_metric_of_what_the_tunnel_interface_carries_in_the_largest_kind_of_tunn
     controller.apply_status(peerlink(encapsulation="GRE"))
     harness.settle(3)
     assert _value(metrics, "isthmus_tunnel_mtu_bytes") == 1424
+
+
+def test_metric_of_what_the_tunnel_interface_carries_in_tunnel_mode(harness: AgentHarness, metrics: Metrics) -> None:
+    controller = FakeCluster(harness.store)
+    controller.apply(peerlink(mode="Tunnel"))
+    controller.apply_status(peerlink(mode="Tunnel"))
+    harness.settle(3)
+    assert _value(metrics, "isthmus_tunnel_mtu_bytes") == 1396
+    in_force = harness.node.in_force
+    in_force.update({digest: replace(found, nat="Local") for digest, found in in_force.items()})
+    harness.settle(1)
+    assert _value(metrics, "isthmus_tunnel_mtu_bytes") == 1388
+    (connection,) = harness.get(GatewayNode, NODE).status.connections
+    assert (connection.in_force.esp_mode, connection.in_force.nat) == ("Tunnel", "Local")
 
 
 def test_metric_of_the_agreed_mtu(harness: AgentHarness, metrics: Metrics) -> None:

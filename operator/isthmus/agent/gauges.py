@@ -35,15 +35,20 @@ from isthmus.telemetry.metrics import (
     Metrics,
 )
 
+from .clamping import carried_by_interfaces
 from .prober import ProbedLink
+
+
+def _tunnel_mtu(facts: NodeFacts) -> int:
+    """Of the tunnel that carries the largest packets; by VXLAN if there is none."""
+    carried = carried_by_interfaces(facts.plan, facts.known_ike).values()
+    return max(carried, default=inner_mtu(facts.plan.addresses[0].mtu, Vxlan.HEADER_BYTES))
 
 
 def publish_state(metrics: Metrics, facts: NodeFacts) -> None:
     """Set the metrics of charon, links and tunnels."""
     metrics.set(CHARON_UP, {(): facts.ike is not None})
-    addresses = facts.plan.addresses
-    headers = {tunnel.encapsulation.HEADER_BYTES for tunnel in facts.plan.ports.tunnels} or {Vxlan.HEADER_BYTES}
-    metrics.set(TUNNEL_MTU, {(): inner_mtu(addresses[0].mtu, min(headers))} if addresses else {})
+    metrics.set(TUNNEL_MTU, {(): _tunnel_mtu(facts)} if facts.plan.addresses else {})
     down = len(facts.plan.networks.probe_macs) - facts.links_up
     metrics.set(LINKS, {("up",): facts.links_up, ("down",): down})
     sas: dict[Labels, float] = {}
