@@ -126,7 +126,7 @@ class PublicWire:
     def counts(self) -> Counter[str]:
         """Of the frames since the last call: ike, esp, fragment, refusal; everything else but ARP by its description.
 
-        A refusal is a NAT's answer to ESP on a port that it does not map.
+        A refusal is the answer to IKE or ESP on a port that a NAT does not map, or that has no charon.
         """
         found: Counter[str] = Counter()
         while True:
@@ -176,12 +176,12 @@ def _without_ipv6(netns: str) -> str:
 
 
 def _is_refusal(message: bytes) -> bool:
-    """ICMP port unreachable that quotes UDP from or to a port of ESP."""
+    """ICMP port unreachable that quotes UDP from or to a port of IKE or ESP."""
     quoted = message[8:]
     return (
         message[:2] == b"\x03\x03"
         and quoted[9] == socket.IPPROTO_UDP
-        and bool({*struct.unpack("!HH", quoted[20:24])} & _NAT_PORTS)
+        and bool({*struct.unpack("!HH", quoted[20:24])} & (_NAT_PORTS | _IKE_PORTS))
     )
 
 
