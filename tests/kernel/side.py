@@ -131,6 +131,8 @@ class Side:
     store: Store = field(default_factory=Store)
     effects: list[str] = field(default_factory=list)
     metrics: Metrics = field(default_factory=Metrics)
+    published: dict[str, Any] = field(default_factory=dict)
+    """What its cloud publishes of its gateway besides, or instead of the node's address."""
 
     def __post_init__(self) -> None:
         self.watch = Wakeable(self.store)
@@ -194,7 +196,12 @@ class Side:
         if self._thread is not None:
             self._thread.join()
 
-    def introduce(self, other: Side) -> None:
+    @property
+    def gateway(self) -> dict[str, Any]:
+        """Its gateway as its cloud publishes it."""
+        return {"name": f"gw-{self.name}", "address": self.node.address} | self.published
+
+    def introduce(self, other: Side, mode: str = "Transport") -> None:
         """Apply what administrator and controller write for a peer."""
         cloud, peer = f"cloud-{self.name}", f"cloud-{other.name}"
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(peer)):
@@ -208,15 +215,15 @@ class Side:
                     "spec": {
                         "cloudID": peer,
                         "api": {"kubeconfigSecretRef": {"name": "unused"}},
-                        "gatewayCIDRs": [f"{other.node.address}/32"],
+                        "gatewayCIDRs": [f"{other.gateway['address']}/32"],
                         "ipsec": {"policyRef": {"name": "strong"}, "authSecretRef": {"name": "psk"}},
                     },
                 }
             )
         )
         specs = [
-            published_spec(cloud, peer, {"name": f"gw-{self.name}", "address": self.node.address}),
-            published_spec(peer, cloud, {"name": f"gw-{other.name}", "address": other.node.address}),
+            published_spec(cloud, peer, self.gateway, mode=mode),
+            published_spec(peer, cloud, other.gateway, mode=mode),
         ]
         link = PeerLink.from_wire(
             {
@@ -259,7 +266,7 @@ class Side:
                             {
                                 "cloudID": f"cloud-{other.name}",
                                 "tunnelID": TUNNEL_ID,
-                                "gateway": {"name": f"gw-{other.name}", "address": other.node.address},
+                                "gateway": other.gateway,
                             }
                         ],
                     },

@@ -49,6 +49,8 @@ def test_known_ends_for_implementers_of_other_gateways() -> None:
 def test_others_are_no_inner_ends(pair: list[str]) -> None:
     ends = inner_ends(*pair)
     assert not is_inner(TunnelEnds("192.0.2.2", "192.0.2.3"))
+    assert not is_inner(TunnelEnds("2001:db8::2", "2001:db8::3"))
+    assert not is_inner(TunnelEnds("2001:db8::2", ends.remote))
     assert not is_inner(TunnelEnds(ends.local, "192.0.2.3"))
     assert not is_inner(TunnelEnds(ends.local, ends.local))
 

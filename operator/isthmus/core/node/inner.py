@@ -8,7 +8,7 @@ chance, or because a peer has chosen the name of a gateway for it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import Final
 
 from isthmus.model import names
@@ -31,8 +31,10 @@ def inner_ends(own_identity: str, remote_identity: str) -> TunnelEnds:
 
 def is_inner(ends: TunnelEnds) -> bool:
     """Whether these can be such ends."""
-    local, remote = int(IPv4Address(ends.local)), int(IPv4Address(ends.remote))
-    return IPv4Address(ends.local) in _NETWORK and local ^ remote == 1
+    local, remote = ip_address(ends.local), ip_address(ends.remote)
+    if isinstance(local, IPv4Address) and isinstance(remote, IPv4Address):
+        return local in _NETWORK and int(local) ^ int(remote) == 1
+    return False
 
 
 def unusable(
