@@ -234,6 +234,28 @@ def test_inner_ends_that_the_node_has_are_refused_for_that_connection_alone() ->
     ]
 
 
+@pytest.mark.parametrize("installed", [False, True])
+def test_of_two_peers_with_the_same_inner_ends_the_one_with_a_tunnel_keeps_it(
+    monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    """Else the one that sorts first by the tunnel's name: a peer may choose the name of a gateway for it."""
+    ends = TunnelEnds("240.0.0.2", "240.0.0.3")
+    monkeypatch.setattr(ipsec, "inner_ends", lambda *_identities: ends)
+    peers = peer(), peer("cloud-c", "203.0.113.0/24")
+    links = (
+        peerlink(mode="Tunnel"),
+        peerlink("cloud-c", {"name": "gw-c1", "address": "203.0.113.11"}, mode="Tunnel"),
+    )
+    first, second = sorted((names.tunnel_port(PEER, "gw-b1"), names.tunnel_port("cloud-c", "gw-c1")))
+    existing = Ports(frozenset({TunnelPort(second, Vxlan(14789), ends)} if installed else ()))
+    result = plan_node(inputs(peers=peers, peerlinks=links), HERE, frozenset(), existing)
+    kept, refused = (second, first) if installed else (first, second)
+    assert [c.name for c in result.connections] == [kept]
+    assert {n: p.reason for n, p in result.connection_problems.items()} == {refused: "InnerEndsCollide"}
+    assert f"an end of tunnel {kept}" in result.connection_problems[refused].message
+    assert result.inner_ends == frozenset({ends})
+
+
 def test_second_peer_with_the_same_cloud_id_gets_no_tunnels() -> None:
     metadata = peer().metadata
     owner = peer().model_copy(update={"metadata": metadata.model_copy(update={"finalizers": (names.FINALIZER,)})})
