@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from isthmus.adapters.strongswan import messages
-from isthmus.core.node import paths
-from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.paths import longest
-from isthmus.core.node.plan import plan_node
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayPath
 from isthmus.model.node.flows import PlannedLink, PlannedNetwork, PlannedNetworks
-from isthmus.model.node.host import NodeAddress
-from isthmus.model.node.switch import BridgeView, Ports
 from isthmus.plugin.core import gatewaypath
 from tests.fakes.agent_harness import AgentHarness
-from tests.fakes.nodeobjects import ADDRESS, NODE, attachment, inputs
+from tests.fakes.nodeobjects import NODE, attachment
 
 
 @pytest.fixture
@@ -136,12 +129,3 @@ def test_plugin_reads_what_the_agent_reports(harness: AgentHarness) -> None:
     read = gatewaypath.path({"path": reported})
     assert read == gatewaypath.Path(None, True, True, True, 1416, True, is_reported=True)
     assert gatewaypath.path({"path": GatewayPath(ping=False).to_wire()}).ping is False
-
-
-def test_a_gateway_that_cannot_be_reached_is_not_pinged() -> None:
-    plan = plan_node(inputs(), (NodeAddress(ADDRESS, 1500),), frozenset())
-    (connection,) = plan.connections
-    facts = NodeFacts(plan, BridgeView(True, Ports()), paths={connection.name: GatewayPath(ike=False)})
-    assert paths.to_ping(facts) == {connection.ends.remote_address}
-    plan = replace(plan, connections=(replace(connection, passive=True),))
-    assert paths.to_ping(replace(facts, plan=plan)) == frozenset()

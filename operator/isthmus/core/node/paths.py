@@ -98,9 +98,9 @@ def paths(
 
 
 def to_ping(facts: NodeFacts) -> frozenset[str]:
-    """Addresses of the gateways from which no IKE packet arrives, and which can be reached."""
+    """Addresses of the gateways from which no IKE packet arrives; of one that is behind a NAT that of the NAT."""
     silent = {name for name, path in facts.paths.items() if path.ike is False}
-    return frozenset(c.ends.remote_address for c in facts.plan.connections if c.name in silent and not c.passive)
+    return frozenset(c.ends.remote_address for c in facts.plan.connections if c.name in silent)
 
 
 def longest(networks: PlannedNetworks, attachments: Mapping[str, Attachment]) -> dict[str, FullSize]:
