@@ -169,7 +169,8 @@ EXPLANATIONS = {
     ),
     Reason.IKE_NOT_ESTABLISHED: transient(
         "There is no IKE SA between the two gateways yet.",
-        "If it lasts, check that UDP port 500 passes between the gateways in both directions.",
+        "If it lasts, check that UDP port 500 passes between the gateways in both directions, and 4500 if a NAT is "
+        "between them.",
         *_TUNNEL,
     ),
     Reason.ESP_NOT_INSTALLED: transient(
