@@ -33,8 +33,11 @@ _SECOND_SHARE: Final = (
     "flush",
     "in_force",
     "mss_agents",
+    "nat",
+    "nat_agents",
+    "nat_found",
     "path_mtu",
-    "three_kinds",
+    "tunnel_mode",
 )
 _KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "PYTEST_ADDOPTS", "ISTHMUS_KERNEL_NETWORKS")
 
