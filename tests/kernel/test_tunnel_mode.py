@@ -8,13 +8,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from isthmus.adapters.linux.devices import KernelTunnelDevices
 from isthmus.adapters.linux.inner import InnerDevice
+from isthmus.adapters.linux.nft import Nft
+from isthmus.agent.clamping import Clamping, wanted_clamps
 from isthmus.core.node.firewall import UNPROTECTED_OUT
 from isthmus.core.placement.mtu import inner_mtu
+from isthmus.model.node.firewall import DEVICE_FAMILY
 from isthmus.model.node.tunnel import ENCAPSULATIONS, EncapsulationName
+from tests.kernel.handshake import Handshake, connect
 from tests.kernel.kinds import Federation, federation, join_networks
 from tests.kernel.node import wire_at
-from tests.kernel.openvswitch import inside, sh
+from tests.kernel.openvswitch import Machine, inside, sh
 from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Traffic
 
@@ -23,6 +28,8 @@ UNPROTECTED = {(socket.IPPROTO_UDP, 14789), (socket.IPPROTO_UDP, 16081), (socket
 IKE = (socket.IPPROTO_UDP, 500)
 HEADER_BYTES = {kind.NAME: kind.HEADER_BYTES for kind in ENCAPSULATIONS.values()}
 LARGEST = {"VXLAN": 1396, "Geneve": 1396, "GRE": 1404}
+HEADERS = 20 + 20  # of IPv4 and of TCP
+PAYLOAD_BYTES = 200_000
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +69,22 @@ def test_largest_packet_crosses_whole_and_one_more_byte_in_fragments(three: Fede
         assert machine.ping(2, largest, fragment=False) == 2
         assert machine.ping(2, largest + 1, fragment=False) == (2 if KINDS[peer] == "GRE" else 0)
         wire.summary().require_protected()
+
+
+@pytest.mark.parametrize("peer", KINDS)
+def test_segments_of_tcp_are_limited_to_what_crosses_whole(three: Federation, peer: str) -> None:
+    """The machines have an MTU of 1500; the hub limits both directions."""
+    hub = three.hub
+    clamps = wanted_clamps(hub.plan, hub.database.view())
+    inside(hub.node.name, lambda: Clamping(Nft(DEVICE_FAMILY), KernelTunnelDevices()).follow(clamps))
+    limit = LARGEST[KINDS[peer]] - HEADERS
+    with wire_at("wan-a", three.nodes) as wire:
+        found = connect(Machine(f"vm-a{peer}"), Machine(f"vm-{peer}a"), three.machines[peer].far, PAYLOAD_BYTES)
+        summary = wire.summary()
+    assert found == Handshake(limit, limit)
+    summary.require_protected()
+    assert summary.counts[Traffic.ESP] > 2 * PAYLOAD_BYTES // limit
+    assert summary.counts[Traffic.ESP_FRAGMENT] == 0
 
 
 def test_fences_and_the_inner_route_suffice_each(three: Federation) -> None:
