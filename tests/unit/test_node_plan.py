@@ -13,6 +13,7 @@ from isthmus.core.node.inner import inner_ends
 from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.model import names
 from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.node.ipsec import EspTunnel
@@ -213,6 +214,19 @@ def test_only_networks_without_a_gateway_are_those_of_an_undeclared_nat() -> Non
     peers = (peer().model_copy(update={"spec": peer().spec.model_copy(update={"gateway_cidrs": (CIDR, spare)})}),)
     assert [c.remote_networks for c in plan(inputs(peers=peers)).connections] == [(spare,)]
     assert [c.remote_networks for c in plan(inputs()).connections] == [()]
+
+
+@pytest.mark.parametrize("ends", [TunnelEnds(ADDRESS, "flow"), TunnelEnds("", "203.0.113.11")])
+def test_a_kept_tunnel_whose_ends_are_no_addresses_does_not_concern_other_peers(ends: TunnelEnds) -> None:
+    gateway = PeerGateway(name="gw-c1", address="203.0.113.11")
+    tunnel = TunnelPort(names.tunnel_port("cloud-c", gateway.name), Vxlan(14789), ends)
+    wanted = replace(inputs(), kept_peers={"cloud-c": (gateway,)})
+    usable = replace(tunnel, ends=TunnelEnds(ADDRESS, gateway.address))
+    kept = plan_node(wanted, HERE, frozenset(), Ports(frozenset({usable})))
+    assert usable in kept.ports.tunnels
+    result = plan_node(wanted, HERE, frozenset(), Ports(frozenset({tunnel})))
+    assert result.ports.tunnels == plan(inputs()).ports.tunnels
+    assert result.connections == kept.connections
 
 
 def test_inner_ends_that_the_node_has_are_refused_for_that_connection_alone() -> None:

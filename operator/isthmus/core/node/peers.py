@@ -107,7 +107,7 @@ def plan_peers(
     planned, keeping = _plan_each(inputs, owning_peers, links, plan, problem_of)
     gateways = {peer.spec.cloud_id: _known_gateways(peer, links.get(peer.spec.cloud_id)) for peer in owning_peers}
     kept_connections = _kept_connections({c: gateways[c] for c in keeping} | {**inputs.kept_peers})
-    kept = frozenset(tunnel for tunnel in installed if tunnel.name in kept_connections)
+    kept = frozenset(t for t in installed if t.name in kept_connections and _are_addresses(t.ends))
     planned |= _clashes(planned, kept, installed)
     refused = _collisions(planned, kept, installed, addresses)
     peers = [_without(peer, refused) for peer in planned.values() if isinstance(peer, _Peer)]
@@ -151,6 +151,14 @@ def _plan_each(
         if keeps:
             keeping.add(cloud_id)
     return planned, keeping
+
+
+def _are_addresses(ends: TunnelEnds) -> bool:
+    """Whether both are: others may have changed a port of ours in OVSDB, and then there is nothing to keep."""
+    try:
+        return bool(ip_address(ends.local) and ip_address(ends.remote))
+    except ValueError:
+        return False
 
 
 def _clashes(
