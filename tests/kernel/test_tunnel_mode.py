@@ -11,6 +11,7 @@ import pytest
 from isthmus.adapters.linux.devices import KernelTunnelDevices
 from isthmus.adapters.linux.inner import InnerDevice
 from isthmus.adapters.linux.nft import Nft
+from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.agent.clamping import Clamping, wanted_clamps
 from isthmus.core.node.firewall import UNPROTECTED_OUT
 from isthmus.core.placement.mtu import inner_mtu
@@ -68,6 +69,27 @@ def test_largest_packet_crosses_whole_and_one_more_byte_in_fragments(three: Fede
         assert machine.ping(3, 1500) == 3
         assert machine.ping(2, largest, fragment=False) == 2
         assert machine.ping(2, largest + 1, fragment=False) == (2 if KINDS[peer] == "GRE" else 0)
+        wire.summary().require_protected()
+
+
+@pytest.mark.parametrize("peer", KINDS)
+def test_echoes_that_may_not_be_fragmented_are_lost_from_one_byte_more_on(three: Federation, peer: str) -> None:
+    """Between the inner ends, which the flows of the echo port set."""
+    hub, largest = three.hub, LARGEST[KINDS[peer]]
+    links = [link for network in hub.plan.networks for link in network.links if link.cloud_id == f"cloud-{peer}"]
+    macs = dict.fromkeys(("fits", "larger"), links[0].probe_mac)
+
+    def back(*, whole: bool) -> dict[str, int]:
+        sizes = {"fits": largest, "larger": largest + 1}
+        found = inside(hub.node.name, lambda: PacketProbe().exchange(macs, 2.0, 0.2, sizes, whole=whole))
+        return {name: result.received for name, result in found.items()}
+
+    with wire_at("wan-a", three.nodes) as wire:
+        assert back(whole=True) == {"fits": 1, "larger": 0}
+        summary = wire.summary()
+        summary.require_protected()
+        assert summary.counts[Traffic.ESP_FRAGMENT] == 0
+        assert back(whole=False) == {"fits": 1, "larger": 1}
         wire.summary().require_protected()
 
 

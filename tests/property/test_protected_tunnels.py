@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -10,15 +11,19 @@ from hypothesis import strategies as st
 
 from isthmus.core.node.inner import is_inner
 from isthmus.core.node.plan import NodePlan, plan_node
+from isthmus.core.node.setcache import SetCache
+from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.ipsec import Child, EspTunnel
+from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.traffic import AnyTraffic, Selector, UdpPorts
 from isthmus.model.node.tunnel import EncapsulationName, Gre
-from tests.fakes.nodeobjects import ADDRESS, inputs, peer, peerlink
+from tests.fakes.nodeobjects import ADDRESS, attachment, inputs, link, peer, peerlink
 
 HERE = (NodeAddress(ADDRESS, 1500),)
 UDP, GRE = 17, 47
+_ECHO = re.compile(r"set_field:([0-9.]+)->tun_src,set_field:([0-9.]+)->tun_dst,output:(\d+)$")
 MODES = st.sampled_from(["Transport", "Auto", "Tunnel"])
 FOREIGN_PORTS = (4789, 6081, 53)
 
@@ -68,16 +73,40 @@ def mirrored(child: Child) -> Selector:
 
 @st.composite
 def plans(draw: st.DrawFn) -> NodePlan:
-    """Up to four peers of any kinds, with UDP ports that clash or not."""
-    peers, links = [], []
+    """Up to four peers of any kinds and modes, with UDP ports that clash or not, some behind a NAT."""
+    peers, links, paths = [], [], []
     for number in range(draw(st.integers(1, 4))):
         cloud_id = f"cloud-{'bcde'[number]}"
         kind: EncapsulationName = draw(st.sampled_from(["VXLAN", "Geneve", "GRE"]))
         port = draw(st.sampled_from([14789, 14790, 16081]))
         gateway = {"name": "gw", "address": f"198.51.{100 + number}.{draw(st.integers(1, 3))}"}
+        mode = draw(MODES)
+        nat = draw(st.sampled_from([None, "Behind", "Forwarded"])) if mode != "Transport" else None
+        gateway |= {"nat": nat} if nat else {}
         peers.append(peer(cloud_id, f"198.51.{100 + number}.0/24"))
-        links.append(peerlink(cloud_id, gateway, port, port, kind, mode=draw(MODES)))
-    return plan_node(inputs(peers=tuple(peers), peerlinks=tuple(links)), HERE, frozenset())
+        links.append(peerlink(cloud_id, gateway, port, port, kind, mode=mode))
+        paths.append(link(0x100000 + number, cloud_id, gateway))
+    network = attachment(links=tuple(paths))
+    return plan_node(inputs(network, peers=tuple(peers), peerlinks=tuple(links)), HERE, frozenset())
+
+
+def echoes(plan: NodePlan, entropy: int) -> list[Packet]:
+    """What echo ports send by the flows of networks."""
+    ports = {port.name for port in plan.ports.encapsulating} | {patch.cloud_name for patch in plan.ports.patches}
+    ofport = {name: number for number, name in enumerate(sorted(ports | {PROBE_PORT}), 1)}
+    kinds = {ofport[echo.name]: echo.encapsulation for echo in plan.ports.echoes}
+    numbers = Numbers(
+        {network.patch_port: 0x10 for network in plan.networks},
+        {cloud_id: 0x20 + number for number, cloud_id in enumerate(sorted(plan.gateways))},
+    )
+    flows = {flow for found in SetCache().sets(plan, numbers, ofport).values() for flow in found.flows}
+    sent = []
+    for source, destination, port in (found.groups() for flow in flows if (found := _ECHO.search(flow))):
+        kind = kinds[int(port)]
+        if isinstance(kind, Gre):
+            sent.append(Packet(source, destination, GRE))
+        sent += [Packet(source, destination, UDP, entropy, udp_port) for udp_port in kind.udp_ports]
+    return sent
 
 
 def packets(tunnel: TunnelPort, entropy: int) -> tuple[Packet, Packet]:
@@ -107,6 +136,13 @@ def test_all_packets_of_all_ports_are_protected_and_fenced(plan: NodePlan, entro
 def test_what_echo_ports_can_send_is_fenced(plan: NodePlan, entropy: int) -> None:
     """Their flows set both ends, to those of tunnels. Where a port tells tunnels apart, other ends are fenced, too."""
     assert {echo.encapsulation for echo in plan.ports.echoes} == {t.encapsulation for t in plan.ports.tunnels}
+    sent = echoes(plan, entropy)
+    assert {(p.source, p.destination) for p in sent} == {(t.ends.local, t.ends.remote) for t in plan.ports.tunnels}
+    children = [child for connection in plan.connections for child in connection.children]
+    for packet in sent:
+        assert any(packet.matches(child.sent) for child in children), "protected like what the tunnel ports send"
+        assert packet.is_blocked(plan, "out")
+        assert packet.is_dropped(plan, "out")
     for port in (udp_port for echo in plan.ports.echoes for udp_port in echo.encapsulation.udp_ports):
         packet = Packet(ADDRESS, "203.0.113.9", UDP, entropy, port)
         assert packet.is_blocked(plan, "out")
