@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.agent.clamping import Clamping, wanted_clamps
+from isthmus.agent.clamping import Clamping, carried_by_interfaces, wanted_clamps
 from isthmus.core.node import ipsec
 from isthmus.core.node.clamping import Clamp, maximum_segment, ruleset
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model.errors import ExternalError, Unavailable, Unsupported
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.host import KernelChange, NodeAddress
+from isthmus.model.node.inforce import InForce, Nat
+from isthmus.model.node.ipsec import IkeState, IkeView
 from isthmus.model.node.switch import BridgeView, Ports, TunnelPort
 from isthmus.model.node.tunnel import Encapsulation, Geneve, Gre, ModeName, TunnelEnds, Vxlan
 from tests.fakes.firewall import FakeClampTable, FakeTunnelDevices
@@ -91,6 +93,39 @@ def test_in_tunnel_mode_a_second_ip_header_counts_and_the_address_outside() -> N
 
 def test_through_a_nat_a_udp_header_counts_too() -> None:
     assert wanted(tunnel(Vxlan(14789), "240.0.0.3", "240.0.0.2")) == {Clamp("vxlan_sys_14789", 1388)}
+
+
+INSIDE = tunnel(Vxlan(14789), "240.0.0.3", "240.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("port", "planned", "found", "mtu"),
+    [
+        (tunnel(Vxlan(14789)), "without", "Remote", 1408),
+        (INSIDE, "without", None, 1396),
+        (INSIDE, "without", "None", 1396),
+        (INSIDE, "without", "Local", 1388),
+        (INSIDE, "with", None, 1388),
+        (INSIDE, "with", "None", 1388),
+        (INSIDE, "kept", None, 1388),
+        (INSIDE, "kept", "None", 1396),
+        (INSIDE, "kept", "Both", 1388),
+    ],
+)
+def test_a_nat_counts_that_is_published_or_that_charon_has_found(
+    port: TunnelPort, planned: str, found: Nat | None, mtu: int
+) -> None:
+    """What is kept, and not planned for the moment, says nothing of NAT: charon does."""
+    names = frozenset({port.name})
+    plan = NodePlan(
+        addresses=(LOCAL,),
+        ports=Ports(frozenset({port})),
+        without_nat=names if planned == "without" else frozenset(),
+        kept_connections=names if planned == "kept" else frozenset(),
+    )
+    ike = IkeView("1", {}, {port.name: IkeState(established=True, in_force=InForce(nat=found))})
+    assert carried_by_interfaces(plan, ike) == {port: mtu}
+    assert wanted_clamps(plan, BridgeView(True, plan.ports), ike=ike) == {Clamp("vxlan_sys_14789", mtu)}
 
 
 @pytest.mark.parametrize(
