@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
 
 from isthmus.core.node.diff import PortComparison
+from isthmus.core.node.inner import inner_ends
 from isthmus.core.node.pathmtu import INTERVAL_SECONDS, LOST_ECHOES
 from isthmus.core.node.plan import NodePlan
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
@@ -149,6 +151,26 @@ def test_more_than_esp_leaves_room_for_is_never_tried(
     assert segments(harness) == {whole - 40, whole - 60}, "before anything was tried"
     assert carried(harness) == whole
     assert segments(harness) == {whole - 40, whole - 60}
+
+
+def echo_ends(harness: AgentHarness) -> set[str]:
+    """The remote ends that flows set for what leaves by echo ports."""
+    return {end for flow in harness.node.flows.values() for end in re.findall(r"([0-9.]+)->tun_dst", flow[1])}
+
+
+def test_echoes_go_to_new_ends_only_behind_fences_and_a_connection(
+    harness: AgentHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here another's device keeps the inner ends from being made, so that nothing is loaded for them."""
+    assert echo_ends(harness) == {ENDS.remote}
+    harness.node.foreign_inner_device = True
+    agree_on(harness, "Tunnel")
+    harness.settle(1)
+    assert echo_ends(harness) == set()
+    assert "a defect of Isthmus" not in caplog.text, "the former connection lacks no fence"
+    harness.node.foreign_inner_device = False
+    harness.settle(3)
+    assert echo_ends(harness) == {inner_ends("gw-a1.cloud-a", "gw-b1.cloud-b").remote}
 
 
 def test_what_cannot_be_sent_is_not_known(harness: AgentHarness) -> None:

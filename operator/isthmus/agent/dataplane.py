@@ -181,6 +181,7 @@ class DataPlane:
         ports_left = self._bridge.unwanted(plan, bridge)
         unneeded = [name for name in nodechanges.connections_to_unload(plan, ike) if name not in ports_left]
         complete = self._tunnels.unload(unneeded, attempts) and not ports_left
+        complete = complete and not nodechanges.has_outdated(plan, ike)  # to former addresses, which have former fences
         with attempts.node():
             if complete:
                 if host.inner_ends - plan.inner_ends or host.has_inner_leftovers:

@@ -89,7 +89,8 @@ class FlowSets:
         try:
             self._numbers = self._number(plan, bridge)
             self._keep(plan)
-            self._want(self._cache.sets(plan, self._numbers, bridge.ofport), self._cache.meters)
+            wanted = self._cache.sets(plan, self._numbers, bridge.ofport, bridge.ports.tunnels)
+            self._want(wanted, self._cache.meters)
         except Exception:
             self.forget()
             raise

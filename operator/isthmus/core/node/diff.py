@@ -32,6 +32,11 @@ def connections_to_unload(plan: NodePlan, ike: IkeView) -> tuple[str, ...]:
     return tuple(sorted(ours - {connection.name for connection in plan.connections} - plan.kept_connections))
 
 
+def has_outdated(plan: NodePlan, ike: IkeView) -> bool:
+    """Whether charon has a connection of the plan with former settings, since the new ones could not be loaded."""
+    return any(ike.loaded.get(c.name, c.digest) != c.digest for c in plan.connections)
+
+
 def blocks_to_remove(wanted: frozenset[BlockPolicy], view: BlockView) -> frozenset[BlockPolicy]:
     """Removed last."""
     return view.blocks - wanted

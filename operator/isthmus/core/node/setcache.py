@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import chain
 
 from isthmus.model.names import PROBE_PORT, tunnel_port
 from isthmus.model.node.flows import FlowSet, Meter, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.switch import TunnelPort
 from isthmus.model.tracked import Tracked, changes, differing
 
 from .flows import Echo, Link, Network, common_set, network_set, peer_set
@@ -30,11 +32,21 @@ class SetCache:
         self.meters: Tracked[int, Meter] = Tracked()
         """All meters that the sets use, by ID."""
 
-    def sets(self, plan: NodePlan, numbers: Numbers, ofport: Mapping[str, int]) -> Tracked[int, FlowSet]:
-        """The sets by cookie; `ofport` maps interfaces to OpenFlow ports. What has no port yet is left out."""
+    def sets(
+        self,
+        plan: NodePlan,
+        numbers: Numbers,
+        ofport: Mapping[str, int],
+        installed: AbstractSet[TunnelPort] | None = None,
+    ) -> Tracked[int, FlowSet]:
+        """The sets by cookie; `ofport` maps interfaces to OpenFlow ports. What has no port yet is left out.
+
+        Echoes are sent only where one of the `installed` tunnel ports leads, for that was made behind fences and a
+        loaded connection. None: all of the plan are.
+        """
         tunnels = _tunnels(plan, numbers, ofport)
         ports = {name: ofport[name] for name in (PROBE_PORT, *chain.from_iterable(tunnels.values()))}
-        echoes = _echoes(plan, ofport)
+        echoes = _echoes(plan, ofport, plan.ports.tunnels if installed is None else installed)
         gone: dict[int, FlowSet | None] = dict.fromkeys(self._peers)
         if not self._networks.can_continue(plan.networks, ports, echoes, numbers.members):
             gone |= dict.fromkeys(self._networks.cookies())
@@ -131,10 +143,10 @@ def _changed_meters(before: Mapping[int, FlowSet], after: Mapping[int, FlowSet])
     return {**dict.fromkeys(gone), **{meter.id: meter for meter in new}}
 
 
-def _echoes(plan: NodePlan, ofport: Mapping[str, int]) -> dict[str, Echo]:
-    """By tunnel port, for those tunnels for whose kind there is an echo port."""
+def _echoes(plan: NodePlan, ofport: Mapping[str, int], installed: AbstractSet[TunnelPort]) -> dict[str, Echo]:
+    """By tunnel port, for those tunnels that exist as planned, and for whose kind there is an echo port."""
     ports = {echo.encapsulation: ofport.get(echo.name, 0) for echo in plan.ports.echoes}
-    found = ((tunnel, ports.get(tunnel.encapsulation, 0)) for tunnel in plan.ports.tunnels)
+    found = ((tunnel, ports.get(tunnel.encapsulation, 0)) for tunnel in plan.ports.tunnels & installed)
     return {tunnel.name: Echo(port, tunnel.ends) for tunnel, port in found if port > 0}
 
 
