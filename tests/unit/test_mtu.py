@@ -29,7 +29,8 @@ def test_known_mtu_values(underlay: int, inner: int) -> None:
         (4, True, False, 1396, 1404),
         (4, True, True, 1388, 1396),
         (6, False, False, 1396, None),
-        (6, True, False, 1376, None),
+        (6, True, False, 1376, 1384),
+        (6, True, True, 1368, 1376),
     ],
 )
 def test_modes_over_an_underlay_of_1500(

@@ -51,7 +51,7 @@ def inner_mtu(
     """MTU in bytes over an encapsulation's headers and ESP; never more for a smaller `underlay_mtu`.
 
     `underlay` is the version of the outer packets, `inner` that of those inside ESP in tunnel mode. 1416 for 1500 with
-    VXLAN or Geneve in transport mode over IPv4, 8 less through a NAT, 8 more with GRE.
+    VXLAN or Geneve in transport mode over IPv4, 8 less through a NAT, 20 less over IPv6, 8 more with GRE.
     """
     outside = _IP_HEADER[underlay] + (_UDP_HEADER if through_nat else 0)
     protected = underlay_mtu - outside - _ESP_HEADER - cipher.iv_bytes - cipher.icv_bytes
