@@ -45,7 +45,7 @@ def test_life_of_a_tunnel_and_a_network(harness: AgentHarness, caplog: pytest.Lo
     assert states(lines, CONNECTION)[-1] == UP
     assert states(lines, f"tunnel port {TUNNEL}") == ["absent", f"{ADDRESS} to 198.51.100.11, VXLAN on UDP port 14789"]
     assert states(lines, f"node {NODE}") == ["absent", "Ready"]
-    assert states(lines, "block policies") == ["absent", "4 installed"]
+    assert states(lines, "block policies") == ["absent", "7 installed"]
     assert states(lines, "nftables table") == ["absent", "in force"]
     harness.kubectl.apply(attachment())
     harness.settle()

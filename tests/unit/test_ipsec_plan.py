@@ -86,6 +86,9 @@ def test_block_policies_for_each_port_in_both_directions() -> None:
         "dir out src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 dport 14789",
         "dir in src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 dport 14789",
         "dir out src 0.0.0.0/0 dst 0.0.0.0/0 proto 17 sport 14789",
+        "dir out src ::/0 dst ::/0 proto 17 dport 14789",
+        "dir in src ::/0 dst ::/0 proto 17 dport 14789",
+        "dir out src ::/0 dst ::/0 proto 17 sport 14789",
     }
     assert ipsec.blocks([Vxlan(14789), Vxlan(14790)]) == ipsec.blocks([Vxlan(14789)]) | ipsec.blocks([Vxlan(14790)])
     assert ipsec.blocks([Geneve(14789)]) == ipsec.blocks([Vxlan(14789)])

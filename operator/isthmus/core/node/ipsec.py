@@ -134,11 +134,13 @@ def blocks(encapsulations: Iterable[Encapsulation]) -> frozenset[BlockPolicy]:
 
 
 def _blocks_of_ports(encapsulation: Encapsulation) -> Iterator[BlockPolicy]:
+    """In IPv4 and IPv6, whatever the tunnels' ends are: a port of ours that others change has the same fence."""
     if not encapsulation.udp_ports:
         return
-    for traffic in encapsulation.sent.values():
-        yield BlockPolicy("out", Selector(_ANYWHERE, _ANYWHERE, traffic))
-    yield BlockPolicy("in", Selector(_ANYWHERE, _ANYWHERE, encapsulation.received))
+    for anywhere in (_ANYWHERE, _ANYWHERE_V6):
+        for traffic in encapsulation.sent.values():
+            yield BlockPolicy("out", Selector(anywhere, anywhere, traffic))
+        yield BlockPolicy("in", Selector(anywhere, anywhere, encapsulation.received))
 
 
 def blocks_to(encapsulation: Encapsulation, remote_addresses: Iterable[str]) -> frozenset[BlockPolicy]:
@@ -180,9 +182,13 @@ def _icmp_unreachable_block(remote: Prefix) -> BlockPolicy:
 
 
 def blocks_of_connection(connection: IkeConnection) -> frozenset[BlockPolicy]:
-    """The block policies without which neither the connection nor its tunnel port may exist."""
-    encapsulation = connection.protection.encapsulation
-    return blocks([encapsulation]) | blocks_to(encapsulation, [connection.tunnel_ends.remote])
+    """The block policies without which neither the connection nor its tunnel port may exist.
+
+    Those of the IP version of its ends: a kernel without IPv6 has no others, and needs none.
+    """
+    encapsulation, remote = connection.protection.encapsulation, connection.tunnel_ends.remote
+    found = blocks([encapsulation]) | blocks_to(encapsulation, [remote])
+    return frozenset(block for block in found if block.selector.source.version == ip_address(remote).version)
 
 
 def up(connection: IkeConnection, ike: IkeView) -> bool:
