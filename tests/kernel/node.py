@@ -41,6 +41,7 @@ AGREEMENT = Agreement(
 WAN = IPv4Network("192.0.2.0/24")
 # Constants of Linux that Python's socket module does not name.
 _SOL_PACKET, _PACKET_STATISTICS, _SO_RCVBUFFORCE, _ETH_P_ALL = 263, 6, 33, 3
+_LISTENER_QUERY = 130  # the first ICMPv6 type of MLD and ND (RFC 2710, RFC 4861)
 _RECEIVE_BUFFER_BYTES = 8 << 20
 _CHARON = "/usr/lib/ipsec/charon"
 SETTINGS = Path(__file__).parents[2] / "deploy" / "strongswan.conf"
@@ -270,16 +271,33 @@ class Wire:
         )
 
     def unprotected(self) -> Counter[tuple[int, int]]:
-        """IPv4 packets that are not ESP, recorded since the last call, by protocol and UDP destination port or 0."""
+        """IP packets that are not ESP, recorded since the last call, by protocol and UDP destination port or 0.
+
+        Without what IPv6 needs to find its neighbours, and without fragments of ESP over IPv6.
+        """
         found: Counter[tuple[int, int]] = Counter()
         while True:
             try:
                 frame = self._packets.recv(65535, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return found
-            if frame[12:14] == b"\x08\x00" and frame[23] != socket.IPPROTO_ESP:
-                port = int.from_bytes(frame[36:38], "big") if frame[23] == socket.IPPROTO_UDP else 0
-                found[frame[23], port] += 1
+            protocol, begins = _payload(frame)
+            if protocol not in (None, socket.IPPROTO_ESP):
+                port = int.from_bytes(frame[begins + 2 : begins + 4], "big") if protocol == socket.IPPROTO_UDP else 0
+                found[protocol, port] += 1
+
+
+def _payload(frame: bytes) -> tuple[int | None, int]:
+    """Protocol of an IP packet, and where its payload begins; none for other frames and for ND and MLD."""
+    if frame[12:14] == b"\x08\x00":
+        return frame[23], 34
+    if frame[12:14] != b"\x86\xdd":
+        return None, 0
+    protocol, begins = frame[20], 54
+    if protocol == socket.IPPROTO_FRAGMENT:
+        protocol, begins = frame[54], 62
+    finds_neighbours = protocol == socket.IPPROTO_ICMPV6 and frame[begins] >= _LISTENER_QUERY
+    return (None if finds_neighbours or protocol == socket.IPPROTO_HOPOPTS else protocol), begins
 
 
 def packets_at(device: str = "eth0") -> socket.socket:

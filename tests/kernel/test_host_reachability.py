@@ -42,6 +42,18 @@ def test_gateway_answers_icmp_echo_and_an_unused_address_does_not(pair: Pair) ->
     assert inside(pair.a.name, lambda: IcmpPing().answering(asked, 1.0)) == {pair.b.address}
 
 
+def test_gateway_answers_icmp_echo_over_ipv6_beside_ipv4(pair: Pair) -> None:
+    found = {pair.a: "fd00:db8::1", pair.b: "fd00:db8::2"}
+    for node, address in found.items():
+        sh(f"ip addr add {address}/64 dev eth0 nodad", node.name)
+    asked = frozenset({pair.b.address, found[pair.b], "fd00:db8::250"})
+    try:
+        assert inside(pair.a.name, lambda: IcmpPing().answering(asked, 1.0)) == {pair.b.address, found[pair.b]}
+    finally:
+        for node, address in found.items():
+            sh(f"ip addr del {address}/64 dev eth0", node.name)
+
+
 def received(pair: Pair, name: str) -> int:
     node, other = (pair.a, pair.b) if name == "a" else (pair.b, pair.a)
     return node.ike.view().ike_packets[other.address]

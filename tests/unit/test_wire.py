@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from isthmus.adapters.linux import ping
 from tests.testbed.wan.wire import Expected, Summary, Traffic, classify, mac_addresses, read_pcap, summarise
 
 GATEWAYS = ("192.0.2.11", "198.51.100.11")
+GATEWAYS_V6 = ("2001:db8:a::11", "2001:db8:b::11")
 APIS = ("192.0.2.10", "198.51.100.10")
 MORE_FRAGMENTS = 0x2000
 CARD, TENANT = "0a:00:00:00:00:01", "fa:16:3e:00:00:01"
 EXPECTED = Expected(cards=frozenset({CARD}))
+BOTH_FAMILIES = replace(EXPECTED, gateways=EXPECTED.gateways | {IPv6Address(address) for address in GATEWAYS_V6})
 MACHINE = "fe80::f816:3eff:fe00:1"
 SOLICITED, ROUTERS, LISTENERS = "ff02::1:ff00:1", "ff02::2", "ff02::16"
 
@@ -38,6 +41,21 @@ def ports(source: int, destination: int, payload: bytes = bytes(20)) -> bytes:
     return struct.pack("!HHHH", source, destination, 8 + len(payload), 0) + payload
 
 
+def echo(payload: bytes, ip_version: int = 4) -> bytes:
+    return ping._message(ping._ICMP[ip_version], payload)
+
+
+def ipv6(next_header: int, payload: bytes, ends: tuple[str, str] = GATEWAYS_V6) -> bytes:
+    source, destination = (IPv6Address(end).packed for end in ends)
+    return ethernet(
+        0x86DD, struct.pack("!IHBB", 6 << 28, len(payload), next_header, 64) + source + destination + payload
+    )
+
+
+def fragment_v6(next_header: int, payload: bytes) -> bytes:
+    return ipv6(44, struct.pack("!BBHI", next_header, 0, 1, 7) + payload)
+
+
 def arp(sender: str, target: str) -> bytes:
     addresses = bytes(6) + IPv4Address(sender).packed + bytes(6) + IPv4Address(target).packed
     return ethernet(0x0806, b"\x00\x01\x08\x00\x06\x04\x00\x01" + addresses)
@@ -58,10 +76,10 @@ def icmpv6(kind: int, source: str = "fe80::1", destination: str = LISTENERS, *, 
         (ipv4(50, bytes(40), fragment=185), Traffic.ESP_FRAGMENT),
         (ipv4(17, ports(4500, 4500, b"\x12\x34\x56\x78" + bytes(40))), Traffic.ESP),
         (ipv4(17, ports(500, 500)), Traffic.IKE),
-        (ipv4(1, ping._message(ping.PAYLOAD + bytes(8))), Traffic.PING),
-        (ipv4(1, ping._message(ping.PAYLOAD + bytes(9))), Traffic.OTHER),
-        (ipv4(1, ping._message(bytes(33))), Traffic.OTHER),
-        (ipv4(1, ping._message(ping.PAYLOAD + bytes(8)), APIS), Traffic.OTHER),
+        (ipv4(1, echo(ping.PAYLOAD + bytes(8))), Traffic.PING),
+        (ipv4(1, echo(ping.PAYLOAD + bytes(9))), Traffic.OTHER),
+        (ipv4(1, echo(bytes(33))), Traffic.OTHER),
+        (ipv4(1, echo(ping.PAYLOAD + bytes(8)), APIS), Traffic.OTHER),
         (ipv4(17, ports(4500, 4500, bytes(4) + bytes(40))), Traffic.IKE),
         (ipv4(17, ports(4500, 4500, b"\xff")), Traffic.IKE),
         (ipv4(6, ports(40000, 6443), APIS), Traffic.API),
@@ -78,8 +96,43 @@ def test_expected_frames_are_classified(frame: bytes, traffic: Traffic) -> None:
 
 
 @pytest.mark.parametrize(
+    ("frame", "traffic"),
+    [
+        (ipv6(50, bytes(40)), Traffic.ESP),
+        (fragment_v6(50, bytes(40)), Traffic.ESP_FRAGMENT),
+        (ipv6(17, ports(500, 500)), Traffic.IKE),
+        (ipv6(58, echo(ping.PAYLOAD + bytes(8), 6)), Traffic.PING),
+        (icmpv6(135, GATEWAYS_V6[0], SOLICITED), Traffic.ND),
+        (icmpv6(136, *GATEWAYS_V6), Traffic.ND),
+        (ipv4(50, bytes(40)), Traffic.ESP),
+    ],
+)
+def test_expected_frames_between_ipv6_gateways_are_classified(frame: bytes, traffic: Traffic) -> None:
+    assert classify(frame, BOTH_FAMILIES) is traffic
+
+
+@pytest.mark.parametrize(
     "frame",
     [
+        pytest.param(ipv6(17, ports(50000, 14789)), id="tunnel in clear"),
+        pytest.param(fragment_v6(17, ports(50000, 14789)), id="fragment of a tunnel"),
+        pytest.param(ipv6(47, bytes(40)), id="GRE"),
+        pytest.param(ipv6(4, bytes(40)), id="IPv4 in clear"),
+        pytest.param(ipv6(50, bytes(40), (GATEWAYS_V6[0], "2001:db8:c::1")), id="ESP with another host"),
+        pytest.param(ipv6(58, echo(bytes(33), 6)), id="another ping"),
+        pytest.param(icmpv6(1, *GATEWAYS_V6), id="port unreachable, which quotes a packet"),
+        pytest.param(icmpv6(135, "2001:db8:c::1", SOLICITED), id="ND of another host"),
+        pytest.param(from_a_tenant(icmpv6(136, *GATEWAYS_V6)), id="advertisement of a tenant's machine"),
+    ],
+)
+def test_everything_else_between_ipv6_gateways_is_other(frame: bytes) -> None:
+    assert classify(frame, BOTH_FAMILIES) is Traffic.OTHER
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(ipv6(50, bytes(40)), id="ESP over IPv6, where no gateway has it"),
         pytest.param(ipv4(17, ports(50000, 14789)), id="tunnel in clear"),
         pytest.param(ipv4(17, ports(50000, 4789)), id="another tunnel in clear"),
         pytest.param(ipv4(17, ports(50000, 14789), fragment=MORE_FRAGMENTS), id="first fragment of a tunnel"),

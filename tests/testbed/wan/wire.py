@@ -16,6 +16,8 @@ _EXAMPLES: Final = 10
 _IKE: Final = (500, 500)
 _ENCAPSULATED: Final = (4500, 4500)
 _ECHO_REPLY, _ECHO_REQUEST = 0, 8
+_ECHO_REQUEST_V6, _ECHO_REPLY_V6 = 128, 129
+_HOP_BY_HOP, _UDP, _FRAGMENT, _ESP, _ICMPV6 = 0, 17, 44, 50, 58
 _PING_PAYLOAD: Final = b"isthmus reachability test"
 _PING_NONCE_BYTES: Final = 8
 _NEIGHBOUR_DISCOVERY: Final = range(133, 138)
@@ -43,11 +45,11 @@ class Expected:
     Gateways also ping each other, with a payload by which an agent's requests are known.
 
     Only the WAN's own cards (by their MAC addresses) may ask for neighbours there: a tenant's machine that is heard
-    doing so has link-local addresses and groups like theirs.
+    doing so has link-local addresses and groups like theirs. Gateways with IPv6 ask for each other as well.
     """
 
     cards: frozenset[str]
-    gateways: frozenset[IPv4Address] = frozenset(site.gateway_wan_address.ip for site in SITES.values())
+    gateways: frozenset[IPv4Address | IPv6Address] = frozenset(site.gateway_wan_address.ip for site in SITES.values())
     apis: frozenset[IPv4Address] = frozenset(site.server_wan_address.ip for site in SITES.values())
     networks: tuple[IPv4Network, ...] = tuple(site.wan for site in SITES.values())
 
@@ -129,8 +131,8 @@ def classify(frame: bytes, expected: Expected) -> Traffic:
                 return _classify_ipv4(frame[14:], expected)
             case 0x0806 if of_the_wan:
                 return _classify_arp(frame[14:], expected)
-            case 0x86DD if of_the_wan:
-                return _classify_ipv6(frame[14:])
+            case 0x86DD:
+                return _classify_ipv6(frame[14:], expected, of_the_wan=of_the_wan)
     except (IndexError, struct.error, ValueError):
         pass
     return Traffic.OTHER
@@ -146,6 +148,8 @@ def describe(frame: bytes) -> str:
             words += " port {} > {}".format(*struct.unpack("!HH", frame[34:38]))
         if _fragment(frame[14:]):
             words += " fragment"
+    if len(frame) >= 54 and _ethertype(frame) == 0x86DD:
+        words += f" {IPv6Address(frame[22:38])} > {IPv6Address(frame[38:54])} next header {frame[20]}"
     return f"{words}: {frame[:64].hex()}"
 
 
@@ -176,14 +180,14 @@ def _classify_ipv4(packet: bytes, expected: Expected) -> Traffic:
     if protocol == 17 and ends <= expected.gateways:
         return _classify_udp(payload)
     if protocol == 1 and ends <= expected.gateways:
-        return _classify_icmp(payload)
+        return _classify_icmp(payload, (_ECHO_REPLY, _ECHO_REQUEST))
     if protocol == 6 and ends <= expected.apis and KUBERNETES_PORT in struct.unpack("!HH", payload[:4]):
         return Traffic.API
     return Traffic.OTHER
 
 
-def _classify_icmp(message: bytes) -> Traffic:
-    is_echo = message[0] in (_ECHO_REPLY, _ECHO_REQUEST) and message[1] == 0
+def _classify_icmp(message: bytes, echo: tuple[int, int]) -> Traffic:
+    is_echo = message[0] in echo and message[1] == 0
     ours = message[8:].startswith(_PING_PAYLOAD) and len(message) == 8 + len(_PING_PAYLOAD) + _PING_NONCE_BYTES
     return Traffic.PING if is_echo and ours else Traffic.OTHER
 
@@ -201,16 +205,30 @@ def _classify_udp(datagram: bytes) -> Traffic:
     return Traffic.ESP if len(payload) > 8 else Traffic.OTHER
 
 
-def _classify_ipv6(packet: bytes) -> Traffic:
+def _classify_ipv6(packet: bytes, expected: Expected, *, of_the_wan: bool) -> Traffic:
     source, destination = IPv6Address(packet[8:24]), IPv6Address(packet[24:40])
-    on_link = (source.is_link_local or source.is_unspecified) and (
-        destination.is_link_local or destination.is_multicast
-    )
     next_header, payload = packet[6], packet[40:]
-    if next_header == 0:  # hop-by-hop options, where MLD has its router alert
+    if {source, destination} <= expected.gateways and next_header in (_ESP, _FRAGMENT, _UDP):
+        return _classify_between_gateways(next_header, payload)
+    if next_header == _HOP_BY_HOP:  # options, where MLD has its router alert
         next_header, payload = payload[0], payload[8 * (payload[1] + 1) :]
-    if next_header != 58 or not on_link:
+    if next_header != _ICMPV6:
+        return Traffic.OTHER
+    if {source, destination} <= expected.gateways and payload[0] in (_ECHO_REQUEST_V6, _ECHO_REPLY_V6):
+        return _classify_icmp(payload, (_ECHO_REQUEST_V6, _ECHO_REPLY_V6))
+    known_source = source.is_link_local or source.is_unspecified or source in expected.gateways
+    known_destination = destination.is_link_local or destination.is_multicast or destination in expected.gateways
+    if not (of_the_wan and known_source and known_destination):
         return Traffic.OTHER
     if payload[0] in _NEIGHBOUR_DISCOVERY:
         return Traffic.ND
     return Traffic.MLD if payload[0] in _LISTENER_DISCOVERY else Traffic.OTHER
+
+
+def _classify_between_gateways(next_header: int, payload: bytes) -> Traffic:
+    """Every fragment of an IPv6 packet names what it is a fragment of (RFC 8200, 4.5)."""
+    if next_header == _ESP:
+        return Traffic.ESP
+    if next_header == _FRAGMENT:
+        return Traffic.ESP_FRAGMENT if payload[0] == _ESP and len(payload) > 8 else Traffic.OTHER
+    return _classify_udp(payload)
