@@ -11,7 +11,7 @@ from charts.monitoring.pages import RUNBOOKS
 from charts.monitoring.values import Dashboards, Rules, Runbooks
 from charts.workloads import Agent, Charon, Controller
 from isthmus.model.settings import AgentSettings, ControllerSettings
-from isthmus.model.types import IPV4_CIDR_PATTERN
+from isthmus.model.types import CIDR_PATTERN
 
 Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64})?$")]
 # Settings that follow from other values, or from the pod.
@@ -44,9 +44,9 @@ class Cloud(ChartModel):
     """Required. Name of this cloud in the federation, such as cloud-a: at most 40 lower-case letters, digits and
     dashes. It must not change while networks are stretched."""
     gateway_cidrs: Annotated[
-        tuple[Annotated[str, StringConstraints(pattern=IPV4_CIDR_PATTERN)], ...], Field(max_length=16)
+        tuple[Annotated[str, StringConstraints(pattern=CIDR_PATTERN)], ...], Field(max_length=16)
     ] = ()
-    """Required. IPv4 networks that contain the addresses of this cloud's gateway nodes, such as [192.0.2.0/24]."""
+    """Required. Networks with the addresses of this cloud's gateway nodes, such as [192.0.2.0/24, 2001:db8::/64]."""
 
 
 class OpenStack(ChartModel):

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from isthmus.model.types import IPV4_CIDR_PATTERN, TIME_PATTERN
+from isthmus.model.types import CIDR_PATTERN, IP_PATTERN, IPV4_CIDR_PATTERN, IPV6_PATTERN, TIME_PATTERN
 
 Schema = Mapping[str, Any]
 JSON = st.SearchStrategy[Any]
@@ -19,6 +19,12 @@ _ODD = ["\x85", "\u202e", "\ufffe", "\U0001f9d1\u200d\U0001f680", "a\n", "10.0.0
 _ODD_TEXT = st.text(max_size=8) | st.sampled_from(_ODD)
 _NETWORKS = st.builds(
     lambda address, length: str(ip_network((address, length), strict=False)), st.ip_addresses(v=4), st.integers(0, 32)
+)
+# Those of documentation, and all kinds that mean something else.
+_IPV6 = st.ip_addresses(v=6, network="2001:db8::/32") | st.ip_addresses(v=6)
+_ADDRESSES_V6 = _IPV6.map(str)
+_NETWORKS_V6 = st.builds(
+    lambda address, length: str(ip_network((address, length), strict=False)), _IPV6, st.integers(0, 128)
 )
 _TIMES = st.datetimes().map(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20))
 
@@ -92,6 +98,12 @@ def _texts(schema: Schema) -> JSON:
     low, high = schema.get("minLength", 0), schema.get("maxLength", 64)
     if schema.get("pattern") == IPV4_CIDR_PATTERN:
         return _NETWORKS
+    if schema.get("pattern") == CIDR_PATTERN:
+        return _NETWORKS | _NETWORKS_V6
+    if schema.get("pattern") == IPV6_PATTERN:
+        return _ADDRESSES_V6
+    if schema.get("pattern") == IP_PATTERN:
+        return _ADDRESSES_V6 | st.ip_addresses(v=4).map(str)
     if schema.get("pattern") == TIME_PATTERN:
         return _TIMES | st.from_regex(TIME_PATTERN.removesuffix("$") + r"\Z")
     if "pattern" not in schema:

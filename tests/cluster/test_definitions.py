@@ -67,6 +67,13 @@ def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -
     assert "serverside-applied" in _apply(installed, document)
 
 
+def test_networks_and_public_addresses_may_be_ipv6(installed: ControlPlane) -> None:
+    networks = ["198.51.100.0/24", "2001:db8::/64", "2001:db8:1::7/128"]
+    assert "serverside-applied" in _apply(installed, _with(_named(PEER, "both"), "gatewayCIDRs", networks))
+    node = _with(_named(GATEWAY_NODE, "gw-v6"), "uplinks", [{"publicAddress": "2001:db8::1"}])
+    assert "serverside-applied" in _apply(installed, node)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -77,7 +84,11 @@ def test_valid_object_is_accepted(installed: ControlPlane, document: Document) -
         ("gatewayCIDRs", [], "gatewayCIDRs is required unless agreement.state is Invited"),
         ("gatewayCIDRs", ["192.0.2.0"], "gatewayCIDRs[0] in body should match"),
         ("gatewayCIDRs", ["192.0.2.1/24"], "must be a network address"),
-        ("gatewayCIDRs", ["2001:db8::/64"], "gatewayCIDRs[0] in body should match"),
+        ("gatewayCIDRs", ["2001:db8::1/64"], "must be a network address"),
+        ("gatewayCIDRs", ["2001:DB8::/64"], "gatewayCIDRs[0] in body should match"),
+        ("gatewayCIDRs", ["2001:db8:0:0::/64"], "must be in its usual form (RFC 5952: 2001:db8::/32)"),
+        ("gatewayCIDRs", ["fe80::/64"], "neither link-local nor multicast"),
+        ("gatewayCIDRs", ["2001:db8::/129"], "gatewayCIDRs[0] in body should match"),
         ("gatewayCIDRs", [f"192.0.{n}.0/24" for n in range(17)], "gatewayCIDRs: Too many"),
         ("tunnel.port", 4789, "4789, 6081 and 8472 belong to Neutron"),
         ("tunnel.port", 6081, "4789, 6081 and 8472 belong to Neutron"),
@@ -105,6 +116,8 @@ def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, valu
 @pytest.mark.parametrize(
     ("uplinks", "message"),
     [
+        ([{"publicAddress": "2001:db8:0:0:0::1"}], "must be an address in its usual form"),
+        ([{"publicAddress": "fe80::1"}], "neither link-local nor multicast"),
         ([{}], "a node that is reached at its own address needs no uplink"),
         ([{"reachable": True}], "a node that is reached at its own address needs no uplink"),
         ([{"reachable": False, "ikePort": 4501}], "ikePort is a port of publicAddress"),

@@ -127,6 +127,7 @@ CHANGES: dict[str, Callable[[Items], None]] = {
     **{
         reason: lambda items, reason=reason: connection(items, reason, {}, **IKE_DOWN)  # type: ignore[misc]
         for reason in (
+            Reason.ADDRESS_FAMILIES_DIFFER,
             Reason.INNER_ENDS_COLLIDE,
             Reason.NOBODY_REACHABLE,
             Reason.TRANSPORT_THROUGH_NAT,

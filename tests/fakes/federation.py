@@ -98,13 +98,17 @@ class FakeCloud:
         self.cloud_id = cloud_id
         self.gateway_cidr = f"{gateway_network}.0/24"
         self.gateway_address = f"{gateway_network}.11"
+        self.gateway_cidr_v6 = f"2001:db8:{cloud_id[-1]}::/64"
+        self.addresses: tuple[TunnelAddress, ...] = (TunnelAddress(address=self.gateway_address, mtu=1500),)
         self.store = stores.setdefault(cloud_id, Store())
         self.kubectl = FakeCluster(self.store, "kubectl")
         self.agent = FakeCluster(self.store, f"isthmus-agent-gw-{cloud_id}")
         self.leases = FakeLeases()
         self.neutron = FakeNetworkCloud()
         self.settings = ControllerSettings(
-            cloud_id=cloud_id, gateway_cidrs=(self.gateway_cidr,), absence_grace_seconds=GRACE_SECONDS
+            cloud_id=cloud_id,
+            gateway_cidrs=(self.gateway_cidr, self.gateway_cidr_v6),
+            absence_grace_seconds=GRACE_SECONDS,
         )
         self.peers = PeersWithOutages(cloud_id, stores)
         cluster = FakeCluster(self.store)
@@ -254,7 +258,7 @@ class FakeCloud:
             conditions=(
                 Condition(type="Ready", status="True", reason="Ready", last_transition_time="2026-01-01T00:00:00Z"),
             ),
-            addresses=(TunnelAddress(address=self.gateway_address, mtu=1500),),
+            addresses=self.addresses,
             neutron_host=f"host-{self.cloud_id}",
             connections=connections,
         )

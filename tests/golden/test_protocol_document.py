@@ -146,6 +146,8 @@ def test_mtu() -> None:
             mtus = [inner_mtu(int(row[0]), kind.HEADER_BYTES) for row in table]
             in_tunnel_mode = [inner_mtu(int(row[0]), kind.HEADER_BYTES, tunnel_mode=True) for row in table]
             assert [mtu - less for mtu, less in zip(mtus, in_tunnel_mode, strict=True)] == [20] * len(mtus)
+            over_ipv6 = [inner_mtu(int(row[0]), kind.HEADER_BYTES, underlay=6) for row in table]
+            assert [mtu - less for mtu, less in zip(mtus, over_ipv6, strict=True)] == [20] * len(mtus)
             assert mtus == [int(row[column]) for row in table], kind
 
 

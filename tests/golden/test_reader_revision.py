@@ -13,7 +13,13 @@ from isthmus.model.facts import tolerance
 from isthmus.model.protocol import READ_AS
 
 # By revision: add one line with the new digest and raise READ_AS. Lines of released revisions are never changed.
-DIGESTS = {2: "910387f28bad50b2", 3: "436c34a9eeed687a", 4: "fcd1b4229914d1f4", 5: "c73da6b5463ec602"}
+DIGESTS = {
+    2: "910387f28bad50b2",
+    3: "436c34a9eeed687a",
+    4: "fcd1b4229914d1f4",
+    5: "c73da6b5463ec602",
+    6: "cb541ea2f2f0a3ee",
+}
 
 
 def _without_texts(schema: Any) -> Any:

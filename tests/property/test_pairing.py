@@ -15,11 +15,22 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway, TunnelIDRange
 from isthmus.model.api.v1alpha1.gatewaynode import Uplink
 from isthmus.model.facts.gateway import NodeHealth
-from isthmus.model.node.tunnel import Gre, ModeName, Vxlan
+from isthmus.model.node.tunnel import Encapsulation, Gre, ModeName, Vxlan
 
 NATS = st.sampled_from([None, "Behind", "Forwarded"])
 OURS = st.builds(PeerGateway, name=st.just("gw-a"), address=st.just("192.0.2.1"), nat=NATS)
 THEIRS = st.builds(PeerGateway, name=st.just("gw-b"), address=st.just("198.51.100.1"), nat=NATS)
+
+
+def with_any_addresses(name: str, ipv4: str, ipv6: str) -> st.SearchStrategy[PeerGateway]:
+    addresses = st.sampled_from([(ipv4, None), (ipv6, None), (ipv4, ipv6)])
+    return st.builds(
+        lambda pair, nat: PeerGateway(name=name, address=pair[0], ipv6_address=pair[1], nat=nat), addresses, NATS
+    )
+
+
+OURS_OF_ANY_VERSION = with_any_addresses("gw-a", "192.0.2.1", "2001:db8:a::1")
+THEIRS_OF_ANY_VERSION = with_any_addresses("gw-b", "198.51.100.1", "2001:db8:b::1")
 MODES: st.SearchStrategy[ModeName] = st.sampled_from(["Auto", "Transport", "Tunnel"])
 
 
@@ -27,20 +38,37 @@ def agreement(mode: ModeName, initiator: bool) -> Agreement:
     return Agreement(Vxlan(14789), TunnelIDRange(), ("p",), ("p",), initiator, mode=mode)
 
 
-@given(OURS, THEIRS, MODES, st.booleans())
-def test_both_sides_compute_the_same(ours: PeerGateway, theirs: PeerGateway, mode: ModeName, initiator: bool) -> None:
-    here = pairing(agreement(mode, initiator), ours, theirs)
-    there = pairing(agreement(mode, not initiator), theirs, ours)
+@given(OURS_OF_ANY_VERSION, THEIRS_OF_ANY_VERSION, MODES, st.booleans(), st.sampled_from([Vxlan(14789), Gre()]))
+def test_both_sides_compute_the_same(
+    ours: PeerGateway, theirs: PeerGateway, mode: ModeName, initiator: bool, kind: Encapsulation
+) -> None:
+    here = pairing(replace(agreement(mode, initiator), encapsulation=kind), ours, theirs)
+    there = pairing(replace(agreement(mode, not initiator), encapsulation=kind), theirs, ours)
     if isinstance(here, Problem) or isinstance(there, Problem):
         assert isinstance(here, Problem)
         assert isinstance(there, Problem)
         assert here.reason == there.reason
         return
     assert here.initiator != there.initiator
-    assert (here.tunnel_mode, here.through_nat) == (there.tunnel_mode, there.through_nat)
+    for found in ("tunnel_mode", "through_nat", "ip_version"):
+        assert getattr(here, found) == getattr(there, found)
     assert not (here.passive and there.passive)
     assert not here.passive or there.initiator
     assert here.passive == (theirs.nat == "Behind")
+
+
+@given(OURS_OF_ANY_VERSION, THEIRS_OF_ANY_VERSION, MODES)
+def test_ipv4_is_used_if_both_have_it_and_ipv6_has_transport_mode_only_if_both_name_it(
+    ours: PeerGateway, theirs: PeerGateway, mode: ModeName
+) -> None:
+    found = pairing(agreement(mode, True), ours, theirs)
+    versions = [{":" in address for address in gateway.addresses} for gateway in (ours, theirs)]
+    common = versions[0] & versions[1]
+    if isinstance(found, Problem):
+        assert (found.reason == "AddressFamiliesDiffer") == (not common)
+        return
+    assert found.ip_version == (4 if False in common else 6)
+    assert found.ip_version == 4 or found.tunnel_mode or mode == "Transport"
 
 
 @given(OURS, THEIRS, MODES, st.booleans())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network, ip_address
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +19,12 @@ from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.traffic import AnyTraffic, Selector, UdpPorts
 from isthmus.model.node.tunnel import EncapsulationName, Gre
-from tests.fakes.nodeobjects import ADDRESS, attachment, inputs, link, peer, peerlink
+from tests.fakes.nodeobjects import ADDRESS, NODE, attachment, inputs, link, peer, peerlink
 
 HERE = (NodeAddress(ADDRESS, 1500),)
+IPV6 = "2001:db8::11"
 UDP, GRE = 17, 47
-_ECHO = re.compile(r"set_field:([0-9.]+)->tun_src,set_field:([0-9.]+)->tun_dst,output:(\d+)$")
+_ECHO = re.compile(r"set_field:([0-9a-f.:]+)->tun_(?:ipv6_)?src,set_field:(\S+)->tun_(?:ipv6_)?dst,output:(\d+)$")
 MODES = st.sampled_from(["Transport", "Auto", "Tunnel"])
 FOREIGN_PORTS = (4789, 6081, 53)
 
@@ -40,7 +41,7 @@ class Packet:
 
     def matches(self, selector: Selector) -> bool:
         ends = (self.source, selector.source), (self.destination, selector.destination)
-        if selector.protocol != self.protocol or not all(IPv4Address(a) in prefix for a, prefix in ends):
+        if selector.protocol != self.protocol or not all(ip_address(a) in prefix for a, prefix in ends):
             return False
         match selector.traffic:
             case UdpPorts(source, destination):
@@ -79,15 +80,21 @@ def plans(draw: st.DrawFn) -> NodePlan:
         cloud_id = f"cloud-{'bcde'[number]}"
         kind: EncapsulationName = draw(st.sampled_from(["VXLAN", "Geneve", "GRE"]))
         port = draw(st.sampled_from([14789, 14790, 16081]))
-        gateway = {"name": "gw", "address": f"198.51.{100 + number}.{draw(st.integers(1, 3))}"}
-        mode = draw(MODES)
+        is_ipv6 = draw(st.booleans())
+        network = f"2001:db8:{number + 1}::" if is_ipv6 else f"198.51.{100 + number}."
+        gateway = {"name": "gw", "address": f"{network}{draw(st.integers(1, 3))}"}
+        mode = draw(MODES.filter(lambda mode: not (is_ipv6 and kind == "GRE") or mode != "Transport"))  # noqa: B023
         nat = draw(st.sampled_from([None, "Behind", "Forwarded"])) if mode != "Transport" else None
         gateway |= {"nat": nat} if nat else {}
-        peers.append(peer(cloud_id, f"198.51.{100 + number}.0/24"))
-        links.append(peerlink(cloud_id, gateway, port, port, kind, mode=mode))
+        peers.append(peer(cloud_id, f"{network}/64" if is_ipv6 else f"{network}0/24"))
+        own = {"name": NODE, "address": ADDRESS, "ipv6Address": IPV6}
+        links.append(peerlink(cloud_id, gateway, port, port, kind, mode=mode, own_gateway=own))
         paths.append(link(0x100000 + number, cloud_id, gateway))
-    network = attachment(links=tuple(paths))
-    return plan_node(inputs(network, peers=tuple(peers), peerlinks=tuple(links)), HERE, frozenset())
+    stretched = attachment(links=tuple(paths))
+    wanted = replace(
+        inputs(stretched, peers=tuple(peers), peerlinks=tuple(links)), gateway_cidrs=("192.0.2.0/24", "2001:db8::/64")
+    )
+    return plan_node(wanted, (*HERE, NodeAddress(IPV6, 1500)), frozenset())
 
 
 def echoes(plan: NodePlan, entropy: int) -> list[Packet]:
@@ -161,8 +168,8 @@ def test_no_block_is_a_policy_of_charon(plan: NodePlan) -> None:
 @given(plans(), st.sampled_from(FOREIGN_PORTS))
 def test_what_others_send_passes(plan: NodePlan, port: int) -> None:
     """Neutron's own tunnels of each kind, also from and to the address of our tunnels."""
-    other = "203.0.113.9"
-    for ends in ((ADDRESS, other), (other, ADDRESS)):
+    other, other_v6 = "203.0.113.9", "2001:db8:9::9"
+    for ends in ((ADDRESS, other), (other, ADDRESS), (IPV6, other_v6), (other_v6, IPV6)):
         for packet in (Packet(*ends, GRE), Packet(*ends, UDP, 50000, port)):
             for direction in ("in", "out"):
                 assert not packet.is_blocked(plan, direction)
@@ -186,7 +193,7 @@ def test_each_tunnel_in_tunnel_mode_has_ends_of_its_own(plan: NodePlan) -> None:
     assert plan.inner_ends == set(inside)
     addresses = [address for ends in inside for address in (ends.local, ends.remote)]
     assert len(addresses) == len(set(addresses))
-    assert {ADDRESS}.isdisjoint(addresses)
+    assert {ADDRESS, IPV6}.isdisjoint(addresses)
     assert not any(is_inner(c.tunnel_ends) for c in plan.connections if not isinstance(c.protection, EspTunnel))
 
 

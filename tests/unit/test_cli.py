@@ -47,7 +47,7 @@ def test_environment_takes_precedence_over_the_file(monkeypatch: pytest.MonkeyPa
     assert (settings.cloud_id, settings.node_name, settings.metrics_port) == ("cloud-a", "gw-a1", 4321)
 
 
-LISTED = "must be a list of one to 16 IPv4 networks without host bits, such as [192.0.2.0/24]"
+LISTED = "must be a list of one to 16 IPv4 or IPv6 networks without host bits, such as [192.0.2.0/24, 2001:db8::/64]"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,8 @@ LISTED = "must be a list of one to 16 IPv4 networks without host bits, such as [
         (json.dumps(GOOD | {"cloud_id": 7}), "such as cloud-a; put it in quotes"),
         (json.dumps(GOOD | {"gateway_cidrs": "192.0.2.0/24"}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (json.dumps(GOOD | {"gateway_cidrs": ["192.0.2.1/24"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
+        (json.dumps(GOOD | {"gateway_cidrs": ["2001:db8::1/64"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
+        (json.dumps(GOOD | {"gateway_cidrs": ["fe80::/64"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (json.dumps(GOOD | {"gateway_cidrs": []}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (json.dumps(GOOD | {"gateway_cidrs": None}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (

@@ -66,5 +66,5 @@ def test_is_removed_without_the_peer(federation: FakeFederation) -> None:
 def test_identity_is_published_as_in_the_settings(federation: FakeFederation) -> None:
     assert published_identity(federation.clouds[0].settings) == {
         "isthmus.cloud/cloud-id": "cloud-a",
-        "isthmus.cloud/gateway-cidrs": "192.0.2.0/24",
+        "isthmus.cloud/gateway-cidrs": "192.0.2.0/24,2001:db8:a::/64",
     }

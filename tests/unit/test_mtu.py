@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.core.placement.mtu import CIPHERS, EspCipher, IpVersion, inner_mtu
+from isthmus.core.placement.mtu import CIPHERS, EspCipher, inner_mtu
+from isthmus.model.addresses import IpVersion
 from isthmus.model.node.tunnel import Geneve, Gre, Vxlan
 from isthmus.model.proposals import ENCRYPTION
 

@@ -16,7 +16,7 @@ from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scenario import Stretched
 from tests.fakes.store import Key
 
-SIX = {"name": "gw-six", "address": "2001:db8::1"}
+NAMED = {"name": "gw-named", "address": "gw-named.example.org"}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_everything_of_a_peer_of_this_release_is_understood(ready: Stretched) ->
     ("field", "change"),
     [
         ("state", lambda spec: spec.update(state="Drained")),
-        ("gateways[]", lambda spec: spec["gateways"].append(SIX)),
+        ("gateways[]", lambda spec: spec["gateways"].append(NAMED)),
         ("ipsec.espProposals[]", lambda spec: spec["ipsec"]["espProposals"].insert(0, "aes256gcm16+mlkem768")),
     ],
 )

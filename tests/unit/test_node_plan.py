@@ -12,14 +12,12 @@ from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.inner import inner_ends
 from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.model import names
-from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.node.ipsec import EspTunnel
 from isthmus.model.node.switch import BridgeView, PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import Geneve, TunnelEnds, Vxlan
-from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked
 from tests.fakes.nodeobjects import (
     ADDRESS,
@@ -105,17 +103,6 @@ def test_plan_is_empty_without_a_tunnel_address() -> None:
 def test_peer_without_tunnel(wanted: NodeInputs, foreign: frozenset[int], reason: str) -> None:
     result = plan(wanted, foreign)
     assert result.peer_problems[PEER].reason == reason
-    assert (result.ports.tunnels, result.connections, result.blocks) == (frozenset(), (), frozenset())
-
-
-def test_gre_is_refused_where_the_tunnel_would_have_an_ipv6_address() -> None:
-    here = (NodeAddress("2001:db8::11", 1500),)
-    wanted = replace(inputs(peerlinks=(peerlink(encapsulation="GRE"),)), gateway_cidrs=("2001:db8::/64",))
-    result = plan_node(wanted, here, frozenset())
-    assert result.peer_problems[PEER] == Problem(
-        Reason.ENCAPSULATION_NEEDS_IPV4,
-        "GRE exists between IPv4 addresses only, and the tunnel would have 2001:db8::11 as an end",
-    )
     assert (result.ports.tunnels, result.connections, result.blocks) == (frozenset(), (), frozenset())
 
 

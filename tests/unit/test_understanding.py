@@ -50,7 +50,9 @@ def answer(**fields: Any) -> dict[str, Any]:
         (peer_link(protocolVersions=["2.1", 1]), peer_link(protocolVersions=[1]), ["protocolVersions[]"]),
         (peer_link(protocolVersions={"min": 1}), peer_link(), ["protocolVersions"]),
         (
-            peer_link(gateways=[{"name": "six", "address": "2001:db8::1"}, {"name": "gw", "address": "192.0.2.11"}]),
+            peer_link(
+                gateways=[{"name": "named", "address": "gw.example.org"}, {"name": "gw", "address": "192.0.2.11"}]
+            ),
             peer_link(),
             ["gateways[]"],
         ),

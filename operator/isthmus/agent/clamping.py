@@ -10,6 +10,7 @@ from types import MappingProxyType
 from isthmus.core.node.clamping import Clamp, clamps, ruleset, shared_devices
 from isthmus.core.node.inner import is_inner
 from isthmus.core.node.plan import NodePlan
+from isthmus.core.node.underlay import Underlay, underlays
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
@@ -30,24 +31,23 @@ _WITHOUT = "large segments of machines that do not know the MTU cross in fragmen
 def carried_by_interfaces(plan: NodePlan, ike: IkeView | None = None) -> dict[TunnelPort, int]:
     """What the tunnels of the plan carry whole in bytes, by the MTU of the interface at our end of each.
 
-    It depends on the mode of ESP, as planned, and on NAT. All ciphers that a policy may have cost the same.
+    It depends on the IP version of the underlay, the mode of ESP, as planned, and on NAT. All ciphers that a policy may
+    have cost the same.
     """
     states = ike.states if ike is not None else {}
 
-    def carried(tunnel: TunnelPort, underlay_mtu: int) -> int:
+    def carried(tunnel: TunnelPort, underlay: Underlay) -> int:
         found = states[tunnel.name].in_force.nat if tunnel.name in states else None
         return inner_mtu(
-            underlay_mtu,
+            underlay.mtu,
             tunnel.encapsulation.HEADER_BYTES,
+            underlay=underlay.ip_version,
             tunnel_mode=is_inner(tunnel.ends),
             through_nat=_is_through_nat(tunnel, plan, found),
         )
 
-    return {
-        tunnel: carried(tunnel, mtu)
-        for tunnel in plan.ports.tunnels
-        if (mtu := _underlay_mtu(tunnel, plan)) is not None
-    }
+    crossed = underlays(plan.ports.tunnels, plan.connections, plan.addresses)
+    return {tunnel: carried(tunnel, underlay) for tunnel, underlay in crossed.items()}
 
 
 def wanted_clamps(
@@ -73,16 +73,6 @@ def _is_through_nat(tunnel: TunnelPort, plan: NodePlan, found: Nat | None) -> bo
     if not is_inner(tunnel.ends) or tunnel.name in plan.without_nat:
         return False
     return found is None or tunnel.name not in plan.kept_connections
-
-
-def _underlay_mtu(tunnel: TunnelPort, plan: NodePlan) -> int | None:
-    """In bytes; None if the node does not have the tunnel's address any more.
-
-    Inner ends say nothing of the underlay: what is between them is sent from the address that the node uses.
-    """
-    used = plan.addresses[:1]
-    found = used if is_inner(tunnel.ends) else (a for a in plan.addresses if a.address == tunnel.ends.local)
-    return next((address.mtu for address in found), None)
 
 
 def left_alone(plan: NodePlan, bridge: BridgeView) -> frozenset[str]:

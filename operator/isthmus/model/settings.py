@@ -13,7 +13,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from .types import CloudID, GatewayName, IPv4CIDR
+from .types import CloudID, GatewayCIDR, GatewayName
 
 ENVIRONMENT_PREFIX = "ISTHMUS_"
 
@@ -46,14 +46,14 @@ class Settings(BaseSettings):
     """Name of this cloud in the federation. Peers know the cloud by it, and everything that Isthmus creates in
     OpenStack is marked with it: it must not change while networks are stretched."""
     gateway_cidrs: Annotated[
-        tuple[IPv4CIDR, ...],
+        tuple[GatewayCIDR, ...],
         NoDecode,
         BeforeValidator(_listed),
         Field(min_length=1, max_length=16),
-        Form("a list of one to 16 IPv4 networks without host bits, such as [192.0.2.0/24]"),
+        Form("a list of one to 16 IPv4 or IPv6 networks without host bits, such as [192.0.2.0/24, 2001:db8::/64]"),
     ]
-    """Networks that contain the addresses of this cloud's gateway nodes. A node's tunnel endpoint is the one address of
-    the node that lies in one of them."""
+    """Networks that contain the addresses of this cloud's gateway nodes. A node's tunnel endpoints are its addresses in
+    them, at most one IPv4 and one IPv6 address: the first of each."""
     kubeconfig: Annotated[str | None, Form("the path of a file")] = None
     """Kubeconfig for this cloud's own Kubernetes API. Without it the process uses the service account of its pod."""
     resync_seconds: Annotated[

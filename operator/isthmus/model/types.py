@@ -9,7 +9,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic.config import JsonDict
 
-from .addresses import canonical_ipv4_address, canonical_ipv4_cidr
+from .addresses import (
+    canonical_address,
+    canonical_ipv4_address,
+    canonical_ipv4_cidr,
+    written_address,
+    written_cidr,
+)
 from .text import PRINTABLE_PATTERN, printable
 
 
@@ -31,6 +37,23 @@ def _existing_time(text: str) -> str:
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
 IPV4_CIDR_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$"
+
+_GROUP = r"(0|[1-9a-f][0-9a-f]{0,3})"
+
+
+def _ipv6_forms() -> tuple[str, ...]:
+    """IPv6 addresses by where `::` is, without the names of interfaces: lower case, no leading zeros (RFC 5952)."""
+    compressed = (rf"({_GROUP}:){{{n}}}(:{_GROUP}){{1,{7 - n}}}" for n in range(1, 7))
+    return rf"({_GROUP}:){{7}}{_GROUP}", rf"({_GROUP}:){{1,7}}:", *compressed, rf":((:{_GROUP}){{1,7}}|:)"
+
+
+_IPV4 = rf"{_OCTET}(\.{_OCTET}){{3}}"
+_IPV6 = rf"({'|'.join(_ipv6_forms())})"
+IPV6_PATTERN = rf"^{_IPV6}$"
+IP_PATTERN = rf"^({_IPV4}|{_IPV6})$"
+CIDR_PATTERN = rf"^({_IPV4}/(3[0-2]|[12]?[0-9])|{_IPV6}/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$"
+_MAX_IPV6_CHARACTERS = 39
+_OF_ONE_LINK = "^f(e[89ab]|f[0-9a-f])[0-9a-f]:"  # link-local, and multicast
 
 # A DNS label of at most 40 characters: `isthmus-peer-<cloudID>` must be a namespace name (63).
 CloudID = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
@@ -55,6 +78,45 @@ IPv4CIDR = Annotated[
         json_schema_extra=cel_rule(
             "isCIDR(self) && cidr(self) == cidr(self).masked()",
             "must be a network address: no bits set behind the prefix",
+        )
+    ),
+]
+# Addresses of gateways, in either family; those of tenants are IPv4.
+IPAddress = Annotated[
+    str,
+    StringConstraints(pattern=IP_PATTERN, max_length=_MAX_IPV6_CHARACTERS),
+    AfterValidator(canonical_address),
+]
+IPv6Address = Annotated[
+    str,
+    StringConstraints(pattern=IPV6_PATTERN, max_length=_MAX_IPV6_CHARACTERS),
+    AfterValidator(canonical_address),
+]
+# The API server refuses what is not in the form of RFC 5952, so that texts can be compared; we understand it.
+WrittenIPAddress = Annotated[
+    IPAddress,
+    AfterValidator(written_address),
+    Field(
+        json_schema_extra=cel_rule(
+            f"isIP(self) && ip.isCanonical(self) && !self.matches('{_OF_ONE_LINK}')",
+            "must be an address in its usual form (RFC 5952: 2001:db8::1), and neither link-local nor multicast",
+        )
+    ),
+]
+GatewayCIDR = Annotated[
+    str,
+    StringConstraints(pattern=CIDR_PATTERN, max_length=_MAX_IPV6_CHARACTERS + 4),
+    AfterValidator(written_cidr),
+    Field(
+        json_schema_extra=cel_rules(
+            (
+                "isCIDR(self) && cidr(self) == cidr(self).masked()",
+                "must be a network address: no bits set behind the prefix",
+            ),
+            (
+                f"!isCIDR(self) || (ip.isCanonical(self.split('/')[0]) && !self.matches('{_OF_ONE_LINK}'))",
+                "must be in its usual form (RFC 5952: 2001:db8::/32), and neither link-local nor multicast",
+            ),
         )
     ),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from itertools import filterfalse
 
 from isthmus.core.placement.gateways import Gateway
@@ -28,6 +28,7 @@ from .uplinks import is_hidden, published, unique_parts
 # The view right after the controller's start; statuses about the peer keep their values until it has been read.
 UNREAD = PeerView(reachable=False, reason=Reason.NOT_READ_YET, message="the peer's API has not been read yet")
 MAX_GATEWAYS = 16
+_NOT_AGREED = "outside the gatewayCIDRs of its CloudPeer"
 
 
 def identity_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
@@ -161,11 +162,13 @@ def has_feature(snapshot: Snapshot, cloud_id: str, feature: Feature) -> bool:
 def _gateway_problem(snapshot: Snapshot, peer: CloudPeer, gateways: Iterable[PeerGateway]) -> Problem | None:
     used, used_ports = set[str](), _tunnel_ports_of_others(snapshot, peer)
     for gateway in gateways:
-        problem = _address_problem(snapshot, peer, gateway.address)
-        if problem is not None:
-            return Problem(
-                Reason.GATEWAY_REFUSED, f"the peer's gateway {gateway.name} has address {gateway.address}, {problem}"
-            )
+        for address in gateway.addresses:
+            problem = _address_problem(snapshot, peer, address)
+            # An address that the gateway has besides is not used before it is agreed on.
+            if problem is not None and (address == gateway.address or problem != _NOT_AGREED):
+                return Problem(
+                    Reason.GATEWAY_REFUSED, f"the peer's gateway {gateway.name} has address {address}, {problem}"
+                )
         duplicate = next((text for text in unique_parts(gateway) if text in used), None)
         if duplicate is not None:
             return Problem(Reason.GATEWAY_REFUSED, f"the peer publishes gateway {duplicate} twice")
@@ -200,12 +203,13 @@ def _address_problem(snapshot: Snapshot, peer: CloudPeer, address: str) -> str |
     others = (p for p in snapshot.all(CloudPeer) if p.spec.cloud_id != peer.spec.cloud_id)
     if any(_inside(address, other.spec.gateway_cidrs) for other in others):
         return "which is in another peer's gatewayCIDRs"
-    return "outside the gatewayCIDRs of its CloudPeer"
+    return _NOT_AGREED
 
 
 def _inside(address: str, cidrs: Iterable[str]) -> bool:
-    return any(IPv4Address(address) in IPv4Network(cidr) for cidr in cidrs)
+    return any(ip_address(address) in ip_network(cidr) for cidr in cidrs)
 
 
 def _overlap(one: Iterable[str], other: Iterable[str]) -> bool:
-    return any(IPv4Network(a).overlaps(IPv4Network(b)) for a in one for b in other)
+    others = [ip_network(cidr) for cidr in other]
+    return any(network.overlaps(each) for network in map(ip_network, one) for each in others)

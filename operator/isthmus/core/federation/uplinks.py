@@ -8,19 +8,21 @@ from isthmus.core.placement.gateways import Gateway
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
 
+from .pairing import with_addresses
+
 _IKE_PORT = 500
 
 
 def published(gateway: Gateway, *, is_hidden: bool = False) -> PeerGateway:
     """One of our gateways, as its node's uplink has it; without one, as charon has found it."""
     uplink = gateway.uplink
-    if uplink is None and is_hidden:
-        return PeerGateway(name=gateway.name, address=gateway.address, nat="Behind")
-    if uplink is None or (uplink.reachable and uplink.public_address in (None, gateway.address)):
-        return PeerGateway(name=gateway.name, address=gateway.address)
+    if uplink is None or (uplink.reachable and uplink.public_address in (None, *gateway.addresses)):
+        return _hidden(gateway) if uplink is None and is_hidden else with_addresses(gateway.name, gateway.addresses)
+    if uplink.public_address is None:
+        return _hidden(gateway)
     return PeerGateway(
         name=gateway.name,
-        address=uplink.public_address or gateway.address,
+        address=uplink.public_address,
         nat="Forwarded" if uplink.reachable else "Behind",
         ike_port=uplink.ike_port if uplink.reachable else None,
     )
@@ -34,13 +36,17 @@ def is_hidden(gateway: Gateway, seen: Iterable[GatewayConnection], before: Itera
     found = {connection.in_force.nat for connection in seen if connection.in_force is not None} - {None}
     if found:
         return not found.isdisjoint({"Local", "Both"})
-    return PeerGateway(name=gateway.name, address=gateway.address, nat="Behind") in before
+    return _hidden(gateway) in before
+
+
+def _hidden(gateway: Gateway) -> PeerGateway:
+    return with_addresses(gateway.name, gateway.addresses).model_copy(update={"nat": "Behind"})
 
 
 def unique_parts(gateway: PeerGateway) -> Iterator[str]:
     """What no other gateway of the same cloud may have: several may be behind one address, but not on one port."""
     yield gateway.name
     if gateway.nat is None:
-        yield gateway.address
+        yield from gateway.addresses
     elif gateway.nat == "Forwarded":
         yield f"{gateway.address} UDP port {gateway.ike_port or _IKE_PORT}"

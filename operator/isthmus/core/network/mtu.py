@@ -17,13 +17,17 @@ def carried_mtu(snapshot: Snapshot, gateway: Gateway, peer: CloudPeer | None) ->
     """
     tunnel = peer.spec.tunnel if peer is not None else Tunnel()
     header_bytes = encapsulation_of(tunnel).HEADER_BYTES
-    pairs = _pairings(snapshot, gateway, peer)
-    mtu = inner_mtu(
-        gateway.underlay_mtu,
-        header_bytes,
-        tunnel_mode=any(pair.tunnel_mode for pair in pairs),
-        through_nat=any(pair.through_nat for pair in pairs),
+    carried = (
+        inner_mtu(
+            gateway.underlay_mtu_of(pair.ip_version),
+            header_bytes,
+            underlay=pair.ip_version,
+            tunnel_mode=pair.tunnel_mode,
+            through_nat=pair.through_nat,
+        )
+        for pair in _pairings(snapshot, gateway, peer)
     )
+    mtu = min(carried, default=inner_mtu(gateway.underlay_mtu, header_bytes))
     return min(mtu, gateway.carried_by_paths.get(peer.spec.cloud_id, mtu)) if peer is not None else mtu
 
 
@@ -33,6 +37,6 @@ def _pairings(snapshot: Snapshot, gateway: Gateway, peer: CloudPeer | None) -> t
     agreement = agree(link.spec, link.status.peer.spec) if link is not None and link.status.peer is not None else None
     if link is None or link.status.peer is None or not isinstance(agreement, Agreement):
         return ()
-    own = as_published(link.spec.gateways, gateway.name, gateway.address)
+    own = as_published(link.spec.gateways, gateway.name, gateway.addresses)
     found = (pairing(agreement, own, theirs) for theirs in link.status.peer.spec.gateways)
     return tuple(pair for pair in found if isinstance(pair, Pairing))

@@ -41,7 +41,7 @@ def _connection(
     return GatewayConnection(
         cloud_id=cloud_id,
         gateway=gateway.name,
-        address=gateway.address,
+        address=connection.ends.remote_address if connection is not None else gateway.address,
         up=down is None and (of_plan is None or facts.carries(name)),
         ike=ike,
         esp=esp,

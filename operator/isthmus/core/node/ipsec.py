@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from isthmus.core.federation.agreement import Agreement
-from isthmus.core.federation.pairing import Pairing, pairing
+from isthmus.core.federation.pairing import Pairing, first_of_version, pairing, with_addresses
 from isthmus.model import names
 from isthmus.model.actions import Problem
+from isthmus.model.addresses import IpVersion
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.node.ipsec import (
@@ -70,30 +71,34 @@ def connections(
     secret_version: str,
     credential: Credential | None = None,
     own: PeerGateway | None = None,
+    further_addresses: Iterable[str] = (),
 ) -> tuple[IkeConnection, ...]:
     """One connection for each remote gateway that this node can have one with, with the name of its tunnel port.
 
+    It is from the node's first address of the IP version of the pair: `local_address`, or one of `further_addresses`.
     `own` is this node as our PeerLink has it; without it there is no NAT in front of it. Without `credential` both
     ends use the pre-shared key in the Secret of that version.
     """
 
-    def ends(gateway: PeerGateway) -> IkeEnds:
+    addresses = (local_address, *further_addresses)
+
+    def ends(gateway: PeerGateway, version: IpVersion) -> IkeEnds:
         return IkeEnds(
-            local_address=local_address,
-            remote_address=gateway.address,
+            local_address=first_of_version(addresses, version) or "",
+            remote_address=first_of_version(gateway.addresses, version) or "",
             local_identity=names.ike_identity(node, own_cloud_id),
             remote_identity=names.ike_identity(gateway.name, peer.cloud_id),
         )
 
-    here = own or PeerGateway(name=node, address=local_address)
+    here = own or with_addresses(node, addresses)
     theirs = tuple(gateways)
-    pairs = ((gateway, pairing(agreement, here, gateway)) for gateway in theirs)
+    pairs = ((gateway, pair_of_node(agreement, here, gateway, addresses)) for gateway in theirs)
     spare = _without_gateway(peer.gateway_cidrs, theirs)
     return tuple(
         IkeConnection(
             name=names.tunnel_port(peer.cloud_id, gateway.name),
-            ends=ends(gateway),
-            protection=_protection(agreement.encapsulation, ends(gateway), pair),
+            ends=ends(gateway, pair.ip_version),
+            protection=_protection(agreement.encapsulation, ends(gateway, pair.ip_version), pair),
             ike_proposals=agreement.ike_proposals,
             esp_proposals=agreement.esp_proposals,
             ike_rekey_time_seconds=policy.ike.rekey_time_seconds,
@@ -106,16 +111,37 @@ def connections(
             replay_window_packets=policy.esp.replay_window_packets,
             passive=pair.passive,
             remote_port=gateway.ike_port,
-            remote_networks=tuple(peer.gateway_cidrs) if gateway.nat is not None else spare,
+            remote_networks=_of_version(peer.gateway_cidrs if gateway.nat is not None else spare, pair.ip_version),
         )
         for gateway, pair in pairs
         if isinstance(pair, Pairing)
     )
 
 
+def pair_of_node(
+    agreement: Agreement, ours: PeerGateway, theirs: PeerGateway, addresses: Iterable[str]
+) -> Pairing | Problem:
+    """How this node, with these addresses, connects to one of the peer's gateways, or why it cannot.
+
+    What is published of the node may be of a NAT, or be older than its addresses.
+    """
+    pair = pairing(agreement, ours, theirs)
+    if isinstance(pair, Problem) or first_of_version(addresses, pair.ip_version) is not None:
+        return pair
+    return Problem(
+        Reason.ADDRESS_FAMILIES_DIFFER,
+        f"{ours.name} and the peer's {theirs.name} reach each other by IPv{pair.ip_version}, and this node has no such "
+        "address in this cloud's gateway networks: configure one, or correct gateway_cidrs",
+    )
+
+
+def _of_version(cidrs: Iterable[str], version: IpVersion) -> tuple[str, ...]:
+    return tuple(cidr for cidr in cidrs if ip_network(cidr).version == version)
+
+
 def _without_gateway(cidrs: Iterable[str], gateways: Iterable[PeerGateway]) -> tuple[str, ...]:
     """Networks of the peer in which none of its gateways is: from there comes what a NAT sends that nobody declared."""
-    used = [ip_address(gateway.address) for gateway in gateways]
+    used = [ip_address(address) for gateway in gateways for address in gateway.addresses]
     return tuple(cidr for cidr in cidrs if not any(address in ip_network(cidr) for address in used))
 
 

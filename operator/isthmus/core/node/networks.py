@@ -170,7 +170,7 @@ def _link_problem(
     link: AttachmentLink, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
 ) -> Problem | None:
     tunnel = tunnels.get(_tunnel_name(link))
-    if tunnel is None or not _leads_to(tunnel.ends, link.gateway.address):
+    if tunnel is None or not _leads_to(tunnel.ends, link.gateway.addresses):
         return Problem(Reason.NO_TUNNEL, f"no tunnel to gateway {link.gateway.name} of {link.cloud_id} yet")
     if is_shared((tunnel.name, link.tunnel_id)):
         # Two networks must never be bridged: carry neither rather than the wrong one.
@@ -178,9 +178,9 @@ def _link_problem(
     return None
 
 
-def _leads_to(ends: TunnelEnds, gateway_address: str) -> bool:
-    """Whether a tunnel is to the gateway of that address; one with inner ends is to the gateway of its name alone."""
-    return is_inner(ends) or ends.remote == gateway_address
+def _leads_to(ends: TunnelEnds, gateway_addresses: tuple[str, ...]) -> bool:
+    """Whether a tunnel is to a gateway of these; one with inner ends is to the gateway of its name alone."""
+    return is_inner(ends) or ends.remote in gateway_addresses
 
 
 def _tunnel_name(link: AttachmentLink) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
 from isthmus.core.federation.agreement import Agreement, Disagreement, agree
-from isthmus.core.federation.pairing import Pairing, as_published, pairing
+from isthmus.core.federation.pairing import Pairing, as_published
 from isthmus.core.snapshot.index import claim_precedence
 from isthmus.model import names
 from isthmus.model.actions import Problem
@@ -30,6 +30,7 @@ from .inner import is_inner, unusable
 ProblemOf = Callable[[Exception], Problem]
 """What an unexpected exception is reported as. It may raise it again."""
 
+_MAX_ADDRESSES = 4
 _NOT_UNDERSTOOD = Problem(
     Reason.NOT_UNDERSTOOD, "an object of this peer is not understood: what exists stays, see the agent's log"
 )
@@ -101,9 +102,8 @@ def plan_peers(
     present = (peer for peer in inputs.peers if not peer.metadata.deletion_timestamp)
     owning_peers = tuple(p for p in _owning_peers(present) if p.spec.cloud_id not in inputs.kept_peers)
     links = _peerlinks(inputs)
-    plan = partial(
-        _plan_peer, inputs, local=ours[0].address, foreign_udp_ports=foreign_udp_ports, key_exchanges=key_exchanges
-    )
+    local = tuple(address.address for address in ours)
+    plan = partial(_plan_peer, inputs, local=local, foreign_udp_ports=foreign_udp_ports, key_exchanges=key_exchanges)
     planned, keeping = _plan_each(inputs, owning_peers, links, plan, problem_of)
     gateways = {peer.spec.cloud_id: _known_gateways(peer, links.get(peer.spec.cloud_id)) for peer in owning_peers}
     kept_connections = _kept_connections({c: gateways[c] for c in keeping} | {**inputs.kept_peers})
@@ -236,10 +236,12 @@ def _no_tunnel_address(inside: tuple[NodeAddress, ...], cidrs: Iterable[str]) ->
 
 
 def tunnel_addresses(addresses: Iterable[NodeAddress], cidrs: Iterable[str]) -> tuple[NodeAddress, ...]:
-    """The node's addresses inside our own gateway networks, lowest first."""
+    """The node's addresses inside our own gateway networks, IPv4 first, then lowest first. The first of each counts."""
     networks = [ip_network(cidr) for cidr in cidrs]
-    inside = (a for a in addresses if any(ip_address(a.address) in network for network in networks))
-    return tuple(sorted(inside, key=lambda a: (":" in a.address, ip_address(a.address).packed)))[:4]
+    inside = [a for a in addresses if any(ip_address(a.address) in network for network in networks)]
+    ordered = sorted(inside, key=lambda a: ip_address(a.address).packed)
+    ipv4, ipv6 = ([a for a in ordered if ip_address(a.address).version == version] for version in (4, 6))
+    return (*ipv4[: _MAX_ADDRESSES - bool(ipv6)], *ipv6)[:_MAX_ADDRESSES]
 
 
 def _owning_peers(peers: Iterable[CloudPeer]) -> tuple[CloudPeer, ...]:
@@ -259,7 +261,7 @@ def _plan_peer(
     inputs: NodeInputs,
     peer: CloudPeer,
     link: PeerLink | None,
-    local: str,
+    local: tuple[str, ...],
     foreign_udp_ports: frozenset[int],
     key_exchanges: frozenset[str] | None,
 ) -> _Peer | Problem:
@@ -283,14 +285,12 @@ def _plan_peer(
     if problem is not None:
         return problem
     gateways = _known_gateways(peer, link)
-    problem = _family_problem(agreement.encapsulation, (local, *(gateway.address for gateway in gateways)))
-    if problem is not None:
-        return problem
     own = as_published(link.spec.gateways, inputs.node, local)
     connections = ipsec.connections(
         own_cloud_id=inputs.cloud_id,
         node=inputs.node,
-        local_address=local,
+        local_address=local[0],
+        further_addresses=local[1:],
         peer=spec,
         policy=policy.spec,
         agreement=agreement,
@@ -299,7 +299,10 @@ def _plan_peer(
         credential=found.ref,
         own=own,
     )
-    pairs = {names.tunnel_port(spec.cloud_id, gateway.name): pairing(agreement, own, gateway) for gateway in gateways}
+    pairs = {
+        names.tunnel_port(spec.cloud_id, gateway.name): ipsec.pair_of_node(agreement, own, gateway, local)
+        for gateway in gateways
+    }
     problems = {name: pair for name, pair in pairs.items() if isinstance(pair, Problem)}
     plain = frozenset(name for name, pair in pairs.items() if isinstance(pair, Pairing) and not pair.through_nat)
     return _Peer(agreement, gateways, connections, found.expiries, problems, plain)
@@ -309,11 +312,15 @@ def _known_gateways(peer: CloudPeer, link: PeerLink | None) -> tuple[PeerGateway
     """The peer's gateways inside its gatewayCIDRs. The controller checked that already; this is defence in depth."""
     if link is None or link.status.peer is None:
         return ()
-    networks = [IPv4Network(cidr) for cidr in peer.spec.gateway_cidrs]
+    networks = [ip_network(cidr) for cidr in peer.spec.gateway_cidrs]
+
+    def agreed(address: str | None) -> bool:
+        return address is not None and any(ip_address(address) in network for network in networks)
+
     return tuple(
-        gateway
+        gateway if agreed(gateway.ipv6_address) else gateway.model_copy(update={"ipv6_address": None})
         for gateway in sorted(link.status.peer.spec.gateways, key=lambda g: g.name)
-        if any(IPv4Address(gateway.address) in network for network in networks)
+        if agreed(gateway.address)
     )
 
 
@@ -321,14 +328,6 @@ def _port_problem(encapsulation: Encapsulation, foreign_udp_ports: frozenset[int
     for port in encapsulation.udp_ports & (NEUTRON_TUNNEL_PORTS | foreign_udp_ports):
         return Problem(Reason.TUNNEL_PORT_IN_USE, f"UDP port {port} belongs to another tunnel on this node")
     return None
-
-
-def _family_problem(encapsulation: Encapsulation, addresses: Iterable[str]) -> Problem | None:
-    address = next((a for a in addresses if ip_address(a).version not in encapsulation.IP_VERSIONS), None)
-    if address is None:
-        return None
-    text = f"{encapsulation.NAME} exists between IPv4 addresses only, and the tunnel would have {address} as an end"
-    return Problem(Reason.ENCAPSULATION_NEEDS_IPV4, text)
 
 
 def _tunnels(peer: _Peer) -> Iterator[TunnelPort]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.objects import condition_of
@@ -14,6 +14,7 @@ from isthmus.model.names import digest
 from isthmus.model.reasons import ConditionType
 
 _WEIGHT_DIGITS = 16
+_Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,22 @@ class Gateway:
     underlay_mtu: int
     health: NodeHealth
     uplink: Uplink | None = None
-    """How peers reach it, if not at its address."""
+    """How peers reach it, if not at its addresses."""
+    other: TunnelAddress | None = None
+    """Its IPv6 address, if `address` is IPv4."""
     carried_by_paths: Mapping[str, int] = field(default_factory=dict, hash=False)
     """By cloud ID, the largest IP packet of a machine in bytes that crosses to each gateway of the peer whole, of those
     of which it is known."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """One or two, IPv4 first."""
+        return (self.address,) if self.other is None else (self.address, self.other.address)
+
+    def underlay_mtu_of(self, ip_version: int) -> int:
+        """In bytes, of the interface with the address of that version."""
+        is_other = self.other is not None and ip_address(self.address).version != ip_version
+        return self.other.mtu if self.other is not None and is_other else self.underlay_mtu
 
     @property
     def usable(self) -> bool:
@@ -44,7 +57,7 @@ class Gateway:
 
 def gateways(snapshot: Snapshot) -> tuple[Gateway, ...]:
     """This cloud's gateway nodes with a tunnel address inside `gateway_cidrs` and a host name in Neutron, by name."""
-    networks = [IPv4Network(cidr) for cidr in snapshot.own.gateway_cidrs]
+    networks = [ip_network(cidr) for cidr in snapshot.own.gateway_cidrs]
     found = (_gateway(node, networks, snapshot.gateway_health) for node in snapshot.all(GatewayNode))
     return tuple(sorted((g for g in found if g is not None), key=lambda gateway: gateway.name))
 
@@ -95,14 +108,14 @@ def _fraction(network: str) -> float:
     return int(digest("return", network, digits=_WEIGHT_DIGITS), 16) / (1 << 4 * _WEIGHT_DIGITS)
 
 
-def _gateway(
-    node: GatewayNode, networks: Iterable[IPv4Network], known_health: Mapping[str, NodeHealth]
-) -> Gateway | None:
-    name, host, found = node.metadata.name, node.status.neutron_host, tunnel_address(node, networks)
-    if found is None or not host or node.metadata.deletion_timestamp:
+def _gateway(node: GatewayNode, networks: Iterable[_Network], known_health: Mapping[str, NodeHealth]) -> Gateway | None:
+    name, host, found = node.metadata.name, node.status.neutron_host, tunnel_addresses(node, networks)
+    if not found or not host or node.metadata.deletion_timestamp:
         return None
+    first, *others = found
     health = known_health.get(name) or _unobserved(node)
-    return Gateway(name, host, found.address, found.mtu, health, _uplink(node), carried_by_paths(node))
+    other, carried = next(iter(others), None), carried_by_paths(node)
+    return Gateway(name, host, first.address, first.mtu, health, _uplink(node), other, carried)
 
 
 def carried_by_paths(node: GatewayNode) -> dict[str, int]:
@@ -121,10 +134,12 @@ def _uplink(node: GatewayNode) -> Uplink | None:
     return next(iter(node.spec.uplinks), None) if node.spec is not None else None
 
 
-def tunnel_address(node: GatewayNode, networks: Iterable[IPv4Network]) -> TunnelAddress | None:
-    """The node's first address inside these networks; None if it has none."""
-    inside = (a for a in node.status.addresses if any(IPv4Address(a.address) in n for n in networks))
-    return next(inside, None)
+def tunnel_addresses(node: GatewayNode, networks: Iterable[_Network]) -> tuple[TunnelAddress, ...]:
+    """The node's first address of each IP version inside these networks, IPv4 first."""
+    networks = tuple(networks)
+    inside = [a for a in node.status.addresses if any(ip_address(a.address) in n for n in networks)]
+    first = {ip_address(a.address).version: a for a in reversed(inside)}
+    return tuple(first[version] for version in sorted(first))
 
 
 def _unobserved(node: GatewayNode) -> NodeHealth:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
+from isthmus.model.addresses import IpVersion
 from isthmus.model.proposals import ENCRYPTION
-
-IpVersion = Literal[4, 6]
 
 _IP_HEADER: Final[Mapping[IpVersion, int]] = MappingProxyType({4: 20, 6: 40})
 _UDP_HEADER: Final = 8

@@ -15,4 +15,4 @@ def ratio(states: Iterable[bool]) -> str:
 
 def addresses(gateways: Iterable[PeerGateway]) -> str:
     """The gateways' addresses in one line."""
-    return ",".join(gateway.address for gateway in gateways)
+    return ",".join(address for gateway in gateways for address in gateway.addresses)

@@ -64,9 +64,18 @@ EXPLANATIONS = {
         *_KEY,
     ),
     Reason.ENCAPSULATION_NEEDS_IPV4: administrator(
-        "The encapsulation that both clouds name exists between IPv4 addresses only, and a gateway has another one.",
-        "Agree on VXLAN or Geneve as `tunnel.encapsulation` in both CloudPeers, or give the gateways IPv4 addresses.",
-        *_KEY,
+        "The clouds agree on GRE in transport mode, which exists between IPv4 addresses only, and two gateways have no "
+        "other addresses in common than IPv6.",
+        "Set `tunnel.mode` to Auto or Tunnel in both CloudPeers, or agree on VXLAN or Geneve as "
+        "`tunnel.encapsulation`, or give the gateways IPv4 addresses.",
+        *_TUNNEL,
+    ),
+    Reason.ADDRESS_FAMILIES_DIFFER: administrator(
+        "Of two gateways one is reached by IPv4 and the other by IPv6, or the node has no address of the version by "
+        "which both are reached. The message names both. All other connections have theirs.",
+        "Give one of them an address of the other version in its cloud's gateway networks (`gateway_cidrs` in the "
+        "settings), and add that network to `gatewayCIDRs` of the other cloud's CloudPeer.",
+        *_TUNNEL,
     ),
     Reason.NOBODY_REACHABLE: administrator(
         "Of two gateways neither can be reached from outside: both are behind NATs that forward nothing to them. The "

@@ -141,6 +141,7 @@ class Reason(StrEnum):
     KEY_NOT_FOUND = "KeyNotFound"
     INVALID_KEY = "InvalidKey"
     ENCAPSULATION_NEEDS_IPV4 = "EncapsulationNeedsIPv4"
+    ADDRESS_FAMILIES_DIFFER = "AddressFamiliesDiffer"
     NOBODY_REACHABLE = "NobodyReachable"
     TRANSPORT_THROUGH_NAT = "TransportThroughNAT"
     INNER_ENDS_COLLIDE = "InnerEndsCollide"

@@ -21,9 +21,10 @@ from isthmus.model.node.tunnel import EncapsulationName, ModeName
 from isthmus.model.reasons import ConditionType
 from isthmus.model.types import (
     CloudID,
+    GatewayCIDR,
     GatewayName,
-    IPv4Address,
-    IPv4CIDR,
+    IPAddress,
+    IPv6Address,
     ObjectName,
     ObjectUID,
     ProjectID,
@@ -73,8 +74,8 @@ class Tunnel(ApiModel):
     """UDP port of the tunnel; must be the same in both clouds. 14789 for VXLAN and 16081 for Geneve if absent; GRE has
     none."""
     mode: ModeName = "Auto"
-    """Mode of ESP. Auto: transport mode, but tunnel mode where a NAT is between two gateways. Transport or Tunnel: that
-    mode alone; the peer must have the same, or Auto."""
+    """Mode of ESP. Auto: transport mode, but tunnel mode where a NAT is between two gateways, and between IPv6
+    addresses. Transport or Tunnel: that mode alone; the peer must have the same, or Auto."""
     id_range: TunnelIDRange = TunnelIDRange()
     """Tunnel IDs for this pair of clouds: network identifiers of VXLAN or Geneve, or keys of GRE. Must be the same in
     both clouds."""
@@ -158,9 +159,9 @@ class CloudPeerSpec(ApiModel):
     """Cloud ID of the peer; immutable. Its gateways identify themselves in IKE as <gateway>.<cloudID>."""
     api: ApiAccess
     """Access to the peer's Kubernetes API."""
-    gateway_cidrs: Annotated[tuple[IPv4CIDR, ...], Field(max_length=16)] = ()
-    """Networks that the peer's gateways may be in. Must not overlap this cloud's own or another peer's. Absent only as
-    long as the peer is Invited."""
+    gateway_cidrs: Annotated[tuple[GatewayCIDR, ...], Field(max_length=16)] = ()
+    """IPv4 and IPv6 networks that the peer's gateways may be in. Must not overlap this cloud's own or another peer's.
+    Absent only as long as the peer is Invited."""
     tunnel: Tunnel = Tunnel()
     """Encapsulation of the traffic."""
     ipsec: PeerIPsec
@@ -177,14 +178,21 @@ class PeerGateway(ApiModel):
 
     name: GatewayName
     """Name of the gateway."""
-    address: IPv4Address
-    """Tunnel address of the gateway, or the public address of the NAT that it is behind."""
+    address: IPAddress
+    """Tunnel address of the gateway, or the public address of the NAT that it is behind. IPv4 if it has one."""
+    ipv6_address: IPv6Address | None = None
+    """IPv6 tunnel address of a gateway whose `address` is IPv4. Two gateways use IPv4 if both have it, else IPv6."""
     nat: NatKind | None = None
     """Absent: no NAT is in front of the gateway. Forwarded: IKE from outside reaches it through one. Behind: none does,
     so that it must open all connections itself."""
     ike_port: UDPPort | None = None
     """Forwarded: UDP port of the address that leads to the gateway's UDP port 4500. If absent, 500 and 4500 lead to the
     same of the gateway."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """One or two, of which none is of the same IP version as the one before it."""
+        return (self.address,) if self.ipv6_address is None else (self.address, self.ipv6_address)
 
 
 class CloudPeerStatus(ApiModel):

@@ -22,12 +22,13 @@ from isthmus.model.types import (
     MTU,
     CloudID,
     GatewayName,
-    IPv4Address,
+    IPAddress,
     Message,
     Ratio,
     ReasonText,
     Time,
     UDPPort,
+    WrittenIPAddress,
     cel_rules,
 )
 
@@ -57,8 +58,9 @@ class Uplink(ApiModel):
             ),
         )
     )
-    public_address: IPv4Address | None = None
-    """Address that the node's packets have when they arrive at peers; theirs must have it in `gatewayCIDRs`."""
+    public_address: WrittenIPAddress | None = None
+    """Address that the node's packets have when they arrive at peers; theirs must have it in `gatewayCIDRs`. The node
+    needs an address of the same IP version, and peers reach it by that version alone."""
     ike_port: UDPPort | None = None
     """UDP port of `publicAddress` that is forwarded to the node's UDP port 4500. If absent, 500 and 4500 are forwarded
     to the same of the node. Of several nodes behind one address each needs a port of its own."""
@@ -76,8 +78,8 @@ class GatewayNodeSpec(ApiModel):
 class TunnelAddress(ApiModel):
     """Address of the node in this cloud's gateway networks."""
 
-    address: IPv4Address
-    """IPv4 address; the first one in the list is used."""
+    address: IPAddress
+    """Address; the first one of each IP version is used."""
     mtu: MTU
     """MTU in bytes of the interface that has the address."""
 
@@ -140,8 +142,8 @@ class GatewayConnection(ApiModel):
     """Cloud ID of the peer."""
     gateway: GatewayName
     """Name of the peer's gateway."""
-    address: IPv4Address
-    """Tunnel address of the peer's gateway."""
+    address: IPAddress
+    """Tunnel address of the peer's gateway, of the IP version that the connection has."""
     up: bool
     """Whether the SAs are installed and BFD is up over them."""
     ike: Literal["Established", "Connecting", "Down"]

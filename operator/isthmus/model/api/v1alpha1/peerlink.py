@@ -25,7 +25,7 @@ from .cloudpeer import Authentication, PeerGateway, TunnelIDRange
 ProtocolVersion = Annotated[int, Field(ge=1, le=1000)]
 ProposalText = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$")]
 Proposals = Annotated[tuple[ProposalText, ...], Field(max_length=8)]
-AddressList = Annotated[str, Field(max_length=256, pattern=r"^[0-9.,]*$")]
+AddressList = Annotated[str, Field(max_length=1024, pattern=r"^[0-9a-f.:,]*$")]  # 16 gateways with two each
 
 
 class OfferedTunnel(ApiModel):

@@ -15,6 +15,7 @@ from isthmus.model.proposals import is_hybrid, proposals_of
 
 from .servers import BadServer, checked
 
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAX_ITEMS: Final = 16
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]{1,16384}")  # RFC 6750, section 2.1
 _PROPOSAL: Final = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
@@ -108,9 +109,9 @@ class Terms:
 
 
 def is_cidr(text: str) -> bool:
-    """Whether it is an IPv4 network without host bits, with the length of its prefix."""
+    """Whether it is an IPv4 or IPv6 network without host bits, in its usual form, with the length of its prefix."""
     try:
-        return str(ipaddress.IPv4Network(text)) == text
+        return str(ipaddress.ip_network(text)) == text
     except ValueError:
         return False
 
@@ -122,8 +123,13 @@ def known_encapsulation(value: object) -> EncapsulationName | None:
 
 def overlapping(one: tuple[str, ...], other: tuple[str, ...]) -> str | None:
     """The first network of `one` that overlaps one of `other`."""
-    networks = [ipaddress.IPv4Network(cidr) for cidr in other if is_cidr(cidr)]
-    return next((cidr for cidr in one if any(ipaddress.IPv4Network(cidr).overlaps(each) for each in networks)), None)
+    networks = [ipaddress.ip_network(cidr) for cidr in other if is_cidr(cidr)]
+    return next((cidr for cidr in one if any(overlap(ipaddress.ip_network(cidr), each) for each in networks)), None)
+
+
+def overlap(one: _Network, other: _Network) -> bool:
+    """Whether both have an address in common; never of different IP versions."""
+    return one.network_address in other or other.network_address in one
 
 
 def _server(document: dict[str, Any]) -> str:

@@ -83,6 +83,7 @@ _OF_REASONS: Final = (
     (Layer.IKE, Whose.PEER, (Reason.CERTIFICATE_REVOKED,)),
     (Layer.IKE, Whose.US_OR_PEER, (Reason.AUTHENTICATION_FAILED, Reason.IKE_NOT_ESTABLISHED)),
     (Layer.IKE, Whose.US_OR_PEER, (Reason.ENCAPSULATION_NEEDS_IPV4, Reason.INNER_ENDS_COLLIDE)),
+    (Layer.IKE, Whose.US_OR_PEER, (Reason.ADDRESS_FAMILIES_DIFFER,)),
     (Layer.IKE, Whose.US_OR_PEER, (Reason.NOBODY_REACHABLE, Reason.TRANSPORT_THROUGH_NAT)),
     (Layer.ESP, Whose.US, (Reason.SAS_MISSING_IN_KERNEL,)),
     (Layer.ESP, Whose.PEER, (Reason.SELECTORS_NARROWED,)),

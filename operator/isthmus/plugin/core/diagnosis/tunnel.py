@@ -20,6 +20,7 @@ Check = Callable[[Connection], Verdict]
 
 _NOT_PLANNED: Final = frozenset(
     {
+        Reason.ADDRESS_FAMILIES_DIFFER,
         Reason.ENCAPSULATION_NEEDS_IPV4,
         Reason.INNER_ENDS_COLLIDE,
         Reason.NOBODY_REACHABLE,
