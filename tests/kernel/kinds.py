@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from tests.kernel.openvswitch import Switch, inside, sh
 from tests.testbed.host.process import wait_until
 
 HUB = "a"
+IPV4, IPV6 = "192.0.2.0/24", "2001:db8::/64"
+Underlay = IPv4Network | IPv6Network
 _TUNNEL_ID = 0x100000
 
 
@@ -130,16 +133,19 @@ class Federation:
 
 @contextmanager
 def federation(
-    kinds: Mapping[str, EncapsulationName], directory: Path, mode: ModeName = "Auto"
+    kinds: Mapping[str, EncapsulationName], directory: Path, mode: ModeName = "Auto", underlay: str = IPV4
 ) -> Iterator[Federation]:
-    """A hub and one peer for each of these kinds, which are by the peer's name; not yet connected."""
+    """A hub and one peer for each of these kinds, which are by the peer's name; not yet connected.
+
+    `underlay` is the network of the gateways.
+    """
     # No port of the wire sends anything of its own: neither neighbour nor listener discovery.
     sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6; ip link add wan type bridge && ip link set wan up")
     clouds: dict[str, Cloud] = {}
     made: list[str] = []
     try:
         for position, name in enumerate((HUB, *kinds), 1):
-            clouds[name] = _cloud(name, kinds, mode, position, directory)
+            clouds[name] = _cloud(name, kinds, mode, position, directory, ip_network(underlay))
         machines = {}
         for position, peer in enumerate(kinds, 1):
             for name, other in ((HUB, peer), (peer, HUB)):
@@ -169,29 +175,40 @@ def join_networks(clouds: Iterable[Cloud]) -> None:
             cloud.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network.name)} tag={position}")
 
 
-def _cloud(name: str, kinds: Mapping[str, EncapsulationName], mode: ModeName, position: int, directory: Path) -> Cloud:
-    node = Node(name, _address(position), directory)
+def _cloud(
+    name: str,
+    kinds: Mapping[str, EncapsulationName],
+    mode: ModeName,
+    position: int,
+    directory: Path,
+    underlay: Underlay,
+) -> Cloud:
+    node = Node(name, _address(underlay, position), directory)
+    # Else a new address of IPv6 is not used for a second, while it might be a duplicate.
+    flag = "nodad" if underlay.version == 6 else ""
     sh(
         f"ip netns add {name} && ip link add wan-{name} type veth peer name eth0 netns {name}\n"
         f"ip link set wan-{name} master wan up && ip -n {name} link set lo up\n"
-        f"ip -n {name} addr add {node.address}/24 dev eth0 && ip -n {name} link set eth0 up"
+        f"ip -n {name} link set eth0 up\n"
+        f"ip -n {name} addr add {node.address}/{underlay.prefixlen} dev eth0 {flag}"
     )
     node.start_charon()
     switch = Switch(name, directory / name)
     addresses = inside(name, RtNetlink().view).addresses
-    plan = plan_node(_inputs(name, kinds, mode), addresses, frozenset())
+    plan = plan_node(_inputs(name, kinds, mode, underlay), addresses, frozenset())
     assert not plan.peer_problems
+    assert not plan.connection_problems
     return Cloud(node, switch, plan, OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket))
 
 
-def _address(position: int) -> str:
-    return f"192.0.2.{position}"
+def _address(underlay: Underlay, position: int) -> str:
+    return str(underlay[position])
 
 
-def _inputs(name: str, kinds: Mapping[str, EncapsulationName], mode: ModeName) -> NodeInputs:
+def _inputs(name: str, kinds: Mapping[str, EncapsulationName], mode: ModeName, underlay: Underlay) -> NodeInputs:
     """What administrators and controller write for a cloud: of the hub for all peers, of these for the hub."""
     order = (HUB, *kinds)
-    gateways = {n: {"name": f"gw-{n}", "address": _address(i)} for i, n in enumerate(order, 1)}
+    gateways = {n: {"name": f"gw-{n}", "address": _address(underlay, i)} for i, n in enumerate(order, 1)}
     peers, links, attachments = [], [], {}
     for position, spoke in enumerate(kinds, 1):
         if name not in (HUB, spoke):
@@ -204,7 +221,7 @@ def _inputs(name: str, kinds: Mapping[str, EncapsulationName], mode: ModeName) -
     return NodeInputs(
         node=f"gw-{name}",
         cloud_id=f"cloud-{name}",
-        gateway_cidrs=(f"{gateways[name]['address']}/32",),
+        gateway_cidrs=(str(ip_network(gateways[name]["address"])),),
         attachments=Tracked(attachments),
         peers=tuple(peers),
         policies=(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {"dpdDelaySeconds": 5}}),),
@@ -217,7 +234,7 @@ def _peer(other: str, gateway: Mapping[str, str], kind: EncapsulationName) -> Cl
     spec = {
         "cloudID": f"cloud-{other}",
         "api": {"kubeconfigSecretRef": {"name": "unused"}},
-        "gatewayCIDRs": [f"{gateway['address']}/32"],
+        "gatewayCIDRs": [str(ip_network(gateway["address"]))],
         "tunnel": {"encapsulation": kind},
         "ipsec": {"policyRef": {"name": "strong"}, "authSecretRef": {"name": "psk"}},
     }

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 
 from isthmus.adapters.linux.nft import Nft
@@ -250,7 +250,7 @@ class Wire:
     def __init__(self, packets: socket.socket, nodes: tuple[Node, ...]) -> None:
         self._packets = packets
         cards = frozenset().union(*(mac_addresses(sh("ip -j link show dev eth0", node.name)) for node in nodes))
-        gateways = frozenset(IPv4Address(node.address) for node in nodes)
+        gateways = frozenset(ip_address(node.address) for node in nodes)
         self._expected = Expected(cards, gateways=gateways, apis=frozenset(), networks=(WAN,))
 
     def summary(self) -> Summary:
