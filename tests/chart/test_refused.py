@@ -69,6 +69,7 @@ def _with(path: str, value: object) -> dict[str, Any]:
             "198.51.100.11/32 for this address alone",
         ),
         ("cloud.gatewayCIDRs", ["255.255.255.255/1"], "255.255.255.255/1 is an address, and not a network: write 128."),
+        ("cloud.gatewayCIDRs", ["2001:DB8::/64"], "'/cloud/gatewayCIDRs/0': '2001:DB8::/64' does not match"),
         ("image.registry", "", "image.registry: required: registry and path of the images"),
         ("agent.enabled", False, "charon.enabled: nothing configures charon where agent.enabled is false"),
         ("metrics.podMonitor.enabled", True, "metrics.podMonitor.enabled: Prometheus cannot reach agents"),
@@ -94,7 +95,9 @@ def test_threshold_that_contradicts_a_setting_is_refused(threshold: str) -> None
     template(yaml.safe_dump(values))
 
 
-@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "128.0.0.0/1", "192.0.2.128/25", "192.0.2.11/32", "255.255.255.254/31"])
+@pytest.mark.parametrize(
+    "cidr", ["0.0.0.0/0", "128.0.0.0/1", "192.0.2.128/25", "192.0.2.11/32", "255.255.255.254/31", "2001:db8::/64"]
+)
 def test_network_without_host_bits_is_accepted(cidr: str) -> None:
     template(yaml.safe_dump(_with("cloud.gatewayCIDRs", [cidr])))
 

@@ -42,6 +42,8 @@ OWN = Own("cloud-b", ("198.51.100.0/24",))
         ("token", "", "have no usable token"),
         ("gatewayCIDRs", [], "have no usable gatewayCIDRs"),
         ("gatewayCIDRs", ["192.0.2.1/24"], "have no usable gatewayCIDRs"),
+        ("gatewayCIDRs", ["2001:db8::1/64"], "have no usable gatewayCIDRs"),
+        ("gatewayCIDRs", ["2001:DB8::/64"], "have no usable gatewayCIDRs"),
         ("gatewayCIDRs", ["192.0.2.0/24"] * 17, "have no usable gatewayCIDRs"),
         ("ikeProposals", ["A"], "have no usable ikeProposals"),
         ("espProposals", [1], "have no usable espProposals"),
@@ -218,6 +220,12 @@ def test_gateway_networks_are_apart() -> None:
         everything.require_apart("cloud-c", ("198.51.0.0/16",))
     with pytest.raises(Refused, match=r"^the gateway network 192.0.2.8/32 of cloud-c overlaps those of CloudPeer"):
         everything.require_apart("cloud-c", ("203.0.113.0/24", "192.0.2.8/32"))
+
+
+def test_networks_of_different_ip_versions_are_apart() -> None:
+    assert terms.overlapping(("192.0.2.0/24", "2001:db8::/64"), ("2001:db8:1::/48", "198.51.100.0/24")) is None
+    assert terms.overlapping(("192.0.2.0/24", "2001:db8::/64"), ("::/0",)) == "2001:db8::/64"
+    assert terms.overlapping(("2001:db8::/32",), ("2001:db8:7::/48",)) == "2001:db8::/32"
 
 
 def test_policy_is_chosen() -> None:

@@ -14,7 +14,13 @@ from typing import Any, Final
 
 from pyroute2.netlink import NETLINK_ROUTE
 from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_GETLINK
-from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE, ifaddrmsg
+from pyroute2.netlink.rtnl.ifaddrmsg import (
+    IFA_F_DADFAILED,
+    IFA_F_DEPRECATED,
+    IFA_F_SECONDARY,
+    IFA_F_TENTATIVE,
+    ifaddrmsg,
+)
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
 
 from isthmus.model.names import INNER_DEVICE
@@ -31,6 +37,7 @@ _TUNNELS: Final = {"vxlan": "IFLA_VXLAN_PORT", "geneve": "IFLA_GENEVE_PORT"}
 _INNER_KIND: Final = "dummy"
 _SKIP_STATISTICS: Final = 8  # RTEXT_FILTER_SKIP_STATS
 _UNUSABLE: Final = IFA_F_DADFAILED | IFA_F_DEPRECATED | IFA_F_TENTATIVE
+_TEMPORARY: Final = IFA_F_SECONDARY  # what the flag means in IPv6 (RFC 8981): such an address is replaced every day
 _GLOBAL_SCOPE: Final = 0  # RT_SCOPE_UNIVERSE
 _INDEX: Final = struct.Struct("=i")
 _INDEX_OFFSET: Final = HEADER.size + 4
@@ -68,7 +75,7 @@ def _addresses(dump: Iterable[bytes]) -> Iterator[tuple[int, str]]:
         message = decoded(ifaddrmsg, raw)
         if message is None or message["family"] not in (AF_INET, AF_INET6) or message["flags"] & _UNUSABLE:
             continue
-        if message["family"] == AF_INET6 and message["scope"] != _GLOBAL_SCOPE:
+        if message["family"] == AF_INET6 and (message["scope"] != _GLOBAL_SCOPE or message["flags"] & _TEMPORARY):
             continue
         # On a point-to-point link, IFA_ADDRESS is the other end's.
         if address := message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"):
