@@ -32,6 +32,7 @@ _SECOND_SHARE: Final = (
     "fail_closed",
     "flush",
     "in_force",
+    "ipv6_agents",
     "mss_agents",
     "nat",
     "nat_agents",

@@ -32,14 +32,18 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 
 @pytest.fixture(scope="module")
 def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
-    """Two clouds whose agents run and know nothing of each other yet; a module may name its RESYNC_SECONDS."""
+    """Two clouds whose agents run and know nothing of each other yet.
+
+    A module may name its RESYNC_SECONDS, and other ADDRESSES of the gateways than 192.0.2.1 and 192.0.2.2.
+    """
     resync_seconds = getattr(request.module, "RESYNC_SECONDS", RESYNC_SECONDS)
     directory = tmp_path_factory.mktemp("agents")
     sh("ip netns add a\nip netns add b\nip link add eth0 netns a type veth peer name eth0 netns b")
     made = []
-    for name, address in (("a", "192.0.2.1"), ("b", "192.0.2.2")):
+    for name, address in zip("ab", getattr(request.module, "ADDRESSES", ("192.0.2.1", "192.0.2.2")), strict=True):
         node = Node(name, address, directory)
-        sh(f"ip link set lo up\nip addr add {address}/24 dev eth0\nip link set eth0 up", name)
+        prefix = "64 dev eth0 nodad" if ":" in address else "24 dev eth0"
+        sh(f"ip link set lo up\nip link set eth0 up\nip addr add {address}/{prefix}", name)
         switch = Switch(name, directory / name)
         node.start_charon()
         machine = switch.attach_port(f"vm-{name}", f"10.20.0.1{address[-1]}", 0)

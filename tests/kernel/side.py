@@ -6,6 +6,7 @@ import base64
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any
 
 from isthmus.adapters.clock import SystemClock
@@ -149,7 +150,7 @@ class Side:
         settings = AgentSettings(
             node_name=f"gw-{self.name}",
             cloud_id=f"cloud-{self.name}",
-            gateway_cidrs=(f"{self.node.address}/32",),
+            gateway_cidrs=(str(ip_network(self.node.address)),),
             resync_seconds=self.resync_seconds,
         )
         database = OvsdbDatabase(self.switch.socket, 300)
@@ -215,7 +216,7 @@ class Side:
                     "spec": {
                         "cloudID": peer,
                         "api": {"kubeconfigSecretRef": {"name": "unused"}},
-                        "gatewayCIDRs": [f"{other.gateway['address']}/32"],
+                        "gatewayCIDRs": [str(ip_network(other.gateway["address"]))],
                         "ipsec": {"policyRef": {"name": "strong"}, "authSecretRef": {"name": "psk"}},
                     },
                 }
