@@ -126,7 +126,8 @@ def _parsed(kind: type[CustomObject], part: str, content: Any) -> CustomObject |
 
 
 def _content(obj: CustomObject, part: str) -> Any:
-    return obj.to_wire()[part]
+    """None if the object has no such part, which may be optional."""
+    return obj.to_wire().get(part)
 
 
 def _rules(schema: Any) -> Iterator[str]:
