@@ -12,6 +12,7 @@ import pytest
 from isthmus.adapters.linux.devices import KernelTunnelDevices
 from isthmus.adapters.linux.inner import InnerDevice
 from isthmus.adapters.linux.nft import Nft
+from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.agent.clamping import Clamping, wanted_clamps
 from isthmus.core.node.firewall import UNPROTECTED_OUT
 from isthmus.core.placement.mtu import inner_mtu
@@ -99,6 +100,28 @@ def _not_ip(machine: Machine, far: Machine, packet_bytes: int) -> list[bytes]:
     with far.listening() as heard:
         machine.send(frame, frame, frame)
         return [found for found in heard(1.0) if found == frame]
+
+
+def test_echoes_that_may_not_be_fragmented_are_lost_from_one_byte_more_on(connected: tuple[Mode, Federation]) -> None:
+    """Between IPv6 addresses in transport mode no others cross either."""
+    mode, made = connected
+    hub = made.hub
+    links = {link.cloud_id: link.probe_mac for network in hub.plan.networks for link in network.links}
+
+    def back(peer: str, *, whole: bool) -> dict[str, int]:
+        macs = dict.fromkeys(("fits", "larger"), links[f"cloud-{peer}"])
+        sizes = {"fits": LARGEST[mode, peer], "larger": LARGEST[mode, peer] + 1}
+        found = inside(hub.node.name, lambda: PacketProbe().exchange(macs, 2.0, 0.2, sizes, whole=whole))
+        return {name: result.received for name, result in found.items()}
+
+    for peer in KINDS[mode]:
+        with wire_at("wan-a", made.nodes) as wire:
+            assert back(peer, whole=True) == {"fits": 1, "larger": 0}
+            summary = wire.summary()
+            summary.require_protected()
+            assert summary.counts[Traffic.ESP_FRAGMENT] == 0
+            assert back(peer, whole=False) == {"fits": 1, "larger": 1 if mode == "Auto" else 0}
+            wire.summary().require_protected()
 
 
 def test_segments_of_tcp_are_limited_to_what_crosses_whole(connected: tuple[Mode, Federation]) -> None:
