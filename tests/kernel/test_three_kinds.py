@@ -15,7 +15,6 @@ from isthmus.model.node.tunnel import ENCAPSULATIONS, EncapsulationName
 from tests.kernel.kinds import Federation, federation
 from tests.kernel.node import wire_of
 from tests.kernel.openvswitch import inside, sh
-from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Traffic
 
 KINDS: dict[str, EncapsulationName] = {"b": "VXLAN", "c": "Geneve", "d": "GRE"}
