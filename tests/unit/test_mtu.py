@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.core.placement.mtu import CIPHERS, EspCipher, inner_mtu
+from isthmus.core.placement.mtu import CIPHERS, EspCipher, default_mtu, inner_mtu
 from isthmus.model.addresses import IpVersion
 from isthmus.model.node.tunnel import Geneve, Gre, Vxlan
 from isthmus.model.proposals import ENCRYPTION
@@ -57,3 +57,8 @@ def test_a_cipher_with_blocks_costs_its_alignment() -> None:
 
 def test_every_cipher_of_a_policy_is_known() -> None:
     assert set(CIPHERS) == set(ENCRYPTION)
+
+
+def test_default_before_anything_is_agreed() -> None:
+    assert default_mtu("192.0.2.11", 1500, Vxlan.HEADER_BYTES) == 1416
+    assert default_mtu("2001:db8::11", 1500, Vxlan.HEADER_BYTES) == 1376

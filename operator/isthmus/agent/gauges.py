@@ -8,7 +8,7 @@ from datetime import datetime
 from isthmus.core.node.expiry import Expiry
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.inforce import tunnel_infos
-from isthmus.core.placement.mtu import inner_mtu
+from isthmus.core.placement.mtu import default_mtu
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import LinkKey, LinkTraffic, PlannedNetworks, Traffic
@@ -42,7 +42,8 @@ from .prober import ProbedLink
 def _tunnel_mtu(facts: NodeFacts) -> int:
     """Of the tunnel that carries the largest packets; by VXLAN if there is none."""
     carried = carried_by_interfaces(facts.plan, facts.known_ike).values()
-    return max(carried, default=inner_mtu(facts.plan.addresses[0].mtu, Vxlan.HEADER_BYTES))
+    own = facts.plan.addresses[0]
+    return max(carried, default=default_mtu(own.address, own.mtu, Vxlan.HEADER_BYTES))
 
 
 def publish_state(metrics: Metrics, facts: NodeFacts) -> None:

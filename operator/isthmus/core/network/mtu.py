@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.core.federation.agreement import Agreement, agree, encapsulation_of
 from isthmus.core.federation.pairing import Pairing, as_published, pairing
 from isthmus.core.placement.gateways import Gateway
-from isthmus.core.placement.mtu import inner_mtu
+from isthmus.core.placement.mtu import default_mtu, inner_mtu
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, Tunnel
 
@@ -27,7 +27,7 @@ def carried_mtu(snapshot: Snapshot, gateway: Gateway, peer: CloudPeer | None) ->
         )
         for pair in _pairings(snapshot, gateway, peer)
     )
-    mtu = min(carried, default=inner_mtu(gateway.underlay_mtu, header_bytes))
+    mtu = min(carried, default=default_mtu(gateway.address, gateway.underlay_mtu, header_bytes))
     return min(mtu, gateway.carried_by_paths.get(peer.spec.cloud_id, mtu)) if peer is not None else mtu
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final
 
@@ -56,3 +57,9 @@ def inner_mtu(
     protected = underlay_mtu - outside - _ESP_HEADER - cipher.iv_bytes - cipher.icv_bytes
     payload = protected // cipher.alignment_bytes * cipher.alignment_bytes - _ESP_TRAILER
     return payload - (_IP_HEADER[inner] if tunnel_mode else 0) - header_bytes
+
+
+def default_mtu(address: str, underlay_mtu: int, header_bytes: int) -> int:
+    """MTU in bytes by default to a peer with which nothing is agreed yet: without NAT, over IPv6 in tunnel mode."""
+    version = ip_address(address).version
+    return inner_mtu(underlay_mtu, header_bytes, underlay=version, tunnel_mode=version == 6)
