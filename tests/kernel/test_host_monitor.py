@@ -49,16 +49,19 @@ def _monitored(changed: Callable[[KernelChange], None]) -> Iterator[None]:
 
 @pytest.mark.usefixtures("tools")
 def test_removed_table_is_restored_at_once() -> None:
-    nft, protection = Nft(), Protection(NetlinkXfrm(), Nft())
+    nft, protection, restoring = Nft(), Protection(NetlinkXfrm(), Nft()), threading.Lock()
 
     def seconds_to_restore() -> float:
-        nft.remove_table()
+        # Whoever removes it again and again before it could be read back is given up on until the agent's next step.
+        with restoring:
+            nft.remove_table()
         begun = time.monotonic()
         wait_until(lambda: nft.view().ruleset == TWO_PEERS, 5, "the table", poll_seconds=0.001)
         return time.monotonic() - begun
 
     def changed(change: KernelChange) -> None:
-        protection.restore(change)
+        with restoring:
+            protection.restore(change)
 
     inside(NODE, lambda: protection.extend(frozenset(), TWO_PEERS))
     with _monitored(changed):
