@@ -282,6 +282,15 @@ def test_set_that_changes_again_and_again_is_written_each_time(bridge: Bridge) -
     assert bridge.flows.problems == {}
 
 
+def test_set_that_others_delete_before_it_is_listed_is_written_each_time(bridge: Bridge) -> None:
+    before = bridge.installed()
+    for _ in range(10):
+        _deleted(bridge)
+        bridge.have(plan(NETWORKS))
+        assert bridge.installed() == before
+    assert bridge.flows.problems == {}
+
+
 def test_numbers_and_order_may_be_written_differently() -> None:
     flow = "table=1,priority=10,tun_id=0x100,in_port=4 actions=set_field:0x5->reg0,goto_table:2"
     same = "table=1,priority=10,in_port=4,tun_id=256 actions=set_field:5->reg0,goto_table:2"

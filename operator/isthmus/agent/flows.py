@@ -257,6 +257,16 @@ class FlowSets:
             else:
                 self._installed[cookie] = flow_set.flows
                 self._written[cookie] = self._written.get(cookie, 0) + 1
+        self._verify([found.cookie for found in changes if self._written.get(found.cookie, 0) > 1])
+
+    def _verify(self, again: Sequence[int]) -> None:
+        """List sets that were written again: others may have changed them before they were listed after the first time.
+
+        Many are left to later listings.
+        """
+        if len(again) <= _MAX_SINGLE:
+            for cookie in again:
+                self._is_as_believed(cookie)
 
     def _install_separately(self, changes: Sequence[SetChange]) -> None:
         """Install as many as possible together, and find those that Open vSwitch rejects."""
