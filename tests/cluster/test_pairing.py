@@ -154,7 +154,7 @@ def _check_objects(a: Side, b: Side) -> None:
         assert spec == {
             "cloudID": peer,
             "api": {"kubeconfigSecretRef": {"name": name}},
-            "gatewayCIDRs": [theirs.cloud.gateway_cidr],
+            "gatewayCIDRs": [theirs.cloud.gateway_cidr, theirs.cloud.gateway_cidr_v6],
             "ipsec": {"policyRef": {"name": "default"}, "authSecretRef": {"name": name}, "authentication": "PSK"},
         }
         by_hand = ours.cloud.cloud_peer(theirs.cloud, tunnel={"port": 14789}).to_manifest()["spec"]
