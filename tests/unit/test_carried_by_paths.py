@@ -120,6 +120,18 @@ def test_a_smaller_interface_counts_at_once(harness: AgentHarness) -> None:
     assert carried(harness, rounds=2) == 1316
 
 
+def test_an_interface_that_carries_less_than_any_network_may_have(
+    harness: AgentHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """576 bytes are enough for a tunnel address, and leave less for machines: the node is reported all the same."""
+    assert carried(harness) == 1416
+    harness.node.address = NodeAddress(ADDRESS, 600)
+    assert (carried(harness, rounds=2), metric(harness)) == (1416, None), "what was known last"
+    assert "a defect of Isthmus" not in caplog.text
+    status = harness.get(GatewayNode, NODE).status
+    assert [address.mtu for address in status.addresses] == [600]
+
+
 def test_a_large_underlay(harness: AgentHarness) -> None:
     harness.node.address = NodeAddress(ADDRESS, 9000)
     harness.node.path_mtu = harness.node.whole_mtu = 8916

@@ -56,7 +56,10 @@ class PathMtu:
 
 
 def followed(states: Mapping[str, PathMtu], limits: Mapping[str, int], now: float) -> dict[str, PathMtu]:
-    """The states of exactly these paths, by the name of their connection. With another limit it is searched again."""
+    """The states of exactly these paths, by the name of their connection. With another limit it is searched again.
+
+    Of one below what a network may have nothing is known: no such MTU can be reported.
+    """
     return {name: _limited(states.get(name) or PathMtu(limit), limit, now) for name, limit in limits.items()}
 
 
@@ -97,8 +100,8 @@ def interrupted(state: PathMtu) -> PathMtu:
 def _limited(state: PathMtu, limit: int, now: float) -> PathMtu:
     if limit == state.limit:
         return state
-    largest = min(state.largest, limit) if state.largest is not None else None
-    return PathMtu(limit, largest, due_at=now)
+    known = None if state.largest is None or limit < MINIMUM_MTU else min(state.largest, limit)
+    return PathMtu(limit, known, due_at=now)
 
 
 def _due(state: PathMtu, now: float) -> Search | None:
