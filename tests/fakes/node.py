@@ -208,7 +208,7 @@ class FakeNode:
         needed = ipsec.blocks(port.encapsulation for port in self.ports.encapsulating)
         for tunnel in self.ports.tunnels:
             if not tunnel.encapsulation.udp_ports:
-                needed |= ipsec.blocks_to(tunnel.encapsulation, [tunnel.ends.remote])
+                needed |= ipsec.blocks_between(tunnel.encapsulation, tunnel.ends)
         for connection in self.loaded.values():
             needed |= ipsec.blocks_of_connection(connection)
         assert needed <= self.blocks, f"without its block policies after {effect}"

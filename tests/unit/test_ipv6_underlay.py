@@ -58,7 +58,7 @@ def test_tunnel_mode_has_inner_ends_of_ipv4(mode: ModeName, name: EncapsulationN
     assert connection.protection == EspTunnel(kind, INNER)
     assert found.ports.tunnels == {TunnelPort(NAME, kind, INNER)}
     assert found.inner_ends == {INNER}
-    assert found.blocks == ipsec.blocks([kind]) | ipsec.blocks_to(kind, [INNER.remote])
+    assert found.blocks == ipsec.blocks([kind]) | ipsec.blocks_between(kind, INNER)
     assert len(found.networks) == 1
     assert not found.peer_problems
 

@@ -25,6 +25,8 @@ _GRE_REMOTES: Final = "gre_gateways"
 # hook, so that no other table answers an unprotected packet.
 _OUTPUT: Final = Chain("output", "output", 300)
 _INPUT: Final = Chain("input", "input", -300)
+# A node that has lost an inner end, and forwards IP packets, would send on what has arrived for it.
+_FORWARD: Final = Chain("forward", "forward", 300)
 
 # "Destination unreachable" of ICMP, whose code 4 is "fragmentation needed" (RFC 792), and of ICMPv6 (RFC 4443).
 _ICMP_UNREACHABLE: Final = 3
@@ -50,7 +52,7 @@ def ruleset(
         NamedSet(_REMOTES_V6, "ipv6_addr", frozenset(ipv6)),
         NamedSet(_GRE_REMOTES, "ipv4_addr", frozenset(gre_addresses)),
     )
-    return Ruleset(frozenset({_OUTPUT, _INPUT}), COUNTERS, frozenset(sets), _RULES)
+    return Ruleset(frozenset({_OUTPUT, _INPUT, _FORWARD}), COUNTERS, frozenset(sets), _RULES)
 
 
 def widened(wanted: Ruleset, installed: Ruleset) -> Ruleset:
@@ -63,10 +65,14 @@ def widened(wanted: Ruleset, installed: Ruleset) -> Ruleset:
 
 
 def _drop(chain: Chain, counter: str, *matches: dict[str, Any]) -> Rule:
-    """On the way out IPsec is still to come, and the route tells; on the way in it has been, and the packet tells."""
-    protection = {"rt": {"key": "ipsec"}} if chain is _OUTPUT else {"meta": {"key": "ipsec"}}
-    missing = {"match": {"op": "==", "left": protection, "right": False}}
-    return Rule(chain.name, canonical_json([*matches, missing, {"counter": counter}, {"drop": None}]))
+    """On the way out IPsec is still to come, and the route tells; on the way in it has been, and the packet tells.
+
+    Of what is forwarded only that is ours which came protected: bridges may hand frames of any machine to this chain.
+    """
+    leaves, came = {"rt": {"key": "ipsec"}}, {"meta": {"key": "ipsec"}}
+    missing = [{"match": {"op": "==", "left": came if chain is _INPUT else leaves, "right": False}}]
+    present = [{"match": {"op": "==", "left": came, "right": True}}] if chain is _FORWARD else []
+    return Rule(chain.name, canonical_json([*matches, *present, *missing, {"counter": counter}, {"drop": None}]))
 
 
 def _match(protocol: str, name: str, value: int | str, operator: str = "==") -> dict[str, Any]:
@@ -87,6 +93,14 @@ _RULES: Final = frozenset(
         _drop(
             _INPUT,
             UNPROTECTED_IN,
+            _match("ip", "saddr", f"@{_GRE_REMOTES}"),
+            _match("ip", "protocol", _IPPROTO_GRE),
+        ),
+        _drop(_FORWARD, UNPROTECTED_OUT, _match("udp", "dport", f"@{_PORTS}")),
+        _drop(_FORWARD, UNPROTECTED_OUT, _match("udp", "sport", f"@{_PORTS}")),
+        _drop(
+            _FORWARD,
+            UNPROTECTED_OUT,
             _match("ip", "saddr", f"@{_GRE_REMOTES}"),
             _match("ip", "protocol", _IPPROTO_GRE),
         ),

@@ -29,10 +29,10 @@ from isthmus.model.node.ipsec import (
 )
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.traffic import IcmpType, Prefix, Selector
-from isthmus.model.node.tunnel import Encapsulation
+from isthmus.model.node.tunnel import Encapsulation, TunnelEnds
 from isthmus.model.reasons import Reason
 
-from .inner import inner_ends
+from .inner import inner_ends, is_inner
 
 MINIMUM_KEY_LENGTH = 32
 _PROTOCOL_UNREACHABLE, _PORT_UNREACHABLE = IcmpType(3, 2), IcmpType(3, 3)  # of ICMP (RFC 792)
@@ -191,6 +191,19 @@ def _blocks_to(encapsulation: Encapsulation, remote: Prefix) -> Iterator[BlockPo
     yield BlockPolicy("out", Selector(_ANYWHERE, remote, _PROTOCOL_UNREACHABLE))
 
 
+def blocks_between(encapsulation: Encapsulation, ends: TunnelEnds) -> frozenset[BlockPolicy]:
+    """Block policies for a tunnel with these ends, in addition to those of `blocks`.
+
+    What arrives for an inner end that the node has lost is forwarded, if the node forwards at all: it must not be sent
+    on either. Of tunnels with ports the port tells.
+    """
+    found = blocks_to(encapsulation, [ends.remote])
+    if encapsulation.udp_ports or not is_inner(ends):
+        return found
+    arrived = BlockPolicy("out", Selector(_ANYWHERE, ip_network(ends.local), encapsulation.received))
+    return found | {arrived}
+
+
 def icmp_unreachable_blocks(remote_addresses: Iterable[str]) -> frozenset[BlockPolicy]:
     """Block policies against ICMP port unreachable, which the kernel sends if the tunnel port does not exist.
 
@@ -212,9 +225,9 @@ def blocks_of_connection(connection: IkeConnection) -> frozenset[BlockPolicy]:
 
     Those of the IP version of its ends: a kernel without IPv6 has no others, and needs none.
     """
-    encapsulation, remote = connection.protection.encapsulation, connection.tunnel_ends.remote
-    found = blocks([encapsulation]) | blocks_to(encapsulation, [remote])
-    return frozenset(block for block in found if block.selector.source.version == ip_address(remote).version)
+    encapsulation, ends = connection.protection.encapsulation, connection.tunnel_ends
+    found = blocks([encapsulation]) | blocks_between(encapsulation, ends)
+    return frozenset(block for block in found if block.selector.source.version == ip_address(ends.remote).version)
 
 
 def up(connection: IkeConnection, ike: IkeView) -> bool:

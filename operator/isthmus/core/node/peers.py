@@ -204,7 +204,7 @@ def _without(peer: _Peer, refused: Collection[str]) -> _Peer:
 
 
 def _blocks(encapsulations: Iterable[Encapsulation], tunnels: Iterable[TunnelPort]) -> frozenset[BlockPolicy]:
-    to_gateways = (ipsec.blocks_to(tunnel.encapsulation, [tunnel.ends.remote]) for tunnel in tunnels)
+    to_gateways = (ipsec.blocks_between(tunnel.encapsulation, tunnel.ends) for tunnel in tunnels)
     return ipsec.blocks(encapsulations).union(*to_gateways)
 
 
