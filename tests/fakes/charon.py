@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import product
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -22,13 +21,11 @@ from isthmus.model.node.ipsec import (
     ProtectPolicy,
     SecurityAssociation,
 )
-from isthmus.model.node.tunnel import Vxlan
 from isthmus.model.proposals import DEFAULT, additional_key_exchange, is_hybrid
 
 from .node import FakeNode
 
 _NO_CERTIFICATES = CertificateChain()
-_CHILDREN = frozenset(Vxlan(14789).sent)
 _MODES: dict[str, EspMode] = {"transport": "Transport", "tunnel": "Tunnel"}
 
 
@@ -122,6 +119,7 @@ class FakeIke:
         if connection.digest not in digests:
             self._node.in_force[connection.digest] = self._negotiated(connection)
         digests.add(connection.digest)
+        self._node.reqids[connection.digest] = {child.name: child.reqid for child in connection.children}
         self._node.agreed[connection.digest] = (self._acceptable(connection) or DEFAULT.ike)[0].split("-", 2)[2]
         ends = (connection.ends.local_address, connection.ends.remote_address)
         for child in self._children(name, [connection.digest]):
@@ -171,7 +169,7 @@ class FakeIke:
     def _state(self, name: str, loaded: str | None) -> IkeState:
         digests = self._node.negotiated[name]
         children = frozenset(self._children(name, digests))
-        installed = _CHILDREN if loaded in digests else frozenset[str]()
+        installed = frozenset(self._node.reqids[loaded] if loaded in digests else ())
         spis = frozenset(spi for child in children for spi in child.spis)
         superseded, packets_in = digests != {loaded}, self._node.esp_packets
         agreed = min((self._node.agreed[digest] for digest in digests), key=is_hybrid)
@@ -203,11 +201,12 @@ class FakeIke:
         self._node.associations = frozenset(a for a in self._node.associations if a.spi not in gone)
 
     def _children(self, name: str, digests: Iterable[str]) -> list[IkeChild]:
-        """Two for each digest, of which each has the reqid of its selectors."""
+        """Those of each digest, of which each has the reqid of its selectors."""
         instance = f"{self._node.charon_instance}.{self._node.rekeyed.get(name, 0)}"
         return [
-            IkeChild(_number(name, child), frozenset(_number(instance, name, digest, child, end) for end in ("i", "o")))
-            for digest, child in product(digests, sorted(_CHILDREN))
+            IkeChild(reqid, frozenset(_number(instance, name, digest, child, end) for end in ("i", "o")))
+            for digest in digests
+            for child, reqid in sorted(self._node.reqids[digest].items())
         ]
 
     def _negotiating(self, name: str) -> FakeNode:

@@ -126,6 +126,8 @@ class FakeNode:
     """Key exchange of the IKE SA, by the digest for which it was established."""
     in_force: dict[str, InForce] = field(default_factory=dict)
     """Likewise."""
+    reqids: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Likewise, of each child."""
     ike_sas: int = 0
     """Established so far."""
     nat: Nat = "None"

@@ -202,7 +202,7 @@ class Side:
         """Its gateway as its cloud publishes it."""
         return {"name": f"gw-{self.name}", "address": self.node.address} | self.published
 
-    def introduce(self, other: Side, mode: str = "Transport") -> None:
+    def introduce(self, other: Side, mode: str = "Transport", kind: str = "VXLAN") -> None:
         """Apply what administrator and controller write for a peer."""
         cloud, peer = f"cloud-{self.name}", f"cloud-{other.name}"
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(peer)):
@@ -223,8 +223,8 @@ class Side:
             )
         )
         specs = [
-            published_spec(cloud, peer, self.gateway, mode=mode),
-            published_spec(peer, cloud, other.gateway, mode=mode),
+            published_spec(cloud, peer, self.gateway, encapsulation=kind, mode=mode),
+            published_spec(peer, cloud, other.gateway, encapsulation=kind, mode=mode),
         ]
         link = PeerLink.from_wire(
             {

@@ -13,6 +13,7 @@ import pytest
 from isthmus.model import names
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.switch import Ports
+from isthmus.model.node.tunnel import ModeName
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.killing import Effects, Killed
@@ -26,10 +27,14 @@ def _peer_only(harness: AgentHarness) -> None:
     """Nothing more: there is a peer from the beginning."""
 
 
-def _tunnel_mode(harness: AgentHarness) -> None:
+def _tunnel_mode(harness: AgentHarness, mode: ModeName = "Tunnel") -> None:
     controller = FakeCluster(harness.store)
-    controller.apply(peerlink(mode="Tunnel"))
-    controller.apply_status(peerlink(mode="Tunnel"))
+    controller.apply(peerlink(mode=mode))
+    controller.apply_status(peerlink(mode=mode))
+
+
+def _transport_mode(harness: AgentHarness) -> None:
+    _tunnel_mode(harness, "Transport")
 
 
 def _stretch(harness: AgentHarness) -> None:
@@ -76,8 +81,12 @@ REMOVED = ["remove_table of devices", "replace", "apply", "remove_bridge"]
 TEARDOWN = [*REMOVED, f"unload {TUNNEL}", "remove_blocks", "remove_table"]
 TUNNEL_MODE_TEARDOWN = [*TEARDOWN[:5], "remove_ends_except", *TEARDOWN[5:]]
 CHANGE_OF_MODE = [
-    *FENCES, "ensure_ends", f"load {TUNNEL}", "apply", CLAMPS, "replace", "remove_blocks", "replace_table",
-    f"retire {TUNNEL}",
+    *FENCES, "ensure_ends", f"load {TUNNEL}", "apply", CLAMPS, "replace", f"retire {TUNNEL}",
+    "remove_blocks", "replace_table",
+]  # fmt: skip
+CHANGE_BACK = [
+    *FENCES, f"load {TUNNEL}", "apply", CLAMPS, "replace", f"retire {TUNNEL}",
+    "remove_ends_except", "remove_blocks", "replace_table",
 ]  # fmt: skip
 CASES = {
     "first peer": Case((), _peer_only, SETUP, 3),
@@ -88,6 +97,7 @@ CASES = {
     "end of everything": Case((_stretch,), _delete_peer, TEARDOWN, 1),
     "everything at once in tunnel mode": Case((), _stretch_in_tunnel_mode, TUNNEL_MODE_SETUP, 7),
     "from transport to tunnel mode": Case((_stretch,), _tunnel_mode, CHANGE_OF_MODE, 4),
+    "from tunnel to transport mode": Case((_tunnel_mode, _stretch), _transport_mode, CHANGE_BACK, 4),
     "end of everything in tunnel mode": Case((_tunnel_mode, _stretch), _delete_peer, TUNNEL_MODE_TEARDOWN, 1),
 }
 

@@ -77,11 +77,12 @@ class DataPlane:
         self._segmentation.follow(clamps, left_alone(plan, bridge))
         in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
+        former = ipsec.former_associations(associations, plan.ports.tunnels)
         if ike is not None:
-            self._remove_connections(plan, bridge, host, ike, attempts)
+            former = self._remove_connections(plan, bridge, host, ike, attempts, former)
         host = backends.netlink.view() if plan.inner_ends or host.inner_ends or host.has_inner_leftovers else host
         facts = NodeFacts(plan, bridge, ike, flows_installed=in_place, failures=attempts.failures(), host=host)
-        return self._completed(facts, associations)
+        return replace(self._completed(facts, associations), has_former=bool(former))
 
     def observe(self, facts: NodeFacts) -> NodeFacts:
         """The facts with addresses, ports, BFD and SAs read again, which is cheap; missing blocks are restored."""
@@ -111,6 +112,7 @@ class DataPlane:
             lost=lost,
             orphaned=ipsec.orphaned(associations, facts.ike, wanted) if facts.ike else frozenset(),
             stale=ipsec.stale_associations(associations, facts.ike, wanted) if facts.ike else frozenset(),
+            has_former=bool(ipsec.former_associations(associations, facts.plan.ports.tunnels)),
             last_ike=self._tunnels.last_view,
             charon_problem=self._tunnels.problem,
             carried_by_paths=self.carried_by_paths,
@@ -176,22 +178,33 @@ class DataPlane:
         host: NodeView,
         ike: IkeView,
         attempts: Attempts,
-    ) -> None:
-        """Remove what is not planned any more, inner ends and fences last: until nothing is left that needs them."""
+        former: frozenset[SecurityAssociation],
+    ) -> frozenset[SecurityAssociation]:
+        """Remove what is not planned any more, inner ends and fences last: until nothing is left that needs them.
+
+        SAs of former settings do: what a peer still sends by them has to end on this node. Returns those that are left.
+        """
         ports_left = self._bridge.unwanted(plan, bridge)
         unneeded = [name for name in nodechanges.connections_to_unload(plan, ike) if name not in ports_left]
         complete = self._tunnels.unload(unneeded, attempts) and not ports_left
         complete = complete and not nodechanges.has_outdated(plan, ike)  # to former addresses, which have former fences
         with attempts.node():
-            if complete:
+            if complete and former:
+                if left := ipsec.unknown_associations(former, ike):
+                    self._backends.xfrm.remove_associations(left)
+                former = ipsec.former_associations(self._associations(plan), plan.ports.tunnels)
+            if complete and not former:
                 if host.inner_ends - plan.inner_ends or host.has_inner_leftovers:
                     self._backends.inner.remove_ends_except(plan.inner_ends)
                 self.protection.limit(plan.blocks, plan.firewall)
+        return former
 
 
 def needs_reconcile(before: NodeFacts, after: NodeFacts) -> bool:
     """Whether the node must be reconciled again: something changed it, or charon was replaced, by one that can do
     other key exchanges even since the plan was made."""
+    if before.has_former and not after.has_former:
+        return True
     if before.host != after.host or before.flows_installed != after.flows_installed:
         return True
     switch = (before.bridge.exists, before.bridge.ports, before.bridge.ofport)

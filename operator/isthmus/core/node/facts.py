@@ -61,6 +61,9 @@ class NodeFacts:
     """Connections of which charon has nothing and the kernel has SAs, which a killed charon has left."""
     stale: frozenset[SecurityAssociation] = frozenset()
     """States of an earlier charon that are not needed any more: charon has others that are complete."""
+    has_former: bool = False
+    """The kernel has SAs for tunnels that are not planned any more: their inner ends and fences stay until it has not,
+    and are removed then."""
     dropping: Mapping[str, tuple[DropObservation, ...]] = field(default_factory=dict)
     """By the network's link name, what br-cloud drops of it at present."""
     paths: Mapping[str, GatewayPath] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from isthmus.model.addresses import IpVersion
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeerSpec, PeerGateway
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.node.ipsec import (
+    OWN_REQIDS,
     BlockPolicy,
     Credential,
     EspTransport,
@@ -26,6 +27,7 @@ from isthmus.model.node.ipsec import (
     Protection,
     ProtectPolicy,
     SecurityAssociation,
+    reqids,
 )
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.node.traffic import IcmpType, Prefix, Selector
@@ -277,8 +279,24 @@ def stale_associations(
     """
     connections = tuple(wanted)
     owners, complete = _Owners(connections), {connection.name for connection in connections if up(connection, ike)}
+    return frozenset(a for a in unknown_associations(existing, ike) if owners.of(a) in complete)
+
+
+def former_associations(
+    existing: Iterable[SecurityAssociation], tunnels: Iterable[TunnelPort]
+) -> frozenset[SecurityAssociation]:
+    """ESP states of ours for anything else than these tunnels, by which a peer may still send.
+
+    They are of former settings, which charon ends when they have been replaced; or a killed charon has left them.
+    """
+    needed = {reqid for tunnel in tunnels for reqid in reqids(tunnel.encapsulation, tunnel.ends)}
+    return frozenset(a for a in existing if a.protocol == "esp" and a.reqid >= OWN_REQIDS and a.reqid not in needed)
+
+
+def unknown_associations(existing: Iterable[SecurityAssociation], ike: IkeView) -> frozenset[SecurityAssociation]:
+    """Those that charon does not know: a previous one has left them."""
     known = frozenset(spi for state in ike.states.values() for spi in state.spis)
-    return frozenset(a for a in existing if a.spi not in known and owners.of(a) in complete)
+    return frozenset(a for a in existing if a.spi not in known)
 
 
 class _Owners:

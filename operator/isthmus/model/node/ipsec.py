@@ -35,6 +35,10 @@ class BlockView:
     """Those of `blocks` that differ from what this release creates: of another release, or changed by others."""
 
 
+OWN_REQIDS = 1 << 31
+"""The least reqid of ours."""
+
+
 @dataclass(frozen=True)
 class SecurityAssociation:
     """An XFRM state of the kernel between two addresses.
@@ -131,9 +135,14 @@ def _children(
     )
 
 
+def reqids(encapsulation: Encapsulation, ends: TunnelEnds) -> frozenset[int]:
+    """Those of the children that protect a tunnel, in either mode."""
+    return frozenset(_reqid(ends, name, traffic) for name, traffic in encapsulation.sent.items())
+
+
 def _reqid(ends: TunnelEnds, child: str, traffic: Traffic) -> int:
     """Greater than any that charon counts up to for others: it begins with 1."""
-    return 1 << 31 | int(names.digest(ends.local, ends.remote, child, str(traffic), digits=7), 16)
+    return OWN_REQIDS | int(names.digest(ends.local, ends.remote, child, str(traffic), digits=7), 16)
 
 
 Protection = EspTransport | EspTunnel
