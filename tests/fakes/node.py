@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from isthmus.core.node import firewall, ipsec
 from isthmus.core.node.inner import is_inner
-from isthmus.model.errors import Conflict, MissingCapability, Unavailable
+from isthmus.model.errors import Conflict, ExternalError, MissingCapability, Unavailable
 from isthmus.model.names import BRIDGE, INNER_DEVICE, PROBE_PORT, PROBE_PORT_MTU
 from isthmus.model.node.drops import DropKey
 from isthmus.model.node.firewall import Ruleset
@@ -95,6 +95,8 @@ class FakeNode:
     dropped: dict[DropKey, int] = field(default_factory=dict)
     switch_instance: int = 1
     switch_answers: bool = True
+    refuses_flows: ExternalError | None = None
+    """What every change of flows fails with."""
     run_directory_is_deleted: bool = False
     """Open vSwitch's, of which the agent has a mount."""
     charon_instance: int = 1

@@ -142,6 +142,8 @@ class FakeOpenFlow:
 
     def replace(self, changes: FlowChanges) -> None:
         node = self._ask()
+        if node.refuses_flows is not None:
+            raise node.refuses_flows
         meters = node.meters | {meter.id: meter for meter in changes.meters}
         if any(meter.id == 0 for meter in changes.meters):
             raise Invalid("no meter has ID 0")

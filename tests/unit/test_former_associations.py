@@ -8,6 +8,7 @@ import pytest
 
 from isthmus.core.node import ipsec
 from isthmus.core.node.inner import inner_ends
+from isthmus.model.errors import ExternalError, Invalid, Unavailable
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.ipsec import SecurityAssociation, reqids
 from isthmus.model.node.switch import TunnelPort
@@ -89,3 +90,17 @@ def test_which_associations_are_former_ones() -> None:
     assert ipsec.former_associations({ours}, [replace(TUNNEL, ends=OUTER)]) == {ours}
     assert ipsec.former_associations({replace(ours, reqid=7)}, []) == frozenset(), "another's"
     assert ipsec.former_associations({replace(ours, protocol="ah")}, []) == frozenset()
+
+
+@pytest.mark.parametrize("error", [Unavailable("no answer"), Invalid("a flow is rejected")])
+def test_fences_stay_until_no_flow_sends_echoes_to_former_ends(harness: AgentHarness, error: ExternalError) -> None:
+    """Echo ports send wherever flows say, and these cannot be changed for the moment."""
+    harness.node.refuses_flows = error
+    agree_on(harness, "Transport")
+    harness.settle()
+    assert INNER.remote in harness.node.flow_text()
+    assert fences(harness) == {INNER, OUTER}
+    harness.node.refuses_flows = None
+    harness.settle()
+    assert INNER.remote not in harness.node.flow_text()
+    assert fences(harness) == {OUTER}

@@ -79,7 +79,8 @@ class DataPlane:
         bridge = self._bridge.remove(plan, bridge, attempts)
         former = ipsec.former_associations(associations, plan.ports.tunnels)
         if ike is not None:
-            former = self._remove_connections(plan, bridge, host, ike, attempts, former)
+            flows_done = not bridge.exists or (in_place and not self.flows.problems)
+            former = self._remove_connections(plan, bridge, host, ike, attempts, former, flows_done)
         host = backends.netlink.view() if plan.inner_ends or host.inner_ends or host.has_inner_leftovers else host
         facts = NodeFacts(plan, bridge, ike, flows_installed=in_place, failures=attempts.failures(), host=host)
         return replace(self._completed(facts, associations), has_former=bool(former))
@@ -179,14 +180,16 @@ class DataPlane:
         ike: IkeView,
         attempts: Attempts,
         former: frozenset[SecurityAssociation],
+        flows_done: bool,
     ) -> frozenset[SecurityAssociation]:
         """Remove what is not planned any more, inner ends and fences last: until nothing is left that needs them.
 
-        SAs of former settings do: what a peer still sends by them has to end on this node. Returns those that are left.
+        SAs of former settings do: what a peer still sends by them has to end on this node. So do flows, unless
+        `flows_done`: an echo port sends wherever they say. Returns those of the SAs that are left.
         """
         ports_left = self._bridge.unwanted(plan, bridge)
         unneeded = [name for name in nodechanges.connections_to_unload(plan, ike) if name not in ports_left]
-        complete = self._tunnels.unload(unneeded, attempts) and not ports_left
+        complete = self._tunnels.unload(unneeded, attempts) and not ports_left and flows_done
         complete = complete and not nodechanges.has_outdated(plan, ike)  # to former addresses, which have former fences
         with attempts.node():
             if complete and former:
