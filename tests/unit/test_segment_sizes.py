@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from isthmus.agent.clamping import Clamping, carried_by_interfaces, wanted_clamps
 from isthmus.core.node import ipsec
-from isthmus.core.node.clamping import Clamp, maximum_segment, ruleset
+from isthmus.core.node.clamping import Clamp, maximum_segment, on_paths, ruleset
 from isthmus.core.node.plan import NodePlan, plan_node
+from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.errors import ExternalError, Unavailable, Unsupported
+from isthmus.model.names import tunnel_port
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.host import KernelChange, NodeAddress
 from isthmus.model.node.inforce import InForce, Nat
@@ -80,6 +84,28 @@ def test_the_path_counts_if_it_carries_less_than_the_interface(carried: int, lim
     bridge = BridgeView(True, plan.ports)
     clamps = wanted_clamps(plan, bridge, {found.name: carried, "another": 1000})
     assert {clamp.device: clamp.mtu for clamp in clamps} == {"vxlan_sys_14789": limit, "genev_sys_16081": 1416}
+
+
+def test_no_peer_lowers_the_segments_of_all_others_to_what_is_of_no_use() -> None:
+    """It may answer to small echoes alone. Whatever the device, all of a peer's own tunnels follow their paths."""
+    one, two, other = (tunnel(Vxlan(14789), f"198.51.100.1{n}") for n in (1, 2, 3))
+    alone = tunnel(Geneve(16081), "198.51.100.14")
+    peers = {one.name: "b", two.name: "b", other.name: "c", alone.name: "d"}
+    interfaces, paths = dict.fromkeys((one, two, other, alone), 1416), {one.name: 576, alone.name: 576}
+    assert on_paths(interfaces, paths, peers) == {one: 1280, two: 1416, other: 1416, alone: 576}
+    del interfaces[other]
+    assert on_paths(interfaces, paths, peers) == {one: 576, two: 1416, alone: 576}
+    assert on_paths({one: 1200, other: 1200}, paths, peers) == {one: 1200, other: 1200}, "the interface's own"
+    assert on_paths({one: 1416, other: 1416}, {one.name: 1316}, peers) == {one: 1316, other: 1416}
+
+
+def test_peers_are_told_apart_by_the_gateways_of_the_plan() -> None:
+    gateways = {"b": "198.51.100.11", "c": "198.51.100.12"}
+    ports = frozenset(replace(tunnel(Vxlan(14789), a), name=tunnel_port(c, "gw")) for c, a in gateways.items())
+    known = {cloud_id: (PeerGateway(name="gw", address=address),) for cloud_id, address in gateways.items()}
+    plan = NodePlan(addresses=(LOCAL,), ports=Ports(ports), gateways=known)
+    found = wanted_clamps(plan, BridgeView(True, plan.ports), {tunnel_port("b", "gw"): 576})
+    assert found == {Clamp("vxlan_sys_14789", 1280)}
 
 
 def test_in_tunnel_mode_a_second_ip_header_counts_and_the_address_outside() -> None:

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from isthmus.core.node.clamping import Clamp, clamps, ruleset, shared_devices
+from isthmus.core.node.clamping import Clamp, clamps, on_paths, ruleset, shared_devices
 from isthmus.core.node.inner import is_inner
 from isthmus.core.node.plan import NodePlan
 from isthmus.core.node.underlay import Underlay, underlays
 from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError
+from isthmus.model.names import tunnel_port
 from isthmus.model.node.host import KernelChange
 from isthmus.model.node.inforce import Nat
 from isthmus.model.node.ipsec import IkeView
@@ -58,8 +59,8 @@ def wanted_clamps(
 ) -> frozenset[Clamp]:
     """By what the tunnels of the plan carry, from the addresses that the node has, and on paths where that is known."""
     by_interfaces = carried_by_interfaces(plan, ike)
-    carried = {tunnel: min(mtu, carried_by_paths.get(tunnel.name, mtu)) for tunnel, mtu in by_interfaces.items()}
-    return clamps(carried, gre_is_shared=bridge.gre_is_shared)
+    peers = {tunnel_port(cloud_id, g.name): cloud_id for cloud_id, found in plan.gateways.items() for g in found}
+    return clamps(on_paths(by_interfaces, carried_by_paths, peers), gre_is_shared=bridge.gre_is_shared)
 
 
 def _is_through_nat(tunnel: TunnelPort, plan: NodePlan, found: Nat | None) -> bool:

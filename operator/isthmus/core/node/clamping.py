@@ -19,6 +19,8 @@ LOWERED: Final = "lowered"
 
 _IP_HEADERS: Final = {"ip": (4, 20), "ip6": (6, 40)}
 """By the name of nft: the version, and the bytes of the header without options."""
+_LEAST_SHARED_MTU: Final = 1280
+"""What any network of IPv6 carries (RFC 8200, section 5): paths of less are no use to anybody."""
 _TCP_HEADER: Final = 20
 _TCP_SYN: Final = 2
 _FILTER: Final = 0
@@ -45,6 +47,25 @@ def clamps(carried: Mapping[TunnelPort, int], *, gre_is_shared: bool) -> frozens
         if not (gre_is_shared and isinstance(kind, Gre)):
             found[kind.device] = min(mtu, found.get(kind.device, mtu))
     return frozenset(Clamp(device, mtu) for device, mtu in found.items())
+
+
+def on_paths(
+    by_interfaces: Mapping[TunnelPort, int], by_paths: Mapping[str, int], peers: Mapping[str, str]
+) -> dict[TunnelPort, int]:
+    """What each tunnel carries whole, in bytes: as its interface does, or less if its path is known to.
+
+    `by_paths` and `peers`, which has cloud IDs, are by the tunnel's name. Where peers share a device none of them may
+    lower the segments of the others by any amount: it could answer small echoes alone. What is larger than its path
+    then crosses in fragments.
+    """
+    sharing: dict[str, set[str | None]] = {}
+    for tunnel in by_interfaces:
+        sharing.setdefault(tunnel.encapsulation.device, set()).add(peers.get(tunnel.name))
+    least = {device: _LEAST_SHARED_MTU if len(found) > 1 else 0 for device, found in sharing.items()}
+    return {
+        tunnel: min(mtu, max(by_paths.get(tunnel.name, mtu), least[tunnel.encapsulation.device]))
+        for tunnel, mtu in by_interfaces.items()
+    }
 
 
 def shared_devices(tunnels: Iterable[TunnelPort], *, gre_is_shared: bool) -> frozenset[str]:
