@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_network
 from typing import Any, Literal
 
@@ -135,6 +135,7 @@ def _children(
     )
 
 
+@lru_cache(maxsize=4096)  # for each tunnel of a node, at each observation
 def reqids(encapsulation: Encapsulation, ends: TunnelEnds) -> frozenset[int]:
     """Those of the children that protect a tunnel, in either mode."""
     return frozenset(_reqid(ends, name, traffic) for name, traffic in encapsulation.sent.items())
