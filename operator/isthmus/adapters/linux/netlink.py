@@ -67,7 +67,8 @@ class NetlinkSocket:
             self._socket.settimeout(_TIMEOUT_SECONDS)
             self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         except OSError as error:
-            raise Unavailable(f"{self._name}: {error}") from error
+            lacking = ", the kernel lacks it: load its module" if error.errno == errno.EPROTONOSUPPORT else ""
+            raise Unavailable(f"{self._name}: {error}{lacking}") from error
         return self
 
     def __exit__(
