@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, Protocol
 
 from isthmus.adapters.clock import SystemClock
 from isthmus.adapters.linux.devices import KernelTunnelDevices
@@ -49,6 +49,15 @@ TUNNEL_ID = 0x100000
 PSK = b"0123456789abcdef0123456789abcdef"
 RESYNC_SECONDS = 2
 _API_TIMEOUT_SECONDS = 10
+
+
+class Published(Protocol):
+    """A cloud as its peer knows it, whatever runs there."""
+
+    name: str
+
+    @property
+    def gateway(self) -> dict[str, Any]: ...
 
 
 class Counting:
@@ -202,7 +211,7 @@ class Side:
         """Its gateway as its cloud publishes it."""
         return {"name": f"gw-{self.name}", "address": self.node.address} | self.published
 
-    def introduce(self, other: Side, mode: str = "Transport", kind: str = "VXLAN") -> None:
+    def introduce(self, other: Published, mode: str = "Transport", kind: str = "VXLAN") -> None:
         """Apply what administrator and controller write for a peer."""
         cloud, peer = f"cloud-{self.name}", f"cloud-{other.name}"
         for namespace in (names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE, names.peer_namespace(peer)):
@@ -252,7 +261,7 @@ class Side:
         self.kubectl.apply_manifest({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "data": data})
         self.watch.wake()
 
-    def attach(self, other: Side) -> None:
+    def attach(self, other: Published) -> None:
         """Apply what the controller writes for a stretched network."""
         self.controller.apply(
             Attachment.from_wire(
