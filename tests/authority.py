@@ -62,8 +62,15 @@ class Authority:
         )
         self.certificate = certificate.public_bytes(Encoding.PEM)
 
-    def issue(self, dns_name: str, begins: timedelta = -_HOUR, ends: timedelta = timedelta(days=90)) -> Issued:
-        """A certificate for a gateway, valid from and until so long after now."""
+    def issue(
+        self,
+        dns_name: str,
+        begins: timedelta = -_HOUR,
+        ends: timedelta = timedelta(days=90),
+        further_names: Iterable[str] = (),
+    ) -> Issued:
+        """A certificate for a gateway, valid from and until so long after now; larger with further names."""
+        alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in (dns_name, *further_names)])
         key, now = ec.generate_private_key(ec.SECP384R1()), datetime.now(UTC)
         certificate = (
             x509.CertificateBuilder()
@@ -73,7 +80,7 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + begins)
             .not_valid_after(now + ends)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(dns_name)]), critical=False)
+            .add_extension(alternative, critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(self._identifier(), critical=False)
             .sign(self._key, hashes.SHA384())
