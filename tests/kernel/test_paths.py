@@ -1,17 +1,30 @@
-"""What agents report of a path whose packets the kernel drops: in one direction, long ones, all of IKE, everything."""
+"""What agents report of a path whose packets the kernel drops: in one direction, long ones, all of IKE, everything.
+
+None of it makes anything leave in clear.
+"""
 
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 
+from isthmus.core.placement.mtu import inner_mtu
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayPath
-from tests.kernel.losses import dropping
-from tests.kernel.side import LINK, Side
+from isthmus.model.node.tunnel import Vxlan
+from tests.kernel.agreements import reason_of
+from tests.kernel.handshake import connect
+from tests.kernel.losses import FRAGMENTS, dropping
+from tests.kernel.openvswitch import sh
+from tests.kernel.side import LINK, Side, pair_of
 from tests.testbed.host.process import wait_until
+from tests.testbed.wan.wire import Traffic
 
 MTU = 1400
+WHOLE = inner_mtu(1500, Vxlan.HEADER_BYTES)
+FAR = "10.20.0.12"
+ICMP_ERRORS = "icmp type destination-unreachable"
 HEALTHY = GatewayPath(ike=True, esp=True, peer_receives=True, mtu=MTU, full_size=True)
 
 
@@ -46,6 +59,47 @@ def test_paths(stretched: tuple[Side, Side]) -> None:
         become(side, HEALTHY)
 
 
+def test_esp_that_is_blocked_in_one_direction(stretched: tuple[Side, Side]) -> None:
+    """Nothing is tried in clear or negotiated in vain, and it heals by itself: the same SAs as ever carry traffic."""
+    a, b = stretched
+    before = [side.node.associations() for side in stretched]
+    with pair_of(stretched).wire() as wire, dropping(b, "meta l4proto esp"):
+        for side in stretched:
+            wait_until(lambda side=side: reason_of(side) == "BFDDown", 20, f"a report of {side.name}")  # type: ignore[misc]
+        assert a.machine.ping(FAR, 1) == 0
+        summary = wire.summary()
+        summary.require_protected()
+        assert summary.esp > 0
+    with pair_of(stretched).wire() as wire:
+        for side in stretched:
+            wait_until(side.connected, 20, f"connection of {side.name}")
+        wait_until(lambda: a.machine.ping(FAR) == 3, 10, "traffic")
+        wire.summary().require_protected()
+    assert [side.node.associations() for side in stretched] == before
+
+
+def test_without_fragments_and_icmp_errors_tcp_crosses_and_large_packets_are_lost(stretched: tuple[Side, Side]) -> None:
+    a, b = stretched
+    for side in stretched:
+        sh("ip link set eth0 mtu 1500", side.machine.netns)
+    assert _crosses(a, 1500)
+    with ExitStack() as obstacles, pair_of(stretched).wire() as wire:
+        for side in stretched:
+            obstacles.enter_context(dropping(side, FRAGMENTS))
+            obstacles.enter_context(dropping(side, ICMP_ERRORS))
+        assert not _crosses(a, WHOLE + 1)
+        assert _crosses(a, WHOLE)
+        connect(a.machine, b.machine, FAR, payload_bytes=200_000)
+        summary = wire.summary()
+        summary.require_protected()
+        assert summary.counts[Traffic.ESP_FRAGMENT] > 0, "of the larger packet"
+    for side in stretched:
+        assert side.connected()
+    assert _crosses(a, 1500)
+    for side in stretched:
+        sh("ip link set eth0 mtu 1416", side.machine.netns)
+
+
 def test_silent_gateway(stretched: tuple[Side, Side]) -> None:
     """The old SAs carry ESP on, while a new charon gets no answer."""
     a, _ = stretched
@@ -58,3 +112,9 @@ def test_silent_gateway(stretched: tuple[Side, Side]) -> None:
         assert (found := path(a)) is not None
         assert found.ike is False
     become(a, HEALTHY, 60)
+
+
+def _crosses(side: Side, size: int) -> bool:
+    """Whether a request of that many bytes, which may be fragmented, is answered."""
+    answered = sh(f"ping -nc 1 -W 1 -M dont -s {size - 28} {FAR} || true", side.machine.netns)
+    return "1 received" in answered
