@@ -1,17 +1,26 @@
-"""Two complete agents that move from the pre-shared key to certificates, and of which one revokes the other."""
+"""Two complete agents that move from the pre-shared key to certificates, and of which one revokes the other.
+
+Meanwhile clocks jump, or differ from that of whoever issues the certificates.
+"""
 
 from __future__ import annotations
+
+import time
+from datetime import timedelta
 
 import pytest
 
 from isthmus.model import names
+from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from tests.authority import Authority, Issued, secret_data
-from tests.kernel.side import PSK, Side, pair_of
+from tests.kernel.clocks import SETS_THE_CLOCK, shifted
+from tests.kernel.side import PSK, RESYNC_SECONDS, Side, pair_of
 from tests.testbed.host.process import wait_until
 
 ONE, TWO = Authority("one"), Authority("two")
+NEGOTIATING = "initiate", "terminate", "retire", "rekey", "unload", "remove"
 
 
 def _issue(side: Side, authority: Authority = ONE, cloud: str = "") -> Issued:
@@ -95,6 +104,30 @@ def test_bad_input_is_named_and_traffic_goes_on(certified: tuple[Side, Side]) ->
     wait_until(lambda: _reason(a) == "Up" and a.connected(), 30, "the connection by the next certificate")
 
 
+@SETS_THE_CLOCK
+@pytest.mark.parametrize("days", [-1, 1, 100])
+def test_a_clock_that_jumps_changes_nothing(certified: tuple[Side, Side], days: int) -> None:
+    """Even if all certificates begin only then, or have expired, which is reported: SAs are not made again for it."""
+    a, _ = certified
+    before = _standing(certified)
+    for side in certified:
+        side.effects.clear()
+    with pair_of(certified).wire() as wire, a.machine.pinging("10.20.0.12") as lost:
+        with shifted(timedelta(days=days)):
+            time.sleep(RESYNC_SECONDS + 0.5)
+            expected = "CertificateExpired" if days == 100 else "CertificatesValid"
+            wait_until(lambda: _expiry(a) == expected, 10, expected)
+            assert a.machine.ping("10.20.0.12", 3) == 3
+        wait_until(lambda: _expiry(a) == "CertificatesValid", 10, "valid certificates")
+        assert a.machine.ping("10.20.0.12", 3) == 3
+        assert lost() == 0
+        wire.summary().require_protected()
+    assert _standing(certified) == before
+    for side in certified:
+        assert side.connected()
+        assert [effect for effect in side.effects if effect.startswith(NEGOTIATING)] == []
+
+
 def test_a_revoked_peer_is_cut_at_once_and_comes_back_with_a_new_certificate(certified: tuple[Side, Side]) -> None:
     a, b = certified
     revoked = _issue(b)
@@ -112,3 +145,29 @@ def test_a_revoked_peer_is_cut_at_once_and_comes_back_with_a_new_certificate(cer
     for side in certified:
         wait_until(side.connected, 60, f"connection of {side.name}")
     wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic")
+
+
+@SETS_THE_CLOCK
+def test_a_certificate_of_ten_minutes_ahead_is_refused_until_then(certified: tuple[Side, Side]) -> None:
+    """The last test. Issued where the clock is ahead; existing SAs carry traffic, and it heals by itself."""
+    a, _ = certified
+    before = _standing(certified)
+    skew = timedelta(minutes=10)
+    with pair_of(certified).wire() as wire, a.machine.pinging("10.20.0.12") as lost:
+        early = ONE.issue("gw-a.cloud-a", begins=skew)
+        a.store_secret(secret_data(early, ca_crt=ONE.certificate))
+        wait_until(lambda: _reason(a) == "AuthenticationFailed", 40, "the refusal")
+        assert before["a"] <= a.node.associations()
+        with shifted(skew + timedelta(minutes=1)):
+            _renewed(certified, before, "the certificate that has become valid")
+        assert a.machine.ping("10.20.0.12", 3) == 3
+        assert lost() <= 60
+        wire.summary().require_protected()
+    for side in certified:
+        wait_until(side.connected, 10, f"connection of {side.name}")
+
+
+def _expiry(side: Side) -> str:
+    found = side.kubectl.get(GatewayNode, f"gw-{side.name}")
+    condition = condition_of(found.status.conditions, "CertificateExpiring") if found is not None else None
+    return condition.reason if condition is not None else ""
