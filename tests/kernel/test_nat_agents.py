@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
+from tests.kernel.agreements import reason_of
 from tests.kernel.behind import NAT_B, PUBLIC, add_nat, add_node, masquerade, public_wire, rebind
+from tests.kernel.losses import dropping_in
 from tests.kernel.node import Node
 from tests.kernel.openvswitch import Switch, sh
 from tests.kernel.side import Side
@@ -140,6 +142,21 @@ def test_the_reachable_gateways_killed_charon_is_replaced_by_the_hidden_one(side
     for side in sides:
         wait_until(side.connected, 30, f"connection of {side.name}")
     assert a.machine.ping("10.20.0.12", 5) == 5
+
+
+def test_udp_port_4500_that_is_blocked_is_reported_and_heals(sides: tuple[Side, Side]) -> None:
+    """IKE begins on port 500 again and again, which is open, and nothing is tried without UDP or in clear."""
+    _, b = sides
+    with dropping_in("nat-b", "udp sport 4500"), public_wire("nat-b") as wire:
+        for side in sides:
+            wait_until(lambda side=side: reason_of(side) == "IKENotEstablished", 60, f"a report of {side.name}")  # type: ignore[misc]
+        assert b.machine.ping("10.20.0.11", 2) == 0
+        wire.require_protected()
+    with public_wire("nat-b") as wire:
+        for side in sides:
+            wait_until(side.connected, 60, f"connection of {side.name}")
+        wait_until(lambda: b.machine.ping("10.20.0.11", 3) == 3, 20, "traffic")
+        assert wire.require_protected()["esp"] > 0
 
 
 def test_withdrawal_leaves_nothing(sides: tuple[Side, Side]) -> None:
