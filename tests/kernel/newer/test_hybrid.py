@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from isthmus.model.errors import Invalid
 from isthmus.model.node.ipsec import IkeConnection
 from isthmus.model.proposals import DEFAULT, GROUPS, KEY_EXCHANGES, proposals_of
 from tests.images.archive import Archive
+from tests.kernel.losses import FRAGMENTS, dropping_in
 from tests.kernel.newer.charon import NewerNode, image
 from tests.kernel.node import AGREEMENT, KEY, Node, Pair
 from tests.kernel.openvswitch import sh
@@ -121,6 +123,23 @@ def test_hybrid_stays_when_the_ike_sa_is_rekeyed_and_follows_a_policy_that_is_ch
     wait_until(lambda: not before & _numbers(pair.a, name), 10, "another IKE SA")
     assert key_exchanges(pair) == {HYBRID}
     assert pair.a.ping("10.99.0.2").received == 5
+
+
+@NEWER
+def test_large_messages_cross_a_path_without_fragments_of_ip(pair: Pair) -> None:
+    """The public key of ML-KEM-1024 alone has 1568 bytes: IKE itself takes the message apart (RFC 7383)."""
+    large = replace(AGREEMENT, ike_proposals=("aes256gcm16-prfsha384-ecp384-ke1_mlkem1024",))
+    with ExitStack() as obstacles:
+        for node in pair.nodes:
+            for match in (FRAGMENTS, "meta length gt 1280"):
+                obstacles.enter_context(dropping_in(node.name, match))
+        wire = obstacles.enter_context(pair.wire())
+        connect(pair, large)
+        assert key_exchanges(pair) == {"ecp384-ke1_mlkem1024"}
+        assert pair.a.ping("10.99.0.2").received == 5
+        wire.summary().require_protected()
+    for node in pair.nodes:
+        assert "splitting IKE message" in node.log.read_text()
 
 
 @MIXED
