@@ -62,6 +62,7 @@ test-long: ## Many random examples, soaks, upgrades, two nodes on ML2/OVS, injec
 	@$(RUN)/python -m images.build
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q tests/cluster/test_schema_fuzz.py tests/cluster/test_text.py
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property
+	@$(RUN)/python -m tests.kernel --without-ipv6 tests/kernel/test_agent.py
 	@$(RUN)/pytest -q -m long tests/lab
 	@$(RUN)/pytest -q -m long tests/pods
 

@@ -1,6 +1,7 @@
-"""`python -m tests.kernel [--here] [PYTEST ARGUMENTS]`: pytest over this folder, on a kernel that can carry it.
+"""`python -m tests.kernel [--here|--without-ipv6] [PYTEST ARGUMENTS]`: pytest over this folder, on a fitting kernel.
 
 `--here` uses this machine's own kernel, whatever it lacks: faster, and sufficient for most of `test_host_*.py`.
+`--without-ipv6` boots guests whose kernel has IPv6 disabled, as `ipv6.disable=1` does on a node.
 A guest has one processor: without a named file, two guests share the tests.
 """
 
@@ -22,6 +23,10 @@ from tests.testbed.assets import locate
 
 _HERE: Final = Path(__file__).parent
 _HERE_OPTION: Final = "--here"
+_PARAMETERS: Final = {"--without-ipv6": "ipv6.disable=1"}
+"""Of the guest's kernel, by option."""
+_IN_FORCE: Final = {"ipv6.disable=1": "! [ -e /proc/net/if_inet6 ]"}
+"""What the shell finds if a parameter has had its effect."""
 _BOOT: Final = _HERE / "boot.sh"
 _MEMORY_MEGABYTES: Final = 768
 _TIMEOUT_SECONDS: Final = 900.0
@@ -38,6 +43,9 @@ _SECOND_SHARE: Final = (
     "nat_agents",
     "nat_found",
     "path_mtu",
+    "plain_peer",
+    "refusals",
+    "secrets",
     "tunnel_mode",
 )
 _KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "PYTEST_ADDOPTS", "ISTHMUS_KERNEL_NETWORKS")
@@ -46,16 +54,19 @@ _KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "PYTEST_ADDOPTS"
 def main(arguments: list[str]) -> int:
     """Run pytest and return its exit status."""
     here = _HERE_OPTION in arguments
-    arguments = [argument for argument in arguments if argument != _HERE_OPTION]
+    parameters = [_PARAMETERS[argument] for argument in arguments if argument in _PARAMETERS]
+    arguments = [argument for argument in arguments if argument not in (_HERE_OPTION, *_PARAMETERS)]
     kernel = None if here else os.environ.get("ISTHMUS_UML_KERNEL") or locate().uml_kernel
+    if kernel is None and parameters:
+        sys.exit("only guests can be booted without IPv6")
     has_targets = any(Path(argument.split("::")[0]).exists() for argument in arguments)
     if has_targets or kernel is None:
         files = [] if has_targets else sorted(map(str, _HERE.glob("test_*.py")))
-        return _run(kernel, [*arguments, *files], sys.stdout.buffer)
+        return _run(kernel, [*arguments, *files], sys.stdout.buffer, parameters)
     first, second = ([*arguments, *map(str, files)] for files in _shares())
     with ThreadPoolExecutor() as pool, tempfile.TemporaryFile() as later:
-        other = pool.submit(_run, kernel, second, later)
-        status = _run(kernel, first, sys.stdout.buffer)
+        other = pool.submit(_run, kernel, second, later, parameters)
+        status = _run(kernel, first, sys.stdout.buffer, parameters)
         status = other.result() or status
         later.seek(0)
         shutil.copyfileobj(later, sys.stdout.buffer)
@@ -69,21 +80,22 @@ def _shares() -> tuple[list[Path], list[Path]]:
     return sorted(files - second), sorted(files & second)
 
 
-def _run(kernel: Path | str | None, arguments: list[str], output: IO[bytes]) -> int:
+def _run(kernel: Path | str | None, arguments: list[str], output: IO[bytes], parameters: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="isthmus-kernel-") as name:
         directory = Path(name)
-        (directory / "command").write_text(_command(arguments))
+        (directory / "command").write_text(_command(arguments, parameters))
         if kernel is None:
             return _run_in_namespaces(directory)
-        return _run_in_guest(str(kernel), directory, output)
+        return _run_in_guest(str(kernel), directory, output, parameters)
 
 
-def _command(arguments: list[str]) -> str:
+def _command(arguments: list[str], parameters: list[str]) -> str:
     color = "yes" if sys.stdout.isatty() else "no"
     # No cache: the guest would write it into the tree as root, bypassing the host's page cache.
     pytest = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--color={color}"]
     environment = [f"{name}={os.environ[name]}" for name in _KEPT if name in os.environ]
-    return f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(['env', *environment, *pytest, *arguments])}\n"
+    steps = [f"cd {shlex.quote(os.getcwd())}", *(_IN_FORCE[parameter] for parameter in parameters)]
+    return f"{' && '.join(steps)} && exec {shlex.join(['env', *environment, *pytest, *arguments])}\n"
 
 
 def _run_in_namespaces(directory: Path) -> int:
@@ -98,7 +110,7 @@ def _run_in_namespaces(directory: Path) -> int:
         return process.wait()
 
 
-def _run_in_guest(kernel: str, directory: Path, output: IO[bytes]) -> int:
+def _run_in_guest(kernel: str, directory: Path, output: IO[bytes], parameters: list[str]) -> int:
     """The guest has this machine's root file system; its serial line is a pipe, its console a file."""
     reading, writing = os.pipe()
     argv = [
@@ -120,6 +132,7 @@ def _run_in_guest(kernel: str, directory: Path, output: IO[bytes]) -> int:
         "random.trust_cpu=on",
         "KERNEL_TIER_GUEST=1",
         f"KERNEL_TIER={directory}",
+        *parameters,
     ]
     console, status = directory / "console", directory / "status"
     with console.open("wb") as log:
