@@ -134,8 +134,20 @@ def test_any_answers_keep_it_in_bounds(limit: int, answers: list[tuple[bool, flo
 def test_another_limit_bounds_at_once_and_is_tried_at_once(path: tuple[int, int], limit: int) -> None:
     before, carried = path
     state = followed({"a": known(before, carried)}, {"a": limit}, 5.0)["a"]
-    assert state.largest == min(carried, limit)
+    nothing_learned = carried == before < limit
+    assert state.largest == (None if nothing_learned else min(carried, limit))
     assert is_searching(state, 5.0) == (limit != before and carried < limit)
+
+
+@given(paths(), st.data())
+def test_more_that_the_interface_carries_counts_with_the_first_search_if_the_path_had_not_less(
+    path: tuple[int, int], data: st.DataObject
+) -> None:
+    """When a NAT is gone, for instance."""
+    limit, carried = path
+    before = data.draw(st.integers(MINIMUM_MTU, carried))
+    state = followed({"a": known(before, before)}, {"a": limit}, 5.0)["a"]
+    assert (searched(state, up_to(carried), 5.0) if limit > before else state).largest == min(carried, limit)
 
 
 @given(st.integers(0, MINIMUM_MTU - 1))

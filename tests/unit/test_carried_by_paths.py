@@ -202,3 +202,17 @@ def test_no_echo_port_takes_the_place_of_a_foreign_one() -> None:
         assert PortComparison().missing(plan, bridge, []).echoes == frozenset(), "not before there is a connection"
         existing = BridgeView(True, plan.ports, gre_is_shared=shared)
         assert PortComparison().unwanted(plan, existing) == ({gre.name} if shared else frozenset())
+
+
+def test_a_tunnel_that_carries_more_again_is_known_at_once(
+    harness: AgentHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In tunnel mode, and no longer; nothing on the path carries less, and so nothing is warned of."""
+    assert carried(harness) == 1416
+    agree_on(harness, "Tunnel")
+    harness.settle(3)
+    assert carried(harness, rounds=2) == 1396
+    agree_on(harness, "Transport")
+    harness.settle(3)
+    assert carried(harness, rounds=2) == 1416
+    assert not [each for each in caplog.records if "cross whole" in each.message and each.levelname == "WARNING"]

@@ -115,12 +115,20 @@ class WholeProber:
         for name, largest in self.largest.items():
             state = self._states[name]
             if largest != before.get(name, state.limit) and name in links:
-                _, cloud_id = links[name].link
-                _LOG.warning(
-                    "packets of up to %d bytes cross whole to %s (%s), and our interface carries %d",
-                    largest,
-                    cloud_id,
-                    name,
-                    state.limit,
-                )
+                _log(links[name].link[1], name, state)
         self._on_change()
+
+
+def _log(cloud_id: str, name: str, state: PathMtu) -> None:
+    if state.largest == state.limit:
+        _LOG.info(
+            "all packets that our interface carries cross whole to %s (%s), up to %d bytes", cloud_id, name, state.limit
+        )
+        return
+    _LOG.warning(
+        "packets of up to %d bytes cross whole to %s (%s), and our interface carries %d",
+        state.largest,
+        cloud_id,
+        name,
+        state.limit,
+    )

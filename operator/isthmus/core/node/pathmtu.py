@@ -8,6 +8,8 @@ at its ends, and routers in it may not say so (RFC 8899 has the same problem, an
   a tunnel that is down for a moment must not shrink networks.
 - While less than the interface's own MTU is known, a larger size is searched at an interval. A larger result counts
   once the search after it has one, too: paths that differ take turns.
+- Where all that the interface carried crossed, and it now carries more, such as after a NAT was removed, the path has
+  not shown yet what it carries: it is searched as at first.
 """
 
 from __future__ import annotations
@@ -56,9 +58,9 @@ class PathMtu:
 
 
 def followed(states: Mapping[str, PathMtu], limits: Mapping[str, int], now: float) -> dict[str, PathMtu]:
-    """The states of exactly these paths, by the name of their connection. With another limit it is searched again.
+    """The states of exactly these paths, by the name of their connection. With a larger limit it is searched again.
 
-    Of one below what a network may have nothing is known: no such MTU can be reported.
+    Of a limit below what a network may have nothing is known: no such MTU can be reported.
     """
     return {name: _limited(states.get(name) or PathMtu(limit), limit, now) for name, limit in limits.items()}
 
@@ -100,8 +102,10 @@ def interrupted(state: PathMtu) -> PathMtu:
 def _limited(state: PathMtu, limit: int, now: float) -> PathMtu:
     if limit == state.limit:
         return state
-    known = None if state.largest is None or limit < MINIMUM_MTU else min(state.largest, limit)
-    return PathMtu(limit, known, due_at=now)
+    had_room = state.largest == state.limit < limit
+    if state.largest is None or had_room or limit < MINIMUM_MTU:
+        return PathMtu(limit)
+    return PathMtu(limit, min(state.largest, limit), due_at=now)
 
 
 def _due(state: PathMtu, now: float) -> Search | None:
