@@ -16,14 +16,16 @@ from isthmus.plugin.core.peers import peers
 from isthmus.plugin.core.status import status
 from isthmus.plugin.core.tables import Style
 from tests.fakes.anything import OF_ANY_SHAPE
-from tests.fakes.faultyobjects import PATH, PEER, healthy, of_kind
+from tests.fakes.faultyobjects import PATH, PEER, condition, healthy, of_kind
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 IN_FORCE = {
     "espMode": "Transport", "nat": "None", "ikeCipher": "aes256gcm16-prfsha384", "espCipher": "aes256gcm16",
     "ikeSince": "2026-01-01T07:00:00Z", "espSince": "2026-01-01T11:30:00Z",
 }  # fmt: skip
-FIELDS = {"encapsulation": "VXLAN", "keyExchange": "ecp384-ke1_mlkem768", "inForce": IN_FORCE}
+FIELDS = {
+    "encapsulation": "VXLAN", "keyExchange": "ecp384-ke1_mlkem768", "inForce": IN_FORCE, "carriedMTU": 1416,
+}  # fmt: skip
 
 Items = list[dict[str, Any]]
 
@@ -67,18 +69,22 @@ def test_status_has_a_line_for_each_peer(items: Items) -> None:
     lines = status_lines(items)
     at = next(number for number, line in enumerate(lines) if "ESP-CIPHER" in line)
     assert lines[at : at + 2] == [
-        "PEER     TUNNEL  MODE       NAT   ESP-CIPHER   KEY-EXCHANGE         IKE-AGE  ESP-AGE",
-        "cloud-b  VXLAN   Transport  None  aes256gcm16  ecp384-ke1_mlkem768  5 h      30 min",
+        "PEER     TUNNEL  MODE       NAT   MTU   ESP-CIPHER   KEY-EXCHANGE         IKE-AGE  ESP-AGE",
+        "cloud-b  VXLAN   Transport  None  1416  aes256gcm16  ecp384-ke1_mlkem768  5 h      30 min",
     ]
     assert max(map(len, lines)) <= 100
 
 
-def test_status_shows_every_value_and_the_greatest_age(items: Items) -> None:
-    more(items, "gw-b2", espMode="Tunnel", nat="Remote", keyExchange="ecp384", espSince="2026-01-01T09:00:00Z")
+def test_status_shows_every_value_the_greatest_age_and_the_smallest_mtu(items: Items) -> None:
+    more(
+        items, "gw-b2", espMode="Tunnel", nat="Remote", keyExchange="ecp384", espSince="2026-01-01T09:00:00Z",
+        carriedMTU=1388,
+    )  # fmt: skip
+    more(items, "gw-b3", carriedMTU=None)
     line = next(line for line in status_lines(items) if "Tunnel" in line)
     assert line.split() == [
-        "cloud-b", "VXLAN", "Transport,Tunnel", "None,Remote", "aes256gcm16", "ecp384,ecp384-ke1_mlkem768", "5", "h",
-        "3", "h",
+        "cloud-b", "VXLAN", "Transport,Tunnel", "None,Remote", "1388", "aes256gcm16",
+        "ecp384,ecp384-ke1_mlkem768", "5", "h", "3", "h",
     ]  # fmt: skip
 
 
@@ -101,9 +107,40 @@ def test_peers_has_every_connection(items: Items) -> None:
     at = next(number for number, line in enumerate(lines) if "IKE-CIPHER" in line)
     assert [line.split()[2] for line in lines[at + 1 : at + 3]] == ["gw-cloud-b", "gw-b2"]
     assert lines[at + 2].split() == [
-        "gw-cloud-a", "cloud-b", "gw-b2", "VXLAN", "Transport", "Both", "aes256gcm16-prfsha384", "ecp384-ke1_mlkem768",
-        "aes256gcm16", "5", "h", "30", "min",
+        "gw-cloud-a", "cloud-b", "gw-b2", "VXLAN", "Transport", "Both", "1416", "aes256gcm16-prfsha384",
+        "ecp384-ke1_mlkem768", "aes256gcm16", "5", "h", "30", "min",
     ]  # fmt: skip
+
+
+def test_a_path_that_is_not_known_yet_is_a_hyphen(items: Items) -> None:
+    del connections(items)[0]["carriedMTU"]
+    assert next(line for line in status_lines(items) if "Transport" in line).split()[4] == "-"
+    (tunnel,) = status(resources.cloud(items, NOW), None, ()).to_document()["peers"][0]["tunnels"]
+    assert tunnel["carriedMTU"] is None
+
+
+def test_status_says_with_whom_key_exchange_is_not_hybrid_and_why(items: Items) -> None:
+    peer = of_kind(items, "CloudPeer")
+    for number in range(12):
+        items.append(copy.deepcopy(peer) | {"metadata": {"name": f"cloud-{number:02d}"}})
+    found = [item for item in items if item["kind"] == "CloudPeer"]
+    for item in found:
+        condition(item, "HybridKeyExchange", "True", "HybridInForce")
+    assert not any("not hybrid" in line for line in status_lines(items))
+    for number, item in enumerate(found):
+        status_of = "Unknown" if number == 1 else "True" if number == 2 else "False"
+        condition(item, "HybridKeyExchange", status_of, "HybridNotSupported")
+    lines = status_lines(items)
+    at = next(number for number, line in enumerate(lines) if line.startswith("key exchange not hybrid: "))
+    said = " ".join(lines[at : at + 5])
+    assert said.startswith("key exchange not hybrid: cloud-b (HybridNotSupported), cloud-02 (HybridNotSupported), ")
+    assert "cloud-10 (HybridNotSupported) and 1 more networks:" in said
+    assert max(map(len, lines)) <= 100
+    document = status(resources.cloud(items, NOW), None, ()).to_document()
+    assert document["peers"][0]["hybridKeyExchange"] == {
+        "status": "False", "reason": "HybridNotSupported", "message": "why",
+    }  # fmt: skip
+    assert document["problems"] == []
 
 
 def test_json_has_times_and_no_ages(items: Items) -> None:
@@ -120,6 +157,7 @@ def test_agent_of_an_earlier_release_reports_none_of_it() -> None:
     assert not any("ESP-CIPHER" in line for line in peers(resources.cloud(items, NOW), ()).text(Style()))
     (connection,) = peers(resources.cloud(items, NOW), ()).to_document()["connections"]
     assert (connection["encapsulation"], connection["keyExchange"], connection["inForce"]) == ("", "", None)
+    assert connection["carriedMTU"] is None
     assert layers(items)["ike"] == "IKE SAs are established"
     assert layers(items)["esp"] == "all ESP SAs are installed"
 

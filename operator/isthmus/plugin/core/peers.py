@@ -103,4 +103,5 @@ def _connection_document(node: str, connection: Connection) -> dict[str, Any]:
         "reason": connection.reason,
         "message": connection.message,
         **connection.in_force.to_document(),
+        "carriedMTU": connection.path.carried_mtu,
     }

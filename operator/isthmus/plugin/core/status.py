@@ -9,6 +9,7 @@ from isthmus.model import names
 
 from .answer import Answer, ExitCode, Unread, gap_lines, problem_lines, with_findings
 from .findings import Finding, of_cloud
+from .hybrid import hybrid_document, not_hybrid
 from .leases import Lease, cloud_id, is_current
 from .leases import findings as lease_findings
 from .resources import Cloud, Connection, Node, Peer, Resource
@@ -58,6 +59,7 @@ def _lines(
     lines += _table(_NODES, cloud.nodes, _node_row, style)
     lines += _table(_PEERS, cloud.peers, lambda peer: _peer_row(cloud, peer), style)
     lines += by_peer({peer.name: connections_to(cloud, peer) for peer in cloud.peers}, style, _MAX_ROWS)
+    lines += not_hybrid(cloud.peers, style)
     lines.append(
         f"networks: {_ready_text(cloud.expansions)}; replicas of peers' networks: {_ready_text(cloud.replicas)}"
     )
@@ -173,6 +175,7 @@ def _peer_document(cloud: Cloud, peer: Peer) -> dict[str, Any]:
         "connectionsUp": sum(connection.is_up for connection in connections),
         "networksOut": peer.networks_out,
         "networksIn": peer.networks_in,
+        "hybridKeyExchange": hybrid_document(peer),
         "tunnels": [_tunnel_document(*each) for each in _tunnels(cloud, peer)],
     }
 
@@ -183,4 +186,9 @@ def _tunnels(cloud: Cloud, peer: Peer) -> Iterator[tuple[str, Connection]]:
 
 
 def _tunnel_document(node: str, connection: Connection) -> dict[str, Any]:
-    return {"node": node, "gateway": connection.gateway, **connection.in_force.to_document()}
+    return {
+        "node": node,
+        "gateway": connection.gateway,
+        **connection.in_force.to_document(),
+        "carriedMTU": connection.path.carried_mtu,
+    }

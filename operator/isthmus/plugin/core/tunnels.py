@@ -9,16 +9,19 @@ from .leases import duration
 from .resources import Connection
 from .tables import Style, Value, table
 
-_OF_PEERS = ("PEER", "TUNNEL", "MODE", "NAT", "ESP-CIPHER", "KEY-EXCHANGE", "IKE-AGE", "ESP-AGE")
+_OF_PEERS = ("PEER", "TUNNEL", "MODE", "NAT", "MTU", "ESP-CIPHER", "KEY-EXCHANGE", "IKE-AGE", "ESP-AGE")
 _OF_CONNECTIONS = (
-    "NODE", "CLOUD-ID", "GATEWAY", "TUNNEL", "MODE", "NAT", "IKE-CIPHER", "KEY-EXCHANGE", "ESP-CIPHER", "IKE-AGE",
-    "ESP-AGE",
+    "NODE", "CLOUD-ID", "GATEWAY", "TUNNEL", "MODE", "NAT", "MTU", "IKE-CIPHER", "KEY-EXCHANGE", "ESP-CIPHER",
+    "IKE-AGE", "ESP-AGE",
 )  # fmt: skip
 
 
 def by_peer(connections: Mapping[str, Sequence[Connection]], style: Style, limit: int) -> list[str]:
-    """What the SAs with each peer have, several values if they differ, and the greatest age; so many rows at most."""
-    found = {name: [c.in_force for c in of_peer if c.in_force.is_known] for name, of_peer in connections.items()}
+    """What the SAs with each peer have, several values if they differ, and the greatest age; so many rows.
+
+    Of what they carry the smallest, as the networks get it.
+    """
+    found = {name: [each for each in of_peer if each.in_force.is_known] for name, of_peer in connections.items()}
     rows = [(name, of_peer) for name, of_peer in found.items() if of_peer]
     if not rows:
         return []
@@ -38,7 +41,9 @@ def age(found: Iterable[int | None]) -> str:
     return duration(max(known)) if known else ""
 
 
-def _peer_row(name: str, found: Sequence[InForce]) -> list[Value]:
+def _peer_row(name: str, connections: Sequence[Connection]) -> list[Value]:
+    found = [each.in_force for each in connections]
+
     def all_of(field: Callable[[InForce], str]) -> str:
         return ",".join(sorted({field(each) for each in found} - {""}))
 
@@ -47,6 +52,7 @@ def _peer_row(name: str, found: Sequence[InForce]) -> list[Value]:
         all_of(lambda each: each.encapsulation),
         all_of(lambda each: each.esp_mode),
         all_of(lambda each: each.nat),
+        min((each.path.carried_mtu for each in connections if each.path.carried_mtu is not None), default=None),
         all_of(lambda each: each.esp_cipher),
         all_of(lambda each: each.key_exchange),
         age(each.ike_age_seconds for each in found) or "-",
@@ -63,6 +69,7 @@ def _connection_row(node: str, connection: Connection) -> list[Value]:
         found.encapsulation,
         found.esp_mode,
         found.nat,
+        connection.path.carried_mtu,
         found.ike_cipher,
         found.key_exchange,
         found.esp_cipher,
