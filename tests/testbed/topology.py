@@ -30,7 +30,8 @@ OVN_SOUTHBOUND_PORT: Final = 6642
 class Location:
     """One gateway node and its cloud's place in the lab.
 
-    Host numbers: 1 servers or router, 2 tester, 10 Kubernetes API, 11 gateway node, 12 second gateway node.
+    Host numbers: 1 servers or router, 2 tester, 10 Kubernetes API, 11 gateway node, 12 second gateway node, 20 a NAT in
+    front of the gateway node.
     """
 
     name: str
@@ -74,6 +75,11 @@ class Location:
     def gateway_wan_address(self) -> IPv4Interface:
         """The gateway node's address on the WAN."""
         return _host(self.wan, self.gateway_number)
+
+    @property
+    def nat_address(self) -> IPv4Interface:
+        """Address on the WAN of a NAT that a test puts in front of the gateway node."""
+        return _host(self.wan, 20)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +167,10 @@ class Namespaces:
         """Namespace of the gateway node, if it runs on the host's kernel."""
         return f"{self.lab}-{location.gateway}"
 
+    def nat(self, location: Location) -> str:
+        """Namespace of the NAT in front of the gateway node, if there is one."""
+        return f"{self.lab}-nat-{location.name}"
+
     @property
     def wan(self) -> str:
         """Namespace of the router between the clouds."""
@@ -177,6 +187,7 @@ class Namespaces:
         return [
             self.tester,
             *(self.gateway(location) for location in (*clouds, *SECOND_SITES.values())),
+            *(self.nat(location) for location in clouds),
             *(self.cloud(location.name) for location in clouds),
             self.wan,
         ]

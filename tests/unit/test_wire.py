@@ -18,6 +18,14 @@ MORE_FRAGMENTS = 0x2000
 CARD, TENANT = "0a:00:00:00:00:01", "fa:16:3e:00:00:01"
 EXPECTED = Expected(cards=frozenset({CARD}))
 BOTH_FAMILIES = replace(EXPECTED, gateways=EXPECTED.gateways | {IPv6Address(address) for address in GATEWAYS_V6})
+NAT, ROUTER = "198.51.100.20", "192.0.2.1"
+THROUGH_NAT = replace(
+    EXPECTED,
+    gateways=EXPECTED.gateways | {IPv4Address(NAT)},
+    nats=frozenset({IPv4Address(NAT)}),
+    refusers=frozenset({IPv4Address(NAT), IPv4Address(ROUTER)}),
+)
+IN, OUT = (GATEWAYS[0], NAT), (NAT, GATEWAYS[0])
 MACHINE = "fe80::f816:3eff:fe00:1"
 SOLICITED, ROUTERS, LISTENERS = "ff02::1:ff00:1", "ff02::2", "ff02::16"
 
@@ -109,6 +117,48 @@ def test_expected_frames_are_classified(frame: bytes, traffic: Traffic) -> None:
 )
 def test_expected_frames_between_ipv6_gateways_are_classified(frame: bytes, traffic: Traffic) -> None:
     assert classify(frame, BOTH_FAMILIES) is traffic
+
+
+def refusal(quoted: bytes, source: str) -> bytes:
+    return ipv4(1, b"\x03\x01" + bytes(6) + quoted[14:], (source, GATEWAYS[0]))
+
+
+@pytest.mark.parametrize(
+    ("frame", "traffic"),
+    [
+        (ipv4(17, ports(20001, 4500, b"\x12\x34\x56\x78" + bytes(40)), OUT), Traffic.ESP),
+        (ipv4(17, ports(4500, 20001, b"\x12\x34\x56\x78" + bytes(40)), IN), Traffic.ESP),
+        (ipv4(17, ports(4500, 4501, bytes(4) + bytes(40)), IN), Traffic.IKE),
+        (ipv4(17, ports(20001, 500), OUT), Traffic.IKE),
+        (ipv4(50, bytes(40), OUT), Traffic.ESP),
+        (refusal(ipv4(50, bytes(40)), ROUTER), Traffic.REFUSAL),
+        (refusal(ipv4(17, ports(500, 500)), NAT), Traffic.REFUSAL),
+    ],
+)
+def test_expected_frames_through_a_nat_are_classified(frame: bytes, traffic: Traffic) -> None:
+    assert classify(frame, THROUGH_NAT) is traffic
+    assert classify(frame, EXPECTED) is Traffic.OTHER
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(ipv4(17, ports(20001, 14789), OUT), id="tunnel in clear"),
+        pytest.param(ipv4(17, ports(14789, 20001), IN), id="tunnel in clear to the NAT's port"),
+        pytest.param(ipv4(17, ports(4501, 4500, b"\x12" + bytes(40))), id="another port at a gateway without NAT"),
+        pytest.param(ipv4(47, bytes(40), OUT), id="GRE"),
+        pytest.param(refusal(ipv4(17, ports(50000, 14789)), ROUTER), id="refusal that quotes a tunnel in clear"),
+        pytest.param(refusal(ipv4(50, bytes(40)), GATEWAYS[1]), id="refusal of a gateway"),
+    ],
+)
+def test_everything_else_through_a_nat_is_other(frame: bytes) -> None:
+    assert classify(frame, THROUGH_NAT) is Traffic.OTHER
+
+
+def test_esp_in_udp_is_counted_apart() -> None:
+    in_udp = ipv4(17, ports(4500, 4500, b"\x12\x34\x56\x78" + bytes(40)))
+    summary = summarise([ipv4(50, bytes(40)), in_udp, ipv4(17, ports(500, 500)), ipv6(17, ports(500, 500))], EXPECTED)
+    assert (summary.esp, summary.in_udp) == (2, 1)
 
 
 @pytest.mark.parametrize(

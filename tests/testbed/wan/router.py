@@ -9,6 +9,7 @@ from tests.testbed.node.hosting import WAN_BRIDGE
 from tests.testbed.node.node import Node
 from tests.testbed.topology import KUBERNETES_PORT, SITES, CloudName, Namespaces
 from tests.testbed.wan.capture import Capture
+from tests.testbed.wan.nat import Nat
 from tests.testbed.wan.wire import Expected, mac_addresses
 
 
@@ -54,13 +55,15 @@ class Wan:
                 node.run(["tc", "qdisc", "del", "dev", "wan0", "root"], check=False)
 
     @contextlib.contextmanager
-    def capture(self, *guests: Node) -> Iterator[Capture]:
+    def capture(self, *guests: Node, nats: tuple[Nat, ...] = ()) -> Iterator[Capture]:
         """Record all sides of the router while the block runs; the summary is available after it.
 
-        `guests` are gateway nodes that a test has added, in one of both clouds or in one of its own.
+        `guests` are gateway nodes that a test has added, in one of both clouds or in one of its own; behind `nats`
+        gateway nodes may be meanwhile.
         """
         sides = (*SITES.values(), *(node.site for node in guests))
-        expected = Expected.of(sides, self._cards(guests))
+        cards = self._cards(guests).union(*(mac_addresses(each.links) for each in nats))
+        expected = Expected.of(sides, cards, frozenset(each.address.ip for each in nats))
         capture = Capture.start(self._namespaces.wan, self._directory, expected, sides)
         try:
             yield capture

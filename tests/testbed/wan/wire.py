@@ -13,9 +13,9 @@ from typing import Final, Self
 from tests.testbed.topology import KUBERNETES_PORT, SITES, Location
 
 _EXAMPLES: Final = 10
-_IKE: Final = (500, 500)
-_ENCAPSULATED: Final = (4500, 4500)
-_ECHO_REPLY, _ECHO_REQUEST = 0, 8
+_IKE: Final = 500
+_ENCAPSULATED: Final = 4500
+_ECHO_REPLY, _UNREACHABLE, _ECHO_REQUEST = 0, 3, 8
 _ECHO_REQUEST_V6, _ECHO_REPLY_V6 = 128, 129
 _HOP_BY_HOP, _UDP, _FRAGMENT, _ESP, _ICMPV6 = 0, 17, 44, 50, 58
 _PING_PAYLOAD: Final = b"isthmus reachability test"
@@ -32,6 +32,7 @@ class Traffic(StrEnum):
     IKE = "ike"
     API = "api"
     PING = "ping"
+    REFUSAL = "refusal"
     ARP = "arp"
     ND = "nd"
     MLD = "mld"
@@ -52,14 +53,22 @@ class Expected:
     gateways: frozenset[IPv4Address | IPv6Address] = frozenset(site.gateway_wan_address.ip for site in SITES.values())
     apis: frozenset[IPv4Address] = frozenset(site.server_wan_address.ip for site in SITES.values())
     networks: tuple[IPv4Network, ...] = tuple(site.wan for site in SITES.values())
+    nats: frozenset[IPv4Address] = frozenset()
+    """Addresses of NATs in front of gateways: these are gateways, too, whose ports of UDP may be any."""
+    refusers: frozenset[IPv4Address] = frozenset()
+    """Who may answer ESP or IKE, which it does not forward, with ICMP destination unreachable: NATs and routers."""
 
     @classmethod
-    def of(cls, locations: Iterable[Location], cards: frozenset[str]) -> Self:
-        """The clouds at these places."""
+    def of(
+        cls, locations: Iterable[Location], cards: frozenset[str], nats: frozenset[IPv4Address] = frozenset()
+    ) -> Self:
+        """The clouds at these places, with these NATs in front of gateways."""
         places = tuple(locations)
         return cls(
             cards,
-            gateways=frozenset(place.gateway_wan_address.ip for place in places),
+            gateways=nats | {place.gateway_wan_address.ip for place in places},
+            nats=nats,
+            refusers=nats | {place.router_address.ip for place in places} if nats else frozenset(),
             apis=frozenset(place.server_wan_address.ip for place in places),
             networks=tuple(place.wan for place in places),
         )
@@ -72,6 +81,8 @@ class Summary:
     counts: Counter[Traffic] = field(default_factory=Counter)
     examples: tuple[str, ...] = ()
     unrecorded: int = 0
+    in_udp: int = 0
+    """Number of frames with ESP in UDP (RFC 3948) over IPv4."""
 
     @property
     def esp(self) -> int:
@@ -103,12 +114,14 @@ def summarise(frames: Iterable[bytes], expected: Expected, unrecorded: int = 0) 
     """Classify and count frames."""
     counts: Counter[Traffic] = Counter()
     examples: list[str] = []
+    in_udp = 0
     for frame in frames:
         traffic = classify(frame, expected)
         counts[traffic] += 1
+        in_udp += traffic is Traffic.ESP and _ethertype(frame) == 0x0800 and frame[23] == _UDP
         if traffic is Traffic.OTHER and len(examples) < _EXAMPLES:
             examples.append(describe(frame))
-    return Summary(counts, tuple(examples), unrecorded)
+    return Summary(counts, tuple(examples), unrecorded, in_udp)
 
 
 def read_pcap(path: Path) -> Iterator[bytes]:
@@ -178,12 +191,20 @@ def _classify_ipv4(packet: bytes, expected: Expected) -> Traffic:
     if _fragment(packet):
         return Traffic.OTHER
     if protocol == 17 and ends <= expected.gateways:
-        return _classify_udp(payload)
+        return _classify_udp(payload, _free_ports(packet, expected))
+    if protocol == 1 and IPv4Address(packet[12:16]) in expected.refusers and payload[0] == _UNREACHABLE:
+        return _classify_refusal(payload[8:], expected)
     if protocol == 1 and ends <= expected.gateways:
         return _classify_icmp(payload, (_ECHO_REPLY, _ECHO_REQUEST))
     if protocol == 6 and ends <= expected.apis and KUBERNETES_PORT in struct.unpack("!HH", payload[:4]):
         return Traffic.API
     return Traffic.OTHER
+
+
+def _classify_refusal(quoted: bytes, expected: Expected) -> Traffic:
+    """By what it quotes, so that nothing in clear is hidden in it."""
+    is_expected = _classify_ipv4(quoted, expected) in (Traffic.ESP, Traffic.IKE)
+    return Traffic.REFUSAL if is_expected else Traffic.OTHER
 
 
 def _classify_icmp(message: bytes, echo: tuple[int, int]) -> Traffic:
@@ -192,12 +213,19 @@ def _classify_icmp(message: bytes, echo: tuple[int, int]) -> Traffic:
     return Traffic.PING if is_echo and ours else Traffic.OTHER
 
 
-def _classify_udp(datagram: bytes) -> Traffic:
-    ports = struct.unpack("!HH", datagram[:4])
+def _free_ports(packet: bytes, expected: Expected) -> tuple[bool, bool]:
+    """Whether the UDP ports of source and destination are a NAT's."""
+    source, destination = (IPv4Address(packet[at : at + 4]) in expected.nats for at in (12, 16))
+    return source, destination
+
+
+def _classify_udp(datagram: bytes, free: tuple[bool, bool] = (False, False)) -> Traffic:
+    """`free`: whether the source's and the destination's port may be any."""
+    ports = {port for port, is_free in zip(struct.unpack("!HH", datagram[:4]), free, strict=True) if not is_free}
     payload = datagram[8:]
-    if ports == _IKE:
+    if ports == {_IKE}:
         return Traffic.IKE
-    if ports != _ENCAPSULATED:
+    if ports != {_ENCAPSULATED}:
         return Traffic.OTHER
     # RFC 3948: four zero bytes before IKE, one byte 0xff keeps a mapping alive, all else begins with an SPI.
     if payload == b"\xff" or payload[:4] == bytes(4):
