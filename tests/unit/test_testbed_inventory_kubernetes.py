@@ -23,9 +23,9 @@ def test_counts_of_writes_are_no_difference() -> None:
     assert policies[0] == policies[1]
 
 
-def test_changed_status_is_a_difference_but_not_the_time_of_a_condition() -> None:
+def test_changed_status_is_a_difference_but_not_time_and_generation_of_a_condition() -> None:
     before, later, changed = (
-        {"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": time}]}
+        {"conditions": [{"type": "Ready", "status": status, "lastTransitionTime": time, "observedGeneration": time}]}
         for status, time in (("True", "1"), ("True", "2"), ("False", "1"))
     )
     assert section("Attachment", before) == section("Attachment", later)

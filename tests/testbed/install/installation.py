@@ -239,7 +239,8 @@ class Installation:
             [*plugin, *arguments], env=environment, cwd=directory, capture_output=True, text=True, timeout=120
         )
         if done.returncode:
-            raise RuntimeError(f"kubectl isthmus {arguments[0]} in {self.cloud.cloud_id}: {done.stderr.strip()}")
+            said = done.stderr.strip() or done.stdout
+            raise RuntimeError(f"kubectl isthmus {arguments[0]} in {self.cloud.cloud_id}: {said}")
         return done.stdout
 
     def kubeconfig_for(self, peer_cloud_id: str) -> str:

@@ -47,9 +47,9 @@ def _status(status: dict[str, Any]) -> dict[str, Any]:
     # The images of a node are those that its kubelet has found most recently, with all their names.
     plain = {key: value for key, value in status.items() if key not in (*_COUNTS_OF_WRITES, "images")}
     if "conditions" in status:
-        # A condition that changed and changed back differs only in the time.
+        # A condition that changed and changed back differs only in the time, and in the generation it is of.
         plain["conditions"] = [
-            {key: value for key, value in condition.items() if key not in _TIMES_OF_CONDITIONS}
+            {key: value for key, value in condition.items() if key not in (*_TIMES_OF_CONDITIONS, *_COUNTS_OF_WRITES)}
             for condition in status["conditions"]
         ]
     return plain
