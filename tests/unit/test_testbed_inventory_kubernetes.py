@@ -37,3 +37,12 @@ def test_recreated_object_is_a_difference_unless_it_is_a_gateway_node() -> None:
     assert section("Attachment", uid="1") != section("Attachment", uid="2")
     assert section("GatewayNode", uid="1") == section("GatewayNode", uid="2")
     assert section("GatewayNode", uid="1") != section("GatewayNode", uid="1", deletionTimestamp="now")
+
+
+def test_what_a_path_carries_is_learned_with_the_first_network_and_is_no_difference() -> None:
+    before, learned, changed = (
+        {"connections": [{"gateway": "gw-b1", "esp": esp, **found}]}
+        for esp, found in (("Installed", {}), ("Installed", {"carriedMTU": 1416}), ("Missing", {}))
+    )
+    assert section("GatewayNode", before) == section("GatewayNode", learned)
+    assert section("GatewayNode", before) != section("GatewayNode", changed)

@@ -37,8 +37,10 @@ def _encapsulation(side: Installation, peer: Installation) -> str:
 
 
 def declare_uplinks(side: Installation, uplinks: list[dict[str, Any]] | None) -> None:
-    """Say how peers reach the gateway node of a cloud; None: at its own address."""
-    patch_spec(side.cloud, "gatewaynode", side.cloud.gateway.name, {"uplinks": uplinks})
+    """Say how peers reach the gateway node of a cloud; None: nothing, as at first."""
+    spec = None if uplinks is None else {"uplinks": uplinks}
+    patch = json.dumps({"spec": spec})
+    side.cloud.kubectl("patch", "gatewaynode", side.cloud.gateway.name, "--type=merge", "-p", patch)
 
 
 def offer_hybrid(peers: Federation) -> None:

@@ -40,6 +40,8 @@ def _plain(item: dict[str, Any]) -> dict[str, Any]:
         plain["data"] = {key: _fingerprint(value) for key, value in item.get("data", {}).items()}
     if "status" in item:
         plain["status"] = _status(item["status"])
+    if item["kind"] == "GatewayNode" and "connections" in plain.get("status", {}):
+        plain["status"]["connections"] = [_without_what_is_learned(each) for each in plain["status"]["connections"]]
     return plain
 
 
@@ -53,6 +55,11 @@ def _status(status: dict[str, Any]) -> dict[str, Any]:
             for condition in status["conditions"]
         ]
     return plain
+
+
+def _without_what_is_learned(connection: dict[str, Any]) -> dict[str, Any]:
+    """What a path carries is known from the first network on, and as long as the peer is there."""
+    return {key: value for key, value in connection.items() if key != "carriedMTU"}
 
 
 def _fingerprint(value: str) -> str:
