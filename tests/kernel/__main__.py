@@ -38,6 +38,7 @@ _SECOND_SHARE: Final = (
     "flush",
     "in_force",
     "ipv6_agents",
+    "mss",
     "mss_agents",
     "nat",
     "nat_agents",
@@ -46,7 +47,6 @@ _SECOND_SHARE: Final = (
     "plain_peer",
     "refusals",
     "secrets",
-    "tunnel_mode",
 )
 _KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "PYTEST_ADDOPTS", "ISTHMUS_KERNEL_NETWORKS")
 

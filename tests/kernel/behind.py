@@ -210,7 +210,8 @@ def _cloud(name: str, directory: Path) -> Cloud:
     add_node(node, {"a": "nat-a", "b": "nat-b"}.get(CLOUD_OF[name]))
     node.start_charon()
     switch = Switch(name, directory / name)
-    return Cloud(node, switch, plan_of(name), OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket))
+    database, openflow = OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket)
+    return Cloud(node, switch, plan_of(name), _inputs(name, GATEWAYS), database, openflow)
 
 
 def add_node(node: Node, router: str | None) -> None:

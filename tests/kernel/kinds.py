@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,28 @@ from isthmus.adapters.linux.xfrm import NetlinkXfrm
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
 from isthmus.agent.flows import FlowSets
-from isthmus.core.node import ipsec
+from isthmus.core.node import credentials, ipsec
 from isthmus.core.node.plan import NodePlan, plan_node
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.cloudpeer import Authentication, CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
-from isthmus.model.node.inputs import Key, NodeInputs
+from isthmus.model.node.inputs import CertificateEntries, Key, NodeInputs
 from isthmus.model.node.tunnel import EncapsulationName, ModeName, encapsulation_named
 from isthmus.model.tracked import Tracked
+from tests.authority import Authority
 from tests.fakes.nodeobjects import published_spec
-from tests.kernel.node import KEY, Node
+from tests.kernel.node import KEY, Node, Wire, wire_at
 from tests.kernel.openvswitch import Switch, inside, sh
 from tests.testbed.host.process import wait_until
 
 HUB = "a"
 IPV4, IPV6 = "192.0.2.0/24", "2001:db8::/64"
-Underlay = IPv4Network | IPv6Network
+Gateways = Mapping[str, Mapping[str, Any]]
+"""As their clouds publish them, by the cloud's name."""
 _TUNNEL_ID = 0x100000
+_SECRET = "auth"
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Cloud:
     node: Node
     switch: Switch
     plan: NodePlan
+    inputs: NodeInputs
     database: OvsdbDatabase
     openflow: OvsOfctl
 
@@ -69,7 +73,7 @@ class Cloud:
         """Make inner ends and load the connections, then make ports and flows."""
         inside(self.node.name, lambda: InnerDevice().ensure_ends(self.plan.inner_ends))
         for connection in self.plan.connections:
-            self.node.ike.load(connection, KEY)
+            self.node.ike.load(connection, *credentials.secrets_of(connection, self.inputs))
         self.database.ensure_bridge()
         self.database.apply(self.plan.ports, ())
         assert FlowSets(self.openflow, self.database, SystemClock()).ensure(self.plan, self.database.view())
@@ -100,11 +104,52 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Wan:
+    """The gateways' network: a bridge to which each of them is attached by an address of its own."""
+
+    network: str = IPV4
+
+    def address(self, name: str, position: int) -> str:
+        """Of a gateway's own interface."""
+        return str(ip_network(self.network)[position])
+
+    def published(self, name: str, position: int) -> Mapping[str, Any]:
+        """What its cloud publishes of a gateway."""
+        return {"name": f"gw-{name}", "address": self.address(name, position)}
+
+    def next_hop(self, node: Node) -> str:
+        """By which the hub reaches a peer's gateway, as `ip route` has it."""
+        return f"inet6 {node.address}" if ":" in node.address else node.address
+
+    def attach(self, node: Node) -> None:
+        """Make the node's network namespace and its interface."""
+        name, network = node.name, ip_network(self.network)
+        # Else a new address of IPv6 is not used for a second, while it might be a duplicate.
+        flag = "nodad" if network.version == 6 else ""
+        sh(
+            f"ip netns add {name} && ip link add wan-{name} type veth peer name eth0 netns {name}\n"
+            f"ip link set wan-{name} master wan up && ip -n {name} link set lo up\n"
+            f"ip -n {name} link set eth0 up\n"
+            f"ip -n {name} addr add {node.address}/{network.prefixlen} dev eth0 {flag}"
+        )
+
+    @contextmanager
+    def wire(self, nodes: tuple[Node, ...]) -> Iterator[Wire]:
+        """Record frames on the hub's link from now on, outside of it."""
+        with wire_at(f"wan-{HUB}", nodes) as wire:
+            yield wire
+
+    def remove(self) -> None:
+        """Remove what is left when all nodes have gone."""
+
+
+@dataclass(frozen=True)
 class Federation:
     """The hub and its peers by name, and the hub's machines by the peer's name."""
 
     clouds: Mapping[str, Cloud]
     machines: Mapping[str, Machine]
+    wan: Wan
 
     @property
     def hub(self) -> Cloud:
@@ -133,19 +178,24 @@ class Federation:
 
 @contextmanager
 def federation(
-    kinds: Mapping[str, EncapsulationName], directory: Path, mode: ModeName = "Auto", underlay: str = IPV4
+    kinds: Mapping[str, EncapsulationName],
+    directory: Path,
+    mode: ModeName = "Auto",
+    wan: Wan = Wan(),
+    authentication: Authentication = "PSK",
 ) -> Iterator[Federation]:
     """A hub and one peer for each of these kinds, which are by the peer's name; not yet connected.
 
-    `underlay` is the network of the gateways.
+    All clouds authenticate themselves in the same way.
     """
+    agreed = _Agreed(kinds, mode, wan, authentication, Authority("common"))
     # No port of the wire sends anything of its own: neither neighbour nor listener discovery.
     sh("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6; ip link add wan type bridge && ip link set wan up")
     clouds: dict[str, Cloud] = {}
     made: list[str] = []
     try:
         for position, name in enumerate((HUB, *kinds), 1):
-            clouds[name] = _cloud(name, kinds, mode, position, directory, ip_network(underlay))
+            clouds[name] = _cloud(name, position, directory, agreed)
         machines = {}
         for position, peer in enumerate(kinds, 1):
             for name, other in ((HUB, peer), (peer, HUB)):
@@ -155,7 +205,7 @@ def federation(
                 clouds[name].switch.attach_port(netns, address, position)
                 sh("ip link set eth0 mtu 1500", netns)
             machines[peer] = Machine(f"vm-{HUB}{peer}", f"10.30.{position}.2")
-        yield Federation(clouds, machines)
+        yield Federation(clouds, machines, wan)
     finally:
         for cloud in clouds.values():
             cloud.node.end_charon(signal.SIGKILL)
@@ -164,6 +214,7 @@ def federation(
             cloud.switch.stop()
         for netns in (*made, *clouds):
             sh(f"ip netns del {netns}")
+        wan.remove()
         sh("ip link del wan; echo 0 > /proc/sys/net/ipv6/conf/default/disable_ipv6")
 
 
@@ -175,86 +226,93 @@ def join_networks(clouds: Iterable[Cloud]) -> None:
             cloud.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network.name)} tag={position}")
 
 
-def _cloud(
-    name: str,
-    kinds: Mapping[str, EncapsulationName],
-    mode: ModeName,
-    position: int,
-    directory: Path,
-    underlay: Underlay,
-) -> Cloud:
-    node = Node(name, _address(underlay, position), directory)
-    # Else a new address of IPv6 is not used for a second, while it might be a duplicate.
-    flag = "nodad" if underlay.version == 6 else ""
-    sh(
-        f"ip netns add {name} && ip link add wan-{name} type veth peer name eth0 netns {name}\n"
-        f"ip link set wan-{name} master wan up && ip -n {name} link set lo up\n"
-        f"ip -n {name} link set eth0 up\n"
-        f"ip -n {name} addr add {node.address}/{underlay.prefixlen} dev eth0 {flag}"
-    )
+@dataclass(frozen=True)
+class _Agreed:
+    """What all clouds of a federation have agreed on."""
+
+    kinds: Mapping[str, EncapsulationName]
+    mode: ModeName
+    wan: Wan
+    authentication: Authentication
+    authority: Authority
+
+    @property
+    def gateways(self) -> Gateways:
+        return {name: self.wan.published(name, position) for position, name in enumerate((HUB, *self.kinds), 1)}
+
+    def published(self, one: str, two: str, kind: EncapsulationName) -> dict[str, Any]:
+        """What one cloud publishes to another one."""
+        port = next(iter(encapsulation_named(kind, None).udp_ports), None)
+        gateway = {**self.gateways[one]}
+        spec = published_spec(f"cloud-{one}", f"cloud-{two}", gateway, port, kind, self.mode)
+        return spec | {"ipsec": spec["ipsec"] | {"authentication": self.authentication}}
+
+    def certificates(self, name: str) -> dict[str, CertificateEntries]:
+        """The Secret of a cloud, if it has any certificates."""
+        if self.authentication == "PSK":
+            return {}
+        own = self.authority.issue(f"gw-{name}.cloud-{name}")
+        return {_SECRET: CertificateEntries(own.certificate, own.private_key, self.authority.certificate, b"", "1")}
+
+
+def _cloud(name: str, position: int, directory: Path, agreed: _Agreed) -> Cloud:
+    node = Node(name, agreed.wan.address(name, position), directory)
+    agreed.wan.attach(node)
     node.start_charon()
     switch = Switch(name, directory / name)
-    addresses = inside(name, RtNetlink().view).addresses
-    plan = plan_node(_inputs(name, kinds, mode, underlay), addresses, frozenset())
+    inputs = _inputs(node, agreed)
+    plan = plan_node(inputs, inside(name, RtNetlink().view).addresses, frozenset())
     assert not plan.peer_problems
     assert not plan.connection_problems
-    return Cloud(node, switch, plan, OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket))
+    return Cloud(node, switch, plan, inputs, OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket))
 
 
-def _address(underlay: Underlay, position: int) -> str:
-    return str(underlay[position])
-
-
-def _inputs(name: str, kinds: Mapping[str, EncapsulationName], mode: ModeName, underlay: Underlay) -> NodeInputs:
+def _inputs(node: Node, agreed: _Agreed) -> NodeInputs:
     """What administrators and controller write for a cloud: of the hub for all peers, of these for the hub."""
-    order = (HUB, *kinds)
-    gateways = {n: {"name": f"gw-{n}", "address": _address(underlay, i)} for i, n in enumerate(order, 1)}
-    peers, links, attachments = [], [], {}
-    for position, spoke in enumerate(kinds, 1):
+    name, peers, links, attachments = node.name, [], [], {}
+    for position, (spoke, kind) in enumerate(agreed.kinds.items(), 1):
         if name not in (HUB, spoke):
             continue
         other = spoke if name == HUB else HUB
-        peers.append(_peer(other, gateways[other], kinds[spoke]))
-        links.append(_peer_link(name, other, gateways, kinds[spoke], mode))
-        attachment = _attachment(name, position, other, gateways)
+        peers.append(_peer(other, agreed, kind))
+        links.append(_peer_link(agreed.published(name, other, kind), agreed.published(other, name, kind)))
+        attachment = _attachment(name, position, other, agreed.gateways)
         attachments[attachment.metadata.name] = attachment
     return NodeInputs(
         node=f"gw-{name}",
         cloud_id=f"cloud-{name}",
-        gateway_cidrs=(str(ip_network(gateways[name]["address"])),),
+        gateway_cidrs=(str(ip_network(node.address)),),
         attachments=Tracked(attachments),
         peers=tuple(peers),
         policies=(IPsecPolicy.from_wire({"metadata": {"name": "strong"}, "spec": {"dpdDelaySeconds": 5}}),),
         peerlinks=tuple(links),
-        keys={"psk": Key(KEY, "1")},
+        keys={_SECRET: Key(KEY, "1")} if agreed.authentication == "PSK" else {},
+        certificates=agreed.certificates(name),
     )
 
 
-def _peer(other: str, gateway: Mapping[str, str], kind: EncapsulationName) -> CloudPeer:
+def _peer(other: str, agreed: _Agreed, kind: EncapsulationName) -> CloudPeer:
     spec = {
         "cloudID": f"cloud-{other}",
         "api": {"kubeconfigSecretRef": {"name": "unused"}},
-        "gatewayCIDRs": [str(ip_network(gateway["address"]))],
+        "gatewayCIDRs": [str(ip_network(agreed.gateways[other]["address"]))],
         "tunnel": {"encapsulation": kind},
-        "ipsec": {"policyRef": {"name": "strong"}, "authSecretRef": {"name": "psk"}},
+        "ipsec": {
+            "policyRef": {"name": "strong"},
+            "authSecretRef": {"name": _SECRET},
+            "authentication": agreed.authentication,
+        },
     }
     return CloudPeer.from_wire({"metadata": {"name": f"cloud-{other}"}, "spec": spec})
 
 
-def _peer_link(
-    name: str, other: str, gateways: Mapping[str, dict[str, str]], kind: EncapsulationName, mode: ModeName
-) -> PeerLink:
-    port = next(iter(encapsulation_named(kind, None).udp_ports), None)
-    ours, theirs = (
-        published_spec(f"cloud-{one}", f"cloud-{two}", gateways[one], port, kind, mode)
-        for one, two in ((name, other), (other, name))
-    )
+def _peer_link(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> PeerLink:
     seen: dict[str, Any] = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": theirs}
-    metadata = {"name": f"cloud-{name}", "namespace": names.peer_namespace(f"cloud-{other}")}
+    metadata = {"name": ours["cloudID"], "namespace": names.peer_namespace(theirs["cloudID"])}
     return PeerLink.from_wire({"metadata": metadata, "spec": ours, "status": {"peer": seen}})
 
 
-def _attachment(name: str, position: int, other: str, gateways: Mapping[str, dict[str, str]]) -> Attachment:
+def _attachment(name: str, position: int, other: str, gateways: Gateways) -> Attachment:
     network = f"0a9af7a5-9cbb-4d3c-8d4e-{position:012x}"
     link = {"cloudID": f"cloud-{other}", "tunnelID": _TUNNEL_ID + position, "gateway": gateways[other]}
     spec = {

@@ -247,20 +247,30 @@ def wire_at(device: str, nodes: tuple[Node, ...]) -> Iterator[Wire]:
 class Wire:
     """Recorded frames of the link, in both directions."""
 
-    def __init__(self, packets: socket.socket, nodes: tuple[Node, ...]) -> None:
+    def __init__(
+        self,
+        packets: socket.socket,
+        nodes: tuple[Node, ...],
+        network: IPv4Network = WAN,
+        others: frozenset[str] = frozenset(),
+    ) -> None:
+        """`others` are the MAC addresses of what else is on the link."""
         self._packets = packets
-        cards = frozenset().union(*(mac_addresses(sh("ip -j link show dev eth0", node.name)) for node in nodes))
+        cards = others.union(*(mac_addresses(sh("ip -j link show dev eth0", node.name)) for node in nodes))
         gateways = frozenset(ip_address(node.address) for node in nodes)
-        self._expected = Expected(cards, gateways=gateways, apis=frozenset(), networks=(WAN,))
+        self._expected = Expected(cards, gateways=gateways, apis=frozenset(), networks=(network,))
+
+    def frames(self) -> Iterator[bytes]:
+        """The frames recorded since the last call."""
+        while True:
+            try:
+                yield self._packets.recv(65535, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
 
     def summary(self) -> Summary:
         """Summary of the frames recorded since the last call."""
-        frames = []
-        while True:
-            try:
-                frames.append(self._packets.recv(65535, socket.MSG_DONTWAIT))
-            except BlockingIOError:
-                break
+        frames = [*self.frames()]
         statistics = self._packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)
         return summarise(frames, self._expected, unrecorded=struct.unpack("II", statistics)[1])
 
@@ -276,15 +286,12 @@ class Wire:
         Without what IPv6 needs to find its neighbours, and without fragments of ESP over IPv6.
         """
         found: Counter[tuple[int, int]] = Counter()
-        while True:
-            try:
-                frame = self._packets.recv(65535, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return found
+        for frame in self.frames():
             protocol, begins = _payload(frame)
             if protocol not in (None, socket.IPPROTO_ESP):
                 port = int.from_bytes(frame[begins + 2 : begins + 4], "big") if protocol == socket.IPPROTO_UDP else 0
                 found[protocol, port] += 1
+        return found
 
 
 def _payload(frame: bytes) -> tuple[int | None, int]:
