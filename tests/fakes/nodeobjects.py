@@ -65,12 +65,14 @@ def peerlink(
     remote_encapsulation: str | None = None,
     mode: str = "Transport",
     own_gateway: dict[str, Any] | None = None,
+    further_gateways: tuple[dict[str, Any], ...] = (),
 ) -> PeerLink:
     """A PeerLink with local and remote spec, both of the same encapsulation unless another remote one is given."""
     own = own_gateway or {"name": NODE, "address": ADDRESS}
     local = published_spec(OWN, cloud_id, own, local_port, encapsulation, mode)
     theirs = remote_encapsulation or encapsulation
     remote = published_spec(cloud_id, OWN, gateway or PEER_GATEWAY, remote_port, theirs, mode)
+    remote["gateways"] += further_gateways
     seen = {"uid": "u", "generation": 1, "firstSeen": "2026-01-01T00:00:00Z", "spec": remote}
     metadata = {"name": OWN, "namespace": names.peer_namespace(cloud_id)}
     return PeerLink.from_wire({"metadata": metadata, "spec": local, "status": {"peer": seen}})
