@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import Authentication, CloudPeer
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.node.firewall import DEVICE_FAMILY, TABLE_FAMILY
 from isthmus.model.node.inputs import CertificateEntries, Key, NodeInputs
+from isthmus.model.node.switch import Ports
 from isthmus.model.node.tunnel import EncapsulationName, ModeName, encapsulation_named
 from isthmus.model.tracked import Tracked
 from tests.authority import Authority
@@ -78,6 +80,22 @@ class Cloud:
         self.database.apply(self.plan.ports, ())
         assert FlowSets(self.openflow, self.database, SystemClock()).ensure(self.plan, self.database.view())
 
+    def start_over(self, agreed: _Agreed) -> None:
+        """Have nothing of what was agreed on before, but the ports that stay the same; the node is without fences."""
+        name, node = self.node.name, self.node
+        node.end_charon(signal.SIGTERM)
+        node.log.write_bytes(b"")
+        node.remove_blocks(node.blocks())
+        for family in (TABLE_FAMILY, DEVICE_FAMILY):
+            inside(name, Nft(family).remove_table)
+        inside(name, lambda: InnerDevice().remove_ends_except(frozenset()))
+        sh("ip route flush root 240.0.0.0/4", name)
+        self.inputs = _inputs(node, agreed)
+        self.plan = _plan(name, self.inputs)
+        unwanted = self.database.view().ports.tunnels - self.plan.ports.tunnels
+        self.database.apply(Ports(), [tunnel.name for tunnel in unwanted])
+        node.start_charon()
+
     def protected(self) -> bool:
         ike = self.node.ike.view()
         return all(ipsec.up(connection, ike) for connection in self.plan.connections)
@@ -101,6 +119,14 @@ class Machine:
         done = subprocess.run(["ip", "netns", "exec", self.netns, *words], capture_output=True, text=True, timeout=60)
         received = re.search(r"(\d+) received", done.stdout)
         return int(received[1]) if received else 0
+
+    def forget_path_mtu(self) -> None:
+        """It goes with the route on which it was learned."""
+        sh(
+            "address=$(ip -br -4 addr show dev eth0 | awk '{print $3}')\n"
+            "ip addr del $address dev eth0; ip addr add $address dev eth0",
+            self.netns,
+        )
 
 
 @dataclass(frozen=True)
@@ -149,7 +175,7 @@ class Federation:
 
     clouds: Mapping[str, Cloud]
     machines: Mapping[str, Machine]
-    wan: Wan
+    agreed: _Agreed
 
     @property
     def hub(self) -> Cloud:
@@ -159,6 +185,13 @@ class Federation:
     def nodes(self) -> tuple[Node, ...]:
         """The hub's first."""
         return tuple(cloud.node for cloud in self.clouds.values())
+
+    def start_over(self, mode: ModeName, authentication: Authentication) -> None:
+        """Have another agreement on the same nodes; not yet connected."""
+        for cloud in self.clouds.values():
+            cloud.start_over(replace(self.agreed, mode=mode, authentication=authentication))
+        for machine in self.machines.values():
+            machine.forget_path_mtu()
 
     def fences(self) -> None:
         for cloud in self.clouds.values():
@@ -205,7 +238,7 @@ def federation(
                 clouds[name].switch.attach_port(netns, address, position)
                 sh("ip link set eth0 mtu 1500", netns)
             machines[peer] = Machine(f"vm-{HUB}{peer}", f"10.30.{position}.2")
-        yield Federation(clouds, machines, wan)
+        yield Federation(clouds, machines, agreed)
     finally:
         for cloud in clouds.values():
             cloud.node.end_charon(signal.SIGKILL)
@@ -261,10 +294,15 @@ def _cloud(name: str, position: int, directory: Path, agreed: _Agreed) -> Cloud:
     node.start_charon()
     switch = Switch(name, directory / name)
     inputs = _inputs(node, agreed)
+    database, openflow = OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket)
+    return Cloud(node, switch, _plan(name, inputs), inputs, database, openflow)
+
+
+def _plan(name: str, inputs: NodeInputs) -> NodePlan:
     plan = plan_node(inputs, inside(name, RtNetlink().view).addresses, frozenset())
     assert not plan.peer_problems
     assert not plan.connection_problems
-    return Cloud(node, switch, plan, inputs, OvsdbDatabase(switch.socket, 300), OvsOfctl(switch.socket))
+    return plan
 
 
 def _inputs(node: Node, agreed: _Agreed) -> NodeInputs:

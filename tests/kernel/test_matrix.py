@@ -109,16 +109,35 @@ class Connected:
         return dict.fromkeys(self.row.kinds, value)
 
 
+@pytest.fixture(scope="module")
+def federations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Row], Federation]]:
+    """The nodes of a row, not yet connected: those of the row before, if it has the same."""
+    made: dict[tuple[object, ...], Federation] = {}
+    with ExitStack() as stack:
+
+        def of(row: Row) -> Federation:
+            key = row.wan, *row.kinds
+            if key in made:
+                made[key].start_over(row.mode, row.authentication)
+                return made[key]
+            stack.close()
+            made.clear()
+            directory = tmp_path_factory.mktemp("matrix")
+            context = federation(row.kinds, directory, row.mode, row.wan, row.authentication)
+            return made.setdefault(key, stack.enter_context(context))
+
+        yield of
+
+
 @pytest.fixture(scope="module", params=ROWS)
-def connected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connected]:
+def connected(request: pytest.FixtureRequest, federations: Callable[[Row], Federation]) -> Connected:
     row = ROWS[request.param]
-    directory = tmp_path_factory.mktemp("matrix")
-    with federation(row.kinds, directory, row.mode, row.wan, row.authentication) as made:
-        made.fences()
-        with row.wan.wire(made.nodes) as wire:
-            made.connect()
-            wire.summary().require_protected()
-        yield Connected(row, made, {peer: (Machine(f"vm-a{peer}"), Machine(f"vm-{peer}a")) for peer in row.kinds})
+    made = federations(row)
+    made.fences()
+    with row.wan.wire(made.nodes) as wire:
+        made.connect()
+        wire.summary().require_protected()
+    return Connected(row, made, {peer: (Machine(f"vm-a{peer}"), Machine(f"vm-{peer}a")) for peer in row.kinds})
 
 
 def test_the_node_has_what_was_planned(connected: Connected) -> None:
