@@ -5,6 +5,8 @@
 `python -m tests.bench controller` a controller with up to 10,000 networks, on fakes;
 `python -m tests.bench flows` what the flows of one more network cost on a real Open vSwitch;
 `python -m tests.bench iteration` what a whole iteration of an agent does there;
+`python -m tests.bench tunnels` TCP and UDP of stretched networks beside other paths, in a guest instead of a lab;
+`python -m tests.bench overheads` what tunnels of all kinds add to packets, there as well;
 `python -m tests.bench pods` images, containers on kubelets, and a newcomer's path, in a lab of its own;
 `python -m tests.bench plugin` what `kubectl isthmus status` and `diagnose` cost beside kubectl, and take with it.
 """
@@ -34,6 +36,7 @@ from tests.bench import (
     throughput,
 )
 from tests.bench.result import Result, table, write
+from tests.bench.tunnels import figures
 from tests.testbed.assets import Assets, ensure
 from tests.testbed.host.process import ended_in_order
 from tests.testbed.install.federation import Federation
@@ -47,6 +50,8 @@ _ALONE: dict[str, Callable[[], list[Result]]] = {
     "controller": lambda: [*controller.measure(), *requests.measure()],
     "flows": flowsets.measure,
     "iteration": iteration.measure,
+    "tunnels": figures.measure_throughput,
+    "overheads": figures.measure_overheads,
     "pods": pods.measure,
     "plugin": lambda: [*plugin.measure(), *pluginapi.measure()],
 }
@@ -73,6 +78,7 @@ def _everything() -> list[Result]:
         results = [*startup.measure(assets), *agent.measure(), *links.measure()]
         results += [*controller.measure(), *requests.measure(), *flowsets.measure(), *iteration.measure()]
         results += [*plugin.measure(), *pluginapi.measure(), *_in_pods()]
+        results += [*figures.measure_throughput(), *figures.measure_overheads()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)

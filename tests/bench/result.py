@@ -27,6 +27,11 @@ def at_least(name: str, value: float, unit: str, limit: float) -> Result:
     return Result(name, round(value, 3), unit, f">= {limit:g}", value >= limit)
 
 
+def exactly(name: str, value: float, unit: str, expected: float) -> Result:
+    """A value that is computed elsewhere, too."""
+    return Result(name, round(value, 3), unit, f"= {expected:g}", value == expected)
+
+
 def reported(name: str, value: float, unit: str) -> Result:
     """A value without a target."""
     return Result(name, round(value, 3), unit, "-", True)

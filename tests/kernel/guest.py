@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Any, Final, Protocol
 
 _BOOT: Final = Path(__file__).parent / "boot.sh"
 _MEMORY_MEGABYTES: Final = 768
@@ -17,7 +17,15 @@ _TIMEOUT_SECONDS: Final = 900.0
 _NO_RESULT: Final = 125
 
 
-def run(kernel: Path | str | None, command: str, output: IO[bytes], parameters: Sequence[str] = ()) -> int:
+class Output(Protocol):
+    """What takes a guest's output."""
+
+    def write(self, part: bytes, /) -> Any: ...
+
+    def flush(self) -> None: ...
+
+
+def run(kernel: Path | str | None, command: str, output: Output, parameters: Sequence[str] = ()) -> int:
     """Run it in bash and return its exit status; its output goes to `output`, or without a kernel to this process's.
 
     `kernel` is a User Mode Linux, which boots with these parameters; without one it is the host's own. What runs longer
@@ -43,7 +51,7 @@ def _run_in_namespaces(directory: Path) -> int:
         return process.wait()
 
 
-def _run_in_guest(kernel: str, directory: Path, output: IO[bytes], parameters: Sequence[str]) -> int:
+def _run_in_guest(kernel: str, directory: Path, output: Output, parameters: Sequence[str]) -> int:
     """The guest has this machine's root file system; its serial line is a pipe, its console a file."""
     reading, writing = os.pipe()
     argv = [

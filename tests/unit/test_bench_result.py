@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.result import Result, at_least, at_most, reported, table, write
+from tests.bench.result import Result, at_least, at_most, exactly, reported, table, write
 
 GOOD = [at_most("start", 1.2, "s", 1.5), reported("lowest", 0.9, "ratio")]
 BAD = [at_least("throughput", 0.9, "ratio", 0.95), at_most("writes", 1, "writes", 0)]
@@ -22,6 +22,8 @@ BAD = [at_least("throughput", 0.9, "ratio", 0.95), at_most("writes", 1, "writes"
         (at_most("x", 1, "writes", 0), False),
         (at_least("x", 0.95, "ratio", 0.95), True),
         (at_least("x", 0.9499, "ratio", 0.95), False),
+        (exactly("x", 1416, "bytes", 1416), True),
+        (exactly("x", 1416.0004, "bytes", 1416), False),
         (reported("x", 1e9, "s"), True),
     ],
 )
