@@ -2,8 +2,8 @@
 
 machine ─ br-int ─ router ─ br-ex ─ wire ─ br-ex ─ router ─ br-int ─ machine
 
-A router is a network namespace with an interface of br-int and one of br-ex, which ESP in tunnel mode leads from. It
-tracks connections for source NAT, which IPsec is exempt from.
+A router is a network namespace with an interface of br-int and one of br-ex, where ESP in tunnel mode begins, and
+iptables as Neutron has them: it tracks connections for source NAT, which IPsec is exempt from.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 
 from tests.bench.tunnels.esp import End, protect
 from tests.bench.tunnels.iperf import Path
+from tests.bench.tunnels.routertables import tables
 from tests.kernel.kinds import HUB, Cloud, Federation
 from tests.kernel.openvswitch import sh
 
@@ -77,12 +78,8 @@ def _add_router(cloud: Cloud, name: str, number: int, made: list[str]) -> End:
         f"ip route add {other} dev qg-{name} via 192.0.2.{100 + 2 * number + 1 - side}",
         router,
     )
-    sh(
-        "nft 'add table ip nat; add chain ip nat post { type nat hook postrouting priority srcnat; }; "
-        f"add rule ip nat post oifname qg-{name} ip saddr {network} ip daddr {other} rt ipsec exists accept; "
-        f"add rule ip nat post oifname qg-{name} snat to {external}'",
-        router,
-    )
+    rules = tables(internal=f"qr-{name}", external=f"qg-{name}", network=network, other=other)
+    sh(f"iptables-restore <<'END'\n{rules}END", router)
     machine = f"ip link set eth0 mtu {_TENANT_MTU}; ip route add default via {_host(network, 1)}"
     sh(machine, f"vpn-{name}")
     return End(router, external, network)

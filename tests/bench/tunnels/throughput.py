@@ -53,7 +53,7 @@ def measure(directory: Directory) -> list[Run]:
 
 def case(cipher: str, streams: int) -> str:
     """Name of the runs of TCP."""
-    return f"TCP, {cipher}, {streams} streams"
+    return f"TCP, {cipher}, {streams} {'stream' if streams == 1 else 'streams'}"
 
 
 def udp_case(packet_bytes: int) -> str:

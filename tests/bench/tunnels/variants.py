@@ -22,7 +22,7 @@ class Protection:
     through_nat: bool = False
 
     def __str__(self) -> str:
-        nat = " through NAT" if self.through_nat else ""
+        nat = ", NAT" if self.through_nat else ""
         return f"{self.mode.lower()} mode{nat}, IPv{self.underlay}"
 
     def carries(self, kind: EncapsulationName) -> bool:
