@@ -15,7 +15,7 @@ from typing import Final
 _GROUP_BYTES: Final = 16384
 _LARGEST_GROUP: Final = 16
 _GROUPS_IN_FLIGHT: Final = 4  # less than what a socket's buffer holds, and than the queue of the kernel's backlog
-_LOST_SECONDS: Final = 0.2
+_LOST_SECONDS: Final = 1.0
 _LARGEST_BYTES: Final = 65535
 _NUMBER_BYTES, _COUNT_BYTES = 8, 1
 
@@ -28,7 +28,7 @@ def group_of(payload_bytes: int) -> int:
 def send(address: str, port: int, seconds: float, payload_bytes: int) -> tuple[int, float]:
     """The number of datagrams that arrived, and the time in seconds until the last answer.
 
-    Each begins with its group's number and size. Groups that are not answered after 0.2 s count as lost.
+    Each begins with its group's number and size. Groups that are not answered after a second count as lost.
     """
     group, number = group_of(payload_bytes), time.monotonic_ns()  # which no earlier sender has used
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:

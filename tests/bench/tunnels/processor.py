@@ -18,7 +18,7 @@ from typing import IO, Final
 from tests.kernel.openvswitch import sh
 
 _MARK: Final = "@processor"
-_QUIET_SECONDS: Final = 0.05  # in which the mark arrives
+_QUIET_SECONDS: Final = 0.1  # in which the mark arrives
 _NUMBERS: Final = count()
 
 
