@@ -66,6 +66,7 @@ def test_all_is_well(items: list[dict[str, Any]]) -> None:
         "gw-cloud-a  yes    192.0.2.11  host-cloud-a  -            -       -",
         "PEER     READY  API  AGREED  IKE  ESP  BFD  OUT  IN",
         "cloud-b  yes    yes  yes     1/1  1/1  1/1  1    0",
+        "key exchange not hybrid: cloud-b (HybridNotSupported)",
         "networks: 1 of 1 ready; replicas of peers' networks: none",
     ]
     assert answer.to_document()["schema"] == "isthmus.cloud/status/v1"
