@@ -11,7 +11,7 @@ from typing import Final
 from isthmus.model.node.tunnel import EncapsulationName
 from tests.bench.tunnels import ciphers
 from tests.bench.tunnels.variants import PROTECTIONS, Overhead, Protection
-from tests.kernel.kinds import HUB, IPV4, IPV6, Federation, federation
+from tests.kernel.kinds import HUB, IPV4, IPV6, Federation, Wan, federation
 from tests.kernel.node import packets_at
 from tests.kernel.openvswitch import sh
 
@@ -36,8 +36,8 @@ def measure(directory: Path) -> list[Overhead]:
 
 def _of_protection(protection: Protection, directory: Path) -> Iterator[Overhead]:
     kinds = {peer: kind for peer, kind in KINDS.items() if protection.carries(kind)}
-    underlay = IPV4 if protection.underlay == 4 else IPV6
-    with federation(kinds, directory, protection.mode, underlay) as made:
+    wan = Wan(IPV4 if protection.underlay == 4 else IPV6)
+    with federation(kinds, directory, protection.mode, wan) as made:
         for peer in kinds:
             ciphers.use(made, peer, CIPHERS[peer])
         made.fences()
