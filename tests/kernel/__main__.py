@@ -2,7 +2,7 @@
 
 `--here` uses this machine's own kernel, whatever it lacks: faster, and sufficient for most of `test_host_*.py`.
 `--without-ipv6` boots guests whose kernel has IPv6 disabled, as `ipv6.disable=1` does on a node.
-A guest has one processor: without a named file, two guests share the tests.
+A guest has one processor, and waits most of the time: without a named file, three guests share the tests.
 """
 
 import os
@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -23,23 +24,25 @@ _PARAMETERS: Final = {"--without-ipv6": "ipv6.disable=1"}
 """Of the guest's kernel, by option."""
 _IN_FORCE: Final = {"ipv6.disable=1": "! [ -e /proc/net/if_inet6 ]"}
 """What the shell finds if a parameter has had its effect."""
-_SECOND_SHARE: Final = (
-    "agent",
-    "agent_certificates",
-    "fail_closed",
-    "flush",
-    "in_force",
-    "ipv6_agents",
-    "mss",
-    "mss_agents",
-    "nat",
-    "nat_agents",
-    "nat_found",
-    "path_mtu",
-    "plain_peer",
-    "refusals",
-    "secrets",
+_OTHER_SHARES: Final = (
+    (
+        "agent",
+        "agent_certificates",
+        "fail_closed",
+        "in_force",
+        "ipv6_agents",
+        "mss",
+        "mss_agents",
+        "nat",
+        "nat_found",
+        "path_mtu",
+        "plain_peer",
+        "refusals",
+        "secrets",
+    ),
+    ("certificates", "flush", "matrix", "nat_agents", "paths"),
 )
+"""Test files of the second and the third guest."""
 _KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "PYTEST_ADDOPTS", "ISTHMUS_KERNEL_NETWORKS")
 
 
@@ -55,21 +58,26 @@ def main(arguments: list[str]) -> int:
     if has_targets or kernel is None:
         files = [] if has_targets else sorted(map(str, _HERE.glob("test_*.py")))
         return run(kernel, _command([*arguments, *files], parameters), sys.stdout.buffer, parameters)
-    first, second = ([*arguments, *map(str, files)] for files in _shares())
-    with ThreadPoolExecutor() as pool, tempfile.TemporaryFile() as later:
-        other = pool.submit(run, kernel, _command(second, parameters), later, parameters)
-        status = run(kernel, _command(first, parameters), sys.stdout.buffer, parameters)
-        status = other.result() or status
-        later.seek(0)
-        shutil.copyfileobj(later, sys.stdout.buffer)
-    return status
+    first, *others = ([*arguments, *map(str, files)] for files in _shares())
+    with ExitStack() as opened, ThreadPoolExecutor() as pool:
+        outputs = [opened.enter_context(tempfile.TemporaryFile()) for _ in others]
+        started = [
+            pool.submit(run, kernel, _command(share, parameters), output, parameters)
+            for share, output in zip(others, outputs, strict=True)
+        ]
+        statuses = [run(kernel, _command(first, parameters), sys.stdout.buffer, parameters)]
+        for guest, output in zip(started, outputs, strict=True):
+            statuses.append(guest.result())
+            output.seek(0)
+            shutil.copyfileobj(output, sys.stdout.buffer)
+    return max(statuses)
 
 
-def _shares() -> tuple[list[Path], list[Path]]:
-    """Two lists of test files that take about as long."""
-    files = set(_HERE.glob("test_*.py"))
-    second = {_HERE / f"test_{name}.py" for name in _SECOND_SHARE}
-    return sorted(files - second), sorted(files & second)
+def _shares() -> list[list[Path]]:
+    """Lists of test files that take about as long."""
+    others = [{_HERE / f"test_{name}.py" for name in share} for share in _OTHER_SHARES]
+    first = set(_HERE.glob("test_*.py")).difference(*others)
+    return [sorted(files) for files in (first, *others)]
 
 
 def _command(arguments: list[str], parameters: list[str]) -> str:
