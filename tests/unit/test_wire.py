@@ -76,6 +76,14 @@ def icmpv6(kind: int, source: str = "fe80::1", destination: str = LISTENERS, *, 
     return ethernet(0x86DD, header + IPv6Address(source).packed + IPv6Address(destination).packed + payload)
 
 
+def refusal(quoted: bytes, source: str) -> bytes:
+    return ipv4(1, b"\x03\x01" + bytes(6) + quoted[14:], (source, GATEWAYS[0]))
+
+
+def refusal_v6(quoted: bytes) -> bytes:
+    return ipv6(58, b"\x01\x04" + bytes(6) + quoted[14:])
+
+
 @pytest.mark.parametrize(
     ("frame", "traffic"),
     [
@@ -90,6 +98,7 @@ def icmpv6(kind: int, source: str = "fe80::1", destination: str = LISTENERS, *, 
         (ipv4(1, echo(ping.PAYLOAD + bytes(8)), APIS), Traffic.OTHER),
         (ipv4(17, ports(4500, 4500, bytes(4) + bytes(40))), Traffic.IKE),
         (ipv4(17, ports(4500, 4500, b"\xff")), Traffic.IKE),
+        (refusal(ipv4(17, ports(500, 500)), GATEWAYS[1]), Traffic.REFUSAL),
         (ipv4(6, ports(40000, 6443), APIS), Traffic.API),
         (ipv4(6, ports(6443, 40000), APIS[::-1]), Traffic.API),
         (arp("192.0.2.11", "192.0.2.1"), Traffic.ARP),
@@ -112,15 +121,14 @@ def test_expected_frames_are_classified(frame: bytes, traffic: Traffic) -> None:
         (ipv6(58, echo(ping.PAYLOAD + bytes(8), 6)), Traffic.PING),
         (icmpv6(135, GATEWAYS_V6[0], SOLICITED), Traffic.ND),
         (icmpv6(136, *GATEWAYS_V6), Traffic.ND),
+        (refusal_v6(ipv6(17, ports(500, 500))), Traffic.REFUSAL),
+        (refusal_v6(ipv6(50, bytes(40))), Traffic.OTHER),
+        (refusal_v6(ipv6(17, ports(50000, 14789))), Traffic.OTHER),
         (ipv4(50, bytes(40)), Traffic.ESP),
     ],
 )
 def test_expected_frames_between_ipv6_gateways_are_classified(frame: bytes, traffic: Traffic) -> None:
     assert classify(frame, BOTH_FAMILIES) is traffic
-
-
-def refusal(quoted: bytes, source: str) -> bytes:
-    return ipv4(1, b"\x03\x01" + bytes(6) + quoted[14:], (source, GATEWAYS[0]))
 
 
 @pytest.mark.parametrize(

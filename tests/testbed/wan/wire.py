@@ -16,7 +16,7 @@ _EXAMPLES: Final = 10
 _IKE: Final = 500
 _ENCAPSULATED: Final = 4500
 _ECHO_REPLY, _UNREACHABLE, _ECHO_REQUEST = 0, 3, 8
-_ECHO_REQUEST_V6, _ECHO_REPLY_V6 = 128, 129
+_UNREACHABLE_V6, _ECHO_REQUEST_V6, _ECHO_REPLY_V6 = 1, 128, 129
 _HOP_BY_HOP, _UDP, _FRAGMENT, _ESP, _ICMPV6 = 0, 17, 44, 50, 58
 _PING_PAYLOAD: Final = b"isthmus reachability test"
 _PING_NONCE_BYTES: Final = 8
@@ -192,8 +192,10 @@ def _classify_ipv4(packet: bytes, expected: Expected) -> Traffic:
         return Traffic.OTHER
     if protocol == 17 and ends <= expected.gateways:
         return _classify_udp(payload, _free_ports(packet, expected))
-    if protocol == 1 and IPv4Address(packet[12:16]) in expected.refusers and payload[0] == _UNREACHABLE:
-        return _classify_refusal(payload[8:], expected)
+    if protocol == 1 and payload[0] == _UNREACHABLE:
+        quoted, by_refuser = payload[8:], IPv4Address(packet[12:16]) in expected.refusers
+        is_expected = by_refuser or ends <= expected.gateways
+        return _classify_refusal(_classify_ipv4(quoted, expected), by_refuser) if is_expected else Traffic.OTHER
     if protocol == 1 and ends <= expected.gateways:
         return _classify_icmp(payload, (_ECHO_REPLY, _ECHO_REQUEST))
     if protocol == 6 and ends <= expected.apis and KUBERNETES_PORT in struct.unpack("!HH", payload[:4]):
@@ -201,9 +203,9 @@ def _classify_ipv4(packet: bytes, expected: Expected) -> Traffic:
     return Traffic.OTHER
 
 
-def _classify_refusal(quoted: bytes, expected: Expected) -> Traffic:
-    """By what it quotes, so that nothing in clear is hidden in it."""
-    is_expected = _classify_ipv4(quoted, expected) in (Traffic.ESP, Traffic.IKE)
+def _classify_refusal(quoted: Traffic, by_refuser: bool = False) -> Traffic:
+    """By what it quotes, so that nothing in clear is hidden in it. A gateway without charon refuses IKE alone."""
+    is_expected = quoted is Traffic.IKE or (by_refuser and quoted is Traffic.ESP)
     return Traffic.REFUSAL if is_expected else Traffic.OTHER
 
 
@@ -244,6 +246,8 @@ def _classify_ipv6(packet: bytes, expected: Expected, *, of_the_wan: bool) -> Tr
         return Traffic.OTHER
     if {source, destination} <= expected.gateways and payload[0] in (_ECHO_REQUEST_V6, _ECHO_REPLY_V6):
         return _classify_icmp(payload, (_ECHO_REQUEST_V6, _ECHO_REPLY_V6))
+    if {source, destination} <= expected.gateways and payload[0] == _UNREACHABLE_V6:
+        return _classify_refusal(_classify_ipv6(payload[8:], expected, of_the_wan=of_the_wan))
     known_source = source.is_link_local or source.is_unspecified or source in expected.gateways
     known_destination = destination.is_link_local or destination.is_multicast or destination in expected.gateways
     if not (of_the_wan and known_source and known_destination):
