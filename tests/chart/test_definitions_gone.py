@@ -32,6 +32,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
             plane.start()
             installed = Release(plane)
             installed.install()
+            # Before the API server can list the objects of a new definition its deletion fails, and is not tried again
+            # for minutes.
+            installed.kubectl("get", "--all-namespaces", ",".join(kind.registration.plural for kind in KINDS))
             installed.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=isthmus")
             yield installed
         finally:
