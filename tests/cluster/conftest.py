@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from isthmus.model.api.kinds import KINDS
 from tests.examples import load_profile
 from tests.testbed.assets import ensure
 from tests.testbed.host import netns
@@ -64,3 +65,5 @@ def install(plane: ControlPlane) -> None:
     """Install Isthmus as in docs/install.md."""
     plane.kubectl("apply", "--server-side", "-k", str(_DEPLOY))
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    # As long as the API server initialises their storage, requests that nobody repeats fail (429).
+    plane.kubectl("get", "--all-namespaces", ",".join(kind.registration.plural for kind in KINDS))
