@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Any, Final
 
 from isthmus.model.node.firewall import Chain, NamedSet, Rule, Ruleset, canonical_json
@@ -64,46 +65,41 @@ def widened(wanted: Ruleset, installed: Ruleset) -> Ruleset:
     return replace(wanted, sets=frozenset(both))
 
 
-def _drop(chain: Chain, counter: str, *matches: dict[str, Any]) -> Rule:
-    """On the way out IPsec is still to come, and the route tells; on the way in it has been, and the packet tells.
+def _ipsec(key: str, expected: bool) -> dict[str, Any]:
+    return {"match": {"op": "==", "left": {key: {"key": "ipsec"}}, "right": expected}}
 
-    Of what is forwarded only that is ours which came protected: bridges may hand frames of any machine to this chain.
-    """
-    leaves, came = {"rt": {"key": "ipsec"}}, {"meta": {"key": "ipsec"}}
-    missing = [{"match": {"op": "==", "left": came if chain is _INPUT else leaves, "right": False}}]
-    present = [{"match": {"op": "==", "left": came, "right": True}}] if chain is _FORWARD else []
-    return Rule(chain.name, canonical_json([*matches, *present, *missing, {"counter": counter}, {"drop": None}]))
+
+# On the way out IPsec is still to come, and the route tells; on the way in it has been, and the packet tells. Of what
+# is forwarded only that is ours which came protected: bridges may hand frames of any machine to this chain.
+_UNPROTECTED: Final = MappingProxyType(
+    {
+        _OUTPUT: (_ipsec("rt", False),),
+        _INPUT: (_ipsec("meta", False),),
+        _FORWARD: (_ipsec("meta", True), _ipsec("rt", False)),
+    }
+)
+
+
+def _drop(chain: Chain, counter: str, *matches: dict[str, Any]) -> Rule:
+    statements = [*matches, *_UNPROTECTED[chain], {"counter": counter}, {"drop": None}]
+    return Rule(chain.name, canonical_json(statements))
 
 
 def _match(protocol: str, name: str, value: int | str, operator: str = "==") -> dict[str, Any]:
     return {"match": {"op": operator, "left": {"payload": {"protocol": protocol, "field": name}}, "right": value}}
 
 
+_TO_PORT: Final = (_match("udp", "dport", f"@{_PORTS}"),)
+_FROM_PORT: Final = (_match("udp", "sport", f"@{_PORTS}"),)
+_GRE: Final = _match("ip", "protocol", _IPPROTO_GRE)
+_GRE_TO_REMOTE: Final = (_match("ip", "daddr", f"@{_GRE_REMOTES}"), _GRE)
+_GRE_FROM_REMOTE: Final = (_match("ip", "saddr", f"@{_GRE_REMOTES}"), _GRE)
+
 _RULES: Final = frozenset(
     {
-        _drop(_OUTPUT, UNPROTECTED_OUT, _match("udp", "dport", f"@{_PORTS}")),
-        _drop(_OUTPUT, UNPROTECTED_OUT, _match("udp", "sport", f"@{_PORTS}")),
-        _drop(_INPUT, UNPROTECTED_IN, _match("udp", "dport", f"@{_PORTS}")),
-        _drop(
-            _OUTPUT,
-            UNPROTECTED_OUT,
-            _match("ip", "daddr", f"@{_GRE_REMOTES}"),
-            _match("ip", "protocol", _IPPROTO_GRE),
-        ),
-        _drop(
-            _INPUT,
-            UNPROTECTED_IN,
-            _match("ip", "saddr", f"@{_GRE_REMOTES}"),
-            _match("ip", "protocol", _IPPROTO_GRE),
-        ),
-        _drop(_FORWARD, UNPROTECTED_OUT, _match("udp", "dport", f"@{_PORTS}")),
-        _drop(_FORWARD, UNPROTECTED_OUT, _match("udp", "sport", f"@{_PORTS}")),
-        _drop(
-            _FORWARD,
-            UNPROTECTED_OUT,
-            _match("ip", "saddr", f"@{_GRE_REMOTES}"),
-            _match("ip", "protocol", _IPPROTO_GRE),
-        ),
+        *(_drop(_OUTPUT, UNPROTECTED_OUT, *tunnel) for tunnel in (_TO_PORT, _FROM_PORT, _GRE_TO_REMOTE)),
+        *(_drop(_INPUT, UNPROTECTED_IN, *tunnel) for tunnel in (_TO_PORT, _GRE_FROM_REMOTE)),
+        *(_drop(_FORWARD, UNPROTECTED_OUT, *tunnel) for tunnel in (_TO_PORT, _FROM_PORT, _GRE_FROM_REMOTE)),
         # Such a message quotes a packet that came protected: the kernel sends it where there is no tunnel port, and a
         # reject rule of the node's own firewall does, with codes of its own.
         _drop(
