@@ -16,9 +16,8 @@ from isthmus.model.node.tunnel import TunnelEnds
 
 _NETWORK: Final = IPv4Network("240.0.0.0/4")
 _DIGITS: Final = 16
-_PAIRS: Final = (
-    _NETWORK.num_addresses - 4
-) // 2  # neither the first two addresses nor the last two: one is a broadcast
+# Neither the first two addresses nor the last two: one is a broadcast.
+_PAIRS: Final = (_NETWORK.num_addresses - 4) // 2
 
 
 def inner_ends(own_identity: str, remote_identity: str) -> TunnelEnds:
