@@ -28,7 +28,7 @@ from tests.fakes.effects import with_effects
 from tests.fakes.firewall import FakeClampTable, FakeFirewall, FakeTunnelDevices
 from tests.fakes.leases import FakeLeases
 from tests.fakes.node import FakeInner, FakeMonitor, FakeNetlink, FakeNode, FakePing, FakeProbe, FakeXfrm
-from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, inputs, peerlink
+from tests.fakes.nodeobjects import NODE, OWN, PEER, PSK, attachment, inputs, peerlink
 from tests.fakes.store import Key, Manifest, Store
 from tests.fakes.switch import FakeOpenFlow, FakeOvsdb
 
@@ -164,6 +164,13 @@ class AgentHarness:
             ovsdb=with_effects(plain.ovsdb, count),
             openflow=with_effects(plain.openflow, count),
         )
+
+    def start_with_mtu(self, mtu: int) -> None:
+        """Start an agent that has a network with this MTU in bytes."""
+        network = attachment()
+        self.kubectl.apply(network.model_copy(update={"spec": network.spec.model_copy(update={"mtu": mtu})}))
+        self.new_agent()
+        self.settle(3)
 
     def new_agent(self, backends: Backends | None = None) -> Agent:
         """Another agent's process. `backends` are the last ones that were made here."""

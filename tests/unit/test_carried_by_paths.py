@@ -19,7 +19,7 @@ from isthmus.model.node.switch import BridgeView, EchoPort, Ports, TunnelPort
 from isthmus.model.node.tunnel import Gre, ModeName, TunnelEnds, Vxlan
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, attachment, peerlink
+from tests.fakes.nodeobjects import ADDRESS, NODE, PEER, peerlink
 
 ROUND_SECONDS = 2.0
 ENDS = TunnelEnds(ADDRESS, "198.51.100.11")
@@ -28,10 +28,7 @@ ENDS = TunnelEnds(ADDRESS, "198.51.100.11")
 @pytest.fixture
 def harness() -> AgentHarness:
     harness = AgentHarness()
-    network = attachment()
-    harness.kubectl.apply(network.model_copy(update={"spec": network.spec.model_copy(update={"mtu": 1416})}))
-    harness.new_agent()
-    harness.settle(3)
+    harness.start_with_mtu(1416)
     return harness
 
 

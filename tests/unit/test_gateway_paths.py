@@ -16,10 +16,7 @@ from tests.fakes.nodeobjects import NODE, attachment
 @pytest.fixture
 def harness() -> AgentHarness:
     harness = AgentHarness()
-    network = attachment()
-    harness.kubectl.apply(network.model_copy(update={"spec": network.spec.model_copy(update={"mtu": 1416})}))
-    harness.new_agent()
-    harness.settle(3)
+    harness.start_with_mtu(1416)
     return harness
 
 
