@@ -135,7 +135,7 @@ class Iteration:
             return True
         if not plan.actions:
             return False
-        if not scope.is_fresh():
+        if plan.needs_fresh_facts and not scope.is_fresh():
             scope.invalidate()
             return True
         if not any(map(self._is_claim, plan.actions)):

@@ -278,3 +278,5 @@ class Plan:
     """Actions to perform now, in this order."""
 
     actions: tuple[Action, ...] = ()
+    needs_fresh_facts: bool = True
+    """Whether what is known of OpenStack must have been fetched since the key was marked, before anything is done."""

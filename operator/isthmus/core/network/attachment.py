@@ -135,6 +135,7 @@ def attachment_spec(
     mtu: int | None,
     links: tuple[AttachmentLink, ...],
     gateway_addresses: tuple[str, ...],
+    router_addresses: tuple[str, ...],
 ) -> AttachmentSpec:
     """The Attachment's spec as it should be now; without a bound port no node is active. The record is kept."""
     port = port_on(gateway, attachment_ports(link_name, facts))
@@ -146,6 +147,7 @@ def attachment_spec(
             "ports": ports,
             "links": links if port else (),
             "gateway_addresses": gateway_addresses,
+            "router_addresses": router_addresses,
         }
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from isthmus.core.network.attachment import (
-    attachment_spec,
     create_port,
     delete_unused_ports,
     detach,
@@ -15,15 +14,16 @@ from isthmus.core.network.attachment import (
     published_ports,
     restore_port,
 )
+from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.slices import current, pool_updates, trim_unpublished
-from isthmus.core.placement.gateways import Gateway
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
 from isthmus.model.api.objects import finalizers_with, finalizers_without
 from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record
 
 from .admission import claims
+from .forwarding import node_of, wanted_attachment
 from .record import differs, local_link
 from .state import Origin
 
@@ -32,7 +32,10 @@ Actions = tuple[Action, ...]
 
 def plan_origin(origin: Origin) -> Plan:
     """The actions of the first stage that has any; empty if everything is as it should be."""
-    return Plan(next((actions for stage in _stages(origin) if (actions := stage(origin))), ()))
+    for stage in _stages(origin):
+        if actions := stage(origin):
+            return Plan(actions, needs_fresh_facts=not changes_only_known_addresses(actions, origin.attachment))
+    return Plan()
 
 
 def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:
@@ -100,13 +103,6 @@ def _restore_mtu(origin: Origin) -> Actions:
     if network.mtu == original:
         return ()
     return (SetNetworkMTU(network.id, original, network.revision),)
-
-
-def _written_mtu(origin: Origin) -> int | None:
-    """The MTU that we set last: that of the network if it equals the Attachment's, else the recorded one."""
-    network, before = origin.facts.network if origin.facts else None, origin.record.written_mtu
-    ours = origin.attachment.spec.mtu if origin.attachment else None
-    return network.mtu if network is not None and network.mtu == ours else before
 
 
 def _delete_attachment(origin: Origin) -> Actions:
@@ -187,45 +183,27 @@ def _publish_gateway(origin: Origin) -> Actions:
     return tuple(ApplyObject(local_link(spec, origin.original_mtu)) for spec in wanted.values())
 
 
-def _node(origin: Origin) -> Gateway | None:
-    """The node to connect; None once every peer has refused."""
-    connected = any(not origin.is_refused(cloud_id) for cloud_id in origin.active_links)
-    return origin.gateway if connected else None
-
-
 def _leave_node(origin: Origin) -> Actions:
-    return leave_node(origin.attachment, origin.name, _node(origin)) if origin.attachment else ()
+    return leave_node(origin.attachment, origin.name, node_of(origin)) if origin.attachment else ()
 
 
 def _create_port(origin: Origin) -> Actions:
     if origin.attachment is None or origin.facts is None:
         return ()
-    return create_port(origin.name, _node(origin), origin.facts)
+    return create_port(origin.name, node_of(origin), origin.facts)
 
 
 def _update_attachment(origin: Origin) -> Actions:
-    attachment, facts = origin.attachment, origin.facts
-    if attachment is None or facts is None:
+    attachment, wanted = origin.attachment, wanted_attachment(origin)
+    if attachment is None or wanted is None or wanted == attachment.spec:
         return ()
-    spec = attachment_spec(
-        attachment.spec,
-        origin.name,
-        _node(origin),
-        facts,
-        mtu=origin.agreed_mtu,
-        links=tuple(path for cloud_id in sorted(origin.active_links) if (path := origin.path(cloud_id)) is not None),
-        gateway_addresses=tuple(sorted({s.gateway_ip for s in facts.subnets if s.gateway_ip})),
-    )
-    if spec.mtu != attachment.spec.mtu:
-        record = spec.record.model_copy(update={"written_mtu": _written_mtu(origin)})
-        spec = spec.model_copy(update={"record": record})
-    return () if spec == attachment.spec else (ApplyObject(new_attachment(origin.name, spec)),)
+    return (ApplyObject(new_attachment(origin.name, wanted)),)
 
 
 def _delete_unused_ports(origin: Origin) -> Actions:
     if origin.attachment is None or origin.facts is None:
         return ()
-    return delete_unused_ports(origin.name, origin.attachment.spec, _node(origin), origin.facts)
+    return delete_unused_ports(origin.name, origin.attachment.spec, node_of(origin), origin.facts)
 
 
 def _restore_port(origin: Origin) -> Actions:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from isthmus.core.federation.peer import view_of
 from isthmus.core.network.attachment import (
-    attachment_spec,
     create_port,
     delete_unused_ports,
     detach,
@@ -16,6 +15,7 @@ from isthmus.core.network.attachment import (
     restore_port,
     tenant_ports,
 )
+from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model import names
@@ -34,6 +34,7 @@ from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, Expa
 from isthmus.model.reasons import Reason
 
 from . import replica as replica
+from .forwarding import wanted_attachment
 from .state import Receiver
 
 Actions = tuple[Action, ...]
@@ -45,7 +46,10 @@ def plan_receiver(receiver: Receiver) -> Plan:
     """The actions of the first stage that has any; empty if everything is as it should be."""
     replicate_stages = (*_CONNECTION, *_REPLICATION) if is_accepted(receiver.link) else (*_REPLICATION, *_CONNECTION)
     stages = {"Replicate": replicate_stages, "Remove": _WITHDRAWAL, "Refuse": _WITHDRAWAL, "Hold": ()}[receiver.intent]
-    return Plan(next((actions for stage in stages if (actions := stage(receiver))), ()))
+    for stage in stages:
+        if actions := stage(receiver):
+            return Plan(actions, needs_fresh_facts=not changes_only_known_addresses(actions, receiver.attachment))
+    return Plan()
 
 
 def plan_failure_answer(receiver: Receiver) -> Plan:
@@ -153,19 +157,10 @@ def _create_port(receiver: Receiver) -> Actions:
 
 
 def _update_attachment(receiver: Receiver) -> Actions:
-    attachment, facts, path = receiver.attachment, receiver.facts, receiver.path()
-    if attachment is None or facts is None or receiver.offer is None or not is_accepted(receiver.link):
+    attachment, wanted = receiver.attachment, wanted_attachment(receiver)
+    if attachment is None or wanted is None or wanted == attachment.spec:
         return ()
-    spec = attachment_spec(
-        attachment.spec,
-        receiver.name,
-        receiver.gateway,
-        facts,
-        mtu=receiver.agreed_mtu,
-        links=(path,) if path else (),
-        gateway_addresses=tuple(sorted({s.gateway_ip for s in receiver.offer.subnets if s.gateway_ip})),
-    )
-    return () if spec == attachment.spec else (ApplyObject(new_attachment(receiver.name, spec)),)
+    return (ApplyObject(new_attachment(receiver.name, wanted)),)
 
 
 def _restore_port(receiver: Receiver) -> Actions:

@@ -22,6 +22,7 @@ from isthmus.model.types import (
     GatewayName,
     IPv4Address,
     IPv4CIDR,
+    IPv6Address,
     MACAddress,
     Message,
     NetworkID,
@@ -112,6 +113,19 @@ class NodePort(ApiModel):
     """MAC address of the Neutron port."""
 
 
+class KnownAddress(ApiModel):
+    """An address of a peer's machine, and the machine's MAC address."""
+
+    address: IPv4Address
+    """IPv4 address in the peer's part of the subnet."""
+    mac: MACAddress
+    """MAC address of the one port that has it."""
+
+
+MAX_KNOWN_ADDRESSES = 32  # 700 bytes of an agent's memory each, for up to some 10,000 links
+MAX_ROUTER_ADDRESSES = 32
+
+
 class AttachmentLink(ApiModel):
     """Link to one peer's part of the network."""
 
@@ -121,6 +135,8 @@ class AttachmentLink(ApiModel):
     """Tunnel ID of the network on the tunnel to this peer."""
     gateway: PeerGateway
     """The peer's active gateway of this network."""
+    known_addresses: Annotated[tuple[KnownAddress, ...], Field(max_length=MAX_KNOWN_ADDRESSES)] = ()
+    """Addresses that the peer publishes; the gateway node answers ARP requests for them. Gateways of subnets first."""
 
 
 class AttachmentSpec(ApiModel):
@@ -152,6 +168,8 @@ class AttachmentSpec(ApiModel):
     """Links to the peers that the network is connected to."""
     gateway_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=16)] = ()
     """Gateway addresses of the subnets. The routers are at the origin; ARP for them is accepted from there only."""
+    router_addresses: Annotated[tuple[IPv6Address, ...], Field(max_length=MAX_ROUTER_ADDRESSES)] = ()
+    """IPv6 addresses of this cloud's own routers on the network. No neighbour discovery of a peer may claim them."""
     record: Record = Record()
     """What the controller created or changed in OpenStack."""
 

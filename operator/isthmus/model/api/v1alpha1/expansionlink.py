@@ -147,7 +147,7 @@ class Answer(ApiModel):
 
 
 class PublishedPort(ApiModel):
-    """Port in the publishing cloud's part of the network. The peer detects address conflicts by it."""
+    """Port in the publishing cloud's part of the network. The peer detects address conflicts by it, and answers ARP."""
 
     id: NetworkID
     """ID of the Neutron port."""

@@ -1,0 +1,89 @@
+"""Addresses of a peer's machines for which ARP requests can be answered in this cloud."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from ipaddress import IPv4Network
+
+from isthmus.model.actions import Action, ApplyObject
+from isthmus.model.api.v1alpha1.attachment import (
+    MAX_KNOWN_ADDRESSES,
+    Attachment,
+    AttachmentLink,
+    AttachmentSpec,
+    KnownAddress,
+)
+from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
+
+from .addressing import Spans, contains, merged, number_of, spans_of, subtract
+from .port_slices import RemotePorts
+
+_NO_MAC = "00:00:00:00:00:00"
+
+
+def addresses_of_receiver(offer: Offer) -> Spans:
+    """The addresses that belong to the receiver of an offer: its slices."""
+    return spans_of(offer.subnets)
+
+
+def addresses_of_origin(offer: Offer) -> Spans:
+    """The addresses that belong to the origin of an offer: those of the subnets, without the receiver's slices."""
+    networks = [IPv4Network(subnet.cidr) for subnet in offer.subnets]
+    subnets = merged((int(network.network_address), int(network.broadcast_address)) for network in networks)
+    return subtract(subnets, spans_of(offer.subnets))
+
+
+def changes_only_known_addresses(actions: Sequence[Action], attachment: Attachment | None) -> bool:
+    """Whether nothing else of the Attachment changes: each machine of a peer does that, and costs no request."""
+    match actions:
+        case (ApplyObject(Attachment() as wanted),) if attachment is not None:
+            return _without_known_addresses(wanted.spec) == _without_known_addresses(attachment.spec)
+        case _:
+            return False
+
+
+def _without_known_addresses(spec: AttachmentSpec) -> AttachmentSpec:
+    return spec.model_copy(
+        update={"links": tuple(link.model_copy(update={"known_addresses": ()}) for link in spec.links)}
+    )
+
+
+def with_known_addresses(
+    path: AttachmentLink,
+    theirs: RemotePorts,
+    belonging: Spans,
+    ours: Iterable[PublishedPort],
+    gateway_addresses: Collection[str],
+    before: Iterable[AttachmentLink],
+) -> AttachmentLink:
+    """The path with what is known behind it; `belonging` are the addresses that belong to the peer.
+
+    An address is left out if several MAC addresses are published for it, such as a virtual one that moves between
+    machines, and if a port of ours may use it, too. If not all ports of the peer are known, as after a restart, what
+    was known `before` remains.
+    """
+    local = {address for port in ours for address in port.addresses}
+    macs: dict[str, set[str]] = defaultdict(set)
+    for port in theirs.ports:
+        for address in port.addresses:
+            macs[address].add(port.mac)
+    found = {address: next(iter(of_address)) for address, of_address in macs.items() if len(of_address) == 1}
+    if not theirs.complete:
+        known = (entry for link in before if link.cloud_id == path.cloud_id for entry in link.known_addresses)
+        found |= {entry.address: entry.mac for entry in known if entry.address not in macs}
+    usable = [a for a, mac in found.items() if a not in local and _is_machine(mac) and contains(belonging, a)]
+    chosen = _first(usable, gateway_addresses)
+    known_addresses = tuple(KnownAddress(address=address, mac=found[address]) for address in chosen)
+    return path.model_copy(update={"known_addresses": known_addresses})
+
+
+def _first(addresses: Iterable[str], gateway_addresses: Collection[str]) -> Sequence[str]:
+    """As many as an Attachment can have: every machine asks for the gateways."""
+    ordered = sorted(addresses, key=lambda address: (address not in gateway_addresses, number_of(address)))
+    return ordered[:MAX_KNOWN_ADDRESSES]
+
+
+def _is_machine(mac: str) -> bool:
+    """Whether frames to that MAC address reach one machine: neither a group nor nobody."""
+    return mac != _NO_MAC and not int(mac[:2], 16) & 1
