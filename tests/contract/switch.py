@@ -10,7 +10,7 @@ from isthmus.core.node.flows import Echo, Link, Network, common_set, network_set
 from isthmus.core.node.flowsets import differences
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
-from isthmus.model.node.flows import FlowChanges, FlowView, LinkTraffic, Meter, SetChange
+from isthmus.model.node.flows import FlowChanges, FlowView, KnownAddress, LinkTraffic, Meter, SetChange
 from isthmus.model.node.numbers import MAX_MEMBER, MAX_NETWORK, Numbers
 from isthmus.model.node.pipeline import LEARNED_OF_NETWORK_MASK, learned_cookie, set_cookie, storm_meter
 from isthmus.model.node.switch import EchoPort, PatchPair, Ports
@@ -311,8 +311,9 @@ class OpenFlowContract:
         ovsdb.apply(replace(PORTS, echoes=frozenset({ECHO})), ())
         numbers = numbers_of(ovsdb, {BRIDGE, PROBE_PORT, ECHO.name, *INTERFACES})
         echo = Echo(numbers[ECHO.name], TUNNEL.ends)
-        link = Link(3, numbers[TUNNEL.name], 0x100000, PROBE_MAC, echo)
-        network = Network("net", 5, numbers[PATCH.cloud_name], True, ("10.20.0.1",), (link,))
+        known = (KnownAddress("10.20.0.129", "fa:16:3e:00:00:02"), KnownAddress("10.20.0.130", "00:16:3e:00:00:03"))
+        link = Link(3, numbers[TUNNEL.name], 0x100000, PROBE_MAC, echo, known)
+        network = Network("net", 5, numbers[PATCH.cloud_name], True, ("10.20.0.1",), (link,), ("fd00::1", "fe80::1"))
         sets = [
             common_set(),
             peer_set("cloud-b", 3, [numbers[TUNNEL.name]], 1, numbers[PROBE_PORT]),

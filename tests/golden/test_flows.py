@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from isthmus.core.node.plan import NodePlan
 from isthmus.core.node.setcache import SetCache
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.names import tunnel_port
-from isthmus.model.node.flows import FlowSet, PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.flows import FlowSet, KnownAddress, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import EchoPort, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
@@ -42,6 +43,12 @@ TO_B = _link("cloud-b", 0x100000, "02:00:00:00:00:b0")
 TO_C = _link("cloud-c", 0x180000, "02:00:00:00:00:c0")
 RED = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B,))
 
+KNOWN = (
+    KnownAddress("10.20.0.129", "fa:16:3e:00:00:b1"),
+    KnownAddress("10.20.0.200", "00:16:3e:00:00:b2"),
+    KnownAddress("10.20.0.201", "fa:16:3e:00:00:c1"),
+)
+
 CASES = {
     "nothing": (),
     "origin": (RED,),
@@ -51,6 +58,12 @@ CASES = {
         PlannedNetwork("blue", "blue", True, ("10.20.0.1",), (_link("cloud-b", 0x100001, "02:00:00:00:00:b1"),)),
     ),
     "two-peers": (PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, TO_C)),),
+    "known-addresses": (
+        PlannedNetwork(
+            "red", "red", True, ("10.20.0.1",), (replace(TO_B, known=KNOWN[:2]), replace(TO_C, known=KNOWN))
+        ),
+    ),
+    "ipv6-router": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B,), ("fd00::1", "fe80::1")),),
 }
 
 
@@ -102,7 +115,7 @@ def test_what_is_dropped_is_counted_by_network_sender_and_reason(case: str) -> N
         everywhere = {
             f"table=10,priority=10,{number},{s},reg4={r:#x}" for s in ("reg1=0", *senders) for r in range(1, 6)
         }
-        claims = {f"{s}" for flow in found.flows for s in re.findall(r"^table=2,.*(reg1=\w+),arp_spa", flow)}
+        claims = {f"{s}" for flow in found.flows for s in re.findall(r"^table=2,.*reg0=.*(reg1=\w+),", flow)}
         assert counted == everywhere | {f"table=10,priority=10,{number},{s},reg4=0x6" for s in claims}
 
 

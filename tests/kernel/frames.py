@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import IPv6Address
 
 BROADCAST = "ff" * 6
 
@@ -39,6 +40,24 @@ def icmpv6(type_: int) -> str:
     return "86dd" + "60000000" + "0010" + "3aff" + addresses + f"{type_:02x}" + "00" * 15
 
 
+def neighbour_discovery(type_: int, source: str, destination: str, target: str, mac: str) -> str:
+    """A solicitation (135) or advertisement (136), with the sender's MAC address as its option (RFC 4861)."""
+    option = f"{136 - type_ or 2:02x}01" + mac.replace(":", "")
+    return ipv6(source, destination, 58, 255, f"{type_:02x}000000" + "20000000" + _packed6(target) + option)
+
+
+def listener_report(source: str, group: str) -> str:
+    """A report of a listener of a multicast group to all routers that can (MLDv2; RFC 3810)."""
+    record = "04000000" + _packed6(group)
+    return ipv6(source, "ff02::16", 0, 1, "3a00" + "05020000" + "0100" + "8f000000" + "00000001" + record)
+
+
+def ipv6(source: str, destination: str, next_header: int, hop_limit: int, payload: str) -> str:
+    """A packet, whose payload has no checksum."""
+    lengths = f"{len(payload) // 2:04x}{next_header:02x}{hop_limit:02x}"
+    return "86dd" + "60000000" + lengths + _packed6(source) + _packed6(destination) + payload
+
+
 def bfd_down(my_discriminator: int) -> bytes:
     """A BFD control packet with state Down (RFC 5880, section 4.1)."""
     return struct.pack("!BBBBIIIII", 0x20, 0x40, 3, 24, my_discriminator, 0, 300_000, 300_000, 0)
@@ -67,6 +86,10 @@ def what_never_crosses(mac: str) -> dict[str, bytes]:
         "echo request": frame("02:69:73:74:68:01", mac, "88b5"),
         "group source": frame(BROADCAST, "03:00:00:00:00:01", ipv4_udp("10.20.0.9", "10.20.0.255", 9, 9)),
     }
+
+
+def _packed6(address: str) -> str:
+    return IPv6Address(address).packed.hex()
 
 
 def _packed(address: str) -> bytes:

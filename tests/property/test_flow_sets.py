@@ -11,7 +11,14 @@ from isthmus.core.node.flowsets import differences
 from isthmus.core.node.numbers import allocate, number
 from isthmus.core.node.setcache import SetCache
 from isthmus.model.node.numbers import MAX_MEMBER, MAX_NETWORK, Numbers
-from isthmus.model.node.pipeline import learned_cookie, network_of_meter, probe_meter, storm_meter
+from isthmus.model.node.pipeline import (
+    answer_meter,
+    learned_cookie,
+    network_of_meter,
+    probe_meter,
+    sender_of_meter,
+    storm_meter,
+)
 from tests.fakes.flowplans import PEERS, Bridge, network, plan
 
 MAXIMUM = 12
@@ -51,11 +58,15 @@ def test_released_number_is_used_again_as_late_as_possible(steps: list[set[str]]
 
 @given(st.sets(st.tuples(st.integers(1, MAX_NETWORK), st.integers(0, MAX_MEMBER))), st.sets(st.integers(1, MAX_MEMBER)))
 def test_no_two_meters_have_the_same_id(senders: set[tuple[int, int]], members: set[int]) -> None:
-    meters = [*(storm_meter(*sender) for sender in senders), *map(probe_meter, members)]
+    networks = {network for network, _ in senders}
+    ours = [*(storm_meter(*sender) for sender in senders), *map(answer_meter, networks)]
+    meters = [*ours, *map(probe_meter, members)]
     assert len({*meters}) == len(meters)
     assert all(0 < meter <= OFPM_MAX for meter in meters)
     assert {*map(network_of_meter, map(probe_meter, members))} <= {0}
-    assert {network_of_meter(storm_meter(*sender)) for sender in senders} == {network for network, _ in senders}
+    assert {*map(network_of_meter, ours)} == networks
+    assert {*map(sender_of_meter, map(answer_meter, networks))} <= {0}, "what is answered is of this cloud"
+    assert all(sender_of_meter(storm_meter(*sender)) == sender[1] for sender in senders)
 
 
 @given(st.lists(st.integers(0, 12), max_size=12), st.randoms(use_true_random=False))

@@ -11,7 +11,7 @@ from unittest.mock import patch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.core.node import flows
+from isthmus.core.node import answers, flows
 from isthmus.core.node.diff import PortComparison
 from isthmus.core.node.facts import Failures, NodeFacts
 from isthmus.core.node.numbers import Numbering, number
@@ -44,7 +44,7 @@ cloud_id = st.sampled_from(PEERS)
 gateways = st.integers(1, 2)
 kind = st.sampled_from(("VXLAN", "VXLAN", "Geneve", "GRE"))
 mostly = st.sampled_from((True, True, True, False))
-links = st.dictionaries(cloud_id, st.tuples(st.integers(0, 2), st.sampled_from((1, 1, 1, 2))))
+links = st.dictionaries(cloud_id, st.tuples(st.integers(0, 2), st.sampled_from((1, 1, 1, 2)), st.integers(0, 4)))
 attachments = st.one_of(
     st.tuples(st.just("attach"), network, links, mostly, mostly),
     st.tuples(st.just("detach"), network),
@@ -82,8 +82,11 @@ class NodeState:
     writes: bool = True
     """Whether numbers can be written."""
 
-    def attach(self, network: str, links: dict[str, tuple[int, int]], active: bool, here: bool) -> None:
-        paths = tuple(link(0x100000 + id_, peer, _gateway(peer, which)) for peer, (id_, which) in links.items())
+    def attach(self, network: str, links: dict[str, tuple[int, int, int]], active: bool, here: bool) -> None:
+        paths = tuple(
+            link(0x100000 + id_, peer, _gateway(peer, which)) | {"knownAddresses": _known(peer, count)}
+            for peer, (id_, which, count) in links.items()
+        )
         new = attachment(network, paths or (link(0x100000),), active=NODE if active else "gw-a2")
         if not here:
             new = new.model_copy(update={"spec": new.spec.model_copy(update={"ports": ()})})
@@ -210,13 +213,14 @@ def _changes(steps: st.SearchStrategy[Any]) -> st.SearchStrategy[list[tuple[tupl
 
 
 @patch.object(flows, "_PROBE_PACKETS_PER_SECOND", 1)  # so that a meter depends on each link
+@patch.object(answers, "_MAX_KNOWN_ON_NODE", 8)  # so that the addresses of each link depend on the number of links
 @given(_changes(attachments) | _changes(others) | _changes(st.one_of(attachments, others)))
 def test_any_changes_lead_to_what_is_made_from_scratch(changes: list[tuple[tuple[Any, ...], bool]]) -> None:
     peers = tuple(_peer(cloud_id) for cloud_id in PEERS)
     published = tuple(peerlink(cloud_id, _gateway(cloud_id, 1)) for cloud_id in PEERS)
     state, agent = NodeState(inputs(peers=peers, peerlinks=published)), Incremental()
     for id_, (network, link_name) in enumerate(zip(NETWORKS, LINK_NAMES, strict=True)):
-        state.attach(network, dict.fromkeys(PEERS, (id_, 1)), active=True, here=True)
+        state.attach(network, dict.fromkeys(PEERS, (id_, 1, 1)), active=True, here=True)
         state.patch(link_name, 1)
     state.flows(installed=True)
     for (change, *arguments), looks in changes:
@@ -238,6 +242,13 @@ def _check_tunnel_ids(plan: NodePlan, wanted: NodeInputs) -> None:
 
 def _gateway(cloud_id: str, which: int) -> dict[str, str]:
     return {"name": f"gw-{which}", "address": f"198.51.{100 + PEERS.index(cloud_id)}.{which}"}
+
+
+def _known(cloud_id: str, count: int) -> list[dict[str, str]]:
+    return [
+        {"address": f"10.20.{PEERS.index(cloud_id)}.{number}", "mac": f"fa:16:3e:00:00:0{number}"}
+        for number in range(count)
+    ]
 
 
 def _peer(cloud_id: str) -> Any:

@@ -68,6 +68,12 @@ meter:327683 flow_count:1 packet_in_count:4000 byte_in_count:400000 duration:0.0
 meter:327680 flow_count:1 packet_in_count:40 byte_in_count:4000 duration:0.058s bands:
 0: packet_count:0 byte_count:0
 
+meter:393216 flow_count:1 packet_in_count:40 byte_in_count:4000 duration:0.058s bands:
+0: packet_count:30 byte_count:0
+
+meter:458751 flow_count:1 packet_in_count:40 byte_in_count:4000 duration:0.058s bands:
+0: packet_count:12 byte_count:0
+
 meter:3 flow_count:2 packet_in_count:400 byte_in_count:40000 duration:0.026s bands:
 0: packet_count:17 byte_count:1000
 """
@@ -90,11 +96,15 @@ def test_traffic_is_that_of_our_flows() -> None:
 
 
 def test_drops_are_those_of_the_guard_and_of_storm_meters() -> None:
-    """Not those of flows that are not ours, of reasons that we do not know, and of the meters of probes."""
+    """Not those of flows that are not ours, of reasons that we do not know, and of the meters of probes.
+
+    What the meter in front of answered ARP requests drops is of the same storm.
+    """
     assert parse_drops(DROPS, METER_STATISTICS) == {
         (5, 0, Drop.CLOUD_SERVICE): 7,
         (5, 3, Drop.GATEWAY): 10,
         (5, 3, Drop.STORM): 2500,
+        (6, 0, Drop.STORM): 42,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from isthmus.model.node.drops import Drop, DropKey
@@ -115,12 +115,10 @@ def parse_drops(flows: str, meters: str) -> dict[DropKey, int]:
         (int(network, 16), int(sender, 16), Drop(int(reason, 16))): int(packets)
         for packets, network, sender, reason in _DROPPED.findall(flows)
     }
-    storms = ((int(meter), int(packets)) for meter, packets in _METERED.findall(meters))
-    by_meters = {
-        (network_of_meter(meter), sender_of_meter(meter), Drop.STORM): packets
-        for meter, packets in storms
-        if network_of_meter(meter)
-    }
+    by_meters: Counter[DropKey] = Counter()  # a network has two meters for what this cloud sends
+    for meter, packets in _METERED.findall(meters):
+        if network := network_of_meter(int(meter)):
+            by_meters[network, sender_of_meter(int(meter)), Drop.STORM] += int(packets)
     return by_guard | by_meters
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from isthmus.model.node.drops import Drop
-from isthmus.model.node.flows import FlowSet, Meter, Owner
+from isthmus.model.node.flows import FlowSet, KnownAddress, Meter, Owner
 from isthmus.model.node.pipeline import (
     PROBE_ETHERTYPE,
     PROBE_REPLY_MAC,
@@ -25,6 +25,10 @@ from isthmus.model.node.pipeline import (
 )
 from isthmus.model.node.tunnel import TunnelEnds
 
+from .answers import answers_limit, common_answers, network_answers
+from .flowlines import flow as _flow
+from .flowlines import goto as _goto
+
 _LEARN_SECONDS = 300
 _LEARN_LIMIT = 2048  # addresses of each cloud in a network, so that none can exhaust the budget of another
 _PROBE_PACKETS_PER_SECOND = 200  # at least; per link four, two each way, if each end probes every second
@@ -33,7 +37,7 @@ _STORM_BURST_PACKETS = 1000
 
 # reg0: the network. reg1: the member that the frame comes from, 0: this cloud.
 # reg2: the member that it goes to, 0: not known, or this cloud. reg3: 1 if it goes to a known address of this cloud.
-# reg4: why it is dropped.
+# reg4: why it is dropped. The others are those of ARP requests in RESOLVE.
 _FROM_HERE = "reg1=0"
 _TO_LOCAL = "reg3=0x1"
 _UNTAGGED = "vlan_tci=0x0000/0x1000"
@@ -75,6 +79,7 @@ class Link:
     tunnel_id: int
     probe_mac: str
     echo: Echo | None = None
+    known: tuple[KnownAddress, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class Network:
     at_origin: bool
     gateway_addresses: tuple[str, ...]
     links: tuple[Link, ...]
+    router_addresses: tuple[str, ...] = ()
 
 
 def common_set() -> FlowSet:
@@ -101,9 +107,11 @@ def peer_set(cloud_id: str, member: int, tunnels: Iterable[int], links: int, pro
 
 
 def network_set(network: Network, probe: int) -> FlowSet:
-    """The flows of a network, and the meters of each direction: one for what this cloud sends, one for each member."""
+    """The flows of a network, and its meters: for what this cloud sends, each member sends, and is answered here."""
     senders = sorted(link.member for link in network.links)
     meters = tuple(_storm_meter(network.number, sender) for sender in ([0, *senders] if senders else []))
+    if any(link.known for link in network.links):
+        meters = (*meters, answers_limit(network.number))
     flows = frozenset(_network(network, probe))
     return FlowSet(Owner("network", network.name), set_cookie(network.number), flows, meters)
 
@@ -134,6 +142,7 @@ def _common() -> Iterator[str]:
     yield _flow(Table.FLOOD, 20, _TO_LOCAL, "drop")
     yield _flow(Table.FLOOD, 0, "", _goto(Table.OUTPUT))
     yield _flow(Table.DROP, 0, "", "drop")
+    yield from common_answers()
 
 
 def _tunnel(tunnel: int, member: int, probe: int) -> Iterator[str]:
@@ -153,6 +162,7 @@ def _network(network: Network, probe: int) -> Iterator[str]:
     yield _flow(Table.CLASSIFY, 10, f"in_port={network.patch}", _goto(Table.MAP))
     yield _flow(Table.MAP, 10, f"in_port={network.patch}", f"{reg0},{_goto(Table.GUARD)}")
     yield from _gateway_guard(network)
+    yield from _router_guard(network)
     links = sorted(network.links, key=lambda link: link.member)
     if links:
         yield from _shared(network, links)
@@ -163,13 +173,15 @@ def _network(network: Network, probe: int) -> Iterator[str]:
 def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
     """The steps of a network that do not depend on the member, if there is any."""
     number = f"reg0={network.number:#x}"
-    # A learned flow, if one matches, sets reg2 or reg3; FLOOD leaves frames with reg2 alone.
-    look_up = f"{_learn(network.number, 0)},resubmit(,{Table.LEARNED:d}),{_goto(Table.FLOOD)}"
+    # A learned flow, if one matches, sets reg2 or reg3; RESOLVE and FLOOD leave frames with reg2 alone.
+    look_up = f"{_learn(network.number, 0)},resubmit(,{Table.LEARNED:d}),{_goto(Table.RESOLVE)}"
     yield _flow(Table.UNICAST, 10, number, look_up)
     copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
     yield _flow(Table.FLOOD, 10, f"{number},reg2=0", f"meter:{storm_meter(network.number)},{copies}")
     yield _flow(Table.DELIVER, 20, f"{number},{_TO_LOCAL}", f"output:{network.patch}")
-    yield from _counters(network, _FROM_HERE, at_wrong_side=not network.at_origin)
+    yield from network_answers(network.number, (entry for link in links for entry in link.known))
+    claims = bool(network.gateway_addresses) and not network.at_origin
+    yield from _counters(network, _FROM_HERE, claims=claims)
 
 
 def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
@@ -200,7 +212,8 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         f"reg0={network.number:#x},reg1={link.member:#x}",
         f"meter:{storm_meter(network.number, link.member)},output:{network.patch}",
     )
-    yield from _counters(network, f"reg1={link.member:#x}", at_wrong_side=network.at_origin)
+    claims = bool(network.router_addresses) or (bool(network.gateway_addresses) and network.at_origin)
+    yield from _counters(network, f"reg1={link.member:#x}", claims=claims)
     yield _flow(
         Table.OUTPUT,
         10,
@@ -230,14 +243,28 @@ def _gateway_guard(network: Network) -> Iterator[str]:
             yield _guard(f"arp,reg0={network.number:#x},{side},arp_spa={address}", Drop.GATEWAY)
 
 
+def _router_guard(network: Network) -> Iterator[str]:
+    """IPv6 is not stretched: neighbour discovery (RFC 4861) of a peer does not speak for routers of this cloud.
+
+    Claims are advertisements, the source of solicitations, whose link-layer address is believed, too, and
+    solicitations without a source, which find duplicates (RFC 4862) and would make a router give up its address.
+    """
+    advertised, solicited = "icmp_type=136,icmp_code=0", "icmp_type=135,icmp_code=0"
+    for address in network.router_addresses:
+        for link in network.links:
+            side = f"icmp6,reg0={network.number:#x},reg1={link.member:#x}"
+            yield _guard(f"{side},{advertised},nd_target={address}", Drop.GATEWAY)
+            yield _guard(f"{side},ipv6_src={address},{solicited}", Drop.GATEWAY)
+            yield _guard(f"{side},ipv6_src=::,{solicited},nd_target={address}", Drop.GATEWAY)
+
+
 def _guard(match: str, reason: Drop) -> str:
     """A frame that matches several has the first of these reasons."""
     return _flow(Table.GUARD, 110 - reason, match, f"set_field:{reason:#x}->reg4,{_goto(Table.DROP)}")
 
 
-def _counters(network: Network, sender: str, *, at_wrong_side: bool) -> Iterator[str]:
-    """One flow for each reason why the guard drops what a sender sends, which counts."""
-    claims = at_wrong_side and network.gateway_addresses
+def _counters(network: Network, sender: str, *, claims: bool) -> Iterator[str]:
+    """One flow for each reason why the guard drops what a sender sends, which counts; `claims` of gateways only so."""
     for reason in (reason for reason in Drop if reason != Drop.STORM and (claims or reason != Drop.GATEWAY)):
         yield _flow(Table.DROP, 10, f"reg0={network.number:#x},{sender},reg4={reason:#x}", "drop")
 
@@ -250,11 +277,3 @@ def _learn(network: int, member: int) -> str:
         f"cookie={learned_cookie(network, member):#x},limit={_LEARN_LIMIT},NXM_NX_REG0[],"
         f"NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],{found})"
     )
-
-
-def _goto(table: Table) -> str:
-    return f"goto_table:{table:d}"
-
-
-def _flow(table: Table, priority: int, match: str, actions: str) -> str:
-    return ",".join(filter(None, (f"table={table:d}", f"priority={priority}", match))) + f" actions={actions}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
-from isthmus.model.node.flows import LinkKey, PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.flows import KnownAddress, LinkKey, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.switch import PatchPair, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds
@@ -57,13 +57,15 @@ def plan_network(
             problems[name, link.cloud_id] = problem
         else:
             mac = names.probe_mac(name, link.cloud_id)
-            links.append(PlannedLink(link.cloud_id, _tunnel_name(link), link.tunnel_id, mac))
+            known = tuple(KnownAddress(entry.address, entry.mac) for entry in link.known_addresses)
+            links.append(PlannedLink(link.cloud_id, _tunnel_name(link), link.tunnel_id, mac, known))
     network = PlannedNetwork(
         name,
         patch.cloud_name,
         attachment.spec.role == "Origin",
         tuple(attachment.spec.gateway_addresses),
         tuple(links),
+        tuple(attachment.spec.router_addresses),
     )
     return NetworkPlan(patch, network, problems)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from itertools import chain
 
 from isthmus.model.names import PROBE_PORT, tunnel_port
@@ -13,6 +14,7 @@ from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.tracked import Tracked, changes, differing
 
+from .answers import known_per_link
 from .flows import Echo, Link, Network, common_set, network_set, peer_set
 from .plan import NodePlan
 
@@ -27,7 +29,7 @@ class SetCache:
     def __init__(self) -> None:
         self._common = common_set()
         self._peers: Mapping[int, FlowSet] = {}
-        self._networks = _NetworkSets({}, {}, {})
+        self._networks = _NetworkSets(_Shared({}, {}, {}, 0))
         self._sets: Tracked[int, FlowSet] = Tracked()
         self.meters: Tracked[int, Meter] = Tracked()
         """All meters that the sets use, by ID."""
@@ -48,9 +50,11 @@ class SetCache:
         ports = {name: ofport[name] for name in (PROBE_PORT, *chain.from_iterable(tunnels.values()))}
         echoes = _echoes(plan, ofport, plan.ports.tunnels if installed is None else installed)
         gone: dict[int, FlowSet | None] = dict.fromkeys(self._peers)
-        if not self._networks.can_continue(plan.networks, ports, echoes, numbers.members):
+        links = len(plan.networks.probe_macs)
+        shared = _Shared(ports, echoes, numbers.members, known_per_link(links))
+        if not self._networks.can_continue(plan.networks, shared):
             gone |= dict.fromkeys(self._networks.cookies())
-            self._networks = _NetworkSets(ports, echoes, numbers.members)
+            self._networks = _NetworkSets(shared)
         changed = self._networks.update(plan.networks, numbers.networks, ofport)
         peers = (self._peer_set(cloud_id, names, numbers, ports) for cloud_id, names in tunnels.items())
         self._peers = {found.cookie: found for found in peers}
@@ -64,12 +68,24 @@ class SetCache:
         return peer_set(cloud_id, numbers.members[cloud_id], tunnels, links, ports[PROBE_PORT])
 
 
-class _NetworkSets:
-    """The sets of all networks, for one assignment of OpenFlow ports to tunnels and of numbers to members."""
+@dataclass(frozen=True)
+class _Shared:
+    """What the sets of all networks are rendered from besides the networks."""
 
-    def __init__(self, ports: Mapping[str, int], echoes: Mapping[str, Echo], members: Mapping[str, int]) -> None:
-        """`ports` are the OpenFlow ports of the probe port and of the tunnels, `echoes` are by tunnel."""
-        self._ports, self._echoes, self._members = ports, echoes, members
+    ports: Mapping[str, int]
+    """OpenFlow ports of the probe port and of the tunnels."""
+    echoes: Mapping[str, Echo]
+    """By tunnel port."""
+    members: Mapping[str, int]
+    known: int
+    """How many known addresses of each link have flows."""
+
+
+class _NetworkSets:
+    """The sets of all networks, as long as what they share remains as it is."""
+
+    def __init__(self, shared: _Shared) -> None:
+        self._shared = shared
         self._networks = PlannedNetworks()
         self._numbers: Mapping[str, int] = {}
         self._ofport: Mapping[str, int] = {}
@@ -78,16 +94,9 @@ class _NetworkSets:
         self.links: Counter[str] = Counter()
         """The number of links by the peer's cloud ID."""
 
-    def can_continue(
-        self,
-        networks: PlannedNetworks,
-        ports: Mapping[str, int],
-        echoes: Mapping[str, Echo],
-        members: Mapping[str, int],
-    ) -> bool:
+    def can_continue(self, networks: PlannedNetworks, shared: _Shared) -> bool:
         """Whether what these sets have in common with those that are to be known is known."""
-        is_known = changes(self._networks.by_patch_port, networks.by_patch_port) is not None
-        return is_known and (self._ports, self._echoes, self._members) == (ports, echoes, members)
+        return self._shared == shared and changes(self._networks.by_patch_port, networks.by_patch_port) is not None
 
     def cookies(self) -> Iterable[int]:
         """Those of all sets."""
@@ -121,18 +130,20 @@ class _NetworkSets:
     def _render(self, network: PlannedNetwork, number: int, patch: int) -> FlowSet:
         links = tuple(
             Link(
-                self._members[link.cloud_id],
-                self._ports[link.tunnel_port],
+                self._shared.members[link.cloud_id],
+                self._shared.ports[link.tunnel_port],
                 link.tunnel_id,
                 link.probe_mac,
-                self._echoes.get(link.tunnel_port),
+                self._shared.echoes.get(link.tunnel_port),
+                link.known[: self._shared.known],
             )
             for link in network.links
-            if link.cloud_id in self._members and link.tunnel_port in self._ports
+            if link.cloud_id in self._shared.members and link.tunnel_port in self._shared.ports
         )
         addresses = tuple(sorted(network.gateway_addresses))
-        numbered = Network(network.name, number, patch, network.at_origin, addresses, links)
-        return network_set(numbered, self._ports[PROBE_PORT])
+        routers = tuple(sorted(network.router_addresses))
+        numbered = Network(network.name, number, patch, network.at_origin, addresses, links, routers)
+        return network_set(numbered, self._shared.ports[PROBE_PORT])
 
 
 def _changed_meters(before: Mapping[int, FlowSet], after: Mapping[int, FlowSet]) -> dict[int, Meter | None]:

@@ -19,7 +19,8 @@ class Drop(IntEnum):
     IPV6_ROUTER = 5
     """Router discovery and redirects."""
     GATEWAY = 6
-    """ARP that claims a gateway's address, from another side than the origin's."""
+    """ARP that claims a gateway's address, from another side than the origin's; neighbour discovery of a peer that
+    claims an address of this cloud's routers."""
 
     @property
     def label(self) -> str:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 from isthmus.model.tracked import Tracked
 
 from .drops import DropKey
+
+
+class KnownAddress(NamedTuple):
+    """An IPv4 address of a peer's machine, and the machine's MAC address."""
+
+    address: str
+    mac: str
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,8 @@ class PlannedLink:
     tunnel_id: int
     probe_mac: str
     """Source MAC address of this link's probe frames."""
+    known: tuple[KnownAddress, ...] = ()
+    """For which ARP requests are answered here, in order of precedence."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,8 @@ class PlannedNetwork:
     """Whether this cloud is the origin, whose side alone may send ARP that claims a gateway address."""
     gateway_addresses: tuple[str, ...]
     links: tuple[PlannedLink, ...]
+    router_addresses: tuple[str, ...] = ()
+    """IPv6 addresses of this cloud's own routers, which no peer may claim."""
 
 
 LinkKey = tuple[str, str]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MAX_NETWORK = 2**16 - 2  # the upper 16 bits of a meter's ID; a bridge has fewer ports, of which each network has one
-MAX_MEMBER = 2**16 - 1  # the lower 16 bits of reg1 and reg2
+MAX_MEMBER = 2**16 - 2  # the lower 16 bits of a meter's ID, where the last number stands for answers to this cloud
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,10 @@ from enum import IntEnum
 
 
 class Table(IntEnum):
-    """OpenFlow tables; PROBE and DROP are entered from GUARD, DELIVER from LEARN, the others in this order."""
+    """OpenFlow tables; PROBE and DROP are entered from GUARD, DELIVER from LEARN, RESOLVE from UNICAST.
+
+    Otherwise they are in this order. ANSWER is the last step of a request that it answers; the others go on in FLOOD.
+    """
 
     CLASSIFY = 0
     MAP = 1
@@ -19,6 +22,11 @@ class Table(IntEnum):
     PROBE = 8
     DELIVER = 9
     DROP = 10
+    RESOLVE = 11
+    KNOWN = 12
+    LIMIT = 13
+    SENDER = 14
+    ANSWER = 15
 
 
 OWNER = 0x1571  # upper 16 bits of the cookie of every flow that we install
@@ -55,6 +63,14 @@ def storm_meter(network: int, member: int = 0) -> int:
     return network << _NETWORK_SHIFT | member
 
 
+_ANSWERS = 0xFFFF  # in the place of a member, of which there is none with this number
+
+
+def answer_meter(network: int) -> int:
+    """The meter of ARP requests of this cloud that may be answered on the node."""
+    return network << _NETWORK_SHIFT | _ANSWERS
+
+
 def probe_meter(member: int) -> int:
     """The meter of the probe frames of a peer."""
     return member
@@ -67,7 +83,7 @@ def network_of_meter(meter: int) -> int:
 
 def sender_of_meter(meter: int) -> int:
     """The number of the member that a meter belongs to; 0 for what this cloud sends."""
-    return meter & 0xFFFF
+    return 0 if (member := meter & 0xFFFF) == _ANSWERS else member
 
 
 def network_of(cookie: int) -> int:
