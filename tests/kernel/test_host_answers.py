@@ -8,15 +8,17 @@ from dataclasses import replace
 import pytest
 
 from isthmus.model.node.flows import KnownAddress, PlannedLink, PlannedNetwork
-from isthmus.model.node.pipeline import answer_meter
+from isthmus.model.node.pipeline import answer_meter, storm_meter
 from tests.kernel.frames import BROADCAST, arp, frame
 from tests.kernel.userspace import NETWORK, PATCH, TUNNELS, Bridge, userspace_bridge
 
 HERE, HERE_MAC = "10.20.0.11", "06:00:00:00:00:11"
 IN_B, IN_B_MAC = "10.20.0.129", "fa:16:3e:00:00:b1"
 IN_C, IN_C_MAC = "10.20.0.193", "00:16:3e:ff:fe:c1"
+QUIET, QUIET_MAC = "10.20.0.131", "fa:16:3e:00:00:b3"
 UNKNOWN = "10.20.0.77"
-TO_B = PlannedLink("cloud-b", TUNNELS["cloud-b"], 0x100000, "02:00:00:00:00:b0", (KnownAddress(IN_B, IN_B_MAC),))
+KNOWN_IN_B = KnownAddress(IN_B, IN_B_MAC), KnownAddress(QUIET, QUIET_MAC)
+TO_B = PlannedLink("cloud-b", TUNNELS["cloud-b"], 0x100000, "02:00:00:00:00:b0", KNOWN_IN_B)
 TO_C = PlannedLink("cloud-c", TUNNELS["cloud-c"], 0x180000, "02:00:00:00:00:c0", (KnownAddress(IN_C, IN_C_MAC),))
 STRETCHED = PlannedNetwork("net", PATCH, True, ("10.20.0.1",), (TO_B, TO_C))
 OUT = sorted(TUNNELS.values())
@@ -77,6 +79,20 @@ def test_request_to_the_machine_itself_goes_where_it_was_learned(bridge: Bridge)
     assert bridge.enter(sent) == {TUNNELS["cloud-c"]: [sent]}
 
 
+def test_what_is_sent_to_a_published_machine_reaches_its_cloud_alone_until_it_is_seen_elsewhere(
+    bridge: Bridge,
+) -> None:
+    """It was answered for, and may never have sent anything; no storm meter limits it."""
+    sent = frame(QUIET_MAC, HERE_MAC, "88b7")
+    bridge.ofctl("mod-meter", f"meter={storm_meter(NETWORK)},pktps,burst,band=type=drop,rate=1,burst_size=1")
+    try:
+        assert bridge.enter(*[sent] * 10) == {TUNNELS["cloud-b"]: [sent] * 10}
+    finally:
+        bridge.install(STRETCHED)
+    bridge.arrive("cloud-c", 0x180000, frame(BROADCAST, QUIET_MAC, arp(1, QUIET_MAC, QUIET, HERE)))
+    assert bridge.enter(sent) == {TUNNELS["cloud-c"]: [sent]}
+
+
 def test_requests_of_a_peer_are_delivered(bridge: Bridge) -> None:
     """Not even those for what another peer publishes are answered: each cloud answers its own machines."""
     for target in (HERE, IN_B, IN_C):
@@ -101,12 +117,12 @@ def test_answers_pass_their_own_meter(bridge: Bridge) -> None:
     assert bridge.enter(_request(IN_B)) == {PATCH: [_answer(IN_B, IN_B_MAC)]}
 
 
-def test_one_address_more_or_less_changes_its_own_flow_alone(bridge: Bridge) -> None:
+def test_one_address_more_or_less_changes_its_own_flows_alone(bridge: Bridge) -> None:
     more = replace(TO_B, known=(*TO_B.known, KnownAddress("10.20.0.130", "fa:16:3e:00:00:b2")))
     change = bridge.install(replace(STRETCHED, links=(more, TO_C)))
-    assert [(len(found.add), found.delete) for found in change.sets] == [(1, ())]
+    assert [(len(found.add), found.delete) for found in change.sets] == [(2, ())]
     change = bridge.install(STRETCHED)
-    assert [(found.add, len(found.delete)) for found in change.sets] == [((), 1)]
+    assert [(found.add, len(found.delete)) for found in change.sets] == [((), 2)]
     assert bridge.enter(_request("10.20.0.130")).keys() == {*OUT}
 
 

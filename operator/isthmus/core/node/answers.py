@@ -2,6 +2,7 @@
 
 KNOWN maps an address of a network to its MAC address. It is looked up for the target of a request, and once that is
 known for its sender: if a peer publishes that address, it announces that it has moved here, and the request crosses.
+What is sent to a MAC address that was not learned goes to the member that publishes it.
 
 The kernel can match fields of ARP but not change them, so that each answer is made by ovs-vswitchd. Requests that may
 be answered therefore pass a meter, and are handed to the kernel once more: it drops what is too much by itself, by one
@@ -20,7 +21,7 @@ from .flowlines import flow, goto
 
 _ANSWERS_PER_SECOND = 200
 _ANSWER_BURST = 400
-_MAX_KNOWN_ON_NODE = 65_536  # flows of KNOWN, fewer than the networks that have so many addresses have anyway
+_MAX_KNOWN_ON_NODE = 65_536  # with two flows each, fewer than the networks that have so many have anyway
 
 # xreg3 (reg6 and reg7): the MAC address that was found. xreg4 (reg8 and reg9): that of the target, while the sender is
 # looked up in its place, and reg5 has the target's address.
@@ -77,13 +78,19 @@ def answers_limit(network: int) -> Meter:
     return Meter(answer_meter(network), _ANSWERS_PER_SECOND, _ANSWER_BURST)
 
 
-def network_answers(network: int, known: Iterable[KnownAddress]) -> Iterator[str]:
-    """The known addresses of a network, and the limit of what is answered."""
+def network_answers(network: int, known: Iterable[tuple[int, KnownAddress]]) -> Iterator[str]:
+    """The known addresses of a network, each with the number of its member, and the limit of what is answered."""
     macs: dict[str, str] = {}
-    for entry in known:
+    members: dict[str, int] = {}
+    for member, entry in known:
         macs.setdefault(entry.address, entry.mac)
+        members.setdefault(entry.mac, member)
     for address, mac in macs.items():
         found = int(mac.replace(":", ""), 16)
         yield flow(Table.KNOWN, 10, f"arp,reg0={network:#x},arp_tpa={address}", f"set_field:{found:#x}->xreg3")
+    # A machine that is answered for may never send a frame by which its address is learned.
+    for mac, member in members.items():
+        to_member = f"set_field:{member:#x}->reg2,resubmit(,{Table.OUTPUT:d})"
+        yield flow(Table.RESOLVE, 10, f"reg0={network:#x},reg2=0,reg3=0,dl_dst={mac}", to_member)
     if macs:
         yield flow(Table.LIMIT, 10, f"arp,reg0={network:#x}", f"meter:{answer_meter(network)},{_PASS_AGAIN}")

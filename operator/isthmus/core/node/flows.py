@@ -179,7 +179,7 @@ def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
     copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
     yield _flow(Table.FLOOD, 10, f"{number},reg2=0", f"meter:{storm_meter(network.number)},{copies}")
     yield _flow(Table.DELIVER, 20, f"{number},{_TO_LOCAL}", f"output:{network.patch}")
-    yield from network_answers(network.number, (entry for link in links for entry in link.known))
+    yield from network_answers(network.number, ((link.member, entry) for link in links for entry in link.known))
     claims = bool(network.gateway_addresses) and not network.at_origin
     yield from _counters(network, _FROM_HERE, claims=claims)
 
