@@ -14,6 +14,7 @@ from isthmus.agent.linkprobe import FRAMES_PER_SECOND, LinkProbe
 from isthmus.agent.prober import Prober
 from isthmus.cli import probe as command
 from isthmus.model import names
+from isthmus.model.errors import Unavailable
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC
 from isthmus.plugin.core.probing.report import parse
 from tests.kernel.openvswitch import inside, sh
@@ -66,6 +67,16 @@ def reflector() -> Iterator[Reflector]:
     yield made
     made.close()
     sh(f"ip netns del {NEAR}\nip netns del {FAR}")
+
+
+@pytest.mark.parametrize("going", ["ip link set {} down", "ip link del {}"])
+def test_probe_port_that_goes_away_meanwhile_ends_the_exchange(reflector: Reflector, going: str) -> None:
+    reflector.path_mtu = 0
+    threading.Timer(0.5, lambda: sh(going.format(names.PROBE_PORT), NEAR)).start()
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=names.PROBE_PORT):
+        inside(NEAR, lambda: PacketProbe().exchange({LINK: _MAC}, 30))
+    assert time.monotonic() - began < 10
 
 
 def test_all_frames_come_back_at_the_pace(reflector: Reflector) -> None:

@@ -110,6 +110,7 @@ class _Exchange:
         self._sent: set[str] = set()
         self._rtts: dict[str, float] = {}
         self._all_sent = False
+        self._problem: OSError | None = None
         self._ended, self._all_back = threading.Event(), threading.Event()
 
     def run(self, timeout_seconds: float, spread_seconds: float) -> dict[str, ProbeResult]:
@@ -123,6 +124,8 @@ class _Exchange:
         finally:
             self._ended.set()
             reader.join()
+        if self._problem is not None:
+            raise self._problem
         return {
             link: ProbeResult(int(link in self._sent), int(link in self._rtts), self._rtts.get(link))
             for link, _ in self._macs
@@ -153,9 +156,13 @@ class _Exchange:
             self._sent.add(link)
 
     def _read(self) -> None:
-        while not self._ended.is_set():
-            with suppress(TimeoutError):
-                self._take(self._packets.recv(_LONGEST_FRAME_BYTES))
+        try:
+            while not self._ended.is_set():
+                with suppress(TimeoutError):
+                    self._take(self._packets.recv(_LONGEST_FRAME_BYTES))
+        except OSError as error:  # the probe port went down, as when br-cloud is deleted
+            self._problem = error
+            self._all_back.set()
 
     def _take(self, frame: bytes) -> None:
         if frame[6:_ADDRESSES_BYTES] != _REPLY_SOURCE:
