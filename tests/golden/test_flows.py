@@ -60,10 +60,17 @@ CASES = {
     "two-peers": (PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, TO_C)),),
     "known-addresses": (
         PlannedNetwork(
-            "red", "red", True, ("10.20.0.1",), (replace(TO_B, known=KNOWN[:2]), replace(TO_C, known=KNOWN))
+            "red",
+            "red",
+            True,
+            ("10.20.0.1",),
+            (replace(TO_B, known=KNOWN[:2]), replace(TO_C, known=KNOWN)),
+            ("10.20.0.1", "10.20.0.7"),
         ),
     ),
-    "ipv6-router": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B,), ("fd00::1", "fe80::1")),),
+    "ipv6-router": (
+        PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B,), ("10.20.0.200", "fd00::1", "fe80::1")),
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from isthmus.core.network.router_addresses import link_local_address
+from isthmus.model import names
 from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import KnownAddress, PlannedNetwork
 from tests.kernel.bridged import Cloud
@@ -21,6 +22,7 @@ from tests.testbed.host.process import wait_until
 ABSENT = KnownAddress("10.20.0.201", "fa:16:3e:00:00:c9")
 KNOWN = (ABSENT, *(KnownAddress(f"10.20.0.{number}", f"fa:16:3e:00:00:{number:02x}") for number in range(202, 232)))
 ROUTER = "fe80::f816:3eff:fe00:1"
+ROUTER_IPV4, ROUTER_MAC = "10.20.0.7", "fa:16:3e:00:00:07"
 UNKNOWN = "10.20.0.99"
 STORM, STORMS = 6000, 3
 RATE, BURST = 200, 400
@@ -29,7 +31,7 @@ PACED = 100  # a socket holds some 270 frames, sent ones among them
 
 def _with(network: PlannedNetwork, *known: KnownAddress) -> PlannedNetwork:
     (link,) = network.links
-    return replace(network, links=(replace(link, known=known),), router_addresses=(ROUTER,))
+    return replace(network, links=(replace(link, known=known),), router_addresses=(ROUTER_IPV4, ROUTER))
 
 
 @pytest.fixture
@@ -81,6 +83,19 @@ def test_machine_of_the_peer_is_reached_by_the_answer(machines: dict[str, Machin
         broadcast = [found for found in _requests(received(0.5), "10.20.0.12") if found[:6] == b"\xff" * 6]
     assert broadcast == []
     assert far.mac in sh("ip neigh show 10.20.0.12", asking.netns)
+
+
+@pytest.mark.usefixtures("knowing")
+def test_requests_of_routers_that_have_no_ingress_port_cross(
+    clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]
+) -> None:
+    """As OVN's do; the control shows that without their addresses they would be lost."""
+    switch, patch = clouds[0].switch, names.patch_in_integration_bridge("red")
+    for address, crossing in ((ROUTER_IPV4, 1), ("10.20.0.8", 0)):
+        asked = frame(BROADCAST, ROUTER_MAC, arp(1, ROUTER_MAC, address, ABSENT.address))
+        with machines["b-red"].listening() as received:
+            switch.ofctl(f"packet-out br-int 'in_port=controller,packet={asked.hex()},actions=output:{patch}'")
+            assert len(_requests(received(0.5), ABSENT.address)) == crossing
 
 
 @pytest.mark.usefixtures("knowing")

@@ -21,10 +21,10 @@ def test_one_address_has_its_own_flows_that_no_other_changes(
 ) -> None:
     """Also if somebody has written it twice: one of its own, and one of its MAC address."""
     known = [(3, KnownAddress(str(IPv4Address(number)), of_number)) for number, of_number in entries]
-    flows = list(network_answers(5, known))
+    flows = list(network_answers(5, known, ()))
     assert len(flows) == len({flow.split(" actions=")[0] for flow in flows})
     used = {of_number for _, of_number in entries}
     assert len(flows) == len({*dict(entries)}) + len(used) + bool(entries)
-    more = [*network_answers(5, [*known, (4, KnownAddress(str(IPv4Address(address)), mac))])]
+    more = [*network_answers(5, [*known, (4, KnownAddress(str(IPv4Address(address)), mac))], ())]
     assert {*flows} <= {*more}
     assert len({*more} - {*flows}) == (address not in dict(entries)) + (mac not in used) + (not entries)

@@ -1,4 +1,4 @@
-"""The IPv6 addresses of this cloud's own routers, which no peer may claim."""
+"""The addresses of this cloud's own routers, whose requests cross and which no peer may claim."""
 
 from __future__ import annotations
 
@@ -44,10 +44,12 @@ def router(cloud: FakeCloud, *found: str, owner: str = "network:router_interface
     cloud.neutron.ports[added.id] = added
 
 
-def test_without_ipv6_there_are_none(ready: Stretched) -> None:
+def test_only_of_ipv4_if_that_is_all_there_is(ready: Stretched) -> None:
     router(ready.a, "10.20.0.1")
+    router(ready.b, "10.20.0.200")
     ready.federation.settle()
-    assert addresses(ready.a) == addresses(ready.b) == ()
+    assert addresses(ready.a) == ("10.20.0.1",)
+    assert addresses(ready.b) == ("10.20.0.200",), "its gateway is the other cloud's"
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,9 @@ def test_each_cloud_knows_its_own(ready: Stretched, owner: str, cloud: str) -> N
     """Of a subnet that is not stretched; the one by which machines route is formed from the MAC address."""
     here, there = (ready.a, ready.b) if cloud == "a" else (ready.b, ready.a)
     subnet(here, "fd00::1")
-    router(here, "fd00::1", "fd00::9", owner=owner)
+    router(here, "fd00::1", "10.20.0.9", "fd00::9", owner=owner)
     ready.federation.settle()
-    assert addresses(here) == ("fd00::1", "fd00::9", LINK_LOCAL)
+    assert addresses(here) == ("10.20.0.9", "fd00::1", "fd00::9", LINK_LOCAL)
     assert addresses(there) == ()
 
 

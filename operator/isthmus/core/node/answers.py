@@ -4,6 +4,9 @@ KNOWN maps an address of a network to its MAC address. It is looked up for the t
 known for its sender: if a peer publishes that address, it announces that it has moved here, and the request crosses.
 What is sent to a MAC address that was not learned goes to the member that publishes it.
 
+The requests of this cloud's own routers cross: a router that Open vSwitch itself is made of (OVN's) injects them
+without an ingress port, and what has none is lost when the kernel is to look at it once more.
+
 The kernel can match fields of ARP but not change them, so that each answer is made by ovs-vswitchd. Requests that may
 be answered therefore pass a meter, and are handed to the kernel once more: it drops what is too much by itself, by one
 cached flow, before ovs-vswitchd sees it. Which of them are answered, and how, is found out behind the meter.
@@ -78,8 +81,11 @@ def answers_limit(network: int) -> Meter:
     return Meter(answer_meter(network), _ANSWERS_PER_SECOND, _ANSWER_BURST)
 
 
-def network_answers(network: int, known: Iterable[tuple[int, KnownAddress]]) -> Iterator[str]:
-    """The known addresses of a network, each with the number of its member, and the limit of what is answered."""
+def network_answers(network: int, known: Iterable[tuple[int, KnownAddress]], routers: Iterable[str]) -> Iterator[str]:
+    """The known addresses of a network, each with the number of its member, and the limit of what is answered.
+
+    `routers` are the addresses of this cloud's own ones, of either family.
+    """
     macs: dict[str, str] = {}
     members: dict[str, int] = {}
     for member, entry in known:
@@ -93,4 +99,6 @@ def network_answers(network: int, known: Iterable[tuple[int, KnownAddress]]) -> 
         to_member = f"set_field:{member:#x}->reg2,resubmit(,{Table.OUTPUT:d})"
         yield flow(Table.RESOLVE, 10, f"reg0={network:#x},reg2=0,reg3=0,dl_dst={mac}", to_member)
     if macs:
+        for address in (address for address in routers if ":" not in address):
+            yield flow(Table.RESOLVE, 20, f"arp,reg0={network:#x},arp_spa={address}", _GO_ON)
         yield flow(Table.LIMIT, 10, f"arp,reg0={network:#x}", f"meter:{answer_meter(network)},{_PASS_AGAIN}")

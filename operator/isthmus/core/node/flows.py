@@ -179,7 +179,8 @@ def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
     copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
     yield _flow(Table.FLOOD, 10, f"{number},reg2=0", f"meter:{storm_meter(network.number)},{copies}")
     yield _flow(Table.DELIVER, 20, f"{number},{_TO_LOCAL}", f"output:{network.patch}")
-    yield from network_answers(network.number, ((link.member, entry) for link in links for entry in link.known))
+    known = ((link.member, entry) for link in links for entry in link.known)
+    yield from network_answers(network.number, known, network.router_addresses)
     claims = bool(network.gateway_addresses) and not network.at_origin
     yield from _counters(network, _FROM_HERE, claims=claims)
 
@@ -212,7 +213,8 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         f"reg0={network.number:#x},reg1={link.member:#x}",
         f"meter:{storm_meter(network.number, link.member)},output:{network.patch}",
     )
-    claims = bool(network.router_addresses) or (bool(network.gateway_addresses) and network.at_origin)
+    routers = any(":" in address for address in network.router_addresses)
+    claims = routers or (bool(network.gateway_addresses) and network.at_origin)
     yield from _counters(network, f"reg1={link.member:#x}", claims=claims)
     yield _flow(
         Table.OUTPUT,
@@ -250,7 +252,7 @@ def _router_guard(network: Network) -> Iterator[str]:
     solicitations without a source, which find duplicates (RFC 4862) and would make a router give up its address.
     """
     advertised, solicited = "icmp_type=136,icmp_code=0", "icmp_type=135,icmp_code=0"
-    for address in network.router_addresses:
+    for address in (address for address in network.router_addresses if ":" in address):
         for link in network.links:
             side = f"icmp6,reg0={network.number:#x},reg1={link.member:#x}"
             yield _guard(f"{side},{advertised},nd_target={address}", Drop.GATEWAY)

@@ -42,7 +42,7 @@ class PlannedNetwork:
     gateway_addresses: tuple[str, ...]
     links: tuple[PlannedLink, ...]
     router_addresses: tuple[str, ...] = ()
-    """IPv6 addresses of this cloud's own routers, which no peer may claim."""
+    """Addresses of this cloud's own routers: their ARP requests cross, and no peer may claim those of IPv6."""
 
 
 LinkKey = tuple[str, str]

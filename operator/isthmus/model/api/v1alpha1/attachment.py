@@ -20,9 +20,9 @@ from isthmus.model.types import (
     MTU,
     CloudID,
     GatewayName,
+    IPAddress,
     IPv4Address,
     IPv4CIDR,
-    IPv6Address,
     MACAddress,
     Message,
     NetworkID,
@@ -168,8 +168,9 @@ class AttachmentSpec(ApiModel):
     """Links to the peers that the network is connected to."""
     gateway_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=16)] = ()
     """Gateway addresses of the subnets. The routers are at the origin; ARP for them is accepted from there only."""
-    router_addresses: Annotated[tuple[IPv6Address, ...], Field(max_length=MAX_ROUTER_ADDRESSES)] = ()
-    """IPv6 addresses of this cloud's own routers on the network. No neighbour discovery of a peer may claim them."""
+    router_addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_ROUTER_ADDRESSES)] = ()
+    """Addresses of this cloud's own routers on the network. Their ARP requests all cross, and no neighbour discovery of
+    a peer may claim those of IPv6."""
     record: Record = Record()
     """What the controller created or changed in OpenStack."""
 
