@@ -42,12 +42,14 @@ def test_layer2_properties() -> None:
             "l2_adjacency": False,
             "vlan_transparent": True,
             "qinq": True,
+            "pvlan": True,
             "qos_policy_id": "policy",
             "admin_state_up": False,
             "revision_number": 4,
         }
     )
     assert (odd.network_type, odd.segments, odd.l2_adjacency, odd.vlan_transparent) == ("local", 2, False, True)
+    assert (plain.private_vlan, odd.private_vlan) == (False, True)
     assert (odd.qinq, odd.qos_policy_id, odd.admin_state_up, odd.revision) == (True, "policy", False, 4)
 
 

@@ -38,6 +38,8 @@ def test_external_or_shared_network(ready: Scenario, kind: str) -> None:
         ({"segments": 2}, "has 2 segments"),
         ({"vlan_transparent": True}, "is vlan_transparent"),
         ({"qinq": True}, "is qinq"),
+        ({"private_vlan": True}, "is a private VLAN"),
+        ({"network_type": "flat"}, "has provider:network_type flat: it is the physical network itself"),
     ],
 )
 def test_network_that_is_not_one_layer2_domain(ready: Scenario, change: dict[str, Any], text: str) -> None:
@@ -57,7 +59,7 @@ def test_subnet_of_a_segment(ready: Scenario) -> None:
     assert "bound to one segment" in message(ready, "Ready")
 
 
-@pytest.mark.parametrize("network_type", [None, "vxlan", "geneve", "gre", "vlan", "flat"])
+@pytest.mark.parametrize("network_type", [None, "vxlan", "geneve", "gre", "vlan"])
 def test_network_types_that_are_one_layer2_domain(ready: Scenario, network_type: str | None) -> None:
     ready.a.neutron.networks[ready.network.id] = replace(ready.network, network_type=network_type)
     ready.a.expand(ready.network.id, "cloud-b")
@@ -254,12 +256,18 @@ def test_subnets_added_beyond_the_limit_of_an_offer(ready: Scenario) -> None:
     assert reason(ready.a.expansion(), "SubnetsStretched") == "UnsupportedSubnet"
 
 
-def test_network_shared_later(ready: Scenario) -> None:
+@pytest.mark.parametrize(
+    "change", [{"shared": True}, {"network_type": "flat"}, {"private_vlan": True}, {"qinq": True}, {"segments": 2}]
+)
+def test_network_that_cannot_be_stretched_any_more_stays_stretched(ready: Scenario, change: dict[str, Any]) -> None:
+    """Such as one that an earlier release has stretched; also to a peer that is added later."""
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
-    changed = replace(ready.a.neutron.networks[ready.network.id], shared=True)
-    ready.a.neutron.networks[ready.network.id] = changed
+    ready.a.neutron.networks[ready.network.id] = replace(ready.a.neutron.networks[ready.network.id], **change)
     assert ready.outcome() == "Ready"
+    ready.a.expand(ready.network.id, "cloud-b", "cloud-c")
+    assert ready.outcome() == "Ready"
+    assert len(ready.c.neutron.networks) == 1
 
 
 def test_subnet_added_later_that_overlaps_one_of_the_same_project(ready: Scenario) -> None:

@@ -14,7 +14,8 @@ Document = Mapping[str, Any]
 
 NETWORK_FIELDS: Final = (
     *("id", "name", "project_id", "mtu", "description", "shared", "router:external", "tags", "admin_state_up"),
-    *("provider:network_type", "segments", "l2_adjacency", "vlan_transparent", "qinq", "qos_policy_id"),
+    *("provider:network_type", "segments", "l2_adjacency", "vlan_transparent", "qinq", "pvlan"),
+    "qos_policy_id",
     *("revision_number", "created_at"),
 )
 SUBNET_FIELDS: Final = (
@@ -45,6 +46,7 @@ def network(document: Document) -> Network:
         l2_adjacency=document.get("l2_adjacency") is not False,
         vlan_transparent=document.get("vlan_transparent") is True,
         qinq=document.get("qinq") is True,
+        private_vlan=document.get("pvlan") is True,
         qos_policy_id=document.get("qos_policy_id") or None,
         revision=document.get("revision_number"),
         created_at=_text(document, "created_at"),

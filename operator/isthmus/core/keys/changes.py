@@ -160,6 +160,8 @@ def _of_attachment(snapshot: Snapshot, before: object, after: object) -> set[Key
     for attachment in attachments:
         for cloud_id in {attachment.spec.origin.cloud_id, *(path.cloud_id for path in attachment.spec.links)}:
             found |= peers_with(snapshot, cloud_id)
+        requested = snapshot.cache.keys_with(NetworkExpansion, "network", attachment.spec.record.network_id or "")
+        found |= networks_of_expansions(snapshot, requested)
     if isinstance(before, Attachment):
         found |= waiting(snapshot, before.spec.origin.cloud_id)
         sharing = snapshot.cache.keys_with(Attachment, "project", before.spec.record.project_id or "")

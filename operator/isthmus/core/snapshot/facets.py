@@ -104,6 +104,8 @@ def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:
         yield Facet("node", spec.active_node or "")
         if spec.role == "Receiver" and spec.record.project_id is not None:
             yield Facet("project", spec.record.project_id)
+        if spec.role == "Receiver" and spec.record.network_id is not None:
+            yield Facet("replica", spec.record.network_id)
         if is_kept_project(attachment):
             yield Facet("kept", spec.origin.cloud_id)
         if spec.role == "Receiver" and spec.record.network_id is None:

@@ -17,6 +17,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.facts.gateway import NodeHealth
+from isthmus.model.facts.openstack import Network
 from isthmus.model.peertoken import Lifetime
 
 from .cache import Cache, key_of
@@ -180,6 +181,21 @@ class Snapshot:
     def networks_in_project(self, project_id: str) -> int:
         """The number of received networks whose replica is in that project."""
         return self.cache.count(Attachment, "project", project_id)
+
+    def network_of_replica(self, network: Network) -> str | None:
+        """Link name of the peer's network that Isthmus made this one for; None if it did not make it.
+
+        By the record, and until the ID is recorded by the description with the Attachment's UID, which nobody could
+        know before the network was there.
+        """
+        recorded = self.cache.keys_with(Attachment, "replica", network.id)
+        _, _, described = network.description.partition(" ")
+        link_name, _, uid = described.partition(" ")
+        attachment = self.attachment(link_name)
+        is_described = attachment is not None and attachment.spec.role == "Receiver" and attachment.metadata.uid == uid
+        if is_described and network.description == names.replica_marker(link_name, uid):
+            return link_name
+        return next((name for _, name in recorded), None)
 
     def networks_with_patch(self, patch: str) -> set[str]:
         """Link names of the networks whose patch port on br-cloud has that name."""

@@ -34,6 +34,8 @@ class Network:
     """False for a routed provider network."""
     vlan_transparent: bool = False
     qinq: bool = False
+    private_vlan: bool = False
+    """Attribute pvlan of Neutron 29 (2026.1): ports are isolated from each other on one segment."""
     qos_policy_id: str | None = None
     """The QoS policy that applies to all ports without one of their own."""
     revision: int | None = field(default=None, compare=False)

@@ -22,8 +22,15 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.NETWORK_NOT_STRETCHABLE: tenant(
-        "The network is external or shared, or is not one layer-2 domain of untagged frames. The message says which.",
+        "The network is external or shared, is a physical network (flat) or a private VLAN, or is not one layer-2 "
+        "domain of untagged frames. The message says which.",
         "Stretch a network that belongs to the project alone and has one segment.",
+        Place.READY,
+    ),
+    Reason.NETWORK_IS_REPLICA: tenant(
+        "The network is a replica that Isthmus made here of a network of a peer. Only its origin can stretch it: a "
+        "second way between the same clouds would be a loop.",
+        "Add the peer to the NetworkExpansion at the origin, which the message names, and delete this one.",
         Place.READY,
     ),
     Reason.NO_SUBNET: tenant("The network has no subnet.", "Create an IPv4 subnet on it.", Place.READY),

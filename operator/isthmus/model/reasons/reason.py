@@ -81,6 +81,7 @@ class Reason(StrEnum):
     NAMESPACE_NOT_BOUND = "NamespaceNotBound"
     NETWORK_NOT_FOUND = "NetworkNotFound"
     NETWORK_NOT_STRETCHABLE = "NetworkNotStretchable"
+    NETWORK_IS_REPLICA = "NetworkIsReplica"
     NO_SUBNET = "NoSubnet"
     UNSUPPORTED_SUBNET = "UnsupportedSubnet"
     UNSUPPORTED_MTU = "UnsupportedMTU"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from isthmus.core.federation.agreement import Disagreement
 from isthmus.core.federation.peer import agreement_with, identity_problem, remote_peer_link
+from isthmus.core.network.remote_link import origin_of
 from isthmus.core.network.subnet_rules import subnet_problem
 from isthmus.core.placement.gateways import gateways
 from isthmus.core.snapshot.index import Snapshot
@@ -79,7 +80,7 @@ def admission_problem(snapshot: Snapshot, expansion: NetworkExpansion, facts: Ne
         return Problem(Reason.NETWORK_NOT_FOUND, f"project {project} has no network {expansion.spec.network_id}")
     link_name = names.link_name(snapshot.own.cloud_id, network.id)
     started = any(link.spec.state == "Active" for link in snapshot.links_of(link_name))
-    return None if started else _network_problem(network, facts)
+    return None if started else _replica_problem(snapshot, network) or _network_problem(network, facts)
 
 
 def stretchable(subnets: Collection[Subnet], known: Collection[str]) -> tuple[Subnet, ...]:
@@ -87,6 +88,19 @@ def stretchable(subnets: Collection[Subnet], known: Collection[str]) -> tuple[Su
     fit = [s for s in subnets if s.id in known or _subnet_problem(s) is None]
     kept = {s.id for s in sorted(fit, key=lambda s: s.id not in known)[:MAX_SUBNETS]}
     return tuple(s for s in fit if s.id in kept)
+
+
+def _replica_problem(snapshot: Snapshot, network: Network) -> Problem | None:
+    """A replica is stretched by its origin alone: nobody else knows all members, and two ways would be a loop."""
+    replicated = snapshot.network_of_replica(network)
+    if replicated is None:
+        return None
+    origin = origin_of(replicated)
+    return Problem(
+        Reason.NETWORK_IS_REPLICA,
+        f"network {network.name} is this cloud's replica of a network of {origin}: only {origin} can stretch it to "
+        "more clouds, by the NetworkExpansion there",
+    )
 
 
 def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:

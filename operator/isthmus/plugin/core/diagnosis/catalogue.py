@@ -94,6 +94,7 @@ _OF_REASONS: Final = (
     (Layer.ECHO, Whose.US, (Reason.FLOWS_REJECTED,)),
     (Layer.PORT, Whose.NEUTRON, (Reason.PORT_DOWN, Reason.NETWORK_DISABLED, Reason.NETWORK_NOT_FOUND)),
     (Layer.PORT, Whose.US, (Reason.NAMESPACE_NOT_BOUND, Reason.TOO_MANY_EXPANSIONS, Reason.NETWORK_NOT_STRETCHABLE)),
+    (Layer.PORT, Whose.US, (Reason.NETWORK_IS_REPLICA,)),
     (Layer.PORT, Whose.US, (Reason.NO_SUBNET, Reason.UNSUPPORTED_SUBNET, Reason.UNSUPPORTED_MTU)),
     (Layer.PORT, Whose.US, (Reason.NETWORK_ALREADY_EXPANDED, Reason.NO_FREE_SLICE)),
     (Layer.PORT, Whose.US, (Reason.REPLICA_IN_USE, Reason.NOT_SETTLED, Reason.INTERNAL_ERROR)),
