@@ -168,7 +168,7 @@ def test_weak_policy_is_rejected(installed: ControlPlane, path: str, value: obje
         ("networkID", NETWORK_ID.upper(), "networkID in body should match"),
         ("peers", [], "should have at least 1 items"),
         ("peers", [{"name": "same"}, {"name": "same"}], "duplicate entries for key"),
-        ("peers", [{"name": f"p{n}"} for n in range(9)], "Too many"),
+        ("peers", [{"name": f"p{n}"} for n in range(16)], "Too many"),
         ("addressing", {"sliceSize": 1}, "greater than or equal to 2"),
     ],
 )

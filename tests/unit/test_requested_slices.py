@@ -41,9 +41,9 @@ def test_slice_of_pools_is_cut_and_restored() -> None:
     request(scenario, ("cloud-b", "10.20.0.10", "10.20.0.19"), peers=("cloud-b", "cloud-c"))
     assert scenario.outcome() == "Ready"
     pools = scenario.a.neutron.subnets[scenario.subnet.id].pools
-    assert pools[:2] == (Range("10.20.0.2", "10.20.0.9"), Range("10.20.0.20", "10.20.0.191"))
+    assert pools[:2] == (Range("10.20.0.2", "10.20.0.9"), Range("10.20.0.20", "10.20.0.194"))
     (replica,) = scenario.c.neutron.subnets.values()
-    assert replica.pools == (Range("10.20.0.192", "10.20.0.254"),)
+    assert replica.pools == (Range("10.20.0.195", "10.20.0.254"),)
     scenario.a.kubectl.delete(NetworkExpansion, "web", "shop")
     scenario.settle()
     assert scenario.a.neutron.subnets[scenario.subnet.id].pools == scenario.subnet.pools

@@ -38,8 +38,8 @@ def test_slice_contains_no_used_addresses(agreed: Stretched) -> None:
     a.expand(network.id, "cloud-b")
     federation.settle()
     (entry,) = a.attachments()[0].spec.record.subnets
-    assert [(s.first, s.last) for s in entry.slices] == [("10.20.0.187", "10.20.0.249")]
-    assert _pools(a, subnet) == (Range("10.20.0.2", "10.20.0.186"), Range("10.20.0.250", "10.20.0.254"))
+    assert [(s.first, s.last) for s in entry.slices] == [("10.20.0.188", "10.20.0.249")]
+    assert _pools(a, subnet) == (Range("10.20.0.2", "10.20.0.187"), Range("10.20.0.250", "10.20.0.254"))
 
 
 def test_slice_size_is_the_tenants_choice(agreed: Stretched) -> None:

@@ -165,7 +165,7 @@ def test_allowed_address_pairs_are_addresses_in_use(ready: Scenario) -> None:
     assert ready.outcome() == "Ready"
     (link,) = ready.a.links()
     assert link.spec.offer is not None
-    assert (link.spec.offer.subnets[0].first, link.spec.offer.subnets[0].last) == ("10.20.0.177", "10.20.0.239")
+    assert (link.spec.offer.subnets[0].first, link.spec.offer.subnets[0].last) == ("10.20.0.180", "10.20.0.239")
 
 
 def test_allowed_address_pair_in_the_slice_is_a_conflict(ready: Scenario) -> None:

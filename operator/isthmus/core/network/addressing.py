@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address
-from typing import Protocol
+from typing import Final, Protocol
 
 from isthmus.model.facts.openstack import Range
 
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
+
+_SENSIBLE_SLICE: Final = 8
 
 
 class Bounded(Protocol):
@@ -114,6 +116,12 @@ def highest_free_run(pools: Spans, used: Spans, wanted: int) -> Span | None:
     return (fitting[-1][1] - wanted + 1, fitting[-1][1]) if fitting else None
 
 
-def default_slice_size(pools: Spans, smallest: int) -> int:
-    """The default number of addresses in a slice: a quarter of the pools, but not less than `smallest`."""
-    return max(smallest, size(pools) // 4)
+def default_slice_size(free: Spans, smallest: int) -> int:
+    """The default number of addresses in a slice, if `free` are those that nobody uses and no peer has.
+
+    A quarter of them, so that each further peer takes less and many have room. Not less than 8, which a few machines
+    need, while so many are in a row and as many are left; and never less than `smallest`.
+    """
+    longest = largest_span(free)
+    has_room = longest is not None and size((longest,)) >= _SENSIBLE_SLICE and size(free) >= 2 * _SENSIBLE_SLICE
+    return max(smallest, size(free) // 4, _SENSIBLE_SLICE if has_room else 0)

@@ -57,9 +57,9 @@ def allocate(
 ) -> Allocation:
     """Allocate a run of every subnet to every served peer; `slice_holders` are all peers whose slices are kept.
 
-    `slice_size` is a number of addresses; None: a quarter of the pools. `requested` are slices that the tenant chose,
-    by cloud ID and CIDR. Without a served peer no subnet is added to the record, since it may be one that can never be
-    stretched.
+    `slice_size` is a number of addresses; None: a quarter of those that are free. `requested` are slices that the
+    tenant chose, by cloud ID and CIDR. Without a served peer no subnet is added to the record, since it may be one
+    that can never be stretched.
     """
     known = {entry.id for entry in record}
     considered = [subnet for subnet in facts.subnets if served_peers or subnet.id in known]
@@ -215,11 +215,11 @@ def _with_new_slice(
     if any(s.cloud_id == cloud_id for s in entry.slices):
         return entry
     smallest = smallest_slice(subnet)
-    wanted = slice_size or default_slice_size(spans_of(entry.original_pools), smallest)
     available = subtract(spans_of(subnet.pools), spans_of(entry.slices))
+    free = subtract(available, used_addresses(ports, subnet))
+    wanted = slice_size or default_slice_size(free, smallest)
     if size(available) < wanted + smallest:
         return Problem(Reason.NO_FREE_SLICE, _too_small_message(subnet, wanted, smallest, size(available)))
-    free = subtract(available, used_addresses(ports, subnet))
     run = highest_free_run(free, (), wanted)
     if run is None:
         return Problem(Reason.NO_FREE_SLICE, _no_free_run_message(subnet, wanted, free))

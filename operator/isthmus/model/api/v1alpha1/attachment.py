@@ -34,6 +34,7 @@ from isthmus.model.types import (
 
 from .cloudpeer import PeerGateway
 from .expansionlink import NetworkIdentity
+from .networkexpansion import MAX_PEERS
 
 
 class AddressRange(ApiModel):
@@ -71,7 +72,7 @@ class SubnetRecord(ApiModel):
     """CIDR of the subnet."""
     original_pools: Pools = ()
     """Allocation pools before the controller reduced them (origin only)."""
-    slices: Annotated[tuple[PeerSlice, ...], Field(max_length=16)] = ()
+    slices: Annotated[tuple[PeerSlice, ...], Field(max_length=2 * MAX_PEERS)] = ()
     """Slices of the peers, including those being restored to the pools (origin only)."""
     gateway_port_id: NetworkID | None = None
     """Port that reserves the origin's gateway address on the replica (receiver only)."""
@@ -161,7 +162,7 @@ class AttachmentSpec(ApiModel):
     links: Annotated[
         tuple[AttachmentLink, ...],
         Field(
-            max_length=8,
+            max_length=MAX_PEERS,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["cloudID"]},
         ),
     ] = ()
@@ -210,12 +211,12 @@ class NodeObservation(ApiModel):
     links: Annotated[
         tuple[LinkObservation, ...],
         Field(
-            max_length=8,
+            max_length=MAX_PEERS,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["cloudID"]},
         ),
     ] = ()
     """State of each link; only the active node reports links."""
-    dropping: Annotated[tuple[DropObservation, ...], Field(max_length=64)] = ()
+    dropping: Annotated[tuple[DropObservation, ...], Field(max_length=8 * (MAX_PEERS + 1))] = ()
     """What br-cloud on the node has dropped of the network within the last five minutes, but for what each cloud keeps
     from machines to itself at any time, such as DHCP."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
@@ -32,6 +32,10 @@ from isthmus.model.types import (
     cel_rule,
 )
 
+MAX_PEERS: Final = 15
+"""Peers of one network: with its origin it has 16 members."""
+_MAX_REQUESTED_SLICES: Final = MAX_PEERS * 16  # one of each subnet
+
 
 class RequestedSlice(ApiModel):
     """Addresses of one subnet that one peer is to get."""
@@ -50,8 +54,9 @@ class Addressing(ApiModel):
     """Division of the subnets' addresses."""
 
     slice_size: Annotated[int, Field(ge=2, le=65_536)] | None = None
-    """Number of addresses of every subnet that each peer gets; a quarter of the subnet's allocation pools if absent."""
-    slices: Annotated[tuple[RequestedSlice, ...], Field(max_length=128)] = ()
+    """Number of addresses of every subnet that each peer gets; if absent, a quarter of those that are still free, and
+    at least 8 of them as long as there are 16."""
+    slices: Annotated[tuple[RequestedSlice, ...], Field(max_length=_MAX_REQUESTED_SLICES)] = ()
     """Slices that the tenant chooses, such as those of subnets without allocation pools; Isthmus chooses the others."""
 
 
@@ -76,7 +81,7 @@ class NetworkExpansionSpec(ApiModel):
         tuple[PeerReference, ...],
         Field(
             min_length=1,
-            max_length=8,
+            max_length=MAX_PEERS,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
@@ -137,7 +142,7 @@ class NetworkExpansionStatus(ApiModel):
     peers: Annotated[
         tuple[ExpansionPeerStatus, ...],
         Field(
-            max_length=8,
+            max_length=MAX_PEERS,
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()
