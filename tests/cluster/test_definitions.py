@@ -191,6 +191,17 @@ def test_immutable_field_cannot_be_changed(
     assert message in _refusal(installed, _with(document, path, value))
 
 
+def test_growth_of_slices_can_be_changed_and_nothing_else_of_addressing(installed: ControlPlane) -> None:
+    sized = _with(_named(EXPANSION, "sized"), "addressing", {"sliceSize": 8})
+    _apply(installed, sized)
+    for growth in ("None", "Auto"):
+        _apply(installed, _with(sized, "addressing", {"sliceSize": 8, "growth": growth}))
+    for changed in ({"sliceSize": 9}, {"growth": "None"}):
+        assert "addressing is immutable" in _refusal(installed, _with(sized, "addressing", changed))
+    unknown = {"sliceSize": 8, "growth": "Sometimes"}
+    assert "Unsupported value" in _refusal(installed, _with(sized, "addressing", unknown))
+
+
 def test_link_has_either_an_offer_or_an_answer(installed: ControlPlane) -> None:
     installed.kubectl("create", "namespace", "isthmus-peer-us")
     link = answer_link("them", "us", 1416).to_manifest()

@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.core.network.addressing import Spans, contains, intersect, merged, size, span_of, spans_of, subtract
-from isthmus.core.network.slices import Allocation, allocate, pool_updates, smallest_slice, trim_unpublished
+from isthmus.core.network.growth import grow
+from isthmus.core.network.slices import (
+    Allocation,
+    allocate,
+    pool_updates,
+    ranges_of,
+    smallest_slice,
+    trim_unpublished,
+)
 from isthmus.model.actions import UpdatePools
 from isthmus.model.api.v1alpha1.attachment import PeerSlice, SubnetRecord
+from isthmus.model.api.v1alpha1.expansionlink import MAX_RANGES
 from isthmus.model.api.v1alpha1.networkexpansion import MAX_PEERS
 from isthmus.model.facts.openstack import Network, NetworkFacts, Port, Range, Subnet
 
@@ -36,10 +45,17 @@ class OriginNetwork:
         self.ports: list[Port] = []
         self.record: tuple[SubnetRecord, ...] = ()
         self.published: dict[str, PeerSlice] = {}
+        self.further: dict[str, tuple[PeerSlice, ...]] = {}
+        """Ranges by which slices have grown."""
 
     @property
     def facts(self) -> NetworkFacts:
         return NetworkFacts("own", Network("n", "web", "p", 1450), (self.subnet,), tuple(self.ports))
+
+    def published_ranges(self) -> set[tuple[str, str, str]]:
+        """As the origin's links have them."""
+        first = {(peer, SUBNET, range_.first) for peer, range_ in self.published.items()}
+        return first | {(p, SUBNET, r.first) for p, found in self.further.items() for r in found}
 
     def boot(self, offset: int) -> None:
         """A machine of the tenant's gets a free address of the pools, as Neutron gives it."""
@@ -67,15 +83,16 @@ class OriginNetwork:
         if late is not None:
             self.boot(late)
         self._update(pool_updates(self.record, self.facts, wanted))
-        updates, self.record = trim_unpublished(self.record, self.facts, {(p, SUBNET) for p in self.published})
+        updates, self.record = trim_unpublished(self.record, self.facts, self.published_ranges())
         self._update(updates)
         found = [s for entry in self.record for s in entry.slices if s.cloud_id == peer]
-        self.published |= {s.cloud_id: s for s in found}
+        self.published |= {s.cloud_id: s for s in found[:1]}
         return result
 
     def go(self, peer: str) -> None:
         """A peer is not asked for any more."""
         self.published.pop(peer, None)
+        self.further.pop(peer, None)
         self._update(pool_updates(self.record, self.facts, self.published))
         self.record = allocate(self.record, self.facts, self.published, sorted(self.published), self.slice_size).subnets
 
@@ -154,3 +171,85 @@ def _default_sizes(prefix: int) -> list[int]:
     for peer in PEERS:
         network.come(peer, None)
     return [size((span_of(s),)) for s in network.published.values()]
+
+
+class GrowingNetwork(OriginNetwork):
+    """An origin that lets the slices of peers grow that say that they run short."""
+
+    def grow(self, short: set[str], late: int | None) -> None:
+        """One round of the pipeline: record, cut, list again, trim, publish."""
+        wanted = frozenset(self.published)
+        pairs = {(peer, SUBNET) for peer in short & wanted}
+        self.record = grow(self.record, self.facts, pairs, self.published_ranges()).subnets
+        if late is not None:
+            self.boot(late)
+        self._update(pool_updates(self.record, self.facts, wanted))
+        updates, self.record = trim_unpublished(self.record, self.facts, self.published_ranges())
+        self._update(updates)
+        for peer in wanted:
+            self.further[peer] = ranges_of(self.record, SUBNET, peer)[1:]
+
+    def all_ranges(self) -> list[PeerSlice]:
+        return [*self.published.values(), *(r for peer in self.published for r in self.further.get(peer, ()))]
+
+
+growing_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.sampled_from(PEERS[:5]), st.none() | st.integers(0, 300)),
+        st.tuples(st.just("go"), st.sampled_from(PEERS[:5])),
+        st.tuples(st.just("boot"), st.integers(0, 300)),
+        st.tuples(st.just("grow"), st.sets(st.sampled_from(PEERS[:5])), st.none() | st.integers(0, 300)),
+        st.tuples(st.just("grow"), st.just(set(PEERS[:5])), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@given(st.integers(24, 28), st.none() | st.integers(2, 12), growing_steps)
+def test_slices_that_grow_are_disjoint_and_never_change(
+    prefix: int, slice_size: int | None, taken: list[tuple[object, ...]]
+) -> None:
+    network = GrowingNetwork(prefix, True, slice_size)
+    for step in taken:
+        before = {peer: [span_of(r) for r in network.further.get(peer, ())] for peer in network.published}
+        free = subtract(spans_of(network.subnet.pools), network.used)
+        match step:
+            case "grow", set() as short, int() | None as late:
+                network.grow({str(peer) for peer in short}, late)
+                given = subtract(spans_of(network.all_ranges()), _before(network, before))
+                assert size(free) - size(given) >= (smallest_slice(network.subnet) if given else 0)
+            case _:
+                _step(network, step)
+        for peer, ranges in before.items():
+            if peer in network.published:
+                after = [span_of(r) for r in network.further.get(peer, ())]
+                assert after[: len(ranges)] == ranges, "a range has moved, or was taken back"
+                assert len(after) < MAX_RANGES
+        spans, pools = [span_of(r) for r in network.all_ranges()], spans_of(network.subnet.pools)
+        assert size(merged(spans)) == sum(size((s,)) for s in spans), "two peers have the same address"
+        assert not intersect(merged(spans), merged((*pools, *network.used)))
+        assert merged((*spans, *pools)) == spans_of(network.original), "an address is lost"
+    for peer in PEERS:
+        network.go(peer)
+    assert network.subnet.pools == network.original
+    assert all(entry.slices == () for entry in network.record)
+
+
+def _before(network: GrowingNetwork, further: dict[str, list[tuple[int, int]]]) -> Spans:
+    return merged((*map(span_of, network.published.values()), *(s for found in further.values() for s in found)))
+
+
+@given(st.integers(1, 40), st.integers(0, 100))
+def test_a_peer_that_is_always_short_leaves_this_cloud_its_part(slice_size: int, machines: int) -> None:
+    network = GrowingNetwork(24, True, slice_size)
+    for _ in range(machines):
+        network.boot(0)
+    network.come(PEERS[0], None)
+    for _ in range(2 * MAX_RANGES):
+        network.grow({PEERS[0]}, None)
+    count = len(network.all_ranges())
+    free = size(subtract(spans_of(network.subnet.pools), network.used))
+    assert count <= MAX_RANGES
+    assert free >= smallest_slice(network.subnet)
+    assert count in {0, 1} or free >= slice_size
+    assert count == MAX_RANGES or free < slice_size + max(slice_size, smallest_slice(network.subnet))

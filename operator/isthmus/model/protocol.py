@@ -9,10 +9,10 @@ from typing import Final
 
 # Stays 1 for ever: clouds that know no list of versions have no agreement with a cloud that publishes another value.
 PROTOCOL_VERSION: Final = 1
-PROTOCOL_VERSIONS: Final = (1, 2)
+PROTOCOL_VERSIONS: Final = (1, 2, 3)
 """The versions that this cloud speaks, in ascending order."""
 
-READ_AS: Final = 6
+READ_AS: Final = 7
 """Number of the reader of peers' objects, to be raised whenever it understands more of them than before.
 
 It is stored beside what was read: a newer controller reads again what an older one understood in part.
@@ -24,9 +24,11 @@ class Feature(StrEnum):
 
     PORT_SLICES = "PortSlices"
     """Ports travel in PortSlices, and not in the ExpansionLink."""
+    GROWTH = "Growth"
+    """A slice may have further ranges, and a receiver says where it has few addresses left."""
 
 
-_SINCE: Final[Mapping[Feature, int]] = MappingProxyType({Feature.PORT_SLICES: 2})
+_SINCE: Final[Mapping[Feature, int]] = MappingProxyType({Feature.PORT_SLICES: 2, Feature.GROWTH: 3})
 
 
 def agreed_version(ours: Collection[int], theirs: Collection[int]) -> int | None:

@@ -30,7 +30,7 @@ def conflicts(
 ) -> tuple[str, ...]:
     """One message for each conflict, ordered by address, at most ten; `offer` has the receiver's slices."""
     local_ports, remote_ports = _by_address(ours), _by_address(theirs)
-    slices, networks = spans_of(offer.subnets), [IPv4Network(subnet.cidr) for subnet in offer.subnets]
+    slices, networks = spans_of(offer.ranges), [IPv4Network(subnet.cidr) for subnet in offer.subnets]
     cidrs = tuple((int(network.network_address), int(network.broadcast_address)) for network in networks)
     messages: list[str] = []
     for value, address in sorted((number_of(address), address) for address in {*local_ports, *remote_ports}):

@@ -24,14 +24,14 @@ _NO_MAC = "00:00:00:00:00:00"
 
 def addresses_of_receiver(offer: Offer) -> Spans:
     """The addresses that belong to the receiver of an offer: its slices."""
-    return spans_of(offer.subnets)
+    return spans_of(offer.ranges)
 
 
 def addresses_of_origin(offer: Offer) -> Spans:
     """The addresses that belong to the origin of an offer: those of the subnets, without the receiver's slices."""
     networks = [IPv4Network(subnet.cidr) for subnet in offer.subnets]
     subnets = merged((int(network.network_address), int(network.broadcast_address)) for network in networks)
-    return subtract(subnets, spans_of(offer.subnets))
+    return subtract(subnets, addresses_of_receiver(offer))
 
 
 def changes_only_known_addresses(actions: Sequence[Action], attachment: Attachment | None) -> bool:

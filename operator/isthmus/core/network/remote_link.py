@@ -29,7 +29,7 @@ from isthmus.model.protocol import READ_AS
 from isthmus.model.reasons import Reason
 from isthmus.model.types import NETWORK_ID
 
-from .addressing import intersect, span_of, spans_of_addresses
+from .addressing import contains, intersect, merged, size, span_of
 from .subnet_rules import hosts_of, subnet_problem
 
 Presence = Literal["Present", "Absent", "Unknown"]
@@ -152,10 +152,13 @@ def _subnet_problem(subnet: OfferedSubnet) -> str | None:
     problem = subnet_problem(subnet.cidr, subnet.gateway_ip)
     if problem is not None:
         return problem
-    slice_ = (span_of(subnet),)
-    if slice_[0][0] > slice_[0][1] or intersect(hosts_of(IPv4Network(subnet.cidr)), slice_) != slice_:
-        return f"the slice {subnet.first}-{subnet.last} is outside the subnet"
-    if subnet.gateway_ip is not None and intersect(slice_, spans_of_addresses([subnet.gateway_ip])):
+    spans, hosts = [span_of(range_) for range_ in subnet.ranges], hosts_of(IPv4Network(subnet.cidr))
+    for range_, span in zip(subnet.ranges, spans, strict=True):
+        if span[0] > span[1] or intersect(hosts, (span,)) != (span,):
+            return f"the slice {range_.first}-{range_.last} is outside the subnet"
+    if size(merged(spans)) != sum(size((span,)) for span in spans):
+        return "two ranges of the slice overlap"
+    if subnet.gateway_ip is not None and contains(merged(spans), subnet.gateway_ip):
         return f"the gateway {subnet.gateway_ip} is inside the slice"
     return None
 

@@ -1,7 +1,8 @@
 """Allocation of slices: the run of each subnet's addresses that a peer gets from the origin.
 
 In this order: choose a free run of the pools; record it with the original pools; remove it from Neutron's pools; list
-ports again and trim off what was allocated in the meantime; publish. A published slice never changes.
+ports again and trim off what was allocated in the meantime; publish. A published slice never changes, but may grow by
+further ranges (`growth`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from isthmus.model.actions import Problem, UpdatePools
-from isthmus.model.api.v1alpha1.attachment import AddressRange, PeerSlice, SubnetRecord
+from isthmus.model.api.v1alpha1.attachment import MAX_POOLS, AddressRange, PeerSlice, SubnetRecord
 from isthmus.model.facts.openstack import NetworkFacts, Port, Range, Subnet
 from isthmus.model.reasons import Reason
 
@@ -111,12 +112,12 @@ def current(
 
 
 def trim_unpublished(
-    record: Iterable[SubnetRecord], facts: NetworkFacts, published: Collection[tuple[str, str]]
+    record: Iterable[SubnetRecord], facts: NetworkFacts, published: Collection[tuple[str, str, str]]
 ) -> tuple[tuple[UpdatePools, ...], tuple[SubnetRecord, ...]]:
-    """Trim unpublished slices that contain addresses which were allocated before the pools were updated.
+    """Trim unpublished ranges that contain addresses which were allocated before the pools were updated.
 
-    `published` are pairs of cloud ID and subnet ID. Returns the updates that restore the rest to the pools, and the
-    record after that.
+    `published` are cloud ID, subnet ID and first address of each range. Returns the updates that restore the rest to
+    the pools, and the record after that.
     """
     subnets = {subnet.id: subnet for subnet in facts.subnets}
     updates: list[UpdatePools] = []
@@ -124,7 +125,7 @@ def trim_unpublished(
     for entry in record:
         subnet = subnets.get(entry.id)
         used = used_addresses(facts.ports, subnet) if subnet else ()
-        slices = tuple(s if (s.cloud_id, entry.id) in published else _trimmed(s, used) for s in entry.slices)
+        slices = tuple(s if (s.cloud_id, entry.id, s.first) in published else _trimmed(s, used) for s in entry.slices)
         remaining = tuple(s for s in slices if s is not None)
         after.append(entry.model_copy(update={"slices": remaining}))
         restored = subtract(spans_of(entry.slices), spans_of(remaining))
@@ -140,10 +141,28 @@ def has_slices(record: Iterable[SubnetRecord], facts: NetworkFacts, cloud_id: st
     return {subnet.id for subnet in facts.subnets} <= with_slice
 
 
-def slice_of(record: Iterable[SubnetRecord], subnet_id: str, cloud_id: str) -> PeerSlice | None:
-    """The peer's slice of one subnet; None if it has none."""
-    slices = (s for entry in record if entry.id == subnet_id for s in entry.slices if s.cloud_id == cloud_id)
-    return next(slices, None)
+def ranges_of(record: Iterable[SubnetRecord], subnet_id: str, cloud_id: str) -> tuple[PeerSlice, ...]:
+    """The peer's slice of one subnet with what it has grown by, in the order in which it got it; empty without one."""
+    return tuple(s for entry in record if entry.id == subnet_id for s in entry.slices if s.cloud_id == cloud_id)
+
+
+def free_addresses(entry: SubnetRecord, subnet: Subnet, ports: Iterable[Port]) -> Spans:
+    """The addresses of the pools that no peer has and nobody uses."""
+    return subtract(_available(entry, subnet), used_addresses(ports, subnet))
+
+
+def with_range(entry: SubnetRecord, new: PeerSlice, subnet: Subnet) -> SubnetRecord:
+    """The entry with a range more, beside those of the same peer.
+
+    The tenant may have added the addresses to the pools since these were recorded, and is to get them back.
+    """
+    index = max((n for n, s in enumerate(entry.slices, 1) if s.cloud_id == new.cloud_id), default=len(entry.slices))
+    slices = (*entry.slices[:index], new, *entry.slices[index:])
+    original = spans_of(entry.original_pools)
+    added = intersect(subtract((span_of(new),), original), spans_of(subnet.pools))
+    pools = tuple(AddressRange(first=p.first, last=p.last) for p in ranges(merged((*original, *added))))
+    grown = {"original_pools": pools} if added and len(pools) <= MAX_POOLS else {}
+    return entry.model_copy(update={"slices": slices, **grown})
 
 
 def used_addresses(ports: Iterable[Port], subnet: Subnet) -> Spans:
@@ -215,16 +234,18 @@ def _with_new_slice(
     if any(s.cloud_id == cloud_id for s in entry.slices):
         return entry
     smallest = smallest_slice(subnet)
-    available = subtract(spans_of(subnet.pools), spans_of(entry.slices))
-    free = subtract(available, used_addresses(ports, subnet))
+    available, free = _available(entry, subnet), free_addresses(entry, subnet, ports)
     wanted = slice_size or default_slice_size(free, smallest)
     if size(available) < wanted + smallest:
         return Problem(Reason.NO_FREE_SLICE, _too_small_message(subnet, wanted, smallest, size(available)))
     run = highest_free_run(free, (), wanted)
     if run is None:
         return Problem(Reason.NO_FREE_SLICE, _no_free_run_message(subnet, wanted, free))
-    new = PeerSlice(cloud_id=cloud_id, first=address_of(run[0]), last=address_of(run[1]))
-    return entry.model_copy(update={"slices": (*entry.slices, new)})
+    return with_range(entry, PeerSlice(cloud_id=cloud_id, first=address_of(run[0]), last=address_of(run[1])), subnet)
+
+
+def _available(entry: SubnetRecord, subnet: Subnet) -> Spans:
+    return subtract(spans_of(subnet.pools), spans_of(entry.slices))
 
 
 def _with_requested_slice(
@@ -245,8 +266,7 @@ def _with_requested_slice(
     if obstacle is not None:
         where = f"{requested.first}-{requested.last} of {subnet.cidr}"
         return Problem(Reason.NO_FREE_SLICE, f"the requested slice {where} {obstacle}")
-    new = PeerSlice(cloud_id=cloud_id, first=requested.first, last=requested.last)
-    return entry.model_copy(update={"slices": (*entry.slices, new)})
+    return with_range(entry, PeerSlice(cloud_id=cloud_id, first=requested.first, last=requested.last), subnet)
 
 
 def _too_small_message(subnet: Subnet, wanted: int, smallest: int, available: int) -> str:

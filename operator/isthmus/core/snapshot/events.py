@@ -13,6 +13,7 @@ BAD_WHEN_TRUE = frozenset(
     {
         ConditionType.ADDRESS_CONFLICT,
         ConditionType.REPLICA_IN_USE,
+        ConditionType.ADDRESSES_LOW,
         ConditionType.DISTRIBUTED_ROUTER,
         ConditionType.QOS_POLICY,
         ConditionType.DEGRADED,

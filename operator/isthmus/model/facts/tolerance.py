@@ -76,6 +76,10 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "offer.subnets[].dnsNameservers[]": _LEAVE_OUT,
             "offer.subnets[].hostRoutes": _LEAVE_OUT,
             "offer.subnets[].hostRoutes[]": _LEAVE_OUT,
+            "offer.subnets[].furtherRanges": _LEAVE_OUT,
+            "offer.subnets[].furtherRanges[]": _LEAVE_OUT,
+            "answer.lowSubnets": _LEAVE_OUT,
+            "answer.lowSubnets[]": _LEAVE_OUT,
             "answer.verdict": ReadAs("Refused"),  # likewise
             "answer.reason": ReadAs("Refused"),
             "answer.message": _LEAVE_OUT,

@@ -94,6 +94,18 @@ EXPLANATIONS = {
         "Free addresses, or create the NetworkExpansion with a smaller `addressing.sliceSize`: it is immutable.",
         Place.READY,
     ),
+    Reason.NO_ADDRESSES_LEFT: tenant(
+        "A peer has few addresses of a subnet left, and its slice cannot grow: too few addresses are free here, or it "
+        "has grown as often as it can. The message names the numbers.",
+        "Delete ports in either cloud, add addresses to the allocation pools, or stretch a further subnet.",
+        Place.ADDRESSES_LOW,
+    ),
+    Reason.SLICE_DOES_NOT_GROW: tenant(
+        "A peer has few addresses of a subnet left, and its slice does not grow: `addressing.growth` is `None`, or the "
+        "slice is one of `addressing.slices`.",
+        "Set `addressing.growth` to `Auto`, delete ports at the peer, or stretch a further subnet.",
+        Place.ADDRESSES_LOW,
+    ),
     Reason.DETAILS_OMITTED: tenant(
         "All subnets are stretched, but not every detail: host routes, name servers or addresses of ports that are no "
         "addresses are left out. The message names them.",

@@ -24,6 +24,7 @@ class ConditionType(StrEnum):
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"
+    ADDRESSES_LOW = "AddressesLow"
     DISTRIBUTED_ROUTER = "DistributedRouter"
     QOS_POLICY = "QoSPolicy"
     PEER_SEEN = "PeerSeen"
@@ -132,6 +133,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="An address is in use outside its owner's slice.",
                 false="Every address in use is inside its owner's slice.",
                 unknown="Not all ports of the peer are known.",
+            ),
+            ConditionType.ADDRESSES_LOW: Meaning(
+                true="A peer has few addresses of a subnet left, and gets no more. The condition is present only while "
+                "it is True.",
             ),
             ConditionType.DISTRIBUTED_ROUTER: Meaning(
                 true="Machines at the peers may not reach a distributed router of this cloud. The condition is present "

@@ -30,6 +30,7 @@ class Place(StrEnum):
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
     ADDRESS_CONFLICT = "AddressConflict"
+    ADDRESSES_LOW = "AddressesLow"
     DISTRIBUTED_ROUTER = "DistributedRouter"
     QOS_POLICY = "QoSPolicy"
     PEER_SEEN = "PeerSeen"

@@ -94,6 +94,8 @@ class Reason(StrEnum):
     WAITING_FOR_AGREEMENT = "WaitingForAgreement"
     TUNNEL_IDS_EXHAUSTED = "TunnelIDsExhausted"
     NO_FREE_SLICE = "NoFreeSlice"
+    NO_ADDRESSES_LEFT = "NoAddressesLeft"
+    SLICE_DOES_NOT_GROW = "SliceDoesNotGrow"
     DETAILS_OMITTED = "DetailsOmitted"
     ROUTER_IS_DISTRIBUTED = "RouterIsDistributed"
     POLICY_ON_NETWORK = "PolicyOnNetwork"

@@ -25,6 +25,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
         ConditionType.DEGRADED: "True",
         ConditionType.SUBNETS_STRETCHED: "False",
         ConditionType.ADDRESS_CONFLICT: "True",
+        ConditionType.ADDRESSES_LOW: "True",
         ConditionType.DISTRIBUTED_ROUTER: "True",
         ConditionType.QOS_POLICY: "True",
         ConditionType.REPLICA_IN_USE: "True",

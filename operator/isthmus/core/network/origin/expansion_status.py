@@ -10,7 +10,7 @@ from isthmus.core.snapshot.conditions import false, readiness, true, with_transi
 from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer
 from isthmus.model.api.v1alpha1.networkexpansion import (
     AddressSlice,
     ExpansionPeerStatus,
@@ -21,6 +21,7 @@ from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
 from .admission import PeerRequest, admission_problem, claims, peer_requests, request_problem
 from .restrictions import restrictions
+from .shortage import shortages
 from .state import Origin
 
 _MAX_LISTED = 10
@@ -64,7 +65,7 @@ def _with_status(
     if is_owner and facts:
         conditions.append(address_conflict(origin_conflicts(origin), expansion.status.conditions))
         conditions += [_subnets(origin)] if origin.active_links else []
-        conditions += restrictions(facts)
+        conditions += [*shortages(origin), *restrictions(facts)]
     network = facts.network if facts is not None and problem is None else None
     status = NetworkExpansionStatus(
         observed_generation=expansion.metadata.generation,
@@ -135,8 +136,12 @@ def _peer(origin: Origin, request: PeerRequest, problem: Problem | None) -> Expa
         message=problem.message[:1024] if problem else "",
         tunnel_id=offer.tunnel_id if offer else None,
         mtu=link.status.mtu if link else None,
-        slices=tuple(AddressSlice(cidr=s.cidr, first=s.first, last=s.last) for s in offer.subnets) if offer else (),
+        slices=_slices(offer) if offer else (),
     )
+
+
+def _slices(offer: Offer) -> tuple[AddressSlice, ...]:
+    return tuple(AddressSlice(cidr=s.cidr, first=r.first, last=r.last) for s in offer.subnets for r in s.ranges)
 
 
 def _peer_problem(origin: Origin, request: PeerRequest, failure: Problem | None) -> Problem | None:

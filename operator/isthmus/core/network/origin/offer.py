@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isthmus.core.federation.agreement import own_tunnel_ids
-from isthmus.core.network.slices import slice_of
+from isthmus.core.network.slices import ranges_of
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.v1alpha1.attachment import SubnetRecord
@@ -17,6 +17,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     Offer,
     OfferedProject,
     OfferedSubnet,
+    SliceRange,
 )
 from isthmus.model.facts.openstack import NetworkFacts, Subnet
 
@@ -62,8 +63,8 @@ def offered_spec(
 
 
 def _subnet(subnet: Subnet, record: Iterable[SubnetRecord], peer_cloud_id: str) -> OfferedSubnet | None:
-    slice_ = slice_of(record, subnet.id, peer_cloud_id)
-    if slice_ is None:
+    ranges = ranges_of(record, subnet.id, peer_cloud_id)
+    if not ranges:
         return None
     servers = [s for s in subnet.dns_nameservers if ":" not in s]
     routes = [HostRoute(destination=d, nexthop=n) for d, n in subnet.host_routes if ":" not in d + n]
@@ -75,6 +76,7 @@ def _subnet(subnet: Subnet, record: Iterable[SubnetRecord], peer_cloud_id: str) 
         enable_dhcp=subnet.enable_dhcp,
         dns_nameservers=tuple(servers[:_MAX_NAMESERVERS]),
         host_routes=tuple(routes[:_MAX_ROUTES]),
-        first=slice_.first,
-        last=slice_.last,
+        first=ranges[0].first,
+        last=ranges[0].last,
+        further_ranges=tuple(SliceRange(first=r.first, last=r.last) for r in ranges[1:]),
     )

@@ -138,7 +138,7 @@ def _write_record(origin: Origin) -> Actions:
         network_id=facts.network.id,
         original_mtu=origin.original_mtu,
         written_mtu=origin.record.written_mtu,
-        subnets=origin.allocation.subnets,
+        subnets=origin.growth.subnets,
     )
     return _update_record(origin, record)
 
@@ -151,7 +151,7 @@ def _trim_slices(origin: Origin) -> Actions:
     """Trim addresses off unpublished slices that were allocated before the pools were updated."""
     if origin.facts is None:
         return ()
-    updates, subnets = trim_unpublished(origin.record.subnets, origin.facts, _published_slices(origin))
+    updates, subnets = trim_unpublished(origin.record.subnets, origin.facts, origin.published_ranges)
     if subnets == origin.record.subnets:
         return ()
     return (*updates, *_update_record(origin, origin.record.model_copy(update={"subnets": subnets})))
@@ -224,16 +224,6 @@ def _update_record(origin: Origin, record: Record) -> Actions:
     new = AttachmentSpec(origin=network_identity(origin.name), role="Origin")
     spec = origin.attachment.spec if origin.attachment else new
     return (ApplyObject(new_attachment(origin.name, spec.model_copy(update={"record": record}))),)
-
-
-def _published_slices(origin: Origin) -> frozenset[tuple[str, str]]:
-    """Pairs of cloud ID and subnet ID whose slice has been published."""
-    return frozenset(
-        (cloud_id, subnet.id)
-        for cloud_id, link in origin.links.items()
-        if link.spec.offer is not None
-        for subnet in link.spec.offer.subnets
-    )
 
 
 _WITHDRAWN = {"state": "Withdrawn", "gateway": None, "ports": (), "port_buckets": None}

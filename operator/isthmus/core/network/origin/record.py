@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isthmus.core.network.addressing import merged, ranges, spans_of
+from isthmus.core.network.addressing import intersect, merged, ranges, span_of, spans_of
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import AddressRange, PeerSlice, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
@@ -40,7 +40,7 @@ def with_published(record: Record, links: Iterable[ExpansionLink], facts: Networ
     links = tuple(link for link in links if link.spec.offer is not None)
     subnets = {entry.id: entry for entry in record.subnets}
     for subnet in facts.subnets if facts else ():
-        published = tuple(slice_ for link in links if (slice_ := _slice(link, subnet.id)) is not None)
+        published = tuple(range_ for link in links for range_ in _ranges(link, subnet.id))
         if published:
             entry = subnets.get(subnet.id) or _new_entry(subnet, published)
             subnets[subnet.id] = _with_slices(entry, published)
@@ -52,10 +52,10 @@ def with_published(record: Record, links: Iterable[ExpansionLink], facts: Networ
     return record.model_copy(update=update)
 
 
-def _slice(link: ExpansionLink, subnet_id: str) -> PeerSlice | None:
+def _ranges(link: ExpansionLink, subnet_id: str) -> tuple[PeerSlice, ...]:
     offered = (subnet for subnet in (link.spec.offer.subnets if link.spec.offer else ()) if subnet.id == subnet_id)
-    found = next(offered, None)
-    return PeerSlice(cloud_id=link.spec.peer_cloud_id, first=found.first, last=found.last) if found else None
+    cloud_id = link.spec.peer_cloud_id
+    return tuple(PeerSlice(cloud_id=cloud_id, first=r.first, last=r.last) for subnet in offered for r in subnet.ranges)
 
 
 def _new_entry(subnet: Subnet, slices: Iterable[PeerSlice]) -> SubnetRecord:
@@ -65,8 +65,16 @@ def _new_entry(subnet: Subnet, slices: Iterable[PeerSlice]) -> SubnetRecord:
 
 
 def _with_slices(entry: SubnetRecord, published: Iterable[PeerSlice]) -> SubnetRecord:
-    by_peer = {slice_.cloud_id: slice_ for slice_ in (*entry.slices, *published)}
-    return entry.model_copy(update={"slices": tuple(by_peer.values())})
+    """For each peer its published ranges, and after them those that are recorded and not yet published."""
+    by_peer: dict[str, list[PeerSlice]] = {range_.cloud_id: [] for range_ in (*entry.slices, *published)}
+    for range_ in published:
+        by_peer[range_.cloud_id].append(range_)
+    for range_ in entry.slices:
+        known = by_peer[range_.cloud_id]
+        if not intersect((span_of(range_),), spans_of(known)):
+            known.append(range_)
+    slices = tuple(range_ for known in by_peer.values() for range_ in known)
+    return entry.model_copy(update={"slices": slices})
 
 
 def _original_mtu(link: ExpansionLink) -> int | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from isthmus.core.federation.peer import has_feature
 from isthmus.core.network.attachment import gateway_for, network_identity, path_to
+from isthmus.core.network.growth import Growth, grow
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
 from isthmus.core.network.slices import Allocation, allocate, has_slices
@@ -17,6 +19,7 @@ from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, Expa
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, RequestedSlice
 from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import NetworkFacts
+from isthmus.model.protocol import Feature
 
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
 from .offer import next_tunnel_id, offered_spec
@@ -121,6 +124,48 @@ class Origin:
         return allocate(
             self.record.subnets, self.facts, self.slice_holders, served, size, self.new_peers, self._requested_slices
         )
+
+    @cached_property
+    def published_ranges(self) -> frozenset[tuple[str, str, str]]:
+        """Cloud ID, subnet ID and first address of each range that has been published."""
+        return frozenset(
+            (cloud_id, subnet.id, range_.first)
+            for cloud_id, link in self.links.items()
+            if link.spec.offer is not None
+            for subnet in link.spec.offer.subnets
+            for range_ in subnet.ranges
+        )
+
+    @cached_property
+    def short(self) -> frozenset[tuple[str, str]]:
+        """Cloud ID and subnet ID where a peer has few addresses left, by its answer to what is offered now.
+
+        An answer to an earlier generation may be about a slice that has grown since.
+        """
+        return frozenset(
+            (cloud_id, subnet_id)
+            for cloud_id in self.retained_peers
+            if (answer := self.answer(cloud_id)) is not None
+            and answer.verdict == "Accepted"
+            and answer.generation == self.links[cloud_id].metadata.generation
+            and has_feature(self.snapshot, cloud_id, Feature.GROWTH)
+            for subnet_id in answer.low_subnets
+        )
+
+    @cached_property
+    def growing(self) -> frozenset[tuple[str, str]]:
+        """Those of them whose slice may grow: the tenant wants it, and did not choose the slice."""
+        if self.owner is None or self.owner.spec.addressing.growth != "Auto" or self.facts is None:
+            return frozenset()
+        ids = {subnet.cidr: subnet.id for subnet in self.facts.subnets}
+        return self.short - {(cloud_id, ids.get(cidr, "")) for cloud_id, cidr in self._requested_slices}
+
+    @cached_property
+    def growth(self) -> Growth:
+        """The slices as they should be recorded, with what they grow by."""
+        if self.facts is None:
+            return Growth(self.allocation.subnets, {})
+        return grow(self.allocation.subnets, self.facts, self.growing, self.published_ranges)
 
     @property
     def _requested_slices(self) -> dict[tuple[str, str], RequestedSlice]:

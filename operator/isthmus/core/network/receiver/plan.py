@@ -35,6 +35,7 @@ from isthmus.model.reasons import Reason
 
 from . import replica as replica
 from .forwarding import wanted_attachment
+from .shortage import low_subnets
 from .state import Receiver
 
 Actions = tuple[Action, ...]
@@ -72,7 +73,12 @@ def _answer(receiver: Receiver) -> Actions:
     remote_link, problem = receiver.remote_link, receiver.remote_link_state.problem
     if remote_link is None or (not is_accepted(receiver.link) and not replica.is_complete(receiver)):
         return ()
-    answer = Answer(uid=remote_link.uid, generation=remote_link.generation, verdict="Accepted")
+    answer = Answer(
+        uid=remote_link.uid,
+        generation=remote_link.generation,
+        verdict="Accepted",
+        low_subnets=low_subnets(receiver),
+    )
     if problem is not None:
         answer = answer.model_copy(update={"reason": problem.reason, "message": problem.message[:1024]})
     return _publish(receiver, answer)
@@ -100,7 +106,9 @@ def _release(receiver: Receiver) -> Actions:
         return ()
     if receiver.peer is None or (_is_confirmed(receiver, link.spec.answer) and not receiver.agreement_ended):
         return (DeleteObject(link),)
-    released = link.spec.answer.model_copy(update={"verdict": "Released", "reason": Reason.RELEASED, "message": ""})
+    released = link.spec.answer.model_copy(
+        update={"verdict": "Released", "reason": Reason.RELEASED, "message": "", "low_subnets": ()}
+    )
     if receiver.remote_link is not None:
         released = released.model_copy(
             update={"uid": receiver.remote_link.uid, "generation": receiver.remote_link.generation}

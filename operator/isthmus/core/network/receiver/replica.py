@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
+from isthmus.core.network.addressing import ranges, spans_of
 from isthmus.core.network.attachment import (
     attachment_ports,
     gateway_ports,
@@ -32,7 +33,7 @@ from isthmus.model.actions import (
 )
 from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import OfferedSubnet
-from isthmus.model.facts.openstack import NetworkFacts, NetworkQuota, Range, Subnet
+from isthmus.model.facts.openstack import NetworkFacts, NetworkQuota, Subnet
 
 from .state import Receiver
 
@@ -188,7 +189,7 @@ def _ensure_subnet(
 ) -> Action | None:
     if facts.network is None:
         return None
-    pools = (Range(offered.first, offered.last),)
+    pools = ranges(spans_of(offered.ranges))
     routes = tuple((route.destination, route.nexthop) for route in offered.host_routes)
     if existing is None:
         return CreateSubnet(
@@ -206,7 +207,8 @@ def _ensure_subnet(
     same_sets = set(existing.dns_nameservers) == set(offered.dns_nameservers) and set(existing.host_routes) == set(
         routes
     )
-    if same_sets and (existing.pools, existing.enable_dhcp) == (pools, offered.enable_dhcp):
+    same_pools = spans_of(existing.pools) == spans_of(pools)
+    if same_sets and same_pools and existing.enable_dhcp == offered.enable_dhcp:
         return None
     return UpdateSubnet(existing.id, pools, offered.enable_dhcp, offered.dns_nameservers, routes, existing.revision)
 

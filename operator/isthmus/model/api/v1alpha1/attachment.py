@@ -33,7 +33,7 @@ from isthmus.model.types import (
 )
 
 from .cloudpeer import PeerGateway
-from .expansionlink import NetworkIdentity
+from .expansionlink import MAX_RANGES, NetworkIdentity
 from .networkexpansion import MAX_PEERS
 
 
@@ -51,14 +51,15 @@ Pools = Annotated[tuple[AddressRange, ...], Field(max_length=MAX_POOLS)]
 
 
 class PeerSlice(ApiModel):
-    """Addresses of one subnet that were taken out of the allocation pools for one peer."""
+    """Addresses of one subnet that were taken out of the allocation pools for one peer: its slice, or a range by which
+    that has grown."""
 
     cloud_id: CloudID
     """Cloud ID of the peer."""
     first: IPv4Address
-    """First address of the slice."""
+    """First address of the range."""
     last: IPv4Address
-    """Last address of the slice."""
+    """Last address of the range."""
 
 
 class SubnetRecord(ApiModel):
@@ -72,8 +73,9 @@ class SubnetRecord(ApiModel):
     """CIDR of the subnet."""
     original_pools: Pools = ()
     """Allocation pools before the controller reduced them (origin only)."""
-    slices: Annotated[tuple[PeerSlice, ...], Field(max_length=2 * MAX_PEERS)] = ()
-    """Slices of the peers, including those being restored to the pools (origin only)."""
+    slices: Annotated[tuple[PeerSlice, ...], Field(max_length=2 * MAX_PEERS * MAX_RANGES)] = ()
+    """Slices of the peers, each peer's ranges in the order in which it got them, including those being restored to the
+    pools (origin only)."""
     gateway_port_id: NetworkID | None = None
     """Port that reserves the origin's gateway address on the replica (receiver only)."""
 

@@ -38,11 +38,10 @@ from isthmus.model.types import (
     cel_rule,
 )
 
-from .networkexpansion import AddressSlice
-
 MAX_PORTS_PER_LINK = 500
 MAX_ADDRESSES_PER_PORT = 16
 MAX_SUBNETS = 16
+MAX_RANGES = 16  # of one slice, the first one included
 
 
 class NetworkIdentity(ApiModel):
@@ -74,6 +73,15 @@ class HostRoute(ApiModel):
     """Next hop of the route."""
 
 
+class SliceRange(ApiModel):
+    """Consecutive addresses of a slice."""
+
+    first: IPv4Address
+    """First address of the range."""
+    last: IPv4Address
+    """Last address of the range."""
+
+
 class OfferedSubnet(ApiModel):
     """Subnet of the origin, with the slice of its addresses that the receiver may use."""
 
@@ -92,14 +100,16 @@ class OfferedSubnet(ApiModel):
     host_routes: Annotated[tuple[HostRoute, ...], Field(max_length=64)] = ()
     """Host routes of the subnet."""
     first: IPv4Address
-    """First address of the receiver's slice."""
+    """First address of the receiver's slice, as it was at the beginning."""
     last: IPv4Address
-    """Last address of the receiver's slice."""
+    """Last address of the receiver's slice, as it was at the beginning."""
+    further_ranges: Annotated[tuple[SliceRange, ...], Field(max_length=MAX_RANGES - 1)] = ()
+    """Ranges by which the receiver's slice has grown since. None is ever changed or taken back."""
 
     @property
-    def slice(self) -> AddressSlice:
-        """The receiver's addresses."""
-        return AddressSlice(cidr=self.cidr, first=self.first, last=self.last)
+    def ranges(self) -> tuple[SliceRange, ...]:
+        """All of the receiver's slice, in the order in which it was given."""
+        return (SliceRange(first=self.first, last=self.last), *self.further_ranges)
 
 
 class OfferedProject(ApiModel):
@@ -130,6 +140,11 @@ class Offer(ApiModel):
     ]
     """Subnets of the network, each with the receiver's slice."""
 
+    @property
+    def ranges(self) -> tuple[SliceRange, ...]:
+        """All addresses that belong to the receiver."""
+        return tuple(range_ for subnet in self.subnets for range_ in subnet.ranges)
+
 
 class Answer(ApiModel):
     """Answer to one generation of the offer. Published by the receiver only."""
@@ -144,6 +159,8 @@ class Answer(ApiModel):
     """Why the offer is not accepted; docs/conditions.md lists all reasons."""
     message: Remark = ""
     """Why the offer is not accepted, in a sentence that names nothing local to the receiver."""
+    low_subnets: Annotated[tuple[NetworkID, ...], Field(max_length=MAX_SUBNETS)] = ()
+    """IDs of the offered subnets in which the receiver has few addresses left, so that the origin may add a range."""
 
 
 class PublishedPort(ApiModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,12 @@ MAX_PEERS: Final = 15
 _MAX_REQUESTED_SLICES: Final = MAX_PEERS * 16  # one of each subnet
 
 
+_SAME_DIVISION: Final = " && ".join(
+    f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+    for field in ("sliceSize", "slices")
+)
+
+
 class RequestedSlice(ApiModel):
     """Addresses of one subnet that one peer is to get."""
 
@@ -58,6 +64,9 @@ class Addressing(ApiModel):
     at least 8 of them as long as there are 16."""
     slices: Annotated[tuple[RequestedSlice, ...], Field(max_length=_MAX_REQUESTED_SLICES)] = ()
     """Slices that the tenant chooses, such as those of subnets without allocation pools; Isthmus chooses the others."""
+    growth: Literal["Auto", "None"] = "Auto"
+    """Auto: a peer that has few addresses of a subnet left gets more, as long as this cloud keeps as many free ones.
+    None, or a slice that the tenant chose: it has to do with what it has. It may be changed."""
 
 
 class PeerReference(ApiModel):
@@ -88,9 +97,9 @@ class NetworkExpansionSpec(ApiModel):
     """Peers to stretch the network to."""
     addressing: Annotated[
         Addressing,
-        Field(json_schema_extra=cel_rule("self == oldSelf", "addressing is immutable")),
+        Field(json_schema_extra=cel_rule(_SAME_DIVISION, "addressing is immutable, but for growth")),
     ] = Addressing()
-    """Division of the subnets' addresses; immutable."""
+    """Division of the subnets' addresses; immutable, but for `growth`."""
 
 
 class AddressSlice(ApiModel):
@@ -121,8 +130,8 @@ class ExpansionPeerStatus(ApiModel):
     """Tunnel ID of the network on the tunnel to this peer."""
     mtu: MTU | None = None
     """MTU in bytes agreed with this peer."""
-    slices: Annotated[tuple[AddressSlice, ...], Field(max_length=16)] = ()
-    """Addresses that the peer may use, one slice for each subnet."""
+    slices: Annotated[tuple[AddressSlice, ...], Field(max_length=256)] = ()
+    """Addresses that the peer may use: one slice for each subnet, and the ranges by which it has grown."""
 
 
 class NetworkExpansionStatus(ApiModel):
@@ -130,7 +139,8 @@ class NetworkExpansionStatus(ApiModel):
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
-    """Ready, Progressing, Stalled, Degraded, AddressConflict, SubnetsStretched, DistributedRouter and QoSPolicy."""
+    """Ready, Progressing, Stalled, Degraded, AddressConflict, SubnetsStretched, AddressesLow, DistributedRouter and
+    QoSPolicy."""
     network_name: DisplayName | None = None
     """Name of the network in Neutron."""
     project_id: ProjectID | None = None
