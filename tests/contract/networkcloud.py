@@ -57,9 +57,10 @@ class Created:
 
 
 class NetworkCloudContract:
-    """Subclasses provide the fixtures `cloud`, `host` (a host on which a port can be bound), and `tamper`.
+    """Subclasses provide the fixtures `cloud`, `host` (a host on which a port can be bound), `tamper` and `route`.
 
-    `tamper` disables a port and switches its port security on, as an administrator may.
+    `tamper` disables a port and switches its port security on, as an administrator may. `route` attaches a router to a
+    subnet, with its gateway as address, and returns what detaches it.
     """
 
     @pytest.fixture
@@ -220,6 +221,42 @@ class NetworkCloudContract:
         assert changed.dns_nameservers == ()
         assert changed.host_routes == (("192.0.2.0/25", "10.77.0.8"),)
         assert changed.enable_dhcp is False
+
+    def test_gateway_is_replaced_and_removed_together_with_the_pools(
+        self, cloud: NetworkCloud, created: Created
+    ) -> None:
+        subnet = created.subnet(created.network())
+        inside = POOL[0].first
+        rest = (Range("10.77.0.200", "10.77.0.210"),)
+        with pytest.raises(Conflict):
+            cloud.update_subnet(subnet.id, gateway_ip=inside)
+        cloud.update_subnet(subnet.id, gateway_ip=inside, pools=rest)
+        (changed,) = cloud.subnets_of(subnet.network_id)
+        assert (changed.gateway_ip, changed.pools) == (inside, rest)
+        cloud.update_subnet(subnet.id, gateway_ip="", pools=POOL)
+        (changed,) = cloud.subnets_of(subnet.network_id)
+        assert (changed.gateway_ip, changed.pools) == (None, POOL)
+        cloud.update_subnet(subnet.id, enable_dhcp=True)
+        (changed,) = cloud.subnets_of(subnet.network_id)
+        assert (changed.gateway_ip, changed.enable_dhcp) == (None, True)
+
+    def test_gateway_that_a_router_has_is_not_replaced(
+        self, cloud: NetworkCloud, created: Created, route: Callable[[Subnet], Callable[[], None]]
+    ) -> None:
+        subnet = created.subnet(created.network())
+        detach = route(subnet)
+        try:
+            for gateway in ("10.77.0.2", ""):
+                with pytest.raises(Conflict):
+                    cloud.update_subnet(subnet.id, gateway_ip=gateway, dns_nameservers=[])
+            (unchanged,) = cloud.subnets_of(subnet.network_id)
+            assert unchanged == subnet, "nothing else either"
+            cloud.update_subnet(subnet.id, gateway_ip=subnet.gateway_ip, dns_nameservers=[])
+            (changed,) = cloud.subnets_of(subnet.network_id)
+            assert changed.dns_nameservers == ()
+        finally:
+            detach()
+        cloud.update_subnet(subnet.id, gateway_ip="10.77.0.2")
 
     def test_nothing_is_overwritten_that_was_changed_since(self, cloud: NetworkCloud, created: Created) -> None:
         network = created.network()

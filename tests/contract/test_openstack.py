@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.model.errors import Forbidden, Invalid, Unavailable
-from isthmus.model.facts.openstack import NetworkQuota
+from isthmus.model.facts.openstack import NetworkQuota, Subnet
 from isthmus.ports import NetworkCloud
 from tests.contract.networkcloud import Created, NetworkCloudContract
 from tests.testbed.cloud.cloud import Cloud
@@ -50,6 +50,22 @@ class TestOpenStackCloud(NetworkCloudContract):
             site.openstack().network.update_port(port_id, admin_state_up=False, port_security_enabled=True)
 
         return change
+
+    @pytest.fixture
+    def route(self, site: Cloud) -> Callable[[Subnet], Callable[[], None]]:
+        network: Any = site.openstack().network
+
+        def attach(subnet: Subnet) -> Callable[[], None]:
+            router = network.create_router(name="contract")
+            network.add_interface_to_router(router, subnet_id=subnet.id)
+
+            def detach() -> None:
+                network.remove_interface_from_router(router, subnet_id=subnet.id)
+                network.delete_router(router)
+
+            return detach
+
+        return attach
 
     def test_port_that_cannot_be_bound_is_deleted(self, cloud: NetworkCloud, created: Created) -> None:
         network = created.network()

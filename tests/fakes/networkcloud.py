@@ -19,6 +19,7 @@ S = TypeVar("S", Network, Subnet)
 _DEFAULT_QUOTA = NetworkQuota(networks=100, subnets=100, ports=500)
 _AUTO_DELETED_OWNERS = frozenset({"network:dhcp", "network:distributed", "network:floatingip_agent_gateway"})
 _MAX_MTU = 1500
+_ROUTER_OWNER = "network:router_interface"
 
 
 class FakeNetworkCloud(FakeIdentity):
@@ -144,6 +145,7 @@ class FakeNetworkCloud(FakeIdentity):
         self,
         subnet_id: str,
         *,
+        gateway_ip: str | None = None,
         pools: Sequence[Range] | None = None,
         enable_dhcp: bool | None = None,
         dns_nameservers: Sequence[str] | None = None,
@@ -158,10 +160,14 @@ class FakeNetworkCloud(FakeIdentity):
         self._check_revision(old, revision)
         if replaced_pools is not None and set(replaced_pools) != set(old.pools):
             raise Conflict(f"the allocation pools of subnet {subnet_id} were changed meanwhile")
-        if pools is not None:
-            check_pools(old.cidr, old.gateway_ip, pools)
+        gateway = old.gateway_ip if gateway_ip is None else gateway_ip or None
+        if gateway != old.gateway_ip and any(old.gateway_ip in p.addresses for p in self._routers_of(old.network_id)):
+            raise Conflict(f"Current gateway ip {old.gateway_ip} already in use by a port. Unable to update.")
+        if pools is not None or gateway != old.gateway_ip:
+            check_pools(old.cidr, gateway, old.pools if pools is None else pools)
         self.subnets[subnet_id] = replace(
             old,
+            gateway_ip=gateway,
             pools=old.pools if pools is None else tuple(pools),
             enable_dhcp=old.enable_dhcp if enable_dhcp is None else enable_dhcp,
             dns_nameservers=old.dns_nameservers if dns_nameservers is None else tuple(dns_nameservers),
@@ -224,6 +230,13 @@ class FakeNetworkCloud(FakeIdentity):
         if not addresses:
             raise Conflict(f"No more IP addresses available on network {network_id}.")
         return self._create_port(network_id, project_id, tuple(addresses), "compute:nova", "", "", "compute-1")
+
+    def attach_router(self, network_id: str, project_id: str, address: str) -> Port:
+        """Create the port of a tenant's router with this address, as `openstack router add port` leaves it."""
+        return self._create_port(network_id, project_id, (address,), _ROUTER_OWNER, "", "", "")
+
+    def _routers_of(self, network_id: str) -> list[Port]:
+        return [p for p in self.ports.values() if p.network_id == network_id and p.device_owner == _ROUTER_OWNER]
 
     def get_quota(self, project_id: str) -> NetworkQuota:
         self._ask()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from isthmus.model.errors import Unavailable
+from isthmus.model.facts.openstack import Subnet
 from isthmus.ports import NetworkCloud
 from tests.contract.networkcloud import NetworkCloudContract
 from tests.fakes.networkcloud import FakeNetworkCloud
@@ -24,6 +25,14 @@ class TestFakeNetworkCloud(NetworkCloudContract):
             cloud.ports[port_id] = replace(cloud.ports[port_id], admin_state_up=False, port_security_enabled=True)
 
         return change
+
+    @pytest.fixture
+    def route(self, cloud: FakeNetworkCloud) -> Callable[[Subnet], Callable[[], None]]:
+        def attach(subnet: Subnet) -> Callable[[], None]:
+            port = cloud.attach_router(subnet.network_id, subnet.project_id, subnet.gateway_ip or "")
+            return lambda: cloud.delete_port(port.id)
+
+        return attach
 
     @pytest.fixture
     def host(self) -> str:

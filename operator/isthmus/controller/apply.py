@@ -107,9 +107,10 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> Creat
             cloud.tag_network(network_id, tag)
         case CreateSubnet():
             return _create_subnet(action, cloud)
-        case UpdateSubnet(id_, pools, enable_dhcp, dns_nameservers, host_routes, revision):
+        case UpdateSubnet(id_, gateway_ip, pools, enable_dhcp, dns_nameservers, host_routes, revision):
             cloud.update_subnet(
                 id_,
+                gateway_ip=gateway_ip or "",
                 pools=pools,
                 enable_dhcp=enable_dhcp,
                 dns_nameservers=dns_nameservers,

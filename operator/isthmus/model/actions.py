@@ -182,6 +182,7 @@ class UpdateSubnet:
     """Update a replica subnet to what its origin offers, if it has this revision."""
 
     id: str
+    gateway_ip: str | None
     pools: tuple[Range, ...]
     enable_dhcp: bool
     dns_nameservers: tuple[str, ...]

@@ -113,6 +113,7 @@ class NetworkCloud(Protocol):
         self,
         subnet_id: str,
         *,
+        gateway_ip: str | None = None,
         pools: Sequence[Range] | None = None,
         enable_dhcp: bool | None = None,
         dns_nameservers: Sequence[str] | None = None,
@@ -120,7 +121,8 @@ class NetworkCloud(Protocol):
         replaced_pools: Sequence[Range] | None = None,
         revision: int | None = None,
     ) -> None:
-        """Replace the given fields; None leaves a field as it is. Errors as of `create_subnet`.
+        """Replace the given fields; None leaves a field as it is, an empty gateway removes it. Errors as of
+        `create_subnet`, and `Conflict` if another gateway is given while a router has a port with the present one.
 
         MUST raise `Conflict`, and change nothing, if the subnet does not have that revision, or the pools that are to
         be replaced, any more: not every release of Neutron counts a change of the pools as a revision.

@@ -129,6 +129,7 @@ class Networking:
         self,
         subnet_id: str,
         *,
+        gateway_ip: str | None = None,
         pools: Sequence[Range] | None = None,
         enable_dhcp: bool | None = None,
         dns_nameservers: Sequence[str] | None = None,
@@ -143,6 +144,8 @@ class Networking:
             "host_routes": None if host_routes is None else facts.routes_json(host_routes),
         }
         body = {name: value for name, value in wanted.items() if value is not None}
+        if gateway_ip is not None:
+            body["gateway_ip"] = gateway_ip or None
         if replaced_pools is not None:
             self._require_pools(subnet_id, replaced_pools)
         self._neutron.put(f"/subnets/{subnet_id}", {"subnet": body}, revision=revision)

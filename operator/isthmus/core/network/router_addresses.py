@@ -20,12 +20,17 @@ def router_addresses(facts: NetworkFacts | None) -> tuple[str, ...]:
     """
     if facts is None:
         return ()
-    routers = [port for port in facts.ports if port.device_owner.startswith(_ROUTER_OWNERS)]
+    routers = router_ports(facts)
     gateways = {subnet.gateway_ip for subnet in facts.subnets if subnet.gateway_ip and ":" in subnet.gateway_ip}
     found = map(ip_address, {*gateways, *(address for port in routers for address in _of(port))})
     usable = [address for address in found if address not in _RESERVED and not address.is_multicast]
     ordered = sorted(usable, key=lambda address: (address.version, int(address)))
     return tuple(map(str, ordered[:MAX_ROUTER_ADDRESSES]))
+
+
+def router_ports(facts: NetworkFacts) -> tuple[Port, ...]:
+    """The interfaces of this cloud's own routers on the network."""
+    return tuple(port for port in facts.ports if port.device_owner.startswith(_ROUTER_OWNERS))
 
 
 def _of(router: Port) -> Iterator[str]:

@@ -56,4 +56,11 @@ EXPLANATIONS = {
         "If it lasts, ask the receiver's administrator: the Attachment there says what failed.",
         *_PLACES,
     ),
+    Reason.GATEWAY_IN_USE: tenant(
+        "The gateway of a subnet is to change, and a router at the receiver has a port with the present address: "
+        "Neutron refuses that. The gateways of all subnets stay as they are; everything else works.",
+        "Detach that router from the subnet (`openstack router remove subnet`); the receiver's Attachment names the "
+        "port. Then the gateway is changed without more ado.",
+        *_PLACES,
+    ),
 }

@@ -112,6 +112,7 @@ class Reason(StrEnum):
     SUBNET_OVERLAP = "SubnetOverlap"
     DOMAIN_NOT_AVAILABLE = "DomainNotAvailable"
     REPLICA_FAILED = "ReplicaFailed"
+    GATEWAY_IN_USE = "GatewayInUse"
 
     # How far a stretched network is.
     PREPARING_OFFER = "PreparingOffer"

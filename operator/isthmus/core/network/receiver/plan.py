@@ -28,6 +28,7 @@ from isthmus.model.actions import (
     DeletePort,
     DeleteProject,
     Plan,
+    Problem,
 )
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec
@@ -35,6 +36,7 @@ from isthmus.model.reasons import Reason
 
 from . import replica as replica
 from .forwarding import wanted_attachment
+from .replica_gateways import NEUTRAL_MESSAGE
 from .shortage import low_subnets
 from .state import Receiver
 
@@ -69,8 +71,10 @@ def plan_failure_answer(receiver: Receiver) -> Plan:
 
 
 def _answer(receiver: Receiver) -> Actions:
-    """Accept once the replica is complete; if a newer link is refused, say why and keep the last accepted one."""
+    """Accept once the replica is complete; if a newer link is refused, or its gateways are, say why."""
     remote_link, problem = receiver.remote_link, receiver.remote_link_state.problem
+    if problem is None and replica.gateways_in_use(receiver) is not None:
+        problem = Problem(Reason.GATEWAY_IN_USE, NEUTRAL_MESSAGE)
     if remote_link is None or (not is_accepted(receiver.link) and not replica.is_complete(receiver)):
         return ()
     answer = Answer(

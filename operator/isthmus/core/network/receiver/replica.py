@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from isthmus.core.network.addressing import ranges, spans_of
+from isthmus.core.network.addressing import spans_of
 from isthmus.core.network.attachment import (
     attachment_ports,
     gateway_ports,
@@ -26,6 +26,7 @@ from isthmus.model.actions import (
     DeleteNetwork,
     DeletePort,
     DeleteSubnet,
+    Problem,
     SetNetworkMTU,
     SetQuota,
     TagNetwork,
@@ -35,6 +36,7 @@ from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record, Subnet
 from isthmus.model.api.v1alpha1.expansionlink import OfferedSubnet
 from isthmus.model.facts.openstack import NetworkFacts, NetworkQuota, Subnet
 
+from .replica_gateways import gateway_problem, gateways, pools_of
 from .state import Receiver
 
 Actions = tuple[Action, ...]
@@ -138,7 +140,11 @@ def ensure_subnets(receiver: Receiver) -> Actions:
     if facts is None or facts.network is None or offer is None:
         return ()
     ours = {subnet.cidr: subnet for subnet in replica_subnets(receiver, facts)}
-    created = (_ensure_subnet(ours.get(offered.cidr), offered, facts, receiver.name) for offered in offer.subnets)
+    wanted = gateways(offer.subnets, ours, facts)
+    created = (
+        _ensure_subnet(ours.get(offered.cidr), offered, wanted[offered.cidr], facts, receiver.name)
+        for offered in offer.subnets
+    )
     offered_cidrs = {offered.cidr for offered in offer.subnets}
     withdrawn = [subnet for cidr, subnet in ours.items() if cidr not in offered_cidrs and not _in_use(subnet, facts)]
     removed = (action for subnet in withdrawn for action in _removal(subnet, receiver.name, facts))
@@ -170,6 +176,14 @@ def is_complete(receiver: Receiver) -> bool:
     return not (ensure_subnets(receiver) or reserve_gateways(receiver))
 
 
+def gateways_in_use(receiver: Receiver) -> Problem | None:
+    """Why the replica cannot have the gateways that are offered now; None if it has, or can."""
+    facts, offer = receiver.facts, receiver.offer
+    if facts is None or facts.network is None or offer is None:
+        return None
+    return gateway_problem(offer.subnets, {s.cidr: s for s in replica_subnets(receiver, facts)}, facts)
+
+
 def set_mtu(receiver: Receiver) -> Actions:
     """Set the agreed MTU on the replica."""
     network = receiver.facts.network if receiver.facts else None
@@ -185,11 +199,11 @@ def replica_subnets(receiver: Receiver, facts: NetworkFacts) -> tuple[Subnet, ..
 
 
 def _ensure_subnet(
-    existing: Subnet | None, offered: OfferedSubnet, facts: NetworkFacts, link_name: str
+    existing: Subnet | None, offered: OfferedSubnet, gateway_ip: str | None, facts: NetworkFacts, link_name: str
 ) -> Action | None:
     if facts.network is None:
         return None
-    pools = ranges(spans_of(offered.ranges))
+    pools = pools_of(offered, gateway_ip)
     routes = tuple((route.destination, route.nexthop) for route in offered.host_routes)
     if existing is None:
         return CreateSubnet(
@@ -197,7 +211,7 @@ def _ensure_subnet(
             facts.network.project_id,
             offered.name,
             offered.cidr,
-            offered.gateway_ip,
+            gateway_ip,
             pools,
             offered.enable_dhcp,
             offered.dns_nameservers,
@@ -207,10 +221,12 @@ def _ensure_subnet(
     same_sets = set(existing.dns_nameservers) == set(offered.dns_nameservers) and set(existing.host_routes) == set(
         routes
     )
-    same_pools = spans_of(existing.pools) == spans_of(pools)
-    if same_sets and same_pools and existing.enable_dhcp == offered.enable_dhcp:
+    present = existing.gateway_ip, spans_of(existing.pools), existing.enable_dhcp
+    if same_sets and present == (gateway_ip, spans_of(pools), offered.enable_dhcp):
         return None
-    return UpdateSubnet(existing.id, pools, offered.enable_dhcp, offered.dns_nameservers, routes, existing.revision)
+    return UpdateSubnet(
+        existing.id, gateway_ip, pools, offered.enable_dhcp, offered.dns_nameservers, routes, existing.revision
+    )
 
 
 def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
@@ -220,7 +236,8 @@ def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
 
 def _removal(subnet: Subnet, link_name: str, facts: NetworkFacts) -> Actions:
     """Delete a subnet, after the port that reserves its gateway."""
-    reserved = (p for p in gateway_ports(link_name, facts) if subnet.gateway_ip in p.addresses)
+    network = IPv4Network(subnet.cidr)
+    reserved = (p for p in gateway_ports(link_name, facts) if any(IPv4Address(a) in network for a in p.addresses))
     return (*(DeletePort(port.id) for port in reserved), DeleteSubnet(subnet.id))
 
 
@@ -232,7 +249,7 @@ def _subnet_records(receiver: Receiver, facts: NetworkFacts) -> tuple[SubnetReco
             id=subnet.id,
             origin_id=offered[subnet.cidr].id,
             cidr=subnet.cidr,
-            gateway_port_id=reserved.get(subnet.gateway_ip or ""),
+            gateway_port_id=reserved.get(offered[subnet.cidr].gateway_ip or ""),
         )
         for subnet in sorted(replica_subnets(receiver, facts), key=lambda s: s.id)
         if subnet.cidr in offered

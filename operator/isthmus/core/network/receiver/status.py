@@ -15,6 +15,8 @@ from isthmus.core.network.link_status import (
 )
 from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.network.receiver.plan import ports_in_use, project_to_delete
+from isthmus.core.network.receiver.replica import gateways_in_use
+from isthmus.core.network.receiver.replica_gateways import NEUTRAL_MESSAGE
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.snapshot.conditions import false, readiness, true
 from isthmus.core.snapshot.index import is_accepted
@@ -43,6 +45,8 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
     progress, in_use = receiver_progress(receiver), _in_use(receiver)
     if in_use.status == "True":
         progress = Problem(Reason.REPLICA_IN_USE, in_use.message)
+    elif progress is not None and progress.reason == Reason.GATEWAY_IN_USE:
+        progress = gateways_in_use(receiver) or progress  # names what only this cloud may read
     conditions = (
         *readiness(failure if progress and failure else progress),
         degraded(receiver.snapshot, failure),
@@ -109,4 +113,7 @@ def receiver_progress(receiver: Receiver) -> Problem | None:
         return Problem(
             Reason.PEER_HAS_NO_GATEWAY, "the peer's active gateway for this network is missing from its PeerLink"
         )
-    return connection_progress(receiver.attachment, receiver.facts, receiver.gateway, receiver.cloud_id)
+    progress = connection_progress(receiver.attachment, receiver.facts, receiver.gateway, receiver.cloud_id)
+    return (
+        Problem(Reason.GATEWAY_IN_USE, NEUTRAL_MESSAGE) if progress is None and gateways_in_use(receiver) else progress
+    )
