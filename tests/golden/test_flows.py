@@ -68,6 +68,23 @@ CASES = {
             ("10.20.0.1", "10.20.0.7"),
         ),
     ),
+    "local-gateways-at-origin": (
+        PlannedNetwork(
+            "red",
+            "red",
+            True,
+            ("10.20.0.1",),
+            (
+                replace(TO_B, gateway_addresses=("10.20.0.129",)),
+                replace(TO_C, gateway_addresses=("10.20.0.193",)),
+            ),
+        ),
+    ),
+    "local-gateway-at-receiver": (
+        PlannedNetwork(
+            "red", "red", False, ("10.20.0.1",), (TO_B,), ("10.20.0.129",), local_gateway_addresses=("10.20.0.129",)
+        ),
+    ),
     "ipv6-router": (
         PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B,), ("10.20.0.200", "fd00::1", "fe80::1")),
     ),

@@ -84,7 +84,9 @@ class NodeState:
 
     def attach(self, network: str, links: dict[str, tuple[int, int, int]], active: bool, here: bool) -> None:
         paths = tuple(
-            link(0x100000 + id_, peer, _gateway(peer, which)) | {"knownAddresses": _known(peer, count)}
+            link(0x100000 + id_, peer, _gateway(peer, which))
+            | {"knownAddresses": _known(peer, count)}
+            | {"gatewayAddresses": [f"10.20.9.{n}" for n in range(1, 1 + count % 3)]}
             for peer, (id_, which, count) in links.items()
         )
         new = attachment(network, paths or (link(0x100000),), active=NODE if active else "gw-a2")

@@ -73,6 +73,14 @@ def test_stretched_network_has_patch_and_link() -> None:
     ]
 
 
+def test_gateways_of_replicas_reach_the_flows() -> None:
+    of_peer = attachment(links=(link(0x100000) | {"gatewayAddresses": ["10.20.0.192"]},))
+    spec = of_peer.spec.model_copy(update={"local_gateway_addresses": ("10.20.0.200",)})
+    (network,) = plan(inputs(of_peer.model_copy(update={"spec": spec}))).networks
+    assert [link.gateway_addresses for link in network.links] == [("10.20.0.192",)]
+    assert network.local_gateway_addresses == ("10.20.0.200",)
+
+
 def test_standby_node_has_the_patch_only() -> None:
     result = plan(inputs(attachment(active="gw-a2")))
     assert len(result.ports.patches) == 1

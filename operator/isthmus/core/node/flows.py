@@ -28,6 +28,7 @@ from isthmus.model.node.tunnel import TunnelEnds
 from .answers import answers_limit, common_answers, network_answers
 from .flowlines import flow as _flow
 from .flowlines import goto as _goto
+from .gatewayclaims import HERE, wrong_claims
 
 _LEARN_SECONDS = 300
 _LEARN_LIMIT = 2048  # addresses of each cloud in a network, so that none can exhaust the budget of another
@@ -80,6 +81,7 @@ class Link:
     probe_mac: str
     echo: Echo | None = None
     known: tuple[KnownAddress, ...] = ()
+    gateway_addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Network:
     gateway_addresses: tuple[str, ...]
     links: tuple[Link, ...]
     router_addresses: tuple[str, ...] = ()
+    local_gateway_addresses: tuple[str, ...] = ()
 
 
 def common_set() -> FlowSet:
@@ -181,7 +184,7 @@ def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
     yield _flow(Table.DELIVER, 20, f"{number},{_TO_LOCAL}", f"output:{network.patch}")
     known = ((link.member, entry) for link in links for entry in link.known)
     yield from network_answers(network.number, known, network.router_addresses)
-    claims = bool(network.gateway_addresses) and not network.at_origin
+    claims = any(sender == HERE for sender, _ in _wrong_claims(network))
     yield from _counters(network, _FROM_HERE, claims=claims)
 
 
@@ -214,7 +217,7 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         f"meter:{storm_meter(network.number, link.member)},output:{network.patch}",
     )
     routers = any(":" in address for address in network.router_addresses)
-    claims = routers or (bool(network.gateway_addresses) and network.at_origin)
+    claims = routers or any(sender == link.member for sender, _ in _wrong_claims(network))
     yield from _counters(network, f"reg1={link.member:#x}", claims=claims)
     yield _flow(
         Table.OUTPUT,
@@ -238,11 +241,17 @@ def _whole_request(link: Link, echo: Echo, probe: int) -> str:
 
 
 def _gateway_guard(network: Network) -> Iterator[str]:
-    """The subnet's gateway is at the origin: frames that claim to be it are dropped from any other side."""
-    wrong_sides = [f"reg1={link.member:#x}" for link in network.links] if network.at_origin else [_FROM_HERE]
-    for address in network.gateway_addresses:
-        for side in wrong_sides:
-            yield _guard(f"arp,reg0={network.number:#x},{side},arp_spa={address}", Drop.GATEWAY)
+    """A gateway is in one cloud, mostly the origin: what claims its address is dropped from any other."""
+    for sender, address in _wrong_claims(network):
+        side = f"reg1={sender:#x}" if sender != HERE else _FROM_HERE
+        yield _guard(f"arp,reg0={network.number:#x},{side},arp_spa={address}", Drop.GATEWAY)
+
+
+def _wrong_claims(network: Network) -> Iterator[tuple[int, str]]:
+    of_members = {link.member: link.gateway_addresses for link in network.links}
+    return wrong_claims(
+        network.gateway_addresses, network.local_gateway_addresses, of_members, at_origin=network.at_origin
+    )
 
 
 def _router_guard(network: Network) -> Iterator[str]:

@@ -58,7 +58,8 @@ def plan_network(
         else:
             mac = names.probe_mac(name, link.cloud_id)
             known = tuple(KnownAddress(entry.address, entry.mac) for entry in link.known_addresses)
-            links.append(PlannedLink(link.cloud_id, _tunnel_name(link), link.tunnel_id, mac, known))
+            tunnel = link.cloud_id, _tunnel_name(link), link.tunnel_id
+            links.append(PlannedLink(*tunnel, mac, known, tuple(link.gateway_addresses)))
     network = PlannedNetwork(
         name,
         patch.cloud_name,
@@ -66,6 +67,7 @@ def plan_network(
         tuple(attachment.spec.gateway_addresses),
         tuple(links),
         tuple(attachment.spec.router_addresses),
+        tuple(attachment.spec.local_gateway_addresses),
     )
     return NetworkPlan(patch, network, problems)
 

@@ -136,13 +136,15 @@ class _NetworkSets:
                 link.probe_mac,
                 self._shared.echoes.get(link.tunnel_port),
                 link.known[: self._shared.known],
+                tuple(sorted(link.gateway_addresses)),
             )
             for link in network.links
             if link.cloud_id in self._shared.members and link.tunnel_port in self._shared.ports
         )
         addresses = tuple(sorted(network.gateway_addresses))
         routers = tuple(sorted(network.router_addresses))
-        numbered = Network(network.name, number, patch, network.at_origin, addresses, links, routers)
+        local = tuple(sorted(network.local_gateway_addresses))
+        numbered = Network(network.name, number, patch, network.at_origin, addresses, links, routers, local)
         return network_set(numbered, self._shared.ports[PROBE_PORT])
 
 

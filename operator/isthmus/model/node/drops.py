@@ -19,7 +19,7 @@ class Drop(IntEnum):
     IPV6_ROUTER = 5
     """Router discovery and redirects."""
     GATEWAY = 6
-    """ARP that claims a gateway's address, from another side than the origin's; neighbour discovery of a peer that
+    """ARP that claims a gateway's address, from another cloud than the gateway's; neighbour discovery of a peer that
     claims an address of this cloud's routers."""
 
     @property

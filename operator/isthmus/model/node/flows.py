@@ -29,6 +29,8 @@ class PlannedLink:
     """Source MAC address of this link's probe frames."""
     known: tuple[KnownAddress, ...] = ()
     """For which ARP requests are answered here, in order of precedence."""
+    gateway_addresses: tuple[str, ...] = ()
+    """The peer's own gateways on its replica, which its side alone may claim."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class PlannedNetwork:
     links: tuple[PlannedLink, ...]
     router_addresses: tuple[str, ...] = ()
     """Addresses of this cloud's own routers: their ARP requests cross, and no peer may claim those of IPv6."""
+    local_gateway_addresses: tuple[str, ...] = ()
+    """This cloud's own gateways on a replica, which no peer may claim."""
 
 
 LinkKey = tuple[str, str]

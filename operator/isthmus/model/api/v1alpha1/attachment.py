@@ -33,7 +33,7 @@ from isthmus.model.types import (
 )
 
 from .cloudpeer import PeerGateway
-from .expansionlink import MAX_RANGES, NetworkIdentity
+from .expansionlink import MAX_RANGES, MAX_SUBNETS, NetworkIdentity
 from .networkexpansion import MAX_PEERS
 
 
@@ -127,6 +127,7 @@ class KnownAddress(ApiModel):
 
 MAX_KNOWN_ADDRESSES = 32  # 700 bytes of an agent's memory each, for up to some 10,000 links
 MAX_ROUTER_ADDRESSES = 32
+GatewayAddresses = Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_SUBNETS)]
 
 
 class AttachmentLink(ApiModel):
@@ -140,6 +141,8 @@ class AttachmentLink(ApiModel):
     """The peer's active gateway of this network."""
     known_addresses: Annotated[tuple[KnownAddress, ...], Field(max_length=MAX_KNOWN_ADDRESSES)] = ()
     """Addresses that the peer publishes; the gateway node answers ARP requests for them. Gateways of subnets first."""
+    gateway_addresses: GatewayAddresses = ()
+    """Gateway addresses of the peer's own on its replica; ARP for them is accepted from this peer only."""
 
 
 class AttachmentSpec(ApiModel):
@@ -169,8 +172,10 @@ class AttachmentSpec(ApiModel):
         ),
     ] = ()
     """Links to the peers that the network is connected to."""
-    gateway_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=16)] = ()
-    """Gateway addresses of the subnets. The routers are at the origin; ARP for them is accepted from there only."""
+    gateway_addresses: GatewayAddresses = ()
+    """Gateway addresses of the origin's subnets. The routers are there; ARP for them is accepted from there only."""
+    local_gateway_addresses: GatewayAddresses = ()
+    """Gateway addresses of this cloud's own on a replica; ARP for them is accepted from no peer."""
     router_addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_ROUTER_ADDRESSES)] = ()
     """Addresses of this cloud's own routers on the network. Their ARP requests all cross, and no neighbour discovery of
     a peer may claim those of IPv6."""
