@@ -23,7 +23,12 @@ from isthmus.model.api.v1alpha1.gatewaynode import (
     TunnelAddress,
 )
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
-from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
+from isthmus.model.api.v1alpha1.networkexpansion import (
+    GatewayChoice,
+    NetworkExpansion,
+    NetworkExpansionSpec,
+    PeerReference,
+)
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import ExternalError
 from isthmus.model.facts.openstack import Network, Range, Subnet
@@ -190,9 +195,17 @@ class FakeCloud:
         )
         return project.id, network, subnet
 
-    def expand(self, network_id: str, *peers: str, namespace: str = "shop", name: str = "web") -> None:
+    def expand(
+        self,
+        network_id: str,
+        *peers: str,
+        namespace: str = "shop",
+        name: str = "web",
+        gateway: GatewayChoice = "Origin",
+    ) -> None:
         """Apply a tenant's NetworkExpansion."""
-        spec = NetworkExpansionSpec(network_id=network_id, peers=tuple(PeerReference(name=p) for p in peers))
+        references = tuple(PeerReference(name=p, gateway=gateway) for p in peers)
+        spec = NetworkExpansionSpec(network_id=network_id, peers=references)
         self.kubectl.apply(NetworkExpansion(metadata=ObjectMeta(name=name, namespace=namespace), spec=spec))
 
     def expansion(self, namespace: str = "shop", name: str = "web") -> NetworkExpansion | None:

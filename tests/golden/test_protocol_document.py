@@ -231,7 +231,7 @@ SENTENCES = [
         f"meter for each remote gateway: {flows._PROBE_PACKETS_PER_SECOND} packets a second, doubled until",
     ),
     ("Versions", f"`protocolVersion` is {PROTOCOL_VERSION} for ever"),
-    ("Versions", f"Ours speaks {' and '.join(map(str, PROTOCOL_VERSIONS))}."),
+    ("Versions", f"Ours speaks {', '.join(map(str, PROTOCOL_VERSIONS[:-1]))} and {PROTOCOL_VERSIONS[-1]}."),
     ("Limits", f"| objects of one peer | {budget.MAX_OBJECTS:,} |"),
     ("Limits", f"| ports of one peer | {budget.MAX_PORTS:,} |"),
     ("Limits", f"| `spec`s of one peer | {budget.MAX_BYTES >> 20} MiB as JSON |"),
@@ -280,7 +280,10 @@ _GUARD = {
 def test_guard() -> None:
     assert set(flows._NEVER_CROSSES) == set(_GUARD)
     listed = [row[0] for row in document.rows("Guard")]
-    one_way = ["ARP whose sender protocol address is a `gatewayIP`"]
+    one_way = [
+        "ARP whose sender protocol address is a `gatewayIP`",
+        "ARP whose sender protocol address is in `answer.gatewayAddresses`",
+    ]
     for words in {*_GUARD.values(), *one_way}:
         assert [row for row in listed if words in row], words
     assert len(listed) == len(set(_GUARD.values())) + len(one_way)

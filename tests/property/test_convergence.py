@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
-from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion
 from isthmus.model.errors import Conflict
 from isthmus.model.facts.openstack import Port
+from tests.fakes.addresses import addresses_of
 from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation
 
 MAX_ROUNDS = 12
@@ -38,11 +39,28 @@ class Simulation:
         first, second = self.federation.clouds
         return second if cloud is first else first
 
-    def expand(self, which: int) -> None:
+    def expand(self, which: int, gateway: GatewayChoice = "Origin") -> None:
         cloud, name, _, network, _ = self.tenants[which]
         found = cloud.expansion(name)
         if found is None or not found.metadata.deletion_timestamp:
-            cloud.expand(network.id, self.peer_of(cloud).cloud_id, namespace=name)
+            cloud.expand(network.id, self.peer_of(cloud).cloud_id, namespace=name, gateway=gateway)
+
+    def expand_with_local_gateway(self, which: int) -> None:
+        self.expand(which, "Local")
+
+    def expand_without_gateway(self, which: int) -> None:
+        self.expand(which, "None")
+
+    def route(self, which: int) -> None:
+        """Attach a router to each replica in the peer's cloud that has a gateway which no port has."""
+        peer = self.peer_of(self.tenants[which][0])
+        for subnet in list(peer.neutron.subnets.values()):
+            if subnet.description and subnet.gateway_ip:
+                try:
+                    port = peer.neutron.attach_router(subnet.network_id, subnet.project_id, subnet.gateway_ip)
+                except Conflict:
+                    continue
+                self.machines.append((peer, port))
 
     def withdraw(self, which: int) -> None:
         cloud, name, *_ = self.tenants[which]
@@ -115,6 +133,9 @@ class Simulation:
         assert [p for where, p in self.machines if where is cloud and cloud.neutron.ports.get(p.id) != p] == []
         paths = [(path.cloud_id, path.tunnel_id) for a in cloud.attachments() for path in a.spec.links]
         assert len(paths) == len(set(paths)), "a tunnel ID is connected twice"
+        for subnet in cloud.neutron.subnets.values():
+            gateway = subnet.gateway_ip
+            assert gateway is None or all(gateway not in addresses_of([pool]) for pool in subnet.pools)
         attached = [
             p.network_id for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER
         ]
@@ -148,6 +169,9 @@ class Simulation:
 
 ACTIONS: tuple[Callable[[Simulation, int], None], ...] = (
     Simulation.expand,
+    Simulation.expand_with_local_gateway,
+    Simulation.expand_without_gateway,
+    Simulation.route,
     Simulation.withdraw,
     Simulation.unbind,
     Simulation.bind,

@@ -26,9 +26,13 @@ class Feature(StrEnum):
     """Ports travel in PortSlices, and not in the ExpansionLink."""
     GROWTH = "Growth"
     """A slice may have further ranges, and a receiver says where it has few addresses left."""
+    GATEWAY_CHOICE = "gatewayChoice"
+    """The replica's gateway may be one of the receiver's own, or none."""
 
 
-_SINCE: Final[Mapping[Feature, int]] = MappingProxyType({Feature.PORT_SLICES: 2, Feature.GROWTH: 3})
+_SINCE: Final[Mapping[Feature, int]] = MappingProxyType(
+    {Feature.PORT_SLICES: 2, Feature.GROWTH: 3, Feature.GATEWAY_CHOICE: 3}
+)
 
 
 def agreed_version(ours: Collection[int], theirs: Collection[int]) -> int | None:

@@ -136,6 +136,7 @@ def attachment_spec(
     links: tuple[AttachmentLink, ...],
     gateway_addresses: tuple[str, ...],
     router_addresses: tuple[str, ...],
+    local_gateway_addresses: tuple[str, ...] = (),
 ) -> AttachmentSpec:
     """The Attachment's spec as it should be now; without a bound port no node is active. The record is kept."""
     port = port_on(gateway, attachment_ports(link_name, facts))
@@ -148,6 +149,7 @@ def attachment_spec(
             "links": links if port else (),
             "gateway_addresses": gateway_addresses,
             "router_addresses": router_addresses,
+            "local_gateway_addresses": local_gateway_addresses,
         }
     )
 

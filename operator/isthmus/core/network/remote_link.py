@@ -135,6 +135,9 @@ def offer_problem(offer: Offer) -> Problem | None:
         problem = _subnet_problem(subnet)
         if problem is not None:
             return Problem(Reason.INVALID_OFFER, f"subnet {subnet.cidr}: {problem}")
+        if offer.gateway_choice == "Local" and subnet.first == subnet.last:
+            text = f"subnet {subnet.cidr}: the slice has no address besides that of a gateway"
+            return Problem(Reason.INVALID_OFFER, text)
         network = IPv4Network(subnet.cidr)
         if any(network.overlaps(IPv4Network(other.cidr)) for other in offer.subnets[:index]):
             return Problem(Reason.INVALID_OFFER, f"subnet {subnet.cidr} overlaps another of the same network")

@@ -55,12 +55,13 @@ def allocate(
     slice_size: int | None,
     unpublished_peers: Collection[str] = (),
     requested: Mapping[tuple[str, str], Bounded] = MappingProxyType({}),
+    with_gateway: Collection[str] = (),
 ) -> Allocation:
     """Allocate a run of every subnet to every served peer; `slice_holders` are all peers whose slices are kept.
 
     `slice_size` is a number of addresses; None: a quarter of those that are free. `requested` are slices that the
-    tenant chose, by cloud ID and CIDR. Without a served peer no subnet is added to the record, since it may be one
-    that can never be stretched.
+    tenant chose, by cloud ID and CIDR. The slices of the peers in `with_gateway` hold a gateway besides. Without a
+    served peer no subnet is added to the record, since it may be one that can never be stretched.
     """
     known = {entry.id for entry in record}
     considered = [subnet for subnet in facts.subnets if served_peers or subnet.id in known]
@@ -71,9 +72,11 @@ def allocate(
     problems: dict[str, Problem] = {}
     for cloud_id in served_peers:
         results = [
-            _with_requested_slice(entry, subnet, facts.ports, cloud_id, requested[cloud_id, subnet.cidr])
+            _with_requested_slice(
+                entry, subnet, facts.ports, cloud_id, requested[cloud_id, subnet.cidr], cloud_id in with_gateway
+            )
             if (cloud_id, subnet.cidr) in requested
-            else _with_new_slice(entry, subnet, facts.ports, cloud_id, slice_size)
+            else _with_new_slice(entry, subnet, facts.ports, cloud_id, slice_size, cloud_id in with_gateway)
             for entry, subnet in zip(subnets, considered, strict=True)
         ]
         failed = next((r for r in results if isinstance(r, Problem)), None)
@@ -229,13 +232,20 @@ def _without_restored(entry: SubnetRecord, subnet: Subnet, slice_holders: Collec
 
 
 def _with_new_slice(
-    entry: SubnetRecord, subnet: Subnet, ports: Iterable[Port], cloud_id: str, slice_size: int | None
+    entry: SubnetRecord,
+    subnet: Subnet,
+    ports: Iterable[Port],
+    cloud_id: str,
+    slice_size: int | None,
+    with_gateway: bool,
 ) -> SubnetRecord | Problem:
     if any(s.cloud_id == cloud_id for s in entry.slices):
         return entry
     smallest = smallest_slice(subnet)
     available, free = _available(entry, subnet), free_addresses(entry, subnet, ports)
-    wanted = slice_size or default_slice_size(free, smallest)
+    wanted = slice_size or default_slice_size(free, smallest + with_gateway)
+    if with_gateway and wanted <= smallest:
+        return Problem(Reason.NO_FREE_SLICE, _no_room_for_gateway(f"a slice of {wanted}", subnet))
     if size(available) < wanted + smallest:
         return Problem(Reason.NO_FREE_SLICE, _too_small_message(subnet, wanted, smallest, size(available)))
     run = highest_free_run(free, (), wanted)
@@ -249,7 +259,12 @@ def _available(entry: SubnetRecord, subnet: Subnet) -> Spans:
 
 
 def _with_requested_slice(
-    entry: SubnetRecord, subnet: Subnet, ports: Iterable[Port], cloud_id: str, requested: Bounded
+    entry: SubnetRecord,
+    subnet: Subnet,
+    ports: Iterable[Port],
+    cloud_id: str,
+    requested: Bounded,
+    with_gateway: bool,
 ) -> SubnetRecord | Problem:
     """The slice that the tenant chose. It need not be in the pools, which may be managed elsewhere."""
     if any(s.cloud_id == cloud_id for s in entry.slices):
@@ -266,7 +281,15 @@ def _with_requested_slice(
     if obstacle is not None:
         where = f"{requested.first}-{requested.last} of {subnet.cidr}"
         return Problem(Reason.NO_FREE_SLICE, f"the requested slice {where} {obstacle}")
+    if with_gateway and size((span,)) <= smallest_slice(subnet):
+        where = f"the requested slice {requested.first}-{requested.last}"
+        return Problem(Reason.NO_FREE_SLICE, _no_room_for_gateway(where, subnet))
     return with_range(entry, PeerSlice(cloud_id=cloud_id, first=requested.first, last=requested.last), subnet)
+
+
+def _no_room_for_gateway(what: str, subnet: Subnet) -> str:
+    needed = smallest_slice(subnet) + 1
+    return f"{what} of {subnet.cidr} has too few addresses for a gateway of the peer's own: {needed} are needed"
 
 
 def _too_small_message(subnet: Subnet, wanted: int, smallest: int, available: int) -> str:

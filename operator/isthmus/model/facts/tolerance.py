@@ -68,6 +68,7 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
         ExpansionLinkSpec: {
             "state": ReadAs("Active"),  # the caller replaces it by the last one that was understood
             "offer.networkName": _LEAVE_OUT,
+            "offer.gatewayChoice": _LEAVE_OUT,
             "offer.project.name": _LEAVE_OUT,
             "offer.subnets": _SHORTEN,
             "offer.subnets[]": _LEAVE_OUT,
@@ -83,6 +84,8 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "answer.verdict": ReadAs("Refused"),  # likewise
             "answer.reason": ReadAs("Refused"),
             "answer.message": _LEAVE_OUT,
+            "answer.gatewayAddresses": _LEAVE_OUT,
+            "answer.gatewayAddresses[]": _LEAVE_OUT,
             "ports": _LEAVE_OUT,
             "ports[]": _LEAVE_OUT,
             "ports[].addresses": _LEAVE_OUT,

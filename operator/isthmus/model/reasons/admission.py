@@ -125,4 +125,17 @@ EXPLANATIONS = {
         "Remove the policy from the network, and set it on the ports of the machines.",
         Place.QOS_POLICY,
     ),
+    Reason.PEER_TOO_OLD: administrator(
+        "The peer's Isthmus does not know what is chosen: both clouds have to speak a version of the protocol that has "
+        "it. Everything else works.",
+        "Ask the peer's administrator to upgrade Isthmus; what is chosen then takes effect.",
+        Place.GATEWAY_IGNORED,
+    ),
+    Reason.SLICE_TOO_SMALL: tenant(
+        "A slice that the peer has got already has no address left over for a gateway of the peer's own.",
+        "Choose `gateway: Origin` or `None` for the peer. Or remove the peer from `spec.peers`, wait until it has "
+        "released the network, and add it again: its slices are then chosen large enough, unless `addressing` is "
+        "smaller.",
+        Place.GATEWAY_IGNORED,
+    ),
 }

@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     ADDRESSES_LOW = "AddressesLow"
     DISTRIBUTED_ROUTER = "DistributedRouter"
     QOS_POLICY = "QoSPolicy"
+    GATEWAY_IGNORED = "GatewayIgnored"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
@@ -145,6 +146,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.QOS_POLICY: Meaning(
                 true="All machines at the peers share the limits that the network's QoS policy sets for one machine. "
                 "The condition is present only while it is True.",
+            ),
+            ConditionType.GATEWAY_IGNORED: Meaning(
+                true="Machines at a peer have the origin's gateway, although another choice is in `spec.peers`. The "
+                "condition is present only while it is True.",
             ),
         },
         "PeerLink": {

@@ -33,6 +33,7 @@ class Place(StrEnum):
     ADDRESSES_LOW = "AddressesLow"
     DISTRIBUTED_ROUTER = "DistributedRouter"
     QOS_POLICY = "QoSPolicy"
+    GATEWAY_IGNORED = "GatewayIgnored"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"

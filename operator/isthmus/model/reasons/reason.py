@@ -99,6 +99,8 @@ class Reason(StrEnum):
     DETAILS_OMITTED = "DetailsOmitted"
     ROUTER_IS_DISTRIBUTED = "RouterIsDistributed"
     POLICY_ON_NETWORK = "PolicyOnNetwork"
+    PEER_TOO_OLD = "PeerTooOld"
+    SLICE_TOO_SMALL = "SliceTooSmall"
 
     # What a receiver answers to an offer.
     RELEASED = "Released"

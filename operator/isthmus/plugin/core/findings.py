@@ -28,6 +28,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
         ConditionType.ADDRESSES_LOW: "True",
         ConditionType.DISTRIBUTED_ROUTER: "True",
         ConditionType.QOS_POLICY: "True",
+        ConditionType.GATEWAY_IGNORED: "True",
         ConditionType.REPLICA_IN_USE: "True",
         ConditionType.PEERS_CONFIGURED: "False",
         ConditionType.FENCED: "False",

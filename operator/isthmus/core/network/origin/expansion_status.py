@@ -20,6 +20,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
 from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
 from .admission import PeerRequest, admission_problem, claims, peer_requests, request_problem
+from .gateway_choice import gateways_of_receiver
 from .restrictions import restrictions
 from .shortage import shortages
 from .state import Origin
@@ -64,7 +65,7 @@ def _with_status(
         conditions.append(degraded_)
     if is_owner and facts:
         conditions.append(address_conflict(origin_conflicts(origin), expansion.status.conditions))
-        conditions += [_subnets(origin)] if origin.active_links else []
+        conditions += [_subnets(origin), *_gateways(origin)] if origin.active_links else []
         conditions += [*shortages(origin), *restrictions(facts)]
     network = facts.network if facts is not None and problem is None else None
     status = NetworkExpansionStatus(
@@ -91,6 +92,16 @@ def _subnets(origin: Origin) -> Condition:
         text = f"left out, because they are no addresses: {', '.join(omitted[:_MAX_LISTED])}"
         return false(ConditionType.SUBNETS_STRETCHED, Reason.DETAILS_OMITTED, text[:_MAX_MESSAGE_CHARACTERS])
     return true(ConditionType.SUBNETS_STRETCHED, Reason.ALL_STRETCHED)
+
+
+def _gateways(origin: Origin) -> list[Condition]:
+    """True if a peer uses the origin's gateway although the tenant chose another; none is present otherwise."""
+    offered = (origin.offered_gateway(cloud_id, origin.record.subnets) for cloud_id in sorted(origin.active_links))
+    problems = [problem for each in offered if (problem := each.problem) is not None]
+    if not problems:
+        return []
+    text = "; ".join(problem.message for problem in problems)[:_MAX_MESSAGE_CHARACTERS]
+    return [true(ConditionType.GATEWAY_IGNORED, problems[0].reason, text)]
 
 
 def _omitted(origin: Origin) -> tuple[str, ...]:
@@ -137,6 +148,7 @@ def _peer(origin: Origin, request: PeerRequest, problem: Problem | None) -> Expa
         tunnel_id=offer.tunnel_id if offer else None,
         mtu=link.status.mtu if link else None,
         slices=_slices(offer) if offer else (),
+        gateway_addresses=gateways_of_receiver(offer, origin.accepted_spec(request.cloud_id or "")) if offer else (),
     )
 
 

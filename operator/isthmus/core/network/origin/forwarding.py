@@ -12,6 +12,7 @@ from isthmus.core.placement.gateways import Gateway
 from isthmus.model.api.v1alpha1.attachment import AttachmentLink, AttachmentSpec
 from isthmus.model.facts.openstack import NetworkFacts
 
+from .gateway_choice import gateways_of_receiver
 from .state import Origin
 
 
@@ -50,6 +51,8 @@ def _paths(origin: Origin, facts: NetworkFacts, spec: AttachmentSpec) -> Iterabl
         if path is not None and link.spec.offer is not None:
             theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id))
             belonging = addresses_of_receiver(link.spec.offer)
+            gateways = gateways_of_receiver(link.spec.offer, origin.accepted_spec(cloud_id))
+            path = path.model_copy(update={"gateway_addresses": gateways})
             yield with_known_addresses(path, theirs, belonging, ours, _gateway_addresses(facts), spec.links)
 
 

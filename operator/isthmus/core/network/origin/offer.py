@@ -19,6 +19,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     OfferedSubnet,
     SliceRange,
 )
+from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice
 from isthmus.model.facts.openstack import NetworkFacts, Subnet
 
 _MAX_NAMESERVERS, _MAX_ROUTES = 16, 64
@@ -41,6 +42,7 @@ def offered_spec(
     tunnel_id: int,
     mtu: int,
     gateway: Gateway | None,
+    gateway_choice: GatewayChoice = "Origin",
 ) -> ExpansionLinkSpec | None:
     """The spec of our link as it should be, `mtu` in bytes; None while network, project or slices are missing."""
     record = tuple(record)
@@ -56,6 +58,7 @@ def offered_spec(
             project=OfferedProject(id=facts.project.id, name=facts.project.name),
             network_name=facts.network.name,
             subnets=subnets,
+            gateway_choice=gateway_choice,
         ),
         mtu=mtu,
         gateway=gateway.name if gateway else None,

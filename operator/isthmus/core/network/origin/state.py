@@ -16,12 +16,13 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, RemoteExpansionLink
-from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, RequestedSlice
+from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion, RequestedSlice
 from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import NetworkFacts
 from isthmus.model.protocol import Feature
 
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
+from .gateway_choice import OfferedGateway, chosen_gateways, offered_gateway
 from .offer import next_tunnel_id, offered_spec
 from .record import with_published
 
@@ -122,8 +123,25 @@ class Origin:
         size = self.owner.spec.addressing.slice_size if self.owner else None
         served = sorted(self.retained_peers) + sorted(self.new_peers)
         return allocate(
-            self.record.subnets, self.facts, self.slice_holders, served, size, self.new_peers, self._requested_slices
+            self.record.subnets,
+            self.facts,
+            self.slice_holders,
+            served,
+            size,
+            self.new_peers,
+            self._requested_slices,
+            {cloud_id for cloud_id, choice in self._chosen_gateways.items() if choice == "Local"},
         )
+
+    @cached_property
+    def _chosen_gateways(self) -> Mapping[str, GatewayChoice]:
+        """What the tenant chose as gateway of each peer's machines, by cloud ID."""
+        return chosen_gateways(self.owner, self.requests)
+
+    def offered_gateway(self, cloud_id: str, record: Sequence[SubnetRecord]) -> OfferedGateway:
+        """What is offered to the peer as gateway of its machines, with the slices in `record`."""
+        subnets = self.facts.subnets if self.facts else ()
+        return offered_gateway(self.snapshot, cloud_id, self._chosen_gateways.get(cloud_id, "Origin"), subnets, record)
 
     @cached_property
     def published_ranges(self) -> frozenset[tuple[str, str, str]]:
@@ -216,6 +234,7 @@ class Origin:
             tunnel_id=tunnel_id,
             mtu=mtu,
             gateway=self.gateway,
+            gateway_choice=self.offered_gateway(cloud_id, record).choice,
         )
 
     @cached_property

@@ -10,6 +10,7 @@ from isthmus.core.snapshot.index import is_accepted
 from isthmus.model.api.v1alpha1.attachment import AttachmentLink, AttachmentSpec
 from isthmus.model.facts.openstack import NetworkFacts
 
+from .replica import local_gateways
 from .state import Receiver
 
 
@@ -28,6 +29,7 @@ def wanted_attachment(receiver: Receiver) -> AttachmentSpec | None:
         links=_paths(receiver, facts, attachment.spec, gateway_addresses),
         gateway_addresses=gateway_addresses,
         router_addresses=router_addresses(facts),
+        local_gateway_addresses=local_gateways(receiver),
     )
 
 

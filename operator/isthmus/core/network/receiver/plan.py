@@ -42,6 +42,13 @@ from .state import Receiver
 
 Actions = tuple[Action, ...]
 _FAILURE_MESSAGE = "the receiving cloud cannot create its replica for a reason of its own; it tries again"
+_RELEASED = {
+    "verdict": "Released",
+    "reason": Reason.RELEASED,
+    "message": "",
+    "gateway_addresses": (),
+    "low_subnets": (),
+}
 _FALLBACK_MTU = 1280  # published with a refusal if no MTU is known; the field is required
 
 
@@ -82,6 +89,7 @@ def _answer(receiver: Receiver) -> Actions:
         generation=remote_link.generation,
         verdict="Accepted",
         low_subnets=low_subnets(receiver),
+        gateway_addresses=replica.local_gateways(receiver),
     )
     if problem is not None:
         answer = answer.model_copy(update={"reason": problem.reason, "message": problem.message[:1024]})
@@ -110,9 +118,7 @@ def _release(receiver: Receiver) -> Actions:
         return ()
     if receiver.peer is None or (_is_confirmed(receiver, link.spec.answer) and not receiver.agreement_ended):
         return (DeleteObject(link),)
-    released = link.spec.answer.model_copy(
-        update={"verdict": "Released", "reason": Reason.RELEASED, "message": "", "low_subnets": ()}
-    )
+    released = link.spec.answer.model_copy(update=_RELEASED)
     if receiver.remote_link is not None:
         released = released.model_copy(
             update={"uid": receiver.remote_link.uid, "generation": receiver.remote_link.generation}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from isthmus.core.network.addressing import spans_of
+from isthmus.core.network.addressing import contains, spans_of
 from isthmus.core.network.attachment import (
     attachment_ports,
     gateway_ports,
@@ -140,7 +140,7 @@ def ensure_subnets(receiver: Receiver) -> Actions:
     if facts is None or facts.network is None or offer is None:
         return ()
     ours = {subnet.cidr: subnet for subnet in replica_subnets(receiver, facts)}
-    wanted = gateways(offer.subnets, ours, facts)
+    wanted = gateways(offer, ours, facts)
     created = (
         _ensure_subnet(ours.get(offered.cidr), offered, wanted[offered.cidr], facts, receiver.name)
         for offered in offer.subnets
@@ -181,7 +181,17 @@ def gateways_in_use(receiver: Receiver) -> Problem | None:
     facts, offer = receiver.facts, receiver.offer
     if facts is None or facts.network is None or offer is None:
         return None
-    return gateway_problem(offer.subnets, {s.cidr: s for s in replica_subnets(receiver, facts)}, facts)
+    return gateway_problem(offer, {s.cidr: s for s in replica_subnets(receiver, facts)}, facts)
+
+
+def local_gateways(receiver: Receiver) -> tuple[str, ...]:
+    """The gateways of the replica that are this cloud's own, which are in its slices; ordered."""
+    facts, offer = receiver.facts, receiver.offer
+    if facts is None or offer is None:
+        return ()
+    ours, slices = replica_subnets(receiver, facts), spans_of(offer.subnets)
+    found = {s.gateway_ip for s in ours if s.gateway_ip and contains(slices, s.gateway_ip)}
+    return tuple(sorted(found))
 
 
 def set_mtu(receiver: Receiver) -> Actions:

@@ -7,25 +7,28 @@ everything else of the offer is applied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from isthmus.core.network.addressing import ranges, spans_of, spans_of_addresses, subtract
+from isthmus.core.network.addressing import address_of, contains, ranges, spans_of, spans_of_addresses, subtract
 from isthmus.core.network.router_addresses import router_ports
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.expansionlink import OfferedSubnet
+from isthmus.model.api.v1alpha1.expansionlink import Offer, OfferedSubnet
 from isthmus.model.facts.openstack import NetworkFacts, Range, Subnet
 from isthmus.model.reasons import Reason
 
-NEUTRAL_MESSAGE = "a router at the receiver has the gateway's address, and has to be detached before that can change"
+NEUTRAL_MESSAGE = (
+    "the gateways at the receiver cannot be changed yet: a router there has the address of one, or no address of the "
+    "slice is free for one"
+)
+
+Replicas = Mapping[str, Subnet]
+"""The subnets of the replica that exist, by CIDR."""
 
 
-def gateways(
-    offered: Iterable[OfferedSubnet], replicas: Mapping[str, Subnet], facts: NetworkFacts
-) -> Mapping[str, str | None]:
-    """By CIDR, the gateway that each subnet of the replica gets now; `replicas` are those that exist, by CIDR."""
-    offered = tuple(offered)
-    wanted = {subnet.cidr: subnet.gateway_ip for subnet in offered}
-    if gateway_problem(offered, replicas, facts) is None:
+def gateways(offer: Offer, replicas: Replicas, facts: NetworkFacts) -> Mapping[str, str | None]:
+    """By CIDR, the gateway that each subnet of the replica gets now."""
+    wanted = {subnet.cidr: _wanted(offer, subnet, replicas.get(subnet.cidr), facts) for subnet in offer.subnets}
+    if gateway_problem(offer, replicas, facts) is None:
         return wanted
     return wanted | {cidr: replicas[cidr].gateway_ip for cidr in wanted if cidr in replicas}
 
@@ -35,20 +38,48 @@ def pools_of(offered: OfferedSubnet, gateway_ip: str | None) -> tuple[Range, ...
     return ranges(subtract(spans_of(offered.ranges), spans_of_addresses([gateway_ip] if gateway_ip else [])))
 
 
-def gateway_problem(
-    offered: Iterable[OfferedSubnet], replicas: Mapping[str, Subnet], facts: NetworkFacts
-) -> Problem | None:
-    """Why Neutron would refuse to change the gateways; None if they can be changed, or need not be."""
-    holders = {address: port.id for port in router_ports(facts) for address in port.addresses}
-    for subnet in offered:
-        existing = replicas.get(subnet.cidr)
-        if existing is None or existing.gateway_ip is None or existing.gateway_ip == subnet.gateway_ip:
-            continue
-        if existing.gateway_ip in holders:
-            wanted = f"become {subnet.gateway_ip}" if subnet.gateway_ip else "be removed"
-            return Problem(
-                Reason.GATEWAY_IN_USE,
-                f"port {holders[existing.gateway_ip]} of a router has {existing.gateway_ip}, the gateway of "
-                f"{subnet.cidr}, which is to {wanted}: detach the router from the subnet",
-            )
-    return None
+def gateway_problem(offer: Offer, replicas: Replicas, facts: NetworkFacts) -> Problem | None:
+    """Why the gateways cannot be changed; None if they can be, or are as they should be."""
+    problems = (
+        _problem(offer, subnet, existing, facts)
+        for subnet in offer.subnets
+        if (existing := replicas.get(subnet.cidr)) is not None
+    )
+    return next(filter(None, problems), None)
+
+
+def _problem(offer: Offer, offered: OfferedSubnet, existing: Subnet, facts: NetworkFacts) -> Problem | None:
+    wanted = _wanted(offer, offered, existing, facts)
+    if wanted is None and offer.gateway_choice == "Local":
+        return Problem(
+            Reason.GATEWAY_IN_USE,
+            f"no address of {offered.first}-{offered.last} is free for a gateway of this cloud's own: delete a port "
+            "that has one",
+        )
+    if existing.gateway_ip is None or existing.gateway_ip == wanted:
+        return None
+    holder = next((port.id for port in router_ports(facts) if existing.gateway_ip in port.addresses), None)
+    if holder is None:
+        return None
+    return Problem(
+        Reason.GATEWAY_IN_USE,
+        f"port {holder} of a router has {existing.gateway_ip}, the gateway of {offered.cidr}, which is to "
+        f"{f'become {wanted}' if wanted else 'be removed'}: detach the router from the subnet",
+    )
+
+
+def _wanted(offer: Offer, offered: OfferedSubnet, existing: Subnet | None, facts: NetworkFacts) -> str | None:
+    """The gateway as offered. One of this cloud's own stays the same, also if the slice grows."""
+    if offer.gateway_choice != "Local":
+        return offered.gateway_ip if offer.gateway_choice == "Origin" else None
+    if existing is not None and existing.gateway_ip and contains(spans_of(offered.ranges), existing.gateway_ip):
+        return existing.gateway_ip
+    free = subtract(spans_of(offered.ranges), spans_of_addresses(_used(offered, facts)))
+    return address_of(free[0][0]) if free else None
+
+
+def _used(offered: OfferedSubnet, facts: NetworkFacts) -> list[str]:
+    """Addresses that a gateway cannot have, of ports on the replica and in what machines are served by DHCP."""
+    of_ports = [a for port in facts.ports for a in (*port.addresses, *port.allowed_addresses)]
+    served = [*offered.dns_nameservers, *(route.nexthop for route in offered.host_routes)]
+    return [address for address in (*of_ports, *served) if ":" not in address and "/" not in address]

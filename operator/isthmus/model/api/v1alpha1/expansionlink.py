@@ -38,6 +38,8 @@ from isthmus.model.types import (
     cel_rule,
 )
 
+from .networkexpansion import GatewayChoice
+
 MAX_PORTS_PER_LINK = 500
 MAX_ADDRESSES_PER_PORT = 16
 MAX_SUBNETS = 16
@@ -92,7 +94,7 @@ class OfferedSubnet(ApiModel):
     cidr: IPv4CIDR
     """CIDR of the subnet."""
     gateway_ip: IPv4Address | None = None
-    """Address of the origin's router, which serves both parts of the network; absent if the subnet has no gateway."""
+    """Address of the origin's router; absent if the subnet has no gateway."""
     enable_dhcp: bool = True
     """Whether DHCP is enabled on the subnet."""
     dns_nameservers: Annotated[tuple[IPv4Address, ...], Field(max_length=16)] = ()
@@ -139,6 +141,8 @@ class Offer(ApiModel):
         ),
     ]
     """Subnets of the network, each with the receiver's slice."""
+    gateway_choice: GatewayChoice = "Origin"
+    """Gateway of the receiver's machines: the origin's, one of the receiver's own, in its slice, or none."""
 
     @property
     def ranges(self) -> tuple[SliceRange, ...]:
@@ -161,6 +165,8 @@ class Answer(ApiModel):
     """Why the offer is not accepted, in a sentence that names nothing local to the receiver."""
     low_subnets: Annotated[tuple[NetworkID, ...], Field(max_length=MAX_SUBNETS)] = ()
     """IDs of the offered subnets in which the receiver has few addresses left, so that the origin may add a range."""
+    gateway_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_SUBNETS)] = ()
+    """Gateways of the receiver's own, each in its slice; the origin accepts ARP for them from the receiver only."""
 
 
 class PublishedPort(ApiModel):

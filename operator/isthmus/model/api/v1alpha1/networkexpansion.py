@@ -41,6 +41,7 @@ _SAME_DIVISION: Final = " && ".join(
     f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
     for field in ("sliceSize", "slices")
 )
+GatewayChoice = Literal["Origin", "Local", "None"]
 
 
 class RequestedSlice(ApiModel):
@@ -70,10 +71,13 @@ class Addressing(ApiModel):
 
 
 class PeerReference(ApiModel):
-    """Reference to a CloudPeer."""
+    """Reference to a CloudPeer, and what its machines have as their gateway."""
 
     name: ObjectName
     """Name of the CloudPeer."""
+    gateway: GatewayChoice = "Origin"
+    """Default gateway of the machines at the peer: the origin's, or Local, an address of the peer's slice that a router
+    there can have, or None."""
 
 
 class NetworkExpansionSpec(ApiModel):
@@ -132,6 +136,8 @@ class ExpansionPeerStatus(ApiModel):
     """MTU in bytes agreed with this peer."""
     slices: Annotated[tuple[AddressSlice, ...], Field(max_length=256)] = ()
     """Addresses that the peer may use: one slice for each subnet, and the ranges by which it has grown."""
+    gateway_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=16)] = ()
+    """Gateways of the peer's own, one for each subnet, if `gateway` is Local; a router there can have them."""
 
 
 class NetworkExpansionStatus(ApiModel):
@@ -139,8 +145,8 @@ class NetworkExpansionStatus(ApiModel):
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
-    """Ready, Progressing, Stalled, Degraded, AddressConflict, SubnetsStretched, AddressesLow, DistributedRouter and
-    QoSPolicy."""
+    """Ready, Progressing, Stalled, Degraded, AddressConflict, SubnetsStretched, AddressesLow, DistributedRouter,
+    QoSPolicy and GatewayIgnored."""
     network_name: DisplayName | None = None
     """Name of the network in Neutron."""
     project_id: ProjectID | None = None
