@@ -22,7 +22,15 @@ _COVERED: Final = frozenset(
     }
 )
 # Administrators want these.
-_INTENDED: Final = frozenset({Reason.CORDONED, Reason.PEER_CORDONED, Reason.PEER_WITHDRAWN})
+_INTENDED: Final = frozenset(
+    {
+        Reason.AWAITING_APPROVAL,
+        Reason.CORDONED,
+        Reason.PEER_CORDONED,
+        Reason.PEER_WITHDRAWN,
+        Reason.REFUSED_BY_ADMINISTRATOR,
+    }
+)
 
 
 def _is_trouble(reason: Reason) -> bool:

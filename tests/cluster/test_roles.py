@@ -16,8 +16,14 @@ from isthmus.cli.handover import hand_over
 from isthmus.cli.main import main
 from isthmus.core.federation.namespace import account_manifests, namespace_manifest
 from isthmus.model import names
+from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment, NodeObservation
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import (
+    ExpansionApproval,
+    ExpansionApprovalSpec,
+    ExpansionApprovalStatus,
+)
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
@@ -87,6 +93,33 @@ def test_controller_has_the_rights_it_needs(installed: ControlPlane, controller:
     controller.delete(GatewayNode, "roles-gw")
 
 
+def test_controller_reports_what_becomes_of_a_decision(installed: ControlPlane, controller: KubernetesCluster) -> None:
+    decided = _approval("roles-decided", HOME)
+    installed.kubectl("apply", "-f", "-", input=json.dumps(decided.to_manifest()))
+    assert "roles-decided" in {approval.metadata.name for approval in controller.list_objects(ExpansionApproval)}
+    controller.apply_status(decided.model_copy(update={"status": ExpansionApprovalStatus(conditions=(condition(),))}))
+    table = installed.kubectl("get", "expansionapprovals", "-n", HOME)
+    assert table.splitlines()[0].split()[:4] == ["NAME", "DECISION", "READY", "REASON"]
+    installed.kubectl("delete", "expansionapproval", "roles-decided", "-n", HOME)
+
+
+def test_approver_decides_for_the_peer_whose_namespace_the_role_is_bound_in(
+    installed: ControlPlane, controller: KubernetesCluster, tmp_path: Path
+) -> None:
+    assert controller
+    make_user(installed, "approver")
+    subject = f"--serviceaccount={USERS}:approver"
+    installed.kubectl("create", "rolebinding", "approver", "-n", HOME, "--clusterrole=isthmus-approver", subject)
+    approver = KubernetesCluster(str(account_kubeconfig(installed, tmp_path, USERS, "approver")), "kubectl")
+    decided = _approval("roles-approved", HOME)
+    _apply_when_allowed(approver, decided.to_manifest())
+    assert approver.get(ExpansionApproval, "roles-approved", HOME) is not None
+    assert approver.list_objects(ExpansionLink, HOME) == []
+    with pytest.raises(Forbidden):
+        approver.apply(_approval("roles-approved", "default"))
+    approver.delete(ExpansionApproval, "roles-approved", HOME)
+
+
 def test_controller_sees_the_token_of_an_earlier_release_and_nothing_else(
     installed: ControlPlane, controller: KubernetesCluster
 ) -> None:
@@ -150,6 +183,9 @@ def test_permission_check_can_succeed(installed: ControlPlane) -> None:
         ("patch", "nodes", []),
         ("create", "networkexpansions.isthmus.cloud", ["-n", "default"]),
         ("delete", "cloudpeers.isthmus.cloud", []),
+        ("create", "expansionapprovals.isthmus.cloud", ["-n", HOME]),
+        ("patch", "expansionapprovals.isthmus.cloud", ["-n", HOME]),
+        ("delete", "expansionapprovals.isthmus.cloud", ["-n", HOME]),
         ("patch", "gatewaynodes.isthmus.cloud", ["--subresource=status"]),
         ("create", "clusterrolebindings", []),
         ("patch", "roles/other", ["-n", "default"]),
@@ -209,6 +245,7 @@ def test_peer_is_denied_everything_else(peer_kubeconfig: Path) -> None:
         lambda: peer.list_objects(PeerLink, "default"),
         lambda: peer.list_objects(Attachment, SYSTEM_NAMESPACE),
         lambda: peer.list_objects(NetworkExpansion),
+        lambda: peer.list_objects(ExpansionApproval, HOME),
         lambda: peer.list_objects(CloudPeer),
         lambda: peer.list_manifests("v1", "Secret", HOME),
         lambda: peer.list_manifests("v1", "Namespace"),
@@ -242,6 +279,11 @@ def _apply_when_allowed(cluster: KubernetesCluster, manifest: Manifest) -> None:
         return True
 
     wait_until(applied, 10, f"{manifest['kind']} {manifest['metadata']['name']} to be allowed")
+
+
+def _approval(name: str, namespace: str) -> ExpansionApproval:
+    spec = ExpansionApprovalSpec(decision="Refuse", message="not now")
+    return ExpansionApproval(metadata=ObjectMeta(name=name, namespace=namespace), spec=spec)
 
 
 def _handed_over(plane: ControlPlane) -> str:

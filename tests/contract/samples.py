@@ -8,6 +8,7 @@ from isthmus.model import names
 from isthmus.model.api.objects import Condition, LocalReference, ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentSpec, AttachmentStatus, NodeObservation
 from isthmus.model.api.v1alpha1.cloudpeer import ApiAccess, CloudPeer, CloudPeerSpec, PeerIPsec, TunnelIDRange
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval, ExpansionApprovalSpec
 from isthmus.model.api.v1alpha1.expansionlink import (
     Answer,
     ExpansionLink,
@@ -103,6 +104,9 @@ def samples() -> list[dict[str, Any]]:
         attachment("sample"),
         gateway_node("sample"),
         IPsecPolicy(metadata=ObjectMeta(name="sample")),
+        ExpansionApproval(
+            metadata=ObjectMeta(name="sample", namespace="default"), spec=ExpansionApprovalSpec(decision="Accept")
+        ),
         NetworkExpansion(
             metadata=ObjectMeta(name="sample", namespace="default"),
             spec=NetworkExpansionSpec(network_id=NETWORK_ID, peers=(PeerReference(name="sample"),)),

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.model import names
+from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion
 from isthmus.model.errors import Conflict
 from isthmus.model.facts.openstack import Port
@@ -107,6 +109,33 @@ class Simulation:
         if cloud.kubectl.get(CloudPeer, peer.cloud_id) is not None:
             cloud.kubectl.apply(cloud.cloud_peer(peer, agreement={"state": "Cordoned"}))
 
+    def accept_manually(self, which: int) -> None:
+        cloud = self.tenants[which][0]
+        peer = self.peer_of(cloud)
+        if cloud.kubectl.get(CloudPeer, peer.cloud_id) is not None:
+            cloud.kubectl.apply(cloud.cloud_peer(peer, agreement={"acceptance": "Manual"}))
+
+    def approve(self, which: int) -> None:
+        self._decide(which, "Accept")
+
+    def refuse(self, which: int) -> None:
+        self._decide(which, "Refuse")
+
+    def forget_decision(self, which: int) -> None:
+        cloud, _, _, network, _ = self.tenants[which]
+        name, home = names.link_name(cloud.cloud_id, network.id), names.peer_namespace(cloud.cloud_id)
+        self.peer_of(cloud).kubectl.delete(ExpansionApproval, name, home)
+
+    def _decide(self, which: int, decision: str) -> None:
+        """The receiver's administrator decides about the tenant's network, if the namespace for it is there."""
+        cloud, _, _, network, _ = self.tenants[which]
+        name, home = names.link_name(cloud.cloud_id, network.id), names.peer_namespace(cloud.cloud_id)
+        kubectl = self.peer_of(cloud).kubectl
+        namespace = kubectl.get_manifest("v1", "Namespace", home)
+        if namespace is not None and "deletionTimestamp" not in namespace["metadata"]:
+            metadata = ObjectMeta(name=name, namespace=home)
+            kubectl.apply(ExpansionApproval.model_validate({"metadata": metadata, "spec": {"decision": decision}}))
+
     def toggle_api(self, which: int) -> None:
         """Start or end an outage of this cloud's API for its peers (its own controller can still read it)."""
         cloud = self.tenants[which][0]
@@ -180,6 +209,11 @@ ACTIONS: tuple[Callable[[Simulation, int], None], ...] = (
     Simulation.delete_peer,
     Simulation.agree,
     Simulation.cordon,
+    Simulation.accept_manually,
+    Simulation.approve,
+    Simulation.refuse,
+    Simulation.refuse,
+    Simulation.forget_decision,
     Simulation.toggle_api,
     Simulation.restart,
     Simulation.cycle,

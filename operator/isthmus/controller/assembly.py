@@ -17,6 +17,7 @@ from isthmus.adapters.peers import RemotePeers
 from isthmus.core.snapshot.manifests import NAMESPACE, NODE, SECRET
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.names import CONTROLLER, SYSTEM_NAMESPACE
@@ -28,7 +29,7 @@ from isthmus.telemetry.metrics import Metrics
 
 from .backends import Backends
 
-HANDLED = (CloudPeer, IPsecPolicy, NetworkExpansion)
+HANDLED = (CloudPeer, IPsecPolicy, NetworkExpansion, ExpansionApproval)
 """Kinds of ours that administrators and tenants write, besides Namespaces and Nodes."""
 
 

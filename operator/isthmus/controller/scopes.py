@@ -17,6 +17,7 @@ from isthmus.core.network.origin.expansion_status import expansion_statuses
 from isthmus.core.network.origin.plan import plan_origin
 from isthmus.core.network.origin.state import Origin
 from isthmus.core.network.origin.status import origin_attachment, origin_links
+from isthmus.core.network.receiver.approvals import approval_statuses
 from isthmus.core.network.receiver.plan import plan_failure_answer, plan_receiver
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.receiver.status import receiver_attachment, receiver_links
@@ -213,7 +214,7 @@ class NetworkScope:
         return plan_failure_answer(Receiver(snapshot, self.key.name, self._facts))
 
     def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
-        """Our ExpansionLinks, the Attachment, the NetworkExpansions."""
+        """Our ExpansionLinks, the Attachment, the NetworkExpansions, ExpansionApprovals of that name."""
         attachment: Attachment | None
         if origin_of(self.key.name) == snapshot.own.cloud_id:
             origin = Origin(snapshot, self.key.name, self._facts)
@@ -223,7 +224,8 @@ class NetworkScope:
             receiver = Receiver(snapshot, self.key.name, self._facts)
             attachment = receiver_attachment(receiver, failure)
             others = receiver_links(receiver, failure)
-        return (*others, *((attachment,) if attachment else ()))
+        approvals = approval_statuses(Receiver(snapshot, self.key.name, self._facts), failure)
+        return (*others, *approvals, *((attachment,) if attachment else ()))
 
     def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
         """A grace period ends, the network may return to its preferred gateway node, or its port may have come up."""

@@ -15,6 +15,7 @@ from isthmus.core.snapshot.views import ViewChange
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
@@ -56,6 +57,8 @@ def keys_of_object(snapshot: Snapshot, change: Change) -> set[Key]:
             return _of_link(snapshot, before, after)
         case PortSlice(spec=slice_):
             return {network_key(slice_.origin.link_name)}
+        case ExpansionApproval(metadata=metadata):
+            return {network_key(metadata.name)}
         case Attachment():
             return _of_attachment(snapshot, before, after)
         case GatewayNode():

@@ -6,6 +6,7 @@ from isthmus.model import names
 from isthmus.model.api.objects import Condition, Conditions, CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
@@ -34,6 +35,8 @@ def own_status(obj: CustomObject) -> object:
         case CloudPeer() | NetworkExpansion() | PeerLink() | ExpansionLink() | Attachment() | GatewayNode():
             status = obj.status
             return status.model_copy(update={"conditions": own_conditions(status.conditions)})
+        case ExpansionApproval(status=found):
+            return found.model_copy(update={"conditions": own_conditions(found.conditions)})
         case _:
             return None
 

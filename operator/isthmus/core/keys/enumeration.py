@@ -11,6 +11,7 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
@@ -28,6 +29,7 @@ def all_keys(snapshot: Snapshot) -> set[Key]:
     found |= {name for _, name in snapshot.cache.keys(ExpansionLink)}
     found |= {name for _, name in snapshot.cache.keys(Attachment)}
     found |= snapshot.cache.counts(PortSlice, "network").keys()
+    found |= snapshot.cache.counts(ExpansionApproval, "network").keys()
     for peer in snapshot.all(CloudPeer):
         found |= new_offers(snapshot, peer)
     unclear = {NOT_UNDERSTOOD} if snapshot.cache.not_understood else set()
@@ -41,7 +43,8 @@ def exists(snapshot: Snapshot, link_name: str) -> bool:
     requests = snapshot.cache.count(NetworkExpansion, "network", network_id) if is_ours else 0
     published = snapshot.cache.count(ExpansionLink, "network", link_name)
     published += snapshot.cache.count(PortSlice, "network", link_name)
-    return requests + published > 0 or snapshot.attachment(link_name) is not None
+    decided = snapshot.cache.count(ExpansionApproval, "network", link_name)
+    return requests + published + decided > 0 or snapshot.attachment(link_name) is not None
 
 
 def peers(snapshot: Snapshot) -> set[Key]:

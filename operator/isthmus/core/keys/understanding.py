@@ -10,6 +10,7 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.core.snapshot.not_understood import NotUnderstood
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
@@ -61,6 +62,8 @@ def _concerns_network(snapshot: Snapshot, found: NotUnderstood, link_name: str) 
         return attachment is not None and attachment.spec.active_node == found.name
     if found.kind in (CloudPeer, PeerLink):
         return _concerns_network_of_peer(snapshot, found, link_name)
+    if found.kind is ExpansionApproval and found.namespace != names.peer_namespace(origin_of(link_name)):
+        return False  # it decides nothing there
     return found.subject == link_name
 
 

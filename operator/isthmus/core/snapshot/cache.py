@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeVar, cast
 
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
@@ -32,7 +33,7 @@ Value = str | int | tuple[str, int]
 Key = tuple[str, str]
 """Namespace and name of an object; the namespace of cluster-scoped ones is empty."""
 
-_COMPRESSED: Final = frozenset({NetworkExpansion, ExpansionLink, PortSlice, Attachment})
+_COMPRESSED: Final = frozenset({NetworkExpansion, ExpansionLink, PortSlice, ExpansionApproval, Attachment})
 _MAX_PARSED: Final = 512
 
 

@@ -10,6 +10,7 @@ from isthmus.model import names
 from isthmus.model.api.objects import Conditions, CustomObject, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
@@ -96,6 +97,11 @@ def _of_port_slice(held: CustomObject) -> Iterator[Facet]:
         yield Facet("network", held.spec.origin.link_name)
 
 
+def _of_approval(approval: CustomObject) -> Iterator[Facet]:
+    if isinstance(approval, ExpansionApproval):
+        yield Facet("network", approval.metadata.name)
+
+
 def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:
     if isinstance(attachment, Attachment):
         spec = attachment.spec
@@ -127,6 +133,7 @@ _BY_KIND: Final[Mapping[type[CustomObject], Callable[[CustomObject], Iterator[Fa
         NetworkExpansion: _of_expansion,
         ExpansionLink: _of_link,
         PortSlice: _of_port_slice,
+        ExpansionApproval: _of_approval,
         Attachment: _of_attachment,
     }
 )

@@ -12,6 +12,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
@@ -110,6 +111,14 @@ class Snapshot:
     def link(self, cloud_id: str, link_name: str) -> ExpansionLink | None:
         """Our ExpansionLink of that network for that peer."""
         return self.get(ExpansionLink, link_name, names.peer_namespace(cloud_id))
+
+    def approval(self, cloud_id: str, link_name: str) -> ExpansionApproval | None:
+        """What an administrator has decided about that network of that peer."""
+        return self.get(ExpansionApproval, link_name, names.peer_namespace(cloud_id))
+
+    def approvals_of(self, link_name: str) -> tuple[ExpansionApproval, ...]:
+        """All ExpansionApprovals with that name, also those in the namespace of another peer."""
+        return self.cache.having(ExpansionApproval, "network", link_name)
 
     def links_to(self, cloud_id: str) -> tuple[ExpansionLink, ...]:
         """All our ExpansionLinks for that peer: a scan, for what is done once in the life of a peer."""

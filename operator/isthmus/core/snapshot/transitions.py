@@ -9,6 +9,7 @@ from typing import Final
 from isthmus.model.api.objects import Condition, Conditions, CustomObject, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.reasons import ConditionType
@@ -75,7 +76,8 @@ def _subject(obj: CustomObject) -> str:
 
 
 def _conditions(obj: CustomObject) -> Conditions:
-    return obj.status.conditions if isinstance(obj, CloudPeer | NetworkExpansion | ExpansionLink | Attachment) else ()
+    logged = CloudPeer | NetworkExpansion | ExpansionLink | ExpansionApproval | Attachment
+    return obj.status.conditions if isinstance(obj, logged) else ()
 
 
 def _is_logged_by_ready(obj: CustomObject) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from isthmus.model.actions import Plan, SetConditions
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.reasons import ConditionType, Reason
 
@@ -14,7 +15,7 @@ from .conditions import MAX_MESSAGE, timestamp
 from .index import Snapshot
 from .not_understood import NotUnderstood
 
-_WRITTEN_BY_OTHERS: Final = (CloudPeer, NetworkExpansion)
+_WRITTEN_BY_OTHERS: Final = (CloudPeer, NetworkExpansion, ExpansionApproval)
 
 
 def plan_not_understood(snapshot: Snapshot) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .objects import CustomObject
 from .v1alpha1.attachment import Attachment
 from .v1alpha1.cloudpeer import CloudPeer
+from .v1alpha1.expansionapproval import ExpansionApproval
 from .v1alpha1.expansionlink import ExpansionLink
 from .v1alpha1.gatewaynode import GatewayNode
 from .v1alpha1.ipsecpolicy import IPsecPolicy
@@ -19,6 +20,7 @@ KINDS: tuple[type[CustomObject], ...] = (
     PeerLink,
     ExpansionLink,
     PortSlice,
+    ExpansionApproval,
     Attachment,
     GatewayNode,
 )

@@ -63,4 +63,24 @@ EXPLANATIONS = {
         "port. Then the gateway is changed without more ado.",
         *_PLACES,
     ),
+    Reason.AWAITING_APPROVAL: administrator(
+        "The receiver accepts only networks that its administrators have approved, and they have not decided on this "
+        "one yet.",
+        "At the origin, wait. An administrator of the receiver creates an ExpansionApproval with the name and the "
+        "namespace of the ExpansionLink.",
+        *_PLACES,
+    ),
+    Reason.REFUSED_BY_ADMINISTRATOR: administrator(
+        "An administrator of the receiver refuses the network, or has revoked its acceptance; the message says why if "
+        "that was written down. It is disconnected.",
+        "Ask the receiver's administrator, or remove the peer from `spec.peers` of the NetworkExpansion. The receiver "
+        "accepts the network again when `spec.decision` of its ExpansionApproval is `Accept`.",
+        *_PLACES,
+    ),
+    Reason.NOT_OFFERED: administrator(
+        "No peer offers a network for which the ExpansionApproval stands by its name and namespace.",
+        "Compare the name and the namespace with those of the ExpansionLinks (`kubectl get expansionlinks -A`). A "
+        "decision about a network that is offered later may stay: it applies then.",
+        Place.READY,
+    ),
 }

@@ -170,6 +170,12 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 unknown="The last read does not tell.",
             ),
         },
+        "ExpansionApproval": {
+            ConditionType.READY: Meaning(
+                true="The decision is in force: the network is accepted, or it is refused and disconnected.",
+                false="It is not, for the reason given.",
+            ),
+        },
         "Attachment": {
             ConditionType.READY: Meaning(
                 true="The gateway nodes forward the network's traffic to every peer.",

@@ -115,6 +115,12 @@ class Reason(StrEnum):
     DOMAIN_NOT_AVAILABLE = "DomainNotAvailable"
     REPLICA_FAILED = "ReplicaFailed"
     GATEWAY_IN_USE = "GatewayInUse"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    REFUSED_BY_ADMINISTRATOR = "RefusedByAdministrator"
+
+    # An administrator's decision about a peer's network.
+    DECISION_IN_FORCE = "DecisionInForce"
+    NOT_OFFERED = "NotOffered"
 
     # How far a stretched network is.
     PREPARING_OFFER = "PreparingOffer"

@@ -10,6 +10,7 @@ EXPLANATIONS = {
     Reason.REACHABLE: settled("The peer's API was read completely.", Place.REACHABLE),
     Reason.ALL_UNDERSTOOD: settled("Everything that the peer publishes is understood.", Place.UNDERSTOOD),
     Reason.AGREED: settled("Both PeerLinks are valid and agree.", Place.AGREED),
+    Reason.DECISION_IN_FORCE: settled("What the administrator decided about the network has been done.", Place.READY),
     Reason.ACCEPTED: settled("The receiver accepts this generation of the offer.", Place.ANSWER),
     Reason.RELEASED: settled(
         "The offer was withdrawn, and nothing of the receiver is connected to it any more.", Place.ANSWER

@@ -100,13 +100,13 @@ def _release(receiver: Receiver) -> Actions:
     """Once disconnected: publish Refused or Released while the offer exists, otherwise delete our link."""
     link = receiver.link
     if receiver.intent == "Refuse":
-        published = view_of(receiver.snapshot, receiver.cloud_id).links.get(receiver.name)
-        refusal = receiver.refusal
-        if published is None or refusal is None:
+        offered = view_of(receiver.snapshot, receiver.cloud_id).links.get(receiver.name) or receiver.remote_link
+        answered, refusal = offered or (link.spec.answer if link else None), receiver.refusal
+        if answered is None or refusal is None:
             return ()
         answer = Answer(
-            uid=published.uid,
-            generation=published.generation,
+            uid=answered.uid,
+            generation=answered.generation,
             verdict="Refused",
             reason=refusal.reason,
             message=refusal.message[:1024],

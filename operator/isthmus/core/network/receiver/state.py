@@ -23,6 +23,8 @@ from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import Domain, NetworkFacts
 from isthmus.model.reasons import Reason
 
+from .terms import missing_approval, refused_by_administrator
+
 Intent = Literal["Replicate", "Remove", "Refuse", "Hold"]
 
 
@@ -96,9 +98,13 @@ class Receiver:
         """What to do: create or keep the replica, remove it, refuse the offer, or leave everything as it is."""
         if self.agreement_ended or (self.remote_link is not None and self.remote_link.spec.state == "Withdrawn"):
             return "Remove"
-        accepted = is_accepted(self.link)
-        if self.remote_link_state.presence == "Absent":
-            return "Replicate" if accepted and not self.remote_link_state.absence_confirmed else "Remove"
+        accepted, is_absent = is_accepted(self.link), self.remote_link_state.presence == "Absent"
+        if is_absent and (not accepted or self.remote_link_state.absence_confirmed):
+            return "Remove"
+        if self._is_revoked:
+            return "Refuse"
+        if is_absent:
+            return "Replicate"
         if accepted and self.remote_link is not None:
             return "Replicate"
         if self._is_given_up:
@@ -109,7 +115,10 @@ class Receiver:
 
     @cached_property
     def refusal(self) -> Problem | None:
-        """Why a new offer is refused; the origin reads it, so it discloses nothing local."""
+        """Why an offer is refused; the origin reads it, so it discloses nothing local."""
+        refused = refused_by_administrator(self.snapshot, self.cloud_id, self.name)
+        if refused is not None:
+            return refused
         if self.remote_link_state.problem is not None or self.offer is None or self.peer is None:
             return self.remote_link_state.problem
         if self.peer.spec.agreement.state == "Cordoned":
@@ -120,7 +129,8 @@ class Receiver:
             )
         if self._other_received_networks >= self.peer.spec.agreement.limits.networks:
             return Problem(Reason.LIMIT_REACHED, "the agreed maximum number of networks is reached")
-        return self._replica_problem(self.offer, self.peer)
+        missing = missing_approval(self.snapshot, self.peer, self.name)
+        return missing or self._replica_problem(self.offer, self.peer)
 
     @property
     def may_delete_projects(self) -> bool:
@@ -178,6 +188,12 @@ class Receiver:
 
     def _is_ours(self, domain: Domain | None) -> bool:
         return domain is not None and domain.description == names.domain_marker(self.cloud_id)
+
+    @property
+    def _is_revoked(self) -> bool:
+        """Whether an administrator refuses what is accepted, or what is left of it: also while the peer is away."""
+        is_refused = refused_by_administrator(self.snapshot, self.cloud_id, self.name) is not None
+        return is_refused and self.link is not None and (is_accepted(self.link) or self.attachment is not None)
 
     @property
     def _is_given_up(self) -> bool:

@@ -103,10 +103,10 @@ def receiver_progress(receiver: Receiver) -> Problem | None:
         return Problem(Reason.WITHDRAWING, "the agreement has ended")
     if receiver.intent == "Remove":
         return Problem(Reason.WITHDRAWING, "the origin has withdrawn the network")
-    if remote_link_state.problem is not None:
-        return remote_link_state.problem
     if receiver.intent == "Refuse":
         return receiver.refusal
+    if remote_link_state.problem is not None:
+        return remote_link_state.problem
     if not is_accepted(receiver.link):
         return Problem(Reason.CREATING_REPLICA, "creating the replica")
     if receiver.path() is None:

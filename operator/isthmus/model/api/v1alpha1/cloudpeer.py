@@ -124,6 +124,9 @@ class Agreement(ApiModel):
     state: Literal["Active", "Cordoned", "Invited"] = "Active"
     """Active, or Cordoned: networks that are stretched stay, nothing new is offered or accepted. Or, only from the
     beginning: Invited: the peer gets an account, and nothing is published or configured."""
+    acceptance: Literal["Auto", "Manual"] = "Auto"
+    """Auto: each network that the peer offers is accepted. Manual: only those of which an ExpansionApproval says so.
+    Networks that are accepted stay accepted when this changes."""
     limits: Limits = Limits()
     """Limits on resources held for this peer."""
     quotas: Quotas = Quotas()

@@ -44,6 +44,7 @@ MAX_PORTS_PER_LINK = 500
 MAX_ADDRESSES_PER_PORT = 16
 MAX_SUBNETS = 16
 MAX_RANGES = 16  # of one slice, the first one included
+_OFFERED = ".status.peer.spec.offer"
 
 
 class NetworkIdentity(ApiModel):
@@ -259,6 +260,8 @@ class ExpansionLink(CustomObject):
             PrinterColumn(name="MTU", type="integer", path=".status.mtu"),
             PrinterColumn(name="Tunnel-ID", type="integer", path=".spec.offer.tunnelID", priority=1),
             PrinterColumn(name="Gateway", type="string", path=".spec.gateway", priority=1),
+            PrinterColumn(name="Offered-Network", type="string", path=_OFFERED + ".networkName", priority=1),
+            PrinterColumn(name="Offered-Project", type="string", path=_OFFERED + ".project.name", priority=1),
             ready_column("Message", field="message").model_copy(update={"priority": 1}),
             AGE,
         ),

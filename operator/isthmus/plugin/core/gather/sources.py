@@ -19,6 +19,7 @@ KINDS: Final = (
     "expansionlinks",
     "portslices",
     "networkexpansions",
+    "expansionapprovals",
     "attachments",
 )
 _WORKLOADS: Final = "pods,deployments.apps,daemonsets.apps,jobs.batch"

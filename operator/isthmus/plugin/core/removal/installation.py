@@ -15,7 +15,9 @@ from .left import KINDS
 
 ROLES: Final = (names.CONTROLLER, names.AGENT)
 """ClusterRoles, which every installation has."""
-DEFINITIONS: Final = tuple(f"{plural}.{names.GROUP}" for plural in (*KINDS, "portslices", "ipsecpolicies"))
+DEFINITIONS: Final = tuple(
+    f"{plural}.{names.GROUP}" for plural in (*KINDS, "portslices", "expansionapprovals", "ipsecpolicies")
+)
 NAMESPACES: Final = (names.GATEWAY_NAMESPACE, names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE)
 _NATIVE: Final = (
     "kubectl delete -k deploy/  # once controller, agents and charon are stopped; with definitions and keys"
