@@ -28,6 +28,7 @@ _INTENDED: Final = frozenset(
         Reason.CORDONED,
         Reason.PEER_CORDONED,
         Reason.PEER_WITHDRAWN,
+        Reason.PROJECT_NOT_ACCEPTED,
         Reason.REFUSED_BY_ADMINISTRATOR,
     }
 )

@@ -115,6 +115,21 @@ class Simulation:
         if cloud.kubectl.get(CloudPeer, peer.cloud_id) is not None:
             cloud.kubectl.apply(cloud.cloud_peer(peer, agreement={"acceptance": "Manual"}))
 
+    def limit(self, which: int) -> None:
+        """Room for one project of the peer, of which the first that comes is accepted."""
+        cloud = self.tenants[which][0]
+        peer = self.peer_of(cloud)
+        if cloud.kubectl.get(CloudPeer, peer.cloud_id) is not None:
+            limits = {"projects": 1} if which % 2 else {"ports": 399}
+            cloud.kubectl.apply(cloud.cloud_peer(peer, agreement={"limits": limits}))
+
+    def refuse_project(self, which: int) -> None:
+        """The peer accepts no further network of the tenant's project."""
+        cloud, _, project, *_ = self.tenants[which]
+        peer = self.peer_of(cloud)
+        if peer.kubectl.get(CloudPeer, cloud.cloud_id) is not None:
+            peer.kubectl.apply(peer.cloud_peer(cloud, agreement={"refusedProjects": [project]}))
+
     def approve(self, which: int) -> None:
         self._decide(which, "Accept")
 
@@ -210,6 +225,8 @@ ACTIONS: tuple[Callable[[Simulation, int], None], ...] = (
     Simulation.agree,
     Simulation.cordon,
     Simulation.accept_manually,
+    Simulation.limit,
+    Simulation.refuse_project,
     Simulation.approve,
     Simulation.refuse,
     Simulation.refuse,

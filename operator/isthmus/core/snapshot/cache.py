@@ -125,6 +125,11 @@ class Cache:
                     return number
             return None
 
+    def distinct(self, kind: type[CustomObject], name: str) -> int:
+        """The number of values that a facet has among the objects of a kind."""
+        with self.lock:
+            return len(self._found.get((kind, name), ()))
+
     def counts(self, kind: type[CustomObject], name: str) -> dict[str, int]:
         """The number of objects of a kind by the value of a facet."""
         with self.lock:

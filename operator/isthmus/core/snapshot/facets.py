@@ -35,6 +35,11 @@ def is_accepted(link: ExpansionLink | None) -> bool:
     return link is not None and link.spec.answer is not None and link.spec.answer.verdict == "Accepted"
 
 
+def projects_of(cloud_id: str) -> str:
+    """The facet of Attachments whose values are the IDs of the projects that are replicated from that peer."""
+    return f"projects of {cloud_id}"
+
+
 def is_kept_project(attachment: Attachment) -> bool:
     """Whether nothing is left of a replica but its project, which is kept."""
     condition = condition_of(attachment.status.conditions, ConditionType.REPLICA_IN_USE)
@@ -108,6 +113,8 @@ def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:
         yield Facet("origin", spec.origin.cloud_id)
         yield Facet("patch", names.patch_in_cloud_bridge(attachment.metadata.name))
         yield Facet("node", spec.active_node or "")
+        if spec.role == "Receiver" and spec.record.origin_project_id is not None:
+            yield Facet(projects_of(spec.origin.cloud_id), spec.record.origin_project_id)
         if spec.role == "Receiver" and spec.record.project_id is not None:
             yield Facet("project", spec.record.project_id)
         if spec.role == "Receiver" and spec.record.network_id is not None:

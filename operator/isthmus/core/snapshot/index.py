@@ -22,7 +22,7 @@ from isthmus.model.facts.openstack import Network
 from isthmus.model.peertoken import Lifetime
 
 from .cache import Cache, key_of
-from .facets import is_accepted
+from .facets import is_accepted, projects_of
 from .views import PeerViews
 
 __all__ = ["OwnCloud", "Snapshot", "claim_precedence", "is_accepted", "key_of"]
@@ -186,6 +186,14 @@ class Snapshot:
     def kept_from(self, cloud_id: str) -> int:
         """The number of these Attachments that only record a project that is kept."""
         return self.cache.count(Attachment, "kept", cloud_id)
+
+    def projects_from(self, cloud_id: str) -> int:
+        """The number of that peer's projects of which something is replicated here, kept projects included."""
+        return self.cache.distinct(Attachment, projects_of(cloud_id))
+
+    def has_project_from(self, cloud_id: str, project_id: str) -> bool:
+        """Whether something of that project is replicated here, by its ID at the origin."""
+        return self.cache.count(Attachment, projects_of(cloud_id), project_id) > 0
 
     def networks_in_project(self, project_id: str) -> int:
         """The number of received networks whose replica is in that project."""

@@ -31,13 +31,15 @@ EXPLANATIONS = {
         Place.LINK,
     ),
     Reason.LIMIT_REACHED: administrator(
-        "The receiver holds as many networks of this origin as were agreed.",
-        "Ask the receiver's administrator to raise `agreement.limits.networks`, or withdraw another network.",
+        "The receiver holds as many networks or projects of this origin as were agreed, or the ports that it has "
+        "agreed to are reserved for other projects. The message says which.",
+        "Ask the receiver's administrator to raise what is too low in `agreement.limits`, or withdraw other networks.",
         *_PLACES,
     ),
     Reason.QUOTA_EXCEEDED: administrator(
         "A quota is used up: that of the replicated project, or one of OpenStack in this cloud.",
-        "Raise the quota: `agreement.quotas` of the CloudPeer sets that of replicated projects.",
+        "Raise the quota: `agreement.quotas` of the CloudPeer sets that of replicated projects, and "
+        "`agreement.projectQuotas` that of single ones.",
         *_PLACES,
         Place.DEGRADED,
     ),
@@ -61,6 +63,12 @@ EXPLANATIONS = {
         "Neutron refuses that. The gateways of all subnets stay as they are; everything else works.",
         "Detach that router from the subnet (`openstack router remove subnet`); the receiver's Attachment names the "
         "port. Then the gateway is changed without more ado.",
+        *_PLACES,
+    ),
+    Reason.PROJECT_NOT_ACCEPTED: administrator(
+        "The receiver accepts no new network of this project of the origin. Those that it has accepted stay.",
+        "Ask the receiver's administrator to change `agreement.acceptedProjects` or `agreement.refusedProjects` of the "
+        "CloudPeer, or remove the peer from `spec.peers` of the NetworkExpansion.",
         *_PLACES,
     ),
     Reason.AWAITING_APPROVAL: administrator(

@@ -115,6 +115,7 @@ class Reason(StrEnum):
     DOMAIN_NOT_AVAILABLE = "DomainNotAvailable"
     REPLICA_FAILED = "ReplicaFailed"
     GATEWAY_IN_USE = "GatewayInUse"
+    PROJECT_NOT_ACCEPTED = "ProjectNotAccepted"
     AWAITING_APPROVAL = "AwaitingApproval"
     REFUSED_BY_ADMINISTRATOR = "RefusedByAdministrator"
 

@@ -80,7 +80,7 @@ def ensure_network(receiver: Receiver) -> Actions:
     marker = receiver.replica_marker
     if facts is None or facts.project is None or offer is None or mtu is None or peer is None or marker is None:
         return ()
-    agreed = peer.spec.agreement.quotas
+    agreed = peer.spec.agreement.quotas_of(receiver.origin_project_id)
     quota = NetworkQuota(networks=agreed.networks, subnets=agreed.subnets, ports=agreed.ports)
     first = () if facts.quota in (None, quota) else (SetQuota(facts.project.id, quota),)
     if facts.network is not None:

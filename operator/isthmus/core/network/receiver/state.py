@@ -23,7 +23,7 @@ from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import Domain, NetworkFacts
 from isthmus.model.reasons import Reason
 
-from .terms import missing_approval, refused_by_administrator
+from .terms import missing_approval, project_problem, refused_by_administrator
 
 Intent = Literal["Replicate", "Remove", "Refuse", "Hold"]
 
@@ -129,8 +129,9 @@ class Receiver:
             )
         if self._other_received_networks >= self.peer.spec.agreement.limits.networks:
             return Problem(Reason.LIMIT_REACHED, "the agreed maximum number of networks is reached")
-        missing = missing_approval(self.snapshot, self.peer, self.name)
-        return missing or self._replica_problem(self.offer, self.peer)
+        unmet = project_problem(self.snapshot, self.peer, self.offer.project.id)
+        unmet = unmet or missing_approval(self.snapshot, self.peer, self.name)
+        return unmet or self._replica_problem(self.offer, self.peer)
 
     @property
     def may_delete_projects(self) -> bool:
@@ -146,8 +147,13 @@ class Receiver:
     @cached_property
     def project_marker(self) -> str | None:
         """Ownership marker of the replica project."""
-        project = self.record.origin_project_id or (self.offer.project.id if self.offer else None)
+        project = self.origin_project_id
         return names.project_marker(self.cloud_id, project) if project else None
+
+    @property
+    def origin_project_id(self) -> str | None:
+        """ID of the project at the origin: the recorded one, or the offer's."""
+        return self.record.origin_project_id or (self.offer.project.id if self.offer else None)
 
     @cached_property
     def replica_marker(self) -> str | None:
@@ -232,7 +238,7 @@ class Receiver:
         domain = self.facts.domain
         if domain is not None and not self.domain_is_ours and peer.spec.agreement.domain is None:
             return Problem(Reason.DOMAIN_NOT_AVAILABLE, "the domain for the origin's projects is not available")
-        if self.facts.other_networks >= peer.spec.agreement.quotas.networks:
+        if self.facts.other_networks >= peer.spec.agreement.quotas_of(self.origin_project_id).networks:
             return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is exhausted")
         return self._subnets_problem(offer, peer)
 
@@ -240,7 +246,8 @@ class Receiver:
         """Why the replica project cannot have these subnets in addition to those of its other networks."""
         if self.facts is None:
             return None
-        if len(offer.subnets) + len(self.facts.other_subnets) > peer.spec.agreement.quotas.subnets:
+        quotas = peer.spec.agreement.quotas_of(self.origin_project_id)
+        if len(offer.subnets) + len(self.facts.other_subnets) > quotas.subnets:
             return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is exhausted")
         others = [IPv4Network(s.cidr) for s in self.facts.other_subnets if s.ip_version == 4]
         for subnet in offer.subnets:

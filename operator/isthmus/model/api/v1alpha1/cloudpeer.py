@@ -111,11 +111,29 @@ class Quotas(ApiModel):
     """Maximum number of ports in the project."""
 
 
+class ProjectQuotas(ApiModel):
+    """Neutron quotas of one project that is replicated from this peer; those that are absent are as for the others."""
+
+    project_id: ProjectID
+    """ID of the project at its origin."""
+    networks: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    """Maximum number of networks in the project."""
+    subnets: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    """Maximum number of subnets in the project."""
+    ports: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Maximum number of ports in the project."""
+
+
 class Limits(ApiModel):
-    """Limits on resources held for this peer."""
+    """Limits on resources held for this peer. A lower one ends nothing that is accepted."""
 
     networks: Annotated[int, Field(ge=0, le=10_000)] = 100
     """Maximum number of networks received from the peer."""
+    projects: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    """Maximum number of projects replicated from the peer; any number if absent."""
+    ports: Annotated[int, Field(ge=0, le=100_000_000)] | None = None
+    """Maximum number of ports of all projects replicated from the peer together, as their quotas allow them: a new
+    project is accepted only if its quota fits. Any number if absent."""
 
 
 class Agreement(ApiModel):
@@ -131,10 +149,29 @@ class Agreement(ApiModel):
     """Limits on resources held for this peer."""
     quotas: Quotas = Quotas()
     """Neutron quotas of each project that is replicated from this peer."""
+    project_quotas: Annotated[
+        tuple[ProjectQuotas, ...],
+        Field(
+            max_length=1000,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["projectID"]},
+        ),
+    ] = ()
+    """Other quotas for single projects, by their IDs at the origin."""
+    accepted_projects: Annotated[tuple[ProjectID, ...], Field(max_length=1000)] | None = None
+    """IDs of the peer's projects of which networks are accepted; all if absent. What is accepted already stays."""
+    refused_projects: Annotated[tuple[ProjectID, ...], Field(max_length=1000)] = ()
+    """IDs of the peer's projects of which no further network is accepted, also if they are in acceptedProjects."""
     domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$", max_length=64)] | None = None
     """Name of the Keystone domain for replicated projects; isthmus-<cloudID> if absent."""
     allowed_projects: Annotated[tuple[ProjectID, ...], Field(max_length=1000)] | None = None
     """IDs of the local projects that may stretch networks to this peer; every bound project if absent."""
+
+    def quotas_of(self, project_id: str | None) -> Quotas:
+        """Neutron quotas of the replica of that project, by its ID at the origin."""
+        own = next((q for q in self.project_quotas if q.project_id == project_id), None)
+        if own is None:
+            return self.quotas
+        return self.quotas.model_copy(update=own.model_dump(exclude={"project_id"}, exclude_none=True))
 
 
 _RULES = cel_rules(
