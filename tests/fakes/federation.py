@@ -12,7 +12,7 @@ from isthmus.controller.inputs import list_everything
 from isthmus.controller.loop import Controller, Outcome
 from isthmus.model import names
 from isthmus.model.api.objects import Condition, ObjectMeta, condition_of
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, LinkObservation, NodeObservation
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.gatewaynode import (
@@ -40,7 +40,7 @@ from isthmus.ports import Cluster, NetworkCloud, Observer
 from isthmus.telemetry.metrics import Metrics
 
 from .cluster import FakeCluster
-from .gateways import FakeGateway
+from .gateways import FakeGateway, entry_of
 from .leases import FakeLeases
 from .networkcloud import FakeNetworkCloud
 from .peers import FakePeerReader
@@ -239,12 +239,11 @@ class FakeCloud:
         self._play_gateway_node()
         for attachment in self.attachments():
             spec = attachment.spec
-            links = tuple(LinkObservation(cloud_id=path.cloud_id, up=True) for path in spec.links)
             plugged = spec.active_node == f"gw-{self.cloud_id}"
             for port in spec.ports if plugged else ():
                 self.neutron.serve(port.port_id)
-            nodes = (NodeObservation(node=f"gw-{self.cloud_id}", plugged=plugged, links=links),)
-            status = AttachmentStatus(nodes=nodes if plugged else ())
+            nodes = (entry_of(f"gw-{self.cloud_id}", attachment),) if plugged else ()
+            status = AttachmentStatus(nodes=nodes)
             self.agent.apply_status(attachment.model_copy(update={"status": status}))
 
     def _play_gateway_node(self) -> None:

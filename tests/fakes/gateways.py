@@ -10,7 +10,13 @@ from typing import Protocol
 from isthmus.agent.heartbeat import Heartbeat
 from isthmus.controller.backends import Backends
 from isthmus.model.api.objects import Condition
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus, LinkObservation, NodeObservation
+from isthmus.model.api.v1alpha1.attachment import (
+    Attachment,
+    AttachmentStatus,
+    LinkObservation,
+    MemberObservation,
+    NodeObservation,
+)
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode, GatewayNodeStatus, TunnelAddress
 from isthmus.ports import Cluster
 
@@ -81,10 +87,21 @@ class FakeGateway:
             self._report(attachment)
 
     def _report(self, attachment: Attachment) -> None:
-        links = tuple(LinkObservation(cloud_id=path.cloud_id, up=True) for path in attachment.spec.links)
-        entry = NodeObservation(node=self.name, plugged=True, links=links)
         plugged = attachment.spec.active_node == self.name
         for port in attachment.spec.ports if plugged else ():
             self.cloud.neutron.serve(port.port_id)
-        nodes = (entry,) if plugged else ()
+        nodes = (entry_of(self.name, attachment),) if plugged else ()
         self.cluster.apply_status(attachment.model_copy(update={"status": AttachmentStatus(nodes=nodes)}))
+
+
+def entry_of(node: str, attachment: Attachment) -> NodeObservation:
+    """What the agent of the active node reports if everything is up."""
+    spec = attachment.spec
+    behind = (path for link in spec.links for path in link.members) if spec.role == "Receiver" else ()
+    return NodeObservation(
+        node=node,
+        observed_generation=attachment.metadata.generation or 0,
+        plugged=True,
+        links=tuple(LinkObservation(cloud_id=link.cloud_id, up=True) for link in spec.links),
+        members=tuple(MemberObservation(number=path.number, up=True) for path in behind),
+    )

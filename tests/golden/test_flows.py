@@ -14,7 +14,15 @@ from isthmus.core.node.plan import NodePlan
 from isthmus.core.node.setcache import SetCache
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.names import tunnel_port
-from isthmus.model.node.flows import FlowSet, KnownAddress, PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.flows import (
+    FlowSet,
+    KnownAddress,
+    PlannedEnd,
+    PlannedLink,
+    PlannedNetwork,
+    PlannedNetworks,
+    PlannedRelay,
+)
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import EchoPort, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
@@ -48,6 +56,12 @@ KNOWN = (
     KnownAddress("10.20.0.200", "00:16:3e:00:00:b2"),
     KnownAddress("10.20.0.201", "fa:16:3e:00:00:c1"),
 )
+
+B_FOR_C, C_FOR_B = (
+    PlannedEnd("cloud-b", TUNNELS["cloud-b"], 0x100001),
+    PlannedEnd("cloud-c", TUNNELS["cloud-c"], 0x180001),
+)
+BEHIND_B = PlannedLink("cloud-b", TUNNELS["cloud-b"], 0x100001, "02:00:00:00:00:b3", number=3)
 
 CASES = {
     "nothing": (),
@@ -85,6 +99,17 @@ CASES = {
             "red", "red", False, ("10.20.0.1",), (TO_B,), ("10.20.0.129",), local_gateway_addresses=("10.20.0.129",)
         ),
     ),
+    "relay": (
+        PlannedNetwork(
+            "red",
+            "red",
+            True,
+            ("10.20.0.1",),
+            (TO_B, TO_C),
+            relays=(PlannedRelay(B_FOR_C, C_FOR_B), PlannedRelay(C_FOR_B, B_FOR_C)),
+        ),
+    ),
+    "member-behind-origin": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B)),),
     "ipv6-router": (
         PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B,), ("10.20.0.200", "fd00::1", "fe80::1")),
     ),

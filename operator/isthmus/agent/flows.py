@@ -118,8 +118,8 @@ class FlowSets:
         """What each link of the plan has carried since its flows were installed, as last listed."""
         numbers, nothing = self._numbers, LinkTraffic()
         return {
-            (network.name, link.cloud_id): self._counters.get(
-                (numbers.networks.get(network.patch_port, 0), numbers.members.get(link.cloud_id, 0)), nothing
+            (network.name, link.member): self._counters.get(
+                (numbers.networks.get(network.patch_port, 0), link.number_on_node(numbers.members)), nothing
             )
             for network in plan.networks
             for link in network.links
@@ -128,15 +128,19 @@ class FlowSets:
     def dropped(self, plan: NodePlan) -> dict[tuple[str, str, Drop], int]:
         """Frames that were dropped since flows or meters were installed, as last listed, where there are any.
 
-        By the network's link name, the cloud ID of the peer that they came from ("": this cloud), and the reason.
+        By the network's link name, the name of the member that they came from ("": this cloud), and the reason.
         """
-        numbers = self._numbers
-        networks = {numbers.networks.get(network.patch_port, 0): network.name for network in plan.networks}
-        senders = {0: "", **{number: cloud_id for cloud_id, number in numbers.members.items()}}
+        numbers, senders = self._numbers, {}
+        for network in plan.networks:
+            number = numbers.networks.get(network.patch_port, 0)
+            senders[number, 0] = network.name, ""
+            senders |= {
+                (number, link.number_on_node(numbers.members)): (network.name, link.member) for link in network.links
+            }
         return {
-            (networks[network], senders[sender], reason): frames
-            for (network, sender, reason), frames in self._dropped.items()
-            if network in networks and sender in senders
+            (*senders[number, sender], reason): frames
+            for (number, sender, reason), frames in self._dropped.items()
+            if (number, sender) in senders
         }
 
     def receiving(self, plan: NodePlan) -> frozenset[LinkKey]:

@@ -37,6 +37,7 @@ from isthmus.model.actions import (
 )
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.errors import ExternalError, Invalid
 from isthmus.model.facts.openstack import Created
 from isthmus.model.reasons import Reason
@@ -164,7 +165,8 @@ class Iteration:
     def _is_claim(self, action: Action) -> bool:
         match action:
             case ApplyObject(obj):
-                return self._stored(obj) is None
+                stored = self._stored(obj)
+                return stored is None or bool(_tunnel_ids(obj) - _tunnel_ids(stored))
             case _:
                 return isinstance(action, CreateDomain | DeleteDomain | CreateProject | DeleteProject)
 
@@ -276,6 +278,11 @@ def describe(action: Action) -> str:
     if isinstance(action, SetConditions):
         return f"{type(action).__name__} {action.kind.registration.kind} {action.namespace}/{action.name}"
     return str(action)
+
+
+def _tunnel_ids(obj: CustomObject) -> set[int]:
+    """What an offer of ours reserves."""
+    return {*obj.spec.offer.tunnel_ids} if isinstance(obj, ExpansionLink) and obj.spec.offer is not None else set()
 
 
 def _version(obj: CustomObject) -> str | None:

@@ -166,7 +166,18 @@ INNER_DEVICE = "isinner"  # dummy device with the node's ends of tunnels inside 
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def probe_mac(link_name: str, cloud_id: str) -> str:
+def member(cloud_id: str, number: int | None = None) -> str:
+    """Name of a member of a network on a node: a peer, or the member with that number in the network behind a peer."""
+    return cloud_id if number is None else f"{cloud_id}/{number}"
+
+
+def cloud_and_number(member_name: str) -> tuple[str, int | None]:
+    """The arguments of `member` that give this name."""
+    cloud_id, _, number = member_name.partition("/")
+    return cloud_id, int(number) if number else None
+
+
+def probe_mac(link_name: str, member_name: str) -> str:
     """Source MAC address of one link's probes: locally administered, not seen outside br-cloud and the tunnel."""
-    octets = digest("echo", link_name, cloud_id)
+    octets = digest("echo", link_name, member_name)
     return ":".join(["02", *(octets[i : i + 2] for i in range(0, 10, 2))])

@@ -28,10 +28,12 @@ class Feature(StrEnum):
     """A slice may have further ranges, and a receiver says where it has few addresses left."""
     GATEWAY_CHOICE = "gatewayChoice"
     """The replica's gateway may be one of the receiver's own, or none."""
+    MEMBERS = "Members"
+    """Receivers of one network reach each other through its origin."""
 
 
 _SINCE: Final[Mapping[Feature, int]] = MappingProxyType(
-    {Feature.PORT_SLICES: 2, Feature.GROWTH: 3, Feature.GATEWAY_CHOICE: 3}
+    {Feature.PORT_SLICES: 2, Feature.GROWTH: 3, Feature.GATEWAY_CHOICE: 3, Feature.MEMBERS: 3}
 )
 
 

@@ -148,6 +148,8 @@ BucketCount = Literal[1, 2, 4, 8, 16, 32, 64, 128, 256]
 ObjectUID = Annotated[str, StringConstraints(max_length=64)]
 
 TunnelID = Annotated[int, Field(ge=1, le=0xFFFFFF)]  # 24 bits: a VNI (RFC 7348, RFC 8926), and as a key of GRE no more
+MAX_MEMBER_NUMBER = 254
+MemberNumber = Annotated[int, Field(ge=1, le=MAX_MEMBER_NUMBER)]  # of a cloud in one network
 UDPPort = Annotated[int, Field(ge=1024, le=65535)]
 MINIMUM_MTU, MAXIMUM_MTU = 576, 65535  # what every IPv4 host must accept (RFC 791), and what a packet can be
 MTU = Annotated[int, Field(ge=MINIMUM_MTU, le=MAXIMUM_MTU)]

@@ -10,14 +10,16 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, CreateAttachmentPort, DeletePort, RestoreAttachmentPort
 from isthmus.model.api.objects import ObjectMeta
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, AttachmentSpec, NodePort
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, AttachmentSpec, MemberPath, NodePort
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import (
     MAX_ADDRESSES_PER_PORT,
     ExpansionLinkSpec,
     NetworkIdentity,
+    Offer,
     PublishedPort,
 )
+from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.facts.openstack import NetworkFacts, Port
 
 
@@ -126,6 +128,21 @@ def awaits_port(attachment: Attachment | None, facts: NetworkFacts | None) -> bo
     return any(port.id in awaited and port.status != "ACTIVE" for port in facts.ports)
 
 
+def is_applied(snapshot: Snapshot, attachment: Attachment) -> bool:
+    """Whether every gateway node that may have anything of the network has applied the Attachment as it is now.
+
+    None of them uses a tunnel ID any more, then, that the Attachment no longer has. A node counts until its GatewayNode
+    is deleted: its agent may be stopped, or late.
+    """
+    observed = {entry.node: entry.observed_generation for entry in attachment.status.nodes}
+    concerned = {*observed, *(port.node for port in attachment.spec.ports)}
+    return all(
+        observed.get(node) == attachment.metadata.generation
+        for node in concerned
+        if snapshot.get(GatewayNode, node) is not None
+    )
+
+
 def attachment_spec(
     spec: AttachmentSpec,
     link_name: str,
@@ -163,6 +180,11 @@ def path_to(
     if gateway is None:
         return None
     return AttachmentLink(cloud_id=peer.spec.cloud_id, tunnel_id=tunnel_id, gateway=gateway)
+
+
+def member_paths(offer: Offer) -> tuple[MemberPath, ...]:
+    """The paths to other members that may be used."""
+    return tuple(MemberPath(number=m.number, tunnel_id=m.tunnel_id) for m in offer.members if not m.retired)
 
 
 def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -> tuple[Action, ...]:

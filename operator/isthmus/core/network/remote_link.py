@@ -16,8 +16,10 @@ from isthmus.core.federation.peer import view_of
 from isthmus.core.snapshot.conditions import timestamp
 from isthmus.core.snapshot.index import Snapshot, is_accepted
 from isthmus.model.actions import Problem
+from isthmus.model.api.v1alpha1.attachment import MAX_MEMBERS
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import (
+    ORIGIN_NUMBER,
     ExpansionLink,
     ExpansionLinkSpec,
     Offer,
@@ -126,7 +128,7 @@ def remote_link_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, spe
         return Problem(Reason.INVALID_OFFER, "the peer answers about a network that it owns itself")
     if spec.state == "Withdrawn":
         return _duplicate_subnet_id(spec.offer)
-    return _tunnel_id_problem(snapshot, peer, link_name, spec.offer.tunnel_id) or offer_problem(spec.offer)
+    return _tunnel_ids_problem(snapshot, peer, link_name, spec.offer) or offer_problem(spec.offer)
 
 
 def offer_problem(offer: Offer) -> Problem | None:
@@ -141,7 +143,20 @@ def offer_problem(offer: Offer) -> Problem | None:
         network = IPv4Network(subnet.cidr)
         if any(network.overlaps(IPv4Network(other.cidr)) for other in offer.subnets[:index]):
             return Problem(Reason.INVALID_OFFER, f"subnet {subnet.cidr} overlaps another of the same network")
-    return _duplicate_subnet_id(offer)
+    return _duplicate_subnet_id(offer) or _members_problem(offer)
+
+
+def _members_problem(offer: Offer) -> Problem | None:
+    numbers = Counter(member.number for member in offer.members)
+    own = {ORIGIN_NUMBER, offer.number}
+    wrong = next((number for number, count in numbers.items() if count > 1 or number in own), None)
+    if offer.number == ORIGIN_NUMBER or (offer.members and offer.number is None):
+        return Problem(Reason.INVALID_OFFER, f"the receiver's number is {offer.number}")
+    if wrong is not None:
+        return Problem(Reason.INVALID_OFFER, f"number {wrong} is that of two members")
+    if sum(not member.retired for member in offer.members) > MAX_MEMBERS:
+        return Problem(Reason.INVALID_OFFER, f"more than {MAX_MEMBERS} other members")
+    return None
 
 
 def _duplicate_subnet_id(offer: Offer) -> Problem | None:
@@ -164,6 +179,14 @@ def _subnet_problem(subnet: OfferedSubnet) -> str | None:
     if subnet.gateway_ip is not None and contains(merged(spans), subnet.gateway_ip):
         return f"the gateway {subnet.gateway_ip} is inside the slice"
     return None
+
+
+def _tunnel_ids_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, offer: Offer) -> Problem | None:
+    twice = next((tunnel_id for tunnel_id, count in Counter(offer.tunnel_ids).items() if count > 1), None)
+    if twice is not None:
+        return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {twice} is offered twice for one network")
+    problems = (_tunnel_id_problem(snapshot, peer, link_name, tunnel_id) for tunnel_id in offer.tunnel_ids)
+    return next((problem for problem in problems if problem is not None), None)
 
 
 def _tunnel_id_problem(snapshot: Snapshot, peer: CloudPeer, link_name: str, tunnel_id: int) -> Problem | None:

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import DropObservation
 from isthmus.model.node.drops import Drop
 
 DropPoint = tuple[str, str, Drop]
-"""Link name of the network, cloud ID of the peer that the frames come from (empty: this cloud), and the reason."""
+"""Link name of the network, name of the member that the frames come from (empty: this cloud), and the reason."""
 
 PRESENT_SECONDS: Final = 300.0
 _USUAL: Final = frozenset({Drop.LINK_LOCAL, Drop.CLOUD_SERVICE, Drop.IPV6_ROUTER})
@@ -53,5 +54,10 @@ def _is_usual(point: DropPoint) -> bool:
 def _by_network(points: Mapping[DropPoint, float]) -> dict[str, tuple[DropObservation, ...]]:
     found: dict[str, tuple[DropObservation, ...]] = {}
     for network, sender, reason in sorted(points):
-        found[network] = (*found.get(network, ()), DropObservation(cloud_id=sender or None, reason=reason.label))
+        found[network] = (*found.get(network, ()), _observation(sender, reason))
     return found
+
+
+def _observation(sender: str, reason: Drop) -> DropObservation:
+    cloud_id, number = names.cloud_and_number(sender)
+    return DropObservation(cloud_id=cloud_id or None, number=number, reason=reason.label)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import FlowSet, KnownAddress, Meter, Owner
@@ -84,6 +85,21 @@ class Link:
     gateway_addresses: tuple[str, ...] = ()
 
 
+class End(NamedTuple):
+    """Where frames that are handed on enter or leave: the member there, the tunnel's OpenFlow port, the tunnel ID."""
+
+    member: int
+    tunnel: int
+    tunnel_id: int
+
+
+class Relay(NamedTuple):
+    """What is handed on from one member to another."""
+
+    source: End
+    destination: End
+
+
 @dataclass(frozen=True)
 class Network:
     """A network with its number and its patch's OpenFlow port."""
@@ -96,6 +112,7 @@ class Network:
     links: tuple[Link, ...]
     router_addresses: tuple[str, ...] = ()
     local_gateway_addresses: tuple[str, ...] = ()
+    relays: tuple[Relay, ...] = ()
 
 
 def common_set() -> FlowSet:
@@ -171,6 +188,8 @@ def _network(network: Network, probe: int) -> Iterator[str]:
         yield from _shared(network, links)
     for link in links:
         yield from _link(network, link, probe)
+    for relay in network.relays:
+        yield from _relay(network.number, relay)
 
 
 def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
@@ -225,6 +244,25 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         f"reg0={network.number:#x},{_FROM_HERE},reg2={link.member:#x}",
         f"set_field:{link.tunnel_id:#x}->tun_id,output:{link.tunnel}",
     )
+
+
+def _relay(network: int, relay: Relay) -> Iterator[str]:
+    """Frames between two other members: neither looked up, learned, flooded nor delivered here, and handed on once."""
+    source, destination = relay
+    # In another order than reg0 and reg1 of what is received here, by which that is counted.
+    members = f"set_field:{destination.member:#x}->reg2,set_field:{source.member:#x}->reg1"
+    yield _flow(
+        Table.MAP,
+        10,
+        f"tun_id={source.tunnel_id:#x},in_port={source.tunnel}",
+        f"set_field:{network:#x}->reg0,{members},{_goto(Table.GUARD)}",
+    )
+    match = f"reg0={network:#x},reg1={source.member:#x},reg2={destination.member:#x}"
+    leave = f"set_field:{destination.tunnel_id:#x}->tun_id,output:{destination.tunnel}"
+    yield _flow(Table.OUTPUT, 10, match, leave)
+    # The destination counts them among this cloud's probes: no other member may use up what these may have.
+    probe = f"{match},dl_type={PROBE_ETHERTYPE:#06x}"
+    yield _flow(Table.OUTPUT, 20, probe, f"meter:{probe_meter(source.member)},{leave}")
 
 
 def _whole_request(link: Link, echo: Echo, probe: int) -> str:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
-from isthmus.model.node.flows import KnownAddress, LinkKey, PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.flows import (
+    KnownAddress,
+    LinkKey,
+    PlannedEnd,
+    PlannedLink,
+    PlannedNetwork,
+    PlannedNetworks,
+    PlannedRelay,
+)
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.switch import PatchPair, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds
@@ -51,15 +59,15 @@ def plan_network(
     if patch is None or attachment.spec.active_node != node:
         return NetworkPlan(patch)
     name, problems, links = attachment.metadata.name, {}, []
-    for link in attachment.spec.links:
-        problem = _link_problem(link, tunnels, is_shared)
+    for link, number, tunnel_id in _paths(attachment):
+        problem, member = _path_problem(link, tunnel_id, tunnels, is_shared), names.member(link.cloud_id, number)
         if problem is not None:
-            problems[name, link.cloud_id] = problem
+            problems[name, member] = problem
         else:
-            mac = names.probe_mac(name, link.cloud_id)
-            known = tuple(KnownAddress(entry.address, entry.mac) for entry in link.known_addresses)
-            tunnel = link.cloud_id, _tunnel_name(link), link.tunnel_id
-            links.append(PlannedLink(*tunnel, mac, known, tuple(link.gateway_addresses)))
+            mac = names.probe_mac(name, member)
+            known = tuple(KnownAddress(e.address, e.mac) for e in link.known_addresses) if number is None else ()
+            gateways = link.gateway_addresses if number is None else ()
+            links.append(PlannedLink(link.cloud_id, _tunnel_name(link), tunnel_id, mac, known, gateways, number))
     network = PlannedNetwork(
         name,
         patch.cloud_name,
@@ -68,6 +76,7 @@ def plan_network(
         tuple(links),
         tuple(attachment.spec.router_addresses),
         tuple(attachment.spec.local_gateway_addresses),
+        tuple(_relays(attachment, tunnels, is_shared)),
     )
     return NetworkPlan(patch, network, problems)
 
@@ -133,7 +142,11 @@ class NetworkPlanner:
         """The tunnel IDs that an Attachment uses on this node."""
         if attachment is None or attachment.spec.active_node != self._node or _patch(self._node, attachment) is None:
             return []
-        return [(_tunnel_name(link), link.tunnel_id) for link in attachment.spec.links]
+        return [
+            (_tunnel_name(link), tunnel_id)
+            for link in attachment.spec.links
+            for tunnel_id in (link.tunnel_id, *(path.tunnel_id for path in link.members))
+        ]
 
     def _use(self, name: str, used: Iterable[TunnelID], *, remove: bool) -> set[str]:
         """Note which tunnel IDs a network uses, or no longer; returns the networks that use them, too."""
@@ -170,15 +183,41 @@ def _patches(plans: Iterable[NetworkPlan]) -> frozenset[PatchPair]:
     return frozenset(plan.patch for plan in plans if plan.patch is not None)
 
 
-def _link_problem(
-    link: AttachmentLink, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
+def _paths(attachment: Attachment) -> Iterator[tuple[AttachmentLink, int | None, int]]:
+    """Each path of this cloud to a member: the link, the number of a member behind the peer, and the tunnel ID."""
+    for link in attachment.spec.links:
+        yield link, None, link.tunnel_id
+        if attachment.spec.role == "Receiver":
+            yield from ((link, path.number, path.tunnel_id) for path in link.members)
+
+
+def _relays(
+    attachment: Attachment, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
+) -> Iterator[PlannedRelay]:
+    """What the origin hands on: from each peer to each other one that both name to each other, in its direction."""
+    if attachment.spec.role != "Origin":
+        return
+    links = {link.number: link for link in attachment.spec.links if link.number is not None}
+    ends = {
+        (number, path.number): PlannedEnd(link.cloud_id, _tunnel_name(link), path.tunnel_id)
+        for number, link in links.items()
+        for path in link.members
+        if _path_problem(link, path.tunnel_id, tunnels, is_shared) is None
+    }
+    for (source, destination), end in ends.items():
+        if (destination, source) in ends and source != destination:
+            yield PlannedRelay(end, ends[destination, source])
+
+
+def _path_problem(
+    link: AttachmentLink, tunnel_id: int, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
 ) -> Problem | None:
     tunnel = tunnels.get(_tunnel_name(link))
     if tunnel is None or not _leads_to(tunnel.ends, link.gateway.addresses):
         return Problem(Reason.NO_TUNNEL, f"no tunnel to gateway {link.gateway.name} of {link.cloud_id} yet")
-    if is_shared((tunnel.name, link.tunnel_id)):
+    if is_shared((tunnel.name, tunnel_id)):
         # Two networks must never be bridged: carry neither rather than the wrong one.
-        return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {link.tunnel_id} is used by another network, too")
+        return Problem(Reason.TUNNEL_ID_IN_USE, f"tunnel ID {tunnel_id} is used by another network, too")
     return None
 
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, LinkObservation, NodeObservation
-from isthmus.model.names import patch_in_cloud_bridge
+from isthmus.model.api.v1alpha1.attachment import (
+    Attachment,
+    AttachmentLink,
+    LinkObservation,
+    MemberObservation,
+    NodeObservation,
+)
+from isthmus.model.names import cloud_and_number, member, patch_in_cloud_bridge
+from isthmus.model.node.flows import LinkKey
 from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked, changes, differing, differing_members
 
@@ -84,19 +92,37 @@ class Observations:
             observed_generation=attachment.metadata.generation or 0,
             plugged=is_plugged and (not active or forwards),
             links=tuple(self._links(attachment, facts)) if active else (),
+            members=tuple(self._members(attachment, facts)) if active else (),
             dropping=facts.dropping.get(name, ()) if active else (),
         )
 
     def _links(self, attachment: Attachment, facts: NodeFacts) -> Iterator[LinkObservation]:
         """The attachment's links; a link that no probe has decided yet keeps its entry."""
-        entry = next((entry for entry in attachment.status.nodes if entry.node == self._node), None)
+        entry = self._last(attachment)
         previous = {link.cloud_id: link for link in entry.links} if entry else {}
         for link in attachment.spec.links:
             key = (attachment.metadata.name, link.cloud_id)
-            if key not in facts.plan.link_problems and key not in facts.probes and link.cloud_id in previous:
+            if _is_undecided(key, facts) and link.cloud_id in previous:
                 yield previous[link.cloud_id]
             else:
-                yield _link(key, link, facts)
+                problem = _problem(key, link, facts)
+                yield LinkObservation(cloud_id=link.cloud_id, **_state(problem))
+
+    def _members(self, attachment: Attachment, facts: NodeFacts) -> Iterator[MemberObservation]:
+        """The members behind the origin, likewise."""
+        entry = self._last(attachment)
+        previous = {member.number: member for member in entry.members} if entry else {}
+        for link in attachment.spec.links if attachment.spec.role == "Receiver" else ():
+            for path in link.members:
+                key = (attachment.metadata.name, member(link.cloud_id, path.number))
+                if _is_undecided(key, facts) and path.number in previous:
+                    yield previous[path.number]
+                else:
+                    problem = _problem(key, link, facts)
+                    yield MemberObservation(number=path.number, **_state(problem))
+
+    def _last(self, attachment: Attachment) -> NodeObservation | None:
+        return next((entry for entry in attachment.status.nodes if entry.node == self._node), None)
 
 
 def _can_continue(before: NodeFacts, after: NodeFacts) -> bool:
@@ -108,7 +134,13 @@ def _can_continue(before: NodeFacts, after: NodeFacts) -> bool:
     )
 
 
-def _link(key: tuple[str, str], link: AttachmentLink, facts: NodeFacts) -> LinkObservation:
+def _is_undecided(key: LinkKey, facts: NodeFacts) -> bool:
+    """Whether no probe has decided on the path to a member yet, and nothing else has either."""
+    return key not in facts.plan.link_problems and key not in facts.probes
+
+
+def _problem(key: LinkKey, link: AttachmentLink, facts: NodeFacts) -> Problem | None:
+    """Why nothing passes to a member, directly or through the link's peer."""
     problem = facts.plan.link_problems.get(key) or facts.failures.networks.get(key[0])
     if problem is None and key not in facts.probes:
         problem = facts.probe_problem or Problem(Reason.PROBING, "no dataplane probe has been answered yet")
@@ -116,11 +148,18 @@ def _link(key: tuple[str, str], link: AttachmentLink, facts: NodeFacts) -> LinkO
         arrive = "packets of this network arrive" if key in facts.receiving else "nothing of this network arrives"
         problem = Problem(
             Reason.PROBE_UNANSWERED,
-            f"dataplane probes are not answered by gateway {link.gateway.name}; {arrive} from the peer",
+            f"dataplane probes are not answered by {_whom(key, link)}; {arrive} from the peer",
         )
-    return LinkObservation(
-        cloud_id=link.cloud_id,
-        up=problem is None,
-        reason=problem.reason if problem else Reason.PROBE_ANSWERED,
-        message=problem.message if problem else "",
-    )
+    return problem
+
+
+def _whom(key: LinkKey, link: AttachmentLink) -> str:
+    _, number = cloud_and_number(key[1])
+    gateway = f"gateway {link.gateway.name}"
+    return gateway if number is None else f"member {number} through {gateway} of the origin"
+
+
+def _state(problem: Problem | None) -> dict[str, Any]:
+    """What is said of a path with that problem."""
+    reason, message = (problem.reason, problem.message) if problem else (Reason.PROBE_ANSWERED, "")
+    return {"up": problem is None, "reason": reason, "message": message}

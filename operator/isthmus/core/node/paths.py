@@ -117,8 +117,8 @@ def _links(networks: PlannedNetworks, attachments: Mapping[str, Attachment]) -> 
     for network in networks:
         attachment = attachments.get(network.name)
         if attachment is not None and attachment.spec.mtu is not None:
-            for link in network.links:
-                key = (network.name, link.cloud_id)
+            for link in (link for link in network.links if link.number is None):
+                key = (network.name, link.member)
                 yield FullSize(key, link.probe_mac, attachment.spec.mtu), link.tunnel_port
 
 

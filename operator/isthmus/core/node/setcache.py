@@ -15,7 +15,7 @@ from isthmus.model.node.switch import TunnelPort
 from isthmus.model.tracked import Tracked, changes, differing
 
 from .answers import known_per_link
-from .flows import Echo, Link, Network, common_set, network_set, peer_set
+from .flows import Echo, End, Link, Network, Relay, common_set, network_set, peer_set
 from .plan import NodePlan
 
 
@@ -92,7 +92,7 @@ class _NetworkSets:
         self._rendered: dict[str, int] = {}
         """Cookies by patch port."""
         self.links: Counter[str] = Counter()
-        """The number of links by the peer's cloud ID."""
+        """By the peer's cloud ID, the number of paths by which its gateways send probes to this node."""
 
     def can_continue(self, networks: PlannedNetworks, shared: _Shared) -> bool:
         """Whether what these sets have in common with those that are to be known is known."""
@@ -126,26 +126,34 @@ class _NetworkSets:
     def _count(self, network: PlannedNetwork | None, change: int) -> None:
         for link in network.links if network else ():
             self.links[link.cloud_id] += change
+        for relay in network.relays if network else ():
+            self.links[relay.source.cloud_id] += change
 
     def _render(self, network: PlannedNetwork, number: int, patch: int) -> FlowSet:
+        ports, members = self._shared.ports, self._shared.members
         links = tuple(
             Link(
-                self._shared.members[link.cloud_id],
-                self._shared.ports[link.tunnel_port],
+                link.number_on_node(members),
+                ports[link.tunnel_port],
                 link.tunnel_id,
                 link.probe_mac,
-                self._shared.echoes.get(link.tunnel_port),
+                self._shared.echoes.get(link.tunnel_port) if link.number is None else None,
                 link.known[: self._shared.known],
                 tuple(sorted(link.gateway_addresses)),
             )
             for link in network.links
-            if link.cloud_id in self._shared.members and link.tunnel_port in self._shared.ports
+            if link.cloud_id in members and link.tunnel_port in ports
+        )
+        relays = tuple(
+            Relay(*(End(members[end.cloud_id], ports[end.tunnel_port], end.tunnel_id) for end in relay))
+            for relay in network.relays
+            if all(end.cloud_id in members and end.tunnel_port in ports for end in relay)
         )
         addresses = tuple(sorted(network.gateway_addresses))
         routers = tuple(sorted(network.router_addresses))
         local = tuple(sorted(network.local_gateway_addresses))
-        numbered = Network(network.name, number, patch, network.at_origin, addresses, links, routers, local)
-        return network_set(numbered, self._shared.ports[PROBE_PORT])
+        numbered = Network(network.name, number, patch, network.at_origin, addresses, links, routers, local, relays)
+        return network_set(numbered, ports[PROBE_PORT])
 
 
 def _changed_meters(before: Mapping[int, FlowSet], after: Mapping[int, FlowSet]) -> dict[int, Meter | None]:

@@ -87,4 +87,8 @@ def network_states(name: str, entry: NodeObservation | None, problem: Problem | 
         f"link of network {name} to {link.cloud_id}": State("up" if link.up else link.reason, link.message)
         for link in entry.links
     }
-    return {f"network {name}": State("plugged") if entry.plugged else State(state, detail), **links}
+    members = {
+        f"path of network {name} to member {member.number}": State("up" if member.up else member.reason, member.message)
+        for member in entry.members
+    }
+    return {f"network {name}": State("plugged") if entry.plugged else State(state, detail), **links, **members}

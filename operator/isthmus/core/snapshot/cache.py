@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar, cast
 
 from isthmus.model.api.objects import CustomObject
@@ -112,18 +113,19 @@ class Cache:
             keys = sorted(self._with(kind, name, value))
             return tuple(cast(T, self._object(kind, key, held[key])) for key in keys)
 
-    def lowest_unused(self, kind: type[CustomObject], name: str, prefix: str, numbers: range) -> int | None:
-        """The lowest of these numbers without an object that has the facet (prefix, number).
+    def unused(self, kind: type[CustomObject], name: str, prefix: str, numbers: range, count: int) -> tuple[int, ...]:
+        """The lowest of these numbers without an object that has the facet (prefix, number), at most `count`.
 
-        Starts where the last search ended, or at a number that has become unused since.
+        Starts where the last search found the first, or at a number that has become unused since.
         """
         with self.lock:
             place = Facet(name, prefix), numbers
-            for number in range(self._lowest.get(place, numbers.start), numbers.stop):
-                if not self._with(kind, name, (prefix, number)):
-                    self._lowest[place] = number
-                    return number
-            return None
+            candidates = range(self._lowest.get(place, numbers.start), numbers.stop)
+            free = (number for number in candidates if not self._with(kind, name, (prefix, number)))
+            found = tuple(islice(free, count))
+            if found:
+                self._lowest[place] = found[0]
+            return found
 
     def distinct(self, kind: type[CustomObject], name: str) -> int:
         """The number of values that a facet has among the objects of a kind."""

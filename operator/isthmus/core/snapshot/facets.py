@@ -82,14 +82,15 @@ def _of_link(link: CustomObject) -> Iterator[Facet]:
         if spec.answer is None or spec.state != "Withdrawn":
             yield Facet("unreleased", namespace)
         if spec.offer is not None:
-            yield Facet("offered", (namespace, spec.offer.tunnel_id))
-            yield Facet("with_tunnel_id", namespace)
+            yield from (Facet("offered", (namespace, tunnel_id)) for tunnel_id in spec.offer.tunnel_ids)
+            yield Facet("with_tunnel_ids", (namespace, len(spec.offer.tunnel_ids)))
             if spec.state == "Active":
                 yield Facet("active", namespace)
         if is_accepted(link):
             yield Facet("accepted", namespace)
             if link.status.peer is not None and link.status.peer.spec.offer is not None:
-                yield Facet("accepted", (namespace, link.status.peer.spec.offer.tunnel_id))
+                found = link.status.peer.spec.offer.tunnel_ids
+                yield from (Facet("accepted", (namespace, tunnel_id)) for tunnel_id in found)
         elif spec.answer is not None:
             yield Facet("refused", namespace)
         if spec.answer is not None:
@@ -125,7 +126,8 @@ def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:
             yield Facet("incomplete", spec.origin.cloud_id)
         for path in spec.links:
             yield Facet("path", path.cloud_id)
-            yield Facet("path", (spec.origin.cloud_id, path.tunnel_id))
+            for tunnel_id in (path.tunnel_id, *(member.tunnel_id for member in path.members)):
+                yield Facet("path", (spec.origin.cloud_id, tunnel_id))
 
 
 def _state(conditions: Conditions) -> Facet:

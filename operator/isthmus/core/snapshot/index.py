@@ -13,7 +13,7 @@ from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.expansionlink import MAX_OFFERED_MEMBERS, ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import PortSlice
@@ -159,13 +159,15 @@ class Snapshot:
         """The number of offers of that peer that we accept."""
         return self.cache.count(ExpansionLink, "accepted", names.peer_namespace(cloud_id))
 
-    def lowest_unused_tunnel_id(self, cloud_id: str, allowed: range) -> int | None:
-        """The lowest tunnel ID without a link of ours to that peer, withdrawn links included; None if all are used."""
-        return self.cache.lowest_unused(ExpansionLink, "offered", names.peer_namespace(cloud_id), allowed)
+    def unused_tunnel_ids(self, cloud_id: str, allowed: range, count: int = 1) -> tuple[int, ...]:
+        """The lowest tunnel IDs without a link of ours to that peer, withdrawn links included; fewer if there are not
+        so many."""
+        return self.cache.unused(ExpansionLink, "offered", names.peer_namespace(cloud_id), allowed, count)
 
     def tunnel_ids_used(self, cloud_id: str) -> int:
-        """The number of our links to that peer that have a tunnel ID, withdrawn ones included."""
-        return self.cache.count(ExpansionLink, "with_tunnel_id", names.peer_namespace(cloud_id))
+        """The number of tunnel IDs that our links to that peer have, withdrawn ones included."""
+        home, most = names.peer_namespace(cloud_id), 1 + MAX_OFFERED_MEMBERS
+        return sum(n * self.cache.count(ExpansionLink, "with_tunnel_ids", (home, n)) for n in range(1, most + 1))
 
     def is_tunnel_id_unknown(self, cloud_id: str) -> bool:
         """Whether a link of ours to that peer is not understood, so that its tunnel ID might be offered twice."""

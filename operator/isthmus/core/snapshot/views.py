@@ -88,14 +88,14 @@ class PeerViews:
         held -= {name for name in own if name not in published}
 
     def _forget_offer(self, cloud_id: str, name: str, link: Published[ExpansionLinkSpec] | None) -> None:
-        if (tunnel_id := _offered_tunnel_id(link)) is not None:
+        for tunnel_id in _offered_tunnel_ids(link):
             names = self._offers[cloud_id, tunnel_id]
             del names[bisect_left(names, name)]
             if not names:
                 del self._offers[cloud_id, tunnel_id]
 
     def _add_offer(self, cloud_id: str, name: str, link: Published[ExpansionLinkSpec] | None) -> None:
-        if (tunnel_id := _offered_tunnel_id(link)) is not None:
+        for tunnel_id in _offered_tunnel_ids(link):
             insort(self._offers.setdefault((cloud_id, tunnel_id), []), name)
 
 
@@ -127,9 +127,10 @@ def _texts(view: PeerView | None) -> object:
     return view and (view.message, view.port_slices_problem)
 
 
-def _offered_tunnel_id(link: Published[ExpansionLinkSpec] | None) -> int | None:
+def _offered_tunnel_ids(link: Published[ExpansionLinkSpec] | None) -> frozenset[int]:
     spec = link.spec if link is not None else None
-    return spec.offer.tunnel_id if spec is not None and spec.offer is not None and spec.state == "Active" else None
+    offer = spec.offer if spec is not None and spec.state == "Active" else None
+    return frozenset(offer.tunnel_ids) if offer is not None else frozenset()
 
 
 def _of_networks(view: PeerView | None) -> object:

@@ -81,6 +81,12 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "offer.subnets[].furtherRanges[]": _LEAVE_OUT,
             "answer.lowSubnets": _LEAVE_OUT,
             "answer.lowSubnets[]": _LEAVE_OUT,
+            "offer.number": _LEAVE_OUT,
+            "offer.members": _LEAVE_OUT,
+            "offer.members[]": _LEAVE_OUT,
+            "answer.installedGeneration": _LEAVE_OUT,
+            "answer.reachable": _LEAVE_OUT,
+            "answer.reachable[]": _LEAVE_OUT,
             "answer.verdict": ReadAs("Refused"),  # likewise
             "answer.reason": ReadAs("Refused"),
             "answer.message": _LEAVE_OUT,

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
+from isthmus.model.names import member
 from isthmus.model.tracked import Tracked
 
 from .drops import DropKey
+from .pipeline import member_behind_peer
 
 
 class KnownAddress(NamedTuple):
@@ -20,7 +22,7 @@ class KnownAddress(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedLink:
-    """The path of one network to one peer: a tunnel ID on the tunnel port of the peer's active gateway."""
+    """The path of one network to one member: a tunnel ID on the tunnel port of a peer's active gateway."""
 
     cloud_id: str
     tunnel_port: str
@@ -31,6 +33,32 @@ class PlannedLink:
     """For which ARP requests are answered here, in order of precedence."""
     gateway_addresses: tuple[str, ...] = ()
     """The peer's own gateways on its replica, which its side alone may claim."""
+    number: int | None = None
+    """That of a member behind the peer, which hands on its frames; None if the peer itself is the member."""
+
+    @property
+    def member(self) -> str:
+        """Name of the member; see `names.member`."""
+        return member(self.cloud_id, self.number)
+
+    def number_on_node(self, peers: Mapping[str, int]) -> int:
+        """The member's number in the pipeline, 0 if it has none; `peers` are the numbers of peers by cloud ID."""
+        return peers.get(self.cloud_id, 0) if self.number is None else member_behind_peer(self.number)
+
+
+class PlannedEnd(NamedTuple):
+    """Where frames between two peers enter or leave: the tunnel of one of them, and the tunnel ID for the other."""
+
+    cloud_id: str
+    tunnel_port: str
+    tunnel_id: int
+
+
+class PlannedRelay(NamedTuple):
+    """What one peer sends to another, and this cloud hands on."""
+
+    source: PlannedEnd
+    destination: PlannedEnd
 
 
 @dataclass(frozen=True)
@@ -47,10 +75,11 @@ class PlannedNetwork:
     """Addresses of this cloud's own routers: their ARP requests cross, and no peer may claim those of IPv6."""
     local_gateway_addresses: tuple[str, ...] = ()
     """This cloud's own gateways on a replica, which no peer may claim."""
+    relays: tuple[PlannedRelay, ...] = ()
 
 
 LinkKey = tuple[str, str]
-"""A network's link name and the peer's cloud ID."""
+"""A network's link name and the name of a member."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +103,10 @@ class PlannedNetworks:
         probe_macs: dict[LinkKey, str | None] = {}
         for before in filter(None, map(self.by_name.get, networks)):
             by_patch_port[before.patch_port] = None
-            probe_macs |= dict.fromkeys((before.name, link.cloud_id) for link in before.links)
+            probe_macs |= dict.fromkeys((before.name, link.member) for link in before.links)
         for after in filter(None, networks.values()):
             by_patch_port[after.patch_port] = after
-            probe_macs |= {(after.name, link.cloud_id): link.probe_mac for link in after.links}
+            probe_macs |= {(after.name, link.member): link.probe_mac for link in after.links}
         by_name = self.by_name.updated(networks)
         if by_name is self.by_name:
             return self

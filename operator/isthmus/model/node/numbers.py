@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MAX_NETWORK = 2**16 - 2  # the upper 16 bits of a meter's ID; a bridge has fewer ports, of which each network has one
-MAX_MEMBER = 2**16 - 2  # the lower 16 bits of a meter's ID, where the last number stands for answers to this cloud
+MAX_MEMBER = 0xFDFF  # the lower 16 bits of a meter's ID, of which the greatest stand for members behind a peer
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,6 @@ class Numbers:
     networks: Mapping[str, int] = field(default_factory=dict)
     """By the network's patch port on br-cloud."""
     members: Mapping[str, int] = field(default_factory=dict)
-    """By the peer's cloud ID."""
+    """By the peer's cloud ID. Members behind a peer have theirs from the network: `pipeline.member_behind_peer`."""
     last_network: int = 0
     last_member: int = 0

@@ -63,6 +63,14 @@ def storm_meter(network: int, member: int = 0) -> int:
     return network << _NETWORK_SHIFT | member
 
 
+_BEHIND_PEER = 0xFE00  # above the numbers of all peers
+
+
+def member_behind_peer(number: int) -> int:
+    """The number on a node of a member that is reached through a peer; `number` is the member's own in its network."""
+    return _BEHIND_PEER + number
+
+
 _ANSWERS = 0xFFFF  # in the place of a member, of which there is none with this number
 
 

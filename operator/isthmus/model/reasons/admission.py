@@ -126,10 +126,11 @@ EXPLANATIONS = {
         Place.QOS_POLICY,
     ),
     Reason.PEER_TOO_OLD: administrator(
-        "The peer's Isthmus does not know what is chosen: both clouds have to speak a version of the protocol that has "
-        "it. Everything else works.",
-        "Ask the peer's administrator to upgrade Isthmus; what is chosen then takes effect.",
+        "The peer's Isthmus does not know a part of what is wanted: both clouds have to speak a version of the protocol "
+        "that has it. The message says what. Everything else works.",
+        "Ask the peer's administrator to upgrade Isthmus; the rest then takes effect.",
         Place.GATEWAY_IGNORED,
+        Place.MEMBERS_CONNECTED,
     ),
     Reason.SLICE_TOO_SMALL: tenant(
         "A slice that the peer has got already has no address left over for a gateway of the peer's own.",

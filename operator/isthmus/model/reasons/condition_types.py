@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     CREDENTIALS_HANDED_OVER = "CredentialsHandedOver"
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
+    MEMBERS_CONNECTED = "MembersConnected"
     ADDRESS_CONFLICT = "AddressConflict"
     ADDRESSES_LOW = "AddressesLow"
     DISTRIBUTED_ROUTER = "DistributedRouter"
@@ -129,6 +130,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="All subnets of the network are stretched.",
                 false="Subnets that cannot be stretched were added since, and exist in this cloud only; or details of "
                 "subnets are left out.",
+            ),
+            ConditionType.MEMBERS_CONNECTED: Meaning(
+                true="The peers reach each other through this cloud.",
+                false="Some do not. The condition is present only if two peers or more have accepted the network.",
             ),
             ConditionType.ADDRESS_CONFLICT: Meaning(
                 true="An address is in use outside its owner's slice.",

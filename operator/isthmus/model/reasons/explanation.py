@@ -29,6 +29,7 @@ class Place(StrEnum):
     CREDENTIALS_HANDED_OVER = "CredentialsHandedOver"
     OPENSTACK_AVAILABLE = "OpenStackAvailable"
     SUBNETS_STRETCHED = "SubnetsStretched"
+    MEMBERS_CONNECTED = "MembersConnected"
     ADDRESS_CONFLICT = "AddressConflict"
     ADDRESSES_LOW = "AddressesLow"
     DISTRIBUTED_ROUTER = "DistributedRouter"

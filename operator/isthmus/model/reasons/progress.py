@@ -43,6 +43,12 @@ EXPLANATIONS = {
         Place.READY,
         Place.LINK,
     ),
+    Reason.MEMBERS_UNREACHABLE: transient(
+        "Two peers do not reach each other through this cloud: no probe frame comes back. The message names them.",
+        "It takes some seconds after a peer has accepted. If it lasts, look at both in `status.peers`, and at the "
+        "Attachment in each of the two clouds.",
+        Place.MEMBERS_CONNECTED,
+    ),
     Reason.NOT_CONNECTED: progressing("The network is not connected to any peer.", Place.READY),
     Reason.PEER_WITHDRAWN: administrator(
         "The peer has ended the agreement, and has disconnected the network.",

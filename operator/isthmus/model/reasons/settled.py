@@ -26,6 +26,7 @@ EXPLANATIONS = {
     Reason.AS_EXPECTED: settled("Everything that was planned was done.", Place.DEGRADED),
     Reason.BOTH_FENCES: settled("XFRM block policies and the nftables table are in force.", Place.FENCED),
     Reason.ALL_STRETCHED: settled("All subnets of the network are stretched.", Place.SUBNETS_STRETCHED),
+    Reason.ALL_CONNECTED: settled("Every peer reaches every other one.", Place.MEMBERS_CONNECTED),
     Reason.NO_CONFLICT: settled("Every address in use is inside its owner's slice.", Place.ADDRESS_CONFLICT),
     Reason.PORTS_UNKNOWN: progressing(
         "Not all ports of the peer have been read yet.",

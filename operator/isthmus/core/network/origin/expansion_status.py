@@ -21,6 +21,7 @@ from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
 from .admission import PeerRequest, admission_problem, claims, peer_requests, request_problem
 from .gateway_choice import gateways_of_receiver
+from .members_status import members_connected
 from .restrictions import restrictions
 from .shortage import shortages
 from .state import Origin
@@ -66,7 +67,7 @@ def _with_status(
     if is_owner and facts:
         conditions.append(address_conflict(origin_conflicts(origin), expansion.status.conditions))
         conditions += [_subnets(origin), *_gateways(origin)] if origin.active_links else []
-        conditions += [*shortages(origin), *restrictions(facts)]
+        conditions += [*members_connected(origin), *shortages(origin), *restrictions(facts)]
     network = facts.network if facts is not None and problem is None else None
     status = NetworkExpansionStatus(
         observed_generation=expansion.metadata.generation,

@@ -15,6 +15,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     HostRoute,
     NetworkIdentity,
     Offer,
+    OfferedMember,
     OfferedProject,
     OfferedSubnet,
     SliceRange,
@@ -27,9 +28,14 @@ _MAX_NAMESERVERS, _MAX_ROUTES = 16, 64
 
 def next_tunnel_id(snapshot: Snapshot, peer: CloudPeer) -> int | None:
     """The lowest tunnel ID of our part of the range without a link of ours to the peer, withdrawn links included."""
+    return next(iter(next_tunnel_ids(snapshot, peer, 1)), None)
+
+
+def next_tunnel_ids(snapshot: Snapshot, peer: CloudPeer, count: int) -> tuple[int, ...]:
+    """The lowest ones, as many as there are of so many."""
     cloud_id = peer.spec.cloud_id
     allowed = own_tunnel_ids(peer.spec.tunnel.id_range, snapshot.own.cloud_id, cloud_id)
-    return snapshot.lowest_unused_tunnel_id(cloud_id, allowed)
+    return snapshot.unused_tunnel_ids(cloud_id, allowed, count)
 
 
 def offered_spec(
@@ -43,6 +49,8 @@ def offered_spec(
     mtu: int,
     gateway: Gateway | None,
     gateway_choice: GatewayChoice = "Origin",
+    number: int | None = None,
+    members: tuple[OfferedMember, ...] = (),
 ) -> ExpansionLinkSpec | None:
     """The spec of our link as it should be, `mtu` in bytes; None while network, project or slices are missing."""
     record = tuple(record)
@@ -59,6 +67,8 @@ def offered_spec(
             network_name=facts.network.name,
             subnets=subnets,
             gateway_choice=gateway_choice,
+            number=number,
+            members=members,
         ),
         mtu=mtu,
         gateway=gateway.name if gateway else None,

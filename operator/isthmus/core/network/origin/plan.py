@@ -69,11 +69,16 @@ def _delete_unused_slices(origin: Origin) -> Actions:
 
 
 def _delete_released_links(origin: Origin) -> Actions:
-    """Delete withdrawn links once the peer has released the network, or its link is certainly absent."""
+    """Delete withdrawn links once the peer has released the network, or its link is certainly absent.
+
+    Not as long as one of our own gateway nodes may use its tunnel IDs: other networks may be given them then.
+    """
+    if origin.is_forwarding:
+        return ()
     return tuple(
         DeleteObject(link)
         for cloud_id, link in sorted(origin.links.items())
-        if link.spec.state == "Withdrawn" and _is_released(origin, cloud_id)
+        if link.spec.state == "Withdrawn" and cloud_id not in origin.connected_peers and _is_released(origin, cloud_id)
     )
 
 
@@ -106,7 +111,11 @@ def _restore_mtu(origin: Origin) -> Actions:
 
 
 def _delete_attachment(origin: Origin) -> Actions:
-    return (DeleteObject(origin.attachment),) if origin.attachment else ()
+    """It says which gateway nodes may still hand frames on, for which they need no port of the network in Neutron."""
+    was_handing_on = any(link.spec.offer is not None and link.spec.offer.members for link in origin.links.values())
+    if origin.attachment is None or (was_handing_on and origin.is_forwarding):
+        return ()
+    return (DeleteObject(origin.attachment),)
 
 
 def _release_expansion(origin: Origin) -> Actions:
@@ -233,8 +242,8 @@ _TEARDOWN = (
     _detach,
     _restore_pools,
     _restore_mtu,
-    _delete_attachment,
     _release_expansion,
+    _delete_attachment,
 )
 # Planned first once the network is offered: nothing else that fails may prevent a move to another gateway node.
 _CONNECTION = (

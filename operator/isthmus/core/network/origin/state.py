@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from isthmus.core.federation.peer import has_feature
-from isthmus.core.network.attachment import gateway_for, network_identity, path_to
+from isthmus.core.network.attachment import gateway_for, is_applied, member_paths, network_identity, path_to
 from isthmus.core.network.growth import Growth, grow
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
@@ -14,7 +15,7 @@ from isthmus.core.network.slices import Allocation, allocate, has_slices
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record, SubnetRecord
+from isthmus.model.api.v1alpha1.attachment import MAX_MEMBERS, Attachment, AttachmentLink, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, RemoteExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion, RequestedSlice
 from isthmus.model.cached import cached_property
@@ -23,7 +24,8 @@ from isthmus.model.protocol import Feature
 
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
 from .gateway_choice import OfferedGateway, chosen_gateways, offered_gateway
-from .offer import next_tunnel_id, offered_spec
+from .members import numbers_of, offered_members
+from .offer import next_tunnel_id, next_tunnel_ids, offered_spec
 from .record import with_published
 
 
@@ -225,6 +227,7 @@ class Origin:
             return None
         if tunnel_id is None:
             return None
+        before = link.spec.offer.members if link is not None and link.spec.offer is not None else ()
         return offered_spec(
             self.snapshot.own.cloud_id,
             cloud_id,
@@ -235,7 +238,49 @@ class Origin:
             mtu=mtu,
             gateway=self.gateway,
             gateway_choice=self.offered_gateway(cloud_id, record).choice,
+            number=self.numbers.get(cloud_id),
+            members=offered_members(
+                before,
+                self._reached_from(cloud_id),
+                self._has_released(cloud_id),
+                lambda count: next_tunnel_ids(self.snapshot, peer, count),
+            ),
         )
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Numbers of the members of the network besides this cloud, by cloud ID."""
+        able = {c for c in (*self.active_links, *self.new_peers) if has_feature(self.snapshot, c, Feature.MEMBERS)}
+        return numbers_of(self.links, able)
+
+    @cached_property
+    def joined(self) -> dict[str, int]:
+        """Numbers of the peers that reach each other through this cloud, by cloud ID: those that have accepted."""
+        accepting = {c: n for c, n in self.numbers.items() if c in self.retained_peers and self.accepted_spec(c)}
+        able = {c: n for c, n in accepting.items() if has_feature(self.snapshot, c, Feature.MEMBERS)}
+        return dict(sorted(able.items())[: MAX_MEMBERS + 1])
+
+    def _reached_from(self, cloud_id: str) -> frozenset[int]:
+        """Numbers of the other members that a peer may reach."""
+        return frozenset(n for c, n in self.joined.items() if c != cloud_id and cloud_id in self.joined)
+
+    def _has_released(self, cloud_id: str) -> bool:
+        """Whether the gateway nodes of both clouds have nothing any more that our link to the peer has retired."""
+        link, answer = self.active_links.get(cloud_id), self.answer(cloud_id)
+        if link is None or answer is None or answer.installed_generation != link.metadata.generation:
+            return False
+        held = (path for path in (self.attachment.spec.links if self.attachment else ()) if path.cloud_id == cloud_id)
+        used = {path.tunnel_id for each in held for path in each.members}
+        return used.isdisjoint(self._retired_tunnel_ids(link)) and not self.is_forwarding
+
+    @staticmethod
+    def _retired_tunnel_ids(link: ExpansionLink) -> set[int]:
+        return {m.tunnel_id for m in (link.spec.offer.members if link.spec.offer else ()) if m.retired}
+
+    @cached_property
+    def is_forwarding(self) -> bool:
+        """Whether a gateway node of ours may use tunnel IDs that the Attachment no longer has."""
+        return self.attachment is not None and not is_applied(self.snapshot, self.attachment)
 
     @cached_property
     def gateway(self) -> Gateway | None:
@@ -252,12 +297,19 @@ class Origin:
         return self.facts.network.mtu
 
     def offered_mtu(self, cloud_id: str) -> int | None:
-        """The largest MTU that our node can carry to the peer and the network had; a published one without a node."""
+        """The MTU that the network can have with that peer; a published one without a node.
+
+        It is the largest that the network had and that our node can carry to this peer, and to each other one that has
+        accepted, and that those can carry: a network has the same MTU in all clouds.
+        """
         if self.gateway is None:
             links = (self.active_links.get(cloud_id), *self.active_links.values())
             return next((link.spec.mtu for link in links if link is not None), None)
-        carried = carried_mtu(self.snapshot, self.gateway, self.snapshot.peer_of(cloud_id))
-        return min(carried, self.original_mtu) if self.original_mtu is not None else carried
+        others = self.accepting.keys() - {cloud_id}
+        carried = [carried_mtu(self.snapshot, self.gateway, self.snapshot.peer_of(c)) for c in (cloud_id, *others)]
+        theirs = (self.accepting[other].mtu for other in others)
+        original = (self.original_mtu,) if self.original_mtu is not None else ()
+        return min(chain(carried, theirs, original))
 
     def remote_link_state(self, cloud_id: str) -> RemoteLinkState:
         """The state of the peer's link."""
@@ -306,12 +358,18 @@ class Origin:
         )
         if peer is None or theirs is None or link is None or link.spec.offer is None:
             return None
-        return path_to(self.snapshot, peer, link.spec.offer.tunnel_id, theirs)
+        offer = link.spec.offer
+        path = path_to(self.snapshot, peer, offer.tunnel_id, theirs)
+        return path.model_copy(update={"number": offer.number, "members": member_paths(offer)}) if path else None
 
     @cached_property
     def agreed_mtu(self) -> int | None:
         """The smallest MTU to and from all accepting peers, in bytes; None while no peer accepts."""
-        accepting = {cloud_id: spec for cloud_id in self.active_links if (spec := self.accepted_spec(cloud_id))}
-        theirs = [spec.mtu for spec in accepting.values()]
-        ours = [mtu for cloud_id in accepting if (mtu := self.offered_mtu(cloud_id)) is not None]
+        theirs = [spec.mtu for spec in self.accepting.values()]
+        ours = [mtu for cloud_id in self.accepting if (mtu := self.offered_mtu(cloud_id)) is not None]
         return min([*theirs, *ours], default=None)
+
+    @cached_property
+    def accepting(self) -> dict[str, ExpansionLinkSpec]:
+        """The specs of the peers that accept our offers, by cloud ID."""
+        return {cloud_id: spec for cloud_id in self.active_links if (spec := self.accepted_spec(cloud_id))}

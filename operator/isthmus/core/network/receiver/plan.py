@@ -36,6 +36,7 @@ from isthmus.model.reasons import Reason
 
 from . import replica as replica
 from .forwarding import wanted_attachment
+from .members import installed_generation, reachable
 from .replica_gateways import NEUTRAL_MESSAGE
 from .shortage import low_subnets
 from .state import Receiver
@@ -90,6 +91,8 @@ def _answer(receiver: Receiver) -> Actions:
         verdict="Accepted",
         low_subnets=low_subnets(receiver),
         gateway_addresses=replica.local_gateways(receiver),
+        installed_generation=installed_generation(receiver),
+        reachable=reachable(receiver),
     )
     if problem is not None:
         answer = answer.model_copy(update={"reason": problem.reason, "message": problem.message[:1024]})

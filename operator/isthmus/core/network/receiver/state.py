@@ -8,7 +8,7 @@ from typing import Literal
 
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.federation.peer import agreement_with, identity_problem
-from isthmus.core.network.attachment import gateway_for, path_to
+from isthmus.core.network.attachment import gateway_for, member_paths, path_to
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, origin_of, remote_link_state
 from isthmus.core.placement.gateways import Gateway
@@ -190,7 +190,8 @@ class Receiver:
         """The path to the origin, once we accept; None without a known gateway."""
         if self.peer is None or self.remote_link is None or self.offer is None or not is_accepted(self.link):
             return None
-        return path_to(self.snapshot, self.peer, self.offer.tunnel_id, self.remote_link.spec)
+        path = path_to(self.snapshot, self.peer, self.offer.tunnel_id, self.remote_link.spec)
+        return path.model_copy(update={"members": member_paths(self.offer)}) if path else None
 
     def _is_ours(self, domain: Domain | None) -> bool:
         return domain is not None and domain.description == names.domain_marker(self.cloud_id)

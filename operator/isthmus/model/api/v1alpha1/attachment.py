@@ -24,6 +24,7 @@ from isthmus.model.types import (
     IPv4Address,
     IPv4CIDR,
     MACAddress,
+    MemberNumber,
     Message,
     NetworkID,
     ProjectID,
@@ -130,6 +131,18 @@ MAX_ROUTER_ADDRESSES = 32
 GatewayAddresses = Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_SUBNETS)]
 
 
+MAX_MEMBERS = 14  # besides the origin and the cloud itself, of 16 in all
+
+
+class MemberPath(ApiModel):
+    """Path between a peer and another member of the network that the origin hands frames on for."""
+
+    number: MemberNumber
+    """The other member's number in the network."""
+    tunnel_id: TunnelID
+    """Tunnel ID of frames to and from that member, on the tunnel to the peer."""
+
+
 class AttachmentLink(ApiModel):
     """Link to one peer's part of the network."""
 
@@ -143,6 +156,17 @@ class AttachmentLink(ApiModel):
     """Addresses that the peer publishes; the gateway node answers ARP requests for them. Gateways of subnets first."""
     gateway_addresses: GatewayAddresses = ()
     """Gateway addresses of the peer's own on its replica; ARP for them is accepted from this peer only."""
+    number: MemberNumber | None = None
+    """The peer's number in the network (at the origin only)."""
+    members: Annotated[
+        tuple[MemberPath, ...],
+        Field(
+            max_length=MAX_MEMBERS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["number"]},
+        ),
+    ] = ()
+    """At a receiver, the members that are reached through the peer, which is the origin. At the origin, those that
+    frames of the peer are handed on to, and whose frames are handed on to it."""
 
 
 class AttachmentSpec(ApiModel):
@@ -196,11 +220,26 @@ class LinkObservation(ApiModel):
     """Why the link is down, in a sentence."""
 
 
+class MemberObservation(ApiModel):
+    """State of the path to a member behind the origin, as the node observes it."""
+
+    number: MemberNumber
+    """The member's number in the network."""
+    up: bool
+    """Whether probe frames pass through br-cloud at the origin and at the member, and come back."""
+    reason: ReasonText = "ProbeAnswered"
+    """Why the path is up or down; docs/conditions.md lists all reasons."""
+    message: Message = ""
+    """Why the path is down, in a sentence."""
+
+
 class DropObservation(ApiModel):
     """Frames of a network that br-cloud drops for one reason."""
 
     cloud_id: CloudID | None = None
     """Cloud ID of the peer that they come from; absent if they are of this cloud."""
+    number: MemberNumber | None = None
+    """Number in the network of the member that they come from, if that is behind the peer."""
     reason: Annotated[str, Field(max_length=32)]
     """Why they are dropped: storm, for instance. The words are those of metric
     `isthmus_guard_dropped_packets_total`."""
@@ -223,6 +262,14 @@ class NodeObservation(ApiModel):
         ),
     ] = ()
     """State of each link; only the active node reports links."""
+    members: Annotated[
+        tuple[MemberObservation, ...],
+        Field(
+            max_length=MAX_MEMBERS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["number"]},
+        ),
+    ] = ()
+    """State of the path to each member behind the origin (at a receiver only)."""
     dropping: Annotated[tuple[DropObservation, ...], Field(max_length=8 * (MAX_PEERS + 1))] = ()
     """What br-cloud on the node has dropped of the network within the last five minutes, but for what each cloud keeps
     from machines to itself at any time, such as DHCP."""

@@ -27,6 +27,7 @@ from isthmus.model.types import (
     IPv4Address,
     IPv4CIDR,
     MACAddress,
+    MemberNumber,
     NetworkID,
     ObjectUID,
     ProjectID,
@@ -45,6 +46,8 @@ MAX_ADDRESSES_PER_PORT = 16
 MAX_SUBNETS = 16
 MAX_RANGES = 16  # of one slice, the first one included
 _OFFERED = ".status.peer.spec.offer"
+ORIGIN_NUMBER = 1  # of the members of a network
+MAX_OFFERED_MEMBERS = 64  # those of which the tunnel IDs are not free yet among them
 
 
 class NetworkIdentity(ApiModel):
@@ -124,6 +127,18 @@ class OfferedProject(ApiModel):
     """Name of the project at the origin."""
 
 
+class OfferedMember(ApiModel):
+    """Another member of the network, which the origin hands frames on to."""
+
+    number: MemberNumber
+    """The member's number in the network; which cloud it is, the receiver does not learn."""
+    tunnel_id: TunnelID
+    """Tunnel ID of frames to and from that member on the tunnel between origin and receiver, from the origin's part of
+    the agreed range."""
+    retired: bool = False
+    """Not to be used any more: the origin waits until no gateway node uses the tunnel ID."""
+
+
 class Offer(ApiModel):
     """Offer of the network to the receiver. Published by the origin only."""
 
@@ -144,11 +159,26 @@ class Offer(ApiModel):
     """Subnets of the network, each with the receiver's slice."""
     gateway_choice: GatewayChoice = "Origin"
     """Gateway of the receiver's machines: the origin's, one of the receiver's own, in its slice, or none."""
+    number: MemberNumber | None = None
+    """The receiver's number in the network; the origin's is 1."""
+    members: Annotated[
+        tuple[OfferedMember, ...],
+        Field(
+            max_length=MAX_OFFERED_MEMBERS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["number"]},
+        ),
+    ] = ()
+    """The other receivers that this one reaches through the origin."""
 
     @property
     def ranges(self) -> tuple[SliceRange, ...]:
         """All addresses that belong to the receiver."""
         return tuple(range_ for subnet in self.subnets for range_ in subnet.ranges)
+
+    @property
+    def tunnel_ids(self) -> tuple[int, ...]:
+        """All tunnel IDs that the offer reserves."""
+        return (self.tunnel_id, *(member.tunnel_id for member in self.members))
 
 
 class Answer(ApiModel):
@@ -168,6 +198,14 @@ class Answer(ApiModel):
     """IDs of the offered subnets in which the receiver has few addresses left, so that the origin may add a range."""
     gateway_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_SUBNETS)] = ()
     """Gateways of the receiver's own, each in its slice; the origin accepts ARP for them from the receiver only."""
+    installed_generation: Generation | None = None
+    """The `metadata.generation` of the last offer whose tunnel IDs all gateway nodes of the receiver have, and no
+    others."""
+    reachable: Annotated[
+        tuple[MemberNumber, ...],
+        Field(max_length=MAX_OFFERED_MEMBERS, json_schema_extra={"x-kubernetes-list-type": "set"}),
+    ] = ()
+    """Numbers of the offered members from which dataplane probes come back, in ascending order."""
 
 
 class PublishedPort(ApiModel):
