@@ -43,7 +43,15 @@ _OTHER_SHARES: Final = (
     ("certificates", "flush", "matrix", "nat_agents", "paths"),
 )
 """Test files of the second and the third guest."""
-_KEPT: Final = ("HOME", "LANG", "HYPOTHESIS_STORAGE_DIRECTORY", "PYTEST_ADDOPTS", "ISTHMUS_KERNEL_NETWORKS")
+_KEPT: Final = (
+    "HOME",
+    "LANG",
+    "CI",
+    "HYPOTHESIS_PROFILE",
+    "HYPOTHESIS_STORAGE_DIRECTORY",
+    "PYTEST_ADDOPTS",
+    "ISTHMUS_KERNEL_NETWORKS",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -15,13 +15,21 @@ _DATABASE, _SWITCH = "ovsdb-server", "ovs-vswitchd"
 
 
 @contextmanager
-def start_switch(directory: Path) -> Iterator[str]:
-    """Database and ovs-vswitchd with br-cloud, until the end of the context; yields the database's socket."""
+def start_switch(directory: Path, *, real_tunnels: bool = False) -> Iterator[str]:
+    """Database and ovs-vswitchd with br-cloud, until the end of the context; yields the database's socket.
+
+    Ports of tunnels carry nothing, either, unless they are `real_tunnels`: these encapsulate, and look up routes and
+    neighbours that tests set (ovs-vswitchd(8), `ovs/route/add` and `tnl/neigh/set`).
+    """
     socket = _socket(directory)
     subprocess.run(["ovsdb-tool", "create", str(directory / "conf.db"), _SCHEMA], check=True)
     try:
         start_database(directory)
-        dummy = ["--enable-dummy=override", "--disable-system", "--disable-system-route"]
+        dummy = [
+            "--enable-dummy" if real_tunnels else "--enable-dummy=override",
+            "--disable-system",
+            "--disable-system-route",
+        ]
         vswitchd = [_SWITCH, socket, *dummy, f"--unixctl={directory}/ovs-vswitchd.ctl"]
         process.spawn(vswitchd, name=_SWITCH, directory=directory, env=_environment(directory))
         settings = "datapath_type=dummy", "fail_mode=secure", "protocols=OpenFlow10,OpenFlow15"
