@@ -1,0 +1,285 @@
+"""Frames between clouds by the flows that are rendered: once to everybody, never back, never into another network.
+
+Each gateway has the plan of an earlier or of a later time, independently of all others: its cloud has heard of a change
+or not, and its agent is late or not. One cloud may have two active gateways meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from isthmus.model import names
+from isthmus.model.api.v1alpha1.attachment import Attachment
+from isthmus.model.node.pipeline import PROBE_REQUEST_MAC, WHOLE_REQUEST_MAC
+from tests.flowinterpreter.clouds import Break, Clouds, Gateway, Network
+from tests.flowinterpreter.plans import Link, Place, attachment, node_plan
+from tests.flowinterpreter.verdict import violations
+from tests.kernel.frames import BROADCAST, arp, frame, ipv4_udp
+
+ORIGIN = "cloud-a"
+RECEIVERS = ("cloud-b", "cloud-c", "cloud-d", "cloud-e")
+CLOUDS = (ORIGIN, *RECEIVERS)
+PLACES = {
+    (cloud, name): Place(cloud, f"gw-{cloud[-1]}{name}", f"192.0.{index}.{name}")
+    for index, cloud in enumerate(CLOUDS, 2)
+    for name in "12"
+}
+LATER = dict.fromkeys(PLACES, True)
+RED, BLUE = (f"0a9af7a5-9cbb-4d3c-8d4e-00000000000{index}" for index in (1, 2))
+NETWORKS = (RED, BLUE)
+ADDRESS = {cloud: f"10.20.0.{64 * index + 11}" for index, cloud in enumerate(CLOUDS[:4])} | {"cloud-e": "10.20.0.250"}
+MAC = {cloud: f"fa:16:3e:00:00:{cloud[-1]}1" for cloud in CLOUDS}
+
+
+@dataclass(frozen=True)
+class Stretched:
+    """A network at one time: the active gateway of each member, and the tunnel ID of each receiver's link."""
+
+    network: str
+    active: Mapping[str, str]
+    tunnel_ids: Mapping[str, int]
+    known: bool
+    """Whether what the machines have is published."""
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Cloud IDs, the origin's first."""
+        return ORIGIN, *sorted(self.tunnel_ids)
+
+    def reached(self, sender: str) -> tuple[str, ...]:
+        """Who has a path from that member."""
+        return self.members[1:] if sender == ORIGIN else (ORIGIN,)
+
+    def attachment(self, cloud: str) -> Attachment:
+        """What the cloud's controller writes: the origin has a path to each receiver, a receiver one to the origin."""
+        ids = self.tunnel_ids if cloud == ORIGIN else {ORIGIN: self.tunnel_ids[cloud]}
+        links = [Link(self.place(other), ids[other], self._known(cloud, other)) for other in sorted(ids)]
+        return attachment(self.place(cloud), ORIGIN, self.network, links)
+
+    def place(self, cloud: str) -> Place:
+        """The active gateway of a member."""
+        return PLACES[cloud, self.active[cloud]]
+
+    def _known(self, cloud: str, other: str) -> dict[str, str]:
+        there = (other,) if cloud == ORIGIN else tuple(member for member in self.members if member != cloud)
+        return {ADDRESS[member]: MAC[member] for member in there} if self.known else {}
+
+
+Times = tuple[tuple[Stretched, ...], tuple[Stretched, ...]]
+"""The networks earlier and later."""
+
+
+Frame = tuple[str, str, str, str]
+"""The cloud that sends it, the network, what it is, and the cloud that it is for, unless it is for everybody."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the gateways have heard of, and what machines send then."""
+
+    times: Times
+    is_later: Mapping[tuple[str, str], bool]
+    frames: tuple[Frame, ...]
+
+
+@st.composite
+def all_times(draw: st.DrawFn) -> Times:
+    """Members join and leave, tunnel IDs change, and one cloud's active gateway is replaced, of any networks.
+
+    If one network takes the place of another, it has the tunnel IDs of that.
+    """
+    receivers = RECEIVERS[: draw(st.integers(1, 4))]
+    moving = draw(st.sampled_from((ORIGIN, *receivers)))
+    if draw(st.integers(0, 3)) == 0:
+        earlier, later = (draw(_stretched(network, receivers, 0x100000, None)) for network in NETWORKS)
+        return (earlier,), (later,)
+    both: tuple[list[Stretched], list[Stretched]] = [], []
+    for index, network in enumerate(NETWORKS):
+        first = 0x100000 + 0x10 * index
+        if draw(st.integers(0, 5)):
+            both[0].append(draw(_stretched(network, receivers, first, None)))
+        if draw(st.integers(0, 5)):
+            another = first + draw(st.sampled_from((0, 0, 0x100)))
+            both[1].append(draw(_stretched(network, receivers, another, draw(st.sampled_from((moving, moving, None))))))
+    return tuple(both[0]), tuple(both[1])
+
+
+@st.composite
+def _stretched(draw: st.DrawFn, network: str, receivers: tuple[str, ...], first: int, moved: str | None) -> Stretched:
+    """A network, of which one cloud's second gateway may be the active one."""
+    present = draw(st.sets(st.sampled_from(receivers), min_size=1)) if draw(st.booleans()) else receivers
+    active = {cloud: "2" if cloud == moved else "1" for cloud in CLOUDS}
+    ids = {cloud: first + CLOUDS.index(cloud) for cloud in present}
+    return Stretched(network, active, ids, draw(st.booleans()))
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Situation:
+    """Any of them; the second gateway of a cloud may be active while the first one still is."""
+    at = draw(all_times())
+    ages = {place: draw(st.booleans()) for place in PLACES}
+    if draw(st.booleans()):
+        ages |= {(cloud, name): name == "2" for cloud, name in PLACES if any(of.active[cloud] == "2" for of in at[1])}
+    clouds = sorted({member for of in (*at[0], *at[1]) for member in of.members} or {ORIGIN})
+    kinds = st.sampled_from(("request", "broadcast", "unicast"))
+    cloud = st.sampled_from(clouds)
+    frames = st.lists(st.tuples(cloud, st.sampled_from(NETWORKS), kinds, cloud), min_size=1, max_size=12)
+    return Situation(at, ages, tuple(draw(frames)))
+
+
+def gateways(at: Times, is_later: Mapping[tuple[str, str], bool], *, unplugs: bool = True) -> list[Gateway]:
+    """All gateways, each with its plan of one of the times. What is not stretched later has no Neutron port any more.
+
+    So it is before a tunnel ID is used again, unless nothing `unplugs` the ports.
+    """
+    gone = {found.network for found in at[0]} - {found.network for found in at[1]}
+    unplugged = frozenset(names.link_name(ORIGIN, network) for network in gone if unplugs)
+    found = []
+    for (cloud, name), place in PLACES.items():
+        here = [
+            of.attachment(cloud) for of in at[is_later[cloud, name]] if cloud in of.members and of.active[cloud] == name
+        ]
+        found.append(Gateway(cloud, place.name, node_plan(place, PLACES.values(), here), unplugged))
+    return found
+
+
+def sent_frame(sender: str, kind: str, to: str) -> bytes:
+    """A frame of the sender's machine, to that of another cloud if it is not for everybody."""
+    destination = BROADCAST if kind in ("request", "broadcast") else MAC[to]
+    request = arp(1, MAC[sender], ADDRESS[sender], ADDRESS[to])
+    body = request if kind == "request" else ipv4_udp(ADDRESS[sender], ADDRESS[to], 4000, 4000)
+    return frame(destination, MAC[sender], body)
+
+
+def check(clouds: Clouds, sent: Iterable[Frame]) -> None:
+    """Nothing is wrong with what becomes of any of these frames."""
+    for sender, network, kind, to in sent:
+        journey = clouds.send(Network(sender, names.link_name(ORIGIN, network)), sent_frame(sender, kind, to))
+        assert violations(journey) == [], (sender, network, kind, to)
+
+
+def check_rest(clouds: Clouds, now: Iterable[Stretched]) -> None:
+    """Everybody who has a path gets what is for everybody exactly once, and alone what is for nobody else."""
+    for of in now:
+        name = names.link_name(ORIGIN, of.network)
+        for sender in of.members:
+            journey = clouds.send(Network(sender, name), sent_frame(sender, "broadcast", ORIGIN))
+            assert violations(journey) == []
+            assert journey.copies == {Network(cloud, name): 1 for cloud in of.reached(sender)}
+        for sender, to in ((member, other) for member in of.members for other in of.reached(member)):
+            journey = clouds.send(Network(sender, name), sent_frame(sender, "unicast", to))
+            assert journey.copies == {Network(to, name): 1}, "its address is learned"
+            for destination in (PROBE_REQUEST_MAC, WHOLE_REQUEST_MAC):
+                gateway = of.place(sender).name
+                journey = clouds.probe(gateway, name, to, destination)
+                assert (journey.replies, journey.delivered) == ({(sender, gateway): 1}, []), "its probe comes back"
+
+
+_patient = settings(suppress_health_check=[HealthCheck.too_slow])
+
+
+@given(situations())
+@_patient
+def test_no_frame_arrives_twice_or_returns_or_changes_networks(at: Situation) -> None:
+    check(Clouds(gateways(at.times, at.is_later)), at.frames)
+
+
+@given(all_times())
+@_patient
+def test_everybody_gets_each_frame_once_when_all_have_heard_of_everything(at: Times) -> None:
+    check_rest(Clouds(gateways(at, LATER)), at[1])
+
+
+@pytest.mark.parametrize("moving", [(ORIGIN,), ("cloud-b",), ("cloud-b", "cloud-c")])
+def test_no_state_of_a_takeover_lets_a_frame_return(moving: tuple[str, ...]) -> None:
+    _check_takeover(*moving)
+
+
+def test_frames_go_round_while_both_ends_of_a_path_have_two_active_gateways() -> None:
+    """Nothing in the flows prevents it: a cloud's former gateway must have lost its port before the next one acts."""
+    with pytest.raises(AssertionError, match="it loops"):
+        _check_takeover(ORIGIN, "cloud-b")
+
+
+def _check_takeover(*moving: str) -> None:
+    """In every combination of gateways that have heard of it and gateways that have not."""
+    ids = {cloud: 0x100000 + index for index, cloud in enumerate(("cloud-b", "cloud-c"))}
+    earlier = Stretched(RED, dict.fromkeys(CLOUDS, "1"), ids, False)
+    later = Stretched(RED, {cloud: "2" if cloud in moving else "1" for cloud in CLOUDS}, ids, False)
+    both = [gateways(((earlier,), (later,)), dict.fromkeys(PLACES, age)) for age in (False, True)]
+    concerned = {of.place(cloud).name for of in (earlier, later) for cloud in of.members}
+    states = product(*(pair if pair[0].name in concerned else pair[:1] for pair in zip(*both, strict=True)))
+    for state in states:
+        for sender in earlier.members:
+            check(Clouds(state), [(sender, RED, "broadcast", ORIGIN)])
+
+
+def _in(table: int, pattern: str, replacement: str) -> Break:
+    """Changes what the flows of one table say."""
+
+    def change(flow: str) -> str:
+        return re.sub(pattern, replacement, flow) if flow.startswith(f"table={table},") else flow
+
+    return change
+
+
+DEFECTS = {
+    "a copy too many": _in(6, r"(set_field:[^,]+->reg2,resubmit\(,7\))$", r"\1,resubmit(,7)"),
+    "delivered twice": _in(9, r"(output:\d+)$", r"\1,\1"),
+    "sent back": _in(9, "$", ",IN_PORT"),
+    "handed back and forth": _in(3, "actions=", "actions=IN_PORT,"),
+    "the tunnel ID of another network": _in(7, "set_field:0x10001", "set_field:0x10000"),
+    "taken from any gateway of a peer": _in(1, r"(tun_id=\w+),in_port=\d+", r"\1"),
+}
+REST_DEFECTS = {
+    "a copy too few": _in(6, r",set_field:[^,]+->reg2,resubmit\(,7\)$", ""),
+    "frames of a peer are taken for ours": _in(1, r"set_field:\w+->reg1,", ""),
+    "nothing is delivered": _in(3, "goto_table:9", "goto_table:7"),
+    "tunnel IDs are not set": _in(7, r"set_field:\w+->tun_id,", ""),
+    "probes are not reflected": _in(8, ",IN_PORT", ""),
+    "what is learned leads nowhere": _in(3, r"load:\S+->\S+\)", "load:0x7->NXM_NX_REG2[0..15])"),
+}
+_searching = settings(
+    _patient, max_examples=2000, phases=[Phase.generate], database=None, derandomize=True, report_multiple_bugs=False
+)
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_each_defect_of_the_flows_is_found(defect: str) -> None:
+    @_searching
+    @given(situations())
+    def holds(at: Situation) -> None:
+        check(Clouds(gateways(at.times, at.is_later), DEFECTS[defect]), at.frames)
+
+    with pytest.raises(AssertionError):
+        holds()
+
+
+@pytest.mark.parametrize("defect", REST_DEFECTS)
+def test_each_defect_by_which_somebody_gets_nothing_or_too_much_at_rest_is_found(defect: str) -> None:
+    @_searching
+    @given(all_times())
+    def holds(at: Times) -> None:
+        check_rest(Clouds(gateways(at, LATER), REST_DEFECTS[defect]), at[1])
+
+    with pytest.raises(AssertionError):
+        holds()
+
+
+def test_a_tunnel_id_must_not_be_used_again_before_the_ports_are_gone() -> None:
+    """Else a late gateway hands frames of one network to another one: it shows that the property would find that."""
+
+    @_searching
+    @given(situations())
+    def holds(at: Situation) -> None:
+        check(Clouds(gateways(at.times, at.is_later, unplugs=False)), at.frames)
+
+    with pytest.raises(AssertionError, match="gets a frame of"):
+        holds()
