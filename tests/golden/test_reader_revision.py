@@ -19,7 +19,7 @@ DIGESTS = {
     4: "fcd1b4229914d1f4",
     5: "c73da6b5463ec602",
     6: "cb541ea2f2f0a3ee",
-    7: "0e9967d49475bd68",
+    7: "b1ddebfe0e4065c2",
 }
 
 

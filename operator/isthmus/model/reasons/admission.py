@@ -126,7 +126,7 @@ EXPLANATIONS = {
         Place.QOS_POLICY,
     ),
     Reason.PEER_TOO_OLD: administrator(
-        "The peer's Isthmus does not know a part of what is wanted: both clouds have to speak a version of the protocol "
+        "The peer's Isthmus does not know a part of what is wanted: both clouds must speak a version of the protocol "
         "that has it. The message says what. Everything else works.",
         "Ask the peer's administrator to upgrade Isthmus; the rest then takes effect.",
         Place.GATEWAY_IGNORED,

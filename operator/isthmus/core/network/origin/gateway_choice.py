@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from isthmus.core.federation.peer import has_feature
-from isthmus.core.network.addressing import contains, size, span_of, spans_of
-from isthmus.core.network.slices import slice_of, smallest_slice
+from isthmus.core.network.addressing import contains, size, spans_of
+from isthmus.core.network.slices import ranges_of, smallest_slice
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import SubnetRecord
@@ -50,11 +50,12 @@ def offered_gateway(
         text = f"{cloud_id} does not know {chosen} yet, and uses the origin's gateway until its Isthmus is upgraded"
         return OfferedGateway("Origin", Problem(Reason.PEER_TOO_OLD, text))
     for subnet in subnets if chosen == "Local" else ():
-        slice_, needed = slice_of(record, subnet.id, cloud_id), smallest_slice(subnet) + 1
-        if slice_ is not None and size((span_of(slice_),)) < needed:
+        ranges, needed = ranges_of(record, subnet.id, cloud_id), smallest_slice(subnet) + 1
+        if ranges and size(spans_of(ranges)) < needed:
+            slice_ = f"the slice {ranges[0].first}-{ranges[0].last} of {cloud_id}"
             text = (
-                f"the slice {slice_.first}-{slice_.last} of {cloud_id} has too few addresses for a gateway of its own: "
-                f"{needed} are needed; {cloud_id} uses the origin's"
+                f"{slice_} has too few addresses for a gateway of its own: {needed} are needed; "
+                f"{cloud_id} uses the origin's"
             )
             return OfferedGateway("Origin", Problem(Reason.SLICE_TOO_SMALL, text))
     return OfferedGateway(chosen)
@@ -64,5 +65,5 @@ def gateways_of_receiver(offer: Offer, accepted: ExpansionLinkSpec | None) -> tu
     """The gateways that the receiver has in its slices; it cannot speak for other addresses."""
     if accepted is None or accepted.answer is None:
         return ()
-    slices = spans_of(offer.subnets)
+    slices = spans_of(offer.ranges)
     return tuple(sorted({a for a in accepted.answer.gateway_addresses if contains(slices, a)}))

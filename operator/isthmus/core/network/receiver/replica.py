@@ -189,7 +189,7 @@ def local_gateways(receiver: Receiver) -> tuple[str, ...]:
     facts, offer = receiver.facts, receiver.offer
     if facts is None or offer is None:
         return ()
-    ours, slices = replica_subnets(receiver, facts), spans_of(offer.subnets)
+    ours, slices = replica_subnets(receiver, facts), spans_of(offer.ranges)
     found = {s.gateway_ip for s in ours if s.gateway_ip and contains(slices, s.gateway_ip)}
     return tuple(sorted(found))
 
