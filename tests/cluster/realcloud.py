@@ -15,7 +15,7 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 from .accounts import account_kubeconfig
 
 _LINKS: Final = ("expansionlinks", "portslices", "peerlinks")
-_KINDS: Final = ("networkexpansions", "cloudpeers", "ipsecpolicies", *_LINKS, "attachments")
+_KINDS: Final = ("networkexpansions", "expansionapprovals", "cloudpeers", "ipsecpolicies", *_LINKS, "attachments")
 
 
 def as_administrator(cloud: FakeCloud, plane: ControlPlane, directory: Path) -> KubernetesCluster:

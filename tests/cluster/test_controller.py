@@ -16,8 +16,10 @@ from isthmus.adapters.kubernetes import KubernetesCluster
 from isthmus.adapters.peers import RemotePeers
 from isthmus.cli.handover import hand_over
 from isthmus.model import names
+from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import NotFound
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
@@ -107,6 +109,37 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
     cluster.delete(CloudPeer, "cloud-b")
     real.until(lambda: cluster.get(CloudPeer, "cloud-b") is None)
     assert cluster.get_manifest("v1", "Namespace", "isthmus-peer-cloud-b") is None
+
+
+def test_network_of_the_peer_is_approved_and_revoked(real: RealCloud) -> None:
+    a, b, cluster = real.a, real.b, real.administrator
+    a.agree(b, agreement={"acceptance": "Manual"})
+    real.until(lambda: _has_account(real))
+    real.hand_over_credential()
+    real.until(lambda: real.ready(a.peer("cloud-b")) and real.ready(b.peer("cloud-a")))
+    untouched = a.neutron.contents()
+
+    _, network, _ = b.tenant()
+    b.expand(network.id, "cloud-a")
+    name, home = names.link_name("cloud-b", network.id), names.peer_namespace("cloud-b")
+    real.until(lambda: reason(b.expansion()) == "AwaitingApproval")
+    assert "AwaitingApproval" in real.plane.kubectl("get", "expansionlinks", "-n", home)
+    assert "AwaitingApproval" in real.plane.kubectl("events", "--for", f"expansionlink/{name}", "-n", home)
+
+    cluster.apply(_approval(name, home, "Accept"))
+    real.until(lambda: real.ready(b.expansion()))
+    cluster.apply(_approval(name, home, "Refuse"))
+    real.until(lambda: reason(b.expansion()) == "RefusedByAdministrator" and not a.attachments())
+    real.until(lambda: reason(cluster.get(ExpansionApproval, name, home)) == "DecisionInForce")
+    assert a.neutron.contents() == untouched
+
+    b.kubectl.delete(NetworkExpansion, "web", "shop")
+    real.until(lambda: not a.links() and not b.links())
+
+
+def _approval(name: str, namespace: str, decision: str) -> ExpansionApproval:
+    metadata = ObjectMeta(name=name, namespace=namespace)
+    return ExpansionApproval.model_validate({"metadata": metadata, "spec": {"decision": decision}})
 
 
 def _has_account(real: RealCloud) -> bool:

@@ -14,6 +14,7 @@ from isthmus.model import names
 from isthmus.model.api.objects import Condition, ObjectMeta, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentStatus
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.gatewaynode import (
     GatewayConnection,
@@ -311,7 +312,9 @@ class FakeFederation:
         return sum(cloud.store.writes + cloud.neutron.writes for cloud in self.clouds)
 
 
-def reason(obj: CloudPeer | NetworkExpansion | Attachment | ExpansionLink | None, type_: str = "Ready") -> str | None:
+def reason(
+    obj: CloudPeer | NetworkExpansion | Attachment | ExpansionLink | ExpansionApproval | None, type_: str = "Ready"
+) -> str | None:
     """Reason of a condition, or None without that condition."""
     assert obj is not None
     condition = condition_of(obj.status.conditions, type_)

@@ -223,7 +223,7 @@ def test_slices_that_grow_are_disjoint_and_never_change(
         for peer, ranges in before.items():
             if peer in network.published:
                 after = [span_of(r) for r in network.further.get(peer, ())]
-                assert after[: len(ranges)] == ranges, "a range has moved, or was taken back"
+                assert after[: len(ranges)] == ranges, "a range has moved, or was removed"
                 assert len(after) < MAX_RANGES
         spans, pools = [span_of(r) for r in network.all_ranges()], spans_of(network.subnet.pools)
         assert size(merged(spans)) == sum(size((s,)) for s in spans), "two peers have the same address"

@@ -268,6 +268,9 @@ def test_what_a_peer_offers_is_unknown_before_it_was_read(asked: Asked) -> None:
     decide(asked.b, name, "Accept")
     asked.b.cycle()
     assert approval(asked.b, name)[:2] == ("False", "NotReadYet")
+    asked.b.peers.not_read_yet = False
+    asked.b.cycle(resync=False)
+    assert approval(asked.b, name)[:2] == ("False", "NotOffered")
 
 
 def test_a_decision_of_a_later_release_is_told_and_nothing_is_planned(asked: Asked) -> None:

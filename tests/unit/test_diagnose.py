@@ -252,6 +252,8 @@ NO_FAULT_OF_A_PATH = {
     Reason.CERTIFICATE_EXPIRED,
     # They say why the fallback is in use.
     Reason.HYBRID_NOT_OFFERED, Reason.HYBRID_NOT_OFFERED_BY_PEER, Reason.HYBRID_NOT_TAKEN,
+    # Of an ExpansionApproval: there is no network yet.
+    Reason.NOT_OFFERED,
     # Of external systems: named with the node or with OpenStack.
     Reason.FORBIDDEN, Reason.INVALID,
 }  # fmt: skip

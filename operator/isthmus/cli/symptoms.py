@@ -33,7 +33,7 @@ SYMPTOMS: Final[tuple[tuple[str, tuple[Code | Reason, ...]], ...]] = (
         "Nothing passes on one network, while others of the same peer work.",
         (
             Reason.PROBE_UNANSWERED, Reason.NETWORK_DISABLED, Reason.PORT_DOWN, Code.NOT_PLUGGED,
-            Reason.FLOWS_REJECTED,
+            Reason.FLOWS_REJECTED, Reason.REFUSED_BY_ADMINISTRATOR,
         ),
     ),
     ("Ping and small requests pass, and larger transfers hang.", (Code.LONG_FRAMES_LOST,)),
@@ -58,7 +58,8 @@ SYMPTOMS: Final[tuple[tuple[str, tuple[Code | Reason, ...]], ...]] = (
         (
             Reason.PROJECT_NOT_ALLOWED, Reason.WAITING_FOR_PEER, Reason.REFUSED, Reason.LIMIT_REACHED,
             Reason.QUOTA_EXCEEDED, Reason.SUBNET_OVERLAP, Reason.UNSUPPORTED_SUBNET, Reason.NETWORK_ALREADY_EXPANDED,
-            Reason.NAMESPACE_NOT_BOUND,
+            Reason.NAMESPACE_NOT_BOUND, Reason.AWAITING_APPROVAL, Reason.REFUSED_BY_ADMINISTRATOR,
+            Reason.PROJECT_NOT_ACCEPTED,
         ),
     ),
 )  # fmt: skip

@@ -58,12 +58,13 @@ def peers_with(snapshot: Snapshot, cloud_id: str) -> set[Key]:
 
 
 def networks_of_peer(snapshot: Snapshot, peer: CloudPeer) -> set[Key]:
-    """Every network that is or may be stretched to or from the peer."""
+    """Every network that is or may be stretched to or from the peer, or that an administrator has decided about."""
     cloud_id = peer.spec.cloud_id
     published = snapshot.cache.keys_with(ExpansionLink, "namespace", names.peer_namespace(cloud_id))
     received = snapshot.cache.keys_with(Attachment, "origin", cloud_id)
     connected = snapshot.cache.keys_with(Attachment, "path", cloud_id)
-    found = {name for _, name in chain(published, received, connected)}
+    decided = snapshot.cache.keys_with(ExpansionApproval, "namespace", names.peer_namespace(cloud_id))
+    found = {name for _, name in chain(published, received, connected, decided)}
     requested = snapshot.cache.keys_with(NetworkExpansion, "peer", peer.metadata.name)
     return {*networks_of_expansions(snapshot, requested), *map(network_key, found | new_offers(snapshot, peer))}
 

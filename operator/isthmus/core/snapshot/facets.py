@@ -106,6 +106,7 @@ def _of_port_slice(held: CustomObject) -> Iterator[Facet]:
 def _of_approval(approval: CustomObject) -> Iterator[Facet]:
     if isinstance(approval, ExpansionApproval):
         yield Facet("network", approval.metadata.name)
+        yield Facet("namespace", approval.metadata.namespace or "")
 
 
 def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:

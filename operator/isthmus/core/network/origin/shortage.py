@@ -1,4 +1,4 @@
-"""What tenants are told about peers that have few addresses left and get no more."""
+"""What is reported to tenants about peers that have few addresses left and get no more."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class OfferedSubnet(ApiModel):
     last: IPv4Address
     """Last address of the receiver's slice, as it was at the beginning."""
     further_ranges: Annotated[tuple[SliceRange, ...], Field(max_length=MAX_RANGES - 1)] = ()
-    """Ranges by which the receiver's slice has grown since. None is ever changed or taken back."""
+    """Ranges by which the receiver's slice has grown since. None is ever changed or removed."""
 
     @property
     def ranges(self) -> tuple[SliceRange, ...]:
