@@ -90,6 +90,17 @@ def test_the_origin_and_its_tenant_read_why_and_nothing_local(ready: Stretched) 
     assert port.id not in answer.message
 
 
+def test_what_prevents_all_traffic_is_reported_first(ready: Stretched) -> None:
+    own_gateway_of_a_tenant(ready)
+    ready.federation.settle()
+    for cloud in (ready.a, ready.b):
+        for port_id in ready.attachment_ports(cloud):
+            cloud.neutron.ports[port_id] = replace(cloud.neutron.ports[port_id], status="DOWN")
+        cloud.cycle()
+    (attachment,) = ready.b.attachments()
+    assert reason(ready.a.expansion()) == reason(attachment) == "PortDown"
+
+
 def test_it_heals_when_the_router_goes(ready: Stretched) -> None:
     port = own_gateway_of_a_tenant(ready)
     ready.federation.settle()

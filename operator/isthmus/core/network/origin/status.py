@@ -18,7 +18,7 @@ from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.snapshot.conditions import readiness
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink
 from isthmus.model.reasons import ANSWER_REASONS, Reason
 
 
@@ -78,7 +78,8 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
         return Problem(Reason.WAITING_FOR_PEER, "waiting for the peer's answer")
     if remote_link.spec.state == "Withdrawn":
         return Problem(Reason.PEER_WITHDRAWN, "the peer has ended the agreement")
-    if answer.reason != Reason.ACCEPTED or answer.verdict != "Accepted":
+    gateways = _gateway_problem(answer)
+    if gateways is None and (answer.reason != Reason.ACCEPTED or answer.verdict != "Accepted"):
         # A reason is a metric label, and our administrators look it up: accept known values only from another cloud.
         reason = Reason.parse(answer.reason, Reason.REFUSED)
         return Problem(reason if reason in ANSWER_REASONS else Reason.REFUSED, answer.message)
@@ -86,4 +87,10 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
         return Problem(
             Reason.PEER_HAS_NO_GATEWAY, "the peer's active gateway for this network is missing from its PeerLink"
         )
-    return connection_progress(origin.attachment, origin.facts, origin.gateway, cloud_id)
+    return connection_progress(origin.attachment, origin.facts, origin.gateway, cloud_id) or gateways
+
+
+def _gateway_problem(answer: Answer) -> Problem | None:
+    """Why the receiver has other gateways than are offered; what prevents all traffic is reported first."""
+    has_others = answer.verdict == "Accepted" and answer.reason == Reason.GATEWAY_IN_USE
+    return Problem(Reason.GATEWAY_IN_USE, answer.message) if has_others else None
