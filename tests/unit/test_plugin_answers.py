@@ -252,10 +252,11 @@ def test_unknown_reason_is_a_sentence() -> None:
 def test_versions_show_the_protocol_as_the_controllers_agree_on_it(items: list[dict[str, Any]]) -> None:
     answer = versions("0.1.0", API_VERSION, resources.cloud(items))
     expected = agreed_version(PROTOCOL_VERSIONS, PROTOCOL_VERSIONS)
+    spoken, shown = [*PROTOCOL_VERSIONS], ", ".join(map(str, PROTOCOL_VERSIONS))
     assert answer.to_document()["peers"] == [
-        {"cloudID": "cloud-b", "agreed": expected, "ours": [1, 2], "theirs": [1, 2]}
+        {"cloudID": "cloud-b", "agreed": expected, "ours": spoken, "theirs": spoken}
     ]
-    assert f"cloud-b  {expected}         1, 2  1, 2" in text(answer)
+    assert f"cloud-b  {expected}         {shown}  {shown}" in text(answer)
 
 
 def test_constants_are_those_of_the_operator() -> None:
