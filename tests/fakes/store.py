@@ -13,7 +13,9 @@ Manifest = dict[str, Any]
 T = TypeVar("T")
 DELETED_AT = "2026-01-01T00:00:00Z"
 # Fields that differ between two writes of the same content, or by when SAs were negotiated.
-_OF_WRITES = frozenset({"uid", "resourceVersion", "generation", "lastTransitionTime", "ikeSince", "espSince"})
+_OF_WRITES = frozenset(
+    {"uid", "resourceVersion", "generation", "installedGeneration", "lastTransitionTime", "ikeSince", "espSince"}
+)
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def test_full_slice_has_no_local_gateway_until_an_address_is_free() -> None:
     scenario.a.expand(scenario.network.id, "cloud-b")
     expansion = scenario.a.expansion()
     assert expansion is not None
-    addressing = expansion.spec.model_copy(update={"addressing": Addressing(slice_size=4)})
+    addressing = expansion.spec.model_copy(update={"addressing": Addressing(slice_size=4, growth="None")})
     scenario.a.kubectl.apply(expansion.model_copy(update={"spec": addressing}))
     assert scenario.outcome() == "Ready"
     subnet = replica(scenario.b)

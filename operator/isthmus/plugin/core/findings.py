@@ -24,6 +24,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
         ConditionType.CREDENTIALS_HANDED_OVER: "False",
         ConditionType.DEGRADED: "True",
         ConditionType.SUBNETS_STRETCHED: "False",
+        ConditionType.MEMBERS_CONNECTED: "False",
         ConditionType.ADDRESS_CONFLICT: "True",
         ConditionType.ADDRESSES_LOW: "True",
         ConditionType.DISTRIBUTED_ROUTER: "True",

@@ -242,8 +242,8 @@ _TEARDOWN = (
     _detach,
     _restore_pools,
     _restore_mtu,
-    _release_expansion,
     _delete_attachment,
+    _release_expansion,
 )
 # Planned first once the network is offered: nothing else that fails may prevent a move to another gateway node.
 _CONNECTION = (
