@@ -40,6 +40,8 @@ class Growing:
         self.project, self.network, self.subnet = self.a.tenant()
         self.machines: dict[str, list[Port]] = {cloud.cloud_id: [] for cloud in self.federation.clouds}
         self.published: dict[str, list[tuple[int, int]]] = {}
+        self.links: dict[str, str | None] = {}
+        """UIDs of the links that were published with it."""
         self.settle()
 
     def expand(self, *peers: str) -> None:
@@ -101,11 +103,12 @@ class Growing:
 
     def check(self) -> None:
         """Nothing that is published has moved; no address has two owners."""
-        now = self.ranges()
+        now, links = self.ranges(), {link.spec.peer_cloud_id: link.metadata.uid for link in self.a.links()}
         for peer, before in self.published.items():
-            assert peer not in now or now[peer][: len(before)] == before or not before
+            if peer in now and links[peer] == self.links[peer]:
+                assert now[peer][: len(before)] == before
             assert len(now.get(peer, ())) <= MAX_RANGES
-        self.published = now
+        self.published, self.links = now, links
         spans = [span for found in now.values() for span in found]
         given, pools = merged(spans), spans_of(self.a.neutron.subnets[self.subnet.id].pools)
         assert size(given) == sum(size((span,)) for span in spans), "two peers have the same address"
