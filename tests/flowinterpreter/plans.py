@@ -51,6 +51,10 @@ class Link(NamedTuple):
     tunnel_id: int
     known: Mapping[str, str] = {}
     """MAC addresses of the machines there, by their addresses."""
+    number: int | None = None
+    """Of the other one in the network, at the origin."""
+    members: Mapping[int, int] = {}
+    """Tunnel IDs of the members that are reached through it, or that its frames are handed on to, by their numbers."""
 
 
 def attachment(
@@ -68,6 +72,8 @@ def attachment(
                 "tunnelID": link.tunnel_id,
                 "gateway": {"name": link.to.name, "address": link.to.address},
                 "knownAddresses": [{"address": address, "mac": mac} for address, mac in link.known.items()],
+                "number": link.number,
+                "members": [{"number": number, "tunnelID": id_} for number, id_ in link.members.items()],
             }
             for link in links
         ],

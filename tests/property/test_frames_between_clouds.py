@@ -35,6 +35,7 @@ LATER = dict.fromkeys(PLACES, True)
 RED, BLUE = (f"0a9af7a5-9cbb-4d3c-8d4e-00000000000{index}" for index in (1, 2))
 NETWORKS = (RED, BLUE)
 ADDRESS = {cloud: f"10.20.0.{64 * index + 11}" for index, cloud in enumerate(CLOUDS[:4])} | {"cloud-e": "10.20.0.250"}
+NUMBER = {cloud: number for number, cloud in enumerate(CLOUDS, 1)}
 MAC = {cloud: f"fa:16:3e:00:00:{cloud[-1]}1" for cloud in CLOUDS}
 
 
@@ -47,6 +48,8 @@ class Stretched:
     tunnel_ids: Mapping[str, int]
     known: bool
     """Whether what the machines have is published."""
+    relaying: bool
+    """Whether receivers reach each other through the origin."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -55,21 +58,36 @@ class Stretched:
 
     def reached(self, sender: str) -> tuple[str, ...]:
         """Who has a path from that member."""
-        return self.members[1:] if sender == ORIGIN else (ORIGIN,)
+        others = tuple(member for member in self.members if member != sender)
+        return others if sender == ORIGIN or self.relaying else (ORIGIN,)
 
     def attachment(self, cloud: str) -> Attachment:
         """What the cloud's controller writes: the origin has a path to each receiver, a receiver one to the origin."""
         ids = self.tunnel_ids if cloud == ORIGIN else {ORIGIN: self.tunnel_ids[cloud]}
-        links = [Link(self.place(other), ids[other], self._known(cloud, other)) for other in sorted(ids)]
+        links = [
+            Link(
+                self.place(other),
+                ids[other],
+                {ADDRESS[other]: MAC[other]} if self.known else {},
+                NUMBER[other] if cloud == ORIGIN else None,
+                self._members_behind(other if cloud == ORIGIN else cloud),
+            )
+            for other in sorted(ids)
+        ]
         return attachment(self.place(cloud), ORIGIN, self.network, links)
 
     def place(self, cloud: str) -> Place:
         """The active gateway of a member."""
         return PLACES[cloud, self.active[cloud]]
 
-    def _known(self, cloud: str, other: str) -> dict[str, str]:
-        there = (other,) if cloud == ORIGIN else tuple(member for member in self.members if member != cloud)
-        return {ADDRESS[member]: MAC[member] for member in there} if self.known else {}
+    def _members_behind(self, receiver: str) -> dict[int, int]:
+        """Tunnel IDs of the other receivers on the tunnel between the origin and this one, by their numbers."""
+        others = [other for other in self.tunnel_ids if other != receiver] if self.relaying else []
+        return {NUMBER[other]: self.tunnel_ids[receiver] + 0x1000 * NUMBER[other] for other in others}
+
+    def path(self, sender: str, to: str) -> str:
+        """The sender's name of the member."""
+        return to if ORIGIN in (sender, to) else names.member(ORIGIN, NUMBER[to])
 
 
 Times = tuple[tuple[Stretched, ...], tuple[Stretched, ...]]
@@ -117,7 +135,7 @@ def _stretched(draw: st.DrawFn, network: str, receivers: tuple[str, ...], first:
     present = draw(st.sets(st.sampled_from(receivers), min_size=1)) if draw(st.booleans()) else receivers
     active = {cloud: "2" if cloud == moved else "1" for cloud in CLOUDS}
     ids = {cloud: first + CLOUDS.index(cloud) for cloud in present}
-    return Stretched(network, active, ids, draw(st.booleans()))
+    return Stretched(network, active, ids, draw(st.booleans()), draw(st.booleans()))
 
 
 @st.composite
@@ -176,9 +194,10 @@ def check_rest(clouds: Clouds, now: Iterable[Stretched]) -> None:
         for sender, to in ((member, other) for member in of.members for other in of.reached(member)):
             journey = clouds.send(Network(sender, name), sent_frame(sender, "unicast", to))
             assert journey.copies == {Network(to, name): 1}, "its address is learned"
-            for destination in (PROBE_REQUEST_MAC, WHOLE_REQUEST_MAC):
+            through = ORIGIN not in (sender, to)  # of these none is an echo
+            for destination in (PROBE_REQUEST_MAC,) if through else (PROBE_REQUEST_MAC, WHOLE_REQUEST_MAC):
                 gateway = of.place(sender).name
-                journey = clouds.probe(gateway, name, to, destination)
+                journey = clouds.probe(gateway, name, of.path(sender, to), destination)
                 assert (journey.replies, journey.delivered) == ({(sender, gateway): 1}, []), "its probe comes back"
 
 
@@ -197,22 +216,23 @@ def test_everybody_gets_each_frame_once_when_all_have_heard_of_everything(at: Ti
     check_rest(Clouds(gateways(at, LATER)), at[1])
 
 
+@pytest.mark.parametrize("relaying", [False, True])
 @pytest.mark.parametrize("moving", [(ORIGIN,), ("cloud-b",), ("cloud-b", "cloud-c")])
-def test_no_state_of_a_takeover_lets_a_frame_return(moving: tuple[str, ...]) -> None:
-    _check_takeover(*moving)
+def test_no_state_of_a_takeover_lets_a_frame_return(moving: tuple[str, ...], relaying: bool) -> None:
+    _check_takeover(*moving, relaying=relaying)
 
 
 def test_frames_go_round_while_both_ends_of_a_path_have_two_active_gateways() -> None:
     """Nothing in the flows prevents it: a cloud's former gateway must have lost its port before the next one acts."""
     with pytest.raises(AssertionError, match="it loops"):
-        _check_takeover(ORIGIN, "cloud-b")
+        _check_takeover(ORIGIN, "cloud-b", relaying=False)
 
 
-def _check_takeover(*moving: str) -> None:
+def _check_takeover(*moving: str, relaying: bool) -> None:
     """In every combination of gateways that have heard of it and gateways that have not."""
     ids = {cloud: 0x100000 + index for index, cloud in enumerate(("cloud-b", "cloud-c"))}
-    earlier = Stretched(RED, dict.fromkeys(CLOUDS, "1"), ids, False)
-    later = Stretched(RED, {cloud: "2" if cloud in moving else "1" for cloud in CLOUDS}, ids, False)
+    earlier = Stretched(RED, dict.fromkeys(CLOUDS, "1"), ids, False, relaying)
+    later = Stretched(RED, {cloud: "2" if cloud in moving else "1" for cloud in CLOUDS}, ids, False, relaying)
     both = [gateways(((earlier,), (later,)), dict.fromkeys(PLACES, age)) for age in (False, True)]
     concerned = {of.place(cloud).name for of in (earlier, later) for cloud in of.members}
     states = product(*(pair if pair[0].name in concerned else pair[:1] for pair in zip(*both, strict=True)))
@@ -236,6 +256,8 @@ DEFECTS = {
     "sent back": _in(9, "$", ",IN_PORT"),
     "handed back and forth": _in(3, "actions=", "actions=IN_PORT,"),
     "the tunnel ID of another network": _in(7, "set_field:0x10001", "set_field:0x10000"),
+    "handed on twice": _in(7, r"(reg1=0x\w+,reg2=\S+ actions=)(.*)$", r"\1\2,\2"),
+    "delivered instead of handed on": _in(1, r"set_field:\w+->reg2,", ""),
     "taken from any gateway of a peer": _in(1, r"(tun_id=\w+),in_port=\d+", r"\1"),
 }
 REST_DEFECTS = {
@@ -243,6 +265,7 @@ REST_DEFECTS = {
     "frames of a peer are taken for ours": _in(1, r"set_field:\w+->reg1,", ""),
     "nothing is delivered": _in(3, "goto_table:9", "goto_table:7"),
     "tunnel IDs are not set": _in(7, r"set_field:\w+->tun_id,", ""),
+    "not handed on": _in(7, r"(reg1=0x\w+,reg2=\S+ actions=).*$", r"\1drop"),
     "probes are not reflected": _in(8, ",IN_PORT", ""),
     "what is learned leads nowhere": _in(3, r"load:\S+->\S+\)", "load:0x7->NXM_NX_REG2[0..15])"),
 }
