@@ -144,6 +144,7 @@ def test_tunnel_ids_stay_reserved_while_an_agent_is_late(ready: Scenario, late: 
     assert offer_to(ready, "cloud-b").members[0].retired
     if late == "a":
         assert link_to(ready, "cloud-c").spec.state == "Withdrawn", "its tunnel IDs are in use here"
+        assert reason(link_to(ready, "cloud-c")) == "WaitingForAgent"
     other = ready.second_network("10.30.0.0/24")
     ready.a.expand(other, "cloud-b", name="db")
     ready.settle()

@@ -128,19 +128,16 @@ def awaits_port(attachment: Attachment | None, facts: NetworkFacts | None) -> bo
     return any(port.id in awaited and port.status != "ACTIVE" for port in facts.ports)
 
 
-def is_applied(snapshot: Snapshot, attachment: Attachment) -> bool:
-    """Whether every gateway node that may have anything of the network has applied the Attachment as it is now.
+def late_nodes(snapshot: Snapshot, attachment: Attachment) -> tuple[str, ...]:
+    """Gateway nodes that may have something of the network, and have not applied the Attachment as it is now.
 
-    None of them uses a tunnel ID any more, then, that the Attachment no longer has. A node counts until its GatewayNode
-    is deleted: its agent may be stopped, or late.
+    Without any, nobody uses a tunnel ID that the Attachment no longer has. A node counts until its GatewayNode is
+    deleted: its agent may be stopped.
     """
     observed = {entry.node: entry.observed_generation for entry in attachment.status.nodes}
     concerned = {*observed, *(port.node for port in attachment.spec.ports)}
-    return all(
-        observed.get(node) == attachment.metadata.generation
-        for node in concerned
-        if snapshot.get(GatewayNode, node) is not None
-    )
+    late = (node for node in concerned if observed.get(node) != attachment.metadata.generation)
+    return tuple(sorted(node for node in late if snapshot.get(GatewayNode, node) is not None))
 
 
 def attachment_spec(

@@ -11,9 +11,11 @@ EXPLANATIONS = {
     Reason.ATTACHING: progressing("The network is being connected to the gateway node.", Place.READY),
     Reason.SETTING_MTU: progressing("The agreed MTU is being set on the network.", Place.READY),
     Reason.WAITING_FOR_AGENT: progressing(
-        "The agent of the active gateway node has not reported the network's port and links yet.",
+        "The agent of a gateway node has not reported the network's port and links yet, or that it has given up what "
+        "was withdrawn: until then no other network gets the tunnel IDs.",
         Place.READY,
-        remedy="If it lasts, look at the GatewayNode, and at the log of isthmus-agent on that node.",
+        remedy="If it lasts, look at the GatewayNode, and at the log of isthmus-agent on that node. A node that is "
+        "gone counts until its Kubernetes node is deleted.",
     ),
     Reason.NO_GATEWAY_NODE: transient(
         "No gateway node of this cloud is ready.",

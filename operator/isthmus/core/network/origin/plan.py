@@ -73,20 +73,13 @@ def _delete_released_links(origin: Origin) -> Actions:
 
     Not as long as one of our own gateway nodes may use its tunnel IDs: other networks may be given them then.
     """
-    if origin.is_forwarding:
+    if origin.late_nodes:
         return ()
     return tuple(
         DeleteObject(link)
         for cloud_id, link in sorted(origin.links.items())
-        if link.spec.state == "Withdrawn" and cloud_id not in origin.connected_peers and _is_released(origin, cloud_id)
+        if link.spec.state == "Withdrawn" and cloud_id not in origin.connected_peers and origin.is_released(cloud_id)
     )
-
-
-def _is_released(origin: Origin, cloud_id: str) -> bool:
-    remote_link_state, answer = origin.remote_link_state(cloud_id), origin.answer(cloud_id)
-    if remote_link_state.presence == "Present":
-        return remote_link_state.problem is None and answer is not None and answer.verdict == "Released"
-    return remote_link_state.absence_confirmed
 
 
 def _detach(origin: Origin) -> Actions:
@@ -113,7 +106,7 @@ def _restore_mtu(origin: Origin) -> Actions:
 def _delete_attachment(origin: Origin) -> Actions:
     """It says which gateway nodes may still hand frames on, for which they need no port of the network in Neutron."""
     was_handing_on = any(link.spec.offer is not None and link.spec.offer.members for link in origin.links.values())
-    if origin.attachment is None or (was_handing_on and origin.is_forwarding):
+    if origin.attachment is None or (was_handing_on and origin.late_nodes):
         return ()
     return (DeleteObject(origin.attachment),)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from isthmus.core.federation.peer import has_feature
-from isthmus.core.network.attachment import gateway_for, is_applied, member_paths, network_identity, path_to
+from isthmus.core.network.attachment import gateway_for, late_nodes, member_paths, network_identity, path_to
 from isthmus.core.network.growth import Growth, grow
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
@@ -271,16 +271,23 @@ class Origin:
             return False
         held = (path for path in (self.attachment.spec.links if self.attachment else ()) if path.cloud_id == cloud_id)
         used = {path.tunnel_id for each in held for path in each.members}
-        return used.isdisjoint(self._retired_tunnel_ids(link)) and not self.is_forwarding
+        return used.isdisjoint(self._retired_tunnel_ids(link)) and not self.late_nodes
 
     @staticmethod
     def _retired_tunnel_ids(link: ExpansionLink) -> set[int]:
         return {m.tunnel_id for m in (link.spec.offer.members if link.spec.offer else ()) if m.retired}
 
     @cached_property
-    def is_forwarding(self) -> bool:
-        """Whether a gateway node of ours may use tunnel IDs that the Attachment no longer has."""
-        return self.attachment is not None and not is_applied(self.snapshot, self.attachment)
+    def late_nodes(self) -> tuple[str, ...]:
+        """Our gateway nodes that may use tunnel IDs that the Attachment no longer has."""
+        return late_nodes(self.snapshot, self.attachment) if self.attachment is not None else ()
+
+    def is_released(self, cloud_id: str) -> bool:
+        """Whether the peer has released a withdrawn network, or its link is certainly absent."""
+        remote_link_state, answer = self.remote_link_state(cloud_id), self.answer(cloud_id)
+        if remote_link_state.presence == "Present":
+            return remote_link_state.problem is None and answer is not None and answer.verdict == "Released"
+        return remote_link_state.absence_confirmed
 
     @cached_property
     def gateway(self) -> Gateway | None:

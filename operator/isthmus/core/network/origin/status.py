@@ -69,6 +69,9 @@ def origin_progress(origin: Origin, cloud_id: str) -> Problem | None:
         origin.remote_link_state(cloud_id),
         origin.answer(cloud_id),
     )
+    if link.spec.state == "Withdrawn" and origin.is_released(cloud_id) and origin.late_nodes:
+        nodes = ", ".join(origin.late_nodes)
+        return Problem(Reason.WAITING_FOR_AGENT, f"gateway node {nodes} may still use what was withdrawn")
     if link.spec.state == "Withdrawn":
         return Problem(Reason.WAITING_FOR_RELEASE, "waiting for the peer to release the withdrawn network")
     if remote_link_state.problem is not None:

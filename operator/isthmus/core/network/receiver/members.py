@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.core.federation.peer import has_feature
-from isthmus.core.network.attachment import is_applied
+from isthmus.core.network.attachment import late_nodes
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model.protocol import Feature
 
@@ -16,7 +16,7 @@ def installed_generation(receiver: Receiver) -> int | None:
     if receiver.remote_link is None or not has_feature(receiver.snapshot, receiver.cloud_id, Feature.MEMBERS):
         return None
     attachment, wanted = receiver.attachment, wanted_attachment(receiver)
-    if attachment is not None and attachment.spec == wanted and is_applied(receiver.snapshot, attachment):
+    if attachment is not None and attachment.spec == wanted and not late_nodes(receiver.snapshot, attachment):
         return receiver.remote_link.generation
     before = receiver.link.spec.answer if receiver.link is not None and is_accepted(receiver.link) else None
     return before.installed_generation if before is not None and before.uid == receiver.remote_link.uid else None
