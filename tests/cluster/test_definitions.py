@@ -28,6 +28,13 @@ EXPANSION: dict[str, Any] = {
     "spec": {"networkID": NETWORK_ID, "peers": [{"name": "cloud-b"}]},
 }
 
+APPROVAL: dict[str, Any] = {
+    "apiVersion": API_VERSION,
+    "kind": "ExpansionApproval",
+    "metadata": {"name": f"cloud-b.{NETWORK_ID}", "namespace": "default"},
+    "spec": {"decision": "Accept"},
+}
+
 GATEWAY_NODE: dict[str, Any] = {
     "apiVersion": API_VERSION,
     "kind": "GatewayNode",
@@ -228,7 +235,7 @@ def test_oversized_object_is_rejected(installed: ControlPlane) -> None:
 
 
 def test_all_kinds_are_in_the_category(installed: ControlPlane) -> None:
-    for document in (PEER, POLICY, EXPANSION, *_machine_kinds()):
+    for document in (PEER, POLICY, EXPANSION, APPROVAL, *_machine_kinds()):
         if document["metadata"].get("namespace", "default") not in ("default", SYSTEM_NAMESPACE):
             document["metadata"]["namespace"] = "default"
         _apply(installed, document)
