@@ -10,11 +10,13 @@ from .clouds import Journey
 def violations(journey: Journey) -> list[str]:
     """What is wrong with the journey of a frame that a machine has sent; nothing in any state of a federation.
 
-    Answers of br-cloud itself are frames, too: they must not multiply, or reach another network.
+    Answers of br-cloud itself are frames, too: they must not multiply, or reach another network. Two active gateways
+    of one cloud answer a machine once each, and say the same.
     """
     found = ["it loops"] if journey.loops else []
-    counted = Counter((one.where, one.frame) for one in journey.delivered)
-    for (where, frame), count in counted.items():
+    answering = (one.gateway if one.frame != journey.frame else "" for one in journey.delivered)
+    counted = Counter((one.where, one.frame, by) for one, by in zip(journey.delivered, answering, strict=True))
+    for (where, frame, _), count in counted.items():
         if count > 1:
             found.append(f"{where} gets {frame.hex()} {count} times")
         if where.name != journey.sender.name:
