@@ -17,6 +17,7 @@ from tests.testbed.host.process import wait_until
 from tests.testbed.install.installation import SYSTEM, Installation
 from tests.testbed.kubelet.worker import Worker
 from tests.testbed.kubelet.workers import Workers
+from tests.testbed.node.node import CommandError
 
 GATEWAY: Final = "isthmus-gateway"
 NAMESPACES: Final = {"controller": SYSTEM, "agent": GATEWAY, "charon": GATEWAY}
@@ -106,10 +107,13 @@ class PodInstallation(Installation):
         self.wait_reconciled(component, 3)
 
     def metrics(self, role: str) -> list[Sample]:
-        """Metrics of controller or agent, read on its node."""
+        """Metrics of controller or agent, read on its node. Raises ConnectionError while nothing serves them."""
         address = self.pod(role)["status"]["podIP"] if role == "controller" else "127.0.0.1"
         url = f"http://{address}:{METRICS_PORTS[role]}/metrics"
-        text = self.worker(role).place.run(["busybox", "wget", "-q", "-O", "-", url]).stdout
+        try:
+            text = self.worker(role).place.run(["busybox", "wget", "-q", "-O", "-", url]).stdout
+        except CommandError as error:
+            raise ConnectionError(str(error)) from error
         return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
     def logs(self, component: str) -> str:
