@@ -181,18 +181,21 @@ def _network(network: Network, probe: int) -> Iterator[str]:
     reg0 = f"set_field:{network.number:#x}->reg0"
     yield _flow(Table.CLASSIFY, 10, f"in_port={network.patch}", _goto(Table.MAP))
     yield _flow(Table.MAP, 10, f"in_port={network.patch}", f"{reg0},{_goto(Table.GUARD)}")
-    yield from _gateway_guard(network)
+    wrong = (*_wrong_claims(network),)
+    yield from _gateway_guard(network.number, wrong)
     yield from _router_guard(network)
-    links = sorted(network.links, key=lambda link: link.member)
+    links, claiming = sorted(network.links, key=lambda link: link.member), {sender for sender, _ in wrong}
+    if any(":" in address for address in network.router_addresses):
+        claiming |= {link.member for link in links}
     if links:
-        yield from _shared(network, links)
+        yield from _shared(network, links, claims=HERE in claiming)
     for link in links:
-        yield from _link(network, link, probe)
+        yield from _link(network, link, probe, claims=link.member in claiming)
     for relay in network.relays:
         yield from _relay(network.number, relay)
 
 
-def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
+def _shared(network: Network, links: Iterable[Link], *, claims: bool) -> Iterator[str]:
     """The steps of a network that do not depend on the member, if there is any."""
     number = f"reg0={network.number:#x}"
     # A learned flow, if one matches, sets reg2 or reg3; RESOLVE and FLOOD leave frames with reg2 alone.
@@ -203,11 +206,10 @@ def _shared(network: Network, links: Iterable[Link]) -> Iterator[str]:
     yield _flow(Table.DELIVER, 20, f"{number},{_TO_LOCAL}", f"output:{network.patch}")
     known = ((link.member, entry) for link in links for entry in link.known)
     yield from network_answers(network.number, known, network.router_addresses)
-    claims = any(sender == HERE for sender, _ in _wrong_claims(network))
     yield from _counters(network, _FROM_HERE, claims=claims)
 
 
-def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
+def _link(network: Network, link: Link, probe: int, *, claims: bool) -> Iterator[str]:
     reg0 = f"set_field:{network.number:#x}->reg0"
     yield _flow(
         Table.CLASSIFY,
@@ -235,8 +237,6 @@ def _link(network: Network, link: Link, probe: int) -> Iterator[str]:
         f"reg0={network.number:#x},reg1={link.member:#x}",
         f"meter:{storm_meter(network.number, link.member)},output:{network.patch}",
     )
-    routers = any(":" in address for address in network.router_addresses)
-    claims = routers or any(sender == link.member for sender, _ in _wrong_claims(network))
     yield from _counters(network, f"reg1={link.member:#x}", claims=claims)
     yield _flow(
         Table.OUTPUT,
@@ -278,11 +278,11 @@ def _whole_request(link: Link, echo: Echo, probe: int) -> str:
     )
 
 
-def _gateway_guard(network: Network) -> Iterator[str]:
+def _gateway_guard(network: int, wrong: Iterable[tuple[int, str]]) -> Iterator[str]:
     """A gateway is in one cloud, mostly the origin: what claims its address is dropped from any other."""
-    for sender, address in _wrong_claims(network):
+    for sender, address in wrong:
         side = f"reg1={sender:#x}" if sender != HERE else _FROM_HERE
-        yield _guard(f"arp,reg0={network.number:#x},{side},arp_spa={address}", Drop.GATEWAY)
+        yield _guard(f"arp,reg0={network:#x},{side},arp_spa={address}", Drop.GATEWAY)
 
 
 def _wrong_claims(network: Network) -> Iterator[tuple[int, str]]:
