@@ -159,7 +159,7 @@ class Snapshot:
         """The number of offers of that peer that we accept."""
         return self.cache.count(ExpansionLink, "accepted", names.peer_namespace(cloud_id))
 
-    def unused_tunnel_ids(self, cloud_id: str, allowed: range, count: int = 1) -> tuple[int, ...]:
+    def unused_tunnel_ids(self, cloud_id: str, allowed: range, count: int) -> tuple[int, ...]:
         """The lowest tunnel IDs without a link of ours to that peer, withdrawn links included; fewer if there are not
         so many."""
         return self.cache.unused(ExpansionLink, "offered", names.peer_namespace(cloud_id), allowed, count)

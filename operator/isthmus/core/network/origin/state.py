@@ -256,9 +256,9 @@ class Origin:
     @cached_property
     def joined(self) -> dict[str, int]:
         """Numbers of the peers that reach each other through this cloud, by cloud ID: those that have accepted."""
-        accepting = {c: n for c, n in self.numbers.items() if c in self.retained_peers and self.accepted_spec(c)}
-        able = {c: n for c, n in accepting.items() if has_feature(self.snapshot, c, Feature.MEMBERS)}
-        return dict(sorted(able.items())[: MAX_MEMBERS + 1])
+        accepting = sorted(self.numbers.keys() & self.retained_peers & self.accepting.keys())
+        able = [c for c in accepting if has_feature(self.snapshot, c, Feature.MEMBERS)]
+        return {c: self.numbers[c] for c in able[: MAX_MEMBERS + 1]}
 
     def _reached_from(self, cloud_id: str) -> frozenset[int]:
         """Numbers of the other members that a peer may reach."""
