@@ -14,7 +14,7 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .accounts import account_kubeconfig
 
-_LINKS: Final = ("expansionlinks", "portslices", "peerlinks")
+_LINKS: Final = ("expansionlinks", "portslices", "memberlinks", "peerlinks")
 _KINDS: Final = ("networkexpansions", "expansionapprovals", "cloudpeers", "ipsecpolicies", *_LINKS, "attachments")
 
 

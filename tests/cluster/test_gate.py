@@ -33,7 +33,7 @@ from .reading import POLL_SECONDS, US, peer_kubeconfig, wait_for_view
 
 OTHER_ADDRESS = "127.0.0.2"
 LONG_WATCH_SECONDS = 60.0
-KINDS = ("peerlinks", "expansionlinks", "portslices")
+KINDS = ("peerlinks", "expansionlinks", "portslices", "memberlinks")
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ PEER = "roles-b"
 HOME = names.peer_namespace(PEER)
 OF_THE_PEER = frozenset(
     Right(verb, f"{kind}.isthmus.cloud")
-    for kind in ("expansionlinks", "peerlinks", "portslices")
+    for kind in ("expansionlinks", "peerlinks", "portslices", "memberlinks")
     for verb in ("get", "list", "watch")
 )
 

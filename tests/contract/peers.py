@@ -10,6 +10,7 @@ import pytest
 from isthmus.core.federation.namespace import namespace_manifest
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, PublishedPort
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.facts.peer import PeerView
@@ -17,7 +18,7 @@ from isthmus.model.protocol import PROTOCOL_VERSIONS
 from isthmus.ports import Cluster, PeerReader
 from tests.testbed.host.process import wait_until
 
-from .samples import NETWORK_ID, answer_link, peer_link, port_slice
+from .samples import NETWORK_ID, answer_link, member_link, peer_link, port_slice
 
 PEER = "published"
 
@@ -66,6 +67,17 @@ class PeerReaderContract:
         assert {bucket: each.spec for bucket, each in view.port_slices[link].items()} == {0: slice_.spec}
         publisher.delete(PortSlice, slice_.metadata.name, names.peer_namespace(us))
         assert _wait(followed, lambda v: not v.port_slices).complete
+
+    def test_member_links_are_read_of_a_peer_that_has_them(
+        self, us: str, publisher: Cluster, followed: PeerReader
+    ) -> None:
+        published = member_link(PEER, us)
+        name = published.metadata.name
+        publisher.apply(published)
+        view = _wait(followed, lambda v: name in v.member_links and v.member_links_complete)
+        assert view.member_links[name].spec == published.spec
+        publisher.delete(MemberLink, name, names.peer_namespace(us))
+        assert _wait(followed, lambda v: not v.member_links).member_links_complete
 
     def test_peers_not_followed_are_not_reported(self, followed: PeerReader) -> None:
         followed.follow({})

@@ -18,6 +18,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 )
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.memberlink import MemberLink, MemberLinkSpec
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, NetworkExpansionSpec, PeerReference
 from isthmus.model.api.v1alpha1.peerlink import OfferedIPsec, OfferedTunnel, PeerLink, PeerLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSlice, PortSliceSpec
@@ -87,6 +88,15 @@ def port_slice(cloud_id: str, peer_cloud_id: str, *ports: PublishedPort) -> Port
     return PortSlice(metadata=ObjectMeta(name=name, namespace=peer_namespace(peer_cloud_id)), spec=spec)
 
 
+def member_link(cloud_id: str, peer_cloud_id: str, tunnel_id: int = 5) -> MemberLink:
+    """A direct path in a network of a third cloud."""
+    origin = NetworkIdentity(cloud_id="third", network_id=NETWORK_ID)
+    spec = MemberLinkSpec(
+        cloud_id=cloud_id, peer_cloud_id=peer_cloud_id, origin=origin, tunnel_id=tunnel_id, gateway="gw-1"
+    )
+    return MemberLink(metadata=ObjectMeta(name=origin.link_name, namespace=peer_namespace(peer_cloud_id)), spec=spec)
+
+
 def condition(status: str = "True", reason: str = "Ready") -> Condition:
     """A condition that an API server accepts."""
     return Condition.model_validate(
@@ -101,6 +111,7 @@ def samples() -> list[dict[str, Any]]:
         peer_link("them", "us"),
         answer_link("them", "us", 1416),
         port_slice("them", "us"),
+        member_link("them", "us"),
         attachment("sample"),
         gateway_node("sample"),
         IPsecPolicy(metadata=ObjectMeta(name="sample")),

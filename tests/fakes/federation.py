@@ -24,6 +24,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import (
     TunnelAddress,
 )
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.networkexpansion import (
     GatewayChoice,
     NetworkExpansion,
@@ -224,6 +225,10 @@ class FakeCloud:
 
     def links(self) -> list[ExpansionLink]:
         return self.kubectl.list_objects(ExpansionLink)
+
+    def member_links(self) -> list[MemberLink]:
+        """What this cloud publishes to other receivers."""
+        return self.kubectl.list_objects(MemberLink)
 
     def add_gateway(self, name: str, address: str) -> FakeGateway:
         """A further gateway node with an agent."""

@@ -97,11 +97,12 @@ class FakeGateway:
 def entry_of(node: str, attachment: Attachment) -> NodeObservation:
     """What the agent of the active node reports if everything is up."""
     spec = attachment.spec
-    behind = (path for link in spec.links for path in link.members) if spec.role == "Receiver" else ()
+    behind = {path.number for link in spec.links for path in link.members} if spec.role == "Receiver" else set()
+    reached = sorted(behind | {path.number for path in spec.direct_paths})
     return NodeObservation(
         node=node,
         observed_generation=attachment.metadata.generation or 0,
         plugged=True,
         links=tuple(LinkObservation(cloud_id=link.cloud_id, up=True) for link in spec.links),
-        members=tuple(MemberObservation(number=path.number, up=True) for path in behind),
+        members=tuple(MemberObservation(number=number, up=True) for number in reached),
     )

@@ -25,7 +25,7 @@ from .federation import FakeCloud, FakeFederation, reason
 P = TypeVar("P")
 S = TypeVar("S", bound=ApiModel)
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
-_COPIED: Final = frozenset({"NetworkExpansion", "ExpansionLink", "PortSlice", "Attachment"})
+_COPIED: Final = frozenset({"NetworkExpansion", "ExpansionLink", "PortSlice", "MemberLink", "Attachment"})
 AGREEMENT: Final = {
     "limits": {"networks": 10_000},
     "quotas": {"networks": 10_000, "subnets": 10_000, "ports": 100_000},

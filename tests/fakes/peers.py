@@ -40,7 +40,7 @@ class FakePeerReader:
             return _failed(last, Reason.PEER_UNREACHABLE, "the peer's API does not answer")
         if Key("v1", "Namespace", None, self._namespace) not in store.entries:
             return _failed(last, Reason.PEER_FORBIDDEN, "our account was deleted with its namespace")
-        kinds = ("PeerLink", "ExpansionLink", "PortSlice")
+        kinds = ("PeerLink", "ExpansionLink", "PortSlice", "MemberLink")
         lists = (store.read_all(API_VERSION, kind, self._namespace) for kind in kinds)
         return PeerView.of_documents(cloud_id, *lists)
 

@@ -28,7 +28,8 @@ class Scenario:
         """Attachments and links, and the NetworkExpansions with a finalizer."""
         clouds = self.federation.clouds
         held = (e for cloud in clouds for e in cloud.kubectl.list_objects(NetworkExpansion) if e.metadata.finalizers)
-        return [*held, *(obj for cloud in clouds for obj in (*cloud.attachments(), *cloud.links()))]
+        links = (obj for cloud in clouds for obj in (*cloud.attachments(), *cloud.links(), *cloud.member_links()))
+        return [*held, *links]
 
     def settle(self) -> None:
         self.federation.settle()

@@ -11,7 +11,7 @@ from isthmus.model.names import peer_namespace
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/lab/*/README.md")])
 MAX_CHARACTERS = 100
-PUBLISHED = ("peerlinks", "expansionlinks", "portslices")
+PUBLISHED = ("peerlinks", "expansionlinks", "portslices", "memberlinks")
 
 
 def _links(text: str) -> Iterator[str]:

@@ -32,6 +32,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     ExpansionLink,
 )
 from isthmus.model.api.v1alpha1.ipsecpolicy import ESP, IKE, IPsecPolicySpec
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import MAX_BUCKETS, MAX_PORTS_PER_SLICE, PortSlice
 from isthmus.model.names import GROUP, VERSION
@@ -80,7 +81,9 @@ def documented(title: str) -> dict[str, str]:
     return {row[0].strip("`"): row[1] for row in document.rows(title) if len(row) == 3 and row[0].startswith("`")}
 
 
-@pytest.mark.parametrize("kind", [PeerLink, ExpansionLink, PortSlice], ids=lambda kind: kind.registration.kind)
+@pytest.mark.parametrize(
+    "kind", [PeerLink, ExpansionLink, PortSlice, MemberLink], ids=lambda kind: kind.registration.kind
+)
 def test_every_field_is_documented_as_it_is(kind: type[CustomObject]) -> None:
     listed, fields = documented(kind.registration.kind), fields_of(kind)
     assert set(listed) - {"offer", "answer"} == set(fields)
@@ -98,7 +101,9 @@ def test_every_field_is_documented_as_it_is(kind: type[CustomObject]) -> None:
             assert f"default {schema['default']}" in listed[name], name
 
 
-@pytest.mark.parametrize("kind", [PeerLink, ExpansionLink, PortSlice], ids=lambda kind: kind.registration.kind)
+@pytest.mark.parametrize(
+    "kind", [PeerLink, ExpansionLink, PortSlice, MemberLink], ids=lambda kind: kind.registration.kind
+)
 def test_examples_are_objects_of_ours(kind: type[CustomObject]) -> None:
     examples = list(document.examples(kind.registration.kind))
     assert examples

@@ -7,7 +7,7 @@ import pytest
 from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer
-from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, PeerReference
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, PeerReference, Topology
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.names import peer_namespace
 from tests.fakes.cluster import FakeCluster
@@ -53,6 +53,14 @@ def stretch_to(scenario: Scenario, *peers: str) -> None:
     scenario.a.kubectl.apply(NetworkExpansion(metadata=expansion.metadata, spec=spec))
 
 
+def set_topology(scenario: Scenario, topology: Topology) -> None:
+    """The tenant changes the topology."""
+    expansion = scenario.a.expansion()
+    assert expansion is not None
+    spec = expansion.spec.model_copy(update={"topology": topology})
+    scenario.a.kubectl.apply(NetworkExpansion(metadata=expansion.metadata, spec=spec))
+
+
 def connected(scenario: Scenario) -> tuple[str, str] | None:
     """Status and reason of the condition, as the tenant sees it."""
     expansion = scenario.a.expansion()
@@ -70,7 +78,9 @@ def test_each_receiver_learns_of_the_other_a_number_and_a_tunnel_id(ready: Scena
     assert connected(ready) == ("True", "AllConnected")
 
 
-def test_nothing_that_a_receiver_reads_names_the_other(ready: Scenario) -> None:
+def test_nothing_that_a_receiver_reads_names_the_other_in_a_centralized_network(ready: Scenario) -> None:
+    set_topology(ready, "Centralized")
+    ready.settle()
     for home, other in (("cloud-b", "cloud-c"), ("cloud-c", "cloud-b")):
         readable = [link for link in ready.a.links() if link.metadata.namespace == peer_namespace(home)]
         assert readable

@@ -38,6 +38,7 @@ from isthmus.model.actions import (
 from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.errors import ExternalError, Invalid
 from isthmus.model.facts.openstack import Created
 from isthmus.model.reasons import Reason
@@ -281,7 +282,9 @@ def describe(action: Action) -> str:
 
 
 def _tunnel_ids(obj: CustomObject) -> set[int]:
-    """What an offer of ours reserves."""
+    """What an offer or a MemberLink of ours reserves."""
+    if isinstance(obj, MemberLink):
+        return {obj.spec.tunnel_id}
     return {*obj.spec.offer.tunnel_ids} if isinstance(obj, ExpansionLink) and obj.spec.offer is not None else set()
 
 

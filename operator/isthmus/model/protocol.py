@@ -12,7 +12,7 @@ PROTOCOL_VERSION: Final = 1
 PROTOCOL_VERSIONS: Final = (1, 2, 3)
 """The versions that this cloud speaks, in ascending order."""
 
-READ_AS: Final = 7
+READ_AS: Final = 8
 """Number of the reader of peers' objects, to be raised whenever it understands more of them than before.
 
 It is stored beside what was read: a newer controller reads again what an older one understood in part.
@@ -30,10 +30,12 @@ class Feature(StrEnum):
     """The replica's gateway may be one of the receiver's own, or none."""
     MEMBERS = "Members"
     """Receivers of one network reach each other through its origin."""
+    DIRECT_PATHS = "DirectPaths"
+    """Two receivers of one network, named to each other by its origin, reach each other by their own tunnel."""
 
 
 _SINCE: Final[Mapping[Feature, int]] = MappingProxyType(
-    {Feature.PORT_SLICES: 2, Feature.GROWTH: 3, Feature.GATEWAY_CHOICE: 3, Feature.MEMBERS: 3}
+    {Feature.PORT_SLICES: 2, Feature.GROWTH: 3, Feature.GATEWAY_CHOICE: 3, Feature.MEMBERS: 3, Feature.DIRECT_PATHS: 3}
 )
 
 

@@ -1,4 +1,4 @@
-"""Reads one peer: its PeerLink, its ExpansionLinks, and its PortSlices if it speaks a version that has them."""
+"""Reads one peer: its PeerLink, its ExpansionLinks, and further kinds if it speaks a version that has them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
+from isthmus.model.api.v1alpha1.memberlink import MemberLink, MemberLinkSpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.errors import ExternalError, Forbidden, Invalid, NotFound
@@ -24,7 +26,7 @@ from .stream import Pace, Stream
 
 _NEVER: Final = float("-inf")
 _STALE_SECONDS: Final = 90.0  # longer than the slowest answer that is still allowed
-_SLICES_RETRY_SECONDS: Final = 30.0  # a peer that was just upgraded grants the right to read them a moment later
+_LATER_RETRY_SECONDS: Final = 30.0  # a peer that was just upgraded grants the right to read them a moment later
 
 
 class Held:
@@ -36,6 +38,7 @@ class Held:
         self.peer_links = Collection(PeerLinkSpec, budget)
         self.links = Collection(ExpansionLinkSpec, budget)
         self.port_slices = PortSlices(budget)
+        self.member_links = Collection(MemberLinkSpec, budget)
         self.view: PeerView | None = None
         """The last view that was taken; its objects are replaced when they changed."""
 
@@ -98,8 +101,10 @@ class Reader:
         self._peer = Health(self._peer_link_changed, self._peer_state_changed)
         self._links = Health(lambda _: changed(), changed)
         self._slices = Health(lambda _: changed(), lambda: None)
+        self._member_links = Health(lambda _: changed(), changed)
         self._streams: list[Stream] = []
-        self._slice_stream: Stream | None = None
+        self._later_streams: dict[type[CustomObject], Stream] = {}
+        """Of the kinds that not every version of the protocol has."""
         self._credential: PeerCredential | None = None
         self._invalid: tuple[Reason, str] | None = None
         self._is_stopped = False
@@ -126,7 +131,7 @@ class Reader:
     def stop(self) -> None:
         """End after the current requests."""
         self._is_stopped = True
-        for stream in (*self._streams, *([self._slice_stream] if self._slice_stream else [])):
+        for stream in (*self._streams, *self._later_streams.values()):
             stream.stop()
 
     def view(self) -> PeerView | None:
@@ -137,17 +142,30 @@ class Reader:
             if failure is None and not is_listed:
                 return self._held.view
             reason, message = failure or (Reason.REACHABLE, "")
-            self._held.view = _with_result(self._objects(), reason, message, self._slices_problem(reason))
+            is_reachable = reason is Reason.REACHABLE
+            self._held.view = _with(
+                self._objects(),
+                reachable=is_reachable,
+                complete=is_reachable,
+                reason=reason,
+                message=message,
+                port_slices_problem=self._later_problem(self._slices, reason),
+                member_links_complete=self._member_links.is_listed,
+                member_links_problem=self._later_problem(self._member_links, reason),
+            )
             return self._held.view
 
     def _objects(self) -> PeerView:
         """A view with the objects as they are; the last one if none of them changed."""
         held, view = self._held, self._held.view
         peer_link, links = held.peer_links.objects.get(self._cloud_id), held.links.objects
-        slices = held.port_slices.by_link
-        if view and view.peer_link is peer_link and view.links is links and view.port_slices is slices:
-            return view
-        return PeerView(reachable=False, peer_link=peer_link, links=links, port_slices=slices)
+        slices, member_links = held.port_slices.by_link, held.member_links.objects
+        found = PeerView(
+            reachable=False, peer_link=peer_link, links=links, port_slices=slices, member_links=member_links
+        )
+        names = ("peer_link", "links", "port_slices", "member_links")
+        same = view is not None and all(getattr(view, name) is getattr(found, name) for name in names)
+        return view if view is not None and same else found
 
     def _failure(self) -> tuple[Reason, str] | None:
         """Why the peer cannot be read; None if it can, or there is no result yet."""
@@ -160,61 +178,55 @@ class Reader:
             return Reason.PEER_UNREACHABLE, f"no answer for more than {stale_after_seconds:.0f} s"
         return self._invalid
 
-    def _slices_problem(self, of_peer: Reason) -> str:
-        """Serving none is no failure, and the failure of a peer that is, or was, away is not one of its PortSlices."""
-        reason, message = self._slices.failure or (Reason.REACHABLE, "")
-        was_away = self._slices.failed_at < max(self._peer.listed_since, self._links.listed_since)
+    def _later_problem(self, health: Health, of_peer: Reason) -> str:
+        """Serving none is no failure, and the failure of a peer that is, or was, away is not one of such a kind."""
+        reason, message = health.failure or (Reason.REACHABLE, "")
+        was_away = health.failed_at < max(self._peer.listed_since, self._links.listed_since)
         is_of_peer = reason is Reason.PEER_UNREACHABLE and (reason is of_peer or was_away)
         return "" if is_of_peer or reason in {Reason.PEER_FORBIDDEN, Reason.PEER_NOT_PUBLISHING} else message
 
     def _stream(
         self, api: PeerApi, collection: Collection[Any], health: Health, may_begin: Callable[[], bool] = lambda: True
     ) -> Stream:
-        retry_seconds = _SLICES_RETRY_SECONDS if health is self._slices else 0.0
+        retry_seconds = _LATER_RETRY_SECONDS if health in (self._slices, self._member_links) else 0.0
         pace = Pace(self._poll_seconds, max(retry_seconds, self._poll_seconds))
         return Stream(f"peer-{self._cloud_id}", api, collection, self._held.lock, health, pace, may_begin)
 
     def _peer_link_changed(self, names: frozenset[str]) -> None:
         if self._cloud_id in names:
-            self._read_slices_if_offered()
+            self._read_later_kinds()
             self._changed()
 
     def _peer_state_changed(self) -> None:
-        self._read_slices_if_offered()
+        self._read_later_kinds()
         self._changed()
 
-    def _read_slices_if_offered(self) -> None:
-        """Start to read PortSlices once the peer speaks a version that has them; on the thread of its PeerLink."""
+    def _read_later_kinds(self) -> None:
+        """Start to read kinds once the peer speaks a version that has them; on the thread of its PeerLink."""
         published = self._held.peer_links.objects.get(self._cloud_id)
         spec = published.spec if published is not None else None
         version = agreed_version(PROTOCOL_VERSIONS, spec.protocol_versions) if spec is not None else None
-        if (
-            self._slice_stream is not None
-            or self._credential is None
-            or Feature.PORT_SLICES not in features_of(version)
-        ):
+        features = features_of(version)
+        if Feature.PORT_SLICES in features:
+            self._read(PortSlice, self._held.port_slices, self._slices)
+        if Feature.DIRECT_PATHS in features:
+            self._read(MemberLink, self._held.member_links, self._member_links)
+
+    def _read(self, kind: type[CustomObject], collection: Collection[Any], health: Health) -> None:
+        if kind in self._later_streams or self._credential is None:
             return
-        api = PeerApi(self._credential, self._namespace, PortSlice)
-        self._slice_stream = self._stream(api, self._held.port_slices, self._slices)
-        self._slice_stream.start()
+        stream = self._stream(PeerApi(self._credential, self._namespace, kind), collection, health)
+        self._later_streams[kind] = stream
+        stream.start()
         if self._is_stopped:
-            self._slice_stream.stop()
+            stream.stop()
 
 
-def _with_result(view: PeerView, reason: Reason, message: str, slices_problem: str) -> PeerView:
+def _with(view: PeerView, **result: Any) -> PeerView:
     """The same view if it has this result already: what was computed from it is kept."""
-    is_reachable = reason is Reason.REACHABLE
-    result = (is_reachable, is_reachable, reason, message, slices_problem)
-    if (view.reachable, view.complete, view.reason, view.message, view.port_slices_problem) == result:
+    if all(getattr(view, name) == value for name, value in result.items()):
         return view
-    return replace(
-        view,
-        reachable=is_reachable,
-        complete=is_reachable,
-        reason=reason,
-        message=message,
-        port_slices_problem=slices_problem,
-    )
+    return replace(view, **result)
 
 
 def _reason(error: ExternalError) -> Reason:

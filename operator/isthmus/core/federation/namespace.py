@@ -53,7 +53,7 @@ def account_manifests(cloud_id: str) -> tuple[Manifest, ...]:
             [
                 {
                     "apiGroups": [GROUP],
-                    "resources": ["expansionlinks", "peerlinks", "portslices"],
+                    "resources": ["expansionlinks", "memberlinks", "peerlinks", "portslices"],
                     "verbs": ["get", "list", "watch"],
                 }
             ],

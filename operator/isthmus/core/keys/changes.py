@@ -19,6 +19,7 @@ from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import PortSlice
@@ -57,7 +58,7 @@ def keys_of_object(snapshot: Snapshot, change: Change) -> set[Key]:
             return _of_link(snapshot, before, after)
         case PortSlice(spec=slice_):
             return {network_key(slice_.origin.link_name)}
-        case ExpansionApproval(metadata=metadata):
+        case MemberLink(metadata=metadata) | ExpansionApproval(metadata=metadata):
             return {network_key(metadata.name)}
         case Attachment():
             return _of_attachment(snapshot, before, after)

@@ -13,6 +13,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 
@@ -29,6 +30,7 @@ def all_keys(snapshot: Snapshot) -> set[Key]:
     found |= {name for _, name in snapshot.cache.keys(ExpansionLink)}
     found |= {name for _, name in snapshot.cache.keys(Attachment)}
     found |= snapshot.cache.counts(PortSlice, "network").keys()
+    found |= snapshot.cache.counts(MemberLink, "network").keys()
     found |= snapshot.cache.counts(ExpansionApproval, "network").keys()
     for peer in snapshot.all(CloudPeer):
         found |= new_offers(snapshot, peer)
@@ -43,6 +45,7 @@ def exists(snapshot: Snapshot, link_name: str) -> bool:
     requests = snapshot.cache.count(NetworkExpansion, "network", network_id) if is_ours else 0
     published = snapshot.cache.count(ExpansionLink, "network", link_name)
     published += snapshot.cache.count(PortSlice, "network", link_name)
+    published += snapshot.cache.count(MemberLink, "network", link_name)
     decided = snapshot.cache.count(ExpansionApproval, "network", link_name)
     return requests + published + decided > 0 or snapshot.attachment(link_name) is not None
 
@@ -64,7 +67,9 @@ def networks_of_peer(snapshot: Snapshot, peer: CloudPeer) -> set[Key]:
     received = snapshot.cache.keys_with(Attachment, "origin", cloud_id)
     connected = snapshot.cache.keys_with(Attachment, "path", cloud_id)
     decided = snapshot.cache.keys_with(ExpansionApproval, "namespace", names.peer_namespace(cloud_id))
-    found = {name for _, name in chain(published, received, connected, decided)}
+    direct = snapshot.cache.keys_with(MemberLink, "namespace", names.peer_namespace(cloud_id))
+    named = snapshot.cache.keys_with(ExpansionLink, "named", cloud_id)
+    found = {name for _, name in chain(published, received, connected, decided, direct, named)}
     requested = snapshot.cache.keys_with(NetworkExpansion, "peer", peer.metadata.name)
     return {*networks_of_expansions(snapshot, requested), *map(network_key, found | new_offers(snapshot, peer))}
 

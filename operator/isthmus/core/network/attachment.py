@@ -10,7 +10,14 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, CreateAttachmentPort, DeletePort, RestoreAttachmentPort
 from isthmus.model.api.objects import ObjectMeta
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, AttachmentSpec, MemberPath, NodePort
+from isthmus.model.api.v1alpha1.attachment import (
+    Attachment,
+    AttachmentLink,
+    AttachmentSpec,
+    DirectPath,
+    MemberPath,
+    NodePort,
+)
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionlink import (
     MAX_ADDRESSES_PER_PORT,
@@ -151,6 +158,7 @@ def attachment_spec(
     gateway_addresses: tuple[str, ...],
     router_addresses: tuple[str, ...],
     local_gateway_addresses: tuple[str, ...] = (),
+    direct_paths: tuple[DirectPath, ...] = (),
 ) -> AttachmentSpec:
     """The Attachment's spec as it should be now; without a bound port no node is active. The record is kept."""
     port = port_on(gateway, attachment_ports(link_name, facts))
@@ -161,6 +169,7 @@ def attachment_spec(
             "active_node": gateway.name if gateway and port else None,
             "ports": ports,
             "links": links if port else (),
+            "direct_paths": direct_paths if port else (),
             "gateway_addresses": gateway_addresses,
             "router_addresses": router_addresses,
             "local_gateway_addresses": local_gateway_addresses,
@@ -180,8 +189,9 @@ def path_to(
 
 
 def member_paths(offer: Offer) -> tuple[MemberPath, ...]:
-    """The paths to other members that may be used."""
-    return tuple(MemberPath(number=m.number, tunnel_id=m.tunnel_id) for m in offer.members if not m.retired)
+    """The paths to other members through the origin that may be used."""
+    used = ((m.number, m.tunnel_id) for m in offer.members if not m.retired)
+    return tuple(MemberPath(number=number, tunnel_id=tunnel_id) for number, tunnel_id in used if tunnel_id is not None)
 
 
 def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -> tuple[Action, ...]:
@@ -195,7 +205,7 @@ def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -
 
 
 def _disconnected(spec: AttachmentSpec) -> AttachmentSpec:
-    return spec.model_copy(update={"active_node": None, "ports": (), "links": ()})
+    return spec.model_copy(update={"active_node": None, "ports": (), "links": (), "direct_paths": ()})
 
 
 def _ipv4_addresses(port: Port) -> tuple[str, ...]:

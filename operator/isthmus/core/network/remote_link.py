@@ -148,12 +148,16 @@ def offer_problem(offer: Offer) -> Problem | None:
 
 def _members_problem(offer: Offer) -> Problem | None:
     numbers = Counter(member.number for member in offer.members)
+    named = Counter(offer.named.values())
     own = {ORIGIN_NUMBER, offer.number}
     wrong = next((number for number, count in numbers.items() if count > 1 or number in own), None)
     if offer.number == ORIGIN_NUMBER or (offer.members and offer.number is None):
         return Problem(Reason.INVALID_OFFER, f"the receiver's number is {offer.number}")
     if wrong is not None:
         return Problem(Reason.INVALID_OFFER, f"number {wrong} is that of two members")
+    twice = next((cloud_id for cloud_id, count in named.items() if count > 1), None)
+    if twice is not None:
+        return Problem(Reason.INVALID_OFFER, f"cloud {twice} is named as two members")
     if sum(not member.retired for member in offer.members) > MAX_MEMBERS:
         return Problem(Reason.INVALID_OFFER, f"more than {MAX_MEMBERS} other members")
     return None

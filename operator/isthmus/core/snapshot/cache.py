@@ -19,6 +19,7 @@ from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.peertoken import Lifetime
@@ -34,7 +35,7 @@ Value = str | int | tuple[str, int]
 Key = tuple[str, str]
 """Namespace and name of an object; the namespace of cluster-scoped ones is empty."""
 
-_COMPRESSED: Final = frozenset({NetworkExpansion, ExpansionLink, PortSlice, ExpansionApproval, Attachment})
+_COMPRESSED: Final = frozenset({NetworkExpansion, ExpansionLink, PortSlice, MemberLink, ExpansionApproval, Attachment})
 _MAX_PARSED: Final = 512
 
 
@@ -113,15 +114,20 @@ class Cache:
             keys = sorted(self._with(kind, name, value))
             return tuple(cast(T, self._object(kind, key, held[key])) for key in keys)
 
-    def unused(self, kind: type[CustomObject], name: str, prefix: str, numbers: range, count: int) -> tuple[int, ...]:
-        """The lowest of these numbers without an object that has the facet (prefix, number), at most `count`.
+    def unused(
+        self, kinds: Collection[type[CustomObject]], name: str, prefix: str, numbers: range, count: int
+    ) -> tuple[int, ...]:
+        """The lowest of these numbers without an object of these kinds that has the facet (prefix, number), at most
+        `count`.
 
         Starts where the last search found the first, or at a number that has become unused since.
         """
         with self.lock:
             place = Facet(name, prefix), numbers
             candidates = range(self._lowest.get(place, numbers.start), numbers.stop)
-            free = (number for number in candidates if not self._with(kind, name, (prefix, number)))
+            free = (
+                number for number in candidates if not any(self._with(kind, name, (prefix, number)) for kind in kinds)
+            )
             found = tuple(islice(free, count))
             if found:
                 self._lowest[place] = found[0]

@@ -12,6 +12,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.reasons import ConditionType, Reason
@@ -89,8 +90,9 @@ def _of_link(link: CustomObject) -> Iterator[Facet]:
         if is_accepted(link):
             yield Facet("accepted", namespace)
             if link.status.peer is not None and link.status.peer.spec.offer is not None:
-                found = link.status.peer.spec.offer.tunnel_ids
-                yield from (Facet("accepted", (namespace, tunnel_id)) for tunnel_id in found)
+                found = link.status.peer.spec.offer
+                yield from (Facet("accepted", (namespace, tunnel_id)) for tunnel_id in found.tunnel_ids)
+                yield from (Facet("named", cloud_id) for cloud_id in {*found.named.values()})
         elif spec.answer is not None:
             yield Facet("refused", namespace)
         if spec.answer is not None:
@@ -101,6 +103,16 @@ def _of_port_slice(held: CustomObject) -> Iterator[Facet]:
     if isinstance(held, PortSlice):
         yield Facet("link", f"{held.metadata.namespace}/{held.spec.origin.link_name}")
         yield Facet("network", held.spec.origin.link_name)
+
+
+def _of_member_link(link: CustomObject) -> Iterator[Facet]:
+    if isinstance(link, MemberLink):
+        namespace, spec = link.metadata.namespace or "", link.spec
+        yield Facet("network", link.metadata.name)
+        yield Facet("namespace", namespace)
+        yield Facet("offered", (namespace, spec.tunnel_id))
+        if spec.cloud_id < spec.peer_cloud_id:
+            yield Facet("allocated", namespace)
 
 
 def _of_approval(approval: CustomObject) -> Iterator[Facet]:
@@ -129,6 +141,9 @@ def _of_attachment(attachment: CustomObject) -> Iterator[Facet]:
             yield Facet("path", path.cloud_id)
             for tunnel_id in (path.tunnel_id, *(member.tunnel_id for member in path.members)):
                 yield Facet("path", (spec.origin.cloud_id, tunnel_id))
+        for direct in spec.direct_paths:
+            yield Facet("path", direct.cloud_id)
+            yield Facet("path", (direct.cloud_id, direct.tunnel_id))
 
 
 def _state(conditions: Conditions) -> Facet:
@@ -143,6 +158,7 @@ _BY_KIND: Final[Mapping[type[CustomObject], Callable[[CustomObject], Iterator[Fa
         NetworkExpansion: _of_expansion,
         ExpansionLink: _of_link,
         PortSlice: _of_port_slice,
+        MemberLink: _of_member_link,
         ExpansionApproval: _of_approval,
         Attachment: _of_attachment,
     }

@@ -14,6 +14,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import MAX_OFFERED_MEMBERS, ExpansionLink
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.api.v1alpha1.portslice import PortSlice
@@ -147,6 +148,14 @@ class Snapshot:
         """Our PortSlices of that network, for all peers."""
         return self.cache.having(PortSlice, "network", link_name)
 
+    def member_link(self, cloud_id: str, link_name: str) -> MemberLink | None:
+        """Our MemberLink of that network for that peer."""
+        return self.get(MemberLink, link_name, names.peer_namespace(cloud_id))
+
+    def member_links_of(self, link_name: str) -> tuple[MemberLink, ...]:
+        """Our MemberLinks of that network, for all peers."""
+        return self.cache.having(MemberLink, "network", link_name)
+
     def attachment(self, link_name: str) -> Attachment | None:
         """The Attachment of that network."""
         return self.get(Attachment, link_name, names.SYSTEM_NAMESPACE)
@@ -162,24 +171,28 @@ class Snapshot:
     def unused_tunnel_ids(self, cloud_id: str, allowed: range, count: int) -> tuple[int, ...]:
         """The lowest tunnel IDs without a link of ours to that peer, withdrawn links included; fewer if there are not
         so many."""
-        return self.cache.unused(ExpansionLink, "offered", names.peer_namespace(cloud_id), allowed, count)
+        home = names.peer_namespace(cloud_id)
+        return self.cache.unused((ExpansionLink, MemberLink), "offered", home, allowed, count)
 
     def tunnel_ids_used(self, cloud_id: str) -> int:
         """The number of tunnel IDs that our links to that peer have, withdrawn ones included."""
         home, most = names.peer_namespace(cloud_id), 1 + MAX_OFFERED_MEMBERS
-        return sum(n * self.cache.count(ExpansionLink, "with_tunnel_ids", (home, n)) for n in range(1, most + 1))
+        offered = sum(n * self.cache.count(ExpansionLink, "with_tunnel_ids", (home, n)) for n in range(1, most + 1))
+        return offered + self.cache.count(MemberLink, "allocated", home)
 
     def is_tunnel_id_unknown(self, cloud_id: str) -> bool:
         """Whether a link of ours to that peer is not understood, so that its tunnel ID might be offered twice."""
         home, unclear = names.peer_namespace(cloud_id), self.cache.not_understood
-        links = (found for found in unclear if found.kind is ExpansionLink and found.namespace == home)
+        links = (found for found in unclear if found.kind in (ExpansionLink, MemberLink) and found.namespace == home)
         return any(self.cache.get(*found.place) is None for found in links)
 
     def networks_with_tunnel_id(self, cloud_id: str, tunnel_id: int) -> set[str]:
-        """Link names of that peer's networks that are connected or accepted with the tunnel ID."""
-        accepted = self.cache.keys_with(ExpansionLink, "accepted", (names.peer_namespace(cloud_id), tunnel_id))
+        """Link names of the networks that are connected to that peer, or accepted of it, with the tunnel ID."""
+        home = names.peer_namespace(cloud_id)
+        direct = self.cache.keys_with(MemberLink, "offered", (home, tunnel_id))
+        accepted = self.cache.keys_with(ExpansionLink, "accepted", (home, tunnel_id))
         connected = self.cache.keys_with(Attachment, "path", (cloud_id, tunnel_id))
-        return {name for _, name in (*accepted, *connected)}
+        return {name for _, name in (*accepted, *connected, *direct)}
 
     def received_from(self, cloud_id: str) -> int:
         """The number of that peer's networks that have an Attachment here."""

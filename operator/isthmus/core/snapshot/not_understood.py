@@ -12,6 +12,7 @@ from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 
@@ -71,7 +72,7 @@ class NotUnderstood:
     @property
     def subject(self) -> str | None:
         """What it is about, if that is one network: its link name, of a NetworkExpansion the network ID."""
-        if self.kind in (Attachment, ExpansionLink, ExpansionApproval):
+        if self.kind in (Attachment, ExpansionLink, ExpansionApproval, MemberLink):
             return self.name
         if self.kind is PortSlice:
             return self.name.rpartition(".")[0]

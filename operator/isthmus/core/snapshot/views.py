@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
+from isthmus.model.api.v1alpha1.memberlink import MemberLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.facts.peer import PeerView, Published
 from isthmus.model.sharedmapping import SharedMapping
@@ -15,6 +16,7 @@ from isthmus.model.sharedmapping import SharedMapping
 Links = SharedMapping[str, Published[ExpansionLinkSpec]]
 
 _NO_LINKS: Final = Links()
+_NO_MEMBER_LINKS: Final = SharedMapping[str, Published[MemberLinkSpec]]()
 _NO_SLICES: Final = SharedMapping[str, Mapping[int, Published[PortSliceSpec]]]()
 
 
@@ -24,7 +26,7 @@ class ViewChange:
 
     cloud_id: str
     links: frozenset[str]
-    """Link names of networks whose link or PortSlices were added, changed or removed."""
+    """Link names of networks whose link, MemberLink or PortSlices were added, changed or removed."""
     peer: bool
     """Whether its PeerLink changed, or how far the peer can be read and understood."""
     networks: bool
@@ -76,10 +78,11 @@ class PeerViews:
         else:
             self._views[cloud_id] = view
         networks = _of_networks(before) != _of_networks(view)
-        slices = _with_other_slices(before, view)
+        slices, members = _with_other_slices(before, view), _with_other_member_links(before, view)
         changed = (link for links in (old, new) for name in differing if (link := links.get(name)) is not None)
         peer = networks or _texts(before) != _texts(view) or any(link.problem or link.left_out for link in changed)
-        return ViewChange(cloud_id, differing | slices.links, peer or slices.peer, networks)
+        links = differing | slices.links | members.links
+        return ViewChange(cloud_id, links, peer or slices.peer or members.peer, networks)
 
     def _note_own_networks(self, cloud_id: str, differing: frozenset[str], published: Collection[str]) -> None:
         own = {name for name in differing if name.startswith(f"{cloud_id}.")}
@@ -109,22 +112,30 @@ def _version(link: Published[ExpansionLinkSpec] | None) -> object:
 
 
 @dataclass(frozen=True)
-class _OtherSlices:
+class _Others:
     links: frozenset[str]
     peer: bool
     """Whether one of them is not understood completely."""
 
 
-def _with_other_slices(before: PeerView | None, after: PeerView | None) -> _OtherSlices:
+def _with_other_slices(before: PeerView | None, after: PeerView | None) -> _Others:
     """The networks whose PortSlices differ."""
     old, new = (view.port_slices if view else _NO_SLICES for view in (before, after))
     links = frozenset(name for name in old.differing(new) if old.get(name) != new.get(name))
     held = [each for slices in (old, new) for name in links for each in slices.get(name, {}).values()]
-    return _OtherSlices(links, any(each.problem or each.left_out for each in held))
+    return _Others(links, any(each.problem or each.left_out for each in held))
+
+
+def _with_other_member_links(before: PeerView | None, after: PeerView | None) -> _Others:
+    """The networks whose MemberLink differs."""
+    old, new = (view.member_links if view else _NO_MEMBER_LINKS for view in (before, after))
+    links = frozenset(name for name in old.differing(new) if old.get(name) != new.get(name))
+    held = [each for published in (old, new) for name in links if (each := published.get(name)) is not None]
+    return _Others(links, any(each.problem or each.left_out for each in held))
 
 
 def _texts(view: PeerView | None) -> object:
-    return view and (view.message, view.port_slices_problem)
+    return view and (view.message, view.port_slices_problem, view.member_links_problem)
 
 
 def _offered_tunnel_ids(link: Published[ExpansionLinkSpec] | None) -> frozenset[int]:
@@ -134,4 +145,4 @@ def _offered_tunnel_ids(link: Published[ExpansionLinkSpec] | None) -> frozenset[
 
 
 def _of_networks(view: PeerView | None) -> object:
-    return view and (view.complete, view.reachable, view.reason, view.peer_link)
+    return view and (view.complete, view.member_links_complete, view.reachable, view.reason, view.peer_link)

@@ -9,6 +9,7 @@ from .v1alpha1.expansionapproval import ExpansionApproval
 from .v1alpha1.expansionlink import ExpansionLink
 from .v1alpha1.gatewaynode import GatewayNode
 from .v1alpha1.ipsecpolicy import IPsecPolicy
+from .v1alpha1.memberlink import MemberLink
 from .v1alpha1.networkexpansion import NetworkExpansion
 from .v1alpha1.peerlink import PeerLink
 from .v1alpha1.portslice import PortSlice
@@ -20,6 +21,7 @@ KINDS: tuple[type[CustomObject], ...] = (
     PeerLink,
     ExpansionLink,
     PortSlice,
+    MemberLink,
     ExpansionApproval,
     Attachment,
     GatewayNode,

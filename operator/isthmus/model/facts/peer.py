@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from isthmus.model.api.objects import ApiModel
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
+from isthmus.model.api.v1alpha1.memberlink import MemberLinkSpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 from isthmus.model.cached import cached_property
@@ -63,6 +64,12 @@ class PeerView:
     """By link name, then by bucket. A slice that is missing is unknown, whether the view is complete or not."""
     port_slices_problem: str = ""
     """Why PortSlices cannot be read although the peer speaks a version that has them."""
+    member_links: SharedMapping[str, Published[MemberLinkSpec]] = field(default_factory=SharedMapping)
+    """By name."""
+    member_links_complete: bool = False
+    """Whether a name that is missing from `member_links` is not published any more, if the view is complete."""
+    member_links_problem: str = ""
+    """Why MemberLinks cannot be read although the peer speaks a version that has them."""
 
     @cached_property
     def not_understood(self) -> Mapping[str, str]:
@@ -71,7 +78,9 @@ class PeerView:
         found |= {name: _left_out(link) for name, link in self.links.items()}
         for link_name, slices in self.port_slices.items():
             found |= {port_slice(link_name, bucket): _left_out(each) for bucket, each in slices.items()}
+        found |= {f"MemberLink {name}": _left_out(link) for name, link in self.member_links.items()}
         found["PortSlices"] = self.port_slices_problem
+        found["MemberLinks"] = self.member_links_problem
         return {name: text for name, text in found.items() if text}
 
     @classmethod
@@ -81,6 +90,7 @@ class PeerView:
         peer_links: Iterable[Mapping[str, Any]],
         links: Iterable[Mapping[str, Any]],
         port_slices: Iterable[Mapping[str, Any]] = (),
+        member_links: Iterable[Mapping[str, Any]] = (),
     ) -> Self:
         """The view from one complete read. A peer's PeerLink is the one with its own cloud ID as name."""
         return cls(
@@ -89,6 +99,8 @@ class PeerView:
             peer_link=_by_name(peer_links, PeerLinkSpec).get(cloud_id),
             links=SharedMapping(_by_name(links, ExpansionLinkSpec)),
             port_slices=SharedMapping(by_bucket(_by_name(port_slices, PortSliceSpec))),
+            member_links=SharedMapping(_by_name(member_links, MemberLinkSpec)),
+            member_links_complete=True,
         )
 
 

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from isthmus.model.api.objects import ApiModel
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLinkSpec
+from isthmus.model.api.v1alpha1.memberlink import MemberLinkSpec
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
 from isthmus.model.api.v1alpha1.portslice import PortSliceSpec
 
@@ -84,6 +85,7 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "offer.number": _LEAVE_OUT,
             "offer.members": _LEAVE_OUT,
             "offer.members[]": _LEAVE_OUT,
+            "offer.members[].cloudID": _LEAVE_OUT,
             "answer.installedGeneration": _LEAVE_OUT,
             "answer.reachable": _LEAVE_OUT,
             "answer.reachable[]": _LEAVE_OUT,
@@ -98,6 +100,7 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "ports[].addresses[]": _LEAVE_OUT,
             "portBuckets": ReadAs(256),  # no slice belongs to so many: the ports are unknown, and not none
         },
+        MemberLinkSpec: {"gateway": _LEAVE_OUT},
         PortSliceSpec: {
             "ports[]": _LEAVE_OUT,
             "ports[].addresses": _LEAVE_OUT,

@@ -34,21 +34,26 @@ def _free(links: Iterable[ExpansionLink]) -> Iterable[int]:
 def offered_members(
     before: Sequence[OfferedMember],
     joined: Collection[int],
+    named: Mapping[int, str],
     released: bool,
     unused_tunnel_ids: Callable[[int], Sequence[int]],
 ) -> tuple[OfferedMember, ...]:
     """The members that one link lists, ordered by number.
 
-    `joined` are the numbers of those that its peer may reach; `released` tells whether nobody uses the tunnel IDs any
-    more that are retired. Without unused tunnel IDs new members are left out.
+    `joined` are the numbers of those that its peer may reach through this cloud, `named` the cloud IDs of those that it
+    may reach directly; `released` tells whether nobody uses the tunnel IDs any more that are retired. Without unused
+    tunnel IDs new members are left out, but for those that are named.
     """
-    kept = [
-        member.model_copy(update={"retired": member.number not in joined})
+    kept = {
+        member.number: member.model_copy(update={"retired": member.number not in joined})
         for member in before
-        if member.number in joined or not (member.retired and released)
-    ]
-    room = MAX_OFFERED_MEMBERS - len(kept)
-    new = sorted({*joined} - {member.number for member in kept})[:room]
+        if member.tunnel_id is not None and (member.number in joined or not (member.retired and released))
+    }
+    room = max(0, MAX_OFFERED_MEMBERS - len(kept.keys() | named.keys()))
+    new = sorted({*joined} - kept.keys())
+    new = [number for number in new if number in named] + [number for number in new if number not in named][:room]
     tunnel_ids = unused_tunnel_ids(len(new)) if new else ()
-    added = (OfferedMember(number=n, tunnel_id=tunnel_id) for n, tunnel_id in zip(new, tunnel_ids, strict=False))
-    return tuple(sorted((*kept, *added), key=lambda member: member.number))
+    listed = {number: OfferedMember(number=number) for number in named} | kept
+    listed |= {n: OfferedMember(number=n, tunnel_id=tunnel_id) for n, tunnel_id in zip(new, tunnel_ids, strict=False)}
+    members = (member.model_copy(update={"cloud_id": named.get(number)}) for number, member in listed.items())
+    return tuple(sorted(members, key=lambda member: member.number))

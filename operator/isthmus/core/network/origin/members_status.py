@@ -20,6 +20,8 @@ def members_connected(origin: Origin) -> list[Condition]:
     missing = [*_unreached(origin)]
     if missing:
         text = f"no dataplane probe comes back {'; '.join(missing[:_MAX_LISTED])}"
+        if origin.topology == "Decentralized":
+            text += "; with topology Decentralized these clouds need an agreement with each other, with members: Direct"
         return [false(ConditionType.MEMBERS_CONNECTED, Reason.MEMBERS_UNREACHABLE, text)]
     outside = sorted(origin.accepting.keys() - origin.joined.keys())
     if outside:

@@ -17,7 +17,7 @@ from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import MAX_MEMBERS, Attachment, AttachmentLink, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, RemoteExpansionLink
-from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion, RequestedSlice
+from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion, RequestedSlice, Topology
 from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import NetworkFacts
 from isthmus.model.protocol import Feature
@@ -242,6 +242,7 @@ class Origin:
             members=offered_members(
                 before,
                 self._reached_from(cloud_id),
+                self._named_to(cloud_id),
                 self._has_released(cloud_id),
                 lambda count: next_tunnel_ids(self.snapshot, peer, count),
             ),
@@ -261,8 +262,22 @@ class Origin:
         return {c: self.numbers[c] for c in able[: MAX_MEMBERS + 1]}
 
     def _reached_from(self, cloud_id: str) -> frozenset[int]:
-        """Numbers of the other members that a peer may reach."""
+        """Numbers of the other members that a peer may reach through this cloud."""
+        if self.topology == "Decentralized":
+            return frozenset()
         return frozenset(n for c, n in self.joined.items() if c != cloud_id and cloud_id in self.joined)
+
+    def _named_to(self, cloud_id: str) -> dict[int, str]:
+        """Cloud IDs of the other members that a peer may reach directly, by their numbers."""
+        if self.topology == "Centralized" or cloud_id not in self.joined:
+            return {}
+        disclosed = [c for c in self.joined if (peer := self.snapshot.peer_of(c)) and peer.spec.agreement.disclose]
+        return {self.joined[c]: c for c in disclosed if c != cloud_id and cloud_id in disclosed}
+
+    @property
+    def topology(self) -> Topology:
+        """How the tenant wants the peers to reach each other."""
+        return self.owner.spec.topology if self.owner is not None else "Centralized"
 
     def _has_released(self, cloud_id: str) -> bool:
         """Whether the gateway nodes of both clouds have nothing any more that our link to the peer has retired."""
@@ -275,7 +290,7 @@ class Origin:
 
     @staticmethod
     def _retired_tunnel_ids(link: ExpansionLink) -> set[int]:
-        return {m.tunnel_id for m in (link.spec.offer.members if link.spec.offer else ()) if m.retired}
+        return {m.tunnel_id for m in (link.spec.offer.members if link.spec.offer else ()) if m.retired and m.tunnel_id}
 
     @cached_property
     def late_nodes(self) -> tuple[str, ...]:

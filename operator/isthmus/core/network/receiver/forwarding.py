@@ -10,6 +10,7 @@ from isthmus.core.snapshot.index import is_accepted
 from isthmus.model.api.v1alpha1.attachment import AttachmentLink, AttachmentSpec
 from isthmus.model.facts.openstack import NetworkFacts
 
+from .direct import direct_paths
 from .replica import local_gateways
 from .state import Receiver
 
@@ -30,6 +31,7 @@ def wanted_attachment(receiver: Receiver) -> AttachmentSpec | None:
         gateway_addresses=gateway_addresses,
         router_addresses=router_addresses(facts),
         local_gateway_addresses=local_gateways(receiver),
+        direct_paths=direct_paths(receiver.snapshot, receiver.name, attachment, receiver.direct_members),
     )
 
 

@@ -28,5 +28,7 @@ def reachable(receiver: Receiver) -> tuple[int, ...]:
         return ()
     active = receiver.attachment.spec.active_node
     observed = [entry for entry in receiver.attachment.status.nodes if entry.node == active]
-    wanted = {path.number for link in receiver.attachment.spec.links for path in link.members}
+    spec = receiver.attachment.spec
+    wanted = {path.number for link in spec.links for path in link.members}
+    wanted |= {path.number for path in spec.direct_paths}
     return tuple(sorted(wanted & {member.number for entry in observed for member in entry.members if member.up}))

@@ -35,6 +35,7 @@ from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, Expa
 from isthmus.model.reasons import Reason
 
 from . import replica as replica
+from .direct import holds_attachment, publish_member_links, release_member_links
 from .forwarding import wanted_attachment
 from .members import installed_generation, reachable
 from .replica_gateways import NEUTRAL_MESSAGE
@@ -167,6 +168,15 @@ def _publish_gateway(receiver: Receiver) -> Actions:
     return (ApplyObject(_local_link(receiver, link.spec.model_copy(update=wanted))),)
 
 
+def _publish_member_links(receiver: Receiver) -> Actions:
+    gateway = receiver.gateway.name if receiver.gateway else None
+    return publish_member_links(receiver.snapshot, receiver.name, receiver.attachment, receiver.direct_members, gateway)
+
+
+def _release_member_links(receiver: Receiver) -> Actions:
+    return release_member_links(receiver.snapshot, receiver.name, receiver.attachment, receiver.direct_members)
+
+
 def _leave_node(receiver: Receiver) -> Actions:
     return leave_node(receiver.attachment, receiver.name, receiver.gateway) if receiver.attachment else ()
 
@@ -232,6 +242,8 @@ def _remove_project(receiver: Receiver) -> Actions:
 def _delete_attachment(receiver: Receiver) -> Actions:
     """Delete the domain after its last project, and at last the Attachment with the record."""
     facts, attachment = receiver.facts, receiver.attachment
+    if attachment is not None and holds_attachment(receiver.snapshot, receiver.name, attachment):
+        return ()
     if attachment is None or facts is None or facts.network is not None or project_to_delete(receiver) is not None:
         return ()
     domain_id = receiver.own_domain_id(facts.domain)
@@ -290,11 +302,22 @@ _REPLICATION = (
 # Planned first once the network is accepted: a failure of the replica must not prevent a move to another gateway node.
 _CONNECTION = (
     _publish_gateway,
+    _publish_member_links,
     _leave_node,
     _delete_unused_ports,
     _create_port,
     _update_attachment,
+    _release_member_links,
     _restore_port,
     replica.set_mtu,
 )
-_WITHDRAWAL = (_detach, _delete_unused_slices, _release, _remove_network, _remove_project, _delete_attachment)
+_WITHDRAWAL = (
+    _publish_member_links,
+    _detach,
+    _release_member_links,
+    _delete_unused_slices,
+    _release,
+    _remove_network,
+    _remove_project,
+    _delete_attachment,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
@@ -23,6 +24,7 @@ from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import Domain, NetworkFacts
 from isthmus.model.reasons import Reason
 
+from .direct import direct_members
 from .terms import missing_approval, project_problem, refused_by_administrator
 
 Intent = Literal["Replicate", "Remove", "Refuse", "Hold"]
@@ -175,10 +177,19 @@ class Receiver:
         return gateway_for(self.snapshot, self.name, self.attachment, (self.link.spec.gateway if self.link else None,))
 
     @cached_property
+    def direct_members(self) -> Mapping[str, int]:
+        """Numbers of the members to reach directly, by cloud ID; none while the network is removed or refused."""
+        if self.intent not in {"Replicate", "Hold"}:
+            return {}
+        return direct_members(self.snapshot, self.name, self.link, self.offer)
+
+    @cached_property
     def offered_mtu(self) -> int | None:
-        """The largest MTU in bytes that our node can carry; the published one if no node is ready."""
+        """The largest MTU in bytes that our node can carry on each of its paths; the published one if none is ready."""
         if self.gateway is not None:
-            return carried_mtu(self.snapshot, self.gateway, self.peer)
+            direct = self.attachment.spec.direct_paths if self.attachment else ()
+            reached = (self.peer, *(self.snapshot.peer_of(path.cloud_id) for path in direct))
+            return min(carried_mtu(self.snapshot, self.gateway, peer) for peer in reached)
         return self.link.spec.mtu if self.link else None
 
     @cached_property

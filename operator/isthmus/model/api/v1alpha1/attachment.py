@@ -169,6 +169,19 @@ class AttachmentLink(ApiModel):
     frames of the peer are handed on to, and whose frames are handed on to it."""
 
 
+class DirectPath(ApiModel):
+    """Path to another receiver of the network by a tunnel between the two clouds."""
+
+    number: MemberNumber
+    """The other member's number in the network."""
+    cloud_id: CloudID
+    """Its cloud ID, which is that of a peer of this cloud."""
+    tunnel_id: TunnelID
+    """Tunnel ID of the network on the tunnel to that cloud."""
+    gateway: PeerGateway
+    """Its active gateway of this network."""
+
+
 class AttachmentSpec(ApiModel):
     """What the gateway nodes have to forward, and the record of what the controller changed."""
 
@@ -196,6 +209,14 @@ class AttachmentSpec(ApiModel):
         ),
     ] = ()
     """Links to the peers that the network is connected to."""
+    direct_paths: Annotated[
+        tuple[DirectPath, ...],
+        Field(
+            max_length=MAX_MEMBERS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["number"]},
+        ),
+    ] = ()
+    """Paths to other receivers that do not lead through the origin (at a receiver only)."""
     gateway_addresses: GatewayAddresses = ()
     """Gateway addresses of the origin's subnets. The routers are there; ARP for them is accepted from there only."""
     local_gateway_addresses: GatewayAddresses = ()

@@ -147,6 +147,12 @@ class Agreement(ApiModel):
     Networks that are accepted stay accepted when this changes."""
     limits: Limits = Limits()
     """Limits on resources held for this peer."""
+    members: Literal["Direct", "ThroughOrigin"] = "Direct"
+    """How this cloud and the peer reach each other in a network of a third cloud. Direct: by the tunnel between the
+    two, if that cloud names them to each other, and the peer's administrator wants it, too. ThroughOrigin: only so."""
+    disclose: bool = True
+    """Whether other receivers of this cloud's networks may learn that the peer is one, and which: without it they
+    reach each other only through this cloud."""
     quotas: Quotas = Quotas()
     """Neutron quotas of each project that is replicated from this peer."""
     project_quotas: Annotated[

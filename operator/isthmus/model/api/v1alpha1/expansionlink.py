@@ -128,15 +128,17 @@ class OfferedProject(ApiModel):
 
 
 class OfferedMember(ApiModel):
-    """Another member of the network, which the origin hands frames on to."""
+    """Another member of the network, which the receiver reaches through the origin, directly, or by either path."""
 
     number: MemberNumber
-    """The member's number in the network; which cloud it is, the receiver does not learn."""
-    tunnel_id: TunnelID
+    """The member's number in the network."""
+    tunnel_id: TunnelID | None = None
     """Tunnel ID of frames to and from that member on the tunnel between origin and receiver, from the origin's part of
-    the agreed range."""
+    the agreed range; absent if the origin hands none on."""
     retired: bool = False
-    """Not to be used any more: the origin waits until no gateway node uses the tunnel ID."""
+    """The tunnel ID is not to be used any more: the origin waits until no gateway node uses it."""
+    cloud_id: CloudID | None = None
+    """Which cloud it is, if the two may reach each other directly; absent if the receiver is not to learn it."""
 
 
 class Offer(ApiModel):
@@ -168,7 +170,7 @@ class Offer(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["number"]},
         ),
     ] = ()
-    """The other receivers that this one reaches through the origin."""
+    """The other receivers that this one may reach."""
 
     @property
     def ranges(self) -> tuple[SliceRange, ...]:
@@ -178,7 +180,12 @@ class Offer(ApiModel):
     @property
     def tunnel_ids(self) -> tuple[int, ...]:
         """All tunnel IDs that the offer reserves."""
-        return (self.tunnel_id, *(member.tunnel_id for member in self.members))
+        return (self.tunnel_id, *(member.tunnel_id for member in self.members if member.tunnel_id is not None))
+
+    @property
+    def named(self) -> dict[int, str]:
+        """Cloud IDs of the members that may be reached directly, by their numbers."""
+        return {member.number: member.cloud_id for member in self.members if member.cloud_id is not None}
 
 
 class Answer(ApiModel):

@@ -42,6 +42,7 @@ _SAME_DIVISION: Final = " && ".join(
     for field in ("sliceSize", "slices")
 )
 GatewayChoice = Literal["Origin", "Local", "None"]
+Topology = Literal["Centralized", "Decentralized", "Hybrid"]
 
 
 class RequestedSlice(ApiModel):
@@ -99,6 +100,10 @@ class NetworkExpansionSpec(ApiModel):
         ),
     ]
     """Peers to stretch the network to."""
+    topology: Topology = "Hybrid"
+    """How the peers' machines reach each other. Centralized: through this cloud, and the peers do not learn of each
+    other. Decentralized: by the peers' own tunnels, which they need for it. Hybrid: by their own tunnels where they
+    have them, else through this cloud. It may be changed at any time."""
     addressing: Annotated[
         Addressing,
         Field(json_schema_extra=cel_rule(_SAME_DIVISION, "addressing is immutable, but for growth")),

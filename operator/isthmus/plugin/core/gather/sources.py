@@ -18,6 +18,7 @@ KINDS: Final = (
     "peerlinks",
     "expansionlinks",
     "portslices",
+    "memberlinks",
     "networkexpansions",
     "expansionapprovals",
     "attachments",

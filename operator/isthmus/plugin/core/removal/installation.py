@@ -16,7 +16,7 @@ from .left import KINDS
 ROLES: Final = (names.CONTROLLER, names.AGENT)
 """ClusterRoles, which every installation has."""
 DEFINITIONS: Final = tuple(
-    f"{plural}.{names.GROUP}" for plural in (*KINDS, "portslices", "expansionapprovals", "ipsecpolicies")
+    f"{plural}.{names.GROUP}" for plural in (*KINDS, "portslices", "memberlinks", "expansionapprovals", "ipsecpolicies")
 )
 NAMESPACES: Final = (names.GATEWAY_NAMESPACE, names.SYSTEM_NAMESPACE, names.IPSEC_NAMESPACE)
 _NATIVE: Final = (
