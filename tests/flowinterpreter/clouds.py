@@ -8,7 +8,7 @@ reaches a cloud's own network is flooded there: to its machines, and to the patc
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from isthmus.core.node.numbers import number
 from isthmus.core.node.plan import NodePlan
 from isthmus.core.node.setcache import SetCache
 from isthmus.model.names import PROBE_PORT, probe_mac
-from isthmus.model.node.flows import FlowSet
+from isthmus.model.node.flows import FlowSet, LinkKey
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REQUEST_MAC
 from isthmus.model.node.switch import TunnelPort
@@ -42,6 +42,8 @@ class Gateway:
     plan: NodePlan
     unplugged: frozenset[str] = frozenset()
     """Link names of networks whose attachment port Neutron does not have any more: the patch leads nowhere."""
+    direct: Mapping[LinkKey, bool] = field(default_factory=dict)
+    """The members with two paths that it sends to directly."""
 
 
 class Network(NamedTuple):
@@ -88,16 +90,21 @@ class Clouds:
             for tunnel in node.gateway.plan.ports.tunnels
         }
 
+    def choose(self, direct: Mapping[str, Mapping[LinkKey, bool]]) -> None:
+        """Each gateway, given by its name, sends to exactly these members directly from now on."""
+        for node in self._nodes:
+            node.choose(direct[node.gateway.name])
+
     def send(self, sender: Network, frame: bytes) -> Journey:
         """A machine of that cloud sends a frame into that network."""
         journey = Journey(sender, frame)
         self._carry(journey, deque(self._patches(sender, frame, None)))
         return journey
 
-    def probe(self, gateway: str, network: str, cloud_id: str, destination: str = PROBE_REQUEST_MAC) -> Journey:
-        """A gateway's prober sends a probe of a network's path to a cloud; its destination may make it an echo."""
+    def probe(self, gateway: str, network: str, path: str, destination: str = PROBE_REQUEST_MAC) -> Journey:
+        """A gateway's prober sends a probe of one of a network's paths; its destination may make it an echo."""
         (node,) = (node for node in self._nodes if node.gateway.name == gateway)
-        addresses = f"{destination}{probe_mac(network, cloud_id)}".replace(":", "")
+        addresses = f"{destination}{probe_mac(network, path)}".replace(":", "")
         frame = bytes.fromhex(f"{addresses}{PROBE_ETHERTYPE:04x}").ljust(_FRAME_OCTETS, b"\0")
         journey = Journey(Network(node.gateway.cloud, network), frame)
         self._carry(journey, deque([_Entering(node, frame, node.ofport[PROBE_PORT])]))
@@ -158,8 +165,16 @@ class _Node:
         names = sorted((PROBE_PORT, *self.tunnels, *plan.networks.by_patch_port, *(e.name for e in plan.ports.echoes)))
         self.ofport = {name: index for index, name in enumerate(names, first)}
         self.names = {index: name for name, index in self.ofport.items()}
-        sets = _rendered(plan, self.ofport, first)
-        self.switch = Switch((cookie, broken(flow)) for cookie, flow in of_sets(sets))
+        self._first = first
+        self._flows = {*of_sets(_rendered(plan, gateway.direct, self.ofport, first))}
+        self.switch = Switch((cookie, broken(flow)) for cookie, flow in self._flows)
+
+    def choose(self, direct: Mapping[LinkKey, bool]) -> None:
+        """Change only flows that differ; these have a flow of the same match before and after."""
+        flows = {*of_sets(_rendered(self.gateway.plan, direct, self.ofport, self._first))}
+        assert {_place(*flow) for flow in flows} == {_place(*flow) for flow in self._flows}
+        self.switch.write(flows - self._flows)
+        self._flows = flows
 
 
 class _Entering(NamedTuple):
@@ -169,10 +184,14 @@ class _Entering(NamedTuple):
     tun_id: int = 0
 
 
-def _rendered(plan: NodePlan, ofport: dict[str, int], first: int) -> dict[int, FlowSet]:
+def _place(cookie: int, flow: str) -> tuple[int, str]:
+    return cookie, flow.split(" actions=")[0]
+
+
+def _rendered(plan: NodePlan, direct: Mapping[LinkKey, bool], ofport: dict[str, int], first: int) -> dict[int, FlowSet]:
     """The sets as an agent of a new br-cloud renders them, whose last numbers were these."""
     numbers = number(Numbers(last_network=first, last_member=2 * first), plan.networks.by_patch_port, plan.gateways)
-    return dict(SetCache().sets(plan, numbers, ofport))
+    return dict(SetCache().sets(plan, numbers, ofport, direct=direct))
 
 
 def _ends(sent: Sent) -> tuple[str, str]:

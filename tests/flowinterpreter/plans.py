@@ -57,8 +57,21 @@ class Link(NamedTuple):
     """Tunnel IDs of the members that are reached through it, or that its frames are handed on to, by their numbers."""
 
 
+class Direct(NamedTuple):
+    """A receiver's direct path to another one: that one's active gateway, its number, and the tunnel ID."""
+
+    to: Place
+    number: int
+    tunnel_id: int
+
+
 def attachment(
-    here: Place, origin: str, network_id: str, links: Iterable[Link], gateway_addresses: Iterable[str] = ("10.20.0.1",)
+    here: Place,
+    origin: str,
+    network_id: str,
+    links: Iterable[Link],
+    gateway_addresses: Iterable[str] = ("10.20.0.1",),
+    direct: Iterable[Direct] = (),
 ) -> Attachment:
     """The Attachment of a network for which that node is the active one of its cloud."""
     spec: dict[str, Any] = {
@@ -76,6 +89,15 @@ def attachment(
                 "members": [{"number": number, "tunnelID": id_} for number, id_ in link.members.items()],
             }
             for link in links
+        ],
+        "directPaths": [
+            {
+                "number": path.number,
+                "cloudID": path.to.cloud,
+                "tunnelID": path.tunnel_id,
+                "gateway": {"name": path.to.name, "address": path.to.address},
+            }
+            for path in direct
         ],
         "gatewayAddresses": list(gateway_addresses),
     }

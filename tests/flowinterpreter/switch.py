@@ -53,6 +53,11 @@ class Switch:
             self._flows.add(*learned)
         return run.sent
 
+    def write(self, flows: Iterable[tuple[int, str]]) -> None:
+        """Add flows, each in the place of the one of the same match. What was learned stays."""
+        for cookie, text in flows:
+            self._flows.add(cookie, parse_flow(text))
+
     def flows(self, table: int) -> frozenset[tuple[int, Flow]]:
         """All flows of a table, with their cookies."""
         return self._flows.flows(table)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -17,6 +18,7 @@ from isthmus.model.names import tunnel_port
 from isthmus.model.node.flows import (
     FlowSet,
     KnownAddress,
+    LinkKey,
     PlannedEnd,
     PlannedLink,
     PlannedNetwork,
@@ -62,6 +64,8 @@ B_FOR_C, C_FOR_B = (
     PlannedEnd("cloud-c", TUNNELS["cloud-c"], 0x180001),
 )
 BEHIND_B = PlannedLink("cloud-b", TUNNELS["cloud-b"], 0x100001, "02:00:00:00:00:b3", number=3)
+DIRECT_TO_C = PlannedLink("cloud-b", TUNNELS["cloud-c"], 0x180005, "02:00:00:00:00:c3", number=3, direct="cloud-c")
+TWO_PATHS = (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B, DIRECT_TO_C)),)
 
 CASES = {
     "nothing": (),
@@ -110,26 +114,34 @@ CASES = {
         ),
     ),
     "member-behind-origin": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B)),),
+    "receiver-by-two-paths": TWO_PATHS,
+    "receiver-by-two-paths-sent-to-directly": TWO_PATHS,
+    "receiver-by-its-direct-path-alone": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, DIRECT_TO_C)),),
     "ipv6-router": (
         PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B,), ("10.20.0.200", "fd00::1", "fe80::1")),
     ),
 }
 
 
-def _sets(networks: tuple[PlannedNetwork, ...]) -> Mapping[int, FlowSet]:
-    clouds = {link.cloud_id for network in networks for link in network.links}
+SENT_DIRECTLY = {"receiver-by-two-paths-sent-to-directly": {("red", "cloud-b/3"): True}}
+
+
+def _sets(
+    networks: tuple[PlannedNetwork, ...], direct: Mapping[LinkKey, bool] = MappingProxyType({})
+) -> Mapping[int, FlowSet]:
+    clouds = {link.peer for network in networks for link in network.links}
     tunnels = {TunnelPort(TUNNELS[c], ECHO.encapsulation, TunnelEnds("192.0.2.1", GATEWAY.address)) for c in clouds}
     plan = NodePlan(
         ports=Ports(frozenset(tunnels), echoes=frozenset({ECHO})),
         networks=PlannedNetworks.of(networks),
         gateways=dict.fromkeys(sorted(clouds), (GATEWAY,)),
     )
-    return SetCache().sets(plan, NUMBERS, PORTS)
+    return SetCache().sets(plan, NUMBERS, PORTS, direct=direct)
 
 
 def _text(case: str) -> str:
     lines = []
-    for found in _sets(CASES[case]).values():
+    for found in _sets(CASES[case], SENT_DIRECTLY.get(case, {})).values():
         lines += [f"# {found.owner}: cookie {found.cookie:#x}", *sorted(found.flows), *map(repr, found.meters), ""]
     return "\n".join(lines)
 

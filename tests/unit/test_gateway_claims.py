@@ -26,3 +26,8 @@ def test_at_a_receiver_with_gateways_of_its_own() -> None:
 
 def test_at_a_receiver_without() -> None:
     assert set(wrong_claims(["10.0.0.1"], [], {7: ()}, at_origin=False)) == {(HERE, "10.0.0.1")}
+
+
+def test_at_a_receiver_that_others_reach_without_the_origin() -> None:
+    wrong = set(wrong_claims(["10.0.0.1"], ["10.0.0.8"], {7: (), 8: (), 9: ()}, at_origin=False, direct=[9]))
+    assert wrong == {(HERE, "10.0.0.1"), (9, "10.0.0.1"), (7, "10.0.0.8"), (8, "10.0.0.8"), (9, "10.0.0.8")}

@@ -12,6 +12,7 @@ from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.inner import inner_ends
 from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.model import names
+from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import Key, NodeInputs
@@ -327,3 +328,60 @@ def test_plan_contains_no_key_when_logged() -> None:
     assert PSK.decode() not in repr(wanted)
     assert PSK.decode() not in repr(plan(wanted))
     assert NODE in repr(wanted)
+
+
+OTHER_GATEWAY = {"name": "gw-c1", "address": "203.0.113.11"}
+
+
+def _receiver(network: str, tunnel_id: int = 0x180001, gateway: dict[str, str] = OTHER_GATEWAY) -> Attachment:
+    """A replica of a network of cloud-b; cloud-c is its member 3, by two paths."""
+    found = attachment(network, (link(0x100000),), role="Receiver").to_wire()
+    found["spec"]["origin"]["cloudID"] = PEER
+    number = int(network[-1])
+    found["spec"]["links"][0] |= {
+        "tunnelID": 0x100000 + number,
+        "members": [{"number": 3, "tunnelID": 0x100010 + number}],
+    }
+    direct = {"number": 3, "cloudID": "cloud-c", "tunnelID": tunnel_id, "gateway": gateway}
+    found["spec"]["directPaths"] = [direct]
+    return Attachment.from_wire(found)
+
+
+def _with_two_peers(*attachments: Attachment) -> NodeInputs:
+    peers = peer(), peer("cloud-c", "203.0.113.0/24")
+    return inputs(*attachments, peers=peers, peerlinks=(peerlink(), peerlink("cloud-c", OTHER_GATEWAY)))
+
+
+def test_receiver_with_two_paths_is_one_member() -> None:
+    (network,) = plan(_with_two_peers(_receiver(RED))).networks
+    assert [(k.path, k.member, k.peer) for k in network.links] == [
+        (PEER, PEER, PEER),
+        (f"{PEER}/3", f"{PEER}/3", PEER),
+        (f"{PEER}/3@cloud-c", f"{PEER}/3", "cloud-c"),
+    ]
+    assert len({k.probe_mac for k in network.links}) == 3
+    assert {k.number_on_node({PEER: 1, "cloud-c": 2}) for k in network.links[1:]} == {0xFE03}
+
+
+def test_problem_of_one_path_leaves_the_other_alone() -> None:
+    stray = {"name": "gw-c1", "address": "203.0.113.99"}
+    result = plan(_with_two_peers(_receiver(RED, gateway=stray)))
+    name = f"{OWN}.{RED}"
+    assert {key: p.reason for key, p in result.link_problems.items()} == {(name, f"{PEER}/3@cloud-c"): "NoTunnel"}
+    assert [k.path for network in result.networks for k in network.links] == [PEER, f"{PEER}/3"]
+
+
+def test_tunnel_id_of_two_direct_paths_carries_neither() -> None:
+    result = plan(_with_two_peers(_receiver(RED), _receiver(BLUE)))
+    problems = {(f"{OWN}.{network}", f"{PEER}/3@cloud-c"): "TunnelIDInUse" for network in (RED, BLUE)}
+    assert {key: p.reason for key, p in result.link_problems.items()} == problems
+    assert {k.path for network in result.networks for k in network.links} == {PEER, f"{PEER}/3"}
+    apart = plan(_with_two_peers(_receiver(RED), _receiver(BLUE, 0x180002)))
+    assert not apart.link_problems
+
+
+def test_origin_has_no_direct_paths() -> None:
+    held = _receiver(RED)
+    spec = held.spec.model_copy(update={"role": "Origin", "direct_paths": held.spec.direct_paths})
+    (network,) = plan(_with_two_peers(held.model_copy(update={"spec": spec}))).networks
+    assert [k.path for k in network.links] == [PEER]

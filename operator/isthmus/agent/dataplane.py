@@ -7,15 +7,17 @@ traffic without protection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from isthmus.core.node import diff as nodechanges
 from isthmus.core.node import ipsec
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.plan import NodePlan, NodePlanner
+from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.errors import NoTunnelAddress
 from isthmus.model.names import tunnel_port
+from isthmus.model.node.flows import LinkKey, PlannedNetworks
 from isthmus.model.node.host import NodeView
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.ipsec import IkeView, SecurityAssociation
@@ -30,11 +32,16 @@ from .protection import Protection
 from .segmentation import Segmentation
 from .tunnels import Tunnels
 
+Choose = Callable[[PlannedNetworks, Mapping[str, Attachment]], Mapping[LinkKey, bool]]
+"""From the planned networks and their Attachments."""
+
 
 class DataPlane:
     """The data plane of this node: XFRM policies and states, Open vSwitch, charon."""
 
-    def __init__(self, backends: Backends, barrier: Barrier) -> None:
+    def __init__(self, backends: Backends, barrier: Barrier, choose: Choose) -> None:
+        """`choose` returns which of the members with two paths are to be sent to directly, once it has a plan."""
+        self._choose = choose
         self._backends = backends
         self._barrier = barrier
         self._planner = NodePlanner(self._barrier.problem)
@@ -75,6 +82,7 @@ class DataPlane:
         clamps = wanted_clamps(plan, bridge, self.carried_by_paths, self._tunnels.last_view)
         self.clamping.follow(clamps, retry=True)
         self._segmentation.follow(clamps, left_alone(plan, bridge))
+        self.flows.direct = self._choose(plan.networks, inputs.attachments)
         in_place = self._install_flows(plan, bridge, attempts)
         bridge = self._bridge.remove(plan, bridge, attempts)
         former = ipsec.former_associations(associations, plan.ports.tunnels)
@@ -83,7 +91,17 @@ class DataPlane:
             former = self._remove_connections(plan, bridge, host, ike, attempts, former, flows_done)
         host = backends.netlink.view() if plan.inner_ends or host.inner_ends or host.has_inner_leftovers else host
         facts = NodeFacts(plan, bridge, ike, flows_installed=in_place, failures=attempts.failures(), host=host)
+        facts = replace(facts, direct=self.flows.direct)
         return replace(self._completed(facts, associations), has_former=bool(former))
+
+    def switch(self, facts: NodeFacts, direct: Mapping[LinkKey, bool]) -> NodeFacts:
+        """Send to exactly these members directly, of those with two paths: nothing else changes, and nothing is read.
+
+        Raises ExternalError if the flows could not be changed.
+        """
+        self.flows.direct = direct
+        in_place = self.flows.ensure(facts.plan, self._backends.ovsdb.view())
+        return replace(facts, direct=direct, flows_installed=in_place)
 
     def observe(self, facts: NodeFacts) -> NodeFacts:
         """The facts with addresses, ports, BFD and SAs read again, which is cheap; missing blocks are restored."""

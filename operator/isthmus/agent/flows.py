@@ -64,6 +64,8 @@ class FlowSets:
         self._numbers = Numbers()
         self._kept: frozenset[int] = frozenset()
         """Cookies of sets that are not known, and stay as they are."""
+        self.direct: Mapping[LinkKey, bool] = Tracked()
+        """The members with two paths that `ensure` sends to directly."""
         self.problems: Mapping[Owner, Problem] = {}
         """Why the flows of a network or a peer are not installed as they must be."""
 
@@ -89,7 +91,7 @@ class FlowSets:
         try:
             self._numbers = self._number(plan, bridge)
             self._keep(plan)
-            wanted = self._cache.sets(plan, self._numbers, bridge.ofport, bridge.ports.tunnels)
+            wanted = self._cache.sets(plan, self._numbers, bridge.ofport, bridge.ports.tunnels, self.direct)
             self._want(wanted, self._cache.meters)
         except Exception:
             self.forget()

@@ -8,6 +8,7 @@ from datetime import datetime
 from isthmus.core.node.expiry import Expiry
 from isthmus.core.node.facts import NodeFacts
 from isthmus.core.node.inforce import tunnel_infos
+from isthmus.core.node.pathchoice import paths_taken
 from isthmus.core.placement.mtu import default_mtu
 from isthmus.model.names import tunnel_port
 from isthmus.model.node.drops import Drop
@@ -97,6 +98,12 @@ def network_mtus(inputs: NodeInputs, networks: PlannedNetworks) -> Mapping[Label
     found = ((name, inputs.attachments.get(name)) for name in networks.by_name)
     mtus = ((name, attachment.spec.mtu) for name, attachment in found if attachment is not None)
     return {(name,): mtu for name, mtu in mtus if mtu is not None}
+
+
+def member_paths(networks: PlannedNetworks, direct: Mapping[LinkKey, bool]) -> Mapping[Labels, float]:
+    """The path to each other receiver of the networks that are forwarded."""
+    taken = ((network.name, paths_taken(network, direct)) for network in networks)
+    return {(name, member, path): 1 for name, paths in taken for member, path in paths.items()}
 
 
 def publish_traffic(metrics: Metrics, links: Mapping[LinkKey, LinkTraffic]) -> None:

@@ -27,7 +27,7 @@ from isthmus.model.node.host import KernelChange
 from isthmus.model.node.inputs import NodeInputs
 from isthmus.model.node.report import NodeReport
 from isthmus.model.settings import AgentSettings
-from isthmus.telemetry.metrics import NETWORK_MTU, Labels
+from isthmus.telemetry.metrics import MEMBER_PATH, MEMBER_PATH_CHANGES, NETWORK_MTU, Labels
 from isthmus.telemetry.outages import OPEN_VSWITCH
 
 from . import gauges
@@ -36,6 +36,7 @@ from .attempts import Barrier
 from .backends import Backends
 from .clamping import carried_by_interfaces
 from .dataplane import DataPlane, needs_reconcile
+from .pathchooser import PathChooser
 from .pathprober import PathProber
 from .prober import Prober
 from .statelog import StateLog
@@ -58,7 +59,6 @@ class Agent:
         self._settings = settings
         self._backends = backends
         self._barrier = Barrier()
-        self._data_plane = DataPlane(backends, self._barrier)
         self._associations = Associations(backends.ike, backends.xfrm, backends.clock)
         self._states = StateLog(settings.node_name)
         self._wake = threading.Event()
@@ -66,6 +66,15 @@ class Agent:
         self.prober = Prober(
             backends.probe, settings.probe_interval_seconds, self._wake.set, publish_probes, backends.health
         )
+        self.path_chooser = PathChooser(
+            settings.node_name,
+            backends.probe,
+            self.prober.longest_round_trip,
+            self._wake.set,
+            backends.clock,
+            backends.health,
+        )
+        self._data_plane = DataPlane(backends, self._barrier, self.path_chooser.follow)
         self.path_prober = PathProber(
             backends.probe,
             backends.ping,
@@ -101,6 +110,8 @@ class Agent:
         self._reported: tuple[NodeInputs, NodeFacts | None, Problem | None] | None = None
         self._loop = backends.health.loop("node", must_complete=True)
         backends.metrics.follow(NETWORK_MTU, self._network_mtus)
+        backends.metrics.follow(MEMBER_PATH, self._member_paths)
+        backends.metrics.follow(MEMBER_PATH_CHANGES, self.path_chooser.changes)
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. The data plane is left as it is.
@@ -111,6 +122,7 @@ class Agent:
         self._backends.reports.start()
         self._start_monitor()
         self.prober.start()
+        self.path_chooser.start()
         self.path_prober.start()
         self.whole_prober.start()
         self._loop.begin()
@@ -123,6 +135,7 @@ class Agent:
         finally:
             self.whole_prober.stop()
             self.path_prober.stop()
+            self.path_chooser.stop()
             self.prober.stop()
             self._backends.monitor.stop()
             self._backends.reports.stop()
@@ -134,6 +147,7 @@ class Agent:
         if inputs is None:
             return  # without inputs nothing may be changed
         try:
+            self._switch_paths()
             self._facts = self._last_facts = self._reconcile_if_needed(inputs)
             self._backends.outages[OPEN_VSWITCH].succeeded()
             self._loop.completed()
@@ -184,10 +198,16 @@ class Agent:
         facts = replace(facts, dropping=self._dropping.by_network)
         facts = replace(facts, expiring=expiring(facts.plan.expiries, self._backends.clock.now()))
         facts = self._with_paths(facts)
+        self.path_chooser.observe(facts.bridge.bfd_up)
         if facts.links_up < len(facts.probes) or not all(facts.bridge.bfd_up.values()):
             facts = replace(facts, receiving=self._data_plane.flows.receiving(facts.plan))
         gauges.publish_state(self._backends.metrics, facts)
         return facts
+
+    def _switch_paths(self) -> None:
+        """Before anything else: until then what is sent by a path that has failed is lost."""
+        if self._facts is not None and self._facts.direct is not self.path_chooser.direct:
+            self._facts = self._data_plane.switch(self._facts, self.path_chooser.direct)
 
     def _with_paths(self, facts: NodeFacts) -> NodeFacts:
         now, prober = self._backends.clock.monotonic_seconds(), self.path_prober
@@ -238,6 +258,11 @@ class Agent:
         """Called when metrics are read, for each change of one network would otherwise cost as much as all of them."""
         inputs, facts = self._planned_from, self._last_facts
         return gauges.network_mtus(inputs, facts.plan.networks) if inputs and facts else {}
+
+    def _member_paths(self) -> Mapping[Labels, float]:
+        """Likewise."""
+        facts = self._last_facts
+        return gauges.member_paths(facts.plan.networks, facts.direct) if facts else {}
 
     def _schedule_retry(self, facts: NodeFacts) -> None:
         """Try again what failed, ever less often."""

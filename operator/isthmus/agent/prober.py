@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from isthmus.model.actions import Problem
 from isthmus.model.errors import ExternalError, MissingCapability
-from isthmus.model.node.flows import LinkKey
+from isthmus.model.node.flows import PathKey
 from isthmus.model.node.host import ProbeResult
 from isthmus.model.tracked import Tracked, changes
 from isthmus.ports import DataplaneProbe
@@ -63,7 +63,7 @@ class Prober:
         probe: DataplaneProbe,
         interval_seconds: float,
         on_change: Callable[[], None],
-        publish: Callable[[Mapping[LinkKey, ProbedLink]], None] = lambda _: None,
+        publish: Callable[[Mapping[PathKey, ProbedLink]], None] = lambda _: None,
         health: Health | None = None,
     ) -> None:
         """`publish` is called with all links after each round; `health` records the rounds."""
@@ -72,9 +72,9 @@ class Prober:
         self._on_change = on_change
         self._publish = publish
         self._rounds = Rounds("prober", self.probe_once, interval_seconds, health or Health())
-        self._macs: Mapping[LinkKey, str] = {}
-        self._links: dict[LinkKey, _Link] = {}
-        self._up: Tracked[LinkKey, bool] = Tracked()
+        self._macs: Mapping[PathKey, str] = {}
+        self._links: dict[PathKey, _Link] = {}
+        self._up: Tracked[PathKey, bool] = Tracked()
         self._lock = threading.Lock()
         self.problem: Problem | None = None
         """Why no probe can be sent at all; nothing new is known of any link then."""
@@ -87,7 +87,7 @@ class Prober:
         """Stop after the current exchange."""
         self._rounds.stop()
 
-    def follow(self, macs: Mapping[LinkKey, str]) -> None:
+    def follow(self, macs: Mapping[PathKey, str]) -> None:
         """Probe exactly these links from now on (link to its probe's source MAC); new ones at once."""
         with self._lock:
             changed = changes(self._macs, macs)
@@ -101,10 +101,16 @@ class Prober:
         if new:
             self._rounds.hurry()
 
-    def up(self) -> Mapping[LinkKey, bool]:
+    def up(self) -> Mapping[PathKey, bool]:
         """Whether each link is up; links without enough probes to decide are left out."""
         with self._lock:
             return self._up
+
+    def longest_round_trip(self, paths: Iterable[PathKey]) -> float:
+        """The longest of the last round trips by these paths, in seconds; 0 if no probe has come back."""
+        with self._lock:
+            known = [self._links[path].rtt_seconds for path in paths if path in self._links]
+        return max((seconds for seconds in known if seconds is not None), default=0.0)
 
     def probe_once(self) -> None:
         """Send one probe for each link and record the replies."""
@@ -141,10 +147,10 @@ class Prober:
             self._up = before.updated({key: link.up for key, link in self._links.items()})
             return self._up is not before
 
-    def _probed(self) -> dict[LinkKey, ProbedLink]:
+    def _probed(self) -> dict[PathKey, ProbedLink]:
         with self._lock:
             return {k: ProbedLink(link.up, link.sent, link.lost, link.rtt_seconds) for k, link in self._links.items()}
 
 
-def _name(key: LinkKey) -> str:
+def _name(key: PathKey) -> str:
     return "/".join(key)

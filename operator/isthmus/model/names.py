@@ -177,7 +177,18 @@ def cloud_and_number(member_name: str) -> tuple[str, int | None]:
     return cloud_id, int(number) if number else None
 
 
-def probe_mac(link_name: str, member_name: str) -> str:
-    """Source MAC address of one link's probes: locally administered, not seen outside br-cloud and the tunnel."""
-    octets = digest("echo", link_name, member_name)
+def direct_path(member_name: str, cloud_id: str) -> str:
+    """Name on a node of the direct path to a member that is in that cloud. Any other path is named after its member."""
+    return f"{member_name}@{cloud_id}"
+
+
+def peer_of_path(path_name: str) -> str | None:
+    """The cloud ID of the peer that a path ends at; None if the peer hands on what it carries."""
+    member_name, _, cloud_id = path_name.partition("@")
+    return cloud_id or (member_name if "/" not in member_name else None)
+
+
+def probe_mac(link_name: str, path_name: str) -> str:
+    """Source MAC address of one path's probes: locally administered, not seen outside br-cloud and the tunnel."""
+    octets = digest("echo", link_name, path_name)
     return ":".join(["02", *(octets[i : i + 2] for i in range(0, 10, 2))])

@@ -103,6 +103,19 @@ LINK_PROBES_LOST = Family(
     "Dataplane probes of a link that were not reflected in time. Reset when the link is removed.",
     ("network", "peer"),
 )
+MEMBER_PATH = Family(
+    "isthmus_member_path",
+    "gauge",
+    "1; path is the one by which frames are sent to another receiver of a network: Direct or ThroughOrigin.",
+    ("network", "peer", "path"),
+)
+MEMBER_PATH_CHANGES = Family(
+    "isthmus_member_path_changes",
+    "counter",
+    "Changes of the path to a receiver that is reached both directly and through the origin. Reset when one path is "
+    "removed.",
+    ("network", "peer"),
+)
 CHARON_UP = Family("isthmus_charon_up", "gauge", "1 if charon answered when the node was last observed, else 0.", ())
 TUNNEL_MTU = Family(
     "isthmus_tunnel_mtu_bytes",
@@ -166,7 +179,8 @@ NOT_UNDERSTOOD = Family(
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, PATH_MTU, NETWORK_MTU, GATEWAY_READY,
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED, TUNNEL_UP, TUNNEL_INFO,
-    LINK_RTT, LINK_PROBES, LINK_PROBES_LOST, CERTIFICATE_EXPIRY, CERTIFICATE_WARNING, PEER_LAST_READ,
+    LINK_RTT, LINK_PROBES, LINK_PROBES_LOST, MEMBER_PATH, MEMBER_PATH_CHANGES, CERTIFICATE_EXPIRY,
+    CERTIFICATE_WARNING, PEER_LAST_READ,
     PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,
 )  # fmt: skip
 

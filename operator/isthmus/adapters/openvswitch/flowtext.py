@@ -56,7 +56,9 @@ def parse_traffic(text: str) -> dict[tuple[int, int], LinkTraffic]:
         if int(table) == Table.OUTPUT and (match := _SENT.search(rest)):
             sent[int(match[1], 16), int(match[2], 16)] = Traffic(int(packets), int(octets))
         elif int(table) == Table.MAP and (match := _RECEIVED.search(rest)):
-            received[int(match[1], 16), int(match[2], 16)] = Traffic(int(packets), int(octets))
+            key = int(match[1], 16), int(match[2], 16)
+            before = received.get(key, Traffic(0, 0))  # by the member's other path
+            received[key] = Traffic(before.packets + int(packets), before.bytes + int(octets))
     nothing = Traffic(0, 0)
     return {
         key: LinkTraffic(sent.get(key, nothing), received.get(key, nothing)) for key in sent.keys() | received.keys()

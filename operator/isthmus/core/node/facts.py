@@ -9,6 +9,8 @@ from functools import cached_property
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import DropObservation
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayPath
+from isthmus.model.names import peer_of_path
+from isthmus.model.node.flows import LinkKey, PathKey
 from isthmus.model.node.host import NodeView
 from isthmus.model.node.ipsec import IkeConnection, IkeView, SecurityAssociation
 from isthmus.model.node.switch import BridgeView
@@ -43,8 +45,10 @@ class NodeFacts:
     last_ike: IkeView | None = None
     """Charon's last answer while it does not answer: its SAs are in the kernel and keep forwarding."""
     flows_installed: bool = False
-    probes: Mapping[tuple[str, str], bool] = field(default_factory=dict)
-    """Whether probes of a link are answered, by link name and the peer's cloud ID; missing until that is decided."""
+    probes: Mapping[PathKey, bool] = field(default_factory=dict)
+    """Whether probes of a path are answered; missing until that is decided."""
+    direct: Mapping[LinkKey, bool] = field(default_factory=dict)
+    """The members with two paths that are sent to directly; all others are through the origin."""
     receiving: frozenset[tuple[str, str]] = frozenset()
     """Links with packets from the peer since their flows were installed; determined while something is not answered."""
     failures: Failures = field(default_factory=Failures)
@@ -84,8 +88,8 @@ class NodeFacts:
     def answering_peers(self) -> frozenset[str]:
         """Cloud IDs of the peers that answer the probes of any link."""
         found: set[str] = set()
-        for (_, cloud_id), up in self.probes.items():
-            if up and cloud_id not in found:
+        for (_, path), up in self.probes.items():
+            if up and (cloud_id := peer_of_path(path)) is not None and cloud_id not in found:
                 found.add(cloud_id)
                 if found >= self.plan.gateways.keys():
                     break

@@ -7,6 +7,7 @@ while the frame is in the pipeline; OpenFlow ports and tunnel IDs appear only wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -34,6 +35,7 @@ from .gatewayclaims import HERE, wrong_claims
 _LEARN_SECONDS = 300
 _LEARN_LIMIT = 2048  # addresses of each cloud in a network, so that none can exhaust the budget of another
 _PROBE_PACKETS_PER_SECOND = 200  # at least; per link four, two each way, if each end probes every second
+LINKS_PER_PATH_TO_RECEIVER = 3  # of these both ends may probe each path five times a second more
 _STORM_PACKETS_PER_SECOND = 1000  # ARP of thousands of machines, less than what burdens a node
 _STORM_BURST_PACKETS = 1000
 
@@ -74,7 +76,7 @@ class Echo:
 
 @dataclass(frozen=True)
 class Link:
-    """The path to one member of a network: its number, the tunnel's OpenFlow port, the tunnel ID."""
+    """A path to one member of a network: its number, the tunnel's OpenFlow port, the tunnel ID."""
 
     member: int
     tunnel: int
@@ -83,6 +85,10 @@ class Link:
     echo: Echo | None = None
     known: tuple[KnownAddress, ...] = ()
     gateway_addresses: tuple[str, ...] = ()
+    direct: bool = False
+    """Whether it leads to another receiver without the origin, which therefore guards nothing that enters by it."""
+    other: bool = False
+    """Whether what is sent to the member takes its other path."""
 
 
 class End(NamedTuple):
@@ -128,7 +134,7 @@ def peer_set(cloud_id: str, member: int, tunnels: Iterable[int], links: int, pro
 
 def network_set(network: Network, probe: int) -> FlowSet:
     """The flows of a network, and its meters: for what this cloud sends, each member sends, and is answered here."""
-    senders = sorted(link.member for link in network.links)
+    senders = sorted({link.member for link in network.links})
     meters = tuple(_storm_meter(network.number, sender) for sender in ([0, *senders] if senders else []))
     if any(link.known for link in network.links):
         meters = (*meters, answers_limit(network.number))
@@ -185,12 +191,15 @@ def _network(network: Network, probe: int) -> Iterator[str]:
     yield from _gateway_guard(network.number, wrong)
     yield from _router_guard(network)
     links, claiming = sorted(network.links, key=lambda link: link.member), {sender for sender, _ in wrong}
+    paths = Counter(link.member for link in links)
     if any(":" in address for address in network.router_addresses):
-        claiming |= {link.member for link in links}
+        claiming |= paths.keys()
     if links:
         yield from _shared(network, links, claims=HERE in claiming)
     for link in links:
-        yield from _link(network, link, probe, claims=link.member in claiming)
+        yield from _path(network.number, link, probe, alone=paths[link.member] == 1)
+    for member in paths:
+        yield from _member(network, member, claims=member in claiming)
     for relay in network.relays:
         yield from _relay(network.number, relay)
 
@@ -201,7 +210,9 @@ def _shared(network: Network, links: Iterable[Link], *, claims: bool) -> Iterato
     # A learned flow, if one matches, sets reg2 or reg3; RESOLVE and FLOOD leave frames with reg2 alone.
     look_up = f"{_learn(network.number, 0)},resubmit(,{Table.LEARNED:d}),{_goto(Table.RESOLVE)}"
     yield _flow(Table.UNICAST, 10, number, look_up)
-    copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
+    # One for each member, however many paths it has.
+    members = dict.fromkeys(link.member for link in links)
+    copies = ",".join(f"set_field:{member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for member in members)
     yield _flow(Table.FLOOD, 10, f"{number},reg2=0", f"meter:{storm_meter(network.number)},{copies}")
     yield _flow(Table.DELIVER, 20, f"{number},{_TO_LOCAL}", f"output:{network.patch}")
     known = ((link.member, entry) for link in links for entry in link.known)
@@ -209,13 +220,16 @@ def _shared(network: Network, links: Iterable[Link], *, claims: bool) -> Iterato
     yield from _counters(network, _FROM_HERE, claims=claims)
 
 
-def _link(network: Network, link: Link, probe: int, *, claims: bool) -> Iterator[str]:
-    reg0 = f"set_field:{network.number:#x}->reg0"
+def _path(network: int, link: Link, probe: int, *, alone: bool) -> Iterator[str]:
+    """Frames that enter by a path, its probes, and where frames leave, unless they take the member's other path."""
+    reg0 = f"set_field:{network:#x}->reg0"
+    leave = f"set_field:{link.tunnel_id:#x}->tun_id,output:{link.tunnel}"
     yield _flow(
         Table.CLASSIFY,
         10,
         f"in_port={probe},dl_src={link.probe_mac},dl_type={PROBE_ETHERTYPE:#06x}",
-        f"{reg0},set_field:{link.member:#x}->reg2,{_goto(Table.OUTPUT)}",
+        # Of several paths each is probed, also the one that nothing else takes.
+        f"{reg0},set_field:{link.member:#x}->reg2,{_goto(Table.OUTPUT) if alone else leave}",
     )
     if link.echo is not None:
         yield _whole_request(link, link.echo, probe)
@@ -225,25 +239,17 @@ def _link(network: Network, link: Link, probe: int, *, claims: bool) -> Iterator
         f"tun_id={link.tunnel_id:#x},in_port={link.tunnel}",
         f"{reg0},set_field:{link.member:#x}->reg1,{_goto(Table.GUARD)}",
     )
-    yield _flow(
-        Table.LEARN,
-        10,
-        f"reg0={network.number:#x},reg1={link.member:#x}",
-        f"{_learn(network.number, link.member)},resubmit(,{Table.LEARNED:d}),{_goto(Table.DELIVER)}",
-    )
-    yield _flow(
-        Table.DELIVER,
-        10,
-        f"reg0={network.number:#x},reg1={link.member:#x}",
-        f"meter:{storm_meter(network.number, link.member)},output:{network.patch}",
-    )
-    yield from _counters(network, f"reg1={link.member:#x}", claims=claims)
-    yield _flow(
-        Table.OUTPUT,
-        10,
-        f"reg0={network.number:#x},{_FROM_HERE},reg2={link.member:#x}",
-        f"set_field:{link.tunnel_id:#x}->tun_id,output:{link.tunnel}",
-    )
+    if not link.other:
+        yield _flow(Table.OUTPUT, 10, f"reg0={network:#x},{_FROM_HERE},reg2={link.member:#x}", leave)
+
+
+def _member(network: Network, member: int, *, claims: bool) -> Iterator[str]:
+    """What becomes of a member's frames, by whichever path they enter."""
+    match = f"reg0={network.number:#x},reg1={member:#x}"
+    deliver = f"{_learn(network.number, member)},resubmit(,{Table.LEARNED:d}),{_goto(Table.DELIVER)}"
+    yield _flow(Table.LEARN, 10, match, deliver)
+    yield _flow(Table.DELIVER, 10, match, f"meter:{storm_meter(network.number, member)},output:{network.patch}")
+    yield from _counters(network, f"reg1={member:#x}", claims=claims)
 
 
 def _relay(network: int, relay: Relay) -> Iterator[str]:
@@ -288,7 +294,11 @@ def _gateway_guard(network: int, wrong: Iterable[tuple[int, str]]) -> Iterator[s
 def _wrong_claims(network: Network) -> Iterator[tuple[int, str]]:
     of_members = {link.member: link.gateway_addresses for link in network.links}
     return wrong_claims(
-        network.gateway_addresses, network.local_gateway_addresses, of_members, at_origin=network.at_origin
+        network.gateway_addresses,
+        network.local_gateway_addresses,
+        of_members,
+        at_origin=network.at_origin,
+        direct=sorted({link.member for link in network.links if link.direct}),
     )
 
 

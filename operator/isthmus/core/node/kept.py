@@ -59,12 +59,9 @@ def _of_links(inputs: NodeInputs, unclear: Unclear) -> Iterator[str]:
 
 def _gateways(inputs: NodeInputs, unclear: Unclear, cloud_id: str) -> tuple[PeerGateway, ...]:
     """As the peer publishes them; besides, those that networks use."""
-    found = {
-        link.gateway.name: link.gateway
-        for a in inputs.attachments.values()
-        for link in a.spec.links
-        if link.cloud_id == cloud_id
-    }
+    specs = [attachment.spec for attachment in inputs.attachments.values()]
+    found = {link.gateway.name: link.gateway for of in specs for link in of.links if link.cloud_id == cloud_id}
+    found |= {path.gateway.name: path.gateway for of in specs for path in of.direct_paths if path.cloud_id == cloud_id}
     for manifest in unclear.peerlinks:
         if _home_of(manifest) == cloud_id:
             found |= {gateway.name: gateway for gateway in _published(manifest)}

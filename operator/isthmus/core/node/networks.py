@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from isthmus.model import names
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink
+from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, DirectPath
 from isthmus.model.node.flows import (
     KnownAddress,
     LinkKey,
@@ -68,6 +68,14 @@ def plan_network(
             known = tuple(KnownAddress(e.address, e.mac) for e in link.known_addresses) if number is None else ()
             gateways = link.gateway_addresses if number is None else ()
             links.append(PlannedLink(link.cloud_id, _tunnel_name(link), tunnel_id, mac, known, gateways, number))
+    for path in _direct_paths(attachment):
+        problem = _path_problem(path, path.tunnel_id, tunnels, is_shared)
+        if problem is not None:
+            problems[name, direct_name(attachment, path)] = problem
+        else:
+            mac, origin = names.probe_mac(name, direct_name(attachment, path)), attachment.spec.origin.cloud_id
+            tunnel = _tunnel_name(path)
+            links.append(PlannedLink(origin, tunnel, path.tunnel_id, mac, number=path.number, direct=path.cloud_id))
     network = PlannedNetwork(
         name,
         patch.cloud_name,
@@ -146,7 +154,7 @@ class NetworkPlanner:
             (_tunnel_name(link), tunnel_id)
             for link in attachment.spec.links
             for tunnel_id in (link.tunnel_id, *(path.tunnel_id for path in link.members))
-        ]
+        ] + [(_tunnel_name(path), path.tunnel_id) for path in _direct_paths(attachment)]
 
     def _use(self, name: str, used: Iterable[TunnelID], *, remove: bool) -> set[str]:
         """Note which tunnel IDs a network uses, or no longer; returns the networks that use them, too."""
@@ -191,6 +199,15 @@ def _paths(attachment: Attachment) -> Iterator[tuple[AttachmentLink, int | None,
             yield from ((link, path.number, path.tunnel_id) for path in link.members)
 
 
+def _direct_paths(attachment: Attachment) -> tuple[DirectPath, ...]:
+    return attachment.spec.direct_paths if attachment.spec.role == "Receiver" else ()
+
+
+def direct_name(attachment: Attachment, path: DirectPath) -> str:
+    """The name of a direct path of a network."""
+    return names.direct_path(names.member(attachment.spec.origin.cloud_id, path.number), path.cloud_id)
+
+
 def _relays(
     attachment: Attachment, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
 ) -> Iterator[PlannedRelay]:
@@ -210,7 +227,10 @@ def _relays(
 
 
 def _path_problem(
-    link: AttachmentLink, tunnel_id: int, tunnels: Mapping[str, TunnelPort], is_shared: Callable[[TunnelID], bool]
+    link: AttachmentLink | DirectPath,
+    tunnel_id: int,
+    tunnels: Mapping[str, TunnelPort],
+    is_shared: Callable[[TunnelID], bool],
 ) -> Problem | None:
     tunnel = tunnels.get(_tunnel_name(link))
     if tunnel is None or not _leads_to(tunnel.ends, link.gateway.addresses):
@@ -226,5 +246,5 @@ def _leads_to(ends: TunnelEnds, gateway_addresses: tuple[str, ...]) -> bool:
     return is_inner(ends) or ends.remote in gateway_addresses
 
 
-def _tunnel_name(link: AttachmentLink) -> str:
+def _tunnel_name(link: AttachmentLink | DirectPath) -> str:
     return names.tunnel_port(link.cloud_id, link.gateway.name)

@@ -8,17 +8,17 @@ from typing import Any
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import (
     Attachment,
-    AttachmentLink,
     LinkObservation,
     MemberObservation,
     NodeObservation,
 )
-from isthmus.model.names import cloud_and_number, member, patch_in_cloud_bridge
-from isthmus.model.node.flows import LinkKey
+from isthmus.model.names import patch_in_cloud_bridge
+from isthmus.model.node.flows import LinkKey, PathKey
 from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked, changes, differing, differing_members
 
 from .facts import NodeFacts
+from .receivers import observed, path_taken, paths_to_receivers
 
 
 def observations(node: str, attachments: Mapping[str, Attachment], facts: NodeFacts) -> Mapping[str, NodeObservation]:
@@ -74,6 +74,7 @@ class Observations:
         links = {
             *differing(before.plan.link_problems, facts.plan.link_problems),
             *differing(before.probes, facts.probes),
+            *differing(before.direct, facts.direct),
             *differing_members(before.receiving, facts.receiving),
         }
         return changed | {name for name, _ in links}
@@ -105,21 +106,20 @@ class Observations:
             if _is_undecided(key, facts) and link.cloud_id in previous:
                 yield previous[link.cloud_id]
             else:
-                problem = _problem(key, link, facts)
+                problem = _problem(key, f"gateway {link.gateway.name}", facts, key)
                 yield LinkObservation(cloud_id=link.cloud_id, **_state(problem))
 
     def _members(self, attachment: Attachment, facts: NodeFacts) -> Iterator[MemberObservation]:
-        """The members behind the origin, likewise."""
+        """The other receivers, likewise."""
         entry = self._last(attachment)
         previous = {member.number: member for member in entry.members} if entry else {}
-        for link in attachment.spec.links if attachment.spec.role == "Receiver" else ():
-            for path in link.members:
-                key = (attachment.metadata.name, member(link.cloud_id, path.number))
-                if _is_undecided(key, facts) and path.number in previous:
-                    yield previous[path.number]
-                else:
-                    problem = _problem(key, link, facts)
-                    yield MemberObservation(number=path.number, **_state(problem))
+        for number, paths in paths_to_receivers(attachment).items():
+            taken = path_taken(paths, facts)
+            if _is_undecided(paths[taken].key, facts) and number in previous:
+                yield previous[number].model_copy(update={"path": previous[number].path and taken})
+            else:
+                problems = {kind: _problem(path.key, path.whom, facts, path.member) for kind, path in paths.items()}
+                yield observed(number, taken, problems)
 
     def _last(self, attachment: Attachment) -> NodeObservation | None:
         return next((entry for entry in attachment.status.nodes if entry.node == self._node), None)
@@ -134,29 +134,22 @@ def _can_continue(before: NodeFacts, after: NodeFacts) -> bool:
     )
 
 
-def _is_undecided(key: LinkKey, facts: NodeFacts) -> bool:
-    """Whether no probe has decided on the path to a member yet, and nothing else has either."""
+def _is_undecided(key: PathKey, facts: NodeFacts) -> bool:
+    """Whether no probe has decided on a path yet, and nothing else has either."""
     return key not in facts.plan.link_problems and key not in facts.probes
 
 
-def _problem(key: LinkKey, link: AttachmentLink, facts: NodeFacts) -> Problem | None:
-    """Why nothing passes to a member, directly or through the link's peer."""
+def _problem(key: PathKey, whom: str, facts: NodeFacts, member: LinkKey) -> Problem | None:
+    """Why nothing passes by a path to a member; `whom` says who should answer."""
     problem = facts.plan.link_problems.get(key) or facts.failures.networks.get(key[0])
     if problem is None and key not in facts.probes:
         problem = facts.probe_problem or Problem(Reason.PROBING, "no dataplane probe has been answered yet")
     elif problem is None and not facts.probes[key]:
-        arrive = "packets of this network arrive" if key in facts.receiving else "nothing of this network arrives"
+        arrive = "packets of this network arrive" if member in facts.receiving else "nothing of this network arrives"
         problem = Problem(
-            Reason.PROBE_UNANSWERED,
-            f"dataplane probes are not answered by {_whom(key, link)}; {arrive} from the peer",
+            Reason.PROBE_UNANSWERED, f"dataplane probes are not answered by {whom}; {arrive} from the peer"
         )
     return problem
-
-
-def _whom(key: LinkKey, link: AttachmentLink) -> str:
-    _, number = cloud_and_number(key[1])
-    gateway = f"gateway {link.gateway.name}"
-    return gateway if number is None else f"member {number} through {gateway} of the origin"
 
 
 def _state(problem: Problem | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayPath
-from isthmus.model.node.flows import LinkKey, PlannedNetworks
+from isthmus.model.node.flows import PathKey, PlannedNetworks
 from isthmus.model.node.ipsec import IkeConnection, IkeState, IkeView
 
 from .facts import NodeFacts
@@ -42,7 +42,7 @@ class Watch:
 class FullSize:
     """The link of a connection on which frames of full size are sent, and whether they come back, if that is known."""
 
-    link: LinkKey
+    link: PathKey
     probe_mac: str
     mtu: int
     passes: bool | None = None
@@ -117,8 +117,8 @@ def _links(networks: PlannedNetworks, attachments: Mapping[str, Attachment]) -> 
     for network in networks:
         attachment = attachments.get(network.name)
         if attachment is not None and attachment.spec.mtu is not None:
-            for link in (link for link in network.links if link.number is None):
-                key = (network.name, link.member)
+            for link in (link for link in network.links if not link.is_handed_on):
+                key = (network.name, link.path)
                 yield FullSize(key, link.probe_mac, attachment.spec.mtu), link.tunnel_port
 
 

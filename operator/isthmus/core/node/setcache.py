@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from itertools import chain
 
 from isthmus.model.names import PROBE_PORT, tunnel_port
-from isthmus.model.node.flows import FlowSet, Meter, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.flows import FlowSet, LinkKey, Meter, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.tracked import Tracked, changes, differing
 
 from .answers import known_per_link
-from .flows import Echo, End, Link, Network, Relay, common_set, network_set, peer_set
+from .flows import LINKS_PER_PATH_TO_RECEIVER, Echo, End, Link, Network, Relay, common_set, network_set, peer_set
 from .plan import NodePlan
+
+_NONE_DIRECT: Mapping[LinkKey, bool] = Tracked()
 
 
 class SetCache:
@@ -40,8 +42,11 @@ class SetCache:
         numbers: Numbers,
         ofport: Mapping[str, int],
         installed: AbstractSet[TunnelPort] | None = None,
+        direct: Mapping[LinkKey, bool] = _NONE_DIRECT,
     ) -> Tracked[int, FlowSet]:
         """The sets by cookie; `ofport` maps interfaces to OpenFlow ports. What has no port yet is left out.
+
+        Of members that have two paths, those that `direct` has are sent to directly, all others through the origin.
 
         Echoes are sent only where one of the `installed` tunnel ports leads, for that was made behind fences and a
         loaded connection. None: all of the plan are.
@@ -55,7 +60,7 @@ class SetCache:
         if not self._networks.can_continue(plan.networks, shared):
             gone |= dict.fromkeys(self._networks.cookies())
             self._networks = _NetworkSets(shared)
-        changed = self._networks.update(plan.networks, numbers.networks, ofport)
+        changed = self._networks.update(plan.networks, numbers.networks, ofport, direct)
         peers = (self._peer_set(cloud_id, names, numbers, ports) for cloud_id, names in tunnels.items())
         self._peers = {found.cookie: found for found in peers}
         before = self._sets
@@ -89,10 +94,11 @@ class _NetworkSets:
         self._networks = PlannedNetworks()
         self._numbers: Mapping[str, int] = {}
         self._ofport: Mapping[str, int] = {}
+        self._direct: Mapping[LinkKey, bool] = _NONE_DIRECT
         self._rendered: dict[str, int] = {}
         """Cookies by patch port."""
         self.links: Counter[str] = Counter()
-        """By the peer's cloud ID, the number of paths by which its gateways send probes to this node."""
+        """By the peer's cloud ID, how many links send as many probes as its gateways do to this node."""
 
     def can_continue(self, networks: PlannedNetworks, shared: _Shared) -> bool:
         """Whether what these sets have in common with those that are to be known is known."""
@@ -103,12 +109,19 @@ class _NetworkSets:
         return self._rendered.values()
 
     def update(
-        self, networks: PlannedNetworks, numbers: Mapping[str, int], ofport: Mapping[str, int]
+        self,
+        networks: PlannedNetworks,
+        numbers: Mapping[str, int],
+        ofport: Mapping[str, int],
+        direct: Mapping[LinkKey, bool],
     ) -> dict[int, FlowSet | None]:
         """What changes, by cookie."""
         before, after = self._networks.by_patch_port, networks.by_patch_port
         planned = differing(before, after)
         patch_ports = {*planned, *differing(self._numbers, numbers), *differing(self._ofport, ofport)}
+        sent_otherwise = {name for name, _ in differing(self._direct, direct)}
+        self._direct = direct
+        patch_ports |= {networks.by_name[name].patch_port for name in sent_otherwise if name in networks.by_name}
         for patch_port in planned:
             self._count(before.get(patch_port), -1)
             self._count(after.get(patch_port), 1)
@@ -125,24 +138,27 @@ class _NetworkSets:
 
     def _count(self, network: PlannedNetwork | None, change: int) -> None:
         for link in network.links if network else ():
-            self.links[link.cloud_id] += change
+            self.links[link.peer] += change * (1 if link.number is None else LINKS_PER_PATH_TO_RECEIVER)
         for relay in network.relays if network else ():
-            self.links[relay.source.cloud_id] += change
+            self.links[relay.source.cloud_id] += change * LINKS_PER_PATH_TO_RECEIVER
 
     def _render(self, network: PlannedNetwork, number: int, patch: int) -> FlowSet:
         ports, members = self._shared.ports, self._shared.members
+        found = [link for link in network.links if link.peer in members and link.tunnel_port in ports]
+        other = self._not_taken(network.name, found)
         links = tuple(
             Link(
                 link.number_on_node(members),
                 ports[link.tunnel_port],
                 link.tunnel_id,
                 link.probe_mac,
-                self._shared.echoes.get(link.tunnel_port) if link.number is None else None,
+                None if link.is_handed_on else self._shared.echoes.get(link.tunnel_port),
                 link.known[: self._shared.known],
                 tuple(sorted(link.gateway_addresses)),
+                link.direct is not None,
+                link.path in other,
             )
-            for link in network.links
-            if link.cloud_id in members and link.tunnel_port in ports
+            for link in found
         )
         relays = tuple(
             Relay(*(End(members[end.cloud_id], ports[end.tunnel_port], end.tunnel_id) for end in relay))
@@ -154,6 +170,18 @@ class _NetworkSets:
         local = tuple(sorted(network.local_gateway_addresses))
         numbered = Network(network.name, number, patch, network.at_origin, addresses, links, routers, local, relays)
         return network_set(numbered, ports[PROBE_PORT])
+
+    def _not_taken(self, network: str, links: Iterable[PlannedLink]) -> set[str]:
+        """Names of the paths that nothing is sent by, since the member has another one."""
+        by_member: dict[str, list[PlannedLink]] = {}
+        for link in links:
+            by_member.setdefault(link.member, []).append(link)
+        return {
+            link.path
+            for member, paths in by_member.items()
+            for link in (paths if len(paths) > 1 else ())
+            if link.is_handed_on == ((network, member) in self._direct)
+        }
 
 
 def _changed_meters(before: Mapping[int, FlowSet], after: Mapping[int, FlowSet]) -> dict[int, Meter | None]:

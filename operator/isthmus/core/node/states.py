@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from isthmus.core.snapshot.transitions import State
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import NodeObservation
+from isthmus.model.api.v1alpha1.attachment import MemberObservation, NodeObservation
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.reasons import Reason
@@ -77,6 +77,12 @@ def _tunnel_ports(facts: NodeFacts) -> Named:
         yield f"tunnel port {tunnel.name}", State(f"{tunnel.ends}, {tunnel.encapsulation}")
 
 
+def _receiver(member: MemberObservation) -> State:
+    if not member.up:
+        return State(member.reason, member.message)
+    return State("up, direct" if member.path == "Direct" else "up", member.message)
+
+
 def network_states(name: str, entry: NodeObservation | None, problem: Problem | None) -> dict[str, State]:
     """All states of one network; `problem` is what could not be done for it."""
     if entry is None:
@@ -87,8 +93,5 @@ def network_states(name: str, entry: NodeObservation | None, problem: Problem | 
         f"link of network {name} to {link.cloud_id}": State("up" if link.up else link.reason, link.message)
         for link in entry.links
     }
-    members = {
-        f"path of network {name} to member {member.number}": State("up" if member.up else member.reason, member.message)
-        for member in entry.members
-    }
+    members = {f"path of network {name} to member {member.number}": _receiver(member) for member in entry.members}
     return {f"network {name}": State("plugged") if entry.plugged else State(state, detail), **links, **members}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
-from isthmus.model.names import member
+from isthmus.model.names import direct_path, member
 from isthmus.model.tracked import Tracked
 
 from .drops import DropKey
@@ -22,7 +22,7 @@ class KnownAddress(NamedTuple):
 
 @dataclass(frozen=True)
 class PlannedLink:
-    """The path of one network to one member: a tunnel ID on the tunnel port of a peer's active gateway."""
+    """A path of one network to one member: a tunnel ID on the tunnel port of a peer's active gateway."""
 
     cloud_id: str
     tunnel_port: str
@@ -35,11 +35,28 @@ class PlannedLink:
     """The peer's own gateways on its replica, which its side alone may claim."""
     number: int | None = None
     """That of a member behind the peer, which hands on its frames; None if the peer itself is the member."""
+    direct: str | None = None
+    """The cloud ID of the member with that number, if this is the path by a tunnel to its own cloud."""
 
     @property
     def member(self) -> str:
-        """Name of the member; see `names.member`."""
+        """Name of the member, the same for all paths to it; see `names.member`."""
         return member(self.cloud_id, self.number)
+
+    @property
+    def path(self) -> str:
+        """Name of the path, of which a member may have two: directly and through the origin."""
+        return self.member if self.direct is None else direct_path(self.member, self.direct)
+
+    @property
+    def peer(self) -> str:
+        """The cloud ID of the peer whose tunnel it is."""
+        return self.cloud_id if self.direct is None else self.direct
+
+    @property
+    def is_handed_on(self) -> bool:
+        """Whether the peer hands on what it carries, to or from another member."""
+        return self.number is not None and self.direct is None
 
     def number_on_node(self, peers: Mapping[str, int]) -> int:
         """The member's number in the pipeline, 0 if it has none; `peers` are the numbers of peers by cloud ID."""
@@ -81,6 +98,9 @@ class PlannedNetwork:
 LinkKey = tuple[str, str]
 """A network's link name and the name of a member."""
 
+PathKey = tuple[str, str]
+"""A network's link name and the name of a path. That of a member's only path is its `LinkKey`, unless it is direct."""
+
 
 @dataclass(frozen=True)
 class PlannedNetworks:
@@ -89,8 +109,8 @@ class PlannedNetworks:
     by_name: Tracked[str, PlannedNetwork] = field(default_factory=Tracked)
     by_patch_port: Tracked[str, PlannedNetwork] = field(default_factory=Tracked)
     """By the network's patch port on br-cloud."""
-    probe_macs: Tracked[LinkKey, str] = field(default_factory=Tracked)
-    """Of all links, the source MAC addresses of their probe frames."""
+    probe_macs: Tracked[PathKey, str] = field(default_factory=Tracked)
+    """Of all paths, the source MAC addresses of their probe frames."""
 
     @classmethod
     def of(cls, networks: Iterable[PlannedNetwork]) -> Self:
@@ -100,13 +120,13 @@ class PlannedNetworks:
     def updated(self, networks: Mapping[str, PlannedNetwork | None]) -> Self:
         """With these networks, by name, and without those that are None."""
         by_patch_port: dict[str, PlannedNetwork | None] = {}
-        probe_macs: dict[LinkKey, str | None] = {}
+        probe_macs: dict[PathKey, str | None] = {}
         for before in filter(None, map(self.by_name.get, networks)):
             by_patch_port[before.patch_port] = None
-            probe_macs |= dict.fromkeys((before.name, link.member) for link in before.links)
+            probe_macs |= dict.fromkeys((before.name, link.path) for link in before.links)
         for after in filter(None, networks.values()):
             by_patch_port[after.patch_port] = after
-            probe_macs |= {(after.name, link.member): link.probe_mac for link in after.links}
+            probe_macs |= {(after.name, link.path): link.probe_mac for link in after.links}
         by_name = self.by_name.updated(networks)
         if by_name is self.by_name:
             return self

@@ -175,11 +175,11 @@ class DirectPath(ApiModel):
     number: MemberNumber
     """The other member's number in the network."""
     cloud_id: CloudID
-    """Its cloud ID, which is that of a peer of this cloud."""
+    """The other member's cloud ID; it is a peer of this cloud."""
     tunnel_id: TunnelID
     """Tunnel ID of the network on the tunnel to that cloud."""
     gateway: PeerGateway
-    """Its active gateway of this network."""
+    """The other member's active gateway of this network."""
 
 
 class AttachmentSpec(ApiModel):
@@ -216,7 +216,8 @@ class AttachmentSpec(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["number"]},
         ),
     ] = ()
-    """Paths to other receivers that do not lead through the origin (at a receiver only)."""
+    """Other receivers that may be reached without the origin (at a receiver only). One that is also among the members
+    of the link to the origin has two paths, and is one member: frames are accepted by both, and sent by one."""
     gateway_addresses: GatewayAddresses = ()
     """Gateway addresses of the origin's subnets. The routers are there; ARP for them is accepted from there only."""
     local_gateway_addresses: GatewayAddresses = ()
@@ -242,16 +243,18 @@ class LinkObservation(ApiModel):
 
 
 class MemberObservation(ApiModel):
-    """State of the path to a member behind the origin, as the node observes it."""
+    """State of the paths to another receiver of the network, as the node observes them."""
 
     number: MemberNumber
     """The member's number in the network."""
     up: bool
-    """Whether probe frames pass through br-cloud at the origin and at the member, and come back."""
+    """Whether probe frames reach br-cloud at the member by any path, and come back."""
+    path: Literal["Direct", "ThroughOrigin"] | None = None
+    """The path by which frames are sent to the member; absent while none is up. They are sent by the last one then."""
     reason: ReasonText = "ProbeAnswered"
-    """Why the path is up or down; docs/conditions.md lists all reasons."""
+    """Why the member is reached or not; docs/conditions.md lists all reasons."""
     message: Message = ""
-    """Why the path is down, in a sentence."""
+    """Why it is not reached, or not by its direct path, in a sentence."""
 
 
 class DropObservation(ApiModel):
@@ -290,7 +293,7 @@ class NodeObservation(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["number"]},
         ),
     ] = ()
-    """State of the path to each member behind the origin (at a receiver only)."""
+    """State of the paths to each other receiver (at a receiver only)."""
     dropping: Annotated[tuple[DropObservation, ...], Field(max_length=8 * (MAX_PEERS + 1))] = ()
     """What br-cloud on the node has dropped of the network within the last five minutes, but for what each cloud keeps
     from machines to itself at any time, such as DHCP."""
