@@ -102,6 +102,21 @@ def attachment(
     )
 
 
+OTHER_GATEWAY = {"name": "gw-c1", "address": "203.0.113.11"}
+
+
+def replica(
+    network: str = RED, tunnel_id: int = 0x180001, gateway: dict[str, str] = OTHER_GATEWAY, through_origin: bool = True
+) -> Attachment:
+    """The Attachment of a replica of a network of the peer; cloud-c is its member 3, by two paths or directly alone."""
+    found, number = attachment(network, role="Receiver").to_wire(), int(network[-1])
+    found["spec"]["origin"]["cloudID"] = PEER
+    members = [{"number": 3, "tunnelID": 0x100010 + number}] if through_origin else []
+    found["spec"]["links"] = [link(0x100000 + number) | {"members": members}]
+    direct = {"number": 3, "cloudID": "cloud-c", "tunnelID": tunnel_id, "gateway": gateway}
+    return Attachment.from_wire(found | {"spec": found["spec"] | {"directPaths": [direct]}})
+
+
 def inputs(
     *attachments: Attachment,
     peers: tuple[CloudPeer, ...] | None = None,

@@ -38,6 +38,8 @@ NETWORKS = tuple(f"0000000{index}-9cbb-4d3c-8d4e-000000000001" for index in rang
 LINK_NAMES = tuple(f"{OWN}.{network}" for network in NETWORKS)
 DEFECT = Problem(Reason.INVALID, "refused")
 
+RECEIVER_PATHS = tuple(f"cloud-b/{number}{end}" for number in (2, 3) for end in ("", "@cloud-c"))
+
 network = st.sampled_from(NETWORKS)
 link_name = st.sampled_from(LINK_NAMES)
 cloud_id = st.sampled_from(PEERS)
@@ -45,8 +47,10 @@ gateways = st.integers(1, 2)
 kind = st.sampled_from(("VXLAN", "VXLAN", "Geneve", "GRE"))
 mostly = st.sampled_from((True, True, True, False))
 links = st.dictionaries(cloud_id, st.tuples(st.integers(0, 2), st.sampled_from((1, 1, 1, 2)), st.integers(0, 4)))
+receiver_paths = st.tuples(mostly, mostly, st.integers(0, 2), st.sampled_from((1, 1, 2)))
 attachments = st.one_of(
     st.tuples(st.just("attach"), network, links, mostly, mostly),
+    st.tuples(st.just("replicate"), network, st.lists(receiver_paths, max_size=2).map(tuple)),
     st.tuples(st.just("detach"), network),
     st.tuples(st.just("keep"), network),
 )
@@ -59,6 +63,8 @@ others = st.one_of(
     st.tuples(st.just("number"), link_name, st.none() | st.integers(-1, 2)),
     st.tuples(st.just("write"), st.booleans()),
     st.tuples(st.just("probe"), link_name, cloud_id, st.sampled_from((None, False, False, True))),
+    st.tuples(st.just("probe"), link_name, st.sampled_from(RECEIVER_PATHS), st.sampled_from((None, False, True))),
+    st.tuples(st.just("choose"), link_name, st.sampled_from((2, 3)), st.booleans()),
     st.tuples(st.just("receive"), st.sets(st.tuples(link_name, cloud_id))),
     st.tuples(st.just("fail"), st.sets(link_name)),
     st.tuples(st.just("drop"), st.sets(link_name)),
@@ -77,6 +83,7 @@ class NodeState:
     ofport: Tracked[str, int] = field(default_factory=lambda: Tracked({names.PROBE_PORT: 1}))
     numbers: Numbers = field(default_factory=Numbers)
     probes: Tracked[LinkKey, bool] = field(default_factory=Tracked)
+    direct: Tracked[LinkKey, bool] = field(default_factory=Tracked)
     facts: Mapping[str, Any] = field(default_factory=dict)
     addresses: tuple[NodeAddress, ...] = (NodeAddress(ADDRESS, 1500),)
     writes: bool = True
@@ -93,6 +100,21 @@ class NodeState:
         if not here:
             new = new.model_copy(update={"spec": new.spec.model_copy(update={"ports": ()})})
         self._know(new.metadata.name, new, kept=False)
+
+    def replicate(self, network: str, receivers: tuple[tuple[bool, bool, int, int], ...]) -> None:
+        """The network is a replica, and cloud-b is its origin; other receivers, by one path or both, are in cloud-c."""
+        numbered = [*enumerate(receivers, 2)]
+        members = [{"number": n, "tunnelID": 0x100010 + id_} for n, (through, _, id_, _) in numbered if through]
+        direct = [
+            {"number": n, "cloudID": "cloud-c", "tunnelID": 0x100000 + id_, "gateway": _gateway("cloud-c", which)}
+            for n, (_, is_direct, id_, which) in numbered
+            if is_direct
+        ]
+        to_origin = link(0x100000, "cloud-b", _gateway("cloud-b", 1)) | {"members": members}
+        found = attachment(network, (to_origin,), role="Receiver").to_wire()
+        found["spec"]["origin"]["cloudID"] = "cloud-b"
+        found["spec"]["directPaths"] = direct
+        self._know(f"{OWN}.{network}", Attachment.from_wire(found), kept=False)
 
     def detach(self, network: str) -> None:
         self._know(f"{OWN}.{network}", None, kept=False)
@@ -145,6 +167,9 @@ class NodeState:
     def probe(self, link_name: str, cloud_id: str, answered: bool | None) -> None:
         self.probes = self.probes.updated({(link_name, cloud_id): answered})
 
+    def choose(self, link_name: str, number: int, direct: bool) -> None:
+        self.direct = self.direct.updated({(link_name, names.member("cloud-b", number)): direct or None})
+
     def receive(self, receiving: set[LinkKey]) -> None:
         self.facts = {**self.facts, "receiving": frozenset(receiving)}
 
@@ -162,7 +187,7 @@ class NodeState:
 
     def observed(self, plan: NodePlan) -> NodeFacts:
         bridge = BridgeView(True, Ports(plan.ports.tunnels, self.patches), self.ofport, numbers=self.numbers)
-        return NodeFacts(plan, bridge, probes=self.probes, **self.facts)
+        return NodeFacts(plan, bridge, probes=self.probes, direct=self.direct, **self.facts)
 
 
 class Incremental:
@@ -197,9 +222,9 @@ class Incremental:
         ofport = state.ofport.updated(
             {tunnel.name: 2 + n for n, tunnel in enumerate(sorted(plan.ports.tunnels, key=str))}
         )
-        sets = self.cache.sets(plan, numbers, ofport)
+        sets = self.cache.sets(plan, numbers, ofport, direct=state.direct)
         again = SetCache()
-        assert sets == again.sets(plan, numbers, ofport)
+        assert sets == again.sets(plan, numbers, ofport, direct=state.direct)
         assert self.cache.meters == again.meters
         assert {*differing(self.before, sets)} == {*differing(dict(self.before), dict(sets))}
         self.before = sets
@@ -235,7 +260,13 @@ def test_any_changes_lead_to_what_is_made_from_scratch(changes: list[tuple[tuple
 def _check_tunnel_ids(plan: NodePlan, wanted: NodeInputs) -> None:
     """No tunnel ID is carried for two networks, and no link is left out that has one of its own."""
     here = [a for a in wanted.attachments.values() if a.spec.active_node == NODE and a.spec.ports]
-    used = Counter((found.gateway.address, found.tunnel_id) for a in here for found in a.spec.links)
+    used = Counter(
+        (found.gateway.address, tunnel_id)
+        for a in here
+        for found in a.spec.links
+        for tunnel_id in (found.tunnel_id, *(path.tunnel_id for path in found.members))
+    )
+    used.update((path.gateway.address, path.tunnel_id) for a in here for path in a.spec.direct_paths)
     tunnels = {tunnel.name: tunnel.ends.remote for tunnel in plan.ports.tunnels}
     carried = Counter((tunnels[k.tunnel_port], k.tunnel_id) for n in plan.networks for k in n.links)
     assert {*carried} == {key for key, count in used.items() if count == 1 and key[0] in tunnels.values()}

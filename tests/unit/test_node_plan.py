@@ -24,6 +24,7 @@ from tests.fakes.nodeobjects import (
     ADDRESS,
     BLUE,
     NODE,
+    OTHER_GATEWAY,
     OWN,
     PEER,
     PEER_GATEWAY,
@@ -34,6 +35,7 @@ from tests.fakes.nodeobjects import (
     link,
     peer,
     peerlink,
+    replica,
 )
 
 HERE = (NodeAddress("10.0.0.5", 1500), NodeAddress(ADDRESS, 1500))
@@ -330,30 +332,13 @@ def test_plan_contains_no_key_when_logged() -> None:
     assert NODE in repr(wanted)
 
 
-OTHER_GATEWAY = {"name": "gw-c1", "address": "203.0.113.11"}
-
-
-def _receiver(network: str, tunnel_id: int = 0x180001, gateway: dict[str, str] = OTHER_GATEWAY) -> Attachment:
-    """A replica of a network of cloud-b; cloud-c is its member 3, by two paths."""
-    found = attachment(network, (link(0x100000),), role="Receiver").to_wire()
-    found["spec"]["origin"]["cloudID"] = PEER
-    number = int(network[-1])
-    found["spec"]["links"][0] |= {
-        "tunnelID": 0x100000 + number,
-        "members": [{"number": 3, "tunnelID": 0x100010 + number}],
-    }
-    direct = {"number": 3, "cloudID": "cloud-c", "tunnelID": tunnel_id, "gateway": gateway}
-    found["spec"]["directPaths"] = [direct]
-    return Attachment.from_wire(found)
-
-
 def _with_two_peers(*attachments: Attachment) -> NodeInputs:
     peers = peer(), peer("cloud-c", "203.0.113.0/24")
     return inputs(*attachments, peers=peers, peerlinks=(peerlink(), peerlink("cloud-c", OTHER_GATEWAY)))
 
 
 def test_receiver_with_two_paths_is_one_member() -> None:
-    (network,) = plan(_with_two_peers(_receiver(RED))).networks
+    (network,) = plan(_with_two_peers(replica(RED))).networks
     assert [(k.path, k.member, k.peer) for k in network.links] == [
         (PEER, PEER, PEER),
         (f"{PEER}/3", f"{PEER}/3", PEER),
@@ -365,23 +350,23 @@ def test_receiver_with_two_paths_is_one_member() -> None:
 
 def test_problem_of_one_path_leaves_the_other_alone() -> None:
     stray = {"name": "gw-c1", "address": "203.0.113.99"}
-    result = plan(_with_two_peers(_receiver(RED, gateway=stray)))
+    result = plan(_with_two_peers(replica(RED, gateway=stray)))
     name = f"{OWN}.{RED}"
     assert {key: p.reason for key, p in result.link_problems.items()} == {(name, f"{PEER}/3@cloud-c"): "NoTunnel"}
     assert [k.path for network in result.networks for k in network.links] == [PEER, f"{PEER}/3"]
 
 
 def test_tunnel_id_of_two_direct_paths_carries_neither() -> None:
-    result = plan(_with_two_peers(_receiver(RED), _receiver(BLUE)))
+    result = plan(_with_two_peers(replica(RED), replica(BLUE)))
     problems = {(f"{OWN}.{network}", f"{PEER}/3@cloud-c"): "TunnelIDInUse" for network in (RED, BLUE)}
     assert {key: p.reason for key, p in result.link_problems.items()} == problems
     assert {k.path for network in result.networks for k in network.links} == {PEER, f"{PEER}/3"}
-    apart = plan(_with_two_peers(_receiver(RED), _receiver(BLUE, 0x180002)))
+    apart = plan(_with_two_peers(replica(RED), replica(BLUE, 0x180002)))
     assert not apart.link_problems
 
 
 def test_origin_has_no_direct_paths() -> None:
-    held = _receiver(RED)
+    held = replica(RED)
     spec = held.spec.model_copy(update={"role": "Origin", "direct_paths": held.spec.direct_paths})
     (network,) = plan(_with_two_peers(held.model_copy(update={"spec": spec}))).networks
     assert [k.path for k in network.links] == [PEER]
