@@ -211,6 +211,16 @@ def test_probes_pass_no_storm_meter() -> None:
     assert {int(meter) for flow in probes for meter in re.findall(r"\bmeter:(\d+)", flow)} == {0x20, 0x21}
 
 
+def test_meter_lets_twice_as_many_probes_pass_as_both_ends_of_all_paths_send() -> None:
+    """Requests to reflect, and replies: every two seconds, and five times a second by each path between receivers."""
+    networks = tuple(replace(TWO_PATHS[0], name=f"red{n}", patch_port=f"red{n}") for n in range(40))
+    rates = {m.id: m.packets_per_second for found in _sets(networks).values() for m in found.meters}
+    to_origin, between_receivers = 2 * 0.5, 2 * 5.5
+    assert rates[0x20] >= 40 * 2 * (to_origin + between_receivers)
+    assert rates[0x21] >= 40 * 2 * between_receivers
+    assert max(rates.values()) <= 40 * 4 * (to_origin + between_receivers), "and not many more"
+
+
 def test_networks_and_links_without_port_number_are_omitted() -> None:
     waiting = PlannedNetwork("blue", "waiting", True, (), (TO_B,))
     halfway = PlannedNetwork("red", "red", True, ("10.20.0.1",), (TO_B, _link("not-yet", 7, "02::")))
