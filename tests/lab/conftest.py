@@ -15,8 +15,8 @@ from tests.testbed.workload.tenant import Stretch, reachable_stretch
 _NUMBERS = itertools.count(1)
 # In this order: tests of OpenStack only, while Neutron's DHCP agent is still starting; prerequisites of all others;
 # tests that need both clouds in their initial state; all others; tests with a second gateway node in a cloud; tests
-# that must run alone on the machine.
-_STAGES = ("openstack", "ports", "untouched", "shared", "gateways", "alone")
+# with a third cloud; tests that must run alone on the machine.
+_STAGES = ("openstack", "ports", "untouched", "shared", "gateways", "third", "alone")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""All parts of a lab as objects, constructed from its state without starting anything."""
+"""All parts of a lab as objects, constructed from its state without starting anything; the third cloud apart."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.testbed.node import imports
 from tests.testbed.node.backend import OvnController, OvsAgents
 from tests.testbed.node.gateway import Gateway
 from tests.testbed.state import State
-from tests.testbed.topology import PODS_MEMORY_MEGABYTES, SECOND_SITES, SITES, CloudName, Site
+from tests.testbed.topology import PODS_MEMORY_MEGABYTES, SECOND_SITES, SITES, THIRD_SITE, Site, SiteName
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class CloudParts:
 
 @dataclass(frozen=True)
 class Parts:
-    """All components of a lab."""
+    """All components of a lab, or of its third cloud."""
 
     database: Database
-    clouds: dict[CloudName, CloudParts]
+    clouds: dict[SiteName, CloudParts]
 
 
 def assemble(state: State) -> Parts:
@@ -45,6 +45,14 @@ def assemble(state: State) -> Parts:
     database = Database(state.directory, state.memory, state.namespaces.cloud("a"))
     sites = {name: _sized(state, site) for name, site in SITES.items()}
     return Parts(database, {name: _cloud(state, database, site) for name, site in sites.items()})
+
+
+def assemble_third(state: State) -> Parts:
+    """Construct the parts of the third cloud, which has a database server of its own."""
+    site = THIRD_SITE
+    directory, data = _directories(state, site)
+    database = Database(directory, data, state.namespaces.cloud(site.name))
+    return Parts(database, {site.name: _cloud(state, database, site)})
 
 
 def _runs_pods(state: State, site: Site) -> bool:
@@ -56,12 +64,10 @@ def _sized(state: State, site: Site) -> Site:
 
 
 def _cloud(state: State, database: Database, site: Site) -> CloudParts:
-    directory, data = state.directory / site.name, state.memory / site.name
-    for path in (directory, data):
-        path.mkdir(exist_ok=True)
+    directory, data = _directories(state, site)
     netns = state.namespaces.cloud(site.name)
     passwords = state.passwords[site.name]
-    environment = {"a": state.assets.openstack_a, "b": state.assets.openstack_b}[site.name]
+    environment = state.assets.openstack(site.release)
     address = site.server_address.ip
     ovn = OvnCentral(directory, data, netns, address) if site.back_end == "ovn" else None
     broker = None if ovn else Broker(directory, data, netns, address, passwords.broker)
@@ -102,6 +108,14 @@ def _cloud(state: State, database: Database, site: Site) -> CloudParts:
     )
     workers = Workers(state, cloud) if _runs_pods(state, site) else None
     return CloudParts(keystone, neutron, broker, ovn, cloud, workers)
+
+
+def _directories(state: State, site: Site) -> tuple[Path, Path]:
+    """Of a cloud's files, and of its servers' data."""
+    directories = state.directory / site.name, state.memory / site.name
+    for path in directories:
+        path.mkdir(exist_ok=True)
+    return directories
 
 
 def _imports(state: State, environment: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A lab: two independent OpenStack clouds on this machine, connected by a WAN."""
+"""A lab: two independent OpenStack clouds on this machine, connected by a WAN, and a third one when it is needed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,8 @@ from tests.testbed.cloud.servers import schemas
 from tests.testbed.host import cgroups, netns, process
 from tests.testbed.kubelet import workers
 from tests.testbed.state import State
-from tests.testbed.topology import Namespaces
+from tests.testbed.third import ThirdCloud
+from tests.testbed.topology import SITES, Namespaces
 from tests.testbed.wan import wiring
 from tests.testbed.wan.router import Wan
 
@@ -30,12 +31,19 @@ class Lab:
         self.b: Cloud = parts.clouds["b"].cloud
         self.workers = parts.clouds["a"].workers
         """The nodes of cloud A, if it runs pods."""
+        self.third = ThirdCloud(own_state)
+        """Runs only for the tests that start it."""
         self.wan = Wan(own_state.namespaces, {"a": self.a.gateway, "b": self.b.gateway}, own_state.directory)
 
     @property
     def clouds(self) -> tuple[Cloud, Cloud]:
         """Both clouds."""
         return self.a, self.b
+
+    @property
+    def c(self) -> Cloud:
+        """The third cloud, while it runs."""
+        return self.third.cloud
 
     @classmethod
     def up(
@@ -53,7 +61,7 @@ class Lab:
         assets = assets or ensure(*(("lab", "pods") if pods else ()))
         if pods:
             build_images()
-        template = schemas.ensure(assets, state.memory_root())
+        template = schemas.ensure(assets, state.memory_root(), *SITES.values())
         own_state = State(name or state.new_name(), assets, pods)
         own_state.save()
         try:

@@ -7,10 +7,10 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from tests.testbed.assets import Assets
-from tests.testbed.topology import CloudName, Namespaces
+from tests.testbed.topology import Namespaces, SiteName
 
 _PREFIX: Final = "isthmus-"
 _FILE: Final = "lab.json"
@@ -39,8 +39,8 @@ class State:
     name: str
     assets: Assets
     pods: bool = False
-    passwords: dict[CloudName, Passwords] = field(
-        default_factory=lambda: {"a": Passwords.generate(), "b": Passwords.generate()}
+    passwords: dict[SiteName, Passwords] = field(
+        default_factory=lambda: {name: Passwords.generate() for name in get_args(SiteName)}
     )
 
     @property

@@ -4,8 +4,8 @@
        |                                                                                       |
     wan bridge 192.0.2.0/24 ------------------ <lab>-wan (router) ------------------ wan bridge 198.51.100.0/24
 
-A test can add a third cloud at PLAIN_SITE (<lab>-c, on the same router, for the same tester), and to either cloud a
-second gateway node, at SECOND_SITES.
+A test can add a third cloud (<lab>-c, on the same router, for the same tester), which is either an OpenStack cloud at
+THIRD_SITE or a plain one at PLAIN_SITE, and to either of the first two a second gateway node, at SECOND_SITES.
 
 Namespaces are private to a lab, so that all labs can use the same addresses and ports.
 """
@@ -15,6 +15,7 @@ from ipaddress import IPv4Interface, IPv4Network
 from typing import Final, Literal
 
 CloudName = Literal["a", "b"]
+SiteName = Literal["a", "b", "c"]
 BackEnd = Literal["ovn", "ovs"]
 
 WAN_MTU: Final = 1500
@@ -86,7 +87,7 @@ class Location:
 class Site(Location):
     """The place of a cloud with OpenStack in it."""
 
-    name: CloudName
+    name: SiteName
     back_end: BackEnd
     release: str
 
@@ -131,26 +132,38 @@ SITES: Final[dict[CloudName, Site]] = {
     ),
 }
 
+THIRD_SITE: Final = Site(
+    name="c",
+    back_end="ovn",
+    release="2024.1",
+    gateway="gw-c1",
+    management=IPv4Network("198.18.3.0/24"),
+    wan=IPv4Network("203.0.113.0/24"),
+    guest_memory_megabytes=600,
+)
+"""Location of an optional third OpenStack cloud."""
+
 PODS_MEMORY_MEGABYTES: Final = 1800
 """Memory of a gateway node that has containerd, a kubelet and the images on it."""
 
 PODS_NETWORK: Final = "10.97.1.0/24"
 """Addresses of pods on the node of cloud A that is on the host's kernel."""
 
-SECOND_SITES: Final[dict[CloudName, Site]] = {
+SECOND_SITES: Final[dict[SiteName, Site]] = {
     "a": replace(SITES["a"], gateway="gw-a2", gateway_number=12, guest_memory_megabytes=600),
     "b": replace(SITES["b"], gateway="gw-b2", gateway_number=12, guest_memory_megabytes=1200),
+    "c": replace(THIRD_SITE, gateway="gw-c2", gateway_number=12),
 }
-"""Optional second gateway nodes of both clouds, each as its cloud's site with another node."""
+"""Optional second gateway nodes of all clouds, each as its cloud's site with another node."""
 
 PLAIN_SITE: Final = Location(
-    name="c",
-    gateway="gw-c1",
-    management=IPv4Network("198.18.3.0/24"),
-    wan=IPv4Network("203.0.113.0/24"),
+    name=THIRD_SITE.name,
+    gateway=THIRD_SITE.gateway,
+    management=THIRD_SITE.management,
+    wan=THIRD_SITE.wan,
     guest_memory_megabytes=160,
 )
-"""Location of an optional third cloud, without OpenStack and Isthmus."""
+"""The same place for a cloud without OpenStack and Isthmus: there is one of both at a time."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class PlainCloud:
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._directory = lab.directory / PLAIN_SITE.name
+        self._directory = lab.directory / "plain"
         self._directory.mkdir(exist_ok=True)
         addresses = [str(PLAIN_SITE.server_address.ip), str(PLAIN_SITE.server_wan_address.ip)]
         netns = lab.state.namespaces.cloud(PLAIN_SITE.name)

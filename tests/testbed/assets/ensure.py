@@ -51,6 +51,10 @@ class Assets:
     agent_env: Path
     development_env: Path
 
+    def openstack(self, release: str) -> Path:
+        """The environment of an OpenStack release."""
+        return {"newest": self.openstack_a, "2024.1": self.openstack_b}[release]
+
 
 def ensure(*subsets: Subset) -> Assets:
     """Provide these subsets (by default `lab`, which is all but those in APART), and return the paths.

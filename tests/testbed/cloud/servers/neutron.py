@@ -11,9 +11,10 @@ from tests.testbed.cloud.servers.ovn import OvnCentral
 from tests.testbed.host import process
 from tests.testbed.topology import NEUTRON_PORT, WAN_MTU, Site
 
-# With OVN, Neutron 29 has no agents and sends no messages.
+_MAINTENANCE: Final = "neutron-ovn-maintenance-worker"
+# With OVN, Neutron has no agents and sends no messages.
 _NO_BROKER: Final = "fake://"
-_TUNNEL_IDS: Final = {"a": "1000:1999", "b": "5000:5999"}
+_TUNNEL_IDS: Final = {"a": "1000:1999", "b": "5000:5999", "c": "8000:8999"}
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,18 @@ class Neutron:
 
     def start(self) -> None:
         """Start the servers and wait until the API answers."""
-        if self.ovn:
+        name = "neutron-api" if self._is_under_uwsgi else "neutron-server"
+        if self._is_under_uwsgi:
             self._start_api()
-            self._spawn("neutron-ovn-maintenance-worker")
+            self._spawn(_MAINTENANCE)
         else:
             self._spawn("neutron-server")
-        name = "neutron-api" if self.ovn else "neutron-server"
         await_server(self.directory, name, lambda: answers(self.site.network_url))
+
+    @property
+    def _is_under_uwsgi(self) -> bool:
+        """Neutron 24 has the worker that it needs beside the API server with OVN only in its own server."""
+        return self.ovn is not None and (self.environment / "bin" / _MAINTENANCE).exists()
 
     def _start_api(self) -> None:
         process.spawn(
@@ -146,7 +152,8 @@ class Neutron:
 
     def _ovn_sections(self, ovn: OvnCentral) -> ini.Sections:
         return {
-            "DEFAULT": {"service_plugins": "ovn-router"},
+            # Nobody sends it messages.
+            "DEFAULT": {"service_plugins": "ovn-router", "rpc_workers": 0},
             "ml2": {
                 "type_drivers": "local,flat,vlan,geneve",
                 "tenant_network_types": "geneve",

@@ -1,11 +1,13 @@
-"""The migrated databases of both clouds before the first start, created once and kept in the cache.
+"""The migrated databases of clouds before the first start, created once and kept in the cache.
 
-Migrating two releases of Keystone and Neutron takes most of a minute; copying the result takes a second.
+Migrating two releases of Keystone and Neutron takes most of a minute; copying the result takes a second. The third
+cloud, which few tests need, has a server of its own.
 """
 
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -15,22 +17,22 @@ from tests.testbed.assets.cache import Asset, Cache
 from tests.testbed.cloud.servers import ini
 from tests.testbed.cloud.servers.database import Database
 from tests.testbed.cloud.servers.keystone import BOOTSTRAP_PASSWORD, Keystone
-from tests.testbed.topology import SITES, Site
+from tests.testbed.topology import Site
 
 _ARCHIVE: Final = "mariadb.tar"
 _REQUIREMENTS: Final = Path(__file__).parents[1] / "openstack"
 
 
-def ensure(assets: Assets, memory: Path) -> Path:
-    """The archive of the data directory, created if it is not in the cache."""
+def ensure(assets: Assets, memory: Path, *sites: Site) -> Path:
+    """The archive of the data directory for these clouds, created if it is not in the cache."""
     cache = Cache(assets.root)
-    asset = _asset(cache)
+    asset = _asset(cache, sites)
     with cache.building(asset) as missing:
         if missing:
-            print("schemas: migrating the databases of both clouds, usually 0:30 on two cores", flush=True)
+            print(f"schemas: migrating databases of {_names(sites)}, usually 0:30 on two cores", flush=True)
             scratch = Path(tempfile.mkdtemp(prefix="isthmus-schemas-", dir=memory))
             try:
-                _build(assets, scratch, asset.directory)
+                _build(assets, scratch, asset.directory, sites)
             finally:
                 shutil.rmtree(scratch)
     return asset.directory / _ARCHIVE
@@ -42,23 +44,28 @@ def unpack(archive: Path, database: Database) -> None:
     subprocess.run(["tar", "-C", database.files, "-xf", archive], check=True)
 
 
-def _asset(cache: Cache) -> Asset:
+def _names(sites: Sequence[Site]) -> str:
+    return " and ".join(f"cloud {site.name}" for site in sites)
+
+
+def _asset(cache: Cache, sites: Sequence[Site]) -> Asset:
     own = Path(__file__)
     recipe = [own, own.with_name("database.py"), own.with_name("keystone.py"), *sorted(_REQUIREMENTS.glob("*.txt"))]
     mariadb = subprocess.run(["mariadbd", "--version"], check=True, capture_output=True).stdout
-    return cache.asset("schemas", mariadb, *(path.read_bytes() for path in recipe))
+    return cache.asset(
+        "-".join(["schemas", *(site.name for site in sites)]), mariadb, *(path.read_bytes() for path in recipe)
+    )
 
 
-def _build(assets: Assets, scratch: Path, target: Path) -> None:
+def _build(assets: Assets, scratch: Path, target: Path, sites: Sequence[Site]) -> None:
     database = Database(directory=target, data=scratch)
     database.initialise()
     database.start()
     try:
-        environments = {"a": assets.openstack_a, "b": assets.openstack_b}
         with ThreadPoolExecutor(2) as pool:
             jobs = [
-                pool.submit(migrate, site, environments[site.name], database, target)
-                for site in SITES.values()
+                pool.submit(migrate, site, assets.openstack(site.release), database, target)
+                for site in sites
                 for migrate in (_migrate_neutron, _migrate_keystone)
             ]
             for job in jobs:
