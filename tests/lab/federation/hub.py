@@ -1,0 +1,190 @@
+"""Cloud A with two peers that do not know each other, and networks that are stretched to both."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from ipaddress import IPv4Address
+from itertools import permutations
+from typing import Any
+
+from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation, condition, patch_spec
+from tests.testbed.install.spoke import Spoke
+from tests.testbed.inventory import difference_once_settled, take
+from tests.testbed.wan.capture import Capture
+from tests.testbed.wan.wire import read_pcap
+from tests.testbed.workload.machine import Machine
+from tests.testbed.workload.tenant import Stretch, Tenant
+
+READY_SECONDS = 120.0
+
+
+class Hub:
+    """The origin's federations with its two peers."""
+
+    def __init__(self, pair: Federation, spoke: Spoke) -> None:
+        self.federations: tuple[Federation, ...] = (pair, spoke)
+        self.origin = pair.a
+        self.spoke = spoke
+
+    @property
+    def clouds(self) -> tuple[Cloud, ...]:
+        """All three."""
+        return (self.origin.cloud, *(federation.receiver.cloud for federation in self.federations))
+
+    def expand(self, name: str, network_id: str, peers: Sequence[str]) -> None:
+        """Apply a NetworkExpansion to these peers, in the namespace of the same name."""
+        expansion = {
+            "apiVersion": "isthmus.cloud/v1alpha1",
+            "kind": "NetworkExpansion",
+            "metadata": {"name": name, "namespace": name},
+            "spec": {"networkID": network_id, "peers": _named(peers)},
+        }
+        self.origin.cloud.kubectl("apply", "-f", "-", input=json.dumps(expansion))
+
+    def wait_expanded(self, name: str, network_id: str, federations: Sequence[Federation]) -> None:
+        """Wait until all sides are Ready, and all peers reach each other."""
+        for federation in federations:
+            federation.wait_expanded(name, name, network_id, READY_SECONDS)
+        wait_until(
+            lambda: (
+                condition(self.origin.cloud, "networkexpansion", name, name, "MembersConnected").get("status") == "True"
+            ),
+            READY_SECONDS,
+            f"all peers of {name} to reach each other",
+            poll_seconds=0.3,
+        )
+
+
+class Everywhere:
+    """One network of the origin with a machine in each cloud."""
+
+    def __init__(self, hub: Hub, tenant: Tenant, local: Machine) -> None:
+        self.hub = hub
+        self.tenant = tenant
+        self.local = local
+        self.stretches: dict[str, Stretch] = {}
+        """By the receiver's cloud ID, as long as it is a member."""
+
+    @property
+    def machines(self) -> list[Machine]:
+        """The machines, the origin's first."""
+        return [self.local, *(stretch.remotes[0] for stretch in self.stretches.values())]
+
+    @property
+    def broadcast(self) -> str:
+        """The broadcast address of the subnet, a /24."""
+        return str(IPv4Address(int(IPv4Address(self.tenant.cidr.partition("/")[0])) + 255))
+
+    def stretch(self) -> None:
+        """Stretch it to all peers, and boot a machine at each; all may reach each other."""
+        hub, name, network_id = self.hub, self.tenant.name, self.tenant.network_id
+        hub.federations[0].bind(name, self.tenant.project.id)
+        self.tenant.admit()
+        hub.expand(name, network_id, [federation.receiver.cloud.cloud_id for federation in hub.federations])
+        hub.wait_expanded(name, network_id, hub.federations)
+        for federation in hub.federations:
+            cloud = federation.receiver.cloud
+            stretch = self.stretches[cloud.cloud_id] = Stretch.of(federation, self.tenant, self.local)
+            stretch.boot_remote(f"{name}-{cloud.name}")
+            stretch.remote.admit()
+
+    def drop(self, cloud_id: str) -> None:
+        """Take one peer out of the NetworkExpansion, and wait until its replica is gone."""
+        stretch = self.stretches.pop(cloud_id)
+        where = ("-n", self.tenant.name)
+        patch_spec(
+            self.hub.origin.cloud, "networkexpansion", self.tenant.name, {"peers": _named([*self.stretches])}, *where
+        )
+        stretch.remove_remotes()
+        self._wait_gone(stretch.federation)
+
+    def withdraw(self) -> None:
+        """Delete the NetworkExpansion, and wait until all replicas are gone; the origin's network stays."""
+        for stretch in self.stretches.values():
+            stretch.remove_remotes()
+        self.stretches.clear()
+        self.delete_expansion()
+        for federation in self.hub.federations:
+            self._wait_gone(federation)
+        self.hub.origin.cloud.kubectl("delete", "namespace", self.tenant.name, "--ignore-not-found")
+
+    def delete_expansion(self) -> None:
+        """Delete the NetworkExpansion, as the tenant does."""
+        where = ("-n", self.tenant.name, self.tenant.name)
+        self.hub.origin.cloud.kubectl("delete", "networkexpansion", *where, "--ignore-not-found", "--timeout=60s")
+
+    def wait_for_ping(self) -> None:
+        """Wait until each machine reaches each other one."""
+        for source, target in permutations(self.machines, 2):
+            wait_until(partial(_answers, source, target), 60, f"{target.name} to answer {source.name}")
+
+    def _wait_gone(self, federation: Federation) -> None:
+        where = f"the replica at {federation.receiver.cloud.cloud_id} to be deleted"
+        wait_until(lambda: federation.replica_of(self.tenant.network_id) is None, 90, where, poll_seconds=0.5)
+
+
+@contextmanager
+def three_clouds(peers: Federation) -> Iterator[Hub]:
+    """The third cloud, installed and peered with A for the duration of the block; all is removed and compared.
+
+    Fails unless all traffic on the WAN was protected, and none of it between B and C.
+    """
+    lab = peers.lab
+    with lab.third.up() as cloud:
+        spoke = Spoke(peers, cloud)
+        spoke.install()
+        with lab.wan.capture(cloud.gateway) as capture:
+            before = {each.name: take(each) for each in (peers.b.cloud, cloud)}
+            try:
+                spoke.introduce()
+                yield Hub(peers, spoke)
+                spoke.settle()
+                spoke.end_agreement()
+                for each in (peers.b.cloud, cloud):
+                    left = difference_once_settled(before[each.name], each)
+                    assert not left, f"cloud {each.name} has changed:\n{left}"
+            finally:
+                spoke.b.stop()
+        summary = capture.summary()
+        assert summary.esp > 0
+        summary.require_protected()
+        assert frames_between(capture, peers.a.cloud, cloud) > 0
+        assert frames_between(capture, peers.b.cloud, cloud) == 0
+
+
+def frames_between(capture: Capture, one: Cloud, other: Cloud) -> int:
+    """The number of captured IPv4 packets between the WANs of two clouds, whatever they are."""
+    ends = {one.site.wan, other.site.wan}
+    found = 0
+    for path in capture.paths:
+        for frame in read_pcap(path):
+            if frame[12:14] == b"\x08\x00":
+                addresses = IPv4Address(frame[26:30]), IPv4Address(frame[30:34])
+                found += {network for network in ends for address in addresses if address in network} == ends
+    return found
+
+
+@contextmanager
+def everywhere(hub: Hub, name: str, cidr: str) -> Iterator[Everywhere]:
+    """A network of A that is stretched to both peers, with a machine in each cloud that all reach each other."""
+    with ExitStack() as undo:
+        tenant = Tenant.create(hub.origin.cloud, name, cidr)
+        undo.callback(tenant.delete)
+        local = tenant.boot(f"{name}-a")
+        undo.callback(local.delete)
+        network = Everywhere(hub, tenant, local)
+        undo.callback(network.withdraw)
+        network.stretch()
+        network.wait_for_ping()
+        yield network
+
+
+def _named(peers: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"name": peer} for peer in peers]
+
+
+def _answers(source: Machine, target: Machine) -> bool:
+    return source.ping(str(target.address), count=1).all_answered
