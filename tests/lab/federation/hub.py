@@ -1,7 +1,7 @@
 """Cloud A with two peers that do not know each other, and networks that are stretched to both."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from ipaddress import IPv4Address
@@ -15,6 +15,7 @@ from tests.testbed.install.spoke import Spoke
 from tests.testbed.inventory import difference_once_settled, take
 from tests.testbed.wan.capture import Capture
 from tests.testbed.wan.wire import read_pcap
+from tests.testbed.workload.broadcast import BroadcastRun, Heard
 from tests.testbed.workload.machine import Machine
 from tests.testbed.workload.tenant import Stretch, Tenant
 
@@ -78,18 +79,31 @@ class Everywhere:
         """The broadcast address of the subnet, a /24."""
         return str(IPv4Address(int(IPv4Address(self.tenant.cidr.partition("/")[0])) + 255))
 
-    def stretch(self) -> None:
-        """Stretch it to all peers, and boot a machine at each; all may reach each other."""
-        hub, name, network_id = self.hub, self.tenant.name, self.tenant.network_id
+    def request(self) -> None:
+        """Ask for it to be stretched to all peers; its machines admit all others of the subnet."""
+        hub, name = self.hub, self.tenant.name
         hub.federations[0].bind(name, self.tenant.project.id)
         self.tenant.admit()
-        hub.expand(name, network_id, [federation.receiver.cloud.cloud_id for federation in hub.federations])
-        hub.wait_expanded(name, network_id, hub.federations)
-        for federation in hub.federations:
+        hub.expand(name, self.tenant.network_id, [federation.receiver.cloud.cloud_id for federation in hub.federations])
+
+    def wait_expanded(self) -> None:
+        """Wait until all sides are Ready, and all peers reach each other."""
+        self.hub.wait_expanded(self.tenant.name, self.tenant.network_id, self.hub.federations)
+
+    def boot_remotes(self) -> None:
+        """Boot a machine at each peer, as soon as there is a replica."""
+        for federation in self.hub.federations:
             cloud = federation.receiver.cloud
+            replica = partial(federation.replica_of, self.tenant.network_id)
+            wait_until(replica, READY_SECONDS, f"a replica at {cloud.cloud_id}", poll_seconds=0.3)
             stretch = self.stretches[cloud.cloud_id] = Stretch.of(federation, self.tenant, self.local)
-            stretch.boot_remote(f"{name}-{cloud.name}")
+            stretch.boot_remote(f"{self.tenant.name}-{cloud.name}")
             stretch.remote.admit()
+
+    def admit_all(self) -> None:
+        """Let its machines receive whatever comes, so that nothing which should not have come is hidden."""
+        for tenant in (self.tenant, *(stretch.remote for stretch in self.stretches.values())):
+            tenant.project.allow_ingress("0.0.0.0/0")
 
     def drop(self, cloud_id: str) -> None:
         """Take one peer out of the NetworkExpansion, and wait until its replica is gone."""
@@ -101,12 +115,16 @@ class Everywhere:
         stretch.remove_remotes()
         self._wait_gone(stretch.federation)
 
-    def withdraw(self) -> None:
-        """Delete the NetworkExpansion, and wait until all replicas are gone; the origin's network stays."""
+    def release(self) -> None:
+        """Delete the NetworkExpansion and the peers' machines, so that the replicas go."""
+        self.delete_expansion()
         for stretch in self.stretches.values():
             stretch.remove_remotes()
         self.stretches.clear()
-        self.delete_expansion()
+
+    def withdraw(self) -> None:
+        """Release it, and wait until all replicas are gone; the origin's network stays."""
+        self.release()
         for federation in self.hub.federations:
             self._wait_gone(federation)
         self.hub.origin.cloud.kubectl("delete", "namespace", self.tenant.name, "--ignore-not-found")
@@ -168,8 +186,8 @@ def frames_between(capture: Capture, one: Cloud, other: Cloud) -> int:
 
 
 @contextmanager
-def everywhere(hub: Hub, name: str, cidr: str) -> Iterator[Everywhere]:
-    """A network of A that is stretched to both peers, with a machine in each cloud that all reach each other."""
+def at_origin(hub: Hub, name: str, cidr: str) -> Iterator[Everywhere]:
+    """A network of A with a machine there, which may be stretched within the block; everything is removed."""
     with ExitStack() as undo:
         tenant = Tenant.create(hub.origin.cloud, name, cidr)
         undo.callback(tenant.delete)
@@ -177,9 +195,27 @@ def everywhere(hub: Hub, name: str, cidr: str) -> Iterator[Everywhere]:
         undo.callback(local.delete)
         network = Everywhere(hub, tenant, local)
         undo.callback(network.withdraw)
-        network.stretch()
+        yield network
+
+
+@contextmanager
+def everywhere(hub: Hub, name: str, cidr: str) -> Iterator[Everywhere]:
+    """A network of A that is stretched to both peers, with a machine in each cloud that all reach each other."""
+    with at_origin(hub, name, cidr) as network:
+        network.request()
+        network.wait_expanded()
+        network.boot_remotes()
         network.wait_for_ping()
         yield network
+
+
+def all_hear_all(run: BroadcastRun, machines: Sequence[Machine], since: Mapping[str, Heard] | None = None) -> bool:
+    """Whether each machine has received something of each other one, sent after `since`."""
+    heard = run.heard()
+    return all(
+        heard[one.name].last_from(other) > (since[other.name].sent if since else 0)
+        for one, other in permutations(machines, 2)
+    )
 
 
 def _named(peers: Sequence[str]) -> list[dict[str, Any]]:

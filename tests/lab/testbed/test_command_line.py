@@ -76,13 +76,16 @@ def test_second_lab_leaves_nothing_behind(lab: Lab) -> None:
     assert left_on_the_host() == []
     try:
         assert f"lab {NAME} is up" in lab_command("up")
+        assert "cloud c is up" in lab_command("third")
         assert any(map(is_of_the_lab, all_processes())), "its processes can be identified"
         assert listening() == []
         status = lab_command("status")
         assert "cloud a: ovn" in status
+        assert "cloud c: ovn" in status
         assert "dead" not in status
         assert "br-int" in lab_command("exec", "gw-a1", "ovs-vsctl", "show")
         assert "gw-b1" in lab_command("kubectl", "b", "get", "nodes")
+        assert "gw-c1" in lab_command("kubectl", "c", "get", "nodes")
         assert "dhcp-warm-up" in lab_command("openstack", "b", "network", "list")
         assert "esp" in lab_command("capture", "1")
         # The first lab is not affected.
