@@ -26,6 +26,7 @@ _INTENDED: Final = frozenset(
     {
         Reason.AWAITING_APPROVAL,
         Reason.CORDONED,
+        Reason.DRAINED,
         Reason.PEER_CORDONED,
         Reason.PEER_WITHDRAWN,
         Reason.PROJECT_NOT_ACCEPTED,

@@ -41,6 +41,7 @@ def test_agreement(clouds: Clouds, tmp_path: Path) -> None:
     _agree(clouds, tmp_path)
     _check_objects(clouds.a, clouds.b)
     _cordon(clouds)
+    _drain(clouds)
     _revoke_credential(clouds)
     _end(clouds)
 
@@ -176,6 +177,26 @@ def _cordon(clouds: Clouds) -> None:
         assert (done.returncode, json.loads(done.stdout)) == (0, document)
         assert a.peers()["cloud-b"]["spec"]["agreement"]["state"] == state
     assert refused(b, "cordon", "cloud-x", code=2) == "there is no CloudPeer 'cloud-x'; did you mean cloud-a?"
+
+
+def _drain(clouds: Clouds) -> None:
+    a, b = clouds.a, clouds.b
+    assert "add --yes" in refused(a, "drain", "cloud-b", code=2)
+    assert "--grace must be a whole number" in refused(a, "drain", "cloud-b", "--grace", "0", "--yes", code=2)
+    done = a.plugin.run("drain", "cloud-b", "--grace", "7200", "--yes", "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)["changed"]) == (0, True)
+    assert a.peers()["cloud-b"]["spec"]["agreement"]["drain"] == {"graceSeconds": 7200}
+    a.wait("cloud-b", "Drained")  # nothing is stretched
+    (published,) = a.objects("peerlinks", "-A")
+    assert (published["spec"]["state"], sorted(published["spec"]["drain"])) == ("Cordoned", ["deadline", "since"])
+    b.wait("cloud-a", "PeerDraining")
+    deadline = published["spec"]["drain"]["deadline"]
+    assert deadline in b.plugin.run("peers").stdout
+    assert a.plugin.run("uncordon", "cloud-b").returncode == 0
+    wait_until(lambda: "PeerDraining" not in str(b.peers()["cloud-a"]["status"]), 30, "the peer to go on")
+    (published,) = a.objects("peerlinks", "-A")
+    assert (published["spec"]["state"], "drain" in published["spec"]) == ("Active", False)
+    assert '"Drained"' not in json.dumps(a.peers()["cloud-b"]["status"])
 
 
 def _revoke_credential(clouds: Clouds) -> None:

@@ -109,6 +109,14 @@ class Simulation:
         if cloud.kubectl.get(CloudPeer, peer.cloud_id) is not None:
             cloud.kubectl.apply(cloud.cloud_peer(peer, agreement={"state": "Cordoned"}))
 
+    def drain(self, which: int) -> None:
+        """With a deadline that has come, or that comes as time passes."""
+        cloud = self.tenants[which][0]
+        peer = self.peer_of(cloud)
+        if cloud.kubectl.get(CloudPeer, peer.cloud_id) is not None:
+            drain = {"graceSeconds": int(GRACE_SECONDS) if which % 2 else 0}
+            cloud.kubectl.apply(cloud.cloud_peer(peer, agreement={"state": "Drained", "drain": drain}))
+
     def accept_manually(self, which: int) -> None:
         cloud = self.tenants[which][0]
         peer = self.peer_of(cloud)
@@ -224,6 +232,8 @@ ACTIONS: tuple[Callable[[Simulation, int], None], ...] = (
     Simulation.delete_peer,
     Simulation.agree,
     Simulation.cordon,
+    Simulation.drain,
+    Simulation.drain,
     Simulation.accept_manually,
     Simulation.limit,
     Simulation.refuse_project,

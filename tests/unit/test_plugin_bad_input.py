@@ -31,6 +31,7 @@ COMMANDS = {
     "accept": ["answer", "--code-file", "code", "--yes"],
     "cordon": ["cloud-b"],
     "uncordon": ["cloud-b"],
+    "drain": ["cloud-b", "--yes"],
     "revoke": ["cloud-b", "--yes"],
     "forget": ["cloud-b", "--yes"],
     "gather": [],

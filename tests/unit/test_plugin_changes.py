@@ -36,6 +36,7 @@ VERBS = {
     "accept": ["accept", "invitation", "--code-file", "code"],
     "cordon": ["cordon", "cloud-x"],
     "uncordon": ["uncordon", "cloud-x"],
+    "drain": ["drain", "cloud-x"],
     "revoke": ["revoke", "cloud-x"],
     "revoke --credential": ["revoke", "cloud-x", "--credential"],
     "forget": ["forget", "cloud-x"],

@@ -57,6 +57,7 @@ FIELDS: dict[str, set[str]] = {
     "accept": {"peer", "state"},
     "cordon": {"peer", "state", "changed"},
     "uncordon": {"peer", "state", "changed"},
+    "drain": {"peer", "state", "changed", "graceSeconds"},
     "revoke": {"peer", "deletedSecrets"},
     "forget": {"peer", "deletedSecrets"},
     "gather": {"file", "bytes"},
@@ -105,6 +106,7 @@ def test_code_is_in_no_document() -> None:
     [
         ("cordon", [], "Active"),
         ("uncordon", [], "Cordoned"),
+        ("drain", ["--yes"], "Cordoned"),
         ("revoke", ["--yes"], "Active"),
         ("forget", ["--yes"], "Active"),
     ],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from isthmus.core.federation.credentials import Account
+from isthmus.core.federation.drain import changes_in_seconds as deadline_in_seconds
 from isthmus.core.federation.plan import plan_peer
 from isthmus.core.federation.status import peer_status, peerlink_status
 from isthmus.core.keys.enumeration import exists
@@ -171,8 +172,8 @@ class PeerScope:
         return (*published, peer_status(snapshot, peer, failure, self.facts.accounts.cached(self.cloud_id)))
 
     def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
-        """Time alone changes nothing."""
-        return None
+        """The agreement may be drained, and its deadline comes."""
+        return deadline_in_seconds(snapshot, self.cloud_id)
 
     def is_fresh(self) -> bool:
         """Whether the account was read in this iteration."""

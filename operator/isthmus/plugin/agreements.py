@@ -1,4 +1,4 @@
-"""`kubectl isthmus revoke`, `forget`, `cordon` and `uncordon`: the end and the state of an agreement."""
+"""`kubectl isthmus revoke`, `forget`, `drain`, `cordon` and `uncordon`: the end and the state of an agreement."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from isthmus.model import names
 from . import cluster, terminal
 from .core.answer import Answer, ExitCode
 from .core.bundles.known import KnownPeer, peer_named
-from .core.bundles.manifests import transition
+from .core.bundles.manifests import draining, transition
 from .core.bundles.numbers import ranged
 from .core.refusals import Refused
 from .kubectl import Kubectl
+
+MAX_GRACE_SECONDS = 2_592_000
 
 
 def cordon(kubectl: Kubectl, chosen: Namespace) -> Answer:
@@ -25,6 +27,23 @@ def cordon(kubectl: Kubectl, chosen: Namespace) -> Answer:
 def uncordon(kubectl: Kubectl, chosen: Namespace) -> Answer:
     """New networks may be stretched again."""
     return _set_state(kubectl, "uncordon", chosen.peer, "Active")
+
+
+def drain(kubectl: Kubectl, chosen: Namespace) -> Answer:
+    """All networks are disconnected at a deadline, before which nothing new is offered or accepted."""
+    grace_seconds = None if chosen.grace is None else ranged("--grace", chosen.grace, 1, MAX_GRACE_SECONDS)
+    found = _changeable(kubectl, chosen.peer)
+    lost = [
+        f"What is stretched to {found.cloud_id} ends at the deadline: {cluster.network_text(found)}.",
+        f"Until then it can be called off: kubectl isthmus uncordon {found.name}. Replicas stay while machines are on",
+        "them.",
+    ]
+    terminal.confirm(lost, f"Drain {found.cloud_id}?", chosen.yes)
+    is_changed = found.state != "Drained" or grace_seconds is not None
+    if is_changed:
+        kubectl.patch("cloudpeer", found.name, draining(found.state, grace_seconds))
+    document = {"peer": found.name, "state": "Drained", "changed": is_changed, "graceSeconds": grace_seconds}
+    return _answer("drain", document, [f"{found.name} is Drained: kubectl isthmus peers says until when."])
 
 
 def revoke(kubectl: Kubectl, chosen: Namespace) -> Answer:
@@ -84,12 +103,18 @@ def _revoke_credential(kubectl: Kubectl, chosen: Namespace) -> Answer:
     return _answer("revoke", document, [f"The credentials of {found.cloud_id} are void."])
 
 
-def _set_state(kubectl: Kubectl, verb: str, name: str, state: str) -> Answer:
+def _changeable(kubectl: Kubectl, name: str) -> KnownPeer:
+    """The peer, if the state of its agreement can be changed. Raises Refused."""
     found = cluster.peer(kubectl, name)
     if found.state == "Invited":
         raise Refused(f"{name} is only invited, and nothing is offered to it or accepted from it")
     if found.is_terminating:
         raise Refused(f"CloudPeer {name} is being deleted")
+    return found
+
+
+def _set_state(kubectl: Kubectl, verb: str, name: str, state: str) -> Answer:
+    found = _changeable(kubectl, name)
     is_changed = found.state != state
     if is_changed:
         kubectl.patch("cloudpeer", name, transition(found.state, state))
@@ -106,4 +131,4 @@ def _answer(verb: str, document: dict[str, Any], lines: Sequence[str]) -> Answer
     return Answer(verb, ExitCode.FINE, document, lambda _: list(lines))
 
 
-VERBS = {"cordon": cordon, "uncordon": uncordon, "revoke": revoke, "forget": forget}
+VERBS = {"cordon": cordon, "uncordon": uncordon, "drain": drain, "revoke": revoke, "forget": forget}

@@ -71,7 +71,7 @@ def local_peer_link(snapshot: Snapshot, peer: CloudPeer, policy: IPsecPolicy) ->
         cloud_id=snapshot.own.cloud_id,
         peer_cloud_id=peer.spec.cloud_id,
         protocol_versions=PROTOCOL_VERSIONS,
-        state="Cordoned" if peer.spec.agreement.state == "Cordoned" else "Active",
+        state="Cordoned" if peer.spec.agreement.takes_nothing_new else "Active",
         gateways=tuple(_published(snapshot, peer, gateway) for gateway in ours[:MAX_GATEWAYS]),
         tunnel=_offered_tunnel(peer.spec.tunnel),
         ipsec=OfferedIPsec(

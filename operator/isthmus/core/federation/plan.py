@@ -20,6 +20,7 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.reasons import Reason
 
 from .credentials import Account
+from .drain import drain_of
 from .namespace import Manifest, account_manifests, is_ours, is_superset, is_terminating, namespace_manifest
 from .peer import identity_problem, is_invited, local_peer_link, policy_of
 from .policy import policy_problem
@@ -80,7 +81,8 @@ def _publication(snapshot: Snapshot, peer: CloudPeer) -> tuple[Action, ...]:
     policy = policy_of(snapshot, peer)
     if policy is None or is_invited(peer) or policy_problem(policy) is not None:
         return ()
-    wanted = local_peer_link(snapshot, peer, policy)
+    drain = drain_of(snapshot, peer)
+    wanted = local_peer_link(snapshot, peer, policy).model_copy(update={"drain": drain})
     published = snapshot.peerlink(peer.spec.cloud_id)
     if published is not None and published.spec == wanted:
         return ()

@@ -23,6 +23,7 @@ from isthmus.model.reasons import ConditionType, Reason
 
 from .agreement import Disagreement
 from .credentials import Account, credential_expiring, credentials_handed_over, recorded_account_uid
+from .drain import drained
 from .hybrid import hybrid_key_exchange
 from .peer import (
     UNREAD,
@@ -151,7 +152,8 @@ def _others(snapshot: Snapshot, peer: CloudPeer, account: Account | None) -> tup
     cloud_id = peer.spec.cloud_id
     expiring = (credential_expiring(snapshot, cloud_id),) if cloud_id in snapshot.credentials else ()
     handed_over = credentials_handed_over(snapshot, peer, account)
-    return (_understood(snapshot, peer), *expiring, handed_over, *_hybrid_key_exchange(snapshot, peer))
+    hybrid = _hybrid_key_exchange(snapshot, peer)
+    return (_understood(snapshot, peer), *expiring, handed_over, *hybrid, *drained(snapshot, peer))
 
 
 def _hybrid_key_exchange(snapshot: Snapshot, peer: CloudPeer) -> tuple[Condition, ...]:

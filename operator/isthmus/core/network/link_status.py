@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from isthmus.core.federation.drain import draining
 from isthmus.core.federation.peer import UNREAD, view_of
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.conditions import false, readiness, true, unknown, with_transition_times
@@ -69,7 +70,8 @@ def link_status(
     progress: Problem | None,
 ) -> ExpansionLinkStatus:
     """The status of our link; `progress` is what it waits for, None if it is ready; `mtu` in bytes."""
-    conditions = (*readiness(progress), _peer_seen(snapshot, link, remote_link_state))
+    ending = draining(snapshot, link.spec.peer_cloud_id, link.spec.peer_cloud_id)
+    conditions = (*readiness(progress), _peer_seen(snapshot, link, remote_link_state), *ending)
     return ExpansionLinkStatus(
         observed_generation=link.metadata.generation,
         peer=remote_link_state.remote_link,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from isthmus.core.federation.drain import changes_in_seconds as deadline_in_seconds
 from isthmus.core.network.attachment import awaits_port
 from isthmus.core.placement.gateways import gateways, seconds_to_return
 from isthmus.core.snapshot.index import Snapshot
@@ -12,7 +13,7 @@ from isthmus.model.api.objects import condition_of
 from isthmus.model.facts.openstack import NetworkFacts
 from isthmus.model.reasons import ConditionType
 
-from .remote_link import absent_from
+from .remote_link import absent_from, origin_of
 
 _FIRST_LOOK_SECONDS: Final = 2.0
 
@@ -32,7 +33,8 @@ def looks_again_in_seconds(snapshot: Snapshot, link_name: str, facts: NetworkFac
 
 
 def changes_in_seconds(snapshot: Snapshot, link_name: str) -> float | None:
-    """Seconds until a grace period ends or the network may return to its preferred gateway node; None if neither."""
+    """Seconds until a grace period ends, the network may return to its preferred gateway node, or an agreement that is
+    drained ends; None if none of them."""
     own = snapshot.own
     absent = (snapshot.absent_seconds.get((cloud_id, link_name), 0.0) for cloud_id in absent_from(snapshot, link_name))
     moments = [own.absence_grace_seconds - seconds for seconds in absent if seconds < own.absence_grace_seconds]
@@ -42,4 +44,10 @@ def changes_in_seconds(snapshot: Snapshot, link_name: str) -> float | None:
             gateways(snapshot), link_name, attachment.spec.active_node, own.gateway_return_seconds
         )
         moments += [found] if found is not None else []
+    moments += [s for cloud_id in _clouds(snapshot, link_name) if (s := deadline_in_seconds(snapshot, cloud_id))]
     return min(moments, default=None)
+
+
+def _clouds(snapshot: Snapshot, link_name: str) -> set[str]:
+    """Cloud IDs of the origin and of the peers that have our link of the network."""
+    return {origin_of(link_name), *(link.spec.peer_cloud_id for link in snapshot.links_of(link_name))}

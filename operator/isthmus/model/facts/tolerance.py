@@ -57,6 +57,7 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "protocolVersions": _LEAVE_OUT,
             "protocolVersions[]": _LEAVE_OUT,
             "state": ReadAs("Cordoned"),  # it accepts nothing new: what is stretched stays, whatever it means
+            "drain": _LEAVE_OUT,
             "gateways": _SHORTEN,
             "gateways[]": _LEAVE_OUT,
             "ipsec.hybridProposals": _LEAVE_OUT,

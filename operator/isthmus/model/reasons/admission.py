@@ -73,6 +73,33 @@ EXPLANATIONS = {
         Place.READY,
         Place.ANSWER,
     ),
+    Reason.DRAINED: administrator(
+        "The deadline of a drained agreement is past: its networks are disconnected. In an answer it is the receiver's "
+        "agreement that is drained.",
+        "Remove the peer from `spec.peers`. If the agreement is to go on, set `agreement.state` of the CloudPeer to "
+        "`Active`: the networks are then stretched again.",
+        Place.READY,
+        Place.ANSWER,
+    ),
+    Reason.DRAINING: progressing(
+        "This cloud's administrators drain the agreement with the peer: networks are disconnected at the time in the "
+        "message. Nothing new is offered or accepted.",
+        Place.PEER_DRAINING,
+        remedy="Move what needs the connection before that time. To call it off, set `agreement.state` of the "
+        "CloudPeer to `Active`.",
+    ),
+    Reason.PEER_DRAINS: progressing(
+        "The peer's administrators drain the agreement with this cloud: networks are disconnected at the time in the "
+        "message. Nothing new is offered or accepted.",
+        Place.PEER_DRAINING,
+        remedy="Move what needs the connection before that time, or ask the peer's administrator to call it off.",
+    ),
+    Reason.WAITING_FOR_DEADLINE: progressing(
+        "The agreement is being drained, and its networks stay connected until the time in the message.",
+        Place.DRAINED,
+        remedy="To have it earlier, lower `agreement.drain.graceSeconds` of the CloudPeer; to call it off, set "
+        "`agreement.state` to `Active`.",
+    ),
     Reason.PEER_CORDONED: administrator(
         "The peer has cordoned its agreement with this cloud and accepts nothing new.",
         "Ask the peer's administrator.",

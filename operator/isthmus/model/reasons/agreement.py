@@ -145,11 +145,13 @@ EXPLANATIONS = {
     Reason.WITHDRAWING: progressing(
         "The network or the agreement is being withdrawn: what was created is deleted, what was changed is restored.",
         Place.READY,
+        Place.DRAINED,
     ),
     Reason.WAITING_FOR_RELEASE: progressing(
         "The network is withdrawn, and the peer has not yet confirmed that it is disconnected. Until then its tunnel "
         "ID stays reserved.",
         Place.READY,
+        Place.DRAINED,
         remedy="If the peer is gone for good, delete its CloudPeer and annotate that with `isthmus.cloud/forget=true`.",
     ),
 }

@@ -29,6 +29,8 @@ class ConditionType(StrEnum):
     DISTRIBUTED_ROUTER = "DistributedRouter"
     QOS_POLICY = "QoSPolicy"
     GATEWAY_IGNORED = "GatewayIgnored"
+    PEER_DRAINING = "PeerDraining"
+    DRAINED = "Drained"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
@@ -107,6 +109,15 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 "forbids it there is no tunnel instead.",
                 unknown="No gateway node of ours reports an IKE SA with the peer.",
             ),
+            ConditionType.DRAINED: Meaning(
+                true="The agreement is drained, and nothing is left of any network: the CloudPeer can be deleted.",
+                false="It is being drained: the deadline has not come, or something is left. The condition is present "
+                "only while `agreement.state` is `Drained`.",
+            ),
+            ConditionType.PEER_DRAINING: Meaning(
+                true="The peer ends the agreement at the time in the message. The condition is present only while it "
+                "is True.",
+            ),
             ConditionType.OPENSTACK_AVAILABLE: Meaning(
                 true="The controller can use this cloud's own OpenStack: Keystone accepts its credential, and Neutron "
                 "answers.",
@@ -156,6 +167,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="Machines at a peer have the origin's gateway, although another choice is in `spec.peers`. The "
                 "condition is present only while it is True.",
             ),
+            ConditionType.PEER_DRAINING: Meaning(
+                true="The agreement with a peer ends at the time in the message, and with it the stretch to that peer. "
+                "The condition is present only while it is True.",
+            ),
         },
         "PeerLink": {
             ConditionType.AGREED: Meaning(
@@ -168,6 +183,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.READY: Meaning(
                 true="The network is stretched to the peer, and traffic passes.",
                 false="It is not, for the reason given. The peer can read this: the message names nothing local.",
+            ),
+            ConditionType.PEER_DRAINING: Meaning(
+                true="One of the two clouds ends the agreement at the time in the message. The condition is present "
+                "only while it is True.",
             ),
             ConditionType.PEER_SEEN: Meaning(
                 true="The last complete read of the peer contained its link of this network.",
@@ -196,6 +215,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="An address is in use outside its owner's slice.",
                 false="Every address in use is inside its owner's slice.",
                 unknown="Not all ports of the peer are known.",
+            ),
+            ConditionType.PEER_DRAINING: Meaning(
+                true="One of the two clouds ends the agreement at the time in the message, and the replica is "
+                "disconnected then. The condition is present only while it is True.",
             ),
             ConditionType.REPLICA_IN_USE: Meaning(
                 true="The network was withdrawn, and its replica cannot be deleted because it is still in use.",

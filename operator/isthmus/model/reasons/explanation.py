@@ -35,6 +35,8 @@ class Place(StrEnum):
     DISTRIBUTED_ROUTER = "DistributedRouter"
     QOS_POLICY = "QoSPolicy"
     GATEWAY_IGNORED = "GatewayIgnored"
+    PEER_DRAINING = "PeerDraining"
+    DRAINED = "Drained"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"

@@ -66,6 +66,7 @@ EXPLANATIONS = {
         "The network was withdrawn, but its replica is still in use.",
         "Delete what condition `ReplicaInUse` names.",
         Place.READY,
+        Place.DRAINED,
     ),
     Reason.PORTS_LEFT: tenant(
         "The replica still has ports of servers or routers.",

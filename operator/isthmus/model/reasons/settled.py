@@ -34,7 +34,11 @@ EXPLANATIONS = {
         remedy="If it lasts, look at condition `Understood` of the CloudPeer.",
     ),
     Reason.NOT_WITHDRAWN: settled("The network is not being withdrawn.", Place.REPLICA_IN_USE),
-    Reason.NOTHING_LEFT: settled("Nothing prevents the deletion of the replica.", Place.REPLICA_IN_USE),
+    Reason.NOTHING_LEFT: settled(
+        "Nothing prevents the deletion of the replica; or nothing is left of any network of a drained agreement.",
+        Place.REPLICA_IN_USE,
+        Place.DRAINED,
+    ),
     Reason.PRESENT: settled("The peer publishes its link of this network.", Place.PEER_SEEN),
     Reason.ABSENT: progressing(
         "The peer no longer publishes its link of this network. If that lasts for the grace period, the network is "

@@ -38,7 +38,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The status with which a condition reports trouble, beside Ready, which is to be True."""
 
-NO_TROUBLE: Final = frozenset({ConditionType.HYBRID_KEY_EXCHANGE})
+NO_TROUBLE: Final = frozenset({ConditionType.HYBRID_KEY_EXCHANGE, ConditionType.DRAINED, ConditionType.PEER_DRAINING})
 """Conditions that inform only, whatever their status is."""
 
 _NOT_REPORTED: Final = "It has no condition Ready: nobody has reported on it yet."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .answer import Answer, ExitCode, Unread, gap_lines, problem_lines, with_findings
+from .draining import drain_document, drained_lines
 from .findings import of_resources
 from .resources import Agreement, Cloud, Connection, Peer
 from .tables import Style, Value, table, yes
@@ -32,6 +33,8 @@ def peers(cloud: Cloud, unread: Sequence[Unread]) -> Answer:
             lines += ["", *table(_CONNECTIONS, [_connection_row(node, c) for node, c in connections], style)]
         if protected := by_connection(connections, style):
             lines += ["", *protected]
+        if drained := drained_lines(cloud.peers, style):
+            lines += ["", *drained]
         if findings:
             lines += ["", *problem_lines(findings, style)]
         return [*lines, *gap_lines(unread)]
@@ -82,6 +85,7 @@ def _peer_document(peer: Peer, agreement: Agreement | None) -> dict[str, Any]:
         "reason": peer.ready.reason,
         "message": peer.ready.message,
         "state": peer.state,
+        "drain": drain_document(peer),
         "terminating": peer.is_terminating,
         "protocol": agreed_version(agreement),
         "tunnelsUp": peer.tunnels_up,

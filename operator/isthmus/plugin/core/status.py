@@ -8,6 +8,7 @@ from typing import Any, Final
 from isthmus.model import names
 
 from .answer import Answer, ExitCode, Unread, gap_lines, problem_lines, with_findings
+from .draining import drain_document, drained_lines
 from .findings import Finding, of_cloud
 from .hybrid import hybrid_document, not_hybrid
 from .leases import Lease, cloud_id, is_current
@@ -60,6 +61,7 @@ def _lines(
     lines += _table(_PEERS, cloud.peers, lambda peer: _peer_row(cloud, peer), style)
     lines += by_peer({peer.name: connections_to(cloud, peer) for peer in cloud.peers}, style, _MAX_ROWS)
     lines += not_hybrid(cloud.peers, style)
+    lines += drained_lines(cloud.peers, style)
     lines.append(
         f"networks: {_ready_text(cloud.expansions)}; replicas of peers' networks: {_ready_text(cloud.replicas)}"
     )
@@ -176,6 +178,7 @@ def _peer_document(cloud: Cloud, peer: Peer) -> dict[str, Any]:
         "networksOut": peer.networks_out,
         "networksIn": peer.networks_in,
         "hybridKeyExchange": hybrid_document(peer),
+        "drain": drain_document(peer),
         "tunnels": [_tunnel_document(*each) for each in _tunnels(cloud, peer)],
     }
 

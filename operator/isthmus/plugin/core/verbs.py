@@ -129,7 +129,21 @@ VERBS: Final = (
     Verb("join", "take another cloud's invitation, and write the answer", "FILE", (*_OFFER, _CODE, _YES, _OUTPUT)),
     Verb("accept", "take the answer to an invitation: the agreement begins", "FILE", (_CODE, _YES, _OUTPUT)),
     Verb("cordon", "offer nothing new to a peer, and accept nothing new from it", "PEER", (_OUTPUT,)),
-    Verb("uncordon", "the opposite of cordon", "PEER", (_OUTPUT,)),
+    Verb("uncordon", "the opposite of cordon, and of drain", "PEER", (_OUTPUT,)),
+    Verb(
+        "drain",
+        "disconnect all networks from a peer at a deadline that the tenants of both clouds see",
+        "PEER",
+        (
+            Option(
+                ("--grace",),
+                "time to the deadline, 1 to 2592000; what the CloudPeer has if absent",
+                "SECONDS",
+            ),
+            _YES,
+            _OUTPUT,
+        ),
+    ),
     Verb(
         "revoke",
         "end an agreement or an invitation: withdraw all networks, delete CloudPeer and Secrets",

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from isthmus.core.federation.agreement import Disagreement
+from isthmus.core.federation.drain import is_past_deadline
 from isthmus.core.federation.peer import agreement_with, identity_problem, remote_peer_link
 from isthmus.core.network.remote_link import origin_of
 from isthmus.core.network.subnet_rules import subnet_problem
@@ -195,6 +196,9 @@ def _peer_request(snapshot: Snapshot, name: str, project: str | None, link_name:
             Problem(Reason.PROJECT_NOT_ALLOWED, f"CloudPeer {name} does not allow project {project}"),
             withdraws_offer=True,
         )
+    if is_past_deadline(snapshot, peer.spec.cloud_id):
+        ended = Problem(Reason.DRAINED, f"this cloud has ended its agreement with {name}: remove it from spec.peers")
+        return PeerRequest(name, peer, ended, withdraws_offer=True)
     link = snapshot.link(peer.spec.cloud_id, link_name)
     if link is not None and link.spec.state == "Withdrawn":
         waiting = Problem(Reason.WAITING_FOR_RELEASE, f"waiting for {name} to release the previously withdrawn network")
@@ -208,8 +212,9 @@ def _start_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     problem = identity_problem(snapshot, peer)
     if problem is not None:
         return problem
-    if peer.spec.agreement.state == "Cordoned":
-        return Problem(Reason.CORDONED, f"the agreement with {name} is cordoned: nothing new is offered")
+    if peer.spec.agreement.takes_nothing_new:
+        state = "drained" if peer.spec.agreement.state == "Drained" else "cordoned"
+        return Problem(Reason.CORDONED, f"the agreement with {name} is {state}: nothing new is offered")
     agreement, remote_link = agreement_with(snapshot, peer), remote_peer_link(snapshot, peer)
     if agreement is None or remote_link is None:
         return Problem(Reason.WAITING_FOR_AGREEMENT, f"no agreement with {name} yet: see CloudPeer {name}")

@@ -20,6 +20,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
 from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 
 from .admission import PeerRequest, admission_problem, claims, peer_requests, request_problem
+from .draining import peers_draining
 from .gateway_choice import gateways_of_receiver
 from .members_status import members_connected
 from .restrictions import restrictions
@@ -64,6 +65,8 @@ def _with_status(
     conditions = [*readiness(_problem(expansion, problem, is_owner or is_unasked, problems, failure))]
     if is_owner:
         conditions.append(degraded_)
+    if is_owner or is_unasked:
+        conditions += peers_draining(origin.snapshot, requests)
     if is_owner and facts:
         conditions.append(address_conflict(origin_conflicts(origin), expansion.status.conditions))
         conditions += [_subnets(origin), *_gateways(origin)] if origin.active_links else []

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network
 from typing import Literal
 
 from isthmus.core.federation.agreement import Agreement
+from isthmus.core.federation.drain import refusal_after_deadline
 from isthmus.core.federation.peer import agreement_with, identity_problem
 from isthmus.core.network.attachment import gateway_for, member_paths, path_to
 from isthmus.core.network.mtu import carried_mtu
@@ -118,12 +119,11 @@ class Receiver:
     @cached_property
     def refusal(self) -> Problem | None:
         """Why an offer is refused; the origin reads it, so it discloses nothing local."""
-        refused = refused_by_administrator(self.snapshot, self.cloud_id, self.name)
-        if refused is not None:
-            return refused
+        if self._ending is not None:
+            return self._ending
         if self.remote_link_state.problem is not None or self.offer is None or self.peer is None:
             return self.remote_link_state.problem
-        if self.peer.spec.agreement.state == "Cordoned":
+        if self.peer.spec.agreement.takes_nothing_new:
             return Problem(Reason.CORDONED, "the agreement is cordoned: nothing new is accepted")
         if self._has_name_collision:
             return Problem(
@@ -208,10 +208,16 @@ class Receiver:
         return domain is not None and domain.description == names.domain_marker(self.cloud_id)
 
     @property
+    def _ending(self) -> Problem | None:
+        """What ends also a network that is accepted: an administrator's decision on it, or on the whole agreement."""
+        refused = refused_by_administrator(self.snapshot, self.cloud_id, self.name)
+        return refused or refusal_after_deadline(self.snapshot, self.cloud_id)
+
+    @property
     def _is_revoked(self) -> bool:
-        """Whether an administrator refuses what is accepted, or what is left of it: also while the peer is away."""
-        is_refused = refused_by_administrator(self.snapshot, self.cloud_id, self.name) is not None
-        return is_refused and self.link is not None and (is_accepted(self.link) or self.attachment is not None)
+        """Whether what is accepted has ended, or what is left of it: also while the peer is away."""
+        is_ending = self._ending is not None and self.link is not None
+        return is_ending and (is_accepted(self.link) or self.attachment is not None)
 
     @property
     def _is_given_up(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isthmus.core.federation.drain import draining
 from isthmus.core.network.attachment import published_ports
 from isthmus.core.network.conflicts import Conflicts, conflicts
 from isthmus.core.network.link_status import (
@@ -51,6 +52,7 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
         *readiness(failure if progress and failure else progress),
         degraded(receiver.snapshot, failure),
         in_use,
+        *draining(receiver.snapshot, receiver.cloud_id, receiver.cloud_id),
         address_conflict(_receiver_conflicts(receiver), conditions_of(receiver.attachment)),
     )
     return with_conditions(receiver.attachment, conditions, receiver.snapshot.now)

@@ -136,12 +136,23 @@ class Limits(ApiModel):
     project is accepted only if its quota fits. Any number if absent."""
 
 
+class Draining(ApiModel):
+    """How an agreement is drained."""
+
+    grace_seconds: Annotated[int, Field(ge=0, le=2_592_000)] = 3600
+    """Seconds from the beginning of draining to its deadline, at which networks are disconnected; up to 30 days."""
+
+
 class Agreement(ApiModel):
     """What is accepted from the peer, and which projects may stretch networks to it."""
 
-    state: Literal["Active", "Cordoned", "Invited"] = "Active"
-    """Active, or Cordoned: networks that are stretched stay, nothing new is offered or accepted. Or, only from the
-    beginning: Invited: the peer gets an account, and nothing is published or configured."""
+    state: Literal["Active", "Cordoned", "Drained", "Invited"] = "Active"
+    """Active, or Cordoned: networks that are stretched stay, nothing new is offered or accepted. Drained: as Cordoned
+    until a deadline, which the tenants of both clouds see; then all networks are withdrawn from the peer and its own
+    are disconnected here. Or, only from the beginning: Invited: the peer gets an account, and nothing is published or
+    configured."""
+    drain: Draining = Draining()
+    """How an agreement is drained, if its state is Drained."""
     acceptance: Literal["Auto", "Manual"] = "Auto"
     """Auto: each network that the peer offers is accepted. Manual: only those of which an ExpansionApproval says so.
     Networks that are accepted stay accepted when this changes."""
@@ -171,6 +182,11 @@ class Agreement(ApiModel):
     """Name of the Keystone domain for replicated projects; isthmus-<cloudID> if absent."""
     allowed_projects: Annotated[tuple[ProjectID, ...], Field(max_length=1000)] | None = None
     """IDs of the local projects that may stretch networks to this peer; every bound project if absent."""
+
+    @property
+    def takes_nothing_new(self) -> bool:
+        """Whether nothing new is offered or accepted."""
+        return self.state in {"Cordoned", "Drained"}
 
     def quotas_of(self, project_id: str | None) -> Quotas:
         """Neutron quotas of the replica of that project, by its ID at the origin."""
@@ -246,7 +262,7 @@ class CloudPeerStatus(ApiModel):
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
-    """Ready, Progressing, Stalled, Reachable, Agreed and TunnelUp."""
+    """Ready, Progressing, Stalled, Reachable, Agreed and TunnelUp; Drained while the agreement is."""
     namespace: ObjectName | None = None
     """Namespace of this cloud that the peer may read."""
     account_uid: ObjectUID | None = None

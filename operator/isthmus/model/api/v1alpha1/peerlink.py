@@ -60,6 +60,15 @@ class OfferedIPsec(ApiModel):
         return (*self.hybrid_proposals, *self.ike_proposals)
 
 
+class Drain(ApiModel):
+    """The end of an agreement that its publisher has announced."""
+
+    since: Time
+    """Time at which the publisher began to drain the agreement."""
+    deadline: Time
+    """Time at which the publisher withdraws its networks, and disconnects those that it has received."""
+
+
 class PeerLinkSpec(ApiModel):
     """What one cloud publishes about its agreement with one peer."""
 
@@ -73,6 +82,8 @@ class PeerLinkSpec(ApiModel):
     """Versions of the protocol (docs/protocol.md) that the publishing cloud speaks; the greatest common one is used."""
     state: Literal["Active", "Cordoned"] = "Active"
     """Active, or Cordoned: the publishing cloud offers and accepts nothing new."""
+    drain: Drain | None = None
+    """The end of the agreement, if the publishing cloud drains it; `state` is Cordoned then."""
     gateways: Annotated[
         tuple[PeerGateway, ...],
         Field(

@@ -55,6 +55,14 @@ def transition(before: str, after: str) -> str:
     return json.dumps([{"op": "test", "path": path, "value": before}, {"op": "replace", "path": path, "value": after}])
 
 
+def draining(before: str, grace_seconds: int | None) -> str:
+    """The JSON patch that drains an agreement, if its state is what it was when it was read."""
+    patch = json.loads(transition(before, "Drained"))
+    if grace_seconds is not None:
+        patch.append({"op": "add", "path": "/spec/agreement/drain", "value": {"graceSeconds": grace_seconds}})
+    return json.dumps(patch)
+
+
 def ipsec_policy(name: str) -> Manifest:
     """An IPsecPolicy with the defaults of its schema."""
     return {"apiVersion": names.API_VERSION, "kind": "IPsecPolicy", "metadata": {"name": name}, "spec": {}}
