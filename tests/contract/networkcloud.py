@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from isthmus.model.errors import Conflict, ExternalError, Invalid, NotFound, QuotaExceeded
-from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Project, Range, Subnet
-from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
+from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Project, Range, RequestedPort, Subnet
+from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
 from isthmus.ports import NetworkCloud
+from isthmus.ports.openstack import SPARE_PORTS
 
 ABSENT = str(uuid.UUID(int=1))
 POOL = (Range("10.77.0.10", "10.77.0.20"),)
@@ -54,6 +55,11 @@ class Created:
             self.cloud.delete_network(network_id)
         self.cloud.delete_project(self.project.id)
         self.cloud.delete_domain(self.project.domain_id)
+
+
+def _machine(subnet: Subnet, number: int, *addresses: str) -> RequestedPort:
+    """A machine in another cloud."""
+    return RequestedPort("remote", f"fa:16:3e:00:00:{number:02x}", tuple((subnet.id, a) for a in addresses))
 
 
 class NetworkCloudContract:
@@ -393,6 +399,52 @@ class NetworkCloudContract:
         cloud.delete_network(network.id)
         assert cloud.get_network(network.id) is None
         assert cloud.ports_of(network.id) == []
+
+    def test_remote_ports_have_the_addresses_of_machines(self, cloud: NetworkCloud, created: Created) -> None:
+        subnet = created.subnet(created.network())
+        wanted = [_machine(subnet, 0x77, "10.77.0.200", "10.77.0.201"), _machine(subnet, 0x78, "10.77.0.11")]
+        cloud.create_remote_ports(subnet.network_id, wanted, "isthmus contract")
+        ports = {port.mac: port for port in cloud.ports_of(subnet.network_id)}
+        assert {mac: {*port.addresses} for mac, port in ports.items()} == {
+            port.mac: {address for _, address in port.addresses} for port in wanted
+        }, "outside the pools, and inside"
+        for port in ports.values():
+            assert (port.device_owner, port.project_id) == (REMOTE_DEVICE_OWNER, cloud.own_project_id())
+            assert (port.host, port.port_security_enabled, port.description) == ("", False, "isthmus contract")
+
+    @pytest.mark.parametrize(
+        ("mac", "address", "error"),
+        [
+            (0x77, "10.77.0.202", Conflict),
+            (0x79, "10.77.0.200", Conflict),
+            (0x79, "10.78.0.1", Invalid),
+            (0x79, "10.77.0.255", Invalid),
+        ],
+    )
+    def test_remote_ports_are_created_all_or_none(
+        self, cloud: NetworkCloud, created: Created, mac: int, address: str, error: type[ExternalError]
+    ) -> None:
+        subnet = created.subnet(created.network())
+        cloud.create_remote_ports(subnet.network_id, [_machine(subnet, 0x77, "10.77.0.200")], "")
+        with pytest.raises(error):
+            cloud.create_remote_ports(
+                subnet.network_id, [_machine(subnet, 0x80, "10.77.0.210"), _machine(subnet, mac, address)], ""
+            )
+        (only,) = cloud.ports_of(subnet.network_id)
+        assert only.addresses == ("10.77.0.200",)
+        with pytest.raises(Conflict):
+            cloud.delete_network(subnet.network_id)
+
+    def test_remote_ports_leave_some_of_the_quota(self, cloud: NetworkCloud, created: Created) -> None:
+        subnet, own = created.subnet(created.network()), cloud.own_project_id()
+        before = cloud.get_quota(own)
+        cloud.set_quota(own, replace(before, ports=SPARE_PORTS))
+        try:
+            with pytest.raises(QuotaExceeded):
+                cloud.create_remote_ports(subnet.network_id, [_machine(subnet, 0x77, "10.77.0.200")], "")
+        finally:
+            cloud.set_quota(own, before)
+        assert cloud.ports_of(subnet.network_id) == []
 
     def test_quotas_are_enforced(self, cloud: NetworkCloud, created: Created) -> None:
         quota = NetworkQuota(networks=1, subnets=1, ports=7)

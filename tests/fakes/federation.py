@@ -111,7 +111,7 @@ class FakeCloud:
         self.kubectl = FakeCluster(self.store, "kubectl")
         self.agent = FakeCluster(self.store, f"isthmus-agent-gw-{cloud_id}")
         self.leases = FakeLeases()
-        self.neutron = FakeNetworkCloud()
+        self.neutron = FakeNetworkCloud(base_mac=f"fa:16:{ord(cloud_id[-1]):02x}")
         self.settings = ControllerSettings(
             cloud_id=cloud_id,
             gateway_cidrs=(self.gateway_cidr, self.gateway_cidr_v6),

@@ -9,8 +9,9 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TypeVar
 
 from isthmus.model.errors import Conflict, Invalid, NotFound, QuotaExceeded
-from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, Subnet
-from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
+from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, RequestedPort, Subnet
+from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
+from isthmus.ports.openstack import SPARE_PORTS
 
 from .addresses import addresses_of, check_pools, default_pools
 from .identity import FakeIdentity
@@ -23,10 +24,14 @@ _ROUTER_OWNER = "network:router_interface"
 
 
 class FakeNetworkCloud(FakeIdentity):
-    """One cloud. With `dhcp_agent`, every subnet with DHCP immediately gets Neutron's DHCP port."""
+    """One cloud. With `dhcp_agent`, every subnet with DHCP immediately gets Neutron's DHCP port.
 
-    def __init__(self, *, dhcp_agent: bool = True) -> None:
+    `base_mac` is the beginning of its MAC addresses, as in Neutron's configuration.
+    """
+
+    def __init__(self, *, dhcp_agent: bool = True, base_mac: str = "fa:16:3e") -> None:
         super().__init__()
+        self._base_mac = base_mac
         self._dhcp_agent = dhcp_agent
         self.networks: dict[str, Network] = {}
         self.subnets: dict[str, Subnet] = {}
@@ -217,6 +222,35 @@ class FakeNetworkCloud(FakeIdentity):
             network_id, self.own_project_id(), (address,), GATEWAY_DEVICE_OWNER, name, description, ""
         )
 
+    def create_remote_ports(self, network_id: str, ports: Sequence[RequestedPort], description: str) -> None:
+        own, before = self.own_project_id(), dict(self.ports)
+        limit = self.quotas.get(own, _DEFAULT_QUOTA).ports
+        if 0 <= limit < sum(p.project_id == own for p in self.ports.values()) + len(ports) + SPARE_PORTS:
+            raise QuotaExceeded(f"the operator's project has a quota of {limit} ports")
+        try:
+            for port in ports:
+                self._create_remote_port(network_id, port, description)
+        except (Conflict, Invalid):
+            self.ports = before
+            raise
+        self._wrote()
+
+    def _create_remote_port(self, network_id: str, port: RequestedPort, description: str) -> None:
+        network = self._network(network_id)
+        others = self.ports_of(network_id)
+        if port.mac in {p.mac for p in others}:
+            raise Conflict(f"The mac address {port.mac} is in use.")
+        if {address for _, address in port.addresses} & {a for p in others for a in p.addresses}:
+            raise Conflict(f"IP address already allocated in network {network_id}.")
+        for subnet_id, address in port.addresses:
+            subnet = self.subnets.get(subnet_id)
+            if subnet is None or IPv4Address(address) not in tuple(IPv4Network(subnet.cidr).hosts()):
+                raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
+        addresses = tuple(address for _, address in port.addresses)
+        owned = (network.id, self.own_project_id(), port.mac, addresses, REMOTE_DEVICE_OWNER, "DOWN", "", description)
+        created = Port(self._new_id(), port.name, *owned, port_security_enabled=False)
+        self.ports[created.id] = created
+
     def delete_port(self, port_id: str) -> None:
         self._ask()
         if self.ports.pop(port_id, None):
@@ -308,7 +342,7 @@ class FakeNetworkCloud(FakeIdentity):
         if used & set(addresses):
             raise Conflict(f"IP address {addresses[0]} already allocated in network {network_id}.")
         number = self._next()
-        mac = "fa:16:3e:" + ":".join(f"{number >> shift & 0xFF:02x}" for shift in (16, 8, 0))
+        mac = f"{self._base_mac}:" + ":".join(f"{number >> shift & 0xFF:02x}" for shift in (16, 8, 0))
         status = "ACTIVE" if device_owner == "compute:nova" else "DOWN"
         port = Port(
             self._new_id(), name, network_id, project_id, mac, addresses, device_owner, status, host, description

@@ -29,7 +29,7 @@ Use = tuple[str, int, str]
 
 
 class Simulation:
-    """Three clouds with a tenant each, and what people may do in any order."""
+    """Three clouds with a tenant each, and what users may do in any order."""
 
     def __init__(self) -> None:
         self.federation = FakeFederation("a", "b", "c")
@@ -64,7 +64,7 @@ class Simulation:
         self.tenants[where][0].kubectl.delete(NetworkExpansion, "web", "shop")
 
     def amend(self, where: int, choice: int) -> None:
-        """Change the agreement with a peer, or make it anew."""
+        """Change the agreement with a peer, or agree again."""
         cloud = self.tenants[where][0]
         peer = self._others(cloud)[choice % 2]
         found = cloud.kubectl.get(CloudPeer, peer.cloud_id)
@@ -201,10 +201,10 @@ STEPS = st.lists(
 def test_converges_and_no_tunnel_id_means_two_networks(
     steps: list[tuple[Callable[[Simulation, int, int], None], int, int]],
 ) -> None:
-    people = Simulation()
+    users = Simulation()
     for action, where, choice in steps:
-        action(people, where, choice)
-        people.check()
-    people.settle()
-    people.check_paths()
-    people.remove_everything()
+        action(users, where, choice)
+        users.check()
+    users.settle()
+    users.check_paths()
+    users.remove_everything()

@@ -71,6 +71,7 @@ EFFECTS = {
         "create_attachment_port",
         "update_attachment_port",
         "create_gateway_port",
+        "create_remote_ports",
         "delete_port",
         "create_domain",
         "delete_domain",

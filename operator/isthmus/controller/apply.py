@@ -13,6 +13,7 @@ from isthmus.model.actions import (
     CreateGatewayPort,
     CreateNetwork,
     CreateProject,
+    CreateRemotePorts,
     CreateSubnet,
     DeleteDomain,
     DeleteNamespace,
@@ -125,6 +126,8 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> Creat
             cloud.update_attachment_port(port_id)
         case CreateGatewayPort(network_id, subnet_id, address, name, description):
             return cloud.create_gateway_port(network_id, subnet_id, address, name, description)
+        case CreateRemotePorts(network_id, ports, description):
+            cloud.create_remote_ports(network_id, ports, description)
         case DeleteDomain() | DeleteProject() | DeleteNetwork() | DeleteSubnet() | DeletePort():
             _delete(action, cloud)
     return None

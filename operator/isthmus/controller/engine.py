@@ -41,6 +41,7 @@ class Engine:
             settings.absence_grace_seconds,
             settings.gateway_return_seconds,
             settings.expansions_per_namespace,
+            settings.remote_ports_per_network,
         )
         clock, retry_seconds = backends.clock, settings.resync_seconds
         self.queue = KeyQueue(clock, retry_seconds)

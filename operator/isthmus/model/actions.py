@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .api.objects import CustomObject
-from .facts.openstack import NetworkQuota, Range
+from .facts.openstack import NetworkQuota, Range, RequestedPort
 from .reasons import Reason
 
 
@@ -236,6 +236,15 @@ class CreateGatewayPort:
 
 
 @dataclass(frozen=True)
+class CreateRemotePorts:
+    """Create ports that stand for machines of other members, by one request."""
+
+    network_id: str
+    ports: tuple[RequestedPort, ...]
+    description: str
+
+
+@dataclass(frozen=True)
 class DeletePort:
     """Delete a port of ours."""
 
@@ -269,6 +278,7 @@ OpenStackAction = (
     | CreateAttachmentPort
     | RestoreAttachmentPort
     | CreateGatewayPort
+    | CreateRemotePorts
     | DeletePort
 )
 Action = KubernetesAction | OpenStackAction

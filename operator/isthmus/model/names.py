@@ -49,6 +49,7 @@ REVOCATION_KEY = "ca.crl"
 NEUTRON_TAG = "isthmus"
 ATTACHMENT_DEVICE_OWNER = "isthmus:attachment"
 GATEWAY_DEVICE_OWNER = "isthmus:gateway"
+REMOTE_DEVICE_OWNER = "isthmus:remote"  # of ports that stand for machines of other members
 
 BRIDGE = "br-cloud"
 INTEGRATION_BRIDGE = "br-int"

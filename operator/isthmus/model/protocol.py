@@ -32,10 +32,19 @@ class Feature(StrEnum):
     """Receivers of one network reach each other through its origin."""
     DIRECT_PATHS = "DirectPaths"
     """Two receivers of one network, named to each other by its origin, reach each other by their own tunnel."""
+    REMOTE_PORTS = "RemotePorts"
+    """Published ports say which of their addresses are fixed, so that ports of the reader can stand for them."""
 
 
 _SINCE: Final[Mapping[Feature, int]] = MappingProxyType(
-    {Feature.PORT_SLICES: 2, Feature.GROWTH: 3, Feature.GATEWAY_CHOICE: 3, Feature.MEMBERS: 3, Feature.DIRECT_PATHS: 3}
+    {
+        Feature.PORT_SLICES: 2,
+        Feature.GROWTH: 3,
+        Feature.GATEWAY_CHOICE: 3,
+        Feature.MEMBERS: 3,
+        Feature.DIRECT_PATHS: 3,
+        Feature.REMOTE_PORTS: 3,
+    }
 )
 
 

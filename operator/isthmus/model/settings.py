@@ -107,6 +107,9 @@ class ControllerSettings(Settings):
 
     expansions_per_namespace: Annotated[int, Field(ge=1, le=10_000), Form("a whole number from 1 to 10000")] = 100
     """Number of NetworkExpansions of one namespace that are considered. Networks that are stretched already stay so."""
+    remote_ports_per_network: Annotated[int, Field(ge=0, le=10_000), Form("a whole number from 0 to 10000")] = 0
+    """Number of machines of the other clouds that have a port in this cloud's Neutron, on each stretched network: 1000
+    suits most. The ports are in the operator's project, whose quota has to allow for them. With 0 there are none."""
     gateway_failover_seconds: Annotated[float, Field(ge=1, le=3600), Form("a number of seconds from 1 to 3600")] = 10
     """Seconds for which a gateway node may be not Ready before its networks move to other nodes. A move interrupts a
     network: shorter times move networks for a restart of Open vSwitch."""

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
-from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, Range, Subnet
+from isthmus.model.facts.openstack import (
+    Domain,
+    Network,
+    NetworkQuota,
+    Port,
+    Project,
+    Range,
+    RequestedPort,
+    Subnet,
+)
+
+SPARE_PORTS: Final = 50
+"""Ports of the quota of the operator's project that stay free for attachment ports."""
 
 
 class NetworkCloud(Protocol):
@@ -153,6 +165,16 @@ class NetworkCloud(Protocol):
 
         In the operator's project, unbound. MUST have vnic_type `baremetal`: OVN answers ARP for all other ports, bound
         or not. `Conflict` if the address is in use, `Invalid` if it is not in the subnet.
+        """
+        ...
+
+    def create_remote_ports(self, network_id: str, ports: Sequence[RequestedPort], description: str) -> None:
+        """Create ports with the addresses and MAC addresses of machines in other clouds, all of them or none.
+
+        In the operator's project, unbound, with vnic_type `baremetal` as in `create_gateway_port`, without port
+        security. `Conflict` if an address or a MAC address is in use on the network, `Invalid` if an address is not in
+        its subnet. MUST raise `QuotaExceeded`, and create nothing, if fewer than `SPARE_PORTS` would be left of the
+        project's quota of ports: attachment ports need them.
         """
         ...
 

@@ -6,15 +6,18 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from isthmus.model.errors import Conflict, NotFound, Unavailable
-from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, Subnet
-from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER
+from isthmus.model.errors import Conflict, NotFound, QuotaExceeded, Unavailable
+from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, RequestedPort, Subnet
+from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
+from isthmus.ports.openstack import SPARE_PORTS
 
 from . import facts
 from .api import Api
 
-# What a tenant may own in Neutron besides security groups. A missing extension answers 404: nothing of it exists.
 _UNFILTERED: Final[dict[str, Any]] = {"port_security_enabled": False, "security_groups": []}
+# OVN answers ARP for all other ports, bound or not.
+_SILENT: Final[dict[str, Any]] = {"binding:vnic_type": "baremetal"}
+# What a tenant may own in Neutron besides security groups. A missing extension answers 404: nothing of it exists.
 _COLLECTIONS: Final = (
     "networks",
     "subnets",
@@ -173,10 +176,24 @@ class Networking:
         body = {
             "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}],
             "device_owner": GATEWAY_DEVICE_OWNER,
-            # OVN answers ARP for all other ports, bound or not.
-            "binding:vnic_type": "baremetal",
+            **_SILENT,
         }
         return self._create_port(network_id, name, description, body)
+
+    def create_remote_ports(self, network_id: str, ports: Sequence[RequestedPort], description: str) -> None:
+        """Neutron creates the ports of one request all or none. OVN's routers reach them by these MAC addresses."""
+        self._require_spare_ports(len(ports))
+        documents = [
+            self._new_port(network_id, port.name, description)
+            | {
+                "mac_address": port.mac,
+                "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in port.addresses],
+                "device_owner": REMOTE_DEVICE_OWNER,
+                **_SILENT,
+            }
+            for port in ports
+        ]
+        self._neutron.post("/ports", {"ports": documents})
 
     def delete_port(self, port_id: str) -> None:
         self._neutron.delete(f"/ports/{port_id}")
@@ -235,15 +252,25 @@ class Networking:
         return [facts.subnet(document) for document in documents]
 
     def _create_port(self, network_id: str, name: str, description: str, fields: dict[str, Any]) -> Port:
-        body = {
-            "network_id": network_id,
-            "project_id": self._own_project(),
-            "name": name,
-            "description": description,
-            **_UNFILTERED,
-            **fields,
-        }
+        body = self._new_port(network_id, name, description) | fields
         return facts.port(self._neutron.post("/ports", {"port": body})["port"])
+
+    def _new_port(self, network_id: str, name: str, description: str) -> dict[str, Any]:
+        owned = {"network_id": network_id, "project_id": self._own_project()}
+        return {**owned, "name": name, "description": description, **_UNFILTERED}
+
+    def _require_spare_ports(self, count: int) -> None:
+        """Raises QuotaExceeded unless so many further ports of ours leave enough for attachment ports."""
+        found = self._neutron.find(f"/quotas/{self._own_project()}/details")
+        if found is None:  # no such extension: Neutron refuses what exceeds the quota
+            return
+        ports = found["quota"]["port"]
+        limit, used = ports["limit"], ports["used"] + ports.get("reserved", 0)
+        if 0 <= limit < used + count + SPARE_PORTS:
+            raise QuotaExceeded(
+                f"network: the operator's project has {used} ports of a quota of {limit}: {count} more for machines of "
+                f"other clouds would leave fewer than {SPARE_PORTS} for attachment ports; raise its quota of ports"
+            )
 
     def _owned(self, collection: str, project_id: str) -> list[dict[str, Any]]:
         try:

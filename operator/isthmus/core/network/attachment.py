@@ -64,6 +64,15 @@ def gateway_ports(link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:
     return _our_ports(names.GATEWAY_DEVICE_OWNER, link_name, facts)
 
 
+def remote_ports(facts: NetworkFacts) -> tuple[Port, ...]:
+    """Our ports that stand for machines of other members; ordered by ID.
+
+    Whatever their description: Neutron refuses others with their addresses and MAC addresses as long as they exist.
+    """
+    ours = (p for p in facts.ports if _is_ours(p, facts) and p.device_owner == names.REMOTE_DEVICE_OWNER)
+    return tuple(sorted(ours, key=lambda port: port.id))
+
+
 def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
     """Ports that prevent the network's deletion: neither ours nor those that Neutron deletes with the network."""
     return tuple(
@@ -76,10 +85,15 @@ def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
 def published_ports(facts: NetworkFacts) -> tuple[PublishedPort, ...]:
     """The IPv4 addresses in use in this cloud, for the peer to detect conflicts; ordered by port ID."""
     return tuple(
-        PublishedPort(id=port.id, mac=port.mac.lower(), addresses=addresses[:MAX_ADDRESSES_PER_PORT])
+        _published(port, addresses[:MAX_ADDRESSES_PER_PORT])
         for port in sorted(facts.ports, key=lambda p: p.id)
         if not _is_ours(port, facts) and port.mac and (addresses := _ipv4_addresses(port))
     )
+
+
+def _published(port: Port, addresses: tuple[str, ...]) -> PublishedPort:
+    of_pairs = tuple(address for address in addresses if address not in port.addresses)
+    return PublishedPort(id=port.id, mac=port.mac.lower(), addresses=addresses, pair_addresses=of_pairs or None)
 
 
 def port_on(gateway: Gateway | None, ports: Iterable[Port]) -> Port | None:
@@ -231,4 +245,5 @@ def _is_ours(port: Port, facts: NetworkFacts) -> bool:
     return port.project_id == facts.own_project_id and port.device_owner in {
         names.ATTACHMENT_DEVICE_OWNER,
         names.GATEWAY_DEVICE_OWNER,
+        names.REMOTE_DEVICE_OWNER,
     }

@@ -72,7 +72,7 @@ def with_known_addresses(
     if not theirs.complete:
         known = (entry for link in before if link.cloud_id == path.cloud_id for entry in link.known_addresses)
         found |= {entry.address: entry.mac for entry in known if entry.address not in macs}
-    usable = [a for a, mac in found.items() if a not in local and _is_machine(mac) and contains(belonging, a)]
+    usable = [a for a, mac in found.items() if a not in local and is_machine(mac) and contains(belonging, a)]
     chosen = _first(usable, gateway_addresses)
     known_addresses = tuple(KnownAddress(address=address, mac=found[address]) for address in chosen)
     return path.model_copy(update={"known_addresses": known_addresses})
@@ -84,6 +84,6 @@ def _first(addresses: Iterable[str], gateway_addresses: Collection[str]) -> Sequ
     return ordered[:MAX_KNOWN_ADDRESSES]
 
 
-def _is_machine(mac: str) -> bool:
+def is_machine(mac: str) -> bool:
     """Whether frames to that MAC address reach one machine: neither a group nor nobody."""
     return mac != _NO_MAC and not int(mac[:2], 16) & 1

@@ -36,6 +36,11 @@ class RemotePorts:
     complete: bool = True
     """Whether these are all: what is missing from an incomplete list may exist all the same."""
 
+    @property
+    def own(self) -> RemotePorts:
+        """Without those that the peer publishes for other members of the network."""
+        return RemotePorts(tuple(port for port in self.ports if port.member is None), self.complete)
+
 
 def bucket_of(port_id: str, buckets: int) -> int:
     """The leading bits of the SHA-256 digest of the port's ID; `buckets` is a power of two, at most 256."""

@@ -40,6 +40,7 @@ class OwnCloud:
     absence_grace_seconds: float
     gateway_return_seconds: float = 0.0
     expansions_per_namespace: int = 100
+    remote_ports_per_network: int = 0
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,15 @@ class Port:
     """What of it is no address, as text."""
 
 
+@dataclass(frozen=True)
+class RequestedPort:
+    """A port to create for a machine of another member. `addresses` are pairs of (subnet ID, address)."""
+
+    name: str
+    mac: str
+    addresses: tuple[tuple[str, str], ...]
+
+
 Created = Network | Subnet | Port
 """What Neutron returns when it has created it."""
 

@@ -152,6 +152,17 @@ EXPLANATIONS = {
         "Remove the policy from the network, and set it on the ports of the machines.",
         Place.QOS_POLICY,
     ),
+    Reason.PORTS_COLLIDE: tenant(
+        "A machine of another cloud has the address or the MAC address of a port of this cloud, or of a third one. The "
+        "message names both ports. They disturb each other.",
+        "Delete one of the two ports and create it again.",
+        Place.REMOTE_PORTS_INCOMPLETE,
+    ),
+    Reason.TOO_MANY_REMOTE_PORTS: administrator(
+        "The other clouds have more machines on the network than ports may stand for here.",
+        "Raise `remote_ports_per_network`, and the quota of ports of the operator's project with it.",
+        Place.REMOTE_PORTS_INCOMPLETE,
+    ),
     Reason.PEER_TOO_OLD: administrator(
         "The peer's Isthmus does not know a part of what is wanted: both clouds must speak a version of the protocol "
         "that has it. The message says what. Everything else works.",

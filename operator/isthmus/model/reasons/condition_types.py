@@ -31,6 +31,7 @@ class ConditionType(StrEnum):
     GATEWAY_IGNORED = "GatewayIgnored"
     PEER_DRAINING = "PeerDraining"
     DRAINED = "Drained"
+    REMOTE_PORTS_INCOMPLETE = "RemotePortsIncomplete"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
@@ -171,6 +172,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="The agreement with a peer ends at the time in the message, and with it the stretch to that peer. "
                 "The condition is present only while it is True.",
             ),
+            ConditionType.REMOTE_PORTS_INCOMPLETE: Meaning(
+                true="Machines of the peers have no port in this cloud: Neutron may assign their addresses or MAC "
+                "addresses again, and its routers may not reach them. The condition is present only while it is True.",
+            ),
         },
         "PeerLink": {
             ConditionType.AGREED: Meaning(
@@ -219,6 +224,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.PEER_DRAINING: Meaning(
                 true="One of the two clouds ends the agreement at the time in the message, and the replica is "
                 "disconnected then. The condition is present only while it is True.",
+            ),
+            ConditionType.REMOTE_PORTS_INCOMPLETE: Meaning(
+                true="Machines of other members have no port in this cloud: Neutron may assign their addresses or MAC "
+                "addresses again, and its routers may not reach them. The condition is present only while it is True.",
             ),
             ConditionType.REPLICA_IN_USE: Meaning(
                 true="The network was withdrawn, and its replica cannot be deleted because it is still in use.",

@@ -37,6 +37,7 @@ class Place(StrEnum):
     GATEWAY_IGNORED = "GatewayIgnored"
     PEER_DRAINING = "PeerDraining"
     DRAINED = "Drained"
+    REMOTE_PORTS_INCOMPLETE = "RemotePortsIncomplete"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"

@@ -106,6 +106,8 @@ class Reason(StrEnum):
     POLICY_ON_NETWORK = "PolicyOnNetwork"
     PEER_TOO_OLD = "PeerTooOld"
     SLICE_TOO_SMALL = "SliceTooSmall"
+    PORTS_COLLIDE = "PortsCollide"
+    TOO_MANY_REMOTE_PORTS = "TooManyRemotePorts"
 
     # What a receiver answers to an offer.
     RELEASED = "Released"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from isthmus.core.network.link_status import address_conflict, degraded
-from isthmus.core.network.origin.status import origin_conflicts, origin_progress
+from isthmus.core.network.origin.status import lacking_remote_ports, origin_conflicts, origin_progress
 from isthmus.core.snapshot.conditions import false, readiness, true, with_transition_times
 from isthmus.core.snapshot.summary import ratio
 from isthmus.model.actions import Problem
@@ -71,6 +71,7 @@ def _with_status(
         conditions.append(address_conflict(origin_conflicts(origin), expansion.status.conditions))
         conditions += [_subnets(origin), *_gateways(origin)] if origin.active_links else []
         conditions += [*members_connected(origin), *shortages(origin), *restrictions(facts)]
+        conditions += lacking_remote_ports(origin)
     network = facts.network if facts is not None and problem is None else None
     status = NetworkExpansionStatus(
         observed_generation=expansion.metadata.generation,

@@ -49,7 +49,7 @@ def _paths(origin: Origin, facts: NetworkFacts, spec: AttachmentSpec) -> Iterabl
     for cloud_id, link in sorted(origin.active_links.items()):
         path = origin.path(cloud_id)
         if path is not None and link.spec.offer is not None:
-            theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id))
+            theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id)).own
             belonging = addresses_of_receiver(link.spec.offer)
             gateways = gateways_of_receiver(link.spec.offer, origin.accepted_spec(cloud_id))
             path = path.model_copy(update={"gateway_addresses": gateways})

@@ -16,6 +16,7 @@ from isthmus.core.network.attachment import (
 )
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
+from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
 from isthmus.core.network.slices import current, pool_updates, trim_unpublished
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
@@ -25,6 +26,7 @@ from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record
 from .admission import claims
 from .forwarding import node_of, wanted_attachment
 from .record import differs, local_link
+from .remote_ports import planned_remote_ports, ports_of_others
 from .state import Origin
 
 Actions = tuple[Action, ...]
@@ -40,9 +42,9 @@ def plan_origin(origin: Origin) -> Plan:
 
 def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:
     if origin.active_links:
-        return (*_WITHDRAWAL, *_CONNECTION, *_EXPANSION)
+        return (*_WITHDRAWAL, *_CONNECTION, *_EXPANSION, _remote_ports)
     if origin.target_peers:
-        return (*_WITHDRAWAL, *_EXPANSION, *_CONNECTION)
+        return (*_WITHDRAWAL, *_EXPANSION, *_CONNECTION, _remote_ports)
     return (*_WITHDRAWAL, *_TEARDOWN)
 
 
@@ -168,7 +170,7 @@ def _publish_to(origin: Origin, cloud_id: str) -> Actions:
     link, offered = origin.active_links.get(cloud_id), origin.offer_to(cloud_id, origin.record.subnets)
     if offered is None or origin.facts is None:
         return ()
-    ports = published_ports(origin.facts)
+    ports = published_ports(origin.facts) + ports_of_others(origin, cloud_id)
     spec = with_ports(origin.snapshot, offered, ports, link)
     wanted = local_link(spec, origin.original_mtu)
     return slice_updates(origin.snapshot, spec, ports) + ((ApplyObject(wanted),) if differs(link, wanted) else ())
@@ -220,6 +222,15 @@ def _set_mtu(origin: Origin) -> Actions:
     return (SetNetworkMTU(network.id, wanted, network.revision),)
 
 
+def _remote_ports(origin: Origin) -> Actions:
+    plan = planned_remote_ports(origin)
+    return remote_port_actions(origin.name, origin.facts, plan) if origin.facts is not None and plan is not None else ()
+
+
+def _delete_remote_ports(origin: Origin) -> Actions:
+    return delete_remote_ports(origin.raw_facts)
+
+
 def _update_record(origin: Origin, record: Record) -> Actions:
     if origin.attachment is not None and record == origin.attachment.spec.record:
         return ()
@@ -233,6 +244,7 @@ _WITHDRAWAL = (_rebuild_record, _withdraw, _delete_unused_slices, _delete_releas
 _TEARDOWN = (
     _release_other_claims,
     _detach,
+    _delete_remote_ports,
     _restore_pools,
     _restore_mtu,
     _delete_attachment,

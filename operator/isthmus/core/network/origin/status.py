@@ -13,10 +13,13 @@ from isthmus.core.network.link_status import (
     with_conditions,
     without_local_details,
 )
+from isthmus.core.network.origin.remote_ports import planned_remote_ports
 from isthmus.core.network.origin.state import Origin
 from isthmus.core.network.port_slices import remote_ports_of
+from isthmus.core.network.remote_ports import remote_port_conditions
 from isthmus.core.snapshot.conditions import readiness
 from isthmus.model.actions import Problem
+from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink
 from isthmus.model.reasons import ANSWER_REASONS, Reason
@@ -37,8 +40,14 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
     )
     problem = failure if problem and failure else problem
     conflict = address_conflict(origin_conflicts(origin), conditions_of(origin.attachment))
-    others = degraded(origin.snapshot, failure), conflict
+    others = degraded(origin.snapshot, failure), conflict, *lacking_remote_ports(origin)
     return with_conditions(origin.attachment, (*readiness(problem), *others), origin.snapshot.now)
+
+
+def lacking_remote_ports(origin: Origin) -> list[Condition]:
+    """The condition while machines of peers have no port here; none otherwise."""
+    plan = planned_remote_ports(origin) if origin.active_links else None
+    return remote_port_conditions(plan, origin.snapshot.own.remote_ports_per_network)
 
 
 def origin_conflicts(origin: Origin) -> Conflicts:
@@ -47,7 +56,7 @@ def origin_conflicts(origin: Origin) -> Conflicts:
     for cloud_id, link in sorted(origin.active_links.items()):
         if origin.facts is None or link.spec.offer is None:
             continue
-        theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id))
+        theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id)).own
         ours = published_ports(origin.facts)
         messages = conflicts(link.spec.offer, ours, theirs.ports, cloud_id, at_origin=True)
         found += Conflicts(messages, theirs.complete)

@@ -42,5 +42,6 @@ def _paths(
     path, offer, remote_link = receiver.path(), receiver.offer, receiver.remote_link
     if path is None or offer is None or remote_link is None:
         return ()
-    theirs, ours = remote_ports_of(receiver.snapshot, receiver.cloud_id, remote_link.spec), published_ports(facts)
+    theirs = remote_ports_of(receiver.snapshot, receiver.cloud_id, remote_link.spec).own
+    ours = published_ports(facts)
     return (with_known_addresses(path, theirs, addresses_of_origin(offer), ours, gateway_addresses, spec.links),)

@@ -17,6 +17,7 @@ from isthmus.core.network.attachment import (
 )
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
+from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model import names
 from isthmus.model.actions import (
@@ -38,6 +39,7 @@ from . import replica as replica
 from .direct import holds_attachment, publish_member_links, release_member_links
 from .forwarding import wanted_attachment
 from .members import installed_generation, reachable
+from .remote_ports import planned_remote_ports
 from .replica_gateways import NEUTRAL_MESSAGE
 from .shortage import low_subnets
 from .state import Receiver
@@ -208,6 +210,15 @@ def _detach(receiver: Receiver) -> Actions:
     return detach(receiver.attachment, receiver.name, receiver.facts) if receiver.attachment else ()
 
 
+def _remote_ports(receiver: Receiver) -> Actions:
+    plan, facts = planned_remote_ports(receiver), receiver.facts
+    return remote_port_actions(receiver.name, facts, plan) if facts is not None and plan is not None else ()
+
+
+def _delete_remote_ports(receiver: Receiver) -> Actions:
+    return delete_remote_ports(receiver.facts)
+
+
 def ports_in_use(receiver: Receiver) -> tuple[str, ...]:
     """IDs of the ports that prevent the deletion of the replica; ordered."""
     if receiver.facts is None or receiver.facts.network is None:
@@ -298,6 +309,7 @@ _REPLICATION = (
     replica.reserve_gateways,
     _answer,
     _delete_unused_slices,
+    _remote_ports,
 )
 # Planned first once the network is accepted: a failure of the replica must not prevent a move to another gateway node.
 _CONNECTION = (
@@ -317,6 +329,7 @@ _WITHDRAWAL = (
     _release_member_links,
     _delete_unused_slices,
     _release,
+    _delete_remote_ports,
     _remove_network,
     _remove_project,
     _delete_attachment,

@@ -11,6 +11,7 @@ from isthmus.core.network.attachment import (
     gateway_ports,
     network_identity,
     new_attachment,
+    remote_ports,
     tenant_ports,
 )
 from isthmus.model import names
@@ -105,6 +106,7 @@ def delete_duplicates(receiver: Receiver) -> Actions:
     unused = [network.id for network in facts.duplicate_networks if network.id not in used]
     ours = gateway_ports(receiver.name, replace(facts, ports=facts.duplicate_ports))
     ours += attachment_ports(receiver.name, replace(facts, ports=facts.duplicate_ports))
+    ours += remote_ports(replace(facts, ports=facts.duplicate_ports))
     ports = (DeletePort(port.id) for port in ours if port.network_id in unused)
     return (*ports, *(DeleteNetwork(network_id) for network_id in unused))
 
@@ -245,9 +247,9 @@ def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
 
 
 def _removal(subnet: Subnet, link_name: str, facts: NetworkFacts) -> Actions:
-    """Delete a subnet, after the port that reserves its gateway."""
-    network = IPv4Network(subnet.cidr)
-    reserved = (p for p in gateway_ports(link_name, facts) if any(IPv4Address(a) in network for a in p.addresses))
+    """Delete a subnet, after the port that reserves its gateway, and remote ports."""
+    network, ours = IPv4Network(subnet.cidr), gateway_ports(link_name, facts) + remote_ports(facts)
+    reserved = (p for p in ours if any(IPv4Address(a) in network for a in p.addresses if ":" not in a))
     return (*(DeletePort(port.id) for port in reserved), DeleteSubnet(subnet.id))
 
 

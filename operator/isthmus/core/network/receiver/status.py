@@ -16,9 +16,11 @@ from isthmus.core.network.link_status import (
 )
 from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.network.receiver.plan import ports_in_use, project_to_delete
+from isthmus.core.network.receiver.remote_ports import planned_remote_ports
 from isthmus.core.network.receiver.replica import gateways_in_use
 from isthmus.core.network.receiver.replica_gateways import NEUTRAL_MESSAGE
 from isthmus.core.network.receiver.state import Receiver
+from isthmus.core.network.remote_ports import remote_port_conditions
 from isthmus.core.snapshot.conditions import false, readiness, true
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model import names
@@ -54,6 +56,7 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
         in_use,
         *draining(receiver.snapshot, receiver.cloud_id, receiver.cloud_id),
         address_conflict(_receiver_conflicts(receiver), conditions_of(receiver.attachment)),
+        *remote_port_conditions(planned_remote_ports(receiver), receiver.snapshot.own.remote_ports_per_network),
     )
     return with_conditions(receiver.attachment, conditions, receiver.snapshot.now)
 
@@ -66,7 +69,7 @@ def _receiver_conflicts(receiver: Receiver) -> Conflicts:
         or receiver.intent != "Replicate"
     ):
         return Conflicts()
-    theirs = remote_ports_of(receiver.snapshot, receiver.cloud_id, receiver.remote_link.spec)
+    theirs = remote_ports_of(receiver.snapshot, receiver.cloud_id, receiver.remote_link.spec).own
     ours = published_ports(receiver.facts)
     messages = conflicts(receiver.offer, ours, theirs.ports, receiver.cloud_id, at_origin=False)
     return Conflicts(messages, theirs.complete)

@@ -224,6 +224,15 @@ class PublishedPort(ApiModel):
     """MAC address of the port."""
     addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_ADDRESSES_PER_PORT)] = ()
     """IPv4 addresses of the port."""
+    pair_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_ADDRESSES_PER_PORT)] | None = None
+    """Those of `addresses` that the port may only use by its allowed address pairs; absent if there are none."""
+    member: MemberNumber | None = None
+    """Number of the member of the network that the port belongs to, if the origin publishes it for that member."""
+
+    @property
+    def fixed_addresses(self) -> tuple[str, ...]:
+        """The addresses that belong to this port alone."""
+        return tuple(address for address in self.addresses if address not in (self.pair_addresses or ()))
 
 
 class ExpansionLinkSpec(ApiModel):

@@ -1,0 +1,77 @@
+"""At the origin: remote ports for the machines of all peers, and what each peer learns of those of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from isthmus.core.federation.peer import agreement_with, has_feature
+from isthmus.core.network.addressing import Spans, contains
+from isthmus.core.network.known_addresses import addresses_of_receiver
+from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
+from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports
+from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
+from isthmus.model.protocol import Feature
+
+from .state import Origin
+
+_PORTS_OF_ONE_MEMBER: Final = 1000  # that the others learn: a member must not fill the slices of the others
+
+
+def planned_remote_ports(origin: Origin) -> RemotePortPlan | None:
+    """What is missing and what is too much of the remote ports; None without facts."""
+    if origin.facts is None or origin.facts.network is None:
+        return None
+    limit = origin.snapshot.own.remote_ports_per_network
+    return plan_remote_ports(origin.facts, _publishers(origin) if limit else (), limit)
+
+
+def ports_of_others(origin: Origin, cloud_id: str) -> tuple[PublishedPort, ...]:
+    """What a peer learns of the machines of the other members that it reaches: their fixed addresses.
+
+    As published before where a member's ports are not all known: a shorter list would be taken for a complete one.
+    """
+    if cloud_id not in origin.joined or not has_feature(origin.snapshot, cloud_id, Feature.REMOTE_PORTS):
+        return ()
+    found: list[PublishedPort] = []
+    for other, number in sorted(origin.joined.items(), key=lambda entry: entry[1]):
+        if other == cloud_id:
+            continue
+        theirs, belonging = _ports_of(origin, other), _belonging_to(origin, other)
+        ports = {port.id: port for port in _of_member(theirs, belonging, number)}
+        if not theirs.complete:
+            ports = {port.id: port for port in _published_before(origin, cloud_id, number)} | ports
+        found += sorted(ports.values(), key=lambda port: port.id)[:_PORTS_OF_ONE_MEMBER]
+    return tuple(found)
+
+
+def _publishers(origin: Origin) -> Iterator[Publisher]:
+    for cloud_id in sorted(origin.active_links):
+        yield Publisher(cloud_id, _ports_of(origin, cloud_id), _belonging_to(origin, cloud_id))
+
+
+def _ports_of(origin: Origin, cloud_id: str) -> RemotePorts:
+    """The ports of a peer; incomplete as long as it has neither accepted the network nor refused it."""
+    snapshot, peer, theirs = origin.snapshot, origin.snapshot.peer_of(cloud_id), origin.accepted_spec(cloud_id)
+    if theirs is None:
+        return RemotePorts(complete=origin.is_refused(cloud_id))
+    if not has_feature(snapshot, cloud_id, Feature.REMOTE_PORTS):
+        return RemotePorts(complete=peer is not None and agreement_with(snapshot, peer) is not None)
+    return remote_ports_of(snapshot, cloud_id, theirs).own  # a receiver speaks for itself alone
+
+
+def _belonging_to(origin: Origin, cloud_id: str) -> Spans:
+    offer = origin.active_links[cloud_id].spec.offer
+    return addresses_of_receiver(offer) if offer is not None else ()
+
+
+def _of_member(theirs: RemotePorts, belonging: Spans, number: int) -> Iterator[PublishedPort]:
+    for port in theirs.ports:
+        addresses = tuple(address for address in port.fixed_addresses if contains(belonging, address))
+        if addresses:
+            yield PublishedPort(id=port.id, mac=port.mac, addresses=addresses, member=number)
+
+
+def _published_before(origin: Origin, cloud_id: str, number: int) -> Iterator[PublishedPort]:
+    for held in origin.snapshot.port_slices(cloud_id, origin.name):
+        yield from (port for port in held.spec.ports if port.member == number)

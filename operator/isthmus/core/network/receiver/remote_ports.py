@@ -1,0 +1,33 @@
+"""At a receiver: remote ports for the machines of the origin, and of the other members that it publishes ports of."""
+
+from __future__ import annotations
+
+from isthmus.core.federation.peer import agreement_with, has_feature
+from isthmus.core.network.known_addresses import addresses_of_origin
+from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
+from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports
+from isthmus.core.snapshot.index import is_accepted
+from isthmus.model.protocol import Feature
+
+from .state import Receiver
+
+
+def planned_remote_ports(receiver: Receiver) -> RemotePortPlan | None:
+    """What is missing and what is too much of the remote ports; None without a replica that we accept."""
+    facts, offer = receiver.facts, receiver.offer
+    if facts is None or facts.network is None or offer is None or receiver.intent != "Replicate":
+        return None
+    if not is_accepted(receiver.link):
+        return None
+    limit = receiver.snapshot.own.remote_ports_per_network
+    publisher = Publisher(receiver.cloud_id, _ports(receiver), addresses_of_origin(offer))
+    return plan_remote_ports(facts, (publisher,) if limit else (), limit)
+
+
+def _ports(receiver: Receiver) -> RemotePorts:
+    snapshot, peer = receiver.snapshot, receiver.peer
+    if receiver.remote_link is None or peer is None:
+        return RemotePorts(complete=False)
+    if not has_feature(snapshot, receiver.cloud_id, Feature.REMOTE_PORTS):
+        return RemotePorts(complete=agreement_with(snapshot, peer) is not None)
+    return remote_ports_of(snapshot, receiver.cloud_id, receiver.remote_link.spec)

@@ -1,0 +1,202 @@
+"""Ports of ours that stand for machines of other members: a remote port has a machine's addresses and its MAC address.
+
+So Neutron assigns neither a second time in this cloud, and OVN's routers, which resolve the addresses of ports and ask
+nobody, reach the machine. A remote port is bound to no host, and needs no port security: no frame passes it.
+
+The fixed addresses that another member publishes are believed as far as they belong to it, so that no peer can reserve
+addresses of this cloud. Addresses of allowed address pairs are not taken: several machines may use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from itertools import groupby
+from typing import Final
+
+from isthmus.core.snapshot.conditions import true
+from isthmus.model import names
+from isthmus.model.actions import Action, CreateRemotePorts, DeletePort
+from isthmus.model.api.objects import Condition
+from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
+from isthmus.model.facts.openstack import NetworkFacts, Port, RequestedPort, Subnet
+from isthmus.model.reasons import ConditionType, Reason
+
+from .addressing import Span, Spans, contains
+from .attachment import remote_ports
+from .known_addresses import is_machine
+from .port_slices import RemotePorts
+
+_PORTS_PER_REQUEST: Final = 50
+_REQUESTS_PER_ROUND: Final = 10
+_DELETIONS_PER_ROUND: Final = 200  # one request each; what else the network needs is planned between two rounds
+_MAX_LISTED: Final = 10
+_MAX_MESSAGE_CHARACTERS: Final = 1024
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """What one peer publishes of a network, and the addresses that belong to it and to the members behind it."""
+
+    cloud_id: str
+    ports: RemotePorts
+    belonging: Spans
+
+
+@dataclass(frozen=True)
+class RemotePortPlan:
+    """What is missing and what is too much of the remote ports of a network."""
+
+    to_delete: tuple[str, ...] = ()
+    """IDs of ports."""
+    to_create: tuple[RequestedPort, ...] = ()
+    collisions: tuple[str, ...] = ()
+    """For each machine whose address or MAC address another port has: both ports, in words."""
+    left_out: int = 0
+    """Number of machines beyond the limit."""
+
+
+def plan_remote_ports(facts: NetworkFacts, publishers: Iterable[Publisher], limit: int) -> RemotePortPlan:
+    """The remote ports of a network as they should be; at most `limit` of them, each peer with an equal share.
+
+    What is missing from an incomplete reading of a peer stays, unless something that was read replaces it.
+    """
+    publishers = tuple(publishers)
+    ours, found = remote_ports(facts), _Wanted(facts)
+    wanted, excess = _limited([found.ports_of(publisher) for publisher in publishers], limit)
+    identities, existing = {*map(_requested_identity, wanted)}, {*map(_identity, ours)}
+    missing = [port for port in wanted if _requested_identity(port) not in existing]
+    superfluous = [port for port in ours if _identity(port) not in identities]
+    unread = [publisher.belonging for publisher in publishers if not publisher.ports.complete]
+    taken = {port.mac for port in missing} | {address for port in missing for _, address in port.addresses}
+    kept = [port for port in superfluous if _may_exist(port, unread) and not _is_replaced(port, taken)]
+    room = max(0, limit - (len(ours) - len(superfluous)) - len(kept))
+    return RemotePortPlan(
+        to_delete=tuple(port.id for port in superfluous if port not in kept),
+        to_create=tuple(missing[:room]),
+        collisions=tuple(found.collisions),
+        left_out=excess + len(missing[room:]),
+    )
+
+
+def remote_port_actions(link_name: str, facts: NetworkFacts, plan: RemotePortPlan) -> tuple[Action, ...]:
+    """A part of the plan, deletions first: a port that is created may have an address of one that goes."""
+    if facts.network is None:
+        return ()
+    if plan.to_delete:
+        return tuple(DeletePort(port_id) for port_id in plan.to_delete[:_DELETIONS_PER_ROUND])
+    network_id, marker = facts.network.id, names.marker(link_name)
+    ports = plan.to_create[: _PORTS_PER_REQUEST * _REQUESTS_PER_ROUND]
+    parts = (ports[start : start + _PORTS_PER_REQUEST] for start in range(0, len(ports), _PORTS_PER_REQUEST))
+    return tuple(CreateRemotePorts(network_id, part, marker) for part in parts)
+
+
+def delete_remote_ports(facts: NetworkFacts | None) -> tuple[Action, ...]:
+    """Delete all remote ports of a network that is stretched no more, a part of them at a time."""
+    ports = remote_ports(facts) if facts is not None else ()
+    return tuple(DeletePort(port.id) for port in ports[:_DELETIONS_PER_ROUND])
+
+
+def remote_port_conditions(plan: RemotePortPlan | None, limit: int) -> list[Condition]:
+    """True if machines of other members have no port here; none is present otherwise."""
+    if plan is not None and plan.collisions:
+        text = "; ".join(plan.collisions[:_MAX_LISTED])[:_MAX_MESSAGE_CHARACTERS]
+        return [true(ConditionType.REMOTE_PORTS_INCOMPLETE, Reason.PORTS_COLLIDE, text)]
+    if plan is not None and plan.left_out:
+        text = f"{plan.left_out} machines of other clouds have no port here: remote_ports_per_network is {limit}"
+        return [true(ConditionType.REMOTE_PORTS_INCOMPLETE, Reason.TOO_MANY_REMOTE_PORTS, text)]
+    return []
+
+
+class _Wanted:
+    """Finds out which remote ports are wanted; every address and MAC address once on the network."""
+
+    def __init__(self, facts: NetworkFacts) -> None:
+        ours = {port.id for port in remote_ports(facts)}
+        local = [port for port in facts.ports if port.id not in ours]
+        self.collisions: list[str] = []
+        self._subnets = [(_hosts(subnet), subnet.id) for subnet in facts.subnets if subnet.ip_version == 4]
+        self._macs = {port.mac.lower(): port for port in local if port.mac}
+        self._addresses = {address: port for port in local for address in port.addresses}
+        self._shared = {address for port in local for address in port.allowed_addresses}
+        self._taken: dict[str, str] = {}
+        """By address and MAC address, the remote port that has it, in words."""
+
+    def ports_of(self, publisher: Publisher) -> list[RequestedPort]:
+        """Those for one peer, ordered by its members and the IDs of their ports."""
+        ordered = sorted(publisher.ports.ports, key=lambda port: (port.member or 0, port.id))
+        found = (self._port(publisher, port) for port in ordered if is_machine(port.mac))
+        return [port for port in found if port is not None]
+
+    def _port(self, publisher: Publisher, port: PublishedPort) -> RequestedPort | None:
+        """None if it would have no address, or a MAC address that is in use."""
+        member = names.member(publisher.cloud_id, port.member)
+        usable = [a for a in port.fixed_addresses if contains(publisher.belonging, a) and a not in self._shared]
+        addresses = dict(self._with_subnets(a for a in usable if self._is_free(a, port, member)))
+        rival = self._local(self._macs.get(port.mac)) or self._taken.get(port.mac)
+        if not addresses or rival is not None:
+            if addresses and rival != f"port {port.id} of {member}":
+                self._collide(port, member, f"MAC address {port.mac}", rival)
+            return None
+        self._taken |= dict.fromkeys((port.mac, *addresses), f"port {port.id} of {member}")
+        pairs = tuple(sorted((subnet_id, address) for address, subnet_id in addresses.items()))
+        return RequestedPort(f"isthmus-remote-{member}", port.mac, pairs)
+
+    def _is_free(self, address: str, port: PublishedPort, member: str) -> bool:
+        """Whether no other port has it; the gateway's is reserved by a port of ours already."""
+        local = self._addresses.get(address)
+        if local is not None and local.device_owner != names.GATEWAY_DEVICE_OWNER:
+            self._collide(port, member, f"address {address}", self._local(local))
+        return local is None and address not in self._taken
+
+    def _collide(self, port: PublishedPort, member: str, what: str, rival: str | None) -> None:
+        self.collisions.append(f"port {port.id} of {member} has the {what} of {rival}")
+
+    @staticmethod
+    def _local(port: Port | None) -> str | None:
+        return f"port {port.id} of this cloud" if port is not None else None
+
+    def _with_subnets(self, addresses: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """The addresses that ports of the network can have, each with the ID of its subnet."""
+        for address in addresses:
+            subnet_id = next((id_ for hosts, id_ in self._subnets if contains((hosts,), address)), None)
+            if subnet_id is not None:
+                yield address, subnet_id
+
+
+def _hosts(subnet: Subnet) -> Span:
+    """The addresses of a subnet that Neutron gives to ports."""
+    network = IPv4Network(subnet.cidr)
+    reserved = 1 if network.prefixlen < 31 else 0
+    return int(network.network_address) + reserved, int(network.broadcast_address) - reserved
+
+
+def _limited(found: Iterable[list[RequestedPort]], limit: int) -> tuple[list[RequestedPort], int]:
+    """As many as allowed, in turn one of each member, and the number of others."""
+    ranked = [(rank, port) for ports in found for rank, port in _ranks(ports)]
+    ranked.sort(key=lambda entry: (entry[0], entry[1].name))
+    return [port for _, port in ranked[:limit]], len(ranked[limit:])
+
+
+def _ranks(ports: Iterable[RequestedPort]) -> Iterator[tuple[int, RequestedPort]]:
+    """The ports with their places among those of the same member."""
+    for _, of_member in groupby(ports, key=lambda port: port.name):
+        yield from enumerate(of_member)
+
+
+def _identity(port: Port) -> tuple[str, frozenset[str]]:
+    return port.mac.lower(), frozenset(a for a in port.addresses if ":" not in a)
+
+
+def _requested_identity(port: RequestedPort) -> tuple[str, frozenset[str]]:
+    return port.mac, frozenset(address for _, address in port.addresses)
+
+
+def _may_exist(port: Port, unread: Iterable[Spans]) -> bool:
+    """Whether the port may stand for a machine that an incomplete reading did not contain."""
+    return any(contains(spans, a) for spans in unread for a in port.addresses if ":" not in a)
+
+
+def _is_replaced(port: Port, taken: Collection[str]) -> bool:
+    return port.mac.lower() in taken or any(address in taken for address in port.addresses)

@@ -1,0 +1,150 @@
+"""Remote ports: whatever peers publish and whatever is there, the plan is applied once, and deletes nothing unread."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.core.network.attachment import remote_ports
+from isthmus.core.network.port_slices import RemotePorts
+from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports, remote_port_actions
+from isthmus.model import names
+from isthmus.model.actions import CreateRemotePorts, DeletePort
+from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
+from isthmus.model.facts.openstack import Network, NetworkFacts, Port, Subnet
+
+OWN = "operator"
+NETWORK = Network("n", "web", "tenant", 1400)
+SUBNETS = (
+    Subnet("s1", "", "n", "tenant", 4, "10.0.0.0/27", None, (), True),
+    Subnet("s2", "", "n", "tenant", 4, "10.0.1.0/28", None, (), True),
+)
+BELONGING = {
+    "cloud-b": ((int(IPv4Address("10.0.0.0")), int(IPv4Address("10.0.0.15"))),),
+    "cloud-c": (
+        (int(IPv4Address("10.0.0.16")), int(IPv4Address("10.0.0.31"))),
+        (int(IPv4Address("10.0.1.0")), int(IPv4Address("10.0.1.15"))),
+    ),
+}
+MACS = [*(f"fa:16:3e:00:00:{number:02x}" for number in range(12)), "01:00:5e:00:00:01", "00:00:00:00:00:00"]
+ADDRESSES = [*(f"10.0.0.{number}" for number in range(32)), *(f"10.0.1.{number}" for number in range(16)), "192.0.2.1"]
+some_addresses = st.lists(st.sampled_from(ADDRESSES), max_size=3, unique=True).map(tuple)
+
+
+@st.composite
+def published(draw: st.DrawFn) -> PublishedPort:
+    addresses = draw(some_addresses)
+    pairs = draw(st.lists(st.sampled_from(addresses), unique=True).map(tuple)) if addresses else ()
+    return PublishedPort(
+        id=f"00000000-0000-0000-0000-{draw(st.integers(0, 30)):012}",
+        mac=draw(st.sampled_from(MACS)),
+        addresses=addresses,
+        pair_addresses=pairs or None,
+        member=draw(st.sampled_from([None, None, 3, 4])),
+    )
+
+
+def publishers() -> st.SearchStrategy[tuple[Publisher, ...]]:
+    ports = st.builds(RemotePorts, st.lists(published(), max_size=8).map(tuple), st.booleans())
+    return st.tuples(*(st.builds(Publisher, st.just(c), ports, st.just(BELONGING[c])) for c in sorted(BELONGING)))
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> NetworkFacts:
+    """A network with machines and remote ports; no address and no MAC address twice, as Neutron ensures."""
+    ports: list[Port] = []
+    macs = draw(st.lists(st.sampled_from(MACS[:12]), max_size=8, unique=True))
+    free = draw(st.permutations(ADDRESSES[:-1]))
+    for number, mac in enumerate(macs):
+        count = draw(st.integers(0, 2))
+        addresses, free = tuple(free[:count]), free[count:]
+        owner = draw(st.sampled_from([names.REMOTE_DEVICE_OWNER, "compute:nova", names.GATEWAY_DEVICE_OWNER]))
+        project = "tenant" if owner == "compute:nova" else OWN
+        pairs = draw(some_addresses) if owner == "compute:nova" else ()
+        made = Port(f"p{number}", "", "n", project, mac, addresses, owner, "DOWN", "", allowed_addresses=pairs)
+        ports.append(made)
+    return NetworkFacts(OWN, NETWORK, SUBNETS, tuple(ports))
+
+
+def applied(before: NetworkFacts, plan: RemotePortPlan) -> NetworkFacts:
+    """What Neutron has after the actions of one round; it refuses what is there twice."""
+    ports = {port.id: port for port in before.ports}
+    for action in remote_port_actions("cloud-a.n", before, plan):
+        if isinstance(action, DeletePort):
+            assert ports[action.id].device_owner == names.REMOTE_DEVICE_OWNER
+            del ports[action.id]
+            continue
+        assert isinstance(action, CreateRemotePorts)
+        for wanted in action.ports:
+            addresses = tuple(address for _, address in wanted.addresses)
+            assert addresses
+            assert wanted.mac not in {port.mac for port in ports.values()}, "409"
+            assert not {*addresses} & {a for port in ports.values() for a in port.addresses}, "409"
+            id_ = f"new-{len(ports)}-{wanted.mac}"
+            ports[id_] = Port(id_, wanted.name, "n", OWN, wanted.mac, addresses, names.REMOTE_DEVICE_OWNER, "DOWN", "")
+    return replace(before, ports=tuple(ports.values()))
+
+
+def settled(before: NetworkFacts, found: tuple[Publisher, ...], limit: int) -> tuple[NetworkFacts, RemotePortPlan]:
+    """After deletions and creations there is nothing left to do."""
+    for _ in range(3):
+        plan = plan_remote_ports(before, found, limit)
+        if not remote_port_actions("cloud-a.n", before, plan):
+            return before, plan
+        before = applied(before, plan)
+    raise AssertionError("not settled")
+
+
+@given(facts(), publishers(), st.integers(0, 12))
+def test_plan_is_applied_once_and_neutron_refuses_nothing(
+    before: NetworkFacts, found: tuple[Publisher, ...], limit: int
+) -> None:
+    after, plan = settled(before, found, limit)
+    assert not plan.to_create
+    assert not plan.to_delete
+    others = [port for port in before.ports if port.device_owner != names.REMOTE_DEVICE_OWNER]
+    assert [port for port in after.ports if port.device_owner != names.REMOTE_DEVICE_OWNER] == others
+    if all(publisher.ports.complete for publisher in found):
+        assert len(remote_ports(after)) <= limit
+
+
+@given(facts(), publishers())
+def test_complete_reading_leaves_exactly_what_is_published(before: NetworkFacts, found: tuple[Publisher, ...]) -> None:
+    found = tuple(replace(each, ports=replace(each.ports, complete=True)) for each in found)
+    after, plan = settled(before, found, 100)
+    assert plan.left_out == 0
+    theirs = {(c.cloud_id, port.mac, a) for c in found for port in c.ports.ports for a in port.fixed_addresses}
+    for port in remote_ports(after):
+        assert any(all((cloud_id, port.mac, a) in theirs for a in port.addresses) for cloud_id in BELONGING)
+    held = {port.mac for port in after.ports}
+    taken = {address for port in after.ports for address in (*port.addresses, *port.allowed_addresses)}
+    for publisher in found:
+        for machine in publisher.ports.ports:
+            usable = {a for a in machine.fixed_addresses if _is_in(publisher, a)}
+            if usable - taken and machine.mac not in MACS[12:]:
+                assert machine.mac in held, "each machine that can have a port has one"
+
+
+def _is_in(publisher: Publisher, address: str) -> bool:
+    value = int(IPv4Address(address))
+    unusable = {"10.0.0.0", "10.0.0.31", "10.0.1.0", "10.0.1.15"}
+    return address not in unusable and any(first <= value <= last for first, last in publisher.belonging)
+
+
+@given(facts(), publishers(), st.integers(0, 12))
+def test_nothing_unread_is_deleted(before: NetworkFacts, found: tuple[Publisher, ...], limit: int) -> None:
+    after, _ = settled(before, found, limit)
+    gone = {port.id: port for port in remote_ports(before)}.keys() - {port.id for port in remote_ports(after)}
+    unread = [publisher for publisher in found if not publisher.ports.complete]
+    created = [port for port in remote_ports(after) if port not in before.ports]
+    for port in remote_ports(before):
+        if port.id in gone and any(_belongs(publisher, a) for publisher in unread for a in port.addresses):
+            assert any(c.mac == port.mac or {*c.addresses} & {*port.addresses} for c in created), "only if replaced"
+
+
+def _belongs(publisher: Publisher, address: str) -> bool:
+    value = int(IPv4Address(address))
+    return any(first <= value <= last for first, last in publisher.belonging)
