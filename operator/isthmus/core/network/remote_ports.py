@@ -9,7 +9,7 @@ addresses of this cloud. Addresses of allowed address pairs are not taken: sever
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import groupby
@@ -69,27 +69,42 @@ def plan_remote_ports(facts: NetworkFacts, publishers: Iterable[Publisher], limi
     missing = [port for port in wanted if _requested_identity(port) not in existing]
     superfluous = [port for port in ours if _identity(port) not in identities]
     unread = [publisher.belonging for publisher in publishers if not publisher.ports.complete]
-    taken = {port.mac for port in missing} | {address for port in missing for _, address in port.addresses}
-    kept = [port for port in superfluous if _may_exist(port, unread) and not _is_replaced(port, taken)]
-    room = max(0, limit - (len(ours) - len(superfluous)) - len(kept))
+    kept = {port.id: port for port in superfluous if _may_exist(port, unread)}
+    created = _created(missing, kept, limit - (len(ours) - len(superfluous)) - len(kept))
     return RemotePortPlan(
-        to_delete=tuple(port.id for port in superfluous if port not in kept),
-        to_create=tuple(missing[:room]),
+        to_delete=tuple(port.id for port in superfluous if port.id not in kept),
+        to_create=tuple(created),
         collisions=tuple(found.collisions),
-        left_out=excess + len(missing[room:]),
+        left_out=excess + len(missing) - len(created),
     )
+
+
+def _created(missing: Iterable[RequestedPort], kept: dict[str, Port], room: int) -> list[RequestedPort]:
+    """Those for which there is room, also by ports that they replace, which are taken out of `kept`."""
+    holders = {value: port for port in kept.values() for value in (port.mac.lower(), *port.addresses)}
+    created = []
+    for port in missing:
+        values = (port.mac, *(address for _, address in port.addresses))
+        replaced = {holders[value].id for value in values if value in holders} & kept.keys()
+        if room + len(replaced) > 0:
+            for id_ in replaced:
+                del kept[id_]
+            room += len(replaced) - 1
+            created.append(port)
+    return created
 
 
 def remote_port_actions(link_name: str, facts: NetworkFacts, plan: RemotePortPlan) -> tuple[Action, ...]:
     """A part of the plan, deletions first: a port that is created may have an address of one that goes."""
     if facts.network is None:
         return ()
-    if plan.to_delete:
-        return tuple(DeletePort(port_id) for port_id in plan.to_delete[:_DELETIONS_PER_ROUND])
+    deletions = tuple(DeletePort(port_id) for port_id in plan.to_delete[:_DELETIONS_PER_ROUND])
+    if len(deletions) < len(plan.to_delete):
+        return deletions
     network_id, marker = facts.network.id, names.marker(link_name)
     ports = plan.to_create[: _PORTS_PER_REQUEST * _REQUESTS_PER_ROUND]
     parts = (ports[start : start + _PORTS_PER_REQUEST] for start in range(0, len(ports), _PORTS_PER_REQUEST))
-    return tuple(CreateRemotePorts(network_id, part, marker) for part in parts)
+    return (*deletions, *(CreateRemotePorts(network_id, part, marker) for part in parts))
 
 
 def delete_remote_ports(facts: NetworkFacts | None) -> tuple[Action, ...]:
@@ -196,7 +211,3 @@ def _requested_identity(port: RequestedPort) -> tuple[str, frozenset[str]]:
 def _may_exist(port: Port, unread: Iterable[Spans]) -> bool:
     """Whether the port may stand for a machine that an incomplete reading did not contain."""
     return any(contains(spans, a) for spans in unread for a in port.addresses if ":" not in a)
-
-
-def _is_replaced(port: Port, taken: Collection[str]) -> bool:
-    return port.mac.lower() in taken or any(address in taken for address in port.addresses)

@@ -1,0 +1,94 @@
+"""A port of ours stands for each machine of the other cloud, at both: OVN's and Open vSwitch's."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from openstack.exceptions import ConflictException
+
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation, condition
+from tests.testbed.workload.machine import Machine
+from tests.testbed.workload.tenant import Stretch, Tenant, reachable_stretch
+
+CIDR = "10.28.0.0/24"
+OWNER = "isthmus:remote"
+
+
+@pytest.fixture(scope="module")
+def stretch(peers: Federation) -> Iterator[Stretch]:
+    """A stretched network with machines that reach each other; everything is removed and compared."""
+    with ExitStack() as undo:
+        undo.enter_context(peers.unchanged_inventory())
+        for side in peers.both:
+            undo.enter_context(side.controller_settings(remote_ports_per_network=1000))
+        stretch = undo.enter_context(reachable_stretch(peers, "shadow", CIDR))
+        yield stretch
+
+
+def remote_ports(tenant: Tenant) -> dict[str, Any]:
+    """Those of the network by MAC address, as an administrator sees them."""
+    found = tenant.cloud.openstack().network.ports(network_id=tenant.network_id, device_owner=OWNER)
+    return {port.mac_address: port for port in found}
+
+
+def ends(stretch: Stretch) -> tuple[tuple[Tenant, Machine], tuple[Tenant, Machine]]:
+    """Each tenant, with the machine of the other cloud."""
+    return (stretch.tenant, stretch.remotes[0]), (stretch.remote, stretch.local)
+
+
+def test_every_machine_has_a_port_in_the_other_cloud(stretch: Stretch) -> None:
+    for tenant, machine in ends(stretch):
+        wait_until(lambda: machine.mac_address in remote_ports(tenant), 60, f"a port of {machine.name}")  # noqa: B023
+        port = remote_ports(tenant)[machine.mac_address]
+        assert [fixed["ip_address"] for fixed in port.fixed_ips] == [str(machine.address)]
+        assert (port.binding_vnic_type, port.binding_host_id) == ("baremetal", "")
+    assert stretch.wait_for_ping().all_answered, "traffic is as before"
+
+
+def test_neutron_refuses_address_and_mac_of_a_remote_machine(stretch: Stretch) -> None:
+    for tenant, machine in ends(stretch):
+        network = tenant.cloud.openstack().network
+        wanted = {"network_id": tenant.network_id, "project_id": tenant.project.id}
+        with pytest.raises(ConflictException):
+            network.create_port(**wanted, fixed_ips=[{"ip_address": str(machine.address)}])
+        with pytest.raises(ConflictException):
+            network.create_port(**wanted, mac_address=machine.mac_address)
+
+
+def test_neighbours_are_the_machines_themselves(stretch: Stretch) -> None:
+    """Neither back end answers for a remote port with another address, or swallows frames to it."""
+    remote, local = stretch.remotes[0], stretch.local
+    for source, target in ((local, remote), (remote, local)):
+        wait_until(lambda: source.ping(str(target.address), count=3).all_answered, 30, "a reply")  # noqa: B023
+        assert source.neighbours()[str(target.address)] == target.mac_address
+
+
+def test_router_of_the_origin_reaches_a_remote_machine(stretch: Stretch) -> None:
+    remote, network, cloud = stretch.remotes[0], stretch.tenant.project.connection.network, stretch.tenant.cloud
+    remote.request_lease()
+    with ExitStack() as undo:
+        elsewhere = cloud.create_network(stretch.tenant.project, "beyond", "10.29.0.0/24")
+        undo.callback(network.delete_network, elsewhere)
+        router = network.create_router(name="shadow")
+        undo.callback(network.delete_router, router)
+        for subnet in network.subnets():
+            network.add_interface_to_router(router, subnet=subnet.id)
+            undo.callback(network.remove_interface_from_router, router, subnet=subnet.id)
+        beyond = cloud.boot(elsewhere, "shadow-beyond", project=stretch.tenant.project, addressed=False)
+        undo.callback(beyond.delete)
+        beyond.request_lease()
+        stretch.remote.project.allow_ingress("10.29.0.0/24")
+        address = str(remote.address)
+        wait_until(lambda: beyond.ping(address, count=1).all_answered, 30, f"a reply of {address}")
+
+
+def test_ports_go_with_the_machine(peers: Federation, stretch: Stretch) -> None:
+    extra = stretch.boot_remote("shadow-extra")
+    wait_until(lambda: extra.mac_address in remote_ports(stretch.tenant), 60, "its port")
+    stretch.remotes.remove(extra)
+    extra.delete()
+    wait_until(lambda: extra.mac_address not in remote_ports(stretch.tenant), 60, "its port to go")
+    found = condition(peers.a.cloud, "networkexpansion", stretch.tenant.name, stretch.tenant.name)
+    assert found["status"] == "True"
