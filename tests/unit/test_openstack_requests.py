@@ -14,7 +14,9 @@ from isthmus.adapters.openstack.api import Api
 from isthmus.adapters.openstack.identity import Identity
 from isthmus.adapters.openstack.networking import Networking
 from isthmus.adapters.openstack.session import Session
-from isthmus.model.errors import Conflict, Unavailable
+from isthmus.model.errors import Conflict, QuotaExceeded, Unavailable
+from isthmus.model.facts.openstack import RequestedPort
+from isthmus.ports.openstack import SPARE_PORTS
 
 Answer = tuple[int, object]
 
@@ -198,3 +200,49 @@ def test_failure_that_is_not_about_the_name_is_not_repeated() -> None:
     with pytest.raises(Unavailable):
         Networking(service.api("network"), lambda: "own").create_network("p", "web", 1400, "")
     assert len(service.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("details", "is_refused"),
+    [
+        ({"limit": SPARE_PORTS + 12, "used": 9, "reserved": 1}, False),
+        ({"limit": SPARE_PORTS + 11, "used": 9, "reserved": 1}, True),
+        ({"limit": -1, "used": 4000}, False),
+        (None, False),
+    ],
+    ids=["room", "too little room", "unlimited", "without the extension"],
+)
+def test_remote_ports_are_one_request_that_leaves_some_of_the_quota(details: object, is_refused: bool) -> None:
+    created: list[dict[str, Any]] = []
+
+    def answer(method: str, path: str, _params: Mapping[str, Any], body: Any) -> Answer:
+        if method == "POST":
+            created.extend(body["ports"])
+            return 201, {"ports": []}
+        assert path == "/quotas/own/details"
+        return (404, {}) if details is None else (200, {"quota": {"port": details}})
+
+    networking = Networking(Service(answer).api("network"), lambda: "own")
+    ports = [
+        RequestedPort("one", "fa:16:3e:00:00:01", (("s", "10.0.0.5"),)),
+        RequestedPort("two", "fa:16:3e:00:00:02", ()),
+    ]
+    if is_refused:
+        with pytest.raises(QuotaExceeded, match="has 10 ports of a quota of 61"):
+            networking.create_remote_ports("n", ports, "isthmus x")
+        assert created == []
+        return
+    networking.create_remote_ports("n", ports, "isthmus x")
+    assert [port["name"] for port in created] == ["one", "two"]
+    assert created[0] == {
+        "network_id": "n",
+        "project_id": "own",
+        "name": "one",
+        "description": "isthmus x",
+        "port_security_enabled": False,
+        "security_groups": [],
+        "mac_address": "fa:16:3e:00:00:01",
+        "fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.5"}],
+        "device_owner": "isthmus:remote",
+        "binding:vnic_type": "baremetal",
+    }
