@@ -20,9 +20,15 @@ ERRORS: dict[str, Error] = {"killed": Killed, "reply-lost": lambda: Unavailable(
 class Lifecycle:
     """Peer, stretch, boot a machine, withdraw, delete the machine, delete the peers; one controller fails once."""
 
-    def __init__(self, victim: int, fail_after: int | None, error: Error, *, again: int | None = None) -> None:
+    def __init__(
+        self, victim: int, fail_after: int | None, error: Error, *, again: int | None = None, remote_ports: int = 0
+    ) -> None:
         self.federation = FakeFederation()
         self.a, self.b = self.federation.clouds
+        self.remote_owners = ["isthmus:remote"] if remote_ports else []  # of the DHCP port of the other cloud
+        for cloud in self.federation.clouds:
+            cloud.settings = cloud.settings.model_copy(update={"remote_ports_per_network": remote_ports})
+            cloud.restart()
         self.effects = Effects(fail_after, error)
         self.recovery = Effects(again, error)
         self.victim = self.federation.clouds[victim]
@@ -82,8 +88,8 @@ class Lifecycle:
         (replica,) = self.b.neutron.networks.values()
         assert len(self.b.neutron.subnets) == 1
         assert self.a.neutron.networks[network.id].mtu == replica.mtu == 1416
-        assert _owners(self.a) == ["isthmus:attachment", "network:dhcp"]
-        assert _owners(self.b) == ["isthmus:attachment", "isthmus:gateway", "network:dhcp"]
+        assert _owners(self.a) == ["isthmus:attachment", *self.remote_owners, "network:dhcp"]
+        assert _owners(self.b) == ["isthmus:attachment", "isthmus:gateway", *self.remote_owners, "network:dhcp"]
         return replica
 
     def _check_replica_in_use(self, machine: Port) -> None:
@@ -91,7 +97,7 @@ class Lifecycle:
         (left,) = self.b.attachments()
         assert (reason(left), reason(left, "ReplicaInUse")) == ("ReplicaInUse", "PortsLeft")
         assert self.b.neutron.ports[machine.id] == machine
-        assert "isthmus:attachment" not in _owners(self.b)
+        assert not {"isthmus:attachment", "isthmus:remote"} & {*_owners(self.b)}
         assert (self.a.attachments(), self.a.links(), self.b.links()) == ([], [], [])
 
 
@@ -112,6 +118,19 @@ def test_failure_after_every_effect(victim: int, error: str) -> None:
         except AssertionError as failed:
             raise AssertionError(f"failure after effect {fail_after}") from failed
         assert lifecycle.effects.count >= fail_after, "there was no failure"
+
+
+@pytest.mark.parametrize("victim", [0, 1], ids=["origin", "receiver"])
+def test_killed_after_every_effect_with_remote_ports(victim: int) -> None:
+    without, undisturbed = (Lifecycle(victim, None, Killed, remote_ports=limit) for limit in (0, 10))
+    without.run()
+    undisturbed.run()
+    assert undisturbed.effects.count > without.effects.count
+    for fail_after in range(1, undisturbed.effects.count + 1):
+        try:
+            Lifecycle(victim, fail_after, Killed, remote_ports=10).run()
+        except AssertionError as failed:
+            raise AssertionError(f"killed after effect {fail_after}") from failed
 
 
 @pytest.mark.long
