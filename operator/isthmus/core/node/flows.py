@@ -35,7 +35,7 @@ from .gatewayclaims import HERE, wrong_claims
 _LEARN_SECONDS = 300
 _LEARN_LIMIT = 2048  # addresses of each cloud in a network, so that none can exhaust the budget of another
 _PROBE_PACKETS_PER_SECOND = 200  # at least; per link four, two each way, if each end probes every second
-LINKS_PER_PATH_TO_RECEIVER = 6  # each end may probe it five times a second more, and more than that may pass
+LINKS_PER_PATH_TO_RECEIVER = 6  # each end may probe it five times a second more: less than 50 % of what may pass
 _STORM_PACKETS_PER_SECOND = 1000  # ARP of thousands of machines, less than what burdens a node
 _STORM_BURST_PACKETS = 1000
 
