@@ -14,6 +14,7 @@ from isthmus.model import names
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion
 from isthmus.model.errors import Conflict
 from isthmus.model.facts.openstack import Port
@@ -159,6 +160,15 @@ class Simulation:
             metadata = ObjectMeta(name=name, namespace=home)
             kubectl.apply(ExpansionApproval.model_validate({"metadata": metadata, "spec": {"decision": decision}}))
 
+    def forget_withdrawn(self, which: int) -> None:
+        """Wait no longer for the peer's release of the tenant's network."""
+        cloud, _, _, network, _ = self.tenants[which]
+        name, home = names.link_name(cloud.cloud_id, network.id), names.peer_namespace(self.peer_of(cloud).cloud_id)
+        link = cloud.kubectl.get(ExpansionLink, name, home)
+        if link is not None and link.spec.state == "Withdrawn":
+            metadata = link.metadata.model_copy(update={"annotations": {names.FORGET_ANNOTATION: "true"}})
+            cloud.kubectl.apply(link.model_copy(update={"metadata": metadata}))
+
     def toggle_api(self, which: int) -> None:
         """Start or end an outage of this cloud's API for its peers (its own controller can still read it)."""
         cloud = self.tenants[which][0]
@@ -241,6 +251,7 @@ ACTIONS: tuple[Callable[[Simulation, int], None], ...] = (
     Simulation.refuse,
     Simulation.refuse,
     Simulation.forget_decision,
+    Simulation.forget_withdrawn,
     Simulation.toggle_api,
     Simulation.restart,
     Simulation.cycle,

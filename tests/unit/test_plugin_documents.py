@@ -35,6 +35,7 @@ from tests.fakes.kubectl import FakeKubectl
 CLOUD = Cloud()
 CODE = PairingCode.new(bytes(17))
 HEADER = Header(Type.INVITATION, "cloud-a", "cloud-b", datetime(2099, 1, 1, tzinfo=UTC), b"i" * 32, b"i" * 32)
+LINK = "cloud-a.6c1b3b1e-0f51-4a3c-9c0a-5d6f0a6f6a11"
 ENDS = "2026-01-31T12:00:00Z"
 FILE = ("cloud-a.for.cloud-b.isthmus", "https://192.0.2.10:6443", ENDS)
 PEER: dict[str, Any] = {
@@ -126,3 +127,25 @@ def test_documents_of_an_agreements_end_and_state(
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == f"isthmus.cloud/{verb}/v1"
     assert FIELDS[verb] - set(document) == set()
+
+
+@pytest.mark.parametrize(("state", "sentence"), [("Active", "is Active, and only"), ("", "does not exist")])
+def test_only_a_withdrawn_network_is_forgotten(
+    kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str], state: str, sentence: str
+) -> None:
+    kubectl.objects([PEER])
+    kubectl.answers("*get expansionlinks.isthmus.cloud *", json.dumps({"spec": {"state": state}}) if state else "")
+    assert main(["forget", "cloud-b", "--network", LINK, "--yes"]) == 1
+    assert sentence in capsys.readouterr().err
+    assert not [call for call in kubectl.calls if "annotate" in call]
+
+
+def test_one_withdrawn_network_is_forgotten(kubectl: FakeKubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl.objects([PEER])
+    kubectl.answers("*get expansionlinks.isthmus.cloud *", json.dumps({"spec": {"state": "Withdrawn"}}))
+    kubectl.answers("*annotate *", "")
+    assert main(["forget", "cloud-b", "--network", LINK, "--yes", "-o", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"schema": "isthmus.cloud/forget/v1", "peer": "cloud-b", "forgotten": LINK}
+    (call,) = (call for call in kubectl.calls if "annotate" in call)
+    assert f"{LINK} -n isthmus-peer-cloud-b --overwrite isthmus.cloud/forget=true" in call

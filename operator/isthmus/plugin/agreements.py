@@ -68,6 +68,8 @@ def revoke(kubectl: Kubectl, chosen: Namespace) -> Answer:
 def forget(kubectl: Kubectl, chosen: Namespace) -> Answer:
     """End an agreement with a peer that is gone for good, without waiting for its confirmation."""
     seconds = ranged("--timeout", chosen.timeout, 60, 3600)
+    if chosen.network is not None:
+        return _forget_network(kubectl, chosen)
     peers = cluster.all_peers(kubectl)
     found = peer_named(peers, chosen.peer)
     lost = [
@@ -77,6 +79,22 @@ def forget(kubectl: Kubectl, chosen: Namespace) -> Answer:
     terminal.confirm(lost, f"Forget {found.cloud_id}?", chosen.yes)
     cluster.forget(kubectl, found.name)
     return _remove(kubectl, "forget", found, peers, seconds)
+
+
+def _forget_network(kubectl: Kubectl, chosen: Namespace) -> Answer:
+    """Wait no longer for the peer's release of one network."""
+    found, link = cluster.peer(kubectl, chosen.peer), chosen.network
+    state = cluster.state_of_link(kubectl, found.cloud_id, link)
+    if state != "Withdrawn":
+        why = f"is {state}, and only what is withdrawn can be forgotten" if state else "does not exist"
+        raise Refused(f"ExpansionLink {link} for {found.cloud_id} {why}")
+    lost = [
+        f"{found.cloud_id} has not confirmed that {link} is disconnected, and may keep its replica. Addresses may be",
+        "used twice. The network is then listed in status.orphans of the CloudPeer, until the peer has released it.",
+    ]
+    terminal.confirm(lost, f"Forget {link}?", chosen.yes)
+    cluster.forget_link(kubectl, found.cloud_id, link)
+    return _answer("forget", {"peer": found.name, "forgotten": link}, [f"{link} is no longer waited for."])
 
 
 def _remove(kubectl: Kubectl, verb: str, found: KnownPeer, peers: Sequence[KnownPeer], seconds: int) -> Answer:

@@ -26,6 +26,7 @@ from isthmus.model.names import (
 
 from .core.bundles.known import Known, KnownPeer, Own, peer_named
 from .core.bundles.manifests import secret_name
+from .core.documents import text
 from .core.leases import is_current, leases
 from .core.refusals import Refused
 from .kubectl import Kubectl, NotRead
@@ -141,6 +142,20 @@ def undo(kubectl: Kubectl, created: Sequence[Mapping[str, Any]]) -> None:
 def forget(kubectl: Kubectl, name: str) -> None:
     """Annotate a CloudPeer, so that its deletion does not wait for the peer."""
     kubectl.run("annotate", f"cloudpeers.{GROUP}", name, "--overwrite", f"{FORGET_ANNOTATION}=true")
+
+
+def state_of_link(kubectl: Kubectl, cloud_id: str, name: str) -> str:
+    """Whether our ExpansionLink of that network for a peer is Active or Withdrawn; empty if there is none."""
+    found = kubectl.find(f"expansionlinks.{GROUP}", name, "-n", peer_namespace(cloud_id))
+    return text(found[0], "spec", "state") if found else ""
+
+
+def forget_link(kubectl: Kubectl, cloud_id: str, name: str) -> None:
+    """Annotate an ExpansionLink, so that the peer's release of the network is not waited for."""
+    namespace = peer_namespace(cloud_id)
+    kubectl.run(
+        "annotate", f"expansionlinks.{GROUP}", name, "-n", namespace, "--overwrite", f"{FORGET_ANNOTATION}=true"
+    )
 
 
 def wait_until_gone(kubectl: Kubectl, name: str, seconds: float) -> KnownPeer | None:

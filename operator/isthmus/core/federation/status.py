@@ -25,6 +25,7 @@ from .agreement import Disagreement
 from .credentials import Account, credential_expiring, credentials_handed_over, recorded_account_uid
 from .drain import drained
 from .hybrid import hybrid_key_exchange
+from .orphans import orphans
 from .peer import (
     UNREAD,
     agreement_with,
@@ -81,6 +82,7 @@ def peer_status(
         tunnels_up=ratio(connection.up for _, connection in _connections(snapshot, peer)) if is_valid else None,
         networks_out=snapshot.offers_to(cloud_id) if is_valid else 0,
         networks_in=snapshot.accepted_from(cloud_id) if is_valid else 0,
+        orphans=orphans(snapshot, peer) if is_valid else peer.status.orphans,
     )
     return peer.model_copy(update={"status": status})
 

@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.core.federation.peer import have_overlapping_gateways
 from isthmus.core.placement.gateways import carried_by_paths
 from isthmus.core.snapshot.cache import Change
-from isthmus.core.snapshot.facets import is_accepted
+from isthmus.core.snapshot.facets import is_accepted, is_forgotten
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.core.snapshot.views import ViewChange
 from isthmus.model import names
@@ -105,7 +105,8 @@ def keys_of_view(snapshot: Snapshot, change: ViewChange) -> set[Key]:
     peer = snapshot.peer_of(change.cloud_id)
     if peer is None:
         return set()
-    found = peers_with(snapshot, change.cloud_id) if change.peer else set()
+    is_of_orphan = any(orphan.name in change.links for orphan in peer.status.orphans)
+    found = peers_with(snapshot, change.cloud_id) if change.peer or is_of_orphan else set()
     if change.networks:
         return found | networks_of_peer(snapshot, peer)
     found |= {network_key(name) for name in change.links if exists(snapshot, name)}
@@ -119,7 +120,7 @@ def _of_cloud_peer(snapshot: Snapshot, before: object, after: object) -> set[Key
     """
     claims = [(relevant_spec(peer), peer.metadata.name) for peer in (before, after) if isinstance(peer, CloudPeer)]
     if len(claims) == 2 and claims[0] == claims[1]:
-        return {peer_key(claims[0][1])}
+        return {peer_key(claims[0][1])} | _of_orphans(before, after)
     found = peers(snapshot)
     for peer in (before, after):
         if isinstance(peer, CloudPeer):
@@ -129,6 +130,14 @@ def _of_cloud_peer(snapshot: Snapshot, before: object, after: object) -> set[Key
                 if rival.spec.cloud_id == peer.spec.cloud_id or have_overlapping_gateways(rival, peer):
                     found |= networks_of_peer(snapshot, rival)
     return found
+
+
+def _of_orphans(before: object, after: object) -> set[Key]:
+    """The networks that were put on the list of what may be left at a peer: their links may be deleted now."""
+    old, new = (
+        {o.name for o in peer.status.orphans} if isinstance(peer, CloudPeer) else set() for peer in (before, after)
+    )
+    return set(map(network_key, new - old))
 
 
 def _of_peer_link(snapshot: Snapshot, before: object, after: object) -> set[Key]:
@@ -196,7 +205,13 @@ def _connection_keys(snapshot: Snapshot, before: object, after: object) -> set[K
 
 
 def _counted(link: ExpansionLink) -> object:
-    return link.spec.state, is_accepted(link), link.spec.offer and link.spec.offer.tunnel_id, link.spec.answer is None
+    return (
+        link.spec.state,
+        is_forgotten(link),
+        is_accepted(link),
+        link.spec.offer and link.spec.offer.tunnel_id,
+        link.spec.answer is None,
+    )
 
 
 def _reserved(attachment: Attachment) -> object:

@@ -74,6 +74,11 @@ def _of_expansion(expansion: CustomObject) -> Iterator[Facet]:
                 yield Facet("waiting", peer.name)
 
 
+def is_forgotten(link: ExpansionLink) -> bool:
+    """Whether somebody said not to wait for the peer's release of the network."""
+    return link.metadata.annotations.get(names.FORGET_ANNOTATION) == "true"
+
+
 def _of_link(link: CustomObject) -> Iterator[Facet]:
     if isinstance(link, ExpansionLink):
         namespace, spec = link.metadata.namespace or "", link.spec
@@ -82,6 +87,8 @@ def _of_link(link: CustomObject) -> Iterator[Facet]:
         yield _state(link.status.conditions)
         if spec.answer is None or spec.state != "Withdrawn":
             yield Facet("unreleased", namespace)
+        if is_forgotten(link):
+            yield Facet("forgotten", namespace)
         if spec.offer is not None:
             yield from (Facet("offered", (namespace, tunnel_id)) for tunnel_id in spec.offer.tunnel_ids)
             yield Facet("with_tunnel_ids", (namespace, len(spec.offer.tunnel_ids)))

@@ -131,6 +131,10 @@ class Snapshot:
         found = self.cache.keys_with(ExpansionLink, "unreleased", names.peer_namespace(cloud_id))
         return tuple(sorted(name for _, name in found))
 
+    def forgotten_links_to(self, cloud_id: str) -> tuple[ExpansionLink, ...]:
+        """Our links for that peer of which somebody said not to wait for its release."""
+        return self.cache.having(ExpansionLink, "forgotten", names.peer_namespace(cloud_id))
+
     def attachments_with(self, cloud_id: str) -> tuple[str, ...]:
         """Link names of the networks that are connected to the peer, or whose replica is incomplete; ordered."""
         connected = self.cache.keys_with(Attachment, "path", cloud_id)

@@ -35,6 +35,8 @@ def peers(cloud: Cloud, unread: Sequence[Unread]) -> Answer:
             lines += ["", *protected]
         if drained := drained_lines(cloud.peers, style):
             lines += ["", *drained]
+        if left := [f"may be left at {peer.name}: {name}" for peer in cloud.peers for name in peer.orphans]:
+            lines += ["", *left]
         if findings:
             lines += ["", *problem_lines(findings, style)]
         return [*lines, *gap_lines(unread)]
@@ -86,6 +88,7 @@ def _peer_document(peer: Peer, agreement: Agreement | None) -> dict[str, Any]:
         "message": peer.ready.message,
         "state": peer.state,
         "drain": drain_document(peer),
+        "orphans": list(peer.orphans),
         "terminating": peer.is_terminating,
         "protocol": agreed_version(agreement),
         "tunnelsUp": peer.tunnels_up,

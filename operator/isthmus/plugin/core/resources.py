@@ -91,6 +91,8 @@ class Peer(Resource):
     networks_in: int | None
     gateways: int
     """Number of the peer's gateways."""
+    orphans: tuple[str, ...] = ()
+    """Link names of the networks that may be left at the peer."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,7 @@ def _peer(item: Document) -> Peer:
         networks_out=number(item, "status", "networksOut"),
         networks_in=number(item, "status", "networksIn"),
         gateways=len(entries(item, "status", "gateways")),
+        orphans=tuple(text(orphan, "name") for orphan in entries(item, "status", "orphans")),
     )
 
 

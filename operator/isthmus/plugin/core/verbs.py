@@ -154,7 +154,12 @@ VERBS: Final = (
         "forget",
         "as revoke, for a peer that is gone for good: without waiting for its confirmation",
         "PEER",
-        (_YES, _TIMEOUT, _OUTPUT),
+        (
+            Option(("--network",), "only this withdrawn network: the name of its ExpansionLink", "LINK"),
+            _YES,
+            _TIMEOUT,
+            _OUTPUT,
+        ),
     ),
     Verb(
         "gather",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from isthmus.core.federation.orphans import is_recorded
 from isthmus.core.network.attachment import (
     create_port,
     delete_unused_ports,
@@ -71,7 +72,7 @@ def _delete_unused_slices(origin: Origin) -> Actions:
 
 
 def _delete_released_links(origin: Origin) -> Actions:
-    """Delete withdrawn links once the peer has released the network, or its link is certainly absent.
+    """Delete withdrawn links once the peer has released the network, or its link is certainly absent, or forgotten.
 
     Not as long as one of our own gateway nodes may use its tunnel IDs: other networks may be given them then.
     """
@@ -80,7 +81,9 @@ def _delete_released_links(origin: Origin) -> Actions:
     return tuple(
         DeleteObject(link)
         for cloud_id, link in sorted(origin.links.items())
-        if link.spec.state == "Withdrawn" and cloud_id not in origin.connected_peers and origin.is_released(cloud_id)
+        if link.spec.state == "Withdrawn"
+        and cloud_id not in origin.connected_peers
+        and (origin.is_released(cloud_id) or is_recorded(origin.snapshot, cloud_id, link))
     )
 
 

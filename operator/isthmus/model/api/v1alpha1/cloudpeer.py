@@ -257,6 +257,18 @@ class PeerGateway(ApiModel):
         return (self.address,) if self.ipv6_address is None else (self.address, self.ipv6_address)
 
 
+MAX_ORPHANS = 100
+
+
+class Orphan(ApiModel):
+    """A network of this cloud that the peer may still have."""
+
+    name: ObjectName
+    """Name of the ExpansionLink that was forgotten: the network's cloud ID and ID."""
+    tunnel_id: TunnelID
+    """Tunnel ID by which the peer knows the network."""
+
+
 class CloudPeerStatus(ApiModel):
     """Observed state of the peer. Written by the controller."""
 
@@ -275,6 +287,14 @@ class CloudPeerStatus(ApiModel):
     """Number of this cloud's networks that are offered to the peer."""
     networks_in: Annotated[int, Field(ge=0)] | None = None
     """Number of the peer's networks that this cloud has accepted."""
+    orphans: Annotated[
+        tuple[Orphan, ...],
+        Field(
+            max_length=MAX_ORPHANS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    """Withdrawn networks that were forgotten without the peer's confirmation, and may be left there."""
 
 
 class CloudPeer(CustomObject):
