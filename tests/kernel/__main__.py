@@ -28,6 +28,7 @@ _OTHER_SHARES: Final = (
     (
         "agent",
         "agent_certificates",
+        "direct_paths",
         "fail_closed",
         "in_force",
         "ipv6_agents",
