@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from tests.testbed.host import netns
@@ -88,6 +89,14 @@ class Wan:
     def pass_between_gateways(self) -> None:
         """Undo `drop_between_gateways`."""
         self._pass("gateways")
+
+    def drop_between(self, one: IPv4Address, other: IPv4Address) -> None:
+        """Drop everything between two gateways of any clouds."""
+        self._drop("pair", [f"ip saddr {source} ip daddr {target}" for source, target in ((one, other), (other, one))])
+
+    def pass_between(self) -> None:
+        """Undo `drop_between`."""
+        self._pass("pair")
 
     def _drop(self, table: str, matches: Iterable[str]) -> None:
         rules = "".join(f"    {match} counter drop\n" for match in matches)
