@@ -11,7 +11,16 @@ import pytest
 
 from isthmus.model.api.kinds import KINDS
 from isthmus.model.names import API_VERSION, SYSTEM_NAMESPACE
-from tests.contract.samples import NETWORK_ID, answer_link, attachment, cloud_peer, gateway_node, peer_link, port_slice
+from tests.contract.samples import (
+    NETWORK_ID,
+    answer_link,
+    attachment,
+    cloud_peer,
+    gateway_node,
+    member_link,
+    peer_link,
+    port_slice,
+)
 from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
 PEER = cloud_peer("defined").to_manifest()
@@ -321,7 +330,12 @@ def _named(document: Document, name: str) -> Document:
 
 
 def _machine_kinds() -> list[Document]:
-    links = (peer_link("them", "us"), answer_link("them", "us", 1416), port_slice("them", "us"))
+    links = (
+        peer_link("them", "us"),
+        answer_link("them", "us", 1416),
+        port_slice("them", "us"),
+        member_link("them", "us"),
+    )
     objects = (*links, attachment("shown"), gateway_node("shown"))
     return [obj.to_manifest() for obj in objects]
 
