@@ -153,6 +153,18 @@ def test_a_cordoned_peer_keeps_its_direct_paths_and_gets_no_new_ones(hybrid: Sce
     assert connected(hybrid) == ("True", "AllConnected")
 
 
+def test_a_peer_that_is_drained_keeps_its_direct_paths_until_the_deadline(hybrid: Scenario) -> None:
+    agreement(hybrid, hybrid.b, hybrid.c, state="Drained", drain={"graceSeconds": 600})
+    assert directly(hybrid)
+    hybrid.federation.clock.move(601)
+    hybrid.settle()
+    assert not directly(hybrid)
+    assert reason(hybrid.b.peer("cloud-c"), "Drained") == "NothingLeft"
+    assert connected(hybrid) == ("True", "AllConnected")
+    agreement(hybrid, hybrid.b, hybrid.c)
+    assert directly(hybrid)
+
+
 def test_a_member_link_that_the_origin_does_not_stand_for_is_ignored() -> None:
     made = stretched("Centralized")
     (elsewhere,) = made.c.attachments()

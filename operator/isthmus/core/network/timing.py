@@ -49,5 +49,7 @@ def changes_in_seconds(snapshot: Snapshot, link_name: str) -> float | None:
 
 
 def _clouds(snapshot: Snapshot, link_name: str) -> set[str]:
-    """Cloud IDs of the origin and of the peers that have our link of the network."""
-    return {origin_of(link_name), *(link.spec.peer_cloud_id for link in snapshot.links_of(link_name))}
+    """Cloud IDs of the origin and of the peers that have a link of ours about the network."""
+    peers = {link.spec.peer_cloud_id for link in snapshot.links_of(link_name)}
+    receivers = {link.spec.peer_cloud_id for link in snapshot.member_links_of(link_name)}
+    return {origin_of(link_name)} | peers | receivers

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from isthmus.core.federation.agreement import Agreement, own_tunnel_ids
+from isthmus.core.federation.drain import is_past_deadline
 from isthmus.core.federation.peer import agreement_with, has_feature, identity_problem, remote_peer_link, view_of
 from isthmus.core.network.attachment import late_nodes, network_identity
 from isthmus.core.snapshot.index import Snapshot, is_accepted
@@ -30,7 +31,8 @@ def direct_members(
 ) -> Mapping[str, int]:
     """Numbers of the members to reach directly, by cloud ID: those that the origin names and both clouds agree on.
 
-    None before we accept. A peer that is cordoned keeps the direct paths that it has.
+    None before we accept. A peer that is cordoned keeps the direct paths that it has, one that is drained only until
+    the deadline.
     """
     if offer is None or not is_accepted(link):
         return {}
@@ -46,6 +48,8 @@ def _may_be_reached(snapshot: Snapshot, cloud_id: str, link_name: str) -> bool:
     peer = snapshot.peer_of(cloud_id)
     if peer is None or peer.metadata.deletion_timestamp is not None or identity_problem(snapshot, peer) is not None:
         return False
+    if is_past_deadline(snapshot, cloud_id):
+        return False
     agreed = isinstance(agreement_with(snapshot, peer), Agreement) and peer.spec.agreement.members == "Direct"
     if not agreed or not has_feature(snapshot, cloud_id, Feature.DIRECT_PATHS):
         return False
@@ -54,7 +58,7 @@ def _may_be_reached(snapshot: Snapshot, cloud_id: str, link_name: str) -> bool:
 
 def _is_cordoned(snapshot: Snapshot, peer: CloudPeer) -> bool:
     theirs = remote_peer_link(snapshot, peer)
-    return peer.spec.agreement.state == "Cordoned" or (theirs is not None and theirs.spec.state == "Cordoned")
+    return peer.spec.agreement.takes_nothing_new or (theirs is not None and theirs.spec.state == "Cordoned")
 
 
 def publish_member_links(
