@@ -70,7 +70,8 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
         side.stop()
         side.node.end_charon(signal.SIGKILL)
         side.switch.stop()
-    sh("for n in a b c; do ip netns del vm-$n; ip netns del $n; done; ip link del wan")
+    # A namespace, and its end of a link, may outlive its name for a moment.
+    sh("for n in a b c; do ip link del wan-$n; ip netns del vm-$n; ip netns del $n; done; ip link del wan")
 
 
 def _attach(side: Side, sides: Sides) -> None:
