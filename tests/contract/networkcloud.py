@@ -63,10 +63,10 @@ def _machine(subnet: Subnet, number: int, *addresses: str) -> RequestedPort:
 
 
 class NetworkCloudContract:
-    """Subclasses provide the fixtures `cloud`, `host` (a host on which a port can be bound), `tamper` and `route`.
+    """Subclasses provide the fixtures `cloud`, `host` (a host on which a port can be bound) and those below.
 
     `tamper` disables a port and switches its port security on, as an administrator may. `route` attaches a router to a
-    subnet, with its gateway as address, and returns what detaches it.
+    subnet, with its gateway as address, and returns what detaches it. `forget_quota` gives a project the default one.
     """
 
     @pytest.fixture
@@ -435,7 +435,9 @@ class NetworkCloudContract:
         with pytest.raises(Conflict):
             cloud.delete_network(subnet.network_id)
 
-    def test_remote_ports_leave_some_of_the_quota(self, cloud: NetworkCloud, created: Created) -> None:
+    def test_remote_ports_leave_some_of_the_quota(
+        self, cloud: NetworkCloud, created: Created, forget_quota: Callable[[str], object]
+    ) -> None:
         subnet, own = created.subnet(created.network()), cloud.own_project_id()
         before = cloud.get_quota(own)
         cloud.set_quota(own, replace(before, ports=SPARE_PORTS))
@@ -443,7 +445,7 @@ class NetworkCloudContract:
             with pytest.raises(QuotaExceeded):
                 cloud.create_remote_ports(subnet.network_id, [_machine(subnet, 0x77, "10.77.0.200")], "")
         finally:
-            cloud.set_quota(own, before)
+            forget_quota(own)
         assert cloud.ports_of(subnet.network_id) == []
 
     def test_quotas_are_enforced(self, cloud: NetworkCloud, created: Created) -> None:

@@ -52,6 +52,11 @@ class TestOpenStackCloud(NetworkCloudContract):
         return change
 
     @pytest.fixture
+    def forget_quota(self, site: Cloud) -> Callable[[str], object]:
+        network: Any = site.openstack().network
+        return lambda project_id: network.delete_quota(project_id)
+
+    @pytest.fixture
     def route(self, site: Cloud) -> Callable[[Subnet], Callable[[], None]]:
         network: Any = site.openstack().network
 

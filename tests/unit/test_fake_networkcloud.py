@@ -35,6 +35,10 @@ class TestFakeNetworkCloud(NetworkCloudContract):
         return attach
 
     @pytest.fixture
+    def forget_quota(self, cloud: FakeNetworkCloud) -> Callable[[str], object]:
+        return lambda project_id: cloud.quotas.pop(project_id)
+
+    @pytest.fixture
     def host(self) -> str:
         return "gw-1"
 

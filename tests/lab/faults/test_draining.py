@@ -12,7 +12,7 @@ GRACE_SECONDS = 90  # enough to look at both clouds and to ping before the deadl
 
 def test_draining_ends_the_stretch_at_its_deadline_and_can_be_called_off(peers: Federation) -> None:
     a, b = peers.a.cloud, peers.b.cloud
-    with peers.unchanged_inventory(), reachable_stretch(peers, NAME, "10.45.0.0/24") as stretch:
+    with reachable_stretch(peers, NAME, "10.45.0.0/24") as stretch:
         (remote,) = stretch.remotes
         link = peers.link_name(stretch.tenant.network_id)
         try:
