@@ -18,7 +18,7 @@ from isthmus.model.api.v1alpha1.attachment import (
     MemberPath,
     NodePort,
 )
-from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
 from isthmus.model.api.v1alpha1.expansionlink import (
     MAX_ADDRESSES_PER_PORT,
     ExpansionLinkSpec,
@@ -195,11 +195,16 @@ def path_to(
     snapshot: Snapshot, peer: CloudPeer, tunnel_id: int, remote_spec: ExpansionLinkSpec
 ) -> AttachmentLink | None:
     """The path to the peer: its active gateway for the network; None if its PeerLink does not have that gateway."""
-    peer_link = remote_peer_link(snapshot, peer)
-    gateway = next((g for g in peer_link.spec.gateways if g.name == remote_spec.gateway), None) if peer_link else None
+    gateway = gateway_of(snapshot, peer, remote_spec.gateway)
     if gateway is None:
         return None
     return AttachmentLink(cloud_id=peer.spec.cloud_id, tunnel_id=tunnel_id, gateway=gateway)
+
+
+def gateway_of(snapshot: Snapshot, peer: CloudPeer, name: str | None) -> PeerGateway | None:
+    """The peer's gateway of that name; None if its PeerLink does not have it."""
+    peer_link = remote_peer_link(snapshot, peer)
+    return next((g for g in peer_link.spec.gateways if g.name == name), None) if peer_link else None
 
 
 def member_paths(offer: Offer) -> tuple[MemberPath, ...]:

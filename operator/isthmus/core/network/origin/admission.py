@@ -10,6 +10,7 @@ from isthmus.core.federation.drain import is_past_deadline
 from isthmus.core.federation.peer import agreement_with, identity_problem, remote_peer_link
 from isthmus.core.network.remote_link import origin_of
 from isthmus.core.network.subnet_rules import subnet_problem
+from isthmus.core.network.tunnel_ids import next_tunnel_id
 from isthmus.core.placement.gateways import gateways
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
@@ -23,7 +24,6 @@ from isthmus.model.reasons import Reason
 from isthmus.model.types import MINIMUM_MTU
 
 from .layer2 import layer2_problem
-from .offer import next_tunnel_id
 
 
 @dataclass(frozen=True)

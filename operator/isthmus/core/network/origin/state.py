@@ -12,6 +12,7 @@ from isthmus.core.network.growth import Growth, grow
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
 from isthmus.core.network.slices import Allocation, allocate, has_slices
+from isthmus.core.network.tunnel_ids import next_tunnel_id, next_tunnel_ids
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
@@ -25,7 +26,7 @@ from isthmus.model.protocol import Feature
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
 from .gateway_choice import OfferedGateway, chosen_gateways, offered_gateway
 from .members import numbers_of, offered_members
-from .offer import next_tunnel_id, next_tunnel_ids, offered_spec
+from .offer import offered_spec
 from .record import with_published
 
 

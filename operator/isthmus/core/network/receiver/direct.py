@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from isthmus.core.federation.agreement import Agreement, own_tunnel_ids
 from isthmus.core.federation.drain import is_past_deadline
 from isthmus.core.federation.peer import agreement_with, has_feature, identity_problem, remote_peer_link, view_of
-from isthmus.core.network.attachment import late_nodes, network_identity
+from isthmus.core.network.attachment import gateway_of, late_nodes, network_identity
+from isthmus.core.network.tunnel_ids import next_tunnel_id
 from isthmus.core.snapshot.index import Snapshot, is_accepted
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject
@@ -122,9 +123,7 @@ def _paths(
                 yield kept.model_copy(update={"number": number})
             continue
         peer = snapshot.peer_of(cloud_id)
-        peer_link = remote_peer_link(snapshot, peer) if peer is not None else None
-        gateways = peer_link.spec.gateways if peer_link is not None else ()
-        gateway = next((gateway for gateway in gateways if gateway.name == theirs.gateway), None)
+        gateway = gateway_of(snapshot, peer, theirs.gateway) if peer is not None else None
         if gateway is not None and theirs.tunnel_id == ours.spec.tunnel_id and not theirs.retired:
             yield DirectPath(number=number, cloud_id=cloud_id, tunnel_id=theirs.tunnel_id, gateway=gateway)
 
@@ -134,9 +133,11 @@ def _wanted_link(
 ) -> MemberLinkSpec | None:
     """Our MemberLink as it should be; None if there is none to publish, or the one that there is must stay."""
     ours, theirs = snapshot.member_link(cloud_id, link_name), _published(snapshot, cloud_id, link_name)
-    tunnel_id: int | None
+    peer, tunnel_id = snapshot.peer_of(cloud_id), None
+    if peer is None:
+        return None
     if _allocates(snapshot, cloud_id):
-        tunnel_id = ours.spec.tunnel_id if ours is not None else _next_tunnel_id(snapshot, cloud_id)
+        tunnel_id = ours.spec.tunnel_id if ours is not None else next_tunnel_id(snapshot, peer)
     else:
         tunnel_id = _accepted_tunnel_id(snapshot, link_name, cloud_id, theirs)
         if ours is not None and (tunnel_id is None or _differs_in_use(snapshot, attachment, ours.spec, tunnel_id)):
@@ -150,14 +151,6 @@ def _wanted_link(
         tunnel_id=tunnel_id,
         gateway=gateway,
     )
-
-
-def _next_tunnel_id(snapshot: Snapshot, cloud_id: str) -> int | None:
-    peer = snapshot.peer_of(cloud_id)
-    if peer is None:
-        return None
-    allowed = own_tunnel_ids(peer.spec.tunnel.id_range, snapshot.own.cloud_id, cloud_id)
-    return next(iter(snapshot.unused_tunnel_ids(cloud_id, allowed, 1)), None)
 
 
 def _accepted_tunnel_id(snapshot: Snapshot, link_name: str, cloud_id: str, theirs: MemberLinkSpec | None) -> int | None:
