@@ -67,12 +67,20 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def introduced(sides: Sides) -> Sides:
-    """With a network that each of them would stretch to the other one, if it could; they agree on nothing yet."""
+    """With a network that each of them would stretch to the other one, if it could; they agree on nothing yet.
+
+    `Side.introduce` publishes what agrees, so they may have begun to negotiate. Whatever came of it has to be gone
+    before a case looks at the wire.
+    """
     a, b = sides
     for side, other in ((a, b), (b, a)):
         side.introduce(other)
         side.attach(other)
         _accept_ipv6(side)
+    publish(sides, {"b": CASES["TunnelPortsDiffer"].b})
+    for side in sides:
+        wait_until(lambda side=side: reason_of(side) == "TunnelPortsDiffer", 20, f"no agreement at {side.name}")  # type: ignore[misc]
+        wait_until(lambda side=side: not made(side), 10, f"nothing at {side.name}")  # type: ignore[misc]
     return sides
 
 
