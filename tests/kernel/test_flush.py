@@ -30,14 +30,15 @@ _CHILDREN = 2
 _SAS = 2 * _CHILDREN
 _REKEYS = 10
 _REMOTE_MACHINE = "10.20.0.12"
-_BACK_SECONDS, _FENCE_BACK_SECONDS = 3.0, 1.0
+_OBSERVED_SECONDS = 4
+_OTHERWISE_SECONDS = 15  # before dead peer detection ends an SA, and long before the resync: neither has repaired it
 _REKEYED_SECONDS = 7  # how long charon keeps the incoming SA of a child that was rekeyed, and some more
 Sides = tuple[Side, Side]
 
 
 @pytest.mark.parametrize("what", FLUSHES)
 @pytest.mark.parametrize("where", ["a", "b", "ab"])
-def test_flush_leaks_nothing_and_is_recovered_within_seconds(stretched: Sides, where: str, what: str) -> None:
+def test_flush_leaks_nothing_and_is_recovered_by_the_agent(stretched: Sides, where: str, what: str) -> None:
     flushed = [side for side in stretched if side.name in where]
     for side in stretched:
         side.effects.clear()
@@ -48,14 +49,16 @@ def test_flush_leaks_nothing_and_is_recovered_within_seconds(stretched: Sides, w
     )
     assert wire.clean, wire.table()
     assert wire.esp > 100
-    assert ping.longest_silence_seconds < _BACK_SECONDS
+    assert ping.longest_silence_seconds < _OTHERWISE_SECONDS
     time.sleep(_REKEYED_SECONDS)
     for side in stretched:
         assert _is_complete(side)
         wait_until(side.connected, 10, f"connection of {side.name}")
-    # If both sides lost them, each begins, and what one has restored the other side's flush may still remove, child by
-    # child. For what the kernel then asks for, charon opens another IKE SA, and the peer adds to it what it sends.
-    most = 1 if len(flushed) == 1 else len(flushed) + _CHILDREN
+    # What is restored after the policies are gone, the flush of the states may still remove. If both sides lost them,
+    # each begins, and what one has restored the other side's flush may still remove, child by child. For what the
+    # kernel then asks for, charon opens another IKE SA, and the peer adds to it what it sends.
+    steps = FLUSHES[what].count("flush")
+    most = steps if len(flushed) == 1 else steps * len(flushed) + _CHILDREN
     answers = 1 if what == "states" else 0
     effects = {side.name: [effect[:60] for effect in side.effects] for side in stretched}
     counts = {side.name: _negotiations(side) for side in stretched}
@@ -68,7 +71,7 @@ def test_flush_leaks_nothing_and_is_recovered_within_seconds(stretched: Sides, w
 
 @pytest.mark.parametrize("fence", ["nftables table", "block policies"])
 @pytest.mark.parametrize("where", ["a", "b"])
-def test_one_fence_is_back_within_a_second_and_nothing_leaks(stretched: Sides, where: str, fence: str) -> None:
+def test_one_fence_is_restored_by_the_agent_and_nothing_leaks(stretched: Sides, where: str, fence: str) -> None:
     (side,) = (side for side in stretched if side.name == where)
     table, blocks = side.node.table(), side.node.blocks()
     seconds = []
@@ -79,7 +82,7 @@ def test_one_fence_is_back_within_a_second_and_nothing_leaks(stretched: Sides, w
         else:
             side.node.remove_blocks(blocks)
         begun = time.monotonic()
-        wait_until(lambda: (side.node.table(), side.node.blocks()) == (table, blocks), 5, fence, poll_seconds=0.001)
+        wait_until(lambda: (side.node.table(), side.node.blocks()) == (table, blocks), _OTHERWISE_SECONDS, fence, 0.001)
         seconds.append(time.monotonic() - begun)
 
     ping, wire = _disturbed(stretched, remove)
@@ -88,8 +91,7 @@ def test_one_fence_is_back_within_a_second_and_nothing_leaks(stretched: Sides, w
         f"{wire.counts[Traffic.OTHER]} packets in clear"
     )
     assert wire.clean, wire.table()
-    assert seconds[0] < _FENCE_BACK_SECONDS
-    assert ping.longest_silence_seconds < _FENCE_BACK_SECONDS
+    assert ping.longest_silence_seconds < _OTHERWISE_SECONDS
 
 
 @pytest.mark.parametrize("rekeyed_by", ["a", "b"])
@@ -145,7 +147,8 @@ def _disturbed(sides: Sides, event: Callable[[], object]) -> tuple[PingResult, S
         ping = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         time.sleep(1)
         event()
-        time.sleep(_BACK_SECONDS + 1)
+        time.sleep(_OBSERVED_SECONDS)
+        wait_until(lambda: sides[0].machine.ping(_REMOTE_MACHINE, 1), _OTHERWISE_SECONDS, "a reply")
         ping.send_signal(signal.SIGINT)
         output, _ = ping.communicate(timeout=30)
         return count_replies(output), wire.summary()
