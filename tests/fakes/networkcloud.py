@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from isthmus.model.errors import Conflict, Invalid, NotFound, QuotaExceeded
@@ -13,7 +13,7 @@ from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, Re
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
 from isthmus.ports.openstack import SPARE_PORTS
 
-from .addresses import addresses_of, check_pools, default_pools
+from .addresses import addresses_of, check_pools, default_pools, formed_addresses
 from .identity import FakeIdentity
 
 S = TypeVar("S", Network, Subnet)
@@ -130,16 +130,31 @@ class FakeNetworkCloud(FakeIdentity):
         dns_nameservers: Sequence[str],
         host_routes: Sequence[tuple[str, str]],
         description: str,
+        address_mode: str | None = None,
     ) -> Subnet:
         self._network(network_id)
         self._check_quota(project_id, "subnets", [s.project_id for s in self.subnets.values()])
-        if any(IPv4Network(cidr).overlaps(IPv4Network(s.cidr)) for s in self.subnets_of(network_id)):
+        if any(ip_network(cidr).overlaps(ip_network(s.cidr)) for s in self.subnets_of(network_id)):
             raise Invalid(f"Requested subnet with cidr: {cidr} for network: {network_id} overlaps with another subnet.")
         given = tuple(pools) or default_pools(cidr, gateway_ip)
         check_pools(cidr, gateway_ip, given)
         names = tuple(dns_nameservers), tuple(host_routes)
+        version = ip_network(cidr).version
+        if address_mode is not None and (version == 4 or not enable_dhcp):
+            raise Invalid("Invalid input for operation: ipv6_address_mode is not valid here.")
         subnet = Subnet(
-            self._new_id(), name, network_id, project_id, 4, cidr, gateway_ip, given, enable_dhcp, *names, description
+            self._new_id(),
+            name,
+            network_id,
+            project_id,
+            version,
+            cidr,
+            gateway_ip,
+            given,
+            enable_dhcp,
+            *names,
+            description,
+            address_mode=address_mode,
         )
         self.subnets[subnet.id] = subnet
         self._wrote()
@@ -186,12 +201,20 @@ class FakeNetworkCloud(FakeIdentity):
         if subnet is None:
             return
         inside = [p for p in self.ports_of(subnet.network_id) if _uses(p, subnet)]
+        if subnet.is_automatic:
+            self._forget_formed(subnet, [p for p in inside if p.device_owner != _ROUTER_OWNER])
+            inside = [p for p in inside if p.device_owner == _ROUTER_OWNER]
         if any(p.device_owner not in _AUTO_DELETED_OWNERS for p in inside):
             raise Conflict(f"Unable to complete operation on subnet {subnet_id}: One or more ports have an IP.")
         for port in inside:
             del self.ports[port.id]
         del self.subnets[subnet_id]
         self._wrote()
+
+    def _forget_formed(self, subnet: Subnet, ports: Sequence[Port]) -> None:
+        for port in ports:
+            kept = tuple(a for a in port.addresses if ip_address(a) not in ip_network(subnet.cidr))
+            self.ports[port.id] = replace(port, addresses=kept)
 
     def create_attachment_port(self, network_id: str, host: str, name: str, description: str) -> Port:
         created = self._create_port(
@@ -216,7 +239,7 @@ class FakeNetworkCloud(FakeIdentity):
 
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         subnet = self.subnets.get(subnet_id)
-        if subnet is None or IPv4Address(address) not in IPv4Network(subnet.cidr):
+        if subnet is None or ip_address(address) not in ip_network(subnet.cidr) or subnet.is_automatic:
             raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
         return self._create_port(
             network_id, self.own_project_id(), (address,), GATEWAY_DEVICE_OWNER, name, description, ""
@@ -244,7 +267,7 @@ class FakeNetworkCloud(FakeIdentity):
             raise Conflict(f"IP address already allocated in network {network_id}.")
         for subnet_id, address in port.addresses:
             subnet = self.subnets.get(subnet_id)
-            if subnet is None or IPv4Address(address) not in tuple(IPv4Network(subnet.cidr).hosts()):
+            if subnet is None or ip_address(address) not in tuple(ip_network(subnet.cidr).hosts()):
                 raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
         addresses = tuple(address for _, address in port.addresses)
         owned = (network.id, self.own_project_id(), port.mac, addresses, REMOTE_DEVICE_OWNER, "DOWN", "", description)
@@ -258,10 +281,12 @@ class FakeNetworkCloud(FakeIdentity):
 
     def boot(self, network_id: str, project_id: str, address: str | None = None) -> Port:
         """Create the port of a tenant's machine, with an address from the pools or a given one."""
-        free = [a for s in self.subnets_of(network_id) for a in addresses_of(s.pools)]
-        used = {a for p in self.ports_of(network_id) for a in p.addresses}
-        addresses = [address] if address else [a for a in free if a not in used][:1]
-        if not addresses:
+        used, addresses = {a for p in self.ports_of(network_id) for a in p.addresses}, [address] if address else []
+        subnets = self.subnets_of(network_id)
+        for version in (4, 6) if not address else ():
+            pools = [pool for s in subnets if s.ip_version == version and not s.is_automatic for pool in s.pools]
+            addresses += [a for a in [next((a for a in addresses_of(pools) if a not in used), None)] if a]
+        if not addresses and not any(subnet.is_automatic for subnet in subnets):
             raise Conflict(f"No more IP addresses available on network {network_id}.")
         return self._create_port(network_id, project_id, tuple(addresses), "compute:nova", "", "", "compute-1")
 
@@ -343,6 +368,11 @@ class FakeNetworkCloud(FakeIdentity):
             raise Conflict(f"IP address {addresses[0]} already allocated in network {network_id}.")
         number = self._next()
         mac = f"{self._base_mac}:" + ":".join(f"{number >> shift & 0xFF:02x}" for shift in (16, 8, 0))
+        if device_owner != _ROUTER_OWNER:
+            addresses = (
+                *addresses,
+                *formed_addresses((s for s in self.subnets.values() if s.network_id == network_id), mac),
+            )
         status = "ACTIVE" if device_owner == "compute:nova" else "DOWN"
         port = Port(
             self._new_id(), name, network_id, project_id, mac, addresses, device_owner, status, host, description
@@ -352,7 +382,7 @@ class FakeNetworkCloud(FakeIdentity):
         return port
 
     def _serve_dhcp(self, subnet: Subnet) -> None:
-        if self._dhcp_agent and subnet.enable_dhcp:
+        if self._dhcp_agent and subnet.enable_dhcp and not subnet.is_automatic:
             address = next(addresses_of(subnet.pools))
             self._create_port(subnet.network_id, subnet.project_id, (address,), "network:dhcp", "", "", "net-1")
 
@@ -368,4 +398,4 @@ def _check_mtu(mtu: int) -> None:
 
 
 def _uses(port: Port, subnet: Subnet) -> bool:
-    return any(IPv4Address(a) in IPv4Network(subnet.cidr) for a in port.addresses)
+    return any(ip_address(a) in ip_network(subnet.cidr) for a in port.addresses)

@@ -120,6 +120,20 @@ CASES = {
     "ipv6-router": (
         PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B,), ("10.20.0.200", "fd00::1", "fe80::1")),
     ),
+    "ipv6-at-origin": (
+        PlannedNetwork(
+            "red",
+            "red",
+            True,
+            ("10.20.0.1", "fd00::1"),
+            (replace(TO_B, ipv6=True), TO_C),
+            ("10.20.0.1", "fd00::1", "fe80::1"),
+            relays=(PlannedRelay(B_FOR_C, C_FOR_B), PlannedRelay(C_FOR_B, B_FOR_C)),
+        ),
+    ),
+    "ipv6-at-receiver": (
+        PlannedNetwork("red", "red", False, ("10.20.0.1", "fd00::1", "fe80::1"), (replace(TO_B, ipv6=True), BEHIND_B)),
+    ),
 }
 
 
@@ -176,7 +190,8 @@ def test_what_is_dropped_is_counted_by_network_sender_and_reason(case: str) -> N
         everywhere = {
             f"table=10,priority=10,{number},{s},reg4={r:#x}" for s in ("reg1=0", *senders) for r in range(1, 6)
         }
-        claims = {f"{s}" for flow in found.flows for s in re.findall(r"^table=2,.*reg0=.*(reg1=\w+),", flow)}
+        claimed = r"^table=2,.*reg0=.*(reg1=\w+),.*->reg4"
+        claims = {f"{s}" for flow in found.flows for s in re.findall(claimed, flow)}
         assert counted == everywhere | {f"table=10,priority=10,{number},{s},reg4=0x6" for s in claims}
 
 

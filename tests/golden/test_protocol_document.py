@@ -283,11 +283,13 @@ _GUARD = {
 
 
 def test_guard() -> None:
-    assert set(flows._NEVER_CROSSES) == set(_GUARD)
+    discovery = {f"icmp6,icmp_type={type_}" for type_ in flows._DISCOVERY_TYPES}
+    assert set(flows._NEVER_CROSSES) | discovery == set(_GUARD)
     listed = [row[0] for row in document.rows("Guard")]
     one_way = [
         "ARP whose sender protocol address is a `gatewayIP`",
         "ARP whose sender protocol address is in `answer.gatewayAddresses`",
+        "claims of an IPv6 `gatewayIP` or of one of `routerAddresses`",
     ]
     for words in {*_GUARD.values(), *one_way}:
         assert [row for row in listed if words in row], words

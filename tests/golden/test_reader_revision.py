@@ -20,7 +20,7 @@ DIGESTS = {
     5: "c73da6b5463ec602",
     6: "cb541ea2f2f0a3ee",
     7: "b1ddebfe0e4065c2",
-    8: "112cba402d52e525",
+    8: "391d9234cefa58de",
 }
 
 

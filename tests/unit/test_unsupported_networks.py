@@ -208,13 +208,13 @@ def message(ready: Scenario, type_: str) -> str:
     return found.message
 
 
-def test_ipv6_subnet(ready: Scenario) -> None:
-    ready.a.neutron.subnets[ready.subnet.id] = replace(ready.subnet, ip_version=6)
+def test_ipv6_subnet_with_a_delegated_prefix(ready: Scenario) -> None:
+    ready.a.neutron.subnets[ready.subnet.id] = replace(ready.subnet, prefix_is_delegated=True)
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "UnsupportedSubnet"
 
 
-def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scenario) -> None:
+def test_delegated_prefix_of_a_network_that_is_stretched(ready: Scenario) -> None:
     """The subnet is not stretched, the tenant is informed, and the rest stays stretched."""
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"
@@ -225,6 +225,7 @@ def test_ipv6_subnet_of_a_network_that_is_stretched(ready: Scenario) -> None:
         ip_version=6,
         gateway_ip="fd00::1",
         pools=(Range("fd00::2", "fd00::ffff"),),
+        prefix_is_delegated=True,
     )
     ready.a.neutron.subnets[v6.id] = v6
     before = [a.spec for a in ready.b.attachments()]

@@ -145,6 +145,7 @@ def _create_subnet(action: CreateSubnet, cloud: NetworkCloud) -> Subnet:
         action.dns_nameservers,
         action.host_routes,
         action.description,
+        action.address_mode,
     )
 
 

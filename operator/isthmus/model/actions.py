@@ -163,7 +163,7 @@ class DeleteNetwork:
 
 @dataclass(frozen=True)
 class CreateSubnet:
-    """Create the replica of a peer's subnet; its pools are exactly our slice."""
+    """Create the replica of a peer's subnet; its pools are exactly our slice, if there are slices."""
 
     network_id: str
     project_id: str
@@ -175,6 +175,7 @@ class CreateSubnet:
     dns_nameservers: tuple[str, ...]
     host_routes: tuple[tuple[str, str], ...]
     description: str
+    address_mode: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,8 @@ class UpdateSubnet:
 
     id: str
     gateway_ip: str | None
-    pools: tuple[Range, ...]
+    pools: tuple[Range, ...] | None
+    """None: as they are."""
     enable_dhcp: bool
     dns_nameservers: tuple[str, ...]
     host_routes: tuple[tuple[str, str], ...]

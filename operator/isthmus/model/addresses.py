@@ -41,6 +41,11 @@ def _require_routable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) ->
         raise ValueError(f"an IPv4 address is written as such: {address.ipv4_mapped}")
 
 
+def canonical_cidr(text: str) -> str:
+    """The IPv4 or IPv6 network in canonical form; raises ValueError where host bits are set, or it is none."""
+    return str(ipaddress.ip_network(text))
+
+
 def canonical_ipv4_cidr(text: str) -> str:
     """The network in canonical form; raises ValueError where host bits are set."""
     return str(ipaddress.IPv4Network(text))

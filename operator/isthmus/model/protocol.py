@@ -32,6 +32,8 @@ class Feature(StrEnum):
     """Receivers of one network reach each other through its origin."""
     DIRECT_PATHS = "DirectPaths"
     """Two receivers of one network, named to each other by its origin, reach each other by their own tunnel."""
+    IPV6 = "IPv6"
+    """IPv6 subnets are offered, and ports have IPv6 addresses."""
     REMOTE_PORTS = "RemotePorts"
     """Published ports say which of their addresses are fixed, so that ports of the reader can stand for them."""
 
@@ -43,6 +45,7 @@ _SINCE: Final[Mapping[Feature, int]] = MappingProxyType(
         Feature.GATEWAY_CHOICE: 3,
         Feature.MEMBERS: 3,
         Feature.DIRECT_PATHS: 3,
+        Feature.IPV6: 3,
         Feature.REMOTE_PORTS: 3,
     }
 )

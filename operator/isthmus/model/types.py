@@ -11,6 +11,7 @@ from pydantic.config import JsonDict
 
 from .addresses import (
     canonical_address,
+    canonical_cidr,
     canonical_ipv4_address,
     canonical_ipv4_cidr,
     written_address,
@@ -81,7 +82,7 @@ IPv4CIDR = Annotated[
         )
     ),
 ]
-# Addresses of gateways, in either family; those of tenants are IPv4.
+# Addresses in either family, of gateways and of tenants.
 IPAddress = Annotated[
     str,
     StringConstraints(pattern=IP_PATTERN, max_length=_MAX_IPV6_CHARACTERS),
@@ -91,6 +92,17 @@ IPv6Address = Annotated[
     str,
     StringConstraints(pattern=IPV6_PATTERN, max_length=_MAX_IPV6_CHARACTERS),
     AfterValidator(canonical_address),
+]
+SubnetCIDR = Annotated[
+    str,
+    StringConstraints(pattern=CIDR_PATTERN, max_length=_MAX_IPV6_CHARACTERS + 4),
+    AfterValidator(canonical_cidr),
+    Field(
+        json_schema_extra=cel_rule(
+            "isCIDR(self) && cidr(self) == cidr(self).masked()",
+            "must be a network address: no bits set behind the prefix",
+        )
+    ),
 ]
 # The API server refuses what is not in the form of RFC 5952, so that texts can be compared; we understand it.
 WrittenIPAddress = Annotated[
@@ -152,6 +164,7 @@ MAX_MEMBER_NUMBER = 254
 MemberNumber = Annotated[int, Field(ge=1, le=MAX_MEMBER_NUMBER)]  # of a cloud in one network
 UDPPort = Annotated[int, Field(ge=1024, le=65535)]
 MINIMUM_MTU, MAXIMUM_MTU = 576, 65535  # what every IPv4 host must accept (RFC 791), and what a packet can be
+MINIMUM_IPV6_MTU = 1280  # of every link that IPv6 uses (RFC 8200, section 5)
 MTU = Annotated[int, Field(ge=MINIMUM_MTU, le=MAXIMUM_MTU)]
 
 NEUTRON_TUNNEL_PORTS = frozenset({4789, 6081, 8472})  # VXLAN, Geneve and Linux' former VXLAN port: Neutron may use them

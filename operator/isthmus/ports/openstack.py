@@ -113,8 +113,12 @@ class NetworkCloud(Protocol):
         dns_nameservers: Sequence[str],
         host_routes: Sequence[tuple[str, str]],
         description: str,
+        address_mode: str | None = None,
     ) -> Subnet:
-        """Create an IPv4 subnet; `gateway_ip` None: without a gateway; `host_routes`: (destination CIDR, next hop).
+        """Create a subnet of the CIDR's IP version, with Neutron's pools if none are given.
+
+        `address_mode` is the ipv6_address_mode; ipv6_ra_mode is unset. `gateway_ip` None: without a gateway;
+        `host_routes`: (destination CIDR, next hop).
 
         `Conflict` if pools overlap or contain the gateway; `Invalid` if a pool is not inside the CIDR, or the CIDR
         overlaps another subnet of the network; `QuotaExceeded`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from isthmus.model.facts.openstack import Domain, Network, Port, Project, Range, Subnet
+from isthmus.model.facts.openstack import AUTOMATIC_MODES, Domain, Network, Port, Project, Range, Subnet
 from isthmus.model.text import printable
 
 from .canonical import address, canonical, cidr, mac_address
@@ -21,7 +21,9 @@ NETWORK_FIELDS: Final = (
 SUBNET_FIELDS: Final = (
     *("id", "name", "network_id", "project_id", "ip_version", "cidr", "gateway_ip", "allocation_pools"),
     *("enable_dhcp", "dns_nameservers", "host_routes", "description", "segment_id", "revision_number"),
+    *("ipv6_address_mode", "ipv6_ra_mode", "subnetpool_id"),
 )
+_PREFIX_DELEGATION: Final = "prefix_delegation"  # Neutron's name for the pool that it does not have itself
 PORT_FIELDS: Final = (
     *("id", "name", "network_id", "project_id", "mac_address", "fixed_ips", "device_owner", "status"),
     *("binding:host_id", "binding:vif_type", "description", "admin_state_up", "port_security_enabled"),
@@ -77,6 +79,8 @@ def subnet(document: Document) -> Subnet:
             *(f"name server {text}" for text in odd_servers),
             *(f"host route {text}" for text in odd_routes),
         ),
+        address_mode=_address_mode(document),
+        prefix_is_delegated=document.get("subnetpool_id") == _PREFIX_DELEGATION,
         pools_are_known=not odd_pools,
         revision=document.get("revision_number"),
     )
@@ -105,6 +109,12 @@ def port(document: Document) -> Port:
         allowed_addresses=pairs,
         omitted=(*odd_macs, *(f"address {text}" for text in (*odd_addresses, *odd_pairs))),
     )
+
+
+def _address_mode(document: Document) -> str | None:
+    """Neutron gives ports addresses that are formed from the MAC address if either mode says so."""
+    advertised = document.get("ipv6_ra_mode")
+    return document.get("ipv6_address_mode") or (advertised if advertised in AUTOMATIC_MODES else None)
 
 
 def _text(document: Document, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any, Final
 
 from isthmus.model.errors import Conflict, NotFound, QuotaExceeded, Unavailable
@@ -111,12 +112,13 @@ class Networking:
         dns_nameservers: Sequence[str],
         host_routes: Sequence[tuple[str, str]],
         description: str,
+        address_mode: str | None = None,
     ) -> Subnet:
-        body = {
+        body: dict[str, Any] = {
             "network_id": network_id,
             "project_id": project_id,
             "name": name,
-            "ip_version": 4,
+            "ip_version": ip_network(cidr).version,
             "cidr": cidr,
             "gateway_ip": gateway_ip,
             "enable_dhcp": enable_dhcp,
@@ -124,6 +126,8 @@ class Networking:
             "host_routes": facts.routes_json(host_routes),
             "description": description,
         }
+        if address_mode is not None:  # without ipv6_ra_mode: no router of this Neutron advertises the prefix
+            body["ipv6_address_mode"] = address_mode
         if pools:
             body["allocation_pools"] = facts.pools_json(pools)
         return facts.subnet(self._post_named("subnet", body))

@@ -1,13 +1,13 @@
-"""Arithmetic on sets of IPv4 addresses.
+"""Arithmetic on sets of addresses.
 
 A span is a pair of integers, both ends included; a set of addresses is a tuple of sorted spans that neither overlap nor
-touch.
+touch. Integers below 2^32 are IPv4 addresses and all others IPv6: none of IPv6 in ::/96 is ever in a subnet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, Protocol
 
 from isthmus.model.facts.openstack import Range
@@ -28,13 +28,18 @@ class Bounded(Protocol):
 
 
 def number_of(address: str) -> int:
-    """An IPv4 address as an integer."""
-    return int(IPv4Address(address))
+    """An address as an integer."""
+    return int(ip_address(address))
 
 
 def address_of(value: int) -> str:
-    """The IPv4 address of an integer."""
-    return str(IPv4Address(value))
+    """The address of an integer."""
+    return str(ip_address(value))
+
+
+def span_of_network(network: IPv4Network | IPv6Network) -> Span:
+    """All addresses of a network as a span."""
+    return int(network.network_address), int(network.broadcast_address)
 
 
 def span_of(bounded: Bounded) -> Span:

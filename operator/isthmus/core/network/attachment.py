@@ -82,12 +82,15 @@ def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
     )
 
 
-def published_ports(facts: NetworkFacts) -> tuple[PublishedPort, ...]:
-    """The IPv4 addresses in use in this cloud, for the peer to detect conflicts; ordered by port ID."""
+def published_ports(facts: NetworkFacts, *, ipv6: bool = False) -> tuple[PublishedPort, ...]:
+    """The addresses in use in this cloud, for the peer to detect conflicts, with `ipv6` of both IP versions.
+
+    Ordered by port ID; of each port those of IPv4 first.
+    """
     return tuple(
         _published(port, addresses[:MAX_ADDRESSES_PER_PORT])
         for port in sorted(facts.ports, key=lambda p: p.id)
-        if not _is_ours(port, facts) and port.mac and (addresses := _ipv4_addresses(port))
+        if not _is_ours(port, facts) and port.mac and (addresses := _addresses(port, ipv6=ipv6))
     )
 
 
@@ -227,9 +230,10 @@ def _disconnected(spec: AttachmentSpec) -> AttachmentSpec:
     return spec.model_copy(update={"active_node": None, "ports": (), "links": (), "direct_paths": ()})
 
 
-def _ipv4_addresses(port: Port) -> tuple[str, ...]:
+def _addresses(port: Port, *, ipv6: bool) -> tuple[str, ...]:
     """The addresses of a port, and single ones of its allowed address pairs."""
-    return tuple(dict.fromkeys(a for a in (*port.addresses, *port.allowed_addresses) if ":" not in a and "/" not in a))
+    found = dict.fromkeys(a for a in (*port.addresses, *port.allowed_addresses) if "/" not in a)
+    return tuple(sorted((a for a in found if ipv6 or ":" not in a), key=lambda a: ":" in a))
 
 
 def _our_ports(device_owner: str, link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:

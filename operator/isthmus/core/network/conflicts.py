@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 
 from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
 
-from .addressing import contains_number, number_of, spans_of
+from .addressing import contains_number, number_of, span_of_network, spans_of
 
 _MAX_LISTED = 10
 
@@ -30,13 +30,19 @@ def conflicts(
 ) -> tuple[str, ...]:
     """One message for each conflict, ordered by address, at most ten; `offer` has the receiver's slices."""
     local_ports, remote_ports = _by_address(ours), _by_address(theirs)
-    slices, networks = spans_of(offer.ranges), [IPv4Network(subnet.cidr) for subnet in offer.subnets]
-    cidrs = tuple((int(network.network_address), int(network.broadcast_address)) for network in networks)
+    slices = spans_of(offer.ranges)
+    cidrs = tuple(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets)
+    automatic = tuple(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets if subnet.is_automatic)
     messages: list[str] = []
     for value, address in sorted((number_of(address), address) for address in {*local_ports, *remote_ports}):
         if len(messages) == _MAX_LISTED:
             break
         if not contains_number(cidrs, value):
+            continue
+        if contains_number(automatic, value):
+            if address in local_ports and address in remote_ports:
+                ours_, theirs_ = local_ports[address], remote_ports[address]
+                messages.append(f"our port {ours_} and port {theirs_} of {peer} both use {address}")
             continue
         owner_is_us = contains_number(slices, value) != at_origin
         intruder = remote_ports.get(address) if owner_is_us else local_ports.get(address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 
 from isthmus.model.actions import Action, ApplyObject
 from isthmus.model.api.v1alpha1.attachment import (
@@ -16,7 +16,7 @@ from isthmus.model.api.v1alpha1.attachment import (
 )
 from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
 
-from .addressing import Spans, contains, merged, number_of, spans_of, subtract
+from .addressing import Spans, contains, merged, number_of, span_of_network, spans_of, subtract
 from .port_slices import RemotePorts
 
 _NO_MAC = "00:00:00:00:00:00"
@@ -29,8 +29,7 @@ def addresses_of_receiver(offer: Offer) -> Spans:
 
 def addresses_of_origin(offer: Offer) -> Spans:
     """The addresses that belong to the origin of an offer: those of the subnets, without the receiver's slices."""
-    networks = [IPv4Network(subnet.cidr) for subnet in offer.subnets]
-    subnets = merged((int(network.network_address), int(network.broadcast_address)) for network in networks)
+    subnets = merged(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets)
     return subtract(subnets, addresses_of_receiver(offer))
 
 
@@ -66,7 +65,7 @@ def with_known_addresses(
     local = {address for port in ours for address in port.addresses}
     macs: dict[str, set[str]] = defaultdict(set)
     for port in theirs.ports:
-        for address in port.addresses:
+        for address in (a for a in port.addresses if ":" not in a):  # nothing of IPv6 is answered for
             macs[address].add(port.mac)
     found = {address: next(iter(of_address)) for address, of_address in macs.items() if len(of_address) == 1}
     if not theirs.complete:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from typing import Literal
 
 from isthmus.core.federation.agreement import own_tunnel_ids
@@ -137,11 +137,11 @@ def offer_problem(offer: Offer) -> Problem | None:
         problem = _subnet_problem(subnet)
         if problem is not None:
             return Problem(Reason.INVALID_OFFER, f"subnet {subnet.cidr}: {problem}")
-        if offer.gateway_choice == "Local" and subnet.first == subnet.last:
+        if offer.gateway_choice == "Local" and not subnet.is_ipv6 and subnet.first == subnet.last:
             text = f"subnet {subnet.cidr}: the slice has no address besides that of a gateway"
             return Problem(Reason.INVALID_OFFER, text)
-        network = IPv4Network(subnet.cidr)
-        if any(network.overlaps(IPv4Network(other.cidr)) for other in offer.subnets[:index]):
+        network = ip_network(subnet.cidr)
+        if any(network.overlaps(ip_network(other.cidr)) for other in offer.subnets[:index]):
             return Problem(Reason.INVALID_OFFER, f"subnet {subnet.cidr} overlaps another of the same network")
     return _duplicate_subnet_id(offer) or _members_problem(offer)
 
@@ -171,10 +171,12 @@ def _duplicate_subnet_id(offer: Offer) -> Problem | None:
 
 
 def _subnet_problem(subnet: OfferedSubnet) -> str | None:
-    problem = subnet_problem(subnet.cidr, subnet.gateway_ip)
+    problem = subnet_problem(subnet.cidr, subnet.gateway_ip, subnet.ipv6_address_mode)
     if problem is not None:
         return problem
-    spans, hosts = [span_of(range_) for range_ in subnet.ranges], hosts_of(IPv4Network(subnet.cidr))
+    if subnet.is_automatic == (subnet.first is not None) or (subnet.first is None) != (subnet.last is None):
+        return "has no slice" if not subnet.is_automatic else f"has a slice, but {subnet.ipv6_address_mode} knows none"
+    spans, hosts = [span_of(range_) for range_ in subnet.ranges], hosts_of(ip_network(subnet.cidr))
     for range_, span in zip(subnet.ranges, spans, strict=True):
         if span[0] > span[1] or intersect(hosts, (span,)) != (span,):
             return f"the slice {range_.first}-{range_.last} is outside the subnet"

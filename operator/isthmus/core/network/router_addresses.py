@@ -1,8 +1,8 @@
-"""Addresses of this cloud's own routers on a network; IPv6 is not stretched, but the network may have it."""
+"""Addresses of this cloud's own routers on a network, of either IP version."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import IPv6Network, ip_address
 
 from isthmus.model.api.v1alpha1.attachment import MAX_ROUTER_ADDRESSES
@@ -13,16 +13,17 @@ _LINK_LOCAL = int(ip_address("fe80::"))
 _RESERVED = IPv6Network("::/8")  # unspecified, loopback, with an IPv4 address inside (RFC 4291)
 
 
-def router_addresses(facts: NetworkFacts | None) -> tuple[str, ...]:
+def router_addresses(facts: NetworkFacts | None, of_others: Collection[str] = ()) -> tuple[str, ...]:
     """Addresses of router ports, gateways of IPv6 subnets, and the link-local ones that machines route to.
 
-    IPv4 first, of which a port has few. The gateway of an IPv4 subnet may be the other cloud's.
+    IPv4 first, of which a port has few. The gateway of an IPv4 subnet may be the other cloud's; those of IPv6 that are
+    have to be in `of_others`.
     """
     if facts is None:
         return ()
     routers = router_ports(facts)
     gateways = {subnet.gateway_ip for subnet in facts.subnets if subnet.gateway_ip and ":" in subnet.gateway_ip}
-    found = map(ip_address, {*gateways, *(address for port in routers for address in _of(port))})
+    found = map(ip_address, {*gateways, *(address for port in routers for address in _of(port))} - {*of_others})
     usable = [address for address in found if address not in _RESERVED and not address.is_multicast]
     ordered = sorted(usable, key=lambda address: (address.version, int(address)))
     return tuple(map(str, ordered[:MAX_ROUTER_ADDRESSES]))

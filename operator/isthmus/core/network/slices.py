@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import ip_address, ip_network
 from types import MappingProxyType
 from typing import Final
 
@@ -30,6 +30,7 @@ from .addressing import (
     ranges,
     size,
     span_of,
+    span_of_network,
     spans_of,
     spans_of_addresses,
     subtract,
@@ -37,6 +38,7 @@ from .addressing import (
 from .subnet_rules import hosts_of
 
 _MAX_PAIR_ADDRESSES: Final = 256
+_DEFAULT_IPV6_SLICE: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,13 @@ def allocate(
     unpublished_peers: Collection[str] = (),
     requested: Mapping[tuple[str, str], Bounded] = MappingProxyType({}),
     with_gateway: Collection[str] = (),
+    ipv4_only: Collection[str] = (),
 ) -> Allocation:
     """Allocate a run of every subnet to every served peer; `slice_holders` are all peers whose slices are kept.
 
     `slice_size` is a number of addresses; None: a quarter of those that are free. `requested` are slices that the
-    tenant chose, by cloud ID and CIDR. The slices of the peers in `with_gateway` hold a gateway besides. Without a
+    tenant chose, by cloud ID and CIDR. The slices of the peers in `with_gateway` hold a gateway besides, but for those
+    of IPv6, of which those in `ipv4_only` get none. Nobody gets one where machines form their addresses. Without a
     served peer no subnet is added to the record, since it may be one that can never be stretched.
     """
     known = {entry.id for entry in record}
@@ -72,11 +76,17 @@ def allocate(
     problems: dict[str, Problem] = {}
     for cloud_id in served_peers:
         results = [
-            _with_requested_slice(
-                entry, subnet, facts.ports, cloud_id, requested[cloud_id, subnet.cidr], cloud_id in with_gateway
+            _with_slice(
+                entry,
+                subnet,
+                facts.ports,
+                cloud_id,
+                requested.get((cloud_id, subnet.cidr)),
+                slice_size,
+                cloud_id in with_gateway and subnet.ip_version == 4,
             )
-            if (cloud_id, subnet.cidr) in requested
-            else _with_new_slice(entry, subnet, facts.ports, cloud_id, slice_size, cloud_id in with_gateway)
+            if is_offered(subnet, cloud_id, ipv4_only)
+            else entry
             for entry, subnet in zip(subnets, considered, strict=True)
         ]
         failed = next((r for r in results if isinstance(r, Problem)), None)
@@ -138,10 +148,18 @@ def trim_unpublished(
     return tuple(updates), tuple(after)
 
 
-def has_slices(record: Iterable[SubnetRecord], facts: NetworkFacts, cloud_id: str) -> bool:
-    """Whether that peer has a slice of every subnet."""
+def is_offered(subnet: Subnet, cloud_id: str, ipv4_only: Collection[str]) -> bool:
+    """Whether that peer can be offered the subnet; those in `ipv4_only` none of IPv6."""
+    return subnet.ip_version == 4 or cloud_id not in ipv4_only
+
+
+def has_slices(
+    record: Iterable[SubnetRecord], facts: NetworkFacts, cloud_id: str, ipv4_only: Collection[str] = ()
+) -> bool:
+    """Whether that peer has a slice of every subnet that is offered to it and divided."""
     with_slice = {entry.id for entry in record if any(s.cloud_id == cloud_id for s in entry.slices)}
-    return {subnet.id for subnet in facts.subnets} <= with_slice
+    divided = {s.id for s in facts.subnets if not s.is_automatic and is_offered(s, cloud_id, ipv4_only)}
+    return divided <= with_slice
 
 
 def ranges_of(record: Iterable[SubnetRecord], subnet_id: str, cloud_id: str) -> tuple[PeerSlice, ...]:
@@ -169,7 +187,7 @@ def with_range(entry: SubnetRecord, new: PeerSlice, subnet: Subnet) -> SubnetRec
 
 
 def used_addresses(ports: Iterable[Port], subnet: Subnet) -> Spans:
-    """Addresses of ports, their allowed address pairs, the subnet's gateway, name servers and next hops.
+    """Addresses of the subnet's IP version: of ports, their pairs, its gateway, name servers and next hops.
 
     Name servers and next hops outside the subnet do no harm. Pairs of more than 256 addresses are permissions for whole
     networks rather than addresses in use.
@@ -177,8 +195,8 @@ def used_addresses(ports: Iterable[Port], subnet: Subnet) -> Spans:
     ports = tuple(ports)
     texts = [a for port in ports for a in port.addresses]
     texts += [*subnet.dns_nameservers, *(nexthop for _, nexthop in subnet.host_routes), subnet.gateway_ip or ""]
-    single = spans_of_addresses(a for a in texts if a and ":" not in a)
-    return merged((*single, *(pair for port in ports for pair in _pairs(port))))
+    single = spans_of_addresses(a for a in texts if a and ip_address(a).version == subnet.ip_version)
+    return merged((*single, *(pair for port in ports for pair in _pairs(port, subnet.ip_version))))
 
 
 def smallest_slice(subnet: Subnet) -> int:
@@ -186,10 +204,10 @@ def smallest_slice(subnet: Subnet) -> int:
     return 3 if subnet.enable_dhcp else 2
 
 
-def _pairs(port: Port) -> Spans:
-    networks = (IPv4Network(pair) for pair in port.allowed_addresses if ":" not in pair)
+def _pairs(port: Port, ip_version: int) -> Spans:
+    networks = map(ip_network, port.allowed_addresses)
     return tuple(
-        (int(n.network_address), int(n.broadcast_address)) for n in networks if n.num_addresses <= _MAX_PAIR_ADDRESSES
+        span_of_network(n) for n in networks if n.version == ip_version and n.num_addresses <= _MAX_PAIR_ADDRESSES
     )
 
 
@@ -231,6 +249,29 @@ def _without_restored(entry: SubnetRecord, subnet: Subnet, slice_holders: Collec
     return entry.model_copy(update={"slices": tuple(s for s in entry.slices if is_retained(s))})
 
 
+def _with_slice(
+    entry: SubnetRecord,
+    subnet: Subnet,
+    ports: Iterable[Port],
+    cloud_id: str,
+    requested: Bounded | None,
+    slice_size: int | None,
+    with_gateway: bool,
+) -> SubnetRecord | Problem:
+    if subnet.is_automatic:
+        return entry if requested is None else Problem(Reason.NO_FREE_SLICE, _not_divided_message(subnet))
+    if requested is not None:
+        return _with_requested_slice(entry, subnet, ports, cloud_id, requested, with_gateway)
+    return _with_new_slice(entry, subnet, ports, cloud_id, slice_size, with_gateway)
+
+
+def _not_divided_message(subnet: Subnet) -> str:
+    return (
+        f"machines of {subnet.cidr} form their addresses themselves ({subnet.address_mode}): it has no slices, and "
+        "none can be requested"
+    )
+
+
 def _with_new_slice(
     entry: SubnetRecord,
     subnet: Subnet,
@@ -244,6 +285,8 @@ def _with_new_slice(
     smallest = smallest_slice(subnet)
     available, free = _available(entry, subnet), free_addresses(entry, subnet, ports)
     wanted = slice_size or default_slice_size(free, smallest + with_gateway)
+    if slice_size is None and subnet.ip_version == 6:
+        wanted = min(wanted, _DEFAULT_IPV6_SLICE)
     if with_gateway and wanted <= smallest:
         return Problem(Reason.NO_FREE_SLICE, _no_room_for_gateway(f"a slice of {wanted}", subnet))
     if size(available) < wanted + smallest:
@@ -269,7 +312,7 @@ def _with_requested_slice(
     """The slice that the tenant chose. It need not be in the pools, which may be managed elsewhere."""
     if any(s.cloud_id == cloud_id for s in entry.slices):
         return entry
-    span, network = span_of(requested), IPv4Network(subnet.cidr)
+    span, network = span_of(requested), ip_network(subnet.cidr)
     obstacles = {
         "is not a range of addresses of the subnet": subtract((span,), hosts_of(network))
         if span[0] <= span[1]

@@ -61,9 +61,11 @@ _NEVER_CROSSES = {
     "ipv6,ipv6_src=fe80::a9fe:a9fe": Drop.CLOUD_SERVICE,
     "icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::a9fe:a9fe": Drop.CLOUD_SERVICE,
     "icmp6,icmp_type=136,icmp_code=0,nd_target=fe80::a9fe:a9fe": Drop.CLOUD_SERVICE,
-    # No IPv6 subnet is stretched: its routers, their advertisements and their redirects stay in their own cloud.
-    **{f"icmp6,icmp_type={type_}": Drop.IPV6_ROUTER for type_ in (133, 134, 137)},
 }
+# Discovery of IPv6 routers (RFC 4861) stays in its own cloud, but for that of the origin's where IPv6 is stretched.
+_DISCOVERY_TYPES = (133, 134, 137)
+_SOLICITATION, _ADVERTISEMENT, _REDIRECT = _DISCOVERY_TYPES
+_DISCOVERY_CROSSES, _DISCOVERY = 101, 100  # priorities: behind all other reasons
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Link:
     """Whether it leads to another receiver without the origin, which therefore guards nothing that enters by it."""
     other: bool = False
     """Whether what is sent to the member takes its other path."""
+    ipv6: bool = False
 
 
 class End(NamedTuple):
@@ -159,6 +162,8 @@ def _common() -> Iterator[str]:
     yield _flow(Table.MAP, 0, "", "drop")
     for match, reason in _NEVER_CROSSES.items():
         yield _guard(match, reason)
+    for type_ in _DISCOVERY_TYPES:
+        yield _flow(Table.GUARD, _DISCOVERY, f"icmp6,icmp_type={type_}", _drop(Drop.IPV6_ROUTER))
     # A probe that is only handed on to another member stays in the pipeline, and so tests its whole path.
     yield _flow(Table.GUARD, 90, f"reg2=0,{_UNTAGGED},dl_type={PROBE_ETHERTYPE:#06x}", _goto(Table.PROBE))
     yield _flow(Table.GUARD, 2, _FROM_HERE, _goto(Table.UNICAST))
@@ -190,6 +195,7 @@ def _network(network: Network, probe: int) -> Iterator[str]:
     wrong = (*_wrong_claims(network),)
     yield from _gateway_guard(network.number, wrong)
     yield from _router_guard(network)
+    yield from _router_discovery(network)
     links, claiming = sorted(network.links, key=lambda link: link.member), {sender for sender, _ in wrong}
     paths = Counter(link.member for link in links)
     if any(":" in address for address in network.router_addresses):
@@ -287,8 +293,11 @@ def _whole_request(link: Link, echo: Echo, probe: int) -> str:
 def _gateway_guard(network: int, wrong: Iterable[tuple[int, str]]) -> Iterator[str]:
     """A gateway is in one cloud, mostly the origin: what claims its address is dropped from any other."""
     for sender, address in wrong:
-        side = f"reg1={sender:#x}" if sender != HERE else _FROM_HERE
-        yield _guard(f"arp,reg0={network:#x},{side},arp_spa={address}", Drop.GATEWAY)
+        side = f"reg0={network:#x},{f'reg1={sender:#x}' if sender != HERE else _FROM_HERE}"
+        if ":" in address:
+            yield from _discovery_guard(side, address)
+        else:
+            yield _guard(f"arp,{side},arp_spa={address}", Drop.GATEWAY)
 
 
 def _wrong_claims(network: Network) -> Iterator[tuple[int, str]]:
@@ -303,23 +312,51 @@ def _wrong_claims(network: Network) -> Iterator[tuple[int, str]]:
 
 
 def _router_guard(network: Network) -> Iterator[str]:
-    """IPv6 is not stretched: neighbour discovery (RFC 4861) of a peer does not speak for routers of this cloud.
+    """Neighbour discovery of a peer does not speak for routers of this cloud."""
+    for address in (address for address in network.router_addresses if ":" in address):
+        for link in network.links:
+            yield from _discovery_guard(f"reg0={network.number:#x},reg1={link.member:#x}", address)
+
+
+def _discovery_guard(side: str, address: str) -> Iterator[str]:
+    """Drop neighbour discovery (RFC 4861) that claims an IPv6 address.
 
     Claims are advertisements, the source of solicitations, whose link-layer address is believed, too, and
     solicitations without a source, which find duplicates (RFC 4862) and would make a router give up its address.
     """
     advertised, solicited = "icmp_type=136,icmp_code=0", "icmp_type=135,icmp_code=0"
-    for address in (address for address in network.router_addresses if ":" in address):
-        for link in network.links:
-            side = f"icmp6,reg0={network.number:#x},reg1={link.member:#x}"
-            yield _guard(f"{side},{advertised},nd_target={address}", Drop.GATEWAY)
-            yield _guard(f"{side},ipv6_src={address},{solicited}", Drop.GATEWAY)
-            yield _guard(f"{side},ipv6_src=::,{solicited},nd_target={address}", Drop.GATEWAY)
+    yield _guard(f"icmp6,{side},{advertised},nd_target={address}", Drop.GATEWAY)
+    yield _guard(f"icmp6,{side},ipv6_src={address},{solicited}", Drop.GATEWAY)
+    yield _guard(f"icmp6,{side},ipv6_src=::,{solicited},nd_target={address}", Drop.GATEWAY)
+
+
+def _router_discovery(network: Network) -> Iterator[str]:
+    """Where IPv6 is stretched, advertisements and redirects of the origin's side cross, and solicitations to it.
+
+    What is of this cloud leaves for these members alone: others would drop it, and take it for a fault of the guard.
+    """
+    links = sorted((link for link in network.links if link.ipv6), key=lambda link: link.member)
+    of_origin, of_receiver = [_ADVERTISEMENT, _REDIRECT], [_SOLICITATION]
+    leaving, arriving = (of_origin, of_receiver) if network.at_origin else (of_receiver, of_origin)
+    number = f"reg0={network.number:#x}"
+    copies = ",".join(f"set_field:{link.member:#x}->reg2,resubmit(,{Table.OUTPUT:d})" for link in links)
+    for type_ in leaving if links else ():
+        match = f"icmp6,{number},{_FROM_HERE},icmp_type={type_},icmp_code=0"
+        actions = f"meter:{storm_meter(network.number)},{_learn(network.number, 0)},{copies}"
+        yield _flow(Table.GUARD, _DISCOVERY_CROSSES, match, actions)
+    for link in links:
+        for type_ in arriving:
+            match = f"icmp6,{number},reg1={link.member:#x},reg2=0,icmp_type={type_},icmp_code=0"
+            yield _flow(Table.GUARD, _DISCOVERY_CROSSES, match, _goto(Table.LEARN))
 
 
 def _guard(match: str, reason: Drop) -> str:
     """A frame that matches several has the first of these reasons."""
-    return _flow(Table.GUARD, 110 - reason, match, f"set_field:{reason:#x}->reg4,{_goto(Table.DROP)}")
+    return _flow(Table.GUARD, 110 - reason, match, _drop(reason))
+
+
+def _drop(reason: Drop) -> str:
+    return f"set_field:{reason:#x}->reg4,{_goto(Table.DROP)}"
 
 
 def _counters(network: Network, sender: str, *, claims: bool) -> Iterator[str]:

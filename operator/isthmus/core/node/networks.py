@@ -67,7 +67,10 @@ def plan_network(
             mac = names.probe_mac(name, member)
             known = tuple(KnownAddress(e.address, e.mac) for e in link.known_addresses) if number is None else ()
             gateways = link.gateway_addresses if number is None else ()
-            links.append(PlannedLink(link.cloud_id, _tunnel_name(link), tunnel_id, mac, known, gateways, number))
+            ipv6 = link.ipv6 and number is None
+            links.append(
+                PlannedLink(link.cloud_id, _tunnel_name(link), tunnel_id, mac, known, gateways, number, ipv6=ipv6)
+            )
     for path in _direct_paths(attachment):
         problem = _path_problem(path, path.tunnel_id, tunnels, is_shared)
         if problem is not None:

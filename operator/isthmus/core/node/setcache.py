@@ -157,6 +157,7 @@ class _NetworkSets:
                 tuple(sorted(link.gateway_addresses)),
                 link.direct is not None,
                 link.path in other,
+                link.ipv6,
             )
             for link in found
         )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+AUTOMATIC_MODES = frozenset({"slaac", "dhcpv6-stateless"})
+"""Values of ipv6_address_mode with which a machine forms its address itself."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -63,10 +66,20 @@ class Subnet:
     """The segment that the subnet is bound to; None unless the network is a routed provider network."""
     omitted: tuple[str, ...] = ()
     """Host routes and name servers that are no addresses, as text."""
+    address_mode: str | None = None
+    """How machines get addresses of an IPv6 subnet: `slaac`, `dhcpv6-stateless`, `dhcpv6-stateful`; None if Neutron
+    does not serve them, and of IPv4."""
+    prefix_is_delegated: bool = False
+    """Whether Neutron gets the prefix from elsewhere (DHCPv6 prefix delegation), and may change it."""
     pools_are_known: bool = True
     """False if a pool is not a range of addresses: then the pools must not be written."""
     revision: int | None = field(default=None, compare=False)
     """revision_number, which every change increments; None if Neutron has no revisions."""
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether machines form their addresses from their MAC addresses (EUI-64); then the pools have no say."""
+        return self.address_mode in AUTOMATIC_MODES
 
 
 @dataclass(frozen=True)

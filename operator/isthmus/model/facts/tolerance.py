@@ -87,6 +87,8 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "offer.members": _LEAVE_OUT,
             "offer.members[]": _LEAVE_OUT,
             "offer.members[].cloudID": _LEAVE_OUT,
+            "offer.routerAddresses": _LEAVE_OUT,
+            "offer.routerAddresses[]": _LEAVE_OUT,
             "answer.installedGeneration": _LEAVE_OUT,
             "answer.reachable": _LEAVE_OUT,
             "answer.reachable[]": _LEAVE_OUT,

@@ -37,6 +37,8 @@ class PlannedLink:
     """That of a member behind the peer, which hands on its frames; None if the peer itself is the member."""
     direct: str | None = None
     """The cloud ID of the member with that number, if this is the path by a tunnel to its own cloud."""
+    ipv6: bool = False
+    """Whether IPv6 subnets are stretched over it: discovery of the origin's routers crosses."""
 
     @property
     def member(self) -> str:

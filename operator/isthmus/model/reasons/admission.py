@@ -33,17 +33,18 @@ EXPLANATIONS = {
         "Add the peer to the NetworkExpansion at the origin, which the message names, and delete this one.",
         Place.READY,
     ),
-    Reason.NO_SUBNET: tenant("The network has no subnet.", "Create an IPv4 subnet on it.", Place.READY),
+    Reason.NO_SUBNET: tenant("The network has no subnet.", "Create a subnet on it.", Place.READY),
     Reason.UNSUPPORTED_SUBNET: tenant(
-        "The network has an IPv6 subnet, a subnet whose gateway is outside its CIDR, or more subnets or allocation "
-        "pools than can be stretched.",
+        "The network has a subnet whose gateway is outside its CIDR, an IPv6 subnet whose prefix is delegated or which "
+        "is not a /64 although machines form their addresses, or more subnets or allocation pools than can be "
+        "stretched. The message says which.",
         "Delete what the message names, or move it to another network.",
         Place.READY,
         Place.SUBNETS_STRETCHED,
     ),
     Reason.UNSUPPORTED_MTU: tenant(
-        "The MTU of the network is smaller than any IPv4 host must accept.",
-        "Set the MTU of the network to 576 or more.",
+        "The MTU of the network is smaller than any host must accept.",
+        "Set the MTU of the network to 576 or more, with an IPv6 subnet to 1280 or more.",
         Place.READY,
     ),
     Reason.NETWORK_ALREADY_EXPANDED: tenant(
@@ -169,6 +170,17 @@ EXPLANATIONS = {
         "Ask the peer's administrator to upgrade Isthmus; the rest then takes effect.",
         Place.GATEWAY_IGNORED,
         Place.MEMBERS_CONNECTED,
+        Place.SUBNETS_STRETCHED,
+        Place.READY,
+    ),
+    Reason.IPV6_NEEDS_ORIGIN: tenant(
+        "Machines of an IPv6 subnet find their router by the origin's advertisements, and its prefix leads to the "
+        "origin. With `gateway: Local` they leave by a router of the peer's with IPv4 alone; to a peer with "
+        "`gateway: None` IPv6 subnets are not stretched.",
+        "Choose `gateway: Origin` for the peer if its machines are to have IPv6, or leave it so.",
+        Place.GATEWAY_IGNORED,
+        Place.SUBNETS_STRETCHED,
+        Place.READY,
     ),
     Reason.SLICE_TOO_SMALL: tenant(
         "A slice that the peer has got already has no address left over for a gateway of the peer's own.",

@@ -140,8 +140,8 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ),
             ConditionType.SUBNETS_STRETCHED: Meaning(
                 true="All subnets of the network are stretched.",
-                false="Subnets that cannot be stretched were added since, and exist in this cloud only; or details of "
-                "subnets are left out.",
+                false="Subnets that cannot be stretched were added since, and exist in this cloud only; IPv6 subnets "
+                "are not stretched to a peer; or details of subnets are left out.",
             ),
             ConditionType.MEMBERS_CONNECTED: Meaning(
                 true="The peers reach each other through this cloud.",
@@ -165,8 +165,8 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 "The condition is present only while it is True.",
             ),
             ConditionType.GATEWAY_IGNORED: Meaning(
-                true="Machines at a peer have the origin's gateway, although another choice is in `spec.peers`. The "
-                "condition is present only while it is True.",
+                true="Machines at a peer have the origin's gateway, of IPv6 if not of all subnets, although another "
+                "choice is in `spec.peers`. The condition is present only while it is True.",
             ),
             ConditionType.PEER_DRAINING: Meaning(
                 true="The agreement with a peer ends at the time in the message, and with it the stretch to that peer. "

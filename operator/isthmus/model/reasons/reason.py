@@ -105,6 +105,7 @@ class Reason(StrEnum):
     ROUTER_IS_DISTRIBUTED = "RouterIsDistributed"
     POLICY_ON_NETWORK = "PolicyOnNetwork"
     PEER_TOO_OLD = "PeerTooOld"
+    IPV6_NEEDS_ORIGIN = "IPv6NeedsOrigin"
     SLICE_TOO_SMALL = "SliceTooSmall"
     PORTS_COLLIDE = "PortsCollide"
     TOO_MANY_REMOTE_PORTS = "TooManyRemotePorts"

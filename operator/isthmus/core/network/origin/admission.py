@@ -21,7 +21,7 @@ from isthmus.model.api.v1alpha1.expansionlink import MAX_SUBNETS
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Network, NetworkFacts, Subnet
 from isthmus.model.reasons import Reason
-from isthmus.model.types import MINIMUM_MTU
+from isthmus.model.types import MINIMUM_IPV6_MTU, MINIMUM_MTU
 
 from .layer2 import layer2_problem
 
@@ -109,28 +109,28 @@ def _network_problem(network: Network, facts: NetworkFacts) -> Problem | None:
     if obstacle is not None:
         return Problem(Reason.NETWORK_NOT_STRETCHABLE, f"network {name} {obstacle}")
     if not facts.subnets:
-        return Problem(Reason.NO_SUBNET, f"network {name} has no subnet: create an IPv4 subnet")
-    if any(subnet.ip_version != 4 for subnet in facts.subnets):
-        return Problem(Reason.UNSUPPORTED_SUBNET, f"network {name} has an IPv6 subnet, which cannot be stretched yet")
+        return Problem(Reason.NO_SUBNET, f"network {name} has no subnet: create one")
     return _size_problem(network, facts)
 
 
 def _subnet_problem(subnet: Subnet) -> str | None:
     """Why one subnet cannot be stretched, in words that follow its CIDR; None if it can."""
-    if subnet.ip_version != 4:
-        return "IPv6"
+    if subnet.prefix_is_delegated:
+        return "its prefix is delegated to Neutron (subnet pool prefix_delegation), and may change"
     if len(subnet.pools) > MAX_POOLS:
         return f"more than {MAX_POOLS} allocation pools"
-    return subnet_problem(subnet.cidr, subnet.gateway_ip) if subnet.pools_are_known else "unknown allocation pools"
+    return (
+        subnet_problem(subnet.cidr, subnet.gateway_ip, subnet.address_mode)
+        if subnet.pools_are_known
+        else "unknown allocation pools"
+    )
 
 
 def _size_problem(network: Network, facts: NetworkFacts) -> Problem | None:
     """Why the network exceeds the bounds of an offer or of the record."""
-    if network.mtu < MINIMUM_MTU:
-        return Problem(
-            Reason.UNSUPPORTED_MTU,
-            f"network {network.name} has MTU {network.mtu}; set {MINIMUM_MTU} or more",
-        )
+    minimum = MINIMUM_IPV6_MTU if any(subnet.ip_version == 6 for subnet in facts.subnets) else MINIMUM_MTU
+    if network.mtu < minimum:
+        return Problem(Reason.UNSUPPORTED_MTU, f"network {network.name} has MTU {network.mtu}; set {minimum} or more")
     if len(facts.subnets) > MAX_SUBNETS:
         return Problem(
             Reason.UNSUPPORTED_SUBNET,

@@ -22,6 +22,7 @@ from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
 from .admission import PeerRequest, admission_problem, claims, peer_requests, request_problem
 from .draining import peers_draining
 from .gateway_choice import gateways_of_receiver
+from .ipv6 import left_by_origin
 from .members_status import members_connected
 from .restrictions import restrictions
 from .shortage import shortages
@@ -91,18 +92,32 @@ def _subnets(origin: Origin) -> Condition:
     """False if the tenant added subnets, after the network was stretched, that cannot be."""
     if origin.unsupported_cidrs:
         cidrs = ", ".join(origin.unsupported_cidrs[:_MAX_LISTED])
-        text = f"not stretched: {cidrs} (IPv6, outside the rules for subnets, or more than can be stretched)"
+        text = f"not stretched: {cidrs} (outside the rules for subnets, or more than can be stretched)"
         return false(ConditionType.SUBNETS_STRETCHED, Reason.UNSUPPORTED_SUBNET, text)
+    if problem := _not_offered(origin):
+        return false(ConditionType.SUBNETS_STRETCHED, problem.reason, problem.message[:_MAX_MESSAGE_CHARACTERS])
     if omitted := _omitted(origin):
         text = f"left out, because they are no addresses: {', '.join(omitted[:_MAX_LISTED])}"
         return false(ConditionType.SUBNETS_STRETCHED, Reason.DETAILS_OMITTED, text[:_MAX_MESSAGE_CHARACTERS])
     return true(ConditionType.SUBNETS_STRETCHED, Reason.ALL_STRETCHED)
 
 
+def _not_offered(origin: Origin) -> Problem | None:
+    """Why peers are not offered the IPv6 subnets that the network has; None if they are."""
+    cidrs = ", ".join(s.cidr for s in (origin.facts.subnets if origin.facts else ()) if s.ip_version == 6)
+    problems = [origin.ipv4_only[c] for c in sorted(origin.active_links) if c in origin.ipv4_only] if cidrs else []
+    if not problems:
+        return None
+    texts = "; ".join(problem.message for problem in problems)
+    return Problem(problems[0].reason, f"{cidrs} not stretched to all peers: {texts}")
+
+
 def _gateways(origin: Origin) -> list[Condition]:
     """True if a peer uses the origin's gateway although the tenant chose another; none is present otherwise."""
     offered = (origin.offered_gateway(cloud_id, origin.record.subnets) for cloud_id in sorted(origin.active_links))
     problems = [problem for each in offered if (problem := each.problem) is not None]
+    subnets = origin.facts.subnets if origin.facts else ()
+    problems += left_by_origin(sorted(origin.active_links), origin.chosen_gateways, subnets)
     if not problems:
         return []
     text = "; ".join(problem.message for problem in problems)[:_MAX_MESSAGE_CHARACTERS]

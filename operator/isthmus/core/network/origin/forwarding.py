@@ -34,7 +34,7 @@ def wanted_attachment(origin: Origin) -> AttachmentSpec | None:
         facts,
         mtu=origin.agreed_mtu,
         links=tuple(_paths(origin, facts, attachment.spec)),
-        gateway_addresses=_gateway_addresses(facts),
+        gateway_addresses=_gateway_addresses(origin, facts),
         router_addresses=router_addresses(origin.raw_facts),
     )
     if spec.mtu != attachment.spec.mtu:
@@ -45,19 +45,20 @@ def wanted_attachment(origin: Origin) -> AttachmentSpec | None:
 
 def _paths(origin: Origin, facts: NetworkFacts, spec: AttachmentSpec) -> Iterable[AttachmentLink]:
     """The paths to all peers that have one, with what is known of them."""
-    ours = published_ports(facts)
+    ours, gateway_addresses = published_ports(facts), _gateway_addresses(origin, facts)
     for cloud_id, link in sorted(origin.active_links.items()):
         path = origin.path(cloud_id)
         if path is not None and link.spec.offer is not None:
             theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id)).own
             belonging = addresses_of_receiver(link.spec.offer)
             gateways = gateways_of_receiver(link.spec.offer, origin.accepted_spec(cloud_id))
-            path = path.model_copy(update={"gateway_addresses": gateways})
-            yield with_known_addresses(path, theirs, belonging, ours, _gateway_addresses(facts), spec.links)
+            path = path.model_copy(update={"gateway_addresses": gateways, "ipv6": link.spec.offer.has_ipv6})
+            yield with_known_addresses(path, theirs, belonging, ours, gateway_addresses, spec.links)
 
 
-def _gateway_addresses(facts: NetworkFacts) -> tuple[str, ...]:
-    return tuple(sorted({subnet.gateway_ip for subnet in facts.subnets if subnet.gateway_ip}))
+def _gateway_addresses(origin: Origin, facts: NetworkFacts) -> tuple[str, ...]:
+    of_ipv4 = {subnet.gateway_ip for subnet in facts.subnets if subnet.gateway_ip and subnet.ip_version == 4}
+    return tuple(sorted(of_ipv4 | origin.ipv6_gateways))
 
 
 def _written_mtu(origin: Origin) -> int | None:

@@ -49,7 +49,7 @@ def offered_gateway(
     if not has_feature(snapshot, cloud_id, Feature.GATEWAY_CHOICE):
         text = f"{cloud_id} does not know {chosen} yet, and uses the origin's gateway until its Isthmus is upgraded"
         return OfferedGateway("Origin", Problem(Reason.PEER_TOO_OLD, text))
-    for subnet in subnets if chosen == "Local" else ():
+    for subnet in (s for s in subnets if s.ip_version == 4) if chosen == "Local" else ():
         ranges, needed = ranges_of(record, subnet.id, cloud_id), smallest_slice(subnet) + 1
         if ranges and size(spans_of(ranges)) < needed:
             slice_ = f"the slice {ranges[0].first}-{ranges[0].last} of {cloud_id}"

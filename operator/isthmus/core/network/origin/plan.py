@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from isthmus.core.federation.orphans import is_recorded
+from isthmus.core.federation.peer import has_feature
 from isthmus.core.network.attachment import (
     create_port,
     delete_unused_ports,
@@ -23,6 +24,7 @@ from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
 from isthmus.model.api.objects import finalizers_with, finalizers_without
 from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record
+from isthmus.model.protocol import Feature
 
 from .admission import claims
 from .forwarding import node_of, wanted_attachment
@@ -173,7 +175,8 @@ def _publish_to(origin: Origin, cloud_id: str) -> Actions:
     link, offered = origin.active_links.get(cloud_id), origin.offer_to(cloud_id, origin.record.subnets)
     if offered is None or origin.facts is None:
         return ()
-    ports = published_ports(origin.facts) + ports_of_others(origin, cloud_id)
+    is_ipv6 = has_feature(origin.snapshot, cloud_id, Feature.IPV6)
+    ports = published_ports(origin.facts, ipv6=is_ipv6) + ports_of_others(origin, cloud_id)
     spec = with_ports(origin.snapshot, offered, ports, link)
     wanted = local_link(spec, origin.original_mtu)
     return slice_updates(origin.snapshot, spec, ports) + ((ApplyObject(wanted),) if differs(link, wanted) else ())

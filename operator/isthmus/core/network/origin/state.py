@@ -11,7 +11,8 @@ from isthmus.core.network.attachment import gateway_for, late_nodes, member_path
 from isthmus.core.network.growth import Growth, grow
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
-from isthmus.core.network.slices import Allocation, allocate, has_slices
+from isthmus.core.network.router_addresses import router_addresses
+from isthmus.core.network.slices import Allocation, allocate, has_slices, is_offered
 from isthmus.core.network.tunnel_ids import next_tunnel_id, next_tunnel_ids
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot
@@ -25,6 +26,7 @@ from isthmus.model.protocol import Feature
 
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
 from .gateway_choice import OfferedGateway, chosen_gateways, offered_gateway
+from .ipv6 import without_ipv6
 from .members import numbers_of, offered_members
 from .offer import offered_spec
 from .record import with_published
@@ -133,18 +135,37 @@ class Origin:
             size,
             self.new_peers,
             self._requested_slices,
-            {cloud_id for cloud_id, choice in self._chosen_gateways.items() if choice == "Local"},
+            {cloud_id for cloud_id, choice in self.chosen_gateways.items() if choice == "Local"},
+            self.ipv4_only.keys(),
         )
 
     @cached_property
-    def _chosen_gateways(self) -> Mapping[str, GatewayChoice]:
+    def ipv4_only(self) -> Mapping[str, Problem]:
+        """Why peers are offered no IPv6 subnet, by cloud ID."""
+        return without_ipv6(self.snapshot, (*self.links, *self.new_peers), self.chosen_gateways)
+
+    @cached_property
+    def ipv6_gateways(self) -> frozenset[str]:
+        """Gateways of the IPv6 subnets that are offered to any peer."""
+        offers = (link.spec.offer for link in self.active_links.values() if link.spec.offer is not None)
+        return frozenset(s.gateway_ip for offer in offers for s in offer.subnets if s.is_ipv6 and s.gateway_ip)
+
+    def _facts_for(self, cloud_id: str) -> NetworkFacts | None:
+        """The facts with the subnets that can be offered to the peer."""
+        facts = self.facts
+        if facts is None:
+            return None
+        return replace(facts, subnets=tuple(s for s in facts.subnets if is_offered(s, cloud_id, self.ipv4_only)))
+
+    @cached_property
+    def chosen_gateways(self) -> Mapping[str, GatewayChoice]:
         """What the tenant chose as gateway of each peer's machines, by cloud ID."""
         return chosen_gateways(self.owner, self.requests)
 
     def offered_gateway(self, cloud_id: str, record: Sequence[SubnetRecord]) -> OfferedGateway:
         """What is offered to the peer as gateway of its machines, with the slices in `record`."""
         subnets = self.facts.subnets if self.facts else ()
-        return offered_gateway(self.snapshot, cloud_id, self._chosen_gateways.get(cloud_id, "Origin"), subnets, record)
+        return offered_gateway(self.snapshot, cloud_id, self.chosen_gateways.get(cloud_id, "Origin"), subnets, record)
 
     @cached_property
     def published_ranges(self) -> frozenset[tuple[str, str, str]]:
@@ -203,6 +224,10 @@ class Origin:
         """
         problems = dict(self.allocation.problems)
         for cloud_id in sorted(self.new_peers - problems.keys()):
+            facts = self._facts_for(cloud_id)
+            if facts is not None and not facts.subnets and cloud_id in self.ipv4_only:
+                problems[cloud_id] = self.ipv4_only[cloud_id]
+                continue
             spec = self.offer_to(cloud_id, self.allocation.subnets)
             problem = offer_problem(spec.offer) if spec is not None and spec.offer is not None else None
             if problem is not None:
@@ -217,12 +242,12 @@ class Origin:
     def offer_to(self, cloud_id: str, record: Sequence[SubnetRecord]) -> ExpansionLinkSpec | None:
         """The spec of our link with the slices in `record`; a new one only with all slices and an unused tunnel ID."""
         link, peer = self.active_links.get(cloud_id), self.snapshot.peer_of(cloud_id)
-        mtu = self.offered_mtu(cloud_id)
-        if peer is None or self.facts is None or mtu is None:
+        mtu, facts = self.offered_mtu(cloud_id), self._facts_for(cloud_id)
+        if peer is None or facts is None or mtu is None:
             return None
         if link is not None and link.spec.offer is not None:
             tunnel_id: int | None = link.spec.offer.tunnel_id
-        elif has_slices(record, self.facts, cloud_id):
+        elif has_slices(record, facts, cloud_id, self.ipv4_only):
             tunnel_id = next_tunnel_id(self.snapshot, peer)
         else:
             return None
@@ -233,7 +258,7 @@ class Origin:
             self.snapshot.own.cloud_id,
             cloud_id,
             network_identity(self.name),
-            self.facts,
+            facts,
             record,
             tunnel_id=tunnel_id,
             mtu=mtu,
@@ -247,6 +272,7 @@ class Origin:
                 self._has_released(cloud_id),
                 lambda count: next_tunnel_ids(self.snapshot, peer, count),
             ),
+            routers=router_addresses(self.raw_facts),
         )
 
     @cached_property

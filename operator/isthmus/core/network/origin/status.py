@@ -57,7 +57,7 @@ def origin_conflicts(origin: Origin) -> Conflicts:
         if origin.facts is None or link.spec.offer is None:
             continue
         theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id)).own
-        ours = published_ports(origin.facts)
+        ours = published_ports(origin.facts, ipv6=link.spec.offer.has_ipv6)
         messages = conflicts(link.spec.offer, ours, theirs.ports, cloud_id, at_origin=True)
         found += Conflicts(messages, theirs.complete)
     return found

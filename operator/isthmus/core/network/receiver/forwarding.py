@@ -20,7 +20,7 @@ def wanted_attachment(receiver: Receiver) -> AttachmentSpec | None:
     attachment, facts, offer = receiver.attachment, receiver.facts, receiver.offer
     if attachment is None or facts is None or offer is None or not is_accepted(receiver.link):
         return None
-    gateway_addresses = tuple(sorted({s.gateway_ip for s in offer.subnets if s.gateway_ip}))
+    gateway_addresses = tuple(sorted({*offer.router_addresses, *(s.gateway_ip for s in offer.subnets if s.gateway_ip)}))
     return attachment_spec(
         attachment.spec,
         receiver.name,
@@ -29,7 +29,7 @@ def wanted_attachment(receiver: Receiver) -> AttachmentSpec | None:
         mtu=receiver.agreed_mtu,
         links=_paths(receiver, facts, attachment.spec, gateway_addresses),
         gateway_addresses=gateway_addresses,
-        router_addresses=router_addresses(facts),
+        router_addresses=router_addresses(facts, gateway_addresses),
         local_gateway_addresses=local_gateways(receiver),
         direct_paths=direct_paths(receiver.snapshot, receiver.name, attachment, receiver.direct_members),
     )
@@ -42,6 +42,7 @@ def _paths(
     path, offer, remote_link = receiver.path(), receiver.offer, receiver.remote_link
     if path is None or offer is None or remote_link is None:
         return ()
+    path = path.model_copy(update={"ipv6": offer.has_ipv6})
     theirs = remote_ports_of(receiver.snapshot, receiver.cloud_id, remote_link.spec).own
     ours = published_ports(facts)
     return (with_known_addresses(path, theirs, addresses_of_origin(offer), ours, gateway_addresses, spec.links),)

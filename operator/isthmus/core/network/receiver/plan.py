@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.core.federation.peer import view_of
+from isthmus.core.federation.peer import has_feature, view_of
 from isthmus.core.network.attachment import (
     create_port,
     delete_unused_ports,
@@ -33,6 +33,7 @@ from isthmus.model.actions import (
 )
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec
+from isthmus.model.protocol import Feature
 from isthmus.model.reasons import Reason
 
 from . import replica as replica
@@ -281,7 +282,8 @@ def _publish(receiver: Receiver, answer: Answer) -> Actions:
         mtu=receiver.offered_mtu or previous or _FALLBACK_MTU,
         gateway=receiver.gateway.name if connected and receiver.gateway else None,
     )
-    ports = published_ports(facts) if connected and facts else ()
+    ipv6 = has_feature(receiver.snapshot, receiver.cloud_id, Feature.IPV6)
+    ports = published_ports(facts, ipv6=ipv6) if connected and facts else ()
     if connected:
         spec = with_ports(receiver.snapshot, spec, ports, receiver.link)
     updates = slice_updates(receiver.snapshot, spec, ports)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 
 from isthmus.core.network.addressing import contains, spans_of
 from isthmus.core.network.attachment import (
@@ -35,7 +35,7 @@ from isthmus.model.actions import (
 )
 from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import OfferedSubnet
-from isthmus.model.facts.openstack import NetworkFacts, NetworkQuota, Subnet
+from isthmus.model.facts.openstack import NetworkFacts, NetworkQuota, Port, Subnet
 
 from .replica_gateways import gateway_problem, gateways, pools_of
 from .state import Receiver
@@ -159,8 +159,8 @@ def reserve_gateways(receiver: Receiver) -> Actions:
     if facts is None or facts.network is None or offer is None:
         return ()
     ours = {subnet.cidr: subnet for subnet in replica_subnets(receiver, facts)}
-    wanted = {s.gateway_ip: ours[s.cidr] for s in offer.subnets if s.gateway_ip and s.cidr in ours}
-    existing = {address: port for port in gateway_ports(receiver.name, facts) for address in port.addresses}
+    wanted = {s.gateway_ip: ours[s.cidr] for s in offer.subnets if s.gateway_ip and _reserves(s) and s.cidr in ours}
+    existing = _reserved(receiver.name, facts)
     marker = names.marker(receiver.name)
     created = (
         CreateGatewayPort(facts.network.id, subnet.id, address, "isthmus-gateway", marker)
@@ -168,6 +168,26 @@ def reserve_gateways(receiver: Receiver) -> Actions:
         if address not in existing
     )
     return (*created, *(DeletePort(port.id) for address, port in existing.items() if address not in wanted))
+
+
+def _reserves(offered: OfferedSubnet) -> bool:
+    """Whether a port can have the gateway's address, and any other could get it.
+
+    Where machines form their addresses, Neutron lets routers alone choose one; a link-local one is in no subnet.
+    """
+    gateway = offered.gateway_ip
+    return gateway is not None and not offered.is_automatic and ip_address(gateway) in ip_network(offered.cidr)
+
+
+def _reserved(link_name: str, facts: NetworkFacts) -> dict[str, Port]:
+    """The ports that reserve gateways, by address; Neutron also gives each one that is formed from its MAC address."""
+    automatic = [ip_network(subnet.cidr) for subnet in facts.subnets if subnet.is_automatic]
+    return {
+        address: port
+        for port in gateway_ports(link_name, facts)
+        for address in port.addresses
+        if not any(ip_address(address) in network for network in automatic)
+    }
 
 
 def is_complete(receiver: Receiver) -> bool:
@@ -229,33 +249,37 @@ def _ensure_subnet(
             offered.dns_nameservers,
             routes,
             names.marker(link_name),
+            offered.ipv6_address_mode,
         )
     same_sets = set(existing.dns_nameservers) == set(offered.dns_nameservers) and set(existing.host_routes) == set(
         routes
     )
-    present = existing.gateway_ip, spans_of(existing.pools), existing.enable_dhcp
-    if same_sets and present == (gateway_ip, spans_of(pools), offered.enable_dhcp):
+    present = existing.gateway_ip, existing.enable_dhcp
+    same_pools = offered.is_automatic or spans_of(existing.pools) == spans_of(pools)
+    if same_sets and same_pools and present == (gateway_ip, offered.enable_dhcp):
         return None
+    new_pools = None if offered.is_automatic else pools
     return UpdateSubnet(
-        existing.id, gateway_ip, pools, offered.enable_dhcp, offered.dns_nameservers, routes, existing.revision
+        existing.id, gateway_ip, new_pools, offered.enable_dhcp, offered.dns_nameservers, routes, existing.revision
     )
 
 
 def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
-    network = IPv4Network(subnet.cidr)
-    return any(IPv4Address(a) in network for port in tenant_ports(facts) for a in port.addresses if ":" not in a)
+    network = ip_network(subnet.cidr)
+    return any(ip_address(a) in network for port in tenant_ports(facts) for a in port.addresses)
 
 
 def _removal(subnet: Subnet, link_name: str, facts: NetworkFacts) -> Actions:
     """Delete a subnet, after the port that reserves its gateway, and remote ports."""
-    network, ours = IPv4Network(subnet.cidr), gateway_ports(link_name, facts) + remote_ports(facts)
-    reserved = (p for p in ours if any(IPv4Address(a) in network for a in p.addresses if ":" not in a))
+    network = ip_network(subnet.cidr)
+    reserved = [port for address, port in _reserved(link_name, facts).items() if ip_address(address) in network]
+    reserved += (p for p in remote_ports(facts) if any(ip_address(a) in network for a in p.addresses))
     return (*(DeletePort(port.id) for port in reserved), DeleteSubnet(subnet.id))
 
 
 def _subnet_records(receiver: Receiver, facts: NetworkFacts) -> tuple[SubnetRecord, ...]:
     offered = {subnet.cidr: subnet for subnet in receiver.offer.subnets} if receiver.offer else {}
-    reserved = {address: port.id for port in gateway_ports(receiver.name, facts) for address in port.addresses}
+    reserved = {address: port.id for address, port in _reserved(receiver.name, facts).items()}
     return tuple(
         SubnetRecord(
             id=subnet.id,

@@ -34,7 +34,10 @@ def gateways(offer: Offer, replicas: Replicas, facts: NetworkFacts) -> Mapping[s
 
 
 def pools_of(offered: OfferedSubnet, gateway_ip: str | None) -> tuple[Range, ...]:
-    """The replica's pools: the slice, without a gateway that is in it, which Neutron refuses in a pool."""
+    """The replica's pools: the slice, without a gateway that is in it, which Neutron refuses in a pool.
+
+    Empty if there are no slices: then the pools have no say.
+    """
     return ranges(subtract(spans_of(offered.ranges), spans_of_addresses([gateway_ip] if gateway_ip else [])))
 
 
@@ -50,7 +53,7 @@ def gateway_problem(offer: Offer, replicas: Replicas, facts: NetworkFacts) -> Pr
 
 def _problem(offer: Offer, offered: OfferedSubnet, existing: Subnet, facts: NetworkFacts) -> Problem | None:
     wanted = _wanted(offer, offered, existing, facts)
-    if wanted is None and offer.gateway_choice == "Local":
+    if wanted is None and offer.gateway_choice == "Local" and not offered.is_ipv6:
         return Problem(
             Reason.GATEWAY_IN_USE,
             f"no address of {offered.first}-{offered.last} is free for a gateway of this cloud's own: delete a port "
@@ -69,7 +72,9 @@ def _problem(offer: Offer, offered: OfferedSubnet, existing: Subnet, facts: Netw
 
 
 def _wanted(offer: Offer, offered: OfferedSubnet, existing: Subnet | None, facts: NetworkFacts) -> str | None:
-    """The gateway as offered. One of this cloud's own stays the same, also if the slice grows."""
+    """The gateway as offered, of IPv6 always the origin's. One of this cloud's own stays, also if the slice grows."""
+    if offered.is_ipv6:
+        return offered.gateway_ip
     if offer.gateway_choice != "Local":
         return offered.gateway_ip if offer.gateway_choice == "Origin" else None
     if existing is not None and existing.gateway_ip and contains(spans_of(offered.ranges), existing.gateway_ip):

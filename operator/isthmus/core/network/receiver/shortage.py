@@ -24,6 +24,7 @@ def low_subnets(receiver: Receiver) -> tuple[str, ...]:
     return tuple(
         offered.id
         for offered in receiver.offer.subnets
-        if (subnet := ours.get(offered.cidr)) is not None
+        if offered.ranges
+        and (subnet := ours.get(offered.cidr)) is not None
         and is_low(spans_of(offered.ranges), subnet, facts.ports, was_low=offered.id in before)
     )

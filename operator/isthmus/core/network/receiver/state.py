@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import ip_network
 from typing import Literal
 
 from isthmus.core.federation.agreement import Agreement
@@ -267,9 +267,9 @@ class Receiver:
         quotas = peer.spec.agreement.quotas_of(self.origin_project_id)
         if len(offer.subnets) + len(self.facts.other_subnets) > quotas.subnets:
             return Problem(Reason.QUOTA_EXCEEDED, "the quota of the project is exhausted")
-        others = [IPv4Network(s.cidr) for s in self.facts.other_subnets if s.ip_version == 4]
+        others = [ip_network(s.cidr) for s in self.facts.other_subnets]
         for subnet in offer.subnets:
-            if any(IPv4Network(subnet.cidr).overlaps(other) for other in others):
+            if any(ip_network(subnet.cidr).overlaps(other) for other in others):
                 return Problem(
                     Reason.SUBNET_OVERLAP,
                     f"subnet {subnet.cidr} overlaps a subnet of another network of the same project",

@@ -70,7 +70,7 @@ def _receiver_conflicts(receiver: Receiver) -> Conflicts:
     ):
         return Conflicts()
     theirs = remote_ports_of(receiver.snapshot, receiver.cloud_id, receiver.remote_link.spec).own
-    ours = published_ports(receiver.facts)
+    ours = published_ports(receiver.facts, ipv6=receiver.offer.has_ipv6)
     messages = conflicts(receiver.offer, ours, theirs.ports, receiver.cloud_id, at_origin=False)
     return Conflicts(messages, theirs.complete)
 

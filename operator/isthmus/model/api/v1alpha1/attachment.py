@@ -22,7 +22,6 @@ from isthmus.model.types import (
     GatewayName,
     IPAddress,
     IPv4Address,
-    IPv4CIDR,
     MACAddress,
     MemberNumber,
     Message,
@@ -30,20 +29,21 @@ from isthmus.model.types import (
     ProjectID,
     Ratio,
     ReasonText,
+    SubnetCIDR,
     TunnelID,
 )
 
 from .cloudpeer import PeerGateway
-from .expansionlink import MAX_RANGES, MAX_SUBNETS, NetworkIdentity
+from .expansionlink import MAX_OFFERED_ROUTERS, MAX_RANGES, MAX_SUBNETS, NetworkIdentity
 from .networkexpansion import MAX_PEERS
 
 
 class AddressRange(ApiModel):
     """Allocation pool of a Neutron subnet."""
 
-    first: IPv4Address
+    first: IPAddress
     """First address of the pool."""
-    last: IPv4Address
+    last: IPAddress
     """Last address of the pool."""
 
 
@@ -57,9 +57,9 @@ class PeerSlice(ApiModel):
 
     cloud_id: CloudID
     """Cloud ID of the peer."""
-    first: IPv4Address
+    first: IPAddress
     """First address of the range."""
-    last: IPv4Address
+    last: IPAddress
     """Last address of the range."""
 
 
@@ -70,7 +70,7 @@ class SubnetRecord(ApiModel):
     """ID of the local Neutron subnet (the replica's subnet on the receiver)."""
     origin_id: NetworkID
     """ID of the subnet at the origin."""
-    cidr: IPv4CIDR
+    cidr: SubnetCIDR
     """CIDR of the subnet."""
     original_pools: Pools = ()
     """Allocation pools before the controller reduced them (origin only)."""
@@ -156,6 +156,9 @@ class AttachmentLink(ApiModel):
     """Addresses that the peer publishes; the gateway node answers ARP requests for them. Gateways of subnets first."""
     gateway_addresses: GatewayAddresses = ()
     """Gateway addresses of the peer's own on its replica; ARP for them is accepted from this peer only."""
+    ipv6: bool = False
+    """Whether IPv6 subnets are stretched to or from the peer: router advertisements of the origin's side cross, and
+    router solicitations of the receiver's."""
     number: MemberNumber | None = None
     """The peer's number in the network (at the origin only)."""
     members: Annotated[
@@ -218,8 +221,9 @@ class AttachmentSpec(ApiModel):
     ] = ()
     """Other receivers that may be reached without the origin (at a receiver only). One that is also among the members
     of the link to the origin has two paths, and is one member: frames are accepted by both, and sent by one."""
-    gateway_addresses: GatewayAddresses = ()
-    """Gateway addresses of the origin's subnets. The routers are there; ARP for them is accepted from there only."""
+    gateway_addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_SUBNETS + MAX_OFFERED_ROUTERS)] = ()
+    """Gateway addresses of the origin's subnets, and at a receiver the IPv6 addresses of the origin's routers. The
+    routers are there; ARP and neighbour discovery that claim them are accepted from there only."""
     local_gateway_addresses: GatewayAddresses = ()
     """Gateway addresses of this cloud's own on a replica; ARP for them is accepted from no peer."""
     router_addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_ROUTER_ADDRESSES)] = ()

@@ -17,6 +17,7 @@ from isthmus.model.api.objects import (
     PrinterColumn,
     ready_column,
 )
+from isthmus.model.facts.openstack import AUTOMATIC_MODES
 from isthmus.model.types import (
     MTU,
     BucketCount,
@@ -24,8 +25,9 @@ from isthmus.model.types import (
     DisplayName,
     GatewayName,
     Generation,
+    IPAddress,
     IPv4Address,
-    IPv4CIDR,
+    IPv6Address,
     MACAddress,
     MemberNumber,
     NetworkID,
@@ -34,6 +36,7 @@ from isthmus.model.types import (
     ReaderRevision,
     ReasonText,
     Remark,
+    SubnetCIDR,
     Time,
     TunnelID,
     cel_rule,
@@ -47,6 +50,8 @@ MAX_SUBNETS = 16
 MAX_RANGES = 16  # of one slice, the first one included
 _OFFERED = ".status.peer.spec.offer"
 ORIGIN_NUMBER = 1  # of the members of a network
+MAX_OFFERED_ROUTERS = 32
+AddressMode = Literal["slaac", "dhcpv6-stateless", "dhcpv6-stateful"]
 MAX_OFFERED_MEMBERS = 64  # those of which the tunnel IDs are not free yet among them
 
 
@@ -73,18 +78,18 @@ ImmutableOrigin = Annotated[
 class HostRoute(ApiModel):
     """Route from the subnet's `host_routes`."""
 
-    destination: IPv4CIDR
+    destination: SubnetCIDR
     """Destination of the route."""
-    nexthop: IPv4Address
+    nexthop: IPAddress
     """Next hop of the route."""
 
 
 class SliceRange(ApiModel):
     """Consecutive addresses of a slice."""
 
-    first: IPv4Address
+    first: IPAddress
     """First address of the range."""
-    last: IPv4Address
+    last: IPAddress
     """Last address of the range."""
 
 
@@ -95,27 +100,42 @@ class OfferedSubnet(ApiModel):
     """ID of the subnet at the origin."""
     name: DisplayName = ""
     """Name of the subnet at the origin."""
-    cidr: IPv4CIDR
+    cidr: SubnetCIDR
     """CIDR of the subnet."""
-    gateway_ip: IPv4Address | None = None
+    gateway_ip: IPAddress | None = None
     """Address of the origin's router; absent if the subnet has no gateway."""
     enable_dhcp: bool = True
     """Whether DHCP is enabled on the subnet."""
-    dns_nameservers: Annotated[tuple[IPv4Address, ...], Field(max_length=16)] = ()
+    dns_nameservers: Annotated[tuple[IPAddress, ...], Field(max_length=16)] = ()
     """DNS name servers of the subnet."""
     host_routes: Annotated[tuple[HostRoute, ...], Field(max_length=64)] = ()
     """Host routes of the subnet."""
-    first: IPv4Address
-    """First address of the receiver's slice, as it was at the beginning."""
-    last: IPv4Address
-    """Last address of the receiver's slice, as it was at the beginning."""
+    first: IPAddress | None = None
+    """First address of the receiver's slice, as it was at the beginning; absent if there are no slices."""
+    last: IPAddress | None = None
+    """Last address of the receiver's slice, as it was at the beginning; absent if there are no slices."""
     further_ranges: Annotated[tuple[SliceRange, ...], Field(max_length=MAX_RANGES - 1)] = ()
     """Ranges by which the receiver's slice has grown since. None is ever changed or removed."""
+    ipv6_address_mode: AddressMode | None = None
+    """How machines get IPv6 addresses, in Neutron's words. With `slaac` and `dhcpv6-stateless` they form them from
+    their MAC addresses, and there are no slices. Absent of IPv4, and if nobody serves addresses."""
 
     @property
     def ranges(self) -> tuple[SliceRange, ...]:
-        """All of the receiver's slice, in the order in which it was given."""
+        """All of the receiver's slice, in the order in which it was given; empty if there are no slices."""
+        if self.first is None or self.last is None:
+            return ()
         return (SliceRange(first=self.first, last=self.last), *self.further_ranges)
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether it is an IPv6 subnet."""
+        return ":" in self.cidr
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether machines form their addresses from their MAC addresses (EUI-64)."""
+        return self.ipv6_address_mode in AUTOMATIC_MODES
 
 
 class OfferedProject(ApiModel):
@@ -171,11 +191,19 @@ class Offer(ApiModel):
         ),
     ] = ()
     """The other receivers that this one may reach."""
+    router_addresses: Annotated[tuple[IPv6Address, ...], Field(max_length=MAX_OFFERED_ROUTERS)] = ()
+    """IPv6 addresses of the origin's routers on the network, the link-local ones included: only its side may claim
+    them. Empty unless an IPv6 subnet is offered."""
 
     @property
     def ranges(self) -> tuple[SliceRange, ...]:
         """All addresses that belong to the receiver."""
         return tuple(range_ for subnet in self.subnets for range_ in subnet.ranges)
+
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether an IPv6 subnet is offered."""
+        return any(subnet.is_ipv6 for subnet in self.subnets)
 
     @property
     def tunnel_ids(self) -> tuple[int, ...]:
@@ -222,9 +250,9 @@ class PublishedPort(ApiModel):
     """ID of the Neutron port."""
     mac: MACAddress
     """MAC address of the port."""
-    addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_ADDRESSES_PER_PORT)] = ()
-    """IPv4 addresses of the port."""
-    pair_addresses: Annotated[tuple[IPv4Address, ...], Field(max_length=MAX_ADDRESSES_PER_PORT)] | None = None
+    addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_ADDRESSES_PER_PORT)] = ()
+    """Addresses of the port; those of IPv6 only for a peer that knows IPv6 subnets."""
+    pair_addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_ADDRESSES_PER_PORT)] | None = None
     """Those of `addresses` that the port may only use by its allowed address pairs; absent if there are none."""
     member: MemberNumber | None = None
     """Number of the member of the network that the port belongs to, if the origin publishes it for that member."""

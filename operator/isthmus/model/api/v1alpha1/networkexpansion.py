@@ -20,14 +20,15 @@ from isthmus.model.types import (
     MTU,
     CloudID,
     DisplayName,
+    IPAddress,
     IPv4Address,
-    IPv4CIDR,
     Message,
     NetworkID,
     ObjectName,
     ProjectID,
     Ratio,
     ReasonText,
+    SubnetCIDR,
     TunnelID,
     cel_rule,
 )
@@ -50,11 +51,11 @@ class RequestedSlice(ApiModel):
 
     peer: ObjectName
     """Name of the CloudPeer."""
-    cidr: IPv4CIDR
+    cidr: SubnetCIDR
     """CIDR of the subnet."""
-    first: IPv4Address
+    first: IPAddress
     """First address of the slice."""
-    last: IPv4Address
+    last: IPAddress
     """Last address of the slice."""
 
 
@@ -63,7 +64,8 @@ class Addressing(ApiModel):
 
     slice_size: Annotated[int, Field(ge=2, le=65_536)] | None = None
     """Number of addresses of every subnet that each peer gets; if absent, a quarter of those that are still free, and
-    at least 8 of them as long as there are 16."""
+    at least 8 of them as long as there are 16; of IPv6 not more than 65,536. Subnets whose machines form their
+    addresses themselves (SLAAC) are not divided."""
     slices: Annotated[tuple[RequestedSlice, ...], Field(max_length=_MAX_REQUESTED_SLICES)] = ()
     """Slices that the tenant chooses, such as those of subnets without allocation pools; Isthmus chooses the others."""
     growth: Literal["Auto", "None"] = "Auto"
@@ -114,11 +116,11 @@ class NetworkExpansionSpec(ApiModel):
 class AddressSlice(ApiModel):
     """Addresses of one subnet that a peer may use."""
 
-    cidr: IPv4CIDR
+    cidr: SubnetCIDR
     """CIDR of the subnet."""
-    first: IPv4Address
+    first: IPAddress
     """First address of the slice."""
-    last: IPv4Address
+    last: IPAddress
     """Last address of the slice."""
 
 
