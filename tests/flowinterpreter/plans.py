@@ -55,6 +55,8 @@ class Link(NamedTuple):
     """Of the other one in the network, at the origin."""
     members: Mapping[int, int] = {}
     """Tunnel IDs of the members that are reached through it, or that its frames are handed on to, by their numbers."""
+    ipv6: bool = False
+    """Whether IPv6 subnets are stretched over it."""
 
 
 class Direct(NamedTuple):
@@ -86,6 +88,7 @@ def attachment(
                 "gateway": {"name": link.to.name, "address": link.to.address},
                 "knownAddresses": [{"address": address, "mac": mac} for address, mac in link.known.items()],
                 "number": link.number,
+                "ipv6": link.ipv6,
                 "members": [{"number": number, "tunnelID": id_} for number, id_ in link.members.items()],
             }
             for link in links
