@@ -56,7 +56,7 @@ def machine(cloud: FakeCloud, network_id: str, address: str, number: int = 1, ma
 
 def sliced(ready: Stretched, at: int = 0) -> str:
     """An address of the receiver's slice."""
-    first, rest = offer(ready).subnets[0].first.rsplit(".", 1)
+    first, rest = offer(ready).subnets[0].ranges[0].first.rsplit(".", 1)
     return f"{first}.{int(rest) + 10 + at}"
 
 

@@ -127,7 +127,7 @@ def test_conflict_is_found_beyond_the_first_500_ports(ready: Stretched, position
     addresses = _origins_addresses(600)
     offer = link(ready.a).spec.offer
     assert offer is not None
-    stolen = offer.subnets[0].first
+    stolen = offer.subnets[0].ranges[0].first
     ids = sorted(_id(number) for number in range(600))
     machines(ready.a, ready.network.id, addresses)
     thief = ids[position]
@@ -148,7 +148,7 @@ def _lose(cloud: FakeCloud, reader: FakeCloud, bucket: int) -> None:
 def test_missing_slice_is_unknown_and_resolves_no_conflict(ready: Stretched) -> None:
     offer = link(ready.a).spec.offer
     assert offer is not None
-    machines(ready.a, ready.network.id, [offer.subnets[0].first])
+    machines(ready.a, ready.network.id, [offer.subnets[0].ranges[0].first])
     ready.federation.settle()
     assert conflict(ready.b)[0] == "True"
     bucket = bucket_of(_id(0), link(ready.a).spec.port_buckets or 1)

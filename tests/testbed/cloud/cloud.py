@@ -37,7 +37,10 @@ class Project:
         """Allow traffic from a CIDR to machines in the default security group; returns the rule's ID."""
         group = next(iter(self.connection.network.security_groups(name="default", project_id=self.id)))
         rule = self.connection.network.create_security_group_rule(
-            security_group_id=group.id, direction="ingress", ethertype="IPv4", remote_ip_prefix=cidr
+            security_group_id=group.id,
+            direction="ingress",
+            ethertype=f"IPv{ip_network(cidr).version}",
+            remote_ip_prefix=cidr,
         )
         return str(rule.id)
 
