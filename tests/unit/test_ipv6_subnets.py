@@ -179,8 +179,8 @@ def test_nodes_know_the_routers_of_the_origin(ready: Scenario) -> None:
     _add(ready, "slaac")
     router = ready.a.neutron.attach_router(ready.network.id, ready.project, GATEWAY)
     _expand(ready)
-    *_, third, second, first = router.mac.split(":")
-    link_local = f"fe80::f816:3eff:fe{third}:{second}{first}"
+    _, _, oui, third, second, first = router.mac.split(":")
+    link_local = f"fe80::f816:{oui}ff:fe{third}:{second}{first}"
     of_routers = {GATEWAY, str(ip_address(link_local))}
     (receiver,), (origin,) = ready.b.attachments(), ready.a.attachments()
     assert set(receiver.spec.gateway_addresses) == {"10.20.0.1", *of_routers}
