@@ -16,7 +16,7 @@ ID = "6c1b3b1e-0f51-4a3c-9c0a-5d6f0a6f6a11"
 OTHER = "7c1b3b1e-0f51-4a3c-9c0a-5d6f0a6f6a11"
 MAC = "fa:16:3e:12:34:56"
 SUBNET = {"id": ID, "cidr": "10.20.0.0/24", "first": "10.20.0.192", "last": "10.20.0.254"}
-NEWER_SUBNET = {"id": OTHER, "cidr": "2001:db8::/64", "ranges": [{"first": "2001:db8::1", "last": "2001:db8::2"}]}
+NEWER_SUBNET = {"id": OTHER, "prefixes": ["10.21.0.0/24"], "first": "10.21.0.192", "last": "10.21.0.254"}
 
 
 def peer_link(**spec: Any) -> dict[str, Any]:
@@ -87,12 +87,14 @@ PORT = {"id": ID, "mac": MAC, "addresses": ["10.20.0.17"]}
         (offer(project={"id": "p", "name": 5}), offer(project={"id": "p"}), ["offer.project.name"]),
         (offer(subnets=[NEWER_SUBNET, SUBNET]), offer(), ["offer.subnets[]"]),
         (
-            offer(subnets=[SUBNET | {"dnsNameservers": ["2001:db8::35", "203.0.113.53"]}]),
+            offer(subnets=[SUBNET | {"dnsNameservers": ["https://dns.example.org", "203.0.113.53"]}]),
             offer(subnets=[SUBNET | {"dnsNameservers": ["203.0.113.53"]}]),
             ["offer.subnets[].dnsNameservers[]"],
         ),
         (
-            offer(subnets=[SUBNET | {"hostRoutes": [{"destination": "::/0", "nexthop": "2001:db8::1"}]}]),
+            offer(
+                subnets=[SUBNET | {"hostRoutes": [{"destination": "10.30.0.0/16", "nexthop": "router.example.org"}]}]
+            ),
             offer(),
             ["offer.subnets[].hostRoutes[]"],
         ),
@@ -101,7 +103,7 @@ PORT = {"id": ID, "mac": MAC, "addresses": ["10.20.0.17"]}
         (answer(message="\x1b[2J"), answer(message="[2J"), []),
         (answer() | {"ports": [PORT, {"id": "1; drop"}]}, answer() | {"ports": [PORT]}, ["ports[]"]),
         (
-            answer() | {"ports": [PORT | {"addresses": ["2001:db8::9", "10.20.0.17"]}]},
+            answer() | {"ports": [PORT | {"addresses": ["machine.example.org", "10.20.0.17"]}]},
             answer() | {"ports": [PORT]},
             ["ports[].addresses[]"],
         ),
@@ -146,7 +148,7 @@ def test_without_what_nothing_works_a_peer_link_is_malformed(spec: Any) -> None:
 
 
 def test_document_is_not_changed() -> None:
-    document = offer(subnets=[NEWER_SUBNET, SUBNET | {"dnsNameservers": ["::1"]}])
+    document = offer(subnets=[NEWER_SUBNET, SUBNET | {"dnsNameservers": ["any"]}])
     before = repr(document)
     understand(ExpansionLinkSpec, document)
     assert repr(document) == before
@@ -170,7 +172,7 @@ def test_whatever_is_published_what_is_understood_is_an_object_of_ours(known: An
 
 
 def test_many_errors_are_repaired_in_few_passes() -> None:
-    ports = [{"id": ID, "mac": MAC, "addresses": ["::1"] * 16}] * MAX_PORTS_PER_LINK
+    ports = [{"id": ID, "mac": MAC, "addresses": ["any"] * 16}] * MAX_PORTS_PER_LINK
     understood = understand(ExpansionLinkSpec, answer() | {"ports": ports})
     assert understood.spec is not None
     assert len(understood.spec.ports) == MAX_PORTS_PER_LINK
