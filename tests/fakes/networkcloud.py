@@ -239,7 +239,10 @@ class FakeNetworkCloud(FakeIdentity):
 
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         subnet = self.subnets.get(subnet_id)
-        if subnet is None or ip_address(address) not in ip_network(subnet.cidr) or subnet.is_automatic:
+        network = ip_network(subnet.cidr) if subnet is not None else None
+        if network is None or subnet is None or ip_address(address) not in network or subnet.is_automatic:
+            raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
+        if ip_address(address) == network.network_address:  # of IPv6, only routers may have it
             raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
         return self._create_port(
             network_id, self.own_project_id(), (address,), GATEWAY_DEVICE_OWNER, name, description, ""

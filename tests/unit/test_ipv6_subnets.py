@@ -316,3 +316,15 @@ def test_a_router_with_a_link_local_address_may_be_the_gateway(ready: Scenario) 
     replica = _replica(ready.b)
     assert replica is not None
     assert replica.gateway_ip == "fe80::1"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_address_of_the_subnet_which_neutron_chooses_may_be_the_gateway(ready: Scenario, mode: str | None) -> None:
+    own = str(ip_network(PREFIX).network_address)
+    _add(ready, mode, gateway=own)
+    _expand(ready)
+    assert reason(ready.a.expansion()) == "Ready"
+    replica = _replica(ready.b)
+    assert replica is not None
+    assert replica.gateway_ip == own
+    assert own not in {a for port in ready.b.neutron.ports.values() for a in port.addresses}, "no port can have it"

@@ -47,9 +47,13 @@ def _is_special(network: IPv4Network | IPv6Network) -> bool:
 
 
 def _gateway_problem(network: IPv4Network | IPv6Network, gateway_ip: str | None) -> str | None:
-    """An IPv6 subnet may have the link-local address of a router as its gateway."""
+    """The gateway of an IPv6 subnet may be a router's link-local address, or the subnet's own (RFC 4291, 2.6.1).
+
+    Neutron chooses the latter, unless told otherwise.
+    """
+    own = (str(network.network_address),) if network.version == 6 else ()
     try:
-        outside = gateway_ip is not None and not contains(hosts_of(network), gateway_ip)
+        outside = gateway_ip is not None and gateway_ip not in own and not contains(hosts_of(network), gateway_ip)
         link_local = gateway_ip is not None and network.version == 6 and ip_address(gateway_ip) in _LINK_LOCAL
     except ValueError:
         return f"the gateway {gateway_ip} is outside the subnet"

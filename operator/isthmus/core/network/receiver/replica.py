@@ -173,10 +173,13 @@ def reserve_gateways(receiver: Receiver) -> Actions:
 def _reserves(offered: OfferedSubnet) -> bool:
     """Whether a port can have the gateway's address, and any other could get it.
 
-    Where machines form their addresses, Neutron lets routers alone choose one; a link-local one is in no subnet.
+    Where machines form their addresses, Neutron lets routers alone choose one, as it does with the address of an IPv6
+    subnet itself (RFC 4291, 2.6.1); a link-local one is in no subnet.
     """
-    gateway = offered.gateway_ip
-    return gateway is not None and not offered.is_automatic and ip_address(gateway) in ip_network(offered.cidr)
+    if offered.gateway_ip is None or offered.is_automatic:
+        return False
+    network, gateway = ip_network(offered.cidr), ip_address(offered.gateway_ip)
+    return gateway in network and not (network.version == 6 and gateway == network.network_address)
 
 
 def _reserved(link_name: str, facts: NetworkFacts) -> dict[str, Port]:
