@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from isthmus.model.errors import Conflict, ExternalError, Invalid, NotFound, QuotaExceeded
-from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Project, Range, RequestedPort, Subnet
+from isthmus.model.facts.openstack import (
+    AUTOMATIC_MODES,
+    Domain,
+    Network,
+    NetworkQuota,
+    Project,
+    Range,
+    RequestedPort,
+    Subnet,
+)
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
 from isthmus.ports import NetworkCloud
 from isthmus.ports.openstack import SPARE_PORTS
@@ -374,6 +383,28 @@ class NetworkCloudContract:
             cloud.create_gateway_port(*reserve)
         with pytest.raises(Invalid):
             cloud.create_gateway_port(network.id, subnet.id, "10.78.0.1", "gateway", "")
+
+    @pytest.mark.parametrize("mode", ["slaac", "dhcpv6-stateless", "dhcpv6-stateful", None])
+    def test_ipv6_subnet_keeps_its_mode_and_the_gateway_outside_of_this_neutron(
+        self, cloud: NetworkCloud, created: Created, mode: str | None
+    ) -> None:
+        network = created.network()
+        where = (network.id, created.project.id, "replica", "fd00:77::/64", "fd00:77::")
+        pools = () if mode in AUTOMATIC_MODES else (Range("fd00:77::1000", "fd00:77::1fff"),)
+        subnet = cloud.create_subnet(*where, pools, mode is not None, [], [], "isthmus contract", mode)
+        assert (subnet.ip_version, subnet.cidr, subnet.gateway_ip) == (6, "fd00:77::/64", "fd00:77::")
+        assert subnet.address_mode == mode
+        if pools:
+            assert subnet.pools == pools
+        assert cloud.subnets_of(network.id) == [subnet]
+
+    def test_no_port_has_the_address_of_an_ipv6_subnet_itself(self, cloud: NetworkCloud, created: Created) -> None:
+        network = created.network()
+        where = (network.id, created.project.id, "replica", "fd00:77::/64", "fd00:77::")
+        pools = (Range("fd00:77::1000", "fd00:77::1fff"),)
+        subnet = cloud.create_subnet(*where, pools, False, [], [], "isthmus contract")
+        with pytest.raises(Invalid):
+            cloud.create_gateway_port(network.id, subnet.id, "fd00:77::", "gateway", "")
 
     def test_network_with_a_port_is_not_deleted(self, cloud: NetworkCloud, created: Created, host: str) -> None:
         network = created.network()
