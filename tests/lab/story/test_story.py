@@ -69,7 +69,7 @@ def test_tcp_payload_is_unchanged_in_both_directions(stretch: Stretch) -> None:
 
 def test_largest_packet_crosses_unfragmented_and_a_larger_one_is_rejected(stretch: Stretch) -> None:
     address = str(stretch.remotes[0].address)
-    assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
+    wait_until(lambda: stretch.local.ping(address, count=3, size=MTU, df=True).all_answered, 30, "replies of that size")
     assert stretch.local.mtu() > MTU, "this machine booted before the network was stretched and may send larger packets"
     assert stretch.remotes[0].ping(str(stretch.local.address), count=3, size=MTU + 1, df=True).received == 0
 
