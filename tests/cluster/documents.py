@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from isthmus.model.types import CIDR_PATTERN, IP_PATTERN, IPV4_CIDR_PATTERN, IPV6_PATTERN, TIME_PATTERN
+from isthmus.model.types import CIDR_PATTERN, IP_PATTERN, IPV6_PATTERN, TIME_PATTERN
 
 Schema = Mapping[str, Any]
 JSON = st.SearchStrategy[Any]
@@ -96,8 +96,6 @@ def _texts(schema: Schema) -> JSON:
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     low, high = schema.get("minLength", 0), schema.get("maxLength", 64)
-    if schema.get("pattern") == IPV4_CIDR_PATTERN:
-        return _NETWORKS
     if schema.get("pattern") == CIDR_PATTERN:
         return _NETWORKS | _NETWORKS_V6
     if schema.get("pattern") == IPV6_PATTERN:

@@ -44,8 +44,3 @@ def _require_routable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) ->
 def canonical_cidr(text: str) -> str:
     """The IPv4 or IPv6 network in canonical form; raises ValueError where host bits are set, or it is none."""
     return str(ipaddress.ip_network(text))
-
-
-def canonical_ipv4_cidr(text: str) -> str:
-    """The network in canonical form; raises ValueError where host bits are set."""
-    return str(ipaddress.IPv4Network(text))

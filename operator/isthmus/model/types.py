@@ -13,7 +13,6 @@ from .addresses import (
     canonical_address,
     canonical_cidr,
     canonical_ipv4_address,
-    canonical_ipv4_cidr,
     written_address,
     written_cidr,
 )
@@ -37,7 +36,6 @@ def _existing_time(text: str) -> str:
 
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}$"
-IPV4_CIDR_PATTERN = rf"^{_OCTET}(\.{_OCTET}){{3}}/(3[0-2]|[12]?[0-9])$"
 
 _GROUP = r"(0|[1-9a-f][0-9a-f]{0,3})"
 
@@ -71,17 +69,10 @@ IPv4Address = Annotated[
     str, StringConstraints(pattern=IPV4_PATTERN, max_length=15), AfterValidator(canonical_ipv4_address)
 ]
 # What the pattern cannot say the API server must: an object that it stores and we cannot parse would stop us.
-IPv4CIDR = Annotated[
-    str,
-    StringConstraints(pattern=IPV4_CIDR_PATTERN, max_length=18),
-    AfterValidator(canonical_ipv4_cidr),
-    Field(
-        json_schema_extra=cel_rule(
-            "isCIDR(self) && cidr(self) == cidr(self).masked()",
-            "must be a network address: no bits set behind the prefix",
-        )
-    ),
-]
+_NETWORK_ADDRESS = (
+    "isCIDR(self) && cidr(self) == cidr(self).masked()",
+    "must be a network address: no bits set behind the prefix",
+)
 # Addresses in either family, of gateways and of tenants.
 IPAddress = Annotated[
     str,
@@ -97,12 +88,7 @@ SubnetCIDR = Annotated[
     str,
     StringConstraints(pattern=CIDR_PATTERN, max_length=_MAX_IPV6_CHARACTERS + 4),
     AfterValidator(canonical_cidr),
-    Field(
-        json_schema_extra=cel_rule(
-            "isCIDR(self) && cidr(self) == cidr(self).masked()",
-            "must be a network address: no bits set behind the prefix",
-        )
-    ),
+    Field(json_schema_extra=cel_rule(*_NETWORK_ADDRESS)),
 ]
 # The API server refuses what is not in the form of RFC 5952, so that texts can be compared; we understand it.
 WrittenIPAddress = Annotated[
@@ -121,10 +107,7 @@ GatewayCIDR = Annotated[
     AfterValidator(written_cidr),
     Field(
         json_schema_extra=cel_rules(
-            (
-                "isCIDR(self) && cidr(self) == cidr(self).masked()",
-                "must be a network address: no bits set behind the prefix",
-            ),
+            _NETWORK_ADDRESS,
             (
                 f"!isCIDR(self) || (ip.isCanonical(self.split('/')[0]) && !self.matches('{_OF_ONE_LINK}'))",
                 "must be in its usual form (RFC 5952: 2001:db8::/32), and neither link-local nor multicast",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from ipaddress import IPv6Network, ip_address
+from ipaddress import ip_address
 
 from isthmus.model.api.v1alpha1.attachment import MAX_ROUTER_ADDRESSES
 from isthmus.model.facts.openstack import NetworkFacts, Port
 
+from .subnet_rules import RESERVED_IPV6
+
 _ROUTER_OWNERS = ("network:router_interface", "network:ha_router_replicated_interface")
 _LINK_LOCAL = int(ip_address("fe80::"))
-_RESERVED = IPv6Network("::/8")  # unspecified, loopback, with an IPv4 address inside (RFC 4291)
 
 
 def router_addresses(facts: NetworkFacts | None, of_others: Collection[str] = ()) -> tuple[str, ...]:
@@ -24,7 +25,7 @@ def router_addresses(facts: NetworkFacts | None, of_others: Collection[str] = ()
     routers = router_ports(facts)
     gateways = {subnet.gateway_ip for subnet in facts.subnets if subnet.gateway_ip and ":" in subnet.gateway_ip}
     found = map(ip_address, {*gateways, *(address for port in routers for address in _of(port))} - {*of_others})
-    usable = [address for address in found if address not in _RESERVED and not address.is_multicast]
+    usable = [address for address in found if address not in RESERVED_IPV6 and not address.is_multicast]
     ordered = sorted(usable, key=lambda address: (address.version, int(address)))
     return tuple(map(str, ordered[:MAX_ROUTER_ADDRESSES]))
 

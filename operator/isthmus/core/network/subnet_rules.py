@@ -10,7 +10,7 @@ from .addressing import Spans, contains
 
 _AUTOMATIC_BITS = 64  # of the prefix: the other 64 are formed from the MAC address (RFC 4291, appendix A)
 _LINK_LOCAL = IPv6Network("fe80::/10")
-_RESERVED = IPv6Network("::/8")  # unspecified, loopback, with an IPv4 address inside (RFC 4291)
+RESERVED_IPV6 = IPv6Network("::/8")  # unspecified, loopback, with an IPv4 address inside (RFC 4291)
 
 
 def hosts_of(network: IPv4Network | IPv6Network) -> Spans:
@@ -35,7 +35,7 @@ def subnet_problem(cidr: str, gateway_ip: str | None, address_mode: str | None =
 
 
 def _ipv6_problem(network: IPv6Network, address_mode: str | None) -> str | None:
-    if network.prefixlen > 126 or _is_special(network) or network.overlaps(_RESERVED):
+    if network.prefixlen > 126 or _is_special(network) or network.overlaps(RESERVED_IPV6):
         return "not a unicast network of /126 or larger"
     if address_mode in AUTOMATIC_MODES and network.prefixlen != _AUTOMATIC_BITS:
         return f"with {address_mode} it must be a /{_AUTOMATIC_BITS}, since machines form the rest of their addresses"
