@@ -35,7 +35,7 @@ NUMBERS = {"b": 2, "c": 3}
 TUNNEL_IDS = {"b": (0x100000, 0x100001), "c": (0x180000, 0x180001)}
 """On the tunnel to the origin, for frames to and from it, and the other receiver."""
 DIRECT_TUNNEL_ID = 0x200000
-LONGEST_GAP = 1000  # requests in a row, every 10 ms; nothing but the choice of the other path ends it. It is printed.
+LONGEST_GAP = 300  # requests in a row, every 10 ms: twice what is promised
 
 Sides = dict[str, Side]
 
