@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from isthmus.model.names import agent_lease
 from tests.fakes.federation import reason
 from tests.fakes.twonodes import TwoNodes
 
@@ -52,6 +53,17 @@ def test_kubelet_that_is_down_moves_nothing(two: TwoNodes) -> None:
 
 def test_networks_of_a_dead_node_move(two: TwoNodes) -> None:
     two.first.die()
+    two.pass_time(30)
+    two.check_stayed()
+    two.pass_time(12)
+    two.check_moved()
+
+
+def test_networks_of_a_dead_node_move_though_its_lease_was_deleted(two: TwoNodes) -> None:
+    """The garbage collector may be late with the Lease of a GatewayNode that was deleted, and exists again."""
+    two.pass_time(10)
+    two.first.die()
+    del two.cloud.leases.stored[agent_lease(two.first.name)]
     two.pass_time(30)
     two.check_stayed()
     two.pass_time(12)

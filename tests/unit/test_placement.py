@@ -163,6 +163,17 @@ class TestLease:
         history = not_counting(first_seen(reading(lease=lease(0)), 0), 600)
         assert state(history, 630, machine_is_ready=False) == "Usable"
 
+    def test_lease_that_is_gone_is_not_renewed(self) -> None:
+        history = seen_again(first_seen(reading(lease=lease(0)), 0), reading(), 20)
+        history = seen_again(history, reading(), 30)
+        assert state(history, 39, machine_is_ready=False) == "Usable"
+        assert state(history, 40, machine_is_ready=False) == "Failed"
+
+    def test_lease_that_was_gone_for_a_moment_does_not_interrupt(self) -> None:
+        history = seen_again(first_seen(reading(lease=lease(0)), 0), reading(), 20)
+        history = seen_again(history, reading(lease=lease(30)), 30)
+        assert health_of(history, 69, FAILOVER, machine_is_ready=False) == NodeHealth("Usable", 69)
+
     def test_without_a_lease_nothing_follows(self) -> None:
         assert state(first_seen(reading(), 0), 1e6, machine_is_ready=False) == "Usable"
 

@@ -22,7 +22,7 @@ class NodeReading:
     transition_age_seconds: float = 0.0
     """How long ago that was, by two wall clocks; negative if they differ."""
     lease: Lease | None = None
-    """Its agent's Lease; None if there never was one (an older agent): then nothing follows from that."""
+    """Its agent's Lease; None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class NodeHistory:
     """What was seen of one gateway node so far."""
 
     last: NodeReading
+    """With the last Lease that there was. If there never was one (an older agent), nothing follows from that."""
     changed_at: float
     """When `last.ready` became what it is."""
     renewed_at: float
@@ -49,8 +50,13 @@ def first_seen(reading: NodeReading, now: float) -> NodeHistory:
 
 
 def seen_again(history: NodeHistory, reading: NodeReading, now: float) -> NodeHistory:
-    """The history with one more reading."""
+    """The history with one more reading.
+
+    A Lease that is gone counts as one that is not renewed. The garbage collector deletes it some time after its
+    GatewayNode was deleted, even if that exists again by then, and the agent may not be there to create another one.
+    """
     last = history.last
+    reading = replace(reading, lease=reading.lease or last.lease)
     changed = (reading.ready, reading.transition) != (last.ready, last.transition)
     renewed = _renewal(reading) != _renewal(last)
     return NodeHistory(
