@@ -1,7 +1,8 @@
 """Fixtures of the lab tier: clouds, Isthmus in both, a stretched network."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Final
 
 import pytest
 
@@ -17,6 +18,8 @@ _NUMBERS = itertools.count(1)
 # tests that need both clouds in their initial state; all others; tests with a second gateway node in a cloud; tests
 # with a third cloud; tests that must run alone on the machine.
 _STAGES = ("openstack", "ports", "untouched", "shared", "gateways", "third", "alone")
+_FEDERATION: Final = pytest.StashKey[Federation]()
+_LOGGED_LINES: Final = 100
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,6 +37,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("passed", []):
         for what, value in report.user_properties:
             terminalreporter.write_line(f"{what}: {value}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what the controllers logged last: the lab itself does not outlive the session."""
+    report = yield
+    federation = item.session.stash.get(_FEDERATION, None)
+    for side in federation.both if federation and report.failed else ():
+        log = side.log("controller")
+        lines = log.read_text(errors="replace").splitlines()[-_LOGGED_LINES:] if log.exists() else []
+        report.sections.append((f"log of the controller of {side.cloud.cloud_id}", "\n".join(lines)))
+    return report
 
 
 @pytest.fixture(params=["a", "b"])
@@ -60,9 +75,9 @@ def machine(cloud: Cloud, project: Project) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def federation(lab: Lab) -> Iterator[Federation]:
+def federation(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Federation]:
     """Isthmus in both clouds, not peered."""
-    federation = Federation(lab, locate())
+    federation = request.session.stash[_FEDERATION] = Federation(lab, locate())
     federation.install()
     try:
         yield federation
