@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from itertools import filterfalse
 
@@ -206,8 +207,11 @@ def _address_problem(snapshot: Snapshot, peer: CloudPeer, address: str) -> str |
     return _NOT_AGREED
 
 
-def _inside(address: str, cidrs: Iterable[str]) -> bool:
-    return any(ip_address(address) in ip_network(cidr) for cidr in cidrs)
+@lru_cache(maxsize=4096)
+def _inside(address: str, cidrs: tuple[str, ...]) -> bool:
+    """Asked again for each gateway of each peer in every plan of a network."""
+    found = ip_address(address)
+    return any(found in ip_network(cidr) for cidr in cidrs)
 
 
 def _overlap(one: Iterable[str], other: Iterable[str]) -> bool:
