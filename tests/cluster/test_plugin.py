@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from isthmus.model.names import CONTROLLER
+from isthmus.model.names import CONTROLLER, peer_namespace
 from isthmus.plugin import kubectl as edge
 from isthmus.plugin.core.verbs import VERBS
-from tests.contract.samples import NETWORK_ID, cloud_peer, gateway_node
+from tests.contract.samples import NETWORK_ID, answer_link, cloud_peer, gateway_node
 from tests.fakes.kubectl import MISSING_KIND, active_lease, forbidden
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
@@ -126,6 +126,41 @@ def test_what_may_be_read_is_shown(installed: ControlPlane, plugin: Plugin, tmp_
     ]
 
 
+def test_approver_of_one_peer_decides_about_its_network(
+    installed: ControlPlane, plugin: Plugin, tmp_path: Path
+) -> None:
+    """By the shipped role; of what is refused, or belongs to another peer, nothing is written."""
+    home, other = peer_namespace("plugin-b"), peer_namespace("plugin-c")
+    for namespace, cloud in ((home, "plugin-b"), (other, "plugin-c")):
+        _offer(installed, namespace, cloud)
+    approver = _account(installed, tmp_path, "plugin-approver")
+    installed.kubectl(
+        "create", "rolebinding", "approver", "--clusterrole=isthmus-approver",
+        f"--serviceaccount={USERS}:plugin-approver", "-n", home,
+    )  # fmt: skip
+    wait_until(lambda: plugin.run("approve", "-n", home, kubeconfig=approver).returncode == 0, 20, "the right to list")
+    listed = json.loads(plugin.run("approve", "-n", home, "-o", "json", kubeconfig=approver).stdout)
+    assert [network["name"] for network in listed["awaiting"]] == [f"plugin-b.{NETWORK_ID}"]
+    assert "with rights for one peer, name its namespace" in plugin.sentence("approve", kubeconfig=approver)
+    unknown = plugin.sentence("approve", "-n", home, "no-such-network", kubeconfig=approver, code=2)
+    assert unknown.startswith("no peer offers a network 'no-such-network'")
+    assert _approvals(installed) == []
+
+    refused = ("refuse", "-n", home, NETWORK_ID, "--reason", "nicht in diesem Quartal: 网络")
+    for changed in (True, False):
+        done = plugin.run(*refused, "-o", "json", kubeconfig=approver)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)["networks"][0]["changed"] is changed
+        ((namespace, spec),) = _approvals(installed)
+        assert (namespace, spec) == (home, {"decision": "Refuse", "message": refused[-1]})
+    assert plugin.run("approve", "-n", home, NETWORK_ID, kubeconfig=approver).returncode == 0
+    assert _approvals(installed) == [(home, {"decision": "Accept", "message": ""})]
+    assert plugin.sentence("approve", NETWORK_ID, code=2).endswith(f"plugin-b.{NETWORK_ID}, plugin-c.{NETWORK_ID}")
+    assert plugin.run("approve", f"plugin-c.{NETWORK_ID}").returncode == 0
+    assert [namespace for namespace, _ in _approvals(installed)] == [home, other]
+    assert plugin.run("approve").stdout == "no network awaits a decision\n"
+
+
 def test_other_identity_is_passed_on(installed: ControlPlane, plugin: Plugin) -> None:
     nobody = make_user(installed, "plugin-nobody")
     assert plugin.sentence("peers", "--as", nobody) == "cloudpeers: no right to list them at the cluster scope"
@@ -188,6 +223,20 @@ def test_missing_definitions_are_sentences(plugin: Plugin, monkeypatch: pytest.M
 def test_kubectl_completes_its_verbs(plugin: Plugin) -> None:
     done = plugin.run("__complete", "isthmus", "", program="kubectl")
     assert [line.split("\t")[0] for line in done.stdout.splitlines()][: len(VERBS)] == [verb.name for verb in VERBS]
+
+
+def _offer(plane: ControlPlane, namespace: str, cloud_id: str) -> None:
+    """Our link in which a network of that peer awaits a decision."""
+    link = answer_link("plugin-a", cloud_id, 1500).to_manifest()
+    link["spec"]["answer"] |= {"verdict": "Refused", "reason": "AwaitingApproval"}
+    plane.kubectl("create", "namespace", namespace)
+    plane.kubectl("apply", "-f", "-", input=json.dumps(link))
+
+
+def _approvals(plane: ControlPlane) -> list[tuple[str, Any]]:
+    """Namespace and spec of every ExpansionApproval."""
+    items = json.loads(plane.kubectl("get", "expansionapprovals", "-A", "-o", "json"))["items"]
+    return [(item["metadata"]["namespace"], item["spec"]) for item in items]
 
 
 def _account(plane: ControlPlane, directory: Path, name: str) -> Path:

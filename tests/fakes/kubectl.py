@@ -43,7 +43,11 @@ exit $(cat $directory/$name.code)
 """
 
 MISSING_KIND = "Error from server (NotFound): the server could not find the requested resource"
-_PLURALS = {kind: f"{kind.lower()}s" for kind in KINDS} | {"IPsecPolicy": "ipsecpolicies"}
+_PLURALS = {kind: f"{kind.lower()}s" for kind in KINDS} | {
+    "IPsecPolicy": "ipsecpolicies",
+    "ExpansionLink": "expansionlinks",
+    "ExpansionApproval": "expansionapprovals",
+}
 _NAMED = re.compile("|".join(_PLURALS.values()))
 
 

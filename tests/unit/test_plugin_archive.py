@@ -72,7 +72,8 @@ def test_holds_what_it_needs_and_no_more(plugin: Path) -> None:
     modules -= {"__main__"}
     code = (
         f"import sys; sys.path[:0] = [{str(plugin)!r}]; import isthmus.plugin.main, isthmus.plugin.core.completion; "
-        "import isthmus.plugin.pairing, isthmus.plugin.agreements, isthmus.plugin.gather, isthmus.plugin.restart; "
+        "import isthmus.plugin.pairing, isthmus.plugin.agreements, isthmus.plugin.approving; "
+        "import isthmus.plugin.gather, isthmus.plugin.restart; "
         "import isthmus.plugin.probing, isthmus.plugin.topology, isthmus.plugin.uninstall; "
         "print(*(name for name, module in sys.modules.items() if name.startswith('isthmus')))"
     )

@@ -34,6 +34,8 @@ COMMANDS = {
     "drain": ["cloud-b", "--yes"],
     "revoke": ["cloud-b", "--yes"],
     "forget": ["cloud-b", "--yes"],
+    "approve": ["web"],
+    "refuse": ["web", "--reason", "no"],
     "gather": [],
     "restart": ["charon", "--yes"],
     "uninstall": ["--yes"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.plugin import agreements, restart
+from isthmus.plugin import agreements, approving, restart
 from isthmus.plugin.core.answer import Answer
 from isthmus.plugin.core.bundles import answers
 from isthmus.plugin.core.bundles.bundle import Header, Type
@@ -61,6 +61,8 @@ FIELDS: dict[str, set[str]] = {
     "drain": {"peer", "state", "changed", "graceSeconds"},
     "revoke": {"peer", "deletedSecrets"},
     "forget": {"peer", "deletedSecrets"},
+    "approve": {"networks", "awaiting"},
+    "refuse": {"networks", "awaiting"},
     "gather": {"file", "bytes"},
     "restart": {"component", "nodes"},
     "uninstall": {"removed", "left"},
@@ -78,6 +80,8 @@ ANSWERS: dict[str, Callable[[], Answer]] = {
     "invite": lambda: answers.invited(HEADER, *FILE, CODE, "code"),
     "join": lambda: answers.joined(HEADER, *FILE),
     "accept": lambda: answers.accepted(HEADER),
+    "approve": lambda: approving.listed("approve", ()),
+    "refuse": lambda: approving.listed("refuse", ()),
     "gather": lambda: tarball.gathered("a.tar.gz", 1, [], [], []),
     "restart": lambda: restart._answer(COMPONENTS["charon"], ["gw-a1"]),
     "uninstall": lambda: installation.uninstalled([], Kept((), {}), (), ()),

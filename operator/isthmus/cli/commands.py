@@ -42,10 +42,8 @@ def _lines() -> Iterator[str]:
 
 
 def _verb(verb: Verb) -> Iterator[str]:
-    argument = "|".join(verb.argument_choices) or verb.argument
-    argument = f"[{argument}]" if verb.argument_is_optional else argument
     yield f"### kubectl isthmus {verb.name}\n"
-    yield f"    kubectl isthmus {' '.join(filter(None, (verb.name, argument)))}\n"
+    yield f"    kubectl isthmus {' '.join(filter(None, (verb.name, verb.argument_usage)))}\n"
     yield wrapped(_sentence(verb.help)) + "\n"
     yield from map(_option, verb.options)
     if verb.options:

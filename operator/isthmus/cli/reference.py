@@ -30,9 +30,7 @@ def verbs() -> str:
     """Every verb and every option of `kubectl isthmus` as Markdown."""
     items = []
     for verb in VERBS:
-        usage = " ".join(
-            filter(None, (verb.name, "|".join(verb.argument_choices) or verb.argument, *map(_usage, verb.options)))
-        )
+        usage = " ".join(filter(None, (verb.name, verb.argument_usage, *map(_usage, verb.options))))
         items.append(item(f"**`{usage}`**: {verb.help}."))
     passed = ", ".join(f"`{option.names[0]}`" for option in COMMON)
     return "\n".join([*items, "", wrapped(f"Options that are passed on to kubectl: {passed}."), ""])

@@ -74,7 +74,7 @@ def options_for_kubectl(chosen: argparse.Namespace) -> list[str]:
 
 def _add(parser: argparse.ArgumentParser, verb: Verb) -> None:
     if verb.argument:
-        count = "?" if verb.argument_is_optional else None
+        count = "*" if verb.argument_is_repeatable else "?" if verb.argument_is_optional else None
         metavar = "|".join(verb.argument_choices) or verb.argument
         choices = verb.argument_choices or None
         parser.add_argument(verb.argument.lower(), metavar=metavar, nargs=count, choices=choices)

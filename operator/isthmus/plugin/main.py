@@ -80,9 +80,9 @@ def _answer(chosen: Namespace) -> Answer:
         reading = _required(kubectl.get(("cloudpeers", "gatewaynodes", "peerlinks")).result(), "cloudpeers")
         return peers(resources.cloud(reading.items, datetime.now(UTC)), reading.unread)
     # Not needed, and not paid for, by verbs that only print something.
-    from . import agreements, gather, pairing, probing, restart, topology, uninstall
+    from . import agreements, approving, gather, pairing, probing, restart, topology, uninstall
 
-    verbs = {**agreements.VERBS, **gather.VERBS, **pairing.VERBS, **restart.VERBS, **uninstall.VERBS}
+    verbs = {**agreements.VERBS, **approving.VERBS, **gather.VERBS, **pairing.VERBS, **restart.VERBS, **uninstall.VERBS}
     return {**verbs, **probing.VERBS, **topology.VERBS}[chosen.verb](kubectl, chosen)
 
 

@@ -51,7 +51,10 @@ def _begins_to_wait(before: ExpansionLink, after: ExpansionLink) -> bool:
 def _awaits_approval(link: ExpansionLink) -> RecordEvent:
     offer = link.status.peer.spec.offer if link.status.peer is not None else None
     network = f"network {offer.network_name} of project {offer.project.name}" if offer is not None else "a network"
-    text = f"{link.spec.peer_cloud_id} offers {network}: decide by an ExpansionApproval of the same name and namespace"
+    text = (
+        f"{link.spec.peer_cloud_id} offers {network}: decide with kubectl isthmus approve or refuse, or by an "
+        "ExpansionApproval of the same name and namespace"
+    )
     return RecordEvent(link, "Normal", Reason.AWAITING_APPROVAL, text)
 
 

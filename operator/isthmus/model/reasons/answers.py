@@ -74,8 +74,8 @@ EXPLANATIONS = {
     Reason.AWAITING_APPROVAL: administrator(
         "The receiver accepts only networks that its administrators have approved, and they have not decided on this "
         "one yet.",
-        "At the origin, wait. An administrator of the receiver creates an ExpansionApproval with the name and the "
-        "namespace of the ExpansionLink.",
+        "At the origin, wait. An administrator of the receiver decides with `kubectl isthmus approve NETWORK` or "
+        "`refuse NETWORK`, or creates an ExpansionApproval with the name and the namespace of the ExpansionLink.",
         *_PLACES,
     ),
     Reason.REFUSED_BY_ADMINISTRATOR: administrator(

@@ -31,12 +31,20 @@ class Verb:
     reads_cluster: bool = True
     argument_is_optional: bool = False
     argument_choices: tuple[str, ...] = ()
+    argument_is_repeatable: bool = False
+
+    @property
+    def argument_usage(self) -> str:
+        """The argument as a synopsis writes it: `[NETWORK...]`; empty if the verb has none."""
+        usage = ("|".join(self.argument_choices) or self.argument) + "..." * self.argument_is_repeatable
+        return f"[{usage}]" if self.argument_is_optional else usage
 
 
 _OUTPUT = Option(("-o", "--output"), "text, or JSON with the version of its schema", "FORMAT", ("text", "json"))
 
 _YES = Option(("--yes",), "do not ask")
 _TIMEOUT = Option(("--timeout",), "how long to wait for the end, 1 to 3600; 60 if absent", "SECONDS")
+_OF_PEER = Option(("-n", "--namespace"), "networks of the peer with this namespace only; all if absent", "NAMESPACE")
 _CODE = Option(("--code-file",), "read the pairing code from there, - for standard input, and do not ask", "FILE")
 _OFFER = (
     Option(("--server",), "our API server as the peer reaches it, https://...", "URL", is_required=True),
@@ -160,6 +168,27 @@ VERBS: Final = (
             _TIMEOUT,
             _OUTPUT,
         ),
+    ),
+    Verb(
+        "approve",
+        "accept networks that peers offer and that await a decision, by name or ID; lists them if NETWORK is absent",
+        "NETWORK",
+        (_OF_PEER, _OUTPUT),
+        argument_is_optional=True,
+        argument_is_repeatable=True,
+    ),
+    Verb(
+        "refuse",
+        "refuse networks that peers offer, by name or ID; lists what awaits a decision if NETWORK is absent",
+        "NETWORK",
+        (
+            Option(("--reason",), "why, for the tenant at the origin; one line", "TEXT"),
+            Option(("--disconnect",), "also networks that are accepted already: their machines are disconnected"),
+            _OF_PEER,
+            _OUTPUT,
+        ),
+        argument_is_optional=True,
+        argument_is_repeatable=True,
     ),
     Verb(
         "gather",
