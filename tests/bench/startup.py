@@ -103,7 +103,7 @@ def _starts(
     node = _NODE if role == "agent" else None
     kubeconfig = directory / f"{role}.kubeconfig"
     kubeconfig.write_text(service_account_kubeconfig(plane, _NAMESPACES[role], f"isthmus-{role}", node))
-    common = {"cloud_id": "cloud-x", "gateway_cidrs": ["127.0.0.0/8"], "kubeconfig": str(kubeconfig)}
+    common = {"cloud_id": "cloud-x", "gateway_cidrs": ["192.0.2.0/24"], "kubeconfig": str(kubeconfig)}
     file = directory / f"{role}.yaml"
     file.write_text(json.dumps({**common, "metrics_port": _PORT, **own}))  # JSON is YAML
     python = environment / "bin" / "python"

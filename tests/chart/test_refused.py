@@ -96,10 +96,15 @@ def test_threshold_that_contradicts_a_setting_is_refused(threshold: str) -> None
 
 
 @pytest.mark.parametrize(
-    "cidr", ["0.0.0.0/0", "128.0.0.0/1", "192.0.2.128/25", "192.0.2.11/32", "255.255.255.254/31", "2001:db8::/64"]
+    "cidr", ["0.0.0.0/0", "128.0.0.0/1", "192.0.2.128/25", "192.0.2.11/32", "223.255.255.254/31", "2001:db8::/64"]
 )
 def test_network_without_host_bits_is_accepted(cidr: str) -> None:
     template(yaml.safe_dump(_with("cloud.gatewayCIDRs", [cidr])))
+
+
+@pytest.mark.parametrize("cidr", ["0.0.0.0/8", "127.0.0.0/8", "127.0.0.1/32", "224.0.0.0/3", "240.0.0.0/4"])
+def test_network_that_no_gateway_can_be_in_is_refused(cidr: str) -> None:
+    assert f"cloud.gatewayCIDRs: {cidr} has no address" in _refusal(_with("cloud.gatewayCIDRs", [cidr]))
 
 
 def test_another_namespace_is_refused() -> None:

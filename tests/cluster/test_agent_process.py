@@ -32,7 +32,7 @@ def agent(installed: ControlPlane, tmp_path: Path) -> Iterator[subprocess.Popen[
     kubeconfig = account_kubeconfig(installed, tmp_path, GATEWAY_NAMESPACE, AGENT, node=NODE)
     settings = {
         "cloud_id": "cloud-x",
-        "gateway_cidrs": ["127.0.0.0/8"],
+        "gateway_cidrs": ["192.0.2.0/24"],
         "kubeconfig": str(kubeconfig),
         "node_name": NODE,
         "ovsdb_socket": f"unix:{tmp_path}/none",

@@ -90,6 +90,57 @@ def test_networks_and_public_addresses_may_be_ipv6(installed: ControlPlane) -> N
     assert "serverside-applied" in _apply(installed, node)
 
 
+# The first and last network or address of each kind that no gateway has, and their neighbours on both sides.
+_NO_GATEWAYS = (
+    "0.0.0.0/8", "0.0.0.0/32", "0.255.255.255/32", "127.0.0.0/8", "127.0.0.1/32", "127.255.255.255/32",
+    "224.0.0.0/4", "224.0.0.0/32", "239.255.255.255/32", "224.0.0.0/3", "240.0.0.0/4", "240.0.0.0/32",
+    "255.255.255.255/32", "::/128", "::1/128", "::/127", "fe80::/10", "fe80::/64", "fe80::/128",
+    "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", "ff00::/8", "ff00::/128", "ff02::/16",
+    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128",
+)  # fmt: skip
+_POSSIBLE_GATEWAYS = (
+    "1.0.0.0/32", "126.255.255.255/32", "128.0.0.0/32", "223.255.255.255/32", "169.254.0.0/16", "128.0.0.0/1",
+    "::2/128", "fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", "fec0::/128",
+    "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128", "fe00::/9", "2000::/3",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("network", _NO_GATEWAYS)
+def test_networks_that_no_gateway_can_be_in_are_refused(installed: ControlPlane, network: str) -> None:
+    refused = _refusal(installed, _with(_named(PEER, "bad"), "gatewayCIDRs", ["198.51.100.0/24", network]))
+    assert "spec.gatewayCIDRs[1]: Invalid value" in refused
+    assert "must have addresses that gateways can have" in refused
+
+
+@pytest.mark.parametrize("networks", [_POSSIBLE_GATEWAYS])
+def test_networks_beside_them_and_wider_ones_are_accepted(installed: ControlPlane, networks: tuple[str, ...]) -> None:
+    assert "serverside-applied" in _apply(installed, _with(_named(PEER, "beside"), "gatewayCIDRs", [*networks]))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(network.partition("/")[0] for network in _NO_GATEWAYS if network.endswith(("/32", "/128"))),
+        "169.254.0.0", "169.254.169.254", "169.254.255.255",
+    ],
+)  # fmt: skip
+def test_public_address_that_no_nat_can_have_is_refused(installed: ControlPlane, address: str) -> None:
+    node = _with(_named(GATEWAY_NODE, "bad"), "uplinks", [{"publicAddress": address}])
+    assert "must be an address of one host that routers forward to" in _refusal(installed, node)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(network.partition("/")[0] for network in _POSSIBLE_GATEWAYS if network.endswith(("/32", "/128"))),
+        "169.253.255.255", "169.255.0.0",
+    ],
+)  # fmt: skip
+def test_public_address_beside_them_is_accepted(installed: ControlPlane, address: str) -> None:
+    node = _with(_named(GATEWAY_NODE, "beside"), "uplinks", [{"publicAddress": address}])
+    assert "serverside-applied" in _apply(installed, node)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -103,7 +154,6 @@ def test_networks_and_public_addresses_may_be_ipv6(installed: ControlPlane) -> N
         ("gatewayCIDRs", ["2001:db8::1/64"], "must be a network address"),
         ("gatewayCIDRs", ["2001:DB8::/64"], "gatewayCIDRs[0] in body should match"),
         ("gatewayCIDRs", ["2001:db8:0:0::/64"], "must be in its usual form (RFC 5952: 2001:db8::/32)"),
-        ("gatewayCIDRs", ["fe80::/64"], "neither link-local nor multicast"),
         ("gatewayCIDRs", ["2001:db8::/129"], "gatewayCIDRs[0] in body should match"),
         ("gatewayCIDRs", [f"192.0.{n}.0/24" for n in range(17)], "gatewayCIDRs: Too many"),
         ("tunnel.port", 4789, "4789, 6081 and 8472 belong to Neutron"),
@@ -135,7 +185,6 @@ def test_invalid_cloud_peer_is_rejected(installed: ControlPlane, path: str, valu
     ("uplinks", "message"),
     [
         ([{"publicAddress": "2001:db8:0:0:0::1"}], "must be an address in its usual form"),
-        ([{"publicAddress": "fe80::1"}], "neither link-local nor multicast"),
         ([{}], "a node that is reached at its own address needs no uplink"),
         ([{"reachable": True}], "a node that is reached at its own address needs no uplink"),
         ([{"reachable": False, "ikePort": 4501}], "ikePort is a port of publicAddress"),

@@ -61,6 +61,8 @@ LISTED = "must be a list of one to 16 IPv4 or IPv6 networks without host bits, s
         (json.dumps(GOOD | {"gateway_cidrs": ["192.0.2.1/24"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (json.dumps(GOOD | {"gateway_cidrs": ["2001:db8::1/64"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (json.dumps(GOOD | {"gateway_cidrs": ["fe80::/64"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
+        (json.dumps(GOOD | {"gateway_cidrs": ["127.0.0.0/8"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
+        (json.dumps(GOOD | {"gateway_cidrs": ["240.0.0.0/4"]}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (json.dumps(GOOD | {"gateway_cidrs": []}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (json.dumps(GOOD | {"gateway_cidrs": None}), f"config.yaml: gateway_cidrs: {LISTED}"),
         (

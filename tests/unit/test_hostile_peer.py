@@ -54,6 +54,21 @@ def test_foreign_gateway_address_is_refused_and_the_last_accepted_spec_is_kept(
     assert ready.outcome() == "Ready"  # once B's controller has restored its spec
 
 
+@pytest.mark.parametrize("address", ["240.0.0.2", "255.255.255.255", "224.0.0.9", "fe80::1", "::1"])
+def test_address_that_no_gateway_can_have_is_refused_also_in_a_wide_network(ready: Scenario, address: str) -> None:
+    ready.a.kubectl.apply(ready.a.cloud_peer(ready.b, gatewayCIDRs=[ready.b.gateway_cidr, "f000::/4", "::/3"]))
+    honest = _forge(ready.b, "cloud-a")
+    gateways = (PeerGateway(name="gw-cloud-b", address=address),)
+    FakeCluster(ready.b.store).apply(
+        honest.model_copy(update={"spec": honest.spec.model_copy(update={"gateways": gateways})})
+    )
+    ready.a.cycle()
+    peer = ready.a.peer("cloud-b")
+    assert reason(peer) == "GatewayRefused"
+    assert "which no gateway can have" in peer.status.conditions[0].message
+    assert [g.address for g in peer.status.gateways] == ["192.0.3.11"]
+
+
 @pytest.mark.parametrize(("first", "last"), [(5, 5), (6, 5)])
 def test_invalid_range_of_tunnel_ids(ready: Scenario, first: int, last: int) -> None:
     honest = _forge(ready.b, "cloud-a")

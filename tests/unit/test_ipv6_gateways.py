@@ -7,12 +7,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.federation.pairing import Pairing, pairing, with_addresses
+from isthmus.core.node.peers import tunnel_addresses
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway, TunnelIDRange
 from isthmus.model.api.v1alpha1.gatewaynode import TunnelAddress
 from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkSpec
 from isthmus.model.facts.tolerance import understand
+from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.tunnel import Vxlan
-from isthmus.model.types import GatewayCIDR, IPAddress, WrittenIPAddress
+from isthmus.model.types import GatewayCIDR, IPAddress, PublicIPAddress
 from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.nodeobjects import published_spec
 from tests.fakes.scenario import Stretched
@@ -133,12 +135,29 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         TypeAdapter(IPAddress).validate_python(text)
 
 
-@pytest.mark.parametrize("text", ["fe80::1", "ff02::1", "::ffff:c000:201"])
-def test_addresses_of_a_link_or_a_group_are_no_settings(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+        "::", "::1", "fe80::1", "ff02::1", "::ffff:c000:201",
+    ],
+)  # fmt: skip
+def test_addresses_that_no_gateway_can_have_are_no_settings(text: str) -> None:
     with pytest.raises(ValidationError):
-        TypeAdapter(WrittenIPAddress).validate_python(text)
+        TypeAdapter(PublicIPAddress).validate_python(text)
     with pytest.raises(ValidationError):
-        TypeAdapter(GatewayCIDR).validate_python(f"{text}/128")
+        TypeAdapter(GatewayCIDR).validate_python(f"{text}/{128 if ':' in text else 32}")
+
+
+def test_ipv4_link_local_addresses_are_for_gateways_on_one_link() -> None:
+    assert TypeAdapter(GatewayCIDR).validate_python("169.254.0.0/16") == "169.254.0.0/16"
+    with pytest.raises(ValidationError):
+        TypeAdapter(PublicIPAddress).validate_python("169.254.1.1")
+
+
+def test_in_a_wide_network_the_node_has_no_loopback_or_inner_address() -> None:
+    found = [NodeAddress(text, 1500) for text in ("127.0.0.1", "240.0.0.2", "::1", "192.0.2.7", "2001:db8::7")]
+    assert [a.address for a in tunnel_addresses(found, ("0.0.0.0/0", "::/0"))] == ["192.0.2.7", "2001:db8::7"]
 
 
 def test_networks_with_host_bits_are_refused() -> None:

@@ -10,10 +10,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 from pydantic.config import JsonDict
 
 from .addresses import (
+    NEVER_OF_GATEWAYS,
+    NEVER_PUBLIC,
     canonical_address,
     canonical_cidr,
     canonical_ipv4_address,
-    written_address,
+    public_address,
     written_cidr,
 )
 from .text import PRINTABLE_PATTERN, printable
@@ -52,7 +54,6 @@ IPV6_PATTERN = rf"^{_IPV6}$"
 IP_PATTERN = rf"^({_IPV4}|{_IPV6})$"
 CIDR_PATTERN = rf"^({_IPV4}/(3[0-2]|[12]?[0-9])|{_IPV6}/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))$"
 _MAX_IPV6_CHARACTERS = 39
-_OF_ONE_LINK = "^f(e[89ab]|f[0-9a-f])[0-9a-f]:"  # link-local, and multicast
 
 # A DNS label of at most 40 characters: `isthmus-peer-<cloudID>` must be a namespace name (63).
 CloudID = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=40)]
@@ -91,13 +92,20 @@ SubnetCIDR = Annotated[
     Field(json_schema_extra=cel_rule(*_NETWORK_ADDRESS)),
 ]
 # The API server refuses what is not in the form of RFC 5952, so that texts can be compared; we understand it.
-WrittenIPAddress = Annotated[
+PublicIPAddress = Annotated[
     IPAddress,
-    AfterValidator(written_address),
+    AfterValidator(public_address),
     Field(
-        json_schema_extra=cel_rule(
-            f"isIP(self) && ip.isCanonical(self) && !self.matches('{_OF_ONE_LINK}')",
-            "must be an address in its usual form (RFC 5952: 2001:db8::1), and neither link-local nor multicast",
+        json_schema_extra=cel_rules(
+            (
+                "isIP(self) && ip.isCanonical(self)",
+                "must be an address in its usual form (RFC 5952: 2001:db8::1)",
+            ),
+            (
+                f"!isIP(self) || {[*NEVER_PUBLIC]}.all(never, !cidr(never).containsIP(ip(self)))",
+                "must be an address of one host that routers forward to: not unspecified (0.0.0.0/8, ::), loopback, "
+                "link-local, multicast or class E (240.0.0.0/4)",
+            ),
         )
     ),
 ]
@@ -109,8 +117,13 @@ GatewayCIDR = Annotated[
         json_schema_extra=cel_rules(
             _NETWORK_ADDRESS,
             (
-                f"!isCIDR(self) || (ip.isCanonical(self.split('/')[0]) && !self.matches('{_OF_ONE_LINK}'))",
-                "must be in its usual form (RFC 5952: 2001:db8::/32), and neither link-local nor multicast",
+                "!isCIDR(self) || ip.isCanonical(self.split('/')[0])",
+                "must be in its usual form (RFC 5952: 2001:db8::/32)",
+            ),
+            (
+                f"!isCIDR(self) || {[*NEVER_OF_GATEWAYS]}.all(never, !cidr(never).containsCIDR(cidr(self)))",
+                "must have addresses that gateways can have: not only unspecified (0.0.0.0/8, ::), loopback, "
+                "multicast, class E (240.0.0.0/4) or IPv6 link-local ones",
             ),
         )
     ),

@@ -13,6 +13,7 @@ from isthmus.core.snapshot.conditions import timestamp
 from isthmus.core.snapshot.index import Snapshot, claim_precedence
 from isthmus.model import names
 from isthmus.model.actions import Problem
+from isthmus.model.addresses import is_possible_gateway
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway, Tunnel
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
@@ -197,6 +198,8 @@ def _tunnel_ports_of_others(snapshot: Snapshot, peer: CloudPeer) -> set[str]:
 
 def _address_problem(snapshot: Snapshot, peer: CloudPeer, address: str) -> str | None:
     """Why the address is not one of this peer's gateways; None if it is."""
+    if not is_possible_gateway(address):
+        return "which no gateway can have: it is unspecified, loopback, multicast, class E or IPv6 link-local"
     if _inside(address, snapshot.own.gateway_cidrs):
         return "which is in this cloud's gateway networks"
     if _inside(address, peer.spec.gateway_cidrs):

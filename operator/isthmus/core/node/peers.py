@@ -12,6 +12,7 @@ from isthmus.core.federation.pairing import Pairing, as_published
 from isthmus.core.snapshot.index import claim_precedence
 from isthmus.model import names
 from isthmus.model.actions import Problem
+from isthmus.model.addresses import is_possible_gateway
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.firewall import Ruleset
@@ -238,7 +239,8 @@ def _no_tunnel_address(inside: tuple[NodeAddress, ...], cidrs: Iterable[str]) ->
 def tunnel_addresses(addresses: Iterable[NodeAddress], cidrs: Iterable[str]) -> tuple[NodeAddress, ...]:
     """The node's addresses inside our own gateway networks, IPv4 first, then lowest first. The first of each counts."""
     networks = [ip_network(cidr) for cidr in cidrs]
-    inside = [a for a in addresses if any(ip_address(a.address) in network for network in networks)]
+    possible = [a for a in addresses if is_possible_gateway(a.address)]  # a wide network may also have loopback
+    inside = [a for a in possible if any(ip_address(a.address) in network for network in networks)]
     ordered = sorted(inside, key=lambda a: ip_address(a.address).packed)
     ipv4, ipv6 = ([a for a in ordered if ip_address(a.address).version == version] for version in (4, 6))
     return (*ipv4[: _MAX_ADDRESSES - bool(ipv6)], *ipv6)[:_MAX_ADDRESSES]

@@ -24,11 +24,11 @@ from isthmus.model.types import (
     GatewayName,
     IPAddress,
     Message,
+    PublicIPAddress,
     Ratio,
     ReasonText,
     Time,
     UDPPort,
-    WrittenIPAddress,
     cel_rules,
 )
 
@@ -58,7 +58,7 @@ class Uplink(ApiModel):
             ),
         )
     )
-    public_address: WrittenIPAddress | None = None
+    public_address: PublicIPAddress | None = None
     """Address that the node's packets have when they arrive at peers; theirs must have it in `gatewayCIDRs`. The node
     needs an address of the same IP version, and peers reach it by that version alone."""
     ike_port: UDPPort | None = None
