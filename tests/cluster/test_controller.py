@@ -126,8 +126,19 @@ def test_network_of_the_peer_is_approved_and_revoked(real: RealCloud) -> None:
     assert "AwaitingApproval" in real.plane.kubectl("get", "expansionlinks", "-n", home)
     assert "AwaitingApproval" in real.plane.kubectl("events", "--for", f"expansionlink/{name}", "-n", home)
 
+    real.until(lambda: a.peer("cloud-b").status.networks_awaiting == 1)
+    assert [(n.name, n.network_name) for n in a.peer("cloud-b").status.awaiting] == [(name, "web")]
+    header, row = real.plane.kubectl("get", "cloudpeer", "cloud-b").splitlines()
+    assert row[header.index("AWAITING") :].split()[0] == "1"
+    versions = _versions(real)
+    for _ in range(3):
+        assert a.cycle(resync=True).actions == 0
+    assert _versions(real) == versions, "what waits is written once"
+
     cluster.apply(_approval(name, home, "Accept"))
     real.until(lambda: real.ready(b.expansion()))
+    real.until(lambda: a.peer("cloud-b").status.networks_awaiting == 0)
+    assert a.peer("cloud-b").status.awaiting == ()
     cluster.apply(_approval(name, home, "Refuse"))
     real.until(lambda: reason(b.expansion()) == "RefusedByAdministrator" and not a.attachments())
     real.until(lambda: reason(cluster.get(ExpansionApproval, name, home)) == "DecisionInForce")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from isthmus.controller.gauges import publish
 from isthmus.model import names
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
@@ -11,6 +14,7 @@ from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval, Expa
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.reasons import ANSWER_REASONS, Reason
+from isthmus.telemetry.metrics import NETWORKS_AWAITING
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 from tests.fakes.scenario import Stretched
 
@@ -85,6 +89,59 @@ def test_administrators_are_told_once_what_waits(asked: Asked) -> None:
     assert event[:2] == (asked.name, "Normal")
     assert "network web of project shop" in event[3]
     assert [e for e in asked.a.store.events if e[2] == "AwaitingApproval" and e[0] == asked.name] == []
+
+
+def awaiting(cloud: FakeCloud, peer: str) -> tuple[int | None, list[tuple[str, str]]]:
+    """Number, and link names with names of networks."""
+    status = cloud.peer(peer).status
+    return status.networks_awaiting, [(network.name, network.network_name) for network in status.awaiting]
+
+
+@pytest.mark.parametrize("decision", ["Accept", "Refuse"])
+def test_the_peer_says_what_waits_until_it_is_decided(asked: Asked, decision: str) -> None:
+    assert awaiting(asked.b, "cloud-a") == (1, [(asked.name, "web")])
+    assert awaiting(asked.a, "cloud-b") == (0, [])
+    publish(asked.b.controller.engine.state.snapshot(), asked.b.backends.metrics)
+    assert asked.b.backends.metrics.values(NETWORKS_AWAITING) == {("cloud-a",): 1.0}
+    before = asked.federation.writes()
+    asked.federation.settle()
+    assert asked.federation.writes() == before
+    decide(asked.b, asked.name, decision)
+    for _ in range(3):  # no key is marked but those that the change concerns
+        asked.b.cycle(resync=False)
+    assert awaiting(asked.b, "cloud-a") == (0, [])
+    publish(asked.b.controller.engine.state.snapshot(), asked.b.backends.metrics)
+    assert asked.b.backends.metrics.values(NETWORKS_AWAITING) == {("cloud-a",): 0.0}
+
+
+def test_the_peer_says_the_new_name_of_what_waits(asked: Asked) -> None:
+    network = asked.a.neutron.networks[asked.network.id]
+    asked.a.neutron.networks[network.id] = replace(network, name="frontend")
+    asked.federation.settle()
+    assert awaiting(asked.b, "cloud-a") == (1, [(asked.name, "frontend")])
+
+
+def test_a_withdrawn_offer_waits_no_longer(asked: Asked) -> None:
+    asked.a.kubectl.delete(NetworkExpansion, "web", "shop")
+    asked.federation.settle()
+    assert awaiting(asked.b, "cloud-a") == (0, [])
+
+
+def test_a_network_that_is_refused_for_another_reason_waits_for_nobody(asked: Asked) -> None:
+    asked.b.agree(asked.a, agreement=MANUAL | {"limits": {"networks": 0}})
+    asked.federation.settle()
+    assert told(asked.a)[0] == "LimitReached"
+    assert awaiting(asked.b, "cloud-a") == (0, [])
+
+
+def test_only_so_many_of_those_that_wait_are_listed(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.core.federation.awaiting.MAX_AWAITING", 1)
+    _, other, _ = asked.a.tenant("db", "10.2.0.0/24")
+    asked.a.expand(other.id, "cloud-b", namespace="db")
+    asked.federation.settle()
+    count, listed = awaiting(asked.b, "cloud-a")
+    assert (count, len(listed)) == (2, 1)
+    assert listed[0][0] == min(asked.name, names.link_name("cloud-a", other.id))
 
 
 def test_an_approved_network_is_stretched(asked: Asked) -> None:

@@ -193,6 +193,26 @@ def test_a_reason_is_one_short_printable_line(
     assert cluster.kubectl.calls == []
 
 
+@pytest.mark.parametrize("verb", ["status", "peers"])
+@pytest.mark.parametrize("numbers", [(2, 0, 1), (0, 0, 0), (None, None, None)])
+def test_what_waits_is_counted_for_each_peer(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], verb: str, numbers: tuple[int | None, ...]
+) -> None:
+    """A controller of an earlier release does not say the number."""
+    cluster.has(*(_peer(f"cloud-{letter}", number) for letter, number in zip("bcd", numbers, strict=True)))
+    main([verb])
+    line = "networks awaiting a decision: 2 of cloud-b, 1 of cloud-d (kubectl isthmus approve)"
+    printed_lines = capsys.readouterr().out.splitlines()
+    assert [found for found in printed_lines if "awaiting" in found] == ([line] if numbers[0] else [])
+    main([verb, "-o", "json"])
+    assert [peer["networksAwaiting"] for peer in json.loads(capsys.readouterr().out)["peers"]] == list(numbers)
+
+
+def _peer(name: str, awaiting: int | None) -> dict[str, Any]:
+    status = {} if awaiting is None else {"networksAwaiting": awaiting}
+    return {"kind": "CloudPeer", "metadata": {"name": name}, "spec": {"cloudID": name}, "status": status}
+
+
 def test_rights_for_one_peer_suffice_with_its_namespace(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     cluster.kubectl.objects([], forbidden("expansionlinks"), 1)
     assert failure(capsys, "approve", "web", code=3) == (

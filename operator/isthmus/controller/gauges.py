@@ -11,6 +11,7 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.telemetry.metrics import (
     GATEWAY_READY,
     LINKS,
+    NETWORKS_AWAITING,
     NOT_UNDERSTOOD,
     PEER_CREDENTIAL_ENDS,
     PEER_LAST_READ,
@@ -25,6 +26,8 @@ from isthmus.telemetry.metrics import (
 def publish(snapshot: Snapshot, metrics: Metrics) -> None:
     """Set the metrics of links, peers, gateway nodes, tunnel IDs and objects that are not understood."""
     metrics.set(LINKS, _by_state(snapshot, ExpansionLink))
+    peers = [peer.spec.cloud_id for peer in snapshot.all(CloudPeer)]
+    metrics.set(NETWORKS_AWAITING, {(cloud_id,): float(len(snapshot.awaiting_from(cloud_id))) for cloud_id in peers})
     metrics.set(PEERS, _by_state(snapshot, CloudPeer))
     health = snapshot.gateway_health
     metrics.set(GATEWAY_READY, {(name,): float(found.state == "Usable") for name, found in health.items()})

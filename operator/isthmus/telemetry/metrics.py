@@ -48,6 +48,12 @@ LAST_COMPLETE_ITERATION = Family(
     ("loop",),
 )
 LINKS = Family("isthmus_links", "gauge", "Links of stretched networks by state.", ("state",))
+NETWORKS_AWAITING = Family(
+    "isthmus_networks_awaiting",
+    "gauge",
+    "Networks of a peer that await a decision of this cloud's administrators.",
+    ("peer",),
+)
 PEERS = Family("isthmus_peers", "gauge", "CloudPeers by state.", ("state",))
 NETWORK_BYTES = Family(
     "isthmus_network_bytes",
@@ -178,6 +184,7 @@ NOT_UNDERSTOOD = Family(
 )
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, PATH_MTU, NETWORK_MTU, GATEWAY_READY,
+    NETWORKS_AWAITING,
     LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED, TUNNEL_UP, TUNNEL_INFO,
     LINK_RTT, LINK_PROBES, LINK_PROBES_LOST, MEMBER_PATH, MEMBER_PATH_CHANGES, CERTIFICATE_EXPIRY,
     CERTIFICATE_WARNING, PEER_LAST_READ,

@@ -22,6 +22,7 @@ from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkStatus
 from isthmus.model.reasons import ConditionType, Reason
 
 from .agreement import Disagreement
+from .awaiting import awaiting
 from .credentials import Account, credential_expiring, credentials_handed_over, recorded_account_uid
 from .drain import drained
 from .hybrid import hybrid_key_exchange
@@ -82,6 +83,8 @@ def peer_status(
         tunnels_up=ratio(connection.up for _, connection in _connections(snapshot, peer)) if is_valid else None,
         networks_out=snapshot.offers_to(cloud_id) if is_valid else 0,
         networks_in=snapshot.accepted_from(cloud_id) if is_valid else 0,
+        networks_awaiting=len(snapshot.awaiting_from(cloud_id)) if is_valid else 0,
+        awaiting=awaiting(snapshot, cloud_id) if is_valid else (),
         orphans=orphans(snapshot, peer) if is_valid else peer.status.orphans,
     )
     return peer.model_copy(update={"status": status})

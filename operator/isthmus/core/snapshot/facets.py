@@ -36,6 +36,12 @@ def is_accepted(link: ExpansionLink | None) -> bool:
     return link is not None and link.spec.answer is not None and link.spec.answer.verdict == "Accepted"
 
 
+def is_awaiting(link: ExpansionLink) -> bool:
+    """Whether our ExpansionLink says that the peer's offer awaits a decision of our administrators."""
+    answer = link.spec.answer
+    return answer is not None and (answer.verdict, answer.reason) == ("Refused", Reason.AWAITING_APPROVAL)
+
+
 def projects_of(cloud_id: str) -> str:
     """The facet of Attachments whose values are the IDs of the projects that are replicated from that peer."""
     return f"projects of {cloud_id}"
@@ -102,6 +108,8 @@ def _of_link(link: CustomObject) -> Iterator[Facet]:
                 yield from (Facet("named", cloud_id) for cloud_id in {*found.named.values()})
         elif spec.answer is not None:
             yield Facet("refused", namespace)
+            if is_awaiting(link):
+                yield Facet("awaiting", namespace)
         if spec.answer is not None:
             yield Facet("answered", namespace)
 

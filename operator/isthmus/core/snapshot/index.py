@@ -173,6 +173,11 @@ class Snapshot:
         """The number of offers of that peer that we accept."""
         return self.cache.count(ExpansionLink, "accepted", names.peer_namespace(cloud_id))
 
+    def awaiting_from(self, cloud_id: str) -> tuple[str, ...]:
+        """Link names of that peer's networks that await a decision of our administrators, ordered."""
+        found = self.cache.keys_with(ExpansionLink, "awaiting", names.peer_namespace(cloud_id))
+        return tuple(sorted(name for _, name in found))
+
     def unused_tunnel_ids(self, cloud_id: str, allowed: range, count: int) -> tuple[int, ...]:
         """The lowest tunnel IDs without a link of ours to that peer, withdrawn links included; fewer if there are not
         so many."""

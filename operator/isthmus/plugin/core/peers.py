@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .answer import Answer, ExitCode, Unread, gap_lines, problem_lines, with_findings
+from .awaiting import awaiting_lines
 from .draining import drain_document, drained_lines
 from .findings import of_resources
 from .resources import Agreement, Cloud, Connection, Peer
@@ -35,6 +36,8 @@ def peers(cloud: Cloud, unread: Sequence[Unread]) -> Answer:
             lines += ["", *protected]
         if drained := drained_lines(cloud.peers, style):
             lines += ["", *drained]
+        if waiting := awaiting_lines(cloud.peers):
+            lines += ["", *waiting]
         if left := [f"may be left at {peer.name}: {name}" for peer in cloud.peers for name in peer.orphans]:
             lines += ["", *left]
         if findings:
@@ -94,6 +97,7 @@ def _peer_document(peer: Peer, agreement: Agreement | None) -> dict[str, Any]:
         "tunnelsUp": peer.tunnels_up,
         "networksOut": peer.networks_out,
         "networksIn": peer.networks_in,
+        "networksAwaiting": peer.networks_awaiting,
     }
 
 

@@ -91,6 +91,8 @@ class Peer(Resource):
     networks_in: int | None
     gateways: int
     """Number of the peer's gateways."""
+    networks_awaiting: int | None = None
+    """Number of the peer's networks that await a decision; None by a controller of an earlier release."""
     orphans: tuple[str, ...] = ()
     """Link names of the networks that may be left at the peer."""
 
@@ -256,6 +258,7 @@ def _peer(item: Document) -> Peer:
         networks_out=number(item, "status", "networksOut"),
         networks_in=number(item, "status", "networksIn"),
         gateways=len(entries(item, "status", "gateways")),
+        networks_awaiting=number(item, "status", "networksAwaiting"),
         orphans=tuple(text(orphan, "name") for orphan in entries(item, "status", "orphans")),
     )
 

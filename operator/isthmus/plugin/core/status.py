@@ -8,6 +8,7 @@ from typing import Any, Final
 from isthmus.model import names
 
 from .answer import Answer, ExitCode, Unread, gap_lines, problem_lines, with_findings
+from .awaiting import awaiting_lines
 from .draining import drain_document, drained_lines
 from .findings import Finding, of_cloud
 from .hybrid import hybrid_document, not_hybrid
@@ -62,6 +63,7 @@ def _lines(
     lines += by_peer({peer.name: connections_to(cloud, peer) for peer in cloud.peers}, style, _MAX_ROWS)
     lines += not_hybrid(cloud.peers, style)
     lines += drained_lines(cloud.peers, style)
+    lines += awaiting_lines(cloud.peers)
     lines.append(
         f"networks: {_ready_text(cloud.expansions)}; replicas of peers' networks: {_ready_text(cloud.replicas)}"
     )
@@ -177,6 +179,7 @@ def _peer_document(cloud: Cloud, peer: Peer) -> dict[str, Any]:
         "connectionsUp": sum(connection.is_up for connection in connections),
         "networksOut": peer.networks_out,
         "networksIn": peer.networks_in,
+        "networksAwaiting": peer.networks_awaiting,
         "hybridKeyExchange": hybrid_document(peer),
         "drain": drain_document(peer),
         "tunnels": [_tunnel_document(*each) for each in _tunnels(cloud, peer)],

@@ -21,6 +21,7 @@ from isthmus.model.node.tunnel import EncapsulationName, ModeName
 from isthmus.model.reasons import ConditionType
 from isthmus.model.types import (
     CloudID,
+    DisplayName,
     GatewayCIDR,
     GatewayName,
     IPAddress,
@@ -269,6 +270,18 @@ class Orphan(ApiModel):
     """Tunnel ID by which the peer knows the network."""
 
 
+MAX_AWAITING = 100
+
+
+class AwaitingNetwork(ApiModel):
+    """A network of the peer that awaits a decision."""
+
+    name: ObjectName
+    """Name of the ExpansionLink, and of the ExpansionApproval that decides: the network's cloud ID and ID."""
+    network_name: DisplayName = ""
+    """Name of the network at its origin."""
+
+
 class CloudPeerStatus(ApiModel):
     """Observed state of the peer. Written by the controller."""
 
@@ -287,6 +300,16 @@ class CloudPeerStatus(ApiModel):
     """Number of this cloud's networks that are offered to the peer."""
     networks_in: Annotated[int, Field(ge=0)] | None = None
     """Number of the peer's networks that this cloud has accepted."""
+    networks_awaiting: Annotated[int, Field(ge=0)] | None = None
+    """Number of the peer's networks that await a decision of this cloud's administrators."""
+    awaiting: Annotated[
+        tuple[AwaitingNetwork, ...],
+        Field(
+            max_length=MAX_AWAITING,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    """Those networks, the first 100 by name."""
     orphans: Annotated[
         tuple[Orphan, ...],
         Field(
@@ -319,6 +342,7 @@ class CloudPeer(CustomObject):
             ready_column("OpenStack", ConditionType.OPENSTACK_AVAILABLE),
             PrinterColumn(name="Out", type="integer", path=".status.networksOut"),
             PrinterColumn(name="In", type="integer", path=".status.networksIn"),
+            PrinterColumn(name="Awaiting", type="integer", path=".status.networksAwaiting"),
             ready_column("Message", field="message").model_copy(update={"priority": 1}),
             AGE,
         ),
