@@ -28,6 +28,7 @@ _OTHER_SHARES: Final = (
     (
         "agent",
         "agent_certificates",
+        "answers",
         "direct_paths",
         "fail_closed",
         "in_force",
@@ -41,7 +42,7 @@ _OTHER_SHARES: Final = (
         "refusals",
         "secrets",
     ),
-    ("certificates", "flush", "matrix", "nat_agents", "paths"),
+    ("certificates", "flush", "matrix", "nat_agents", "paths", "relay", "storms"),
 )
 """Test files of the second and the third guest."""
 _KEPT: Final = (

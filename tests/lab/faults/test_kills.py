@@ -14,10 +14,10 @@ from tests.testbed.workload.tenant import Tenant
 
 # The effects of creation and of deletion after which the process is killed; each occurs only there.
 SAMPLE = [
-    ("controller", "a", "cloud.update_subnet", "cloud.delete_port"),
+    pytest.param("controller", "a", "cloud.update_subnet", "cloud.delete_port", marks=pytest.mark.long),
     ("controller", "b", "cloud.create_network", "cloud.delete_project"),
     ("agent", "a", "ovsdb.apply", "openflow.replace"),
-    ("agent", "b", "openflow.replace", "ovsdb.apply"),
+    pytest.param("agent", "b", "openflow.replace", "ovsdb.apply", marks=pytest.mark.long),
 ]
 OURS_AT_A, OURS_AT_B = ["isthmus:attachment"], ["isthmus:attachment", "isthmus:gateway"]
 

@@ -49,6 +49,7 @@ def test_dhcp_provides_the_ports_address_and_the_networks_mtu(cloud: Cloud, proj
         other.delete()
 
 
+@pytest.mark.long  # tests of the product need it, and find out
 def test_inventory_is_unchanged_after_a_tenant_is_deleted(cloud: Cloud) -> None:
     before = take(cloud)
     project = cloud.create_project("passing")
@@ -83,6 +84,7 @@ def test_wan_forwards_and_can_be_cut_and_delayed(lab: Lab) -> None:
     assert replies() == 2
 
 
+@pytest.mark.long  # tests of the product need it, and find out
 def test_peers_api_is_reachable_over_the_wan_until_it_is_cut(lab: Lab) -> None:
     server = lab.b.kube.kubeconfig_at(str(lab.b.site.server_wan_address.ip))
 
