@@ -22,6 +22,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import NotFound
+from isthmus.model.facts.openstack import Network, Port
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 from tests.testbed.kubernetes.cluster import ControlPlane
 
@@ -65,6 +66,8 @@ def real(installed: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> I
     directory = tmp_path_factory.mktemp("controller")
     remove_everything(installed)
     a, b = FakeFederation().clouds
+    for cloud in (a, b):
+        cloud.settings = cloud.settings.model_copy(update={"remote_ports_per_network": 10})
     administrator = as_administrator(a, installed, directory)
     readers = RemotePeers(b.cloud_id, 0.5)
     b.restart(replace(b.backends, peers=readers))
@@ -93,6 +96,8 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
         for condition in ("Ready", "Progressing=False"):
             real.plane.kubectl("wait", what, *where, f"--for=condition={condition}", "--timeout=5s")
 
+    match_groups(real, network)
+
     versions = _versions(real)
     written = a.neutron.writes
     for _ in range(3):
@@ -101,6 +106,10 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
     assert (_versions(real), a.neutron.writes) == (versions, written)
 
     cluster.delete(NetworkExpansion, "web", "shop")
+    for cloud in (a, b):
+        for port in list(cloud.neutron.ports.values()):
+            if port.device_owner == "compute:nova":
+                cloud.neutron.delete_port(port.id)
     real.until(lambda: a.expansion() is None and not b.attachments() and not a.links() and not b.links())
     assert cluster.list_objects(Attachment) == []
     assert (a.neutron.networks, a.neutron.subnets) == ({network.id: network}, {subnet.id: subnet})
@@ -109,6 +118,28 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
     cluster.delete(CloudPeer, "cloud-b")
     real.until(lambda: cluster.get(CloudPeer, "cloud-b") is None)
     assert cluster.get_manifest("v1", "Namespace", "isthmus-peer-cloud-b") is None
+
+
+def match_groups(real: RealCloud, network: Network) -> None:
+    """Boot a machine in each cloud, and have each count as a member of a group of the other one."""
+    a, b = real.a, real.b
+    expansion = a.expansion()
+    assert expansion is not None
+    spec = expansion.spec.model_copy(update={"security_groups": "ByName", "default_group": "Joined"})
+    a.kubectl.apply(NetworkExpansion(metadata=ObjectMeta(name="web", namespace="shop"), spec=spec))
+    (replica,) = b.neutron.networks.values()
+    machines, groups = [], []
+    for cloud, local in ((a, network), (b, replica)):
+        held = [cloud.neutron.create_group(local.project_id, name) for name in ("default", "w\u00e9b & co")]
+        machines.append(cloud.neutron.boot(local.id, local.project_id))
+        cloud.neutron.join(machines[-1].id, *held)
+        groups.append(tuple(sorted(group.id for group in held)))
+
+    def is_member(cloud: FakeCloud, machine: Port, expected: tuple[str, ...]) -> bool:
+        return expected in {port.groups for port in cloud.neutron.ports.values() if port.mac == machine.mac}
+
+    real.until(lambda: is_member(a, machines[1], groups[0]) and is_member(b, machines[0], groups[1]))
+    real.until(lambda: a.cycle(resync=True).actions + b.cycle(resync=True).actions == 0)
 
 
 def test_network_of_the_peer_is_approved_and_revoked(real: RealCloud) -> None:

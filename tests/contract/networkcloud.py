@@ -35,6 +35,8 @@ class Created:
     domain: Domain
     project: Project
     networks: list[str] = field(default_factory=list)
+    undo: list[Callable[[], object]] = field(default_factory=list)
+    """What deletes other things of the project, once the networks are gone."""
 
     def network(self, name: str = "replica", mtu: int = 1400) -> Network:
         """Create a network in the project."""
@@ -62,6 +64,8 @@ class Created:
                 if not port.device_owner.startswith("network:"):
                     self.cloud.delete_port(port.id)
             self.cloud.delete_network(network_id)
+        for delete in self.undo:
+            delete()
         self.cloud.delete_project(self.project.id)
         self.cloud.delete_domain(self.project.domain_id)
 
@@ -76,6 +80,7 @@ class NetworkCloudContract:
 
     `tamper` disables a port and switches its port security on, as an administrator may. `route` attaches a router to a
     subnet, with its gateway as address, and returns what detaches it. `forget_quota` gives a project the default one.
+    `group` creates a security group of that name in the project, and returns its ID.
     """
 
     @pytest.fixture
@@ -478,6 +483,46 @@ class NetworkCloudContract:
         finally:
             forget_quota(own)
         assert cloud.ports_of(subnet.network_id) == []
+
+    def test_security_groups_of_a_project_are_listed(
+        self, cloud: NetworkCloud, created: Created, group: Callable[[str], str]
+    ) -> None:
+        """With names as they are, also if several have the same."""
+        created.network()
+        ids = {name: {group(name), group(name)} for name in ("web", "two  words")}
+        found = [g for g in cloud.security_groups_of(created.project.id) if g.name != "default"]
+        assert {name: {g.id for g in found if g.name == name} for name in ids} == ids
+        assert len(found) == 4
+        assert {(g.project_id, g.stateful) for g in found} == {(created.project.id, True)}
+        assert cloud.security_groups_of() == []
+        assert cloud.port_groups_of() == {}
+
+    def test_remote_ports_are_in_exactly_the_requested_groups(
+        self, cloud: NetworkCloud, created: Created, group: Callable[[str], str]
+    ) -> None:
+        """Of another project than their own, and never in the default group of that by themselves."""
+        subnet = created.subnet(created.network())
+        web, db = sorted([group("web"), group("db")])
+        member = replace(_machine(subnet, 0x77, "10.77.0.200"), groups=(web,))
+        other = _machine(subnet, 0x78, "10.77.0.201")
+        cloud.create_remote_ports(subnet.network_id, [member, other], "")
+
+        def groups() -> dict[str, tuple[str, ...]]:
+            ports = cloud.ports_of(subnet.network_id)
+            seen = cloud.port_groups_of(subnet.network_id)
+            assert seen == {subnet.network_id: frozenset((port.id, port.groups) for port in ports)}
+            assert [port.port_security_enabled for port in ports] == [bool(port.groups) for port in ports]
+            return {port.mac: port.groups for port in ports}
+
+        assert groups() == {member.mac: (web,), other.mac: ()}
+        ids = {port.mac: port.id for port in cloud.ports_of(subnet.network_id)}
+        for wanted in ((web, db), (db,), (), (), (web,)):
+            cloud.set_remote_port_groups(ids[other.mac], wanted)
+            assert groups() == {member.mac: (web,), other.mac: wanted}
+        for port_id, group_id in ((ids[other.mac], ABSENT), (ABSENT, web)):
+            with pytest.raises(NotFound):
+                cloud.set_remote_port_groups(port_id, [group_id])
+        assert groups() == {member.mac: (web,), other.mac: (web,)}
 
     def test_quotas_are_enforced(self, cloud: NetworkCloud, created: Created) -> None:
         quota = NetworkQuota(networks=1, subnets=1, ports=7)

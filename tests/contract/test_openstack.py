@@ -57,6 +57,16 @@ class TestOpenStackCloud(NetworkCloudContract):
         return lambda project_id: network.delete_quota(project_id)
 
     @pytest.fixture
+    def group(self, site: Cloud, created: Created) -> Callable[[str], str]:
+        def create(name: str) -> str:
+            network: Any = site.openstack().network
+            made = network.create_security_group(name=name, project_id=created.project.id)
+            created.undo.append(lambda: network.delete_security_group(made.id))
+            return str(made.id)
+
+        return create
+
+    @pytest.fixture
     def route(self, site: Cloud) -> Callable[[Subnet], Callable[[], None]]:
         network: Any = site.openstack().network
 

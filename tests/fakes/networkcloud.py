@@ -9,7 +9,15 @@ from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from isthmus.model.errors import Conflict, Invalid, NotFound, QuotaExceeded
-from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, RequestedPort, Subnet
+from isthmus.model.facts.openstack import (
+    Network,
+    NetworkQuota,
+    Port,
+    Range,
+    RequestedPort,
+    SecurityGroup,
+    Subnet,
+)
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
 from isthmus.ports.openstack import SPARE_PORTS
 
@@ -36,6 +44,7 @@ class FakeNetworkCloud(FakeIdentity):
         self.networks: dict[str, Network] = {}
         self.subnets: dict[str, Subnet] = {}
         self.ports: dict[str, Port] = {}
+        self.security_groups: dict[str, SecurityGroup] = {}
         self.quotas: dict[str, NetworkQuota] = {}
         self._numbered: dict[str, tuple[Network | Subnet | Port, int]] = {}
         self.other_services: tuple[str, ...] = ()
@@ -84,6 +93,18 @@ class FakeNetworkCloud(FakeIdentity):
             pools.setdefault(subnet.network_id, []).append(subnet.pools)
         networks = (network for network in self.networks.values() if network.project_id in project_ids)
         return {n.id: (n.name, used[n.id], tuple(pools.get(n.id, ()))) for n in networks}
+
+    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]:
+        self._ask_for(project_ids)
+        return [group for group in self.security_groups.values() if group.project_id in project_ids]
+
+    def port_groups_of(self, *network_ids: str) -> Mapping[str, frozenset[tuple[str, tuple[str, ...]]]]:
+        self._ask_for(network_ids)
+        found: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
+        for port in self.ports.values():
+            if port.network_id in network_ids:
+                found.setdefault(port.network_id, set()).add((port.id, port.groups))
+        return {network_id: frozenset(ports) for network_id, ports in found.items()}
 
     def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
         self._ask()
@@ -274,8 +295,37 @@ class FakeNetworkCloud(FakeIdentity):
                 raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
         addresses = tuple(address for _, address in port.addresses)
         owned = (network.id, self.own_project_id(), port.mac, addresses, REMOTE_DEVICE_OWNER, "DOWN", "", description)
-        created = Port(self._new_id(), port.name, *owned, port_security_enabled=False)
+        groups = self._joined(port.groups)
+        created = Port(self._new_id(), port.name, *owned, port_security_enabled=bool(groups), groups=groups)
         self.ports[created.id] = created
+
+    def set_remote_port_groups(self, port_id: str, group_ids: Sequence[str]) -> None:
+        self._ask()
+        if port_id not in self.ports:
+            raise NotFound(f"Port {port_id} could not be found.")
+        groups = self._joined(group_ids)
+        self.ports[port_id] = replace(self.ports[port_id], port_security_enabled=bool(groups), groups=groups)
+        self._wrote()
+
+    def _joined(self, group_ids: Sequence[str]) -> tuple[str, ...]:
+        unknown = sorted(set(group_ids) - self.security_groups.keys())
+        if unknown:
+            raise NotFound(f"Security group {', '.join(unknown)} does not exist")
+        if len({self.security_groups[id_].stateful for id_ in group_ids}) > 1:
+            raise Conflict("Cannot apply both stateful and stateless security groups on the same port")
+        return tuple(sorted(set(group_ids)))
+
+    def create_group(self, project_id: str, name: str, *, stateful: bool = True) -> SecurityGroup:
+        """Create a security group of a tenant."""
+        group = SecurityGroup(self._new_id(), name, project_id, stateful)
+        self.security_groups[group.id] = group
+        self._wrote()
+        return group
+
+    def join(self, port_id: str, *groups: SecurityGroup) -> None:
+        """Put a machine's port into exactly these groups."""
+        self.ports[port_id] = replace(self.ports[port_id], groups=self._joined([group.id for group in groups]))
+        self._wrote()
 
     def delete_port(self, port_id: str) -> None:
         self._ask()

@@ -21,6 +21,7 @@ DIGESTS = {
     6: "cb541ea2f2f0a3ee",
     7: "b1ddebfe0e4065c2",
     8: "391d9234cefa58de",
+    9: "a9164626b26df382",
 }
 
 

@@ -1,7 +1,11 @@
-"""Remote ports: whatever peers publish and whatever is there, the plan is applied once, and deletes nothing unread."""
+"""Remote ports: whatever peers publish and whatever is there, the plan is applied once, and deletes nothing unread.
+
+Their security groups are exactly what the tenant's choice and the names allow.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -11,10 +15,11 @@ from hypothesis import strategies as st
 from isthmus.core.network.attachment import remote_ports
 from isthmus.core.network.port_slices import RemotePorts
 from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports, remote_port_actions
+from isthmus.core.network.security_groups import groups_by_name, joined_groups
 from isthmus.model import names
-from isthmus.model.actions import CreateRemotePorts, DeletePort
-from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
-from isthmus.model.facts.openstack import Network, NetworkFacts, Port, Subnet
+from isthmus.model.actions import CreateRemotePorts, DeletePort, SetRemotePortGroups
+from isthmus.model.api.v1alpha1.expansionlink import GroupMatching, PublishedPort
+from isthmus.model.facts.openstack import Network, NetworkFacts, Port, SecurityGroup, Subnet
 
 OWN = "operator"
 NETWORK = Network("n", "web", "tenant", 1400)
@@ -31,6 +36,9 @@ BELONGING = {
 }
 MACS = [*(f"fa:16:3e:00:00:{number:02x}" for number in range(12)), "01:00:5e:00:00:01", "00:00:00:00:00:00"]
 ADDRESSES = [*(f"10.0.0.{number}" for number in range(32)), *(f"10.0.1.{number}" for number in range(16)), "192.0.2.1"]
+GROUP_NAMES = ("default", "web", "db", "fast")
+some_names = st.lists(st.sampled_from([*GROUP_NAMES, "elsewhere"]), max_size=3, unique=True).map(tuple)
+matchings: st.SearchStrategy[GroupMatching | None] = st.sampled_from(["ByName", "ByNameAndDefault", None])
 some_addresses = st.lists(st.sampled_from(ADDRESSES), max_size=3, unique=True).map(tuple)
 
 
@@ -44,6 +52,7 @@ def published(draw: st.DrawFn) -> PublishedPort:
         addresses=addresses,
         pair_addresses=pairs or None,
         member=draw(st.sampled_from([None, None, 3, 4])),
+        groups=draw(some_names) or None,
     )
 
 
@@ -65,8 +74,19 @@ def facts(draw: st.DrawFn) -> NetworkFacts:
         project = "tenant" if owner == "compute:nova" else OWN
         pairs = draw(some_addresses) if owner == "compute:nova" else ()
         made = Port(f"p{number}", "", "n", project, mac, addresses, owner, "DOWN", "", allowed_addresses=pairs)
-        ports.append(made)
-    return NetworkFacts(OWN, NETWORK, SUBNETS, tuple(ports))
+        ports.append(replace(made, groups=draw(st.lists(st.sampled_from(["g1", "g2"]), unique=True).map(sorted_ids))))
+    return NetworkFacts(OWN, NETWORK, SUBNETS, tuple(ports), groups=draw(security_groups()))
+
+
+def sorted_ids(ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(ids))
+
+
+@st.composite
+def security_groups(draw: st.DrawFn) -> tuple[SecurityGroup, ...]:
+    """Some names are there twice, some not at all; of all projects but the network's, Neutron lists none."""
+    found = draw(st.lists(st.tuples(st.sampled_from(GROUP_NAMES), st.booleans()), max_size=6))
+    return tuple(SecurityGroup(f"g{n}", name, "tenant", stateful) for n, (name, stateful) in enumerate(found))
 
 
 def applied(before: NetworkFacts, plan: RemotePortPlan) -> NetworkFacts:
@@ -77,6 +97,11 @@ def applied(before: NetworkFacts, plan: RemotePortPlan) -> NetworkFacts:
             assert ports[action.id].device_owner == names.REMOTE_DEVICE_OWNER
             del ports[action.id]
             continue
+        if isinstance(action, SetRemotePortGroups):
+            assert ports[action.id].device_owner == names.REMOTE_DEVICE_OWNER
+            assert ports[action.id].groups != action.groups
+            ports[action.id] = replace(ports[action.id], groups=action.groups)
+            continue
         assert isinstance(action, CreateRemotePorts)
         for wanted in action.ports:
             addresses = tuple(address for _, address in wanted.addresses)
@@ -85,13 +110,16 @@ def applied(before: NetworkFacts, plan: RemotePortPlan) -> NetworkFacts:
             assert not {*addresses} & {a for port in ports.values() for a in port.addresses}, "409"
             id_ = f"new-{len(ports)}-{wanted.mac}"
             ports[id_] = Port(id_, wanted.name, "n", OWN, wanted.mac, addresses, names.REMOTE_DEVICE_OWNER, "DOWN", "")
+            ports[id_] = replace(ports[id_], groups=wanted.groups)
     return replace(before, ports=tuple(ports.values()))
 
 
-def settled(before: NetworkFacts, found: tuple[Publisher, ...], limit: int) -> tuple[NetworkFacts, RemotePortPlan]:
+def settled(
+    before: NetworkFacts, found: tuple[Publisher, ...], limit: int, matching: GroupMatching | None = None
+) -> tuple[NetworkFacts, RemotePortPlan]:
     """After deletions and creations there is nothing left to do."""
     for _ in range(3):
-        plan = plan_remote_ports(before, found, limit)
+        plan = plan_remote_ports(before, found, limit, groups_by_name(before, matching))
         if not remote_port_actions("cloud-a.n", before, plan):
             return before, plan
         before = applied(before, plan)
@@ -148,3 +176,39 @@ def test_nothing_unread_is_deleted(before: NetworkFacts, found: tuple[Publisher,
 def _belongs(publisher: Publisher, address: str) -> bool:
     value = int(IPv4Address(address))
     return any(first <= value <= last for first, last in publisher.belonging)
+
+
+@given(facts(), publishers(), st.integers(0, 12), matchings)
+def test_no_port_is_in_a_group_that_was_not_named(
+    before: NetworkFacts, found: tuple[Publisher, ...], limit: int, matching: GroupMatching | None
+) -> None:
+    """Whatever it was in before, and whatever was not read: never wider than the tenant's choice and the names say."""
+    after, plan = settled(before, found, limit, matching)
+    assert not plan.to_update
+    by_id = {group.id: group for group in after.groups or ()}
+    names_held = [group.name for group in by_id.values()]
+    published = {(c.cloud_id, machine.mac): machine for c in found for machine in c.ports.ports if c.ports.complete}
+    unread = any(not publisher.ports.complete for publisher in found)
+    for port in remote_ports(after):
+        held = [by_id[id_].name for id_ in port.groups]
+        assert matching is not None or not held
+        assert matching == "ByNameAndDefault" or "default" not in held
+        assert all(names_held.count(name) == 1 for name in held)
+        machines = [machine for (_, mac), machine in published.items() if mac == port.mac]
+        if not unread and len(machines) == 1:
+            assert {*held} <= {*(machines[0].groups or ())}
+    local = [port for port in before.ports if port.device_owner != names.REMOTE_DEVICE_OWNER]
+    assert [port for port in after.ports if port in local] == local, "nobody else's groups are changed"
+
+
+@given(facts(), published(), matchings)
+def test_machine_is_in_every_group_that_it_names_and_that_is_one(
+    before: NetworkFacts, machine: PublishedPort, matching: GroupMatching | None
+) -> None:
+    groups = groups_by_name(before, matching)
+    joined = {group.name: group for group in (before.groups or ()) if group.id in joined_groups(machine, groups)}
+    wanted = [groups[name] for name in machine.groups or () if name in groups]
+    assert {*joined} <= {*(machine.groups or ())}
+    assert len({group.stateful for group in joined.values()}) <= 1, "409"
+    assert {g.id for g in wanted if g.stateful} <= {g.id for g in joined.values()}
+    assert bool(joined) == bool(wanted)

@@ -10,7 +10,7 @@ import pytest
 from isthmus.model.errors import Unavailable
 from isthmus.model.facts.openstack import Subnet
 from isthmus.ports import NetworkCloud
-from tests.contract.networkcloud import NetworkCloudContract
+from tests.contract.networkcloud import Created, NetworkCloudContract
 from tests.fakes.networkcloud import FakeNetworkCloud
 
 
@@ -37,6 +37,10 @@ class TestFakeNetworkCloud(NetworkCloudContract):
     @pytest.fixture
     def forget_quota(self, cloud: FakeNetworkCloud) -> Callable[[str], object]:
         return lambda project_id: cloud.quotas.pop(project_id)
+
+    @pytest.fixture
+    def group(self, cloud: FakeNetworkCloud, created: Created) -> Callable[[str], str]:
+        return lambda name: cloud.create_group(created.project.id, name).id
 
     @pytest.fixture
     def host(self) -> str:

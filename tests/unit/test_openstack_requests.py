@@ -15,7 +15,7 @@ from isthmus.adapters.openstack.identity import Identity
 from isthmus.adapters.openstack.networking import Networking
 from isthmus.adapters.openstack.session import Session
 from isthmus.model.errors import Conflict, QuotaExceeded, Unavailable
-from isthmus.model.facts.openstack import RequestedPort
+from isthmus.model.facts.openstack import RequestedPort, SecurityGroup
 from isthmus.ports.openstack import SPARE_PORTS
 
 Answer = tuple[int, object]
@@ -246,3 +246,41 @@ def test_remote_ports_are_one_request_that_leaves_some_of_the_quota(details: obj
         "device_owner": "isthmus:remote",
         "binding:vnic_type": "baremetal",
     }
+
+
+def test_remote_port_always_says_which_groups_it_is_in() -> None:
+    """Without a list Neutron takes the default group of our project; it refuses groups without port security."""
+    sent: list[Any] = []
+
+    def answer(method: str, path: str, _params: Mapping[str, Any], body: Any) -> Answer:
+        sent.extend(body["ports"] if method == "POST" else [body["port"]] if body else [])
+        return (404, {}) if path.startswith("/quotas") else (200, {})
+
+    networking = Networking(Service(answer).api("network"), lambda: "own")
+    machines = [RequestedPort(name, "fa:16:3e:00:00:01", (), groups) for name, groups in (("a", ("g1",)), ("b", ()))]
+    networking.create_remote_ports("n", machines, "isthmus x")
+    networking.set_remote_port_groups("p", ("g1", "g2"))
+    networking.set_remote_port_groups("p", ())
+    fields = ("security_groups", "port_security_enabled")
+    assert [tuple(port[name] for name in fields) for port in sent] == [
+        (["g1"], True),
+        ([], False),
+        (["g1", "g2"], True),
+        ([], False),
+    ]
+
+
+def test_security_groups_are_those_of_the_projects_with_their_names_as_they_are() -> None:
+    groups = [
+        {"id": "g1", "name": "w\u202eeb ", "project_id": "p1", "stateful": False},
+        {"id": "g2", "name": "web", "project_id": "shared-by-another", "stateful": True},
+    ]
+
+    def answer(_method: str, path: str, params: Mapping[str, Any], _body: Any) -> Answer:
+        assert (path, params["project_id"]) == ("/security-groups", ("p1",))
+        return 200, {"security_groups": groups}
+
+    networking = Networking(Service(answer).api("network"), lambda: "own")
+    assert networking.security_groups_of("p1") == [SecurityGroup("g1", "w\u202eeb ", "p1", stateful=False)]
+    without = Networking(Service(lambda *_: (404, {})).api("network"), lambda: "own")
+    assert without.security_groups_of("p1") == []

@@ -30,6 +30,7 @@ from isthmus.model.actions import (
     SetFinalizers,
     SetNetworkMTU,
     SetQuota,
+    SetRemotePortGroups,
     TagNetwork,
     UpdatePools,
     UpdateSubnet,
@@ -128,6 +129,8 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> Creat
             return cloud.create_gateway_port(network_id, subnet_id, address, name, description)
         case CreateRemotePorts(network_id, ports, description):
             cloud.create_remote_ports(network_id, ports, description)
+        case SetRemotePortGroups(port_id, groups):
+            cloud.set_remote_port_groups(port_id, groups)
         case DeleteDomain() | DeleteProject() | DeleteNetwork() | DeleteSubnet() | DeletePort():
             _delete(action, cloud)
     return None

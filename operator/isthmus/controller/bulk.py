@@ -9,8 +9,9 @@ from typing import Final, TypeVar
 
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.remote_link import origin_of
+from isthmus.core.network.security_groups import may_match_groups
 from isthmus.core.snapshot.index import Snapshot
-from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, Subnet
+from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, SecurityGroup, Subnet
 from isthmus.ports import Clock, NetworkCloud
 
 # Only the name of a tenant's project is of interest, and it hardly ever changes.
@@ -105,6 +106,8 @@ class BulkReader:
     _ports: dict[str, list[Port]] = field(default_factory=dict)
     _listed: set[str] = field(default_factory=set)
     """IDs of the networks whose ports were listed: not those of duplicates."""
+    _groups: dict[str, list[SecurityGroup]] = field(default_factory=lambda: defaultdict(list))
+    """By project, of the projects with a network whose groups are matched by name."""
     _shared_by_policy: set[str] = field(default_factory=set)
     _replica_projects: dict[str, Project] = field(default_factory=dict)
 
@@ -121,6 +124,8 @@ class BulkReader:
             self._in_project.setdefault(subnet.project_id, []).append(subnet)
         self._listed.update(ids)
         self._ports.update(_grouped(self.cloud.ports_of(*ids)))
+        for group in self.cloud.security_groups_of(*self._projects_with_groups()):
+            self._groups[group.project_id].append(group)
         own = self.snapshot.own.cloud_id
         starting = [i for i in self._networks if self.snapshot.attachment(f"{own}.{i}") is None]
         self._shared_by_policy.update(self.cloud.networks_shared_by_policy(*starting))
@@ -153,6 +158,9 @@ class BulkReader:
         unlisted = (id_ for id_ in network_ids if id_ not in self._listed)
         return [*listed, *self.cloud.ports_of(*unlisted)]
 
+    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]:
+        return [group for id_ in project_ids for group in self._groups.get(id_, ())]
+
     def find_domain(self, name: str) -> Domain | None:
         return self.shared.find_domain(name)
 
@@ -181,6 +189,13 @@ class BulkReader:
             tuple(record.network_id for record in records if record.network_id),
             tuple({record.project_id for record in records if record.project_id}),
         )
+
+    def _projects_with_groups(self) -> list[str]:
+        matched = {name for name in self.link_names if may_match_groups(self.snapshot, name)}
+        own = {n.project_id for n in self._networks.values() if f"{self.snapshot.own.cloud_id}.{n.id}" in matched}
+        attachments = (self.snapshot.attachment(name) for name in matched & set(self._received()))
+        records = (attachment.spec.record for attachment in attachments if attachment is not None)
+        return sorted(own | {record.project_id for record in records if record.project_id})
 
     def _received(self) -> list[str]:
         return [name for name in self.link_names if origin_of(name) != self.snapshot.own.cloud_id]

@@ -18,6 +18,7 @@ from isthmus.ports import Clock, NetworkCloud
 
 from .bulk import BulkReader, SharedFacts, is_bulk_readable
 from .facts import FactCache, FactReader
+from .groupfeed import GroupFeed
 
 _SUMMARY_SECONDS: Final = 4.0
 _PART: Final = 100  # networks or projects, as many as one request of each kind holds
@@ -44,7 +45,8 @@ class FactFeed:
         self._summaries: Mapping[str, tuple[object, ...]] = {}
         self._pending: frozenset[str] = frozenset()
         """Networks that changed and were not listed since."""
-        self._summary_at = self._part_at = 0.0
+        self._groups = GroupFeed(cloud)
+        self._summary_at = self._groups_at = self._part_at = 0.0
         self._last_of_round = ""
 
     def tick(self, snapshot: Snapshot) -> frozenset[str]:
@@ -53,6 +55,10 @@ class FactFeed:
         now = self._clock.monotonic_seconds()
         if now >= self._summary_at:
             self._pending |= self._changed_networks(now)
+        if now >= self._groups_at:
+            self._pending |= self._groups.changed(snapshot, dict(self._known_networks()))
+            self._groups_at = now + self._groups.pause_seconds
+        if self._pending:
             changed |= self._follow(snapshot, self._pending)
             self._pending = frozenset()
         if now >= self._part_at:

@@ -13,10 +13,20 @@ from typing import Generic, Protocol, TypedDict, TypeVar
 from isthmus.core.federation.credentials import Account
 from isthmus.core.federation.namespace import account_manifests
 from isthmus.core.network.receiver.state import Receiver
+from isthmus.core.network.security_groups import may_match_groups
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.errors import Forbidden, NotFound
-from isthmus.model.facts.openstack import Domain, Network, NetworkFacts, NetworkQuota, Port, Project, Subnet
+from isthmus.model.facts.openstack import (
+    Domain,
+    Network,
+    NetworkFacts,
+    NetworkQuota,
+    Port,
+    Project,
+    SecurityGroup,
+    Subnet,
+)
 from isthmus.ports import Cluster
 
 F = TypeVar("F")
@@ -124,6 +134,7 @@ class FactReader(Protocol):
     def subnets_of(self, *network_ids: str) -> list[Subnet]: ...
     def subnets_in_project(self, *project_ids: str) -> list[Subnet]: ...
     def ports_of(self, *network_ids: str) -> list[Port]: ...
+    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]: ...
     def find_domain(self, name: str) -> Domain | None: ...
     def get_project(self, project_id: str) -> Project | None: ...
     def projects_of(self, domain_id: str) -> Sequence[Project]: ...
@@ -150,6 +161,7 @@ def origin_facts(
         subnets=tuple(cloud.subnets_of(network.id)),
         ports=tuple(cloud.ports_of(network.id)),
         project=project_of(network) if project_of else cloud.get_project(network.project_id),
+        groups=_groups(cloud, snapshot, link_name, network),
     )
 
 
@@ -175,6 +187,7 @@ def receiver_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> Net
         **_about_removal(cloud, receiver, project if removing and network is None else None),
         duplicate_networks=tuple(duplicates),
         duplicate_ports=tuple(cloud.ports_of(*(n.id for n in duplicates))),
+        groups=_groups(cloud, snapshot, link_name, network) if network else None,
         projects_in_domain=_projects(cloud, receiver, domain) if removable else 0,
         other_networks=len(others),
         other_subnets=_subnets_of(cloud, project, {n.id for n in others}) if not removing else (),
@@ -193,6 +206,14 @@ def peer_account(cluster: Cluster, cloud_id: str) -> Account:
         if existing is not None:
             found[kind, name] = existing
     return found
+
+
+def _groups(
+    cloud: FactReader, snapshot: Snapshot, link_name: str, network: Network
+) -> tuple[SecurityGroup, ...] | None:
+    if not may_match_groups(snapshot, link_name):
+        return None
+    return tuple(sorted(cloud.security_groups_of(network.project_id), key=lambda group: group.id))
 
 
 def _replica_project(cloud: FactReader, receiver: Receiver, domain: Domain | None) -> Project | None:

@@ -23,6 +23,7 @@ from isthmus.core.network.receiver.plan import plan_failure_answer, plan_receive
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.receiver.status import receiver_attachment, receiver_links
 from isthmus.core.network.remote_link import origin_of
+from isthmus.core.network.security_groups import may_match_groups
 from isthmus.core.network.timing import changes_in_seconds, looks_again_in_seconds
 from isthmus.core.placement.gateway_nodes import plan_gateway_nodes
 from isthmus.core.snapshot.index import Snapshot
@@ -194,6 +195,8 @@ class NetworkScope:
     def observe(self, snapshot: Snapshot) -> None:
         """Ask OpenStack, unless it need not be asked: a withdrawn link, a refused offer, no agreement with any peer."""
         if _needs_openstack(snapshot, self.key.name):
+            if self._lacks_groups(snapshot):
+                self.facts.networks.expire(self.key.name)
             self.facts.networks.get(snapshot, self.key.name)
         else:
             self.facts.networks.drop(self.key.name)
@@ -243,6 +246,12 @@ class NetworkScope:
     def invalidate(self) -> int:
         """Have OpenStack asked again."""
         return self.facts.networks.invalidate(self.key.name)
+
+    def _lacks_groups(self, snapshot: Snapshot) -> bool:
+        """Whether the facts are of a time at which the security groups were of no interest."""
+        facts = self._facts
+        is_known = facts is None or facts.network is None or facts.groups is not None
+        return not is_known and may_match_groups(snapshot, self.key.name)
 
     @property
     def _facts(self) -> NetworkFacts | None:

@@ -247,6 +247,14 @@ class CreateRemotePorts:
 
 
 @dataclass(frozen=True)
+class SetRemotePortGroups:
+    """Put a remote port into these security groups, and into no others."""
+
+    id: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DeletePort:
     """Delete a port of ours."""
 
@@ -281,6 +289,7 @@ OpenStackAction = (
     | RestoreAttachmentPort
     | CreateGatewayPort
     | CreateRemotePorts
+    | SetRemotePortGroups
     | DeletePort
 )
 Action = KubernetesAction | OpenStackAction

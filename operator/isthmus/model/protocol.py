@@ -12,7 +12,7 @@ PROTOCOL_VERSION: Final = 1
 PROTOCOL_VERSIONS: Final = (1, 2, 3)
 """The versions that this cloud speaks, in ascending order."""
 
-READ_AS: Final = 8
+READ_AS: Final = 9
 """Number of the reader of peers' objects, to be raised whenever it understands more of them than before.
 
 It is stored beside what was read: a newer controller reads again what an older one understood in part.
@@ -36,6 +36,8 @@ class Feature(StrEnum):
     """IPv6 subnets are offered, and ports have IPv6 addresses."""
     REMOTE_PORTS = "RemotePorts"
     """Published ports say which of their addresses are fixed, so that ports of the reader can stand for them."""
+    SECURITY_GROUPS = "SecurityGroups"
+    """Published ports name their security groups, and remote ports are in the groups of those names."""
 
 
 _SINCE: Final[Mapping[Feature, int]] = MappingProxyType(
@@ -47,6 +49,7 @@ _SINCE: Final[Mapping[Feature, int]] = MappingProxyType(
         Feature.DIRECT_PATHS: 3,
         Feature.IPV6: 3,
         Feature.REMOTE_PORTS: 3,
+        Feature.SECURITY_GROUPS: 3,
     }
 )
 

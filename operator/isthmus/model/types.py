@@ -140,6 +140,11 @@ Time = Annotated[
 ]
 # Text of others is made printable wherever it is parsed: a name that is odd must not make an object malformed.
 Printable = BeforeValidator(lambda value: printable(value) if isinstance(value, str) else value)
+# A security group's name as it is: replacing characters could make two names one.
+MAX_GROUP_NAME_CHARACTERS = 64
+SecurityGroupName = Annotated[
+    str, StringConstraints(pattern=PRINTABLE_PATTERN, min_length=1, max_length=MAX_GROUP_NAME_CHARACTERS)
+]
 # Free text (Neutron's names).
 DisplayName = Annotated[str, StringConstraints(pattern=PRINTABLE_PATTERN, max_length=255), Printable]
 # A message for another cloud's administrators.

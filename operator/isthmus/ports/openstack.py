@@ -13,6 +13,7 @@ from isthmus.model.facts.openstack import (
     Project,
     Range,
     RequestedPort,
+    SecurityGroup,
     Subnet,
 )
 
@@ -82,6 +83,20 @@ class NetworkCloud(Protocol):
         the number of addresses that ports use. None if Neutron has no extension for it.
 
         Cheap for Neutron, so that it can be asked every few seconds.
+        """
+        ...
+
+    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]:
+        """All security groups that the projects own; none without Neutron's extension for them.
+
+        Only for projects with a network: Neutron may create the default group of one that has none yet.
+        """
+        ...
+
+    def port_groups_of(self, *network_ids: str) -> Mapping[str, frozenset[tuple[str, tuple[str, ...]]]]:
+        """By network ID, the IDs of all ports with those of their security groups; nothing of a network without ports.
+
+        For comparison with an earlier answer: much cheaper than `ports_of`.
         """
         ...
 
@@ -175,10 +190,18 @@ class NetworkCloud(Protocol):
     def create_remote_ports(self, network_id: str, ports: Sequence[RequestedPort], description: str) -> None:
         """Create ports with the addresses and MAC addresses of machines in other clouds, all of them or none.
 
-        In the operator's project, unbound, with vnic_type `baremetal` as in `create_gateway_port`, without port
-        security. `Conflict` if an address or a MAC address is in use on the network, `Invalid` if an address is not in
-        its subnet. MUST raise `QuotaExceeded`, and create nothing, if fewer than `SPARE_PORTS` would be left of the
-        project's quota of ports: attachment ports need them.
+        In the operator's project, unbound, with vnic_type `baremetal` as in `create_gateway_port`, in exactly the
+        security groups that are requested (any project's), with port security only if there are any. `NotFound` if a
+        group does not exist. `Conflict` if an address or a MAC address is in use on the network, `Invalid` if an
+        address is not in its subnet. MUST raise `QuotaExceeded`, and create nothing, if fewer than `SPARE_PORTS` would
+        be left of the project's quota of ports: attachment ports need them.
+        """
+        ...
+
+    def set_remote_port_groups(self, port_id: str, group_ids: Sequence[str]) -> None:
+        """Put the port into exactly these security groups, with port security only if there are any.
+
+        `NotFound` if the port or a group does not exist.
         """
         ...
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from isthmus.model.facts.openstack import AUTOMATIC_MODES, Domain, Network, Port, Project, Range, Subnet
+from isthmus.model.facts.openstack import (
+    AUTOMATIC_MODES,
+    Domain,
+    Network,
+    Port,
+    Project,
+    Range,
+    SecurityGroup,
+    Subnet,
+)
 from isthmus.model.text import printable
 
 from .canonical import address, canonical, cidr, mac_address
@@ -27,8 +36,9 @@ _PREFIX_DELEGATION: Final = "prefix_delegation"  # Neutron's name for the pool t
 PORT_FIELDS: Final = (
     *("id", "name", "network_id", "project_id", "mac_address", "fixed_ips", "device_owner", "status"),
     *("binding:host_id", "binding:vif_type", "description", "admin_state_up", "port_security_enabled"),
-    "allowed_address_pairs",
+    *("allowed_address_pairs", "security_groups"),
 )
+SECURITY_GROUP_FIELDS: Final = ("id", "name", "project_id", "stateful")
 
 
 def network(document: Document) -> Network:
@@ -108,6 +118,22 @@ def port(document: Document) -> Port:
         port_security_enabled=document.get("port_security_enabled") is not False,
         allowed_addresses=pairs,
         omitted=(*odd_macs, *(f"address {text}" for text in (*odd_addresses, *odd_pairs))),
+        groups=group_ids(document),
+    )
+
+
+def group_ids(port: Document) -> tuple[str, ...]:
+    """IDs of the security groups of a port; Neutron lists them in any order."""
+    return tuple(sorted(port.get("security_groups") or ()))
+
+
+def security_group(document: Document) -> SecurityGroup:
+    """A security group, with its name exactly as it is: it is compared."""
+    return SecurityGroup(
+        id=document["id"],
+        name=_text(document, "name"),
+        project_id=_text(document, "project_id"),
+        stateful=document.get("stateful") is not False,
     )
 
 

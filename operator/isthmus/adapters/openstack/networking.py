@@ -8,7 +8,15 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from isthmus.model.errors import Conflict, NotFound, QuotaExceeded, Unavailable
-from isthmus.model.facts.openstack import Network, NetworkQuota, Port, Range, RequestedPort, Subnet
+from isthmus.model.facts.openstack import (
+    Network,
+    NetworkQuota,
+    Port,
+    Range,
+    RequestedPort,
+    SecurityGroup,
+    Subnet,
+)
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
 from isthmus.ports.openstack import SPARE_PORTS
 
@@ -86,6 +94,23 @@ class Networking:
         except NotFound:  # no such extension
             return None
         return {item["network_id"]: tuple(item.get(name) for name in fields[1:]) for item in found}
+
+    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]:
+        """Without `fields`, Neutron would answer with all rules of the groups."""
+        fields = facts.SECURITY_GROUP_FIELDS
+        try:
+            documents = self._neutron.list_any("security-groups", "project_id", project_ids, fields=fields)
+        except NotFound:  # no such extension
+            return []
+        owned = [facts.security_group(document) for document in documents]
+        return [group for group in owned if group.project_id in project_ids]  # Neutron also lists shared ones
+
+    def port_groups_of(self, *network_ids: str) -> Mapping[str, frozenset[tuple[str, tuple[str, ...]]]]:
+        fields = ("id", "network_id", "security_groups")
+        found: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
+        for document in self._neutron.list_any("ports", "network_id", network_ids, fields=fields):
+            found.setdefault(document["network_id"], set()).add((document["id"], facts.group_ids(document)))
+        return {network_id: frozenset(ports) for network_id, ports in found.items()}
 
     def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
         body = {"project_id": project_id, "name": name, "mtu": mtu, "description": description}
@@ -194,10 +219,14 @@ class Networking:
                 "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in port.addresses],
                 "device_owner": REMOTE_DEVICE_OWNER,
                 **_SILENT,
+                **_membership(port.groups),
             }
             for port in ports
         ]
         self._neutron.post("/ports", {"ports": documents})
+
+    def set_remote_port_groups(self, port_id: str, group_ids: Sequence[str]) -> None:
+        self._neutron.put(f"/ports/{port_id}", {"port": _membership(group_ids)})
 
     def delete_port(self, port_id: str) -> None:
         self._neutron.delete(f"/ports/{port_id}")
@@ -281,6 +310,14 @@ class Networking:
             return self._neutron.list(collection, project_id=project_id)
         except NotFound:
             return []
+
+
+def _membership(group_ids: Sequence[str]) -> dict[str, Any]:
+    """Always with a list: without one, Neutron puts a new port into the default group of its project.
+
+    Neutron refuses groups without port security.
+    """
+    return {"port_security_enabled": bool(group_ids), "security_groups": list(group_ids)}
 
 
 def _quota(document: Mapping[str, Any]) -> NetworkQuota:

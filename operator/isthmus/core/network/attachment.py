@@ -22,12 +22,15 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, PeerGateway
 from isthmus.model.api.v1alpha1.expansionlink import (
     MAX_ADDRESSES_PER_PORT,
     ExpansionLinkSpec,
+    GroupMatching,
     NetworkIdentity,
     Offer,
     PublishedPort,
 )
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.facts.openstack import NetworkFacts, Port
+
+from .security_groups import groups_by_name, published_groups
 
 
 def network_identity(link_name: str) -> NetworkIdentity:
@@ -82,21 +85,26 @@ def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
     )
 
 
-def published_ports(facts: NetworkFacts, *, ipv6: bool = False) -> tuple[PublishedPort, ...]:
+def published_ports(
+    facts: NetworkFacts, *, ipv6: bool = False, matching: GroupMatching | None = None
+) -> tuple[PublishedPort, ...]:
     """The addresses in use in this cloud, for the peer to detect conflicts, with `ipv6` of both IP versions.
 
-    Ordered by port ID; of each port those of IPv4 first.
+    Ordered by port ID; of each port those of IPv4 first. With `matching`, each with the names of its security groups.
     """
+    groups = groups_by_name(facts, matching)
     return tuple(
-        _published(port, addresses[:MAX_ADDRESSES_PER_PORT])
+        _published(port, addresses[:MAX_ADDRESSES_PER_PORT], published_groups(port, groups))
         for port in sorted(facts.ports, key=lambda p: p.id)
         if not _is_ours(port, facts) and port.mac and (addresses := _addresses(port, ipv6=ipv6))
     )
 
 
-def _published(port: Port, addresses: tuple[str, ...]) -> PublishedPort:
+def _published(port: Port, addresses: tuple[str, ...], groups: tuple[str, ...] | None) -> PublishedPort:
     of_pairs = tuple(address for address in addresses if address not in port.addresses)
-    return PublishedPort(id=port.id, mac=port.mac.lower(), addresses=addresses, pair_addresses=of_pairs or None)
+    return PublishedPort(
+        id=port.id, mac=port.mac.lower(), addresses=addresses, pair_addresses=of_pairs or None, groups=groups
+    )
 
 
 def port_on(gateway: Gateway | None, ports: Iterable[Port]) -> Port | None:

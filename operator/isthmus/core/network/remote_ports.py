@@ -5,19 +5,23 @@ nobody, reach the machine. A remote port is bound to no host, and needs no port 
 
 The fixed addresses that another member publishes are believed as far as they belong to it, so that no peer can reserve
 addresses of this cloud. Addresses of allowed address pairs are not taken: several machines may use them.
+
+A remote port is in security groups only if the tenant of the origin chose it (`security_groups.py`), so that rules
+whose remote is a group admit the machine. No rule applies to the port itself, since no frame passes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import groupby
+from types import MappingProxyType
 from typing import Final
 
 from isthmus.core.snapshot.conditions import true
 from isthmus.model import names
-from isthmus.model.actions import Action, CreateRemotePorts, DeletePort
+from isthmus.model.actions import Action, CreateRemotePorts, DeletePort, SetRemotePortGroups
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
 from isthmus.model.facts.openstack import NetworkFacts, Port, RequestedPort, Subnet
@@ -27,10 +31,12 @@ from .addressing import Span, Spans, contains
 from .attachment import remote_ports
 from .known_addresses import is_machine
 from .port_slices import RemotePorts
+from .security_groups import GroupsByName, joined_groups
 
+_NO_GROUPS: Final[GroupsByName] = MappingProxyType({})
 _PORTS_PER_REQUEST: Final = 50
 _REQUESTS_PER_ROUND: Final = 10
-_DELETIONS_PER_ROUND: Final = 200  # one request each; what else the network needs is planned between two rounds
+_CHANGES_PER_ROUND: Final = 200  # one request each; what else the network needs is planned between two rounds
 _MAX_LISTED: Final = 10
 _MAX_MESSAGE_CHARACTERS: Final = 1024
 
@@ -51,19 +57,24 @@ class RemotePortPlan:
     to_delete: tuple[str, ...] = ()
     """IDs of ports."""
     to_create: tuple[RequestedPort, ...] = ()
+    to_update: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """IDs of ports, each with those of the security groups that it is to be in."""
     collisions: tuple[str, ...] = ()
     """For each machine whose address or MAC address another port has: both ports, in words."""
     left_out: int = 0
     """Number of machines beyond the limit."""
 
 
-def plan_remote_ports(facts: NetworkFacts, publishers: Iterable[Publisher], limit: int) -> RemotePortPlan:
+def plan_remote_ports(
+    facts: NetworkFacts, publishers: Iterable[Publisher], limit: int, groups: GroupsByName = _NO_GROUPS
+) -> RemotePortPlan:
     """The remote ports of a network as they should be; at most `limit` of them, each peer with an equal share.
 
-    What is missing from an incomplete reading of a peer stays, unless something that was read replaces it.
+    What is missing from an incomplete reading of a peer stays, unless something that was read replaces it. `groups` are
+    the security groups that remote ports may be in.
     """
     publishers = tuple(publishers)
-    ours, found = remote_ports(facts), _Wanted(facts)
+    ours, found = remote_ports(facts), _Wanted(facts, groups)
     wanted, excess = _limited([found.ports_of(publisher) for publisher in publishers], limit)
     identities, existing = {*map(_requested_identity, wanted)}, {*map(_identity, ours)}
     missing = [port for port in wanted if _requested_identity(port) not in existing]
@@ -74,6 +85,7 @@ def plan_remote_ports(facts: NetworkFacts, publishers: Iterable[Publisher], limi
     return RemotePortPlan(
         to_delete=tuple(port.id for port in superfluous if port.id not in kept),
         to_create=tuple(created),
+        to_update=tuple(_regrouped(ours, wanted, kept, groups)),
         collisions=tuple(found.collisions),
         left_out=excess + len(missing) - len(created),
     )
@@ -94,23 +106,37 @@ def _created(missing: Iterable[RequestedPort], kept: dict[str, Port], room: int)
     return created
 
 
+def _regrouped(
+    ours: Iterable[Port], wanted: Iterable[RequestedPort], kept: Collection[str], groups: GroupsByName
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Ports in other groups than they should be. Those that are kept unread lose the groups that no port may be in."""
+    allowed = {group.id for group in groups.values()}
+    by_identity = {_requested_identity(port): port.groups for port in wanted}
+    for port in ours:
+        left = tuple(id_ for id_ in port.groups if id_ in allowed) if port.id in kept else port.groups
+        should_be = by_identity.get(_identity(port), left)
+        if should_be != port.groups:
+            yield port.id, should_be
+
+
 def remote_port_actions(link_name: str, facts: NetworkFacts, plan: RemotePortPlan) -> tuple[Action, ...]:
-    """A part of the plan, deletions first: a port that is created may have an address of one that goes."""
+    """A part of the plan: first whom rules admit, then deletions, whose addresses a port that is created may have."""
     if facts.network is None:
         return ()
-    deletions = tuple(DeletePort(port_id) for port_id in plan.to_delete[:_DELETIONS_PER_ROUND])
-    if len(deletions) < len(plan.to_delete):
-        return deletions
+    regrouped = (SetRemotePortGroups(port_id, groups) for port_id, groups in plan.to_update)
+    changes: tuple[Action, ...] = (*regrouped, *(DeletePort(port_id) for port_id in plan.to_delete))
+    if len(changes) > _CHANGES_PER_ROUND:
+        return changes[:_CHANGES_PER_ROUND]
     network_id, marker = facts.network.id, names.marker(link_name)
     ports = plan.to_create[: _PORTS_PER_REQUEST * _REQUESTS_PER_ROUND]
     parts = (ports[start : start + _PORTS_PER_REQUEST] for start in range(0, len(ports), _PORTS_PER_REQUEST))
-    return (*deletions, *(CreateRemotePorts(network_id, part, marker) for part in parts))
+    return (*changes, *(CreateRemotePorts(network_id, part, marker) for part in parts))
 
 
 def delete_remote_ports(facts: NetworkFacts | None) -> tuple[Action, ...]:
     """Delete all remote ports of a network that is stretched no more, a part of them at a time."""
     ports = remote_ports(facts) if facts is not None else ()
-    return tuple(DeletePort(port.id) for port in ports[:_DELETIONS_PER_ROUND])
+    return tuple(DeletePort(port.id) for port in ports[:_CHANGES_PER_ROUND])
 
 
 def remote_port_conditions(plan: RemotePortPlan | None, limit: int) -> list[Condition]:
@@ -127,10 +153,11 @@ def remote_port_conditions(plan: RemotePortPlan | None, limit: int) -> list[Cond
 class _Wanted:
     """Finds out which remote ports are wanted; every address and MAC address once on the network."""
 
-    def __init__(self, facts: NetworkFacts) -> None:
+    def __init__(self, facts: NetworkFacts, groups: GroupsByName) -> None:
         ours = {port.id for port in remote_ports(facts)}
         local = [port for port in facts.ports if port.id not in ours]
         self.collisions: list[str] = []
+        self._groups = groups
         self._subnets = [(_hosts(subnet), subnet.id) for subnet in facts.subnets if subnet.ip_version == 4]
         self._macs = {port.mac.lower(): port for port in local if port.mac}
         self._addresses = {address: port for port in local for address in port.addresses}
@@ -156,7 +183,7 @@ class _Wanted:
             return None
         self._taken |= dict.fromkeys((port.mac, *addresses), f"port {port.id} of {member}")
         pairs = tuple(sorted((subnet_id, address) for address, subnet_id in addresses.items()))
-        return RequestedPort(f"isthmus-remote-{member}", port.mac, pairs)
+        return RequestedPort(f"isthmus-remote-{member}", port.mac, pairs, joined_groups(port, self._groups))
 
     def _is_free(self, address: str, port: PublishedPort, member: str) -> bool:
         """Whether no other port has it; the gateway's is reserved by a port of ours already."""

@@ -105,15 +105,31 @@ class Port:
     """Addresses and CIDRs of allowed_address_pairs: the port may use them in addition to its fixed IPs."""
     omitted: tuple[str, ...] = ()
     """What of it is no address, as text."""
+    groups: tuple[str, ...] = ()
+    """IDs of its security groups, in order."""
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """A security group of Neutron. `name` is exactly as Neutron has it, also if it is not printable."""
+
+    id: str
+    name: str
+    project_id: str
+    stateful: bool = True
 
 
 @dataclass(frozen=True)
 class RequestedPort:
-    """A port to create for a machine of another member. `addresses` are pairs of (subnet ID, address)."""
+    """A port to create for a machine of another member. `addresses` are pairs of (subnet ID, address).
+
+    `groups` are the IDs of the security groups that it is to be in.
+    """
 
     name: str
     mac: str
     addresses: tuple[tuple[str, str], ...]
+    groups: tuple[str, ...] = ()
 
 
 Created = Network | Subnet | Port
@@ -178,3 +194,5 @@ class NetworkFacts:
     """The number of networks in the replica project besides this one and its duplicates."""
     other_subnets: tuple[Subnet, ...] = ()
     """Their subnets; not determined if the replica is to be deleted."""
+    groups: tuple[SecurityGroup, ...] | None = None
+    """The security groups of the network's project, by ID; None if they were not asked for."""

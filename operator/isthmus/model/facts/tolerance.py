@@ -89,6 +89,7 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "offer.members[].cloudID": _LEAVE_OUT,
             "offer.routerAddresses": _LEAVE_OUT,
             "offer.routerAddresses[]": _LEAVE_OUT,
+            "offer.groupMatching": _LEAVE_OUT,
             "answer.installedGeneration": _LEAVE_OUT,
             "answer.reachable": _LEAVE_OUT,
             "answer.reachable[]": _LEAVE_OUT,
@@ -101,6 +102,8 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "ports[]": _LEAVE_OUT,
             "ports[].addresses": _LEAVE_OUT,
             "ports[].addresses[]": _LEAVE_OUT,
+            "ports[].groups": _LEAVE_OUT,
+            "ports[].groups[]": _LEAVE_OUT,
             "portBuckets": ReadAs(256),  # no slice belongs to so many: the ports are unknown, and not none
         },
         MemberLinkSpec: {"gateway": _LEAVE_OUT},
@@ -108,6 +111,8 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "ports[]": _LEAVE_OUT,
             "ports[].addresses": _LEAVE_OUT,
             "ports[].addresses[]": _LEAVE_OUT,
+            "ports[].groups": _LEAVE_OUT,
+            "ports[].groups[]": _LEAVE_OUT,
         },
     }
 )

@@ -12,6 +12,7 @@ from isthmus.model.api.v1alpha1.attachment import SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import (
     AddressMode,
     ExpansionLinkSpec,
+    GroupMatching,
     HostRoute,
     NetworkIdentity,
     Offer,
@@ -41,6 +42,7 @@ def offered_spec(
     number: int | None = None,
     members: tuple[OfferedMember, ...] = (),
     routers: tuple[str, ...] = (),
+    group_matching: GroupMatching | None = None,
 ) -> ExpansionLinkSpec | None:
     """The spec of our link as it should be, `mtu` in bytes; None while network, project or slices are missing.
 
@@ -63,6 +65,7 @@ def offered_spec(
             number=number,
             members=members,
             router_addresses=tuple(a for a in routers if ":" in a) if any(s.is_ipv6 for s in subnets) else (),
+            group_matching=group_matching,
         ),
         mtu=mtu,
         gateway=gateway.name if gateway else None,

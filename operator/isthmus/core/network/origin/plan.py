@@ -176,7 +176,8 @@ def _publish_to(origin: Origin, cloud_id: str) -> Actions:
     if offered is None or origin.facts is None:
         return ()
     is_ipv6 = has_feature(origin.snapshot, cloud_id, Feature.IPV6)
-    ports = published_ports(origin.facts, ipv6=is_ipv6) + ports_of_others(origin, cloud_id)
+    ours = published_ports(origin.facts, ipv6=is_ipv6, matching=origin.matching_with(cloud_id))
+    ports = ours + ports_of_others(origin, cloud_id)
     spec = with_ports(origin.snapshot, offered, ports, link)
     wanted = local_link(spec, origin.original_mtu)
     return slice_updates(origin.snapshot, spec, ports) + ((ApplyObject(wanted),) if differs(link, wanted) else ())

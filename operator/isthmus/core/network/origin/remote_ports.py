@@ -10,6 +10,7 @@ from isthmus.core.network.addressing import Spans, contains
 from isthmus.core.network.known_addresses import addresses_of_receiver
 from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
 from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports
+from isthmus.core.network.security_groups import counted_names, groups_by_name
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
 from isthmus.model.protocol import Feature
 
@@ -23,7 +24,8 @@ def planned_remote_ports(origin: Origin) -> RemotePortPlan | None:
     if origin.facts is None or origin.facts.network is None:
         return None
     limit = origin.snapshot.own.remote_ports_per_network
-    return plan_remote_ports(origin.facts, _publishers(origin) if limit else (), limit)
+    groups = groups_by_name(origin.facts, origin.group_matching)
+    return plan_remote_ports(origin.facts, _publishers(origin) if limit else (), limit, groups)
 
 
 def ports_of_others(origin: Origin, cloud_id: str) -> tuple[PublishedPort, ...]:
@@ -42,7 +44,8 @@ def ports_of_others(origin: Origin, cloud_id: str) -> tuple[PublishedPort, ...]:
         if not theirs.complete:
             ports = {port.id: port for port in _published_before(origin, cloud_id, number)} | ports
         found += sorted(ports.values(), key=lambda port: port.id)[:_PORTS_OF_ONE_MEMBER]
-    return tuple(found)
+    matching = origin.matching_with(cloud_id)
+    return tuple(port.model_copy(update={"groups": counted_names(port, matching) or None}) for port in found)
 
 
 def _publishers(origin: Origin) -> Iterator[Publisher]:
@@ -69,7 +72,7 @@ def _of_member(theirs: RemotePorts, belonging: Spans, number: int) -> Iterator[P
     for port in theirs.ports:
         addresses = tuple(address for address in port.fixed_addresses if contains(belonging, address))
         if addresses:
-            yield PublishedPort(id=port.id, mac=port.mac, addresses=addresses, member=number)
+            yield PublishedPort(id=port.id, mac=port.mac, addresses=addresses, member=number, groups=port.groups)
 
 
 def _published_before(origin: Origin, cloud_id: str, number: int) -> Iterator[PublishedPort]:

@@ -12,13 +12,20 @@ from isthmus.core.network.growth import Growth, grow
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
 from isthmus.core.network.router_addresses import router_addresses
+from isthmus.core.network.security_groups import chosen_matching
 from isthmus.core.network.slices import Allocation, allocate, has_slices, is_offered
 from isthmus.core.network.tunnel_ids import next_tunnel_id, next_tunnel_ids
 from isthmus.core.placement.gateways import Gateway
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import MAX_MEMBERS, Attachment, AttachmentLink, Record, SubnetRecord
-from isthmus.model.api.v1alpha1.expansionlink import Answer, ExpansionLink, ExpansionLinkSpec, RemoteExpansionLink
+from isthmus.model.api.v1alpha1.expansionlink import (
+    Answer,
+    ExpansionLink,
+    ExpansionLinkSpec,
+    GroupMatching,
+    RemoteExpansionLink,
+)
 from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion, RequestedSlice, Topology
 from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import NetworkFacts
@@ -273,6 +280,7 @@ class Origin:
                 lambda count: next_tunnel_ids(self.snapshot, peer, count),
             ),
             routers=router_addresses(self.raw_facts),
+            group_matching=self.matching_with(cloud_id),
         )
 
     @cached_property
@@ -305,6 +313,15 @@ class Origin:
     def topology(self) -> Topology:
         """How the tenant wants the peers to reach each other."""
         return self.owner.spec.topology if self.owner is not None else "Centralized"
+
+    @cached_property
+    def group_matching(self) -> GroupMatching | None:
+        """Whether the tenant wants security groups of the same name to be one."""
+        return chosen_matching(self.owner)
+
+    def matching_with(self, cloud_id: str) -> GroupMatching | None:
+        """What is offered to a peer of it; nothing to one that does not know it."""
+        return self.group_matching if has_feature(self.snapshot, cloud_id, Feature.SECURITY_GROUPS) else None
 
     def _has_released(self, cloud_id: str) -> bool:
         """Whether the gateway nodes of both clouds have nothing any more that our link to the peer has retired."""

@@ -283,7 +283,7 @@ def _publish(receiver: Receiver, answer: Answer) -> Actions:
         gateway=receiver.gateway.name if connected and receiver.gateway else None,
     )
     ipv6 = has_feature(receiver.snapshot, receiver.cloud_id, Feature.IPV6)
-    ports = published_ports(facts, ipv6=ipv6) if connected and facts else ()
+    ports = published_ports(facts, ipv6=ipv6, matching=receiver.group_matching) if connected and facts else ()
     if connected:
         spec = with_ports(receiver.snapshot, spec, ports, receiver.link)
     updates = slice_updates(receiver.snapshot, spec, ports)

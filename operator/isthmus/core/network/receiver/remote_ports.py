@@ -6,6 +6,7 @@ from isthmus.core.federation.peer import agreement_with, has_feature
 from isthmus.core.network.known_addresses import addresses_of_origin
 from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
 from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports
+from isthmus.core.network.security_groups import groups_by_name
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model.protocol import Feature
 
@@ -21,7 +22,8 @@ def planned_remote_ports(receiver: Receiver) -> RemotePortPlan | None:
         return None
     limit = receiver.snapshot.own.remote_ports_per_network
     publisher = Publisher(receiver.cloud_id, _ports(receiver), addresses_of_origin(offer))
-    return plan_remote_ports(facts, (publisher,) if limit else (), limit)
+    groups = groups_by_name(facts, receiver.group_matching)
+    return plan_remote_ports(facts, (publisher,) if limit else (), limit, groups)
 
 
 def _ports(receiver: Receiver) -> RemotePorts:

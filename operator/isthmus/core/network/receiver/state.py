@@ -9,7 +9,7 @@ from typing import Literal
 
 from isthmus.core.federation.agreement import Agreement
 from isthmus.core.federation.drain import refusal_after_deadline
-from isthmus.core.federation.peer import agreement_with, identity_problem
+from isthmus.core.federation.peer import agreement_with, has_feature, identity_problem
 from isthmus.core.network.attachment import gateway_for, member_paths, path_to
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import RemoteLinkState, origin_of, remote_link_state
@@ -20,9 +20,10 @@ from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer, RemoteExpansionLink
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, GroupMatching, Offer, RemoteExpansionLink
 from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import Domain, NetworkFacts
+from isthmus.model.protocol import Feature
 from isthmus.model.reasons import Reason
 
 from .direct import direct_members
@@ -90,6 +91,12 @@ class Receiver:
     def offer(self) -> Offer | None:
         """The origin's offer."""
         return self.remote_link.spec.offer if self.remote_link else None
+
+    @property
+    def group_matching(self) -> GroupMatching | None:
+        """Whether security groups of the same name are one, as the origin offers it."""
+        is_known = has_feature(self.snapshot, self.cloud_id, Feature.SECURITY_GROUPS)
+        return self.offer.group_matching if self.offer is not None and is_known else None
 
     @property
     def agreement_ended(self) -> bool:

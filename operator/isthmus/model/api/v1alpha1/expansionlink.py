@@ -36,6 +36,7 @@ from isthmus.model.types import (
     ReaderRevision,
     ReasonText,
     Remark,
+    SecurityGroupName,
     SubnetCIDR,
     Time,
     TunnelID,
@@ -46,11 +47,13 @@ from .networkexpansion import GatewayChoice
 
 MAX_PORTS_PER_LINK = 500
 MAX_ADDRESSES_PER_PORT = 16
+MAX_GROUPS_PER_PORT = 8
 MAX_SUBNETS = 16
 MAX_RANGES = 16  # of one slice, the first one included
 _OFFERED = ".status.peer.spec.offer"
 ORIGIN_NUMBER = 1  # of the members of a network
 MAX_OFFERED_ROUTERS = 32
+GroupMatching = Literal["ByName", "ByNameAndDefault"]
 AddressMode = Literal["slaac", "dhcpv6-stateless", "dhcpv6-stateful"]
 MAX_OFFERED_MEMBERS = 64  # those of which the tunnel IDs are not free yet among them
 
@@ -194,6 +197,9 @@ class Offer(ApiModel):
     router_addresses: Annotated[tuple[IPv6Address, ...], Field(max_length=MAX_OFFERED_ROUTERS)] = ()
     """IPv6 addresses of the origin's routers on the network, the link-local ones included: only its side may claim
     them. Empty unless an IPv6 subnet is offered."""
+    group_matching: GroupMatching | None = None
+    """Whether ports name their security groups, and count as members of those of the same name elsewhere; with
+    `ByNameAndDefault` also of `default`. Absent: groups are each cloud's own."""
 
     @property
     def ranges(self) -> tuple[SliceRange, ...]:
@@ -256,6 +262,9 @@ class PublishedPort(ApiModel):
     """Those of `addresses` that the port may only use by its allowed address pairs; absent if there are none."""
     member: MemberNumber | None = None
     """Number of the member of the network that the port belongs to, if the origin publishes it for that member."""
+    groups: Annotated[tuple[SecurityGroupName, ...], Field(max_length=MAX_GROUPS_PER_PORT)] | None = None
+    """Names of the security groups that the port is in, if the network's `groupMatching` has them published; absent
+    if there are none."""
 
     @property
     def fixed_addresses(self) -> tuple[str, ...]:

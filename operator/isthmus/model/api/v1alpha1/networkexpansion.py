@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from isthmus.model.api.objects import (
     AGE,
@@ -44,6 +44,8 @@ _SAME_DIVISION: Final = " && ".join(
 )
 GatewayChoice = Literal["Origin", "Local", "None"]
 Topology = Literal["Centralized", "Decentralized", "Hybrid"]
+SecurityGroups = Literal["Separate", "ByName"]
+DefaultGroup = Literal["Separate", "Joined"]
 
 
 class RequestedSlice(ApiModel):
@@ -86,6 +88,12 @@ class PeerReference(ApiModel):
 class NetworkExpansionSpec(ApiModel):
     """Network to stretch and the peers to stretch it to, written by a tenant."""
 
+    model_config = ConfigDict(
+        json_schema_extra=cel_rule(
+            "self.defaultGroup == 'Separate' || self.securityGroups == 'ByName'",
+            "defaultGroup: Joined needs securityGroups: ByName",
+        )
+    )
     network_id: Annotated[
         NetworkID,
         Field(
@@ -111,6 +119,13 @@ class NetworkExpansionSpec(ApiModel):
         Field(json_schema_extra=cel_rule(_SAME_DIVISION, "addressing is immutable, but for growth")),
     ] = Addressing()
     """Division of the subnets' addresses; immutable, but for `growth`."""
+    security_groups: SecurityGroups = "Separate"
+    """Whom rules with a remote group admit. Separate: machines of their own cloud. ByName: also those of the other
+    clouds that are in a security group of the same name there. The other clouds are trusted to say which these are. It
+    needs remote ports, and may be changed at any time."""
+    default_group: DefaultGroup = "Separate"
+    """Whether ByName holds for the groups named `default`, too: Joined. All machines without another group are in
+    them."""
 
 
 class AddressSlice(ApiModel):
