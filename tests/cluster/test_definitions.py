@@ -237,6 +237,8 @@ def test_weak_policy_is_rejected(installed: ControlPlane, path: str, value: obje
         ("peers", [{"name": "same"}, {"name": "same"}], "duplicate entries for key"),
         ("peers", [{"name": f"p{n}"} for n in range(16)], "Too many"),
         ("addressing", {"sliceSize": 1}, "greater than or equal to 2"),
+        ("securityGroups", "Carried", "Unsupported value"),
+        ("defaultGroup", "Joined", "defaultGroup: Joined needs securityGroups: ByName"),
     ],
 )
 def test_invalid_expansion_is_rejected(installed: ControlPlane, path: str, value: object, message: str) -> None:

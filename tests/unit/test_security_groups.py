@@ -273,6 +273,35 @@ def follow(ready: Groups, *, seconds: int) -> None:
             cloud.cycle(resync=False)
 
 
+def test_without_remote_ports_nobody_is_admitted_and_the_tenant_learns_why(ready: Groups) -> None:
+    machine = ready.boot(ready.b, ready.web[ready.b])
+    for cloud in ready.federation.clouds:
+        cloud.settings = cloud.settings.model_copy(update={"remote_ports_per_network": 0})
+        cloud.restart()
+    ready.settle()
+    assert machine.mac not in {port.mac for port in ready.a.neutron.ports.values()}
+    assert reason(ready.a.expansion(), "GroupsIgnored") == "RemotePortsOff"
+    for cloud in ready.federation.clouds:
+        (attachment,) = cloud.attachments()
+        assert reason(attachment, "GroupsIgnored") == "RemotePortsOff"
+    ready.choose("Separate")
+    assert reason(ready.a.expansion(), "GroupsIgnored") is None
+
+
+def test_older_peer_neither_gets_nor_sends_names(ready: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, ours = ready.boot(ready.b, ready.web[ready.b]), ready.boot(ready.a, ready.web[ready.a])
+    assert ready.names_at(ready.a, machine) == ready.names_at(ready.b, ours) == ["web"]
+    assert reason(ready.a.expansion(), "GroupsIgnored") is None
+    monkeypatch.setattr("isthmus.core.federation.peer.PROTOCOL_VERSIONS", (1, 2))
+    ready.settle()
+    assert ready.published() == set()
+    remote = [p for p in ready.a.neutron.ports.values() if p.device_owner == names.REMOTE_DEVICE_OWNER]
+    assert not any(port.groups for port in remote)
+    offers = [link.spec.offer for link in ready.a.links()]
+    assert [offer.group_matching for offer in offers if offer is not None] == [None]
+    assert reason(ready.a.expansion(), "GroupsIgnored") == "PeerTooOld"
+
+
 def test_nothing_more_is_asked_of_clouds_with_separate_groups() -> None:
     ready = Groups("Separate")
     ready.boot(ready.a, ready.web[ready.a])

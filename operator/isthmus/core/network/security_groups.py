@@ -8,13 +8,16 @@ means one group in each cloud.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from isthmus.core.snapshot.conditions import true
 from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import MAX_GROUPS_PER_PORT, GroupMatching, PublishedPort
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import NetworkFacts, Port, SecurityGroup
+from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.text import printable
 from isthmus.model.types import MAX_GROUP_NAME_CHARACTERS
 
@@ -76,9 +79,18 @@ def joined_groups(port: PublishedPort, groups: GroupsByName) -> tuple[str, ...]:
     return tuple(sorted(group.id for group in stateful or found))
 
 
-def unmatched_names(ports: Iterable[PublishedPort], groups: GroupsByName, matching: GroupMatching | None) -> set[str]:
-    """Names in use in other clouds of which this one does not have exactly one group."""
-    return {name for port in ports for name in counted_names(port, matching) if name not in groups}
+def group_conditions(matching: GroupMatching | None, limit: int, too_old: Sequence[str] = ()) -> list[Condition]:
+    """True if groups are wanted to be one and cannot be; none otherwise.
+
+    `limit` is that of remote ports; `too_old` are the cloud IDs of peers that do not know it.
+    """
+    if matching is not None and limit == 0:
+        text = "no machine of another cloud is in a security group here: remote_ports_per_network is 0"
+        return [true(ConditionType.GROUPS_IGNORED, Reason.REMOTE_PORTS_OFF, text)]
+    if matching is not None and too_old:
+        text = f"not before their Isthmus is upgraded: {', '.join(too_old)}"
+        return [true(ConditionType.GROUPS_IGNORED, Reason.PEER_TOO_OLD, text)]
+    return []
 
 
 def _counts(name: str, matching: GroupMatching) -> bool:

@@ -164,11 +164,18 @@ EXPLANATIONS = {
         "Raise `remote_ports_per_network`, and the quota of ports of the operator's project with it.",
         Place.REMOTE_PORTS_INCOMPLETE,
     ),
+    Reason.REMOTE_PORTS_OFF: administrator(
+        "A machine of another cloud is in a security group of this cloud by the port that stands for it, and no ports "
+        "may stand for machines of other clouds here. Rules with a remote group admit none of them.",
+        "Set `remote_ports_per_network` of the controller, with room in the quota of ports of the operator's project.",
+        Place.GROUPS_IGNORED,
+    ),
     Reason.PEER_TOO_OLD: administrator(
         "The peer's Isthmus does not know a part of what is wanted: both clouds must speak a version of the protocol "
         "that has it. The message says what. Everything else works.",
         "Ask the peer's administrator to upgrade Isthmus; the rest then takes effect.",
         Place.GATEWAY_IGNORED,
+        Place.GROUPS_IGNORED,
         Place.MEMBERS_CONNECTED,
         Place.SUBNETS_STRETCHED,
         Place.READY,

@@ -32,6 +32,7 @@ class ConditionType(StrEnum):
     PEER_DRAINING = "PeerDraining"
     DRAINED = "Drained"
     REMOTE_PORTS_INCOMPLETE = "RemotePortsIncomplete"
+    GROUPS_IGNORED = "GroupsIgnored"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
@@ -176,6 +177,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="Machines of the peers have no port in this cloud: Neutron may assign their addresses or MAC "
                 "addresses again, and its routers may not reach them. The condition is present only while it is True.",
             ),
+            ConditionType.GROUPS_IGNORED: Meaning(
+                true="With `securityGroups: ByName`, security groups of the same name do not count as one in all "
+                "clouds: rules admit fewer machines than is wanted. The condition is present only while it is True.",
+            ),
         },
         "PeerLink": {
             ConditionType.AGREED: Meaning(
@@ -228,6 +233,11 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.REMOTE_PORTS_INCOMPLETE: Meaning(
                 true="Machines of other members have no port in this cloud: Neutron may assign their addresses or MAC "
                 "addresses again, and its routers may not reach them. The condition is present only while it is True.",
+            ),
+            ConditionType.GROUPS_IGNORED: Meaning(
+                true="The origin's tenant wants security groups of the same name to count as one, and they do not in "
+                "all clouds: rules admit fewer machines than is wanted. The condition is present only while it is "
+                "True.",
             ),
             ConditionType.REPLICA_IN_USE: Meaning(
                 true="The network was withdrawn, and its replica cannot be deleted because it is still in use.",

@@ -38,6 +38,7 @@ class Place(StrEnum):
     PEER_DRAINING = "PeerDraining"
     DRAINED = "Drained"
     REMOTE_PORTS_INCOMPLETE = "RemotePortsIncomplete"
+    GROUPS_IGNORED = "GroupsIgnored"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"

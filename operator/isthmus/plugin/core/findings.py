@@ -31,6 +31,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
         ConditionType.QOS_POLICY: "True",
         ConditionType.GATEWAY_IGNORED: "True",
         ConditionType.REMOTE_PORTS_INCOMPLETE: "True",
+        ConditionType.GROUPS_IGNORED: "True",
         ConditionType.REPLICA_IN_USE: "True",
         ConditionType.PEERS_CONFIGURED: "False",
         ConditionType.FENCED: "False",

@@ -17,6 +17,7 @@ from isthmus.core.network.origin.remote_ports import planned_remote_ports
 from isthmus.core.network.origin.state import Origin
 from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.network.remote_ports import remote_port_conditions
+from isthmus.core.network.security_groups import group_conditions
 from isthmus.core.snapshot.conditions import readiness
 from isthmus.model.actions import Problem
 from isthmus.model.api.objects import Condition
@@ -45,9 +46,15 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
 
 
 def lacking_remote_ports(origin: Origin) -> list[Condition]:
-    """The condition while machines of peers have no port here; none otherwise."""
-    plan = planned_remote_ports(origin) if origin.active_links else None
-    return remote_port_conditions(plan, origin.snapshot.own.remote_ports_per_network)
+    """The conditions while machines of peers have no port here, or ports are in no groups; none otherwise."""
+    plan, limit = planned_remote_ports(origin) if origin.active_links else None, _limit(origin)
+    too_old = [c for c in sorted(origin.active_links) if origin.matching_with(c) is None]
+    groups = group_conditions(origin.group_matching, limit, too_old) if origin.active_links else []
+    return [*remote_port_conditions(plan, limit), *groups]
+
+
+def _limit(origin: Origin) -> int:
+    return origin.snapshot.own.remote_ports_per_network
 
 
 def origin_conflicts(origin: Origin) -> Conflicts:

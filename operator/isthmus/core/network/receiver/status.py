@@ -21,6 +21,7 @@ from isthmus.core.network.receiver.replica import gateways_in_use
 from isthmus.core.network.receiver.replica_gateways import NEUTRAL_MESSAGE
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.remote_ports import remote_port_conditions
+from isthmus.core.network.security_groups import group_conditions
 from isthmus.core.snapshot.conditions import false, readiness, true
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model import names
@@ -56,9 +57,15 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
         in_use,
         *draining(receiver.snapshot, receiver.cloud_id, receiver.cloud_id),
         address_conflict(_receiver_conflicts(receiver), conditions_of(receiver.attachment)),
-        *remote_port_conditions(planned_remote_ports(receiver), receiver.snapshot.own.remote_ports_per_network),
+        *_remote_ports(receiver),
     )
     return with_conditions(receiver.attachment, conditions, receiver.snapshot.now)
+
+
+def _remote_ports(receiver: Receiver) -> list[Condition]:
+    plan, limit = planned_remote_ports(receiver), receiver.snapshot.own.remote_ports_per_network
+    groups = group_conditions(receiver.group_matching, limit) if receiver.intent == "Replicate" else []
+    return [*remote_port_conditions(plan, limit), *groups]
 
 
 def _receiver_conflicts(receiver: Receiver) -> Conflicts:

@@ -168,7 +168,7 @@ class NetworkExpansionStatus(ApiModel):
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
     """Ready, Progressing, Stalled, Degraded, AddressConflict, SubnetsStretched, AddressesLow, DistributedRouter,
-    QoSPolicy, GatewayIgnored and RemotePortsIncomplete."""
+    QoSPolicy, GatewayIgnored, RemotePortsIncomplete and GroupsIgnored."""
     network_name: DisplayName | None = None
     """Name of the network in Neutron."""
     project_id: ProjectID | None = None
