@@ -1,0 +1,156 @@
+"""Security groups by name: rules with a remote group admit members in the other cloud, on OVN's and Open vSwitch's."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.testbed.host.process import wait_until
+from tests.testbed.install.federation import Federation
+from tests.testbed.workload.machine import Machine
+from tests.testbed.workload.tenant import Stretch, Tenant
+
+NAME, CIDR = "clubs", "10.30.0.0/24"
+OWNER = "isthmus:remote"
+WITHIN_SECONDS = 10
+
+
+class Club:
+    """A stretched network with a machine in group `web` of each cloud, which admits its members and nobody else."""
+
+    def __init__(self, stretch: Stretch) -> None:
+        self.stretch = stretch
+        self.sides = (stretch.tenant, stretch.remote)
+        self.groups = {tenant.cloud.name: make_group(tenant) for tenant in self.sides}
+        self.machines = {stretch.tenant.cloud.name: stretch.local, stretch.remote.cloud.name: stretch.remotes[0]}
+        for tenant in self.sides:
+            self.put(tenant, self.machine_at(tenant), "web")
+
+    def machine_at(self, tenant: Tenant) -> Machine:
+        return self.machines[tenant.cloud.name]
+
+    def put(self, tenant: Tenant, machine: Machine, *names: str) -> None:
+        """Put a machine's port into the groups of these names, of the tenant's project, and into no others."""
+        network = tenant.cloud.openstack().network
+        found = {group.name: group.id for group in network.security_groups(project_id=tenant.project.id)}
+        (port,) = network.ports(network_id=tenant.network_id, mac_address=machine.mac_address)
+        network.update_port(port, security_group_ids=[found[name] for name in names])
+
+    def ends(self) -> tuple[tuple[Tenant, Tenant], tuple[Tenant, Tenant]]:
+        """Each side with the other one."""
+        first, second = self.sides
+        return (first, second), (second, first)
+
+    def is_admitted(self, source: Tenant, target: Tenant) -> bool:
+        """Whether the machine of one side reaches that of the other side."""
+        address = str(self.machine_at(target).address)
+        return self.machine_at(source).ping(address, count=1).all_answered
+
+
+def remote_ports(tenant: Tenant) -> dict[str, Any]:
+    """Those of the network by MAC address, as an administrator sees them."""
+    found = tenant.cloud.openstack().network.ports(network_id=tenant.network_id, device_owner=OWNER)
+    return {port.mac_address: port for port in found}
+
+
+def make_group(tenant: Tenant) -> Any:
+    """Create group `web`, which admits its own members by IPv4, and lets its machines send everything."""
+    network = tenant.cloud.openstack().network
+    group = network.create_security_group(name="web", project_id=tenant.project.id)
+    network.create_security_group_rule(
+        security_group_id=group.id, direction="ingress", ethertype="IPv4", remote_group_id=group.id
+    )
+    return group
+
+
+def choose(stretch: Stretch, groups: str, default: str = "Separate") -> None:
+    """Change the tenant's NetworkExpansion."""
+    patch = f'{{"spec":{{"securityGroups":"{groups}","defaultGroup":"{default}"}}}}'
+    stretch.tenant.cloud.kubectl("patch", "networkexpansion", NAME, "-n", NAME, "--type=merge", "-p", patch)
+
+
+@pytest.fixture(scope="module")
+def club(peers: Federation) -> Iterator[Club]:
+    """Machines that no rule of a CIDR admits; everything is removed and compared."""
+    with ExitStack() as undo:
+        undo.enter_context(peers.unchanged_inventory())
+        for side in peers.both:
+            undo.enter_context(side.controller_settings(remote_ports_per_network=1000))
+        tenant = Tenant.create(peers.origin.cloud, NAME, CIDR)
+        undo.callback(tenant.delete)
+        local = tenant.boot(f"{NAME}-{peers.origin.cloud.name}")
+        undo.callback(local.delete)
+        undo.enter_context(peers.stretched(NAME, NAME, tenant.project.id, tenant.network_id))
+        stretch = Stretch.of(peers, tenant, local)
+        undo.callback(stretch.remove_remotes)
+        stretch.boot_remote(f"{NAME}-{peers.receiver.cloud.name}")
+        club = Club(stretch)
+        undo.callback(delete_groups, stretch.remote)
+        undo.callback(choose, stretch, "Separate")
+        for tenant, other in club.ends():
+            mac = club.machine_at(other).mac_address
+            wait_until(lambda: mac in remote_ports(tenant), 60, f"a port of {mac}")  # noqa: B023
+        yield club
+
+
+def delete_groups(replica: Tenant) -> None:
+    """Delete what was made in the project of the replica; machines leave it first, remote ports by themselves."""
+    network = replica.cloud.openstack().network
+
+    def members(group: Any) -> list[Any]:
+        return [p for p in network.ports(network_id=replica.network_id) if group.id in p.security_group_ids]
+
+    for group in network.security_groups(project_id=replica.project.id):
+        if group.name != "default":
+            for port in members(group):
+                if port.device_owner != OWNER:
+                    network.update_port(port, security_group_ids=[])
+            wait_until(lambda: not members(group), 30, "the group to be empty")  # noqa: B023
+            network.delete_security_group(group.id)
+
+
+def await_admission(club: Club, *, admitted: bool) -> None:
+    """Both directions become what is expected, each within ten seconds."""
+    for source, target in club.ends():
+        what = f"{source.cloud.name} {'reaches' if admitted else 'does not reach'} {target.cloud.name}"
+        wait_until(lambda: club.is_admitted(source, target) == admitted, WITHIN_SECONDS, what)  # noqa: B023
+
+
+def test_separate_groups_admit_nobody_from_elsewhere(club: Club) -> None:
+    for source, target in club.ends():
+        assert not club.is_admitted(source, target)
+        assert all(port.security_group_ids == [] for port in remote_ports(target).values())
+
+
+def test_members_elsewhere_are_admitted(club: Club) -> None:
+    choose(club.stretch, "ByName")
+    for tenant, other in club.ends():
+        mac, group = club.machine_at(other).mac_address, club.groups[tenant.cloud.name].id
+        wait_until(lambda: remote_ports(tenant)[mac].security_group_ids == [group], 30, "membership")  # noqa: B023
+    await_admission(club, admitted=True)
+
+
+@pytest.mark.parametrize("left", [0, 1], ids=["at the origin", "at the receiver"])
+def test_who_leaves_the_group_is_admitted_no_more_and_who_enters_is(club: Club, left: int) -> None:
+    """Within ten seconds; the machine of the other side stays a member, and admits members only."""
+    leaver, stayer = club.ends()[left]
+    club.put(leaver, club.machine_at(leaver), "default")
+    wait_until(lambda: not club.is_admitted(leaver, stayer), WITHIN_SECONDS, "no reply")
+    ours = remote_ports(stayer)[club.machine_at(leaver).mac_address]
+    assert ours.security_group_ids == [], "not in the default group either"
+    club.put(leaver, club.machine_at(leaver), "web")
+    wait_until(lambda: club.is_admitted(leaver, stayer), WITHIN_SECONDS, "a reply")
+
+
+def test_default_group_counts_only_when_joined(club: Club) -> None:
+    for tenant in club.sides:
+        club.put(tenant, club.machine_at(tenant), "default")
+    await_admission(club, admitted=False)
+    choose(club.stretch, "ByName", "Joined")
+    for source, target in club.ends():
+        wait_until(lambda: club.is_admitted(source, target), 30, "a reply")  # noqa: B023
+    choose(club.stretch, "Separate")
+    for source, target in club.ends():
+        wait_until(lambda: not club.is_admitted(source, target), 30, "no reply")  # noqa: B023
+        assert all(port.security_group_ids == [] for port in remote_ports(target).values())
