@@ -11,6 +11,7 @@ from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, CreateAttachmentPort, DeletePort, RestoreAttachmentPort
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import (
+    AddressOwner,
     Attachment,
     AttachmentLink,
     AttachmentSpec,
@@ -107,6 +108,11 @@ def _published(port: Port, addresses: tuple[str, ...], groups: tuple[str, ...] |
     )
 
 
+def own_macs(facts: NetworkFacts) -> frozenset[str]:
+    """MAC addresses of all ports of this cloud on the network but ours, also of those without an address."""
+    return frozenset(port.mac.lower() for port in facts.ports if port.mac and not _is_ours(port, facts))
+
+
 def port_on(gateway: Gateway | None, ports: Iterable[Port]) -> Port | None:
     """The port that is bound to that node; None if there is none, or if another one is bound elsewhere.
 
@@ -184,6 +190,7 @@ def attachment_spec(
     router_addresses: tuple[str, ...],
     local_gateway_addresses: tuple[str, ...] = (),
     direct_paths: tuple[DirectPath, ...] = (),
+    owners: tuple[AddressOwner, ...] = (),
 ) -> AttachmentSpec:
     """The Attachment's spec as it should be now; without a bound port no node is active. The record is kept."""
     port = port_on(gateway, attachment_ports(link_name, facts))
@@ -195,6 +202,7 @@ def attachment_spec(
             "ports": ports,
             "links": links if port else (),
             "direct_paths": direct_paths if port else (),
+            "owners": owners if port else (),
             "gateway_addresses": gateway_addresses,
             "router_addresses": router_addresses,
             "local_gateway_addresses": local_gateway_addresses,
@@ -235,7 +243,7 @@ def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -
 
 
 def _disconnected(spec: AttachmentSpec) -> AttachmentSpec:
-    return spec.model_copy(update={"active_node": None, "ports": (), "links": (), "direct_paths": ()})
+    return spec.model_copy(update={"active_node": None, "ports": (), "links": (), "direct_paths": (), "owners": ()})
 
 
 def _addresses(port: Port, *, ipv6: bool) -> tuple[str, ...]:

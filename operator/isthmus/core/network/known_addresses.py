@@ -34,7 +34,10 @@ def addresses_of_origin(offer: Offer) -> Spans:
 
 
 def changes_only_known_addresses(actions: Sequence[Action], attachment: Attachment | None) -> bool:
-    """Whether nothing else of the Attachment changes: each machine of a peer does that, and costs no request."""
+    """Whether nothing of the Attachment changes but addresses of machines, and whose their MAC addresses are.
+
+    Each machine does that, here or at a peer, and costs no request.
+    """
     match actions:
         case (ApplyObject(Attachment() as wanted),) if attachment is not None:
             return _without_known_addresses(wanted.spec) == _without_known_addresses(attachment.spec)
@@ -43,9 +46,8 @@ def changes_only_known_addresses(actions: Sequence[Action], attachment: Attachme
 
 
 def _without_known_addresses(spec: AttachmentSpec) -> AttachmentSpec:
-    return spec.model_copy(
-        update={"links": tuple(link.model_copy(update={"known_addresses": ()}) for link in spec.links)}
-    )
+    links = tuple(link.model_copy(update={"known_addresses": ()}) for link in spec.links)
+    return spec.model_copy(update={"links": links, "owners": ()})
 
 
 def with_known_addresses(

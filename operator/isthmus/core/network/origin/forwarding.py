@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isthmus.core.network.attachment import attachment_spec, published_ports
+from isthmus.core.network.attachment import attachment_spec, own_macs, published_ports
 from isthmus.core.network.known_addresses import addresses_of_receiver, with_known_addresses
+from isthmus.core.network.ownership import owners
 from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.network.router_addresses import router_addresses
 from isthmus.core.placement.gateways import Gateway
-from isthmus.model.api.v1alpha1.attachment import AttachmentLink, AttachmentSpec
+from isthmus.model.api.v1alpha1.attachment import AddressOwner, AttachmentLink, AttachmentSpec
 from isthmus.model.facts.openstack import NetworkFacts
 
 from .gateway_choice import gateways_of_receiver
@@ -36,6 +37,7 @@ def wanted_attachment(origin: Origin) -> AttachmentSpec | None:
         links=tuple(_paths(origin, facts, attachment.spec)),
         gateway_addresses=_gateway_addresses(origin, facts),
         router_addresses=router_addresses(origin.raw_facts),
+        owners=_owners(origin, facts, attachment.spec),
     )
     if spec.mtu != attachment.spec.mtu:
         record = spec.record.model_copy(update={"written_mtu": _written_mtu(origin)})
@@ -54,6 +56,16 @@ def _paths(origin: Origin, facts: NetworkFacts, spec: AttachmentSpec) -> Iterabl
             gateways = gateways_of_receiver(link.spec.offer, origin.accepted_spec(cloud_id))
             path = path.model_copy(update={"gateway_addresses": gateways, "ipv6": link.spec.offer.has_ipv6})
             yield with_known_addresses(path, theirs, belonging, ours, gateway_addresses, spec.links)
+
+
+def _owners(origin: Origin, facts: NetworkFacts, spec: AttachmentSpec) -> tuple[AddressOwner, ...]:
+    """Whose the MAC addresses are: this cloud's own, and those of the peers that have accepted the network."""
+    theirs = {
+        cloud_id: remote_ports_of(origin.snapshot, cloud_id, accepted).own  # a receiver speaks for itself alone
+        for cloud_id in origin.active_links
+        if (accepted := origin.accepted_spec(cloud_id)) is not None
+    }
+    return owners(own_macs(facts), theirs, _gateway_addresses(origin, facts), spec.owners)
 
 
 def _gateway_addresses(origin: Origin, facts: NetworkFacts) -> tuple[str, ...]:
