@@ -67,6 +67,14 @@ class Direct(NamedTuple):
     tunnel_id: int
 
 
+class Owned(NamedTuple):
+    """The MAC addresses of a member: this cloud itself without a cloud ID, with a number one behind the peer."""
+
+    cloud_id: str | None
+    number: int | None
+    macs: tuple[str, ...]
+
+
 def attachment(
     here: Place,
     origin: str,
@@ -74,6 +82,7 @@ def attachment(
     links: Iterable[Link],
     gateway_addresses: Iterable[str] = ("10.20.0.1",),
     direct: Iterable[Direct] = (),
+    owners: Iterable[Owned] = (),
 ) -> Attachment:
     """The Attachment of a network for which that node is the active one of its cloud."""
     spec: dict[str, Any] = {
@@ -103,6 +112,7 @@ def attachment(
             for path in direct
         ],
         "gatewayAddresses": list(gateway_addresses),
+        "owners": [{"cloudID": of.cloud_id, "number": of.number, "macs": list(of.macs)} for of in owners],
     }
     name = names.link_name(origin, network_id)
     metadata = {"name": name, "namespace": names.SYSTEM_NAMESPACE, "generation": 1}

@@ -20,7 +20,7 @@ from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.core.node.setcache import SetCache
 from isthmus.model import names
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import Attachment, DropObservation
+from isthmus.model.api.v1alpha1.attachment import AddressOwner, Attachment, DropObservation
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.node.flows import FlowSet, LinkKey
@@ -97,6 +97,8 @@ class NodeState:
             for peer, (id_, which, count) in links.items()
         )
         new = attachment(network, paths or (link(0x100000),), active=NODE if active else "gw-a2")
+        owners = tuple(_owner(peer, count) for peer, (_, _, count) in links.items() if count % 2)
+        new = new.model_copy(update={"spec": new.spec.model_copy(update={"owners": owners})})
         if not here:
             new = new.model_copy(update={"spec": new.spec.model_copy(update={"ports": ()})})
         self._know(new.metadata.name, new, kept=False)
@@ -275,6 +277,11 @@ def _check_tunnel_ids(plan: NodePlan, wanted: NodeInputs) -> None:
 
 def _gateway(cloud_id: str, which: int) -> dict[str, str]:
     return {"name": f"gw-{which}", "address": f"198.51.{100 + PEERS.index(cloud_id)}.{which}"}
+
+
+def _owner(cloud_id: str, count: int) -> AddressOwner:
+    """With addresses that the other ones have, too, of which the first one counts."""
+    return AddressOwner(cloud_id=cloud_id, macs=tuple(f"fa:16:3e:00:00:0{number}" for number in range(count)))
 
 
 def _known(cloud_id: str, count: int) -> list[dict[str, str]]:

@@ -19,7 +19,7 @@ from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.drops import Drop, DropKey
 from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkKey, LinkTraffic, Meter, Owner, SetChange
 from isthmus.model.node.numbers import Numbers
-from isthmus.model.node.pipeline import network_of_meter, set_cookie
+from isthmus.model.node.pipeline import network_of, network_of_meter
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked, differing
@@ -63,7 +63,7 @@ class FlowSets:
         """Made from these counters."""
         self._numbers = Numbers()
         self._kept: frozenset[int] = frozenset()
-        """Cookies of sets that are not known, and stay as they are."""
+        """Numbers of networks whose sets are not known, and stay as they are."""
         self.direct: Mapping[LinkKey, bool] = Tracked()
         """The members with two paths that `ensure` sends to directly."""
         self.problems: Mapping[Owner, Problem] = {}
@@ -163,11 +163,12 @@ class FlowSets:
 
     def _keep(self, plan: NodePlan) -> None:
         numbers, before = self._numbers.networks, self._kept
-        self._kept = frozenset(set_cookie(numbers[name]) for name in plan.kept_patches if name in numbers)
+        self._kept = frozenset(numbers[name] for name in plan.kept_patches if name in numbers)
         if before == self._kept:
             return
         if self._suspects is not None:
-            self._suspects |= before ^ self._kept
+            changed = before ^ self._kept
+            self._suspects |= {cookie for cookie in self._installed or () if network_of(cookie) in changed}
         self._unwanted_meters = self._find_unwanted(self._meters)
 
     def _want(self, sets: Mapping[int, FlowSet], meters: Mapping[int, Meter]) -> None:
@@ -183,7 +184,7 @@ class FlowSets:
     def _find_unwanted(self, meters: Iterable[int]) -> set[int]:
         """Those of the meters that exist and that no set uses, wanted or kept."""
         unused = (meter for meter in meters if meter in self._meters and meter not in self._wanted_meters)
-        return {meter for meter in unused if set_cookie(network_of_meter(meter)) not in self._kept}
+        return {meter for meter in unused if network_of_meter(meter) not in self._kept}
 
     def _refresh(self) -> None:
         """List what has changed since it was listed."""
@@ -230,7 +231,7 @@ class FlowSets:
         """The changes of sets that may differ, which are all after everything was listed."""
         wanted, installed = self._wanted, self._installed or {}
         if self._kept:
-            installed = {cookie: flows for cookie, flows in installed.items() if cookie not in self._kept}
+            installed = {cookie: flows for cookie, flows in installed.items() if network_of(cookie) not in self._kept}
         if self._suspects is not None:
             wanted = {cookie: wanted[cookie] for cookie in self._suspects if cookie in wanted}
             installed = {cookie: installed[cookie] for cookie in self._suspects if cookie in installed}

@@ -32,7 +32,7 @@ _METER = re.compile(r"meter=(\d+) pktps burst(?: stats)? bands=\s*type=drop rate
 _METER_ID = re.compile(r"^meter=(\d+)", re.MULTILINE)
 _DROPPED = re.compile(  # the reasons that this release knows, where there are any packets
     rf"^ cookie=0x{OWNER:x}[0-9a-f]{{12}}, duration=[^,]+, table={Table.DROP:d}, n_packets=([1-9]\d*), "
-    r"[^\n]*?priority=10,reg0=(0x[0-9a-f]+),reg1=(0x[0-9a-f]+|0),reg4=0x([1-6]) actions=drop$",
+    r"[^\n]*?priority=10,reg0=(0x[0-9a-f]+),reg1=(0x[0-9a-f]+|0),reg4=0x([1-7]) actions=drop$",
     re.MULTILINE,
 )
 _METERED = re.compile(r"^meter:(\d+) [^\n]*\n0: packet_count:([1-9]\d*) ", re.MULTILINE)

@@ -31,6 +31,7 @@ from .answers import answers_limit, common_answers, network_answers
 from .flowlines import flow as _flow
 from .flowlines import goto as _goto
 from .gatewayclaims import HERE, wrong_claims
+from .ownership import FOREIGN, LOOK_UP, probes_without_owner
 
 _LEARN_SECONDS = 300
 _LEARN_LIMIT = 2048  # addresses of each cloud in a network, so that none can exhaust the budget of another
@@ -41,7 +42,7 @@ _STORM_BURST_PACKETS = 1000
 
 # reg0: the network. reg1: the member that the frame comes from, 0: this cloud.
 # reg2: the member that it goes to, 0: not known, or this cloud. reg3: 1 if it goes to a known address of this cloud.
-# reg4: why it is dropped. The others are those of ARP requests in RESOLVE.
+# reg4: why it is dropped. reg10: see ownership.py. The others are those of ARP requests in RESOLVE.
 _FROM_HERE = "reg1=0"
 _TO_LOCAL = "reg3=0x1"
 _UNTAGGED = "vlan_tci=0x0000/0x1000"
@@ -164,6 +165,7 @@ def _common() -> Iterator[str]:
         yield _guard(match, reason)
     for type_ in _DISCOVERY_TYPES:
         yield _flow(Table.GUARD, _DISCOVERY, f"icmp6,icmp_type={type_}", _drop(Drop.IPV6_ROUTER))
+    yield _guard(FOREIGN, Drop.OWNERSHIP)
     # A probe that is only handed on to another member stays in the pipeline, and so tests its whole path.
     yield _flow(Table.GUARD, 90, f"reg2=0,{_UNTAGGED},dl_type={PROBE_ETHERTYPE:#06x}", _goto(Table.PROBE))
     yield _flow(Table.GUARD, 2, _FROM_HERE, _goto(Table.UNICAST))
@@ -174,6 +176,7 @@ def _common() -> Iterator[str]:
     yield _flow(Table.FLOOD, 0, "", _goto(Table.OUTPUT))
     yield _flow(Table.DROP, 0, "", "drop")
     yield from common_answers()
+    yield probes_without_owner()
 
 
 def _tunnel(tunnel: int, member: int, probe: int) -> Iterator[str]:
@@ -191,7 +194,7 @@ def _tunnel(tunnel: int, member: int, probe: int) -> Iterator[str]:
 def _network(network: Network, probe: int) -> Iterator[str]:
     reg0 = f"set_field:{network.number:#x}->reg0"
     yield _flow(Table.CLASSIFY, 10, f"in_port={network.patch}", _goto(Table.MAP))
-    yield _flow(Table.MAP, 10, f"in_port={network.patch}", f"{reg0},{_goto(Table.GUARD)}")
+    yield _flow(Table.MAP, 10, f"in_port={network.patch}", f"{reg0},{LOOK_UP},{_goto(Table.GUARD)}")
     wrong = (*_wrong_claims(network),)
     yield from _gateway_guard(network.number, wrong)
     yield from _router_guard(network)
@@ -243,7 +246,7 @@ def _path(network: int, link: Link, probe: int, *, alone: bool) -> Iterator[str]
         Table.MAP,
         10,
         f"tun_id={link.tunnel_id:#x},in_port={link.tunnel}",
-        f"{reg0},set_field:{link.member:#x}->reg1,{_goto(Table.GUARD)}",
+        f"{reg0},set_field:{link.member:#x}->reg1,{LOOK_UP},{_goto(Table.GUARD)}",
     )
     if not link.other:
         yield _flow(Table.OUTPUT, 10, f"reg0={network:#x},{_FROM_HERE},reg2={link.member:#x}", leave)
@@ -267,7 +270,7 @@ def _relay(network: int, relay: Relay) -> Iterator[str]:
         Table.MAP,
         10,
         f"tun_id={source.tunnel_id:#x},in_port={source.tunnel}",
-        f"set_field:{network:#x}->reg0,{members},{_goto(Table.GUARD)}",
+        f"set_field:{network:#x}->reg0,{members},{LOOK_UP},{_goto(Table.GUARD)}",
     )
     match = f"reg0={network:#x},reg1={source.member:#x},reg2={destination.member:#x}"
     leave = f"set_field:{destination.tunnel_id:#x}->tun_id,output:{destination.tunnel}"

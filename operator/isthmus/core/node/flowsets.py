@@ -12,6 +12,7 @@ from isthmus.model.node.pipeline import (
     LEARNED_OF_NETWORK_MASK,
     LEARNED_OWNER,
     OWNER_MASK,
+    is_network_set,
     learned_cookie,
     network_of,
     set_cookie,
@@ -79,8 +80,7 @@ def replacement(wanted: FlowSet, listed: Flows) -> SetChange:
 
 
 def _removal(cookie: int, listed: Flows) -> SetChange:
-    number = network_of(cookie)
-    forget = ((learned_cookie(number), LEARNED_OF_NETWORK_MASK),) if number else ()
+    forget = ((learned_cookie(network_of(cookie)), LEARNED_OF_NETWORK_MASK),) if is_network_set(cookie) else ()
     return SetChange(cookie, None, tuple(sorted(_tables(listed))), forget=forget)
 
 

@@ -16,6 +16,7 @@ from isthmus.model.node.flows import (
     PlannedLink,
     PlannedNetwork,
     PlannedNetworks,
+    PlannedOwner,
     PlannedRelay,
 )
 from isthmus.model.node.inputs import NodeInputs
@@ -88,6 +89,7 @@ def plan_network(
         tuple(attachment.spec.router_addresses),
         tuple(attachment.spec.local_gateway_addresses),
         tuple(_relays(attachment, tunnels, is_shared)),
+        tuple(_owners(attachment)),
     )
     return NetworkPlan(patch, network, problems)
 
@@ -227,6 +229,14 @@ def _relays(
     for (source, destination), end in ends.items():
         if (destination, source) in ends and source != destination:
             yield PlannedRelay(end, ends[destination, source])
+
+
+def _owners(attachment: Attachment) -> Iterator[PlannedOwner]:
+    """Each MAC address once: of two flows of one match the switch would keep one, and miss the other."""
+    seen: set[str] = set()
+    for owner in attachment.spec.owners:
+        yield PlannedOwner(owner.cloud_id, owner.number, tuple(mac for mac in owner.macs if mac not in seen))
+        seen.update(owner.macs)
 
 
 def _path_problem(

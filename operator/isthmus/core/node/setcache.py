@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
@@ -16,6 +16,7 @@ from isthmus.model.tracked import Tracked, changes, differing
 
 from .answers import known_per_link
 from .flows import LINKS_PER_PATH_TO_RECEIVER, Echo, End, Link, Network, Relay, common_set, network_set, peer_set
+from .ownership import owner_set
 from .plan import NodePlan
 
 _NONE_DIRECT: Mapping[LinkKey, bool] = Tracked()
@@ -95,7 +96,7 @@ class _NetworkSets:
         self._numbers: Mapping[str, int] = {}
         self._ofport: Mapping[str, int] = {}
         self._direct: Mapping[LinkKey, bool] = _NONE_DIRECT
-        self._rendered: dict[str, int] = {}
+        self._rendered: dict[str, tuple[int, ...]] = {}
         """Cookies by patch port."""
         self.links: Counter[str] = Counter()
         """By the peer's cloud ID, how many links send as many probes as its gateways do to this node."""
@@ -106,7 +107,7 @@ class _NetworkSets:
 
     def cookies(self) -> Iterable[int]:
         """Those of all sets."""
-        return self._rendered.values()
+        return chain.from_iterable(self._rendered.values())
 
     def update(
         self,
@@ -125,14 +126,14 @@ class _NetworkSets:
         for patch_port in planned:
             self._count(before.get(patch_port), -1)
             self._count(after.get(patch_port), 1)
-        gone = [self._rendered.pop(patch_port) for patch_port in patch_ports if patch_port in self._rendered]
-        sets = {}
+        gone = {cookie for patch_port in patch_ports for cookie in self._rendered.pop(patch_port, ())}
+        sets: dict[int, FlowSet] = {}
         for network in filter(None, map(after.get, patch_ports)):
             number, patch = numbers.get(network.patch_port, 0), ofport.get(network.patch_port, 0)
             if number > 0 and patch > 0:
-                rendered = self._render(network, number, patch)
-                sets[rendered.cookie] = rendered
-                self._rendered[network.patch_port] = rendered.cookie
+                found = [self._render(network, number, patch), *self._render_owners(network, number)]
+                sets |= {each.cookie: each for each in found}
+                self._rendered[network.patch_port] = tuple(each.cookie for each in found)
         self._networks, self._numbers, self._ofport = networks, numbers, ofport
         return {**dict.fromkeys(gone), **sets}
 
@@ -171,6 +172,12 @@ class _NetworkSets:
         local = tuple(sorted(network.local_gateway_addresses))
         numbered = Network(network.name, number, patch, network.at_origin, addresses, links, routers, local, relays)
         return network_set(numbered, ports[PROBE_PORT])
+
+    def _render_owners(self, network: PlannedNetwork, number: int) -> Iterator[FlowSet]:
+        numbered = ((owner.number_on_node(self._shared.members), owner.macs) for owner in network.owners)
+        owners = {member: macs for member, macs in numbered if member is not None and macs}
+        if owners:
+            yield owner_set(network.name, number, owners)
 
     def _not_taken(self, network: str, links: Iterable[PlannedLink]) -> set[str]:
         """Names of the paths that nothing is sent by, since the member has another one."""

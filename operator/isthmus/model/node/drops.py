@@ -21,6 +21,8 @@ class Drop(IntEnum):
     GATEWAY = 6
     """ARP that claims a gateway's address, from another cloud than the gateway's; neighbour discovery of a peer that
     claims an address of this cloud's routers."""
+    OWNERSHIP = 7
+    """A source MAC address that another member publishes than the one that the frame comes from."""
 
     @property
     def label(self) -> str:

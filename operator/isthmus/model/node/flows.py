@@ -80,6 +80,22 @@ class PlannedRelay(NamedTuple):
     destination: PlannedEnd
 
 
+class PlannedOwner(NamedTuple):
+    """A member of a network, and the MAC addresses that frames may have as source from this member only."""
+
+    cloud_id: str | None
+    """None: this cloud."""
+    number: int | None
+    """That of a member behind the peer."""
+    macs: tuple[str, ...]
+
+    def number_on_node(self, peers: Mapping[str, int]) -> int | None:
+        """The member's number in the pipeline, 0 for this cloud; None if it has none."""
+        if self.cloud_id is None:
+            return 0
+        return peers.get(self.cloud_id) if self.number is None else member_behind_peer(self.number)
+
+
 @dataclass(frozen=True)
 class PlannedNetwork:
     """What the flows of one network are rendered from, besides numbers and OpenFlow ports."""
@@ -95,6 +111,8 @@ class PlannedNetwork:
     local_gateway_addresses: tuple[str, ...] = ()
     """This cloud's own gateways on a replica, which no peer may claim."""
     relays: tuple[PlannedRelay, ...] = ()
+    owners: tuple[PlannedOwner, ...] = ()
+    """No MAC address twice."""
 
 
 LinkKey = tuple[str, str]

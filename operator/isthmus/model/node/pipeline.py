@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Table(IntEnum):
-    """OpenFlow tables; PROBE and DROP are entered from GUARD, DELIVER from LEARN, RESOLVE from UNICAST.
+    """OpenFlow tables; PROBE and DROP are entered from GUARD, DELIVER from LEARN, RESOLVE from UNICAST, OWNER from MAP.
 
     Otherwise they are in this order. ANSWER is the last step of a request that it answers; the others go on in FLOOD.
     """
@@ -27,6 +27,8 @@ class Table(IntEnum):
     LIMIT = 13
     SENDER = 14
     ANSWER = 15
+    OWNER = 16
+    OWN = 17
 
 
 OWNER = 0x1571  # upper 16 bits of the cookie of every flow that we install
@@ -71,12 +73,22 @@ def member_behind_peer(number: int) -> int:
     return _BEHIND_PEER + number
 
 
-_ANSWERS = 0xFFFF  # in the place of a member, of which there is none with this number
+_OWNERS = _ANSWERS = 0xFFFF  # in the place of a member, of which there is none with this number
 
 
 def answer_meter(network: int) -> int:
     """The meter of ARP requests of this cloud that may be answered on the node."""
     return network << _NETWORK_SHIFT | _ANSWERS
+
+
+def owner_cookie(network: int) -> int:
+    """The cookie of the flows with the MAC addresses of a network."""
+    return set_cookie(network, _OWNERS)
+
+
+def is_network_set(cookie: int) -> bool:
+    """Whether a cookie of ours is that of a network's own flows, without those of its MAC addresses."""
+    return bool(network_of(cookie)) and not cookie & 0xFFFF
 
 
 def probe_meter(member: int) -> int:
