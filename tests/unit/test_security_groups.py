@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
+from isthmus.controller.groupfeed import GroupFeed
 from isthmus.model import names
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.networkexpansion import DefaultGroup, NetworkExpansion, SecurityGroups
 from isthmus.model.api.v1alpha1.portslice import PortSlice
-from isthmus.model.facts.openstack import Port, SecurityGroup
+from isthmus.model.facts.openstack import Network, Port, SecurityGroup
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
+from tests.fakes.networkcloud import FakeNetworkCloud
 
 
 class Groups:
@@ -309,6 +312,20 @@ def test_nothing_more_is_asked_of_clouds_with_separate_groups() -> None:
     quiet = ready.a.neutron.requests
     follow(ready, seconds=4)
     assert ready.a.neutron.requests - quiet <= 1, "a summary"
+
+
+@pytest.mark.parametrize(("ports", "seconds"), [(0, 4.0), (1000, 4.0), (2500, 10.0)])
+def test_pace_follows_the_number_of_ports(monkeypatch: pytest.MonkeyPatch, ports: int, seconds: float) -> None:
+    class ManyPorts(FakeNetworkCloud):
+        def port_groups_of(self, *network_ids: str) -> Mapping[str, frozenset[tuple[str, tuple[str, ...]]]]:
+            return {network_ids[0]: frozenset((str(number), ()) for number in range(ports))}
+
+    monkeypatch.setattr("isthmus.controller.groupfeed.may_match_groups", lambda _snapshot, name: name == "matched")
+    feed, networks = GroupFeed(ManyPorts()), {name: Network(name, name, "p", 1450) for name in ("matched", "separate")}
+    snapshot = FakeFederation().clouds[0].controller.engine.state.snapshot()
+    assert feed.changed(snapshot, networks) == {"matched"}, "seen for the first time"
+    assert feed.changed(snapshot, networks) == set()
+    assert feed.pause_seconds == seconds
 
 
 def test_everything_goes_with_the_expansion(ready: Groups) -> None:
