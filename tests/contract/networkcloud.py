@@ -137,6 +137,17 @@ class NetworkCloudContract:
         assert cloud.get_project(extra.id) is None
         assert cloud.get_quota(extra.id) != NetworkQuota(1, 1, 1)
 
+    def test_networks_outlive_their_project(self, cloud: NetworkCloud, created: Created) -> None:
+        """Neutron does not notice what Keystone deletes."""
+        network = created.network()
+        subnet = created.subnet(network)
+        cloud.delete_project(created.project.id)
+        assert cloud.get_project(created.project.id) is None
+        assert [n.id for n in cloud.networks_of(created.project.id)] == [network.id]
+        assert [s.id for s in cloud.subnets_in_project(created.project.id)] == [subnet.id]
+        cloud.delete_network(network.id)
+        assert cloud.networks_of(created.project.id) == []
+
     def test_network_is_created_as_requested(self, cloud: NetworkCloud, created: Created) -> None:
         network = created.network("web", 1390)
         assert (network.name, network.project_id, network.mtu) == ("web", created.project.id, 1390)

@@ -170,7 +170,8 @@ def receiver_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> Net
     receiver = Receiver(snapshot, link_name)
     domain = cloud.find_domain(receiver.domain_name)
     project = _replica_project(cloud, receiver, domain)
-    networks = cloud.networks_of(project.id) if project else []
+    project_id = project.id if project else receiver.record.project_id
+    networks = cloud.networks_of(project_id) if project_id else []  # Neutron keeps those of a deleted project
     network = _replica_network(receiver, networks)
     removing = receiver.intent in {"Remove", "Refuse"}
     duplicates = [n for n in networks if network and n.id != network.id and n.description == receiver.replica_marker]
@@ -217,11 +218,12 @@ def _groups(
 
 
 def _replica_project(cloud: FactReader, receiver: Receiver, domain: Domain | None) -> Project | None:
-    """By the recorded ID, else by the ownership marker in the peer's domain."""
+    """By the recorded ID alone if there is one; else by the ownership marker in the peer's domain."""
     recorded = receiver.record.project_id
-    found = cloud.get_project(recorded) if recorded else None
-    if found is not None or domain is None or receiver.project_marker is None:
-        return found
+    if recorded is not None:
+        return cloud.get_project(recorded)
+    if domain is None or receiver.project_marker is None:
+        return None
     return next((p for p in cloud.projects_of(domain.id) if p.description == receiver.project_marker), None)
 
 

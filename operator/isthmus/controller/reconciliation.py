@@ -86,6 +86,8 @@ class Iteration:
     actions: int = 0
     """Number of actions performed, statuses included."""
     failure: Problem | None = None
+    left_alone: Problem | None = None
+    """Why the last plan leaves something as others made it."""
     is_failure_of_kubernetes: bool = False
     exists: bool = True
     """Whether there still is anything with this key."""
@@ -161,7 +163,9 @@ class Iteration:
         """The plan of a consistent view; None if facts must be fetched before there can be one."""
         with self.tools.state.lock:
             snapshot = self._snapshot()
-            return scope.plan(snapshot) if scope.is_observed(snapshot) else None
+            plan = scope.plan(snapshot) if scope.is_observed(snapshot) else None
+        self.left_alone = plan.left_alone if plan is not None else None
+        return plan
 
     def _is_claim(self, action: Action) -> bool:
         match action:
@@ -233,12 +237,12 @@ class Iteration:
                 state.store_namespace(name, cluster.get_manifest("v1", "Namespace", name), by=by)
 
     def _write_statuses(self, scope: Scope, failure: Problem | None) -> None:
-        if failure is not None:
+        if failure is not None or self.left_alone is not None:
             with self.tools.state.lock:
                 answer = scope.failure_answer(self._snapshot())
             self._apply(scope, answer)
         with self.tools.state.lock:
-            wanted = scope.statuses(self._snapshot(), failure)
+            wanted = scope.statuses(self._snapshot(), failure, self.left_alone)
         for obj in wanted:
             try:
                 self._write_status(obj)

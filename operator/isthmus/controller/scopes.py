@@ -61,8 +61,13 @@ class Scope(Protocol):
         """What to publish for a peer if reconciliation failed."""
         ...
 
-    def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
-        """Its objects with the status that they should have; `failure` is why reconciliation failed."""
+    def statuses(
+        self, snapshot: Snapshot, failure: Problem | None, left_alone: Problem | None = None
+    ) -> tuple[CustomObject, ...]:
+        """Its objects with the status that they should have.
+
+        `failure` is why reconciliation failed, `left_alone` why the plan leaves something as others made it.
+        """
         ...
 
     def changes_in_seconds(self, snapshot: Snapshot) -> float | None:
@@ -121,7 +126,9 @@ class SnapshotScope:
         """Nothing: peers do not read them."""
         return Plan()
 
-    def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
+    def statuses(
+        self, snapshot: Snapshot, failure: Problem | None, left_alone: Problem | None = None
+    ) -> tuple[CustomObject, ...]:
         """None: the agents write those of GatewayNodes."""
         return ()
 
@@ -163,7 +170,9 @@ class PeerScope:
         """Nothing: our PeerLink is an offer made from local facts, which a failure does not change."""
         return Plan()
 
-    def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
+    def statuses(
+        self, snapshot: Snapshot, failure: Problem | None, left_alone: Problem | None = None
+    ) -> tuple[CustomObject, ...]:
         """The CloudPeer, and our PeerLink if this CloudPeer owns its cloud ID."""
         peer = snapshot.get(CloudPeer, self.key.name)
         if peer is None:
@@ -217,17 +226,20 @@ class NetworkScope:
             return Plan()
         return plan_failure_answer(Receiver(snapshot, self.key.name, self._facts))
 
-    def statuses(self, snapshot: Snapshot, failure: Problem | None) -> tuple[CustomObject, ...]:
+    def statuses(
+        self, snapshot: Snapshot, failure: Problem | None, left_alone: Problem | None = None
+    ) -> tuple[CustomObject, ...]:
         """Our ExpansionLinks, the Attachment, the NetworkExpansions, ExpansionApprovals of that name."""
         attachment: Attachment | None
+        trouble = failure or left_alone
         if origin_of(self.key.name) == snapshot.own.cloud_id:
             origin = Origin(snapshot, self.key.name, self._facts)
-            attachment = origin_attachment(origin, failure)
-            others = (*origin_links(origin, failure), *expansion_statuses(origin, failure))
+            attachment = origin_attachment(origin, trouble)
+            others = (*origin_links(origin, trouble), *expansion_statuses(origin, trouble))
         else:
             receiver = Receiver(snapshot, self.key.name, self._facts)
-            attachment = receiver_attachment(receiver, failure)
-            others = receiver_links(receiver, failure)
+            attachment = receiver_attachment(receiver, trouble)
+            others = receiver_links(receiver, trouble)
         approvals = approval_statuses(Receiver(snapshot, self.key.name, self._facts), failure)
         return (*others, *approvals, *((attachment,) if attachment else ()))
 

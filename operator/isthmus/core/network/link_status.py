@@ -110,7 +110,7 @@ def address_conflict(conflicts: Conflicts, before: Conditions) -> Condition:
 
 
 def degraded(snapshot: Snapshot, failure: Problem | None) -> Condition:
-    """True if the last reconciliation of the network failed, whether or not the network is ready all the same.
+    """True if the last reconciliation failed or left something alone, whether or not the network is ready all the same.
 
     A failure of OpenStack as a whole is a condition of the CloudPeers, and not again of every network.
     """
@@ -119,12 +119,29 @@ def degraded(snapshot: Snapshot, failure: Problem | None) -> Condition:
     return true(ConditionType.DEGRADED, failure.reason, failure.message)
 
 
+LEFT_ALONE = frozenset({Reason.PROJECT_NOT_USABLE})
+"""Reasons of what is not as it should be and is left so, because others have decided otherwise: nothing failed."""
+_NEEDS_OPENSTACK = frozenset(
+    {Reason.PREPARING_OFFER, Reason.CREATING_REPLICA, Reason.ATTACHING, Reason.SETTING_MTU, Reason.REPLICA_FAILED}
+)
 _NEUTRAL = "the publishing cloud has a problem of its own; it tries again"
+
+
+def explained(progress: Problem | None, trouble: Problem | None) -> Problem | None:
+    """What a network that is not ready lacks: why its reconciliation failed, or `progress`.
+
+    What is left as others made it explains only what waits for a change in OpenStack: the rest goes on.
+    """
+    if progress is None or trouble is None:
+        return progress
+    is_explained = trouble.reason not in LEFT_ALONE or progress.reason in _NEEDS_OPENSTACK
+    return trouble if is_explained else progress
 
 
 def without_local_details(progress: Problem | None, failure: Problem | None) -> Problem | None:
     """The progress that a peer may read: after a local failure its reason, but not its message."""
-    return Problem(failure.reason, _NEUTRAL) if progress is not None and failure is not None else progress
+    found = explained(progress, failure)
+    return Problem(found.reason, _NEUTRAL) if found is not None and found is failure else found
 
 
 def with_conditions(

@@ -134,9 +134,9 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 "has them all.",
             ),
             ConditionType.DEGRADED: Meaning(
-                true="The last attempt to do what is wanted now failed; what is in place stays in place. `Ready` is "
-                "False as well if the network needs it, for instance to move to another gateway node. Isthmus tries "
-                "again by itself.",
+                true="The last attempt to do what is wanted now failed, or something is left as others have made it; "
+                "what is in place stays in place. `Ready` is False as well if the network needs it, for instance to "
+                "move to another gateway node. Isthmus tries again by itself.",
                 false="Nothing failed.",
             ),
             ConditionType.SUBNETS_STRETCHED: Meaning(
@@ -216,9 +216,9 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 false="They do not, for the reason given.",
             ),
             ConditionType.DEGRADED: Meaning(
-                true="The last attempt to do what is wanted now failed; what is in place stays in place. `Ready` is "
-                "False as well if the network needs it, for instance to move to another gateway node. Isthmus tries "
-                "again by itself.",
+                true="The last attempt to do what is wanted now failed, or something is left as others have made it; "
+                "what is in place stays in place. `Ready` is False as well if the network needs it, for instance to "
+                "move to another gateway node. Isthmus tries again by itself.",
                 false="Nothing failed.",
             ),
             ConditionType.ADDRESS_CONFLICT: Meaning(

@@ -49,6 +49,15 @@ EXPLANATIONS = {
         Place.READY,
         Place.DEGRADED,
     ),
+    Reason.PROJECT_NOT_USABLE: administrator(
+        "An administrator of the receiver has disabled or deleted the project of the replica, or its domain, in "
+        "Keystone. Isthmus neither enables it nor makes another one: replicas that exist stay connected, and nothing "
+        "new is created in the project. Other projects are not concerned.",
+        "Enable the project or the domain that the message names. If it was deleted, or is not to be used any more, "
+        "refuse its networks by ExpansionApprovals (`decision: Refuse`): their replicas are then removed.",
+        Place.READY,
+        Place.DEGRADED,
+    ),
     Reason.NOT_UNDERSTOOD: administrator(
         "This release of Isthmus does not understand the object as it is stored, or one that it needs. Nothing is "
         "changed for what the object is about: what exists stays as it is.",

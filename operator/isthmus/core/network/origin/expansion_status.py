@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from isthmus.core.network.link_status import address_conflict, degraded
+from isthmus.core.network.link_status import LEFT_ALONE, address_conflict, degraded, explained
 from isthmus.core.network.origin.status import lacking_remote_ports, origin_conflicts, origin_progress
 from isthmus.core.snapshot.conditions import false, readiness, true, with_transition_times
 from isthmus.core.snapshot.summary import ratio
@@ -179,10 +179,11 @@ def _slices(offer: Offer) -> tuple[AddressSlice, ...]:
 def _peer_problem(origin: Origin, request: PeerRequest, failure: Problem | None) -> Problem | None:
     """Why the expansion to one peer is not ready; a failure in this cloud explains all of them."""
     # After a failure the offer may not be computable, and its problem would not be shown.
-    start_problems = {} if failure is not None else origin.start_problems
+    has_failed = failure is not None and failure.reason not in LEFT_ALONE
+    start_problems = {} if has_failed else origin.start_problems
     start_problem = start_problems.get(request.cloud_id or "")
     problem = _peer_progress(origin, request, origin.links.get(request.cloud_id or ""), start_problem)
-    return failure if problem is not None and failure is not None else problem
+    return explained(problem, failure)
 
 
 def _peer_progress(

@@ -9,6 +9,7 @@ from isthmus.core.network.link_status import (
     conditions_of,
     connection_progress,
     degraded,
+    explained,
     link_status,
     with_conditions,
     without_local_details,
@@ -39,7 +40,7 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
         if origin.active_links
         else Problem(Reason.NOT_CONNECTED, "not connected to any peer")
     )
-    problem = failure if problem and failure else problem
+    problem = explained(problem, failure)
     conflict = address_conflict(origin_conflicts(origin), conditions_of(origin.attachment))
     others = degraded(origin.snapshot, failure), conflict, *lacking_remote_ports(origin)
     return with_conditions(origin.attachment, (*readiness(problem), *others), origin.snapshot.now)

@@ -40,6 +40,7 @@ from . import replica as replica
 from .direct import holds_attachment, publish_member_links, release_member_links
 from .forwarding import wanted_attachment
 from .members import installed_generation, reachable
+from .project import not_usable
 from .remote_ports import planned_remote_ports
 from .replica_gateways import NEUTRAL_MESSAGE
 from .shortage import low_subnets
@@ -64,7 +65,7 @@ def plan_receiver(receiver: Receiver) -> Plan:
     for stage in stages:
         if actions := stage(receiver):
             return Plan(actions, needs_fresh_facts=not changes_only_known_addresses(actions, receiver.attachment))
-    return Plan()
+    return Plan(left_alone=not_usable(receiver))
 
 
 def plan_failure_answer(receiver: Receiver) -> Plan:
@@ -246,9 +247,16 @@ def project_to_delete(receiver: Receiver) -> str | None:
 
 
 def _remove_project(receiver: Receiver) -> Actions:
-    """Delete the replica project only once it is empty: its users may need what they created in it."""
-    project_id = project_to_delete(receiver)
-    return (DeleteProject(project_id),) if project_id and receiver.facts and receiver.facts.project_is_empty else ()
+    """Delete the replica project only once it is empty: its users may need what they created in it.
+
+    The record goes first: a recorded project that is gone was deleted by somebody else.
+    """
+    project_id, attachment = project_to_delete(receiver), receiver.attachment
+    if attachment is None or project_id is None or receiver.facts is None or not receiver.facts.project_is_empty:
+        return ()
+    record = receiver.record.model_copy(update={"project_id": None, "network_id": None, "subnets": ()})
+    forgotten = new_attachment(receiver.name, attachment.spec.model_copy(update={"record": record}))
+    return (*((ApplyObject(forgotten),) if record != receiver.record else ()), DeleteProject(project_id))
 
 
 def _delete_attachment(receiver: Receiver) -> Actions:

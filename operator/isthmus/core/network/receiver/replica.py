@@ -37,6 +37,7 @@ from isthmus.model.api.v1alpha1.attachment import AttachmentSpec, Record, Subnet
 from isthmus.model.api.v1alpha1.expansionlink import OfferedSubnet
 from isthmus.model.facts.openstack import NetworkFacts, NetworkQuota, Port, Subnet
 
+from .project import is_partially_removed, not_usable
 from .replica_gateways import gateway_problem, gateways, pools_of
 from .state import Receiver
 
@@ -58,19 +59,19 @@ def ensure_domain(receiver: Receiver) -> Actions:
     A crash between the two calls that delete an empty domain leaves it disabled: it is deleted and recreated.
     """
     facts = receiver.facts
-    if receiver.attachment is None or facts is None:
+    if receiver.attachment is None or facts is None or not_usable(receiver) is not None:
         return ()
     if facts.domain is None:
         return (CreateDomain(receiver.domain_name, names.domain_marker(receiver.cloud_id)),)
-    empty = facts.project is None and facts.projects_in_domain == 0
-    partially_removed = receiver.domain_is_ours and not facts.domain.enabled and empty
-    return (DeleteDomain(facts.domain.id),) if partially_removed else ()
+    return (DeleteDomain(facts.domain.id),) if is_partially_removed(receiver, facts) else ()
 
 
 def ensure_project(receiver: Receiver) -> Actions:
     """Create the replica of the origin's project."""
     facts, offer, marker = receiver.facts, receiver.offer, receiver.project_marker
     if facts is None or facts.domain is None or facts.project is not None or offer is None or marker is None:
+        return ()
+    if not_usable(receiver) is not None:
         return ()
     return (CreateProject(facts.domain.id, names.project_name(offer.project.name, offer.project.id), marker),)
 
@@ -84,7 +85,7 @@ def ensure_network(receiver: Receiver) -> Actions:
     agreed = peer.spec.agreement.quotas_of(receiver.origin_project_id)
     quota = NetworkQuota(networks=agreed.networks, subnets=agreed.subnets, ports=agreed.ports)
     first = () if facts.quota in (None, quota) else (SetQuota(facts.project.id, quota),)
-    if facts.network is not None:
+    if facts.network is not None or not_usable(receiver) is not None:
         return first
     return (*first, CreateNetwork(facts.project.id, offer.network_name, mtu, marker))
 

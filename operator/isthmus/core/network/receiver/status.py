@@ -10,6 +10,7 @@ from isthmus.core.network.link_status import (
     conditions_of,
     connection_progress,
     degraded,
+    explained,
     link_status,
     with_conditions,
     without_local_details,
@@ -52,7 +53,7 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
     elif progress is not None and progress.reason == Reason.GATEWAY_IN_USE:
         progress = gateways_in_use(receiver) or progress  # names what only this cloud may read
     conditions = (
-        *readiness(failure if progress and failure else progress),
+        *readiness(explained(progress, failure)),
         degraded(receiver.snapshot, failure),
         in_use,
         *draining(receiver.snapshot, receiver.cloud_id, receiver.cloud_id),
