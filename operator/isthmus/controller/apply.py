@@ -119,7 +119,7 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> Creat
                 host_routes=host_routes,
                 revision=revision,
             )
-        case UpdatePools(subnet_id, pools, replaced_pools, revision):
+        case UpdatePools(subnet_id, pools, replaced_pools, revision, _):
             cloud.update_subnet(subnet_id, pools=pools, replaced_pools=replaced_pools, revision=revision)
         case CreateAttachmentPort(network_id, host, name, description):
             return cloud.create_attachment_port(network_id, host, name, description)

@@ -24,6 +24,7 @@ from .gateway_health import GatewayHealth
 from .kubernetes import KubernetesAvailability
 from .queue import KeyQueue
 from .reconciliation import Iteration, Stopped, Tools
+from .repairs import RepairLog
 from .scopes import FactCaches
 from .state import State
 
@@ -56,7 +57,7 @@ class Engine:
         self._metrics = backends.metrics
         self._stopped = threading.Event()
         self._facts = FactCaches(backends, self._openstack.require, settings.resync_seconds)
-        self.tools = Tools(backends, self.state, self._facts, Absences(clock), self._check_may_act)
+        self.tools = Tools(backends, self.state, self._facts, Absences(clock), RepairLog(clock), self._check_may_act)
         self._lock = threading.Lock()
         self._failures: dict[Key, Problem] = {}
         """Of the keys that fail; logged when they began."""

@@ -46,6 +46,7 @@ from isthmus.model.reasons import Reason
 from .absence import Absences
 from .apply import perform
 from .backends import Backends
+from .repairs import RepairLog
 from .scopes import FactCaches, PeerScope, Scope, scope_of
 from .state import State
 
@@ -71,6 +72,7 @@ class Tools:
     state: State
     facts: FactCaches
     absences: Absences
+    repairs: RepairLog
     check_may_act: Callable[[], None]
     """Called before each action; raises Stopped if this process may not act."""
     claims: AbstractContextManager[object] = field(default_factory=threading.RLock)
@@ -104,7 +106,7 @@ class Iteration:
         if waits_for is not None:
             _LOG.debug("%s: nothing is planned: %s is not understood", self.key, waits_for)
             return
-        scope = scope_of(self.key, snapshot, self.tools.facts)
+        scope = scope_of(self.key, snapshot, self.tools.facts, self.tools.repairs)
         if scope is None:
             self.exists = False
             return
@@ -198,6 +200,7 @@ class Iteration:
         was_fresh, facts = scope.is_fresh(), self.tools.facts.networks.cached(self.key.name)
         version = scope.invalidate()
         changed = self._perform(action, by=self.key)
+        self.tools.repairs.performed(self.key.name, action, facts)
         after = facts_after(facts, action, self._created) if facts is not None else None
         if was_fresh and after is not None:
             self.tools.facts.networks.amend(self.key.name, version, after)

@@ -37,6 +37,7 @@ from isthmus.model.facts.openstack import NetworkFacts
 from .backends import Backends
 from .factfeed import FactFeed
 from .facts import FactCache, FactReader, origin_facts, peer_account, receiver_facts
+from .repairs import RepairLog
 
 
 class Scope(Protocol):
@@ -200,6 +201,7 @@ class NetworkScope:
 
     key: Key
     facts: FactCaches
+    repairs: RepairLog
 
     def observe(self, snapshot: Snapshot) -> None:
         """Ask OpenStack, unless it need not be asked: a withdrawn link, a refused offer, no agreement with any peer."""
@@ -216,9 +218,10 @@ class NetworkScope:
 
     def plan(self, snapshot: Snapshot) -> Plan:
         """The origin's plan or the receiver's."""
+        repairs = self.repairs.of(self.key.name)
         if origin_of(self.key.name) == snapshot.own.cloud_id:
-            return plan_origin(Origin(snapshot, self.key.name, self._facts))
-        return plan_receiver(Receiver(snapshot, self.key.name, self._facts))
+            return plan_origin(Origin(snapshot, self.key.name, self._facts), repairs)
+        return plan_receiver(Receiver(snapshot, self.key.name, self._facts), repairs)
 
     def failure_answer(self, snapshot: Snapshot) -> Plan:
         """A receiver answers the offer, so that the origin need not wait."""
@@ -270,7 +273,7 @@ class NetworkScope:
         return self.facts.networks.cached(self.key.name)
 
 
-def scope_of(key: Key, snapshot: Snapshot, facts: FactCaches) -> Scope | None:
+def scope_of(key: Key, snapshot: Snapshot, facts: FactCaches, repairs: RepairLog) -> Scope | None:
     """The scope of a key, at the beginning of an iteration; None if nothing of it exists any more."""
     match key.subject:
         case Subject.GATEWAY_NODES:
@@ -286,11 +289,12 @@ def scope_of(key: Key, snapshot: Snapshot, facts: FactCaches) -> Scope | None:
         case Subject.NETWORK:
             if not exists(snapshot, key.name) and key.name not in snapshot.views.offered(origin_of(key.name)):
                 facts.networks.drop(key.name)
+                repairs.forget(key.name)
                 return None
             facts.networks.begin(key.name)
             if awaits_port(snapshot.attachment(key.name), facts.networks.cached(key.name)):
                 facts.networks.expire(key.name)
-            return NetworkScope(key, facts)
+            return NetworkScope(key, facts, repairs)
 
 
 def _needs_openstack(snapshot: Snapshot, link_name: str) -> bool:

@@ -184,11 +184,12 @@ class UpdateSubnet:
 
     id: str
     gateway_ip: str | None
+    """None: without one."""
     pools: tuple[Range, ...] | None
-    """None: as they are."""
-    enable_dhcp: bool
-    dns_nameservers: tuple[str, ...]
-    host_routes: tuple[tuple[str, str], ...]
+    """None, here and below: as it is."""
+    enable_dhcp: bool | None
+    dns_nameservers: tuple[str, ...] | None
+    host_routes: tuple[tuple[str, str], ...] | None
     revision: int | None = None
 
 
@@ -200,6 +201,8 @@ class UpdatePools:
     pools: tuple[Range, ...]
     replaced_pools: tuple[Range, ...]
     revision: int | None = None
+    withheld: tuple[Range, ...] = ()
+    """The addresses that belong to peers, which are in no pool."""
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def degraded(snapshot: Snapshot, failure: Problem | None) -> Condition:
     return true(ConditionType.DEGRADED, failure.reason, failure.message)
 
 
-LEFT_ALONE = frozenset({Reason.PROJECT_NOT_USABLE})
+LEFT_ALONE = frozenset({Reason.DRIFT_CONTESTED, Reason.PROJECT_NOT_USABLE})
 """Reasons of what is not as it should be and is left so, because others have decided otherwise: nothing failed."""
 _NEEDS_OPENSTACK = frozenset(
     {Reason.PREPARING_OFFER, Reason.CREATING_REPLICA, Reason.ATTACHING, Reason.SETTING_MTU, Reason.REPLICA_FAILED}

@@ -103,12 +103,14 @@ def pool_updates(
     """Updates of Neutron's pools: without the slices of `slice_holders`, with those of all other peers again."""
     by_id = {entry.id: entry for entry in record}
     wanted = (
-        (subnet, _wanted_pools(by_id[subnet.id], subnet, slice_holders))
+        (subnet, by_id[subnet.id], _wanted_pools(by_id[subnet.id], subnet, slice_holders))
         for subnet in facts.subnets
         if subnet.id in by_id
     )
     return tuple(
-        UpdatePools(s.id, pools, s.pools, s.revision) for s, pools in wanted if spans_of(pools) != spans_of(s.pools)
+        UpdatePools(s.id, pools, s.pools, s.revision, ranges(_excluded(entry, slice_holders)))
+        for s, entry, pools in wanted
+        if spans_of(pools) != spans_of(s.pools)
     )
 
 
@@ -146,6 +148,25 @@ def trim_unpublished(
             pools = ranges(merged((*spans_of(subnet.pools), *restored)))
             updates.append(UpdatePools(entry.id, pools, subnet.pools, subnet.revision))
     return tuple(updates), tuple(after)
+
+
+def withdrawn_from_pools(
+    record: Iterable[SubnetRecord], facts: NetworkFacts, published: Collection[tuple[str, str, str]]
+) -> tuple[SubnetRecord, ...]:
+    """The record without unpublished ranges of which Neutron might still assign an address: none may be published.
+
+    `published` are cloud ID, subnet ID and first address of each range.
+    """
+    pools = {subnet.id: spans_of(subnet.pools) for subnet in facts.subnets}
+
+    def may_be_offered(entry: SubnetRecord, range_: PeerSlice) -> bool:
+        is_published = (range_.cloud_id, entry.id, range_.first) in published
+        return is_published or not intersect((span_of(range_),), pools.get(entry.id, ()))
+
+    return tuple(
+        entry.model_copy(update={"slices": tuple(s for s in entry.slices if may_be_offered(entry, s))})
+        for entry in record
+    )
 
 
 def is_offered(subnet: Subnet, cloud_id: str, ipv4_only: Collection[str]) -> bool:
@@ -354,12 +375,17 @@ def _no_free_run_message(subnet: Subnet, wanted: int, free: Spans) -> str:
 
 def _wanted_pools(entry: SubnetRecord, subnet: Subnet, slice_holders: Collection[str]) -> tuple[Range, ...]:
     original = spans_of(entry.original_pools)
-    excluded = spans_of(s for s in entry.slices if s.cloud_id in slice_holders)
+    excluded = _excluded(entry, slice_holders)
     restored = intersect(spans_of(s for s in entry.slices if s.cloud_id not in slice_holders), original)
     wanted = subtract(subtract(merged((*spans_of(subnet.pools), *restored)), excluded), _gateway_of(subnet))
     if wanted == original:  # exactly as the tenant had written them, which may be several adjacent pools
         return tuple(Range(pool.first, pool.last) for pool in entry.original_pools)
     return ranges(wanted)
+
+
+def _excluded(entry: SubnetRecord, slice_holders: Collection[str]) -> Spans:
+    """The addresses that peers keep."""
+    return spans_of(s for s in entry.slices if s.cloud_id in slice_holders)
 
 
 def _gateway_of(subnet: Subnet) -> Spans:

@@ -49,6 +49,15 @@ EXPLANATIONS = {
         Place.READY,
         Place.DEGRADED,
     ),
+    Reason.DRIFT_CONTESTED: administrator(
+        "Something that Isthmus made or changed in OpenStack was set back to what the clouds have agreed on, three "
+        "times within ten minutes, and was changed again each time. It is left as it is, and the next attempt is made "
+        "an hour after the last one. The message names it. Everything else is kept up.",
+        "Find out who or what changes it, for instance a deployment tool that manages the same subnet, and stop that, "
+        "or have the tool ignore the field. To have it set back at once after that, restart the controller.",
+        Place.READY,
+        Place.DEGRADED,
+    ),
     Reason.PROJECT_NOT_USABLE: administrator(
         "An administrator of the receiver has disabled or deleted the project of the replica, or its domain, in "
         "Keystone. Isthmus neither enables it nor makes another one: replicas that exist stay connected, and nothing "

@@ -196,6 +196,7 @@ class Reason(StrEnum):
     CONFLICT = "Conflict"
     INVALID = "Invalid"
     NOT_SETTLED = "NotSettled"
+    DRIFT_CONTESTED = "DriftContested"
     PROJECT_NOT_USABLE = "ProjectNotUsable"
     NOT_UNDERSTOOD = "NotUnderstood"
     INTERNAL_ERROR = "InternalError"

@@ -45,6 +45,8 @@ def expansion_statuses(origin: Origin, failure: Problem | None) -> tuple[Network
 
 def _for_tenants(failure: Problem) -> Problem:
     """The reason with a general text: what failed names hosts, URLs and files that tenants must not learn."""
+    if failure.reason == Reason.DRIFT_CONTESTED:  # about the tenant's own network, and perhaps the tenant's doing
+        return failure
     text = f"{EXPLANATIONS[failure.reason].meaning} The administrators of this cloud see the details."
     return Problem(failure.reason, text)
 

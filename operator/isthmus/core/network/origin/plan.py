@@ -16,10 +16,11 @@ from isthmus.core.network.attachment import (
     published_ports,
     restore_port,
 )
+from isthmus.core.network.drift import Repairs, Target, contested_problem
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
-from isthmus.core.network.slices import current, pool_updates, trim_unpublished
+from isthmus.core.network.slices import current, pool_updates, trim_unpublished, withdrawn_from_pools
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
 from isthmus.model.api.objects import finalizers_with, finalizers_without
@@ -35,12 +36,15 @@ from .state import Origin
 Actions = tuple[Action, ...]
 
 
-def plan_origin(origin: Origin) -> Plan:
-    """The actions of the first stage that has any; empty if everything is as it should be."""
+def plan_origin(origin: Origin, repairs: Repairs) -> Plan:
+    """The actions of the first stage that has any but contested ones; empty if everything is as it should be."""
+    contested: list[Target] = []
     for stage in _stages(origin):
-        if actions := stage(origin):
+        actions, found = repairs.permitted(stage(origin), origin.raw_facts)
+        contested += found
+        if actions:
             return Plan(actions, needs_fresh_facts=not changes_only_known_addresses(actions, origin.attachment))
-    return Plan()
+    return Plan(left_alone=contested_problem(contested))
 
 
 def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:
@@ -172,8 +176,11 @@ def _publish(origin: Origin) -> Actions:
 
 
 def _publish_to(origin: Origin, cloud_id: str) -> Actions:
-    link, offered = origin.active_links.get(cloud_id), origin.offer_to(cloud_id, origin.record.subnets)
-    if offered is None or origin.facts is None:
+    if origin.facts is None:
+        return ()
+    record = withdrawn_from_pools(origin.record.subnets, origin.facts, origin.published_ranges)
+    link, offered = origin.active_links.get(cloud_id), origin.offer_to(cloud_id, record)
+    if offered is None:
         return ()
     is_ipv6 = has_feature(origin.snapshot, cloud_id, Feature.IPV6)
     ours = published_ports(origin.facts, ipv6=is_ipv6, matching=origin.matching_with(cloud_id))

@@ -15,6 +15,7 @@ from isthmus.core.network.attachment import (
     restore_port,
     tenant_ports,
 )
+from isthmus.core.network.drift import Repairs, Target, contested_problem
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
@@ -58,14 +59,17 @@ _RELEASED = {
 _FALLBACK_MTU = 1280  # published with a refusal if no MTU is known; the field is required
 
 
-def plan_receiver(receiver: Receiver) -> Plan:
-    """The actions of the first stage that has any; empty if everything is as it should be."""
+def plan_receiver(receiver: Receiver, repairs: Repairs) -> Plan:
+    """The actions of the first stage that has any but contested ones; empty if everything is as it should be."""
     replicate_stages = (*_CONNECTION, *_REPLICATION) if is_accepted(receiver.link) else (*_REPLICATION, *_CONNECTION)
     stages = {"Replicate": replicate_stages, "Remove": _WITHDRAWAL, "Refuse": _WITHDRAWAL, "Hold": ()}[receiver.intent]
+    contested: list[Target] = []
     for stage in stages:
-        if actions := stage(receiver):
+        actions, found = repairs.permitted(stage(receiver), receiver.facts)
+        contested += found
+        if actions:
             return Plan(actions, needs_fresh_facts=not changes_only_known_addresses(actions, receiver.attachment))
-    return Plan(left_alone=not_usable(receiver))
+    return Plan(left_alone=not_usable(receiver) or contested_problem(contested))
 
 
 def plan_failure_answer(receiver: Receiver) -> Plan:

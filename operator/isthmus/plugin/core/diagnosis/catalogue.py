@@ -100,7 +100,7 @@ _OF_REASONS: Final = (
     (Layer.PORT, Whose.US, (Reason.NETWORK_IS_REPLICA,)),
     (Layer.PORT, Whose.US, (Reason.NO_SUBNET, Reason.UNSUPPORTED_SUBNET, Reason.UNSUPPORTED_MTU)),
     (Layer.PORT, Whose.US, (Reason.NETWORK_ALREADY_EXPANDED, Reason.NO_FREE_SLICE)),
-    (Layer.PORT, Whose.US, (Reason.PROJECT_NOT_USABLE,)),
+    (Layer.PORT, Whose.US, (Reason.DRIFT_CONTESTED, Reason.PROJECT_NOT_USABLE)),
     (Layer.PORT, Whose.US, (Reason.REPLICA_IN_USE, Reason.NOT_SETTLED, Reason.INTERNAL_ERROR)),
 )
 
