@@ -88,7 +88,7 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
 
     _, network, subnet = a.tenant()
     a.expand(network.id, "cloud-b")
-    real.until(lambda: real.ready(a.expansion()))
+    real.until(lambda: real.ready(a.expansion()) and _knows_what_is_installed(a))
     table = real.plane.kubectl("get", "networkexpansions,cloudpeers,attachments,expansionlinks,peerlinks", "-A")
     assert table.count("True") >= 5
     for what in ("networkexpansion/web", "cloudpeer/cloud-b"):
@@ -182,6 +182,13 @@ def test_network_of_the_peer_is_approved_and_revoked(real: RealCloud) -> None:
 def _approval(name: str, namespace: str, decision: str) -> ExpansionApproval:
     metadata = ObjectMeta(name=name, namespace=namespace)
     return ExpansionApproval.model_validate({"metadata": metadata, "spec": {"decision": decision}})
+
+
+def _knows_what_is_installed(cloud: FakeCloud) -> bool:
+    """The last that a peer's answer says: its node works by the whole of its Attachment."""
+    seen = [link.status.peer for link in cloud.links()]
+    answers = [peer.spec.answer for peer in seen if peer is not None]
+    return all(answer is not None and answer.installed_generation is not None for answer in answers)
 
 
 def _has_account(real: RealCloud) -> bool:
