@@ -35,6 +35,9 @@ class GroupFeed:
         OpenStack is asked for nothing of networks whose groups are their cloud's own.
         """
         matched = {name: network for name, network in networks.items() if may_match_groups(snapshot, name)}
+        if not matched:
+            self._seen, self.pause_seconds = {}, _SECONDS
+            return frozenset()
         ports = self._cloud.port_groups_of(*sorted({network.id for network in matched.values()}))
         projects = sorted({network.project_id for network in matched.values()})
         groups = frozenset(self._cloud.security_groups_of(*projects))
