@@ -241,6 +241,17 @@ def test_one_bad_frame_fails_the_summary_and_is_shown() -> None:
         summary.require_protected()
 
 
+def test_fragments_of_esp_in_udp_are_known_by_the_first_one() -> None:
+    first = ipv4(17, ports(4500, 4500, bytes(range(1, 33))), fragment=MORE_FRAGMENTS)
+    later, of_another = ipv4(17, bytes(40), fragment=185), ipv4(17, bytes(40), GATEWAYS[::-1], fragment=185)
+    summary = summarise([first, later], EXPECTED)
+    assert (summary.counts[Traffic.ESP_FRAGMENT], summary.in_udp, summary.clean) == (2, 2, True)
+    assert summarise([later, first], EXPECTED).counts[Traffic.OTHER] == 1, "nothing is known of it yet"
+    assert summarise([first, of_another], EXPECTED).counts[Traffic.OTHER] == 1
+    in_clear = ipv4(17, ports(50000, 14789), fragment=MORE_FRAGMENTS)
+    assert summarise([first, in_clear, later], EXPECTED).counts[Traffic.OTHER] == 2, "the identification is used again"
+
+
 def test_mac_addresses_of_ethernet_interfaces_only() -> None:
     loopback = {"ifname": "lo", "link_type": "loopback", "address": "00:00:00:00:00:00"}
     cards = [{"ifname": f"cloud-{n}", "link_type": "ether", "address": f"0a:00:00:00:00:0{n}"} for n in (1, 2)]

@@ -114,11 +114,14 @@ def summarise(frames: Iterable[bytes], expected: Expected, unrecorded: int = 0) 
     """Classify and count frames."""
     counts: Counter[Traffic] = Counter()
     examples: list[str] = []
-    in_udp = 0
+    in_udp, datagrams = 0, set[bytes]()
     for frame in frames:
         traffic = classify(frame, expected)
+        if traffic is Traffic.OTHER and _is_fragment_of_esp_in_udp(frame, expected, datagrams):
+            traffic = Traffic.ESP_FRAGMENT
         counts[traffic] += 1
-        in_udp += traffic is Traffic.ESP and _ethertype(frame) == 0x0800 and frame[23] == _UDP
+        is_esp = traffic in (Traffic.ESP, Traffic.ESP_FRAGMENT)
+        in_udp += is_esp and _ethertype(frame) == 0x0800 and frame[23] == _UDP
         if traffic is Traffic.OTHER and len(examples) < _EXAMPLES:
             examples.append(describe(frame))
     return Summary(counts, tuple(examples), unrecorded, in_udp)
@@ -173,6 +176,22 @@ def _ethertype(frame: bytes) -> int:
 def _fragment(packet: bytes) -> bool:
     """Whether an IPv4 packet is a fragment, including the first one."""
     return bool(struct.unpack("!H", packet[6:8])[0] & 0x3FFF)
+
+
+def _is_fragment_of_esp_in_udp(frame: bytes, expected: Expected, datagrams: set[bytes]) -> bool:
+    """Whether a frame has a part of a datagram that begins as ESP in UDP does, which only its first fragment shows.
+
+    `datagrams` are those of which the first fragment was seen: IP's identification and addresses.
+    """
+    packet = frame[14:]
+    if len(packet) < 28 or _ethertype(frame) != 0x0800 or packet[9] != _UDP or not _fragment(packet):
+        return False
+    datagram = packet[4:6] + packet[12:20]
+    if not struct.unpack("!H", packet[6:8])[0] & 0x1FFF:
+        datagrams.discard(datagram)
+        if _classify_ipv4(packet[:6] + bytes(2) + packet[8:], expected) is Traffic.ESP:
+            datagrams.add(datagram)
+    return datagram in datagrams
 
 
 def _classify_arp(packet: bytes, expected: Expected) -> Traffic:
