@@ -8,8 +8,10 @@ ASSETS := $(PYTHON) -m tests.testbed.assets
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
-# What `test` runs while Helm, the images and what runs pods are built; the lab leaves time for the last two.
-TIERS := lint test-unit test-cluster test-page test-kernel
+# What `test` runs in the foreground, and at idle priority beside it: the guests of the kernel tier, and the lab, wait most
+# of the time. What has limits of time is in the foreground.
+TIERS := lint test-cluster test-page test-kernel
+BESIDE_TIERS := test-unit packaging
 BESIDE_LAB := test-chart test-images
 
 # Where sessions have autogroups, the kernel weighs a process only within its own (sched(7)).
@@ -36,7 +38,7 @@ demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 le
 
 test: ## All of CI: lint and all tiers; what they need later is built meanwhile, at idle priority
 	@$(ASSETS) development images monitoring
-	@$(call beside,$(ASSETS) lab; $(MAKE) --no-print-directory $(TIERS),packaging)
+	@$(call beside,$(ASSETS) lab; $(MAKE) --no-print-directory $(TIERS),$(BESIDE_TIERS))
 	@$(call beside,$(MAKE) --no-print-directory test-lab,$(BESIDE_LAB))
 	@$(MAKE) --no-print-directory test-pods
 
@@ -53,7 +55,7 @@ lint: ## Style, types, import contracts, generated files, the documentation as a
 	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
 	@$(RUN)/pytest -q tests/golden/test_generated_files.py
 
-test-unit: ## Pure code, adapters against fakes (less than a minute)
+test-unit: ## Pure code, adapters against fakes (some minutes)
 	@$(ASSETS) development
 	@$(RUN)/pytest -q -n 2 --dist worksteal tests/unit tests/property tests/golden
 

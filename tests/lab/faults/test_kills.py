@@ -16,7 +16,7 @@ from tests.testbed.workload.tenant import Tenant
 SAMPLE = [
     pytest.param("controller", "a", "cloud.update_subnet", "cloud.delete_port", marks=pytest.mark.long),
     ("controller", "b", "cloud.create_network", "cloud.delete_project"),
-    ("agent", "a", "ovsdb.apply", "openflow.replace"),
+    pytest.param("agent", "a", "ovsdb.apply", "openflow.replace", marks=pytest.mark.long),
     pytest.param("agent", "b", "openflow.replace", "ovsdb.apply", marks=pytest.mark.long),
 ]
 OURS_AT_A, OURS_AT_B = ["isthmus:attachment"], ["isthmus:attachment", "isthmus:gateway"]

@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from contextlib import ExitStack, suppress
 
+import pytest
+
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, condition, wait_reason
 from tests.testbed.inventory import Inventory, difference_once_settled, take
@@ -32,6 +34,7 @@ LEFT = {
 PORTS_LEFT = ["compute:nova", "isthmus:gateway", "network:dhcp"]
 
 
+@pytest.mark.long  # tests/lab/story/test_reverse_direction.py has it without comparing all that is left
 def test_replica_stays_while_a_machine_uses_it(peers: Federation) -> None:
     tenant = Tenant.create(peers.a.cloud, "leftover", "10.40.0.0/24")
     local = tenant.boot("leftover-a")

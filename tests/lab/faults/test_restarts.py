@@ -23,8 +23,15 @@ def replace_process(installation: Installation, role: str) -> None:
     installation.wait_reconciled(role, 3)
 
 
-@pytest.mark.parametrize("side", ["a", "b"])
-@pytest.mark.parametrize("role", ["agent", "controller"])
+@pytest.mark.parametrize(
+    ("role", "side"),
+    [
+        ("agent", "a"),
+        ("controller", "b"),
+        pytest.param("agent", "b", marks=pytest.mark.long),
+        pytest.param("controller", "a", marks=pytest.mark.long),
+    ],
+)
 def test_restarted_process_loses_no_traffic(peers: Federation, stretched: Stretch, role: str, side: str) -> None:
     installation = peers.a if side == "a" else peers.b
     ping_losing_nothing(stretched, lambda: replace_process(installation, role))

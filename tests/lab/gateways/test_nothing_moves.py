@@ -66,7 +66,15 @@ def silence_kubelet(pair: Pair, node: Gateway) -> None:
 SILENCE_SECONDS = {restart_charon: 0.5, restart_ovsdb: 0, silence_kubelet: 0, leave_api_silent: 0, leave_agent_dead: 0}
 
 
-@pytest.mark.parametrize("event", SILENCE_SECONDS, ids=lambda event: event.__name__)
+# tests/unit/test_gateway_failover.py has them on fakes.
+_IN_TEST_LONG = (silence_kubelet, leave_agent_dead)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [pytest.param(event, marks=[pytest.mark.long] if event in _IN_TEST_LONG else []) for event in SILENCE_SECONDS],
+    ids=lambda event: event.__name__,
+)
 def test_nothing_moves(carried: Carried, event: Callable[[Pair, Gateway], None], record_property: Record) -> None:
     node = carried.pair.cloud.second_gateway
     carried.move_to(node)

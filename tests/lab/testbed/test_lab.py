@@ -37,6 +37,7 @@ def test_default_group_is_enforced(cloud: Cloud, project: Project, machine: Mach
         other.delete()
 
 
+@pytest.mark.long  # tests of the product need it, and find out
 def test_dhcp_provides_the_ports_address_and_the_networks_mtu(cloud: Cloud, project: Project, machine: Machine) -> None:
     network = project.connection.network.get_network(project.connection.network.get_port(machine.port_id).network_id)
     other = cloud.boot(network, "leased", project=project, addressed=False)
