@@ -42,7 +42,7 @@ _OTHER_SHARES: Final = (
         "refusals",
         "secrets",
     ),
-    ("certificates", "flush", "matrix", "nat_agents", "paths", "relay", "storms"),
+    ("certificates", "flush", "matrix", "nat_agents", "ownership", "paths", "relay", "storms"),
 )
 """Test files of the second and the third guest."""
 _KEPT: Final = (
