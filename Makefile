@@ -11,7 +11,7 @@ RUN = $(DEV)/bin
 # What `test` runs in the foreground, and at idle priority beside it: the guests of the kernel tier, and the lab, wait most
 # of the time. What has limits of time is in the foreground.
 TIERS := lint test-cluster test-page test-kernel
-BESIDE_TIERS := test-unit packaging
+BESIDE_TIERS := test-unit packaging -j2 -O
 BESIDE_LAB := test-chart test-images
 
 # Where sessions have autogroups, the kernel weighs a process only within its own (sched(7)).
