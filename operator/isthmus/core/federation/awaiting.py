@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from isthmus.core.snapshot.facets import peers_offer
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.v1alpha1.cloudpeer import MAX_AWAITING, AwaitingNetwork
 
@@ -15,7 +16,5 @@ def awaiting(snapshot: Snapshot, cloud_id: str) -> tuple[AwaitingNetwork, ...]:
 
 def _awaiting(snapshot: Snapshot, cloud_id: str) -> Iterator[AwaitingNetwork]:
     for name in snapshot.awaiting_from(cloud_id)[:MAX_AWAITING]:
-        link = snapshot.link(cloud_id, name)
-        remote = link.status.peer if link is not None else None
-        offer = remote.spec.offer if remote is not None else None
+        offer = peers_offer(snapshot.link(cloud_id, name))
         yield AwaitingNetwork(name=name, network_name=offer.network_name if offer is not None else "")

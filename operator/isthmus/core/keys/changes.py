@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.core.federation.peer import have_overlapping_gateways
 from isthmus.core.placement.gateways import carried_by_paths
 from isthmus.core.snapshot.cache import Change
-from isthmus.core.snapshot.facets import is_accepted, is_awaiting, is_forgotten
+from isthmus.core.snapshot.facets import is_accepted, is_awaiting, is_forgotten, peers_offer
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.core.snapshot.views import ViewChange
 from isthmus.model import names
@@ -219,7 +219,7 @@ def _awaiting_name(link: ExpansionLink) -> str | None:
     """What the CloudPeer says of a network that awaits a decision; None if it says nothing of it."""
     if not is_awaiting(link):
         return None
-    offer = link.status.peer.spec.offer if link.status.peer is not None else None
+    offer = peers_offer(link)
     return offer.network_name if offer is not None else ""
 
 

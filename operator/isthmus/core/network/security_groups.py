@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from isthmus.core.snapshot.conditions import true
+from isthmus.core.snapshot.facets import peers_offer
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import MAX_GROUPS_PER_PORT, GroupMatching, PublishedPort
@@ -39,8 +40,7 @@ def may_match_groups(snapshot: Snapshot, link_name: str) -> bool:
     cloud_id = link_name.partition(".")[0]
     if cloud_id == snapshot.own.cloud_id:
         return any(chosen_matching(expansion) is not None for expansion in snapshot.expansions_of(link_name))
-    link = snapshot.link(cloud_id, link_name)
-    offer = link.status.peer.spec.offer if link is not None and link.status.peer is not None else None
+    offer = peers_offer(snapshot.link(cloud_id, link_name))
     return offer is not None and offer.group_matching is not None
 
 

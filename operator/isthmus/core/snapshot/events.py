@@ -10,6 +10,8 @@ from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.reasons import ConditionType, Reason
 
+from .facets import peers_offer
+
 BAD_WHEN_TRUE = frozenset(
     {
         ConditionType.ADDRESS_CONFLICT,
@@ -49,7 +51,7 @@ def _begins_to_wait(before: ExpansionLink, after: ExpansionLink) -> bool:
 
 
 def _awaits_approval(link: ExpansionLink) -> RecordEvent:
-    offer = link.status.peer.spec.offer if link.status.peer is not None else None
+    offer = peers_offer(link)
     network = f"network {offer.network_name} of project {offer.project.name}" if offer is not None else "a network"
     text = (
         f"{link.spec.peer_cloud_id} offers {network}: decide with kubectl isthmus approve or refuse, or by an "

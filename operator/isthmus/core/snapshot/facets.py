@@ -11,7 +11,7 @@ from isthmus.model.api.objects import Conditions, CustomObject, condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer
 from isthmus.model.api.v1alpha1.memberlink import MemberLink
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.portslice import PortSlice
@@ -34,6 +34,12 @@ def facets_of(obj: CustomObject) -> tuple[Facet, ...]:
 def is_accepted(link: ExpansionLink | None) -> bool:
     """Whether our ExpansionLink accepts the peer's offer."""
     return link is not None and link.spec.answer is not None and link.spec.answer.verdict == "Accepted"
+
+
+def peers_offer(link: ExpansionLink | None) -> Offer | None:
+    """The peer's offer that our ExpansionLink answers, as last read; None if there is none."""
+    remote = link.status.peer if link is not None else None
+    return remote.spec.offer if remote is not None else None
 
 
 def is_awaiting(link: ExpansionLink) -> bool:
@@ -102,8 +108,7 @@ def _of_link(link: CustomObject) -> Iterator[Facet]:
                 yield Facet("active", namespace)
         if is_accepted(link):
             yield Facet("accepted", namespace)
-            if link.status.peer is not None and link.status.peer.spec.offer is not None:
-                found = link.status.peer.spec.offer
+            if (found := peers_offer(link)) is not None:
                 yield from (Facet("accepted", (namespace, tunnel_id)) for tunnel_id in found.tunnel_ids)
                 yield from (Facet("named", cloud_id) for cloud_id in {*found.named.values()})
         elif spec.answer is not None:
