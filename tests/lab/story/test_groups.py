@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation
+from tests.testbed.install.federation import Federation, patch_spec
 from tests.testbed.workload.machine import Machine
-from tests.testbed.workload.tenant import Stretch, Tenant
+from tests.testbed.workload.tenant import REMOTE_PORT_OWNER, Stretch, Tenant, populated_stretch
 
 NAME, CIDR = "clubs", "10.30.0.0/24"
-OWNER = "isthmus:remote"
 WITHIN_SECONDS = 10
 
 
@@ -48,12 +47,6 @@ class Club:
         return self.machine_at(source).ping(address, count=1).all_answered
 
 
-def remote_ports(tenant: Tenant) -> dict[str, Any]:
-    """Those of the network by MAC address, as an administrator sees them."""
-    found = tenant.cloud.openstack().network.ports(network_id=tenant.network_id, device_owner=OWNER)
-    return {port.mac_address: port for port in found}
-
-
 def make_group(tenant: Tenant) -> Any:
     """Create group `web`, which admits its own members by IPv4, and lets its machines send everything."""
     network = tenant.cloud.openstack().network
@@ -66,8 +59,8 @@ def make_group(tenant: Tenant) -> Any:
 
 def choose(stretch: Stretch, groups: str, default: str = "Separate") -> None:
     """Change the tenant's NetworkExpansion."""
-    patch = f'{{"spec":{{"securityGroups":"{groups}","defaultGroup":"{default}"}}}}'
-    stretch.tenant.cloud.kubectl("patch", "networkexpansion", NAME, "-n", NAME, "--type=merge", "-p", patch)
+    chosen = {"securityGroups": groups, "defaultGroup": default}
+    patch_spec(stretch.tenant.cloud, "networkexpansion", NAME, chosen, "-n", NAME)
 
 
 @pytest.fixture(scope="module")
@@ -77,20 +70,13 @@ def club(peers: Federation) -> Iterator[Club]:
         undo.enter_context(peers.unchanged_inventory())
         for side in peers.both:
             undo.enter_context(side.controller_settings(remote_ports_per_network=1000))
-        tenant = Tenant.create(peers.origin.cloud, NAME, CIDR)
-        undo.callback(tenant.delete)
-        local = tenant.boot(f"{NAME}-{peers.origin.cloud.name}")
-        undo.callback(local.delete)
-        undo.enter_context(peers.stretched(NAME, NAME, tenant.project.id, tenant.network_id))
-        stretch = Stretch.of(peers, tenant, local)
-        undo.callback(stretch.remove_remotes)
-        stretch.boot_remote(f"{NAME}-{peers.receiver.cloud.name}")
+        stretch = undo.enter_context(populated_stretch(peers, NAME, CIDR))
         club = Club(stretch)
         undo.callback(delete_groups, stretch.remote)
         undo.callback(choose, stretch, "Separate")
         for tenant, other in club.ends():
             mac = club.machine_at(other).mac_address
-            wait_until(lambda: mac in remote_ports(tenant), 60, f"a port of {mac}")  # noqa: B023
+            wait_until(lambda: mac in tenant.remote_ports(), 60, f"a port of {mac}")  # noqa: B023
         yield club
 
 
@@ -104,7 +90,7 @@ def delete_groups(replica: Tenant) -> None:
     for group in network.security_groups(project_id=replica.project.id):
         if group.name != "default":
             for port in members(group):
-                if port.device_owner != OWNER:
+                if port.device_owner != REMOTE_PORT_OWNER:
                     network.update_port(port, security_group_ids=[])
             wait_until(lambda: not members(group), 30, "the group to be empty")  # noqa: B023
             network.delete_security_group(group.id)
@@ -120,14 +106,14 @@ def await_admission(club: Club, *, admitted: bool) -> None:
 def test_separate_groups_admit_nobody_from_elsewhere(club: Club) -> None:
     for source, target in club.ends():
         assert not club.is_admitted(source, target)
-        assert all(port.security_group_ids == [] for port in remote_ports(target).values())
+        assert all(port.security_group_ids == [] for port in target.remote_ports().values())
 
 
 def test_members_elsewhere_are_admitted(club: Club) -> None:
     choose(club.stretch, "ByName")
     for tenant, other in club.ends():
         mac, group = club.machine_at(other).mac_address, club.groups[tenant.cloud.name].id
-        wait_until(lambda: remote_ports(tenant)[mac].security_group_ids == [group], 30, "membership")  # noqa: B023
+        wait_until(lambda: tenant.remote_ports()[mac].security_group_ids == [group], 30, "membership")  # noqa: B023
     await_admission(club, admitted=True)
 
 
@@ -137,7 +123,7 @@ def test_who_leaves_the_group_is_admitted_no_more_and_who_enters_is(club: Club, 
     leaver, stayer = club.ends()[left]
     club.put(leaver, club.machine_at(leaver), "default")
     wait_until(lambda: not club.is_admitted(leaver, stayer), WITHIN_SECONDS, "no reply")
-    ours = remote_ports(stayer)[club.machine_at(leaver).mac_address]
+    ours = stayer.remote_ports()[club.machine_at(leaver).mac_address]
     assert ours.security_group_ids == [], "not in the default group either"
     club.put(leaver, club.machine_at(leaver), "web")
     wait_until(lambda: club.is_admitted(leaver, stayer), WITHIN_SECONDS, "a reply")
@@ -153,4 +139,4 @@ def test_default_group_counts_only_when_joined(club: Club) -> None:
     choose(club.stretch, "Separate")
     for source, target in club.ends():
         wait_until(lambda: not club.is_admitted(source, target), 30, "no reply")  # noqa: B023
-        assert all(port.security_group_ids == [] for port in remote_ports(target).values())
+        assert all(port.security_group_ids == [] for port in target.remote_ports().values())

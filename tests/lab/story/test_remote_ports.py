@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 from openstack.exceptions import ConflictException
@@ -13,7 +12,6 @@ from tests.testbed.workload.machine import Machine
 from tests.testbed.workload.tenant import Stretch, Tenant, reachable_stretch
 
 CIDR = "10.28.0.0/24"
-OWNER = "isthmus:remote"
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +25,6 @@ def stretch(peers: Federation) -> Iterator[Stretch]:
         yield stretch
 
 
-def remote_ports(tenant: Tenant) -> dict[str, Any]:
-    """Those of the network by MAC address, as an administrator sees them."""
-    found = tenant.cloud.openstack().network.ports(network_id=tenant.network_id, device_owner=OWNER)
-    return {port.mac_address: port for port in found}
-
-
 def ends(stretch: Stretch) -> tuple[tuple[Tenant, Machine], tuple[Tenant, Machine]]:
     """Each tenant, with the machine of the other cloud."""
     return (stretch.tenant, stretch.remotes[0]), (stretch.remote, stretch.local)
@@ -40,8 +32,8 @@ def ends(stretch: Stretch) -> tuple[tuple[Tenant, Machine], tuple[Tenant, Machin
 
 def test_every_machine_has_a_port_in_the_other_cloud(stretch: Stretch) -> None:
     for tenant, machine in ends(stretch):
-        wait_until(lambda: machine.mac_address in remote_ports(tenant), 60, f"a port of {machine.name}")  # noqa: B023
-        port = remote_ports(tenant)[machine.mac_address]
+        wait_until(lambda: machine.mac_address in tenant.remote_ports(), 60, f"a port of {machine.name}")  # noqa: B023
+        port = tenant.remote_ports()[machine.mac_address]
         assert [fixed["ip_address"] for fixed in port.fixed_ips] == [str(machine.address)]
         assert (port.binding_vnic_type, port.binding_host_id) == ("baremetal", "")
     assert stretch.wait_for_ping().all_answered, "traffic is as before"
@@ -86,9 +78,9 @@ def test_router_of_the_origin_reaches_a_remote_machine(stretch: Stretch) -> None
 
 def test_ports_go_with_the_machine(peers: Federation, stretch: Stretch) -> None:
     extra = stretch.boot_remote("shadow-extra")
-    wait_until(lambda: extra.mac_address in remote_ports(stretch.tenant), 60, "its port")
+    wait_until(lambda: extra.mac_address in stretch.tenant.remote_ports(), 60, "its port")
     stretch.remotes.remove(extra)
     extra.delete()
-    wait_until(lambda: extra.mac_address not in remote_ports(stretch.tenant), 60, "its port to go")
+    wait_until(lambda: extra.mac_address not in stretch.tenant.remote_ports(), 60, "its port to go")
     found = condition(peers.a.cloud, "networkexpansion", stretch.tenant.name, stretch.tenant.name)
     assert found["status"] == "True"

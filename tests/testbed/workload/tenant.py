@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, Final
 
 from openstack.connection import Connection
 
@@ -17,6 +17,8 @@ from tests.testbed.workload.machine import Machine, TcpExchange
 from tests.testbed.workload.ping import PingResult, StarvedNode
 
 PING_INTERVAL_SECONDS = 0.01
+
+REMOTE_PORT_OWNER: Final = "isthmus:remote"
 
 
 class Tenant:
@@ -47,6 +49,11 @@ class Tenant:
     def admit(self) -> None:
         """Add the tenant's security group rule for the subnet's CIDR."""
         self.project.allow_ingress(self.cidr)
+
+    def remote_ports(self) -> dict[str, Any]:
+        """Ports of Isthmus that stand for machines of other clouds, by MAC address, as an administrator sees them."""
+        found = self.cloud.openstack().network.ports(network_id=self.network_id, device_owner=REMOTE_PORT_OWNER)
+        return {port.mac_address: port for port in found}
 
     def delete(self) -> None:
         """Delete the project with all its resources."""
@@ -185,8 +192,8 @@ def captured_stretch(federation: Federation, name: str, cidr: str) -> Iterator[S
 
 
 @contextmanager
-def reachable_stretch(federation: Federation, name: str, cidr: str) -> Iterator[Stretch]:
-    """A stretched network with a machine on each side that reach each other; everything is removed."""
+def populated_stretch(federation: Federation, name: str, cidr: str) -> Iterator[Stretch]:
+    """A stretched network with a machine on each side, which no rule admits yet; everything is removed."""
     with ExitStack() as undo:
         tenant = Tenant.create(federation.origin.cloud, name, cidr)
         undo.callback(tenant.delete)
@@ -196,6 +203,13 @@ def reachable_stretch(federation: Federation, name: str, cidr: str) -> Iterator[
         stretch = Stretch.of(federation, tenant, local)
         undo.callback(stretch.remove_remotes)
         stretch.boot_remote(f"{name}-{federation.receiver.cloud.name}")
+        yield stretch
+
+
+@contextmanager
+def reachable_stretch(federation: Federation, name: str, cidr: str) -> Iterator[Stretch]:
+    """A stretched network with a machine on each side that reach each other; everything is removed."""
+    with populated_stretch(federation, name, cidr) as stretch:
         stretch.admit()
         stretch.wait_for_ping()
         yield stretch
