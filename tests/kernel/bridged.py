@@ -55,8 +55,12 @@ class Cloud:
         return NodePlan(ports=self.ports, networks=chosen, gateways=gateways)
 
     def install(self, networks: tuple[PlannedNetwork, ...] | None = None) -> None:
-        """Have the flows of these networks, or of all."""
+        """Have the flows of these networks, or of all, and forget cached ones that are as they were before.
+
+        A slow machine can take longer to revalidate these than a test waits for a frame.
+        """
         assert self.flows.ensure(self.plan(networks), self.database.view())
+        self.switch.appctl("revalidator/purge")
 
     def sets(self) -> dict[int, Flows]:
         """The wanted flows by cookie, rendered independently of what is installed."""

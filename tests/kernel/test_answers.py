@@ -41,7 +41,6 @@ def knowing(clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]) -> Iterat
     red, *others = a.networks
     a.install((_with(red, *KNOWN, KnownAddress("10.20.0.12", machines["b-red"].mac)), *others))
     _forget(machines["a-red"])
-    a.switch.appctl("revalidator/purge")
     try:
         yield a
     finally:
