@@ -166,4 +166,4 @@ def test_withdrawal_leaves_nothing(sides: tuple[Side, Side]) -> None:
     for side in sides:
         wait_until(lambda side=side: "isinner" not in sh("ip -o link", side.name), 20, "no device")  # type: ignore[misc]
         wait_until(lambda side=side: not side.node.associations(), 20, "no SA")  # type: ignore[misc]
-        assert side.node.blocks() == frozenset()
+        wait_until(lambda side=side: not side.node.blocks(), 20, "no block")  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.expansionlink import NetworkIdentity
 from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import PlannedNetwork
-from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REQUEST_MAC, member_behind_peer
+from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REQUEST_MAC, member_behind_peer, network_of_meter
 from isthmus.model.node.switch import Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.kernel.bridged import GATEWAY, GATEWAY_NAME, Cloud
@@ -216,10 +217,21 @@ def test_flood_of_probes_by_a_member_leaves_probes_of_others_alone(members: dict
     actions = f"set_field:{path.tunnel_id:#x}->tun_id,output:{tunnel}"
     flood = b.switch.directory / "flood"
     flood.write_text(f"packet-out in_port=controller,packet={sent.hex()},actions={actions}\n" * FLOOD)
+    before = _dropped_probes(members["a"])
     b.switch.ofctl(f"bundle br-cloud {flood}")
-    assert probe(members["c"])["cloud-a"] == 1
+    for _ in range(3):  # also while a slow machine still handles the flood
+        wait_until(lambda: probe(members["c"])["cloud-a"] == 1, 10, "a probe of cloud-c to come back")
+    dropped, number = _dropped_probes(members["a"]) - before, members["a"].database.view().numbers.members
+    assert dropped[number["cloud-b"]] > 0
+    assert dropped[number["cloud-c"]] == 0
     time.sleep(1.5)
     assert probe(members["c"]) == {"cloud-a": 1, "cloud-a/2": 1}
+
+
+def _dropped_probes(cloud: Cloud) -> Counter[int]:
+    """What the meters of probes have dropped, by their numbers, which are those of the peers."""
+    counted = re.findall(r"meter:(\d+) .*\n0: packet_count:(\d+) ", cloud.switch.ofctl("meter-stats br-cloud"))
+    return Counter({int(meter): int(packets) for meter, packets in counted if not network_of_meter(int(meter))})
 
 
 def test_what_the_origin_does_not_hand_on_ends_there(members: dict[str, Cloud], machines: dict[str, Machine]) -> None:
