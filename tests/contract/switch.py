@@ -10,9 +10,24 @@ from isthmus.core.node.flows import Echo, Link, Network, common_set, network_set
 from isthmus.core.node.flowsets import differences
 from isthmus.model.errors import Conflict, Invalid, NotFound, Unavailable
 from isthmus.model.names import BRIDGE, PROBE_PORT
-from isthmus.model.node.flows import FlowChanges, FlowView, KnownAddress, LinkTraffic, Meter, SetChange
+from isthmus.model.node.flows import (
+    BandwidthMeter,
+    FlowChanges,
+    FlowView,
+    KnownAddress,
+    LinkTraffic,
+    PacketMeter,
+    SetChange,
+)
 from isthmus.model.node.numbers import MAX_MEMBER, MAX_NETWORK, Numbers
-from isthmus.model.node.pipeline import LEARNED_OF_NETWORK_MASK, learned_cookie, set_cookie, storm_meter
+from isthmus.model.node.pipeline import (
+    LEARNED_OF_NETWORK_MASK,
+    Direction,
+    bandwidth_meter,
+    learned_cookie,
+    set_cookie,
+    storm_meter,
+)
 from isthmus.model.node.switch import EchoPort, PatchPair, Ports
 from isthmus.ports import OpenFlow, Ovsdb
 from tests.testbed.host.process import wait_until
@@ -29,7 +44,7 @@ FOREIGN_FLOW = "table=9,priority=7 actions=drop"
 RED, BLUE = set_cookie(1), set_cookie(2)
 RED_FLOWS = ("table=0,priority=1 actions=drop", "table=1,priority=1,in_port=7 actions=goto_table:2")
 RED_SET = frozenset(RED_FLOWS)
-METER = Meter(3, 10, 20)
+METER = PacketMeter(3, 10, 20)
 METERED = "table=0,priority=2,in_port=3 actions=meter:3,IN_PORT"
 CHANGES = FlowChanges((SetChange(RED, None, add=RED_FLOWS), SetChange(BLUE, None, add=(METERED,), meters=(METER,))))
 PROBE_MAC = "02:00:00:00:00:01"
@@ -276,7 +291,9 @@ class OpenFlowContract:
     def test_rejected_meter_changes_no_flow(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
         ovsdb.ensure_bridge()
         openflow.replace(CHANGES)
-        change = SetChange(RED, None, (0, 1), add=(METERED,), meters=(Meter(METER.id, 12, 24), replace(METER, id=0)))
+        change = SetChange(
+            RED, None, (0, 1), add=(METERED,), meters=(PacketMeter(METER.id, 12, 24), replace(METER, id=0))
+        )
         with pytest.raises(Invalid):
             openflow.replace(FlowChanges((change,)))
         assert openflow.view().flows == {RED: RED_SET, BLUE: frozenset({METERED})}
@@ -285,12 +302,25 @@ class OpenFlowContract:
         """Those of 1,000 networks; their IDs are up to OFPM_MAX (OpenFlow 1.5, section 7.3.4.4)."""
         ovsdb.ensure_bridge()
         numbers = [*range(1, 500), *range(MAX_NETWORK - 500, MAX_NETWORK + 1)]
-        meters = [Meter(storm_meter(number, sender), 10, 20) for number in numbers for sender in (0, MAX_MEMBER)]
+        meters = [PacketMeter(storm_meter(number, sender), 10, 20) for number in numbers for sender in (0, MAX_MEMBER)]
         openflow.replace(FlowChanges((SetChange(RED, None, meters=tuple(meters)),)))
         assert openflow.view().meters == {*meters}
         modified = [replace(meter, packets_per_second=11) for meter in meters[:1200]]
         openflow.replace(FlowChanges((SetChange(RED, None, meters=tuple(modified)),)))
         assert openflow.view().meters == {*modified, *meters[1200:]}
+        openflow.replace(FlowChanges(delete_meters=tuple(meter.id for meter in meters)))
+        assert openflow.view() == FlowView({})
+
+    def test_meters_of_bandwidth(self, openflow: OpenFlow, ovsdb: Ovsdb) -> None:
+        """Of 1 Mbit/s and of the most that a peer can be given, at the ends of their numbers."""
+        ovsdb.ensure_bridge()
+        meters = [BandwidthMeter(bandwidth_meter(1, Direction.SENT), 1000, 100)]
+        meters.append(BandwidthMeter(bandwidth_meter(MAX_MEMBER, Direction.RECEIVED), 1_000_000_000, 100_000_000))
+        openflow.replace(FlowChanges((SetChange(RED, None, meters=tuple(meters)),)))
+        assert openflow.view().meters == {*meters}
+        modified = [replace(meter, kilobits_per_second=2000) for meter in meters]
+        openflow.replace(FlowChanges((SetChange(RED, None, meters=tuple(modified)),)))
+        assert openflow.view() == FlowView({}, frozenset(modified))
         openflow.replace(FlowChanges(delete_meters=tuple(meter.id for meter in meters)))
         assert openflow.view() == FlowView({})
 

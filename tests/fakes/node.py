@@ -31,7 +31,7 @@ from isthmus.model.node.ipsec import (
     SecurityAssociation,
 )
 from isthmus.model.node.numbers import Numbers
-from isthmus.model.node.pipeline import WHOLE_REQUEST_MAC
+from isthmus.model.node.pipeline import WHOLE_REQUEST_MAC, Direction
 from isthmus.model.node.switch import Ports
 from isthmus.model.node.tunnel import TunnelEnds
 from isthmus.model.proposals import GROUPS
@@ -93,6 +93,7 @@ class FakeNode:
     """By the numbers of network and member."""
     received: dict[tuple[int, int], Traffic] = field(default_factory=dict)
     dropped: dict[DropKey, int] = field(default_factory=dict)
+    over_bandwidth: dict[tuple[int, Direction], int] = field(default_factory=dict)
     switch_instance: int = 1
     switch_answers: bool = True
     refuses_flows: ExternalError | None = None
@@ -174,7 +175,7 @@ class FakeNode:
         """Restart ovs-vswitchd: it has no flows any more; the database keeps the ports."""
         self.switch_instance += 1
         self.flows, self.learned, self.meters, self.changed_cookies = {}, set(), {}, None
-        self.sent, self.received, self.dropped = {}, {}, {}
+        self.sent, self.received, self.dropped, self.over_bandwidth = {}, {}, {}, {}
 
     def put_flow(self, cookie: int, flow: str) -> None:
         """Add a flow, in place of one with the same match."""

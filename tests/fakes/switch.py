@@ -134,6 +134,7 @@ class FakeOpenFlow:
                 for key in sent | received
             },
             dropped=dict(node.dropped),
+            over_bandwidth=dict(node.over_bandwidth),
             foreign_learned=any(cookie >> COOKIE_SHIFT != LEARNED_OWNER for cookie in node.learned),
         )
 

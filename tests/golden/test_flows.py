@@ -19,6 +19,7 @@ from isthmus.model.node.flows import (
     FlowSet,
     KnownAddress,
     LinkKey,
+    PacketMeter,
     PlannedEnd,
     PlannedLink,
     PlannedNetwork,
@@ -115,6 +116,18 @@ CASES = {
             relays=(PlannedRelay(B_FOR_C, C_FOR_B), PlannedRelay(C_FOR_B, B_FOR_C)),
         ),
     ),
+    "limited-at-origin": (
+        PlannedNetwork(
+            "red",
+            "red",
+            True,
+            ("10.20.0.1",),
+            (TO_B, TO_C),
+            relays=(PlannedRelay(B_FOR_C, C_FOR_B), PlannedRelay(C_FOR_B, B_FOR_C)),
+        ),
+    ),
+    "limited-at-receiver": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B)),),
+    "limited-receiver-by-two-paths": TWO_PATHS,
     "member-behind-origin": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B)),),
     "receiver-by-two-paths": TWO_PATHS,
     "receiver-by-two-paths-sent-to-directly": TWO_PATHS,
@@ -169,11 +182,21 @@ CASES = {
 }
 
 
-SENT_DIRECTLY = {"receiver-by-two-paths-sent-to-directly": {("red", "cloud-b/3"): True}}
+SENT_DIRECTLY = {
+    case: {("red", "cloud-b/3"): True}
+    for case in ("receiver-by-two-paths-sent-to-directly", "limited-receiver-by-two-paths")
+}
+BANDWIDTH_MBPS = {
+    "limited-at-origin": {"cloud-b": 100},
+    "limited-at-receiver": {"cloud-b": 1},
+    "limited-receiver-by-two-paths": {"cloud-b": 10, "cloud-c": 20},
+}
 
 
 def _sets(
-    networks: tuple[PlannedNetwork, ...], direct: Mapping[LinkKey, bool] = MappingProxyType({})
+    networks: tuple[PlannedNetwork, ...],
+    direct: Mapping[LinkKey, bool] = MappingProxyType({}),
+    bandwidth_mbps: Mapping[str, int] = MappingProxyType({}),
 ) -> Mapping[int, FlowSet]:
     clouds = {link.peer for network in networks for link in network.links}
     tunnels = {TunnelPort(TUNNELS[c], ECHO.encapsulation, TunnelEnds("192.0.2.1", GATEWAY.address)) for c in clouds}
@@ -181,13 +204,18 @@ def _sets(
         ports=Ports(frozenset(tunnels), echoes=frozenset({ECHO})),
         networks=PlannedNetworks.of(networks),
         gateways=dict.fromkeys(sorted(clouds), (GATEWAY,)),
+        bandwidth_mbps=bandwidth_mbps,
     )
     return SetCache().sets(plan, NUMBERS, PORTS, direct=direct)
 
 
+def _case(case: str) -> Mapping[int, FlowSet]:
+    return _sets(CASES[case], SENT_DIRECTLY.get(case, {}), BANDWIDTH_MBPS.get(case, {}))
+
+
 def _text(case: str) -> str:
     lines = []
-    for found in _sets(CASES[case], SENT_DIRECTLY.get(case, {})).values():
+    for found in _case(case).values():
         lines += [f"# {found.owner}: cookie {found.cookie:#x}", *sorted(found.flows), *map(repr, found.meters), ""]
     return "\n".join(lines)
 
@@ -200,7 +228,7 @@ def test_flows_are_as_reviewed(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_no_two_flows_have_the_same_match(case: str) -> None:
     """The switch would keep only the last one."""
-    flows = [flow for found in _sets(CASES[case]).values() for flow in found.flows]
+    flows = [flow for found in _case(case).values() for flow in found.flows]
     matches = Counter(flow.split(" actions=")[0] for flow in flows)
     assert [match for match, count in matches.items() if count > 1] == []
 
@@ -208,7 +236,7 @@ def test_no_two_flows_have_the_same_match(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_dropped_is_counted_by_network_sender_and_reason(case: str) -> None:
     """Also if a frame has several reasons: the rules of no two reasons have the same priority."""
-    sets = [found for found in _sets(CASES[case]).values() if found.owner.kind != "peer"]
+    sets = [found for found in _case(case).values() if found.owner.kind != "peer"]
     rules = [flow for found in sets for flow in found.flows if "->reg4" in flow]
     reasons = {(re.findall(r"priority=(\d+)", rule)[0], re.findall(r":(0x\d)->reg4", rule)[0]) for rule in rules}
     assert len(reasons) == len({priority for priority, _ in reasons}) == len({reason for _, reason in reasons})
@@ -262,7 +290,8 @@ def test_probes_pass_no_storm_meter() -> None:
 def test_meter_lets_twice_as_many_probes_pass_as_both_ends_of_all_paths_send() -> None:
     """Requests to reflect, and replies: every two seconds, and five times a second by each path between receivers."""
     networks = tuple(replace(TWO_PATHS[0], name=f"red{n}", patch_port=f"red{n}") for n in range(40))
-    rates = {m.id: m.packets_per_second for found in _sets(networks).values() for m in found.meters}
+    meters = [meter for found in _sets(networks).values() for meter in found.meters]
+    rates = {meter.id: meter.packets_per_second for meter in meters if isinstance(meter, PacketMeter)}
     to_origin, between_receivers = 2 * 0.5, 2 * 5.5
     assert rates[0x20] >= 40 * 2 * (to_origin + between_receivers)
     assert rates[0x21] >= 40 * 2 * between_receivers

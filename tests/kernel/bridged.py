@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from isthmus.adapters.clock import SystemClock
@@ -40,6 +40,7 @@ class Cloud:
 
     gateways: dict[str, PeerGateway]
     """Each peer's gateway, by its cloud ID."""
+    bandwidth_mbps: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.new_agent()
@@ -52,7 +53,7 @@ class Cloud:
         """A plan with these networks, or all."""
         chosen = PlannedNetworks.of(self.networks if networks is None else networks)
         gateways = {cloud_id: (gateway,) for cloud_id, gateway in self.gateways.items()}
-        return NodePlan(ports=self.ports, networks=chosen, gateways=gateways)
+        return NodePlan(ports=self.ports, networks=chosen, gateways=gateways, bandwidth_mbps=self.bandwidth_mbps)
 
     def install(self, networks: tuple[PlannedNetwork, ...] | None = None) -> None:
         """Have the flows of these networks, or of all, and forget cached ones that are as they were before.

@@ -15,7 +15,7 @@ from isthmus.core.node.plan import NodePlan
 from isthmus.core.node.setcache import SetCache
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.names import PROBE_PORT, tunnel_port
-from isthmus.model.node.flows import KnownAddress, Meter, PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.flows import KnownAddress, Meter, PacketMeter, PlannedLink, PlannedNetwork, PlannedNetworks
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.pipeline import PROBE_REPLY_MAC, PROBE_REQUEST_MAC, WHOLE_REQUEST_MAC, Table
 from isthmus.model.node.switch import EchoPort, Ports, TunnelPort
@@ -83,8 +83,8 @@ def _golden(case: str) -> Rendered:
             cookie = int(found[1], 16)
         elif line.startswith("table="):
             flows.append((cookie, line))
-        elif line.startswith("Meter("):
-            meters.append(Meter(*map(int, re.findall(r"=(\d+)", line))))
+        elif "Meter(" in line:
+            meters.append(PacketMeter(*map(int, re.findall(r"=(\d+)", line))))  # of no rate, see `install`
     return Rendered(tuple(flows), tuple(meters))
 
 

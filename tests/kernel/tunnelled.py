@@ -10,14 +10,14 @@ import struct
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import NamedTuple
 
 from isthmus.adapters.openvswitch import metermods
 from isthmus.model.names import BRIDGE
-from isthmus.model.node.flows import Meter
+from isthmus.model.node.flows import Meter, PacketMeter
 from tests.testbed.host.process import wait_until
 from tests.testbed.host.switch import start_switch, vsctl
 
@@ -58,7 +58,7 @@ class TunnelledBridge:
 
     def install(self, flows: Iterable[tuple[int, str]], meters: Iterable[Meter]) -> None:
         """Have exactly these flows, given with their cookies, and none that were learned."""
-        unlimited = [replace(meter, packets_per_second=_UNLIMITED, burst_packets=_UNLIMITED) for meter in meters]
+        unlimited = [PacketMeter(meter.id, _UNLIMITED, _UNLIMITED) for meter in meters]
         metermods.put(self.directory / f"{BRIDGE}.mgmt", unlimited)
         text = "".join(f"cookie={cookie:#x},{flow}\n" for cookie, flow in flows)
         self._ofctl("--bundle", "replace-flows", "-", text=text)

@@ -12,7 +12,10 @@ from isthmus.core.node.numbers import allocate, number
 from isthmus.core.node.setcache import SetCache
 from isthmus.model.node.numbers import MAX_MEMBER, MAX_NETWORK, Numbers
 from isthmus.model.node.pipeline import (
+    Direction,
     answer_meter,
+    bandwidth_meter,
+    direction_of_meter,
     learned_cookie,
     network_of_meter,
     probe_meter,
@@ -60,10 +63,13 @@ def test_released_number_is_used_again_as_late_as_possible(steps: list[set[str]]
 def test_no_two_meters_have_the_same_id(senders: set[tuple[int, int]], members: set[int]) -> None:
     networks = {network for network, _ in senders}
     ours = [*(storm_meter(*sender) for sender in senders), *map(answer_meter, networks)]
-    meters = [*ours, *map(probe_meter, members)]
+    of_peers = [*map(probe_meter, members), *(bandwidth_meter(m, d) for m in members for d in Direction)]
+    meters = [*ours, *of_peers]
     assert len({*meters}) == len(meters)
     assert all(0 < meter <= OFPM_MAX for meter in meters)
-    assert {*map(network_of_meter, map(probe_meter, members))} <= {0}
+    assert {*map(network_of_meter, of_peers)} <= {0}
+    assert all(direction_of_meter(bandwidth_meter(member, d)) == d for member in members for d in Direction)
+    assert {*map(direction_of_meter, [*ours, *map(probe_meter, members)])} <= {None}
     assert {*map(network_of_meter, ours)} == networks
     assert {*map(sender_of_meter, map(answer_meter, networks))} <= {0}, "what is answered is of this cloud"
     assert all(sender_of_meter(storm_meter(*sender)) == sender[1] for sender in senders)

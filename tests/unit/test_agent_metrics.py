@@ -11,6 +11,7 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import Traffic
 from isthmus.model.node.host import NodeAddress
+from isthmus.model.node.pipeline import Direction
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
@@ -82,6 +83,15 @@ def test_metrics_of_traffic_per_link(harness: AgentHarness, metrics: Metrics) ->
     harness.node.received[key] = Traffic(5, 7500)
     harness.settle(1)
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((3, 5), (300, 7500))
+
+
+def test_metrics_of_what_was_more_than_a_peer_may_use(harness: AgentHarness, metrics: Metrics) -> None:
+    name, member = "isthmus_over_bandwidth_packets_total", harness.node.numbers.members[PEER]
+    assert _value(metrics, name, peer=PEER, direction="sent") is None
+    harness.node.over_bandwidth = {(member, Direction.SENT): 4, (member + 1, Direction.SENT): 9}
+    harness.settle(1)
+    assert _value(metrics, name, peer=PEER, direction="sent") == 4
+    assert _value(metrics, name, peer=PEER, direction="received") is None
 
 
 def test_metrics_of_dropped_packets_by_network_peer_and_reason(harness: AgentHarness, metrics: Metrics) -> None:

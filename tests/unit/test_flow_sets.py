@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.core.node.flowsets import same_flows
 from isthmus.model.errors import Invalid
-from isthmus.model.node.flows import FlowChanges, Meter, Owner
+from isthmus.model.node.flows import FlowChanges, Owner, PacketMeter
 from isthmus.model.node.pipeline import learned_cookie, network_of_meter, set_cookie, storm_meter
 from tests.fakes.flowplans import PEERS, Bridge, network, plan
 from tests.fakes.switch import FakeOpenFlow
@@ -198,7 +198,7 @@ def test_meters_of_a_withdrawn_peer_go_and_those_of_the_others_stay(bridge: Brid
 
 def test_foreign_meter_is_deleted_when_everything_is_compared(bridge: Bridge) -> None:
     before = dict(bridge.node.meters)
-    bridge.node.meters[77] = Meter(77, 1, 1)
+    bridge.node.meters[77] = PacketMeter(77, 1, 1)
     bridge.clock.seconds += 60
     bridge.have(plan(NETWORKS))
     assert bridge.node.meters == before

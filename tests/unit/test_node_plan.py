@@ -13,7 +13,7 @@ from isthmus.core.node.inner import inner_ends
 from isthmus.core.node.plan import NodePlan, NodePlanner, plan_node
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
+from isthmus.model.api.v1alpha1.cloudpeer import Agreement, Limits, PeerGateway
 from isthmus.model.node.host import NodeAddress
 from isthmus.model.node.inputs import Key, NodeInputs
 from isthmus.model.node.ipsec import EspTunnel
@@ -225,6 +225,15 @@ def test_a_kept_tunnel_whose_ends_are_no_addresses_does_not_concern_other_peers(
     result = plan_node(wanted, HERE, frozenset(), Ports(frozenset({tunnel})))
     assert result.ports.tunnels == plan(inputs()).ports.tunnels
     assert result.connections == kept.connections
+
+
+def test_limit_of_a_peer_that_is_not_understood_any_more_stays() -> None:
+    agreement = Agreement(limits=Limits(bandwidth_mbps=20))
+    limited = peer().model_copy(update={"spec": peer().spec.model_copy(update={"agreement": agreement})})
+    planner, kept = NodePlanner(), PeerGateway(name="gw-b1", address="203.0.113.11")
+    assert planner.plan(inputs(peers=(limited,)), HERE, frozenset()).bandwidth_mbps == {PEER: 20}
+    assert planner.plan(replace(inputs(), kept_peers={PEER: (kept,)}), HERE, frozenset()).bandwidth_mbps == {PEER: 20}
+    assert planner.plan(inputs(), HERE, frozenset()).bandwidth_mbps == {}
 
 
 def test_inner_ends_that_the_node_has_are_refused_for_that_connection_alone() -> None:

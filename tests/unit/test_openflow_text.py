@@ -8,10 +8,12 @@ from isthmus.adapters.openvswitch.flowtext import (
     parse_drops,
     parse_flows,
     parse_meters,
+    parse_over_bandwidth,
     parse_traffic,
 )
 from isthmus.model.node.drops import Drop
-from isthmus.model.node.flows import FlowChanges, LinkTraffic, Meter, SetChange, Traffic
+from isthmus.model.node.flows import BandwidthMeter, FlowChanges, LinkTraffic, PacketMeter, SetChange, Traffic
+from isthmus.model.node.pipeline import Direction
 
 DUMP = """\
 OFPST_FLOW reply (OF1.5) (xid=0x2):
@@ -45,8 +47,11 @@ OFPST_METER_CONFIG reply (OF1.5) (xid=0x2):
 meter=2 pktps burst stats bands=
 type=drop rate=200 burst_size=400
 
-meter=7 kbps burst stats bands=
-type=drop rate=1000 burst_size=400
+meter=7 kbps stats bands=
+type=drop rate=1000
+
+meter=4294770691 kbps burst stats bands=
+type=drop rate=100000 burst_size=10000
 """
 
 DROPS = """\
@@ -76,6 +81,12 @@ meter:458751 flow_count:1 packet_in_count:40 byte_in_count:4000 duration:0.058s 
 
 meter:3 flow_count:2 packet_in_count:400 byte_in_count:40000 duration:0.026s bands:
 0: packet_count:17 byte_count:1000
+
+meter:4294770691 flow_count:4 packet_in_count:400 byte_in_count:40000 duration:0.026s bands:
+0: packet_count:19 byte_count:1000
+
+meter:4294836227 flow_count:1 packet_in_count:400 byte_in_count:40000 duration:0.026s bands:
+0: packet_count:23 byte_count:1000
 """
 
 
@@ -108,6 +119,10 @@ def test_drops_are_those_of_the_guard_and_of_storm_meters() -> None:
     }
 
 
+def test_what_was_more_than_a_peer_may_use_is_counted_by_direction() -> None:
+    assert parse_over_bandwidth(METER_STATISTICS) == {(3, Direction.SENT): 19, (3, Direction.RECEIVED): 23}
+
+
 def test_tables_with_flows_are_found() -> None:
     assert parse_active(TABLES) == {0: 4000, 1: 4000, 9: 1}
     named = TABLES.replace("table 0:", 'table 0 ("classifier"):')
@@ -115,7 +130,10 @@ def test_tables_with_flows_are_found() -> None:
 
 
 def test_meters_of_our_form_are_recognised() -> None:
-    assert parse_meters(METERS) == (frozenset({Meter(2, 200, 400)}), frozenset({7}))
+    assert parse_meters(METERS) == (
+        frozenset({PacketMeter(2, 200, 400), BandwidthMeter(4294770691, 100_000, 10_000)}),
+        frozenset({7}),
+    )
 
 
 def test_a_bundle_deletes_before_it_adds() -> None:

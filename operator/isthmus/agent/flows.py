@@ -19,7 +19,7 @@ from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.drops import Drop, DropKey
 from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkKey, LinkTraffic, Meter, Owner, SetChange
 from isthmus.model.node.numbers import Numbers
-from isthmus.model.node.pipeline import network_of, network_of_meter
+from isthmus.model.node.pipeline import Direction, direction_of_meter, network_of, network_of_meter
 from isthmus.model.node.switch import BridgeView
 from isthmus.model.reasons import Reason
 from isthmus.model.tracked import Tracked, differing
@@ -58,6 +58,7 @@ class FlowSets:
         """How often a set was written in succession, always alike, without being listed like that."""
         self._rejected: dict[int, FlowSet] = {}
         self._dropped: Mapping[DropKey, int] = {}
+        self._over_bandwidth: Mapping[tuple[int, Direction], int] = {}
         self._counters: Mapping[tuple[int, int], LinkTraffic] = {}
         self._receiving: tuple[object, frozenset[LinkKey]] = (self._counters, frozenset())
         """Made from these counters."""
@@ -84,7 +85,8 @@ class FlowSets:
         Raises ExternalError if nothing could be installed.
         """
         if not bridge.exists:
-            self._installed, self._counters, self._dropped, self.problems = None, {}, {}, {}
+            self._installed, self._counters, self.problems = None, {}, {}
+            self._dropped, self._over_bandwidth = {}, {}
             return False
         if PROBE_PORT not in bridge.ofport:
             raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
@@ -145,6 +147,12 @@ class FlowSets:
             if (number, sender) in senders
         }
 
+    def over_bandwidth(self) -> dict[tuple[str, Direction], int]:
+        """Frames that were dropped since meters were installed, as last listed, by the peer that had its bandwidth."""
+        peers = {number: cloud_id for cloud_id, number in self._numbers.members.items()}
+        counted = self._over_bandwidth.items()
+        return {(peers[number], direction): frames for (number, direction), frames in counted if number in peers}
+
     def receiving(self, plan: NodePlan) -> frozenset[LinkKey]:
         """Links that had received packets since their flows were installed when all flows were listed last."""
         if self._receiving[0] is not self._counters:
@@ -184,7 +192,10 @@ class FlowSets:
     def _find_unwanted(self, meters: Iterable[int]) -> set[int]:
         """Those of the meters that exist and that no set uses, wanted or kept."""
         unused = (meter for meter in meters if meter in self._meters and meter not in self._wanted_meters)
-        return {meter for meter in unused if network_of_meter(meter) not in self._kept}
+        # Open vSwitch deletes the flows that use a meter with it: a kept network may use that of any peer.
+        return {
+            m for m in unused if network_of_meter(m) not in self._kept and not (self._kept and direction_of_meter(m))
+        }
 
     def _refresh(self) -> None:
         """List what has changed since it was listed."""
@@ -217,7 +228,7 @@ class FlowSets:
         self._meters = {**dict.fromkeys(view.other_meters), **{meter.id: meter for meter in view.meters}}
         self._unwanted_meters = self._find_unwanted(self._meters)
         self._foreign_learned = view.foreign_learned
-        self._counters, self._dropped = view.traffic, view.dropped
+        self._counters, self._dropped, self._over_bandwidth = view.traffic, view.dropped, view.over_bandwidth
         for cookie in [*self._written]:
             self._confirm(cookie)
 

@@ -14,6 +14,7 @@ from isthmus.model.names import tunnel_port
 from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import LinkKey, LinkTraffic, PlannedNetworks, Traffic
 from isthmus.model.node.inputs import NodeInputs
+from isthmus.model.node.pipeline import Direction
 from isthmus.model.node.tunnel import Vxlan
 from isthmus.telemetry.metrics import (
     CERTIFICATE_EXPIRY,
@@ -28,6 +29,7 @@ from isthmus.telemetry.metrics import (
     LINKS,
     NETWORK_BYTES,
     NETWORK_PACKETS,
+    OVER_BANDWIDTH,
     PATH_MTU,
     TUNNEL_INFO,
     TUNNEL_MTU,
@@ -120,6 +122,11 @@ def publish_traffic(metrics: Metrics, links: Mapping[LinkKey, LinkTraffic]) -> N
 def publish_guard(metrics: Metrics, dropped: Mapping[tuple[str, str, Drop], int]) -> None:
     """Set the counters of what br-cloud has dropped, by network, the peer that it came from, and reason."""
     metrics.set(GUARD_DROPPED, {(*sender, reason.label): frames for (*sender, reason), frames in dropped.items()})
+
+
+def publish_over_bandwidth(metrics: Metrics, dropped: Mapping[tuple[str, Direction], int]) -> None:
+    """Set the counters of what was dropped because a peer had its bandwidth."""
+    metrics.set(OVER_BANDWIDTH, {(peer, direction.label): frames for (peer, direction), frames in dropped.items()})
 
 
 def publish_drops(metrics: Metrics, dropped: Mapping[str, Traffic]) -> None:

@@ -252,6 +252,7 @@ class Agent:
             gauges.publish_traffic(self._backends.metrics, flows.traffic(plan))
             dropped = flows.dropped(plan)
             gauges.publish_guard(self._backends.metrics, dropped)
+            gauges.publish_over_bandwidth(self._backends.metrics, flows.over_bandwidth())
             self._dropping = counted(self._dropping, dropped, self._backends.clock.monotonic_seconds())
 
     def _network_mtus(self) -> Mapping[Labels, float]:

@@ -81,6 +81,13 @@ GUARD_DROPPED = Family(
     "empty. Absent until there is one. Reset when its flows are replaced.",
     ("network", "peer", "reason"),
 )
+OVER_BANDWIDTH = Family(
+    "isthmus_over_bandwidth_packets",
+    "counter",
+    "Packets of machines, sent to a peer or received from it, that br-cloud dropped because they were more than "
+    "agreement.limits.bandwidthMbps of its CloudPeer. Absent until there is one. Reset with the limit.",
+    ("peer", "direction"),
+)
 TUNNEL_UP = Family(
     "isthmus_tunnel_up",
     "gauge",
@@ -185,7 +192,8 @@ NOT_UNDERSTOOD = Family(
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, PATH_MTU, NETWORK_MTU, GATEWAY_READY,
     NETWORKS_AWAITING,
-    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED, TUNNEL_UP, TUNNEL_INFO,
+    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED,
+    OVER_BANDWIDTH, TUNNEL_UP, TUNNEL_INFO,
     LINK_RTT, LINK_PROBES, LINK_PROBES_LOST, MEMBER_PATH, MEMBER_PATH_CHANGES, CERTIFICATE_EXPIRY,
     CERTIFICATE_WARNING, PEER_LAST_READ,
     PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,

@@ -7,13 +7,25 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from isthmus.model.node.drops import Drop, DropKey
-from isthmus.model.node.flows import FlowChanges, Flows, FlowView, LinkTraffic, Meter, SetChange, Traffic
+from isthmus.model.node.flows import (
+    BandwidthMeter,
+    FlowChanges,
+    Flows,
+    FlowView,
+    LinkTraffic,
+    Meter,
+    PacketMeter,
+    SetChange,
+    Traffic,
+)
 from isthmus.model.node.pipeline import (
     COOKIE_SHIFT,
     LEARNED_OWNER,
     OWNER,
     OWNER_MASK,
+    Direction,
     Table,
+    direction_of_meter,
     network_of_meter,
     sender_of_meter,
 )
@@ -28,7 +40,7 @@ _RECEIVED = re.compile(r"\btun_id=.*\bset_field:(0x[0-9a-f]+)->reg0,set_field:(0
 _ACTIVE = re.compile(
     r"^  tables? (\d+)(?:\.\.\.(\d+))?(?: \(\"[^\"]*\"\))?: ?(ditto)?(?:\s+active=(\d+))?", re.MULTILINE
 )
-_METER = re.compile(r"meter=(\d+) pktps burst(?: stats)? bands=\s*type=drop rate=(\d+) burst_size=(\d+)")
+_METER = re.compile(r"meter=(\d+) (pktps|kbps) burst(?: stats)? bands=\s*type=drop rate=(\d+) burst_size=(\d+)")
 _METER_ID = re.compile(r"^meter=(\d+)", re.MULTILINE)
 _DROPPED = re.compile(  # the reasons that this release knows, where there are any packets
     rf"^ cookie=0x{OWNER:x}[0-9a-f]{{12}}, duration=[^,]+, table={Table.DROP:d}, n_packets=([1-9]\d*), "
@@ -78,7 +90,8 @@ def parse_active(text: str) -> dict[int, int]:
 
 def parse_meters(text: str) -> tuple[frozenset[Meter], frozenset[int]]:
     """The meters that `dump-meters` lists, and the IDs of those of another form than ours."""
-    meters = frozenset(Meter(int(number), int(rate), int(burst)) for number, rate, burst in _METER.findall(text))
+    kinds: dict[str, type[Meter]] = {"pktps": PacketMeter, "kbps": BandwidthMeter}
+    meters = frozenset(kinds[unit](int(id_), int(rate), int(burst)) for id_, unit, rate, burst in _METER.findall(text))
     return meters, meter_ids(text) - {meter.id for meter in meters}
 
 
@@ -124,11 +137,21 @@ def parse_drops(flows: str, meters: str) -> dict[DropKey, int]:
     return by_guard | by_meters
 
 
+def parse_over_bandwidth(meters: str) -> dict[tuple[int, Direction], int]:
+    """What the bandwidth meters of peers have dropped, from `meter-stats`."""
+    counted = ((int(meter), int(packets)) for meter, packets in _METERED.findall(meters))
+    return {
+        (sender_of_meter(meter), direction): packets
+        for meter, packets in counted
+        if (direction := direction_of_meter(meter)) is not None
+    }
+
+
 def view(text: str, meters: str, meter_statistics: str, foreign_learned: bool) -> FlowView:
     """The view from the listed flows and meters."""
     ours, others = parse_meters(meters)
-    dropped = parse_drops(text, meter_statistics)
-    return FlowView(parse_flows(text), ours, others, parse_traffic(text), dropped, foreign_learned)
+    dropped, over_bandwidth = parse_drops(text, meter_statistics), parse_over_bandwidth(meter_statistics)
+    return FlowView(parse_flows(text), ours, others, parse_traffic(text), dropped, foreign_learned, over_bandwidth)
 
 
 LEARNED_COOKIES = f"cookie={LEARNED_OWNER << COOKIE_SHIFT:#x}/{OWNER_MASK:#x}"

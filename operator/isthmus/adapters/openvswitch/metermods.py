@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from isthmus.model.errors import Invalid, Unavailable
-from isthmus.model.node.flows import Meter
+from isthmus.model.node.flows import BandwidthMeter, Meter, PacketMeter
 
 from .messages import HEADER, messages
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 _VERSION = 6  # OpenFlow 1.5
 _HELLO, _ERROR, _ECHO_REQUEST, _ECHO_REPLY, _BARRIER_REQUEST, _BARRIER_REPLY, _METER_MOD = 0, 1, 2, 3, 20, 21, 29
 _ADD, _MODIFY, _DELETE = 0, 1, 2
-_FLAGS = 0b1110  # packets per second, burst size, statistics
+_KILOBITS, _PACKETS, _BURST_AND_STATISTICS = 0b0001, 0b0010, 0b1100  # flags
 _MOD = struct.Struct("!HHI")  # command, flags, meter ID
 _BAND = struct.Struct("!HHII4x")  # type, length, rate, burst size
 _DROP = 1
@@ -64,8 +64,12 @@ def _portions(items: Iterable[T]) -> Iterator[list[T]]:
 
 
 def _put(command: int, meter: Meter) -> bytes:
-    band = _BAND.pack(_DROP, _BAND.size, meter.packets_per_second, meter.burst_packets)
-    return _MOD.pack(command, _FLAGS, meter.id) + band
+    match meter:
+        case PacketMeter(id_, rate, burst):
+            unit = _PACKETS
+        case BandwidthMeter(id_, rate, burst):
+            unit = _KILOBITS
+    return _MOD.pack(command, unit | _BURST_AND_STATISTICS, id_) + _BAND.pack(_DROP, _BAND.size, rate, burst)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from isthmus.model.api.v1alpha1.attachment import MAX_KNOWN_ADDRESSES
-from isthmus.model.node.flows import KnownAddress, Meter
+from isthmus.model.node.flows import KnownAddress, PacketMeter
 from isthmus.model.node.pipeline import Table, answer_meter
 
 from .flowlines import flow, goto
@@ -76,9 +76,9 @@ def common_answers() -> Iterator[str]:
     yield flow(Table.ANSWER, 0, "", _GO_ON)
 
 
-def answers_limit(network: int) -> Meter:
+def answers_limit(network: int) -> PacketMeter:
     """The meter in front of the answers to machines of a network."""
-    return Meter(answer_meter(network), _ANSWERS_PER_SECOND, _ANSWER_BURST)
+    return PacketMeter(answer_meter(network), _ANSWERS_PER_SECOND, _ANSWER_BURST)
 
 
 def network_answers(network: int, known: Iterable[tuple[int, KnownAddress]], routers: Iterable[str]) -> Iterator[str]:

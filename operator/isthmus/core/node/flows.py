@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from isthmus.model.node.drops import Drop
-from isthmus.model.node.flows import FlowSet, KnownAddress, Meter, Owner
+from isthmus.model.node.flows import BandwidthMeter, FlowSet, KnownAddress, Meter, Owner, PacketMeter
 from isthmus.model.node.pipeline import (
     PROBE_ETHERTYPE,
     PROBE_REPLY_MAC,
     PROBE_REQUEST_MAC,
     WHOLE_REQUEST_MAC,
+    Direction,
     Table,
+    bandwidth_meter,
     learned_cookie,
     probe_meter,
     set_cookie,
@@ -39,6 +41,7 @@ _PROBE_PACKETS_PER_SECOND = 200  # at least; per link four, two each way, if eac
 LINKS_PER_PATH_TO_RECEIVER = 6  # each end may probe it five times a second more: less than 50 % of what may pass
 _STORM_PACKETS_PER_SECOND = 1000  # ARP of thousands of machines, less than what burdens a node
 _STORM_BURST_PACKETS = 1000
+_BURST_SECONDS = 1  # what may pass at once: of 1 Mbit/s more than the 64 KiB of a segment before it is divided
 
 # reg0: the network. reg1: the member that the frame comes from, 0: this cloud.
 # reg2: the member that it goes to, 0: not known, or this cloud. reg3: 1 if it goes to a known address of this cloud.
@@ -93,6 +96,8 @@ class Link:
     other: bool = False
     """Whether what is sent to the member takes its other path."""
     ipv6: bool = False
+    meter: int | None = None
+    """The bandwidth meter of what is sent to the peer whose tunnel it is; None: it may have any bandwidth."""
 
 
 class End(NamedTuple):
@@ -101,6 +106,8 @@ class End(NamedTuple):
     member: int
     tunnel: int
     tunnel_id: int
+    meter: int | None = None
+    """As that of a `Link`."""
 
 
 class Relay(NamedTuple):
@@ -130,10 +137,20 @@ def common_set() -> FlowSet:
     return FlowSet(Owner("common"), set_cookie(), frozenset(_common()))
 
 
-def peer_set(cloud_id: str, member: int, tunnels: Iterable[int], links: int, probe: int) -> FlowSet:
-    """The flows of a peer: where frames of its gateways enter; probe requests and replies, which a meter limits."""
-    flows = frozenset(flow for tunnel in tunnels for flow in _tunnel(tunnel, member, probe))
-    return FlowSet(Owner("peer", cloud_id), set_cookie(member=member), flows, (_meter(member, links),))
+def peer_set(
+    cloud_id: str, member: int, tunnels: Iterable[int], links: int, probe: int, megabits_per_second: int | None = None
+) -> FlowSet:
+    """The flows of a peer: where frames of its gateways enter; probe requests and replies, which a meter limits.
+
+    With `megabits_per_second` other meters limit all that its machines are sent, and all that they send.
+    """
+    limits: tuple[Meter, ...] = ()
+    if megabits_per_second is not None:
+        limits = tuple(_bandwidth_meter(member, direction, megabits_per_second) for direction in Direction)
+    received = bandwidth_meter(member, Direction.RECEIVED) if limits else None
+    flows = frozenset(flow for tunnel in tunnels for flow in _tunnel(tunnel, member, probe, received))
+    meters = (_meter(member, links), *limits)
+    return FlowSet(Owner("peer", cloud_id), set_cookie(member=member), flows, meters)
 
 
 def network_set(network: Network, probe: int) -> FlowSet:
@@ -146,16 +163,21 @@ def network_set(network: Network, probe: int) -> FlowSet:
     return FlowSet(Owner("network", network.name), set_cookie(network.number), flows, meters)
 
 
-def _meter(member: int, links: int) -> Meter:
+def _meter(member: int, links: int) -> PacketMeter:
     """Enough for the probes of all links to that peer; doubled in steps, so that it changes seldom."""
     rate = _PROBE_PACKETS_PER_SECOND
     while rate < 4 * links:
         rate *= 2
-    return Meter(probe_meter(member), rate, 2 * rate)
+    return PacketMeter(probe_meter(member), rate, 2 * rate)
 
 
-def _storm_meter(network: int, sender: int) -> Meter:
-    return Meter(storm_meter(network, sender), _STORM_PACKETS_PER_SECOND, _STORM_BURST_PACKETS)
+def _bandwidth_meter(member: int, direction: Direction, megabits_per_second: int) -> BandwidthMeter:
+    rate = 1000 * megabits_per_second
+    return BandwidthMeter(bandwidth_meter(member, direction), rate, _BURST_SECONDS * rate)
+
+
+def _storm_meter(network: int, sender: int) -> PacketMeter:
+    return PacketMeter(storm_meter(network, sender), _STORM_PACKETS_PER_SECOND, _STORM_BURST_PACKETS)
 
 
 def _common() -> Iterator[str]:
@@ -179,9 +201,11 @@ def _common() -> Iterator[str]:
     yield probes_without_owner()
 
 
-def _tunnel(tunnel: int, member: int, probe: int) -> Iterator[str]:
+def _tunnel(tunnel: int, member: int, probe: int, received: int | None) -> Iterator[str]:
     meter = probe_meter(member)
-    yield _flow(Table.CLASSIFY, 10, f"in_port={tunnel}", _goto(Table.MAP))
+    yield _flow(Table.CLASSIFY, 10, f"in_port={tunnel}", f"{_metered(received)}{_goto(Table.MAP)}")
+    if received is not None:  # full, a path is not down
+        yield _flow(Table.CLASSIFY, 20, f"in_port={tunnel},dl_type={PROBE_ETHERTYPE:#06x}", _goto(Table.MAP))
     yield _flow(Table.PROBE, 20, f"in_port={tunnel},dl_src={PROBE_REPLY_MAC}", f"meter:{meter},output:{probe}")
     yield _flow(
         Table.PROBE,
@@ -250,6 +274,11 @@ def _path(network: int, link: Link, probe: int, *, alone: bool) -> Iterator[str]
     )
     if not link.other:
         yield _flow(Table.OUTPUT, 10, f"reg0={network:#x},{_FROM_HERE},reg2={link.member:#x}", leave)
+    if not link.other and link.meter is not None:
+        # Not in OUTPUT, where also copies of a flooded frame leave: with one that a meter drops, the next ones end.
+        yield _flow(
+            Table.FLOOD, 10, f"reg0={network:#x},reg2={link.member:#x}", f"{_metered(link.meter)}{_goto(Table.OUTPUT)}"
+        )
 
 
 def _member(network: Network, member: int, *, claims: bool) -> Iterator[str]:
@@ -274,7 +303,7 @@ def _relay(network: int, relay: Relay) -> Iterator[str]:
     )
     match = f"reg0={network:#x},reg1={source.member:#x},reg2={destination.member:#x}"
     leave = f"set_field:{destination.tunnel_id:#x}->tun_id,output:{destination.tunnel}"
-    yield _flow(Table.OUTPUT, 10, match, leave)
+    yield _flow(Table.OUTPUT, 10, match, f"{_metered(destination.meter)}{leave}")
     # The destination counts them among this cloud's probes: no other member may use up what these may have.
     probe = f"{match},dl_type={PROBE_ETHERTYPE:#06x}"
     yield _flow(Table.OUTPUT, 20, probe, f"meter:{probe_meter(source.member)},{leave}")
@@ -351,6 +380,10 @@ def _router_discovery(network: Network) -> Iterator[str]:
         for type_ in arriving:
             match = f"icmp6,{number},reg1={link.member:#x},reg2=0,icmp_type={type_},icmp_code=0"
             yield _flow(Table.GUARD, _DISCOVERY_CROSSES, match, _goto(Table.LEARN))
+
+
+def _metered(meter: int | None) -> str:
+    return "" if meter is None else f"meter:{meter},"
 
 
 def _guard(match: str, reason: Drop) -> str:

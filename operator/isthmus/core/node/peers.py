@@ -49,6 +49,8 @@ class PeersPlan:
     """Ends of tunnels inside ESP tunnel mode."""
     tunnels: frozenset[TunnelPort] = frozenset()
     gateways: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
+    bandwidth_mbps: Mapping[str, int] = field(default_factory=dict)
+    """By cloud ID, what a peer may use in each direction, where that is limited."""
     problem: Problem | None = None
     problems: Mapping[str, Problem] = field(default_factory=dict)
     """By cloud ID, why a peer's tunnels cannot be planned."""
@@ -123,6 +125,7 @@ def plan_peers(
         inner_ends=frozenset(tunnel.ends for tunnel in tunnels if is_inner(tunnel.ends)),
         tunnels=tunnels,
         gateways=gateways | {**inputs.kept_peers},
+        bandwidth_mbps=_bandwidth_mbps(owning_peers),
         problems=problems | dict.fromkeys(inputs.kept_peers, _NOT_UNDERSTOOD),
         connection_problems=refused | {name: p for peer in peers for name, p in peer.problems.items()},
         without_nat=frozenset(name for peer in peers for name in peer.without_nat),
@@ -130,6 +133,11 @@ def plan_peers(
         expiries=tuple(expiry for peer in peers for expiry in peer.expiries),
         key_exchanges=key_exchanges,
     )
+
+
+def _bandwidth_mbps(peers: Iterable[CloudPeer]) -> dict[str, int]:
+    limits = ((peer.spec.cloud_id, peer.spec.agreement.limits.bandwidth_mbps) for peer in peers)
+    return {cloud_id: limit for cloud_id, limit in limits if limit is not None}
 
 
 def _plan_each(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
@@ -38,6 +38,8 @@ class NodePlan:
     networks: PlannedNetworks = field(default_factory=PlannedNetworks)
     gateways: Mapping[str, tuple[PeerGateway, ...]] = field(default_factory=dict)
     """All known remote gateways by cloud ID, including those of peers with a problem."""
+    bandwidth_mbps: Mapping[str, int] = field(default_factory=dict)
+    """By cloud ID, what a peer may use in each direction, where that is limited."""
     problem: Problem | None = None
     peer_problems: Mapping[str, Problem] = field(default_factory=dict)
     connection_problems: Mapping[str, Problem] = field(default_factory=dict)
@@ -119,10 +121,10 @@ class NodePlanner:
         planned_from = (*settings, *objects, addresses, foreign_udp_ports, installed, key_exchanges)
         if planned_from == self._planned_from:
             return
-        before, self._peers = (
-            self._peers,
-            plan_peers(inputs, addresses, foreign_udp_ports, installed, key_exchanges, self._problem_of),
-        )
+        before = self._peers
+        planned = plan_peers(inputs, addresses, foreign_udp_ports, installed, key_exchanges, self._problem_of)
+        kept = {id_: before.bandwidth_mbps[id_] for id_ in inputs.kept_peers if id_ in before.bandwidth_mbps}
+        self._peers = replace(planned, bandwidth_mbps={**planned.bandwidth_mbps, **kept})
         if self._planned_from[:1] != (inputs.node,) or before.tunnels != self._peers.tunnels:
             self._networks = NetworkPlanner(inputs.node, {tunnel.name: tunnel for tunnel in self._peers.tunnels})
         self._planned_from = planned_from
@@ -138,6 +140,7 @@ def _node_plan(peers: PeersPlan, networks: NetworksPlan) -> NodePlan:
         ports=Ports(peers.tunnels, networks.patches, frozenset(EchoPort(t.encapsulation) for t in peers.tunnels)),
         networks=networks.networks,
         gateways=peers.gateways,
+        bandwidth_mbps=peers.bandwidth_mbps,
         problem=peers.problem,
         peer_problems=peers.problems,
         connection_problems=peers.connection_problems,

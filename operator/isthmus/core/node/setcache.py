@@ -9,8 +9,17 @@ from dataclasses import dataclass
 from itertools import chain
 
 from isthmus.model.names import PROBE_PORT, tunnel_port
-from isthmus.model.node.flows import FlowSet, LinkKey, Meter, PlannedLink, PlannedNetwork, PlannedNetworks
+from isthmus.model.node.flows import (
+    FlowSet,
+    LinkKey,
+    Meter,
+    PlannedEnd,
+    PlannedLink,
+    PlannedNetwork,
+    PlannedNetworks,
+)
 from isthmus.model.node.numbers import Numbers
+from isthmus.model.node.pipeline import Direction, bandwidth_meter
 from isthmus.model.node.switch import TunnelPort
 from isthmus.model.tracked import Tracked, changes, differing
 
@@ -32,7 +41,7 @@ class SetCache:
     def __init__(self) -> None:
         self._common = common_set()
         self._peers: Mapping[int, FlowSet] = {}
-        self._networks = _NetworkSets(_Shared({}, {}, {}, 0))
+        self._networks = _NetworkSets(_Shared({}, {}, {}, 0, frozenset()))
         self._sets: Tracked[int, FlowSet] = Tracked()
         self.meters: Tracked[int, Meter] = Tracked()
         """All meters that the sets use, by ID."""
@@ -57,21 +66,31 @@ class SetCache:
         echoes = _echoes(plan, ofport, plan.ports.tunnels if installed is None else installed)
         gone: dict[int, FlowSet | None] = dict.fromkeys(self._peers)
         links = len(plan.networks.probe_macs)
-        shared = _Shared(ports, echoes, numbers.members, known_per_link(links))
+        limited = frozenset(plan.bandwidth_mbps.keys() & tunnels.keys())
+        shared = _Shared(ports, echoes, numbers.members, known_per_link(links), limited)
         if not self._networks.can_continue(plan.networks, shared):
             gone |= dict.fromkeys(self._networks.cookies())
             self._networks = _NetworkSets(shared)
         changed = self._networks.update(plan.networks, numbers.networks, ofport, direct)
-        peers = (self._peer_set(cloud_id, names, numbers, ports) for cloud_id, names in tunnels.items())
+        limits = plan.bandwidth_mbps
+        peers = (self._peer_set(id_, names, numbers, ports, limits.get(id_)) for id_, names in tunnels.items())
         self._peers = {found.cookie: found for found in peers}
         before = self._sets
         self._sets = before.updated({self._common.cookie: self._common, **gone, **changed, **self._peers})
         self.meters = self.meters.updated(_changed_meters(before, self._sets))
         return self._sets
 
-    def _peer_set(self, cloud_id: str, names: Iterable[str], numbers: Numbers, ports: Mapping[str, int]) -> FlowSet:
+    def _peer_set(
+        self,
+        cloud_id: str,
+        names: Iterable[str],
+        numbers: Numbers,
+        ports: Mapping[str, int],
+        megabits_per_second: int | None,
+    ) -> FlowSet:
         tunnels, links = sorted(ports[name] for name in names), self._networks.links[cloud_id]
-        return peer_set(cloud_id, numbers.members[cloud_id], tunnels, links, ports[PROBE_PORT])
+        member = numbers.members[cloud_id]
+        return peer_set(cloud_id, member, tunnels, links, ports[PROBE_PORT], megabits_per_second)
 
 
 @dataclass(frozen=True)
@@ -85,6 +104,12 @@ class _Shared:
     members: Mapping[str, int]
     known: int
     """How many known addresses of each link have flows."""
+    limited: frozenset[str]
+    """Cloud IDs of the peers whose bandwidth is limited."""
+
+    def sent_meter(self, cloud_id: str) -> int | None:
+        """The bandwidth meter of what is sent to the peer, if it is limited."""
+        return bandwidth_meter(self.members[cloud_id], Direction.SENT) if cloud_id in self.limited else None
 
 
 class _NetworkSets:
@@ -159,11 +184,12 @@ class _NetworkSets:
                 link.direct is not None,
                 link.path in other,
                 link.ipv6,
+                self._shared.sent_meter(link.peer),
             )
             for link in found
         )
         relays = tuple(
-            Relay(*(End(members[end.cloud_id], ports[end.tunnel_port], end.tunnel_id) for end in relay))
+            Relay(*(self._end(end) for end in relay))
             for relay in network.relays
             if all(end.cloud_id in members and end.tunnel_port in ports for end in relay)
         )
@@ -172,6 +198,11 @@ class _NetworkSets:
         local = tuple(sorted(network.local_gateway_addresses))
         numbered = Network(network.name, number, patch, network.at_origin, addresses, links, routers, local, relays)
         return network_set(numbered, ports[PROBE_PORT])
+
+    def _end(self, end: PlannedEnd) -> End:
+        shared = self._shared
+        meter = shared.sent_meter(end.cloud_id)
+        return End(shared.members[end.cloud_id], shared.ports[end.tunnel_port], end.tunnel_id, meter)
 
     def _render_owners(self, network: PlannedNetwork, number: int) -> Iterator[FlowSet]:
         numbered = ((owner.number_on_node(self._shared.members), owner.macs) for owner in network.owners)

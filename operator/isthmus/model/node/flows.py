@@ -10,7 +10,7 @@ from isthmus.model.names import direct_path, member
 from isthmus.model.tracked import Tracked
 
 from .drops import DropKey
-from .pipeline import member_behind_peer
+from .pipeline import Direction, member_behind_peer
 
 
 class KnownAddress(NamedTuple):
@@ -160,12 +160,24 @@ class PlannedNetworks:
 
 
 @dataclass(frozen=True)
-class Meter:
+class PacketMeter:
     """A kernel meter that drops above a packet rate."""
 
     id: int
     packets_per_second: int
     burst_packets: int
+
+
+@dataclass(frozen=True)
+class BandwidthMeter:
+    """A kernel meter that drops above a bit rate; earlier kernels add what passes in a second to the burst."""
+
+    id: int
+    kilobits_per_second: int
+    burst_kilobits: int
+
+
+Meter = PacketMeter | BandwidthMeter
 
 
 @dataclass(frozen=True)
@@ -257,3 +269,5 @@ class FlowView:
     """Frames since the flows or the meter were installed, where there are any."""
     foreign_learned: bool = False
     """Whether there are flows among the learned ones that were not learned by ours."""
+    over_bandwidth: Mapping[tuple[int, Direction], int] = field(default_factory=dict)
+    """By the number of the peer, frames that its bandwidth meters have dropped, where there are any."""

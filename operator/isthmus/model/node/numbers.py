@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MAX_NETWORK = 2**16 - 2  # the upper 16 bits of a meter's ID; a bridge has fewer ports, of which each network has one
+MAX_NETWORK = 2**16 - 4  # the upper 16 bits of a meter's ID, of which the greatest stand for the bandwidth of peers
 MAX_MEMBER = 0xFDFF  # the lower 16 bits of a meter's ID, of which the greatest stand for members behind a peer
 
 

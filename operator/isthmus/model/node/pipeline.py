@@ -96,9 +96,32 @@ def probe_meter(member: int) -> int:
     return member
 
 
+class Direction(IntEnum):
+    """Of frames between this cloud and a peer. The values are above the numbers of networks, and below OFPM_MAX."""
+
+    SENT = 0xFFFD
+    RECEIVED = 0xFFFE
+
+    @property
+    def label(self) -> str:
+        """Its name in metrics."""
+        return self.name.lower()
+
+
+def bandwidth_meter(member: int, direction: Direction) -> int:
+    """The meter of all frames of machines that are sent to a peer, or received from it."""
+    return direction << _NETWORK_SHIFT | member
+
+
+def direction_of_meter(meter: int) -> Direction | None:
+    """Which frames of a peer a bandwidth meter limits; None for all other meters."""
+    above = meter >> _NETWORK_SHIFT
+    return Direction(above) if above in {*Direction} else None
+
+
 def network_of_meter(meter: int) -> int:
-    """The number of the network that a storm meter belongs to; 0 for the meter of a peer's probes."""
-    return meter >> _NETWORK_SHIFT
+    """The number of the network that a meter belongs to; 0 if it is a peer's."""
+    return 0 if direction_of_meter(meter) else meter >> _NETWORK_SHIFT
 
 
 def sender_of_meter(meter: int) -> int:

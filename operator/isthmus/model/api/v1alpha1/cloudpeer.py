@@ -135,6 +135,9 @@ class Limits(ApiModel):
     ports: Annotated[int, Field(ge=0, le=100_000_000)] | None = None
     """Maximum number of ports of all projects replicated from the peer together, as their quotas allow them: a new
     project is accepted only if its quota fits. Any number if absent."""
+    bandwidth_mbps: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Megabits per second of frames of machines that each gateway node sends to the peer, and as much that it takes
+    from it, of all networks together; above, frames are dropped. Any number if absent."""
 
 
 class Draining(ApiModel):
