@@ -12,6 +12,7 @@ from tests.testbed.workload.machine import Machine
 from tests.testbed.workload.tenant import Stretch, Tenant, reachable_stretch
 
 CIDR = "10.28.0.0/24"
+VIRTUAL = "10.28.0.100"  # of the origin's addresses, in the middle of its pool
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,30 @@ def test_router_of_the_origin_reaches_a_remote_machine(stretch: Stretch) -> None
         stretch.remote.project.allow_ingress("10.29.0.0/24")
         address = str(remote.address)
         wait_until(lambda: beyond.ping(address, count=1).all_answered, 30, f"a reply of {address}")
+
+
+def test_virtual_address_moves_to_a_machine_of_the_other_cloud_and_back(stretch: Stretch) -> None:
+    """As keepalived moves it: the machines have it as an allowed address pair, and announce it."""
+    local, remote = stretch.local, stretch.remotes[0]
+    with ExitStack() as undo:
+        for tenant, machine in ((stretch.tenant, local), (stretch.remote, remote)):
+            network = tenant.project.connection.network
+            network.update_port(machine.port_id, allowed_address_pairs=[{"ip_address": VIRTUAL}])
+            undo.callback(network.update_port, machine.port_id, allowed_address_pairs=[])
+        beside_local = stretch.tenant.boot("shadow-beside")
+        undo.callback(beside_local.delete)
+        beside_remote = stretch.boot_remote("shadow-beside-remote")
+        undo.callback(beside_remote.delete)
+        undo.callback(stretch.remotes.remove, beside_remote)
+        for holder in (local, remote, local):
+            holder.place.run(["ip", "address", "add", f"{VIRTUAL}/32", "dev", "eth0"])
+            holder.place.run(["busybox", "arping", "-U", "-c", "3", "-I", "eth0", VIRTUAL], check=False)
+            for machine in (beside_local, beside_remote):
+                wait_until(lambda: machine.ping(VIRTUAL, count=3).all_answered, 30, f"a reply of {holder.name}")  # noqa: B023
+                assert machine.neighbours()[VIRTUAL] == holder.mac_address
+            holder.place.run(["ip", "address", "del", f"{VIRTUAL}/32", "dev", "eth0"])
+    name = stretch.tenant.name
+    assert condition(stretch.tenant.cloud, "networkexpansion", name, name, "AddressConflict").get("status") != "True"
 
 
 def test_ports_go_with_the_machine(peers: Federation, stretch: Stretch) -> None:
