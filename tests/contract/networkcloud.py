@@ -78,9 +78,9 @@ def _machine(subnet: Subnet, number: int, *addresses: str) -> RequestedPort:
 class NetworkCloudContract:
     """Subclasses provide the fixtures `cloud`, `host` (a host on which a port can be bound) and those below.
 
-    `tamper` disables a port and switches its port security on, as an administrator may. `route` attaches a router to a
-    subnet, with its gateway as address, and returns what detaches it. `forget_quota` gives a project the default one.
-    `group` creates a security group of that name in the project, and returns its ID.
+    `tamper` disables a port, switches its port security on and empties its description, as an administrator may.
+    `route` attaches a router to a subnet, with its gateway as address, and returns what detaches it. `forget_quota`
+    gives a project the default one. `group` creates a security group of that name in the project, and returns its ID.
     """
 
     @pytest.fixture
@@ -380,12 +380,13 @@ class NetworkCloudContract:
         assert (port.admin_state_up, port.port_security_enabled) == (True, False)
         tamper(port.id)
         (changed,) = (p for p in cloud.ports_of(network.id) if p.id == port.id)
-        assert (changed.admin_state_up, changed.port_security_enabled) == (False, True)
-        cloud.update_attachment_port(port.id)
+        assert (changed.admin_state_up, changed.port_security_enabled, changed.description) == (False, True, "")
+        cloud.update_attachment_port(port.id, port.description)
         (restored,) = (p for p in cloud.ports_of(network.id) if p.id == port.id)
         assert (restored.admin_state_up, restored.port_security_enabled) == (True, False)
+        assert restored.description == port.description
         with pytest.raises(NotFound):
-            cloud.update_attachment_port(ABSENT)
+            cloud.update_attachment_port(ABSENT, "")
 
     def test_gateway_port_reserves_the_gateway_address(self, cloud: NetworkCloud, created: Created) -> None:
         network = created.network()

@@ -47,7 +47,8 @@ class TestOpenStackCloud(NetworkCloudContract):
     @pytest.fixture
     def tamper(self, site: Cloud) -> Callable[[str], None]:
         def change(port_id: str) -> None:
-            site.openstack().network.update_port(port_id, admin_state_up=False, port_security_enabled=True)
+            network = site.openstack().network
+            network.update_port(port_id, admin_state_up=False, port_security_enabled=True, description="")
 
         return change
 

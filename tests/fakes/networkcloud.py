@@ -244,11 +244,12 @@ class FakeNetworkCloud(FakeIdentity):
         self.ports[created.id] = replace(created, port_security_enabled=False)
         return self.ports[created.id]
 
-    def update_attachment_port(self, port_id: str) -> None:
+    def update_attachment_port(self, port_id: str, description: str) -> None:
         self._ask()
         if port_id not in self.ports:
             raise NotFound(f"Port {port_id} could not be found.")
-        self.ports[port_id] = replace(self.ports[port_id], admin_state_up=True, port_security_enabled=False)
+        restored = {"admin_state_up": True, "port_security_enabled": False, "description": description}
+        self.ports[port_id] = replace(self.ports[port_id], **restored)  # type: ignore[arg-type]
         self._wrote()
 
     def serve(self, port_id: str) -> None:

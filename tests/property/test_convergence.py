@@ -6,6 +6,7 @@ Whatever users did before: once they withdraw everything, nothing of ours is lef
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -93,6 +94,12 @@ class Simulation:
         for cloud, port in self.machines:
             cloud.neutron.delete_port(port.id)
         self.machines.clear()
+
+    def edit_ports(self, which: int) -> None:
+        """An administrator edits the descriptions of all ports of Isthmus in the tenant's cloud."""
+        ports = self.tenants[which][0].neutron.ports
+        ours = [port for port in ports.values() if port.device_owner.startswith("isthmus")]
+        ports.update({port.id: replace(port, description="edited") for port in ours})
 
     def delete_peer(self, which: int) -> None:
         cloud = self.tenants[which][0]
@@ -239,6 +246,7 @@ ACTIONS: tuple[Callable[[Simulation, int], None], ...] = (
     Simulation.bind,
     Simulation.boot,
     Simulation.destroy_machines,
+    Simulation.edit_ports,
     Simulation.delete_peer,
     Simulation.agree,
     Simulation.cordon,

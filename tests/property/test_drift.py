@@ -7,9 +7,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.core.network.attachment import restore_port
 from isthmus.core.network.drift import MAX_REPAIRS, PAUSE_SECONDS, WINDOW_SECONDS, History, Repairs
+from isthmus.model import names
 from isthmus.model.actions import OpenStackAction, SetNetworkMTU, UpdatePools, UpdateSubnet
-from isthmus.model.facts.openstack import Network, NetworkFacts, Range, Subnet
+from isthmus.model.facts.openstack import Network, NetworkFacts, Port, Range, Subnet
 
 NETWORK = Network("n1", "web", "p1", 1400)
 NOTHING: History = {}
@@ -57,6 +59,35 @@ def test_no_field_is_set_back_more_often_than_agreed(seconds: list[float], data:
         for name in repaired:
             times.setdefault(name, []).append(now)
     assert all(most_in_a_window(at) <= MAX_REPAIRS for at in times.values())
+
+
+attachment_ports = st.builds(
+    replace,
+    st.just(Port("p1", "gw", "n1", "own", "", (), names.ATTACHMENT_DEVICE_OWNER, "ACTIVE", "gw-1")),
+    description=st.sampled_from(["", "ours", names.marker("cloud-x.n1"), names.marker("cloud-a.n1")]),
+    admin_state_up=st.booleans(),
+    port_security_enabled=st.booleans(),
+)
+
+
+@given(pauses, st.data())
+def test_description_of_a_port_is_not_fought_over_but_the_port_is_restored(
+    seconds: list[float], data: st.DataObject
+) -> None:
+    now, history, times = 0.0, NOTHING, list[float]()
+    for pause in seconds:
+        now += pause + 0.001
+        port = data.draw(attachment_ports)
+        facts = NetworkFacts("own", NETWORK, ports=(port,))
+        planned = restore_port("cloud-a.n1", facts)
+        permitted, _ = Repairs(history, now).permitted(planned, facts)
+        assert permitted == planned or port.passes_all_frames
+        assert bool(planned) == (not port.passes_all_frames or port.description != names.marker("cloud-a.n1"))
+        if permitted and port.passes_all_frames:
+            (restore,) = planned
+            history = Repairs(history, now).after(restore, facts)
+            times.append(now)
+    assert most_in_a_window(times) <= MAX_REPAIRS
 
 
 @given(st.lists(st.integers(100, 254), min_size=1, max_size=40))

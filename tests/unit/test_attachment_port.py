@@ -32,12 +32,65 @@ def ready(cloud: FakeCloud) -> str | None:
     return reason(attachment)
 
 
-@pytest.mark.parametrize("change", [{"admin_state_up": False}, {"port_security_enabled": True}], ids=str)
-def test_changed_port_is_restored(stretched: Stretched, cloud: FakeCloud, change: dict[str, bool]) -> None:
+CHANGES: list[dict[str, object]] = [
+    {"admin_state_up": False},
+    {"port_security_enabled": True},
+    {"description": ""},
+    {"description": "ours", "admin_state_up": False},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_changed_port_is_restored(stretched: Stretched, cloud: FakeCloud, change: dict[str, object]) -> None:
     before = port(cloud)
     cloud.neutron.ports[before.id] = replace(before, **change)  # type: ignore[arg-type]
     stretched.federation.settle()
     assert port(cloud) == before
+
+
+@pytest.mark.parametrize("description", [None, "", "isthmus cloud-x.other"])
+@pytest.mark.parametrize("changed", ["the one in use", "the other one"])
+def test_surplus_port_is_deleted(stretched: Stretched, cloud: FakeCloud, description: str | None, changed: str) -> None:
+    """Whatever the descriptions of both: two attachment ports of one network are a loop."""
+    used = port(cloud)
+    surplus = cloud.neutron.create_attachment_port(used.network_id, used.host, used.name, used.description)
+    if description is not None:
+        edited = used if changed == "the one in use" else surplus
+        cloud.neutron.ports[edited.id] = replace(edited, description=description)
+    stretched.federation.settle()
+    assert port(cloud) == used
+    assert ready(cloud) == "Ready"
+
+
+def test_port_that_the_attachment_does_not_name_is_adopted(stretched: Stretched, cloud: FakeCloud) -> None:
+    """A controller that was killed before it recorded the port: it makes no other, whoever edited that one since."""
+    used = port(cloud)
+    (attachment,) = cloud.attachments()
+    spec = attachment.spec.model_copy(update={"ports": (), "active_node": None, "links": ()})
+    cloud.backends.cluster.apply(attachment.model_copy(update={"spec": spec}))
+    cloud.neutron.ports[used.id] = replace(used, description="ours")
+    stretched.federation.settle()
+    assert port(cloud) == used
+    assert ready(cloud) == "Ready"
+
+
+def test_edited_port_goes_with_the_withdrawal(stretched: Stretched, cloud: FakeCloud) -> None:
+    """At the receiver, Neutron would not delete the network otherwise."""
+    used = port(cloud)
+    cloud.neutron.ports[used.id] = replace(used, description="")
+    stretched.withdraw()
+    stretched.federation.settle()
+    assert stretched.attachment_ports(cloud) == []
+    assert stretched.b.neutron.networks == {}
+
+
+def test_port_of_another_project_is_left_alone(stretched: Stretched, cloud: FakeCloud) -> None:
+    used = port(cloud)
+    other = replace(used, id="other", project_id=stretched.project)
+    cloud.neutron.ports[other.id] = other
+    stretched.federation.settle()
+    assert cloud.neutron.ports[used.id] == used
+    assert cloud.neutron.ports[other.id] == other
 
 
 def test_port_that_is_down_is_not_ready(stretched: Stretched, cloud: FakeCloud) -> None:

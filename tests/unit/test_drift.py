@@ -50,6 +50,12 @@ def delete_attachment_port(stretched: Stretched) -> None:
         stretched.b.neutron.delete_port(port_id)
 
 
+def change_ports(cloud: FakeCloud, device_owner: str, **fields: object) -> None:
+    for port in list(cloud.neutron.ports.values()):
+        if port.device_owner == device_owner:
+            cloud.neutron.ports[port.id] = replace(port, **fields)  # type: ignore[arg-type]
+
+
 def delete_subnet(stretched: Stretched) -> None:
     b = stretched.b
     for port in list(b.neutron.ports.values()):
@@ -82,6 +88,7 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "host routes": ("host_routes", lambda s: change_subnet(s.b, host_routes=(("192.0.2.0/24", "10.20.0.9"),))),
     "subnet": ("(deleted)", delete_subnet),
     "attachment port": ("(deleted)", delete_attachment_port),
+    "description": ("description", lambda s: change_ports(s.b, names.ATTACHMENT_DEVICE_OWNER, description="ours")),
 }
 
 
@@ -91,7 +98,8 @@ def state(stretched: Stretched) -> list[object]:
     for cloud in (stretched.a, stretched.b):
         found += [(n.mtu, n.tags) for n in cloud.neutron.networks.values()]
         found += [replace(s, id="", revision=None) for s in cloud.neutron.subnets.values()]
-        found += [len(stretched.attachment_ports(cloud)), *cloud.neutron.quotas.values()]
+        ports = [cloud.neutron.ports[port_id] for port_id in stretched.attachment_ports(cloud)]
+        found += [[port.description for port in ports], *cloud.neutron.quotas.values()]
     return found
 
 
@@ -223,6 +231,33 @@ def test_attachment_port_is_always_restored(stretched: Stretched, change: dict[s
         ports[port_id] = replace(before, **change)  # type: ignore[arg-type]
         stretched.federation.settle()
         assert ports[port_id] == before
+
+
+def test_contested_description_changes_nothing_else(stretched: Stretched) -> None:
+    """The port is ours all the same: it stays in use, is restored, and goes with the network."""
+    keep_changing(stretched, CHANGES["description"][1])
+    b = stretched.b
+    assert reason(b.attachments()[0]) == "Ready"
+    (port_id,) = stretched.attachment_ports(b)
+    change_ports(b, names.ATTACHMENT_DEVICE_OWNER, admin_state_up=False)
+    stretched.federation.settle()
+    assert stretched.attachment_ports(b) == [port_id]
+    assert b.neutron.ports[port_id].admin_state_up
+    stretched.withdraw()
+    stretched.federation.settle()
+    assert not b.neutron.networks
+
+
+def test_edited_reservation_of_a_gateway_still_reserves_it(stretched: Stretched) -> None:
+    before = [port.id for port in stretched.b.neutron.ports.values()]
+    change_ports(stretched.b, names.GATEWAY_DEVICE_OWNER, description="ours")
+    stretched.federation.settle()
+    assert [port.id for port in stretched.b.neutron.ports.values()] == before
+    assert reason(stretched.a.expansion()) == "Ready"
+    assert reason(stretched.b.attachments()[0], "Degraded") != "Conflict"
+    stretched.withdraw()
+    stretched.federation.settle()
+    assert not stretched.b.neutron.ports
 
 
 def test_reserved_gateway_is_always_reserved_again(stretched: Stretched) -> None:

@@ -22,7 +22,8 @@ class TestFakeNetworkCloud(NetworkCloudContract):
     @pytest.fixture
     def tamper(self, cloud: FakeNetworkCloud) -> Callable[[str], None]:
         def change(port_id: str) -> None:
-            cloud.ports[port_id] = replace(cloud.ports[port_id], admin_state_up=False, port_security_enabled=True)
+            changes = {"admin_state_up": False, "port_security_enabled": True, "description": ""}
+            cloud.ports[port_id] = replace(cloud.ports[port_id], **changes)  # type: ignore[arg-type]
 
         return change
 

@@ -123,8 +123,8 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> Creat
             cloud.update_subnet(subnet_id, pools=pools, replaced_pools=replaced_pools, revision=revision)
         case CreateAttachmentPort(network_id, host, name, description):
             return cloud.create_attachment_port(network_id, host, name, description)
-        case RestoreAttachmentPort(port_id):
-            cloud.update_attachment_port(port_id)
+        case RestoreAttachmentPort(port_id, description):
+            cloud.update_attachment_port(port_id, description)
         case CreateGatewayPort(network_id, subnet_id, address, name, description):
             return cloud.create_gateway_port(network_id, subnet_id, address, name, description)
         case CreateRemotePorts(network_id, ports, description):

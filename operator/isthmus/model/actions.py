@@ -224,9 +224,10 @@ class CreateAttachmentPort:
 
 @dataclass(frozen=True)
 class RestoreAttachmentPort:
-    """Undo what somebody changed of an attachment port: enable it, and switch its port security off."""
+    """Undo what somebody changed of an attachment port: enable it, without port security, with its description."""
 
     id: str
+    description: str
 
 
 @dataclass(frozen=True)

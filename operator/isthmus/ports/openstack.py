@@ -26,7 +26,7 @@ class NetworkCloud(Protocol):
 
     Creating methods MUST set `description` in the creating request, and MUST NOT do anything that can fail after it:
     the description is the ownership marker by which a resource is found again if the process is killed before its ID
-    is recorded. They are not idempotent, so planning looks for the marker before it creates.
+    is recorded; a port is found by its device owner. They are not idempotent, so planning looks before it creates.
     Deleting methods MUST NOT fail if the resource does not exist. Updating methods raise `NotFound` if it does not.
     Every method raises `Forbidden` if policy denies it.
 
@@ -175,7 +175,7 @@ class NetworkCloud(Protocol):
         """
         ...
 
-    def update_attachment_port(self, port_id: str) -> None:
+    def update_attachment_port(self, port_id: str, description: str) -> None:
         """Enable the port, without security groups, port security and address pairs, as it was created."""
         ...
 

@@ -196,9 +196,9 @@ class Networking:
             )
         return port
 
-    def update_attachment_port(self, port_id: str) -> None:
+    def update_attachment_port(self, port_id: str, description: str) -> None:
         # Neutron refuses to switch port security off while there are security groups or address pairs.
-        body = {"admin_state_up": True, "allowed_address_pairs": [], **_UNFILTERED}
+        body = {"description": description, "admin_state_up": True, "allowed_address_pairs": [], **_UNFILTERED}
         self._neutron.put(f"/ports/{port_id}", {"port": body})
 
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:

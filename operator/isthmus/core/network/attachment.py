@@ -58,23 +58,19 @@ def gateway_for(
     return active_gateway(gateways(snapshot), link_name, previous, snapshot.own.gateway_return_seconds)
 
 
-def attachment_ports(link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:
-    """Our attachment ports on the network: known by project, device owner and ownership marker; ordered by ID."""
-    return _our_ports(names.ATTACHMENT_DEVICE_OWNER, link_name, facts)
+def attachment_ports(facts: NetworkFacts) -> tuple[Port, ...]:
+    """Our attachment ports on the network; ordered by ID."""
+    return _our_ports(names.ATTACHMENT_DEVICE_OWNER, facts)
 
 
-def gateway_ports(link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:
+def gateway_ports(facts: NetworkFacts) -> tuple[Port, ...]:
     """Our ports that reserve gateway addresses on the replica; ordered by ID."""
-    return _our_ports(names.GATEWAY_DEVICE_OWNER, link_name, facts)
+    return _our_ports(names.GATEWAY_DEVICE_OWNER, facts)
 
 
 def remote_ports(facts: NetworkFacts) -> tuple[Port, ...]:
-    """Our ports that stand for machines of other members; ordered by ID.
-
-    Whatever their description: Neutron refuses others with their addresses and MAC addresses as long as they exist.
-    """
-    ours = (p for p in facts.ports if _is_ours(p, facts) and p.device_owner == names.REMOTE_DEVICE_OWNER)
-    return tuple(sorted(ours, key=lambda port: port.id))
+    """Our ports that stand for machines of other members; ordered by ID."""
+    return _our_ports(names.REMOTE_DEVICE_OWNER, facts)
 
 
 def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
@@ -132,11 +128,9 @@ def leave_node(attachment: Attachment, link_name: str, gateway: Gateway | None) 
     return (ApplyObject(new_attachment(link_name, _disconnected(attachment.spec))),)
 
 
-def delete_unused_ports(
-    link_name: str, spec: AttachmentSpec, gateway: Gateway | None, facts: NetworkFacts
-) -> tuple[Action, ...]:
+def delete_unused_ports(spec: AttachmentSpec, gateway: Gateway | None, facts: NetworkFacts) -> tuple[Action, ...]:
     """Delete attachment ports that the spec does not name, but for the one that it should name next."""
-    ports = attachment_ports(link_name, facts)
+    ports = attachment_ports(facts)
     here = [port for port in ports if gateway is not None and port.host == gateway.host]
     named = {port.port_id for port in spec.ports} & {port.id for port in ports}
     kept = named or {port.id for port in here[:1]}
@@ -145,16 +139,17 @@ def delete_unused_ports(
 
 def create_port(link_name: str, gateway: Gateway | None, facts: NetworkFacts) -> tuple[Action, ...]:
     """Create an attachment port bound to the active node, unless there is one here or anywhere else."""
-    if gateway is None or facts.network is None or attachment_ports(link_name, facts):
+    if gateway is None or facts.network is None or attachment_ports(facts):
         return ()
     marker = names.marker(link_name)
     return (CreateAttachmentPort(facts.network.id, gateway.host, f"isthmus-{gateway.name}", marker),)
 
 
-def restore_port(link_name: str, facts: NetworkFacts) -> tuple[Action, ...]:
-    """Undo what somebody changed of our attachment ports: disabled ones, and those with port security, pass nothing."""
-    changed = (p for p in attachment_ports(link_name, facts) if not p.admin_state_up or p.port_security_enabled)
-    return tuple(RestoreAttachmentPort(port.id) for port in changed)
+def restore_port(link_name: str, facts: NetworkFacts) -> tuple[RestoreAttachmentPort, ...]:
+    """Undo what somebody changed of our attachment ports, and of their descriptions, which tell what they are for."""
+    marker = names.marker(link_name)
+    changed = (p for p in attachment_ports(facts) if not p.passes_all_frames or p.description != marker)
+    return tuple(RestoreAttachmentPort(port.id, marker) for port in changed)
 
 
 def awaits_port(attachment: Attachment | None, facts: NetworkFacts | None) -> bool:
@@ -180,7 +175,6 @@ def late_nodes(snapshot: Snapshot, attachment: Attachment) -> tuple[str, ...]:
 
 def attachment_spec(
     spec: AttachmentSpec,
-    link_name: str,
     gateway: Gateway | None,
     facts: NetworkFacts,
     *,
@@ -193,7 +187,7 @@ def attachment_spec(
     owners: tuple[AddressOwner, ...] = (),
 ) -> AttachmentSpec:
     """The Attachment's spec as it should be now; without a bound port no node is active. The record is kept."""
-    port = port_on(gateway, attachment_ports(link_name, facts))
+    port = port_on(gateway, attachment_ports(facts))
     ports = (NodePort(node=gateway.name, port_id=port.id, mac=port.mac.lower()),) if port and gateway else ()
     return spec.model_copy(
         update={
@@ -239,7 +233,7 @@ def detach(attachment: Attachment, link_name: str, facts: NetworkFacts | None) -
     """
     spec = _disconnected(attachment.spec)
     apply: tuple[Action, ...] = () if spec == attachment.spec else (ApplyObject(new_attachment(link_name, spec)),)
-    return apply + (delete_unused_ports(link_name, spec, None, facts) if facts is not None else ())
+    return apply + (delete_unused_ports(spec, None, facts) if facts is not None else ())
 
 
 def _disconnected(spec: AttachmentSpec) -> AttachmentSpec:
@@ -252,18 +246,10 @@ def _addresses(port: Port, *, ipv6: bool) -> tuple[str, ...]:
     return tuple(sorted((a for a in found if ipv6 or ":" not in a), key=lambda a: ":" in a))
 
 
-def _our_ports(device_owner: str, link_name: str, facts: NetworkFacts) -> tuple[Port, ...]:
-    marker = names.marker(link_name)
-    return tuple(
-        sorted(
-            (
-                port
-                for port in facts.ports
-                if _is_ours(port, facts) and port.device_owner == device_owner and port.description == marker
-            ),
-            key=lambda port: port.id,
-        )
-    )
+def _our_ports(device_owner: str, facts: NetworkFacts) -> tuple[Port, ...]:
+    """Whatever their description, which anybody may edit: a network of Neutron has one link name."""
+    ours = (p for p in facts.ports if _is_ours(p, facts) and p.device_owner == device_owner)
+    return tuple(sorted(ours, key=lambda port: port.id))
 
 
 def _is_ours(port: Port, facts: NetworkFacts) -> bool:

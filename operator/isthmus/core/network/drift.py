@@ -5,8 +5,8 @@ something disagrees, and faster repairs would only be a contest between two prog
 attempt is made `PAUSE_SECONDS` after the last one, or at once if another value is wanted.
 
 Some things are never left as others made them. Ports of ours that are too many go (two attachment ports are a loop),
-attachment ports are restored, and ports that reserve addresses in use elsewhere are made again: those of the origin's
-gateways and of machines of other members, whose addresses somebody could take over otherwise.
+attachment ports that pass nothing are restored, and ports that reserve addresses in use elsewhere are made again: those
+of the origin's gateways and of machines of other members, whose addresses somebody could take over otherwise.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from isthmus.model.actions import (
     DeletePort,
     DeleteSubnet,
     Problem,
+    RestoreAttachmentPort,
     SetNetworkMTU,
     SetQuota,
     TagNetwork,
@@ -150,6 +151,8 @@ def written_by(action: Action, facts: NetworkFacts | None) -> dict[Target, Hasha
             return {_pools(action): action.withheld}
         case CreateAttachmentPort(network_id, host):
             return {_attachment_port(network_id): host}
+        case RestoreAttachmentPort(id_, description) if _passes_all_frames(id_, facts):
+            return {Target(f"port {id_}", "description"): description}
         case _:
             return {}
 
@@ -221,6 +224,10 @@ def _existing(action: UpdateSubnet, facts: NetworkFacts | None) -> Subnet | None
 def _only_adds(action: UpdatePools) -> bool:
     """Whether it only gives addresses back, of which nobody has to be deprived again."""
     return not subtract(spans_of(action.replaced_pools), spans_of(action.pools))
+
+
+def _passes_all_frames(port_id: str, facts: NetworkFacts | None) -> bool:
+    return any(port.id == port_id and port.passes_all_frames for port in (facts.ports if facts else ()))
 
 
 def _pools(action: UpdatePools) -> Target:

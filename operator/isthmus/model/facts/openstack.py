@@ -108,6 +108,11 @@ class Port:
     groups: tuple[str, ...] = ()
     """IDs of its security groups, in order."""
 
+    @property
+    def passes_all_frames(self) -> bool:
+        """As an attachment port has to: it carries those of other machines."""
+        return self.admin_state_up and not self.port_security_enabled
+
 
 @dataclass(frozen=True)
 class SecurityGroup:

@@ -30,7 +30,6 @@ def wanted_attachment(origin: Origin) -> AttachmentSpec | None:
         return None
     spec = attachment_spec(
         attachment.spec,
-        origin.name,
         node_of(origin),
         facts,
         mtu=origin.agreed_mtu,

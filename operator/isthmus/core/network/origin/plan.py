@@ -221,7 +221,7 @@ def _update_attachment(origin: Origin) -> Actions:
 def _delete_unused_ports(origin: Origin) -> Actions:
     if origin.attachment is None or origin.facts is None:
         return ()
-    return delete_unused_ports(origin.name, origin.attachment.spec, node_of(origin), origin.facts)
+    return delete_unused_ports(origin.attachment.spec, node_of(origin), origin.facts)
 
 
 def _restore_port(origin: Origin) -> Actions:

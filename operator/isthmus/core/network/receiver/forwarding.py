@@ -24,7 +24,6 @@ def wanted_attachment(receiver: Receiver) -> AttachmentSpec | None:
     gateway_addresses = tuple(sorted({*offer.router_addresses, *(s.gateway_ip for s in offer.subnets if s.gateway_ip)}))
     return attachment_spec(
         attachment.spec,
-        receiver.name,
         receiver.gateway,
         facts,
         mtu=receiver.agreed_mtu,

@@ -209,7 +209,7 @@ def _restore_port(receiver: Receiver) -> Actions:
 def _delete_unused_ports(receiver: Receiver) -> Actions:
     if receiver.attachment is None or receiver.facts is None:
         return ()
-    return delete_unused_ports(receiver.name, receiver.attachment.spec, receiver.gateway, receiver.facts)
+    return delete_unused_ports(receiver.attachment.spec, receiver.gateway, receiver.facts)
 
 
 def _detach(receiver: Receiver) -> Actions:
@@ -237,7 +237,7 @@ def _remove_network(receiver: Receiver) -> Actions:
     facts = receiver.facts
     if receiver.attachment is None or facts is None or facts.network is None or ports_in_use(receiver):
         return ()
-    ports = (DeletePort(p.id) for p in gateway_ports(receiver.name, facts))
+    ports = (DeletePort(p.id) for p in gateway_ports(facts))
     return (*replica.delete_duplicates(receiver), *ports, DeleteNetwork(facts.network.id))
 
 

@@ -103,11 +103,10 @@ def delete_duplicates(receiver: Receiver) -> Actions:
     facts = receiver.facts
     if facts is None:
         return ()
-    used = {p.network_id for p in tenant_ports(replace(facts, ports=facts.duplicate_ports))}
+    duplicates = replace(facts, ports=facts.duplicate_ports)
+    used = {p.network_id for p in tenant_ports(duplicates)}
     unused = [network.id for network in facts.duplicate_networks if network.id not in used]
-    ours = gateway_ports(receiver.name, replace(facts, ports=facts.duplicate_ports))
-    ours += attachment_ports(receiver.name, replace(facts, ports=facts.duplicate_ports))
-    ours += remote_ports(replace(facts, ports=facts.duplicate_ports))
+    ours = gateway_ports(duplicates) + attachment_ports(duplicates) + remote_ports(duplicates)
     ports = (DeletePort(port.id) for port in ours if port.network_id in unused)
     return (*ports, *(DeleteNetwork(network_id) for network_id in unused))
 
@@ -150,7 +149,7 @@ def ensure_subnets(receiver: Receiver) -> Actions:
     )
     offered_cidrs = {offered.cidr for offered in offer.subnets}
     withdrawn = [subnet for cidr, subnet in ours.items() if cidr not in offered_cidrs and not _in_use(subnet, facts)]
-    removed = (action for subnet in withdrawn for action in _removal(subnet, receiver.name, facts))
+    removed = (action for subnet in withdrawn for action in _removal(subnet, facts))
     return (*(action for action in created if action is not None), *removed)
 
 
@@ -161,7 +160,7 @@ def reserve_gateways(receiver: Receiver) -> Actions:
         return ()
     ours = {subnet.cidr: subnet for subnet in replica_subnets(receiver, facts)}
     wanted = {s.gateway_ip: ours[s.cidr] for s in offer.subnets if s.gateway_ip and _reserves(s) and s.cidr in ours}
-    existing = _reserved(receiver.name, facts)
+    existing = _reserved(facts)
     marker = names.marker(receiver.name)
     created = (
         CreateGatewayPort(facts.network.id, subnet.id, address, "isthmus-gateway", marker)
@@ -183,12 +182,12 @@ def _reserves(offered: OfferedSubnet) -> bool:
     return gateway in network and not (network.version == 6 and gateway == network.network_address)
 
 
-def _reserved(link_name: str, facts: NetworkFacts) -> dict[str, Port]:
+def _reserved(facts: NetworkFacts) -> dict[str, Port]:
     """The ports that reserve gateways, by address; Neutron also gives each one that is formed from its MAC address."""
     automatic = [ip_network(subnet.cidr) for subnet in facts.subnets if subnet.is_automatic]
     return {
         address: port
-        for port in gateway_ports(link_name, facts)
+        for port in gateway_ports(facts)
         for address in port.addresses
         if not any(ip_address(address) in network for network in automatic)
     }
@@ -273,17 +272,17 @@ def _in_use(subnet: Subnet, facts: NetworkFacts) -> bool:
     return any(ip_address(a) in network for port in tenant_ports(facts) for a in port.addresses)
 
 
-def _removal(subnet: Subnet, link_name: str, facts: NetworkFacts) -> Actions:
+def _removal(subnet: Subnet, facts: NetworkFacts) -> Actions:
     """Delete a subnet, after the port that reserves its gateway, and remote ports."""
     network = ip_network(subnet.cidr)
-    reserved = [port for address, port in _reserved(link_name, facts).items() if ip_address(address) in network]
+    reserved = [port for address, port in _reserved(facts).items() if ip_address(address) in network]
     reserved += (p for p in remote_ports(facts) if any(ip_address(a) in network for a in p.addresses))
     return (*(DeletePort(port.id) for port in reserved), DeleteSubnet(subnet.id))
 
 
 def _subnet_records(receiver: Receiver, facts: NetworkFacts) -> tuple[SubnetRecord, ...]:
     offered = {subnet.cidr: subnet for subnet in receiver.offer.subnets} if receiver.offer else {}
-    reserved = {address: port.id for address, port in _reserved(receiver.name, facts).items()}
+    reserved = {address: port.id for address, port in _reserved(facts).items()}
     return tuple(
         SubnetRecord(
             id=subnet.id,
