@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from isthmus.adapters.kubernetes import wire
 from isthmus.model.errors import Unavailable
-from isthmus.model.text import PRINTABLE_PATTERN, printable
+from isthmus.model.text import PRINTABLE_PATTERN, listed, printable
 from isthmus.model.types import DisplayName, Message
 
 ANY_TEXT = st.text(st.characters(categories=None), max_size=60)
@@ -69,3 +69,14 @@ def test_rejected_fields_are_left_out_with_the_list_element_that_they_are_in() -
     left = wire.without_fields(manifest, rejected)
     assert left == {"metadata": {"name": "n"}, "status": {"conditions": [{"type": "A"}], "mtu": 1}}
     assert json.dumps(manifest) == json.dumps({"metadata": {"name": "n"}, "status": status})
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, ""), (1, "0"), (2, "0; 1"), (3, "0; 1, and 1 more"), (9, "0; 1, and 7 more")]
+)
+def test_list_in_a_message(count: int, text: str) -> None:
+    assert listed([str(n) for n in range(count)], "; ", at_most=2, more=", and {} more") == text
+
+
+def test_list_is_cut_at_ten() -> None:
+    assert listed([str(n) for n in range(11)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"

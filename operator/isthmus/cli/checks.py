@@ -14,9 +14,9 @@ from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import NotFound
 from isthmus.model.names import API_VERSION, VERSION
+from isthmus.model.text import listed
 
 _ADMISSION: Final = "admissionregistration.k8s.io/v1"
-_LISTED: Final = 5
 _POLL_SECONDS: Final = 1.0
 # What has just been installed starts within this time, and another controller takes over.
 _START_SECONDS: Final = 60
@@ -54,8 +54,8 @@ def unused(objects: VersionedObjects) -> list[str]:
         if found is None and (versions := objects.other_versions(kind)):
             unreadable.append(f"{kind.registration.kind} as {', '.join(versions)}")
         if found:
-            more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-            left.append(f"{kind.registration.kind} {', '.join(map(_name, found[:_LISTED]))}{more}")
+            shown = listed([_name(obj) for obj in found], at_most=5, more=" and {} more")
+            left.append(f"{kind.registration.kind} {shown}")
     return [*_in_use(left), *_undecided(unreadable)]
 
 

@@ -11,10 +11,9 @@ from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.peerlink import Drain
 from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.text import listed
 
 from .peer import remote_peer_link
-
-_MAX_LISTED = 5
 
 
 def drain_of(snapshot: Snapshot, peer: CloudPeer) -> Drain | None:
@@ -117,4 +116,4 @@ def _what_is_left(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
 
 
 def _listed(link_names: tuple[str, ...]) -> str:
-    return f": {', '.join(link_names[:_MAX_LISTED])}" if link_names else ""
+    return f": {listed(link_names, at_most=5)}" if link_names else ""

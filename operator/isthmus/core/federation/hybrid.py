@@ -17,6 +17,7 @@ from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicy
 from isthmus.model.api.v1alpha1.peerlink import PeerLinkSpec
 from isthmus.model.proposals import HYBRIDS, ProposalLists, additional_key_exchange, is_hybrid, without_hybrids
 from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.text import listed
 
 _CONDITION = ConditionType.HYBRID_KEY_EXCHANGE
 
@@ -82,7 +83,7 @@ def _not_possible(snapshot: Snapshot, connections: Sequence[tuple[str, GatewayCo
     cannot = sorted({name for name, _ in connections if known[name] and not {*HYBRIDS} & {*known[name]}})
     if not cannot:
         return None
-    return Problem(Reason.HYBRID_NOT_SUPPORTED, f"charon on gateway node {', '.join(cannot[:5])} cannot do it")
+    return Problem(Reason.HYBRID_NOT_SUPPORTED, f"charon on gateway node {listed(cannot, at_most=5)} cannot do it")
 
 
 def _nodes(snapshot: Snapshot) -> list[GatewayNode]:

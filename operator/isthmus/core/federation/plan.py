@@ -18,6 +18,7 @@ from isthmus.model.api.objects import ObjectMeta, finalizers_with, finalizers_wi
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.reasons import Reason
+from isthmus.model.text import listed
 
 from .credentials import Account
 from .drain import drain_of
@@ -63,12 +64,12 @@ def removal_problem(snapshot: Snapshot, peer: CloudPeer) -> Problem | None:
     cloud_id = peer.spec.cloud_id
     connected = snapshot.attachments_with(cloud_id)
     if connected:
-        return Problem(Reason.WITHDRAWING, f"networks still connected to the peer: {', '.join(connected[:5])}")
+        return Problem(Reason.WITHDRAWING, f"networks still connected to the peer: {listed(connected, at_most=5)}")
     links = snapshot.unreleased_links_to(cloud_id)
     if links and not _forgotten(peer):
         return Problem(
             Reason.WAITING_FOR_RELEASE,
-            f"{len(links)} withdrawn networks wait to be released by the peer ({', '.join(links[:5])}); "
+            f"{len(links)} withdrawn networks wait to be released by the peer ({listed(links, at_most=5)}); "
             f"if the peer is gone for good, annotate the CloudPeer with {names.FORGET_ANNOTATION}=true",
         )
     return None

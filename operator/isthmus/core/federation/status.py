@@ -20,6 +20,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer, CloudPeerStatus
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayConnection, GatewayNode
 from isthmus.model.api.v1alpha1.peerlink import PeerLink, PeerLinkStatus
 from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.text import listed
 
 from .agreement import Disagreement
 from .awaiting import awaiting
@@ -39,8 +40,6 @@ from .peer import (
 )
 from .plan import namespace_problem, removal_problem
 from .policy import policy_problem
-
-_MAX_LISTED = 5
 
 
 def peerlink_status(snapshot: Snapshot, peer: CloudPeer, link: PeerLink) -> PeerLink:
@@ -179,9 +178,9 @@ def _understood(snapshot: Snapshot, peer: CloudPeer) -> Condition:
     found = view.not_understood
     if not found:
         return true(ConditionType.UNDERSTOOD, Reason.ALL_UNDERSTOOD)
-    listed = "; ".join(f"{name}: {found[name]}" for name in sorted(found)[:_MAX_LISTED])
-    more = f"; and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
-    return false(ConditionType.UNDERSTOOD, Reason.PARTLY_UNDERSTOOD, f"left out: {listed}{more}")
+    texts = [f"{name}: {found[name]}" for name in sorted(found)]
+    text = listed(texts, "; ", at_most=5, more="; and {} more")
+    return false(ConditionType.UNDERSTOOD, Reason.PARTLY_UNDERSTOOD, f"left out: {text}")
 
 
 def _connections(snapshot: Snapshot, peer: CloudPeer) -> list[tuple[str, GatewayConnection]]:

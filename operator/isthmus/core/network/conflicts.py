@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
+from isthmus.model.text import MAX_LISTED
 
 from .addressing import contains_number, number_of, span_of_network, spans_of
-
-_MAX_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class Conflicts:
 def conflicts(
     offer: Offer, ours: Iterable[PublishedPort], theirs: Iterable[PublishedPort], peer: str, *, at_origin: bool
 ) -> tuple[str, ...]:
-    """One message for each conflict, ordered by address, at most ten; `offer` has the receiver's slices."""
+    """One message for each conflict, ordered by address, as many as are listed; `offer` has the receiver's slices."""
     local_ports, remote_ports = _by_address(ours), _by_address(theirs)
     slices = spans_of(offer.ranges)
     cidrs = tuple(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets)
     automatic = tuple(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets if subnet.is_automatic)
     messages: list[str] = []
     for value, address in sorted((number_of(address), address) for address in {*local_ports, *remote_ports}):
-        if len(messages) == _MAX_LISTED:
+        if len(messages) == MAX_LISTED:
             break
         if not contains_number(cidrs, value):
             continue

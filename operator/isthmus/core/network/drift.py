@@ -34,13 +34,13 @@ from isthmus.model.actions import (
 )
 from isthmus.model.facts.openstack import NetworkFacts, Subnet
 from isthmus.model.reasons import Reason
+from isthmus.model.text import listed
 
 from .addressing import spans_of, subtract
 
 MAX_REPAIRS: Final = 3
 WINDOW_SECONDS: Final = 600.0
 PAUSE_SECONDS: Final = 3600.0
-_MAX_LISTED: Final = 10
 _MAX_MESSAGE_CHARACTERS: Final = 1024
 _ADDRESSING: Final = frozenset({"gateway_ip", "allocation_pools"})  # Neutron refuses pools with the gateway
 
@@ -116,13 +116,12 @@ class Repairs:
 
 def contested_problem(contested: Iterable[Target]) -> Problem | None:
     """What to tell whoever can end the contest; None if there is none."""
-    listed = [str(target) for target in dict.fromkeys(contested)]
-    if not listed:
+    targets = [str(target) for target in dict.fromkeys(contested)]
+    if not targets:
         return None
-    more = f", and {len(listed) - _MAX_LISTED} more" if len(listed) > _MAX_LISTED else ""
     text = (
         f"set back {MAX_REPAIRS} times within {WINDOW_SECONDS / 60:.0f} minutes and changed again, now left as it is: "
-        f"{', '.join(listed[:_MAX_LISTED])}{more}; find out who or what changes it, such as a deployment tool, and "
+        f"{listed(targets, more=', and {} more')}; find out who or what changes it, such as a deployment tool, and "
         f"stop that; the next attempt is made {PAUSE_SECONDS / 60:.0f} minutes after the last one"
     )
     return Problem(Reason.DRIFT_CONTESTED, text[:_MAX_MESSAGE_CHARACTERS])

@@ -26,6 +26,7 @@ from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
 from isthmus.model.facts.openstack import NetworkFacts, Port, RequestedPort, Subnet
 from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.text import listed
 
 from .addressing import Span, Spans, contains
 from .attachment import remote_ports
@@ -37,7 +38,6 @@ _NO_GROUPS: Final[GroupsByName] = MappingProxyType({})
 _PORTS_PER_REQUEST: Final = 50
 _REQUESTS_PER_ROUND: Final = 10
 _CHANGES_PER_ROUND: Final = 200  # one request each; what else the network needs is planned between two rounds
-_MAX_LISTED: Final = 10
 _MAX_MESSAGE_CHARACTERS: Final = 1024
 
 
@@ -142,7 +142,7 @@ def delete_remote_ports(facts: NetworkFacts | None) -> tuple[Action, ...]:
 def remote_port_conditions(plan: RemotePortPlan | None, limit: int) -> list[Condition]:
     """True if machines of other members have no port here; none is present otherwise."""
     if plan is not None and plan.collisions:
-        text = "; ".join(plan.collisions[:_MAX_LISTED])[:_MAX_MESSAGE_CHARACTERS]
+        text = listed(plan.collisions, "; ")[:_MAX_MESSAGE_CHARACTERS]
         return [true(ConditionType.REMOTE_PORTS_INCOMPLETE, Reason.PORTS_COLLIDE, text)]
     if plan is not None and plan.left_out:
         text = f"{plan.left_out} machines of other clouds have no port here: remote_ports_per_network is {limit}"

@@ -21,7 +21,7 @@ from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.node.inputs import CertificateEntries
 from isthmus.model.reasons import Reason
-from isthmus.model.text import printable
+from isthmus.model.text import listed, printable
 
 from . import revocations
 from .expiry import Lifetime
@@ -154,8 +154,8 @@ def _leaf_problem(leaf: x509.Certificate, identity: str) -> str | None:
     found = alternative.get_values_for_type(x509.DNSName) if alternative is not None else []
     if identity in found:
         return None
-    listed = printable(", ".join(found[:4]))[:256] or "none"
-    return f"lacks the DNS name {identity} among its subject alternative names: it has {listed}"
+    names_found = printable(listed(found, at_most=4))[:256] or "none"
+    return f"lacks the DNS name {identity} among its subject alternative names: it has {names_found}"
 
 
 def _authority_problem(certificate: x509.Certificate) -> str | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from isthmus.model.reasons import ConditionType
+from isthmus.model.text import listed
 
 from .resources import Peer
 from .tables import Style
 from .width import wrapped
-
-_MAX_PEERS: Final = 10
 
 
 def hybrid_document(peer: Peer) -> dict[str, str] | None:
@@ -26,6 +24,5 @@ def not_hybrid(peers: Sequence[Peer], style: Style) -> list[str]:
     found = [(name, each.reason) for name, each in conditions if each is not None and each.status == "False"]
     if not found:
         return []
-    named = ", ".join(f"{name} ({reason})" for name, reason in found[:_MAX_PEERS])
-    more = f" and {len(found) - _MAX_PEERS} more" if len(found) > _MAX_PEERS else ""
-    return wrapped(f"key exchange not hybrid: {named}{more}", style.width, "")
+    named = listed([f"{name} ({reason})" for name, reason in found], more=" and {} more")
+    return wrapped(f"key exchange not hybrid: {named}", style.width, "")

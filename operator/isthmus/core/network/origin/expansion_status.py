@@ -18,6 +18,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
     NetworkExpansionStatus,
 )
 from isthmus.model.reasons import EXPLANATIONS, ConditionType, Reason
+from isthmus.model.text import listed
 
 from .admission import PeerRequest, admission_problem, claims, peer_requests, request_problem
 from .draining import peers_draining
@@ -28,7 +29,6 @@ from .restrictions import restrictions
 from .shortage import shortages
 from .state import Origin
 
-_MAX_LISTED = 10
 _MAX_MESSAGE_CHARACTERS = 1024
 
 
@@ -93,13 +93,13 @@ def _with_status(
 def _subnets(origin: Origin) -> Condition:
     """False if the tenant added subnets, after the network was stretched, that cannot be."""
     if origin.unsupported_cidrs:
-        cidrs = ", ".join(origin.unsupported_cidrs[:_MAX_LISTED])
+        cidrs = listed(origin.unsupported_cidrs)
         text = f"not stretched: {cidrs} (outside the rules for subnets, or more than can be stretched)"
         return false(ConditionType.SUBNETS_STRETCHED, Reason.UNSUPPORTED_SUBNET, text)
     if problem := _not_offered(origin):
         return false(ConditionType.SUBNETS_STRETCHED, problem.reason, problem.message[:_MAX_MESSAGE_CHARACTERS])
     if omitted := _omitted(origin):
-        text = f"left out, because they are no addresses: {', '.join(omitted[:_MAX_LISTED])}"
+        text = f"left out, because they are no addresses: {listed(omitted)}"
         return false(ConditionType.SUBNETS_STRETCHED, Reason.DETAILS_OMITTED, text[:_MAX_MESSAGE_CHARACTERS])
     return true(ConditionType.SUBNETS_STRETCHED, Reason.ALL_STRETCHED)
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from isthmus.core.snapshot.conditions import false, true
 from isthmus.model.api.objects import Condition
 from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.text import listed
 
 from .state import Origin
-
-_MAX_LISTED = 10
 
 
 def members_connected(origin: Origin) -> list[Condition]:
@@ -19,13 +18,13 @@ def members_connected(origin: Origin) -> list[Condition]:
         return []
     missing = [*_unreached(origin)]
     if missing:
-        text = f"no dataplane probe comes back {'; '.join(missing[:_MAX_LISTED])}"
+        text = f"no dataplane probe comes back {listed(missing, '; ')}"
         if origin.topology == "Decentralized":
             text += "; with topology Decentralized these clouds need an agreement with each other, with members: Direct"
         return [false(ConditionType.MEMBERS_CONNECTED, Reason.MEMBERS_UNREACHABLE, text)]
     outside = sorted(origin.accepting.keys() - origin.joined.keys())
     if outside:
-        text = f"machines at {', '.join(outside[:_MAX_LISTED])} reach this cloud's only"
+        text = f"machines at {listed(outside)} reach this cloud's only"
         return [false(ConditionType.MEMBERS_CONNECTED, Reason.PEER_TOO_OLD, text)]
     return [true(ConditionType.MEMBERS_CONNECTED, Reason.ALL_CONNECTED)]
 

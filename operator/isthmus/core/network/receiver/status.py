@@ -31,8 +31,7 @@ from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.reasons import ConditionType, Reason
-
-_MAX_LISTED = 10
+from isthmus.model.text import listed
 
 
 def receiver_links(receiver: Receiver, failure: Problem | None) -> tuple[ExpansionLink, ...]:
@@ -93,7 +92,7 @@ def _in_use(receiver: Receiver) -> Condition:
             f"the replica is kept until these ports are deleted: {', '.join(ports)}",
         )
     if (project_id := project_to_delete(receiver)) and receiver.facts and receiver.facts.unseen_services:
-        services = ", ".join(receiver.facts.unseen_services[:_MAX_LISTED])
+        services = listed(receiver.facts.unseen_services)
         return true(
             ConditionType.REPLICA_IN_USE,
             Reason.PROJECT_KEPT,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from isthmus.model.text import listed
+
 from .catalogue import Row, row_of
 from .layers import Layer
 
@@ -112,5 +114,4 @@ def _of(verdicts: Sequence[Verdict], kind: type[T]) -> list[T]:
 
 def _listed(texts: Sequence[str]) -> str:
     different = list(dict.fromkeys(text for text in texts if text))
-    more = f"; and {len(different) - 2} more" if len(different) > 2 else ""
-    return "; ".join(different[:2]) + more
+    return listed(different, "; ", at_most=2, more="; and {} more")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from isthmus.model import names
+from isthmus.model.text import listed
 
 from ..answer import Answer, ExitCode
 from ..documents import Document, entries, is_true, text
@@ -111,5 +112,4 @@ def uninstalled(removed: Sequence[str], kept: Kept, deleted: Sequence[str], comm
 
 
 def _secrets(found: Sequence[str]) -> str:
-    listed = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
-    return f"{len(found)} Secrets ({listed})" if found else "no Secret"
+    return f"{len(found)} Secrets ({listed(found, at_most=5, more=' and {} more')})" if found else "no Secret"

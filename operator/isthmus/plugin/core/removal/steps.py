@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from isthmus.model import names
+from isthmus.model.text import listed
 
 from ..leases import Lease, is_current
 from ..refusals import Refused
 from .left import Left, Remaining, RemainingPeer, Stage
 
-_LISTED: Final = 10
 _AT_ONCE: Final = 100
 """Names on one command line."""
 
@@ -128,6 +128,4 @@ def _peer_text(peer: RemainingPeer, forget_unreachable: bool) -> str:
 
 
 def _listed(objects: tuple[Remaining, ...] | list[Remaining]) -> str:
-    shown = ", ".join(each.label.partition(" ")[2] for each in objects[:_LISTED])
-    more = f" and {len(objects) - _LISTED} more" if len(objects) > _LISTED else ""
-    return f"{shown}{more}" or "none"
+    return listed([each.label.partition(" ")[2] for each in objects], more=" and {} more") or "none"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from isthmus.model.text import listed
+
 from ..refusals import Misused, Refused
 from ..resources import Node
 from .workloads import Component, Machine, Pod
@@ -63,7 +65,7 @@ def missing(earlier: Before, pods: Iterable[Pod], gateways: Mapping[str, Node]) 
         return f"there is no GatewayNode {earlier.node}"
     if down := sorted(earlier.connections - set(_connections(gateway))):
         lost = [f"{name} of {cloud_id}" for cloud_id, name in down]
-        return f"not connected to {', '.join(lost[:5])}" + (f" and {len(lost) - 5} more" if lost[5:] else "")
+        return f"not connected to {listed(lost, at_most=5, more=' and {} more')}"
     return ""
 
 
