@@ -1,4 +1,4 @@
-"""Requested peers and per-peer state of a network that this cloud owns."""
+"""What is offered of a network that this cloud owns, and agreed on with each peer."""
 
 from __future__ import annotations
 
@@ -7,120 +7,32 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from isthmus.core.federation.peer import has_feature
-from isthmus.core.network.attachment import gateway_for, late_nodes, member_paths, network_identity, path_to
+from isthmus.core.network.attachment import gateway_for, member_paths, network_identity, path_to
 from isthmus.core.network.growth import Growth, grow
 from isthmus.core.network.mtu import carried_mtu
-from isthmus.core.network.remote_link import RemoteLinkState, offer_problem, remote_link_state
+from isthmus.core.network.remote_link import offer_problem
 from isthmus.core.network.router_addresses import router_addresses
-from isthmus.core.network.security_groups import chosen_matching
 from isthmus.core.network.slices import Allocation, allocate, has_slices, is_offered
 from isthmus.core.network.tunnel_ids import next_tunnel_id, next_tunnel_ids
 from isthmus.core.placement.gateways import Gateway
-from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
-from isthmus.model.api.v1alpha1.attachment import MAX_MEMBERS, Attachment, AttachmentLink, Record, SubnetRecord
-from isthmus.model.api.v1alpha1.expansionlink import (
-    Answer,
-    ExpansionLink,
-    ExpansionLinkSpec,
-    GroupMatching,
-    RemoteExpansionLink,
-)
-from isthmus.model.api.v1alpha1.networkexpansion import GatewayChoice, NetworkExpansion, RequestedSlice, Topology
+from isthmus.model.api.v1alpha1.attachment import MAX_MEMBERS, AttachmentLink, SubnetRecord
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec, GroupMatching
+from isthmus.model.api.v1alpha1.networkexpansion import RequestedSlice
 from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import NetworkFacts
 from isthmus.model.protocol import Feature
 
-from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
-from .gateway_choice import OfferedGateway, chosen_gateways, offered_gateway
+from .gateway_choice import OfferedGateway, offered_gateway
+from .inputs import OriginInputs
 from .ipv6 import without_ipv6
 from .members import numbers_of, offered_members
 from .offer import offered_spec
-from .record import with_published
 
 
 @dataclass(frozen=True)
-class Origin:
-    """One network of ours. `raw_facts` is None if it is not requested and nothing but withdrawn links is left."""
-
-    snapshot: Snapshot
-    name: str
-    raw_facts: NetworkFacts | None
-    """The facts from OpenStack, with all subnets."""
-
-    @cached_property
-    def facts(self) -> NetworkFacts | None:
-        """The facts without the subnets that cannot be stretched."""
-        known = {entry.id for entry in self.record.subnets}
-        return replace(self.raw_facts, subnets=stretchable(self.raw_facts.subnets, known)) if self.raw_facts else None
-
-    @cached_property
-    def unsupported_cidrs(self) -> tuple[str, ...]:
-        """CIDRs of subnets that cannot be stretched."""
-        if self.raw_facts is None or self.facts is None:
-            return ()
-        return tuple(subnet.cidr for subnet in self.raw_facts.subnets if subnet not in self.facts.subnets)
-
-    @cached_property
-    def attachment(self) -> Attachment | None:
-        """The Attachment: instructions to the nodes, and the record."""
-        return self.snapshot.attachment(self.name)
-
-    @cached_property
-    def record(self) -> Record:
-        """The record of what was changed in OpenStack, with what is published; empty if nothing was changed."""
-        recorded = self.attachment.spec.record if self.attachment else Record()
-        return with_published(recorded, self.active_links.values(), self.raw_facts)
-
-    @cached_property
-    def owner(self) -> NetworkExpansion | None:
-        """The expansion that owns the network; see `owner_of`."""
-        return owner_of(self.snapshot, self.name, self.raw_facts) if self.raw_facts else None
-
-    @cached_property
-    def problem(self) -> Problem | None:
-        """Why the owning expansion is not admitted."""
-        if self.owner is None or self.raw_facts is None:
-            return None
-        return admission_problem(self.snapshot, self.owner, self.raw_facts)
-
-    @cached_property
-    def requests(self) -> tuple[PeerRequest, ...]:
-        """The requests of the owning expansion; none if it is deleted or not admitted."""
-        if self.owner is None or self.owner.metadata.deletion_timestamp or self.problem is not None:
-            return ()
-        return peer_requests(self.snapshot, self.owner, self.name)
-
-    @cached_property
-    def links(self) -> dict[str, ExpansionLink]:
-        """Our links by the peer's cloud ID, withdrawn ones included."""
-        return {link.spec.peer_cloud_id: link for link in self.snapshot.links_of(self.name)}
-
-    @cached_property
-    def active_links(self) -> dict[str, ExpansionLink]:
-        """Our links that are not withdrawn."""
-        return {cloud_id: link for cloud_id, link in self.links.items() if link.spec.state == "Active"}
-
-    @cached_property
-    def retained_peers(self) -> frozenset[str]:
-        """Peers that have an offer and keep it."""
-        return frozenset(
-            w.cloud_id
-            for w in self.requests
-            if w.cloud_id in self.active_links and not w.withdraws_offer and w.cloud_id
-        )
-
-    @cached_property
-    def new_peers(self) -> frozenset[str]:
-        """Requested peers without a link and without a problem: they may get an offer."""
-        return frozenset(
-            w.cloud_id for w in self.requests if w.cloud_id and w.problem is None and w.cloud_id not in self.links
-        )
-
-    @cached_property
-    def connected_peers(self) -> frozenset[str]:
-        """Peers that the Attachment connects the network to."""
-        return frozenset(path.cloud_id for path in self.attachment.spec.links) if self.attachment else frozenset()
+class Origin(OriginInputs):
+    """One network of ours: slices, members, offers, paths and MTUs, as they follow from the inputs."""
 
     @cached_property
     def slice_holders(self) -> frozenset[str]:
@@ -164,26 +76,10 @@ class Origin:
             return None
         return replace(facts, subnets=tuple(s for s in facts.subnets if is_offered(s, cloud_id, self.ipv4_only)))
 
-    @cached_property
-    def chosen_gateways(self) -> Mapping[str, GatewayChoice]:
-        """What the tenant chose as gateway of each peer's machines, by cloud ID."""
-        return chosen_gateways(self.owner, self.requests)
-
     def offered_gateway(self, cloud_id: str, record: Sequence[SubnetRecord]) -> OfferedGateway:
         """What is offered to the peer as gateway of its machines, with the slices in `record`."""
         subnets = self.facts.subnets if self.facts else ()
         return offered_gateway(self.snapshot, cloud_id, self.chosen_gateways.get(cloud_id, "Origin"), subnets, record)
-
-    @cached_property
-    def published_ranges(self) -> frozenset[tuple[str, str, str]]:
-        """Cloud ID, subnet ID and first address of each range that has been published."""
-        return frozenset(
-            (cloud_id, subnet.id, range_.first)
-            for cloud_id, link in self.links.items()
-            if link.spec.offer is not None
-            for subnet in link.spec.offer.subnets
-            for range_ in subnet.ranges
-        )
 
     @cached_property
     def short(self) -> frozenset[tuple[str, str]]:
@@ -309,16 +205,6 @@ class Origin:
         disclosed = [c for c in self.joined if (peer := self.snapshot.peer_of(c)) and peer.spec.agreement.disclose]
         return {self.joined[c]: c for c in disclosed if c != cloud_id and cloud_id in disclosed}
 
-    @property
-    def topology(self) -> Topology:
-        """How the tenant wants the peers to reach each other."""
-        return self.owner.spec.topology if self.owner is not None else "Centralized"
-
-    @cached_property
-    def group_matching(self) -> GroupMatching | None:
-        """Whether the tenant wants security groups of the same name to be one."""
-        return chosen_matching(self.owner)
-
     def matching_with(self, cloud_id: str) -> GroupMatching | None:
         """What is offered to a peer of it; nothing to one that does not know it."""
         return self.group_matching if has_feature(self.snapshot, cloud_id, Feature.SECURITY_GROUPS) else None
@@ -335,18 +221,6 @@ class Origin:
     @staticmethod
     def _retired_tunnel_ids(link: ExpansionLink) -> set[int]:
         return {m.tunnel_id for m in (link.spec.offer.members if link.spec.offer else ()) if m.retired and m.tunnel_id}
-
-    @cached_property
-    def late_nodes(self) -> tuple[str, ...]:
-        """Our gateway nodes that may use tunnel IDs that the Attachment no longer has."""
-        return late_nodes(self.snapshot, self.attachment) if self.attachment is not None else ()
-
-    def is_released(self, cloud_id: str) -> bool:
-        """Whether the peer has released a withdrawn network, or its link is certainly absent."""
-        remote_link_state, answer = self.remote_link_state(cloud_id), self.answer(cloud_id)
-        if remote_link_state.presence == "Present":
-            return remote_link_state.problem is None and answer is not None and answer.verdict == "Released"
-        return remote_link_state.absence_confirmed
 
     @cached_property
     def gateway(self) -> Gateway | None:
@@ -377,44 +251,6 @@ class Origin:
         original = (self.original_mtu,) if self.original_mtu is not None else ()
         return min(chain(carried, theirs, original))
 
-    def remote_link_state(self, cloud_id: str) -> RemoteLinkState:
-        """The state of the peer's link."""
-        peer = self.snapshot.peer_of(cloud_id)
-        return remote_link_state(self.snapshot, peer, self.name) if peer else RemoteLinkState("Unknown", None)
-
-    def answer(self, cloud_id: str) -> Answer | None:
-        """The peer's answer, if it refers to our current link (by UID)."""
-        remote_link = self.remote_link(cloud_id)
-        answer = remote_link.spec.answer if remote_link else None
-        link = self.links.get(cloud_id)
-        return answer if answer is not None and link is not None and answer.uid == link.metadata.uid else None
-
-    def remote_link(self, cloud_id: str) -> RemoteExpansionLink | None:
-        """The peer's last accepted link; None once its absence is confirmed."""
-        state = self.remote_link_state(cloud_id)
-        return None if state.absence_confirmed else state.remote_link
-
-    def accepted_spec(self, cloud_id: str) -> ExpansionLinkSpec | None:
-        """The spec of the peer's link, if it accepts our offer."""
-        remote_link, answer = self.remote_link(cloud_id), self.answer(cloud_id)
-        if (
-            remote_link is None
-            or answer is None
-            or remote_link.spec.state == "Withdrawn"
-            or answer.verdict != "Accepted"
-        ):
-            return None
-        return remote_link.spec
-
-    def is_refused(self, cloud_id: str) -> bool:
-        """Whether the peer has refused or released the network, or withdrawn its link."""
-        remote_link, answer = self.remote_link(cloud_id), self.answer(cloud_id)
-        return (
-            answer is not None
-            and remote_link is not None
-            and (remote_link.spec.state == "Withdrawn" or answer.verdict != "Accepted")
-        )
-
     def path(self, cloud_id: str) -> AttachmentLink | None:
         """The path to the peer, once it accepts; None without a known gateway."""
         peer, theirs, link = (
@@ -434,8 +270,3 @@ class Origin:
         theirs = [spec.mtu for spec in self.accepting.values()]
         ours = [mtu for cloud_id in self.accepting if (mtu := self.offered_mtu(cloud_id)) is not None]
         return min([*theirs, *ours], default=None)
-
-    @cached_property
-    def accepting(self) -> dict[str, ExpansionLinkSpec]:
-        """The specs of the peers that accept our offers, by cloud ID."""
-        return {cloud_id: spec for cloud_id in self.active_links if (spec := self.accepted_spec(cloud_id))}
