@@ -1,9 +1,10 @@
-"""`make demo`: bring up two OpenStack clouds, stretch a network between them, and remove everything again."""
+"""`make demo`: bring up OpenStack clouds, stretch a network between them, and remove everything again."""
 
 import argparse
 import sys
 
-from demo.steps import install, run
+from demo import pair
+from demo.steps import install
 from demo.transcript import Transcript
 from tests.testbed import state
 from tests.testbed.assets import ensure
@@ -31,7 +32,7 @@ def main() -> int:
         try:
             federation = Federation(lab, assets)
             install(federation, transcript)
-            run(federation, transcript, keep=arguments.keep)
+            pair.run(federation, transcript, keep=arguments.keep)
         except BaseException:
             print(f"logs are kept in {state.keep_logs(lab.name)}")
             lab.down()

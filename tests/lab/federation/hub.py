@@ -10,13 +10,13 @@ from typing import Any
 
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation, condition, patch_spec
-from tests.testbed.install.spoke import Spoke
+from tests.testbed.install.federation import Federation, patch_spec
+from tests.testbed.install.spoke import Spoke, further_cloud, wait_connected
 from tests.testbed.inventory import difference_once_settled, take
 from tests.testbed.wan.capture import Capture
 from tests.testbed.wan.wire import read_pcap
 from tests.testbed.workload.broadcast import BroadcastRun, Heard
-from tests.testbed.workload.machine import Machine
+from tests.testbed.workload.machine import Machine, wait_for_pings
 from tests.testbed.workload.tenant import Stretch, Tenant
 
 READY_SECONDS = 120.0
@@ -58,14 +58,7 @@ class Hub:
         """Wait until all sides are Ready, and all peers reach each other."""
         for federation in federations:
             federation.wait_expanded(name, name, network_id, READY_SECONDS)
-        wait_until(
-            lambda: (
-                condition(self.origin.cloud, "networkexpansion", name, name, "MembersConnected").get("status") == "True"
-            ),
-            READY_SECONDS,
-            f"all peers of {name} to reach each other",
-            poll_seconds=0.3,
-        )
+        wait_connected(self.origin.cloud, name, name)
 
 
 class Everywhere:
@@ -145,8 +138,7 @@ class Everywhere:
 
     def wait_for_ping(self) -> None:
         """Wait until each machine reaches each other one."""
-        for source, target in permutations(self.machines, 2):
-            wait_until(partial(_answers, source, target), 60, f"{target.name} to answer {source.name}")
+        wait_for_pings(self.machines, 60)
 
     def _wait_gone(self, federation: Federation) -> None:
         where = f"the replica at {federation.receiver.cloud.cloud_id} to be deleted"
@@ -160,23 +152,19 @@ def three_clouds(peers: Federation) -> Iterator[Hub]:
     Fails unless all traffic on the WAN was protected, and none of it between B and C if they are no peers.
     """
     lab = peers.lab
-    with lab.third.up() as cloud:
-        spoke = Spoke(peers, cloud)
-        spoke.install()
+    with further_cloud(peers) as spoke:
+        cloud = spoke.b.cloud
         with lab.wan.capture(cloud.gateway) as capture:
             before = {each.name: take(each) for each in (peers.b.cloud, cloud)}
-            try:
-                spoke.introduce()
-                hub = Hub(peers, spoke, capture)
-                yield hub
-                spoke.settle()
-                spoke.end_agreement()
-                # Numbers that a switch has given to peers stay: B's has one for C if they were peers.
-                for each in (cloud,) if hub.receivers_are_peers else (peers.b.cloud, cloud):
-                    left = difference_once_settled(before[each.name], each)
-                    assert not left, f"cloud {each.name} has changed:\n{left}"
-            finally:
-                spoke.b.stop()
+            spoke.introduce()
+            hub = Hub(peers, spoke, capture)
+            yield hub
+            spoke.settle()
+            spoke.end_agreement()
+            # Numbers that a switch has given to peers stay: B's has one for C if they were peers.
+            for each in (cloud,) if hub.receivers_are_peers else (peers.b.cloud, cloud):
+                left = difference_once_settled(before[each.name], each)
+                assert not left, f"cloud {each.name} has changed:\n{left}"
         summary = capture.summary()
         assert summary.esp > 0
         summary.require_protected()
@@ -231,7 +219,3 @@ def all_hear_all(run: BroadcastRun, machines: Sequence[Machine], since: Mapping[
 
 def _named(peers: Sequence[str]) -> list[dict[str, Any]]:
     return [{"name": peer} for peer in peers]
-
-
-def _answers(source: Machine, target: Machine) -> bool:
-    return source.ping(str(target.address), count=1).all_answered

@@ -4,7 +4,6 @@ Last of this directory: from then on there is traffic between the two on the WAN
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,54 +11,21 @@ from functools import partial
 import pytest
 
 from tests.lab.federation.hub import Everywhere, Hub, everywhere, frames_between
-from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import MANIFESTS, condition, objects, patch_spec
-from tests.testbed.install.spoke import Spoke
+from tests.testbed.install.federation import condition, objects, patch_spec
+from tests.testbed.install.spoke import CHANGED_SECONDS, DIRECT, THROUGH, Receivers
 from tests.testbed.workload.broadcast import BroadcastRun
 
 pytestmark = pytest.mark.stage("third")
 
-CHANGED_SECONDS = 60
 _PINGS = 100
 _SOME_SECONDS = 2.0
-DIRECT, THROUGH = "Direct", "ThroughOrigin"
-
-
-class Receivers(Spoke):
-    """Clouds B and C, which A has both as peers."""
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub, pair = hub, hub.federations[0]
-        super().__init__(pair, hub.spoke.b.cloud)
-        self.a = self.origin = pair.b
-        self.b = self.receiver = hub.spoke.b
-
-    def introduce(self) -> None:
-        """Peer both clouds, which have their policies already."""
-        self.agree()
-        self.apply("peer.yaml")
-        self.wait_for_peers()
-
-    def apply(self, file: str) -> None:
-        """Apply a manifest of the demo, which is about B: at C as it is, and at B with C in its place."""
-        manifest = (MANIFESTS / "cloud-a" / file).read_text()
-        self.b.cloud.kubectl("apply", "-f", "-", input=manifest)
-        b, c = self.lab.b.site, self.b.cloud.site
-        manifest = manifest.replace(b.cloud_id, c.cloud_id).replace(str(b.wan), str(c.wan))
-        self.a.cloud.kubectl("apply", "-f", "-", input=manifest)
-
-    def end_agreement(self) -> None:
-        """Revoke the agreement on both sides; both keep their policies."""
-        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
-            with tempfile.TemporaryDirectory() as directory:
-                ours.isthmus("revoke", theirs.cloud.cloud_id, "--yes", directory=directory)
 
 
 @pytest.fixture(scope="module")
 def receivers(hub: Hub) -> Iterator[Receivers]:
     """Clouds B and C as peers of each other."""
-    found = Receivers(hub)
+    found = Receivers(hub.federations[0], hub.spoke)
     hub.require_apart()
     hub.receivers_are_peers = True
     try:
@@ -70,25 +36,15 @@ def receivers(hub: Hub) -> Iterator[Receivers]:
 
 
 @pytest.fixture(scope="module")
-def hybrid(receivers: Receivers) -> Iterator[Everywhere]:
-    """A network in all three clouds, in the default topology."""
-    with everywhere(receivers.hub, "topology", "10.64.0.0/24") as network:
+def hybrid(hub: Hub, receivers: Receivers) -> Iterator[Everywhere]:
+    """A network in all three clouds, in the default topology; the two peers reach each other directly."""
+    with everywhere(hub, "topology", "10.64.0.0/24") as network:
+        wait_for_path(receivers, network, DIRECT)
         yield network
 
 
-def paths(cloud: Cloud, network: Everywhere) -> set[str | None]:
-    """The paths that the active gateway node has chosen to other receivers of the network."""
-    name = f"cloud-a.{network.tenant.network_id}"
-    (found,) = [each for each in objects(cloud, "attachments") if each["metadata"]["name"] == name]
-    nodes = found.get("status", {}).get("nodes", [])
-    active = [node for node in nodes if node["node"] == found["spec"].get("activeNode")]
-    return {member.get("path") for node in active for member in node.get("members", []) if member["up"]}
-
-
-def wait_for_paths(receivers: Receivers, network: Everywhere, wanted: set[str | None], seconds: float) -> None:
-    for side in receivers.both:
-        chosen = partial(paths, side.cloud, network)
-        wait_until(lambda: chosen() == wanted, seconds, f"{side.cloud.cloud_id} to choose {wanted}")  # noqa: B023
+def wait_for_path(receivers: Receivers, network: Everywhere, wanted: str) -> None:
+    receivers.wait_for_path(network.hub.federations[0].link_name(network.tenant.network_id), wanted)
 
 
 def change(hub: Hub, network: Everywhere, topology: str) -> None:
@@ -97,7 +53,6 @@ def change(hub: Hub, network: Everywhere, topology: str) -> None:
 
 
 def test_receivers_that_are_peers_use_their_own_tunnel(receivers: Receivers, hybrid: Everywhere) -> None:
-    wait_for_paths(receivers, hybrid, {DIRECT}, CHANGED_SECONDS)
     _, b, c = hybrid.machines
     with receivers.lab.wan.capture(receivers.b.cloud.gateway) as capture:
         assert b.ping(str(c.address), count=_PINGS, interval_seconds=0.02).all_answered
@@ -111,16 +66,15 @@ def test_the_origin_hands_frames_on_while_the_direct_path_is_cut(
 ) -> None:
     machines, wan = hybrid.machines, receivers.lab.wan
     _, b, c = machines
-    wait_for_paths(receivers, hybrid, {DIRECT}, CHANGED_SECONDS)
     with BroadcastRun(machines, hybrid.broadcast) as run, b.start_ping(str(c.address)) as ping:
         time.sleep(_SOME_SECONDS)
         wan.drop_between(*(side.cloud.site.gateway_wan_address.ip for side in receivers.both))
         try:
-            wait_for_paths(receivers, hybrid, {THROUGH}, CHANGED_SECONDS)
+            wait_for_path(receivers, hybrid, THROUGH)
             assert c.ping(str(b.address)).all_answered
         finally:
             wan.pass_between()
-        wait_for_paths(receivers, hybrid, {DIRECT}, CHANGED_SECONDS)
+        wait_for_path(receivers, hybrid, DIRECT)
         time.sleep(_SOME_SECONDS)
         heard, result = run.heard(), ping.stop()
     silence = f"longest silence {result.longest_silence_seconds:.2f} s"
@@ -133,7 +87,7 @@ def test_the_topology_is_changed_under_traffic(hub: Hub, receivers: Receivers, h
     with BroadcastRun(machines, hybrid.broadcast) as run:
         for topology, wanted in (("Centralized", THROUGH), ("Decentralized", DIRECT), ("Hybrid", DIRECT)):
             change(hub, hybrid, topology)
-            wait_for_paths(receivers, hybrid, {wanted}, CHANGED_SECONDS)
+            wait_for_path(receivers, hybrid, wanted)
             hybrid.wait_for_ping()
             wanted_links = 0 if topology == "Centralized" else 1
             for side in receivers.both:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from demo.steps import run
+from demo import pair
 from demo.transcript import Transcript
 from tests.testbed.install.federation import Federation
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.stage("untouched")
 
 
 def test_demo_succeeds(federation: Federation, capsys: pytest.CaptureFixture[str]) -> None:
-    run(federation, Transcript())
+    pair.run(federation, Transcript())
     output = capsys.readouterr().out
     for heading in ("Peer the two clouds", "Traffic on the WAN", "Compare both clouds with their initial state"):
         assert heading in output

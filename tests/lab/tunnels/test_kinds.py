@@ -12,7 +12,7 @@ import pytest
 from tests.lab.tunnels import changes
 from tests.lab.tunnels.shown import Tunnel, evidence, status, wait_shown
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation
+from tests.testbed.install.federation import Federation, apply
 from tests.testbed.install.installation import Installation
 from tests.testbed.wan.nat import Nat, nat
 from tests.testbed.workload.tenant import Stretch, Tenant, reachable_stretch
@@ -133,7 +133,7 @@ def test_hybrid_key_exchange_that_charon_cannot_do_is_named(peers: Federation, s
             f"the reason in cloud {side.cloud.name}",
         )
         assert f"not hybrid: {peer.cloud.cloud_id} (HybridNotSupported)" in status(side)
-    peers.apply("policy.yaml")
+    apply(peers.policies)
     peers.wait_for_peers()
     stretch.wait_for_ping()
 

@@ -12,12 +12,15 @@ from typing import Any, Final
 from tests.testbed.assets import Assets
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.installation import Installation, new_psk
+from tests.testbed.install.installation import REPOSITORY, Installation, new_psk
 from tests.testbed.inventory import difference_once_settled, take
 from tests.testbed.lab import Lab
 
-MANIFESTS: Final = Path(__file__).parents[3] / "demo"
+MANIFESTS: Final = REPOSITORY / "demo"
 READY_TIMEOUT_SECONDS: Final = 120.0
+
+Manifests = tuple[tuple[Installation, Path], ...]
+"""Files of the demo, and the side that each is for."""
 
 
 class Federation:
@@ -46,6 +49,16 @@ class Federation:
         """Cloud A's installation and cloud B's."""
         return self.a, self.b
 
+    @property
+    def policies(self) -> Manifests:
+        """The IPsecPolicy of each side that has none without this agreement."""
+        return tuple((side, manifest_of(side.cloud, "policy.yaml")) for side in self.both)
+
+    @property
+    def cloud_peers(self) -> Manifests:
+        """Each side's CloudPeer for the other one, with its limits."""
+        return tuple((side, manifest_of(side.cloud, "peer.yaml")) for side in self.both)
+
     def install(self) -> None:
         """Install and start Isthmus in both clouds, and wait for the gateway nodes."""
         for side in self.both:
@@ -56,9 +69,9 @@ class Federation:
 
     def introduce(self) -> None:
         """Peer the clouds, with the documented commands of both administrators."""
-        self.apply("policy.yaml")
+        apply(self.policies)
         self.agree()
-        self.apply("peer.yaml")
+        apply(self.cloud_peers)
         self.wait_for_peers()
 
     def agree(self) -> None:
@@ -72,11 +85,6 @@ class Federation:
             self.a.isthmus("accept", f"{b}.for.{a}.isthmus", *code, "--yes", directory=directory)
             self.pairing_code = Path(directory, "code").read_text().strip()
 
-    def apply(self, file: str) -> None:
-        """Apply a manifest of the demo on both sides: `policy.yaml`, or `peer.yaml` with CloudPeer and limits."""
-        for side in self.both:
-            side.cloud.kubectl("apply", "-f", str(MANIFESTS / f"cloud-{side.cloud.name}" / file))
-
     def agree_on_key(self) -> None:
         """Set the same new pre-shared key on both sides."""
         psk = new_psk()
@@ -89,18 +97,17 @@ class Federation:
             wait_ready(ours.cloud, "cloudpeer", theirs.cloud.cloud_id, timeout_seconds=timeout_seconds)
 
     def end_agreement(self) -> None:
-        """Revoke the agreement on both sides, and delete the policies."""
+        """Revoke the agreement on both sides, and delete the policies that came with it."""
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             with tempfile.TemporaryDirectory() as directory:
                 ours.isthmus("revoke", theirs.cloud.cloud_id, "--yes", directory=directory)
-            ours.cloud.kubectl("delete", "-f", str(MANIFESTS / f"cloud-{ours.cloud.name}" / "policy.yaml"))
+        for side, path in self.policies:
+            side.cloud.kubectl("delete", "-f", str(path))
 
     def remove_peers(self) -> None:
         """Delete what `introduce` applied, and wait until it is gone."""
-        for side in self.both:
-            for file in ("peer.yaml", "policy.yaml"):
-                path = str(MANIFESTS / f"cloud-{side.cloud.name}" / file)
-                side.cloud.kubectl("delete", "-f", path, "--ignore-not-found", "--wait=false")
+        for side, path in (*self.cloud_peers, *self.policies):
+            side.cloud.kubectl("delete", "-f", str(path), "--ignore-not-found", "--wait=false")
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             peer = theirs.cloud.cloud_id
             ours.cloud.kubectl("wait", "--for=delete", f"cloudpeer/{peer}", "--timeout=60s")
@@ -168,6 +175,17 @@ class Federation:
         """Wait until no link is left on either side."""
         for side in self.both:
             wait_until(lambda: not objects(side.cloud, "expansionlinks,attachments"), 90, "links to go")  # noqa: B023
+
+
+def manifest_of(cloud: Cloud, file: str) -> Path:
+    """A manifest of the demo that is written in this cloud."""
+    return MANIFESTS / cloud.cloud_id / file
+
+
+def apply(manifests: Manifests) -> None:
+    """Apply each at its side."""
+    for side, path in manifests:
+        side.cloud.kubectl("apply", "-f", str(path))
 
 
 def render(path: str, **values: str) -> str:

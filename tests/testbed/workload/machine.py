@@ -3,8 +3,11 @@
 import json
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Interface
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,6 +129,10 @@ class Machine:
         """Ping an address; `size` is the size of the IP packet in bytes."""
         return ping(self.place, address, count, interval_seconds, size, df)
 
+    def reaches(self, other: "Machine") -> bool:
+        """Whether the other machine answers one ping."""
+        return self.ping(str(other.address), count=1).all_answered
+
     def start_ping(self, address: str, interval_seconds: float = 0.01) -> PingRun:
         """Ping in the background, to count losses during an event."""
         return PingRun(self.place, f"ping-{self.name}", address, interval_seconds)
@@ -163,3 +170,10 @@ class Machine:
         """Shut it down and delete its port as the compute service does: members may not delete a machine's port."""
         self.shut_down()
         self._admin.network.delete_port(self.port_id)
+
+
+def wait_for_pings(machines: Sequence[Machine], timeout_seconds: float) -> None:
+    """Wait until each machine reaches each other one."""
+    for source, target in permutations(machines, 2):
+        answers = partial(source.reaches, target)
+        wait_until(answers, timeout_seconds, f"{target.name} to answer {source.name}")

@@ -4,16 +4,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from ipaddress import IPv4Address
 from typing import Any, Final
 
 from openstack.connection import Connection
 
 from tests.testbed.cloud.cloud import Cloud, Project
-from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, objects
-from tests.testbed.workload.machine import Machine, TcpExchange
+from tests.testbed.workload.machine import Machine, TcpExchange, wait_for_pings
 from tests.testbed.workload.ping import PingResult, StarvedNode
 
 PING_INTERVAL_SECONDS = 0.01
@@ -102,10 +100,8 @@ class Stretch:
 
         Each cloud takes a while to apply security group rules.
         """
-        here, there = self.local, self.remotes[0]
-        for source, target in ((here, str(there.address)), (there, str(here.address))):
-            wait_until(partial(_answers, source, target), timeout_seconds, f"a reply of {target}")
-        return here.ping(str(there.address))
+        wait_for_pings((self.local, self.remotes[0]), timeout_seconds)
+        return self.local.ping(str(self.remotes[0].address))
 
     def ping_during(self, event: Callable[[], object], settle_seconds: float = 3.0) -> PingResult:
         """Ping from the origin to the receiver every 10 ms, from a second before the event until a while after it.
@@ -213,7 +209,3 @@ def reachable_stretch(federation: Federation, name: str, cidr: str) -> Iterator[
         stretch.admit()
         stretch.wait_for_ping()
         yield stretch
-
-
-def _answers(source: Machine, address: str) -> bool:
-    return source.ping(address, count=1).all_answered
