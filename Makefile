@@ -32,9 +32,9 @@ endef
 help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 leaves them running
+demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 leaves them running; TOPOLOGY=hybrid has a third
 	@$(ASSETS) lab
-	@$(RUN)/python -m demo $(if $(KEEP),--keep)
+	@$(RUN)/python -m demo $(if $(KEEP),--keep) $(if $(TOPOLOGY),--topology '$(TOPOLOGY)')
 
 test: ## All of CI: lint and all tiers; what they need later is built meanwhile, at idle priority
 	@$(ASSETS) development images monitoring

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from demo import pair
+from demo import hybrid, pair
 from demo.steps import install
 from demo.transcript import Transcript
 from tests.testbed import state
@@ -17,6 +17,7 @@ def main() -> int:
     """Bring a lab up, run the steps, tear the lab down."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="stop while the network is stretched; leave all running")
+    parser.add_argument("--topology", choices=["hybrid"], help="with a third cloud; otherwise there are two")
     arguments = parser.parse_args()
     transcript = Transcript()
     transcript.heading("Two clouds on one machine")
@@ -32,7 +33,10 @@ def main() -> int:
         try:
             federation = Federation(lab, assets)
             install(federation, transcript)
-            pair.run(federation, transcript, keep=arguments.keep)
+            if arguments.topology == "hybrid":
+                hybrid.run(federation, hybrid.join(federation, transcript), transcript, keep=arguments.keep)
+            else:
+                pair.run(federation, transcript, keep=arguments.keep)
         except BaseException:
             print(f"logs are kept in {state.keep_logs(lab.name)}")
             lab.down()
