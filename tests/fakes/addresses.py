@@ -42,6 +42,13 @@ def default_pools(cidr: str, gateway_ip: str | None) -> tuple[Range, ...]:
     return tuple(_range(a, b) for a, b in ((first, gateway - 1), (gateway + 1, last)) if a <= b)
 
 
+def is_host(address: str, cidr: str) -> bool:
+    """Whether a port of a subnet of IPv4 can have the address."""
+    network, wanted = ip_network(cidr), ip_address(address)
+    reserved = () if network.num_addresses <= 2 else (network.network_address, network.broadcast_address)
+    return wanted in network and wanted not in reserved
+
+
 def formed_addresses(subnets: Iterable[Subnet], mac: str) -> tuple[str, ...]:
     """The addresses that a port gets besides those it asks for: of each subnet whose machines form theirs (EUI-64)."""
     octets = bytes.fromhex(mac.replace(":", ""))

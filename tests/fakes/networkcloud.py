@@ -21,7 +21,7 @@ from isthmus.model.facts.openstack import (
 from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
 from isthmus.ports.openstack import SPARE_PORTS
 
-from .addresses import addresses_of, check_pools, default_pools, formed_addresses
+from .addresses import addresses_of, check_pools, default_pools, formed_addresses, is_host
 from .identity import FakeIdentity
 
 S = TypeVar("S", Network, Subnet)
@@ -275,30 +275,33 @@ class FakeNetworkCloud(FakeIdentity):
         limit = self.quotas.get(own, _DEFAULT_QUOTA).ports
         if 0 <= limit < sum(p.project_id == own for p in self.ports.values()) + len(ports) + SPARE_PORTS:
             raise QuotaExceeded(f"the operator's project has a quota of {limit} ports")
+        others = self.ports_of(network_id)
+        taken = {p.mac for p in others} | {address for p in others for address in p.addresses}
         try:
             for port in ports:
-                self._create_remote_port(network_id, port, description)
+                self._create_remote_port(network_id, port, description, taken)
         except (Conflict, Invalid):
             self.ports = before
             raise
         self._wrote()
 
-    def _create_remote_port(self, network_id: str, port: RequestedPort, description: str) -> None:
+    def _create_remote_port(self, network_id: str, port: RequestedPort, description: str, taken: set[str]) -> None:
+        """`taken` are the MAC addresses and addresses in use, to which those of the port are added."""
         network = self._network(network_id)
-        others = self.ports_of(network_id)
-        if port.mac in {p.mac for p in others}:
+        addresses = tuple(address for _, address in port.addresses)
+        if port.mac in taken:
             raise Conflict(f"The mac address {port.mac} is in use.")
-        if {address for _, address in port.addresses} & {a for p in others for a in p.addresses}:
+        if not taken.isdisjoint(addresses):
             raise Conflict(f"IP address already allocated in network {network_id}.")
         for subnet_id, address in port.addresses:
             subnet = self.subnets.get(subnet_id)
-            if subnet is None or ip_address(address) not in tuple(ip_network(subnet.cidr).hosts()):
+            if subnet is None or not is_host(address, subnet.cidr):
                 raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
-        addresses = tuple(address for _, address in port.addresses)
         owned = (network.id, self.own_project_id(), port.mac, addresses, REMOTE_DEVICE_OWNER, "DOWN", "", description)
         groups = self._joined(port.groups)
         created = Port(self._new_id(), port.name, *owned, port_security_enabled=bool(groups), groups=groups)
         self.ports[created.id] = created
+        taken |= {port.mac, *addresses}
 
     def set_remote_port_groups(self, port_id: str, group_ids: Sequence[str]) -> None:
         self._ask()
