@@ -14,105 +14,30 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
-from typing import Any
 
 import pytest
 
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.telemetry.metrics import MEMBER_PATH_CHANGES
 from tests.kernel.frames import BROADCAST, frame, ipv4_udp
 from tests.kernel.losses import dropping_in
-from tests.kernel.node import Node
-from tests.kernel.openvswitch import Machine, Switch, sh
-from tests.kernel.side import LINK, NETWORK, Side
+from tests.kernel.openvswitch import Machine
+from tests.kernel.side import LINK, Side
+from tests.kernel.triangle import ADDRESSES, HOSTS, NUMBERS, Sides, stretch, triangle
 from tests.testbed.host.process import wait_until
 
-ADDRESSES = {"a": "192.0.2.1", "b": "192.0.2.2", "c": "192.0.2.3"}
-HOSTS = {"a": "10.20.0.11", "b": "10.20.0.12", "c": "10.20.0.13"}
-NUMBERS = {"b": 2, "c": 3}
-TUNNEL_IDS = {"b": (0x100000, 0x100001), "c": (0x180000, 0x180001)}
-"""On the tunnel to the origin, for frames to and from it, and the other receiver."""
-DIRECT_TUNNEL_ID = 0x200000
 LONGEST_GAP = 300  # requests in a row, every 10 ms: twice what is promised
-
-Sides = dict[str, Side]
 
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     """Their agents run; the receivers are peers, and have both paths."""
-    directory, made = tmp_path_factory.mktemp("clouds"), Sides()
-    sh("ip link add wan type bridge && ip link set wan up")
-    for name, address in ADDRESSES.items():
-        sh(
-            f"ip netns add {name}; ip link add wan-{name} type veth peer name eth0 netns {name}\n"
-            f"ip link set wan-{name} master wan up; ip -n {name} link set lo up\n"
-            f"ip -n {name} addr add {address}/24 dev eth0; ip -n {name} link set eth0 up"
-        )
-        node, switch = Node(name, address, directory), Switch(name, directory / name)
-        node.start_charon()
-        made[name] = Side(name, node, switch, switch.attach_port(f"vm-{name}", HOSTS[name], 0), 30)
-    for side in made.values():
-        side.start()
-    for side in made.values():
-        for other in (other for other in made.values() if other is not side):
-            side.introduce(other)
-    for side in made.values():
-        wait_until(lambda: _connected(side), 60, f"connections of {side.name}")  # noqa: B023
-    for side in made.values():
-        _attach(side, made)
-    for name in NUMBERS:
-        wait_until(lambda: _path(made[name]) == "Direct", 60, f"the direct path of {name}")  # noqa: B023
-    yield made
-    for side in made.values():
-        side.stop()
-        side.node.end_charon(signal.SIGKILL)
-        side.switch.stop()
-    # A namespace, and its end of a link, may outlive its name for a moment.
-    sh("for n in a b c; do ip link del wan-$n; ip netns del vm-$n; ip netns del $n; done; ip link del wan")
-
-
-def _attach(side: Side, sides: Sides) -> None:
-    """What the controllers write."""
-    others = NUMBERS.keys() if side.name == "a" else {"a"}
-    links: list[dict[str, Any]] = []
-    for other in sorted(others):
-        receiver = other if side.name == "a" else side.name
-        (third,) = NUMBERS.keys() - {receiver}
-        link = {
-            "cloudID": f"cloud-{other}",
-            "tunnelID": TUNNEL_IDS[receiver][0],
-            "gateway": sides[other].gateway,
-            "members": [{"number": NUMBERS[third], "tunnelID": TUNNEL_IDS[receiver][1]}],
-        }
-        links.append(link | ({"number": NUMBERS[other]} if side.name == "a" else {}))
-    direct = [
-        {
-            "number": NUMBERS[other],
-            "cloudID": f"cloud-{other}",
-            "tunnelID": DIRECT_TUNNEL_ID,
-            "gateway": sides[other].gateway,
-        }
-        for other in (NUMBERS.keys() - {side.name} if side.name != "a" else ())
-    ]
-    spec = {
-        "origin": {"cloudID": "cloud-a", "networkID": NETWORK},
-        "role": "Origin" if side.name == "a" else "Receiver",
-        "activeNode": f"gw-{side.name}",
-        "ports": [{"node": f"gw-{side.name}", "portID": NETWORK, "mac": "fa:16:3e:00:00:01"}],
-        "links": links,
-        "directPaths": direct,
-    }
-    metadata = {"name": LINK, "namespace": names.SYSTEM_NAMESPACE}
-    side.controller.apply(Attachment.from_wire({"metadata": metadata, "spec": spec}))
-    side.watch.wake()
-
-
-def _connected(side: Side) -> bool:
-    found = side.kubectl.get(GatewayNode, f"gw-{side.name}")
-    return found is not None and [connection.up for connection in found.status.connections] == [True, True]
+    with triangle(tmp_path_factory.mktemp("clouds")) as made:
+        stretch(made)
+        for name in NUMBERS:
+            wait_until(lambda: _path(made[name]) == "Direct", 60, f"the direct path of {name}")  # noqa: B023
+        yield made
 
 
 def _path(side: Side) -> str | None:
