@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.bench.result import Result
-from tests.bench.tunnels.figures import OF_ROUTED, UDP_PATHS, overhead_results, throughput_results
+from tests.bench.tunnels import relayed
+from tests.bench.tunnels.figures import OF_ROUTED, UDP_PATHS, overhead_results, relayed_results, throughput_results
 from tests.bench.tunnels.processor import Meter
-from tests.bench.tunnels.rounds import PathName, Run, Spread, median_megabits, ratios
+from tests.bench.tunnels.rounds import Crossing, PathName, Run, Spread, median_megabits, ratios
 from tests.bench.tunnels.throughput import CIPHERS, PACKET_BYTES, STREAMS, case, udp_case
 from tests.bench.tunnels.variants import PROTECTIONS, Overhead, Protection
 
@@ -105,6 +106,22 @@ def test_each_cipher_has_both_targets() -> None:
     assert missed(results(90, 100, 91)) == ["stretched / routed"] * len(CIPHERS)
     targets = {result.target for result in results(1, 1, 1).values()}
     assert targets == {"-", ">= 0.9", f">= {OF_ROUTED:g}"}
+
+
+def test_relayed_path_is_compared_with_the_direct_one_of_the_same_round() -> None:
+    """The machine was slow in the second one."""
+    crossings = [
+        Crossing(run(0, "direct", 100, relayed.CASE), 1),
+        Crossing(run(0, "relayed", 60, relayed.CASE), 2),
+        Crossing(run(1, "direct", 10, relayed.CASE), 10),
+        Crossing(run(1, "relayed", 5, relayed.CASE), 30),
+    ]
+    values = {result.name.removeprefix(relayed.CASE): result.value for result in relayed_results(crossings)}
+    assert values[": relayed / direct, median"] == 0.55
+    assert values["round trip between two receivers: relayed / direct, median"] == 2.5
+    assert values["round trip between two receivers: direct, median"] == 5.5
+    with pytest.raises(ValueError, match="same rounds"):
+        relayed_results(crossings[1:])
 
 
 def test_udp_is_reported_by_size() -> None:

@@ -9,11 +9,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from tests.bench.result import Result, at_least, exactly, reported
 from tests.bench.tunnels.processor import Meter
-from tests.bench.tunnels.rounds import PathName, Run, median_megabits, ratios
+from tests.bench.tunnels.relayed import CASE
+from tests.bench.tunnels.rounds import Crossing, PathName, Run, median_megabits, ratios, spread
 from tests.bench.tunnels.throughput import CIPHERS, PACKET_BYTES, STREAMS, case, udp_case
 from tests.bench.tunnels.variants import Overhead
 from tests.kernel.guest import run
@@ -23,6 +25,8 @@ OF_HOSTS: Final = 0.95
 OF_HOSTS_IN_USER_MODE_LINUX: Final = 0.90  # a single processor, which also encapsulates
 OF_ROUTED: Final = 1.0
 UDP_PATHS: Final[tuple[PathName, ...]] = ("stretched", "routed")
+ROUND_TRIP: Final = "round trip between two receivers"
+RECEIVERS_PATHS: Final[tuple[PathName, ...]] = ("direct", "relayed")
 
 
 def measure_throughput() -> list[Result]:
@@ -36,6 +40,35 @@ def measure_throughput() -> list[Result]:
 def measure_overheads() -> list[Result]:
     """What tunnels add to packets, and the largest packet that crosses whole."""
     return overhead_results([Overhead(**each) for each in _inside("overheads")[0]])
+
+
+def measure_relayed() -> list[Result]:
+    """Throughput and round-trip time between two receivers through the origin, relative to the direct path."""
+    found, meter = _inside("relayed")
+    runs = [Run(**each["run"]) for each in found]
+    metered = [replace(run, processor_seconds=meter.seconds(run.number)) for run in runs]
+    return relayed_results([Crossing(run, each["round_trip"]) for run, each in zip(metered, found, strict=True)])
+
+
+def relayed_results(crossings: Sequence[Crossing]) -> list[Result]:
+    """Ratios of the same rounds, and what each path has."""
+    runs = [each.run for each in crossings]
+    throughput = ratios(runs, CASE, "relayed", "direct")
+    trips = {(each.run.path, each.run.round): each.round_trip for each in crossings}
+    rounds = sorted({number for _, number in trips})
+    round_trip = spread([trips["relayed", number] / trips["direct", number] for number in rounds])
+    results = []
+    for what, found in ((CASE, throughput), (ROUND_TRIP, round_trip)):
+        results += [
+            reported(f"{what}: relayed / direct, median", found.median, "ratio"),
+            reported(f"{what}: relayed / direct, lowest", found.lowest, "ratio"),
+            reported(f"{what}: relayed / direct, highest", found.highest, "ratio"),
+        ]
+    for path in RECEIVERS_PATHS:
+        milliseconds = median(trips[path, number] for number in rounds)
+        results.append(reported(f"{CASE}: {path}", median_megabits(runs, CASE, path), "Mbit/s"))
+        results.append(reported(f"{ROUND_TRIP}: {path}, median", milliseconds, "ms"))
+    return results
 
 
 def throughput_results(runs: Sequence[Run], of_hosts: float) -> list[Result]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-PathName = Literal["stretched", "hosts", "routed"]
+PathName = Literal["stretched", "hosts", "routed", "direct", "relayed"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,14 @@ class Run:
         One processor does all of the work: it is what limits the throughput.
         """
         return self.bits / (self.seconds if self.processor_seconds is None else self.processor_seconds)
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """What arrived by a path in one round, and the median of round-trip times there, in milliseconds."""
+
+    run: Run
+    round_trip: float
 
 
 @dataclass(frozen=True)
