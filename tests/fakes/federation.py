@@ -30,6 +30,7 @@ from isthmus.model.api.v1alpha1.networkexpansion import (
     NetworkExpansion,
     NetworkExpansionSpec,
     PeerReference,
+    Topology,
 )
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
 from isthmus.model.errors import ExternalError
@@ -204,10 +205,11 @@ class FakeCloud:
         namespace: str = "shop",
         name: str = "web",
         gateway: GatewayChoice = "Origin",
+        topology: Topology = "Hybrid",
     ) -> None:
         """Apply a tenant's NetworkExpansion."""
         references = tuple(PeerReference(name=p, gateway=gateway) for p in peers)
-        spec = NetworkExpansionSpec(network_id=network_id, peers=references)
+        spec = NetworkExpansionSpec(network_id=network_id, peers=references, topology=topology)
         self.kubectl.apply(NetworkExpansion(metadata=ObjectMeta(name=name, namespace=namespace), spec=spec))
 
     def expansion(self, namespace: str = "shop", name: str = "web") -> NetworkExpansion | None:

@@ -70,6 +70,8 @@ class Journey:
     delivered: list[Delivered] = field(default_factory=list)
     replies: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Frames that left by a probe port, by cloud and gateway."""
+    tunnelled: Counter[str] = field(default_factory=Counter)
+    """Frames that entered tunnels, by the cloud whose gateway sent them."""
     loops: bool = False
 
     @property
@@ -131,6 +133,7 @@ class Clouds:
                 journey.delivered.append(Delivered(where, node.gateway.name, sent.frame))
                 yield from self._patches(where, sent.frame, node)
         else:
+            journey.tunnelled[node.gateway.cloud] += 1
             yield from self._arrival(node, port, sent)
 
     def _patches(self, network: Network, frame: bytes, by: _Node | None) -> Iterator[_Entering]:
