@@ -1,6 +1,7 @@
 """Security groups by name: rules with a remote group admit members in the other cloud, on OVN's and Open vSwitch's."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -127,6 +128,25 @@ def test_who_leaves_the_group_is_admitted_no_more_and_who_enters_is(club: Club, 
     assert ours.security_group_ids == [], "not in the default group either"
     club.put(leaver, club.machine_at(leaver), "web")
     wait_until(lambda: club.is_admitted(leaver, stayer), WITHIN_SECONDS, "a reply")
+
+
+@pytest.mark.parametrize("booted", [0, 1], ids=["at the origin", "at the receiver"])
+def test_machine_that_boots_in_the_group_is_admitted(
+    club: Club, booted: int, record_property: Callable[[str, object], None]
+) -> None:
+    """By the machine of the other side; measured from the creation of its port, and it is deleted in the end."""
+    home, other = club.ends()[booted]
+    with ExitStack() as undo:
+        began = time.monotonic()
+        group = club.groups[home.cloud.name].id
+        network = home.project.connection.network
+        port = network.create_port(network_id=home.network_id, name="clubs-late", security_group_ids=[group])
+        machine = home.boot("clubs-late", port=port, wait=False)
+        undo.callback(machine.delete)
+        address = str(club.machine_at(other).address)
+        wait_until(lambda: machine.ping(address, count=1).all_answered, 30, "a reply")
+        seconds = time.monotonic() - began
+    record_property(f"machine booted at {home.cloud.name} is admitted by group", f"after {seconds:.1f} s")
 
 
 def test_default_group_counts_only_when_joined(club: Club) -> None:
