@@ -5,8 +5,11 @@
 `python -m tests.bench controller` a controller with up to 10,000 networks, on fakes;
 `python -m tests.bench flows` what the flows of one more network cost on a real Open vSwitch;
 `python -m tests.bench iteration` what a whole iteration of an agent does there;
+`python -m tests.bench ports` what one port more costs in a network with 10,000 of them, on fakes and there;
+`python -m tests.bench broadcasts` how many copies of a broadcast each topology sends, counted on flows;
 `python -m tests.bench tunnels` TCP and UDP of stretched networks beside other paths, in a guest instead of a lab;
 `python -m tests.bench overheads` what tunnels of all kinds add to packets, there as well;
+`python -m tests.bench relayed` two receivers that reach each other directly, and through the origin, there as well;
 `python -m tests.bench pods` images, containers on kubelets, and a newcomer's path, in a lab of its own;
 `python -m tests.bench plugin` what `kubectl isthmus status` and `diagnose` cost beside kubectl, and take with it.
 """
@@ -21,6 +24,7 @@ from pathlib import Path
 
 from tests.bench import (
     agent,
+    broadcasts,
     controller,
     expansion,
     flowsets,
@@ -31,6 +35,7 @@ from tests.bench import (
     plugin,
     pluginapi,
     pods,
+    ports,
     requests,
     startup,
     throughput,
@@ -50,8 +55,11 @@ _ALONE: dict[str, Callable[[], list[Result]]] = {
     "controller": lambda: [*controller.measure(), *requests.measure()],
     "flows": flowsets.measure,
     "iteration": iteration.measure,
+    "ports": ports.measure,
+    "broadcasts": broadcasts.measure,
     "tunnels": figures.measure_throughput,
     "overheads": figures.measure_overheads,
+    "relayed": figures.measure_relayed,
     "pods": pods.measure,
     "plugin": lambda: [*plugin.measure(), *pluginapi.measure()],
 }
@@ -77,8 +85,9 @@ def _everything() -> list[Result]:
     with ended_in_order(), ExitStack() as undo:
         results = [*startup.measure(assets), *agent.measure(), *links.measure()]
         results += [*controller.measure(), *requests.measure(), *flowsets.measure(), *iteration.measure()]
+        results += [*ports.measure(), *broadcasts.measure()]
         results += [*plugin.measure(), *pluginapi.measure(), *_in_pods()]
-        results += [*figures.measure_throughput(), *figures.measure_overheads()]
+        results += [*figures.measure_throughput(), *figures.measure_overheads(), *figures.measure_relayed()]
         lab = Lab.up(assets=assets)
         undo.callback(lab.down)
         federation = Federation(lab, assets)

@@ -7,8 +7,8 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -46,15 +46,13 @@ class Node:
         self._planner = NodePlanner()
         self._flows = FlowSets(self.openflow, self, SystemClock())
         self._attachments: Tracked[str, Attachment] = Tracked()
-        self._have([_attachment(index) for index in range(networks)])
+        self.have([attachment_of(index) for index in range(networks)])
         self._flows.differ()
 
     def add(self) -> float:
         """Add one network; returns the CPU time in seconds from its Attachment to installed flows."""
-        attachment = _attachment(len(self._attachments))
-        began = time.process_time()
-        self._have([attachment])
-        return time.process_time() - began
+        attachment = attachment_of(len(self._attachments))
+        return self.have([attachment])
 
     def look(self) -> float:
         """Observe that nothing is to be done; returns the CPU time in seconds."""
@@ -77,15 +75,26 @@ class Node:
         self._networks = self._networks.updated(numbers.networks)
         self._numbers = replace(numbers, networks=self._networks)
 
-    def _have(self, added: list[Attachment]) -> None:
-        self._attachments = self._attachments.updated({attachment.metadata.name: attachment for attachment in added})
+    def have(self, attachments: Sequence[Attachment]) -> float:
+        """Add or replace these; returns the CPU time in seconds until their flows are installed."""
+        began = time.process_time()
+        self._attachments = self._attachments.updated({each.metadata.name: each for each in attachments})
         inputs = replace(_INPUTS, attachments=self._attachments)
         plan = self._planner.plan(inputs, (NodeAddress(ADDRESS, 1500),), frozenset())
         assert len(plan.networks) == len(self._attachments)
-        new = [names.patch_in_cloud_bridge(attachment.metadata.name) for attachment in added]
-        new += [tunnel.name for tunnel in plan.ports.tunnels if tunnel.name not in self._ofport]
+        ports = [names.patch_in_cloud_bridge(attachment.metadata.name) for attachment in attachments]
+        new = [name for name in (*ports, *(tunnel.name for tunnel in plan.ports.tunnels)) if name not in self._ofport]
         self._ofport = self._ofport.updated({name: len(self._ofport) + n for n, name in enumerate(new)})
         assert self._flows.ensure(plan, self.view())
+        return time.process_time() - began
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The number of flows that were added, replaced or deleted; the cookies of those that are new, by their matches."""
+
+    count: int
+    new: Mapping[str, str]
 
 
 def measure() -> list[Result]:
@@ -115,14 +124,20 @@ def _results(seconds: Mapping[int, tuple[float, float, float]]) -> list[Result]:
 
 
 def _touched(socket: str, node: Node) -> float:
-    """The flows that are new after one network was added, divided by those with its cookie."""
+    """The flows that are touched when one network is added, divided by those with its cookie."""
+    found = touched(socket, node.add)
+    (cookie,) = set(found.new.values())
+    return found.count / sum(1 for each, _ in _installed(socket).values() if each == cookie)
+
+
+def touched(socket: str, change: Callable[[], object]) -> Touched:
+    """What a change of the node's does to the flows."""
     before = _installed(socket)
-    node.add()
+    change()
     after = _installed(socket)
-    touched = [match for match, (_, since) in after.items() if match not in before or since > before[match][1] + 1]
-    (cookie,) = {after[match][0] for match in touched if match not in before}
-    gone = before.keys() - after.keys()
-    return (len(touched) + len(gone)) / sum(1 for found, _ in after.values() if found == cookie)
+    changed = [match for match, (_, since) in after.items() if match not in before or since > before[match][1] + 1]
+    new = {match: after[match][0] for match in changed if match not in before}
+    return Touched(len(changed) + len(before.keys() - after.keys()), new)
 
 
 def _installed(socket: str) -> dict[str, tuple[str, float]]:
@@ -136,7 +151,8 @@ def _gateway(index: int) -> dict[str, str]:
     return {"name": f"gw-{index}", "address": f"198.51.{100 + index}.11"}
 
 
-def _attachment(index: int) -> Attachment:
+def attachment_of(index: int) -> Attachment:
+    """Of a network that is stretched to all peers of the node."""
     links = tuple(link(0x100000 + index, cloud_id, _gateway(i)) for i, cloud_id in enumerate(PEERS))
     return attachment(f"{index:08x}-9cbb-4d3c-8d4e-000000000001", links)
 
