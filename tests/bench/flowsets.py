@@ -32,6 +32,7 @@ ROUNDS: Final = 15
 PEERS: Final = ("cloud-b", "cloud-c", "cloud-d")
 CPU_LIMIT: Final = 50.0  # milliseconds
 RATIO_LIMIT: Final = 1.2
+_SECONDS_BEFORE: Final = 1.1  # than which it takes less to list what a change has installed
 _FLOW: Final = re.compile(r"cookie=(0x[0-9a-f]+), duration=([\d.]+)s, (table=\d+), .*?(priority=\S+)")
 
 
@@ -131,20 +132,22 @@ def _touched(socket: str, node: Node) -> float:
 
 
 def touched(socket: str, change: Callable[[], object]) -> Touched:
-    """What a change of the node's does to the flows."""
+    """What a change of the node's does to the flows: one that is younger than before has been installed again."""
+    time.sleep(_SECONDS_BEFORE)
     before = _installed(socket)
     change()
     after = _installed(socket)
-    changed = [match for match, (_, since) in after.items() if match not in before or since > before[match][1] + 1]
+    changed = [match for match, (_, age) in after.items() if match not in before or age < before[match][1]]
     new = {match: after[match][0] for match in changed if match not in before}
     return Touched(len(changed) + len(before.keys() - after.keys()), new)
 
 
 def _installed(socket: str) -> dict[str, tuple[str, float]]:
-    """Cookie and time of installation by table and match."""
-    time.sleep(1.1)  # a flow that is installed again is younger by more than the tolerance
-    listed, now = _ofctl(socket, "dump-flows"), time.monotonic()
-    return {f"{table},{match}": (cookie, now - float(age)) for cookie, age, table, match in _FLOW.findall(listed)}
+    """Cookie and age in seconds by table and match."""
+    return {
+        f"{table},{match}": (cookie, float(age))
+        for cookie, age, table, match in _FLOW.findall(_ofctl(socket, "dump-flows"))
+    }
 
 
 def _gateway(index: int) -> dict[str, str]:
