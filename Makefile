@@ -8,9 +8,9 @@ ASSETS := $(PYTHON) -m tests.testbed.assets
 DEV = $(shell $(ASSETS) --path development)
 RUN = $(DEV)/bin
 
-# What `test` runs in the foreground, and at idle priority beside it: the guests of the kernel tier, and the lab, wait most
-# of the time. What has limits of time is in the foreground.
-TIERS := lint test-cluster test-page test-kernel
+# What `test` runs in the foreground, and at idle priority beside it. Nothing runs beside the kernel tier: even idle
+# priority takes a third of the speed of its guests, where tests have limits of time.
+TIERS := test-cluster test-page
 BESIDE_TIERS := test-unit packaging -j2 -O
 BESIDE_LAB := test-chart test-images
 
@@ -38,6 +38,7 @@ demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 le
 
 test: ## All of CI: lint and all tiers; what they need later is built meanwhile, at idle priority
 	@$(ASSETS) development images monitoring
+	@$(MAKE) --no-print-directory lint test-kernel
 	@$(call beside,$(ASSETS) lab; $(MAKE) --no-print-directory $(TIERS),$(BESIDE_TIERS))
 	@$(call beside,$(MAKE) --no-print-directory test-lab,$(BESIDE_LAB))
 	@$(MAKE) --no-print-directory test-pods

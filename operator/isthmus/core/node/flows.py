@@ -204,7 +204,7 @@ def _common() -> Iterator[str]:
 def _tunnel(tunnel: int, member: int, probe: int, received: int | None) -> Iterator[str]:
     meter = probe_meter(member)
     yield _flow(Table.CLASSIFY, 10, f"in_port={tunnel}", f"{_metered(received)}{_goto(Table.MAP)}")
-    if received is not None:  # full, a path is not down
+    if received is not None:  # a path that is full is not down
         yield _flow(Table.CLASSIFY, 20, f"in_port={tunnel},dl_type={PROBE_ETHERTYPE:#06x}", _goto(Table.MAP))
     yield _flow(Table.PROBE, 20, f"in_port={tunnel},dl_src={PROBE_REPLY_MAC}", f"meter:{meter},output:{probe}")
     yield _flow(
@@ -275,7 +275,7 @@ def _path(network: int, link: Link, probe: int, *, alone: bool) -> Iterator[str]
     if not link.other:
         yield _flow(Table.OUTPUT, 10, f"reg0={network:#x},{_FROM_HERE},reg2={link.member:#x}", leave)
     if not link.other and link.meter is not None:
-        # Not in OUTPUT, where also copies of a flooded frame leave: with one that a meter drops, the next ones end.
+        # Not in OUTPUT, where copies of a flooded frame leave, too: a meter that drops one ends those that follow.
         yield _flow(
             Table.FLOOD, 10, f"reg0={network:#x},reg2={link.member:#x}", f"{_metered(link.meter)}{_goto(Table.OUTPUT)}"
         )
