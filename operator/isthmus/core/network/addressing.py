@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Final, Protocol
 
 from isthmus.model.facts.openstack import Range
@@ -28,8 +29,14 @@ class Bounded(Protocol):
 
 
 def number_of(address: str) -> int:
-    """An address as an integer."""
-    return int(ip_address(address))
+    """An address as an integer; raises ValueError where it is none.
+
+    Most of the work of a network with thousands of ports: ipaddress takes twenty times as long as inet_pton(3).
+    """
+    try:
+        return int.from_bytes(inet_pton(AF_INET6 if ":" in address else AF_INET, address))
+    except OSError:
+        return int(ip_address(address))
 
 
 def address_of(value: int) -> str:
@@ -54,7 +61,7 @@ def spans_of(ranges: Iterable[Bounded]) -> Spans:
 
 def spans_of_addresses(addresses: Iterable[str]) -> Spans:
     """The set of these addresses."""
-    return merged((number_of(a), number_of(a)) for a in addresses)
+    return merged((number, number) for number in map(number_of, addresses))
 
 
 def merged(spans: Iterable[Span]) -> Spans:
