@@ -89,7 +89,7 @@ class Cloud:
 
     def probe(self) -> dict[str, int]:
         macs = {n.name: link.probe_mac for n in self.networks for link in n.links}
-        results = inside(self.switch.netns, lambda: PacketProbe().exchange(macs, 1))
+        results = inside(self.switch.netns, lambda: PacketProbe().exchange(macs, 3))
         return {link: result.received for link, result in results.items()}
 
 

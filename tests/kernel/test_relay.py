@@ -142,7 +142,7 @@ def _numbered(sender: Machine, host: int, destination: str = BROADCAST) -> list[
 def probe(cloud: Cloud) -> dict[str, int]:
     """How many probes of each path come back, by the member's name."""
     macs = {link.member: link.probe_mac for link in cloud.networks[0].links}
-    results = inside(cloud.switch.netns, lambda: PacketProbe().exchange(macs, 1))
+    results = inside(cloud.switch.netns, lambda: PacketProbe().exchange(macs, 3))
     return {name: results[name].received for name in macs}
 
 
