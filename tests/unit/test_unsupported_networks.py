@@ -179,6 +179,24 @@ def test_allowed_address_pair_in_the_slice_is_a_conflict(ready: Scenario) -> Non
     assert "10.20.0.250" in message(ready, "AddressConflict")
 
 
+def test_address_that_machines_of_both_clouds_may_have_is_no_conflict(ready: Scenario) -> None:
+    """Whosever it is: VRRP moves it between them. It may be reserved by a port in the cloud that it belongs to."""
+    ready.a.expand(ready.network.id, "cloud-b")
+    assert ready.outcome() == "Ready"
+    (replica,) = ready.b.neutron.networks.values()
+    virtual = ("10.20.0.50", "10.20.0.250")
+    for cloud, network in ((ready.a, ready.network), (ready.b, replica)):
+        port = cloud.neutron.boot(network.id, network.project_id)
+        cloud.neutron.ports[port.id] = replace(port, allowed_addresses=virtual)
+    ready.a.neutron.boot(ready.network.id, ready.project, virtual[0])
+    ready.settle()
+    for obj in (ready.a.expansion(), *ready.a.attachments(), *ready.b.attachments()):
+        assert reason(obj, "AddressConflict") == "NoConflict"
+    ready.a.neutron.boot(ready.network.id, ready.project, virtual[1])
+    ready.settle()
+    assert reason(ready.a.expansion(), "AddressConflict") == "AddressOutsideSlice"
+
+
 def test_distributed_router_is_reported(ready: Scenario) -> None:
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"

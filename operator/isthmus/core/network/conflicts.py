@@ -27,8 +27,15 @@ class Conflicts:
 def conflicts(
     offer: Offer, ours: Iterable[PublishedPort], theirs: Iterable[PublishedPort], peer: str, *, at_origin: bool
 ) -> tuple[str, ...]:
-    """One message for each conflict, ordered by address, as many as are listed; `offer` has the receiver's slices."""
+    """One message for each conflict, ordered by address, as many as are listed; `offer` has the receiver's slices.
+
+    What ports of both clouds have as allowed address pairs moves between them, as with VRRP, and is no conflict unless
+    a port has it as its own in the cloud to which it does not belong.
+    """
+    ours, theirs = tuple(ours), tuple(theirs)
     local_ports, remote_ports = _by_address(ours), _by_address(theirs)
+    shared = _paired(ours) & _paired(theirs)
+    local_own, remote_own = _own(ours), _own(theirs)
     slices = spans_of(offer.ranges)
     cidrs = tuple(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets)
     automatic = tuple(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets if subnet.is_automatic)
@@ -39,19 +46,27 @@ def conflicts(
         if not contains_number(cidrs, value):
             continue
         if contains_number(automatic, value):
-            if address in local_ports and address in remote_ports:
+            if address in local_ports and address in remote_ports and address not in shared:
                 ours_, theirs_ = local_ports[address], remote_ports[address]
                 messages.append(f"our port {ours_} and port {theirs_} of {peer} both use {address}")
             continue
         owner_is_us = contains_number(slices, value) != at_origin
         intruder = remote_ports.get(address) if owner_is_us else local_ports.get(address)
-        if intruder is None:
+        if intruder is None or (address in shared and address not in (remote_own if owner_is_us else local_own)):
             continue
         culprit, owner = (f"port {intruder} of {peer}", "our") if owner_is_us else (f"our port {intruder}", f"{peer}'s")
         other = local_ports.get(address) if owner_is_us else remote_ports.get(address)
         second = f", as does port {other}" if other else ""
         messages.append(f"{culprit} uses {address}, which is one of {owner} addresses{second}")
     return tuple(messages)
+
+
+def _paired(ports: Iterable[PublishedPort]) -> set[str]:
+    return {address for port in ports for address in port.pair_addresses or ()}
+
+
+def _own(ports: Iterable[PublishedPort]) -> set[str]:
+    return {address for port in ports for address in port.fixed_addresses}
 
 
 def _by_address(ports: Iterable[PublishedPort]) -> dict[str, str]:
