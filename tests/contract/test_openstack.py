@@ -73,10 +73,10 @@ class TestOpenStackCloud(NetworkCloudContract):
 
         def attach(subnet: Subnet) -> Callable[[], None]:
             router = network.create_router(name="contract")
-            network.add_interface_to_router(router, subnet_id=subnet.id)
+            network.add_interface_to_router(router, subnet=subnet.id)
 
             def detach() -> None:
-                network.remove_interface_from_router(router, subnet_id=subnet.id)
+                network.remove_interface_from_router(router, subnet=subnet.id)
                 network.delete_router(router)
 
             return detach

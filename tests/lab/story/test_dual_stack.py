@@ -29,8 +29,8 @@ def stretch(peers: Federation) -> Iterator[Stretch]:
         for cidr, mode in MODES.items():
             modes = {"ipv6_address_mode": mode, "ipv6_ra_mode": mode}
             subnet = network.create_subnet(network_id=stretch.tenant.network_id, ip_version=6, cidr=cidr, **modes)
-            network.add_interface_to_router(router, subnet_id=subnet.id)
-            undo.callback(network.remove_interface_from_router, router, subnet_id=subnet.id)
+            network.add_interface_to_router(router, subnet=subnet.id)
+            undo.callback(network.remove_interface_from_router, router, subnet=subnet.id)
             for tenant in (stretch.tenant, stretch.remote):
                 tenant.project.allow_ingress(cidr)
         yield stretch

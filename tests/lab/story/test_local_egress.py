@@ -55,10 +55,10 @@ def test_local_egress_and_back(reverse: Federation, stretch: Stretch) -> None:
         undo.callback(network.delete_router, router)
         subnets = [*network.subnets(network_id=stretch.remote.network_id), *network.subnets(network_id=elsewhere.id)]
         for subnet in subnets:
-            network.add_interface_to_router(router, subnet_id=subnet.id)
+            network.add_interface_to_router(router, subnet=subnet.id)
         interfaces = undo.enter_context(ExitStack())
         for subnet in subnets:
-            interfaces.callback(network.remove_interface_from_router, router, subnet_id=subnet.id)
+            interfaces.callback(network.remove_interface_from_router, router, subnet=subnet.id)
         beyond = stretch.remote.cloud.boot(elsewhere, "egress-beyond", project=stretch.remote.project, addressed=False)
         undo.callback(beyond.delete)
         beyond.request_lease()
