@@ -7,10 +7,10 @@ touch. Integers below 2^32 are IPv4 addresses and all others IPv6: none of IPv6 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final, Protocol
 
-from isthmus.model.addresses import ipv4_octets
 from isthmus.model.facts.openstack import Range
 
 Span = tuple[int, int]
@@ -28,10 +28,10 @@ class Bounded(Protocol):
     def last(self) -> str: ...
 
 
+@lru_cache(maxsize=1 << 16)  # of a network with thousands of ports they are needed again and again
 def number_of(address: str) -> int:
-    """An address as an integer; raises ValueError where it is none."""
-    octets = ipv4_octets(address)
-    return int(ip_address(address)) if octets is None else int.from_bytes(octets)
+    """An address as an integer."""
+    return int(ip_address(address))
 
 
 def address_of(value: int) -> str:
