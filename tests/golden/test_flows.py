@@ -69,6 +69,17 @@ B_FOR_C, C_FOR_B = (
 BEHIND_B = PlannedLink("cloud-b", TUNNELS["cloud-b"], 0x100001, "02:00:00:00:00:b3", number=3)
 DIRECT_TO_C = PlannedLink("cloud-b", TUNNELS["cloud-c"], 0x180005, "02:00:00:00:00:c3", number=3, direct="cloud-c")
 TWO_PATHS = (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B, DIRECT_TO_C)),)
+WITH_MEMBER_BEHIND_B = (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B)),)
+RELAYING = (
+    PlannedNetwork(
+        "red",
+        "red",
+        True,
+        ("10.20.0.1",),
+        (TO_B, TO_C),
+        relays=(PlannedRelay(B_FOR_C, C_FOR_B), PlannedRelay(C_FOR_B, B_FOR_C)),
+    ),
+)
 
 CASES = {
     "nothing": (),
@@ -106,29 +117,11 @@ CASES = {
             "red", "red", False, ("10.20.0.1",), (TO_B,), ("10.20.0.129",), local_gateway_addresses=("10.20.0.129",)
         ),
     ),
-    "relay": (
-        PlannedNetwork(
-            "red",
-            "red",
-            True,
-            ("10.20.0.1",),
-            (TO_B, TO_C),
-            relays=(PlannedRelay(B_FOR_C, C_FOR_B), PlannedRelay(C_FOR_B, B_FOR_C)),
-        ),
-    ),
-    "limited-at-origin": (
-        PlannedNetwork(
-            "red",
-            "red",
-            True,
-            ("10.20.0.1",),
-            (TO_B, TO_C),
-            relays=(PlannedRelay(B_FOR_C, C_FOR_B), PlannedRelay(C_FOR_B, B_FOR_C)),
-        ),
-    ),
-    "limited-at-receiver": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B)),),
+    "relay": RELAYING,
+    "limited-at-origin": RELAYING,
+    "limited-at-receiver": WITH_MEMBER_BEHIND_B,
     "limited-receiver-by-two-paths": TWO_PATHS,
-    "member-behind-origin": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, BEHIND_B)),),
+    "member-behind-origin": WITH_MEMBER_BEHIND_B,
     "receiver-by-two-paths": TWO_PATHS,
     "receiver-by-two-paths-sent-to-directly": TWO_PATHS,
     "receiver-by-its-direct-path-alone": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, DIRECT_TO_C)),),
@@ -209,13 +202,14 @@ def _sets(
     return SetCache().sets(plan, NUMBERS, PORTS, direct=direct)
 
 
-def _case(case: str) -> Mapping[int, FlowSet]:
+def rendered(case: str) -> Mapping[int, FlowSet]:
+    """The sets of a case, by cookie."""
     return _sets(CASES[case], SENT_DIRECTLY.get(case, {}), BANDWIDTH_MBPS.get(case, {}))
 
 
 def _text(case: str) -> str:
     lines = []
-    for found in _case(case).values():
+    for found in rendered(case).values():
         lines += [f"# {found.owner}: cookie {found.cookie:#x}", *sorted(found.flows), *map(repr, found.meters), ""]
     return "\n".join(lines)
 
@@ -228,7 +222,7 @@ def test_flows_are_as_reviewed(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_no_two_flows_have_the_same_match(case: str) -> None:
     """The switch would keep only the last one."""
-    flows = [flow for found in _case(case).values() for flow in found.flows]
+    flows = [flow for found in rendered(case).values() for flow in found.flows]
     matches = Counter(flow.split(" actions=")[0] for flow in flows)
     assert [match for match, count in matches.items() if count > 1] == []
 
@@ -236,7 +230,7 @@ def test_no_two_flows_have_the_same_match(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_dropped_is_counted_by_network_sender_and_reason(case: str) -> None:
     """Also if a frame has several reasons: the rules of no two reasons have the same priority."""
-    sets = [found for found in _case(case).values() if found.owner.kind != "peer"]
+    sets = [found for found in rendered(case).values() if found.owner.kind != "peer"]
     rules = [flow for found in sets for flow in found.flows if "->reg4" in flow]
     reasons = {(re.findall(r"priority=(\d+)", rule)[0], re.findall(r":(0x\d)->reg4", rule)[0]) for rule in rules}
     assert len(reasons) == len({priority for priority, _ in reasons}) == len({reason for _, reason in reasons})

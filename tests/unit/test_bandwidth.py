@@ -7,17 +7,13 @@ from dataclasses import replace
 import pytest
 
 from isthmus.core.node.plan import NodePlan
-from isthmus.core.node.setcache import SetCache
-from isthmus.model.node.flows import BandwidthMeter, FlowChanges, FlowSet, PlannedNetworks
+from isthmus.model.node.flows import BandwidthMeter, FlowChanges
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REQUEST_MAC, Direction, bandwidth_meter
-from isthmus.model.node.switch import Ports, TunnelPort
-from isthmus.model.node.tunnel import TunnelEnds
 from tests.fakes.flowplans import PEERS, Bridge, network, plan
 from tests.flowinterpreter.switch import Switch, of_sets
-from tests.golden.test_flows import CASES, ECHO, GATEWAY, NUMBERS, PORTS, TUNNELS
+from tests.golden.test_flows import CASES, NUMBERS, PORTS, TUNNELS, rendered
 from tests.kernel.frames import BROADCAST, frame, ipv4_udp
 
-LIMIT = {"cloud-b": 100}
 PROBE, B, C, RED = (PORTS[name] for name in ("isprobe", TUNNELS["cloud-b"], TUNNELS["cloud-c"], "red"))
 TO_B, TO_C, B_TO_C, C_TO_B = 0x100000, 0x180000, 0x100001, 0x180001  # tunnel IDs of the case of the golden flows
 OF_A, OF_B, OF_C = "fa:16:3e:00:00:a1", "fa:16:3e:00:00:b1", "fa:16:3e:00:00:c1"
@@ -28,21 +24,11 @@ def _frame(destination: str, source: str) -> bytes:
     return frame(destination, source, ipv4_udp("10.20.0.9", "10.20.0.8", 9, 9))
 
 
-def _limited_sets() -> dict[int, FlowSet]:
-    tunnels = {TunnelPort(TUNNELS[c], ECHO.encapsulation, TunnelEnds("192.0.2.1", GATEWAY.address)) for c in TUNNELS}
-    networks = PlannedNetworks.of(CASES["limited-at-origin"])
-    wanted = NodePlan(
-        ports=Ports(frozenset(tunnels), echoes=frozenset({ECHO})),
-        networks=networks,
-        gateways=dict.fromkeys(TUNNELS, (GATEWAY,)),
-        bandwidth_mbps=LIMIT,
-    )
-    return dict(SetCache().sets(wanted, NUMBERS, PORTS))
-
-
 def _origin(*used_up: Direction) -> Switch:
     """An origin that knows one machine of each cloud; cloud B has used up what it may in these directions."""
-    switch = Switch(of_sets(_limited_sets()), (bandwidth_meter(NUMBERS.members["cloud-b"], d) for d in used_up))
+    switch = Switch(
+        of_sets(rendered("limited-at-origin")), (bandwidth_meter(NUMBERS.members["cloud-b"], d) for d in used_up)
+    )
     for port, tunnel_id, mac in ((RED, 0, OF_A), (C, TO_C, OF_C)):
         switch.receive(_frame(BROADCAST, mac), port, tunnel_id)
     return switch

@@ -272,9 +272,10 @@ def _path(network: int, link: Link, probe: int, *, alone: bool) -> Iterator[str]
         f"tun_id={link.tunnel_id:#x},in_port={link.tunnel}",
         f"{reg0},set_field:{link.member:#x}->reg1,{LOOK_UP},{_goto(Table.GUARD)}",
     )
-    if not link.other:
-        yield _flow(Table.OUTPUT, 10, f"reg0={network:#x},{_FROM_HERE},reg2={link.member:#x}", leave)
-    if not link.other and link.meter is not None:
+    if link.other:
+        return
+    yield _flow(Table.OUTPUT, 10, f"reg0={network:#x},{_FROM_HERE},reg2={link.member:#x}", leave)
+    if link.meter is not None:
         # Not in OUTPUT, where copies of a flooded frame leave, too: a meter that drops one ends those that follow.
         yield _flow(
             Table.FLOOD, 10, f"reg0={network:#x},reg2={link.member:#x}", f"{_metered(link.meter)}{_goto(Table.OUTPUT)}"
