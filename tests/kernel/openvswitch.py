@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+_SILENT_SECONDS = 0.5
 _PORTION = 250  # frames; the kernel's queue of received ones holds 1000 (net.core.netdev_max_backlog)
 
 
@@ -226,3 +228,16 @@ class Machine:
             return packets
 
         return inside(self.netns, make)
+
+
+def arrived(sender: Machine, receiver: Machine, sent: bytes, count: int) -> tuple[int, float]:
+    """Send the frame as often as that at once; returns how often it arrived, and the seconds until the last did."""
+    before, began = receiver.frames("rx"), time.monotonic()
+    sender.send(*[sent] * count)
+    last = time.monotonic()
+    passed = receiver.frames("rx") - before
+    while time.monotonic() < last + _SILENT_SECONDS:  # queues are still being emptied
+        now = receiver.frames("rx") - before
+        if now != passed:
+            passed, last = now, time.monotonic()
+    return passed, last - began

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -11,18 +11,18 @@ import pytest
 from isthmus.model.node.pipeline import Direction
 from tests.kernel.bridged import TAGS, Cloud
 from tests.kernel.frames import frame, ipv4_udp
-from tests.kernel.openvswitch import Machine
+from tests.kernel.openvswitch import Machine, arrived
 from tests.testbed.host.process import wait_until
 
 LIMIT_MBPS = 2
 FRAMES, PAYLOAD = 3000, bytes(1000)
 _FULL_SECONDS = 2.5  # after which as much may pass at once as ever
-_SILENT_SECONDS = 0.5
 
 
 @contextmanager
-def _limited(cloud: Cloud, mbps: Mapping[str, int]) -> Iterator[None]:
-    cloud.bandwidth_mbps = mbps
+def _limited(cloud: Cloud) -> Iterator[None]:
+    """Its peer has a limit meanwhile."""
+    cloud.bandwidth_mbps = {cloud.peer: LIMIT_MBPS}
     cloud.install()
     try:
         yield
@@ -34,14 +34,7 @@ def _limited(cloud: Cloud, mbps: Mapping[str, int]) -> Iterator[None]:
 def _arrived(sender: Machine, receiver: Machine, count: int = FRAMES) -> int:
     """How many of so many frames that are sent at once arrive."""
     sent = frame(receiver.mac, sender.mac, ipv4_udp("10.20.0.99", "10.20.0.98", 9, 9, PAYLOAD))
-    before = receiver.frames("rx")
-    sender.send(*[sent] * count)
-    last, passed = time.monotonic(), 0
-    while time.monotonic() < last + _SILENT_SECONDS:  # queues are still being emptied
-        now = receiver.frames("rx") - before
-        if now != passed:
-            passed, last = now, time.monotonic()
-    return passed
+    return arrived(sender, receiver, sent, count)[0]
 
 
 def _passes_at_most(seconds: float) -> float:
@@ -66,7 +59,7 @@ def test_peer_has_what_it_may_use_and_no_more(
     near, far = known["a-red"], known["b-red"]
     sender, receiver = (near, far) if direction == Direction.SENT else (far, near)
     assert _arrived(sender, receiver) > FRAMES / 2, "nothing else limits it"
-    with _limited(a, {a.peer: LIMIT_MBPS}):
+    with _limited(a):
         time.sleep(_FULL_SECONDS)
         began = time.monotonic()
         passed = _arrived(sender, receiver)
@@ -81,7 +74,7 @@ def test_peer_has_what_it_may_use_and_no_more(
 
 def test_limit_is_that_of_all_networks_together(clouds: tuple[Cloud, Cloud], known: dict[str, Machine]) -> None:
     a, _ = clouds
-    with _limited(a, {a.peer: LIMIT_MBPS}):
+    with _limited(a):
         time.sleep(_FULL_SECONDS)
         began = time.monotonic()
         passed = [_arrived(known[f"a-{network}"], known[f"b-{network}"]) for network in TAGS]
@@ -91,7 +84,7 @@ def test_limit_is_that_of_all_networks_together(clouds: tuple[Cloud, Cloud], kno
 def test_bfd_is_not_limited(clouds: tuple[Cloud, Cloud], known: dict[str, Machine]) -> None:
     a, _ = clouds
     wait_until(lambda: all(a.database.view().bfd_up.values()), 10, "BFD")
-    with _limited(a, {a.peer: LIMIT_MBPS}):
+    with _limited(a):
         for _ in range(5):
             _arrived(known["a-red"], known["b-red"])
             assert all(a.database.view().bfd_up.values())

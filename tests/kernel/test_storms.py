@@ -12,13 +12,12 @@ import pytest
 from isthmus.model.node.pipeline import Table
 from tests.kernel.bridged import Cloud
 from tests.kernel.frames import BROADCAST, arp, frame, ipv4_udp
-from tests.kernel.openvswitch import Machine
+from tests.kernel.openvswitch import Machine, arrived
 
 RATE, BURST = 1000, 1000
 FRAMES = 6000
 UNKNOWN = "06:00:00:00:00:77"
 _SETTLED_SECONDS = 2.0
-_SILENT_SECONDS = 0.5
 
 
 def _datagram(destination: str, sender: Machine) -> bytes:
@@ -28,15 +27,7 @@ def _datagram(destination: str, sender: Machine) -> bytes:
 def _storm(sender: Machine, receiver: Machine, sent: bytes, count: int = FRAMES) -> tuple[int, float]:
     """Send the frame as often as that at once; returns how often it arrived, and the seconds until the last did."""
     time.sleep(BURST / RATE)  # the meters are full again
-    before, began = receiver.frames("rx"), time.monotonic()
-    sender.send(*[sent] * count)
-    last = time.monotonic()
-    passed = receiver.frames("rx") - before
-    while time.monotonic() < last + _SILENT_SECONDS:  # queues are still being emptied
-        now = receiver.frames("rx") - before
-        if now != passed:
-            passed, last = now, time.monotonic()
-    return passed, last - began
+    return arrived(sender, receiver, sent, count)
 
 
 def _passed_at_most(seconds: float) -> float:
