@@ -139,6 +139,10 @@ class Switch:
     def appctl(self, arguments: str) -> str:
         return sh(f"ovs-appctl -t {self.directory}/ovs-vswitchd.ctl {arguments}")
 
+    def revalidate(self) -> None:
+        """Wait until cached flows follow the bridges' flows, and these have counted what the cached ones have."""
+        self.appctl("revalidator/wait")
+
     def attach_port(self, name: str, address: str, tag: int) -> Machine:
         """Plug a machine into br-int, in the local VLAN of its network."""
         sh(

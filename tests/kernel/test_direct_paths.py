@@ -48,7 +48,8 @@ def _path(side: Side) -> str | None:
 
 
 def _handed_on(sides: Sides) -> int:
-    """Frames between the receivers, but for probes, that the origin's br-cloud has handed on."""
+    """Frames between the receivers, but for probes, that the origin's br-cloud has handed on until now."""
+    sides["a"].switch.revalidate()  # flows show what the data path has counted only up to the last revalidation
     flows = sides["a"].switch.ofctl("dump-flows br-cloud table=7").splitlines()
     relays = [flow for flow in flows if ",reg1=0," not in flow and "priority=10" in flow]
     assert len(relays) == 2
@@ -77,6 +78,8 @@ def _handed_on_while(sides: Sides, act: Callable[[], None]) -> int:
     for _ in range(5):
         for name in NUMBERS:
             wait_until(lambda: _path(sides[name]) == "Direct", 60, f"the direct path of {name}")  # noqa: B023
+        for name in NUMBERS:
+            sides[name].switch.revalidate()
         switches, before = _switches(sides), _handed_on(sides)
         act()
         if switches == _switches(sides):
