@@ -8,10 +8,11 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -22,6 +23,10 @@ T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 _SILENT_SECONDS = 0.5
+_LATE_SECONDS = 20.0  # a slow machine takes a second for what Open vSwitch must decide on
+_RECEIVE_BUFFER_BYTES = 8 << 20
+_SO_RCVBUFFORCE = 33  # <asm-generic/socket.h>
+_REPLY = re.compile(r"^\d+ bytes from .*icmp_seq=(\d+)", re.MULTILINE)
 _PORTION = 250  # frames; the kernel's queue of received ones holds 1000 (net.core.netdev_max_backlog)
 
 
@@ -29,7 +34,7 @@ def sh(command: str, netns: str | None = None) -> str:
     """Run a line of shell in a network namespace."""
     words = ["bash", "-ec", command]
     words = ["ip", "netns", "exec", netns, *words] if netns else words
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -90,18 +95,18 @@ class Switch:
 
     def start_database(self) -> None:
         self._start("ovsdb-server", f"{self.directory}/conf.db", f"--remote=p{self.socket}")
-        wait_until(lambda: (self.directory / "db.sock").exists(), 10, "ovsdb-server's socket")
+        wait_until(lambda: (self.directory / "db.sock").exists(), 30, "ovsdb-server's socket")
 
     def start_vswitchd(self) -> None:
         self._start("ovs-vswitchd", self.socket)
-        wait_until(lambda: (self.directory / "ovs-vswitchd.ctl").exists(), 10, "ovs-vswitchd's socket")
+        wait_until(lambda: (self.directory / "ovs-vswitchd.ctl").exists(), 30, "ovs-vswitchd's socket")
 
     def restart_vswitchd(self) -> None:
         """Kill and restart it: it has no flows, and answers on the bridges' sockets only after a while."""
         self.kill("ovs-vswitchd")
         self.start_vswitchd()
         for bridge in self.vsctl("list-br").split():
-            wait_until(lambda: self._serves(bridge), 20, f"ovs-vswitchd to serve {bridge} again")  # noqa: B023
+            wait_until(lambda: self._serves(bridge), 60, f"ovs-vswitchd to serve {bridge} again")  # noqa: B023
         self.ofctl("add-flow br-int priority=0,actions=NORMAL")
 
     def _serves(self, bridge: str) -> bool:
@@ -131,7 +136,7 @@ class Switch:
                 self.kill(program)
 
     def vsctl(self, arguments: str) -> str:
-        return sh(f"ovs-vsctl --timeout=15 --db={self.socket} {arguments}").strip()
+        return sh(f"ovs-vsctl --timeout=60 --db={self.socket} {arguments}").strip()
 
     def ofctl(self, arguments: str) -> str:
         return sh(f"OVS_RUNDIR={self.directory} ovs-ofctl -O OpenFlow15 {arguments}")
@@ -168,32 +173,55 @@ class Machine:
         return int(sh(f"cat /sys/class/net/eth0/statistics/{direction}_packets", self.netns))
 
     def ping(self, address: str, count: int = 3) -> int:
-        """Number of answered requests."""
-        done = subprocess.run(
-            ["ip", "netns", "exec", self.netns, "ping", "-nqc", str(count), "-i", "0.1", "-W", "1", address],
-            capture_output=True,
-            text=True,
-        )
-        return int(done.stdout.split(" received")[0].split(",")[-1])
+        """Number of answered requests, of so many; waits for a second if none is answered, and longer for the others.
+
+        By itself ping waits for the last reply no longer than for the others before, or 0.1 s.
+        """
+        words = ["-nc", str(count), "-i", "0.1", "-w", f"{_LATE_SECONDS:.0f}", address]
+        with self._ping(*words) as (process, output):
+            program = Path(f"/proc/{process.pid}/comm")
+            wait_until(lambda: program.read_text() == "ping\n", _LATE_SECONDS, "ping instead of ip", 0.02)
+            with suppress(TimeoutError):
+                none_seconds = 0.1 * (count - 1) + 1
+                wait_until(lambda: process.poll() is not None or _replies(output()), none_seconds, "a reply", 0.02)
+                process.wait()
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            # Until as many are answered, ping goes on asking.
+            return len([number for number in _replies(output()) if number <= count])
 
     @contextmanager
     def pinging(self, address: str) -> Iterator[Callable[[], int]]:
         """Send a request every 10 ms; yields a function that stops and returns the number of lost requests."""
-        words = ["ip", "netns", "exec", self.netns, "ping", "-nqi", "0.01", address]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        with self._ping("-ni", "0.01", address) as (process, output):
 
-        def lost() -> int:
-            process.send_signal(signal.SIGINT)
-            counts = re.search(r"(\d+) packets transmitted, (\d+) received", process.communicate(timeout=10)[0])
-            assert counts is not None
-            # The last request may be outstanding.
-            return max(0, int(counts[1]) - int(counts[2]) - 1)
+            def lost() -> int:
+                """Of the requests before the last one that was answered: of those after it, nobody knows yet."""
+                before = max(_replies(output()), default=0)
+                with suppress(TimeoutError):
+                    wait_until(lambda: max(_replies(output()), default=0) > before, 5, "another reply")
+                process.send_signal(signal.SIGINT)
+                process.wait(30)
+                replies = _replies(output())
+                sent = re.search(r"(\d+) packets transmitted", output())
+                assert sent is not None
+                last = max(replies, default=0)
+                # One may be outstanding, or have been overtaken by the last one that was answered.
+                return max(0, (last if last > before else int(sent[1])) - len(replies) - 1)
 
-        try:
             yield lost
-        finally:
-            process.kill()
-            process.wait()
+
+    @contextmanager
+    def _ping(self, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+        """The running program, and a function that returns what it has written."""
+        with tempfile.NamedTemporaryFile() as file:
+            command = ["ip", "netns", "exec", self.netns, "ping", *words]
+            process = subprocess.Popen(command, stdout=file)
+            try:
+                yield process, Path(file.name).read_text
+            finally:
+                process.kill()
+                process.wait()
 
     def send(self, *frames: bytes) -> None:
         """As fast as the kernel takes them from its queue of received ones: what that cannot hold, nobody counts."""
@@ -202,12 +230,13 @@ class Machine:
                 for frame in frames[first : first + _PORTION]:
                     packets.send(frame)
                 if len(frames) > _PORTION:
-                    wait_until(lambda: _queued() == 0, 5, "the kernel to empty its queue", poll_seconds=0.001)
+                    wait_until(lambda: _queued() == 0, 20, "the kernel to empty its queue", poll_seconds=0.001)
 
     @contextmanager
     def listening(self) -> Iterator[Callable[[float], list[bytes]]]:
         """Record received frames; yields a function that waits for so many seconds and returns them."""
         packets = self._packets()
+        packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
 
         def received(quiet_seconds: float) -> list[bytes]:
             packets.settimeout(quiet_seconds)
@@ -232,6 +261,24 @@ class Machine:
             return packets
 
         return inside(self.netns, make)
+
+
+def _replies(output: str) -> set[int]:
+    """The numbers of the requests that were answered, from what ping has written."""
+    return {int(number) for number in _REPLY.findall(output)}
+
+
+def received_with(
+    received: Callable[[float], list[bytes]], wanted: Callable[[list[bytes]], object], quiet_seconds: float = 0.5
+) -> list[bytes]:
+    """What a machine that is `listening` receives until that has what is wanted, and then nothing for a while.
+
+    Without it everything is returned after some time, too.
+    """
+    frames, ends_at = received(quiet_seconds), time.monotonic() + _LATE_SECONDS
+    while not wanted(frames) and time.monotonic() < ends_at:
+        frames += received(quiet_seconds)
+    return frames
 
 
 def arrived(sender: Machine, receiver: Machine, sent: bytes, count: int) -> tuple[int, float]:

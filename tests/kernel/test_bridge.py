@@ -13,7 +13,7 @@ from isthmus.model.node.switch import Ports
 from isthmus.model.node.tunnel import Vxlan
 from tests.kernel.bridged import GATEWAY, TAGS, Cloud
 from tests.kernel.frames import BROADCAST, arp, bfd_down, frame, ipv4_udp, what_never_crosses
-from tests.kernel.openvswitch import Machine, inside, sh
+from tests.kernel.openvswitch import Machine, inside, received_with, sh
 from tests.testbed.host.process import wait_until
 
 
@@ -30,15 +30,14 @@ def test_probe_is_answered_only_where_the_peer_has_the_link(clouds: tuple[Cloud,
     assert a.probe() == b.probe() == {"red": 1, "blue": 1}
     b.install(b.networks[:1])
     try:
-        # The kernel revalidates cached flows within 500 ms.
-        wait_until(lambda: a.probe() == {"red": 1, "blue": 0}, 5, "blue's probe to be unanswered")
+        wait_until(lambda: a.probe() == {"red": 1, "blue": 0}, 20, "blue's probe to be unanswered")
     finally:
         b.install()
 
 
 def test_bfd_comes_up(clouds: tuple[Cloud, Cloud]) -> None:
     for cloud in clouds:
-        wait_until(lambda: all(cloud.database.view().bfd_up.values()), 10, "BFD")  # noqa: B023
+        wait_until(lambda: all(cloud.database.view().bfd_up.values()), 30, "BFD")  # noqa: B023
         assert len(cloud.database.view().bfd_up) == 1
 
 
@@ -47,7 +46,7 @@ def test_machine_cannot_forge_bfd_of_the_peers_gateway(
 ) -> None:
     """BFD packets of tenants cross unchanged and do not affect the tunnel's session (compare CVE-2024-2182)."""
     sender, receiver, b = machines["a-red"], machines["b-red"], clouds[1]
-    wait_until(lambda: all(b.database.view().bfd_up.values()), 10, "BFD")
+    wait_until(lambda: all(b.database.view().bfd_up.values()), 30, "BFD")
     (tunnel,) = b.ports.tunnels
     flaps = b.switch.vsctl(f"get interface {tunnel.name} bfd_status:flap_count")
     down = bfd_down(my_discriminator=0x01020304)
@@ -63,7 +62,7 @@ def _crosses(sender: Machine, receiver: Machine, sent: bytes) -> bool:
     with receiver.listening() as received:
         sender.send(sent)
         sender.send(witness)
-        frames = received(0.5)
+        frames = received_with(received, lambda found: witness in found)
     assert witness in frames
     return sent in frames
 
@@ -113,14 +112,14 @@ def test_traffic_is_counted_by_link(clouds: tuple[Cloud, Cloud], machines: dict[
         ways = ((now.sent, before.sent), (now.received, before.received))
         return all(after.packets >= earlier.packets + 10 for after, earlier in ways)
 
-    wait_until(counted, 5, "counters")
+    wait_until(counted, 20, "counters")
 
 
 def test_modified_port_is_recreated(clouds: tuple[Cloud, Cloud]) -> None:
     a, _ = clouds
     (tunnel,) = a.ports.tunnels
     a.switch.vsctl(f"set Interface {tunnel.name} options:df_default=true")
-    wait_until(lambda: a.database.view().leftovers == {tunnel.name}, 5, "leftover")
+    wait_until(lambda: a.database.view().leftovers == {tunnel.name}, 20, "leftover")
     assert a.database.view().ports.tunnels == frozenset()
     a.database.apply(Ports(a.ports.tunnels), a.database.view().leftovers)
     assert a.database.view().ports == a.ports
@@ -135,7 +134,7 @@ def test_foreign_tunnels_are_listed(clouds: tuple[Cloud, Cloud]) -> None:
         "-- set Interface foreign1 type=vxlan options:remote_ip=192.0.2.9 options:dst_port=15000 "
         "-- add-port br-int foreign2 -- set Interface foreign2 type=geneve options:remote_ip=192.0.2.9"
     )
-    wait_until(lambda: a.database.view().foreign_tunnel_udp_ports == {15000, 6081}, 5, "foreign tunnels")
+    wait_until(lambda: a.database.view().foreign_tunnel_udp_ports == {15000, 6081}, 20, "foreign tunnels")
     a.database.apply(Ports(), ["foreign1"])
     assert "foreign1" in a.switch.vsctl("list-ports br-int")
     a.switch.vsctl("del-port foreign1 -- del-port foreign2")
@@ -157,7 +156,7 @@ def test_udp_port_in_use_is_an_error_as_statuses_expect_it(clouds: tuple[Cloud, 
     (tunnel,) = a.ports.tunnels
     try:
         a.database.apply(Ports(frozenset({replace(tunnel, name="istother", encapsulation=Vxlan(15002))})), ())
-        error = wait_until(lambda: a.database.view().errors.get("istother"), 10, "Open vSwitch's error")
+        error = wait_until(lambda: a.database.view().errors.get("istother"), 20, "Open vSwitch's error")
         assert error is not None
         assert "Address already in use" in error
     finally:
@@ -172,7 +171,7 @@ def test_flows_lost_with_ovs_vswitchd_are_restored(clouds: tuple[Cloud, Cloud], 
     assert a.openflow.view().flows == {}
     a.install()
     assert a.openflow.view().flows == sets, "the numbers of ports, networks and members survive"
-    wait_until(lambda: machines["a-red"].ping("10.20.0.12", 1), 10, "ping after the restart")
+    wait_until(lambda: machines["a-red"].ping("10.20.0.12", 1), 20, "ping after the restart")
 
 
 def test_adapter_reconnects_to_a_restarted_database(clouds: tuple[Cloud, Cloud]) -> None:
