@@ -88,6 +88,11 @@ def test_removed_blocks_are_restored_at_once() -> None:
     print(f"median {statistics.median(seconds) * 1e3:.1f} ms, slowest {max(seconds) * 1e3:.1f} ms")
 
 
+def _has(calls: list[KernelChange], change: KernelChange) -> bool:
+    """Whether it was reported, be it with another: an IPv6 address is complete a second after its device came up."""
+    return any(change in call for call in calls)
+
+
 def test_lost_notifications_are_reported_as_all_changes(tools: IpAndNft) -> None:
     many = ipsec.icmp_unreachable_blocks(f"198.51.{i // 256}.{i % 256}" for i in range(1000))
     xfrm = within(NODE, NetlinkXfrm())
@@ -100,14 +105,14 @@ def test_lost_notifications_are_reported_as_all_changes(tools: IpAndNft) -> None
 
     with _monitored(changed):
         tools.add_address("192.0.2.77")
-        wait_until(lambda: bool(changes), 5, "the first call")
+        wait_until(lambda: bool(changes), 20, "the first call")
         xfrm.add_blocks(many)
         xfrm.remove_blocks(many)
         go_on.set()
-        wait_until(lambda: KernelChange(~0) in changes, 5, "a call with all changes")
+        wait_until(lambda: KernelChange(~0) in changes, 20, "a call with all changes")
         changes.clear()
         tools.add_nftables_table(NFTABLES_TABLE)
-        wait_until(lambda: KernelChange.FIREWALL in changes, 5, "a later change")
+        wait_until(lambda: _has(changes, KernelChange.FIREWALL), 20, "a later change")
 
 
 def test_monitor_survives_an_error_in_the_callback(tools: IpAndNft) -> None:
@@ -121,7 +126,7 @@ def test_monitor_survives_an_error_in_the_callback(tools: IpAndNft) -> None:
         for number in (77, 78):
             seen = len(calls)
             tools.add_address(f"192.0.2.{number}")
-            wait_until(lambda: len(calls) > seen, 5, "a call")  # noqa: B023
+            wait_until(lambda: len(calls) > seen, 20, "a call")  # noqa: B023
             time.sleep(0.2)
 
 
@@ -138,10 +143,10 @@ def test_monitor_subscribes_again_after_a_failure(tools: IpAndNft, monkeypatch: 
     monkeypatch.setattr(monitor, "_RETRY_SECONDS", 0.1)
     with _monitored(calls.append):
         tools.add_address("192.0.2.79")
-        wait_until(lambda: KernelChange(~0) in calls, 5, "a call with all changes")
+        wait_until(lambda: KernelChange(~0) in calls, 20, "a call with all changes")
         calls.clear()
         tools.add_address("192.0.2.80")
-        wait_until(lambda: KernelChange.HOST in calls, 5, "a later change")
+        wait_until(lambda: _has(calls, KernelChange.HOST), 20, "a later change")
 
 
 def test_own_changes_do_not_cause_a_loop() -> None:
