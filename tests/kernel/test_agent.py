@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import statistics
 import time
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_key_is_rotated_without_an_outage(stretched: tuple[Side, Side]) -> None:
             side.set_key(b"another-key-another-key-another-key")
         wait_until(lambda: not a.node.associations() & before, 30, "only SAs of the new key")
         for side in stretched:
-            wait_until(side.connected, 10, f"connection of {side.name}")
+            wait_until(side.connected, 30, f"connection of {side.name}")
         # Packets that are in flight under the old key when one side removes it.
         assert lost() <= 20
     assert b.connected()
@@ -95,8 +96,8 @@ def test_killed_charon_is_replaced_without_losing_a_packet(stretched: tuple[Side
             node.start_charon()
             wait_until(lambda gone=before: not node.associations() & gone, 60, "new states alone")  # type: ignore[misc]
             for side in stretched:
-                wait_until(side.connected, 20, f"connection of {side.name}")
-                wait_until(lambda s=side: len(s.node.associations()) == 4, 20, "nothing beside them")  # type: ignore[misc]
+                wait_until(side.connected, 40, f"connection of {side.name}")
+                wait_until(lambda s=side: len(s.node.associations()) == 4, 40, "nothing beside them")  # type: ignore[misc]
         assert lost() == 0
 
 
@@ -112,14 +113,15 @@ def test_removed_block_policies_are_restored_within_milliseconds(stretched: tupl
         wait_until(lambda: a.node.blocks() == blocks, 10, "the block policies", poll_seconds=0.005)
         seconds.append(time.monotonic() - begun)
     print(f"block policies: {', '.join(f'{s * 1e3:.0f}' for s in seconds)} ms")
-    assert max(seconds) < RESYNC_SECONDS / 2
+    # By resyncs alone, each but the first would take as long as from one to the next.
+    assert statistics.median(seconds) < RESYNC_SECONDS / 2
     assert a.machine.ping("10.20.0.12", 3) == 3
 
 
 def test_flows_are_restored_after_ovs_vswitchd_restarts(stretched: tuple[Side, Side]) -> None:
     a, _ = stretched
     a.switch.restart_vswitchd()
-    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic after the restart")
+    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 40, "traffic after the restart")
 
 
 def test_flows_are_restored_while_the_api_hangs(stretched: tuple[Side, Side]) -> None:
@@ -128,10 +130,10 @@ def test_flows_are_restored_while_the_api_hangs(stretched: tuple[Side, Side]) ->
     try:
         time.sleep(RESYNC_SECONDS + 0.5)  # by then the agent waits for an answer
         a.switch.restart_vswitchd()
-        wait_until(lambda: "table=7" in a.switch.ofctl("dump-flows br-cloud"), 10, "the flows", poll_seconds=0.02)
+        wait_until(lambda: "table=7" in a.switch.ofctl("dump-flows br-cloud"), 20, "the flows", poll_seconds=0.02)
     finally:
         a.api.set()
-    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 20, "traffic after the restart")
+    wait_until(lambda: a.machine.ping("10.20.0.12", 3) == 3, 40, "traffic after the restart")
 
 
 def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
@@ -144,8 +146,8 @@ def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
             wait_until(lambda: not side.node.blocks(), 20, "removal of the block policies")  # noqa: B023
             wait_until(lambda: "isthmus" not in sh("nft list tables", side.name), 20, "removal of the table")  # noqa: B023
             assert side.switch.vsctl("list-ports br-int").split() == [f"t-vm-{side.name}"]
-            assert sh("ip xfrm policy list nosock", side.name) == ""
-            assert side.node.associations() == frozenset()
+            wait_until(lambda: sh("ip xfrm policy list nosock", side.name) == "", 20, "no policy")  # noqa: B023
+            wait_until(lambda: not side.node.associations(), 20, "no SA")  # noqa: B023
             # The side that withdraws last may have triggered its trap once more: the kernel's acquire expires.
             wait_until(lambda: sh("ip xfrm state", side.name) == "", 2 * _ACQUIRE_SECONDS, "no state")  # noqa: B023
             assert side.node.ike.view().loaded == {}
