@@ -65,11 +65,11 @@ def stretched(sides: tuple[Side, Side]) -> tuple[Side, Side]:
     a.introduce(b)
     b.introduce(a)
     for side in sides:
-        wait_until(side.connected, 30, f"connection of {side.name}")
+        wait_until(side.connected, 60, f"connection of {side.name}")
     a.attach(b)
     b.attach(a)
     for side in sides:
-        wait_until(side.network_connected, 30, f"link of {side.name}")
+        wait_until(side.network_connected, 60, f"link of {side.name}")
     return sides
 
 

@@ -205,8 +205,8 @@ class Federation:
         for connection in self.hub.plan.connections:
             self.hub.node.ike.initiate(connection.name)
         for cloud in self.clouds.values():
-            wait_until(cloud.protected, 20, f"SAs of {cloud.node.name}")
-            wait_until(cloud.bfd_up, 20, f"BFD of {cloud.node.name}")
+            wait_until(cloud.protected, 40, f"SAs of {cloud.node.name}")
+            wait_until(cloud.bfd_up, 40, f"BFD of {cloud.node.name}")
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Node:
         self._socket.unlink(missing_ok=True)
         script = f"mount -t tmpfs tmpfs /run && STRONGSWAN_CONF={self._settings} exec {_CHARON}"
         self._charon = subprocess.Popen(["ip", "netns", "exec", self.name, "bash", "-c", script])
-        wait_until(self._listens, 10, f"charon's socket on {self.name}")
+        wait_until(self._listens, 30, f"charon's socket on {self.name}")
 
     def _listens(self) -> bool:
         """A socket exists a moment before charon listens on it."""
@@ -87,7 +87,7 @@ class Node:
         """With SIGTERM charon removes its policies and SAs, with SIGKILL it leaves them."""
         if self._charon is not None:
             self._charon.send_signal(number)
-            self._charon.wait(10)
+            self._charon.wait(30)
             self._charon = None
 
     def signal_charon(self, number: signal.Signals) -> None:
@@ -212,7 +212,7 @@ class Pair:
             node.block()
         self.load(agreement=agreement)
         self.a.ike.initiate(self.connection(self.a, agreement).name)
-        wait_until(lambda: self.up(agreement), 10, "IKE and ESP on both nodes")
+        wait_until(lambda: self.up(agreement), 30, "IKE and ESP on both nodes")
 
     def tunnels(self, udp_port: int = UDP_PORT, kind: str = "vxlan", subnet: str = "10.99.0") -> str:
         """Create a tunnel between both nodes; returns the inner address of b."""

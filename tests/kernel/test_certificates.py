@@ -109,7 +109,7 @@ class Clouds:
         _attempt(ike, self.planned(changed)[0].name, self.up, "SAs of what was loaded")
         for name, side in self.sides.items():
             side.node.ike.retire(self.planned(name)[0].name)
-        wait_until(self.is_settled, 10, "the former SAs to go")
+        wait_until(self.is_settled, 30, "the former SAs to go")
 
     def is_settled(self) -> bool:
         views = [side.node.ike.view() for side in self.sides.values()]
@@ -124,7 +124,7 @@ def clouds(pair: Pair) -> Clouds:
         node.block()
     pair.tunnels()
     made.settle()
-    wait_until(lambda: pair.a.ping("10.99.0.2", 1).received == 1, 10, "the tunnel")
+    wait_until(lambda: pair.a.ping("10.99.0.2", 1).received == 1, 30, "the tunnel")
     return made
 
 
@@ -141,7 +141,7 @@ def _traffic(clouds: Clouds, lost_at_most: int) -> Iterator[None]:
             time.sleep(0.5)
         finally:
             ping.send_signal(signal.SIGINT)
-            output, _ = ping.communicate(timeout=10)
+            output, _ = ping.communicate(timeout=30)
         summary = wire.summary()
     assert summary.clean, summary
     assert summary.counts[Traffic.ESP] > 0
@@ -245,14 +245,14 @@ def test_a_revoked_peer_is_noticed_by_either_side(clouds: Clouds) -> None:
         _attempt(ike, before.name, lambda: before.name in ike.view().revoked, "the revocation")  # noqa: B023
         assert ike.view().states[before.name].superseded
         ike.terminate(before.name)
-        wait_until(lambda: not side.node.associations(), 10, "no SAs")  # noqa: B023
+        wait_until(lambda: not side.node.associations(), 30, "no SAs")  # noqa: B023
         with clouds.pair.wire() as wire:
             assert clouds.pair.a.ping("10.99.0.2", 2).received == 0
             assert set(wire.udp_ports()) <= {500}
         other.own = clouds.issue(other.node.name, authority)
         clouds.settle()
         assert not ike.view().revoked
-        wait_until(lambda: clouds.pair.a.ping("10.99.0.2", 1).received == 1, 10, "the tunnel with a new certificate")
+        wait_until(lambda: clouds.pair.a.ping("10.99.0.2", 1).received == 1, 30, "the tunnel with a new certificate")
 
 
 @pytest.mark.parametrize("copied", [False, True])

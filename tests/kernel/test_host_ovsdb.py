@@ -73,7 +73,7 @@ class Database:
     def start(self) -> None:
         words = ["ovsdb-server", f"{self.directory}/conf.db", f"--remote=p{self.socket}", "--unixctl=none"]
         self._process = subprocess.Popen([*words, "--verbose=console:off"])
-        wait_until((self.directory / "db.sock").is_socket, 10, "ovsdb-server's socket")
+        wait_until((self.directory / "db.sock").is_socket, 30, "ovsdb-server's socket")
 
     def stop(self) -> None:
         self._process.kill()
@@ -82,7 +82,7 @@ class Database:
 
     def vsctl(self, arguments: str) -> None:
         """Whatever is not possible changes nothing."""
-        words = f"ovs-vsctl --no-wait --timeout=5 --db={self.socket} {arguments}".split()
+        words = f"ovs-vsctl --no-wait --timeout=30 --db={self.socket} {arguments}".split()
         subprocess.run(words, capture_output=True)
 
 
@@ -113,7 +113,7 @@ def _read(server: Database) -> BridgeView:
 
 def _check(server: Database, database: OvsdbDatabase) -> None:
     expected = _read(server)
-    wait_until(lambda: database.view() == expected, 5, f"the view to be {expected}, not {database.view()}")
+    wait_until(lambda: database.view() == expected, 20, f"the view to be {expected}, not {database.view()}")
     assert database.view() is database.view()
 
 
@@ -143,7 +143,7 @@ def test_any_changes_are_seen(server: Database, database: OvsdbDatabase, seed: i
         server.vsctl("add-br br-int")
         if not database.view().exists:
             server.vsctl(f"del-br {BRIDGE}")
-            wait_until(lambda: _is_made(database), 5, "a bridge of ours")
+            wait_until(lambda: _is_made(database), 20, "a bridge of ours")
         if chance.random() < 0.3:
             with suppress(Invalid):
                 database.apply(ALL, ())
@@ -242,5 +242,5 @@ def test_a_view_knows_what_has_changed(server: Database, database: OvsdbDatabase
     database.set_numbers(Numbers(Tracked(after.numbers.networks).updated({"isc3": 7})))
     assert [*(changes(after.numbers.networks, database.view().numbers.networks) or ())] == ["isc3"]
     server.vsctl(f"set Interface {PROBE_PORT} ofport=5")
-    wait_until(lambda: database.view().ofport.get(PROBE_PORT) == 5, 5, "the OpenFlow port")
+    wait_until(lambda: database.view().ofport.get(PROBE_PORT) == 5, 20, "the OpenFlow port")
     assert [*(changes(after.ofport, database.view().ofport) or ())] == [PROBE_PORT]

@@ -17,7 +17,7 @@ def test_ike_packets_are_counted_where_they_arrive(pair: Pair) -> None:
     assert (received(pair, "a"), received(pair, "b")) == (0, 0)
     name = pair.connection(pair.a).name
     pair.a.ike.initiate(name)
-    wait_until(lambda: received(pair, "a") and received(pair, "b"), 10, "packets in both directions")
+    wait_until(lambda: received(pair, "a") and received(pair, "b"), 30, "packets in both directions")
     pair.a.ike.terminate(name)
     sh(
         """
@@ -31,7 +31,7 @@ def test_ike_packets_are_counted_where_they_arrive(pair: Pair) -> None:
     before = received(pair, "a"), received(pair, "b")
     view = pair.a.ike.view()
     pair.a.ike.initiate(name)
-    wait_until(lambda: received(pair, "b") > before[1], 10, "a request")
+    wait_until(lambda: received(pair, "b") > before[1], 30, "a request")
     assert received(pair, "a") == before[0], "the answer is lost"
     assert pair.a.ike.view().ike_packets == view.ike_packets
 
@@ -61,7 +61,7 @@ def only_the_gateway_answers(pair: Pair, addresses: set[str], unused: str) -> No
         assert answering <= addresses
         return answering == addresses
 
-    wait_until(all_answer, 15, f"answers of {sorted(addresses)} alone")
+    wait_until(all_answer, 30, f"answers of {sorted(addresses)} alone")
 
 
 def received(pair: Pair, name: str) -> int:

@@ -69,7 +69,7 @@ class Bridge:
     def ofctl(self, command: str, argument: str, text: str = "") -> None:
         """Run ovs-ofctl with that on its standard input."""
         words = ["ovs-ofctl", "-O", "OpenFlow15", command, f"unix:{self.directory}/{BRIDGE}.mgmt", argument]
-        done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(words, input=text, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
 
     def _sent(self, packets: list[str]) -> dict[str, list[bytes]]:
@@ -83,7 +83,7 @@ class Bridge:
         def new(name: str) -> list[bytes]:
             return self._frames(name)[before[name] :]
 
-        wait_until(lambda: all(WITNESS in new(name) for name in _PORTS), 10, "the witness")
+        wait_until(lambda: all(WITNESS in new(name) for name in _PORTS), 30, "the witness")
         return {name: found for name in _PORTS if (found := [sent for sent in new(name) if sent != WITNESS])}
 
     def _frames(self, port: str) -> list[bytes]:

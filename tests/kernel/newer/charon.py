@@ -40,4 +40,4 @@ class NewerNode(Node):
             f"STRONGSWAN_CONF={self._settings} exec chroot {self._root} /usr/lib/ipsec/charon"
         )
         self._charon = subprocess.Popen(["ip", "netns", "exec", self.name, "bash", "-c", script])
-        wait_until(self._listens, 20, f"charon's socket on {self.name}")
+        wait_until(self._listens, 30, f"charon's socket on {self.name}")

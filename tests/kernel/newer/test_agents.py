@@ -109,11 +109,11 @@ def test_preferred_required_and_preferred_again(mixed: tuple[Side, Side]) -> Non
 
         _publish(mixed, REQUIRED)
         wait_until(lambda: _is(b, "Down", None, "HybridNotSupported"), 40, "the reason")
-        wait_until(lambda: not _loaded(b), 20, "no connection")
+        wait_until(lambda: not _loaded(b), 40, "no connection")
         wait_until(lambda: (c := _connection(a)) is not None and c.ike == "Connecting", 40, "the end of the fallback")
         assert _loaded(a), "it goes on trying"
         for side in mixed:
-            wait_until(lambda: not side.node.associations(), 20, f"no SAs on {side.name}")  # noqa: B023
+            wait_until(lambda: not side.node.associations(), 40, f"no SAs on {side.name}")  # noqa: B023
 
         _publish(mixed, PREFERRED)
         for side in mixed:

@@ -88,7 +88,7 @@ def key_exchanges(pair: Pair) -> set[str]:
 def connect(pair: Pair, agreement: Agreement) -> None:
     connections = [(node, load(pair, node, agreement)) for node in reversed(pair.nodes)]
     pair.a.ike.initiate(connections[1][1].name)
-    wait_until(lambda: all(ipsec.up(c, node.ike.view()) for node, c in connections), 20, "IKE and ESP on both nodes")
+    wait_until(lambda: all(ipsec.up(c, node.ike.view()) for node, c in connections), 30, "IKE and ESP on both nodes")
 
 
 @ALL
@@ -116,11 +116,11 @@ def test_hybrid_stays_when_the_ike_sa_is_rekeyed_and_follows_a_policy_that_is_ch
     name = pair.connection(pair.a).name
     for node in pair.nodes:
         node.ike.retire(name)
-    wait_until(lambda: key_exchanges(pair) == {HYBRID}, 10, "hybrid key exchange alone")
+    wait_until(lambda: key_exchanges(pair) == {HYBRID}, 30, "hybrid key exchange alone")
     before = _numbers(pair.a, name)
     session = _session(pair.a)
     session.rekey({"ike": name})
-    wait_until(lambda: not before & _numbers(pair.a, name), 10, "another IKE SA")
+    wait_until(lambda: not before & _numbers(pair.a, name), 30, "another IKE SA")
     assert key_exchanges(pair) == {HYBRID}
     assert pair.a.ping("10.99.0.2").received == 5
 
