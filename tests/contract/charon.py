@@ -100,7 +100,7 @@ class IkeContract:
         assert ike.view().states == {}
         # charon deletes the kernel's states a moment after it has stopped listing the SAs.
         wait_until(
-            lambda: not xfrm.associations(frozenset({connection.ends.local_address})), 2, "removal of the states"
+            lambda: not xfrm.associations(frozenset({connection.ends.local_address})), 20, "removal of the states"
         )
 
     def test_what_is_in_force_is_told_with_its_age(self, ike: Ike, connection: IkeConnection) -> None:
@@ -116,16 +116,17 @@ class IkeContract:
         for since in (found.ike_since, found.esp_since):
             assert since is not None
             assert began <= since <= until
-        time.sleep(2.5)
+        time.sleep(4.5)
         later = ike.view().states[connection.name].in_force
         assert later == found
         for before, since in ((found.ike_since, later.ike_since), (found.esp_since, later.esp_since)):
             assert before is not None
             assert since is not None
-            assert abs(since - before) <= timedelta(seconds=1)
+            # charon counts in whole seconds, and takes a while to answer; it is far less than has passed.
+            assert abs(since - before) <= timedelta(seconds=2)
         began = _second()
         ike.rekey(connection.name, state.spis)
-        wait_until(lambda: _is_since(ike.view().states[connection.name].in_force.esp_since, began), 10, "new ESP SAs")
+        wait_until(lambda: _is_since(ike.view().states[connection.name].in_force.esp_since, began), 30, "new ESP SAs")
         after = ike.view().states[connection.name].in_force
         assert after == found
         assert not _is_since(after.ike_since, began)
@@ -176,7 +177,7 @@ class IkeContract:
         charon.flush_kernel()
         assert lost() == before
         ike.rekey(connection.name, before)
-        wait_until(lambda: not lost() and ipsec.up(connection, ike.view()), 10, "associations")
+        wait_until(lambda: not lost() and ipsec.up(connection, ike.view()), 30, "associations")
         after = ike.view().states[connection.name]
         assert not before & {spi for child in after.children for spi in child.spis}
         ike.rekey(connection.name, before)
@@ -207,13 +208,13 @@ class IkeContract:
         ike.load(connection, KEY)
         assert ike.view().authentication_failed == frozenset()
         ike.initiate(connection.name)
-        wait_until(lambda: ike.view().authentication_failed == {connection.name}, 10, "the refusal")
+        wait_until(lambda: ike.view().authentication_failed == {connection.name}, 30, "the refusal")
         assert not ipsec.up(connection, ike.view())
         changed = with_key(connection, "2")
         ike.load(changed, OTHER_KEY)
         assert ike.view().authentication_failed == frozenset()
         ike.initiate(connection.name)
-        wait_until(lambda: ipsec.up(changed, ike.view()), 10, "associations")
+        wait_until(lambda: ipsec.up(changed, ike.view()), 30, "associations")
         assert ike.view().authentication_failed == frozenset()
 
     @pytest.mark.parametrize("likeness", ["name", "key identifier", "no"])
@@ -275,4 +276,4 @@ def _is_since(found: datetime | None, moment: datetime) -> bool:
 def _establish(ike: Ike, connection: IkeConnection) -> None:
     ike.load(connection, KEY)
     ike.initiate(connection.name)
-    wait_until(lambda: ipsec.up(connection, ike.view()), 10, "associations")
+    wait_until(lambda: ipsec.up(connection, ike.view()), 30, "associations")
