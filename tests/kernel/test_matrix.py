@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -34,6 +35,7 @@ from tests.kernel.hidden import HiddenHub
 from tests.kernel.kinds import IPV6, Federation, Wan, federation
 from tests.kernel.node import Wire
 from tests.kernel.openvswitch import Machine, inside, sh
+from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Traffic
 
 ALL: Final[Mapping[str, EncapsulationName]] = {"b": "VXLAN", "c": "Geneve", "d": "GRE"}
@@ -47,6 +49,7 @@ ETHERNET_HEADER = 14
 NOT_IP = "88b6"  # for experiments of one site (IEEE 802)
 PINGS = 3
 QUIET_SECONDS = 0.3
+ARRIVED_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,8 @@ def connected(request: pytest.FixtureRequest, federations: Callable[[Row], Feder
     made.fences()
     with row.wan.wire(made.nodes) as wire:
         made.connect()
+        for peer, machine in made.machines.items():
+            wait_until(lambda: machine.ping(1) == 1, 20, f"traffic of {peer}")  # noqa: B023
         wire.summary().require_protected()
     return Connected(row, made, {peer: (Machine(f"vm-a{peer}"), Machine(f"vm-{peer}a")) for peer in row.kinds})
 
@@ -206,27 +211,38 @@ def _fragments(wire: Wire) -> int:
 def test_frames_that_are_not_ip_cross_up_to_the_machines_mtu(connected: Connected) -> None:
     row = connected.row
     with row.wan.wire(connected.made.nodes) as wire:
-        assert _arrived(connected, row.largest_by) == connected.each(1)
+        _require_arrival(connected, row.largest_by, 1)
         assert _whole(wire) >= len(row.kinds)
-        assert _arrived(connected, lambda peer: row.largest_by(peer) + 1) == connected.each(int(row.fragments))
-        assert _arrived(connected, lambda _: MACHINE_MTU) == connected.each(int(row.fragments))
+        _require_arrival(connected, lambda peer: row.largest_by(peer) + 1, int(row.fragments))
+        _require_arrival(connected, lambda _: MACHINE_MTU, int(row.fragments))
         assert _fragments(wire) >= (2 * 2 * len(row.kinds) if row.fragments else 0)
 
 
-def _arrived(connected: Connected, packet_bytes: Callable[[str], int]) -> dict[str, int]:
-    """By peer, how often a frame arrives that is not IP; its size is without the Ethernet header."""
-    return _arrive(connected, {p: [_not_ip(*pair, packet_bytes(p))] for p, pair in connected.pairs.items()})
+def _require_arrival(connected: Connected, packet_bytes: Callable[[str], int], count: int) -> None:
+    """A frame arrives so often at each peer that is not IP; its size is without the Ethernet header."""
+    sent = {p: [_not_ip(*pair, packet_bytes(p))] for p, pair in connected.pairs.items()}
+    assert _arrive(connected, sent, count) == connected.each(count)
 
 
-def _arrive(connected: Connected, sent: Mapping[str, list[bytes]]) -> dict[str, int]:
-    """By peer, how many of the frames arrive that are sent to its machine."""
+def _arrive(connected: Connected, sent: Mapping[str, list[bytes]], count: int) -> dict[str, int]:
+    """By peer, how many of the frames arrive that are sent to its machine; so many of each are waited for."""
+    arrived = Counter[str]()
     with ExitStack() as stack:
         heard = {}
         for peer, (near, far) in connected.pairs.items():
             heard[peer] = stack.enter_context(far.listening())
             near.send(*sent[peer])
+
+        def complete() -> bool:
+            for peer, received in heard.items():
+                arrived[peer] += sum(frame in sent[peer] for frame in received(0.05))
+            return all(arrived[peer] >= count for peer in heard)
+
+        with suppress(TimeoutError):
+            wait_until(complete, ARRIVED_SECONDS, "the frames")
         time.sleep(QUIET_SECONDS)
-        return {peer: sum(frame in sent[peer] for frame in heard[peer](0.05)) for peer in heard}
+        complete()
+    return {peer: arrived[peer] for peer in heard}
 
 
 def _not_ip(near: Machine, far: Machine, packet_bytes: int) -> bytes:
@@ -271,8 +287,8 @@ def test_streams_of_tcp_cross_whole_both_ways(connected: Connected) -> None:
 def test_nothing_leaves_or_enters_in_clear_without_charon(connected: Connected) -> None:
     """The last test of a row: it ends with no fence, where everything leaves in clear. That is the control."""
     row, made, hub = connected.row, connected.made, connected.made.hub
-    all_that_cross = connected.each(4 if row.fragments else 2)
-    assert _sent_of_all_kinds(connected) == all_that_cross
+    all_that_cross = 4 if row.fragments else 2
+    _require_all_kinds(connected, all_that_cross)
     with row.wan.wire(made.nodes) as wire:
         _end_charon_under_traffic(connected)
         summary = wire.summary()
@@ -285,25 +301,37 @@ def test_nothing_leaves_or_enters_in_clear_without_charon(connected: Connected) 
         for cloud in others:
             cloud.node.end_charon(signal.SIGTERM)
         wire.unprotected()
-        assert _sent_of_all_kinds(connected) == connected.each(0), "the peers have both fences"
-        assert {UNPROTECTED[peer] for peer in row.kinds} <= set(wire.unprotected()), "the control"
+        _require_all_kinds(connected, 0, "the peers have both fences")
+        _require_in_clear(wire, {UNPROTECTED[peer] for peer in row.kinds})
     if row.has_nat:
         return  # no NAT has a route for what is in clear
-    assert all(cloud.node.dropped()[UNPROTECTED_IN] >= 2 for cloud in others)
     for cloud in others:
+        wait_until(lambda: cloud.node.dropped().get(UNPROTECTED_IN, 0) >= 2, 20, "the counter")  # noqa: B023
         cloud.lower_firewall()
-    assert _sent_of_all_kinds(connected) == connected.each(0), "received by none for their block policies"
+    _require_all_kinds(connected, 0, "received by none for their block policies")
     for cloud in others:
         cloud.node.remove_blocks(cloud.node.blocks())
-    assert _sent_of_all_kinds(connected) == all_that_cross, "no fence anywhere"
+    _require_all_kinds(connected, all_that_cross, "no fence anywhere")
+
+
+def _require_in_clear(wire: Wire, wanted: set[tuple[int, int]]) -> None:
+    """The control: so much is seen."""
+    seen = set[tuple[int, int]]()
+
+    def complete() -> bool:
+        seen.update(wire.unprotected())
+        return wanted <= seen
+
+    wait_until(complete, 20, "what is in clear")
 
 
 def _end_charon_under_traffic(connected: Connected) -> None:
-    machines = connected.made.machines.values()
     with ExitStack() as stack:
-        for machine in machines:
-            stack.enter_context(Machine(machine.netns).pinging(machine.far))
-        time.sleep(QUIET_SECONDS)
+        for machine in connected.made.machines.values():
+            near = Machine(machine.netns)
+            before = near.frames("rx")
+            stack.enter_context(near.pinging(machine.far))
+            wait_until(lambda: near.frames("rx") > before + PINGS, 20, "answers")  # noqa: B023
         connected.made.hub.node.end_charon(signal.SIGTERM)
         time.sleep(QUIET_SECONDS)
 
@@ -314,7 +342,7 @@ def _require_fences_at_the_hub(connected: Connected, wire: Wire) -> None:
 
     def require_clean(what: str) -> None:
         """Of frames of all kinds nothing leaves in clear, and nothing arrives."""
-        assert _sent_of_all_kinds(connected) == connected.each(0)
+        _require_all_kinds(connected, 0, what)
         summary = wire.summary()
         assert summary.clean, f"{what}\n{summary.table()}"
 
@@ -331,7 +359,7 @@ def _require_fences_at_the_hub(connected: Connected, wire: Wire) -> None:
     hub.raise_firewall()
     hub.node.remove_blocks(hub.node.blocks())
     require_clean("the nftables table alone")
-    assert hub.node.dropped()[UNPROTECTED_OUT] >= 2 * len(row.kinds)
+    wait_until(lambda: hub.node.dropped().get(UNPROTECTED_OUT, 0) >= 2 * len(row.kinds), 20, "the counter")
 
 
 def _send_inner_ends_to_the_wire(connected: Connected) -> None:
@@ -343,12 +371,13 @@ def _send_inner_ends_to_the_wire(connected: Connected) -> None:
         sh(f"ip route replace {ends.remote}/32 via {via} dev eth0 src {ends.local}", made.hub.node.name)
 
 
-def _sent_of_all_kinds(connected: Connected) -> dict[str, int]:
-    """By peer, how many of four frames arrive: UDP and not IP, small and large. An attempt to connect is made, too."""
+def _require_all_kinds(connected: Connected, count: int, what: str = "") -> None:
+    """So many of four frames arrive at each peer: UDP and not IP, small and large. Also attempts to connect."""
     addresses = {peer: machine.far for peer, machine in connected.made.machines.items()}
     for peer, (near, _) in connected.pairs.items():
         inside(near.netns, lambda: _attempt_to_connect(addresses[peer]))  # noqa: B023
-    return _arrive(connected, {p: [*_frames_to(*pair, addresses[p])] for p, pair in connected.pairs.items()})
+    sent = {p: [*_frames_to(*pair, addresses[p])] for p, pair in connected.pairs.items()}
+    assert _arrive(connected, sent, count) == connected.each(count), what
 
 
 def _frames_to(near: Machine, far: Machine, address: str) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from isthmus.model.node.pipeline import Table
 from tests.kernel.bridged import Cloud
 from tests.kernel.frames import BROADCAST, arp, frame, ipv4_udp
 from tests.kernel.openvswitch import Machine, arrived
+from tests.testbed.host.process import wait_until
 
 RATE, BURST = 1000, 1000
 FRAMES = 6000
@@ -110,4 +111,4 @@ def test_one_broadcast_after_a_storm_crosses(machines: dict[str, Machine]) -> No
     request = frame(BROADCAST, a.mac, arp(1, a.mac, "10.20.0.11", "10.20.0.12"))
     with b.listening() as received:
         a.send(request)
-        assert request in received(0.5)
+        wait_until(lambda: request in received(0.5), 20, "the broadcast")
