@@ -18,6 +18,7 @@ from isthmus.model.errors import Unavailable
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REPLY_MAC
 from isthmus.plugin.core.probing.report import parse
 from tests.kernel.openvswitch import inside, sh
+from tests.testbed.host.process import wait_until
 
 NEAR, FAR = "near", "far"
 LINK, PEER, MTU, PATH_MTU = "cloud-a.net", "cloud-b", 1416, 1300
@@ -72,11 +73,18 @@ def reflector() -> Iterator[Reflector]:
 @pytest.mark.parametrize("going", ["ip link set {} down", "ip link del {}"])
 def test_probe_port_that_goes_away_meanwhile_ends_the_exchange(reflector: Reflector, going: str) -> None:
     reflector.path_mtu = 0
-    threading.Timer(0.5, lambda: sh(going.format(names.PROBE_PORT), NEAR)).start()
+
+    def go() -> None:
+        wait_until(lambda: reflector.arrived, 30, "the frame")  # before it is sent, the prober would bring the port up
+        sh(going.format(names.PROBE_PORT), NEAR)
+
+    administrator = threading.Thread(target=go)
+    administrator.start()
     began = time.monotonic()
     with pytest.raises(Unavailable, match=names.PROBE_PORT):
-        inside(NEAR, lambda: PacketProbe().exchange({LINK: _MAC}, 30))
-    assert time.monotonic() - began < 10
+        inside(NEAR, lambda: PacketProbe().exchange({LINK: _MAC}, 120))
+    assert time.monotonic() - began < 60
+    administrator.join()
 
 
 def test_all_frames_come_back_at_the_pace(reflector: Reflector) -> None:

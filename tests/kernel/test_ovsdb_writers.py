@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,8 +71,16 @@ def test_no_change_is_taken_for_lost_because_others_write(switch: Switch, ovsdb:
 def test_a_stopped_switch_is_reported_and_the_view_stays_readable(
     switch: Switch, ovsdb: OvsdbDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        waiting.set()
+        go_on.wait()
+        time.sleep(seconds)
+
     monkeypatch.setattr(database, "_TIMEOUT_SECONDS", 2)
     ovsdb.ensure_bridge()
+    monkeypatch.setattr(database, "sleep", sleep)
     errors = list[Exception]()
 
     def apply() -> None:
@@ -83,8 +92,11 @@ def test_a_stopped_switch_is_reported_and_the_view_stays_readable(
     switch.kill("ovs-vswitchd")
     thread = threading.Thread(target=apply)
     thread.start()
-    thread.join(0.5)
-    assert ovsdb.view().exists
-    assert thread.is_alive(), "it is still waiting"
-    thread.join()
+    try:
+        assert waiting.wait(30)
+        assert ovsdb.view().exists
+        assert thread.is_alive(), "it is still waiting"
+    finally:
+        go_on.set()
+        thread.join()
     assert [str(error) for error in errors] == ["ovs-vswitchd has not applied a change of its database within 2 s"]
