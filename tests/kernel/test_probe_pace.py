@@ -16,6 +16,7 @@ from tests.kernel.openvswitch import inside, sh
 NEAR, FAR = "near", "far"
 LINKS = 4_000
 _REPLY_SOURCE = bytes.fromhex(PROBE_REPLY_MAC.replace(":", ""))
+_SO_RCVBUFFORCE, _BUFFER_BYTES = 33, 8 << 20
 _DEAF = 3  # the reflector ignores every third link
 
 
@@ -37,14 +38,16 @@ def reflector() -> Iterator[None]:
 def test_every_reflected_probe_is_counted() -> None:
     macs = {f"cloud-a.{i}": names.probe_mac(f"cloud-a.{i}", "cloud-b") for i in range(LINKS)}
     probe = PacketProbe()
-    results = inside(NEAR, lambda: probe.exchange(macs, 2.0, 4.0))
+    results = inside(NEAR, lambda: probe.exchange(macs, 5.0, 4.0))
     assert {link for link, result in results.items() if result.sent} == set(macs)
     answered = {link for link, result in results.items() if result.received}
     assert answered == {link for link, mac in macs.items() if not _is_deaf_to(bytes.fromhex(mac.replace(":", "")))}
 
 
 def _open() -> socket.socket:
+    """Holds all probes, should the reflecting thread have to wait."""
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    packets.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
     packets.bind(("far", PROBE_ETHERTYPE))
     return packets
 
