@@ -26,7 +26,7 @@ def test_a_device_that_is_made_again_is_limited_again(stretched: tuple[Side, Sid
     ports = [name for name in a.switch.vsctl("list-ports br-cloud").split() if name.startswith(("ist", "ise"))]
     assert len(ports) == 2, "the tunnel and its echoes share the device"
     a.switch.vsctl(" -- ".join(f"del-port {name}" for name in ports))
-    wait_until(lambda: _index(a) not in (before, ""), 20, "another device")
+    wait_until(lambda: _index(a) not in (before, ""), 30, "another device")
     _require_limited(stretched)
 
 
@@ -46,10 +46,10 @@ def test_a_table_that_was_flushed_comes_back(stretched: tuple[Side, Side]) -> No
 def test_a_restarted_agent_writes_nothing(stretched: tuple[Side, Side]) -> None:
     a, _ = stretched
     before = _table(a)
-    a.effects.clear()
     a.stop()
+    a.effects.clear()
     a.start()
-    wait_until(lambda: a.network_connected() and a.connected(), 20, "the agent")
+    wait_until(lambda: a.network_connected() and a.connected(), 30, "the agent")
     _require_limited(stretched)
     assert not [effect for effect in a.effects if "table" in effect]
     assert _chains(_table(a)) == _chains(before)
@@ -59,14 +59,14 @@ def test_the_table_goes_with_the_last_peer(stretched: tuple[Side, Side]) -> None
     for side in stretched:
         side.withdraw()
     for side in stretched:
-        wait_until(lambda: not _table(side) and not _index(side), 20, f"removal from {side.name}")  # noqa: B023
+        wait_until(lambda: not _table(side) and not _index(side), 30, f"removal from {side.name}")  # noqa: B023
 
 
 def _require_limited(sides: tuple[Side, Side]) -> None:
     """The table names the device that exists now, and what it says is done."""
     a, b = sides
     for side in sides:
-        wait_until(lambda: f"{DEVICE}_{_index(side)}_out" in _table(side), 10, f"limits of {side.name}")  # noqa: B023
+        wait_until(lambda: f"{DEVICE}_{_index(side)}_out" in _table(side), 30, f"limits of {side.name}")  # noqa: B023
         assert f'hook egress device "{DEVICE}"' in _table(side)
     for side, other, address in ((a, b, "10.20.0.12"), (b, a, "10.20.0.11")):
         wait_until(lambda: side.machine.ping(address, 1) == 1, 20, f"traffic of {side.name}")  # noqa: B023

@@ -76,11 +76,10 @@ def test_machines_reach_each_other_and_the_nodes_say_how(sides: tuple[Side, Side
 
 def test_restarted_agents_change_nothing_and_lose_no_traffic(sides: tuple[Side, Side]) -> None:
     a, _ = sides
-    for side in sides:
-        side.effects.clear()
     with a.machine.pinging("10.20.0.12") as lost:
         for side in sides:
             side.stop()
+            side.effects.clear()
             side.start()
         time.sleep(2 * RESYNC_SECONDS + 1)
         assert lost() == 0
@@ -92,10 +91,10 @@ def test_inner_ends_that_somebody_removes_are_restored(sides: tuple[Side, Side])
     a, _ = sides
     with public_wire("nat-b") as wire:
         sh("ip link del isinner", "a")
-        wait_until(lambda: "isinner" in sh("ip -o route", "a"), 10, "the route")
-        wait_until(lambda: a.machine.ping("10.20.0.12", 1) == 1, 10, "traffic")
+        wait_until(lambda: "isinner" in sh("ip -o route", "a"), 30, "the route")
+        wait_until(lambda: a.machine.ping("10.20.0.12", 1) == 1, 30, "traffic")
         for side in sides:
-            wait_until(side.connected, 20, f"connection of {side.name}")
+            wait_until(side.connected, 30, f"connection of {side.name}")
         wire.require_protected()
 
 
@@ -108,7 +107,7 @@ def test_a_nat_that_forgets_its_mappings_interrupts_traffic_for_a_moment(sides: 
         assert lost() <= 300, "three seconds"
         wire.require_protected()
     for side in sides:
-        wait_until(side.connected, 20, f"connection of {side.name}")
+        wait_until(side.connected, 30, f"connection of {side.name}")
 
 
 def test_the_hidden_gateways_killed_charon_is_replaced(sides: tuple[Side, Side]) -> None:
@@ -119,7 +118,7 @@ def test_the_hidden_gateways_killed_charon_is_replaced(sides: tuple[Side, Side])
         b.node.start_charon()
         wait_until(lambda: not b.node.associations() & before, 60, "new states alone")
         for side in sides:
-            wait_until(side.connected, 20, f"connection of {side.name}")
+            wait_until(side.connected, 30, f"connection of {side.name}")
             wait_until(lambda side=side: len(side.node.associations()) == 4, 20, "nothing beside them")  # type: ignore[misc]
         assert lost() <= 200, "while charon was away: the kernel takes ESP in UDP in by charon's socket"
         wire.require_protected()
