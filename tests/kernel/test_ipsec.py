@@ -76,7 +76,7 @@ def test_narrowed_selectors_are_noticed_until_the_peer_is_corrected(pair: Pair) 
     pair.a.ike.initiate(wanted.name)
     none = IkeState(established=False)
     wait_until(
-        lambda: pair.a.ike.view().states.get(wanted.name, none).children_installed == CHILDREN, 10, "both children"
+        lambda: pair.a.ike.view().states.get(wanted.name, none).children_installed == CHILDREN, 30, "both children"
     )
     narrow, ends = f"udp/{UDP_PORT}", (pair.a.address, pair.b.address)
     negotiated = " === ".join(f"{address}/32[{narrow}]" for address in ends)
@@ -90,7 +90,7 @@ def test_narrowed_selectors_are_noticed_until_the_peer_is_corrected(pair: Pair) 
     pair.b.ike.load(of_b, KEY)
     pair.a.ike.terminate(wanted.name)
     pair.a.ike.initiate(wanted.name)
-    wait_until(pair.up, 10, "children with all of their selectors")
+    wait_until(pair.up, 30, "children with all of their selectors")
 
 
 def _load_narrow(node: Node, connection: IkeConnection) -> None:
@@ -121,7 +121,7 @@ def test_new_charon_takes_over_from_a_killed_one(pair: Pair, restarted: str) -> 
     assert ipsec.stale_associations(*node.views(), [wanted]) == frozenset()
     assert pair.a.ping(far).received == 5
     node.ike.initiate(wanted.name)
-    wait_until(pair.up, 10, "the new charon's associations")
+    wait_until(pair.up, 30, "the new charon's associations")
     stale = ipsec.stale_associations(*node.views(), [wanted])
     assert stale == associations
     node.remove_associations(stale)
@@ -153,16 +153,17 @@ def test_differing_keys_do_not_authenticate(pair: Pair) -> None:
     with pair.wire() as wire:
         far = pair.tunnels()
         assert pair.a.ping(far).received == 0
+        wait_until(lambda: "AUTH_FAILED" in pair.a.log.read_text(), 20, "the refusal")
         summary = wire.summary()
     assert summary.clean, summary
     assert summary.counts[Traffic.IKE] >= 4
     assert not pair.up()
-    assert "AUTH_FAILED" in pair.a.log.read_text()
     for node in pair.nodes:
-        assert node.ike.view().authentication_failed == {pair.connection(node).name}
+        failed = {pair.connection(node).name}
+        wait_until(lambda: node.ike.view().authentication_failed == failed, 20, f"the refusal at {node.name}")  # noqa: B023
     pair.b.ike.load(pair.connection(pair.b), KEY)
     pair.a.ike.initiate(pair.connection(pair.a).name)
-    wait_until(pair.up, 10, "associations with the right key")
+    wait_until(pair.up, 30, "associations with the right key")
     assert [node.ike.view().authentication_failed for node in pair.nodes] == [frozenset()] * 2
     assert pair.a.ping(far).received == 5
 
@@ -188,15 +189,15 @@ def test_change_is_negotiated_before_the_old_association_is_removed(pair: Pair, 
     # Administrators do not change both sides at the same time: until then the existing SAs stay.
     pair.a.ike.load(pair.connection(pair.a, agreement, "2"), key)
     pair.a.ike.initiate(name)
-    wait_until(lambda: REFUSED.search(pair.a.log.read_text()), 5, "the other side to reject it")
+    wait_until(lambda: REFUSED.search(pair.a.log.read_text()), 30, "the other side to reject it")
     pair.b.ike.load(pair.connection(pair.b, agreement, "2"), key)
     pair.a.ike.initiate(name)
-    wait_until(lambda: pair.up(agreement, "2"), 10, f"associations after a change of {change}")
+    wait_until(lambda: pair.up(agreement, "2"), 30, f"associations after a change of {change}")
     for node in pair.nodes:
         node.ike.retire(name if node is pair.a else pair.connection(pair.b).name)
     for node in pair.nodes:
         # The other side's request to delete the same SA may still be in progress.
-        wait_until(lambda: _has_only_new_associations(node, old), 2, "the old associations' removal")  # noqa: B023
+        wait_until(lambda: _has_only_new_associations(node, old), 20, "the old associations' removal")  # noqa: B023
     sent, received = _counts(ping)
     # A responder uses a new SA as soon as it has answered: a packet that overtakes the answer is lost.
     assert sent == 250
@@ -229,7 +230,8 @@ def test_unloading_leaves_nothing(pair: Pair, peer_is_gone: bool) -> None:
             assert (ike.loaded, ike.states) == ({}, {})
         assert pair.a.ping(far).received == 0
         assert set(wire.udp_ports()) <= {500}
-    assert pair.a.associations() == frozenset()
+    # charon deletes the kernel's states a moment after it has stopped listing the SAs.
+    wait_until(lambda: not pair.a.associations(), 20, "removal of the states")
     pair.a.remove_blocks(pair.a.blocks())
     assert sh("ip xfrm policy list nosock", "a") == ""
 
@@ -250,5 +252,5 @@ def test_agreements_without_a_common_proposal_do_not_come_up(pair: Pair) -> None
     pair.a.ike.load(pair.connection(pair.a), KEY)
     pair.b.ike.load(pair.connection(pair.b, other), KEY)
     pair.a.ike.initiate(pair.connection(pair.a).name)
-    wait_until(lambda: "NO_PROP" in pair.a.log.read_text(), 10, "charon's refusal")
+    wait_until(lambda: "NO_PROP" in pair.a.log.read_text(), 30, "charon's refusal")
     assert not pair.up()

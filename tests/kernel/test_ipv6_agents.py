@@ -49,7 +49,7 @@ def test_a_fence_that_is_removed_is_back_and_nothing_leaks(stretched: Sides, fen
             sh("nft delete table inet isthmus", a.name)
         else:
             a.node.remove_blocks(before[1])
-        wait_until(lambda: (a.node.table(), a.node.blocks()) == before, 5, fence, poll_seconds=0.01)
+        wait_until(lambda: (a.node.table(), a.node.blocks()) == before, 20, fence, poll_seconds=0.01)
         assert a.machine.ping(REMOTE_MACHINE, 3) == 3
         wire.summary().require_protected()
 
@@ -59,7 +59,7 @@ def test_what_is_flushed_is_negotiated_again_and_nothing_leaks(stretched: Sides,
     a, _ = stretched
     with pair_of(stretched).wire() as wire:
         sh(FLUSHES[what], a.name)
-        wait_until(lambda: a.machine.ping(REMOTE_MACHINE, 3) == 3, 20, "traffic")
+        wait_until(lambda: a.machine.ping(REMOTE_MACHINE, 3) == 3, 30, "traffic")
         wait_until(lambda: complete(stretched), 30, "all SAs, and no others")
         wire.summary().require_protected()
 
@@ -83,6 +83,6 @@ def test_nothing_in_clear_after_charon_has_ended(stretched: Sides) -> None:
     a, _ = stretched
     with pair_of(stretched).wire() as wire:
         a.node.end_charon(signal.SIGTERM)
-        wait_until(lambda: not a.node.protect_policies(), 10, "no policy of charon's")
+        wait_until(lambda: not a.node.protect_policies(), 20, "no policy of charon's")
         assert a.machine.ping(REMOTE_MACHINE, 3) == 0
         wire.summary().require_protected()

@@ -59,7 +59,7 @@ def test_large_messages_cross_a_path_without_fragments_of_ip(narrow: Pair) -> No
             connection, chain = connections[node.name]
             node.ike.load(connection, b"", chain)
         narrow.a.ike.initiate(connections["a"][0].name)
-        wait_until(lambda: _up(narrow, connections), 15, "IKE and ESP on both nodes")
+        wait_until(lambda: _up(narrow, connections), 30, "IKE and ESP on both nodes")
         far = narrow.tunnels()
         assert narrow.a.ping(far).received == 5
         wire.summary().require_protected()
@@ -77,7 +77,7 @@ def test_without_fragments_of_ike_they_do_not(narrow: Pair) -> None:
         without = {connection.name: settings | {"fragmentation": "no"}}
         node.ike._ask(lambda session, wanted=without: session.load_conn(wanted))  # type: ignore[misc]
     narrow.a.ike.initiate(connections["a"][0].name)
-    wait_until(lambda: "giving up after" in narrow.a.log.read_text(), 30, "charon to give up")
+    wait_until(lambda: "giving up after" in narrow.a.log.read_text(), 60, "charon to give up")
     assert not _up(narrow, connections)
 
 

@@ -116,14 +116,14 @@ def test_only_our_devices_are_limited_and_gre_only_while_no_one_shares_it(three:
     assert "vxlan_sys_4789" in sh("ls /sys/class/net; ip -o link", "a")
     assert "vxlan_sys_4789" not in table
     hub.switch.vsctl("add-port br-int gre-theirs -- set Interface gre-theirs type=gre options:remote_ip=192.0.2.9")
-    wait_until(lambda: hub.database.view().gre_is_shared, 5, "their GRE port")
+    wait_until(lambda: hub.database.view().gre_is_shared, 20, "their GRE port")
     _apply(three)
     assert "gre_sys" not in sh(f"nft {TABLE}", "a")
     assert _handshakes(three, "d") == [Handshake(ANNOUNCED, ANNOUNCED)] * 2
     assert _handshakes(three, "b") == [Handshake(1376, 1376)] * 2
     for port in ("theirs", "gre-theirs"):
         hub.switch.vsctl(f"del-port {port}")
-    wait_until(lambda: not hub.database.view().gre_is_shared, 5, "their GRE port to go")
+    wait_until(lambda: not hub.database.view().gre_is_shared, 20, "their GRE port to go")
     _apply(three)
     assert _handshakes(three, "d") == [Handshake(1384, 1384)] * 2
 

@@ -43,6 +43,8 @@ def all_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbourhood]:
             for cloud in made.nodes.values():
                 wait_until(cloud.protected, 20, f"SAs of {cloud.node.name}")
                 wait_until(cloud.bfd_up, 20, f"BFD of {cloud.node.name}")
+            for pair, machine in made.machines.items():
+                wait_until(lambda: machine.ping(1) == 1, 20, f"traffic of {pair}")  # noqa: B023
             assert wire.require_protected()["esp"] >= 6
         yield made
 
@@ -92,14 +94,14 @@ def test_a_nat_that_forgets_its_mappings_interrupts_traffic_for_a_moment(all_: N
                 time.sleep(6)
                 assert lost() <= 300, "three seconds"
             for pair in PAIRS:
-                wait_until(lambda pair=pair: all_.machines[pair].ping(1) == 1, 10, f"traffic of {pair}")  # type: ignore[misc]
+                wait_until(lambda pair=pair: all_.machines[pair].ping(1) == 1, 30, f"traffic of {pair}")  # type: ignore[misc]
 
             def moved(low: int = low) -> bool:
                 return all(low <= port <= low + 10_000 for port in remote_ports(all_.nodes["p"]))
 
-            wait_until(moved, 10, "SAs to the new ports")
+            wait_until(moved, 30, "SAs to the new ports")
             for cloud in all_.nodes.values():
-                wait_until(cloud.bfd_up, 10, f"BFD of {cloud.node.name}")
+                wait_until(cloud.bfd_up, 30, f"BFD of {cloud.node.name}")
             assert [all_.machines[pair].ping(5) for pair in PAIRS] == [5, 5, 5]
         wire.require_protected()
 

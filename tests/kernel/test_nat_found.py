@@ -32,7 +32,7 @@ def test_a_nat_that_nobody_has_declared_is_found_out(tmp_path: Path) -> None:
             here, there = (states[name].in_force.nat if name in states else None for states, name in views)
             return here, there
 
-        wait_until(lambda: found() == ("Local", "Remote"), 10, "the NAT")
+        wait_until(lambda: found() == ("Local", "Remote"), 30, "the NAT")
 
         with public_wire("nat-a") as wire:
             for name, cloud in (("p", p), ("a1", a1)):

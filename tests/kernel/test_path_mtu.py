@@ -51,9 +51,9 @@ def test_a_black_hole_is_found_and_forgotten(stretched: tuple[Side, Side]) -> No
         become(stretched, WHOLE)
         with dropping(b, BLACK_HOLE):
             become(stretched, LESS)
-            wait_until(lambda: crosses(a, LESS), 10, "a packet that crosses whole")
+            wait_until(lambda: crosses(a, LESS), 30, "a packet that crosses whole")
             assert not crosses(a, LESS + 1)
-            wait_until(lambda: connect(a.machine, b.machine, "10.20.0.12") == _limited(LESS), 10, "smaller segments")
+            wait_until(lambda: connect(a.machine, b.machine, "10.20.0.12") == _limited(LESS), 30, "smaller segments")
             assert wire.summary().clean
         become(stretched, WHOLE)
         assert connect(a.machine, b.machine, "10.20.0.12") == _limited(WHOLE)

@@ -96,7 +96,7 @@ def test_traffic_crosses_and_what_is_missing_is_reported(connected: Peers) -> No
         summary = wire.summary()
         summary.require_protected()
         assert summary.counts[Traffic.ESP_FRAGMENT] >= 6, "of the replies: its own kernel has learned what fits"
-    wait_until(lambda: reason_of(side) == "BFDDown", 20, "the reason")
+    wait_until(lambda: reason_of(side) == "BFDDown", 30, "the reason")
     found = connection_of(side)
     assert found is not None
     assert (found.up, found.ike, found.esp, found.bfd) == (False, "Established", "Installed", "Down")

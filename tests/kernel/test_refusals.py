@@ -79,8 +79,8 @@ def introduced(sides: Sides) -> Sides:
         _accept_ipv6(side)
     publish(sides, {"b": CASES["TunnelPortsDiffer"].b})
     for side in sides:
-        wait_until(lambda side=side: reason_of(side) == "TunnelPortsDiffer", 20, f"no agreement at {side.name}")  # type: ignore[misc]
-        wait_until(lambda side=side: not made(side), 10, f"nothing at {side.name}")  # type: ignore[misc]
+        wait_until(lambda side=side: reason_of(side) == "TunnelPortsDiffer", 30, f"no agreement at {side.name}")  # type: ignore[misc]
+        wait_until(lambda side=side: not made(side), 30, f"nothing at {side.name}")  # type: ignore[misc]
     return sides
 
 
@@ -101,7 +101,7 @@ def _taken(sides: Sides) -> Iterator[None]:
         yield
     finally:
         publish(sides, {"b": CASES["TunnelPortsDiffer"].b})
-        wait_until(lambda: reason_of(sides[0]) == "TunnelPortsDiffer", 10, "the next reason")
+        wait_until(lambda: reason_of(sides[0]) == "TunnelPortsDiffer", 30, "the next reason")
         sh(f"ip addr del {ends.remote}/32 dev lo", "a")
 
 
@@ -116,8 +116,8 @@ def test_it_is_named_and_nothing_is_made_in_part(introduced: Sides, reason: str)
         publish(introduced, {"a": case.a, "b": case.b})
         for side in introduced:
             if side.name in case.at:
-                wait_until(lambda side=side: reason_of(side) == reason, 20, f"{reason} at {side.name}")  # type: ignore[misc]
-                wait_until(lambda side=side: not made(side), 10, f"nothing at {side.name}")  # type: ignore[misc]
+                wait_until(lambda side=side: reason_of(side) == reason, 30, f"{reason} at {side.name}")  # type: ignore[misc]
+                wait_until(lambda side=side: not made(side), 30, f"nothing at {side.name}")  # type: ignore[misc]
                 found = connection_of(side)
                 assert found is not None
                 assert not found.up

@@ -50,18 +50,18 @@ def test_an_unusable_key_ends_the_tunnel_without_a_clear_packet(stretched: Sides
     spoil, reason = UNUSABLE[what]
     with pair_of(stretched).wire() as wire, a.machine.pinging(FAR):
         spoil(a)
-        wait_until(lambda: reason_of(a) == reason, 20, reason)
-        wait_until(lambda: not a.node.associations(), 20, "the end of the SAs")
+        wait_until(lambda: reason_of(a) == reason, 30, reason)
+        wait_until(lambda: not a.node.associations(), 30, "the end of the SAs")
         assert a.machine.ping(FAR, 2) == 0
         found = connection_of(a)
         assert found is not None
         assert f"{names.IPSEC_NAMESPACE}/psk" in found.message
         assert PSK.decode() not in found.message
-        wait_until(lambda: not b.connected(), 20, "the peer to notice")
+        wait_until(lambda: not b.connected(), 30, "the peer to notice")
         a.set_key(PSK)
         for side in stretched:
             wait_until(side.connected, 30, f"connection of {side.name}")
-        wait_until(lambda: a.machine.ping(FAR) == 3, 10, "traffic")
+        wait_until(lambda: a.machine.ping(FAR) == 3, 30, "traffic")
         summary = wire.summary()
     summary.require_protected()
     assert summary.esp > 0
@@ -87,7 +87,7 @@ def test_keys_that_are_replaced_during_a_negotiation(stretched: Sides) -> None:
         with dropping(b, IKE_AUTH):
             for side in stretched:
                 side.set_key(first)
-            wait_until(lambda: _negotiates(a), 10, "an IKE SA without authentication")
+            wait_until(lambda: _negotiates(a), 30, "an IKE SA without authentication")
             for side in stretched:
                 side.set_key(last)
             assert before <= a.node.associations()
