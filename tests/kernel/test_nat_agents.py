@@ -110,17 +110,26 @@ def test_a_nat_that_forgets_its_mappings_interrupts_traffic_for_a_moment(sides: 
         wait_until(side.connected, 30, f"connection of {side.name}")
 
 
+def _restart_charon(side: Side, pinging: Side) -> int:
+    """Kill a gateway's charon and start another one; returns how many requests a machine has sent meanwhile."""
+    before = pinging.machine.frames("tx")
+    side.node.end_charon(signal.SIGKILL)
+    side.node.start_charon()
+    return pinging.machine.frames("tx") - before
+
+
 def test_the_hidden_gateways_killed_charon_is_replaced(sides: tuple[Side, Side]) -> None:
     a, b = sides
     before = b.node.associations()
     with a.machine.pinging("10.20.0.12") as lost, public_wire("nat-b") as wire:
-        b.node.end_charon(signal.SIGKILL)
-        b.node.start_charon()
+        away = _restart_charon(b, a)
         wait_until(lambda: not b.node.associations() & before, 60, "new states alone")
         for side in sides:
             wait_until(side.connected, 30, f"connection of {side.name}")
             wait_until(lambda side=side: len(side.node.associations()) == 4, 20, "nothing beside them")  # type: ignore[misc]
-        assert lost() <= 200, "while charon was away: the kernel takes ESP in UDP in by charon's socket"
+        assert lost() <= max(200, away + 100), (
+            "while charon was away: the kernel takes ESP in UDP in by charon's socket"
+        )
         wire.require_protected()
 
 
@@ -129,10 +138,9 @@ def test_the_reachable_gateways_killed_charon_is_replaced_by_the_hidden_one(side
     a, b = sides
     before = a.node.associations()
     with a.machine.pinging("10.20.0.12") as lost:
-        a.node.end_charon(signal.SIGKILL)
-        a.node.start_charon()
+        away = _restart_charon(a, a)
         wait_until(lambda: not a.connected(), 20, "a report of the lost IKE SA")
-        assert lost() <= 200, "likewise"
+        assert lost() <= max(200, away + 100), "likewise"
     assert a.machine.ping("10.20.0.12", 5) == 5
     ike = b.node.new_ike()
     ((name, state),) = ike.view().states.items()
