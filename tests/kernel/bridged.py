@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from isthmus.model.node.flows import Flows, FlowSet, Meter, PlannedLink, Planned
 from isthmus.model.node.switch import PatchPair, Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
 from tests.kernel.openvswitch import Switch, inside
+from tests.testbed.host.process import wait_until
 
 GATEWAY = "10.20.0.1"
 GATEWAY_NAME = "gw"
@@ -86,6 +87,24 @@ class Cloud:
         for network, tag in TAGS.items():
             self.switch.vsctl(f"set Port {names.patch_in_integration_bridge(network)} tag={tag}")
         self.install()
+
+    def keeps_bfd_up(self, act: Callable[[], None]) -> bool:
+        """Whether BFD of the tunnel stays up while something is done.
+
+        It is done again if not: a guest that gets no processor for a while takes its peer for gone.
+        """
+        (tunnel,) = self.ports.tunnels
+
+        def flaps() -> str:
+            return self.switch.vsctl(f"get Interface {tunnel.name} bfd_status:flap_count")
+
+        for _ in range(5):
+            wait_until(lambda: all(self.database.view().bfd_up.values()), 30, "BFD")
+            before = flaps()
+            act()
+            if flaps() == before and all(self.database.view().bfd_up.values()):
+                return True
+        return False
 
     def probe(self) -> dict[str, int]:
         macs = {n.name: link.probe_mac for n in self.networks for link in n.links}

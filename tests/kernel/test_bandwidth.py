@@ -93,8 +93,10 @@ def test_limit_is_that_of_all_networks_together(clouds: tuple[Cloud, Cloud], kno
 
 def test_bfd_is_not_limited(clouds: tuple[Cloud, Cloud], known: dict[str, Machine]) -> None:
     a, _ = clouds
-    wait_until(lambda: all(a.database.view().bfd_up.values()), 30, "BFD")
-    with _limited(a):
+
+    def exceed() -> None:
         for _ in range(5):
             _arrived(known["a-red"], known["b-red"])
-            assert all(a.database.view().bfd_up.values())
+
+    with _limited(a):
+        assert a.keeps_bfd_up(exceed)

@@ -12,6 +12,7 @@ from isthmus.model.node.tunnel import EncapsulationName
 from tests.kernel.kinds import Federation, Machine, federation
 from tests.kernel.node import wire_at
 from tests.kernel.openvswitch import sh
+from tests.testbed.host.process import wait_until
 
 KINDS: dict[str, EncapsulationName] = {"b": "VXLAN", "c": "GRE"}
 UNPROTECTED = {(socket.IPPROTO_UDP, 14789), (socket.IPPROTO_GRE, 0)}
@@ -47,6 +48,6 @@ def test_each_fence_suffices(forwarding: Federation) -> None:
     hub.raise_firewall()
     hub.node.remove_blocks(hub.node.blocks())
     assert _sent(forwarding) == set(), "the nftables table alone"
-    assert hub.node.dropped()[UNPROTECTED_OUT] >= 6
+    wait_until(lambda: hub.node.dropped()[UNPROTECTED_OUT] >= 6, 20, "the last of six")
     hub.lower_firewall()
     assert _sent(forwarding) == UNPROTECTED, "none, which is the control"
