@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,17 @@ class Relay(ThreadingHTTPServer):
         """Of all responses, and of the errors on watches."""
         self._watches = 0
         self._silent_below = 0
+        self._writing = threading.Lock()
 
     def cut(self) -> None:
-        """End all watches, and answer nothing until `mend`."""
-        self.is_cut = True
+        """End all watches, and answer nothing until `mend`; from now on nothing arrives of what was asked before."""
+        with self._writing:
+            self.is_cut = True
 
     def hold(self) -> None:
         """End all watches, and keep requests waiting until `mend`."""
-        self.is_held = self.is_cut = True
+        with self._writing:
+            self.is_held = self.is_cut = True
 
     def mend(self) -> None:
         """Forward again."""
@@ -50,6 +54,13 @@ class Relay(ThreadingHTTPServer):
     def silence(self) -> None:
         """Keep open the watches that are open, and forward nothing of them any more."""
         self._silent_below = self._watches
+
+    def pass_on(self, content: bytes, to: BufferedIOBase) -> bool:
+        """Write to a client; False if the relay is cut."""
+        with self._writing:
+            if not self.is_cut:
+                to.write(content)
+            return not self.is_cut
 
     def next_watch(self) -> int:
         """The number of a new watch."""
@@ -88,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {
             name: value for name, value in self.headers.items() if name.lower() not in _HOP | {"accept-encoding"}
         }
-        connection = http.client.HTTPSConnection(*self.server.address, context=self.server.tls, timeout=1)
+        connection = http.client.HTTPSConnection(*self.server.address, context=self.server.tls, timeout=30)
         try:
             connection.request(self.command, self.path, body or None, headers)
             response = self._response(connection)
@@ -122,8 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._note_errors(content)
                 while watch is not None and self.server.is_silent(watch) and not self.server.is_cut:
                     threading.Event().wait(0.1)
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
-            self.wfile.write(b"0\r\n\r\n")
+                if not self.server.pass_on(b"%x\r\n%s\r\n" % (len(content), content), self.wfile):
+                    return
+            self.server.pass_on(b"0\r\n\r\n", self.wfile)
 
     def _note_errors(self, content: bytes) -> None:
         for line in content.splitlines():
