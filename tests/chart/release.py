@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from isthmus.adapters.kubernetes import KubernetesCluster
+from isthmus.model.api.kinds import KINDS
 from tests.chart.helm import CHART, run
 from tests.cluster.accounts import account_kubeconfig
 from tests.readme import commands
@@ -34,7 +35,8 @@ class Release:
         (command,) = [line for line in commands_of_readme() if line.startswith("helm install ")]
         words = [str(CHART) if word == "charts/isthmus" else word for word in shlex.split(command)[1:]]
         printed = self.helm(*words, *options)
-        self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        self.plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+        self.plane.wait_served(*(kind.registration.plural for kind in KINDS))
         return printed
 
     def upgrade(self, *options: str) -> None:

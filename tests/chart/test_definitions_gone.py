@@ -34,7 +34,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
             installed.install()
             # Before the API server can list the objects of a new definition its deletion fails, and is not tried again
             # for minutes.
-            installed.kubectl("get", "--all-namespaces", ",".join(kind.registration.plural for kind in KINDS))
+            plane.wait_served(*(kind.registration.plural for kind in KINDS))
             installed.kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=isthmus")
             yield installed
         finally:
@@ -72,7 +72,8 @@ def test_plugin_says_that_isthmus_is_not_installed(release: Release, tmp_path: P
 
 def test_upgrade_creates_them_again(release: Release, tmp_path: Path) -> None:
     release.upgrade()
-    release.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    release.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+    release.plane.wait_served(*(kind.registration.plural for kind in KINDS))
     code, lines, _ = _hook(release, tmp_path, "isthmus-uninstall-guard", "check-unused")
     assert (code, len(lines)) == (0, 1)
 
@@ -93,4 +94,4 @@ def test_guard_does_not_take_another_version_for_nothing(release: Release, tmp_p
         return code == 1 and lines[0].startswith(f"Isthmus may be in use: the API server has {kinds},")
 
     # Discovery follows a definition within moments.
-    wait_until(refused, 10, "the refusal of the guard")
+    wait_until(refused, 60, "the refusal of the guard")

@@ -7,7 +7,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.testbed.kubernetes.cluster import ControlPlane
+from tests.testbed.host.process import wait_until
+from tests.testbed.kubernetes.cluster import ControlPlane, KubectlError
 
 USERS = "users"
 _REVIEW = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
@@ -50,6 +51,19 @@ def make_user(plane: ControlPlane, name: str) -> str:
     ):
         plane.kubectl("apply", "-f", "-", input=json.dumps(manifest))
     return f"system:serviceaccount:{USERS}:{name}"
+
+
+def wait_allowed(plane: ControlPlane, user: str, verb: str, resource: str, namespace: str = "default") -> None:
+    """Wait until the authoriser knows of a right that was just given."""
+
+    def is_allowed() -> bool:
+        try:
+            plane.kubectl("auth", "can-i", verb, resource, "-n", namespace, f"--as={user}")
+        except KubectlError:
+            return False
+        return True
+
+    wait_until(is_allowed, 60, f"{user} to be allowed to {verb} {resource}")
 
 
 def rights(plane: ControlPlane, kubeconfig: Path, namespace: str) -> frozenset[Right]:

@@ -64,6 +64,6 @@ def installed(control_plane: ControlPlane) -> ControlPlane:
 def install(plane: ControlPlane) -> None:
     """Install Isthmus as in docs/install.md."""
     plane.kubectl("apply", "--server-side", "-k", str(_DEPLOY))
-    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
     # As long as the API server initialises their storage, requests that nobody repeats fail (429).
-    plane.kubectl("get", "--all-namespaces", ",".join(kind.registration.plural for kind in KINDS))
+    plane.wait_served(*(kind.registration.plural for kind in KINDS))

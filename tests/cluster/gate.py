@@ -67,7 +67,7 @@ class Gate:
         """Start it, and return when it listens."""
         command = [_HAPROXY, "-db", "-f", str(self._directory / "haproxy.cfg")]
         spawn(command, name="haproxy", directory=self._directory)
-        wait_until(self._listens, 20, f"the gate listens, see {self._directory / 'haproxy.log'}")
+        wait_until(self._listens, 60, f"the gate listens, see {self._directory / 'haproxy.log'}")
 
     def _listens(self) -> bool:
         assert alive(self._directory, "haproxy"), self.log()
@@ -103,7 +103,7 @@ class Gate:
     def _connected(self, source: str) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=str(self.ca_certificate))
         plain = socket.create_connection(
-            (self._address, _PORT), timeout=10, source_address=(source or self._address, 0)
+            (self._address, _PORT), timeout=60, source_address=(source or self._address, 0)
         )
         return context.wrap_socket(plain, server_hostname=self._address)
 

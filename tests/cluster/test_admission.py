@@ -25,6 +25,7 @@ from .accounts import USERS, account_kubeconfig, make_user
 
 CONTROLLER = f"--as=system:serviceaccount:{SYSTEM_NAMESPACE}:{names.CONTROLLER}"
 TENANT = f"--as=system:serviceaccount:{USERS}:tenant"
+BINDER = f"--as=system:serviceaccount:{USERS}:binder"
 PROJECT = "0123456789abcdef0123456789abcdef"
 
 
@@ -129,7 +130,10 @@ class TestProjectBinding:
     @pytest.fixture
     def binder(self, installed: ControlPlane, tenant: KubernetesCluster, tmp_path: Path) -> KubernetesCluster:
         assert tenant
-        return _user(installed, tmp_path, "binder", "namespace-editor", "isthmus-project-binder")
+        binder = _user(installed, tmp_path, "binder", "namespace-editor", "isthmus-project-binder")
+        # A new right takes a moment to reach the authoriser.
+        wait_until(lambda: _may_bind(installed), 60, "the right to bind")
+        return binder
 
     def test_tenant_may_edit_everything_else(self, tenant: KubernetesCluster) -> None:
         tenant.apply_manifest(_namespace("edited", labels={"team": "a"}, note="mine"))
@@ -260,7 +264,15 @@ def _wait_until_policies_work(plane: ControlPlane, directory: Path) -> None:
             and _is_forbidden(agent)
         )
 
-    wait_until(refused, 30, "the admission policies to be in effect", poll_seconds=0.5)
+    wait_until(refused, 60, "the admission policies to be in effect", poll_seconds=0.5)
+
+
+def _may_bind(plane: ControlPlane) -> bool:
+    try:
+        plane.kubectl("annotate", "namespace", "default", f"{PROJECT_ANNOTATION}={PROJECT}", "--dry-run=server", BINDER)
+    except KubectlError:
+        return False
+    return True
 
 
 def _is_forbidden(agent: KubernetesCluster) -> bool:

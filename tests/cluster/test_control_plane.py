@@ -54,8 +54,9 @@ def test_version_is_the_one_that_was_built(control_plane: ControlPlane) -> None:
 
 def test_transition_rule_is_enforced(control_plane: ControlPlane) -> None:
     _apply(control_plane, _thing_definition())
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/things.probe.isthmus.cloud", "--timeout=20s")
+    control_plane.kubectl("wait", "--for=condition=Established", "crd/things.probe.isthmus.cloud", "--timeout=120s")
     try:
+        control_plane.wait_served("things.probe.isthmus.cloud")
         _apply(control_plane, _THING)
         with pytest.raises(KubectlError, match="identity is immutable"):
             _apply(control_plane, {**_THING, "spec": {"identity": "second"}})
@@ -92,7 +93,7 @@ def test_admission_policy_is_enforced(control_plane: ControlPlane) -> None:
     try:
         for document in (policy, binding):
             _apply(control_plane, document)
-        wait_until(refuses, 20, "the policy refuses")
+        wait_until(refuses, 60, "the policy refuses")
         control_plane.kubectl("create", "configmap", "admitted", "--dry-run=server")
     finally:
         control_plane.kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "probe")
@@ -101,7 +102,7 @@ def test_admission_policy_is_enforced(control_plane: ControlPlane) -> None:
 def test_namespace_is_deleted(control_plane: ControlPlane) -> None:
     control_plane.kubectl("create", "namespace", "goes")
     control_plane.kubectl("create", "configmap", "inside", "-n", "goes")
-    control_plane.kubectl("delete", "namespace", "goes", "--timeout=30s")
+    control_plane.kubectl("delete", "namespace", "goes", "--timeout=120s")
     with pytest.raises(KubectlError, match="not found"):
         control_plane.kubectl("get", "namespace", "goes")
     control_plane.kubectl("create", "namespace", "goes")
@@ -145,7 +146,7 @@ def test_token_secret_is_populated(control_plane: ControlPlane) -> None:
     }
     _apply(control_plane, secret)
     read = ("get", "secret", "holder", "-n", "secrets", "--template={{with .data}}{{.token | base64decode}}{{end}}")
-    token = wait_until(lambda: kubectl(*read), 20, "a token in the Secret")
+    token = wait_until(lambda: kubectl(*read), 60, "a token in the Secret")
     assert "secrets:holder" in _as_bearer(control_plane, token, "auth", "whoami")
     kubectl("delete", "namespace", "secrets", "--wait=false")
 

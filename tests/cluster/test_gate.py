@@ -24,7 +24,7 @@ from tests.fakes.federation import FakeFederation
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
-from .accounts import USERS, make_user, token_of
+from .accounts import USERS, make_user, token_of, wait_allowed
 from .conftest import PUBLIC_ADDRESS, SECOND_ADDRESS
 from .gate import Gate
 from .gaterequests import BODIES, LINKS, METHODS, OTHER, SECRETS, TARGETS, request
@@ -63,7 +63,10 @@ def publisher(installed: ControlPlane) -> KubernetesCluster:
 @pytest.fixture(scope="module")
 def peer_token(installed: ControlPlane, publisher: KubernetesCluster) -> str:
     del publisher
-    return token_of(installed, names.peer_namespace(US), names.PEER_ACCOUNT)
+    namespace = names.peer_namespace(US)
+    user = f"system:serviceaccount:{namespace}:{names.PEER_ACCOUNT}"
+    wait_allowed(installed, user, "list", "peerlinks.isthmus.cloud", namespace)
+    return token_of(installed, namespace, names.PEER_ACCOUNT)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,7 @@ def admin_token(installed: ControlPlane) -> str:
     installed.kubectl(
         "create", "clusterrolebinding", "gate-administrator", "--clusterrole=cluster-admin", f"--user={user}"
     )
+    wait_allowed(installed, user, "list", "peerlinks.isthmus.cloud")
     return token_of(installed, USERS, "gate-administrator")
 
 
@@ -200,7 +204,7 @@ def _require_refused(gate: Gate, request: bytes, source: str = "") -> None:
     answer = gate.ask(request, source)
     assert answer.status in (400, 403, 405, 501)
     assert b'"kind"' not in answer.body
-    for line in wait_until(lambda: gate.logged(answer), 10, "a line of the log"):
+    for line in wait_until(lambda: gate.logged(answer), 60, "a line of the log"):
         assert "<NOSRV>" in line, line
 
 
@@ -241,7 +245,8 @@ def test_clouds_agree_through_the_gate(sides: tuple[Side, Side], gate: Gate) -> 
         side.wait(peer, "Ready")
     credential = PeerCredential.parse(b.secrets()["isthmus-system"]["kubeconfig"].encode())
     assert (credential.port, credential.path) == (8443, "/isthmus")
-    assert "isthmus-peer-cloud-b/peerlinks?watch=1" in gate.log()
+    # It is logged when it ends.
+    wait_until(lambda: "isthmus-peer-cloud-b/peerlinks?watch=1" in gate.log(), 60, "a watch in the gate's log")
     _require_renewal_for_the_same(credential, a)
     for side, peer in ((a, "cloud-b"), (b, "cloud-a")):
         assert side.plugin.run("revoke", peer, "--yes").returncode == 0

@@ -38,7 +38,7 @@ from tests.testbed.assets import ensure
 from tests.testbed.host.process import wait_until
 from tests.testbed.kubernetes.cluster import ControlPlane
 
-from .accounts import USERS, Right, account_kubeconfig, make_node, make_user, rights
+from .accounts import USERS, Right, account_kubeconfig, make_node, make_user, rights, wait_allowed
 
 PEER = "roles-b"
 HOME = names.peer_namespace(PEER)
@@ -67,7 +67,11 @@ def peer_kubeconfig(
     """The other cloud's credential, as `isthmus peer-kubeconfig` makes it for the account of the controller."""
     assert controller
     path = tmp_path_factory.mktemp("peer") / "kubeconfig"
-    path.write_text(wait_until(lambda: _handed_over(installed), 20, "the peer's kubeconfig"))
+    path.write_text(wait_until(lambda: _handed_over(installed), 60, "the peer's kubeconfig"))
+    for kind in ("expansionlinks", "peerlinks", "portslices", "memberlinks"):
+        wait_allowed(
+            installed, f"system:serviceaccount:{HOME}:{names.PEER_ACCOUNT}", "list", f"{kind}.isthmus.cloud", HOME
+        )
     return path
 
 
@@ -278,7 +282,7 @@ def _apply_when_allowed(cluster: KubernetesCluster, manifest: Manifest) -> None:
             return False
         return True
 
-    wait_until(applied, 10, f"{manifest['kind']} {manifest['metadata']['name']} to be allowed")
+    wait_until(applied, 60, f"{manifest['kind']} {manifest['metadata']['name']} to be allowed")
 
 
 def _approval(name: str, namespace: str) -> ExpansionApproval:

@@ -17,7 +17,7 @@ _Flags = dict[str, str | int | Path]
 _ETCD_CLIENT: Final = "http://127.0.0.1:2379"
 _ETCD_PEER: Final = "http://127.0.0.1:2380"
 _SERVICE_ADDRESS: Final = "10.96.0.1"
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 180.0
 _KUBECTL_SECONDS: Final = 180.0
 # Those that every lab needs.
 _CONTROLLERS: Final = (
@@ -145,6 +145,18 @@ class ControlPlane:
             raise KubectlError(done.stderr.strip())
         return done.stdout
 
+    def wait_served(self, *plurals: str) -> None:
+        """Wait until the objects of these kinds can be listed, which is a moment after they are established."""
+
+        def served() -> bool:
+            try:
+                self.kubectl("get", "--all-namespaces", ",".join(plurals))
+            except KubectlError:
+                return False
+            return True
+
+        wait_until(served, _START_SECONDS, f"{', '.join(plurals)} to be served", poll_seconds=0.2)
+
     def _serves(self) -> bool:
         return self._answers("get", "--raw", "/readyz")
 
@@ -156,7 +168,7 @@ class ControlPlane:
         if dead:
             raise RuntimeError(f"{dead[0]} ended immediately, see {self._directory / dead[0]}.log")
         try:
-            self.kubectl(*question, "--request-timeout=2s")
+            self.kubectl(*question, "--request-timeout=20s")
         except KubectlError:
             return False
         return True
