@@ -66,15 +66,15 @@ def _ready(plane: ControlPlane) -> dict[str, Any]:
 def test_agent_reports_what_is_missing_and_exits_cleanly(
     installed: ControlPlane, agent: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    wait_until(lambda: _ready(installed), 20, "a condition of the GatewayNode")
+    wait_until(lambda: _ready(installed), 120, "a condition of the GatewayNode")
     condition = _ready(installed)
     assert (condition["status"], condition["reason"]) == ("False", "Unavailable")
     assert "Open vSwitch" in condition["message"]
     time.sleep(3)
     assert _ready(installed) == condition, "lastTransitionTime changes only with the status"
-    installed.kubectl("wait", f"gatewaynode/{NODE}", "--for=condition=Progressing", "--timeout=5s")
+    installed.kubectl("wait", f"gatewaynode/{NODE}", "--for=condition=Progressing", "--timeout=60s")
     agent.terminate()
-    assert agent.wait(5) == 0
+    assert agent.wait(60) == 0
     log = (tmp_path / "log").read_text()
     assert "orbidden" not in log
     assert "Traceback" not in log
@@ -84,12 +84,12 @@ def test_api_outage_is_two_lines_of_the_log(
     installed: ControlPlane, agent: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     """kopf alone reports every failed attempt of every watch."""
-    wait_until(lambda: _ready(installed), 20, "a condition of the GatewayNode")
-    before = (tmp_path / "log").read_text().count("\n")
+    wait_until(lambda: _ready(installed), 120, "a condition of the GatewayNode")
+    before = wait_until(lambda: _lines_at_rest(tmp_path), 60, "the end of what the start logs")
     installed.stop()
     time.sleep(OUTAGE_SECONDS)
     installed.start()
-    log = wait_until(lambda: _log_with(tmp_path, "Kubernetes API available again after "), 120, "the end of the outage")
+    log = wait_until(lambda: _log_with(tmp_path, "Kubernetes API available again after "), 240, "the end of the outage")
     begin, end = log.splitlines()[before:]
     assert "WARNING" in begin
     assert "Kubernetes API unavailable: " in begin
@@ -98,6 +98,13 @@ def test_api_outage_is_two_lines_of_the_log(
     assert int(after[1]) >= OUTAGE_SECONDS - 5
     assert int(after[2]) > 10
     assert agent.poll() is None
+
+
+def _lines_at_rest(directory: Path) -> int:
+    """How many lines the log has; 0 if some were added during a few of the agent's passes."""
+    lines = (directory / "log").read_text().count("\n")
+    time.sleep(4)
+    return lines if (directory / "log").read_text().count("\n") == lines else 0
 
 
 def _log_with(directory: Path, text: str) -> str:
