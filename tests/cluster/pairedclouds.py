@@ -30,7 +30,7 @@ from .accounts import account_kubeconfig
 from .pluginfile import Plugin
 from .realcloud import as_administrator, remove_everything
 
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 180
 
 
 @dataclass
@@ -121,7 +121,7 @@ def running(*sides: Side) -> Iterator[Clouds]:
     thread.start()
     try:
         for side in sides:
-            wait_until(lambda: side.plugin.run("status").stdout.startswith(side.cloud.cloud_id), 60, "a controller")  # noqa: B023
+            wait_until(lambda: side.plugin.run("status").stdout.startswith(side.cloud.cloud_id), 180, "a controller")  # noqa: B023
         yield clouds
     finally:
         clouds.stopped.set()

@@ -59,7 +59,7 @@ class Plugin:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
 
     def sentence(self, *arguments: str, code: int = 3, kubeconfig: Path | None = None) -> str:

@@ -16,14 +16,14 @@ US = "readers"
 POLL_SECONDS = 0.5
 
 
-def wait_for_view(peers: RemotePeers, expected: Callable[[PeerView], bool]) -> PeerView:
+def wait_for_view(peers: RemotePeers, expected: Callable[[PeerView], bool], within: float = 30) -> PeerView:
     """Wait until the view of the peer is as expected, and return it."""
 
     def seen() -> PeerView | None:
         view = peers.views().get(PEER)
         return view if view is not None and expected(view) else None
 
-    found = wait_until(seen, 30, "the expected view of the peer", poll_seconds=0.05)
+    found = wait_until(seen, within, "the expected view of the peer", poll_seconds=0.05)
     assert found is not None
     return found
 

@@ -49,7 +49,7 @@ def backends(installed: ControlPlane, tmp_path: Path) -> Iterator[Backends]:
     backends.reports.stop()
     for thread in threading.enumerate():
         if thread.name == "watch":
-            thread.join(20)
+            thread.join(60)
     installed.kubectl("delete", "cloudpeer", PEER)
     installed.kubectl("delete", "gatewaynode", NODE)
     installed.kubectl("delete", "attachment", "-n", SYSTEM_NAMESPACE, *(attachment(n).metadata.name for n in NAMES))
@@ -57,24 +57,24 @@ def backends(installed: ControlPlane, tmp_path: Path) -> Iterator[Backends]:
 
 def test_changes_reach_the_agent_at_once_and_reports_the_cluster(installed: ControlPlane, backends: Backends) -> None:
     backends.intents.start(lambda: None)
-    wait_until(backends.intents.latest, 30, "the first inputs")
+    wait_until(backends.intents.latest, 60, "the first inputs")
     ours = {attachment(name).metadata.name for name in NAMES}
     assert ours <= _latest(backends).attachments.keys()
     time.sleep(3)  # the watches are open
     secret = cloud_peer(PEER).spec.ipsec.auth_secret_ref.name
     installed.kubectl("create", "secret", "generic", secret, "-n", IPSEC_NAMESPACE, "--from-literal=psk=" + "k" * 32)
     try:
-        wait_until(lambda: secret in _latest(backends).keys, 5, "the key")
+        wait_until(lambda: secret in _latest(backends).keys, 30, "the key")
     finally:
         installed.kubectl("delete", "secret", secret, "-n", IPSEC_NAMESPACE)
-    wait_until(lambda: secret not in _latest(backends).keys, 5, "the key to be gone")
+    wait_until(lambda: secret not in _latest(backends).keys, 30, "the key to be gone")
     observations = {name: NodeObservation(node=NODE, plugged=True) for name in ours}
     before = _latest(backends)
     backends.reports.start()
     backends.reports.publish(NodeReport(GatewayNodeStatus(neutron_host="host-1"), None, observations))
-    wait_until(lambda: _reported(installed) == (ours, "host-1"), 10, "the reports")
+    wait_until(lambda: _reported(installed) == (ours, "host-1"), 60, "the reports")
     backends.reports.publish(NodeReport(GatewayNodeStatus(neutron_host="host-1"), None, {}))
-    wait_until(lambda: _reported(installed) == (set(), "host-1"), 10, "the entries to be withdrawn")
+    wait_until(lambda: _reported(installed) == (set(), "host-1"), 60, "the entries to be withdrawn")
     assert _latest(backends) is before, "statuses alone are nothing to plan from"
 
 

@@ -62,17 +62,18 @@ def test_expired_list_is_read_again_from_the_start(installed: ControlPlane, monk
 
 
 def test_hanging_server_is_waited_for_once(installed: ControlPlane) -> None:
-    cluster = KubernetesCluster(str(installed.kubeconfig), "isthmus-controller", timeout_seconds=1)
+    seconds = 4  # so that a busy machine makes nobody believe in a second time
+    cluster = KubernetesCluster(str(installed.kubeconfig), "isthmus-controller", timeout_seconds=seconds)
     cluster.list_objects(CloudPeer)
     server = int((installed.kubeconfig.parent / "pids" / "kube-apiserver").read_text().split()[0])
     os.kill(server, signal.SIGSTOP)
     try:
-        wait_until(lambda: _is_stopped(server), 10, "the API server to stop")
+        wait_until(lambda: _is_stopped(server), 60, "the API server to stop")
         for _ in range(2):  # on an open connection, then on a new one
             began = time.monotonic()
-            with pytest.raises(Unavailable, match="no response within 1 s"):
+            with pytest.raises(Unavailable, match=f"no response within {seconds} s"):
                 cluster.list_objects(CloudPeer)
-            assert 1 <= time.monotonic() - began < 3
+            assert seconds <= time.monotonic() - began < 2 * seconds
     finally:
         os.kill(server, signal.SIGCONT)
     assert cluster.list_objects(CloudPeer) is not None
@@ -126,7 +127,7 @@ def _compact() -> None:
 
 def _etcd(command: str, question: dict[str, str]) -> dict[str, Any]:
     request = urllib.request.Request(f"http://127.0.0.1:2379/v3/kv/{command}", json.dumps(question).encode())
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return dict(json.load(answer))
 
 

@@ -28,7 +28,7 @@ from tests.testbed.kubernetes.cluster import ControlPlane
 
 from .realcloud import as_administrator, remove_everything
 
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 180.0
 
 
 @dataclass
@@ -94,7 +94,7 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
     for what in ("networkexpansion/web", "cloudpeer/cloud-b"):
         where = ["-n", "shop"] if what.startswith("network") else []
         for condition in ("Ready", "Progressing=False"):
-            real.plane.kubectl("wait", what, *where, f"--for=condition={condition}", "--timeout=5s")
+            real.plane.kubectl("wait", what, *where, f"--for=condition={condition}", "--timeout=60s")
 
     match_groups(real, network)
 

@@ -83,7 +83,7 @@ def test_partial_rights_give_a_partial_archive(installed: ControlPlane, plugin: 
     installed.kubectl("create", "clusterrole", "gatherer", "--verb=list", f"--resource={what}")
     installed.kubectl("create", "clusterrolebinding", "gatherer", "--clusterrole=gatherer", subject)
     installed.kubectl("create", "rolebinding", "gatherer", "-n", names.GATEWAY_NAMESPACE, "--clusterrole=view", subject)
-    wait_until(lambda: plugin.run("peers", kubeconfig=account).returncode != 3, 20, "the right to list")
+    wait_until(lambda: plugin.run("peers", kubeconfig=account).returncode != 3, 60, "the right to list")
     done = plugin.run("gather", "--out", "some.tar.gz", kubeconfig=account)
     assert (done.returncode, done.stderr) == (3, "")
     found = texts(plugin.directory / "some.tar.gz")

@@ -101,7 +101,7 @@ def test_invalid_response_is_reported(
     handler, kubeconfig = hostile
     handler.status, handler.body = status, body
     peers.follow({PEER: kubeconfig})
-    view = wait_for_view(peers, lambda v: not v.reachable)
+    view = wait_for_view(peers, lambda v: not v.reachable, 120)  # some of them are large
     assert view.reason == reason
     assert not view.complete
 
@@ -131,7 +131,7 @@ def test_ten_thousand_networks_of_one_peer_are_read(hostile: tuple[type[Hostile]
     handler.do_GET = answer  # type: ignore[method-assign, assignment]
     handler.wbufsize = -1  # one segment for head and body
     peers.follow({PEER: kubeconfig})
-    view = wait_for_view(peers, lambda v: v.complete)
+    view = wait_for_view(peers, lambda v: v.complete, 240)
     assert len(view.links) == 10_000
     assert not view.not_understood
 

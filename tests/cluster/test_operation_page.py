@@ -87,9 +87,9 @@ def test_node_is_drained(clouds: Clouds) -> None:
     drain, look, end = block.splitlines()
     try:
         _run(clouds.a, end)
-        wait_until(lambda: NODE in _gateway_nodes(plane), 20, "the GatewayNode")
+        wait_until(lambda: NODE in _gateway_nodes(plane), 60, "the GatewayNode")
         _run(clouds.a, drain)
-        wait_until(lambda: NODE not in _gateway_nodes(plane), 20, "the end of the GatewayNode")
+        wait_until(lambda: NODE not in _gateway_nodes(plane), 60, "the end of the GatewayNode")
         _run(clouds.a, look)
         columns = plane.kubectl(
             "get", "crd", "attachments.isthmus.cloud", "-o", "jsonpath={..additionalPrinterColumns}"
@@ -123,7 +123,7 @@ def test_credential_is_renewed(clouds: Clouds) -> None:
     _renew(clouds, make, store)
     assert a.plugin.run("revoke", "--credential", "cloud-b", "--yes").returncode == 0
     b.wait("cloud-a", "Reachable=False")
-    wait_until(lambda: _has_account(a), 30, "the account")
+    wait_until(lambda: _has_account(a), 60, "the account")
     _renew(clouds, make.replace("--renew", f"--server {a.server}"), store)
     b.wait("cloud-a", "Reachable")
     b.wait("cloud-a", "Ready")

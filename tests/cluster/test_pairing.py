@@ -193,7 +193,7 @@ def _drain(clouds: Clouds) -> None:
     deadline = published["spec"]["drain"]["deadline"]
     assert deadline in b.plugin.run("peers").stdout
     assert a.plugin.run("uncordon", "cloud-b").returncode == 0
-    wait_until(lambda: "PeerDraining" not in str(b.peers()["cloud-a"]["status"]), 30, "the peer to go on")
+    wait_until(lambda: "PeerDraining" not in str(b.peers()["cloud-a"]["status"]), 60, "the peer to go on")
     (published,) = a.objects("peerlinks", "-A")
     assert (published["spec"]["state"], "drain" in published["spec"]) == ("Active", False)
     assert '"Drained"' not in json.dumps(a.peers()["cloud-b"]["status"])
@@ -204,7 +204,7 @@ def _revoke_credential(clouds: Clouds) -> None:
     assert "add --yes" in refused(a, "revoke", "cloud-b", "--credential", code=2)
     assert a.plugin.run("revoke", "cloud-b", "--credential", "--yes").returncode == 0
     b.wait("cloud-a", "Reachable=False")
-    wait_until(lambda: "AccountRecreated" in str(a.peers()["cloud-b"]["status"]), 30, "the account to be created again")
+    wait_until(lambda: "AccountRecreated" in str(a.peers()["cloud-b"]["status"]), 60, "the account to be created again")
 
 
 def _end(clouds: Clouds) -> None:

@@ -105,8 +105,8 @@ def test_server_of_another_cluster_is_noticed_by_the_credential(untouched: Cloud
     done = a.plugin.run(*invite(a, "cloud-b", "--ca-file", str(other_server.authority), server=other_server.url))
     assert (done.returncode, done.stdout) == (1, "")
     assert "rejects the credential that this cluster has just issued" in done.stderr
-    wait_until(lambda: not a.peers(), 30, "the CloudPeer to go")
-    wait_until(lambda: "isthmus-peer-cloud-b" not in str(a.objects("namespaces")), 30, "its namespace to go")
+    wait_until(lambda: not a.peers(), 60, "the CloudPeer to go")
+    wait_until(lambda: "isthmus-peer-cloud-b" not in str(a.objects("namespaces")), 60, "its namespace to go")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_without_rights(untouched: Clouds, tmp_path: Path) -> None:
             "create", "clusterrolebinding", role, f"--clusterrole={role}", "--serviceaccount=users:pairing-reader"
         )
     expected = 'no right to create serviceaccounts/token in the namespace "isthmus-peer-cloud-b"'
-    wait_until(lambda: expected in a.plugin.run(*invite(a), kubeconfig=reader).stderr, 20, "the rights")
+    wait_until(lambda: expected in a.plugin.run(*invite(a), kubeconfig=reader).stderr, 60, "the rights")
 
 
 def test_interrupted_invitation_leaves_nothing(untouched: Clouds) -> None:

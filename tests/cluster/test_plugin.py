@@ -88,7 +88,7 @@ def test_tenant_reads_the_networks_of_the_namespace(installed: ControlPlane, plu
     installed.kubectl(
         "create", "rolebinding", "tenant", "--clusterrole=view", f"--serviceaccount={USERS}:plugin-tenant", "-n", SHOP
     )
-    wait_until(lambda: plugin.run("networks", "-n", SHOP, kubeconfig=tenant).returncode == 0, 20, "the right to list")
+    wait_until(lambda: plugin.run("networks", "-n", SHOP, kubeconfig=tenant).returncode == 0, 60, "the right to list")
     document = json.loads(plugin.run("networks", "-n", SHOP, "-o", "json", kubeconfig=tenant).stdout)
     assert [network["networkName"] for network in document["networks"]] == ["网络 web"]
     hint = "if you have rights in one namespace, name it: -n NAMESPACE"
@@ -114,7 +114,7 @@ def test_what_may_be_read_is_shown(installed: ControlPlane, plugin: Plugin, tmp_
         "create", "clusterrolebinding", "plugin-reader", "--clusterrole=plugin-reader",
         f"--serviceaccount={USERS}:plugin-reader",
     )  # fmt: skip
-    wait_until(lambda: "plugin-b" in plugin.run("status", kubeconfig=reader).stdout, 20, "the right to list")
+    wait_until(lambda: "plugin-b" in plugin.run("status", kubeconfig=reader).stdout, 60, "the right to list")
     done = plugin.run("status", kubeconfig=reader)
     assert done.returncode == 1
     assert [line for line in done.stdout.splitlines() if line.startswith("not read: ")] == [
@@ -138,7 +138,7 @@ def test_approver_of_one_peer_decides_about_its_network(
         "create", "rolebinding", "approver", "--clusterrole=isthmus-approver",
         f"--serviceaccount={USERS}:plugin-approver", "-n", home,
     )  # fmt: skip
-    wait_until(lambda: plugin.run("approve", "-n", home, kubeconfig=approver).returncode == 0, 20, "the right to list")
+    wait_until(lambda: plugin.run("approve", "-n", home, kubeconfig=approver).returncode == 0, 60, "the right to list")
     listed = json.loads(plugin.run("approve", "-n", home, "-o", "json", kubeconfig=approver).stdout)
     assert [network["name"] for network in listed["awaiting"]] == [f"plugin-b.{NETWORK_ID}"]
     assert "with rights for one peer, name its namespace" in plugin.sentence("approve", kubeconfig=approver)

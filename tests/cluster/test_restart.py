@@ -70,9 +70,9 @@ def test_second_node_is_not_touched_after_a_failure(installed: ControlPlane, plu
     with played(installed, "charon", *NODES) as nodes:
         before = nodes.uids()
         nodes.broken = {"restart-1"}
-        done = plugin.run("restart", "charon", "--yes", "--timeout", "4")
+        done = plugin.run("restart", "charon", "--yes", "--timeout", "20")
         assert (done.returncode, done.stdout) == (1, "")
-        assert "is not ready, 4 s after the pod of charon was deleted. Nothing was done on restart-2." in done.stderr
+        assert "is not ready, 20 s after the pod of charon was deleted. Nothing was done on restart-2." in done.stderr
         after = nodes.uids()
         assert (after["restart-1"] != before["restart-1"], after["restart-2"]) == (True, before["restart-2"])
         nodes.broken = set()

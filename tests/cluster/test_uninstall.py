@@ -66,7 +66,7 @@ def _stretch(clouds: Clouds) -> None:
             _, network, _ = side.cloud.tenant(cidr=cidr)
             side.cloud.expand(network.id, peer)
     for side in (a, b):
-        side.plane.kubectl("wait", "-n", "shop", "netexp/web", "--for=condition=Ready", "--timeout=60s")
+        side.plane.kubectl("wait", "-n", "shop", "netexp/web", "--for=condition=Ready", "--timeout=180s")
     for role in ROLES:
         helm = ("meta.helm.sh/release-name=mine", f"meta.helm.sh/release-namespace={names.SYSTEM_NAMESPACE}")
         b.plane.kubectl("annotate", role, *helm)
@@ -121,7 +121,7 @@ def _withdrawn(b: Side) -> None:
 def _peer_is_gone(a: Side) -> None:
     """A's CloudPeer waits for a confirmation that never comes."""
     a.wait("cloud-b", "Reachable=False")
-    done = a.plugin.run("uninstall", "--yes", "--timeout", "3")
+    done = a.plugin.run("uninstall", "--yes", "--timeout", "15")
     assert (done.returncode, done.stdout) == (1, "")
     assert "CloudPeer cloud-b is still there" in done.stderr or "CloudPeer cloud-b (and" in done.stderr, done.stderr
     assert "kubectl isthmus forget cloud-b" in done.stderr
