@@ -135,7 +135,7 @@ def restore_key(place: Place) -> None:
 def kill_switch_of_b(place: Place) -> None:
     gateway = place.b.cloud.gateway
     gateway.kill("ovs-vswitchd", signal.SIGKILL)
-    wait_until(lambda: not gateway.alive("ovs-vswitchd"), 10, "end of ovs-vswitchd")
+    wait_until(lambda: not gateway.alive("ovs-vswitchd"), 60, "end of ovs-vswitchd")
 
 
 def start_switch_of_b(place: Place) -> None:

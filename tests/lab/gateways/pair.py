@@ -53,7 +53,7 @@ class Pair:
 
     def patches(self, node: Gateway) -> list[str]:
         """The patch ports of networks on br-cloud of a node."""
-        ports = node.run(["ovs-vsctl", "--timeout=10", "list-ports", "br-cloud"], check=False).stdout.split()
+        ports = node.run(["ovs-vsctl", "--timeout=60", "list-ports", "br-cloud"], check=False).stdout.split()
         return [port for port in ports if port.startswith("isc")]
 
 
@@ -120,10 +120,10 @@ def two_gateways(peers: Federation) -> Iterator[Pair]:
         peers.wait_for_peers(60)
         yield Pair(peers, agent)
     absent = ("get", "gatewaynode", second.name, "--ignore-not-found", "-o", "name")
-    wait_until(lambda: not cloud.kubectl(*absent), 30, f"GatewayNode {second.name} to be deleted")
+    wait_until(lambda: not cloud.kubectl(*absent), 60, f"GatewayNode {second.name} to be deleted")
     cloud.kubectl("delete", "lease", "-n", SYSTEM, f"isthmus-agent-{second.name}", "--ignore-not-found")
     there = peers.receiver.cloud
-    wait_until(lambda: second.name not in _connected(there), 30, f"{there.gateway.name} to leave {second.name}")
+    wait_until(lambda: second.name not in _connected(there), 60, f"{there.gateway.name} to leave {second.name}")
 
 
 @contextmanager

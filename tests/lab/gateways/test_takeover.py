@@ -48,7 +48,7 @@ def test_networks_of_a_node_that_is_gone_move_once(
         undo.callback(beside.delete)
         machines = [carried.stretch.local, carried.stretch.remotes[0], beside]
         run = undo.enter_context(BroadcastRun(machines, BROADCAST))
-        wait_until(lambda: all_hear_all(run, machines), 30, "broadcasts of all machines everywhere")
+        wait_until(lambda: all_hear_all(run, machines), 60, "broadcasts of all machines everywhere")
         with disconnected(carried, second):
             gone = time.monotonic()
             for network in both:
@@ -73,7 +73,7 @@ def wait_back(pair: Pair, node: Gateway) -> None:
     """Wait until the node can forward again, and has unplugged the networks that it does not carry any more."""
     pair.side.wait_node_ready(node)
     pair.peers.wait_for_peers(60)
-    wait_until(lambda: not pair.patches(node), 30, f"{node.name} to unplug the networks")
+    wait_until(lambda: not pair.patches(node), 60, f"{node.name} to unplug the networks")
 
 
 def all_hear_all(run: BroadcastRun, machines: list[Machine], since: dict[str, Heard] | None = None) -> bool:
@@ -105,7 +105,7 @@ def test_takeover_that_neutron_refuses_is_reported_and_made_up_for(carried: Carr
         network.delete_quota(project)
     try:
         carried.wait_carried_by(second)
-        wait_ready(cloud, "networkexpansion", tenant, tenant, timeout_seconds=30)
+        wait_ready(cloud, "networkexpansion", tenant, tenant, timeout_seconds=60)
         assert [host for _, host in carried.ports()] == [second.name]
     finally:
         nodes.label(cloud, first, is_gateway=True)

@@ -57,7 +57,7 @@ class PlainCloud:
 
     def hand_over(self) -> str:
         """The kubeconfig for cloud A."""
-        return wait_until(lambda: self.control.credential(self.server), 30, "the reader's token")
+        return wait_until(lambda: self.control.credential(self.server), 60, "the reader's token")
 
     def receive(self, kubeconfig: str) -> None:
         """The kubeconfig that cloud A's administrator has handed over."""
@@ -106,7 +106,7 @@ class PlainCloud:
         hosting.start(
             PLAIN_SITE, kernel=lab.state.assets.uml_kernel, namespaces=lab.state.namespaces, directory=lab.directory
         )
-        await_server(lab.directory, PLAIN_SITE.gateway, self.node.channel.answers, timeout_seconds=60)
+        await_server(lab.directory, PLAIN_SITE.gateway, self.node.channel.answers, timeout_seconds=180)
 
     def _start_kubernetes(self) -> None:
         self.kube.start()

@@ -47,8 +47,8 @@ def test_attachment_port_becomes_active_and_carries_traffic(cloud: Cloud, machin
         assert (attachment.fixed_ips, attachment.status) == ([], "DOWN")
         assert machine.ping(PROBE_ADDRESS, count=1).received == 0
         with probe_behind_patch(cloud, attachment.id, attachment.mac_address) as mac_address:
-            wait_until(lambda: network.get_port(attachment.id).status == "ACTIVE", 30, "attachment ACTIVE")
-            wait_until(lambda: machine.ping(PROBE_ADDRESS, count=1).all_answered, 15, "a reply of the probe")
+            wait_until(lambda: network.get_port(attachment.id).status == "ACTIVE", 60, "attachment ACTIVE")
+            wait_until(lambda: machine.ping(PROBE_ADDRESS, count=1).all_answered, 60, "a reply of the probe")
             assert machine.neighbours()[PROBE_ADDRESS] == mac_address
     finally:
         network.delete_port(attachment)

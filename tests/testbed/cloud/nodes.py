@@ -14,8 +14,8 @@ from tests.testbed.node.gateway import Gateway
 from tests.testbed.state import State
 
 GATEWAY_LABEL: Final = "isthmus.cloud/gateway"
-_BOOT_SECONDS: Final = 60.0
-_BACK_END_SECONDS: Final = 120.0
+_BOOT_SECONDS: Final = 180.0
+_BACK_END_SECONDS: Final = 240.0
 
 
 def boot(state: State, gateway: Gateway) -> None:

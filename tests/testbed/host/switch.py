@@ -44,7 +44,7 @@ def start_database(directory: Path) -> None:
     server = [_DATABASE, str(directory / "conf.db"), f"--remote=p{_socket(directory)}"]
     server += [f"--unixctl={directory}/server.ctl"]
     process.spawn(server, name=_DATABASE, directory=directory, env=_environment(directory))
-    process.wait_until((directory / "db.sock").is_socket, 10, "ovsdb-server's socket")
+    process.wait_until((directory / "db.sock").is_socket, 60, "ovsdb-server's socket")
 
 
 def stop_database(directory: Path) -> None:
@@ -54,7 +54,7 @@ def stop_database(directory: Path) -> None:
 
 def vsctl(socket: str, *arguments: str) -> None:
     """Run ovs-vsctl, and wait until ovs-vswitchd has applied the change."""
-    subprocess.run(["ovs-vsctl", f"--db={socket}", "--timeout=20", *arguments], check=True)
+    subprocess.run(["ovs-vsctl", f"--db={socket}", "--retry", "--timeout=60", *arguments], check=True)
 
 
 def _socket(directory: Path) -> str:

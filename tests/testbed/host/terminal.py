@@ -42,7 +42,7 @@ def converse(
         shown, has_ended = _read_and_answer(master, dict(answers), time.monotonic() + timeout_seconds)
         if not has_ended:
             raise CommandFailed(f"{' '.join(argv)}: has not ended after {timeout_seconds:g} s: {shown}")
-        return process.wait(timeout=10), shown
+        return process.wait(timeout=60), shown
     finally:
         os.close(master)
         with suppress(ProcessLookupError):

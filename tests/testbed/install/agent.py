@@ -56,7 +56,7 @@ class Agent:
         """Kill it with SIGKILL, if it is running."""
         if self.alive():
             self.gateway.kill(_NAME, signal.SIGKILL)
-            wait_until(lambda: not self.alive(), 10, "end of the agent")
+            wait_until(lambda: not self.alive(), 60, "end of the agent")
 
     def alive(self) -> bool:
         """Whether it is running."""

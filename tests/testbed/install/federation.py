@@ -110,7 +110,7 @@ class Federation:
             side.cloud.kubectl("delete", "-f", str(path), "--ignore-not-found", "--wait=false")
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             peer = theirs.cloud.cloud_id
-            ours.cloud.kubectl("wait", "--for=delete", f"cloudpeer/{peer}", "--timeout=60s")
+            ours.cloud.kubectl("wait", "--for=delete", f"cloudpeer/{peer}", "--timeout=120s")
             for namespace in ("isthmus-system", "isthmus-ipsec"):
                 ours.cloud.kubectl("delete", "secret", "-n", namespace, f"peer-{peer}", "--ignore-not-found")
 
@@ -245,4 +245,4 @@ def wait_for_account(cloud: Cloud, peer_cloud_id: str) -> None:
     what = ("serviceaccount/peer", "configmap/kube-root-ca.crt", "rolebinding/peer")
     where = ("-n", f"isthmus-peer-{peer_cloud_id}", "-o", "name", "--ignore-not-found")
     for each in what:
-        wait_until(lambda: cloud.kubectl("get", each, *where), 30, f"{each} for {peer_cloud_id}")  # noqa: B023
+        wait_until(lambda: cloud.kubectl("get", each, *where), 60, f"{each} for {peer_cloud_id}")  # noqa: B023

@@ -171,11 +171,11 @@ class Installation:
         self.start_controller()
         self.start_agent()
 
-    def wait_until_ready(self, timeout_seconds: float = 90) -> None:
+    def wait_until_ready(self, timeout_seconds: float = 180) -> None:
         """Wait until the gateway node is ready."""
         self.wait_node_ready(self.cloud.gateway, timeout_seconds)
 
-    def wait_node_ready(self, gateway: Gateway, timeout_seconds: float = 90) -> None:
+    def wait_node_ready(self, gateway: Gateway, timeout_seconds: float = 180) -> None:
         """Wait until one of several gateway nodes is ready."""
         path = '{.status.conditions[?(@.type=="Ready")].status}'
         ask = ("get", "gatewaynode", gateway.name, "--ignore-not-found", "-o", f"jsonpath={path}")
@@ -183,7 +183,7 @@ class Installation:
             lambda: self.cloud.kubectl(*ask) == "True", timeout_seconds, f"GatewayNode {gateway.name} to be ready"
         )
 
-    def wait_reconciled(self, role: str, times: int, timeout_seconds: float = 90) -> None:
+    def wait_reconciled(self, role: str, times: int, timeout_seconds: float = 180) -> None:
         """Wait until a started process has completed this number of reconciliations."""
 
         def reconciled() -> bool:
@@ -200,7 +200,7 @@ class Installation:
             "controller": (site.server_address.ip, CONTROLLER_METRICS_PORT),
             "agent": (site.gateway_address.ip, agent.METRICS_PORT),
         }[role]
-        with urlopen(f"http://{address}:{port}/metrics", timeout=10) as reply:
+        with urlopen(f"http://{address}:{port}/metrics", timeout=60) as reply:
             families = text_string_to_metric_families(reply.read().decode())
         return [sample for family in families for sample in family.samples]
 
@@ -251,7 +251,7 @@ class Installation:
             python = self._assets.controller_env / "bin" / "python"
             command = [str(python), "-m", "isthmus.cli.main", "peer-kubeconfig", peer_cloud_id, "--server"]
             command.append(self.api_url)
-            done = subprocess.run(command, env={"KUBECONFIG": admin.name}, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, env={"KUBECONFIG": admin.name}, capture_output=True, text=True, timeout=120)
         if done.returncode:
             raise RuntimeError(f"peer-kubeconfig {peer_cloud_id}: {done.stderr.strip()}")
         return done.stdout

@@ -34,4 +34,4 @@ class ControlNode(Place):
         enter = ["nsenter", f"--net=/run/netns/{self._cloud_namespace}", "unshare", *_NAMESPACES]
         argv = ["env", "-i", *enter, str(_SANDBOX), self.name, str(_EXEC_SERVER), self.address, str(EXEC_PORT)]
         process.spawn(argv, name=self.name, directory=self._directory)
-        wait_until(self.channel.answers, 20, f"node {self.name}")
+        wait_until(self.channel.answers, 60, f"node {self.name}")

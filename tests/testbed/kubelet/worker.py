@@ -17,8 +17,8 @@ from tests.testbed.node.node import Place
 _PREPARE: Final = Path(__file__).with_name("prepare.sh")
 _CONTAINERD: Final = "containerd"
 _KUBELET: Final = "kubelet"
-_IMPORT_SECONDS: Final = 180.0
-_READY_SECONDS: Final = 90.0
+_IMPORT_SECONDS: Final = 600.0
+_READY_SECONDS: Final = 240.0
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Worker:
         self._configure()
         self.place.run([str(_PREPARE)])
         self.place.spawn([_CONTAINERD, "--config", self.directory / "containerd.toml"], _CONTAINERD)
-        wait_until(lambda: self.ctr("version", check=False), 60, f"containerd on {self.name}")
+        wait_until(lambda: self.ctr("version", check=False), 180, f"containerd on {self.name}")
 
     def import_image(self, archive: Path) -> None:
         """Import an image into containerd, which then never pulls it."""
@@ -84,7 +84,7 @@ class Worker:
     def kill_kubelet(self) -> None:
         """Kill the kubelet; containers are children of containerd's shims, and stay."""
         self.place.kill(_KUBELET, signal.SIGKILL)
-        wait_until(lambda: not self.place.alive(_KUBELET), 10, f"end of the kubelet of {self.name}")
+        wait_until(lambda: not self.place.alive(_KUBELET), 60, f"end of the kubelet of {self.name}")
 
     def wait_ready(self) -> None:
         """Wait until Kubernetes considers the node ready."""

@@ -156,7 +156,7 @@ def _end(node: Node, name: str, how: signal.Signals) -> None:
         node.stop(name, grace_seconds=2)
         return
     node.kill(name, how)
-    wait_until(lambda: not node.alive(name), 10, f"end of {name}")
+    wait_until(lambda: not node.alive(name), 60, f"end of {name}")
 
 
 def _alive_agents(admin: Connection, node: Node) -> list[Any]:

@@ -23,7 +23,7 @@ class Charon:
         self._node.run(["rm", "-f", SOCKET])
         self._node.spawn(["/usr/lib/ipsec/charon"], "charon", env={"STRONGSWAN_CONF": str(_CONFIGURATION)})
         there = ["test", "-S", SOCKET]
-        wait_until(lambda: not self._node.run(there, check=False).returncode, 20, f"{SOCKET} on {self._node.name}")
+        wait_until(lambda: not self._node.run(there, check=False).returncode, 60, f"{SOCKET} on {self._node.name}")
 
     def stop(self) -> None:
         """Stop it cleanly: it removes its own policies."""
@@ -32,7 +32,7 @@ class Charon:
     def kill(self) -> None:
         """Kill it: its SAs and policies stay in the kernel."""
         self._node.kill("charon", signal.SIGKILL)
-        wait_until(lambda: not self._node.alive("charon"), 10, "end of charon")
+        wait_until(lambda: not self._node.alive("charon"), 60, "end of charon")
 
     def alive(self) -> bool:
         """Whether it is running."""

@@ -84,7 +84,7 @@ class Place:
             wait_until(lambda: not self.alive(name), grace_seconds, f"end of {name}")
         except TimeoutError:
             self.kill(name, signals.SIGKILL)
-            wait_until(lambda: not self.alive(name), 10, f"end of {name} after SIGKILL")
+            wait_until(lambda: not self.alive(name), 60, f"end of {name} after SIGKILL")
 
     def log(self, name: str) -> Path:
         """Log file of a background process, which the tester can also read."""

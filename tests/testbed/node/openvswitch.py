@@ -23,9 +23,9 @@ def start(node: Node) -> None:
 def restart_database(node: Node) -> None:
     """Kill the database server, and start it with the same database."""
     node.kill("ovsdb-server", signal.SIGKILL)
-    wait_until(lambda: not node.alive("ovsdb-server"), 10, "end of ovsdb-server")
+    wait_until(lambda: not node.alive("ovsdb-server"), 60, "end of ovsdb-server")
     _start_database(node)
-    node.run("until ovs-vsctl --timeout=10 show >/dev/null; do sleep 0.05; done", timeout_seconds=15)
+    node.run("until ovs-vsctl --timeout=10 show >/dev/null; do sleep 0.05; done", timeout_seconds=60)
 
 
 def restart_in_new_directory(node: Node) -> None:
@@ -35,7 +35,7 @@ def restart_in_new_directory(node: Node) -> None:
     # Not moved within the file system: the old directory has no link left afterwards.
     node.run(f"mv {_DATABASE} /run/conf.db; rm -r {_DIRECTORY}; mkdir {_DIRECTORY}; mv /run/conf.db {_DATABASE}")
     _start_database(node)
-    node.run(f"until [ -S {_SOCKET} ]; do sleep 0.05; done", timeout_seconds=15)
+    node.run(f"until [ -S {_SOCKET} ]; do sleep 0.05; done", timeout_seconds=60)
     start_switch(node)
 
 

@@ -16,7 +16,7 @@ from tests.testbed.wan.wiring import router_card
 # Headers are sufficient for classification.
 _BYTES_OF_A_FRAME: Final = 256
 _BUFFER_KIBIBYTES: Final = 32768
-_STOP_SECONDS: Final = 20
+_STOP_SECONDS: Final = 60
 _SETTLE_SECONDS: Final = 0.5
 
 

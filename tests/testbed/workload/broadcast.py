@@ -60,7 +60,7 @@ class BroadcastRun:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for machine in self._machines:
             machine.node.kill(_name(machine), signal.SIGKILL)
-            wait_until(lambda: not machine.node.alive(_name(machine)), 10, f"end of {_name(machine)}")  # noqa: B023
+            wait_until(lambda: not machine.node.alive(_name(machine)), 60, f"end of {_name(machine)}")  # noqa: B023
 
 
 def _name(machine: Machine) -> str:

@@ -77,7 +77,7 @@ class PingRun:
 
     def _end(self) -> None:
         self._place.kill(self._name, signal.SIGINT)
-        wait_until(lambda: not self._place.alive(self._name), 10, f"end of {self._name}", poll_seconds=0.05)
+        wait_until(lambda: not self._place.alive(self._name), 60, f"end of {self._name}", poll_seconds=0.05)
 
 
 def count_replies(output: str) -> PingResult:

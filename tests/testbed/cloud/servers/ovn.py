@@ -72,5 +72,5 @@ class OvnCentral:
             directory=self.directory,
             netns=self.netns,
         )
-        wait_until(Path(f"{base}.sock").exists, 10, f"{base}.sock")
+        wait_until(Path(f"{base}.sock").exists, 60, f"{base}.sock")
         subprocess.run([control, f"--db=unix:{base}.sock", "init"], check=True)
