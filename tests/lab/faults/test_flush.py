@@ -11,7 +11,7 @@ from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation
 from tests.testbed.node.gateway import Gateway
 from tests.testbed.wan.wire import Summary, Traffic
-from tests.testbed.workload.ping import PingResult
+from tests.testbed.workload.ping import PingResult, StarvedNode
 from tests.testbed.workload.tenant import Stretch
 
 _FLUSH = "ip xfrm policy flush; ip xfrm state flush"
@@ -23,6 +23,7 @@ _FENCES = {
 }
 _BACK_SECONDS = 3.0  # the agents' resync, and dead peer detection, take much longer
 _SAS = 4
+_ATTEMPTS = 3
 Record = Callable[[str, object], None]
 
 
@@ -65,11 +66,11 @@ def test_one_fence_is_restored_by_the_agent_and_nothing_leaks(
     ping, wire = _disturbed(peers, stretched, lambda: milliseconds.append(_removed_for(gateway, *_FENCES[fence])))
     record_property(
         f"{fence} removed on {where}",
-        f"back after {milliseconds[0]} ms, {wire.counts[Traffic.OTHER]} packets in clear, "
+        f"back after {milliseconds[-1]} ms, {wire.counts[Traffic.OTHER]} packets in clear, "
         f"{ping.lost} of {ping.transmitted} pings lost",
     )
     wire.require_protected()
-    assert milliseconds[0] < 1000 * _BACK_SECONDS
+    assert milliseconds[-1] < 1000 * _BACK_SECONDS
     assert ping.longest_silence_seconds < _BACK_SECONDS
 
 
@@ -81,12 +82,12 @@ def test_without_agents_and_fences_it_leaks_and_is_seen(
     for side in peers.both:
         side.stop_process("agent")
     try:
-        _, wire = _disturbed(
-            peers, stretched, lambda: [gateway.run(f"{_FLUSH}; {_REMOVE_TABLE}") for gateway in gateways]
-        )
+        with peers.lab.wan.capture() as capture:
+            stretched.ping_beside(lambda: [gateway.run(f"{_FLUSH}; {_REMOVE_TABLE}") for gateway in gateways])
     finally:
         for side in peers.both:
             side.start_agent()
+    wire = capture.summary()
     record_property("both fences removed, agents stopped", f"{wire.counts[Traffic.OTHER]} packets in clear")
     assert wire.counts[Traffic.OTHER] > 0
     # Both agents have lost SAs negotiated again, one after the other: a ping may be lost between the two.
@@ -99,9 +100,18 @@ def _gateways(peers: Federation, where: str) -> list[Gateway]:
 
 
 def _disturbed(peers: Federation, stretch: Stretch, event: Callable[[], object]) -> tuple[PingResult, Summary]:
-    with peers.lab.wan.capture() as capture:
-        ping = stretch.ping_during(event)
-    return ping, capture.summary()
+    """Repeated if this machine was too busy for a verdict on the pings, as in `ping_losing_nothing`."""
+    starved = ""
+    for _ in range(_ATTEMPTS):
+        try:
+            with peers.lab.wan.capture() as capture:
+                ping = stretch.ping_during(event)
+        except StarvedNode as error:
+            capture.summary().require_protected()
+            starved = str(error)
+        else:
+            return ping, capture.summary()
+    raise StarvedNode(starved)
 
 
 def _removed_for(gateway: Gateway, remove: str, listing: str) -> int:

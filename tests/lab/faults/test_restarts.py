@@ -44,7 +44,7 @@ def test_restarted_neutron_back_end_keeps_our_ports(
     """Losses during Neutron's own restart are recorded only; everything must work after it."""
     cloud = peers.a.cloud if side == "a" else peers.b.cloud
     before = cloud.gateway.run("ovs-ofctl -O OpenFlow15 dump-flows br-cloud --no-stats | sort").stdout
-    result = stretched.ping_during(cloud.neutron_back_end.restart)
+    result = stretched.ping_beside(cloud.neutron_back_end.restart)
     record_property(f"pings lost by a restart of Neutron's {cloud.back_end}", f"{result.lost} of {result.transmitted}")
     assert cloud.gateway.run("ovs-ofctl -O OpenFlow15 dump-flows br-cloud --no-stats | sort").stdout == before
     assert stretched.wait_for_ping().all_answered

@@ -17,6 +17,6 @@ def test_network_moves_to_the_node_of_a_machine(carried: Carried, record_propert
     first, second = carried.pair.nodes
     carried.move_to(second)
     carried.stretch.remotes[0].ping(UNUSED, count=3)
-    result = carried.stretch.ping_during(lambda: carried.move_to(first))
+    result = carried.stretch.ping_beside(lambda: carried.move_to(first))
     record_property("network moved to the node of a machine", f"silent for {result.longest_silence_seconds:.1f} s")
     assert result.received > 0
