@@ -42,7 +42,7 @@ def test_draining_ends_the_stretch_at_its_deadline_and_can_be_called_off(peers: 
         wait_ready(a, "networkexpansion", NAME, NAME)
         stretch.wait_for_ping()
         wait_until(lambda: not text(b, "cloudpeer", a.cloud_id, None), 30, "the peer to know that it is called off")
-        assert condition(a, "cloudpeer", b.cloud_id, type_="Drained") == {}
+        wait_until(lambda: not condition(a, "cloudpeer", b.cloud_id, type_="Drained"), 30, "no condition Drained")
 
 
 def announced(peers: Federation) -> str:

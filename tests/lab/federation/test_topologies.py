@@ -3,7 +3,6 @@
 Last of this directory: from then on there is traffic between the two on the WAN.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,8 +11,8 @@ import pytest
 
 from tests.lab.federation.hub import Everywhere, Hub, everywhere, frames_between
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import condition, objects, patch_spec
-from tests.testbed.install.spoke import CHANGED_SECONDS, DIRECT, THROUGH, Receivers
+from tests.testbed.install.federation import objects, patch_spec
+from tests.testbed.install.spoke import CHANGED_SECONDS, DIRECT, THROUGH, Receivers, wait_connected
 from tests.testbed.workload.broadcast import BroadcastRun
 
 pytestmark = pytest.mark.stage("third")
@@ -95,5 +94,4 @@ def test_the_topology_is_changed_under_traffic(hub: Hub, receivers: Receivers, h
                 wait_until(lambda: len(listed()) == wanted_links, CHANGED_SECONDS, "MemberLinks to follow")  # noqa: B023
         heard = run.heard()
     assert {name: of.more_than_once for name, of in heard.items() if of.more_than_once} == {}
-    found = condition(hub.origin.cloud, "networkexpansion", name, name, "MembersConnected")
-    assert found.get("status") == "True", json.dumps(found)
+    wait_connected(hub.origin.cloud, name, name)

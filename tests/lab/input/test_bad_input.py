@@ -42,7 +42,7 @@ def expansion(peers: Federation) -> Iterator[Callable[..., None]]:
     yield apply
     for found in objects(peers.a.cloud, "networkexpansions"):
         where = found["metadata"]["namespace"]
-        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", where, "wrong", "--timeout=30s", "--ignore-not-found")
+        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", where, "wrong", "--timeout=60s", "--ignore-not-found")
     peers.settle()
 
 
@@ -114,7 +114,7 @@ def test_shared_or_external_network(
         expansion(tenant.network_id)
         wait_for_rejection(peers, "NetworkNotStretchable")
     finally:
-        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", NAMESPACE, "wrong", "--timeout=30s")
+        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", NAMESPACE, "wrong", "--timeout=60s")
         network.update_network(tenant.network_id, **{kind: False})
         for policy in [p for p in network.rbac_policies() if p.object_id == tenant.network_id]:
             network.delete_rbac_policy(policy)
@@ -179,7 +179,7 @@ def test_peer_with_our_own_cloud_id(peers: Federation) -> None:
     wait_reason(peers.a.cloud, "cloudpeer", "mirror", "OwnCloudID")
     require_nothing_created(peers)
     assert "isthmus-peer-cloud-a" not in peers.a.cloud.kubectl("get", "namespaces")
-    peers.a.cloud.kubectl("delete", "cloudpeer", "mirror", "--timeout=30s")
+    peers.a.cloud.kubectl("delete", "cloudpeer", "mirror", "--timeout=60s")
 
 
 def test_weak_proposal(peers: Federation) -> None:
@@ -197,9 +197,18 @@ def test_tenant_binds_its_own_namespace(peers: Federation) -> None:
         kubectl("create", "clusterrolebinding", "mistaken", "--clusterrole=mistaken", "--user=mistaken")
         undo.callback(kubectl, "delete", "clusterrolebinding", "mistaken")
         annotate = ("annotate", "--overwrite", "namespace", NAMESPACE, "--as=mistaken")
-        kubectl(*annotate, "harmless=yes")
+        # A new right takes a moment to reach the authoriser.
+        wait_until(lambda: is_permitted(peers, *annotate, "harmless=yes"), 60, "the right to annotate")
         with pytest.raises(KubectlError, match="projectbindings"):
             kubectl(*annotate, f"isthmus.cloud/project-id={uuid.uuid4().hex}")
+
+
+def is_permitted(peers: Federation, *arguments: str) -> bool:
+    try:
+        peers.a.cloud.kubectl(*arguments)
+    except KubectlError:
+        return False
+    return True
 
 
 def _peer_state(peers: Federation) -> str:

@@ -106,7 +106,7 @@ def received(plain: PlainCloud, a: Installation) -> Iterator[Joined]:
     place = plain.stretch("web", offer["tunnelID"], "receiver", subnet["gatewayIP"], subnet["first"])
     plain.control.answer(theirs, "Accepted")
     yield Joined(link, "vx-web", tenant.network_id, machine, place, subnet["first"])
-    a.cloud.kubectl("delete", "networkexpansion", "-n", tenant.name, tenant.name, "--timeout=30s")
+    a.cloud.kubectl("delete", "networkexpansion", "-n", tenant.name, tenant.name, "--timeout=60s")
     assert mtu_and_pools(a.cloud, tenant.network_id) == before
     theirs = plain.control.peer_links()[link]
     assert theirs["spec"]["state"] == "Withdrawn"
@@ -191,6 +191,11 @@ def reaches_both_ways(network: Joined) -> None:
     assert exchange(network.plain, network.plain_address, machine.place, address)
 
 
+def came_back(plain: PlainCloud, network: Joined) -> bool:
+    """Whether A has sent a probe of the plain peer back."""
+    return any("came back" in line for line in plain.responses("probe", network.device))
+
+
 def exchange(server: Place, server_address: str, client: Place, client_address: str) -> bool:
     """Whether a payload of 1 MiB went to the server and came back unchanged."""
     name = f"tcp-{client_address}"
@@ -217,13 +222,13 @@ def test_cloud_peer_is_ready(plain: PlainCloud, a: Installation) -> None:
     assert (connection["ike"], connection["esp"], connection["bfd"]) == ("Established", "Installed", "Up")
     assert condition(a.cloud, "cloudpeer", PEER)["status"] == "True"
     # Its session follows ours by a packet.
-    wait_until(lambda: plain.responses("bfd", "vx-bfd")[-1] == "bfd up", 10, "the plain peer's BFD session")
+    wait_until(lambda: plain.responses("bfd", "vx-bfd")[-1] == "bfd up", 60, "the plain peer's BFD session")
 
 
 def test_network_of_ours_is_ready_and_carries_traffic(plain: PlainCloud, a: Installation, received: Joined) -> None:
     wait_ready(a.cloud, "networkexpansion", "plain", "plain")
     reaches_both_ways(received)
-    assert any("came back" in line for line in plain.responses("probe", received.device))
+    wait_until(lambda: came_back(plain, received), 60, "a probe of the plain peer to come back")
 
 
 def test_network_of_the_plain_peer_is_ready_and_carries_traffic(
@@ -232,4 +237,4 @@ def test_network_of_the_plain_peer_is_ready_and_carries_traffic(
     wait_ready(a.cloud, "expansionlink", offered.link, NAMESPACE)
     assert a.cloud.openstack().network.get_network(offered.network_id).mtu == MTU
     reaches_both_ways(offered)
-    assert any("came back" in line for line in plain.responses("probe", offered.device))
+    wait_until(lambda: came_back(plain, offered), 60, "a probe of the plain peer to come back")

@@ -68,7 +68,8 @@ def test_machines_form_addresses_by_the_router_of_the_origin(stretch: Stretch) -
     assert " via fe80::" in routes, "the router of the origin"
     (here,), (there,) = addresses(stretch.local, SLAAC), addresses(machine, SLAAC)
     reach_each_other(stretch, here, there)
-    assert answered(machine, str(subnet_of(stretch.tenant, SLAAC).gateway_ip))
+    router = str(subnet_of(stretch.tenant, SLAAC).gateway_ip)
+    wait_until(partial(answered, machine, router), 60, "a reply of the router")
 
 
 def test_addresses_of_slices_reach_each_other(stretch: Stretch) -> None:

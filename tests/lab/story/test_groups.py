@@ -97,6 +97,11 @@ def delete_groups(replica: Tenant) -> None:
             network.delete_security_group(group.id)
 
 
+def groups_of_remote_ports(tenant: Tenant) -> list[list[str]]:
+    """For each machine of the other cloud the groups that it counts as a member of."""
+    return [port.security_group_ids for port in tenant.remote_ports().values()]
+
+
 def await_admission(club: Club, *, admitted: bool) -> None:
     """Both directions become what is expected, each within ten seconds."""
     for source, target in club.ends():
@@ -124,8 +129,9 @@ def test_who_leaves_the_group_is_admitted_no_more_and_who_enters_is(club: Club, 
     leaver, stayer = club.ends()[left]
     club.put(leaver, club.machine_at(leaver), "default")
     wait_until(lambda: not club.is_admitted(leaver, stayer), WITHIN_SECONDS, "no reply")
-    ours = stayer.remote_ports()[club.machine_at(leaver).mac_address]
-    assert ours.security_group_ids == [], "not in the default group either"
+    # A single reply may also be missing since it was late.
+    mac = club.machine_at(leaver).mac_address
+    wait_until(lambda: not stayer.remote_ports()[mac].security_group_ids, 30, "no group, not the default one either")
     club.put(leaver, club.machine_at(leaver), "web")
     wait_until(lambda: club.is_admitted(leaver, stayer), WITHIN_SECONDS, "a reply")
 
@@ -144,7 +150,7 @@ def test_machine_that_boots_in_the_group_is_admitted(
         machine = home.boot("clubs-late", port=port, wait=False)
         undo.callback(machine.delete)
         address = str(club.machine_at(other).address)
-        wait_until(lambda: machine.ping(address, count=1).all_answered, 30, "a reply")
+        wait_until(lambda: machine.ping(address, count=1).all_answered, 60, "a reply")
         seconds = time.monotonic() - began
     record_property(f"machine booted at {home.cloud.name} is admitted by group", f"after {seconds:.1f} s")
 
@@ -159,4 +165,4 @@ def test_default_group_counts_only_when_joined(club: Club) -> None:
     choose(club.stretch, "Separate")
     for source, target in club.ends():
         wait_until(lambda: not club.is_admitted(source, target), 30, "no reply")  # noqa: B023
-        assert all(port.security_group_ids == [] for port in target.remote_ports().values())
+        wait_until(lambda: not any(groups_of_remote_ports(target)), 30, "no group")  # noqa: B023

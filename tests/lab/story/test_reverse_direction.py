@@ -1,6 +1,7 @@
 """A network of B (ML2/OVS) stretched to A (ML2/OVN): the other tests stretch from A to B."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_default_group_blocks_remote_machines_until_allowed(stretch: Stretch) ->
     remote, local = stretch.remotes[0], stretch.local
     for source, target in ((local, remote), (remote, local)):
         assert source.ping(str(target.address), count=3, interval_seconds=0.2).received == 0
+        wait_until(partial(source.resolves, target), 60, f"an answer of {target.name} to ARP")
         assert source.neighbours()[str(target.address)] == target.mac_address
     stretch.admit()
     assert stretch.wait_for_ping().all_answered
@@ -57,7 +59,7 @@ def test_tcp_payload_is_unchanged_in_both_directions(stretch: Stretch) -> None:
 
 def test_largest_packet_crosses_unfragmented(stretch: Stretch) -> None:
     address = str(stretch.remotes[0].address)
-    assert stretch.local.ping(address, count=3, size=MTU, df=True).all_answered
+    wait_until(lambda: stretch.local.ping(address, count=3, size=MTU, df=True).all_answered, 30, "replies of that size")
 
 
 def test_gateway_address_is_not_answered_at_the_receiver(reverse: Federation, stretch: Stretch) -> None:
@@ -75,7 +77,7 @@ def test_replica_stays_while_the_machine_uses_it(reverse: Federation, stretch: S
     """Last, because it withdraws the network. The fixture checks that nothing is left once the machine is gone."""
     origin, receiver, name = reverse.origin.cloud, reverse.receiver.cloud, stretch.tenant.name
     remote = stretch.remotes[0]
-    origin.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=30s")
+    origin.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=60s")
     reported = wait_reason(
         receiver, "attachment", reverse.link_name(stretch.tenant.network_id), "ReplicaInUse", "isthmus-system"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -51,6 +52,7 @@ def test_default_group_blocks_remote_machines_until_allowed(stretch: Stretch) ->
     for source, target in ((local, remote), (remote, local)):
         assert source.ping(str(target.address), count=3, interval_seconds=0.2).received == 0
         # The security group blocks it, not a missing path: the address resolves.
+        wait_until(partial(source.resolves, target), 60, f"an answer of {target.name} to ARP")
         assert source.neighbours()[str(target.address)] == target.mac_address
     stretch.admit()
     assert stretch.wait_for_ping().all_answered

@@ -37,13 +37,13 @@ def status(side: Installation) -> str:
 def wait_shown(side: Installation, wanted: Tunnel, timeout_seconds: float = 60) -> None:
     """Wait until all is well in a cloud, and `status` has this tunnel, with its ages."""
     ends_at = time.monotonic() + timeout_seconds
-    while (said := _said(side)) and _tunnel(said) != wanted:
+    while (said := status_or_error(side)) and _tunnel(said) != wanted:
         if time.monotonic() > ends_at:
             raise AssertionError(f"{wanted} is not shown in cloud {side.cloud.name}:\n{said}")
         time.sleep(_POLL_SECONDS)
 
 
-def _said(side: Installation) -> str:
+def status_or_error(side: Installation) -> str:
     """The text of `status`, or how it failed."""
     try:
         return status(side)

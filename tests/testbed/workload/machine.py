@@ -133,6 +133,11 @@ class Machine:
         """Whether the other machine answers one ping."""
         return self.ping(str(other.address), count=1).all_answered
 
+    def resolves(self, other: "Machine") -> bool:
+        """Whether it knows the other machine's MAC address, which it asks for, whether or not that answers a ping."""
+        self.ping(str(other.address), count=1)
+        return str(other.address) in self.neighbours()
+
     def start_ping(self, address: str, interval_seconds: float = 0.01) -> PingRun:
         """Ping in the background, to count losses during an event."""
         return PingRun(self.place, f"ping-{self.name}", address, interval_seconds)
