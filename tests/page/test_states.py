@@ -24,7 +24,7 @@ def test_a_tunnel_that_goes_down_is_red_and_named_within_seconds(browser: Browse
         green = _colour(tab.lanes("peer-01", "tunnel"))
         served.shows(with_tunnels_down(items, "peer-01"))
         assert seconds_until(tab.lanes("peer-01", "tunnel").and_(tab.page.locator(".down"))) < _SECONDS_UNTIL_NAMED
-        tab.page.locator("#headline").get_by_text(f"peer-01: {CUT}").wait_for(timeout=1000)
+        tab.page.locator("#headline").get_by_text(f"peer-01: {CUT}").wait_for(timeout=1000 * _SECONDS_UNTIL_NAMED)
         assert _is_red(_colour(tab.lanes("peer-01", "tunnel")))
         assert _colour(tab.lanes("peer-00", "tunnel")) == green
         assert not _is_red(green)

@@ -45,7 +45,7 @@ class PodInstallation(Installation):
         secret = ("secret", "generic", "-n", SYSTEM, "isthmus-openstack")
         self.cloud.kubectl("create", *secret, f"--from-literal=clouds.yaml={self.cloud.clouds_yaml()}")
         nodes.label(self.cloud, self.cloud.gateway, is_gateway=True)
-        self.pod("controller", timeout_seconds=120)
+        self.pod("controller", timeout_seconds=240)
 
     def stop(self) -> None:
         """Pods end with their nodes."""
@@ -66,7 +66,7 @@ class PodInstallation(Installation):
         found: list[Pod] = json.loads(listed)["items"]
         return found
 
-    def pod(self, component: str, timeout_seconds: float = 90) -> Pod:
+    def pod(self, component: str, timeout_seconds: float = 180) -> Pod:
         """The only pod of a component, once all others are gone and it is ready."""
 
         def ready() -> Pod:
@@ -99,11 +99,11 @@ class PodInstallation(Installation):
         """Delete the pod of a component, and wait for another one to be ready."""
         before = self.pod(component)["metadata"]
         self.cloud.kubectl("delete", "pod", "-n", before["namespace"], before["name"], "--wait=false")
-        wait_until(lambda: self.uid(component) != before["uid"], 90, f"another pod of the {component}")
+        wait_until(lambda: self.uid(component) != before["uid"], 180, f"another pod of the {component}")
 
     def wait_taken_over(self, component: str, before: str) -> None:
         """Wait until another pod than this one is alone, and has done its work a few times."""
-        wait_until(lambda: self.uid(component) != before, 90, f"another pod of the {component}")
+        wait_until(lambda: self.uid(component) != before, 180, f"another pod of the {component}")
         self.wait_reconciled(component, 3)
 
     def metrics(self, role: str) -> list[Sample]:

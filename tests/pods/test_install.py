@@ -21,7 +21,7 @@ def test_notes_ask_for_what_is_missing(release: PodInstallation) -> None:
 
 def test_nothing_crashes_before_it_is_given(release: PodInstallation) -> None:
     """The controller runs, and is not ready without a credential; agents and charon have no node yet."""
-    wait_until(lambda: [pod["status"]["phase"] for pod in release.pods("controller")] == ["Running"], 60, "its pod")
+    wait_until(lambda: [pod["status"]["phase"] for pod in release.pods("controller")] == ["Running"], 180, "its pod")
     time.sleep(_CRASH_SECONDS)
     (pod,) = release.pods("controller")
     assert (restart_count(pod), is_ready(pod)) == (0, False)

@@ -34,7 +34,7 @@ def test_uninstall_leaves_nothing(peers: PodFederation, untouched: Inventory) ->
     pods, kubectl = peers.in_pods, peers.in_pods.cloud.kubectl
     peers.remove_peers()
     pods.release.uninstall("--wait", "--timeout", "100s")
-    kubectl("delete", "crd", "-l", OURS, "--timeout=60s")
-    kubectl("delete", "namespace", SYSTEM, IPSEC, "--timeout=60s")
+    kubectl("delete", "crd", "-l", OURS, "--timeout=180s")
+    kubectl("delete", "namespace", SYSTEM, IPSEC, "--timeout=180s")
     nodes.label(pods.cloud, pods.cloud.gateway, is_gateway=False)
     assert difference_once_settled(untouched, pods.cloud) == ""

@@ -43,7 +43,7 @@ def test_network_is_withdrawn_during_a_peer_api_outage(peers: Federation) -> Non
     with peers.stretched(name, name, tenant.project.id, network_id):
         assert mtu_and_pools(a, network_id) != before
         with api_outage(peers):
-            a.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=15s")
+            a.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=60s")
             assert mtu_and_pools(a, network_id) == before
             assert not [p for p in a.openstack().network.ports(network_id=network_id) if is_ours(p)]
             # The withdrawn link, which reserves the tunnel ID; and everything at B, which could not read it.

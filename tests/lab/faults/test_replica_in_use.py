@@ -52,7 +52,7 @@ def test_replica_stays_while_a_machine_uses_it(peers: Federation) -> None:
             remote = stretch.boot_remote("leftover-b")
             stretch.remote.admit()
             stretch.wait_for_ping()
-            a.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=30s")
+            a.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=60s")
             reported = wait_reason(b, "attachment", link, "ReplicaInUse", "isthmus-system")
             assert remote.port_id in reported["message"]
             visible = b.kubectl("get", "expansionlinks", "-A", "-o", "json")

@@ -37,7 +37,7 @@ def test_second_network_with_an_overlapping_subnet(peers: Federation) -> None:
         peers.expand("again", "twice", second.id)
         wait_reason(peers.a.cloud, "networkexpansion", "again", "SubnetOverlap", "twice")
         require_nothing_of(peers, second.id)
-        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "twice", "again", "--timeout=30s")
+        peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "twice", "again", "--timeout=60s")
         assert mtu_and_pools(peers.a.cloud, second.id) == before
     peers.settle()
     tenant.delete()
@@ -56,7 +56,7 @@ def test_forged_ownership_marker_on_a_tenants_network_is_ignored(peers: Federati
     peers.wait_expanded("marked", "marked", tenant.network_id)
     (attachment,) = objects(peers.b.cloud, "attachments")
     assert attachment["spec"]["record"]["networkID"] != forger.network_id
-    peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "marked", "marked", "--timeout=30s")
+    peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "marked", "marked", "--timeout=60s")
     peers.settle()
     assert network.get_network(forger.network_id).description == marker
     peers.a.cloud.kubectl("delete", "namespace", "marked")
@@ -83,7 +83,7 @@ def test_tunnel_ids_are_exhausted(peers: Federation) -> None:
             require_nothing_of(peers, second.id)
             assert mtu_and_pools(peers.a.cloud, second.id) == before
             assert not [k for k in objects(peers.a.cloud, "expansionlinks,attachments") if second.id in str(k)]
-            peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "many", "more", "--timeout=30s")
+            peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "many", "more", "--timeout=60s")
     finally:
         set_range(0x100000, 0x10FFFF)
     peers.settle()

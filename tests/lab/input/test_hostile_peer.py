@@ -90,6 +90,6 @@ def test_offer_with_a_tunnel_id_of_our_range_is_refused(peers: Federation) -> No
         assert not [o for o in objects(peers.a.cloud, "attachments") if o["metadata"]["name"] == link]
     finally:
         where = ("-n", f"isthmus-peer-{OWN}")
-        peers.b.cloud.kubectl("delete", "expansionlink", link, *where, "--timeout=30s", "--ignore-not-found")
+        peers.b.cloud.kubectl("delete", "expansionlink", link, *where, "--timeout=60s", "--ignore-not-found")
         peers.b.start_controller()
     wait_until(lambda: answer() is None, 90, "A to delete its refusal with the offer")
