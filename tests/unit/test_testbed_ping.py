@@ -32,6 +32,12 @@ def test_only_the_last_requests_may_be_outstanding() -> None:
     assert count_replies(replies(1, 2) + END.format(6, 2)).lost == 4
 
 
+def test_more_requests_are_outstanding_where_replies_take_long() -> None:
+    late = replies(1, 2).replace("time=0.5 ms", "time=45 ms")
+    assert count_replies(late + END.format(9, 2), 0.01).lost == 0
+    assert count_replies(late + END.format(10, 2), 0.01).lost == 8
+
+
 @pytest.mark.parametrize("output", ["", "ping: connect: Network is unreachable\n", replies(1, 2, 3)])
 def test_truncated_output_is_an_error(output: str) -> None:
     with pytest.raises(RuntimeError):

@@ -10,8 +10,10 @@ from typing import Final, Self
 from tests.testbed.host.process import wait_until
 from tests.testbed.node.node import Place
 
-# Replies to the last requests may be outstanding when a run is stopped.
+# Replies to the last requests may be outstanding when a run is stopped: these, and as many as were sent while one of
+# the last replies was on its way.
 _IN_FLIGHT: Final = 3
+_LAST_REPLIES: Final = 10
 # A guest's kernel sleeps in ticks of 10 ms, and up to one tick too long: ping may send this many at once to catch up.
 _PRELOAD: Final = 3
 
@@ -60,6 +62,7 @@ class PingRun:
     def __init__(self, place: Place, name: str, address: str, interval_seconds: float) -> None:
         self._place = place
         self._name = name
+        self._interval_seconds = interval_seconds
         place.log(name).unlink(missing_ok=True)
         options = ["-n", "-D", "-W", "1", "-l", str(_PRELOAD), "-i", str(interval_seconds)]
         place.spawn(["ping", *options, address], name)
@@ -67,7 +70,7 @@ class PingRun:
     def stop(self) -> PingResult:
         """Stop it and count requests without a reply, ignoring the last few."""
         self._end()
-        return count_replies(self._place.log(self._name).read_text(errors="replace"))
+        return count_replies(self._place.log(self._name).read_text(errors="replace"), self._interval_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +83,7 @@ class PingRun:
         wait_until(lambda: not self._place.alive(self._name), 60, f"end of {self._name}", poll_seconds=0.05)
 
 
-def count_replies(output: str) -> PingResult:
+def count_replies(output: str, interval_seconds: float = 1.0) -> PingResult:
     """Count replies in the output of `ping -D`; raises RuntimeError if the output is incomplete."""
     replies = re.findall(r"^\[([\d.]+)\].*icmp_seq=(\d+) .*time=([\d.]+) ms", output, re.MULTILINE)
     sent = re.search(r"(\d+) packets transmitted", output)
@@ -89,7 +92,8 @@ def count_replies(output: str) -> PingResult:
     transmitted = int(sent[1])
     seen = {int(number) for _, number, _ in replies}
     last = max(seen, default=0)
-    if transmitted - last <= _IN_FLIGHT:
+    slowest_seconds = max((float(took) / 1000 for _, _, took in replies[-_LAST_REPLIES:]), default=0.0)
+    if transmitted - last <= _IN_FLIGHT + int(slowest_seconds / interval_seconds):
         transmitted = last
     times = [float(moment) for moment, _, _ in replies]
     silence = max((after - before for before, after in pairwise(times)), default=0.0)
