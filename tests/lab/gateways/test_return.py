@@ -18,8 +18,8 @@ def test_network_returns_to_the_node_that_it_prefers(carried: Carried, record_pr
     pair = carried.pair
     with pair.side.controller_settings(gateway_return_seconds=RETURN_SECONDS):
         pair.side.wait_reconciled("controller", 1)
-        # Each has a moment of its own between this time and twice of it.
-        time.sleep(3 * RETURN_SECONDS)
+        # Each has a moment of its own between this time and twice of it, after which the controller has work to do.
+        time.sleep(5 * RETURN_SECONDS)
         preferred = next(node for node in pair.nodes if node.name == carried.active())
         nodes.label(pair.cloud, preferred, is_gateway=False)
         try:

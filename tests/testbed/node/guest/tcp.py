@@ -30,12 +30,12 @@ def serve(address: str, port: int) -> None:
 
 def send(address: str, port: int, length: int) -> None:
     payload = os.urandom(length)
-    for attempt in range(50):
+    for attempt in range(600):  # the server may have only just been started
         try:
             connection = socket.create_connection((address, port), timeout=60)
             break
         except ConnectionRefusedError:
-            if attempt == 49:
+            if attempt == 599:
                 raise
             threading.Event().wait(0.1)
     with connection:
