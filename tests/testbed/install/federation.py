@@ -158,7 +158,7 @@ class Federation:
             yield self.replica_of(network_id)
         finally:
             self.origin.cloud.kubectl("delete", "networkexpansion", "-n", namespace, name, "--ignore-not-found")
-            wait_until(lambda: self.replica_of(network_id) is None, 90, "the replica to be deleted")
+            wait_until(lambda: self.replica_of(network_id) is None, 180, "the replica to be deleted")
             self.origin.cloud.kubectl("delete", "namespace", namespace, "--ignore-not-found")
 
     @contextlib.contextmanager
@@ -174,7 +174,7 @@ class Federation:
     def settle(self) -> None:
         """Wait until no link is left on either side."""
         for side in self.both:
-            wait_until(lambda: not objects(side.cloud, "expansionlinks,attachments"), 90, "links to go")  # noqa: B023
+            wait_until(lambda: not objects(side.cloud, "expansionlinks,attachments"), 180, "links to go")  # noqa: B023
 
 
 def manifest_of(cloud: Cloud, file: str) -> Path:
@@ -236,7 +236,7 @@ def wait_reason(cloud: Cloud, kind: str, name: str, reason: str, namespace: str 
         return found if found.get("status") == "False" and found["reason"] == reason else {}
 
     return wait_until(
-        condition_with_reason, 60, f"{kind} {name} of {cloud.cloud_id} to report {reason}", poll_seconds=0.3
+        condition_with_reason, 120, f"{kind} {name} of {cloud.cloud_id} to report {reason}", poll_seconds=0.3
     )
 
 

@@ -10,7 +10,7 @@ from tests.testbed.install.federation import Federation, Manifests, condition, m
 from tests.testbed.install.installation import Installation
 
 CONNECTED_SECONDS = 120.0
-CHANGED_SECONDS = 60.0
+CHANGED_SECONDS = 120.0
 
 DIRECT, THROUGH = "Direct", "ThroughOrigin"
 

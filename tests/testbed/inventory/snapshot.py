@@ -44,7 +44,7 @@ def difference(before: Inventory, after: Inventory) -> str:
     return "\n".join(lines)
 
 
-def difference_once_settled(before: Inventory, cloud: Cloud, timeout_seconds: float = 90.0) -> str:
+def difference_once_settled(before: Inventory, cloud: Cloud, timeout_seconds: float = 180.0) -> str:
     """The difference that remains once Neutron's agents, which clean up asynchronously, had enough time."""
     deadline = time.monotonic() + timeout_seconds
     while (left := difference(before, take(cloud))) and time.monotonic() < deadline:

@@ -109,7 +109,7 @@ class Machine:
         self.address = self.lease.address
         return self.lease
 
-    def wait_active(self, timeout_seconds: float = 60.0) -> None:
+    def wait_active(self, timeout_seconds: float = 180.0) -> None:
         """Wait until its port is ACTIVE."""
         wait_until(
             lambda: self._admin.network.get_port(self.port_id).status == "ACTIVE",
