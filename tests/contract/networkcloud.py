@@ -460,6 +460,20 @@ class NetworkCloudContract:
             assert (port.device_owner, port.project_id) == (REMOTE_DEVICE_OWNER, cloud.own_project_id())
             assert (port.host, port.port_security_enabled, port.description) == ("", False, "isthmus contract")
 
+    def test_remote_ports_form_their_ipv6_addresses_besides(self, cloud: NetworkCloud, created: Created) -> None:
+        """Neutron gives a port the address that is formed from its MAC address, and refuses to be asked for it."""
+        network = created.network()
+        where = (network.id, created.project.id, "replica")
+        stateful = cloud.create_subnet(
+            *where, "fd00:77::/64", None, (Range("fd00:77::10", "fd00:77::1f"),), True, [], [], "", "dhcpv6-stateful"
+        )
+        slaac = cloud.create_subnet(*where, "fd00:78::/64", None, (), True, [], [], "", "slaac")
+        cloud.create_remote_ports(network.id, [_machine(stateful, 0x77, "fd00:77::ffff")], "")
+        (port,) = (p for p in cloud.ports_of(network.id) if p.device_owner == REMOTE_DEVICE_OWNER)
+        assert {*port.addresses} == {"fd00:77::ffff", "fd00:78::f816:3eff:fe00:77"}
+        with pytest.raises(Invalid):
+            cloud.create_remote_ports(network.id, [_machine(slaac, 0x78, "fd00:78::f816:3eff:fe00:78")], "")
+
     @pytest.mark.parametrize(
         ("mac", "address", "error"),
         [

@@ -43,10 +43,10 @@ def default_pools(cidr: str, gateway_ip: str | None) -> tuple[Range, ...]:
 
 
 def is_host(address: str, cidr: str) -> bool:
-    """Whether a port of a subnet of IPv4 can have the address."""
+    """Whether a port can have the address."""
     network, wanted = ip_network(cidr), ip_address(address)
-    reserved = () if network.num_addresses <= 2 else (network.network_address, network.broadcast_address)
-    return wanted in network and wanted not in reserved
+    reserved = (network.network_address, *((network.broadcast_address,) if network.version == 4 else ()))
+    return wanted in network and (network.num_addresses <= 2 or wanted not in reserved)
 
 
 def formed_addresses(subnets: Iterable[Subnet], mac: str) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.core.network.addressing import spans_of
 from isthmus.core.network.attachment import remote_ports
 from isthmus.core.network.port_slices import RemotePorts
 from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports, remote_port_actions
@@ -19,23 +20,31 @@ from isthmus.core.network.security_groups import groups_by_name, joined_groups
 from isthmus.model import names
 from isthmus.model.actions import CreateRemotePorts, DeletePort, SetRemotePortGroups
 from isthmus.model.api.v1alpha1.expansionlink import GroupMatching, PublishedPort
-from isthmus.model.facts.openstack import Network, NetworkFacts, Port, SecurityGroup, Subnet
+from isthmus.model.facts.openstack import Network, NetworkFacts, Port, Range, SecurityGroup, Subnet
+from tests.fakes.addresses import formed_addresses
 
 OWN = "operator"
+FORMED = "fd00:2::ffff:ffff:ffff:ffff"  # the last address that a machine can form
 NETWORK = Network("n", "web", "tenant", 1400)
 SUBNETS = (
     Subnet("s1", "", "n", "tenant", 4, "10.0.0.0/27", None, (), True),
     Subnet("s2", "", "n", "tenant", 4, "10.0.1.0/28", None, (), True),
+    Subnet("s3", "", "n", "tenant", 6, "fd00:1::/125", None, (), True, address_mode="dhcpv6-stateful"),
+    Subnet("s4", "", "n", "tenant", 6, "fd00:2::/64", None, (), True, address_mode="slaac"),
 )
 BELONGING = {
-    "cloud-b": ((int(IPv4Address("10.0.0.0")), int(IPv4Address("10.0.0.15"))),),
-    "cloud-c": (
-        (int(IPv4Address("10.0.0.16")), int(IPv4Address("10.0.0.31"))),
-        (int(IPv4Address("10.0.1.0")), int(IPv4Address("10.0.1.15"))),
+    "cloud-b": spans_of((Range("10.0.0.0", "10.0.0.15"), Range("fd00:1::4", "fd00:1::7"), Range("fd00:2::", FORMED))),
+    "cloud-c": spans_of(
+        (Range("10.0.0.16", "10.0.0.31"), Range("10.0.1.0", "10.0.1.15"), Range("fd00:1::", "fd00:1::3"))
     ),
 }
 MACS = [*(f"fa:16:3e:00:00:{number:02x}" for number in range(12)), "01:00:5e:00:00:01", "00:00:00:00:00:00"]
-ADDRESSES = [*(f"10.0.0.{number}" for number in range(32)), *(f"10.0.1.{number}" for number in range(16)), "192.0.2.1"]
+ADDRESSES = [
+    *(f"10.0.0.{number}" for number in range(32)),
+    *(f"10.0.1.{number}" for number in range(16)),
+    *(f"fd00:1::{number}" if number else "fd00:1::" for number in range(8)),
+    "192.0.2.1",
+]
 GROUP_NAMES = ("default", "web", "db", "fast")
 some_names = st.lists(st.sampled_from([*GROUP_NAMES, "elsewhere"]), max_size=3, unique=True).map(tuple)
 matchings: st.SearchStrategy[GroupMatching | None] = st.sampled_from(["ByName", "ByNameAndDefault", None])
@@ -44,11 +53,12 @@ some_addresses = st.lists(st.sampled_from(ADDRESSES), max_size=3, unique=True).m
 
 @st.composite
 def published(draw: st.DrawFn) -> PublishedPort:
-    addresses = draw(some_addresses)
+    mac, addresses = draw(st.sampled_from(MACS)), draw(some_addresses)
+    addresses += formed_addresses(SUBNETS, mac) if draw(st.booleans()) else ()
     pairs = draw(st.lists(st.sampled_from(addresses), unique=True).map(tuple)) if addresses else ()
     return PublishedPort(
         id=f"00000000-0000-0000-0000-{draw(st.integers(0, 30)):012}",
-        mac=draw(st.sampled_from(MACS)),
+        mac=mac,
         addresses=addresses,
         pair_addresses=pairs or None,
         member=draw(st.sampled_from([None, None, 3, 4])),
@@ -69,7 +79,7 @@ def facts(draw: st.DrawFn) -> NetworkFacts:
     free = draw(st.permutations(ADDRESSES[:-1]))
     for number, mac in enumerate(macs):
         count = draw(st.integers(0, 2))
-        addresses, free = tuple(free[:count]), free[count:]
+        addresses, free = (*free[:count], *formed_addresses(SUBNETS, mac)), free[count:]
         owner = draw(st.sampled_from([names.REMOTE_DEVICE_OWNER, "compute:nova", names.GATEWAY_DEVICE_OWNER]))
         project = "tenant" if owner == "compute:nova" else OWN
         pairs = draw(some_addresses) if owner == "compute:nova" else ()
@@ -108,6 +118,8 @@ def applied(before: NetworkFacts, plan: RemotePortPlan) -> NetworkFacts:
             assert addresses
             assert wanted.mac not in {port.mac for port in ports.values()}, "409"
             assert not {*addresses} & {a for port in ports.values() for a in port.addresses}, "409"
+            assert not any(address.startswith("fd00:2::") for address in addresses), "400"
+            addresses += formed_addresses(SUBNETS, wanted.mac)
             id_ = f"new-{len(ports)}-{wanted.mac}"
             ports[id_] = Port(id_, wanted.name, "n", OWN, wanted.mac, addresses, names.REMOTE_DEVICE_OWNER, "DOWN", "")
             ports[id_] = replace(ports[id_], groups=wanted.groups)
@@ -146,7 +158,8 @@ def test_complete_reading_leaves_exactly_what_is_published(before: NetworkFacts,
     assert plan.left_out == 0
     theirs = {(c.cloud_id, port.mac, a) for c in found for port in c.ports.ports for a in port.fixed_addresses}
     for port in remote_ports(after):
-        assert any(all((cloud_id, port.mac, a) in theirs for a in port.addresses) for cloud_id in BELONGING)
+        assigned = {*port.addresses}.difference(formed_addresses(SUBNETS, port.mac))
+        assert any(all((cloud_id, port.mac, a) in theirs for a in assigned) for cloud_id in BELONGING)
     held = {port.mac for port in after.ports}
     taken = {address for port in after.ports for address in (*port.addresses, *port.allowed_addresses)}
     for publisher in found:
@@ -157,9 +170,8 @@ def test_complete_reading_leaves_exactly_what_is_published(before: NetworkFacts,
 
 
 def _is_in(publisher: Publisher, address: str) -> bool:
-    value = int(IPv4Address(address))
-    unusable = {"10.0.0.0", "10.0.0.31", "10.0.1.0", "10.0.1.15"}
-    return address not in unusable and any(first <= value <= last for first, last in publisher.belonging)
+    unusable = {"10.0.0.0", "10.0.0.31", "10.0.1.0", "10.0.1.15", "fd00:1::"}
+    return address not in unusable and not address.startswith("fd00:2::") and _belongs(publisher, address)
 
 
 @given(facts(), publishers(), st.integers(0, 12))
@@ -169,12 +181,13 @@ def test_nothing_unread_is_deleted(before: NetworkFacts, found: tuple[Publisher,
     unread = [publisher for publisher in found if not publisher.ports.complete]
     created = [port for port in remote_ports(after) if port not in before.ports]
     for port in remote_ports(before):
-        if port.id in gone and any(_belongs(publisher, a) for publisher in unread for a in port.addresses):
+        assigned = {*port.addresses}.difference(formed_addresses(SUBNETS, port.mac))
+        if port.id in gone and any(_belongs(publisher, a) for publisher in unread for a in assigned):
             assert any(c.mac == port.mac or {*c.addresses} & {*port.addresses} for c in created), "only if replaced"
 
 
 def _belongs(publisher: Publisher, address: str) -> bool:
-    value = int(IPv4Address(address))
+    value = int(ip_address(address))
     return any(first <= value <= last for first, last in publisher.belonging)
 
 

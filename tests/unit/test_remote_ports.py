@@ -123,6 +123,23 @@ def test_machine_with_another_address_has_another_port(ready: Members) -> None:
     assert remote(ready.a)[machine.mac] == remote(ready.c)[machine.mac] == moved
 
 
+@pytest.mark.parametrize("mode", ["slaac", "dhcpv6-stateful", None])
+def test_ports_have_the_ipv6_addresses_of_machines(ready: Members, mode: str | None) -> None:
+    """Those of slices are asked for; those that are formed from the MAC address Neutron gives by itself."""
+    where = ready.network.id, ready.project, "web-v6", "fd00:20::/64", "fd00:20::1"
+    ready.a.neutron.create_subnet(*where, [], True, [], [], "", mode)
+    ready.settle()
+    booted = [ready.boot(cloud) for cloud in ready.federation.clouds]
+    for cloud in ready.federation.clouds:
+        others = {port.mac: {*port.addresses} for port in booted if port.mac not in machines(cloud)}
+        assert {mac: {*found} for mac, found in remote(cloud).items() if mac in others} == others
+        assert all(len(found) == 2 for found in others.values())
+        assert lacking(cloud) is None
+    before = [sorted(cloud.neutron.ports) for cloud in ready.federation.clouds]
+    ready.settle()
+    assert [sorted(cloud.neutron.ports) for cloud in ready.federation.clouds] == before
+
+
 def test_nothing_is_published_of_remote_ports(ready: Members) -> None:
     machine = ready.boot(ready.b)
     for cloud in ready.federation.clouds:

@@ -4,7 +4,8 @@ So Neutron assigns neither a second time in this cloud, and OVN's routers, which
 nobody, reach the machine. A remote port is bound to no host, and needs no port security: no frame passes it.
 
 The fixed addresses that another member publishes are believed as far as they belong to it, so that no peer can reserve
-addresses of this cloud. Addresses of allowed address pairs are not taken: several machines may use them.
+addresses of this cloud. Addresses of allowed address pairs are not taken: several machines may use them. Where
+machines form IPv6 addresses from their MAC addresses, Neutron gives a remote port the one of its machine by itself.
 
 A remote port is in security groups only if the tenant of the origin chose it (`security_groups.py`), so that rules
 whose remote is a group admit the machine. No rule applies to the port itself, since no frame passes it.
@@ -13,8 +14,8 @@ whose remote is a group admit the machine. No rule applies to the port itself, s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Network
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from itertools import groupby
 from types import MappingProxyType
 from typing import Final
@@ -28,7 +29,7 @@ from isthmus.model.facts.openstack import NetworkFacts, Port, RequestedPort, Sub
 from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.text import listed
 
-from .addressing import Span, Spans, contains
+from .addressing import Span, Spans, contains, merged, span_of_network
 from .attachment import remote_ports
 from .known_addresses import is_machine
 from .port_slices import RemotePorts
@@ -74,7 +75,7 @@ def plan_remote_ports(
     the security groups that remote ports may be in.
     """
     publishers = tuple(publishers)
-    ours, found = remote_ports(facts), _Wanted(facts, groups)
+    ours, found = _with_requested_addresses(facts), _Wanted(facts, groups)
     wanted, excess = _limited([found.ports_of(publisher) for publisher in publishers], limit)
     identities, existing = {*map(_requested_identity, wanted)}, {*map(_identity, ours)}
     missing = [port for port in wanted if _requested_identity(port) not in existing]
@@ -158,7 +159,7 @@ class _Wanted:
         local = [port for port in facts.ports if port.id not in ours]
         self.collisions: list[str] = []
         self._groups = groups
-        self._subnets = [(_hosts(subnet), subnet.id) for subnet in facts.subnets if subnet.ip_version == 4]
+        self._subnets = [(_hosts(subnet), subnet.id) for subnet in facts.subnets if not subnet.is_automatic]
         self._macs = {port.mac.lower(): port for port in local if port.mac}
         self._addresses = {address: port for port in local for address in port.addresses}
         self._shared = {address for port in local for address in port.allowed_addresses}
@@ -208,10 +209,10 @@ class _Wanted:
 
 
 def _hosts(subnet: Subnet) -> Span:
-    """The addresses of a subnet that Neutron gives to ports."""
-    network = IPv4Network(subnet.cidr)
-    reserved = 1 if network.prefixlen < 31 else 0
-    return int(network.network_address) + reserved, int(network.broadcast_address) - reserved
+    """The addresses of a subnet that Neutron gives to ports: not the first one, nor IPv4's broadcast address."""
+    network = ip_network(subnet.cidr)
+    reserved = 1 if network.max_prefixlen - network.prefixlen > 1 else 0
+    return int(network.network_address) + reserved, int(network.broadcast_address) - reserved * (network.version == 4)
 
 
 def _limited(found: Iterable[list[RequestedPort]], limit: int) -> tuple[list[RequestedPort], int]:
@@ -227,8 +228,19 @@ def _ranks(ports: Iterable[RequestedPort]) -> Iterator[tuple[int, RequestedPort]
         yield from enumerate(of_member)
 
 
+def _with_requested_addresses(facts: NetworkFacts) -> tuple[Port, ...]:
+    """The remote ports, without the addresses that Neutron gave them by itself."""
+    formed = merged(span_of_network(ip_network(subnet.cidr)) for subnet in facts.subnets if subnet.is_automatic)
+    if not formed:
+        return remote_ports(facts)
+    return tuple(
+        replace(port, addresses=tuple(a for a in port.addresses if not contains(formed, a)))
+        for port in remote_ports(facts)
+    )
+
+
 def _identity(port: Port) -> tuple[str, frozenset[str]]:
-    return port.mac.lower(), frozenset(a for a in port.addresses if ":" not in a)
+    return port.mac.lower(), frozenset(port.addresses)
 
 
 def _requested_identity(port: RequestedPort) -> tuple[str, frozenset[str]]:
@@ -237,4 +249,4 @@ def _requested_identity(port: RequestedPort) -> tuple[str, frozenset[str]]:
 
 def _may_exist(port: Port, unread: Iterable[Spans]) -> bool:
     """Whether the port may stand for a machine that an incomplete reading did not contain."""
-    return any(contains(spans, a) for spans in unread for a in port.addresses if ":" not in a)
+    return any(contains(spans, a) for spans in unread for a in port.addresses)
