@@ -37,7 +37,7 @@ class WakeCounter:
         self.count += 1
 
     def at_rest(self) -> int:
-        """The count once it stays the same: a view may be seen a moment before the call that tells of it."""
+        """The count once it stays the same: a view may be seen a moment before the call that reports it."""
         while True:
             before = self.count
             time.sleep(4 * POLL_SECONDS)

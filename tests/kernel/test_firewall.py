@@ -100,7 +100,7 @@ def test_ipv6_is_fenced_as_well_and_passes_where_it_is_protected(pair: Pair, rai
     assert bool(_unprotected(pair.a)) == raised
     for node in pair.nodes:
         _protect_v6(node)
-    # What waits for a neighbour that did not answer within three seconds is discarded: look for it anew.
+    # What waits for a neighbour that did not answer within three seconds is discarded: have it looked for again.
     sh("ip neigh flush dev v6", pair.a.name)
     before = [_unprotected(node) for node in pair.nodes]
     assert pair.a.ping("10.97.0.2").received == 5
