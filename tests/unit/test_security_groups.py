@@ -12,8 +12,10 @@ from isthmus.model import names
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.networkexpansion import DefaultGroup, NetworkExpansion, SecurityGroups
 from isthmus.model.api.v1alpha1.portslice import PortSlice
+from isthmus.model.errors import Forbidden
 from isthmus.model.facts.openstack import Network, Port, SecurityGroup
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
+from tests.fakes.manyfacts import ManyFacts
 from tests.fakes.networkcloud import FakeNetworkCloud
 
 
@@ -312,6 +314,33 @@ def test_nothing_more_is_asked_of_clouds_with_separate_groups() -> None:
     quiet = ready.a.neutron.requests
     follow(ready, seconds=4)
     assert ready.a.neutron.requests - quiet <= 1, "a summary"
+
+
+def test_groups_that_are_not_listed_hold_up_no_other_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = ManyFacts(100)
+    many.run(60)
+    matched = many.names[0]
+    for place in ("groupfeed", "bulk", "facts"):
+        monkeypatch.setattr(f"isthmus.controller.{place}.may_match_groups", lambda _snapshot, name: name == matched)
+    asked = []
+
+    def refused(*project_ids: str) -> list[SecurityGroup]:
+        if project_ids:
+            asked.append(project_ids)
+            raise Forbidden("no")
+        return []
+
+    many.cloud.security_groups_of = refused  # type: ignore[method-assign]
+    many.run(5)
+    booted = [many.boot(name) for name in many.names[1:9]]
+    changed, _ = many.run(70)
+    assert {*many.names[1:9], matched} <= changed
+    assert not many.cache.is_fresh(matched), "fetched when it is needed, which reports what is wrong"
+    for name, port in zip(many.names[1:9], booted, strict=True):
+        found = many.cache.cached(name)
+        assert found is not None
+        assert port in found.ports
+    assert len(asked) <= 75 / 4 + 5
 
 
 @pytest.mark.parametrize(("ports", "seconds"), [(0, 4.0), (1000, 4.0), (2500, 10.0)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -11,6 +11,7 @@ from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.remote_link import origin_of
 from isthmus.core.network.security_groups import may_match_groups
 from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.errors import ExternalError
 from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, SecurityGroup, Subnet
 from isthmus.ports import Clock, NetworkCloud
 
@@ -110,6 +111,8 @@ class BulkReader:
     """By project, of the projects with a network whose groups are matched by name."""
     _shared_by_policy: set[str] = field(default_factory=set)
     _replica_projects: dict[str, Project] = field(default_factory=dict)
+    unanswered: set[str] = field(default_factory=set)
+    """Link names of the networks that need security groups, if Neutron does not list these."""
 
     def __post_init__(self) -> None:
         """List networks, then subnets, then ports, as for one network. Raises ExternalError."""
@@ -124,8 +127,7 @@ class BulkReader:
             self._in_project.setdefault(subnet.project_id, []).append(subnet)
         self._listed.update(ids)
         self._ports.update(_grouped(self.cloud.ports_of(*ids)))
-        for group in self.cloud.security_groups_of(*self._projects_with_groups()):
-            self._groups[group.project_id].append(group)
+        self._list_groups()
         own = self.snapshot.own.cloud_id
         starting = [i for i in self._networks if self.snapshot.attachment(f"{own}.{i}") is None]
         self._shared_by_policy.update(self.cloud.networks_shared_by_policy(*starting))
@@ -133,6 +135,14 @@ class BulkReader:
             domain = self.shared.find_domain(domain_name)
             projects_of_peer = self.shared.projects_of(domain.id) if domain is not None else ()
             self._replica_projects.update({project.id: project for project in projects_of_peer})
+
+    def _list_groups(self) -> None:
+        matched = frozenset(name for name in self.link_names if may_match_groups(self.snapshot, name))
+        try:
+            for group in self.cloud.security_groups_of(*self._projects_of(matched)):
+                self._groups[group.project_id].append(group)
+        except ExternalError:
+            self.unanswered.update(matched)
 
     def own_project_id(self) -> str:
         """See `NetworkCloud`; so are the others."""
@@ -190,10 +200,10 @@ class BulkReader:
             tuple({record.project_id for record in records if record.project_id}),
         )
 
-    def _projects_with_groups(self) -> list[str]:
-        matched = {name for name in self.link_names if may_match_groups(self.snapshot, name)}
+    def _projects_of(self, matched: Collection[str]) -> list[str]:
+        """IDs of the projects of networks whose groups are matched by name."""
         own = {n.project_id for n in self._networks.values() if f"{self.snapshot.own.cloud_id}.{n.id}" in matched}
-        attachments = (self.snapshot.attachment(name) for name in matched & set(self._received()))
+        attachments = (self.snapshot.attachment(name) for name in self._received() if name in matched)
         records = (attachment.spec.record for attachment in attachments if attachment is not None)
         return sorted(own | {record.project_id for record in records if record.project_id})
 

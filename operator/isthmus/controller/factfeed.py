@@ -7,12 +7,14 @@ networks that it would send more requests than its share.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from isthmus.core.network.remote_link import origin_of
 from isthmus.core.snapshot.index import Snapshot
+from isthmus.model.errors import ExternalError
 from isthmus.model.facts.openstack import Network, NetworkFacts, Project
 from isthmus.ports import Clock, NetworkCloud
 
@@ -26,6 +28,7 @@ _REQUESTS_PER_PART: Final = 5
 _REQUESTS_PER_SECOND: Final = 2.0  # of rounds, and as many again of summaries
 _FEW: Final = 3
 _JITTER: Final = 0.1
+_LOG = logging.getLogger(__name__)
 
 Facts = Callable[[FactReader, Snapshot, str], NetworkFacts]
 
@@ -46,6 +49,7 @@ class FactFeed:
         self._pending: frozenset[str] = frozenset()
         """Networks that changed and were not listed since."""
         self._groups = GroupFeed(cloud)
+        self._groups_problem = ""
         self._summary_at = self._groups_at = self._part_at = 0.0
         self._last_of_round = ""
 
@@ -56,8 +60,7 @@ class FactFeed:
         if now >= self._summary_at:
             self._pending |= self._changed_networks(now)
         if now >= self._groups_at:
-            self._pending |= self._groups.changed(snapshot, dict(self._known_networks()))
-            self._groups_at = now + self._groups.pause_seconds
+            self._pending |= self._changed_groups(snapshot, now)
         if self._pending:
             changed |= self._follow(snapshot, self._pending)
             self._pending = frozenset()
@@ -101,7 +104,11 @@ class FactFeed:
         for start in range(0, len(readable), _PART):
             part = readable[start : start + _PART]
             reader = BulkReader(self._cloud, self._shared, snapshot, part)
-            changed |= {n for n in part if self._cache.update(n, self._make(reader, snapshot, n), versions[n])}
+            for name in reader.unanswered:
+                self._cache.invalidate(name)
+            answered = (name for name in part if name not in reader.unanswered)
+            changed |= {n for n in answered if self._cache.update(n, self._make(reader, snapshot, n), versions[n])}
+            changed |= reader.unanswered
         return frozenset(changed)
 
     def _changed_networks(self, now: float) -> frozenset[str]:
@@ -118,6 +125,22 @@ class FactFeed:
         return frozenset(
             name for id_, (name, _) in names.items() if id_ in before and before[id_] != summaries.get(id_)
         )
+
+    def _changed_groups(self, snapshot: Snapshot, now: float) -> frozenset[str]:
+        """Link names of the networks whose groups changed; none if Neutron does not list them.
+
+        Other networks do not wait for that. It is reported of each that needs them, when its own facts are fetched.
+        """
+        try:
+            changed = self._groups.changed(snapshot, dict(self._known_networks()))
+        except ExternalError as error:
+            if not self._groups_problem:
+                _LOG.warning("changes of security groups are not noticed: %s", error)
+            changed, self._groups_problem = frozenset(), str(error)
+        else:
+            self._groups_problem = ""
+        self._groups_at = now + self._groups.pause_seconds
+        return changed
 
     def _known_networks(self) -> Iterator[tuple[str, Network]]:
         for name in self._cache.versions():

@@ -102,8 +102,8 @@ class Networking:
             documents = self._neutron.list_any("security-groups", "project_id", project_ids, fields=fields)
         except NotFound:  # no such extension
             return []
-        owned = [facts.security_group(document) for document in documents]
-        return [group for group in owned if group.project_id in project_ids]  # Neutron also lists shared ones
+        owned, projects = [facts.security_group(document) for document in documents], {*project_ids}
+        return [group for group in owned if group.project_id in projects]  # Neutron also lists shared ones
 
     def port_groups_of(self, *network_ids: str) -> Mapping[str, frozenset[tuple[str, tuple[str, ...]]]]:
         fields = ("id", "network_id", "security_groups")
