@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.core.network.port_slices import bucket_count, bucket_of, divided, remote_ports
+from isthmus.core.network.port_slices import bucket_count, bucket_of, divided, remote_ports, slice_updates
 from isthmus.model import names
+from isthmus.model.actions import ApplyObject
 from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, PublishedPort
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
@@ -57,6 +58,25 @@ def test_number_of_slices_does_not_follow_single_ports() -> None:
 def test_number_of_slices_is_limited() -> None:
     same = [PublishedPort(id=_id(1), mac="fa:16:3e:00:00:01")] * 1000
     assert bucket_count(same, None) == MAX_BUCKETS
+
+
+def test_no_member_takes_the_room_of_another_one_in_a_slice(monkeypatch: pytest.MonkeyPatch, ready: Stretched) -> None:
+    """A publisher chooses the IDs of its ports, and so their buckets."""
+    monkeypatch.setattr("isthmus.core.network.port_slices.bucket_of", lambda _id, _buckets: 0)
+    (link,) = ready.a.links()
+    own = published(3)
+    hostile = [replace_member(port, 2) for port in published(2000)[1000:]]
+    honest = [replace_member(port, 3) for port in published(2010)[2000:]]
+    (written, *_) = slice_updates(ready.a.controller.engine.state.snapshot(), link.spec, (*own, *hostile, *honest))
+    assert isinstance(written, ApplyObject)
+    assert isinstance(written.obj, PortSlice)
+    held = written.obj.spec.ports
+    assert len(held) == MAX_PORTS_PER_SLICE
+    assert {*own, *honest} <= {*held}
+
+
+def replace_member(port: PublishedPort, member: int) -> PublishedPort:
+    return port.model_copy(update={"member": member})
 
 
 @pytest.fixture

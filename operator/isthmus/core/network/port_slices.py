@@ -5,6 +5,7 @@ A port's bucket follows from its ID alone, so that one port's change rewrites on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -135,6 +136,18 @@ def _slice(spec: ExpansionLinkSpec, bucket: int, ports: tuple[PublishedPort, ...
             origin=spec.origin,
             bucket=bucket,
             buckets=spec.port_buckets or 1,
-            ports=ports[:MAX_PORTS_PER_SLICE],
+            ports=_fitting(ports),
         ),
     )
+
+
+def _fitting(ports: tuple[PublishedPort, ...]) -> tuple[PublishedPort, ...]:
+    """As many as a slice holds: our own, then those of other members in turn, for each chooses the IDs of its ports."""
+    if len(ports) <= MAX_PORTS_PER_SLICE:
+        return ports
+    seen: Counter[int | None] = Counter()
+    ranked = []
+    for port in ports:
+        ranked.append((seen[port.member] if port.member is not None else -1, port))
+        seen[port.member] += 1
+    return tuple(port for _, port in sorted(ranked, key=lambda entry: entry[0])[:MAX_PORTS_PER_SLICE])
