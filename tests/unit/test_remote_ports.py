@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,13 +12,14 @@ from isthmus.core.network.conflicts import conflicts
 from isthmus.model import names
 from isthmus.model.api.objects import ObjectMeta, condition_of
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
-from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, Topology
 from isthmus.model.api.v1alpha1.portslice import PortSlice
 from isthmus.model.errors import Conflict
 from isthmus.model.facts.openstack import NetworkFacts, NetworkQuota, Port, RequestedPort
 from isthmus.ports.openstack import SPARE_PORTS
 from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scenario import Scenario
+from tests.unit.test_members import set_topology
 
 LIMIT = 1000
 
@@ -184,6 +186,56 @@ def test_origin_that_has_not_read_one_peer_tells_the_others_nothing_new(ready: M
     ready.a.peers.not_read_yet = True
     ready.boot(ready.a)
     assert machine.mac in remote(ready.b)
+
+
+@pytest.mark.parametrize("topology", ["Decentralized", "Centralized"])
+def test_nothing_is_told_of_a_member_that_cannot_be_reached(ready: Members, topology: Topology) -> None:
+    """B is kept back from C by A's administrator: only a path through A leads to its machines."""
+    machine = ready.boot(ready.b)
+    ready.a.kubectl.apply(ready.a.cloud_peer(ready.b, agreement={"disclose": False}))
+    set_topology(ready, topology)
+    ready.settle()
+    assert (machine.mac in remote(ready.c)) == (topology == "Centralized")
+    published = [port.mac for slice_ in ready.a.kubectl.list_objects(PortSlice) for port in slice_.spec.ports]
+    assert (machine.mac in published) == (topology == "Centralized")
+
+
+def test_only_so_many_addresses_of_a_machine_count(ready: Members) -> None:
+    """Neutron refuses a port with more, and with it all others of one request."""
+    machine, other = ready.boot(ready.b), ready.boot(ready.b)
+    first, _, last = machine.addresses[0].rpartition(".")
+    many = tuple(f"{first}.{int(last) + number}" for number in (0, *range(10, 15)))
+    ready.b.neutron.ports[machine.id] = replace(machine, addresses=many)
+    ready.settle()
+    for cloud in (ready.a, ready.c):
+        assert len(remote(cloud)[machine.mac]) == 5
+        assert other.mac in remote(cloud)
+    assert lacking(ready.a) == ("TooManyAddresses", f"only 5 addresses count of port {machine.id} of cloud-b")
+
+
+def test_pools_are_restored_before_the_ports_go(ready: Members) -> None:
+    """The tenant need not wait for each of a thousand ports."""
+    ready.boot(ready.b)
+    pools = {subnet.id: subnet.pools for subnet in ready.a.neutron.subnets.values()}
+    done: list[str] = []
+    delete, update = ready.a.neutron.delete_port, ready.a.neutron.update_subnet
+
+    def delete_port(port_id: str) -> None:
+        if ready.a.neutron.ports[port_id].device_owner == names.REMOTE_DEVICE_OWNER:
+            done.append("port")
+        delete(port_id)
+
+    def update_subnet(subnet_id: str, **values: Any) -> None:
+        done.append("pools")
+        update(subnet_id, **values)
+
+    ready.a.neutron.delete_port = delete_port  # type: ignore[method-assign]
+    ready.a.neutron.update_subnet = update_subnet  # type: ignore[method-assign]
+    ready.a.kubectl.delete(NetworkExpansion, "web", "shop")
+    ready.settle()
+    assert {subnet.id: subnet.pools for subnet in ready.a.neutron.subnets.values()} != pools
+    assert done[0] == "pools"
+    assert "port" in done
 
 
 def test_everything_goes_with_the_expansion(ready: Members) -> None:

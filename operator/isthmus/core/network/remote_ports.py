@@ -38,6 +38,7 @@ from .security_groups import GroupsByName, joined_groups
 _NO_GROUPS: Final[GroupsByName] = MappingProxyType({})
 _PORTS_PER_REQUEST: Final = 50
 _REQUESTS_PER_ROUND: Final = 10
+_ADDRESSES_PER_PORT: Final = 5  # Neutron's default of max_fixed_ips_per_port: all of a request fail with one too many
 _CHANGES_PER_ROUND: Final = 200  # one request each; what else the network needs is planned between two rounds
 _MAX_MESSAGE_CHARACTERS: Final = 1024
 
@@ -62,6 +63,8 @@ class RemotePortPlan:
     """IDs of ports, each with those of the security groups that it is to be in."""
     collisions: tuple[str, ...] = ()
     """For each machine whose address or MAC address another port has: both ports, in words."""
+    too_many_addresses: tuple[str, ...] = ()
+    """Machines of which some addresses are left out, in words."""
     left_out: int = 0
     """Number of machines beyond the limit."""
 
@@ -88,6 +91,7 @@ def plan_remote_ports(
         to_create=tuple(created),
         to_update=tuple(_regrouped(ours, wanted, kept, groups)),
         collisions=tuple(found.collisions),
+        too_many_addresses=tuple(found.too_many_addresses),
         left_out=excess + len(missing) - len(created),
     )
 
@@ -145,6 +149,11 @@ def remote_port_conditions(plan: RemotePortPlan | None, limit: int) -> list[Cond
     if plan is not None and plan.collisions:
         text = listed(plan.collisions, "; ")[:_MAX_MESSAGE_CHARACTERS]
         return [true(ConditionType.REMOTE_PORTS_INCOMPLETE, Reason.PORTS_COLLIDE, text)]
+    if plan is not None and plan.too_many_addresses:
+        text = f"only {_ADDRESSES_PER_PORT} addresses count of {listed(plan.too_many_addresses)}"[
+            :_MAX_MESSAGE_CHARACTERS
+        ]
+        return [true(ConditionType.REMOTE_PORTS_INCOMPLETE, Reason.TOO_MANY_ADDRESSES, text)]
     if plan is not None and plan.left_out:
         text = f"{plan.left_out} machines of other clouds have no port here: remote_ports_per_network is {limit}"
         return [true(ConditionType.REMOTE_PORTS_INCOMPLETE, Reason.TOO_MANY_REMOTE_PORTS, text)]
@@ -158,6 +167,7 @@ class _Wanted:
         ours = {port.id for port in remote_ports(facts)}
         local = [port for port in facts.ports if port.id not in ours]
         self.collisions: list[str] = []
+        self.too_many_addresses: list[str] = []
         self._groups = groups
         self._subnets = [(_hosts(subnet), subnet.id) for subnet in facts.subnets if not subnet.is_automatic]
         self._macs = {port.mac.lower(): port for port in local if port.mac}
@@ -176,7 +186,10 @@ class _Wanted:
         """None if it would have no address, or a MAC address that is in use."""
         member = names.member(publisher.cloud_id, port.member)
         usable = [a for a in port.fixed_addresses if contains(publisher.belonging, a) and a not in self._shared]
-        addresses = dict(self._with_subnets(a for a in usable if self._is_free(a, port, member)))
+        found = [*self._with_subnets(a for a in usable if self._is_free(a, port, member))]
+        addresses = dict(found[:_ADDRESSES_PER_PORT])
+        if len(found) > _ADDRESSES_PER_PORT:
+            self.too_many_addresses.append(f"port {port.id} of {member}")
         rival = self._local(self._macs.get(port.mac)) or self._taken.get(port.mac)
         if not addresses or rival is not None:
             if addresses and rival != f"port {port.id} of {member}":

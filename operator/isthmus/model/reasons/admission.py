@@ -159,6 +159,12 @@ EXPLANATIONS = {
         "Delete one of the two ports and create it again.",
         Place.REMOTE_PORTS_INCOMPLETE,
     ),
+    Reason.TOO_MANY_ADDRESSES: tenant(
+        "A machine of another cloud has more addresses on one port than Neutron gives to a port by default "
+        "(`max_fixed_ips_per_port`). The others are not reserved here, and no group admits them.",
+        "Divide the addresses of the machine between several ports.",
+        Place.REMOTE_PORTS_INCOMPLETE,
+    ),
     Reason.TOO_MANY_REMOTE_PORTS: administrator(
         "The other clouds have more machines on the network than ports may stand for here.",
         "Raise `remote_ports_per_network`, and the quota of ports of the operator's project with it.",

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     SLICE_TOO_SMALL = "SliceTooSmall"
     PORTS_COLLIDE = "PortsCollide"
     TOO_MANY_REMOTE_PORTS = "TooManyRemotePorts"
+    TOO_MANY_ADDRESSES = "TooManyAddresses"
     REMOTE_PORTS_OFF = "RemotePortsOff"
 
     # What a receiver answers to an offer.

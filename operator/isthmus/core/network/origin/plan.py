@@ -258,9 +258,9 @@ _WITHDRAWAL = (_rebuild_record, _withdraw, _delete_unused_slices, _delete_releas
 _TEARDOWN = (
     _release_other_claims,
     _detach,
-    _delete_remote_ports,
     _restore_pools,
     _restore_mtu,
+    _delete_remote_ports,
     _delete_attachment,
     _release_expansion,
 )

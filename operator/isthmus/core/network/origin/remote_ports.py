@@ -29,15 +29,15 @@ def planned_remote_ports(origin: Origin) -> RemotePortPlan | None:
 
 
 def ports_of_others(origin: Origin, cloud_id: str) -> tuple[PublishedPort, ...]:
-    """What a peer learns of the machines of the other members that it reaches: their fixed addresses.
+    """What a peer learns of the machines of the other members that it may reach: their fixed addresses.
 
     As published before where a member's ports are not all known: a shorter list would be taken for a complete one.
     """
     if cloud_id not in origin.joined or not has_feature(origin.snapshot, cloud_id, Feature.REMOTE_PORTS):
         return ()
-    found: list[PublishedPort] = []
+    found, reachable = list[PublishedPort](), origin.reachable_from(cloud_id)
     for other, number in sorted(origin.joined.items(), key=lambda entry: entry[1]):
-        if other == cloud_id:
+        if number not in reachable:
             continue
         theirs, belonging = _ports_of(origin, other), _belonging_to(origin, other)
         ports = {port.id: port for port in _of_member(theirs, belonging, number)}

@@ -205,6 +205,10 @@ class Origin(OriginInputs):
         disclosed = [c for c in self.joined if (peer := self.snapshot.peer_of(c)) and peer.spec.agreement.disclose]
         return {self.joined[c]: c for c in disclosed if c != cloud_id and cloud_id in disclosed}
 
+    def reachable_from(self, cloud_id: str) -> frozenset[int]:
+        """Numbers of the other members that a peer may reach, by either path."""
+        return self._reached_from(cloud_id) | self._named_to(cloud_id).keys()
+
     def matching_with(self, cloud_id: str) -> GroupMatching | None:
         """What is offered to a peer of it; nothing to one that does not know it."""
         return self.group_matching if has_feature(self.snapshot, cloud_id, Feature.SECURITY_GROUPS) else None
