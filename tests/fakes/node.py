@@ -94,6 +94,8 @@ class FakeNode:
     received: dict[tuple[int, int], Traffic] = field(default_factory=dict)
     dropped: dict[DropKey, int] = field(default_factory=dict)
     over_bandwidth: dict[tuple[int, Direction], int] = field(default_factory=dict)
+    relayed: dict[tuple[int, int, int], Traffic] = field(default_factory=dict)
+    """By the numbers of network, sender and receiver."""
     switch_instance: int = 1
     switch_answers: bool = True
     refuses_flows: ExternalError | None = None
@@ -175,7 +177,7 @@ class FakeNode:
         """Restart ovs-vswitchd: it has no flows any more; the database keeps the ports."""
         self.switch_instance += 1
         self.flows, self.learned, self.meters, self.changed_cookies = {}, set(), {}, None
-        self.sent, self.received, self.dropped, self.over_bandwidth = {}, {}, {}, {}
+        self.sent, self.received, self.dropped, self.over_bandwidth, self.relayed = {}, {}, {}, {}, {}
 
     def put_flow(self, cookie: int, flow: str) -> None:
         """Add a flow, in place of one with the same match."""

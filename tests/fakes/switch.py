@@ -135,6 +135,7 @@ class FakeOpenFlow:
             },
             dropped=dict(node.dropped),
             over_bandwidth=dict(node.over_bandwidth),
+            relayed=dict(node.relayed),
             foreign_learned=any(cookie >> COOKIE_SHIFT != LEARNED_OWNER for cookie in node.learned),
         )
 

@@ -132,6 +132,11 @@ def _of_agent(at: str, networks: int) -> dict[str, str]:
             for unit in ("bytes", "packets")
             for direction in ("sent", "received")
         },
+        **{
+            key(f"isthmus_relayed_{unit}_total", at, network=name, from_peer="cloud-b", to_peer="cloud-c"): grows(9, 9)
+            for name in names
+            for unit in ("bytes", "packets")
+        },
         **{key("isthmus_link_probes_total", at, **link): grows(15, 15) for link in probes},
         **{key("isthmus_link_probes_lost_total", at, **link): grows(0, 0) for link in probes},
         **{key("isthmus_network_mtu_bytes", at, network=name): always(1416) for name in names},

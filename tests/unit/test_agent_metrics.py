@@ -15,9 +15,10 @@ from isthmus.model.node.pipeline import Direction
 from isthmus.telemetry.metrics import Metrics
 from tests.fakes.agent_harness import AgentHarness
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.nodeobjects import ADDRESS, NODE, OWN, PEER, RED, attachment, peerlink
+from tests.fakes.nodeobjects import ADDRESS, NODE, OTHER_GATEWAY, OWN, PEER, RED, attachment, peer, peerlink
 
 LINK = f"{OWN}.{RED}"
+OTHER = "cloud-c"
 
 
 @pytest.fixture
@@ -83,6 +84,39 @@ def test_metrics_of_traffic_per_link(harness: AgentHarness, metrics: Metrics) ->
     harness.node.received[key] = Traffic(5, 7500)
     harness.settle(1)
     assert (_traffic(metrics, "packets"), _traffic(metrics, "bytes")) == ((3, 5), (300, 7500))
+
+
+def test_metrics_of_what_is_handed_on_by_network_sender_and_receiver(harness: AgentHarness, metrics: Metrics) -> None:
+    def handed_on(sender: str, receiver: str) -> list[float | None]:
+        labels = {"network": LINK, "from_peer": sender, "to_peer": receiver}
+        return [_value(metrics, f"isthmus_relayed_{unit}_total", **labels) for unit in ("packets", "bytes")]
+
+    _add_other_peer(harness)
+    members = harness.node.numbers.members
+    number, member, other = (
+        harness.node.numbers.networks[names.patch_in_cloud_bridge(LINK)],
+        members[PEER],
+        members[OTHER],
+    )
+    assert handed_on(PEER, OTHER) == [None, None]
+    unknown = {(number + 1, member, other): Traffic(7, 700), (number, member, other + 1): Traffic(9, 900)}
+    harness.node.relayed = {(number, member, other): Traffic(3, 300), **unknown}
+    harness.settle(1)
+    assert handed_on(PEER, OTHER) == [3, 300]
+    assert handed_on(OTHER, PEER) == [None, None]
+    harness.node.restart_switch()
+    harness.settle(2)
+    assert handed_on(PEER, OTHER) == [None, None], "the counters of a new switch start at zero"
+
+
+def _add_other_peer(harness: AgentHarness) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": names.peer_namespace(OTHER)}}
+    harness.kubectl.apply_manifest(namespace)
+    harness.kubectl.apply(peer(OTHER, "203.0.113.0/24"))
+    controller = FakeCluster(harness.store)
+    controller.apply(peerlink(OTHER, OTHER_GATEWAY))
+    controller.apply_status(peerlink(OTHER, OTHER_GATEWAY))
+    harness.settle()
 
 
 def test_metrics_of_what_was_more_than_a_peer_may_use(harness: AgentHarness, metrics: Metrics) -> None:

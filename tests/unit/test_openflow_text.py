@@ -9,11 +9,13 @@ from isthmus.adapters.openvswitch.flowtext import (
     parse_flows,
     parse_meters,
     parse_over_bandwidth,
+    parse_relayed,
     parse_traffic,
 )
 from isthmus.model.node.drops import Drop
 from isthmus.model.node.flows import BandwidthMeter, FlowChanges, LinkTraffic, PacketMeter, SetChange, Traffic
 from isthmus.model.node.pipeline import Direction
+from tests.golden.test_flows import NUMBERS, rendered
 
 DUMP = """\
 OFPST_FLOW reply (OF1.5) (xid=0x2):
@@ -104,6 +106,31 @@ def test_flows_are_listed_by_cookie() -> None:
 
 def test_traffic_is_that_of_our_flows() -> None:
     assert parse_traffic(DUMP) == {(5, 3): LinkTraffic(Traffic(5, 500), Traffic(3, 300))}
+
+
+def test_what_is_handed_on_is_counted_without_probes_by_network_sender_and_receiver() -> None:
+    """Of the flows that are rendered, metered ones."""
+    sets = rendered("limited-at-origin")
+    flows = [(cookie, flow) for cookie, found in sets.items() for flow in sorted(found.flows)]
+    counted = {flow: (number, 100 * number) for number, (_, flow) in enumerate(flows, 1)}
+    b, c = NUMBERS.members["cloud-b"], NUMBERS.members["cloud-c"]
+
+    def listed(*unused: str) -> str:
+        lines = []
+        for cookie, flow in flows:
+            table, _, rest = flow.partition(",")
+            packets, octets = (0, 0) if flow in unused else counted[flow]
+            counters = f"n_packets={packets}, n_bytes={octets}, idle_age=1"
+            lines.append(f" cookie={cookie:#x}, duration=12.5s, {table}, {counters}, {rest}\n")
+        return "".join(lines)
+
+    red = NUMBERS.networks["red"]
+    start = f"table=7,priority=10,reg0={red:#x},reg1="
+    (there,) = (flow for flow in counted if flow.startswith(f"{start}{b:#x},reg2={c:#x} "))
+    (back,) = (flow for flow in counted if flow.startswith(f"{start}{c:#x},reg2={b:#x} "))
+    assert parse_relayed(listed()) == {(red, b, c): Traffic(*counted[there]), (red, c, b): Traffic(*counted[back])}
+    assert parse_relayed(listed(back)) == {(red, b, c): Traffic(*counted[there])}
+    assert parse_relayed(listed().replace(" cookie=0x1571", " cookie=0x1573")) == {}
 
 
 def test_drops_are_those_of_the_guard_and_of_storm_meters() -> None:

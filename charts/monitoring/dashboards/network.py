@@ -26,14 +26,24 @@ _TRAFFIC: Final = Row(
             "Sent to and received from each peer, including dataplane probes.",
             "bps",
             (Query(f"8 * {_by_direction('isthmus_network_bytes_total')}", "{{peer}} {{direction}}"),),
-            width=12,
         ),
         Panel(
             "Packets per second",
             "Sent to and received from each peer, including dataplane probes.",
             "pps",
             (Query(_by_direction("isthmus_network_packets_total"), "{{peer}} {{direction}}"),),
-            width=12,
+        ),
+        Panel(
+            "Handed on between peers",
+            "Bits per second that a peer sends to another one through this cloud, without dataplane probes.",
+            "bps",
+            (
+                Query(
+                    "8 * sum by (from_peer, to_peer) "
+                    f"(rate(isthmus_relayed_bytes_total{_OF_NETWORK}[$__rate_interval]))",
+                    "{{from_peer}} to {{to_peer}}",
+                ),
+            ),
         ),
     ),
 )

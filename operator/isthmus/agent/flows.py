@@ -17,7 +17,7 @@ from isthmus.model.actions import Problem
 from isthmus.model.errors import Invalid, Unavailable
 from isthmus.model.names import PROBE_PORT
 from isthmus.model.node.drops import Drop, DropKey
-from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkKey, LinkTraffic, Meter, Owner, SetChange
+from isthmus.model.node.flows import FlowChanges, Flows, FlowSet, LinkKey, LinkTraffic, Meter, Owner, SetChange, Traffic
 from isthmus.model.node.numbers import Numbers
 from isthmus.model.node.pipeline import Direction, direction_of_meter, network_of, network_of_meter
 from isthmus.model.node.switch import BridgeView
@@ -59,6 +59,7 @@ class FlowSets:
         self._rejected: dict[int, FlowSet] = {}
         self._dropped: Mapping[DropKey, int] = {}
         self._over_bandwidth: Mapping[tuple[int, Direction], int] = {}
+        self._relayed: Mapping[tuple[int, int, int], Traffic] = {}
         self._counters: Mapping[tuple[int, int], LinkTraffic] = {}
         self._receiving: tuple[object, frozenset[LinkKey]] = (self._counters, frozenset())
         """Made from these counters."""
@@ -86,7 +87,7 @@ class FlowSets:
         """
         if not bridge.exists:
             self._installed, self._counters, self.problems = None, {}, {}
-            self._dropped, self._over_bandwidth = {}, {}
+            self._dropped, self._over_bandwidth, self._relayed = {}, {}, {}
             return False
         if PROBE_PORT not in bridge.ofport:
             raise Unavailable(f"Open vSwitch has not assigned an OpenFlow port to {PROBE_PORT} yet")
@@ -152,6 +153,20 @@ class FlowSets:
         peers = {number: cloud_id for cloud_id, number in self._numbers.members.items()}
         counted = self._over_bandwidth.items()
         return {(peers[number], direction): frames for (number, direction), frames in counted if number in peers}
+
+    def relayed(self, plan: NodePlan) -> dict[tuple[str, str, str], Traffic]:
+        """What was handed on since the flows for it were installed, but for probes, as last listed.
+
+        By the network's link name, the peer that sent it and the one that it was for, where there is anything.
+        """
+        numbers = self._numbers
+        names = {numbers.networks.get(network.patch_port): network.name for network in plan.networks}
+        peers = {number: cloud_id for cloud_id, number in numbers.members.items()}
+        return {
+            (names[network], peers[sender], peers[receiver]): traffic
+            for (network, sender, receiver), traffic in self._relayed.items()
+            if network in names and sender in peers and receiver in peers
+        }
 
     def receiving(self, plan: NodePlan) -> frozenset[LinkKey]:
         """Links that had received packets since their flows were installed when all flows were listed last."""
@@ -229,6 +244,7 @@ class FlowSets:
         self._unwanted_meters = self._find_unwanted(self._meters)
         self._foreign_learned = view.foreign_learned
         self._counters, self._dropped, self._over_bandwidth = view.traffic, view.dropped, view.over_bandwidth
+        self._relayed = view.relayed
         for cookie in [*self._written]:
             self._confirm(cookie)
 

@@ -31,6 +31,8 @@ from isthmus.telemetry.metrics import (
     NETWORK_PACKETS,
     OVER_BANDWIDTH,
     PATH_MTU,
+    RELAYED_BYTES,
+    RELAYED_PACKETS,
     TUNNEL_INFO,
     TUNNEL_MTU,
     TUNNEL_UP,
@@ -117,6 +119,12 @@ def publish_traffic(metrics: Metrics, links: Mapping[LinkKey, LinkTraffic]) -> N
     }
     metrics.set(NETWORK_BYTES, {labels: found.bytes for labels, found in traffic.items()})
     metrics.set(NETWORK_PACKETS, {labels: found.packets for labels, found in traffic.items()})
+
+
+def publish_relayed(metrics: Metrics, relayed: Mapping[tuple[str, str, str], Traffic]) -> None:
+    """Set the counters of what this cloud has handed on, by network, sender and receiver."""
+    metrics.set(RELAYED_BYTES, {labels: found.bytes for labels, found in relayed.items()})
+    metrics.set(RELAYED_PACKETS, {labels: found.packets for labels, found in relayed.items()})
 
 
 def publish_guard(metrics: Metrics, dropped: Mapping[tuple[str, str, Drop], int]) -> None:

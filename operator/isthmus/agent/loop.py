@@ -250,6 +250,7 @@ class Agent:
         if flows.listing is not self._published_listing:
             self._published_listing = flows.listing
             gauges.publish_traffic(self._backends.metrics, flows.traffic(plan))
+            gauges.publish_relayed(self._backends.metrics, flows.relayed(plan))
             dropped = flows.dropped(plan)
             gauges.publish_guard(self._backends.metrics, dropped)
             gauges.publish_over_bandwidth(self._backends.metrics, flows.over_bandwidth())

@@ -67,6 +67,20 @@ NETWORK_PACKETS = Family(
     "Packets of a stretched network sent to or received from a peer. Reset when its flows are replaced.",
     ("network", "peer", "direction"),
 )
+RELAYED_BYTES = Family(
+    "isthmus_relayed_bytes",
+    "counter",
+    "Bytes of a network of this cloud, without probes, that a peer sent to another one and this cloud handed on. "
+    "Absent until there is one. Reset when its flows are replaced.",
+    ("network", "from_peer", "to_peer"),
+)
+RELAYED_PACKETS = Family(
+    "isthmus_relayed_packets",
+    "counter",
+    "Packets of a network of this cloud, without probes, that a peer sent to another one and this cloud handed on. "
+    "Absent until there is one. Reset when its flows are replaced.",
+    ("network", "from_peer", "to_peer"),
+)
 IPSEC_SAS = Family("isthmus_ipsec_sas", "gauge", "ESP SAs with a peer's gateway.", ("peer", "gateway"))
 FIREWALL_DROPPED = Family(
     "isthmus_firewall_dropped_packets",
@@ -192,8 +206,8 @@ NOT_UNDERSTOOD = Family(
 FAMILIES = (
     BUILD_INFO, LAST_ITERATION, LAST_COMPLETE_ITERATION, CHARON_UP, TUNNEL_MTU, PATH_MTU, NETWORK_MTU, GATEWAY_READY,
     NETWORKS_AWAITING,
-    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, IPSEC_SAS, FIREWALL_DROPPED, GUARD_DROPPED,
-    OVER_BANDWIDTH, TUNNEL_UP, TUNNEL_INFO,
+    LINKS, PEERS, NETWORK_BYTES, NETWORK_PACKETS, RELAYED_BYTES, RELAYED_PACKETS, IPSEC_SAS, FIREWALL_DROPPED,
+    GUARD_DROPPED, OVER_BANDWIDTH, TUNNEL_UP, TUNNEL_INFO,
     LINK_RTT, LINK_PROBES, LINK_PROBES_LOST, MEMBER_PATH, MEMBER_PATH_CHANGES, CERTIFICATE_EXPIRY,
     CERTIFICATE_WARNING, PEER_LAST_READ,
     PEER_CREDENTIAL_ENDS, TUNNEL_IDS, TUNNEL_IDS_USED, LAST_RECONCILE, QUEUE_LENGTH, NOT_UNDERSTOOD,

@@ -47,6 +47,12 @@ _DROPPED = re.compile(  # the reasons that this release knows, where there are a
     r"[^\n]*?priority=10,reg0=(0x[0-9a-f]+),reg1=(0x[0-9a-f]+|0),reg4=0x([1-7]) actions=drop$",
     re.MULTILINE,
 )
+_RELAYED = re.compile(  # likewise; the flow of probes has a longer match
+    rf"^ cookie=0x{OWNER:x}[0-9a-f]{{12}}, duration=[^,]+, table={Table.OUTPUT:d}, "
+    r"n_packets=([1-9]\d*), n_bytes=(\d+), "
+    r"[^\n]*?priority=10,reg0=(0x[0-9a-f]+),reg1=(0x[0-9a-f]+),reg2=(0x[0-9a-f]+) ",
+    re.MULTILINE,
+)
 _METERED = re.compile(r"^meter:(\d+) [^\n]*\n0: packet_count:([1-9]\d*) ", re.MULTILINE)
 
 
@@ -74,6 +80,14 @@ def parse_traffic(text: str) -> dict[tuple[int, int], LinkTraffic]:
     nothing = Traffic(0, 0)
     return {
         key: LinkTraffic(sent.get(key, nothing), received.get(key, nothing)) for key in sent.keys() | received.keys()
+    }
+
+
+def parse_relayed(text: str) -> dict[tuple[int, int, int], Traffic]:
+    """What was handed on, by the numbers of network, sender and receiver, from the flows that `dump-flows` lists."""
+    return {
+        (int(network, 16), int(sender, 16), int(receiver, 16)): Traffic(int(packets), int(octets))
+        for packets, octets, network, sender, receiver in _RELAYED.findall(text)
     }
 
 
@@ -151,7 +165,16 @@ def view(text: str, meters: str, meter_statistics: str, foreign_learned: bool) -
     """The view from the listed flows and meters."""
     ours, others = parse_meters(meters)
     dropped, over_bandwidth = parse_drops(text, meter_statistics), parse_over_bandwidth(meter_statistics)
-    return FlowView(parse_flows(text), ours, others, parse_traffic(text), dropped, foreign_learned, over_bandwidth)
+    return FlowView(
+        parse_flows(text),
+        ours,
+        others,
+        parse_traffic(text),
+        dropped,
+        foreign_learned,
+        over_bandwidth,
+        parse_relayed(text),
+    )
 
 
 LEARNED_COOKIES = f"cookie={LEARNED_OWNER << COOKIE_SHIFT:#x}/{OWNER_MASK:#x}"

@@ -271,3 +271,5 @@ class FlowView:
     """Whether there are flows among the learned ones that were not learned by ours."""
     over_bandwidth: Mapping[tuple[int, Direction], int] = field(default_factory=dict)
     """By the number of the peer, frames that its bandwidth meters have dropped, where there are any."""
+    relayed: Mapping[tuple[int, int, int], Traffic] = field(default_factory=dict)
+    """By the numbers of network, sender and receiver, what was handed on but for probes, where there is anything."""
