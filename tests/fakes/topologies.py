@@ -75,6 +75,24 @@ def with_tunnels_down(items: Sequence[Item], *peers: str, message: str = "no ans
     return [_cut(item, peers, message) for item in items]
 
 
+def with_members(items: Sequence[Item], *reported: Item) -> list[Item]:
+    """The same as a receiver of networks of which there are others: 3, by a direct path as well, and 4.
+
+    The agent reports this of them.
+    """
+
+    def changed(item: Item) -> Item:
+        if item["kind"] != "Attachment" or item["spec"]["role"] != "Receiver":
+            return item
+        links = [item["spec"]["links"][0] | {"members": [{"number": number, "tunnelID": number} for number in (4, 3)]}]
+        paths = [{"number": 3, "cloudID": "cloud-c", "tunnelID": 5, "gateway": {"name": "gw-cloud-c"}}]
+        nodes = [node | {"members": list(reported)} for node in item["status"]["nodes"]]
+        spec, status = {"links": links, "directPaths": paths}, {"nodes": nodes}
+        return item | {"spec": item["spec"] | spec, "status": item["status"] | status}
+
+    return [changed(item) for item in items]
+
+
 def _cut(item: Item, peers: Sequence[str], message: str) -> Item:
     down = {"reason": "BFDDown", "message": message}
     if item["kind"] == "GatewayNode":

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Locator
 
 from tests.fakes.kubectl import forbidden
-from tests.fakes.topologies import many, with_tunnels_down
+from tests.fakes.topologies import many, with_members, with_tunnels_down
 
 from .browser import Served, opened, seconds_until
 
@@ -50,6 +50,13 @@ def test_a_state_has_a_shape_and_a_text_and_not_only_a_colour(browser: Browser, 
         assert tab.node("peer-01").get_attribute("aria-label") == "peer peer-01: DOWN BFDDown"
         assert "DOWN BFDDown" in (tab.lanes("peer-01", "tunnel").locator("title").text_content() or "")
         assert tab.page.locator("#legend li").all_inner_texts() == ["up", "DOWN", "waiting", "unknown"]
+
+
+def test_the_path_to_another_receiver_is_in_the_table(browser: Browser, served: Served) -> None:
+    served.shows(with_members(many(1, 2), {"number": 3, "up": True, "path": "Direct"}))
+    with opened(browser, served) as tab:
+        words = tab.page.get_by_text("from the peer").inner_text()
+        assert words.endswith("; member 3 (cloud-c) directly: up; member 4: unknown")
 
 
 def test_a_click_shows_the_words_of_diagnose(browser: Browser, served: Served) -> None:

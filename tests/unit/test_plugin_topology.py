@@ -18,7 +18,7 @@ from isthmus.plugin.core.tables import Style
 from isthmus.plugin.core.topology import selection, topology
 from tests.fakes.anything import HOSTILE_TEXT, MOVES_CURSOR, OF_ANY_SHAPE
 from tests.fakes.kubectl import documents, lease, stretched
-from tests.fakes.topologies import HOSTILE_NAMES, many, stretched_items, with_names, with_tunnels_down
+from tests.fakes.topologies import HOSTILE_NAMES, many, stretched_items, with_members, with_names, with_tunnels_down
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROCESSES = (names.CONTROLLER, names.agent_lease("gw-cloud-a"))
@@ -73,6 +73,54 @@ def test_the_receiver_shows_the_replica() -> None:
     (network,) = found.document["peers"][0]["networks"]
     assert (network["direction"], network["state"]) == ("fromPeer", "up")
     assert lines(found)[-1] == f"    `-- network {network['networkID']} from the peer: up"
+
+
+DIRECT = {"number": 3, "up": True, "path": "Direct", "reason": "ProbeAnswered"}
+THROUGH_ORIGIN = {"number": 4, "up": True, "path": "ThroughOrigin", "reason": "ProbeAnswered", "message": "why"}
+SILENT = {"number": 4, "up": False, "reason": "ProbeUnanswered", "message": "silence"}
+
+
+def as_receiver(*reported: dict[str, Any], output: str = "text", agent_runs: bool = True) -> Answer:
+    items = with_members(documents(stretched().clouds[1]), *reported)
+    renewed = "2025-12-31T23:59:58Z" if agent_runs else "2025-01-01T00:00:00Z"
+    found = [lease(names.CONTROLLER, "2025-12-31T23:59:58Z"), lease(names.agent_lease("gw-cloud-b"), renewed)]
+    return topology(Readings(resources.cloud(items), leases(found, NOW), {}), (), output)
+
+
+def test_a_receiver_shows_by_which_path_it_reaches_the_others() -> None:
+    answer = as_receiver(DIRECT, THROUGH_ORIGIN)
+    assert lines(answer)[-2:] == [
+        "        |-- member 3 (cloud-c) directly: up",
+        "        `-- member 4 through the origin: up",
+    ]
+    (network,) = answer.document["peers"][0]["networks"]
+    assert network["members"] == [
+        {"number": 3, "cloudID": "cloud-c", "path": "Direct", "state": "up", "reason": "", "message": ""},
+        {"number": 4, "cloudID": "", "path": "ThroughOrigin", "state": "up", "reason": "", "message": "why"},
+    ]
+    dot = [line for line in lines(as_receiver(DIRECT, SILENT, output="dot")) if "member" in line]
+    assert len(dot) == 1
+    assert '\\nup\\nmember 3 (cloud-c) directly: up\\nmember 4: down ProbeUnanswered"' in dot[0]
+
+
+@pytest.mark.parametrize(
+    ("reported", "agent_runs", "shown"),
+    [
+        ((DIRECT, SILENT), True, ["member 3 (cloud-c) directly: up", "member 4: DOWN ProbeUnanswered"]),
+        ((DIRECT,), True, ["member 3 (cloud-c) directly: up", "member 4: unknown"]),
+        ((DIRECT | {"path": "?"}, {"number": 4}), True, ["member 3 (cloud-c): up", "member 4: unknown"]),
+        (
+            (DIRECT, THROUGH_ORIGIN),
+            False,
+            ["member 3 (cloud-c): unknown AgentNotRunning", "member 4: unknown AgentNotRunning"],
+        ),
+    ],
+)
+def test_of_other_receivers_what_is_current_is_shown(
+    reported: tuple[dict[str, Any], ...], agent_runs: bool, shown: list[str]
+) -> None:
+    found = lines(as_receiver(*reported, agent_runs=agent_runs))
+    assert [line.partition("-- ")[2] for line in found if "-- member " in line] == shown
 
 
 def test_a_cut_tunnel_is_down_with_reason_and_message() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -138,6 +138,22 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Member:
+    """Another receiver of a peer's network, as the active node reports it."""
+
+    number: int
+    """In the network."""
+    cloud_id: str
+    """Empty if there is no direct path to it: the origin does not say then which cloud it is."""
+    is_up: bool | None
+    """None if the node has not reported it."""
+    path: str
+    """By which frames are sent to it, Direct or ThroughOrigin; empty while none is up."""
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Dropped:
     """Frames of a network that br-cloud on the active node drops at present."""
 
@@ -161,6 +177,8 @@ class Attachment(Resource):
     """By the active node; None if it has not reported the network."""
     links: tuple[Link, ...] = ()
     dropping: tuple[Dropped, ...] = ()
+    members: tuple[Member, ...] = ()
+    """The other receivers, of a replica alone."""
 
 
 @dataclass(frozen=True)
@@ -293,6 +311,7 @@ def _attachment(item: Document) -> Attachment:
         is_plugged=truth(observed, "plugged"),
         dropping=tuple(Dropped(text(d, "cloudID"), text(d, "reason")) for d in entries(observed, "dropping")),
         links=tuple(_link(link, reported.get(text(link, "cloudID"), {})) for link in entries(item, "spec", "links")),
+        members=tuple(_members(item, observed)),
     )
 
 
@@ -304,6 +323,25 @@ def _link(wanted: Document, observed: Document) -> Link:
         reason=text(observed, "reason"),
         message=text(observed, "message"),
     )
+
+
+def _members(item: Document, observed: Document) -> Iterator[Member]:
+    if text(item, "spec", "role") != "Receiver":
+        return
+    direct = entries(item, "spec", "directPaths")
+    through_origin = [path for link in entries(item, "spec", "links") for path in entries(link, "members")]
+    clouds = {number(path, "number"): text(path, "cloudID") for path in (*through_origin, *direct)}
+    reported = {number(member, "number"): member for member in entries(observed, "members")}
+    for found in sorted(key for key in clouds if key is not None):
+        member = reported.get(found, {})
+        yield Member(
+            number=found,
+            cloud_id=clouds[found],
+            is_up=truth(member, "up"),
+            path=text(member, "path"),
+            reason=text(member, "reason"),
+            message=text(member, "message"),
+        )
 
 
 def _agreement(item: Document) -> Agreement:

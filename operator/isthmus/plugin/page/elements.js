@@ -4,6 +4,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const DRAWN = new Set(["svg", "g", "path", "text", "title"]);
 const kept = new WeakMap(); // children by key, for each parent
 
+const BY_PATH = { Direct: " directly", ThroughOrigin: " through the origin" };
+
 export const STATES = { up: "up", down: "DOWN", waiting: "waiting", unknown: "unknown" };
 export const SHAPES = {
   up: "M-12 0a12 12 0 1 0 24 0a12 12 0 1 0 -24 0",
@@ -25,6 +27,11 @@ export const tunnelName = (tunnel) => `${tunnel.node} to ${tunnel.gateway} (${tu
 export function networkName(network) {
   const name = network.networkName;
   return name && !network.label.endsWith(`/${name}`) ? `${network.label} (${name})` : network.label;
+}
+
+export function memberText(member) {
+  const cloud = member.cloudID ? ` (${member.cloudID})` : "";
+  return `member ${member.number}${cloud}${BY_PATH[member.path] ?? ""}: ${stateText(member)}`;
 }
 
 export function setText(element, text) {

@@ -1,6 +1,6 @@
 // The same content as the picture, as a table: a group of rows for each peer.
 
-import { STATES, isolated, keep, make, networkName, setAll, setText, tunnelName } from "./elements.js";
+import { STATES, isolated, keep, make, memberText, networkName, setAll, setText, tunnelName } from "./elements.js";
 
 const FEW_ROWS = 200; // up to here all networks are listed at once
 
@@ -42,7 +42,7 @@ function fillPeer(row, peer) {
 
 function fillNetwork(row, peer, network) {
   const direction = network.direction === "fromPeer" ? "from the peer" : "to the peer";
-  const words = details(direction, network.mtu && `MTU ${network.mtu} bytes`, network.message);
+  const words = details(direction, network.mtu && `MTU ${network.mtu} bytes`, network.message, ...network.members.map(memberText));
   fillRow(row, "network", networkName(network), network, words, { peer: peer.name, network: network.label });
 }
 

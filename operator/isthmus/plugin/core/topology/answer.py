@@ -13,7 +13,7 @@ from ..leases import findings as lease_findings
 from ..tables import Style
 from .build import build
 from .dot import dot_lines
-from .graph import Branch, GatewayNode, Network, Topology, Tunnel
+from .graph import Branch, GatewayNode, Member, Network, Topology, Tunnel
 from .states import Health
 from .text import tree_lines
 
@@ -79,7 +79,17 @@ def _network(network: Network) -> dict[str, Any]:
         "networkID": network.network_id,
         "direction": "fromPeer" if network.is_replica else "toPeer",
         "mtu": network.mtu,
+        "members": [_member(member) for member in network.members],
         **_health(network.health),
+    }
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        "number": member.number,
+        "cloudID": member.cloud_id,
+        "path": member.path,
+        **_health(member.health),
     }
 
 

@@ -7,7 +7,7 @@ it is old because the agent does not run; conditions of the controller do not co
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..diagnosis.catalogue import Code
@@ -16,8 +16,8 @@ from ..diagnosis.layers import Layer
 from ..diagnosis.subject import Readings
 from ..leases import cloud_id
 from ..resources import Attachment, Cloud, Connection, Expansion, ExpansionPeer, Link, Node, Peer
-from .graph import Branch, GatewayNode, Network, Topology, Tunnel
-from .states import NOT_REPORTED, Health, State, of_link, of_report, of_resource
+from .graph import Branch, GatewayNode, Member, Network, Topology, Tunnel
+from .states import NOT_REPORTED, Health, State, of_link, of_member, of_report, of_resource
 
 _NO_CONTROLLER = Health(State.UNKNOWN, Code.CONTROLLER_NOT_ACTIVE, "no controller is active: what it reports is old")
 
@@ -136,7 +136,14 @@ class _Facts:
             is_replica=True,
             mtu=replica.mtu,
             health=self._network_health(of_resource(replica), replica, _links(replica).get(cloud_id)),
+            members=tuple(self._members(replica)),
         )
+
+    def _members(self, replica: Attachment) -> Iterator[Member]:
+        stale = self._stale.get(replica.active_node)
+        for member in replica.members:
+            path = "" if stale else member.path
+            yield Member(member.number, member.cloud_id, path, stale or of_member(member))
 
     def _network_health(self, reported: Health, attachment: Attachment | None, link: Link | None) -> Health:
         stale = self._stale.get(attachment.active_node) if attachment else None

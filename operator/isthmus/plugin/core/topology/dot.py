@@ -8,7 +8,7 @@ from typing import Final
 
 from .graph import Branch, Topology
 from .states import Health, State
-from .text import network_name, tunnel_name
+from .text import member_name, network_name, tunnel_name
 
 _COLOURS: Final[Mapping[State, str]] = MappingProxyType(
     {State.UP: "#1a7f37", State.DOWN: "#c62828", State.WAITING: "#9a6700", State.UNKNOWN: "#57606a"}
@@ -40,13 +40,14 @@ def _branch(identifier: str, branch: Branch) -> Iterator[str]:
     for tunnel in branch.tunnels:
         yield _edge(identifier, tunnel_name(tunnel), tunnel.health, _TUNNEL_WIDTH)
     for network in branch.networks:
-        yield _edge(identifier, network_name(network), network.health, _NETWORK_WIDTH)
+        members = [f"{member_name(member)}: {_state(member.health)}" for member in network.members]
+        yield _edge(identifier, network_name(network), network.health, _NETWORK_WIDTH, *members)
 
 
-def _edge(peer: str, name: str, health: Health, width: int) -> str:
+def _edge(peer: str, name: str, health: Health, width: int, *more: str) -> str:
     state = health.state
     drawn = f"color={_quoted(_COLOURS[state])}, style={_LINES[state]}, penwidth={width}"
-    return f"  us -- {peer} [label={_label(name, _state(health))}, {drawn}];"
+    return f"  us -- {peer} [label={_label(name, _state(health), *more)}, {drawn}];"
 
 
 def _state(health: Health) -> str:

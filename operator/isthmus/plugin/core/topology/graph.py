@@ -21,6 +21,19 @@ class Tunnel:
 
 
 @dataclass(frozen=True)
+class Member:
+    """Another receiver of a peer's network."""
+
+    number: int
+    """In the network."""
+    cloud_id: str
+    """Empty if it is not known."""
+    path: str
+    """By which frames are sent to it, Direct or ThroughOrigin; empty if none is up, or nothing current is reported."""
+    health: Health
+
+
+@dataclass(frozen=True)
 class Network:
     """A network of ours at a peer, or the replica of a peer's network."""
 
@@ -32,6 +45,8 @@ class Network:
     is_replica: bool
     mtu: int | None
     health: Health
+    members: tuple[Member, ...] = ()
+    """The other receivers, of a replica alone."""
 
 
 @dataclass(frozen=True)

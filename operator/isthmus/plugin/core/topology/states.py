@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..reported import is_progress
-from ..resources import Link, Resource
+from ..resources import Link, Member, Resource
 
 
 class State(StrEnum):
@@ -44,6 +44,13 @@ def of_link(link: Link | None) -> Health:
     if link is None or link.is_up is None:
         return NOT_REPORTED
     return of_report(link.is_up, link.reason, link.message)
+
+
+def of_member(member: Member) -> Health:
+    """Likewise; the message may say why it is not reached directly."""
+    if member.is_up:
+        return Health(State.UP, "", member.message)
+    return NOT_REPORTED if member.is_up is None else of_report(False, member.reason, member.message)
 
 
 def of_report(is_up: bool, reason: str, message: str) -> Health:

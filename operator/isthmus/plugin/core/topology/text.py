@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from ..answer import Unread, gap_lines, problem_lines
 from ..findings import Finding
 from ..tables import Style
 from ..width import shortened
-from .graph import Branch, GatewayNode, Network, Topology, Tunnel
+from .graph import Branch, GatewayNode, Member, Network, Topology, Tunnel
 from .states import Health, State
 
 _MAX_COLUMNS: Final = 60
 """Of one name."""
+_BY_PATH: Final = MappingProxyType({"Direct": " directly", "ThroughOrigin": " through the origin"})
 
 
 def tree_lines(graph: Topology, findings: Sequence[Finding], unread: Sequence[Unread], style: Style) -> list[str]:
-    """A line for each node, peer, tunnel and network; then what is wrong."""
+    """A line for each node, peer, tunnel, network and other receiver; then what is wrong."""
     lines = [style.heading(graph.cloud_id or "this cloud")]
     for node in graph.nodes:
         lines.append(_line("", node is graph.nodes[-1] and not graph.branches, _node(node, style)))
@@ -42,24 +44,34 @@ def network_name(network: Network) -> str:
     return _short(network.label) + shown
 
 
+def member_name(member: Member) -> str:
+    """`member 3 (cloud-c) directly`."""
+    cloud = f" ({_short(member.cloud_id)})" if member.cloud_id else ""
+    return f"member {member.number}{cloud}{_BY_PATH.get(member.path, '')}"
+
+
 def _branch(branch: Branch, is_last: bool, style: Style) -> Iterator[str]:
     other = "" if branch.cloud_id == branch.name else f" (cloud ID {_short(branch.cloud_id)})"
     agreement = "" if branch.agreement in ("", "Active") else f", {branch.agreement}"
     yield _line("", is_last, f"peer {_short(branch.name)}{other}{agreement}: {_state(branch.health, style)}")
-    lines = [f"tunnel {tunnel_name(tunnel)}: {_state(tunnel.health, style)}" for tunnel in branch.tunnels]
-    lines += [_network(network, style) for network in branch.networks]
-    indent = "    " if is_last else "|   "
-    for number, line in enumerate(lines):
-        yield _line(indent, number == len(lines) - 1, line)
+    indent = _indent("", is_last)
+    for tunnel in branch.tunnels:
+        is_last = tunnel is branch.tunnels[-1] and not branch.networks
+        yield _line(indent, is_last, f"tunnel {tunnel_name(tunnel)}: {_state(tunnel.health, style)}")
+    for network in branch.networks:
+        yield from _network(indent, network is branch.networks[-1], network, style)
 
 
 def _node(node: GatewayNode, style: Style) -> str:
     return f"node {_short(node.name)} ({node.address or 'no address'}): {_state(node.health, style)}"
 
 
-def _network(network: Network, style: Style) -> str:
+def _network(indent: str, is_last: bool, network: Network, style: Style) -> Iterator[str]:
     direction = "from the peer" if network.is_replica else "to the peer"
-    return f"network {network_name(network)} {direction}: {_state(network.health, style)}"
+    yield _line(indent, is_last, f"network {network_name(network)} {direction}: {_state(network.health, style)}")
+    for member in network.members:
+        line = f"{member_name(member)}: {_state(member.health, style)}"
+        yield _line(_indent(indent, is_last), member is network.members[-1], line)
 
 
 def _state(health: Health, style: Style) -> str:
@@ -70,6 +82,10 @@ def _state(health: Health, style: Style) -> str:
 
 def _line(indent: str, is_last: bool, text: str) -> str:
     return f"{indent}{'`-- ' if is_last else '|-- '}{text}"
+
+
+def _indent(indent: str, is_last: bool) -> str:
+    return f"{indent}{'    ' if is_last else '|   '}"
 
 
 def _short(text: str) -> str:
