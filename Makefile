@@ -33,6 +33,7 @@ help: ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: ## Two OpenStack clouds and a stretched network on this machine; KEEP=1 leaves them running; TOPOLOGY=hybrid has a third
+	$(if $(filter-out hybrid,$(TOPOLOGY)),$(error TOPOLOGY is hybrid or not given, not '$(TOPOLOGY)'))
 	@$(ASSETS) lab
 	@$(RUN)/python -m demo $(if $(KEEP),--keep) $(if $(TOPOLOGY),--topology '$(TOPOLOGY)')
 

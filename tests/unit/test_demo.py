@@ -83,3 +83,11 @@ def test_unknown_topology_is_named() -> None:
     done = subprocess.run(command, cwd=DEMO.parent, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert "argument --topology: invalid choice: 'ring'" in done.stderr
+
+
+def test_unknown_topology_is_named_before_assets_are_built() -> None:
+    command = ["make", "demo", "TOPOLOGY=ring", "PYTHON=false"]
+    done = subprocess.run(command, cwd=DEMO.parent, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "TOPOLOGY is hybrid or not given, not 'ring'" in done.stderr
+    assert "Error" not in done.stderr, "a command has run"
