@@ -14,6 +14,7 @@ import pytest
 from isthmus.adapters.linux.probe import PacketProbe
 from isthmus.adapters.openvswitch.openflow import OvsOfctl
 from isthmus.adapters.openvswitch.ovsdb import OvsdbDatabase
+from isthmus.agent import gauges
 from isthmus.core.node.networks import NetworkPlan, plan_network
 from isthmus.model import names
 from isthmus.model.api.objects import ObjectMeta
@@ -25,6 +26,7 @@ from isthmus.model.node.flows import PlannedNetwork
 from isthmus.model.node.pipeline import PROBE_ETHERTYPE, PROBE_REQUEST_MAC, member_behind_peer, network_of_meter
 from isthmus.model.node.switch import Ports, TunnelPort
 from isthmus.model.node.tunnel import TunnelEnds, Vxlan
+from isthmus.telemetry.metrics import RELAYED_BYTES, RELAYED_PACKETS, Family, Metrics
 from tests.kernel.bridged import GATEWAY, GATEWAY_NAME, Cloud
 from tests.kernel.frames import BROADCAST, arp, frame, ipv4_udp
 from tests.kernel.openvswitch import Machine, Switch, inside, sh
@@ -272,3 +274,42 @@ def test_what_is_handed_on_is_not_counted_as_the_origins(
     before = counted()
     assert machines["b"].ping("10.20.0.13", 50) == 50
     assert max(after - before[key] for key, after in counted().items()) < 20
+
+
+def _relayed(a: Cloud) -> dict[tuple[str, str], Counter[str]]:
+    """What the origin's metrics have of frames between the receivers, by the names of sender and receiver."""
+    a.switch.revalidate()
+    a.new_agent()
+    a.install()  # lists all flows
+    metrics = Metrics()
+    gauges.publish_relayed(metrics, a.flows.relayed(a.plan()))
+
+    def value(family: Family, sender: str, receiver: str) -> int:
+        labels = (NETWORK.link_name, f"cloud-{sender}", f"cloud-{receiver}")
+        return int(metrics.values(family).get(labels, 0))
+
+    families = {"packets": RELAYED_PACKETS, "bytes": RELAYED_BYTES}
+    return {
+        pair: Counter({unit: value(family, *pair) for unit, family in families.items()})
+        for pair in (("b", "c"), ("c", "b"))
+    }
+
+
+def test_metrics_of_what_is_handed_on_have_the_frames_of_machines_by_sender_and_receiver(
+    members: dict[str, Cloud], machines: dict[str, Machine]
+) -> None:
+    b, c = machines["b"], machines["c"]
+    assert b.ping("10.20.0.13") == 3
+    sent = _numbered(b, HOSTS["b"], c.mac)
+    before = _relayed(members["a"])
+    with c.listening() as received:
+        b.send(*sent)
+        assert Counter(found for found in received(0.5) if found in sent) == Counter(sent)
+    assert sum(probe(members["b"])["cloud-a/3"] for _ in range(COUNT)) > COUNT / 2
+    after = _relayed(members["a"])
+    there, back = (after[pair] - before[pair] for pair in (("b", "c"), ("c", "b")))
+    # Machines send a few frames of their own.
+    others = there["packets"] - len(sent)
+    assert 0 <= others < COUNT / 2
+    assert others * 42 <= there["bytes"] - sum(map(len, sent)) <= others * 1514
+    assert back["packets"] < COUNT / 2
