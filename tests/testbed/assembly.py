@@ -119,4 +119,4 @@ def _directories(state: State, site: Site) -> tuple[Path, Path]:
 
 
 def _imports(state: State, environment: Path) -> Path:
-    return imports.ensure(Cache(state.assets.root), environment)
+    return imports.ensure(Cache(state.assets.root), environment, imports.OVS_AGENTS)

@@ -8,14 +8,15 @@ from typing import Any, Protocol
 
 from openstack.connection import Connection
 
-from tests.testbed.cloud.servers import ini
 from tests.testbed.cloud.servers.neutron import Neutron
 from tests.testbed.cloud.servers.ovn import OvnCentral
 from tests.testbed.host.process import wait_until
+from tests.testbed.node import imports
+from tests.testbed.node.agent import OVSDB, Agent
 from tests.testbed.node.node import Node
 
 _KEEP_FLOWS_SECONDS = 8
-_OVSDB = {"ovsdb_connection": "unix:/run/openvswitch/db.sock", "datapath_type": "system"}
+_DHCP_STARTED = "DHCP agent started"
 
 
 class BackEnd(Protocol):
@@ -82,9 +83,9 @@ class OvsAgents:
 
     def start(self) -> None:
         """Start the agents early: imports are slow in User Mode Linux, and they wait for the servers."""
-        self.node.run(f"xargs cat <{self.imports} >/dev/null", timeout_seconds=120)
+        imports.read(self.node, self.imports)
         ovs = {
-            "ovs": {**_OVSDB, "local_ip": self.node.site.gateway_address.ip},
+            "ovs": {**OVSDB, "local_ip": self.node.site.gateway_address.ip},
             "agent": {"tunnel_types": "vxlan", "polling_interval": 1, "minimize_polling": True},
             "securitygroup": {
                 "firewall_driver": "openvswitch",
@@ -92,29 +93,34 @@ class OvsAgents:
                 "enable_ipset": False,
             },
         }
-        self._configure("neutron-openvswitch-agent", ovs)
-        self._spawn("neutron-openvswitch-agent")
+        self._switching.configure(ovs)
+        self._switching.spawn()
         if self.serves_dhcp:
-            self._start_dhcp()
+            self._configure_dhcp()
+            # It has nothing to do until the other agent has reported: leave the node's only processor to that one.
+            self._dhcp.spawn("nice", "-n", "10")
 
-    def _start_dhcp(self) -> None:
-        dhcp: dict[str, dict[str, object]] = {
-            "DEFAULT": {
-                "interface_driver": "openvswitch",
-                "enable_isolated_metadata": False,
-                "resync_interval": 5,
-            },
-            "ovs": {**_OVSDB},
+    def restart_dhcp(self, *, isolated_metadata: bool) -> None:
+        """Restart the DHCP agent, with metadata for networks without a router or not, and wait until it listens."""
+        starts = self._dhcp.logged(_DHCP_STARTED)
+        _end(self.node, self._dhcp.program, signal.SIGTERM)
+        self._configure_dhcp(isolated_metadata=isolated_metadata)
+        self._dhcp.spawn()
+        wait_until(lambda: self._dhcp.logged(_DHCP_STARTED) > starts, 180, "start of the DHCP agent", 0.5)
+
+    def _configure_dhcp(self, *, isolated_metadata: bool = False) -> None:
+        options = {
+            "interface_driver": "openvswitch",
+            "enable_isolated_metadata": isolated_metadata,
+            "resync_interval": 5,
         }
-        self._configure("neutron-dhcp-agent", dhcp)
-        # It has nothing to do until the other agent has reported: leave the node's only processor to that one.
-        self._spawn("neutron-dhcp-agent", "nice", "-n", "10")
+        self._dhcp.configure({"DEFAULT": options, "ovs": OVSDB})
 
     def restart(self, how: signal.Signals = signal.SIGTERM) -> None:
         """See BackEnd; the DHCP agent is not restarted."""
         rounds = self._first_iterations()
-        _end(self.node, "neutron-openvswitch-agent", how)
-        self._spawn("neutron-openvswitch-agent")
+        _end(self.node, self._switching.program, how)
+        self._switching.spawn()
         wait_until(lambda: self._first_iterations() > rounds, 180, "first iteration of the Open vSwitch agent", 0.5)
 
     def ready(self, admin: Connection) -> bool:
@@ -127,27 +133,19 @@ class OvsAgents:
         The DHCP agent reports before it listens, and misses networks that are scheduled in between.
         """
         kinds = {agent.agent_type for agent in _alive_agents(admin, self.node)}
-        listens = self._logged("neutron-dhcp-agent", "DHCP agent started") > 0
+        listens = self._dhcp.logged(_DHCP_STARTED) > 0
         return kinds >= {"Open vSwitch agent", "DHCP agent"} and listens
 
-    def _configure(self, agent: str, sections: ini.Sections) -> None:
-        self.node.put(f"/run/neutron/{agent}.conf", self.neutron.agent_configuration(self.node.name, sections))
+    @property
+    def _switching(self) -> Agent:
+        return Agent("neutron-openvswitch-agent", self.node, self.neutron)
 
-    def _spawn(self, agent: str, *wrapper: str) -> None:
-        programs = self.neutron.environment / "bin"
-        self.node.spawn(
-            [*wrapper, programs / agent, "--config-file", f"/run/neutron/{agent}.conf"],
-            agent,
-            # The agents look up their helpers in PATH.
-            env={"PATH": f"{programs}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "TMPDIR": "/run"},
-        )
+    @property
+    def _dhcp(self) -> Agent:
+        return Agent("neutron-dhcp-agent", self.node, self.neutron)
 
     def _first_iterations(self) -> int:
-        return self._logged("neutron-openvswitch-agent", "iteration:0 completed")
-
-    def _logged(self, agent: str, what: str) -> int:
-        log = self.node.log(agent)
-        return log.read_text(errors="replace").count(what) if log.exists() else 0
+        return self._switching.logged("iteration:0 completed")
 
 
 def _end(node: Node, name: str, how: signal.Signals) -> None:
