@@ -29,6 +29,8 @@ class Lab:
         self.directory = own_state.directory
         self.a: Cloud = parts.clouds["a"].cloud
         self.b: Cloud = parts.clouds["b"].cloud
+        self.parts = parts
+        """The servers of both clouds, for tests that restart them."""
         self.workers = parts.clouds["a"].workers
         """The nodes of cloud A, if it runs pods."""
         self.third = ThirdCloud(own_state)

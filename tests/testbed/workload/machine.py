@@ -2,7 +2,6 @@
 
 import json
 import re
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from tests.testbed.workload.ping import PingResult, PingRun, ping
 
 _GUEST_FILES: Final = Path(__file__).parents[1] / "node" / "guest"
 _TCP_PORT: Final = 7777
+_METADATA_URL: Final = "http://169.254.169.254/latest/meta-data/instance-id"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Lease:
     prefix_length: int
     mtu: int | None
     router: str | None
+    routes: dict[str, str]
+    """Next hops by destination (option 121)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Machine:
         self.name = name
         self.node = node
         self.port_id: str = port.id
+        self.instance_id: str = port.device_id
         self.mac_address: str = port.mac_address
         self.address: str | None = None
         """Address of its interface, once it has one."""
@@ -85,7 +88,7 @@ class Machine:
             self._tap,
             port_id=self.port_id,
             mac_address=self.mac_address,
-            owner_id=str(uuid.uuid4()),
+            owner_id=self.instance_id,
         )
 
     def use_port_address(self) -> None:
@@ -98,14 +101,15 @@ class Machine:
 
     def request_lease(self, timeout_seconds: int = 240) -> Lease:
         """Request an address by DHCP and apply the lease; the server of a busy guest is slow."""
-        client = ["busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-O", "mtu"]
+        client = ["busybox", "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-O", "mtu", "-O", "staticroutes"]
         tries = ["-t", str(timeout_seconds), "-T", "1", "-s", str(_GUEST_FILES / "udhcpc.sh")]
         done = self.place.run([*client, *tries], check=False, timeout_seconds=timeout_seconds + 30)
-        given = re.search(r"LEASE address=(\S+) prefix=(\d+) mtu=(\d*) router=(\S*)", done.stdout)
+        given = re.search(r"LEASE address=(\S+) prefix=(\d+) mtu=(\d*) routes=(\S*) router=(\S*)", done.stdout)
         if given is None:
             raise TimeoutError(f"no lease for {self.name} within {timeout_seconds} s: {done.stderr.strip()}")
-        mtu, router = given[3], given[4]
-        self.lease = Lease(given[1], int(given[2]), int(mtu) if mtu else None, router or None)
+        mtu, routes, router = given[3], given[4].split(","), given[5]
+        next_hops = dict(zip(routes[::2], routes[1::2], strict=False))
+        self.lease = Lease(given[1], int(given[2]), int(mtu) if mtu else None, router or None, next_hops)
         self.address = self.lease.address
         return self.lease
 
@@ -154,6 +158,13 @@ class Machine:
         wait_until(lambda: not other.place.alive(server), 30, f"end of {server}")
         here, probed = sent.stdout.split()
         return TcpExchange(here, other.node.log(server).read_text().strip(), probed)
+
+    def ask_metadata(self, timeout_seconds: int = 10) -> str:
+        """What the metadata service answers; empty if it does not, or refuses."""
+        # Not with busybox's wget, which User Mode Linux ends with a segmentation fault.
+        read = f"urlopen('{_METADATA_URL}', timeout={timeout_seconds}).read().decode()"
+        ask = f"from urllib.request import urlopen; print({read})"
+        return self.place.run(["/usr/bin/python3", "-I", "-c", ask], check=False).stdout.strip()
 
     def neighbours(self) -> dict[str, str]:
         """The machine's ARP table: MAC addresses by IP address, resolved entries only."""

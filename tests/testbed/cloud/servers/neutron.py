@@ -11,6 +11,7 @@ from tests.testbed.cloud.servers.ovn import OvnCentral
 from tests.testbed.host import process
 from tests.testbed.topology import NEUTRON_PORT, WAN_MTU, Site
 
+_UNCHANGED: Final[ini.Sections] = {}
 _MAINTENANCE: Final = "neutron-ovn-maintenance-worker"
 # With OVN, Neutron has no agents and sends no messages.
 _NO_BROKER: Final = "fake://"
@@ -36,11 +37,11 @@ class Neutron:
         """The servers' configuration file."""
         return self.directory / "neutron.conf"
 
-    def configure(self) -> None:
-        """Write the servers' configuration."""
-        (self.data / "neutron").mkdir()
+    def configure(self, changes: ini.Sections = _UNCHANGED) -> None:
+        """Write the servers' configuration, with changes of a test."""
+        (self.data / "neutron").mkdir(exist_ok=True)
         back_end = self._ovn_sections(self.ovn) if self.ovn else self._ovs_sections()
-        sections = ini.merge(self._common_sections(self.data / "neutron"), self._server_sections(), back_end)
+        sections = ini.merge(self._common_sections(self.data / "neutron"), self._server_sections(), back_end, changes)
         self.configuration.write_text(ini.render(sections))
 
     def agent_configuration(self, host: str, *layers: ini.Sections) -> str:
@@ -57,6 +58,12 @@ class Neutron:
         else:
             self._spawn("neutron-server")
         await_server(self.directory, name, lambda: answers(self.site.network_url))
+
+    def restart(self, changes: ini.Sections = _UNCHANGED) -> None:
+        """Stop the servers, and start them with another configuration."""
+        process.stop(self.directory, "neutron-api", "neutron-server", _MAINTENANCE)
+        self.configure(changes)
+        self.start()
 
     @property
     def _is_under_uwsgi(self) -> bool:
