@@ -5,6 +5,8 @@ from typing import Any, Final, cast
 
 from openstack.connection import Connection
 
+from tests.testbed.cloud.servers.registration import OPERATOR
+
 # Neutron counts and dates writes to an object, including its own (a port's status, a network's new port).
 _COUNTS_OF_WRITES: Final = ("revision_number", "updated_at")
 # Not part of the object: its location in the client, and the password expiry of Keystone's policy.
@@ -24,6 +26,7 @@ def sections(admin: Connection) -> dict[str, dict[str, Any]]:
         "address group": network.address_groups(),
         "floating IP": network.ips(),
         "RBAC policy": network.rbac_policies(),
+        "QoS policy": _other_qos_policies(admin),
     }
     keystone: dict[str, Iterable[Any]] = {
         "domain": identity.domains(),
@@ -37,6 +40,17 @@ def sections(admin: Connection) -> dict[str, dict[str, Any]]:
         **{f"keystone {kind}": _by_id(found) for kind, found in keystone.items()},
         "keystone role assignment": {str(_plain(assignment)): True for assignment in identity.role_assignments()},
     }
+
+
+def _other_qos_policies(admin: Connection) -> list[Any]:
+    """All but the one that Isthmus keeps for good: in the operator's project, without rules and for nobody else."""
+    projects = {project.id for project in cast(Any, admin.identity).projects(name=OPERATOR)}
+    kept = {"name": OPERATOR, "rules": [], "is_shared": False, "is_default": False}
+    return [
+        policy
+        for policy in admin.network.qos_policies()
+        if policy.project_id not in projects or any(getattr(policy, key) != value for key, value in kept.items())
+    ]
 
 
 def _by_id(found: Iterable[Any]) -> dict[str, Any]:

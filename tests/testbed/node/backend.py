@@ -86,7 +86,12 @@ class OvsAgents:
         imports.read(self.node, self.imports)
         ovs = {
             "ovs": {**OVSDB, "local_ip": self.node.site.gateway_address.ip},
-            "agent": {"tunnel_types": "vxlan", "polling_interval": 1, "minimize_polling": True},
+            "agent": {
+                "tunnel_types": "vxlan",
+                "polling_interval": 1,
+                "minimize_polling": True,
+                "extensions": "qos",
+            },
             "securitygroup": {
                 "firewall_driver": "openvswitch",
                 "enable_security_group": True,

@@ -17,6 +17,8 @@ OVS_AGENTS: Final = (
     "neutron.plugins.ml2.drivers.openvswitch.agent.openflow.native.main",
     "neutron.plugins.ml2.drivers.openvswitch.agent.openflow.native.ovs_oskenapp",
     "neutron.agent.linux.openvswitch_firewall.firewall",
+    "neutron.agent.l2.extensions.qos",
+    "neutron.plugins.ml2.drivers.openvswitch.agent.extension_drivers.qos_driver",
     "os_ken.app.ofctl.service",
     "oslo_messaging._drivers.impl_rabbit",
     "neutron.cmd.eventlet.agents.dhcp",

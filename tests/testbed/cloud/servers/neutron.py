@@ -142,13 +142,13 @@ class Neutron:
                 "token_cache_time": 60,
             },
             "oslo_policy": {"enforce_scope": True},
-            "ml2": {"extension_drivers": "port_security", "path_mtu": WAN_MTU},
+            "ml2": {"extension_drivers": "port_security,qos", "path_mtu": WAN_MTU},
             "securitygroup": {"enable_security_group": True, "enable_ipset": False},
         }
 
     def _ovs_sections(self) -> ini.Sections:
         return {
-            "DEFAULT": {"service_plugins": "router"},
+            "DEFAULT": {"service_plugins": "router,qos"},
             "ml2": {
                 "type_drivers": "flat,vlan,vxlan",
                 "tenant_network_types": "vxlan",
@@ -160,7 +160,7 @@ class Neutron:
     def _ovn_sections(self, ovn: OvnCentral) -> ini.Sections:
         return {
             # Nobody sends it messages.
-            "DEFAULT": {"service_plugins": "ovn-router", "rpc_workers": 0},
+            "DEFAULT": {"service_plugins": "ovn-router,qos", "rpc_workers": 0},
             "ml2": {
                 "type_drivers": "local,flat,vlan,geneve",
                 "tenant_network_types": "geneve",
