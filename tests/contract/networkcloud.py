@@ -388,6 +388,23 @@ class NetworkCloudContract:
         with pytest.raises(NotFound):
             cloud.update_attachment_port(ABSENT, "")
 
+    def test_attachment_ports_share_one_qos_policy_of_their_own(
+        self, cloud: NetworkCloud, created: Created, host: str
+    ) -> None:
+        network, other = created.network("one"), created.network("other")
+        ports = [cloud.create_attachment_port(n.id, host, "attachment", "") for n in (network, other, network)]
+        for port in ports[:2]:
+            assert port.qos_policy_id is None
+            cloud.set_empty_qos_policy(port.id)
+            cloud.set_empty_qos_policy(port.id)
+            cloud.update_attachment_port(port.id, port.description)
+        after = {port.id: port.qos_policy_id for port in cloud.ports_of(network.id, other.id)}
+        one, same, none = (after[port.id] for port in ports)
+        assert one is not None
+        assert (same, none) == (one, None)
+        with pytest.raises(NotFound):
+            cloud.set_empty_qos_policy(ABSENT)
+
     def test_gateway_port_reserves_the_gateway_address(self, cloud: NetworkCloud, created: Created) -> None:
         network = created.network()
         subnet = created.subnet(network)

@@ -154,6 +154,25 @@ class TestOpenStackCloud(NetworkCloudContract):
         admin.network.delete_rbac_policy(policy)
         assert cloud.networks_shared_by_policy(network.id) == frozenset()
 
+    def test_own_qos_policy_has_no_rules_and_is_not_the_networks(
+        self, site: Cloud, cloud: NetworkCloud, created: Created, host: str
+    ) -> None:
+        neutron = site.openstack().network
+        policy = neutron.create_qos_policy(name="limit")
+        created.undo.append(lambda: neutron.delete_qos_policy(policy.id))
+        network = created.network()
+        neutron.update_network(network.id, qos_policy_id=policy.id)
+        found = cloud.get_network(network.id)
+        assert found is not None
+        assert found.qos_policy_id == policy.id
+        port = cloud.create_attachment_port(network.id, host, "attachment", "")
+        assert port.qos_policy_id is None, "the network's is not the port's own"
+        cloud.set_empty_qos_policy(port.id)
+        (port,) = (p for p in cloud.ports_of(network.id) if p.id == port.id)
+        (ours,) = neutron.qos_policies(name="isthmus", project_id=cloud.own_project_id())
+        assert port.qos_policy_id == ours.id
+        assert (ours.rules, ours.is_shared, ours.is_default) == ([], False, False)
+
 
 def _changed(clouds_file: Path, directory: Path, change: Callable[[dict[str, Any]], object]) -> Path:
     """The clouds file in the directory with its entry changed; written in place, as an administrator corrects it."""

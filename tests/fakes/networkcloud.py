@@ -8,7 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
-from isthmus.model.errors import Conflict, Invalid, NotFound, QuotaExceeded
+from isthmus.model.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
 from isthmus.model.facts.openstack import (
     Network,
     NetworkQuota,
@@ -50,6 +50,8 @@ class FakeNetworkCloud(FakeIdentity):
         self.other_services: tuple[str, ...] = ()
         self.shared_by_policy: set[str] = set()
         """IDs of networks."""
+        self.refuses_qos_policies = False
+        self._qos_policy_id: str | None = None
 
     def contents(self) -> dict[str, object]:
         """All resources by kind and ID."""
@@ -250,6 +252,16 @@ class FakeNetworkCloud(FakeIdentity):
             raise NotFound(f"Port {port_id} could not be found.")
         restored = {"admin_state_up": True, "port_security_enabled": False, "description": description}
         self.ports[port_id] = replace(self.ports[port_id], **restored)  # type: ignore[arg-type]
+        self._wrote()
+
+    def set_empty_qos_policy(self, port_id: str) -> None:
+        self._ask()
+        if self.refuses_qos_policies:
+            raise Forbidden("network: (rule:create_policy) is disallowed by policy")
+        self._qos_policy_id = self._qos_policy_id or self._new_id()
+        if port_id not in self.ports:
+            raise NotFound(f"Port {port_id} could not be found.")
+        self.ports[port_id] = replace(self.ports[port_id], qos_policy_id=self._qos_policy_id)
         self._wrote()
 
     def serve(self, port_id: str) -> None:

@@ -91,6 +91,7 @@ def test_port_with_allowed_address_pairs_and_odd_values() -> None:
     assert port.allowed_addresses == ("10.20.0.250", "10.20.0.64/29")
     assert (port.port_security_enabled, port.admin_state_up) == (False, False)
     assert port.omitted == ("address all",)
+    assert (port.qos_policy_id, facts.port(PORT | {"qos_policy_id": "policy"}).qos_policy_id) == (None, "policy")
     infiniband = facts.port(PORT | {"mac_address": "not a mac\x1b"})
     assert (infiniband.mac, infiniband.omitted) == ("", ("MAC address 'not a mac\\x1b'",))
 

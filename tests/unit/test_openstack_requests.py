@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
@@ -284,3 +285,28 @@ def test_security_groups_are_those_of_the_projects_with_their_names_as_they_are(
     assert networking.security_groups_of("p1") == [SecurityGroup("g1", "w\u202eeb ", "p1", stateful=False)]
     without = Networking(Service(lambda *_: (404, {})).api("network"), lambda: "own")
     assert without.security_groups_of("p1") == []
+
+
+def test_qos_policy_of_several_threads_is_created_once() -> None:
+    """And of two with its name, which another process may have left, it is always the same one."""
+    policies: list[dict[str, Any]] = []
+    ports: dict[str, str] = {}
+
+    def answer(method: str, path: str, query: Mapping[str, Any], body: Any) -> Answer:
+        if method == "PUT":
+            ports[path] = body["port"]["qos_policy_id"]
+            return 200, body
+        if method == "POST":
+            policies.append(body["policy"] | {"id": "p7"})
+            return 201, {"policy": policies[-1]}
+        assert (query["name"], query["project_id"]) == ("isthmus", "own")
+        return 200, {"policies": [{"id": policy["id"]} for policy in policies]}
+
+    networking = Networking(Service(answer).api("network"), lambda: "own")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(networking.set_empty_qos_policy, ["a", "b", "c", "d"]))
+    assert [policy["name"] for policy in policies] == ["isthmus"]
+    assert policies[0]["shared"] is False
+    policies.insert(0, {"id": "p9"})
+    networking.set_empty_qos_policy("e")
+    assert ports == {f"/ports/{name}": "p7" for name in "abcde"}

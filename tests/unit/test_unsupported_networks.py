@@ -210,7 +210,8 @@ def test_distributed_router_is_reported(ready: Scenario) -> None:
     assert reason(ready.a.expansion(), "DistributedRouter") is None
 
 
-def test_qos_policy_of_the_network_is_reported(ready: Scenario) -> None:
+def test_qos_policy_of_the_network_is_reported_while_it_limits_the_link(ready: Scenario) -> None:
+    ready.a.neutron.refuses_qos_policies = True
     ready.a.neutron.networks[ready.network.id] = replace(ready.network, qos_policy_id="10M")
     ready.a.expand(ready.network.id, "cloud-b")
     assert ready.outcome() == "Ready"

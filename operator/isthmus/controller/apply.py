@@ -22,6 +22,7 @@ from isthmus.model.actions import (
     DeletePort,
     DeleteProject,
     DeleteSubnet,
+    ExemptAttachmentPort,
     KubernetesAction,
     OpenStackAction,
     RecordEvent,
@@ -125,6 +126,8 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> Creat
             return cloud.create_attachment_port(network_id, host, name, description)
         case RestoreAttachmentPort(port_id, description):
             cloud.update_attachment_port(port_id, description)
+        case ExemptAttachmentPort(port_id):
+            cloud.set_empty_qos_policy(port_id)
         case CreateGatewayPort(network_id, subnet_id, address, name, description):
             return cloud.create_gateway_port(network_id, subnet_id, address, name, description)
         case CreateRemotePorts(network_id, ports, description):

@@ -12,6 +12,7 @@ from typing import Final
 from isthmus.core.keys.content import written_status
 from isthmus.core.keys.key import Key
 from isthmus.core.keys.understanding import blocked_by
+from isthmus.core.network.drift import is_dispensable
 from isthmus.core.network.facts_after import facts_after
 from isthmus.core.network.remote_link import absent_from
 from isthmus.core.snapshot.events import events_for
@@ -39,7 +40,7 @@ from isthmus.model.api.objects import CustomObject
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink
 from isthmus.model.api.v1alpha1.memberlink import MemberLink
-from isthmus.model.errors import ExternalError, Invalid
+from isthmus.model.errors import ExternalError, Invalid, Unavailable
 from isthmus.model.facts.openstack import Created
 from isthmus.model.reasons import Reason
 
@@ -199,7 +200,14 @@ class Iteration:
         """The facts are invalid unless it succeeds, and they are known afterwards."""
         was_fresh, facts = scope.is_fresh(), self.tools.facts.networks.cached(self.key.name)
         version = scope.invalidate()
-        changed = self._perform(action, by=self.key)
+        try:
+            changed = self._perform(action, by=self.key)
+        except ExternalError as error:
+            if isinstance(error, Unavailable) or not is_dispensable(action):
+                raise
+            _LOG.warning("%s: refused, and tried again later: %s: %s", self.key, describe(action), error)
+            self.tools.repairs.refused(self.key.name, action, facts)
+            return True  # the next plan is another one
         self.tools.repairs.performed(self.key.name, action, facts)
         after = facts_after(facts, action, self._created) if facts is not None else None
         if was_fresh and after is not None:

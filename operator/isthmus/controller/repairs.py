@@ -29,6 +29,10 @@ class RepairLog:
         """Record an action that succeeded; `facts` as they were before it."""
         self._keep(link_name, self.of(link_name).after(action, facts))
 
+    def refused(self, link_name: str, action: OpenStackAction, facts: NetworkFacts | None) -> None:
+        """Record an action that Neutron refused, so that it is not tried again soon."""
+        self._keep(link_name, self.of(link_name).after_refusal(action, facts))
+
     def forget(self, link_name: str) -> None:
         """Nothing of that network exists any more."""
         self._histories.pop(link_name, None)

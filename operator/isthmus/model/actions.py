@@ -231,6 +231,13 @@ class RestoreAttachmentPort:
 
 
 @dataclass(frozen=True)
+class ExemptAttachmentPort:
+    """Give an attachment port our QoS policy without rules, so that the network's policy does not apply to it."""
+
+    id: str
+
+
+@dataclass(frozen=True)
 class CreateGatewayPort:
     """Create the port that reserves the origin's gateway address on the replica."""
 
@@ -291,6 +298,7 @@ OpenStackAction = (
     | DeleteSubnet
     | CreateAttachmentPort
     | RestoreAttachmentPort
+    | ExemptAttachmentPort
     | CreateGatewayPort
     | CreateRemotePorts
     | SetRemotePortGroups

@@ -50,6 +50,7 @@ NEUTRON_TAG = "isthmus"
 ATTACHMENT_DEVICE_OWNER = "isthmus:attachment"
 GATEWAY_DEVICE_OWNER = "isthmus:gateway"
 REMOTE_DEVICE_OWNER = "isthmus:remote"  # of ports that stand for machines of other members
+QOS_POLICY = "isthmus"  # in the operator's project, without rules
 
 BRIDGE = "br-cloud"
 INTEGRATION_BRIDGE = "br-int"

@@ -179,6 +179,14 @@ class NetworkCloud(Protocol):
         """Enable the port, without security groups, port security and address pairs, as it was created."""
         ...
 
+    def set_empty_qos_policy(self, port_id: str) -> None:
+        """Give the port a QoS policy of the operator's project that has no rules, so that no other policy limits it.
+
+        All ports get the same one, which is created for the first of them. `NotFound` if the port does not exist, or
+        Neutron has no extension for QoS.
+        """
+        ...
+
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         """Reserve the address of the origin's gateway, so that IPAM does not assign it to a machine here.
 

@@ -36,7 +36,7 @@ _PREFIX_DELEGATION: Final = "prefix_delegation"  # Neutron's name for the pool t
 PORT_FIELDS: Final = (
     *("id", "name", "network_id", "project_id", "mac_address", "fixed_ips", "device_owner", "status"),
     *("binding:host_id", "binding:vif_type", "description", "admin_state_up", "port_security_enabled"),
-    *("allowed_address_pairs", "security_groups"),
+    *("allowed_address_pairs", "security_groups", "qos_policy_id"),
 )
 SECURITY_GROUP_FIELDS: Final = ("id", "name", "project_id", "stateful")
 
@@ -119,6 +119,7 @@ def port(document: Document) -> Port:
         allowed_addresses=pairs,
         omitted=(*odd_macs, *(f"address {text}" for text in (*odd_addresses, *odd_pairs))),
         groups=group_ids(document),
+        qos_policy_id=document.get("qos_policy_id") or None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final
@@ -17,7 +18,7 @@ from isthmus.model.facts.openstack import (
     SecurityGroup,
     Subnet,
 )
-from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
+from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, QOS_POLICY, REMOTE_DEVICE_OWNER
 from isthmus.ports.openstack import SPARE_PORTS
 
 from . import facts
@@ -38,6 +39,7 @@ _COLLECTIONS: Final = (
     "address-groups",
     "trunks",
 )
+_QOS_DESCRIPTION: Final = "Has no rules: attachment ports of Isthmus have it instead of their network's policy"
 _LAST_OF_UTF8MB3: Final = 0xFFFF
 _LOG = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Networking:
     def __init__(self, api: Api, own_project_id: Callable[[], str]) -> None:
         self._neutron = api
         self._own_project = own_project_id
+        self._qos_lock = threading.Lock()  # else two threads would create two policies
 
     def require_networking(self) -> None:
         """Send Neutron one small request."""
@@ -201,6 +204,11 @@ class Networking:
         body = {"description": description, "admin_state_up": True, "allowed_address_pairs": [], **_UNFILTERED}
         self._neutron.put(f"/ports/{port_id}", {"port": body})
 
+    def set_empty_qos_policy(self, port_id: str) -> None:
+        with self._qos_lock:
+            policy_id = self._empty_qos_policy()
+        self._neutron.put(f"/ports/{port_id}", {"port": {"qos_policy_id": policy_id}})
+
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         body = {
             "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}],
@@ -291,6 +299,15 @@ class Networking:
     def _new_port(self, network_id: str, name: str, description: str) -> dict[str, Any]:
         owned = {"network_id": network_id, "project_id": self._own_project()}
         return {**owned, "name": name, "description": description, **_UNFILTERED}
+
+    def _empty_qos_policy(self) -> str:
+        """ID of our QoS policy. Names are not unique in Neutron: of several it is always the same one."""
+        path, owned = "/qos/policies", {"name": QOS_POLICY, "project_id": self._own_project()}
+        found = [policy["id"] for policy in self._neutron.get(path, **owned, fields="id")["policies"]]
+        if not found:
+            body = {**owned, "description": _QOS_DESCRIPTION, "shared": False}
+            found = [self._neutron.post(path, {"policy": body})["policy"]["id"]]
+        return str(min(found))
 
     def _require_spare_ports(self, count: int) -> None:
         """Raises QuotaExceeded unless so many further ports of ours leave enough for attachment ports."""

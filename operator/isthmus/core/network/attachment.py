@@ -8,7 +8,14 @@ from isthmus.core.federation.peer import remote_peer_link
 from isthmus.core.placement.gateways import Gateway, active_gateway, gateways
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
-from isthmus.model.actions import Action, ApplyObject, CreateAttachmentPort, DeletePort, RestoreAttachmentPort
+from isthmus.model.actions import (
+    Action,
+    ApplyObject,
+    CreateAttachmentPort,
+    DeletePort,
+    ExemptAttachmentPort,
+    RestoreAttachmentPort,
+)
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import (
     AddressOwner,
@@ -150,6 +157,18 @@ def restore_port(link_name: str, facts: NetworkFacts) -> tuple[RestoreAttachment
     marker = names.marker(link_name)
     changed = (p for p in attachment_ports(facts) if not p.passes_all_frames or p.description != marker)
     return tuple(RestoreAttachmentPort(port.id, marker) for port in changed)
+
+
+def limited_ports(facts: NetworkFacts) -> tuple[Port, ...]:
+    """Our attachment ports to which the network's QoS policy applies; a policy of the port's own has precedence."""
+    if facts.network is None or facts.network.qos_policy_id is None:
+        return ()
+    return tuple(port for port in attachment_ports(facts) if port.qos_policy_id is None)
+
+
+def exempt_port(facts: NetworkFacts) -> tuple[ExemptAttachmentPort, ...]:
+    """Exempt the link from limits that are meant for one machine."""
+    return tuple(ExemptAttachmentPort(port.id) for port in limited_ports(facts))
 
 
 def awaits_port(attachment: Attachment | None, facts: NetworkFacts | None) -> bool:

@@ -7,6 +7,8 @@ attempt is made `PAUSE_SECONDS` after the last one, or at once if another value 
 Some things are never left as others made them. Ports of ours that are too many go (two attachment ports are a loop),
 attachment ports that pass nothing are restored, and ports that reserve addresses in use elsewhere are made again: those
 of the origin's gateways and of machines of other members, whose addresses somebody could take over otherwise.
+
+What the network works without, and Neutron refuses, is no failure of the network: it is tried again after the pause.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from isthmus.model.actions import (
     DeleteNetwork,
     DeletePort,
     DeleteSubnet,
+    ExemptAttachmentPort,
     Problem,
     RestoreAttachmentPort,
     SetNetworkMTU,
@@ -64,15 +67,22 @@ class Written:
 
     value: Hashable
     at_seconds: tuple[float, ...]
+    was_refused: bool = False
+    """Whether Neutron refused it at that time; then it was not written."""
 
     def is_contested(self, now: float) -> bool:
         """Whether it is left alone now, if it is to be written again."""
-        at = self.at_seconds[-MAX_REPAIRS:]
+        at = () if self.was_refused else self.at_seconds[-MAX_REPAIRS:]
         return len(at) == MAX_REPAIRS and at[-1] - at[0] < WINDOW_SECONDS and now - at[-1] < PAUSE_SECONDS
+
+    def is_refused(self, now: float) -> bool:
+        """Whether Neutron need not be asked for it again yet."""
+        return self.was_refused and now - self.at_seconds[-1] < PAUSE_SECONDS
 
     def is_of_interest(self, now: float) -> bool:
         """Whether it can still decide anything."""
-        return self.is_contested(now) or now - self.at_seconds[-1] < WINDOW_SECONDS
+        is_recent = now - self.at_seconds[-1] < WINDOW_SECONDS
+        return is_recent or self.is_contested(now) or self.is_refused(now)
 
 
 History = Mapping[Target, Written]
@@ -88,10 +98,12 @@ class Repairs:
     def permitted(
         self, actions: Iterable[Action], facts: NetworkFacts | None
     ) -> tuple[tuple[Action, ...], tuple[Target, ...]]:
-        """The actions without what is contested, and what that is."""
+        """The actions without what is contested or refused, and what is contested."""
         allowed: list[Action] = []
         contested: list[Target] = []
         for action in actions:
+            if self._is_refused(action, facts):
+                continue
             found = {t for t, value in written_by(action, facts).items() if self._is_contested(t, value)}
             contested += sorted(found)
             reduced = _without(action, found, facts) if found else action
@@ -108,6 +120,15 @@ class Repairs:
             times = before.at_seconds if before is not None and before.value == value else ()
             history[target] = Written(value, (*times, self.now)[-MAX_REPAIRS:])
         return history
+
+    def after_refusal(self, action: Action, facts: NetworkFacts | None) -> History:
+        """The history after Neutron has refused the action."""
+        refused = written_by(action, facts).items()
+        return {**self.history, **{target: Written(value, (self.now,), was_refused=True) for target, value in refused}}
+
+    def _is_refused(self, action: Action, facts: NetworkFacts | None) -> bool:
+        written = (self.history.get(target) for target in written_by(action, facts))
+        return any(before is not None and before.is_refused(self.now) for before in written)
 
     def _is_contested(self, target: Target, value: Hashable) -> bool:
         written = self.history.get(target)
@@ -152,8 +173,15 @@ def written_by(action: Action, facts: NetworkFacts | None) -> dict[Target, Hasha
             return {_attachment_port(network_id): host}
         case RestoreAttachmentPort(id_, description) if _passes_all_frames(id_, facts):
             return {Target(f"port {id_}", "description"): description}
+        case ExemptAttachmentPort(id_):
+            return {Target(f"port {id_}", "qos_policy_id"): names.QOS_POLICY}
         case _:
             return {}
+
+
+def is_dispensable(action: Action) -> bool:
+    """Whether the network works, if less well, without what the action does."""
+    return isinstance(action, ExemptAttachmentPort)
 
 
 def _ended_by(action: Action, facts: NetworkFacts | None) -> tuple[Target, ...]:

@@ -107,6 +107,8 @@ class Port:
     """What of it is no address, as text."""
     groups: tuple[str, ...] = ()
     """IDs of its security groups, in order."""
+    qos_policy_id: str | None = None
+    """The QoS policy of its own, which takes precedence over the network's."""
 
     @property
     def passes_all_frames(self) -> bool:

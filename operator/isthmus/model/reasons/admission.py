@@ -149,8 +149,11 @@ EXPLANATIONS = {
     ),
     Reason.POLICY_ON_NETWORK: tenant(
         "The network has a QoS policy. Neutron applies it to every port of the network that has none of its own, also "
-        "to the attachment port, which all traffic of the peers passes.",
-        "Remove the policy from the network, and set it on the ports of the machines.",
+        "to the attachment port, which all traffic of the peers passes. Isthmus could not give that port a QoS policy "
+        "without rules: Neutron refused it, or somebody keeps removing it.",
+        "Remove the policy from the network, and set it on the ports of the machines. Or have an administrator do what "
+        "the controller's log says: Neutron must allow the operator's user to create a QoS policy and to set it on its "
+        "ports. It is tried again every hour, and when the controller starts.",
         Place.QOS_POLICY,
     ),
     Reason.PORTS_COLLIDE: tenant(

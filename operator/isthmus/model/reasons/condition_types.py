@@ -162,8 +162,8 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 "only while it is True.",
             ),
             ConditionType.QOS_POLICY: Meaning(
-                true="All machines at the peers share the limits that the network's QoS policy sets for one machine. "
-                "The condition is present only while it is True.",
+                true="All machines at the peers share the limits that the network's QoS policy sets for one machine: "
+                "the attachment port could not be exempted. The condition is present only while it is True.",
             ),
             ConditionType.GATEWAY_IGNORED: Meaning(
                 true="Machines at a peer have the origin's gateway, of IPv6 if not of all subnets, although another "

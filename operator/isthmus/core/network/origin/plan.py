@@ -10,6 +10,7 @@ from isthmus.core.network.attachment import (
     create_port,
     delete_unused_ports,
     detach,
+    exempt_port,
     leave_node,
     network_identity,
     new_attachment,
@@ -49,9 +50,9 @@ def plan_origin(origin: Origin, repairs: Repairs) -> Plan:
 
 def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:
     if origin.active_links:
-        return (*_WITHDRAWAL, *_CONNECTION, *_EXPANSION, _remote_ports)
+        return (*_WITHDRAWAL, *_CONNECTION, *_EXPANSION, *_AT_LAST)
     if origin.target_peers:
-        return (*_WITHDRAWAL, *_EXPANSION, *_CONNECTION, _remote_ports)
+        return (*_WITHDRAWAL, *_EXPANSION, *_CONNECTION, *_AT_LAST)
     return (*_WITHDRAWAL, *_TEARDOWN)
 
 
@@ -236,6 +237,10 @@ def _set_mtu(origin: Origin) -> Actions:
     return (SetNetworkMTU(network.id, wanted, network.revision),)
 
 
+def _exempt_port(origin: Origin) -> Actions:
+    return exempt_port(origin.facts) if origin.facts else ()
+
+
 def _remote_ports(origin: Origin) -> Actions:
     plan = planned_remote_ports(origin)
     return remote_port_actions(origin.name, origin.facts, plan) if origin.facts is not None and plan is not None else ()
@@ -274,4 +279,5 @@ _CONNECTION = (
     _restore_port,
     _set_mtu,
 )
+_AT_LAST = (_exempt_port, _remote_ports)
 _EXPANSION = (_release_other_claims, _claim_expansion, _write_record, _shrink_pools, _trim_slices, _publish)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isthmus.core.network.attachment import limited_ports
 from isthmus.core.snapshot.conditions import true
 from isthmus.model.api.objects import Condition
 from isthmus.model.facts.openstack import NetworkFacts
@@ -20,11 +21,12 @@ def restrictions(facts: NetworkFacts) -> list[Condition]:
             "send to machines at the peers; use a centralised router (distributed=False)"
         )
         found.append(true(ConditionType.DISTRIBUTED_ROUTER, Reason.ROUTER_IS_DISTRIBUTED, text))
-    policy = facts.network.qos_policy_id if facts.network else None
-    if policy is not None:
+    if facts.network is not None and limited_ports(facts):
+        policy = facts.network.qos_policy_id
         text = (
-            f"QoS policy {policy} of the network also applies to our attachment port: all machines at the peers share "
-            "the limits of one machine; set the policy on the machines' ports instead"
+            f"QoS policy {policy} of the network also applies to our attachment port, which could not be exempted: all "
+            "machines at the peers share the limits of one machine; set the policy on the machines' ports instead, or "
+            "have an administrator allow Isthmus to create QoS policies in Neutron and to set them on its ports"
         )
         found.append(true(ConditionType.QOS_POLICY, Reason.POLICY_ON_NETWORK, text))
     return found

@@ -7,6 +7,7 @@ from isthmus.core.network.attachment import (
     create_port,
     delete_unused_ports,
     detach,
+    exempt_port,
     gateway_ports,
     leave_node,
     network_identity,
@@ -61,7 +62,8 @@ _FALLBACK_MTU = 1280  # published with a refusal if no MTU is known; the field i
 
 def plan_receiver(receiver: Receiver, repairs: Repairs) -> Plan:
     """The actions of the first stage that has any but contested ones; empty if everything is as it should be."""
-    replicate_stages = (*_CONNECTION, *_REPLICATION) if is_accepted(receiver.link) else (*_REPLICATION, *_CONNECTION)
+    first, then = (_CONNECTION, _REPLICATION) if is_accepted(receiver.link) else (_REPLICATION, _CONNECTION)
+    replicate_stages = (*first, *then, *_AT_LAST)
     stages = {"Replicate": replicate_stages, "Remove": _WITHDRAWAL, "Refuse": _WITHDRAWAL, "Hold": ()}[receiver.intent]
     contested: list[Target] = []
     for stage in stages:
@@ -206,6 +208,10 @@ def _restore_port(receiver: Receiver) -> Actions:
     return restore_port(receiver.name, receiver.facts) if receiver.facts else ()
 
 
+def _exempt_port(receiver: Receiver) -> Actions:
+    return exempt_port(receiver.facts) if receiver.facts else ()
+
+
 def _delete_unused_ports(receiver: Receiver) -> Actions:
     if receiver.attachment is None or receiver.facts is None:
         return ()
@@ -323,7 +329,6 @@ _REPLICATION = (
     replica.reserve_gateways,
     _answer,
     _delete_unused_slices,
-    _remote_ports,
 )
 # Planned first once the network is accepted: a failure of the replica must not prevent a move to another gateway node.
 _CONNECTION = (
@@ -337,6 +342,7 @@ _CONNECTION = (
     _restore_port,
     replica.set_mtu,
 )
+_AT_LAST = (_exempt_port, _remote_ports)
 _WITHDRAWAL = (
     _publish_member_links,
     _detach,
