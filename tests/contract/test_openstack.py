@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.adapters.openstack import OpenStackCloud
 from isthmus.model.errors import Forbidden, Invalid, Unavailable
-from isthmus.model.facts.openstack import NetworkQuota, Subnet
+from isthmus.model.facts.openstack import NetworkQuota, RequestedPort, Subnet
 from isthmus.ports import NetworkCloud
 from tests.contract.networkcloud import Created, NetworkCloudContract
 from tests.testbed.cloud.cloud import Cloud
@@ -154,24 +154,36 @@ class TestOpenStackCloud(NetworkCloudContract):
         admin.network.delete_rbac_policy(policy)
         assert cloud.networks_shared_by_policy(network.id) == frozenset()
 
-    def test_own_qos_policy_has_no_rules_and_is_not_the_networks(
+    def test_policy_of_the_network_is_not_that_of_our_ports(
         self, site: Cloud, cloud: NetworkCloud, created: Created, host: str
     ) -> None:
+        """Neutron also refuses a policy with rules for ports that only reserve addresses, and so for their network."""
         neutron = site.openstack().network
         policy = neutron.create_qos_policy(name="limit")
         created.undo.append(lambda: neutron.delete_qos_policy(policy.id))
-        network = created.network()
-        neutron.update_network(network.id, qos_policy_id=policy.id)
-        found = cloud.get_network(network.id)
+        neutron.create_qos_bandwidth_limit_rule(policy.id, max_kbps=1000)
+        subnet = created.subnet(created.network())
+        network_id = subnet.network_id
+        port = cloud.create_attachment_port(network_id, host, "attachment", "")
+        gateway = cloud.create_gateway_port(network_id, subnet.id, "10.77.0.1", "gateway", "")
+        machine = RequestedPort("remote", "fa:16:3e:00:00:01", ((subnet.id, "10.77.0.200"),))
+        cloud.create_remote_ports(network_id, [machine], "")
+        neutron.update_network(network_id, qos_policy_id=policy.id)
+        found = cloud.get_network(network_id)
         assert found is not None
         assert found.qos_policy_id == policy.id
-        port = cloud.create_attachment_port(network.id, host, "attachment", "")
-        assert port.qos_policy_id is None, "the network's is not the port's own"
-        cloud.set_empty_qos_policy(port.id)
-        (port,) = (p for p in cloud.ports_of(network.id) if p.id == port.id)
         (ours,) = neutron.qos_policies(name="isthmus", project_id=cloud.own_project_id())
-        assert port.qos_policy_id == ours.id
         assert (ours.rules, ours.is_shared, ours.is_default) == ([], False, False)
+
+        def unlimited() -> set[str]:
+            policies = {p.id: p.qos_policy_id for p in cloud.ports_of(network_id)}
+            assert set(policies.values()) <= {None, ours.id}
+            return {id_ for id_, policy_id in policies.items() if policy_id is not None}
+
+        assert len(unlimited()) == 2
+        assert gateway.id in unlimited()
+        cloud.set_empty_qos_policy(port.id)
+        assert unlimited() >= {port.id, gateway.id}
 
 
 def _changed(clouds_file: Path, directory: Path, change: Callable[[dict[str, Any]], object]) -> Path:

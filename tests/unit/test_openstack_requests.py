@@ -220,6 +220,8 @@ def test_remote_ports_are_one_request_that_leaves_some_of_the_quota(details: obj
         if method == "POST":
             created.extend(body["ports"])
             return 201, {"ports": []}
+        if path == "/qos/policies":
+            return 200, {"policies": [{"id": "empty"}]}
         assert path == "/quotas/own/details"
         return (404, {}) if details is None else (200, {"quota": {"port": details}})
 
@@ -246,7 +248,24 @@ def test_remote_ports_are_one_request_that_leaves_some_of_the_quota(details: obj
         "fixed_ips": [{"subnet_id": "s", "ip_address": "10.0.0.5"}],
         "device_owner": "isthmus:remote",
         "binding:vnic_type": "baremetal",
+        "qos_policy_id": "empty",
     }
+
+
+@pytest.mark.parametrize("status", [403, 404, 409])
+def test_reserved_address_needs_no_qos_policy(status: int) -> None:
+    """Neutron without the extension, or one that refuses it."""
+    created: list[dict[str, Any]] = []
+
+    def answer(method: str, path: str, _params: Mapping[str, Any], body: Any) -> Answer:
+        if path == "/qos/policies":
+            return (200, {"policies": []}) if method == "GET" and status == 403 else (status, {})
+        created.append(body["port"])
+        return 201, {"port": {**body["port"], "id": "p"}}
+
+    networking = Networking(Service(answer).api("network"), lambda: "own")
+    assert networking.create_gateway_port("n", "s", "10.0.0.1", "gateway", "isthmus x").addresses == ("10.0.0.1",)
+    assert ["qos_policy_id" in port for port in created] == [False]
 
 
 def test_remote_port_always_says_which_groups_it_is_in() -> None:
@@ -255,7 +274,7 @@ def test_remote_port_always_says_which_groups_it_is_in() -> None:
 
     def answer(method: str, path: str, _params: Mapping[str, Any], body: Any) -> Answer:
         sent.extend(body["ports"] if method == "POST" else [body["port"]] if body else [])
-        return (404, {}) if path.startswith("/quotas") else (200, {})
+        return (404, {}) if path.startswith(("/quotas", "/qos")) else (200, {})
 
     networking = Networking(Service(answer).api("network"), lambda: "own")
     machines = [RequestedPort(name, "fa:16:3e:00:00:01", (), groups) for name, groups in (("a", ("g1",)), ("b", ()))]

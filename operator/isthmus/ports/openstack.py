@@ -191,14 +191,15 @@ class NetworkCloud(Protocol):
         """Reserve the address of the origin's gateway, so that IPAM does not assign it to a machine here.
 
         In the operator's project, unbound. MUST have vnic_type `baremetal`: OVN answers ARP for all other ports, bound
-        or not. `Conflict` if the address is in use, `Invalid` if it is not in the subnet.
+        or not; and the policy of `set_empty_qos_policy` if Neutron allows it: else it refuses most policies for the
+        network. `Conflict` if the address is in use, `Invalid` if it is not in the subnet.
         """
         ...
 
     def create_remote_ports(self, network_id: str, ports: Sequence[RequestedPort], description: str) -> None:
         """Create ports with the addresses and MAC addresses of machines in other clouds, all of them or none.
 
-        In the operator's project, unbound, with vnic_type `baremetal` as in `create_gateway_port`, in exactly the
+        In the operator's project, unbound, with vnic_type and QoS policy as in `create_gateway_port`, in exactly the
         security groups that are requested (any project's), with port security only if there are any. `NotFound` if a
         group does not exist. `Conflict` if an address or a MAC address is in use on the network, `Invalid` if an
         address is not in its subnet. MUST raise `QuotaExceeded`, and create nothing, if fewer than `SPARE_PORTS` would

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
-from isthmus.model.errors import Conflict, NotFound, QuotaExceeded, Unavailable
+from isthmus.model.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, Unavailable
 from isthmus.model.facts.openstack import (
     Network,
     NetworkQuota,
@@ -214,12 +214,14 @@ class Networking:
             "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}],
             "device_owner": GATEWAY_DEVICE_OWNER,
             **_SILENT,
+            **self._unlimited(),
         }
         return self._create_port(network_id, name, description, body)
 
     def create_remote_ports(self, network_id: str, ports: Sequence[RequestedPort], description: str) -> None:
         """Neutron creates the ports of one request all or none. OVN's routers reach them by these MAC addresses."""
         self._require_spare_ports(len(ports))
+        unlimited = self._unlimited()
         documents = [
             self._new_port(network_id, port.name, description)
             | {
@@ -227,6 +229,7 @@ class Networking:
                 "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in port.addresses],
                 "device_owner": REMOTE_DEVICE_OWNER,
                 **_SILENT,
+                **unlimited,
                 **_membership(port.groups),
             }
             for port in ports
@@ -299,6 +302,17 @@ class Networking:
     def _new_port(self, network_id: str, name: str, description: str) -> dict[str, Any]:
         owned = {"network_id": network_id, "project_id": self._own_project()}
         return {**owned, "name": name, "description": description, **_UNFILTERED}
+
+    def _unlimited(self) -> dict[str, Any]:
+        """Fields of ports that only reserve addresses, as far as Neutron lets us.
+
+        It refuses a policy with rules for the whole network if that would apply to a port of vnic_type `baremetal`.
+        """
+        try:
+            with self._qos_lock:
+                return {"qos_policy_id": self._empty_qos_policy()}
+        except (Forbidden, NotFound, Invalid, Conflict):
+            return {}
 
     def _empty_qos_policy(self) -> str:
         """ID of our QoS policy. Names are not unique in Neutron: of several it is always the same one."""
