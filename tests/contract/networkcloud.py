@@ -11,15 +11,17 @@ import pytest
 from isthmus.model.errors import Conflict, ExternalError, Invalid, NotFound, QuotaExceeded
 from isthmus.model.facts.openstack import (
     AUTOMATIC_MODES,
+    AllowedTraffic,
     Domain,
     Network,
     NetworkQuota,
     Project,
     Range,
     RequestedPort,
+    SecurityGroup,
     Subnet,
 )
-from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER
+from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, REMOTE_DEVICE_OWNER, carried_group
 from isthmus.ports import NetworkCloud
 from isthmus.ports.openstack import SPARE_PORTS
 
@@ -68,6 +70,9 @@ class Created:
             delete()
         self.cloud.delete_project(self.project.id)
         self.cloud.delete_domain(self.project.domain_id)
+
+
+_OF_ABSENT = AllowedTraffic("ingress", 4, remote_group=ABSENT)
 
 
 def _machine(subnet: Subnet, number: int, *addresses: str) -> RequestedPort:
@@ -539,6 +544,47 @@ class NetworkCloudContract:
         assert {(g.project_id, g.stateful) for g in found} == {(created.project.id, True)}
         assert cloud.security_groups_of() == []
         assert cloud.port_groups_of() == {}
+
+    def test_security_group_of_ours_has_exactly_the_given_rules(
+        self, cloud: NetworkCloud, created: Created, group: Callable[[str], str]
+    ) -> None:
+        created.network()
+        project, web = created.project.id, group("web")
+        cloud.create_security_group(project, "ours", carried_group("cloud-x", 0), stateful=True)
+
+        def ours() -> SecurityGroup:
+            (found,) = [g for g in cloud.security_groups_of(project, with_rules=True) if g.name == "ours"]
+            return found
+
+        made = ours()
+        assert (made.project_id, made.description, made.stateful) == (project, carried_group("cloud-x", 0), True)
+        assert {rule.allowed for rule in made.rules or ()} == {AllowedTraffic("egress", 4), AllowedTraffic("egress", 6)}
+        wanted = {
+            AllowedTraffic("ingress", 4, 6, 22, 23, "192.0.2.0/24"),
+            AllowedTraffic("ingress", 6, 17, 53, 53, "2001:db8::/32"),
+            AllowedTraffic("ingress", 4, 1, 8),
+            AllowedTraffic("ingress", 4, 1, 3, 4),
+            AllowedTraffic("ingress", 6, 58, 128, 0),
+            AllowedTraffic("ingress", 4, 112),
+            AllowedTraffic("ingress", 4, 200),
+            AllowedTraffic("egress", 6, remote_group=web),
+            AllowedTraffic("ingress", 4, 132, 9, 9, remote_group=made.id),
+        }
+        cloud.update_security_group(
+            made.id, carried_group("cloud-x", 7), [rule.id for rule in made.rules or ()], sorted(wanted, key=repr)
+        )
+        updated = ours()
+        assert {rule.allowed for rule in updated.rules or ()} == wanted
+        assert updated.description == carried_group("cloud-x", 7)
+        assert (updated.revision or 0) > (made.revision or 0)
+        (listed,) = [g for g in cloud.security_groups_of(project) if g.id == made.id]
+        assert (listed.rules, listed.revision) == (None, updated.revision)
+        cloud.update_security_group(made.id, "", [rule.id for rule in made.rules or ()], [])
+        for added, error in ((AllowedTraffic("ingress", 4, 1, 8), Conflict), (_OF_ABSENT, NotFound)):
+            with pytest.raises(error):
+                cloud.update_security_group(made.id, "", [], [added])
+        assert ours().rules == updated.rules
+        cloud.update_security_group(made.id, carried_group("cloud-x", 8), [], [])
 
     def test_remote_ports_are_in_exactly_the_requested_groups(
         self, cloud: NetworkCloud, created: Created, group: Callable[[str], str]

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from isthmus.model.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
 from isthmus.model.facts.openstack import (
+    AllowedTraffic,
     Network,
     NetworkQuota,
     Port,
@@ -23,6 +24,7 @@ from isthmus.ports.openstack import SPARE_PORTS
 
 from .addresses import addresses_of, check_pools, default_pools, formed_addresses, is_host
 from .identity import FakeIdentity
+from .securitygroups import SecurityGroups
 
 S = TypeVar("S", Network, Subnet)
 _DEFAULT_QUOTA = NetworkQuota(networks=100, subnets=100, ports=500)
@@ -44,7 +46,7 @@ class FakeNetworkCloud(FakeIdentity):
         self.networks: dict[str, Network] = {}
         self.subnets: dict[str, Subnet] = {}
         self.ports: dict[str, Port] = {}
-        self.security_groups: dict[str, SecurityGroup] = {}
+        self.security_groups = SecurityGroups()
         self.quotas: dict[str, NetworkQuota] = {}
         self._numbered: dict[str, tuple[Network | Subnet | Port, int]] = {}
         self.other_services: tuple[str, ...] = ()
@@ -96,9 +98,21 @@ class FakeNetworkCloud(FakeIdentity):
         networks = (network for network in self.networks.values() if network.project_id in project_ids)
         return {n.id: (n.name, used[n.id], tuple(pools.get(n.id, ()))) for n in networks}
 
-    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]:
+    def security_groups_of(self, *project_ids: str, with_rules: bool = False) -> list[SecurityGroup]:
         self._ask_for(project_ids)
-        return [group for group in self.security_groups.values() if group.project_id in project_ids]
+        return self.security_groups.of(project_ids, with_rules=with_rules)
+
+    def create_security_group(self, project_id: str, name: str, description: str, *, stateful: bool) -> None:
+        self._ask()
+        self.security_groups.create(self._new_id(), project_id, name, description, stateful=stateful)
+        self._wrote()
+
+    def update_security_group(
+        self, group_id: str, description: str, removed_rules: Sequence[str], added_rules: Sequence[AllowedTraffic]
+    ) -> None:
+        self._ask()
+        self.security_groups.update(group_id, description, removed_rules, added_rules)
+        self._wrote()
 
     def port_groups_of(self, *network_ids: str) -> Mapping[str, frozenset[tuple[str, tuple[str, ...]]]]:
         self._ask_for(network_ids)
@@ -334,10 +348,10 @@ class FakeNetworkCloud(FakeIdentity):
 
     def create_group(self, project_id: str, name: str, *, stateful: bool = True) -> SecurityGroup:
         """Create a security group of a tenant."""
-        group = SecurityGroup(self._new_id(), name, project_id, stateful)
-        self.security_groups[group.id] = group
+        id_ = self._new_id()
+        self.security_groups.create(id_, project_id, name, stateful=stateful)
         self._wrote()
-        return group
+        return self.security_groups[id_]
 
     def join(self, port_id: str, *groups: SecurityGroup) -> None:
         """Put a machine's port into exactly these groups."""
@@ -383,6 +397,7 @@ class FakeNetworkCloud(FakeIdentity):
     def delete_project(self, project_id: str) -> None:
         super().delete_project(project_id)
         self.quotas.pop(project_id, None)
+        self.security_groups.forget(project_id)
 
     def unseen_services(self) -> tuple[str, ...]:
         return self.other_services
@@ -390,7 +405,7 @@ class FakeNetworkCloud(FakeIdentity):
     def project_is_empty(self, project_id: str) -> bool:
         self._ask()
         held: list[Network | Subnet | Port] = [*self.networks.values(), *self.subnets.values(), *self.ports.values()]
-        return all(thing.project_id != project_id for thing in held)
+        return all(thing.project_id != project_id for thing in held) and not self.security_groups.holds(project_id)
 
     def _number(self, resource: Network | Subnet | Port) -> int:
         """Of its last change. Tests change resources without a method: what differs from before was changed.

@@ -22,6 +22,7 @@ DIGESTS = {
     7: "b1ddebfe0e4065c2",
     8: "391d9234cefa58de",
     9: "a9164626b26df382",
+    10: "32cbd4f754b635ae",
 }
 
 

@@ -16,7 +16,7 @@ from isthmus.adapters.openstack.identity import Identity
 from isthmus.adapters.openstack.networking import Networking
 from isthmus.adapters.openstack.session import Session
 from isthmus.model.errors import Conflict, QuotaExceeded, Unavailable
-from isthmus.model.facts.openstack import RequestedPort, SecurityGroup
+from isthmus.model.facts.openstack import AllowedTraffic, RequestedPort, SecurityGroup
 from isthmus.ports.openstack import SPARE_PORTS
 
 Answer = tuple[int, object]
@@ -288,6 +288,28 @@ def test_remote_port_always_says_which_groups_it_is_in() -> None:
         (["g1", "g2"], True),
         ([], False),
     ]
+
+
+def test_rules_of_a_security_group_go_before_others_come() -> None:
+    """Killed in between, it allows less; the description, which says that all is done, is last."""
+    requests: list[Any] = []
+
+    def answer(method: str, path: str, _params: Mapping[str, Any], body: Any) -> Answer:
+        requests.append((method, path, body))
+        return 200, {"security_group": {"project_id": "p1"}}
+
+    networking = Networking(Service(answer).api("network"), lambda: "own")
+    networking.update_security_group("g1", "done", ["r1", "r2"], [AllowedTraffic("ingress", 4)])
+    assert [(method, path) for method, path, _ in requests] == [
+        ("DELETE", "/security-group-rules/r1"),
+        ("DELETE", "/security-group-rules/r2"),
+        ("GET", "/security-groups/g1"),
+        ("POST", "/security-group-rules"),
+        ("PUT", "/security-groups/g1"),
+    ]
+    (rule,) = requests[3][2]["security_group_rules"]
+    assert (rule["project_id"], rule["security_group_id"]) == ("p1", "g1")
+    assert requests[4][2] == {"security_group": {"description": "done"}}
 
 
 def test_security_groups_are_those_of_the_projects_with_their_names_as_they_are() -> None:

@@ -75,6 +75,8 @@ EFFECTS = {
         "create_gateway_port",
         "create_remote_ports",
         "set_remote_port_groups",
+        "create_security_group",
+        "update_security_group",
         "delete_port",
         "create_domain",
         "delete_domain",

@@ -324,7 +324,8 @@ def test_groups_that_are_not_listed_hold_up_no_other_network(monkeypatch: pytest
         monkeypatch.setattr(f"isthmus.controller.{place}.may_match_groups", lambda _snapshot, name: name == matched)
     asked = []
 
-    def refused(*project_ids: str) -> list[SecurityGroup]:
+    def refused(*project_ids: str, with_rules: bool = False) -> list[SecurityGroup]:
+        assert not (project_ids and with_rules)
         if project_ids:
             asked.append(project_ids)
             raise Forbidden("no")
@@ -361,6 +362,7 @@ def test_everything_goes_with_the_expansion(ready: Groups) -> None:
     for cloud in ready.federation.clouds:
         machine = ready.boot(cloud, ready.web[cloud])
         cloud.neutron.delete_port(machine.id)
+    del ready.b.neutron.security_groups[ready.web[ready.b].id]  # its user's, for which the project would be kept
     ready.a.kubectl.delete(NetworkExpansion, "web", "shop")
     ready.settle()
     assert [cloud.neutron.contents() for cloud in ready.federation.clouds] == ready.untouched

@@ -14,6 +14,7 @@ from isthmus.model.actions import (
     CreateNetwork,
     CreateProject,
     CreateRemotePorts,
+    CreateSecurityGroup,
     CreateSubnet,
     DeleteDomain,
     DeleteNamespace,
@@ -34,6 +35,7 @@ from isthmus.model.actions import (
     SetRemotePortGroups,
     TagNetwork,
     UpdatePools,
+    UpdateSecurityGroup,
     UpdateSubnet,
     WriteStatus,
 )
@@ -134,6 +136,10 @@ def _perform_in_openstack(action: OpenStackAction, cloud: NetworkCloud) -> Creat
             cloud.create_remote_ports(network_id, ports, description)
         case SetRemotePortGroups(port_id, groups):
             cloud.set_remote_port_groups(port_id, groups)
+        case CreateSecurityGroup(project_id, name, description, stateful):
+            cloud.create_security_group(project_id, name, description, stateful=stateful)
+        case UpdateSecurityGroup(group_id, description, removed_rules, added_rules):
+            cloud.update_security_group(group_id, description, removed_rules, added_rules)
         case DeleteDomain() | DeleteProject() | DeleteNetwork() | DeleteSubnet() | DeletePort():
             _delete(action, cloud)
     return None

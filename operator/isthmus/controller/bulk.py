@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.remote_link import origin_of
-from isthmus.core.network.security_groups import may_match_groups
+from isthmus.core.network.security_groups import may_carry_groups, may_match_groups
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.errors import ExternalError
 from isthmus.model.facts.openstack import Domain, Network, NetworkQuota, Port, Project, SecurityGroup, Subnet
@@ -137,9 +137,13 @@ class BulkReader:
             self._replica_projects.update({project.id: project for project in projects_of_peer})
 
     def _list_groups(self) -> None:
-        matched = frozenset(name for name in self.link_names if may_match_groups(self.snapshot, name))
+        matched = {name for name in self.link_names if may_match_groups(self.snapshot, name)}
+        carried = self._projects_of({name for name in matched if may_carry_groups(self.snapshot, name)})
         try:
-            for group in self.cloud.security_groups_of(*self._projects_of(matched)):
+            for group in (
+                *self.cloud.security_groups_of(*sorted(self._projects_of(matched) - carried)),
+                *self.cloud.security_groups_of(*sorted(carried), with_rules=True),
+            ):
                 self._groups[group.project_id].append(group)
         except ExternalError:
             self.unanswered.update(matched)
@@ -168,7 +172,9 @@ class BulkReader:
         unlisted = (id_ for id_ in network_ids if id_ not in self._listed)
         return [*listed, *self.cloud.ports_of(*unlisted)]
 
-    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]:
+    def security_groups_of(self, *project_ids: str, with_rules: bool = False) -> list[SecurityGroup]:
+        """With rules of the projects of which any network carries its groups."""
+        del with_rules
         return [group for id_ in project_ids for group in self._groups.get(id_, ())]
 
     def find_domain(self, name: str) -> Domain | None:
@@ -200,12 +206,12 @@ class BulkReader:
             tuple({record.project_id for record in records if record.project_id}),
         )
 
-    def _projects_of(self, matched: Collection[str]) -> list[str]:
-        """IDs of the projects of networks whose groups are matched by name."""
+    def _projects_of(self, matched: Collection[str]) -> set[str]:
+        """IDs of the projects of these networks."""
         own = {n.project_id for n in self._networks.values() if f"{self.snapshot.own.cloud_id}.{n.id}" in matched}
         attachments = (self.snapshot.attachment(name) for name in self._received() if name in matched)
         records = (attachment.spec.record for attachment in attachments if attachment is not None)
-        return sorted(own | {record.project_id for record in records if record.project_id})
+        return own | {record.project_id for record in records if record.project_id}
 
     def _received(self) -> list[str]:
         return [name for name in self.link_names if origin_of(name) != self.snapshot.own.cloud_id]

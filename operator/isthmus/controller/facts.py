@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypedDict, TypeVar
 from isthmus.core.federation.credentials import Account
 from isthmus.core.federation.namespace import account_manifests
 from isthmus.core.network.receiver.state import Receiver
-from isthmus.core.network.security_groups import may_match_groups
+from isthmus.core.network.security_groups import may_carry_groups, may_match_groups
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model import names
 from isthmus.model.errors import Forbidden, NotFound
@@ -134,7 +134,7 @@ class FactReader(Protocol):
     def subnets_of(self, *network_ids: str) -> list[Subnet]: ...
     def subnets_in_project(self, *project_ids: str) -> list[Subnet]: ...
     def ports_of(self, *network_ids: str) -> list[Port]: ...
-    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]: ...
+    def security_groups_of(self, *project_ids: str, with_rules: bool = False) -> list[SecurityGroup]: ...
     def find_domain(self, name: str) -> Domain | None: ...
     def get_project(self, project_id: str) -> Project | None: ...
     def projects_of(self, domain_id: str) -> Sequence[Project]: ...
@@ -214,7 +214,8 @@ def _groups(
 ) -> tuple[SecurityGroup, ...] | None:
     if not may_match_groups(snapshot, link_name):
         return None
-    return tuple(sorted(cloud.security_groups_of(network.project_id), key=lambda group: group.id))
+    found = cloud.security_groups_of(network.project_id, with_rules=may_carry_groups(snapshot, link_name))
+    return tuple(sorted(found, key=lambda group: group.id))
 
 
 def _replica_project(cloud: FactReader, receiver: Receiver, domain: Domain | None) -> Project | None:

@@ -23,7 +23,7 @@ from isthmus.core.network.receiver.plan import plan_failure_answer, plan_receive
 from isthmus.core.network.receiver.state import Receiver
 from isthmus.core.network.receiver.status import receiver_attachment, receiver_links
 from isthmus.core.network.remote_link import origin_of
-from isthmus.core.network.security_groups import may_match_groups
+from isthmus.core.network.security_groups import may_carry_groups, may_match_groups
 from isthmus.core.network.timing import changes_in_seconds, looks_again_in_seconds
 from isthmus.core.placement.gateway_nodes import plan_gateway_nodes
 from isthmus.core.snapshot.index import Snapshot
@@ -265,8 +265,12 @@ class NetworkScope:
     def _lacks_groups(self, snapshot: Snapshot) -> bool:
         """Whether the facts are of a time at which the security groups were of no interest."""
         facts = self._facts
-        is_known = facts is None or facts.network is None or facts.groups is not None
-        return not is_known and may_match_groups(snapshot, self.key.name)
+        if facts is None or facts.network is None:
+            return False
+        lacks_rules = facts.groups is None or any(group.rules is None for group in facts.groups)
+        return (facts.groups is None and may_match_groups(snapshot, self.key.name)) or (
+            lacks_rules and may_carry_groups(snapshot, self.key.name)
+        )
 
     @property
     def _facts(self) -> NetworkFacts | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .api.objects import CustomObject
-from .facts.openstack import NetworkQuota, Range, RequestedPort
+from .facts.openstack import AllowedTraffic, NetworkQuota, Range, RequestedPort
 from .reasons import Reason
 
 
@@ -266,6 +266,28 @@ class SetRemotePortGroups:
 
 
 @dataclass(frozen=True)
+class CreateSecurityGroup:
+    """Create a security group in the project of a replica; Neutron adds rules of its own."""
+
+    project_id: str
+    name: str
+    description: str
+    stateful: bool
+
+
+@dataclass(frozen=True)
+class UpdateSecurityGroup:
+    """Replace rules of a security group of ours, the superfluous ones first, and then its description."""
+
+    id: str
+    description: str
+    removed_rules: tuple[str, ...]
+    """IDs."""
+    added_rules: tuple[AllowedTraffic, ...]
+    """With the IDs of remote groups."""
+
+
+@dataclass(frozen=True)
 class DeletePort:
     """Delete a port of ours."""
 
@@ -302,6 +324,8 @@ OpenStackAction = (
     | CreateGatewayPort
     | CreateRemotePorts
     | SetRemotePortGroups
+    | CreateSecurityGroup
+    | UpdateSecurityGroup
     | DeletePort
 )
 Action = KubernetesAction | OpenStackAction

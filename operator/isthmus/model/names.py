@@ -58,6 +58,7 @@ NFTABLES_TABLE = "isthmus"
 OWNER_KEY = "isthmus"  # external_ids key on every OVSDB row of ours
 
 _PEER_NAMESPACE = "isthmus-peer-"
+_CARRIED_GROUP = "isthmus security group of "
 _PROJECT_NAME_CHARACTERS = 64  # Keystone's limit
 _INTERFACE_NAME_BYTES = 15  # IFNAMSIZ without its terminating zero
 _REMEMBERED = 65_536  # digests; an agent needs those of all its networks and links in each iteration
@@ -114,6 +115,22 @@ def domain_marker(cloud_id: str) -> str:
 def project_marker(cloud_id: str, project_id: str) -> str:
     """Ownership marker of the replica of a peer's project."""
     return f"isthmus project {project_id} of {cloud_id}"
+
+
+def carried_group(cloud_id: str, revision: int) -> str:
+    """Ownership marker of a security group that is carried from a peer, with the revision that its rules are of."""
+    return f"{_CARRIED_GROUP}{cloud_id}, revision {revision}"
+
+
+def carried_revision(description: str, cloud_id: str) -> int | None:
+    """The revision in the description of a security group that is carried from that peer; None of any other."""
+    number = description.removeprefix(f"{_CARRIED_GROUP}{cloud_id}, revision ")
+    return int(number) if number != description and number.isdecimal() else None
+
+
+def is_carried_group(description: str) -> bool:
+    """Whether it is the description of a security group that is carried from any peer."""
+    return description.startswith(_CARRIED_GROUP)
 
 
 def project_name(name: str, project_id: str) -> str:

@@ -164,6 +164,7 @@ TunnelID = Annotated[int, Field(ge=1, le=0xFFFFFF)]  # 24 bits: a VNI (RFC 7348,
 MAX_MEMBER_NUMBER = 254
 MemberNumber = Annotated[int, Field(ge=1, le=MAX_MEMBER_NUMBER)]  # of a cloud in one network
 UDPPort = Annotated[int, Field(ge=1024, le=65535)]
+PortNumber = Annotated[int, Field(ge=0, le=65535)]
 MINIMUM_MTU, MAXIMUM_MTU = 576, 65535  # what every IPv4 host must accept (RFC 791), and what a packet can be
 MINIMUM_IPV6_MTU = 1280  # of every link that IPv6 uses (RFC 8200, section 5)
 MTU = Annotated[int, Field(ge=MINIMUM_MTU, le=MAXIMUM_MTU)]

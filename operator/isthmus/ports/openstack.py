@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from isthmus.model.facts.openstack import (
+    AllowedTraffic,
     Domain,
     Network,
     NetworkQuota,
@@ -86,7 +87,7 @@ class NetworkCloud(Protocol):
         """
         ...
 
-    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]:
+    def security_groups_of(self, *project_ids: str, with_rules: bool = False) -> list[SecurityGroup]:
         """All security groups that the projects own; none without Neutron's extension for them.
 
         Only for projects with a network: Neutron may create the default group of one that has none yet.
@@ -211,6 +212,20 @@ class NetworkCloud(Protocol):
         """Put the port into exactly these security groups, with port security only if there are any.
 
         `NotFound` if the port or a group does not exist.
+        """
+        ...
+
+    def create_security_group(self, project_id: str, name: str, description: str, *, stateful: bool) -> None:
+        """Create a security group, to which Neutron adds rules that let everything out. `QuotaExceeded`."""
+        ...
+
+    def update_security_group(
+        self, group_id: str, description: str, removed_rules: Sequence[str], added_rules: Sequence[AllowedTraffic]
+    ) -> None:
+        """Delete rules by ID, then add others, of which remote groups are IDs, and set the description at last.
+
+        `NotFound` if the group, or a remote group in its project, does not exist; no error if a rule that is to be
+        deleted does not. `QuotaExceeded`; `Invalid` for a rule that this Neutron does not take.
         """
         ...
 

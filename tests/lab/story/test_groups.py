@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.model.names import is_carried_group
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, patch_spec
 from tests.testbed.workload.machine import Machine
@@ -82,14 +83,14 @@ def club(peers: Federation) -> Iterator[Club]:
 
 
 def delete_groups(replica: Tenant) -> None:
-    """Delete what was made in the project of the replica; machines leave it first, remote ports by themselves."""
+    """Delete what a user made in the project of the replica; machines leave it first, remote ports by themselves."""
     network = replica.cloud.openstack().network
 
     def members(group: Any) -> list[Any]:
         return [p for p in network.ports(network_id=replica.network_id) if group.id in p.security_group_ids]
 
     for group in network.security_groups(project_id=replica.project.id):
-        if group.name != "default":
+        if group.name != "default" and not is_carried_group(group.description):
             for port in members(group):
                 if port.device_owner != REMOTE_PORT_OWNER:
                     network.update_port(port, security_group_ids=[])
@@ -166,3 +167,38 @@ def test_default_group_counts_only_when_joined(club: Club) -> None:
     for source, target in club.ends():
         wait_until(lambda: not club.is_admitted(source, target), 30, "no reply")  # noqa: B023
         wait_until(lambda: not any(groups_of_remote_ports(target)), 30, "no group")  # noqa: B023
+
+
+def rules_of(tenant: Tenant, name: str) -> set[tuple[object, ...]] | None:
+    """What a group of the tenant's project allows; None if there is none of that name."""
+    network = tenant.cloud.openstack().network
+    found = [group for group in network.security_groups(project_id=tenant.project.id) if group.name == name]
+    if not found:
+        return None
+    (group,) = found
+    rules = network.security_group_rules(security_group_id=group.id)
+    fields = ("direction", "ether_type", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix")
+    return {(*(rule[field] for field in fields), rule.remote_group_id == group.id) for rule in rules}
+
+
+def test_carried_group_admits_in_the_other_cloud_what_it_admits_here(club: Club) -> None:
+    """Made there with its rules, it follows them within ten seconds; its user there changes nothing of it."""
+    tenant, replica = club.sides
+    network, name = tenant.cloud.openstack().network, "carried"
+    group = network.create_security_group(name=name, project_id=tenant.project.id)
+    ping = {"protocol": "icmp", "remote_group_id": group.id}
+    rule = network.create_security_group_rule(security_group_id=group.id, direction="ingress", ethertype="IPv4", **ping)
+    club.put(tenant, club.machine_at(tenant), name)
+    choose(club.stretch, "Carried")
+    wait_until(lambda: rules_of(replica, name) == rules_of(tenant, name), 60, "the group with its rules")
+    club.put(replica, club.machine_at(replica), name)
+    for source, target in club.ends():
+        wait_until(lambda: club.is_admitted(source, target), 30, "a reply")  # noqa: B023
+    theirs = replica.cloud.openstack().network
+    (made,) = theirs.security_groups(project_id=replica.project.id, name=name)
+    theirs.create_security_group_rule(security_group_id=made.id, direction="ingress", ethertype="IPv4")
+    wait_until(lambda: rules_of(replica, name) == rules_of(tenant, name), 30, "the rules to be set back")
+    network.delete_security_group_rule(rule.id)
+    wait_until(lambda: rules_of(replica, name) == rules_of(tenant, name), WITHIN_SECONDS, "the rule to go there, too")
+    for source, target in club.ends():
+        wait_until(lambda: not club.is_admitted(source, target), 30, "no reply")  # noqa: B023

@@ -18,6 +18,7 @@ from isthmus.model.facts.openstack import (
 from isthmus.model.text import printable
 
 from .canonical import address, canonical, cidr, mac_address
+from .rules import security_group_rules
 
 Document = Mapping[str, Any]
 
@@ -38,7 +39,8 @@ PORT_FIELDS: Final = (
     *("binding:host_id", "binding:vif_type", "description", "admin_state_up", "port_security_enabled"),
     *("allowed_address_pairs", "security_groups", "qos_policy_id"),
 )
-SECURITY_GROUP_FIELDS: Final = ("id", "name", "project_id", "stateful")
+SECURITY_GROUP_FIELDS: Final = ("id", "name", "project_id", "stateful", "description", "revision_number")
+SECURITY_GROUP_RULES: Final = "security_group_rules"
 
 
 def network(document: Document) -> Network:
@@ -135,6 +137,9 @@ def security_group(document: Document) -> SecurityGroup:
         name=_text(document, "name"),
         project_id=_text(document, "project_id"),
         stateful=document.get("stateful") is not False,
+        description=_text(document, "description"),
+        revision=document.get("revision_number"),
+        rules=security_group_rules(document[SECURITY_GROUP_RULES]) if SECURITY_GROUP_RULES in document else None,
     )
 
 

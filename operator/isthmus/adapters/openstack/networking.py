@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from isthmus.model.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, Unavailable
 from isthmus.model.facts.openstack import (
+    AllowedTraffic,
     Network,
     NetworkQuota,
     Port,
@@ -18,11 +19,18 @@ from isthmus.model.facts.openstack import (
     SecurityGroup,
     Subnet,
 )
-from isthmus.model.names import ATTACHMENT_DEVICE_OWNER, GATEWAY_DEVICE_OWNER, QOS_POLICY, REMOTE_DEVICE_OWNER
+from isthmus.model.names import (
+    ATTACHMENT_DEVICE_OWNER,
+    GATEWAY_DEVICE_OWNER,
+    QOS_POLICY,
+    REMOTE_DEVICE_OWNER,
+    is_carried_group,
+)
 from isthmus.ports.openstack import SPARE_PORTS
 
 from . import facts
 from .api import Api
+from .rules import rule_json
 
 _UNFILTERED: Final[dict[str, Any]] = {"port_security_enabled": False, "security_groups": []}
 # OVN answers ARP for all other ports, bound or not.
@@ -98,9 +106,9 @@ class Networking:
             return None
         return {item["network_id"]: tuple(item.get(name) for name in fields[1:]) for item in found}
 
-    def security_groups_of(self, *project_ids: str) -> list[SecurityGroup]:
+    def security_groups_of(self, *project_ids: str, with_rules: bool = False) -> list[SecurityGroup]:
         """Without `fields`, Neutron would answer with all rules of the groups."""
-        fields = facts.SECURITY_GROUP_FIELDS
+        fields = (*facts.SECURITY_GROUP_FIELDS, *((facts.SECURITY_GROUP_RULES,) if with_rules else ()))
         try:
             documents = self._neutron.list_any("security-groups", "project_id", project_ids, fields=fields)
         except NotFound:  # no such extension
@@ -239,6 +247,23 @@ class Networking:
     def set_remote_port_groups(self, port_id: str, group_ids: Sequence[str]) -> None:
         self._neutron.put(f"/ports/{port_id}", {"port": _membership(group_ids)})
 
+    def create_security_group(self, project_id: str, name: str, description: str, *, stateful: bool) -> None:
+        body = {"project_id": project_id, "name": name, "description": description}
+        # Where Neutron has no extension for it, all groups are stateful, and it refuses the field.
+        self._neutron.post("/security-groups", {"security_group": body | ({} if stateful else {"stateful": False})})
+
+    def update_security_group(
+        self, group_id: str, description: str, removed_rules: Sequence[str], added_rules: Sequence[AllowedTraffic]
+    ) -> None:
+        for rule_id in removed_rules:
+            self._neutron.delete(f"/security-group-rules/{rule_id}")
+        path = f"/security-groups/{group_id}"
+        if added_rules:
+            project_id = self._neutron.get(path, fields="project_id")["security_group"]["project_id"]
+            documents = [rule_json(project_id, group_id, allowed) for allowed in added_rules]
+            self._neutron.post("/security-group-rules", {"security_group_rules": documents})
+        self._neutron.put(path, {"security_group": {"description": description}})
+
     def delete_port(self, port_id: str) -> None:
         self._neutron.delete(f"/ports/{port_id}")
 
@@ -254,13 +279,13 @@ class Networking:
 
     def project_is_empty(self, project_id: str) -> bool:
         return not any(self._owned(collection, project_id) for collection in _COLLECTIONS) and all(
-            group["name"] == "default" for group in self._owned("security-groups", project_id)
+            _goes_with_project(group) for group in self._owned("security-groups", project_id)
         )
 
     def delete_project_defaults(self, project_id: str) -> None:
-        """Delete the default security group and the quotas, which Neutron keeps for a project."""
+        """Delete the default security group, those that were made by us, and the quotas, which Neutron would keep."""
         for group in self._owned("security-groups", project_id):
-            if group["name"] == "default":
+            if _goes_with_project(group):
                 self._neutron.delete(f"/security-groups/{group['id']}")
         self._neutron.delete(f"/quotas/{project_id}")
 
@@ -341,6 +366,10 @@ class Networking:
             return self._neutron.list(collection, project_id=project_id)
         except NotFound:
             return []
+
+
+def _goes_with_project(group: Mapping[str, Any]) -> bool:
+    return group["name"] == "default" or is_carried_group(group.get("description") or "")
 
 
 def _membership(group_ids: Sequence[str]) -> dict[str, Any]:

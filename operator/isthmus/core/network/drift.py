@@ -22,6 +22,7 @@ from isthmus.model.actions import (
     Action,
     CreateAttachmentPort,
     CreateNetwork,
+    CreateSecurityGroup,
     CreateSubnet,
     DeleteNetwork,
     DeletePort,
@@ -33,6 +34,7 @@ from isthmus.model.actions import (
     SetQuota,
     TagNetwork,
     UpdatePools,
+    UpdateSecurityGroup,
     UpdateSubnet,
 )
 from isthmus.model.facts.openstack import NetworkFacts, Subnet
@@ -171,6 +173,10 @@ def written_by(action: Action, facts: NetworkFacts | None) -> dict[Target, Hasha
             return {_pools(action): action.withheld}
         case CreateAttachmentPort(network_id, host):
             return {_attachment_port(network_id): host}
+        case CreateSecurityGroup(project_id, name):
+            return {Target(f"security group {name} of project {project_id}"): None}
+        case UpdateSecurityGroup(id_, description):
+            return {Target(f"security group {id_}", "rules"): description}
         case RestoreAttachmentPort(id_, description) if _passes_all_frames(id_, facts):
             return {Target(f"port {id_}", "description"): description}
         case ExemptAttachmentPort(id_):

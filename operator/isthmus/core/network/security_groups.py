@@ -22,7 +22,7 @@ from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.text import printable
 from isthmus.model.types import MAX_GROUP_NAME_CHARACTERS
 
-_DEFAULT: Final = "default"
+DEFAULT: Final = "default"
 
 GroupsByName = Mapping[str, SecurityGroup]
 """The security groups of a network's project that count, by their names."""
@@ -30,7 +30,7 @@ GroupsByName = Mapping[str, SecurityGroup]
 
 def chosen_matching(expansion: NetworkExpansion | None) -> GroupMatching | None:
     """What the tenant chose, as it is offered; None if groups are each cloud's own."""
-    if expansion is None or expansion.spec.security_groups != "ByName":
+    if expansion is None or expansion.spec.security_groups == "Separate":
         return None
     return "ByNameAndDefault" if expansion.spec.default_group == "Joined" else "ByName"
 
@@ -42,6 +42,15 @@ def may_match_groups(snapshot: Snapshot, link_name: str) -> bool:
         return any(chosen_matching(expansion) is not None for expansion in snapshot.expansions_of(link_name))
     offer = peers_offer(snapshot.link(cloud_id, link_name))
     return offer is not None and offer.group_matching is not None
+
+
+def may_carry_groups(snapshot: Snapshot, link_name: str) -> bool:
+    """Whether the rules of these groups have to be known, too."""
+    cloud_id = link_name.partition(".")[0]
+    if cloud_id == snapshot.own.cloud_id:
+        return any(expansion.spec.security_groups == "Carried" for expansion in snapshot.expansions_of(link_name))
+    offer = peers_offer(snapshot.link(cloud_id, link_name))
+    return offer is not None and offer.carried_groups is not None
 
 
 def groups_by_name(facts: NetworkFacts | None, matching: GroupMatching | None) -> GroupsByName:
@@ -94,7 +103,7 @@ def group_conditions(matching: GroupMatching | None, limit: int, too_old: Sequen
 
 
 def _counts(name: str, matching: GroupMatching) -> bool:
-    return name != _DEFAULT or matching == "ByNameAndDefault"
+    return name != DEFAULT or matching == "ByNameAndDefault"
 
 
 def _is_publishable(name: str) -> bool:

@@ -117,6 +117,34 @@ class Port:
 
 
 @dataclass(frozen=True)
+class AllowedTraffic:
+    """What a rule of a security group allows, of one IP version and in one direction."""
+
+    direction: str
+    """`ingress` or `egress`, as a machine sees it."""
+    ip_version: int
+    protocol: int | None = None
+    """Of IP (IANA's protocol numbers); None: any."""
+    first: int | None = None
+    """First port; of ICMP the type. None: any."""
+    last: int | None = None
+    """Last port; of ICMP the code. None: any."""
+    remote_prefix: str | None = None
+    """CIDR of whom it is allowed from or to."""
+    remote_group: str | None = None
+    """The security group of whom it is allowed from or to. Without either: anybody."""
+
+
+@dataclass(frozen=True)
+class SecurityGroupRule:
+    """A rule of a security group. `allowed.remote_group` is an ID."""
+
+    id: str
+    allowed: AllowedTraffic | None
+    """None if it cannot be said exactly, such as of a remote address group."""
+
+
+@dataclass(frozen=True)
 class SecurityGroup:
     """A security group of Neutron. `name` is exactly as Neutron has it, also if it is not printable."""
 
@@ -124,6 +152,11 @@ class SecurityGroup:
     name: str
     project_id: str
     stateful: bool = True
+    description: str = ""
+    revision: int | None = None
+    """revision_number, which every change of the group and of its rules increments."""
+    rules: tuple[SecurityGroupRule, ...] | None = None
+    """By ID; None if they were not asked for."""
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,19 @@ EXPLANATIONS = {
         "Set `remote_ports_per_network` of the controller, with room in the quota of ports of the operator's project.",
         Place.GROUPS_IGNORED,
     ),
+    Reason.RULES_NOT_CARRIED: tenant(
+        "Some rules cannot be said exactly to other clouds: those whose remote is an address group, or a security "
+        "group of another project, of a name that several groups have, or `default` unless it is joined. Other clouds "
+        "have the groups without them, and admit less. Of a network 16 groups are carried, of at most 64 rules each.",
+        "Use address prefixes or groups that are carried in these rules, and give each group a name of its own.",
+        Place.GROUPS_INCOMPLETE,
+    ),
+    Reason.GROUP_EXISTS: tenant(
+        "The project of the replica has a security group of this name which Isthmus has not made, or several. It is "
+        "left as it is, and counts as the origin's by its name if it is the only one.",
+        "Delete or rename the group in the project of the replica; then it is made with the origin's rules.",
+        Place.GROUPS_INCOMPLETE,
+    ),
     Reason.PEER_TOO_OLD: administrator(
         "The peer's Isthmus does not know a part of what is wanted: both clouds must speak a version of the protocol "
         "that has it. The message says what. Everything else works.",

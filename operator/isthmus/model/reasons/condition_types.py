@@ -33,6 +33,7 @@ class ConditionType(StrEnum):
     DRAINED = "Drained"
     REMOTE_PORTS_INCOMPLETE = "RemotePortsIncomplete"
     GROUPS_IGNORED = "GroupsIgnored"
+    GROUPS_INCOMPLETE = "GroupsIncomplete"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"
@@ -178,8 +179,13 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 "addresses again, and its routers may not reach them. The condition is present only while it is True.",
             ),
             ConditionType.GROUPS_IGNORED: Meaning(
-                true="With `securityGroups: ByName`, security groups of the same name do not count as one in all "
-                "clouds: rules admit fewer machines than is wanted. The condition is present only while it is True.",
+                true="With `securityGroups: ByName` or `Carried`, security groups of the same name do not count as one "
+                "in all clouds: rules admit fewer machines than is wanted. The condition is present only while it is "
+                "True.",
+            ),
+            ConditionType.GROUPS_INCOMPLETE: Meaning(
+                true="With `securityGroups: Carried`, some security groups or rules are not made in the other clouds, "
+                "which admit less than this one. The condition is present only while it is True.",
             ),
         },
         "PeerLink": {
@@ -238,6 +244,10 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 true="The origin's tenant wants security groups of the same name to count as one, and they do not in "
                 "all clouds: rules admit fewer machines than is wanted. The condition is present only while it is "
                 "True.",
+            ),
+            ConditionType.GROUPS_INCOMPLETE: Meaning(
+                true="The origin's tenant wants security groups to be the same in all clouds, and some are not. The "
+                "condition is present only while it is True.",
             ),
             ConditionType.REPLICA_IN_USE: Meaning(
                 true="The network was withdrawn, and its replica cannot be deleted because it is still in use.",

@@ -39,6 +39,7 @@ class Place(StrEnum):
     DRAINED = "Drained"
     REMOTE_PORTS_INCOMPLETE = "RemotePortsIncomplete"
     GROUPS_IGNORED = "GroupsIgnored"
+    GROUPS_INCOMPLETE = "GroupsIncomplete"
     PEER_SEEN = "PeerSeen"
     REPLICA_IN_USE = "ReplicaInUse"
     PEERS_CONFIGURED = "PeersConfigured"

@@ -111,6 +111,8 @@ class Reason(StrEnum):
     TOO_MANY_REMOTE_PORTS = "TooManyRemotePorts"
     TOO_MANY_ADDRESSES = "TooManyAddresses"
     REMOTE_PORTS_OFF = "RemotePortsOff"
+    RULES_NOT_CARRIED = "RulesNotCarried"
+    GROUP_EXISTS = "GroupExists"
 
     # What a receiver answers to an offer.
     RELEASED = "Released"

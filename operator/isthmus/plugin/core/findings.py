@@ -32,6 +32,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
         ConditionType.GATEWAY_IGNORED: "True",
         ConditionType.REMOTE_PORTS_INCOMPLETE: "True",
         ConditionType.GROUPS_IGNORED: "True",
+        ConditionType.GROUPS_INCOMPLETE: "True",
         ConditionType.REPLICA_IN_USE: "True",
         ConditionType.PEERS_CONFIGURED: "False",
         ConditionType.FENCED: "False",

@@ -16,6 +16,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     HostRoute,
     NetworkIdentity,
     Offer,
+    OfferedGroup,
     OfferedMember,
     OfferedProject,
     OfferedSubnet,
@@ -43,6 +44,7 @@ def offered_spec(
     members: tuple[OfferedMember, ...] = (),
     routers: tuple[str, ...] = (),
     group_matching: GroupMatching | None = None,
+    carried_groups: tuple[OfferedGroup, ...] | None = None,
 ) -> ExpansionLinkSpec | None:
     """The spec of our link as it should be, `mtu` in bytes; None while network, project or slices are missing.
 
@@ -66,6 +68,7 @@ def offered_spec(
             members=members,
             router_addresses=tuple(a for a in routers if ":" in a) if any(s.is_ipv6 for s in subnets) else (),
             group_matching=group_matching,
+            carried_groups=carried_groups,
         ),
         mtu=mtu,
         gateway=gateway.name if gateway else None,

@@ -8,10 +8,12 @@ from itertools import chain
 
 from isthmus.core.federation.peer import has_feature
 from isthmus.core.network.attachment import gateway_for, member_paths, network_identity, path_to
+from isthmus.core.network.carried_groups import CarriedGroups, carried_groups
 from isthmus.core.network.growth import Growth, grow
 from isthmus.core.network.mtu import carried_mtu
 from isthmus.core.network.remote_link import offer_problem
 from isthmus.core.network.router_addresses import router_addresses
+from isthmus.core.network.security_groups import groups_by_name
 from isthmus.core.network.slices import Allocation, allocate, has_slices, is_offered
 from isthmus.core.network.tunnel_ids import next_tunnel_id, next_tunnel_ids
 from isthmus.core.placement.gateways import Gateway
@@ -177,7 +179,15 @@ class Origin(OriginInputs):
             ),
             routers=router_addresses(self.raw_facts),
             group_matching=self.matching_with(cloud_id),
+            carried_groups=self.carried.groups if self.carried and self.matching_with(cloud_id) else None,
         )
+
+    @cached_property
+    def carried(self) -> CarriedGroups | None:
+        """The security groups that are to be made at the peers; None unless the tenant wants it."""
+        if self.owner is None or self.facts is None or self.owner.spec.security_groups != "Carried":
+            return None
+        return carried_groups(self.facts, groups_by_name(self.facts, self.group_matching))
 
     @cached_property
     def numbers(self) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from isthmus.core.network.attachment import published_ports
+from isthmus.core.network.carried_groups import carrying_conditions
 from isthmus.core.network.conflicts import Conflicts, conflicts
 from isthmus.core.network.link_status import (
     address_conflict,
@@ -47,11 +48,12 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
 
 
 def lacking_remote_ports(origin: Origin) -> list[Condition]:
-    """The conditions while machines of peers have no port here, or ports are in no groups; none otherwise."""
+    """The conditions while machines of peers have no port here, or groups do not mean the same; none otherwise."""
     plan, limit = planned_remote_ports(origin) if origin.active_links else None, _limit(origin)
     too_old = [c for c in sorted(origin.active_links) if origin.matching_with(c) is None]
     groups = group_conditions(origin.group_matching, limit, too_old) if origin.active_links else []
-    return [*remote_port_conditions(plan, limit), *groups]
+    left_out = origin.carried.left_out if origin.carried and origin.active_links else ()
+    return [*remote_port_conditions(plan, limit), *groups, *carrying_conditions(left_out)]
 
 
 def _limit(origin: Origin) -> int:

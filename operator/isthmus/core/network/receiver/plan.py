@@ -16,6 +16,7 @@ from isthmus.core.network.attachment import (
     restore_port,
     tenant_ports,
 )
+from isthmus.core.network.carried_groups import group_actions
 from isthmus.core.network.drift import Repairs, Target, contested_problem
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
@@ -222,6 +223,12 @@ def _detach(receiver: Receiver) -> Actions:
     return detach(receiver.attachment, receiver.name, receiver.facts) if receiver.attachment else ()
 
 
+def _security_groups(receiver: Receiver) -> Actions:
+    if receiver.facts is None or not is_accepted(receiver.link):
+        return ()
+    return group_actions(receiver.facts, receiver.carried_groups, receiver.cloud_id)
+
+
 def _remote_ports(receiver: Receiver) -> Actions:
     plan, facts = planned_remote_ports(receiver), receiver.facts
     return remote_port_actions(receiver.name, facts, plan) if facts is not None and plan is not None else ()
@@ -342,7 +349,7 @@ _CONNECTION = (
     _restore_port,
     replica.set_mtu,
 )
-_AT_LAST = (_exempt_port, _remote_ports)
+_AT_LAST = (_exempt_port, _remote_ports, _security_groups)
 _WITHDRAWAL = (
     _publish_member_links,
     _detach,

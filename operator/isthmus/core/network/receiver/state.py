@@ -20,7 +20,13 @@ from isthmus.model import names
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import Attachment, AttachmentLink, Record
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, GroupMatching, Offer, RemoteExpansionLink
+from isthmus.model.api.v1alpha1.expansionlink import (
+    ExpansionLink,
+    GroupMatching,
+    Offer,
+    OfferedGroup,
+    RemoteExpansionLink,
+)
 from isthmus.model.cached import cached_property
 from isthmus.model.facts.openstack import Domain, NetworkFacts
 from isthmus.model.protocol import Feature
@@ -97,6 +103,13 @@ class Receiver:
         """Whether security groups of the same name are one, as the origin offers it."""
         is_known = has_feature(self.snapshot, self.cloud_id, Feature.SECURITY_GROUPS)
         return self.offer.group_matching if self.offer is not None and is_known else None
+
+    @property
+    def carried_groups(self) -> tuple[OfferedGroup, ...]:
+        """The security groups that the origin wants to be made here."""
+        if self.offer is None or self.group_matching is None or self.intent != "Replicate":
+            return ()
+        return self.offer.carried_groups or ()
 
     @property
     def agreement_ended(self) -> bool:

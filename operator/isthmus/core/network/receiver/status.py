@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from isthmus.core.federation.drain import draining
 from isthmus.core.network.attachment import published_ports
+from isthmus.core.network.carried_groups import replica_conditions
 from isthmus.core.network.conflicts import Conflicts, conflicts
 from isthmus.core.network.link_status import (
     address_conflict,
@@ -65,7 +66,8 @@ def receiver_attachment(receiver: Receiver, failure: Problem | None) -> Attachme
 def _remote_ports(receiver: Receiver) -> list[Condition]:
     plan, limit = planned_remote_ports(receiver), receiver.snapshot.own.remote_ports_per_network
     groups = group_conditions(receiver.group_matching, limit) if receiver.intent == "Replicate" else []
-    return [*remote_port_conditions(plan, limit), *groups]
+    taken = replica_conditions(receiver.facts, receiver.carried_groups, receiver.cloud_id)
+    return [*remote_port_conditions(plan, limit), *groups, *taken]
 
 
 def _receiver_conflicts(receiver: Receiver) -> Conflicts:

@@ -326,8 +326,8 @@ class AttachmentStatus(ApiModel):
 
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
-    """Ready, Progressing, Stalled, Degraded, AddressConflict, RemotePortsIncomplete, GroupsIgnored and, on the
-    receiver, ReplicaInUse."""
+    """Ready, Progressing, Stalled, Degraded, AddressConflict, RemotePortsIncomplete, GroupsIgnored, GroupsIncomplete
+    and, on the receiver, ReplicaInUse."""
     links_up: Ratio | None = None
     """Number of links that the active node reports as up, of all links: `1/2`."""
     nodes: Annotated[

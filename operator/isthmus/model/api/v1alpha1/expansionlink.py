@@ -32,6 +32,7 @@ from isthmus.model.types import (
     MemberNumber,
     NetworkID,
     ObjectUID,
+    PortNumber,
     ProjectID,
     ReaderRevision,
     ReasonText,
@@ -48,6 +49,8 @@ from .networkexpansion import GatewayChoice
 MAX_PORTS_PER_LINK = 500
 MAX_ADDRESSES_PER_PORT = 16
 MAX_GROUPS_PER_PORT = 8
+MAX_CARRIED_GROUPS = 16
+MAX_RULES_PER_GROUP = 64
 MAX_SUBNETS = 16
 MAX_RANGES = 16  # of one slice, the first one included
 _OFFERED = ".status.peer.spec.offer"
@@ -164,6 +167,43 @@ class OfferedMember(ApiModel):
     """Which cloud it is, if the two may reach each other directly; absent if the receiver is not to learn it."""
 
 
+class OfferedRule(ApiModel):
+    """What a rule of a carried security group allows."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel_rule(
+            "has(self.remotePrefix) != has(self.remoteGroup)", "a rule has either remotePrefix or remoteGroup"
+        )
+    )
+    direction: Literal["ingress", "egress"]
+    """As a machine in the group sees it."""
+    ip_version: Literal[4, 6]
+    """Version of IP."""
+    protocol: Annotated[int, Field(ge=1, le=255)] | None = None
+    """Protocol number of IP; absent: any."""
+    first: PortNumber | None = None
+    """First port; of ICMP the type. Absent: any."""
+    last: PortNumber | None = None
+    """Last port; of ICMP the code. Absent: any."""
+    remote_prefix: SubnetCIDR | None = None
+    """Addresses that it is allowed from or to; 0.0.0.0/0 or ::/0: anybody's."""
+    remote_group: SecurityGroupName | None = None
+    """Name of the security group whose members it is allowed from or to."""
+
+
+class OfferedGroup(ApiModel):
+    """Security group of the origin that is to be made at the receiver."""
+
+    name: SecurityGroupName
+    """Name of the group."""
+    stateful: bool = True
+    """Whether replies pass by themselves."""
+    revision: Generation
+    """Number that grows with each change of the group: of two offers of one project, the greater one counts."""
+    rules: Annotated[tuple[OfferedRule, ...], Field(max_length=MAX_RULES_PER_GROUP)] = ()
+    """All that it allows."""
+
+
 class Offer(ApiModel):
     """Offer of the network to the receiver. Published by the origin only."""
 
@@ -200,6 +240,17 @@ class Offer(ApiModel):
     group_matching: GroupMatching | None = None
     """Whether ports name their security groups, and count as members of those of the same name elsewhere; with
     `ByNameAndDefault` also of `default`. Absent: groups are each cloud's own."""
+    carried_groups: (
+        Annotated[
+            tuple[OfferedGroup, ...],
+            Field(
+                max_length=MAX_CARRIED_GROUPS,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            ),
+        ]
+        | None
+    ) = None
+    """Security groups that are to be made in the project of the replica. Absent: none are carried."""
 
     @property
     def ranges(self) -> tuple[SliceRange, ...]:

@@ -44,7 +44,7 @@ _SAME_DIVISION: Final = " && ".join(
 )
 GatewayChoice = Literal["Origin", "Local", "None"]
 Topology = Literal["Centralized", "Decentralized", "Hybrid"]
-SecurityGroups = Literal["Separate", "ByName"]
+SecurityGroups = Literal["Separate", "ByName", "Carried"]
 DefaultGroup = Literal["Separate", "Joined"]
 
 
@@ -90,8 +90,8 @@ class NetworkExpansionSpec(ApiModel):
 
     model_config = ConfigDict(
         json_schema_extra=cel_rule(
-            "self.defaultGroup == 'Separate' || self.securityGroups == 'ByName'",
-            "defaultGroup: Joined needs securityGroups: ByName",
+            "self.defaultGroup == 'Separate' || self.securityGroups != 'Separate'",
+            "defaultGroup: Joined needs securityGroups: ByName or Carried",
         )
     )
     network_id: Annotated[
@@ -121,11 +121,12 @@ class NetworkExpansionSpec(ApiModel):
     """Division of the subnets' addresses; immutable, but for `growth`."""
     security_groups: SecurityGroups = "Separate"
     """Whom rules with a remote group admit. Separate: machines of their own cloud. ByName: also those of the other
-    clouds that are in a security group of the same name there. The other clouds are trusted to say which these are. It
-    needs remote ports, and may be changed at any time."""
+    clouds that are in a security group of the same name there. Carried: the same, and the groups of this cloud are made
+    in the others, with their rules. The other clouds are trusted to say which machines are in a group. It needs remote
+    ports, and may be changed at any time."""
     default_group: DefaultGroup = "Separate"
-    """Whether ByName holds for the groups named `default`, too: Joined. All machines without another group are in
-    them."""
+    """Whether ByName and Carried match the groups named `default`, too: Joined. All machines without another group are
+    in them."""
 
 
 class AddressSlice(ApiModel):
@@ -168,7 +169,7 @@ class NetworkExpansionStatus(ApiModel):
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
     """Ready, Progressing, Stalled, Degraded, AddressConflict, SubnetsStretched, AddressesLow, DistributedRouter,
-    QoSPolicy, GatewayIgnored, RemotePortsIncomplete and GroupsIgnored."""
+    QoSPolicy, GatewayIgnored, RemotePortsIncomplete, GroupsIgnored and GroupsIncomplete."""
     network_name: DisplayName | None = None
     """Name of the network in Neutron."""
     project_id: ProjectID | None = None
