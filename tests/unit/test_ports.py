@@ -75,6 +75,7 @@ EFFECTS = {
         "create_gateway_port",
         "create_remote_ports",
         "set_remote_port_groups",
+        "set_empty_qos_policy",
         "create_security_group",
         "update_security_group",
         "delete_port",
