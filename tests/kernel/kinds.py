@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import signal
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -35,7 +33,7 @@ from isthmus.model.tracked import Tracked
 from tests.authority import Authority
 from tests.fakes.nodeobjects import published_spec
 from tests.kernel.node import KEY, Node, Wire, wire_at
-from tests.kernel.openvswitch import Switch, inside, sh
+from tests.kernel.openvswitch import Switch, inside, ping, sh
 from tests.testbed.host.process import wait_until
 
 HUB = "a"
@@ -114,11 +112,8 @@ class Machine:
 
     def ping(self, count: int, size: int = 84, fragment: bool = True) -> int:
         """The number of answers to requests of `size` bytes, including the IP header, that may be fragmented or not."""
-        words = ["ping", "-nc", str(count), "-i", "0.1", "-W", "1", "-M", "dont" if fragment else "do"]
-        words += ["-s", str(size - 28), self.far]
-        done = subprocess.run(["ip", "netns", "exec", self.netns, *words], capture_output=True, text=True, timeout=60)
-        received = re.search(r"(\d+) received", done.stdout)
-        return int(received[1]) if received else 0
+        words = ["-M", "dont" if fragment else "do", "-s", str(size - 28), self.far]
+        return ping(self.netns, count, *words)[0]
 
     def forget_path_mtu(self) -> None:
         """It goes with the route on which it was learned."""

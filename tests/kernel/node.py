@@ -25,7 +25,7 @@ from isthmus.model.api.v1alpha1.ipsecpolicy import IPsecPolicySpec
 from isthmus.model.node.firewall import Ruleset
 from isthmus.model.node.ipsec import BlockPolicy, IkeConnection, IkeView, ProtectPolicy, SecurityAssociation
 from isthmus.model.node.tunnel import Vxlan
-from tests.kernel.openvswitch import inside, sh
+from tests.kernel.openvswitch import inside, ping, sh
 from tests.testbed.host.process import wait_until
 from tests.testbed.wan.wire import Expected, Summary, mac_addresses, summarise
 
@@ -146,12 +146,10 @@ class Node:
 
     def ping(self, address: str, count: int = 5, size: int = 84, fragment: bool = True) -> Ping:
         """Ping with packets of `size` bytes, including the IP header."""
-        words = ["ping", "-nc", str(count), "-i", "0.1", "-W", "1", "-M", "dont" if fragment else "do"]
-        words += ["-s", str(size - 28), address]
-        done = subprocess.run(["ip", "netns", "exec", self.name, *words], capture_output=True, text=True, timeout=60)
-        received = re.search(r"(\d+) received", done.stdout)
-        reported = re.search(r"mtu ?= ?(\d+)", done.stdout + done.stderr)
-        return Ping(int(received[1]) if received else 0, int(reported[1]) if reported else None)
+        words = ["-M", "dont" if fragment else "do", "-s", str(size - 28), address]
+        received, output = ping(self.name, count, *words)
+        reported = re.search(r"mtu ?= ?(\d+)", output)
+        return Ping(received, int(reported[1]) if reported else None)
 
 
 @dataclass(frozen=True)

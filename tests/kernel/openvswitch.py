@@ -173,27 +173,13 @@ class Machine:
         return int(sh(f"cat /sys/class/net/eth0/statistics/{direction}_packets", self.netns))
 
     def ping(self, address: str, count: int = 3) -> int:
-        """Number of answered requests, of so many; waits for a second if none is answered, and longer for the others.
-
-        By itself ping waits for the last reply no longer than for the others before, or 0.1 s.
-        """
-        words = ["-nc", str(count), "-i", "0.1", "-w", f"{_LATE_SECONDS:.0f}", address]
-        with self._ping(*words) as (process, output):
-            program = Path(f"/proc/{process.pid}/comm")
-            wait_until(lambda: program.read_text() == "ping\n", _LATE_SECONDS, "ping instead of ip", 0.02)
-            with suppress(TimeoutError):
-                none_seconds = 0.1 * (count - 1) + 1
-                wait_until(lambda: process.poll() is not None or _replies(output()), none_seconds, "a reply", 0.02)
-                process.wait()
-            process.send_signal(signal.SIGINT)
-            process.wait()
-            # Until as many are answered, ping goes on asking.
-            return len([number for number in _replies(output()) if number <= count])
+        """Number of answered requests; see `ping`."""
+        return ping(self.netns, count, address)[0]
 
     @contextmanager
     def pinging(self, address: str) -> Iterator[Callable[[], int]]:
         """Send a request every 10 ms; yields a function that stops and returns the number of lost requests."""
-        with self._ping("-ni", "0.01", address) as (process, output):
+        with _running_ping(self.netns, "-ni", "0.01", address) as (process, output):
 
             def lost() -> int:
                 """Of the requests before the last one that was answered: of those after it, nobody knows yet."""
@@ -210,18 +196,6 @@ class Machine:
                 return max(0, (last if last > before else int(sent[1])) - len(replies) - 1)
 
             yield lost
-
-    @contextmanager
-    def _ping(self, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
-        """The running program, and a function that returns what it has written."""
-        with tempfile.NamedTemporaryFile() as file:
-            command = ["ip", "netns", "exec", self.netns, "ping", *words]
-            process = subprocess.Popen(command, stdout=file)
-            try:
-                yield process, Path(file.name).read_text
-            finally:
-                process.kill()
-                process.wait()
 
     def send(self, *frames: bytes) -> None:
         """As fast as the kernel takes them from its queue of received ones: what that cannot hold, nobody counts."""
@@ -261,6 +235,39 @@ class Machine:
             return packets
 
         return inside(self.netns, make)
+
+
+def ping(netns: str, count: int, *words: str) -> tuple[int, str]:
+    """Number of answered requests, of so many, and all that ping has written; `words` end with the address.
+
+    Waits for a second if none is answered, and longer for the others: by itself, ping waits for the last reply no
+    longer than for the others before, or 0.1 s.
+    """
+    options = ["-nc", str(count), "-i", "0.1", "-w", f"{_LATE_SECONDS:.0f}"]
+    with _running_ping(netns, *options, *words) as (process, output):
+        program = Path(f"/proc/{process.pid}/comm")
+        wait_until(lambda: program.read_text() == "ping\n", _LATE_SECONDS, "ping instead of ip", 0.02)
+        with suppress(TimeoutError):
+            none_seconds = 0.1 * (count - 1) + 1
+            wait_until(lambda: process.poll() is not None or _replies(output()), none_seconds, "a reply", 0.02)
+            process.wait()
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        # Until as many are answered, ping goes on asking.
+        return len([number for number in _replies(output()) if number <= count]), output()
+
+
+@contextmanager
+def _running_ping(netns: str, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+    """The running program, and a function that returns what it has written."""
+    with tempfile.NamedTemporaryFile() as file:
+        command = ["ip", "netns", "exec", netns, "ping", *words]
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield process, Path(file.name).read_text
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _replies(output: str) -> set[int]:

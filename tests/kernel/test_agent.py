@@ -94,7 +94,7 @@ def test_killed_charon_is_replaced_without_losing_a_packet(stretched: tuple[Side
             node.end_charon(signal.SIGKILL)
             time.sleep(away_seconds)
             node.start_charon()
-            wait_until(lambda gone=before: not node.associations() & gone, 60, "new states alone")  # type: ignore[misc]
+            wait_until(lambda gone=before: not node.associations() & gone, 180, "new states alone")  # type: ignore[misc]
             for side in stretched:
                 wait_until(side.connected, 40, f"connection of {side.name}")
                 wait_until(lambda s=side: len(s.node.associations()) == 4, 40, "nothing beside them")  # type: ignore[misc]
@@ -142,7 +142,7 @@ def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
         for side in stretched:
             side.withdraw()
         for side in stretched:
-            wait_until(lambda: side.switch.vsctl("list-br") == "br-int", 20, "removal of br-cloud")  # noqa: B023
+            wait_until(lambda: side.switch.vsctl("list-br") == "br-int", 60, "removal of br-cloud")  # noqa: B023
             wait_until(lambda: not side.node.blocks(), 20, "removal of the block policies")  # noqa: B023
             wait_until(lambda: "isthmus" not in sh("nft list tables", side.name), 20, "removal of the table")  # noqa: B023
             assert side.switch.vsctl("list-ports br-int").split() == [f"t-vm-{side.name}"]

@@ -73,7 +73,7 @@ def test_killed_charon_is_replaced_without_losing_a_packet(stretched: Sides, kil
     with stretched[0].machine.pinging(REMOTE_MACHINE) as lost:
         side.node.end_charon(signal.SIGKILL)
         side.node.start_charon()
-        wait_until(lambda: not side.node.associations() & before, 60, "new states alone")
+        wait_until(lambda: not side.node.associations() & before, 180, "new states alone")
         wait_until(lambda: complete(stretched), 30, "nothing beside them")
         assert lost() == 0
 

@@ -123,7 +123,7 @@ def test_the_hidden_gateways_killed_charon_is_replaced(sides: tuple[Side, Side])
     before = b.node.associations()
     with a.machine.pinging("10.20.0.12") as lost, public_wire("nat-b") as wire:
         away = _restart_charon(b, a)
-        wait_until(lambda: not b.node.associations() & before, 60, "new states alone")
+        wait_until(lambda: not b.node.associations() & before, 180, "new states alone")
         for side in sides:
             wait_until(side.connected, 30, f"connection of {side.name}")
             wait_until(lambda side=side: len(side.node.associations()) == 4, 20, "nothing beside them")  # type: ignore[misc]
@@ -145,7 +145,7 @@ def test_the_reachable_gateways_killed_charon_is_replaced_by_the_hidden_one(side
     ike = b.node.new_ike()
     ((name, state),) = ike.view().states.items()
     ike.rekey(name, state.spis)
-    wait_until(lambda: not a.node.associations() & before, 60, "new states alone")
+    wait_until(lambda: not a.node.associations() & before, 180, "new states alone")
     for side in sides:
         wait_until(side.connected, 30, f"connection of {side.name}")
     assert a.machine.ping("10.20.0.12", 5) == 5
