@@ -493,7 +493,7 @@ class NetworkCloudContract:
         cloud.create_remote_ports(network.id, [_machine(stateful, 0x77, "fd00:77::ffff")], "")
         (port,) = (p for p in cloud.ports_of(network.id) if p.device_owner == REMOTE_DEVICE_OWNER)
         assert {*port.addresses} == {"fd00:77::ffff", "fd00:78::f816:3eff:fe00:77"}
-        with pytest.raises(Invalid):
+        with pytest.raises(Conflict):
             cloud.create_remote_ports(network.id, [_machine(slaac, 0x78, "fd00:78::f816:3eff:fe00:78")], "")
 
     @pytest.mark.parametrize(

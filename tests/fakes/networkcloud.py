@@ -321,9 +321,12 @@ class FakeNetworkCloud(FakeIdentity):
             raise Conflict(f"IP address already allocated in network {network_id}.")
         for subnet_id, address in port.addresses:
             subnet = self.subnets.get(subnet_id)
-            if subnet is None or subnet.is_automatic or not is_host(address, subnet.cidr):
+            if subnet is None or not is_host(address, subnet.cidr):
                 raise Invalid(f"IP address {address} is not a valid IP for the specified subnet.")
-        addresses = (*addresses, *formed_addresses(self.subnets_of(network_id), port.mac))
+        formed = formed_addresses(self.subnets_of(network_id), port.mac)
+        if not {*formed}.isdisjoint(addresses):
+            raise Conflict(f"IP address already allocated in network {network_id}.")
+        addresses += formed
         owned = (network.id, self.own_project_id(), port.mac, addresses, REMOTE_DEVICE_OWNER, "DOWN", "", description)
         groups = self._joined(port.groups)
         created = Port(self._new_id(), port.name, *owned, port_security_enabled=bool(groups), groups=groups)
