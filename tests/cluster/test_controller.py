@@ -22,7 +22,7 @@ from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.errors import NotFound
-from isthmus.model.facts.openstack import Network, Port
+from isthmus.model.facts.openstack import AllowedTraffic, Network, Port
 from tests.fakes.federation import FakeCloud, FakeFederation, reason
 from tests.testbed.kubernetes.cluster import ControlPlane
 
@@ -110,6 +110,8 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
         for port in list(cloud.neutron.ports.values()):
             if port.device_owner == "compute:nova":
                 cloud.neutron.delete_port(port.id)
+    for group in [g for g in b.neutron.security_groups.values() if not names.is_carried_group(g.description)]:
+        del b.neutron.security_groups[group.id]  # its user's, for which the project would be kept
     real.until(lambda: a.expansion() is None and not b.attachments() and not a.links() and not b.links())
     assert cluster.list_objects(Attachment) == []
     assert (a.neutron.networks, a.neutron.subnets) == ({network.id: network}, {subnet.id: subnet})
@@ -121,7 +123,7 @@ def test_lifecycle_on_a_real_api_server(real: RealCloud) -> None:
 
 
 def match_groups(real: RealCloud, network: Network) -> None:
-    """Boot a machine in each cloud, and have each count as a member of a group of the other one."""
+    """Boot a machine in each cloud, and have each count as a member of a group of the other one; then carry groups."""
     a, b = real.a, real.b
     expansion = a.expansion()
     assert expansion is not None
@@ -139,6 +141,17 @@ def match_groups(real: RealCloud, network: Network) -> None:
         return expected in {port.groups for port in cloud.neutron.ports.values() if port.mac == machine.mac}
 
     real.until(lambda: is_member(a, machines[1], groups[0]) and is_member(b, machines[0], groups[1]))
+
+    carried, at_b = a.neutron.create_group(network.project_id, "carried"), b.neutron.security_groups
+    rules = (
+        AllowedTraffic("ingress", 4, 6, 22, 22, "192.0.2.0/24"),
+        AllowedTraffic("ingress", 6, remote_group=carried.id),
+    )
+    a.neutron.security_groups.allow(carried.id, *rules)
+    a.neutron.join(machines[0].id, *(a.neutron.security_groups[id_] for id_ in groups[0]), carried)
+    spec = spec.model_copy(update={"security_groups": "Carried"})
+    a.kubectl.apply(NetworkExpansion(metadata=ObjectMeta(name="web", namespace="shop"), spec=spec))
+    real.until(lambda: [len(g.rules or ()) for g in at_b.values() if names.is_carried_group(g.description)] == [4])
     real.until(lambda: a.cycle(resync=True).actions + b.cycle(resync=True).actions == 0)
 
 

@@ -237,7 +237,7 @@ def test_weak_policy_is_rejected(installed: ControlPlane, path: str, value: obje
         ("peers", [{"name": "same"}, {"name": "same"}], "duplicate entries for key"),
         ("peers", [{"name": f"p{n}"} for n in range(16)], "Too many"),
         ("addressing", {"sliceSize": 1}, "greater than or equal to 2"),
-        ("securityGroups", "Carried", "Unsupported value"),
+        ("securityGroups", "ByTag", "Unsupported value"),
         ("defaultGroup", "Joined", "defaultGroup: Joined needs securityGroups: ByName"),
     ],
 )
