@@ -304,7 +304,7 @@ def test_metrics_of_what_is_handed_on_have_the_frames_of_machines_by_sender_and_
     before = _relayed(members["a"])
     with c.listening() as received:
         b.send(*sent)
-        assert Counter(found for found in received(0.5) if found in sent) == Counter(sent)
+        assert _heard(received, sent) == Counter(sent)
     assert sum(probe(members["b"])["cloud-a/3"] for _ in range(COUNT)) > COUNT / 2
     after = _relayed(members["a"])
     there, back = (after[pair] - before[pair] for pair in (("b", "c"), ("c", "b")))
