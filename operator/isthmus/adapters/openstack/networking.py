@@ -213,9 +213,7 @@ class Networking:
         self._neutron.put(f"/ports/{port_id}", {"port": body})
 
     def set_empty_qos_policy(self, port_id: str) -> None:
-        with self._qos_lock:
-            policy_id = self._empty_qos_policy()
-        self._neutron.put(f"/ports/{port_id}", {"port": {"qos_policy_id": policy_id}})
+        self._neutron.put(f"/ports/{port_id}", {"port": {"qos_policy_id": self._empty_qos_policy()}})
 
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         body = {
@@ -334,18 +332,18 @@ class Networking:
         It refuses a policy with rules for the whole network if that would apply to a port of vnic_type `baremetal`.
         """
         try:
-            with self._qos_lock:
-                return {"qos_policy_id": self._empty_qos_policy()}
+            return {"qos_policy_id": self._empty_qos_policy()}
         except (Forbidden, NotFound, Invalid, Conflict):
             return {}
 
     def _empty_qos_policy(self) -> str:
         """ID of our QoS policy. Names are not unique in Neutron: of several it is always the same one."""
         path, owned = "/qos/policies", {"name": QOS_POLICY, "project_id": self._own_project()}
-        found = [policy["id"] for policy in self._neutron.get(path, **owned, fields="id")["policies"]]
-        if not found:
-            body = {**owned, "description": _QOS_DESCRIPTION, "shared": False}
-            found = [self._neutron.post(path, {"policy": body})["policy"]["id"]]
+        with self._qos_lock:
+            found = [policy["id"] for policy in self._neutron.get(path, **owned, fields="id")["policies"]]
+            if not found:
+                body = {**owned, "description": _QOS_DESCRIPTION, "shared": False}
+                found = [self._neutron.post(path, {"policy": body})["policy"]["id"]]
         return str(min(found))
 
     def _require_spare_ports(self, count: int) -> None:
