@@ -49,7 +49,7 @@ class FactFeed:
         self._pending: frozenset[str] = frozenset()
         """Networks that changed and were not listed since."""
         self._groups = GroupFeed(cloud)
-        self._groups_problem = ""
+        self._groups_are_listed = True
         self._summary_at = self._groups_at = self._part_at = 0.0
         self._last_of_round = ""
 
@@ -134,11 +134,11 @@ class FactFeed:
         try:
             changed = self._groups.changed(snapshot, dict(self._known_networks()))
         except ExternalError as error:
-            if not self._groups_problem:
+            if self._groups_are_listed:
                 _LOG.warning("changes of security groups are not noticed: %s", error)
-            changed, self._groups_problem = frozenset(), str(error)
+            changed, self._groups_are_listed = frozenset(), False
         else:
-            self._groups_problem = ""
+            self._groups_are_listed = True
         self._groups_at = now + self._groups.pause_seconds
         return changed
 
