@@ -126,13 +126,8 @@ CASES = {
     "receiver-by-two-paths-sent-to-directly": TWO_PATHS,
     "receiver-by-its-direct-path-alone": (PlannedNetwork("red", "red", False, ("10.20.0.1",), (TO_B, DIRECT_TO_C)),),
     "owners-at-origin": (
-        PlannedNetwork(
-            "red",
-            "red",
-            True,
-            ("10.20.0.1",),
-            (TO_B, TO_C),
-            relays=(PlannedRelay(B_FOR_C, C_FOR_B), PlannedRelay(C_FOR_B, B_FOR_C)),
+        replace(
+            RELAYING[0],
             owners=(
                 PlannedOwner(None, None, ("fa:16:3e:00:00:a1", "fa:16:3e:00:00:a2")),
                 PlannedOwner("cloud-b", None, ("fa:16:3e:00:00:b1",)),
