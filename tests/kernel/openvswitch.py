@@ -23,10 +23,11 @@ T = TypeVar("T")
 _CLONE_NEWNET = 0x40000000
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 _SILENT_SECONDS = 0.5
+_ANOTHER_SECONDS = 5.0
 _LATE_SECONDS = 20.0  # a slow machine takes a second for what Open vSwitch must decide on
 _RECEIVE_BUFFER_BYTES = 8 << 20
 _SO_RCVBUFFORCE = 33  # <asm-generic/socket.h>
-_REPLY = re.compile(r"^\d+ bytes from .*icmp_seq=(\d+)", re.MULTILINE)
+_REPLY = re.compile(r"^(?:\[[0-9.]+\] )?\d+ bytes from .*icmp_seq=(\d+)", re.MULTILINE)
 _PORTION = 250  # frames; the kernel's queue of received ones holds 1000 (net.core.netdev_max_backlog)
 
 
@@ -179,23 +180,8 @@ class Machine:
     @contextmanager
     def pinging(self, address: str) -> Iterator[Callable[[], int]]:
         """Send a request every 10 ms; yields a function that stops and returns the number of lost requests."""
-        with _running_ping(self.netns, "-ni", "0.01", address) as (process, output):
-
-            def lost() -> int:
-                """Of the requests before the last one that was answered: of those after it, nobody knows yet."""
-                before = max(_replies(output()), default=0)
-                with suppress(TimeoutError):
-                    wait_until(lambda: max(_replies(output()), default=0) > before, 5, "another reply")
-                process.send_signal(signal.SIGINT)
-                process.wait(30)
-                replies = _replies(output())
-                sent = re.search(r"(\d+) packets transmitted", output())
-                assert sent is not None
-                last = max(replies, default=0)
-                # One may be outstanding, or have been overtaken by the last one that was answered.
-                return max(0, (last if last > before else int(sent[1])) - len(replies) - 1)
-
-            yield lost
+        with running_ping(self.netns, "-ni", "0.01", address) as (process, output):
+            yield lambda: stop_ping(process, output)
 
     def send(self, *frames: bytes) -> None:
         """As fast as the kernel takes them from its queue of received ones: what that cannot hold, nobody counts."""
@@ -244,7 +230,7 @@ def ping(netns: str, count: int, *words: str) -> tuple[int, str]:
     longer than for the others before, or 0.1 s.
     """
     options = ["-nc", str(count), "-i", "0.1", "-w", f"{_LATE_SECONDS:.0f}"]
-    with _running_ping(netns, *options, *words) as (process, output):
+    with running_ping(netns, *options, *words) as (process, output):
         program = Path(f"/proc/{process.pid}/comm")
         wait_until(lambda: program.read_text() == "ping\n", _LATE_SECONDS, "ping instead of ip", 0.02)
         with suppress(TimeoutError):
@@ -258,8 +244,8 @@ def ping(netns: str, count: int, *words: str) -> tuple[int, str]:
 
 
 @contextmanager
-def _running_ping(netns: str, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
-    """The running program, and a function that returns what it has written."""
+def running_ping(netns: str, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+    """The running program, and a function that returns what it has written so far."""
     with tempfile.NamedTemporaryFile() as file:
         command = ["ip", "netns", "exec", netns, "ping", *words]
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
@@ -268,6 +254,30 @@ def _running_ping(netns: str, *words: str) -> Iterator[tuple[subprocess.Popen[by
         finally:
             process.kill()
             process.wait()
+
+
+def stop_ping(process: subprocess.Popen[bytes], output: Callable[[], str]) -> int:
+    """Stop a running ping; returns the number of lost requests, up to the next one that is answered.
+
+    Of those after it, nobody knows yet. Without another reply, they are lost.
+    """
+    before = max(_replies(output()), default=0)
+    with suppress(TimeoutError):
+        wait_until(lambda: max(_replies(output()), default=0) > before, _ANOTHER_SECONDS, "another reply")
+    last = max(_replies(output()), default=0)
+    # Requests that waited for a decision of ovs-vswitchd are overtaken by what its new flow passes.
+    with suppress(TimeoutError):
+        wait_until(lambda: not _unanswered(output(), last), _ANOTHER_SECONDS, "the replies to those before it")
+    process.send_signal(signal.SIGINT)
+    process.wait(30)
+    sent = re.search(r"(\d+) packets transmitted", output())
+    assert sent is not None
+    return len(_unanswered(output(), last if last > before else int(sent[1])))
+
+
+def _unanswered(output: str, count: int) -> set[int]:
+    """The numbers of those among so many requests that were not answered."""
+    return {*range(1, count + 1)} - _replies(output)
 
 
 def _replies(output: str) -> set[int]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import signal
 import struct
-import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -22,7 +19,7 @@ from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.telemetry.metrics import MEMBER_PATH_CHANGES
 from tests.kernel.frames import BROADCAST, frame, ipv4_udp
 from tests.kernel.losses import dropping_in
-from tests.kernel.openvswitch import Machine
+from tests.kernel.openvswitch import Machine, running_ping, stop_ping
 from tests.kernel.side import LINK, Side
 from tests.kernel.triangle import ADDRESSES, HOSTS, NUMBERS, Sides, stretch, triangle
 from tests.testbed.host.process import wait_until
@@ -99,7 +96,7 @@ def _cut() -> Iterator[None]:
 class Pings:
     """What came back of requests that were sent every 10 ms."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, lost: int) -> None:
         replies = re.findall(r"^\[([0-9.]+)\] .*icmp_seq=(\d+) .*$", text, re.MULTILINE)
         numbers = sorted({int(number) for _, number in replies})
         self.longest_gap = max((after - before for before, after in pairwise(numbers)), default=len(text))
@@ -107,29 +104,18 @@ class Pings:
         times = [float(at) for at, _ in replies]
         self.longest_pause_seconds = max((after - before for before, after in pairwise(times)), default=0.0)
         self.twice = [number for number, count in Counter(number for _, number in replies).items() if count > 1]
-        sent = re.search(r"(\d+) packets transmitted", text)
-        assert sent is not None
-        # The last request may be outstanding.
-        self.lost = max(0, int(sent[1]) - len({number for _, number in replies}) - 1)
+        self.lost = lost
 
 
 @contextmanager
 def _pinging(machine: Machine, address: str) -> Iterator[Callable[[], Pings]]:
-    with tempfile.TemporaryFile("w+") as output:
-        words = ["ip", "netns", "exec", machine.netns, "ping", "-nDi", "0.01", address]
-        process = subprocess.Popen(words, stdout=output)
+    with running_ping(machine.netns, "-nDi", "0.01", address) as (process, output):
 
         def stop() -> Pings:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
-            output.seek(0)
-            return Pings(output.read())
+            lost = stop_ping(process, output)
+            return Pings(output(), lost)
 
-        try:
-            yield stop
-        finally:
-            process.kill()
-            process.wait()
+        yield stop
 
 
 class Broadcasts:
