@@ -72,7 +72,7 @@ test-long: ## Many random examples, soaks, upgrades, two nodes on ML2/OVS, injec
 
 test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
 	@$(ASSETS) development kubernetes
-	@$(RUN)/pytest -q -n 2 --dist worksteal tests/cluster
+	@$(RUN)/python -m tests.rerun -q -n2 --dist=worksteal tests/cluster
 
 test-page: ## The page of `kubectl isthmus topology --serve` in Chromium; photographs of it in build/page
 	@$(ASSETS) development page
@@ -84,7 +84,7 @@ test-kernel: ## Real Open vSwitch, ESP and strongSwan, in User Mode Linux if the
 
 test-lab: ## Two real OpenStack clouds with the whole operator
 	@$(ASSETS) lab
-	@$(RUN)/pytest -q tests/contract tests/lab
+	@$(RUN)/python -m tests.rerun -q tests/contract tests/lab
 
 test-chart: ## The Helm chart, also as a release on a real kube-apiserver; rules and dashboards with promtool
 	@$(ASSETS) development kubernetes helm monitoring
@@ -99,7 +99,7 @@ test-images: ## The container images: contents, whether their programs start, th
 test-pods: ## The chart on two kubelets, in a lab whose other cloud runs natively
 	@$(ASSETS) lab pods helm
 	@$(RUN)/python -m images.build
-	@$(RUN)/pytest -q tests/pods
+	@$(RUN)/python -m tests.rerun -q tests/pods
 
 bench: ## Measure performance on the testbed, to build/bench.json; lost pings are those that test-pods has counted
 	@$(ASSETS) lab pods helm

@@ -2,20 +2,22 @@
 
 `--here` uses this machine's own kernel, whatever it lacks: faster, and sufficient for most of `test_host_*.py`.
 `--without-ipv6` boots guests whose kernel has IPv6 disabled, as `ipv6.disable=1` does on a node.
-A guest has one processor, and waits most of the time: without a named file, three guests share the tests.
+A guest has one processor, and waits most of the time: without a named file, three guests share the tests,
+and those of files that fail are run again as `tests.rerun` says.
 """
 
 import os
 import shlex
-import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.kernel.guest import run
+from tests import rerun
+from tests.kernel.guest import Output, run
 from tests.testbed.assets import locate
 
 _HERE: Final = Path(__file__).parent
@@ -70,19 +72,41 @@ def main(arguments: list[str]) -> int:
     if has_targets or kernel is None:
         files = [] if has_targets else sorted(map(str, _HERE.glob("test_*.py")))
         return run(kernel, _command([*arguments, *files], parameters), sys.stdout.buffer, parameters)
-    first, *others = ([*arguments, *map(str, files)] for files in _shares())
+
+    def guest(targets: list[str], output: Output) -> int:
+        return run(kernel, _command([*arguments, *targets], parameters), output, parameters)
+
+    status, output = _run_shares(guest)
+    return rerun.confirmed(status, output, lambda files: guest(files, sys.stdout.buffer))
+
+
+def _run_shares(guest: Callable[[list[str], Output], int]) -> tuple[int, str]:
+    """The worst exit status, and all output; the first guest's is printed at once, that of others when they end."""
+    first, *others = ([str(file) for file in files] for files in _shares())
     with ExitStack() as opened, ThreadPoolExecutor() as pool:
         outputs = [opened.enter_context(tempfile.TemporaryFile()) for _ in others]
-        started = [
-            pool.submit(run, kernel, _command(share, parameters), output, parameters)
-            for share, output in zip(others, outputs, strict=True)
-        ]
-        statuses = [run(kernel, _command(first, parameters), sys.stdout.buffer, parameters)]
-        for guest, output in zip(started, outputs, strict=True):
-            statuses.append(guest.result())
+        started = [pool.submit(guest, share, output) for share, output in zip(others, outputs, strict=True)]
+        printed = _Printed()
+        statuses = [guest(first, printed)]
+        for ending, output in zip(started, outputs, strict=True):
+            statuses.append(ending.result())
             output.seek(0)
-            shutil.copyfileobj(output, sys.stdout.buffer)
-    return max(statuses)
+            printed.write(output.read())
+    return max(statuses), bytes(printed.all).decode(errors="replace")
+
+
+class _Printed:
+    """Standard output, which is kept as well."""
+
+    def __init__(self) -> None:
+        self.all = bytearray()
+
+    def write(self, part: bytes, /) -> None:
+        self.all += part
+        sys.stdout.buffer.write(part)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 def _shares() -> list[list[Path]]:

@@ -32,6 +32,7 @@ from tests.fakes.nodeobjects import published_spec
 from tests.kernel.kinds import Cloud, Machine
 from tests.kernel.node import KEY, Node, packets_at
 from tests.kernel.openvswitch import Switch, inside, sh
+from tests.testbed.wan.wire import UnprotectedFrames
 
 NAT_A, NAT_B, PUBLIC = "198.51.100.1", "198.51.100.2", "198.51.100.3"
 IKE_PORT = 4501  # of NAT_B, forwarded to b's UDP port 4500
@@ -139,7 +140,8 @@ class PublicWire:
     def require_protected(self) -> Counter[str]:
         """The counts, if nothing else than IKE and ESP was seen, and refusals."""
         found = self.counts()
-        assert found.keys() <= {"ike", "esp", "fragment", "refusal"}, found
+        if not found.keys() <= {"ike", "esp", "fragment", "refusal"}:
+            raise UnprotectedFrames(f"unexpected frames at the public side: {found}")
         return found
 
 

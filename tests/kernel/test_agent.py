@@ -27,7 +27,7 @@ def test_machines_reach_each_other_and_only_esp_is_on_the_wire(stretched: tuple[
         assert a.machine.ping("10.20.0.12", 5) == 5
         assert b.machine.ping("10.20.0.11", 5) == 5
         summary = wire.summary()
-    assert summary.clean, summary
+    summary.require_protected()
     assert summary.counts[Traffic.ESP] >= 20
 
 
@@ -154,4 +154,4 @@ def test_nothing_is_left(stretched: tuple[Side, Side]) -> None:
         assert a.machine.ping("10.20.0.12", 2) == 0
         assert b.machine.ping("10.20.0.11", 2) == 0
         summary = wire.summary()
-    assert summary.clean, summary
+    summary.require_protected()

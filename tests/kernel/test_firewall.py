@@ -32,7 +32,7 @@ def test_what_is_protected_passes_fragments_included(fenced: Pair) -> None:
             assert fenced.a.ping(far, size=size).received == 5
             assert fenced.b.ping(far[:-1] + "1", size=size).received == 5
         summary = wire.summary()
-    assert summary.clean, summary.table()
+    summary.require_protected()
     assert summary.counts[Traffic.ESP_FRAGMENT] > 0
     assert not any(_unprotected(node) for node in fenced.nodes)
 
@@ -45,7 +45,7 @@ def test_nothing_leaves_when_policies_and_states_are_flushed(fenced: Pair) -> No
         assert fenced.a.ping(far).received == 0
         assert fenced.b.ping(far[:-1] + "1").received == 0
         summary = wire.summary()
-    assert summary.clean, summary.table()
+    summary.require_protected()
     assert [node.dropped()["unprotected_out"] >= 5 for node in fenced.nodes] == [True, True]
 
 

@@ -158,7 +158,7 @@ def test_differing_keys_do_not_authenticate(pair: Pair) -> None:
         assert pair.a.ping(far).received == 0
         wait_until(lambda: "AUTH_FAILED" in pair.a.log.read_text(), 20, "the refusal")
         summary = wire.summary()
-    assert summary.clean, summary
+    summary.require_protected()
     assert summary.counts[Traffic.IKE] >= 4
     assert not pair.up()
     for node in pair.nodes:
