@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from isthmus.core.network.addressing import spans_of
 from isthmus.core.network.attachment import remote_ports
 from isthmus.core.network.port_slices import RemotePorts
-from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports, remote_port_actions
+from isthmus.core.network.publishers import Publisher
+from isthmus.core.network.remote_ports import RemotePortPlan, plan_remote_ports, remote_port_actions
 from isthmus.core.network.security_groups import groups_by_name, joined_groups
 from isthmus.model import names
 from isthmus.model.actions import CreateRemotePorts, DeletePort, SetRemotePortGroups
@@ -200,14 +201,13 @@ def test_no_port_is_in_a_group_that_was_not_named(
     assert not plan.to_update
     by_id = {group.id: group for group in after.groups or ()}
     names_held = [group.name for group in by_id.values()]
-    published = {(c.cloud_id, machine.mac): machine for c in found for machine in c.ports.ports if c.ports.complete}
     unread = any(not publisher.ports.complete for publisher in found)
     for port in remote_ports(after):
         held = [by_id[id_].name for id_ in port.groups]
         assert matching is not None or not held
         assert matching == "ByNameAndDefault" or "default" not in held
         assert all(names_held.count(name) == 1 for name in held)
-        machines = [machine for (_, mac), machine in published.items() if mac == port.mac]
+        machines = [machine for publisher in found for machine in publisher.ports.ports if machine.mac == port.mac]
         if not unread and len(machines) == 1:
             assert {*held} <= {*(machines[0].groups or ())}
     local = [port for port in before.ports if port.device_owner != names.REMOTE_DEVICE_OWNER]

@@ -8,6 +8,7 @@ from openstack.exceptions import ConflictException
 
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, condition
+from tests.testbed.install.installation import SYSTEM
 from tests.testbed.workload.machine import Machine
 from tests.testbed.workload.tenant import Stretch, Tenant, reachable_stretch
 
@@ -99,6 +100,36 @@ def test_virtual_address_moves_to_a_machine_of_the_other_cloud_and_back(stretch:
             holder.place.run(["ip", "address", "del", f"{VIRTUAL}/32", "dev", "eth0"])
     name = stretch.tenant.name
     assert condition(stretch.tenant.cloud, "networkexpansion", name, name, "AddressConflict").get("status") != "True"
+
+
+@pytest.mark.parametrize("source", ["origin", "receiver"])
+def test_machine_that_is_made_again_in_the_other_cloud_keeps_its_addresses(stretch: Stretch, source: str) -> None:
+    """Its former cloud reserves them, refuses them to others, and nobody reports a conflict."""
+    former, latter = (stretch.tenant, stretch.remote) if source == "origin" else (stretch.remote, stretch.tenant)
+    machine = former.boot("shadow-moving")
+    mac, address = machine.mac_address, str(machine.address)
+    wait_until(lambda: mac in latter.remote_ports(), 60, "its port in the other cloud")
+    machine.delete()
+    wait_until(lambda: mac not in latter.remote_ports(), 60, "the other cloud to give up its addresses")
+    network = latter.project.connection.network
+    wanted = {"mac_address": mac, "fixed_ips": [{"ip_address": address}]}
+    port = network.create_port(network_id=latter.network_id, name="shadow-moved", **wanted)
+    moved = latter.boot("shadow-moved", port=port)
+    try:
+        assert (moved.mac_address, str(moved.address)) == (mac, address)
+        wait_until(lambda: mac in former.remote_ports(), 60, "its port in its former cloud")
+        with pytest.raises(ConflictException):
+            former.project.connection.network.create_port(
+                network_id=former.network_id, fixed_ips=[{"ip_address": address}]
+            )
+        for beside in (stretch.local, stretch.remotes[0]):
+            wait_until(lambda: beside.ping(address, count=3).all_answered, 30, f"a reply to {beside.name}")  # noqa: B023
+        name = stretch.federation.link_name(stretch.tenant.network_id)
+        for cloud in (former.cloud, latter.cloud):
+            where = (cloud, "attachment", name, SYSTEM, "AddressConflict")
+            wait_until(lambda: condition(*where).get("reason") == "NoConflict", 30, f"no conflict at {cloud.name}")  # noqa: B023
+    finally:
+        moved.delete()
 
 
 def test_ports_go_with_the_machine(peers: Federation, stretch: Stretch) -> None:

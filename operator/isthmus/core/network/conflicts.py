@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -25,9 +25,17 @@ class Conflicts:
 
 
 def conflicts(
-    offer: Offer, ours: Iterable[PublishedPort], theirs: Iterable[PublishedPort], peer: str, *, at_origin: bool
+    offer: Offer,
+    ours: Iterable[PublishedPort],
+    theirs: Iterable[PublishedPort],
+    peer: str,
+    *,
+    at_origin: bool,
+    reserved: Collection[str] = (),
 ) -> tuple[str, ...]:
     """One message for each conflict, ordered by address, as many as are listed; `offer` has the receiver's slices.
+
+    Machines that were made again in the other cloud may keep addresses that are reserved for them, and have alone.
 
     What ports of both clouds have as allowed address pairs moves between them, as with VRRP, and is no conflict unless
     a port has it as its own in the cloud to which it does not belong.
@@ -56,6 +64,8 @@ def conflicts(
             continue
         culprit, owner = (f"port {intruder} of {peer}", "our") if owner_is_us else (f"our port {intruder}", f"{peer}'s")
         other = local_ports.get(address) if owner_is_us else remote_ports.get(address)
+        if other is None and address in reserved:
+            continue
         second = f", as does port {other}" if other else ""
         messages.append(f"{culprit} uses {address}, which is one of {owner} addresses{second}")
     return tuple(messages)

@@ -3,9 +3,9 @@
 So Neutron assigns neither a second time in this cloud, and OVN's routers, which resolve the addresses of ports and ask
 nobody, reach the machine. A remote port is bound to no host, and needs no port security: no frame passes it.
 
-The fixed addresses that another member publishes are believed as far as they belong to it, so that no peer can reserve
-addresses of this cloud. Addresses of allowed address pairs are not taken: several machines may use them. Where
-machines form IPv6 addresses from their MAC addresses, Neutron gives a remote port the one of its machine by itself.
+Which of the fixed addresses that another member publishes are believed is said in `publishers.py`. Addresses of allowed
+address pairs are not taken: several machines may use them. Where machines form IPv6 addresses from their MAC addresses,
+Neutron gives a remote port the one of its machine by itself.
 
 A remote port is in security groups only if the tenant of the origin chose it (`security_groups.py`), so that rules
 whose remote is a group admit the machine. No rule applies to the port itself, since no frame passes it.
@@ -29,10 +29,10 @@ from isthmus.model.facts.openstack import NetworkFacts, Port, RequestedPort, Sub
 from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.text import listed
 
-from .addressing import Span, Spans, contains, merged, span_of_network
+from .addressing import Span, contains, merged, span_of_network
 from .attachment import remote_ports
 from .known_addresses import is_machine
-from .port_slices import RemotePorts
+from .publishers import Publisher, with_moved
 from .security_groups import GroupsByName, joined_groups
 
 _NO_GROUPS: Final[GroupsByName] = MappingProxyType({})
@@ -41,15 +41,6 @@ _REQUESTS_PER_ROUND: Final = 10
 _ADDRESSES_PER_PORT: Final = 5  # Neutron's default of max_fixed_ips_per_port: all of a request fail with one too many
 _CHANGES_PER_ROUND: Final = 200  # one request each; what else the network needs is planned between two rounds
 _MAX_MESSAGE_CHARACTERS: Final = 1024
-
-
-@dataclass(frozen=True)
-class Publisher:
-    """What one peer publishes of a network, and the addresses that belong to it and to the members behind it."""
-
-    cloud_id: str
-    ports: RemotePorts
-    belonging: Spans
 
 
 @dataclass(frozen=True)
@@ -77,14 +68,13 @@ def plan_remote_ports(
     What is missing from an incomplete reading of a peer stays, unless something that was read replaces it. `groups` are
     the security groups that remote ports may be in.
     """
-    publishers = tuple(publishers)
+    publishers = with_moved(publishers, facts)
     ours, found = _with_requested_addresses(facts), _Wanted(facts, groups)
     wanted, excess = _limited([found.ports_of(publisher) for publisher in publishers], limit)
     identities, existing = {*map(_requested_identity, wanted)}, {*map(_identity, ours)}
     missing = [port for port in wanted if _requested_identity(port) not in existing]
     superfluous = [port for port in ours if _identity(port) not in identities]
-    unread = [publisher.belonging for publisher in publishers if not publisher.ports.complete]
-    kept = {port.id: port for port in superfluous if _may_exist(port, unread)}
+    kept = {port.id: port for port in superfluous if _may_exist(port, publishers)}
     created = _created(missing, kept, limit - (len(ours) - len(superfluous)) - len(kept))
     return RemotePortPlan(
         to_delete=tuple(port.id for port in superfluous if port.id not in kept),
@@ -185,7 +175,7 @@ class _Wanted:
     def _port(self, publisher: Publisher, port: PublishedPort) -> RequestedPort | None:
         """None if it would have no address, or a MAC address that is in use."""
         member = names.member(publisher.cloud_id, port.member)
-        usable = [a for a in port.fixed_addresses if contains(publisher.belonging, a) and a not in self._shared]
+        usable = [a for a in port.fixed_addresses if publisher.believes(a) and a not in self._shared]
         found = [*self._with_subnets(a for a in usable if self._is_free(a, port, member))]
         addresses = dict(found[:_ADDRESSES_PER_PORT])
         if len(found) > _ADDRESSES_PER_PORT:
@@ -260,6 +250,9 @@ def _requested_identity(port: RequestedPort) -> tuple[str, frozenset[str]]:
     return port.mac, frozenset(address for _, address in port.addresses)
 
 
-def _may_exist(port: Port, unread: Iterable[Spans]) -> bool:
-    """Whether the port may stand for a machine that an incomplete reading did not contain."""
-    return any(contains(spans, a) for spans in unread for a in port.addresses)
+def _may_exist(port: Port, publishers: Collection[Publisher]) -> bool:
+    """Whether the port may stand for a machine that an incomplete reading did not contain: of that peer, or moved."""
+    read = [publisher.belonging for publisher in publishers if publisher.ports.complete]
+    if len(read) == len(publishers):
+        return False
+    return any(not any(contains(spans, address) for spans in read) for address in port.addresses)

@@ -58,8 +58,10 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.ADDRESS_OUTSIDE_SLICE: tenant(
-        "A port uses an address that belongs to the other cloud's slice. The message names the ports.",
-        "Give the port an address of its own cloud's allocation pools.",
+        "A port uses an address that belongs to the other cloud's slice, which may assign it again. The message "
+        "names the ports.",
+        "Give the port an address of its own cloud's allocation pools, or have remote ports switched on in the other "
+        "cloud: it then reserves the address.",
         Place.ADDRESS_CONFLICT,
     ),
     Reason.REPLICA_IN_USE: tenant(

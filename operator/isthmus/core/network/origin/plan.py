@@ -31,7 +31,7 @@ from isthmus.model.protocol import Feature
 from .admission import claims
 from .forwarding import node_of, wanted_attachment
 from .record import differs, local_link
-from .remote_ports import planned_remote_ports, ports_of_others
+from .remote_ports import planned_remote_ports, ports_of_others, reserved_for
 from .state import Origin
 
 Actions = tuple[Action, ...]
@@ -186,7 +186,8 @@ def _publish_to(origin: Origin, cloud_id: str) -> Actions:
     is_ipv6 = has_feature(origin.snapshot, cloud_id, Feature.IPV6)
     ours = published_ports(origin.facts, ipv6=is_ipv6, matching=origin.matching_with(cloud_id))
     ports = ours + ports_of_others(origin, cloud_id)
-    spec = with_ports(origin.snapshot, offered, ports, link)
+    reserved = {"reserved_addresses": reserved_for(origin, cloud_id) or None}
+    spec = with_ports(origin.snapshot, offered.model_copy(update=reserved), ports, link)
     wanted = local_link(spec, origin.original_mtu)
     return slice_updates(origin.snapshot, spec, ports) + ((ApplyObject(wanted),) if differs(link, wanted) else ())
 
@@ -258,7 +259,7 @@ def _update_record(origin: Origin, record: Record) -> Actions:
     return (ApplyObject(new_attachment(origin.name, spec.model_copy(update={"record": record}))),)
 
 
-_WITHDRAWN = {"state": "Withdrawn", "gateway": None, "ports": (), "port_buckets": None}
+_WITHDRAWN = {"state": "Withdrawn", "gateway": None, "ports": (), "port_buckets": None, "reserved_addresses": None}
 _WITHDRAWAL = (_rebuild_record, _withdraw, _delete_unused_slices, _delete_released_links)
 _TEARDOWN = (
     _release_other_claims,

@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from isthmus.core.federation.peer import agreement_with, has_feature
-from isthmus.core.network.addressing import Spans, contains
+from isthmus.core.network.addressing import Span, Spans, contains, merged
+from isthmus.core.network.attachment import remote_ports
 from isthmus.core.network.known_addresses import addresses_of_receiver
 from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
-from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports
+from isthmus.core.network.publishers import (
+    Publisher,
+    listed_addresses,
+    strays_of,
+    with_moved,
+)
+from isthmus.core.network.remote_ports import RemotePortPlan, plan_remote_ports
 from isthmus.core.network.security_groups import counted_names, groups_by_name
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
 from isthmus.model.protocol import Feature
@@ -36,21 +43,45 @@ def ports_of_others(origin: Origin, cloud_id: str) -> tuple[PublishedPort, ...]:
     if cloud_id not in origin.joined or not has_feature(origin.snapshot, cloud_id, Feature.REMOTE_PORTS):
         return ()
     found, reachable = list[PublishedPort](), origin.reachable_from(cloud_id)
+    publishers = {publisher.cloud_id: publisher for publisher in _publishers(origin)}
     for other, number in sorted(origin.joined.items(), key=lambda entry: entry[1]):
         if number not in reachable:
             continue
-        theirs, belonging = _ports_of(origin, other), _belonging_to(origin, other)
-        ports = {port.id: port for port in _of_member(theirs, belonging, number)}
-        if not theirs.complete:
+        theirs = publishers[other]
+        ports = {port.id: port for port in _of_member(theirs, number)}
+        if not theirs.ports.complete:
             ports = {port.id: port for port in _published_before(origin, cloud_id, number)} | ports
         found += sorted(ports.values(), key=lambda port: port.id)[:_PORTS_OF_ONE_MEMBER]
     matching = origin.matching_with(cloud_id)
     return tuple(port.model_copy(update={"groups": counted_names(port, matching) or None}) for port in found)
 
 
-def _publishers(origin: Origin) -> Iterator[Publisher]:
-    for cloud_id in sorted(origin.active_links):
-        yield Publisher(cloud_id, _ports_of(origin, cloud_id), _belonging_to(origin, cloud_id))
+def reserved_for(origin: Origin, cloud_id: str) -> tuple[str, ...]:
+    """Addresses that a peer's machines have kept, and that those to whom they belong have reserved for them."""
+    if origin.facts is None or cloud_id not in origin.active_links:
+        return ()
+    publisher, slices = _publisher(origin, cloud_id), list[Span]()
+    strays, reserved = {*strays_of(publisher, origin.facts)}, set[str]()
+    for other in origin.active_links.keys() if strays else ():
+        reserved |= reserved_at(origin, other)
+        slices += _belonging_to(origin, other)
+    own = {a for port in remote_ports(origin.facts) for a in port.addresses if not contains(merged(slices), a)}
+    return listed_addresses(strays & (own | reserved))
+
+
+def reserved_at(origin: Origin, cloud_id: str) -> set[str]:
+    """Addresses of a peer's slice that it reserves for machines of other members."""
+    theirs, belonging = origin.accepted_spec(cloud_id), _belonging_to(origin, cloud_id)
+    return {a for a in (theirs.reserved_addresses or () if theirs is not None else ()) if contains(belonging, a)}
+
+
+def _publishers(origin: Origin) -> tuple[Publisher, ...]:
+    publishers = (_publisher(origin, cloud_id) for cloud_id in sorted(origin.active_links))
+    return with_moved(publishers, origin.facts) if origin.facts is not None else tuple(publishers)
+
+
+def _publisher(origin: Origin, cloud_id: str) -> Publisher:
+    return Publisher(cloud_id, _ports_of(origin, cloud_id), _belonging_to(origin, cloud_id))
 
 
 def _ports_of(origin: Origin, cloud_id: str) -> RemotePorts:
@@ -68,9 +99,9 @@ def _belonging_to(origin: Origin, cloud_id: str) -> Spans:
     return addresses_of_receiver(offer) if offer is not None else ()
 
 
-def _of_member(theirs: RemotePorts, belonging: Spans, number: int) -> Iterator[PublishedPort]:
-    for port in theirs.ports:
-        addresses = tuple(address for address in port.fixed_addresses if contains(belonging, address))
+def _of_member(theirs: Publisher, number: int) -> Iterator[PublishedPort]:
+    for port in theirs.ports.ports:
+        addresses = tuple(address for address in port.fixed_addresses if theirs.believes(address))
         if addresses:
             yield PublishedPort(id=port.id, mac=port.mac, addresses=addresses, member=number, groups=port.groups)
 

@@ -15,7 +15,7 @@ from isthmus.core.network.link_status import (
     with_conditions,
     without_local_details,
 )
-from isthmus.core.network.origin.remote_ports import planned_remote_ports
+from isthmus.core.network.origin.remote_ports import planned_remote_ports, reserved_at, reserved_for
 from isthmus.core.network.origin.state import Origin
 from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.network.remote_ports import remote_port_conditions
@@ -68,7 +68,8 @@ def origin_conflicts(origin: Origin) -> Conflicts:
             continue
         theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id)).own
         ours = published_ports(origin.facts, ipv6=link.spec.offer.has_ipv6)
-        messages = conflicts(link.spec.offer, ours, theirs.ports, cloud_id, at_origin=True)
+        reserved = {*reserved_for(origin, cloud_id), *reserved_at(origin, cloud_id)}
+        messages = conflicts(link.spec.offer, ours, theirs.ports, cloud_id, at_origin=True, reserved=reserved)
         found += Conflicts(messages, theirs.complete)
     return found
 

@@ -44,7 +44,7 @@ from .direct import holds_attachment, publish_member_links, release_member_links
 from .forwarding import wanted_attachment
 from .members import installed_generation, reachable
 from .project import not_usable
-from .remote_ports import planned_remote_ports
+from .remote_ports import planned_remote_ports, reserved_addresses
 from .replica_gateways import NEUTRAL_MESSAGE
 from .shortage import low_subnets
 from .state import Receiver
@@ -310,7 +310,8 @@ def _publish(receiver: Receiver, answer: Answer) -> Actions:
     ipv6 = has_feature(receiver.snapshot, receiver.cloud_id, Feature.IPV6)
     ports = published_ports(facts, ipv6=ipv6, matching=receiver.group_matching) if connected and facts else ()
     if connected:
-        spec = with_ports(receiver.snapshot, spec, ports, receiver.link)
+        reserved = {"reserved_addresses": reserved_addresses(receiver) or None}
+        spec = with_ports(receiver.snapshot, spec.model_copy(update=reserved), ports, receiver.link)
     updates = slice_updates(receiver.snapshot, spec, ports)
     if receiver.link is not None and receiver.link.spec == spec:
         return updates

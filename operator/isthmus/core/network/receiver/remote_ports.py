@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from isthmus.core.federation.peer import agreement_with, has_feature
-from isthmus.core.network.known_addresses import addresses_of_origin
+from isthmus.core.network.addressing import contains
+from isthmus.core.network.attachment import remote_ports
+from isthmus.core.network.known_addresses import addresses_of_origin, addresses_of_receiver
 from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
-from isthmus.core.network.remote_ports import Publisher, RemotePortPlan, plan_remote_ports
+from isthmus.core.network.publishers import Publisher, listed_addresses
+from isthmus.core.network.remote_ports import RemotePortPlan, plan_remote_ports
 from isthmus.core.network.security_groups import groups_by_name
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model.protocol import Feature
@@ -24,6 +27,14 @@ def planned_remote_ports(receiver: Receiver) -> RemotePortPlan | None:
     publisher = Publisher(receiver.cloud_id, _ports(receiver), addresses_of_origin(offer))
     groups = groups_by_name(facts, receiver.group_matching)
     return plan_remote_ports(facts, (publisher,) if limit else (), limit, groups)
+
+
+def reserved_addresses(receiver: Receiver) -> tuple[str, ...]:
+    """Addresses of this cloud's slices that remote ports have: their machines are in other clouds now."""
+    if receiver.facts is None or receiver.offer is None:
+        return ()
+    slices = addresses_of_receiver(receiver.offer)
+    return listed_addresses({a for port in remote_ports(receiver.facts) for a in port.addresses if contains(slices, a)})
 
 
 def _ports(receiver: Receiver) -> RemotePorts:

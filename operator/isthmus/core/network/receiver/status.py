@@ -18,7 +18,7 @@ from isthmus.core.network.link_status import (
 )
 from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.network.receiver.plan import ports_in_use, project_to_delete
-from isthmus.core.network.receiver.remote_ports import planned_remote_ports
+from isthmus.core.network.receiver.remote_ports import planned_remote_ports, reserved_addresses
 from isthmus.core.network.receiver.replica import gateways_in_use
 from isthmus.core.network.receiver.replica_gateways import NEUTRAL_MESSAGE
 from isthmus.core.network.receiver.state import Receiver
@@ -80,7 +80,8 @@ def _receiver_conflicts(receiver: Receiver) -> Conflicts:
         return Conflicts()
     theirs = remote_ports_of(receiver.snapshot, receiver.cloud_id, receiver.remote_link.spec).own
     ours = published_ports(receiver.facts, ipv6=receiver.offer.has_ipv6)
-    messages = conflicts(receiver.offer, ours, theirs.ports, receiver.cloud_id, at_origin=False)
+    reserved = {*reserved_addresses(receiver), *(receiver.remote_link.spec.reserved_addresses or ())}
+    messages = conflicts(receiver.offer, ours, theirs.ports, receiver.cloud_id, at_origin=False, reserved=reserved)
     return Conflicts(messages, theirs.complete)
 
 

@@ -47,6 +47,7 @@ from isthmus.model.types import (
 from .networkexpansion import GatewayChoice
 
 MAX_PORTS_PER_LINK = 500
+MAX_RESERVED_ADDRESSES = 256
 MAX_ADDRESSES_PER_PORT = 16
 MAX_GROUPS_PER_PORT = 8
 MAX_CARRIED_GROUPS = 16
@@ -351,6 +352,11 @@ class ExpansionLinkSpec(ApiModel):
     """Ports in the publishing cloud's part of the network, the first 500; empty if they are in PortSlices."""
     port_buckets: BucketCount | None = None
     """Number of PortSlices that hold the ports of this network; absent for a peer that does not read them."""
+    reserved_addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_RESERVED_ADDRESSES)] | None = None
+    """Addresses that machines of the peer may keep although they are not the peer's: ports reserve them elsewhere.
+
+    Absent if there are none.
+    """
 
 
 class RemoteExpansionLink(ApiModel):
