@@ -102,6 +102,8 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "answer.message": _LEAVE_OUT,
             "answer.gatewayAddresses": _LEAVE_OUT,
             "answer.gatewayAddresses[]": _LEAVE_OUT,
+            "reservedAddresses": _LEAVE_OUT,
+            "reservedAddresses[]": _LEAVE_OUT,
             "ports": _LEAVE_OUT,
             "ports[]": _LEAVE_OUT,
             "ports[].addresses": _LEAVE_OUT,
