@@ -111,3 +111,17 @@ def test_key_is_due_when_time_changes_its_plan() -> None:
     assert queue.take(0.0) is None
     clock.move(1)
     assert _taken(queue) == [A]
+
+
+def test_key_that_continues_is_due_after_all_others_without_backoff() -> None:
+    _, queue = _queue()
+    queue.add([A])
+    assert queue.take(0.0) == A
+    queue.add([A, C])
+    queue.add([B], urgent=False)
+    queue.done(A, continues=True)
+    assert _taken(queue) == [C, B, A]
+    assert _taken(queue) == [], "what was added while it ran is done with it"
+    queue.add([A, B], urgent=False)
+    queue.add([A])
+    assert _taken(queue) == [A, B], "unless somebody waits for it meanwhile"

@@ -61,6 +61,8 @@ class Engine:
         self._lock = threading.Lock()
         self._failures: dict[Key, Problem] = {}
         """Of the keys that fail; logged when they began."""
+        self._turns: dict[Key, int] = {}
+        """Of the keys that have more left to do, how many they have had in a row."""
 
     @property
     def failures(self) -> Mapping[str, Problem]:
@@ -74,6 +76,10 @@ class Engine:
     def openstack_is_available(self) -> bool:
         """Whether the last check of OpenStack succeeded."""
         return self._openstack.problem is None
+
+    def has_more(self, key: Key) -> bool:
+        """Whether the last iteration of that key has left more to the next one."""
+        return key in self._turns
 
     def stop(self) -> None:
         """Begin no action any more."""
@@ -126,7 +132,7 @@ class Engine:
 
     def reconcile(self, key: Key) -> int:
         """One iteration of a key that was taken from the queue; the number of actions. Raises Stopped."""
-        iteration = Iteration(key, self.tools)
+        iteration = Iteration(key, self.tools, self._turns.pop(key, 0))
         with self._metrics.reconciling("controller"):
             iteration.run()
         self._record(iteration)
@@ -136,7 +142,14 @@ class Engine:
                 self.kubernetes.after_failure()
         elif failure is not None and key.subject == Subject.NETWORK:
             self._check_openstack_after_failure()
-        self.queue.done(key, failed=failure is not None, again_after_seconds=iteration.again_after_seconds)
+        if iteration.left_more:
+            self._turns[key] = iteration.turns
+        self.queue.done(
+            key,
+            failed=failure is not None,
+            continues=iteration.left_more and failure is None,
+            again_after_seconds=iteration.again_after_seconds,
+        )
         if not iteration.exists:
             self.queue.forget(key)
         self._metrics.set(LAST_RECONCILE, {("controller",): self.tools.backends.clock.now().timestamp()})

@@ -124,7 +124,7 @@ class Controller:
         engine = self.engine
         actions, iterations = 0, dict[object, int]()
         while (key := engine.queue.take(0.0)) is not None:
-            iterations[key] = iterations.get(key, 0) + 1
+            iterations[key] = iterations.get(key, 0) + (not engine.has_more(key))
             if iterations[key] > _MAX_ITERATIONS:
                 engine.queue.done(key, failed=True)
                 continue

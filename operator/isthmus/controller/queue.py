@@ -70,8 +70,18 @@ class KeyQueue:
                 self._condition.wait(min(_POLL_SECONDS, self._wait_seconds(now, ends_at)))
             return None
 
-    def done(self, key: Key, *, failed: bool = False, again_after_seconds: float | None = None) -> None:
-        """A worker has finished with the key; a failed one is due again after a time that doubles with each failure."""
+    def done(
+        self,
+        key: Key,
+        *,
+        failed: bool = False,
+        continues: bool = False,
+        again_after_seconds: float | None = None,
+    ) -> None:
+        """A worker has finished with the key; a failed one is due again after a time that doubles with each failure.
+
+        One that continues is due after all others, even if it was added meanwhile: its own changes do that, too.
+        """
         with self._condition:
             added_meanwhile = self._running.pop(key)
             now = self._clock.monotonic_seconds()
@@ -83,7 +93,9 @@ class KeyQueue:
                 self._attempts.pop(key, None)
             if again_after_seconds is not None:
                 self._schedule(key, now + again_after_seconds)
-            if added_meanwhile:
+            if continues:
+                self._add(key, urgent=False)
+            elif added_meanwhile:
                 self._add(key, urgent=True)
             self._condition.notify()
 

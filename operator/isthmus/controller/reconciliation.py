@@ -1,4 +1,7 @@
-"""One iteration of a key: plan and apply until no action is left, then write the statuses that changed."""
+"""One iteration of a key: plan and apply until no action is left, then write the statuses that changed.
+
+A plan that leaves more ends the iteration, so that other keys have their turn before the next one.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +62,7 @@ _UNEXPECTED_VALUE_ERRORS = (
     AttributeError,
 )  # raised by code that meets a value it does not expect
 _MAX_ROUNDS: Final = 40  # a plan that never converges must not keep a worker
+_MAX_TURNS: Final = 150  # of one key: 10,000 remote ports to put into groups, delete and create take 120
 
 
 class Stopped(Exception):
@@ -86,6 +90,10 @@ class Iteration:
 
     key: Key
     tools: Tools
+    turns: int = 0
+    """How many iterations in a row have left more to the next one."""
+    left_more: bool = False
+    """Whether this one has."""
     actions: int = 0
     """Number of actions performed, statuses included."""
     failure: Problem | None = None
@@ -146,13 +154,21 @@ class Iteration:
             scope.invalidate()
             return True
         if not any(map(self._is_claim, plan.actions)):
-            return self._apply_all(scope, plan)
+            return self._apply_all(scope, plan) and not self._leaves_more(plan)
         with self.tools.backends.health.holding(self.tools.claims):
             if any(isinstance(action, OpenStackAction) for action in plan.actions):
                 scope.invalidate()  # another network may have created or deleted it meanwhile
                 scope.observe(self._snapshot())
             plan = self._plan(scope)
             return plan is None or self._apply_all(scope, plan)
+
+    def _leaves_more(self, plan: Plan) -> bool:
+        """Whether this iteration is to end; its statuses say what was known before this round."""
+        if plan.leaves_more:
+            self.turns, self.left_more = self.turns + 1, True
+            if self.turns >= _MAX_TURNS:
+                self.failure = Problem(Reason.NOT_SETTLED, f"not settled after {_MAX_TURNS} turns")
+        return plan.leaves_more
 
     def _apply_all(self, scope: Scope, plan: Plan) -> bool:
         """Whether anything may have changed; else the next plan would be the same again."""

@@ -338,5 +338,7 @@ class Plan:
     actions: tuple[Action, ...] = ()
     needs_fresh_facts: bool = True
     """Whether what is known of OpenStack must have been fetched since the key was marked, before anything is done."""
+    leaves_more: bool = False
+    """Whether this is one of many rounds, between which other networks and peers have their turn."""
     left_alone: Problem | None = None
     """Why something is not as it should be and nothing is done about it now: others have decided otherwise."""

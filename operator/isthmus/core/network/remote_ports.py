@@ -13,7 +13,7 @@ whose remote is a group admit the machine. No rule applies to the port itself, s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from itertools import groupby
@@ -126,6 +126,13 @@ def remote_port_actions(link_name: str, facts: NetworkFacts, plan: RemotePortPla
     ports = plan.to_create[: _PORTS_PER_REQUEST * _REQUESTS_PER_ROUND]
     parts = (ports[start : start + _PORTS_PER_REQUEST] for start in range(0, len(ports), _PORTS_PER_REQUEST))
     return (*changes, *(CreateRemotePorts(network_id, part, marker) for part in parts))
+
+
+def fills_round(actions: Sequence[Action]) -> bool:
+    """Whether these are as many changes of remote ports as one round has, so that more may be left."""
+    creations = sum(isinstance(action, CreateRemotePorts) for action in actions)
+    changes = sum(isinstance(action, SetRemotePortGroups | DeletePort) for action in actions)
+    return creations >= _REQUESTS_PER_ROUND or changes >= _CHANGES_PER_ROUND
 
 
 def delete_remote_ports(facts: NetworkFacts | None) -> tuple[Action, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from isthmus.core.federation.orphans import is_recorded
 from isthmus.core.federation.peer import has_feature
@@ -17,11 +18,12 @@ from isthmus.core.network.attachment import (
     published_ports,
     restore_port,
 )
-from isthmus.core.network.drift import Repairs, Target, contested_problem
+from isthmus.core.network.drift import Repairs
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
 from isthmus.core.network.slices import current, pool_updates, trim_unpublished, withdrawn_from_pools
+from isthmus.core.network.stages import plan_in_stages
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
 from isthmus.model.api.objects import finalizers_with, finalizers_without
@@ -38,14 +40,9 @@ Actions = tuple[Action, ...]
 
 
 def plan_origin(origin: Origin, repairs: Repairs) -> Plan:
-    """The actions of the first stage that has any but contested ones; empty if everything is as it should be."""
-    contested: list[Target] = []
-    for stage in _stages(origin):
-        actions, found = repairs.permitted(stage(origin), origin.raw_facts)
-        contested += found
-        if actions:
-            return Plan(actions, needs_fresh_facts=not changes_only_known_addresses(actions, origin.attachment))
-    return Plan(left_alone=contested_problem(contested))
+    """See `plan_in_stages`."""
+    plan = plan_in_stages(origin, _stages(origin), repairs, origin.raw_facts)
+    return replace(plan, needs_fresh_facts=not changes_only_known_addresses(plan.actions, origin.attachment))
 
 
 def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from isthmus.core.federation.peer import has_feature, view_of
 from isthmus.core.network.attachment import (
     create_port,
@@ -17,10 +19,11 @@ from isthmus.core.network.attachment import (
     tenant_ports,
 )
 from isthmus.core.network.carried_groups import group_actions
-from isthmus.core.network.drift import Repairs, Target, contested_problem
+from isthmus.core.network.drift import Repairs
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
+from isthmus.core.network.stages import plan_in_stages
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model import names
 from isthmus.model.actions import (
@@ -62,17 +65,16 @@ _FALLBACK_MTU = 1280  # published with a refusal if no MTU is known; the field i
 
 
 def plan_receiver(receiver: Receiver, repairs: Repairs) -> Plan:
-    """The actions of the first stage that has any but contested ones; empty if everything is as it should be."""
+    """See `plan_in_stages`."""
     first, then = (_CONNECTION, _REPLICATION) if is_accepted(receiver.link) else (_REPLICATION, _CONNECTION)
     replicate_stages = (*first, *then, *_AT_LAST)
     stages = {"Replicate": replicate_stages, "Remove": _WITHDRAWAL, "Refuse": _WITHDRAWAL, "Hold": ()}[receiver.intent]
-    contested: list[Target] = []
-    for stage in stages:
-        actions, found = repairs.permitted(stage(receiver), receiver.facts)
-        contested += found
-        if actions:
-            return Plan(actions, needs_fresh_facts=not changes_only_known_addresses(actions, receiver.attachment))
-    return Plan(left_alone=not_usable(receiver) or contested_problem(contested))
+    plan = plan_in_stages(receiver, stages, repairs, receiver.facts)
+    return replace(
+        plan,
+        needs_fresh_facts=not changes_only_known_addresses(plan.actions, receiver.attachment),
+        left_alone=not_usable(receiver) or plan.left_alone,
+    )
 
 
 def plan_failure_answer(receiver: Receiver) -> Plan:
