@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from isthmus.agent.pathchooser import PathChooser
@@ -25,6 +26,8 @@ class Paths:
     def __init__(self) -> None:
         self.broken = False
         self.down: set[str] = set()
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What happens while the next probes are under way."""
         self.timeouts: list[float] = []
         self.probed: set[str] = set()
 
@@ -38,6 +41,8 @@ class Paths:
     ) -> Mapping[str, ProbeResult]:
         self.timeouts.append(timeout_seconds)
         self.probed = {*macs}
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
         if self.broken:
             raise Unavailable("no probe port")
         return {name: ProbeResult(1, int(name not in self.down), None) for name in macs}
@@ -59,9 +64,14 @@ class Chooser:
     def longest(self, _paths: Iterable[tuple[str, str]]) -> float:
         return self.round_trip
 
-    def follow(self, *links: PlannedLink, reported: Attachment | None = None) -> Mapping[tuple[str, str], bool]:
+    def follow(
+        self, *links: PlannedLink, reported: Attachment | None = None, placed: bool = True
+    ) -> Mapping[tuple[str, str], bool]:
         networks = PlannedNetworks.of([PlannedNetwork("red", "isc-red", False, (), links)])
-        return self.chooser.follow(networks, {"red": reported} if reported else {})
+        direct = self.chooser.follow(networks, {"red": reported} if reported else {})
+        if placed:
+            self.chooser.placed()
+        return direct
 
     def run(self, seconds: float, *down: str) -> bool:
         """Whether frames are sent directly after so many seconds, in which these paths do not work."""
@@ -159,3 +169,46 @@ def test_what_is_not_planned_any_more_is_forgotten() -> None:
     assert agent.chooser.changes() == {}
     agent.run(1)
     assert agent.chooser.follow(PlannedNetworks(), {}) == {}
+
+
+SUCCESSOR = replace(DIRECT, tunnel_id=0x180002)
+"""Another tunnel to the same member."""
+
+
+def test_probe_under_way_does_not_count_for_another_path_to_the_member() -> None:
+    agent = Chooser()
+    agent.follow(THROUGH, DIRECT)
+    agent.run(0.2, DIRECT_PATH)
+    agent.probe.meanwhile = lambda: agent.follow(THROUGH, SUCCESSOR)
+    assert not agent.run(0.2), "the former path has answered"
+    assert not agent.run(2, DIRECT_PATH)
+    assert agent.run(0.2)
+
+
+def test_loss_on_a_former_path_does_not_count_either() -> None:
+    agent = Chooser()
+    agent.follow(THROUGH, DIRECT)
+    assert agent.run(1)
+    assert agent.run(0.4, DIRECT_PATH)
+    agent.probe.meanwhile = lambda: agent.follow(THROUGH, SUCCESSOR)
+    assert agent.run(0.6, DIRECT_PATH), "one of three was sent before"
+    assert not agent.run(0.2, DIRECT_PATH)
+
+
+def test_probes_count_once_the_flows_of_a_path_are_in_place() -> None:
+    agent = Chooser()
+    agent.follow(THROUGH, DIRECT)
+    agent.run(0.2, DIRECT_PATH)
+    agent.follow(THROUGH, SUCCESSOR, placed=False)
+    assert not agent.run(2), "they may take the former path"
+    agent.probe.meanwhile = agent.chooser.placed
+    assert not agent.run(0.2), "and those that were sent before"
+    assert agent.run(0.2)
+
+
+def test_what_leads_where_it_led_goes_on_being_counted() -> None:
+    agent = Chooser()
+    agent.follow(THROUGH, DIRECT)
+    assert agent.run(1)
+    agent.probe.meanwhile = lambda: agent.follow(THROUGH, replace(DIRECT, ipv6=True), placed=False)
+    assert not agent.run(0.6, DIRECT_PATH)

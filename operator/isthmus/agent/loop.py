@@ -240,6 +240,7 @@ class Agent:
         self._publish_traffic(facts.plan)
         gauges.publish_drops(self._backends.metrics, self._data_plane.protection.firewall.dropped)
         self._vswitchd = self._vswitchd or self._backends.openflow.instance()
+        self.path_chooser.placed()
         self.prober.follow(facts.plan.networks.probe_macs)
         self._schedule_retry(facts)
         return facts

@@ -15,6 +15,7 @@ from isthmus.core.node.pathchoice import (
     Choice,
     TwoPaths,
     first_choice,
+    leads_alike,
     members_with_two_paths,
     path_before,
     probes_of,
@@ -58,6 +59,8 @@ class PathChooser:
         self._lock = threading.Lock()
         self._networks: Mapping[str, PlannedNetwork] = {}
         self._paths: dict[LinkKey, TwoPaths] = {}
+        self._unplaced: set[LinkKey] = set()
+        """Members whose paths have changed, while probes may still take the former ones."""
         self._macs: Mapping[PathKey, str] = {}
         self._choices: dict[LinkKey, Choice] = {}
         self._bfd_up: Mapping[str, bool] = {}
@@ -75,7 +78,7 @@ class PathChooser:
         self._rounds.stop()
 
     def follow(self, networks: PlannedNetworks, attachments: Mapping[str, Attachment]) -> Mapping[LinkKey, bool]:
-        """Choose for exactly these networks from now on; returns `direct`.
+        """Choose for exactly these networks from now on; returns `direct`. Its flows are in place with `placed`.
 
         The last choice for a network that is new to this agent is in the status of its Attachment.
         """
@@ -90,11 +93,16 @@ class PathChooser:
         self._start_if_needed()
         return self.direct
 
+    def placed(self) -> None:
+        """The flows of what `follow` was told are in place, as far as they can be: probes take these paths."""
+        with self._lock:
+            self._unplaced.clear()
+
     def observe(self, bfd_up: Mapping[str, bool]) -> None:
         """The state of BFD, by tunnel port, has been read."""
         with self._lock:
             self._bfd_up = bfd_up
-            changed = self._decide({})
+            changed = self._decide({}, {})
         if changed:
             self._on_change()
 
@@ -107,6 +115,7 @@ class PathChooser:
         """Send one probe by both paths to each member, and choose."""
         with self._lock:
             macs, names = {_name(key): mac for key, mac in self._macs.items()}, [*self._macs]
+            probed = {key: two for key, two in self._paths.items() if key not in self._unplaced}
         if not macs:
             return
         timeout = _LEAST_TIMEOUT_SECONDS + 2 * self._longest_round_trip(names)
@@ -121,7 +130,7 @@ class PathChooser:
             _LOG.debug("%s", error)
             results = dict.fromkeys(macs, _LOST)
         with self._lock:
-            changed = self._decide(results)
+            changed = self._decide(probed, results)
         if changed:
             self._on_change()
 
@@ -137,6 +146,7 @@ class PathChooser:
         for key in old.keys() - new.keys():
             del self._paths[key], self._choices[key]
             self._changes.pop(key, None)
+            self._unplaced.discard(key)
         for key, two in new.items():
             if key in old:
                 self._choices[key] = rechosen(self._choices[key], old[key], two)
@@ -144,14 +154,19 @@ class PathChooser:
                 self._choices[key] = Choice(is_direct=path_before(before, key[1]) == "Direct")
             else:
                 self._choices[key] = first_choice(_reported(self._node, attachment, two))
+            if key not in old or not all(map(leads_alike, old[key], two)):
+                self._unplaced.add(key)
             self._paths[key] = two
 
-    def _decide(self, results: Mapping[str, ProbeResult]) -> bool:
-        """Choose by these probes; whether any choice has changed."""
+    def _decide(self, probed: Mapping[LinkKey, TwoPaths], results: Mapping[str, ProbeResult]) -> bool:
+        """Choose by these probes of these paths; whether any choice has changed."""
         now, bfd_up = self._clock.monotonic_seconds(), self._bfd_up
         for key, two in self._paths.items():
             before, name = self._choices[key], key[0]
-            direct, through_origin = (_answered(results.get(_name((name, link.path)))) for link in two)
+            direct, through_origin = (
+                _answered(results.get(_name((name, link.path)))) if was is not None and leads_alike(was, link) else None
+                for was, link in zip(probed.get(key, (None, None)), two, strict=True)
+            )
             after = before.probed(direct, through_origin, now).decided(
                 bfd_up=bfd_up.get(two.direct.tunnel_port, True), now=now
             )

@@ -109,7 +109,7 @@ def members_with_two_paths(network: PlannedNetwork | None) -> dict[LinkKey, TwoP
 
 def rechosen(choice: Choice, before: TwoPaths, after: TwoPaths) -> Choice:
     """The choice after the paths have changed: what was heard of one that leads elsewhere now means nothing."""
-    same_direct, same_through = (_leads_alike(*pair) for pair in zip(before, after, strict=True))
+    same_direct, same_through = (leads_alike(*pair) for pair in zip(before, after, strict=True))
     return replace(
         choice,
         direct=choice.direct if same_direct else _NOTHING_HEARD,
@@ -117,7 +117,8 @@ def rechosen(choice: Choice, before: TwoPaths, after: TwoPaths) -> Choice:
     )
 
 
-def _leads_alike(one: PlannedLink, other: PlannedLink) -> bool:
+def leads_alike(one: PlannedLink, other: PlannedLink) -> bool:
+    """Whether both are the same path, though other things about them may differ."""
     return (one.tunnel_port, one.tunnel_id) == (other.tunnel_port, other.tunnel_id)
 
 
