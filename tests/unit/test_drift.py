@@ -12,7 +12,7 @@ from isthmus.model import names
 from isthmus.model.api.objects import condition_of
 from isthmus.model.facts.openstack import Network, NetworkQuota, Range, Subnet
 from tests.fakes.federation import FakeCloud, reason
-from tests.fakes.scenario import Stretched
+from tests.fakes.scenario import Scenario, Stretched
 
 Change = Callable[["Stretched"], None]
 
@@ -140,6 +140,27 @@ def keep_changing(stretched: Stretched, change: Change) -> None:
         change(stretched)
         stretched.federation.settle()
     assert contested(stretched)
+
+
+def test_what_is_of_a_project_is_repaired_three_times_for_all_its_networks() -> None:
+    """As if it had one network."""
+    two = Scenario()
+    b, others = two.b, two.second_network("10.30.0.0/24")
+    for name, network_id in (("web", two.network.id), ("db", others)):
+        two.a.expand(network_id, "cloud-b", name=name)
+    two.settle()
+    two.federation.clock.move(WINDOW_SECONDS)
+    (project_id,) = {network.project_id for network in b.neutron.networks.values()}
+    agreed = b.neutron.quotas[project_id]
+    for number in range(2 * MAX_REPAIRS):
+        b.neutron.quotas[project_id] = NetworkQuota(1, 1, 1)
+        two.settle()
+        assert (b.neutron.quotas[project_id] == agreed) == (number < MAX_REPAIRS)
+    assert {reason(attachment, "Degraded") for attachment in b.attachments()} == {"DriftContested"}
+    two.federation.clock.move(PAUSE_SECONDS)
+    two.settle()
+    assert b.neutron.quotas[project_id] == agreed
+    assert {reason(attachment, "Degraded") for attachment in b.attachments()} == {"AsExpected"}
 
 
 def test_whoever_gives_in_ends_the_report(stretched: Stretched) -> None:

@@ -218,7 +218,7 @@ class NetworkScope:
 
     def plan(self, snapshot: Snapshot) -> Plan:
         """The origin's plan or the receiver's."""
-        repairs = self.repairs.of(self.key.name)
+        repairs = self.repairs.of(self.key.name, self._facts)
         if origin_of(self.key.name) == snapshot.own.cloud_id:
             return plan_origin(Origin(snapshot, self.key.name, self._facts), repairs)
         return plan_receiver(Receiver(snapshot, self.key.name, self._facts), repairs)

@@ -58,6 +58,8 @@ class Target:
     """Kind and ID, as a person looks for it in OpenStack."""
     field: str = ""
     """As Neutron calls it; empty: that the resource exists."""
+    is_of_project: bool = False
+    """Whether the networks of a project share it, so that what is written for any of them counts for all."""
 
     def __str__(self) -> str:
         return f"{self.field} of {self.resource}" if self.field else f"{self.resource} (deleted)"
@@ -92,7 +94,7 @@ History = Mapping[Target, Written]
 
 @dataclass(frozen=True)
 class Repairs:
-    """What was written of late for one network, seen at a moment (monotonic seconds)."""
+    """What was written of late for one network and its project, seen at a moment (monotonic seconds)."""
 
     history: History = field(default_factory=dict)
     now: float = 0.0
@@ -158,7 +160,7 @@ def written_by(action: Action, facts: NetworkFacts | None) -> dict[Target, Hasha
     """
     match action:
         case SetQuota(project_id, quota):
-            return {Target(f"project {project_id}", "quotas"): quota}
+            return {Target(f"project {project_id}", "quotas", is_of_project=True): quota}
         case CreateNetwork(project_id, _, _, description):
             return {_replica(project_id, description): None}
         case SetNetworkMTU(network_id, mtu):
@@ -174,9 +176,9 @@ def written_by(action: Action, facts: NetworkFacts | None) -> dict[Target, Hasha
         case CreateAttachmentPort(network_id, host):
             return {_attachment_port(network_id): host}
         case CreateSecurityGroup(project_id, name):
-            return {Target(f"security group {name} of project {project_id}"): None}
+            return {Target(f"security group {name} of project {project_id}", is_of_project=True): None}
         case UpdateSecurityGroup(id_, description):
-            return {Target(f"security group {id_}", "rules"): description}
+            return {Target(f"security group {id_}", "rules", is_of_project=True): description}
         case RestoreAttachmentPort(id_, description) if _passes_all_frames(id_, facts):
             return {Target(f"port {id_}", "description"): description}
         case ExemptAttachmentPort(id_):
