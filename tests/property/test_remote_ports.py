@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from isthmus.core.network.addressing import spans_of
 from isthmus.core.network.attachment import remote_ports
 from isthmus.core.network.port_slices import RemotePorts
-from isthmus.core.network.publishers import Publisher
+from isthmus.core.network.publishers import Publisher, with_moved
 from isthmus.core.network.remote_ports import RemotePortPlan, plan_remote_ports, remote_port_actions
 from isthmus.core.network.security_groups import groups_by_name, joined_groups
 from isthmus.model import names
@@ -132,7 +132,7 @@ def settled(
 ) -> tuple[NetworkFacts, RemotePortPlan]:
     """After deletions and creations there is nothing left to do."""
     for _ in range(3):
-        plan = plan_remote_ports(before, found, limit, groups_by_name(before, matching))
+        plan = plan_remote_ports(before, with_moved(found, before), limit, groups_by_name(before, matching))
         if not remote_port_actions("cloud-a.n", before, plan):
             return before, plan
         before = applied(before, plan)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.core.network.addressing import Spans, contains, intersect, merged, size, span_of, spans_of, subtract
+from isthmus.core.network.addressing import (
+    Spans,
+    contains,
+    intersect,
+    merged,
+    size,
+    span_of,
+    spans_of,
+    spans_of_addresses,
+    subtract,
+)
 from isthmus.core.network.growth import grow
 from isthmus.core.network.slices import (
     Allocation,
@@ -47,6 +58,8 @@ class OriginNetwork:
         self.published: dict[str, PeerSlice] = {}
         self.further: dict[str, tuple[PeerSlice, ...]] = {}
         """Ranges by which slices have grown."""
+        self.shared: frozenset[str] = frozenset()
+        """What the tenant shares of what no peer has."""
 
     @property
     def facts(self) -> NetworkFacts:
@@ -78,11 +91,14 @@ class OriginNetwork:
         Meanwhile a machine may get an address of the slice.
         """
         wanted = {*self.published, peer}
-        result = allocate(self.record, self.facts, wanted, [*sorted(self.published), peer], self.slice_size, (peer,))
+        served = [*sorted(self.published), peer]
+        result = allocate(
+            self.record, self.facts, wanted, served, self.slice_size, (peer,), shared=self._shared_beside_slices()
+        )
         self.record = result.subnets
         if late is not None:
             self.boot(late)
-        self._update(pool_updates(self.record, self.facts, wanted))
+        self._update(pool_updates(self.record, self.facts, wanted, self.shared))
         updates, self.record = trim_unpublished(self.record, self.facts, self.published_ranges())
         self._update(updates)
         found = [s for entry in self.record for s in entry.slices if s.cloud_id == peer]
@@ -93,8 +109,27 @@ class OriginNetwork:
         """A peer is not asked for any more."""
         self.published.pop(peer, None)
         self.further.pop(peer, None)
-        self._update(pool_updates(self.record, self.facts, self.published))
-        self.record = allocate(self.record, self.facts, self.published, sorted(self.published), self.slice_size).subnets
+        self._update(pool_updates(self.record, self.facts, self.published, self.shared))
+        self._record()
+
+    def share(self, offsets: Collection[int]) -> None:
+        """The tenant shares these addresses from now on, and no others."""
+        self.shared = frozenset(map(_address, offsets))
+        self.shared = self._shared_beside_slices()
+        for _ in range(2):  # what is shared no more is forgotten in the next round
+            self._record()
+            self._update(pool_updates(self.record, self.facts, self.published, self.shared))
+        self._record()
+
+    def _shared_beside_slices(self) -> frozenset[str]:
+        slices = spans_of(r for r in (*self.published.values(), *(r for f in self.further.values() for r in f)))
+        return frozenset(a for a in self.shared if not contains(slices, a))
+
+    def _record(self) -> None:
+        served = sorted(self.published)
+        self.record = allocate(
+            self.record, self.facts, self.published, served, self.slice_size, shared=self.shared
+        ).subnets
 
     def _update(self, updates: tuple[UpdatePools, ...]) -> None:
         for update in updates:
@@ -183,7 +218,7 @@ class GrowingNetwork(OriginNetwork):
         self.record = grow(self.record, self.facts, pairs, self.published_ranges()).subnets
         if late is not None:
             self.boot(late)
-        self._update(pool_updates(self.record, self.facts, wanted))
+        self._update(pool_updates(self.record, self.facts, wanted, self.shared))
         updates, self.record = trim_unpublished(self.record, self.facts, self.published_ranges())
         self._update(updates)
         for peer in wanted:
@@ -233,6 +268,77 @@ def test_slices_that_grow_are_disjoint_and_never_change(
         network.go(peer)
     assert network.subnet.pools == network.original
     assert all(entry.slices == () for entry in network.record)
+
+
+sharing_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.sampled_from(PEERS[:5]), st.none() | st.integers(0, 300)),
+        st.tuples(st.just("go"), st.sampled_from(PEERS[:5])),
+        st.tuples(st.just("boot"), st.integers(0, 300)),
+        st.tuples(st.just("grow"), st.just(set(PEERS[:5])), st.none() | st.integers(0, 300)),
+        st.tuples(st.just("share"), st.sets(st.integers(2, 254), max_size=16)),
+        st.tuples(st.just("share"), st.sets(st.integers(180, 254), max_size=16)),
+    ),
+    max_size=30,
+)
+
+
+@given(st.integers(24, 25), st.none() | st.integers(2, 12), sharing_steps)
+def test_nobody_is_given_what_is_shared(prefix: int, slice_size: int | None, taken: list[tuple[object, ...]]) -> None:
+    network = GrowingNetwork(prefix, True, slice_size)
+    original = spans_of(network.original)
+    for step in taken:
+        match step:
+            case "grow", set() as short, int() | None as late:
+                network.grow({str(peer) for peer in short}, late)
+            case "share", set() as offsets if network.record:
+                network.share([offset for offset in offsets if isinstance(offset, int)])
+            case "come", str(peer), int() | None as late if peer not in network.published:
+                network.come(peer, late)
+            case "go", str(peer):
+                network.go(peer)
+            case "boot", int(offset):
+                network.boot(offset)
+        spans, pools = spans_of(network.all_ranges()), spans_of(network.subnet.pools)
+        shared = intersect(spans_of_addresses(network.shared), original)
+        assert not intersect(merged((*spans, *pools)), shared)
+        assert merged((*spans, *pools, *shared)) == original, "an address is lost"
+    network.share(())
+    for peer in PEERS[:5]:
+        network.go(peer)
+    assert network.subnet.pools == network.original
+    assert all((entry.slices, entry.shared) == ((), ()) for entry in network.record)
+
+
+@given(st.integers(2, 254), st.booleans(), st.integers(0, 3))
+def test_address_that_is_shared_before_its_slice_is_published_is_trimmed_off(
+    offset: int, cut_before: bool, machines: int
+) -> None:
+    network, peer = OriginNetwork(24, True, 10), PEERS[0]
+    for _ in range(machines):
+        network.boot(0)
+
+    def record() -> None:
+        shared = network.shared
+        network.record = allocate(network.record, network.facts, {peer}, [peer], 10, {peer}, shared=shared).subnets
+
+    record()
+    for _ in range(2):
+        if cut_before:
+            network._update(pool_updates(network.record, network.facts, {peer}, network.shared))
+        network.shared = frozenset([_address(offset)])
+        record()
+    network._update(pool_updates(network.record, network.facts, {peer}, network.shared))
+    record()
+    updates, network.record = trim_unpublished(network.record, network.facts, ())
+    network._update(updates)
+    (entry,) = network.record
+    found = spans_of(entry.slices)
+    assert 5 <= size(found) <= 10
+    assert not intersect(merged((*found, *spans_of(network.subnet.pools))), spans_of_addresses(network.shared))
+    assert merged((*found, *spans_of(network.subnet.pools), *spans_of_addresses(network.shared))) == spans_of(
+        network.original
+    )
 
 
 def _before(network: GrowingNetwork, further: dict[str, list[tuple[int, int]]]) -> Spans:

@@ -247,6 +247,7 @@ NO_FAULT_OF_A_PATH = {
     # They concern details of a network while traffic passes, or a fence beside the one that is in force.
     Reason.DETAILS_OMITTED, Reason.ROUTER_IS_DISTRIBUTED, Reason.POLICY_ON_NETWORK, Reason.ADDRESS_OUTSIDE_SLICE,
     Reason.NO_ADDRESSES_LEFT, Reason.SLICE_DOES_NOT_GROW, Reason.PEER_TOO_OLD, Reason.SLICE_TOO_SMALL,
+    Reason.NOT_SHAREABLE,
     Reason.PORTS_COLLIDE, Reason.TOO_MANY_ADDRESSES, Reason.TOO_MANY_REMOTE_PORTS, Reason.REMOTE_PORTS_OFF,
     Reason.RULES_NOT_CARRIED, Reason.GROUP_EXISTS,
     Reason.IPV6_NEEDS_ORIGIN,

@@ -202,7 +202,7 @@ class UpdatePools:
     replaced_pools: tuple[Range, ...]
     revision: int | None = None
     withheld: tuple[Range, ...] = ()
-    """The addresses that belong to peers, which are in no pool."""
+    """The addresses that belong to peers or to nobody, which are in no pool."""
 
 
 @dataclass(frozen=True)

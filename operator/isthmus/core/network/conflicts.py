@@ -38,7 +38,8 @@ def conflicts(
     Machines that were made again in the other cloud may keep addresses that are reserved for them, and have alone.
 
     What ports of both clouds have as allowed address pairs moves between them, as with VRRP, and is no conflict unless
-    a port has it as its own in the cloud to which it does not belong.
+    a port has it as its own in the cloud to which it does not belong. Of an address that the offer shares it suffices
+    that no port has it as its own, in either cloud.
     """
     ours, theirs = tuple(ours), tuple(theirs)
     local_ports, remote_ports = _by_address(ours), _by_address(theirs)
@@ -49,9 +50,14 @@ def conflicts(
     automatic = tuple(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets if subnet.is_automatic)
     messages: list[str] = []
     for value, address in sorted((number_of(address), address) for address in {*local_ports, *remote_ports}):
-        if len(messages) == MAX_LISTED:
+        if len(messages) >= MAX_LISTED:
             break
         if not contains_number(cidrs, value):
+            continue
+        if address in offer.shared_addresses:
+            holders = [f"our port {local_own[address]}"] if address in local_own else []
+            holders += [f"port {remote_own[address]} of {peer}"] if address in remote_own else []
+            messages += [f"{holder} has {address} as its own, which is a shared address" for holder in holders]
             continue
         if contains_number(automatic, value):
             if address in local_ports and address in remote_ports and address not in shared:
@@ -68,15 +74,15 @@ def conflicts(
             continue
         second = f", as does port {other}" if other else ""
         messages.append(f"{culprit} uses {address}, which is one of {owner} addresses{second}")
-    return tuple(messages)
+    return tuple(messages[:MAX_LISTED])
 
 
 def _paired(ports: Iterable[PublishedPort]) -> set[str]:
     return {address for port in ports for address in port.pair_addresses or ()}
 
 
-def _own(ports: Iterable[PublishedPort]) -> set[str]:
-    return {address for port in ports for address in port.fixed_addresses}
+def _own(ports: Iterable[PublishedPort]) -> dict[str, str]:
+    return {address: port.id for port in ports for address in port.fixed_addresses}
 
 
 def _by_address(ports: Iterable[PublishedPort]) -> dict[str, str]:

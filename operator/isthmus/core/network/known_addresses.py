@@ -16,7 +16,7 @@ from isthmus.model.api.v1alpha1.attachment import (
 )
 from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
 
-from .addressing import Spans, contains, merged, number_of, span_of_network, spans_of, subtract
+from .addressing import Spans, contains, merged, number_of, span_of_network, spans_of, spans_of_addresses, subtract
 from .port_slices import RemotePorts
 
 _NO_MAC = "00:00:00:00:00:00"
@@ -28,9 +28,9 @@ def addresses_of_receiver(offer: Offer) -> Spans:
 
 
 def addresses_of_origin(offer: Offer) -> Spans:
-    """The addresses that belong to the origin of an offer: those of the subnets, without the receiver's slices."""
+    """The addresses that belong to the origin of an offer: of its subnets, but neither the receiver's nor shared."""
     subnets = merged(span_of_network(ip_network(subnet.cidr)) for subnet in offer.subnets)
-    return subtract(subnets, addresses_of_receiver(offer))
+    return subtract(subtract(subnets, addresses_of_receiver(offer)), spans_of_addresses(offer.shared_addresses))
 
 
 def changes_only_known_addresses(actions: Sequence[Action], attachment: Attachment | None) -> bool:

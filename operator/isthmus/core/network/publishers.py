@@ -39,13 +39,15 @@ class Publisher:
         return contains(self.belonging, address) or address in self.moved
 
 
-def with_moved(publishers: Iterable[Publisher], facts: NetworkFacts) -> tuple[Publisher, ...]:
-    """The same publishers, each with the addresses of machines that have moved to it."""
+def with_moved(
+    publishers: Iterable[Publisher], facts: NetworkFacts, shared: Collection[str] = ()
+) -> tuple[Publisher, ...]:
+    """The same publishers, each with the addresses of machines that have moved to it; never one that is shared."""
     publishers = tuple(publishers)
     strays = {publisher.cloud_id: tuple(strays_of(publisher, facts)) for publisher in publishers}
     if not any(strays.values()):
         return publishers
-    taken = _in_use(facts) | {a for p in publishers for a in _published(p) if contains(p.belonging, a)}
+    taken = {*shared} | _in_use(facts) | {a for p in publishers for a in _published(p) if contains(p.belonging, a)}
     found = list[Publisher]()
     for publisher in publishers:
         moved = [address for address in strays[publisher.cloud_id] if address not in taken][:MAX_MOVED_ADDRESSES]

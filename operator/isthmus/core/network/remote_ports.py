@@ -32,7 +32,7 @@ from isthmus.model.text import listed
 from .addressing import Span, contains, merged, span_of_network
 from .attachment import remote_ports
 from .known_addresses import is_machine
-from .publishers import Publisher, with_moved
+from .publishers import Publisher
 from .security_groups import GroupsByName, joined_groups
 
 _NO_GROUPS: Final[GroupsByName] = MappingProxyType({})
@@ -68,7 +68,7 @@ def plan_remote_ports(
     What is missing from an incomplete reading of a peer stays, unless something that was read replaces it. `groups` are
     the security groups that remote ports may be in.
     """
-    publishers = with_moved(publishers, facts)
+    publishers = tuple(publishers)
     ours, found = _with_requested_addresses(facts), _Wanted(facts, groups)
     wanted, excess = _limited([found.ports_of(publisher) for publisher in publishers], limit)
     identities, existing = {*map(_requested_identity, wanted)}, {*map(_identity, ours)}

@@ -14,7 +14,13 @@ from types import MappingProxyType
 from typing import Final
 
 from isthmus.model.actions import Problem, UpdatePools
-from isthmus.model.api.v1alpha1.attachment import MAX_POOLS, AddressRange, PeerSlice, SubnetRecord
+from isthmus.model.api.v1alpha1.attachment import (
+    MAX_POOLS,
+    MAX_WITHHELD,
+    AddressRange,
+    PeerSlice,
+    SubnetRecord,
+)
 from isthmus.model.facts.openstack import NetworkFacts, Port, Range, Subnet
 from isthmus.model.reasons import Reason
 
@@ -22,11 +28,13 @@ from .addressing import (
     Bounded,
     Spans,
     address_of,
+    contains,
     default_slice_size,
     highest_free_run,
     intersect,
     largest_span,
     merged,
+    number_of,
     ranges,
     size,
     span_of,
@@ -59,19 +67,22 @@ def allocate(
     requested: Mapping[tuple[str, str], Bounded] = MappingProxyType({}),
     with_gateway: Collection[str] = (),
     ipv4_only: Collection[str] = (),
+    shared: Collection[str] = (),
 ) -> Allocation:
     """Allocate a run of every subnet to every served peer; `slice_holders` are all peers whose slices are kept.
 
     `slice_size` is a number of addresses; None: a quarter of those that are free. `requested` are slices that the
     tenant chose, by cloud ID and CIDR. The slices of the peers in `with_gateway` hold a gateway besides, but for those
-    of IPv6, of which those in `ipv4_only` get none. Nobody gets one where machines form their addresses. Without a
-    served peer no subnet is added to the record, since it may be one that can never be stretched.
+    of IPv6, of which those in `ipv4_only` get none. Nobody gets one where machines form their addresses, nor any of
+    the `shared` addresses. Without a served peer no subnet is added to the record, since it may be one that can never
+    be stretched.
     """
     known = {entry.id for entry in record}
     considered = [subnet for subnet in facts.subnets if served_peers or subnet.id in known]
     entries = (_current_entry(record, subnet, facts, unpublished_peers) for subnet in considered)
     subnets = [
-        _without_restored(entry, subnet, slice_holders) for entry, subnet in zip(entries, considered, strict=True)
+        _with_shared(_without_restored(entry, subnet, slice_holders), subnet, shared)
+        for entry, subnet in zip(entries, considered, strict=True)
     ]
     problems: dict[str, Problem] = {}
     for cloud_id in served_peers:
@@ -98,17 +109,23 @@ def allocate(
 
 
 def pool_updates(
-    record: Iterable[SubnetRecord], facts: NetworkFacts, slice_holders: Collection[str]
+    record: Iterable[SubnetRecord],
+    facts: NetworkFacts,
+    slice_holders: Collection[str],
+    shared: Collection[str] = (),
 ) -> tuple[UpdatePools, ...]:
-    """Updates of Neutron's pools: without the slices of `slice_holders`, with those of all other peers again."""
+    """Updates of Neutron's pools: without the slices of `slice_holders` and `shared` addresses, with all others again.
+
+    Those of the `shared` addresses count that are recorded.
+    """
     by_id = {entry.id: entry for entry in record}
     wanted = (
-        (subnet, by_id[subnet.id], _wanted_pools(by_id[subnet.id], subnet, slice_holders))
+        (subnet, by_id[subnet.id], _wanted_pools(by_id[subnet.id], subnet, slice_holders, shared))
         for subnet in facts.subnets
         if subnet.id in by_id
     )
     return tuple(
-        UpdatePools(s.id, pools, s.pools, s.revision, ranges(_excluded(entry, slice_holders)))
+        UpdatePools(s.id, pools, s.pools, s.revision, ranges(_excluded(entry, slice_holders, shared)))
         for s, entry, pools in wanted
         if spans_of(pools) != spans_of(s.pools)
     )
@@ -139,13 +156,14 @@ def trim_unpublished(
     after: list[SubnetRecord] = []
     for entry in record:
         subnet = subnets.get(entry.id)
-        used = used_addresses(facts.ports, subnet) if subnet else ()
+        withheld = spans_of_addresses(entry.shared)
+        used = merged((*used_addresses(facts.ports, subnet), *withheld)) if subnet else ()
         slices = tuple(s if (s.cloud_id, entry.id, s.first) in published else _trimmed(s, used) for s in entry.slices)
         remaining = tuple(s for s in slices if s is not None)
         after.append(entry.model_copy(update={"slices": remaining}))
         restored = subtract(spans_of(entry.slices), spans_of(remaining))
         if subnet is not None and restored:
-            pools = ranges(merged((*spans_of(subnet.pools), *restored)))
+            pools = ranges(subtract(merged((*spans_of(subnet.pools), *restored)), withheld))
             updates.append(UpdatePools(entry.id, pools, subnet.pools, subnet.revision))
     return tuple(updates), tuple(after)
 
@@ -194,17 +212,21 @@ def free_addresses(entry: SubnetRecord, subnet: Subnet, ports: Iterable[Port]) -
 
 
 def with_range(entry: SubnetRecord, new: PeerSlice, subnet: Subnet) -> SubnetRecord:
-    """The entry with a range more, beside those of the same peer.
-
-    The tenant may have added the addresses to the pools since these were recorded, and is to get them back.
-    """
+    """The entry with a range more, beside those of the same peer."""
     index = max((n for n, s in enumerate(entry.slices, 1) if s.cloud_id == new.cloud_id), default=len(entry.slices))
     slices = (*entry.slices[:index], new, *entry.slices[index:])
+    return _restoring((span_of(new),), entry.model_copy(update={"slices": slices}), subnet)
+
+
+def _restoring(taken: Spans, entry: SubnetRecord, subnet: Subnet) -> SubnetRecord:
+    """The entry with what is taken of the present pools among the original ones.
+
+    The tenant may have added these addresses since the pools were recorded, and is to get them back.
+    """
     original = spans_of(entry.original_pools)
-    added = intersect(subtract((span_of(new),), original), spans_of(subnet.pools))
+    added = intersect(subtract(taken, original), spans_of(subnet.pools))
     pools = tuple(AddressRange(first=p.first, last=p.last) for p in ranges(merged((*original, *added))))
-    grown = {"original_pools": pools} if added and len(pools) <= MAX_POOLS else {}
-    return entry.model_copy(update={"slices": slices, **grown})
+    return entry.model_copy(update={"original_pools": pools}) if added and len(pools) <= MAX_POOLS else entry
 
 
 def used_addresses(ports: Iterable[Port], subnet: Subnet) -> Spans:
@@ -251,11 +273,11 @@ def _is_outdated(entry: SubnetRecord, subnet: Subnet, facts: NetworkFacts, unpub
     """
     if not entry.slices or any(s.cloud_id not in unpublished_peers for s in entry.slices):
         return False
-    original, slices, pools = spans_of(entry.original_pools), spans_of(entry.slices), spans_of(subnet.pools)
+    shared, slices = spans_of_addresses(entry.shared), spans_of(entry.slices)  # the former come and go meanwhile
+    original, pools = (subtract(spans_of(found), shared) for found in (entry.original_pools, subnet.pools))
     cut = subtract(original, slices)
-    is_trimmed = bool(intersect(slices, used_addresses(facts.ports, subnet))) and not (
-        subtract(cut, pools) or subtract(pools, original)
-    )
+    used = merged((*used_addresses(facts.ports, subnet), *shared))
+    is_trimmed = bool(intersect(slices, used)) and not (subtract(cut, pools) or subtract(pools, original))
     return pools not in (original, cut) and not is_trimmed
 
 
@@ -268,6 +290,18 @@ def _without_restored(entry: SubnetRecord, subnet: Subnet, slice_holders: Collec
         return slice_.cloud_id in slice_holders or bool(subtract(missing, _gateway_of(subnet)))
 
     return entry.model_copy(update={"slices": tuple(s for s in entry.slices if is_retained(s))})
+
+
+def _with_shared(entry: SubnetRecord, subnet: Subnet, shared: Collection[str]) -> SubnetRecord:
+    """The record with these addresses; one that is shared no more is dropped only once it is in the pools again."""
+    if subnet.is_automatic:
+        return entry
+    pools, original, hosts = spans_of(subnet.pools), spans_of(entry.original_pools), hosts_of(ip_network(subnet.cidr))
+    wanted = {address for address in shared if contains(hosts, address)}
+    missing = subtract(intersect(spans_of_addresses(entry.shared), original), merged((*pools, *_gateway_of(subnet))))
+    left = [address for address in entry.shared if address not in wanted and contains(missing, address)]
+    found = (*sorted(wanted, key=number_of), *left)[:MAX_WITHHELD]
+    return _restoring(spans_of_addresses(wanted), entry.model_copy(update={"shared": found}), subnet)
 
 
 def _with_slice(
@@ -319,7 +353,7 @@ def _with_new_slice(
 
 
 def _available(entry: SubnetRecord, subnet: Subnet) -> Spans:
-    return subtract(spans_of(subnet.pools), spans_of(entry.slices))
+    return subtract(spans_of(subnet.pools), merged((*spans_of(entry.slices), *spans_of_addresses(entry.shared))))
 
 
 def _with_requested_slice(
@@ -339,6 +373,7 @@ def _with_requested_slice(
         if span[0] <= span[1]
         else (span,),
         "contains addresses in use": intersect((span,), used_addresses(ports, subnet)),
+        "contains an address of addressing.shared": intersect((span,), spans_of_addresses(entry.shared)),
         "overlaps the slice of another peer": intersect((span,), spans_of(entry.slices)),
     }
     obstacle = next((text for text, addresses in obstacles.items() if addresses), None)
@@ -373,19 +408,23 @@ def _no_free_run_message(subnet: Subnet, wanted: int, free: Spans) -> str:
     return f"no free run of {wanted} addresses in {subnet.cidr}; {what}"
 
 
-def _wanted_pools(entry: SubnetRecord, subnet: Subnet, slice_holders: Collection[str]) -> tuple[Range, ...]:
+def _wanted_pools(
+    entry: SubnetRecord, subnet: Subnet, slice_holders: Collection[str], shared: Collection[str]
+) -> tuple[Range, ...]:
     original = spans_of(entry.original_pools)
-    excluded = _excluded(entry, slice_holders)
-    restored = intersect(spans_of(s for s in entry.slices if s.cloud_id not in slice_holders), original)
+    excluded = _excluded(entry, slice_holders, shared)
+    withheld = merged((*spans_of(entry.slices), *spans_of_addresses(entry.shared)))
+    restored = intersect(subtract(withheld, excluded), original)
     wanted = subtract(subtract(merged((*spans_of(subnet.pools), *restored)), excluded), _gateway_of(subnet))
     if wanted == original:  # exactly as the tenant had written them, which may be several adjacent pools
         return tuple(Range(pool.first, pool.last) for pool in entry.original_pools)
     return ranges(wanted)
 
 
-def _excluded(entry: SubnetRecord, slice_holders: Collection[str]) -> Spans:
-    """The addresses that peers keep."""
-    return spans_of(s for s in entry.slices if s.cloud_id in slice_holders)
+def _excluded(entry: SubnetRecord, slice_holders: Collection[str], shared: Collection[str]) -> Spans:
+    """The addresses that peers keep, and those that nobody gets."""
+    kept = spans_of(s for s in entry.slices if s.cloud_id in slice_holders)
+    return merged((*kept, *spans_of_addresses(address for address in entry.shared if address in shared)))
 
 
 def _gateway_of(subnet: Subnet) -> Spans:

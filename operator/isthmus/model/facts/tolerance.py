@@ -89,6 +89,8 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "offer.members[].cloudID": _LEAVE_OUT,
             "offer.routerAddresses": _LEAVE_OUT,
             "offer.routerAddresses[]": _LEAVE_OUT,
+            "offer.sharedAddresses": _LEAVE_OUT,
+            "offer.sharedAddresses[]": _LEAVE_OUT,
             "offer.groupMatching": _LEAVE_OUT,
             "offer.carriedGroups": _LEAVE_OUT,
             "offer.carriedGroups[]": _LEAVE_OUT,

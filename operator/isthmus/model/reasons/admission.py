@@ -134,6 +134,12 @@ EXPLANATIONS = {
         "Set `addressing.growth` to `Auto`, delete ports at the peer, or stretch a further subnet.",
         Place.ADDRESSES_LOW,
     ),
+    Reason.NOT_SHAREABLE: tenant(
+        "An address of `addressing.shared` is in no subnet of the network, or is a gateway, or is in a slice that is "
+        "published to a peer. It is treated as if it were not listed; all others are shared.",
+        "Take it out of `addressing.shared`, or choose another address instead.",
+        Place.SHARED_ADDRESSES_IGNORED,
+    ),
     Reason.DETAILS_OMITTED: tenant(
         "All subnets are stretched, but not every detail: host routes, name servers or addresses of ports that are no "
         "addresses are left out. The message names them.",

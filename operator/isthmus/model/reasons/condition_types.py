@@ -29,6 +29,7 @@ class ConditionType(StrEnum):
     DISTRIBUTED_ROUTER = "DistributedRouter"
     QOS_POLICY = "QoSPolicy"
     GATEWAY_IGNORED = "GatewayIgnored"
+    SHARED_ADDRESSES_IGNORED = "SharedAddressesIgnored"
     PEER_DRAINING = "PeerDraining"
     DRAINED = "Drained"
     REMOTE_PORTS_INCOMPLETE = "RemotePortsIncomplete"
@@ -150,7 +151,7 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 false="Some do not. The condition is present only if two peers or more have accepted the network.",
             ),
             ConditionType.ADDRESS_CONFLICT: Meaning(
-                true="An address is in use outside its owner's slice.",
+                true="An address is in use outside its owner's slice, or a port has a shared one as its own.",
                 false="Every address in use is inside its owner's slice.",
                 unknown="Not all ports of the peer are known.",
             ),
@@ -165,6 +166,9 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
             ConditionType.QOS_POLICY: Meaning(
                 true="All machines at the peers share the limits that the network's QoS policy sets for one machine: "
                 "the attachment port could not be exempted. The condition is present only while it is True.",
+            ),
+            ConditionType.SHARED_ADDRESSES_IGNORED: Meaning(
+                true="Some of `addressing.shared` are not shared. The condition is present only while it is True.",
             ),
             ConditionType.GATEWAY_IGNORED: Meaning(
                 true="Machines at a peer have the origin's gateway, of IPv6 if not of all subnets, although another "
@@ -228,7 +232,7 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 false="Nothing failed.",
             ),
             ConditionType.ADDRESS_CONFLICT: Meaning(
-                true="An address is in use outside its owner's slice.",
+                true="An address is in use outside its owner's slice, or a port has a shared one as its own.",
                 false="Every address in use is inside its owner's slice.",
                 unknown="Not all ports of the peer are known.",
             ),

@@ -35,6 +35,7 @@ class Place(StrEnum):
     DISTRIBUTED_ROUTER = "DistributedRouter"
     QOS_POLICY = "QoSPolicy"
     GATEWAY_IGNORED = "GatewayIgnored"
+    SHARED_ADDRESSES_IGNORED = "SharedAddressesIgnored"
     PEER_DRAINING = "PeerDraining"
     DRAINED = "Drained"
     REMOTE_PORTS_INCOMPLETE = "RemotePortsIncomplete"

@@ -58,10 +58,11 @@ EXPLANATIONS = {
         Place.READY,
     ),
     Reason.ADDRESS_OUTSIDE_SLICE: tenant(
-        "A port uses an address that belongs to the other cloud's slice, which may assign it again. The message "
-        "names the ports.",
-        "Give the port an address of its own cloud's allocation pools, or have remote ports switched on in the other "
-        "cloud: it then reserves the address.",
+        "A port uses an address that belongs to the other cloud's slice, or has one of `addressing.shared` as its own. "
+        "The message names the ports.",
+        "Give the port an address of its own cloud's allocation pools; or have remote ports switched on in the other "
+        "cloud, which then reserves the address. A shared address is for allowed address pairs: delete a port that "
+        "reserves it, or take it out of `addressing.shared`.",
         Place.ADDRESS_CONFLICT,
     ),
     Reason.REPLICA_IN_USE: tenant(

@@ -101,6 +101,7 @@ class Reason(StrEnum):
     NO_FREE_SLICE = "NoFreeSlice"
     NO_ADDRESSES_LEFT = "NoAddressesLeft"
     SLICE_DOES_NOT_GROW = "SliceDoesNotGrow"
+    NOT_SHAREABLE = "NotShareable"
     DETAILS_OMITTED = "DetailsOmitted"
     ROUTER_IS_DISTRIBUTED = "RouterIsDistributed"
     POLICY_ON_NETWORK = "PolicyOnNetwork"

@@ -30,6 +30,7 @@ WRONG_STATUS: Final[Mapping[str, str]] = MappingProxyType(
         ConditionType.DISTRIBUTED_ROUTER: "True",
         ConditionType.QOS_POLICY: "True",
         ConditionType.GATEWAY_IGNORED: "True",
+        ConditionType.SHARED_ADDRESSES_IGNORED: "True",
         ConditionType.REMOTE_PORTS_INCOMPLETE: "True",
         ConditionType.GROUPS_IGNORED: "True",
         ConditionType.GROUPS_INCOMPLETE: "True",

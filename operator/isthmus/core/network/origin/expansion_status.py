@@ -26,6 +26,7 @@ from .gateway_choice import gateways_of_receiver
 from .ipv6 import left_by_origin
 from .members_status import members_connected
 from .restrictions import restrictions
+from .shared import shared_addresses_ignored
 from .shortage import shortages
 from .state import Origin
 
@@ -71,6 +72,7 @@ def _with_status(
     if is_owner or is_unasked:
         conditions += peers_draining(origin.snapshot, requests)
     if is_owner and facts:
+        conditions += shared_addresses_ignored(origin.shared)
         conditions.append(address_conflict(origin_conflicts(origin), expansion.status.conditions))
         conditions += [_subnets(origin), *_gateways(origin)] if origin.active_links else []
         conditions += [*members_connected(origin), *shortages(origin), *restrictions(facts)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from isthmus.core.network.addressing import spans_of
 from isthmus.core.network.attachment import late_nodes
 from isthmus.core.network.remote_link import RemoteLinkState, remote_link_state
 from isthmus.core.network.security_groups import chosen_matching
@@ -25,6 +26,7 @@ from isthmus.model.facts.openstack import NetworkFacts
 from .admission import PeerRequest, admission_problem, owner_of, peer_requests, stretchable
 from .gateway_choice import chosen_gateways
 from .record import with_published
+from .shared import Shared, shared_addresses
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,15 @@ class OriginInputs:
     def record(self) -> Record:
         """The record of what was changed in OpenStack, with what is published; empty if nothing was changed."""
         recorded = self.attachment.spec.record if self.attachment else Record()
-        return with_published(recorded, self.active_links.values(), self.raw_facts)
+        return with_published(recorded, self.active_links.values(), self.raw_facts, self.shared.addresses)
+
+    @cached_property
+    def shared(self) -> Shared:
+        """The addresses that no cloud and no port is to have."""
+        requested = self.owner.spec.addressing.shared if self.owner else ()
+        offers = {cloud_id: link.spec.offer for cloud_id, link in self.links.items()}
+        slices = {cloud_id: spans_of(offer.ranges) for cloud_id, offer in offers.items() if offer is not None}
+        return shared_addresses(requested, self.raw_facts.subnets if self.raw_facts else (), slices)
 
     @cached_property
     def owner(self) -> NetworkExpansion | None:

@@ -43,12 +43,13 @@ def offered_spec(
     number: int | None = None,
     members: tuple[OfferedMember, ...] = (),
     routers: tuple[str, ...] = (),
+    shared: tuple[str, ...] = (),
     group_matching: GroupMatching | None = None,
     carried_groups: tuple[OfferedGroup, ...] | None = None,
 ) -> ExpansionLinkSpec | None:
     """The spec of our link as it should be, `mtu` in bytes; None while network, project or slices are missing.
 
-    `routers` are the addresses of this cloud's routers on the network.
+    `routers` are the addresses of this cloud's routers on the network, `shared` those that no member is to have.
     """
     record = tuple(record)
     subnets = tuple(s for subnet in facts.subnets if (s := _subnet(subnet, record, peer_cloud_id)) is not None)
@@ -67,6 +68,7 @@ def offered_spec(
             number=number,
             members=members,
             router_addresses=tuple(a for a in routers if ":" in a) if any(s.is_ipv6 for s in subnets) else (),
+            shared_addresses=tuple(a for a in shared if any(ip_address(a) in ip_network(s.cidr) for s in subnets)),
             group_matching=group_matching,
             carried_groups=carried_groups,
         ),

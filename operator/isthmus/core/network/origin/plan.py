@@ -155,7 +155,9 @@ def _write_record(origin: Origin) -> Actions:
 
 
 def _shrink_pools(origin: Origin) -> Actions:
-    return pool_updates(origin.record.subnets, origin.facts, origin.slice_holders) if origin.facts else ()
+    if origin.facts is None:
+        return ()
+    return pool_updates(origin.record.subnets, origin.facts, origin.slice_holders, origin.shared.addresses)
 
 
 def _trim_slices(origin: Origin) -> Actions:

@@ -1,14 +1,16 @@
 """The record as far as our own links imply it: what was published never changes, whatever happens to the Attachment.
 
 Somebody may delete the Attachment, or edit it. Then the slices are those of the offers, the original pools are the
-present ones together with the slices, and the original MTU is an annotation of the links.
+present ones together with the slices and the shared addresses, and the original MTU is an annotation of the links.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from ipaddress import ip_network
 
-from isthmus.core.network.addressing import intersect, merged, ranges, span_of, spans_of
+from isthmus.core.network.addressing import contains, intersect, merged, ranges, span_of, spans_of, spans_of_addresses
+from isthmus.core.network.subnet_rules import hosts_of
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import AddressRange, PeerSlice, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
@@ -35,14 +37,16 @@ def differs(link: ExpansionLink | None, wanted: ExpansionLink) -> bool:
     return link is None or link.spec != wanted.spec or _original_mtu(link) != _original_mtu(wanted)
 
 
-def with_published(record: Record, links: Iterable[ExpansionLink], facts: NetworkFacts | None) -> Record:
+def with_published(
+    record: Record, links: Iterable[ExpansionLink], facts: NetworkFacts | None, shared: Collection[str] = ()
+) -> Record:
     """The record with the slices that these links publish, and the original MTU if it lacks that."""
     links = tuple(link for link in links if link.spec.offer is not None)
     subnets = {entry.id: entry for entry in record.subnets}
     for subnet in facts.subnets if facts else ():
         published = tuple(range_ for link in links for range_ in _ranges(link, subnet.id))
         if published:
-            entry = subnets.get(subnet.id) or _new_entry(subnet, published)
+            entry = subnets.get(subnet.id) or _new_entry(subnet, published, shared)
             subnets[subnet.id] = _with_slices(entry, published)
     update: dict[str, object] = {"subnets": tuple(subnets.values())}
     if record.original_mtu is None:
@@ -58,10 +62,12 @@ def _ranges(link: ExpansionLink, subnet_id: str) -> tuple[PeerSlice, ...]:
     return tuple(PeerSlice(cloud_id=cloud_id, first=r.first, last=r.last) for subnet in offered for r in subnet.ranges)
 
 
-def _new_entry(subnet: Subnet, slices: Iterable[PeerSlice]) -> SubnetRecord:
-    original = ranges(merged((*spans_of(subnet.pools), *spans_of(slices))))
+def _new_entry(subnet: Subnet, slices: Iterable[PeerSlice], shared: Iterable[str]) -> SubnetRecord:
+    hosts = hosts_of(ip_network(subnet.cidr))
+    withheld = tuple(address for address in shared if contains(hosts, address))
+    original = ranges(merged((*spans_of(subnet.pools), *spans_of(slices), *spans_of_addresses(withheld))))
     pools = tuple(AddressRange(first=pool.first, last=pool.last) for pool in original)
-    return SubnetRecord(id=subnet.id, origin_id=subnet.id, cidr=subnet.cidr, original_pools=pools)
+    return SubnetRecord(id=subnet.id, origin_id=subnet.id, cidr=subnet.cidr, original_pools=pools, shared=withheld)
 
 
 def _with_slices(entry: SubnetRecord, published: Iterable[PeerSlice]) -> SubnetRecord:

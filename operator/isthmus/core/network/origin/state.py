@@ -58,6 +58,7 @@ class Origin(OriginInputs):
             self._requested_slices,
             {cloud_id for cloud_id, choice in self.chosen_gateways.items() if choice == "Local"},
             self.ipv4_only.keys(),
+            self.shared.addresses,
         )
 
     @cached_property
@@ -178,6 +179,7 @@ class Origin(OriginInputs):
                 lambda count: next_tunnel_ids(self.snapshot, peer, count),
             ),
             routers=router_addresses(self.raw_facts),
+            shared=self.shared.addresses,
             group_matching=self.matching_with(cloud_id),
             carried_groups=self.carried.groups if self.carried and self.matching_with(cloud_id) else None,
         )

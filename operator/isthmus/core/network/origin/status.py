@@ -70,7 +70,8 @@ def origin_conflicts(origin: Origin) -> Conflicts:
         ours = published_ports(origin.facts, ipv6=link.spec.offer.has_ipv6)
         reserved = {*reserved_for(origin, cloud_id), *reserved_at(origin, cloud_id)}
         messages = conflicts(link.spec.offer, ours, theirs.ports, cloud_id, at_origin=True, reserved=reserved)
-        found += Conflicts(messages, theirs.complete)
+        new = tuple(message for message in messages if message not in found.messages)  # the same with several peers
+        found += Conflicts(new, theirs.complete)
     return found
 
 

@@ -7,7 +7,7 @@ from isthmus.core.network.addressing import contains
 from isthmus.core.network.attachment import remote_ports
 from isthmus.core.network.known_addresses import addresses_of_origin, addresses_of_receiver
 from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
-from isthmus.core.network.publishers import Publisher, listed_addresses
+from isthmus.core.network.publishers import Publisher, listed_addresses, with_moved
 from isthmus.core.network.remote_ports import RemotePortPlan, plan_remote_ports
 from isthmus.core.network.security_groups import groups_by_name
 from isthmus.core.snapshot.index import is_accepted
@@ -25,8 +25,9 @@ def planned_remote_ports(receiver: Receiver) -> RemotePortPlan | None:
         return None
     limit = receiver.snapshot.own.remote_ports_per_network
     publisher = Publisher(receiver.cloud_id, _ports(receiver), addresses_of_origin(offer))
+    publishers = with_moved((publisher,), facts, offer.shared_addresses)
     groups = groups_by_name(facts, receiver.group_matching)
-    return plan_remote_ports(facts, (publisher,) if limit else (), limit, groups)
+    return plan_remote_ports(facts, publishers if limit else (), limit, groups)
 
 
 def reserved_addresses(receiver: Receiver) -> tuple[str, ...]:

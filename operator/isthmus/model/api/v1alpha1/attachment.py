@@ -48,6 +48,7 @@ class AddressRange(ApiModel):
 
 
 MAX_POOLS = 256
+MAX_WITHHELD = 256
 Pools = Annotated[tuple[AddressRange, ...], Field(max_length=MAX_POOLS)]
 
 
@@ -77,6 +78,8 @@ class SubnetRecord(ApiModel):
     slices: Annotated[tuple[PeerSlice, ...], Field(max_length=2 * MAX_PEERS * MAX_RANGES)] = ()
     """Slices of the peers, each peer's ranges in the order in which it got them, including those being restored to the
     pools (origin only)."""
+    shared: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_WITHHELD)] = ()
+    """Addresses that nobody gets, including those being restored to the pools (origin only)."""
     gateway_port_id: NetworkID | None = None
     """Port that reserves the origin's gateway address on the replica (receiver only)."""
 

@@ -44,7 +44,7 @@ from isthmus.model.types import (
     cel_rule,
 )
 
-from .networkexpansion import GatewayChoice
+from .networkexpansion import GatewayChoice, SharedAddresses
 
 MAX_PORTS_PER_LINK = 500
 MAX_RESERVED_ADDRESSES = 256
@@ -238,6 +238,8 @@ class Offer(ApiModel):
     router_addresses: Annotated[tuple[IPv6Address, ...], Field(max_length=MAX_OFFERED_ROUTERS)] = ()
     """IPv6 addresses of the origin's routers on the network, the link-local ones included: only its side may claim
     them. Empty unless an IPv6 subnet is offered."""
+    shared_addresses: SharedAddresses = ()
+    """Addresses of the subnets that belong to no member, and that machines of each may claim."""
     group_matching: GroupMatching | None = None
     """Whether ports name their security groups, and count as members of those of the same name elsewhere; with
     `ByNameAndDefault` also of `default`. Absent: groups are each cloud's own."""

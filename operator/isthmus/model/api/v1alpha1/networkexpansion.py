@@ -42,6 +42,11 @@ _SAME_DIVISION: Final = " && ".join(
     f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})"
     for field in ("sliceSize", "slices")
 )
+MAX_SHARED_ADDRESSES: Final = 16
+SharedAddresses = Annotated[
+    tuple[IPAddress, ...],
+    Field(max_length=MAX_SHARED_ADDRESSES, json_schema_extra={"x-kubernetes-list-type": "set"}),
+]
 GatewayChoice = Literal["Origin", "Local", "None"]
 Topology = Literal["Centralized", "Decentralized", "Hybrid"]
 SecurityGroups = Literal["Separate", "ByName", "Carried"]
@@ -73,6 +78,9 @@ class Addressing(ApiModel):
     growth: Literal["Auto", "None"] = "Auto"
     """Auto: a peer that has few addresses of a subnet left gets more, as long as this cloud keeps as many free ones.
     None, or a slice that the tenant chose: it has to do with what it has. It may be changed."""
+    shared: SharedAddresses = ()
+    """Addresses that belong to no cloud and to no port, such as virtual ones that VRRP moves: they are in no slice and
+    in no allocation pool, and machines of every cloud may have them as allowed address pairs. It may be changed."""
 
 
 class PeerReference(ApiModel):
@@ -116,9 +124,9 @@ class NetworkExpansionSpec(ApiModel):
     have them, else through this cloud. It may be changed at any time."""
     addressing: Annotated[
         Addressing,
-        Field(json_schema_extra=cel_rule(_SAME_DIVISION, "addressing is immutable, but for growth")),
+        Field(json_schema_extra=cel_rule(_SAME_DIVISION, "addressing is immutable, but for growth and shared")),
     ] = Addressing()
-    """Division of the subnets' addresses; immutable, but for `growth`."""
+    """Division of the subnets' addresses; immutable, but for `growth` and `shared`."""
     security_groups: SecurityGroups = "Separate"
     """Whom rules with a remote group admit. Separate: machines of their own cloud. ByName: also those of the other
     clouds that are in a security group of the same name there. Carried: the same, and the groups of this cloud are made
@@ -169,7 +177,7 @@ class NetworkExpansionStatus(ApiModel):
     observed_generation: ObservedGeneration | None = None
     conditions: Conditions = ()
     """Ready, Progressing, Stalled, Degraded, AddressConflict, SubnetsStretched, AddressesLow, DistributedRouter,
-    QoSPolicy, GatewayIgnored, RemotePortsIncomplete, GroupsIgnored and GroupsIncomplete."""
+    QoSPolicy, GatewayIgnored, SharedAddressesIgnored, RemotePortsIncomplete, GroupsIgnored and GroupsIncomplete."""
     network_name: DisplayName | None = None
     """Name of the network in Neutron."""
     project_id: ProjectID | None = None
