@@ -94,7 +94,7 @@ class PathChooser:
         return self.direct
 
     def placed(self) -> None:
-        """The flows of what `follow` was told are in place, as far as they can be: probes take these paths."""
+        """The flows of these networks are in place, as far as they can be: probes take their paths."""
         with self._lock:
             self._unplaced.clear()
 

@@ -77,7 +77,9 @@ def reserved_at(origin: Origin, cloud_id: str) -> set[str]:
 
 def _publishers(origin: Origin) -> tuple[Publisher, ...]:
     publishers = (_publisher(origin, cloud_id) for cloud_id in sorted(origin.active_links))
-    return with_moved(publishers, origin.facts, origin.shared.addresses) if origin.facts is not None else tuple(publishers)
+    return (
+        with_moved(publishers, origin.facts, origin.shared.addresses) if origin.facts is not None else tuple(publishers)
+    )
 
 
 def _publisher(origin: Origin, cloud_id: str) -> Publisher:
