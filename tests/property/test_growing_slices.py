@@ -11,7 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.core.network.addressing import Spans, intersect, merged, number_of, size, span_of, spans_of
+from isthmus.core.network.addressing import (
+    Spans,
+    intersect,
+    merged,
+    number_of,
+    size,
+    span_of,
+    spans_of,
+    spans_of_addresses,
+    subtract,
+)
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.expansionlink import MAX_RANGES
 from isthmus.model.api.v1alpha1.networkexpansion import (
@@ -42,6 +52,8 @@ class Growing:
         self.published: dict[str, list[tuple[int, int]]] = {}
         self.links: dict[str, str | None] = {}
         """UIDs of the links that were published with it."""
+        self.shared: tuple[str, ...] = ()
+        """What the tenant shares, as far as it can be."""
         self.settle()
 
     def expand(self, *peers: str) -> None:
@@ -51,9 +63,15 @@ class Growing:
         elif found is None or not found.metadata.deletion_timestamp:
             references = tuple(PeerReference(name=peer) for peer in peers)
             spec = NetworkExpansionSpec(
-                network_id=self.network.id, peers=references, addressing=Addressing(slice_size=5)
+                network_id=self.network.id, peers=references, addressing=Addressing(slice_size=5, shared=self.shared)
             )
             self.a.kubectl.apply(NetworkExpansion(metadata=ObjectMeta(name="web", namespace="shop"), spec=spec))
+
+    def share(self, offsets: list[int]) -> None:
+        self.shared = tuple(f"10.20.0.{offset}" for offset in offsets)
+        found = self.a.expansion()
+        if found is not None:
+            self.expand(*(peer.name for peer in found.spec.peers))
 
     def boot(self, which: int, count: int) -> None:
         cloud = self.federation.clouds[which]
@@ -116,10 +134,16 @@ class Growing:
         assert not intersect(given, self._used(self.a, self.network.id))
 
     def check_at_rest(self) -> None:
-        """Every address is in the pools or in a slice, and each replica has its slice."""
-        pools = spans_of(self.a.neutron.subnets[self.subnet.id].pools)
+        """Every address is in the pools, in a slice, or shared, and each replica has its slice."""
+        pools, original = spans_of(self.a.neutron.subnets[self.subnet.id].pools), spans_of(self.subnet.pools)
         given = merged(span for found in self.published.values() for span in found)
-        assert merged((*pools, *given)) == spans_of(self.subnet.pools), "an address is lost"
+        offers = [link.spec.offer for link in self.a.links() if link.spec.state == "Active"]
+        offered = spans_of_addresses(a for offer in offers if offer is not None for a in offer.shared_addresses)
+        shared = intersect(offered, original)
+        assert not intersect(merged((*pools, *given)), shared)
+        if offers:
+            assert shared == subtract(intersect(spans_of_addresses(self.shared), original), given)
+        assert merged((*pools, *given, *shared)) == original, "an address is lost"
         for cloud in (self.b, self.c):
             for replica in cloud.neutron.subnets.values():
                 if cloud.cloud_id in self.published:
@@ -174,6 +198,8 @@ steps = st.one_of(
     st.tuples(st.just("fail"), st.integers(0, 2), st.integers(0, 8)),
     st.tuples(st.just("cycle"), st.integers(0, 2), st.just(0)),
     st.tuples(st.just("cycle"), st.just(0), st.just(0)),
+    st.tuples(st.just("share"), st.lists(st.integers(2, 254), unique=True, max_size=16)),
+    st.tuples(st.just("share"), st.lists(st.integers(225, 254), unique=True, max_size=16)),
     st.tuples(st.just("settle")),
 )
 
@@ -188,6 +214,8 @@ def test_grows_and_everything_is_given_back(taken: list[tuple[object, ...]]) -> 
         match step:
             case "expand", list() as peers:
                 growing.expand(*map(str, peers))
+            case "share", list() as offsets:
+                growing.share([offset for offset in offsets if isinstance(offset, int)])
             case ("settle",):
                 growing.settle()
             case str(name), int(which), int(number):
