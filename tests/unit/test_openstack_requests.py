@@ -14,6 +14,7 @@ from isthmus.adapters.openstack import api as api_module
 from isthmus.adapters.openstack.api import Api
 from isthmus.adapters.openstack.identity import Identity
 from isthmus.adapters.openstack.networking import Networking
+from isthmus.adapters.openstack.securitygroups import SecurityGroups
 from isthmus.adapters.openstack.session import Session
 from isthmus.model.errors import Conflict, QuotaExceeded, Unavailable
 from isthmus.model.facts.openstack import AllowedTraffic, RequestedPort, SecurityGroup
@@ -298,8 +299,8 @@ def test_rules_of_a_security_group_go_before_others_come() -> None:
         requests.append((method, path, body))
         return 200, {"security_group": {"project_id": "p1"}}
 
-    networking = Networking(Service(answer).api("network"), lambda: "own")
-    networking.update_security_group("g1", "done", ["r1", "r2"], [AllowedTraffic("ingress", 4)])
+    groups = SecurityGroups(Service(answer).api("network"))
+    groups.update_security_group("g1", "done", ["r1", "r2"], [AllowedTraffic("ingress", 4)])
     assert [(method, path) for method, path, _ in requests] == [
         ("DELETE", "/security-group-rules/r1"),
         ("DELETE", "/security-group-rules/r2"),
@@ -313,18 +314,18 @@ def test_rules_of_a_security_group_go_before_others_come() -> None:
 
 
 def test_security_groups_are_those_of_the_projects_with_their_names_as_they_are() -> None:
-    groups = [
+    listed = [
         {"id": "g1", "name": "w\u202eeb ", "project_id": "p1", "stateful": False},
         {"id": "g2", "name": "web", "project_id": "shared-by-another", "stateful": True},
     ]
 
     def answer(_method: str, path: str, params: Mapping[str, Any], _body: Any) -> Answer:
         assert (path, params["project_id"]) == ("/security-groups", ("p1",))
-        return 200, {"security_groups": groups}
+        return 200, {"security_groups": listed}
 
-    networking = Networking(Service(answer).api("network"), lambda: "own")
-    assert networking.security_groups_of("p1") == [SecurityGroup("g1", "w\u202eeb ", "p1", stateful=False)]
-    without = Networking(Service(lambda *_: (404, {})).api("network"), lambda: "own")
+    groups = SecurityGroups(Service(answer).api("network"))
+    assert groups.security_groups_of("p1") == [SecurityGroup("g1", "w\u202eeb ", "p1", stateful=False)]
+    without = SecurityGroups(Service(lambda *_: (404, {})).api("network"))
     assert without.security_groups_of("p1") == []
 
 

@@ -9,16 +9,19 @@ from isthmus.model.errors import ExternalError
 from .api import Api
 from .identity import Identity
 from .networking import Networking
+from .securitygroups import SecurityGroups
 from .session import Session
 
 
-class OpenStackCloud(Identity, Networking):
+class OpenStackCloud(Identity, Networking, SecurityGroups):
     """This cloud, with the operator's credential. Connects at the first call."""
 
     def __init__(self, clouds_file: str, cloud: str) -> None:
         self._session = Session(clouds_file, cloud)
         Identity.__init__(self, Api(self._session, "identity"))
-        Networking.__init__(self, Api(self._session, "network"), self._session.own_project_id)
+        network = Api(self._session, "network")
+        Networking.__init__(self, network, self._session.own_project_id)
+        SecurityGroups.__init__(self, network)
         # Listing the security groups of a deleted project would have Neutron create a default one for it, so no thread
         # may look into a project while another one deletes it.
         self._project_lock = threading.Lock()

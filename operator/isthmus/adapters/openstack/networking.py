@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
-from isthmus.model.errors import Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, Unavailable
+from isthmus.model.errors import Conflict, NotFound, QuotaExceeded, Unavailable
 from isthmus.model.facts.openstack import (
-    AllowedTraffic,
     Network,
     NetworkQuota,
     Port,
     Range,
     RequestedPort,
-    SecurityGroup,
     Subnet,
 )
 from isthmus.model.names import (
     ATTACHMENT_DEVICE_OWNER,
     GATEWAY_DEVICE_OWNER,
-    QOS_POLICY,
     REMOTE_DEVICE_OWNER,
     is_carried_group,
 )
@@ -30,7 +26,7 @@ from isthmus.ports.openstack import SPARE_PORTS
 
 from . import facts
 from .api import Api
-from .rules import rule_json
+from .qos import EmptyQoSPolicy
 
 _UNFILTERED: Final[dict[str, Any]] = {"port_security_enabled": False, "security_groups": []}
 # OVN answers ARP for all other ports, bound or not.
@@ -47,7 +43,6 @@ _COLLECTIONS: Final = (
     "address-groups",
     "trunks",
 )
-_QOS_DESCRIPTION: Final = "Has no rules: attachment ports of Isthmus have it instead of their network's policy"
 _LAST_OF_UTF8MB3: Final = 0xFFFF
 _LOG = logging.getLogger(__name__)
 
@@ -58,7 +53,7 @@ class Networking:
     def __init__(self, api: Api, own_project_id: Callable[[], str]) -> None:
         self._neutron = api
         self._own_project = own_project_id
-        self._qos_lock = threading.Lock()  # else two threads would create two policies
+        self._qos_policy = EmptyQoSPolicy(api, own_project_id)
 
     def require_networking(self) -> None:
         """Send Neutron one small request."""
@@ -105,23 +100,6 @@ class Networking:
         except NotFound:  # no such extension
             return None
         return {item["network_id"]: tuple(item.get(name) for name in fields[1:]) for item in found}
-
-    def security_groups_of(self, *project_ids: str, with_rules: bool = False) -> list[SecurityGroup]:
-        """Without `fields`, Neutron would answer with all rules of the groups."""
-        fields = (*facts.SECURITY_GROUP_FIELDS, *((facts.SECURITY_GROUP_RULES,) if with_rules else ()))
-        try:
-            documents = self._neutron.list_any("security-groups", "project_id", project_ids, fields=fields)
-        except NotFound:  # no such extension
-            return []
-        owned, projects = [facts.security_group(document) for document in documents], {*project_ids}
-        return [group for group in owned if group.project_id in projects]  # Neutron also lists shared ones
-
-    def port_groups_of(self, *network_ids: str) -> Mapping[str, frozenset[tuple[str, tuple[str, ...]]]]:
-        fields = ("id", "network_id", "security_groups")
-        found: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
-        for document in self._neutron.list_any("ports", "network_id", network_ids, fields=fields):
-            found.setdefault(document["network_id"], set()).add((document["id"], facts.group_ids(document)))
-        return {network_id: frozenset(ports) for network_id, ports in found.items()}
 
     def create_network(self, project_id: str, name: str, mtu: int, description: str) -> Network:
         body = {"project_id": project_id, "name": name, "mtu": mtu, "description": description}
@@ -213,21 +191,21 @@ class Networking:
         self._neutron.put(f"/ports/{port_id}", {"port": body})
 
     def set_empty_qos_policy(self, port_id: str) -> None:
-        self._neutron.put(f"/ports/{port_id}", {"port": {"qos_policy_id": self._empty_qos_policy()}})
+        self._neutron.put(f"/ports/{port_id}", {"port": self._qos_policy.assigned()})
 
     def create_gateway_port(self, network_id: str, subnet_id: str, address: str, name: str, description: str) -> Port:
         body = {
             "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}],
             "device_owner": GATEWAY_DEVICE_OWNER,
             **_SILENT,
-            **self._unlimited(),
+            **self._qos_policy.assigned_if_possible(),
         }
         return self._create_port(network_id, name, description, body)
 
     def create_remote_ports(self, network_id: str, ports: Sequence[RequestedPort], description: str) -> None:
         """Neutron creates the ports of one request all or none. OVN's routers reach them by these MAC addresses."""
         self._require_spare_ports(len(ports))
-        unlimited = self._unlimited()
+        unlimited = self._qos_policy.assigned_if_possible()
         documents = [
             self._new_port(network_id, port.name, description)
             | {
@@ -244,23 +222,6 @@ class Networking:
 
     def set_remote_port_groups(self, port_id: str, group_ids: Sequence[str]) -> None:
         self._neutron.put(f"/ports/{port_id}", {"port": _membership(group_ids)})
-
-    def create_security_group(self, project_id: str, name: str, description: str, *, stateful: bool) -> None:
-        body = {"project_id": project_id, "name": name, "description": description}
-        # Where Neutron has no extension for it, all groups are stateful, and it refuses the field.
-        self._neutron.post("/security-groups", {"security_group": body | ({} if stateful else {"stateful": False})})
-
-    def update_security_group(
-        self, group_id: str, description: str, removed_rules: Sequence[str], added_rules: Sequence[AllowedTraffic]
-    ) -> None:
-        for rule_id in removed_rules:
-            self._neutron.delete(f"/security-group-rules/{rule_id}")
-        path = f"/security-groups/{group_id}"
-        if added_rules:
-            project_id = self._neutron.get(path, fields="project_id")["security_group"]["project_id"]
-            documents = [rule_json(project_id, group_id, allowed) for allowed in added_rules]
-            self._neutron.post("/security-group-rules", {"security_group_rules": documents})
-        self._neutron.put(path, {"security_group": {"description": description}})
 
     def delete_port(self, port_id: str) -> None:
         self._neutron.delete(f"/ports/{port_id}")
@@ -325,26 +286,6 @@ class Networking:
     def _new_port(self, network_id: str, name: str, description: str) -> dict[str, Any]:
         owned = {"network_id": network_id, "project_id": self._own_project()}
         return {**owned, "name": name, "description": description, **_UNFILTERED}
-
-    def _unlimited(self) -> dict[str, Any]:
-        """Fields of ports that only reserve addresses, as far as Neutron lets us.
-
-        It refuses a policy with rules for the whole network if that would apply to a port of vnic_type `baremetal`.
-        """
-        try:
-            return {"qos_policy_id": self._empty_qos_policy()}
-        except (Forbidden, NotFound, Invalid, Conflict):
-            return {}
-
-    def _empty_qos_policy(self) -> str:
-        """ID of our QoS policy. Names are not unique in Neutron: of several it is always the same one."""
-        path, owned = "/qos/policies", {"name": QOS_POLICY, "project_id": self._own_project()}
-        with self._qos_lock:
-            found = [policy["id"] for policy in self._neutron.get(path, **owned, fields="id")["policies"]]
-            if not found:
-                body = {**owned, "description": _QOS_DESCRIPTION, "shared": False}
-                found = [self._neutron.post(path, {"policy": body})["policy"]["id"]]
-        return str(min(found))
 
     def _require_spare_ports(self, count: int) -> None:
         """Raises QuotaExceeded unless so many further ports of ours leave enough for attachment ports."""
