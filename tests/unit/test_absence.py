@@ -15,11 +15,6 @@ from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation, rea
 from tests.fakes.scenario import Stretched
 
 
-@pytest.fixture
-def stretched() -> Stretched:
-    return Stretched()
-
-
 def _reinstalled(cloud: FakeCloud, *, without_published: bool) -> None:
     """Delete what the cloud publishes for B; its controller recreates the PeerLink."""
     operator, namespace = FakeCluster(cloud.store), names.peer_namespace("cloud-b")

@@ -12,22 +12,14 @@ from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scenario import Stretched
 
 
-@pytest.fixture
-def stretched() -> Stretched:
-    return Stretched()
-
-
-@pytest.fixture(params=["origin", "receiver"])
-def cloud(request: pytest.FixtureRequest, stretched: Stretched) -> FakeCloud:
-    return stretched.a if request.param == "origin" else stretched.b
-
-
 def port(cloud: FakeCloud) -> Port:
+    """Our attachment port."""
     (only,) = (p for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER)
     return only
 
 
 def ready(cloud: FakeCloud) -> str | None:
+    """Reason of condition Ready of the Attachment."""
     (attachment,) = cloud.attachments()
     return reason(attachment)
 

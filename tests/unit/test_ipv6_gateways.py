@@ -20,11 +20,6 @@ from tests.fakes.nodeobjects import published_spec
 from tests.fakes.scenario import Stretched
 
 
-@pytest.fixture
-def stretched() -> Stretched:
-    return Stretched()
-
-
 def ipv6_of(cloud: FakeCloud) -> str:
     return cloud.gateway_cidr_v6.replace("::/64", "::11")
 

@@ -8,26 +8,10 @@ from dataclasses import replace
 import pytest
 
 from isthmus.core.network.drift import MAX_REPAIRS, PAUSE_SECONDS
-from isthmus.model import names
 from isthmus.model.api.objects import condition_of
-from isthmus.model.facts.openstack import Port
 from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scenario import Stretched
-
-
-@pytest.fixture
-def stretched() -> Stretched:
-    return Stretched()
-
-
-@pytest.fixture(params=["origin", "receiver"])
-def cloud(request: pytest.FixtureRequest, stretched: Stretched) -> FakeCloud:
-    return stretched.a if request.param == "origin" else stretched.b
-
-
-def port(cloud: FakeCloud) -> Port:
-    (only,) = (p for p in cloud.neutron.ports.values() if p.device_owner == names.ATTACHMENT_DEVICE_OWNER)
-    return only
+from tests.unit.test_attachment_port import port, ready
 
 
 def set_on_network(cloud: FakeCloud, policy_id: str | None) -> None:
@@ -38,11 +22,6 @@ def set_on_network(cloud: FakeCloud, policy_id: str | None) -> None:
 
 def set_on_port(cloud: FakeCloud, policy_id: str | None) -> None:
     cloud.neutron.ports[port(cloud).id] = replace(port(cloud), qos_policy_id=policy_id)
-
-
-def ready(cloud: FakeCloud) -> str | None:
-    (attachment,) = cloud.attachments()
-    return reason(attachment)
 
 
 def test_port_without_need_has_no_policy(cloud: FakeCloud) -> None:

@@ -13,11 +13,6 @@ from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scenario import Stretched
 
 
-@pytest.fixture
-def stretched() -> Stretched:
-    return Stretched()
-
-
 def project_id(cloud: FakeCloud) -> str:
     """ID of the only recorded one: a network that is being created has none."""
     (found,) = {attachment.spec.record.project_id for attachment in cloud.attachments()} - {None}

@@ -12,11 +12,6 @@ from tests.fakes.store import Entry, Key
 Snapshot = dict[Key, Entry]
 
 
-@pytest.fixture
-def stretched() -> Stretched:
-    return Stretched()
-
-
 def _snapshot(cloud: FakeCloud) -> Snapshot:
     return {key: entry.copy() for key, entry in cloud.store.entries.items()}
 

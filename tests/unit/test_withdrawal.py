@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-import pytest
-
 from isthmus.model import names
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
@@ -15,11 +13,6 @@ from isthmus.model.facts.peer import PeerView
 from isthmus.ports import PeerReader
 from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation, reason
 from tests.fakes.scenario import Stretched
-
-
-@pytest.fixture
-def stretched() -> Stretched:
-    return Stretched()
 
 
 def test_domain_left_disabled_by_a_crash_is_recreated() -> None:
