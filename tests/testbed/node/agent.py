@@ -1,6 +1,7 @@
 """One of Neutron's agents on a node: its configuration, its process, its log."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tests.testbed.cloud.servers import ini
@@ -9,6 +10,8 @@ from tests.testbed.node.node import Node
 
 OVSDB: Final = {"ovsdb_connection": "unix:/run/openvswitch/db.sock", "datapath_type": "system"}
 """How agents reach Open vSwitch."""
+_REPLACED: Final = Path(__file__).parent / "guest" / "bin"
+"""Programs that agents run instead of the machine's."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Agent:
             [*wrapper, programs / self.program, "--config-file", self._configuration],
             self.program,
             # The agents look up their helpers in PATH.
-            env={"PATH": f"{programs}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "TMPDIR": "/run"},
+            env={"PATH": f"{_REPLACED}:{programs}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin", "TMPDIR": "/run"},
         )
 
     def logged(self, what: str) -> int:
