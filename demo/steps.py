@@ -162,7 +162,7 @@ def withdraw(pairs: Sequence[Federation], stretches: Sequence[Stretch], transcri
     transcript.text(f"No replica is left in {receivers}, and no project of one. The administrators end the agreement:")
     for pair in reversed(pairs):
         end_agreement(pair, transcript)
-    tenant.cloud.kubectl("delete", "namespace", NAMESPACE)
+    tenant.cloud.delete_namespace(NAMESPACE)
     stretches[0].local.delete()
     tenant.delete()
 

@@ -59,7 +59,7 @@ def test_forged_ownership_marker_on_a_tenants_network_is_ignored(peers: Federati
     peers.a.cloud.kubectl("delete", "networkexpansion", "-n", "marked", "marked", "--timeout=60s")
     peers.settle()
     assert network.get_network(forger.network_id).description == marker
-    peers.a.cloud.kubectl("delete", "namespace", "marked")
+    peers.a.cloud.delete_namespace("marked")
     forger.delete()
     tenant.delete()
 

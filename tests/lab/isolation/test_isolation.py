@@ -16,17 +16,20 @@ CIDR, ADDRESS = "10.30.0.0/24", "10.30.0.10"
 def pair(peers: Federation) -> Iterator[tuple[Stretch, Stretch]]:
     """Stretched networks of two projects with the same CIDR, each with a machine on both sides."""
     with ExitStack() as undo:
-        stretches = []
+        tenants, stretches = [], []
         for name in ("red", "blue"):
             tenant = Tenant.create(peers.a.cloud, name, CIDR)
             undo.callback(tenant.delete)
             local = tenant.boot(f"{name}-a", address=ADDRESS)
             undo.callback(local.delete)
-            undo.enter_context(peers.stretched(name, name, tenant.project.id, tenant.network_id))
+            undo.enter_context(peers.requested(name, name, tenant.project.id, tenant.network_id))
+            tenants.append((tenant, local))
+        for tenant, local in tenants:
+            peers.wait_expanded(tenant.name, tenant.name, tenant.network_id)
             stretch = Stretch.of(peers, tenant, local)
             undo.callback(stretch.remove_remotes)
-            stretch.boot_remote(f"{name}-b")
             stretch.admit()
+            stretch.boot_remote(f"{tenant.name}-b")
             stretches.append(stretch)
         yield stretches[0], stretches[1]
 

@@ -81,6 +81,16 @@ class Cloud:
         """Run kubectl as the cloud's administrator."""
         return self.kube.kubectl(*arguments, input=input)
 
+    def delete_namespace(self, name: str) -> None:
+        """Delete a namespace that nobody needs any more; Kubernetes begins with it five seconds later."""
+        self.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+
+    def wait_deleted(self, namespace: str = "") -> None:
+        """Wait until a namespace that was deleted is gone, or all of them are."""
+        which = "status.phase=Terminating" + (f",metadata.name={namespace}" if namespace else "")
+        ask = ("get", "namespaces", f"--field-selector={which}", "-o", "name")
+        wait_until(lambda: not self.kubectl(*ask), 90, f"deleted namespaces of cloud {self.name} to go", 0.5)
+
     def openstack(self) -> Connection:
         """A session of the cloud's administrator."""
         return self._admin

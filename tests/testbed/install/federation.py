@@ -117,6 +117,7 @@ class Federation:
     def bind(self, namespace: str, project_id: str) -> None:
         """Bind a tenant's namespace of the origin to a Keystone project."""
         manifest = render("cloud-a/tenant.yaml", project_id=project_id).replace("shop", namespace)
+        self.origin.cloud.wait_deleted(namespace)
         self.origin.cloud.kubectl("apply", "-f", "-", input=manifest)
 
     def expand(self, name: str, namespace: str, network_id: str) -> None:
@@ -151,15 +152,21 @@ class Federation:
     @contextlib.contextmanager
     def stretched(self, name: str, namespace: str, project_id: str, network_id: str) -> Iterator[Any]:
         """Stretch a network for the duration of the block; yields the replica, and waits until it is deleted."""
+        with self.requested(name, namespace, project_id, network_id):
+            self.wait_expanded(name, namespace, network_id)
+            yield self.replica_of(network_id)
+
+    @contextlib.contextmanager
+    def requested(self, name: str, namespace: str, project_id: str, network_id: str) -> Iterator[None]:
+        """The same without waiting until the network is stretched."""
         self.bind(namespace, project_id)
         self.expand(name, namespace, network_id)
         try:
-            self.wait_expanded(name, namespace, network_id)
-            yield self.replica_of(network_id)
+            yield
         finally:
             self.origin.cloud.kubectl("delete", "networkexpansion", "-n", namespace, name, "--ignore-not-found")
             wait_until(lambda: self.replica_of(network_id) is None, 180, "the replica to be deleted")
-            self.origin.cloud.kubectl("delete", "namespace", namespace, "--ignore-not-found")
+            self.origin.cloud.delete_namespace(namespace)
 
     @contextlib.contextmanager
     def unchanged_inventory(self) -> Iterator[None]:

@@ -23,9 +23,10 @@ class Inventory:
 def take(cloud: Cloud) -> Inventory:
     """List everything in a cloud: Neutron, Keystone, its gateway node, Kubernetes.
 
-    Waits for Neutron's agents first: pending work would look like a change of ours.
+    Waits for Neutron's agents and for deleted namespaces first: pending work would look like a change of ours.
     """
     cloud.wait_until_at_rest()
+    cloud.wait_deleted()
     return Inventory(
         {
             **openstack.sections(cloud.openstack()),
