@@ -206,8 +206,11 @@ def captured_stretch(federation: Federation, name: str, cidr: str) -> Iterator[S
 
 
 @contextmanager
-def populated_stretch(federation: Federation, name: str, cidr: str) -> Iterator[Stretch]:
-    """A stretched network with a machine on each side, which no rule admits yet; everything is removed."""
+def populated_stretch(federation: Federation, name: str, cidr: str, *, admits: bool = False) -> Iterator[Stretch]:
+    """A stretched network with a machine on each side; everything is removed.
+
+    The machines boot with the tenant's rule for the subnet if it `admits`, otherwise no rule admits the other one.
+    """
     with ExitStack() as undo:
         tenant = Tenant.create(federation.origin.cloud, name, cidr)
         undo.callback(tenant.delete)
@@ -216,6 +219,8 @@ def populated_stretch(federation: Federation, name: str, cidr: str) -> Iterator[
         undo.enter_context(federation.stretched(name, name, tenant.project.id, tenant.network_id))
         stretch = Stretch.of(federation, tenant, local)
         undo.callback(stretch.remove_remotes)
+        if admits:
+            stretch.admit()
         stretch.boot_remote(f"{name}-{federation.receiver.cloud.name}")
         yield stretch
 
@@ -223,7 +228,6 @@ def populated_stretch(federation: Federation, name: str, cidr: str) -> Iterator[
 @contextmanager
 def reachable_stretch(federation: Federation, name: str, cidr: str) -> Iterator[Stretch]:
     """A stretched network with a machine on each side that reach each other; everything is removed."""
-    with populated_stretch(federation, name, cidr) as stretch:
-        stretch.admit()
+    with populated_stretch(federation, name, cidr, admits=True) as stretch:
         stretch.wait_for_ping()
         yield stretch
