@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from ipaddress import IPv4Address
 
 import pytest
 from openstack.exceptions import ConflictException
 
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation, condition
+from tests.testbed.install.federation import Federation, condition, patch_spec
 from tests.testbed.install.installation import SYSTEM
 from tests.testbed.workload.machine import Machine
 from tests.testbed.workload.tenant import Stretch, Tenant, reachable_stretch
@@ -78,8 +79,8 @@ def test_router_of_the_origin_reaches_a_remote_machine(stretch: Stretch) -> None
         wait_until(lambda: beyond.ping(address, count=1).all_answered, 30, f"a reply of {address}")
 
 
-def test_virtual_address_moves_to_a_machine_of_the_other_cloud_and_back(stretch: Stretch) -> None:
-    """As keepalived moves it: the machines have it as an allowed address pair, and announce it."""
+def move_virtual_address(stretch: Stretch) -> None:
+    """As keepalived does it: machines of both clouds have it as an allowed address pair, and announce it in turn."""
     local, remote = stretch.local, stretch.remotes[0]
     with ExitStack() as undo:
         for tenant, machine in ((stretch.tenant, local), (stretch.remote, remote)):
@@ -100,6 +101,40 @@ def test_virtual_address_moves_to_a_machine_of_the_other_cloud_and_back(stretch:
             holder.place.run(["ip", "address", "del", f"{VIRTUAL}/32", "dev", "eth0"])
     name = stretch.tenant.name
     assert condition(stretch.tenant.cloud, "networkexpansion", name, name, "AddressConflict").get("status") != "True"
+
+
+def gives(tenant: Tenant) -> bool:
+    """Whether Neutron may give the virtual address to a port."""
+    (subnet,) = tenant.cloud.openstack().network.subnets(network_id=tenant.network_id)
+    pools = [(IPv4Address(pool["start"]), IPv4Address(pool["end"])) for pool in subnet.allocation_pools]
+    return any(first <= IPv4Address(VIRTUAL) <= last for first, last in pools)
+
+
+def test_virtual_address_moves_to_a_machine_of_the_other_cloud_and_back(stretch: Stretch) -> None:
+    assert gives(stretch.tenant)
+    move_virtual_address(stretch)
+
+
+def test_shared_address_is_given_to_nobody_and_moves_between_the_clouds(stretch: Stretch) -> None:
+    tenant, name = stretch.tenant, stretch.tenant.name
+    patch_spec(tenant.cloud, "networkexpansion", name, {"addressing": {"shared": [VIRTUAL]}}, "-n", name)
+    wait_until(lambda: not gives(tenant), 60, "pools without it")
+    assert not gives(stretch.remote)
+    move_virtual_address(stretch)
+    assert condition(tenant.cloud, "networkexpansion", name, name, "SharedAddressesIgnored") == {}
+    network = tenant.project.connection.network
+    reserving = network.create_port(network_id=tenant.network_id, fixed_ips=[{"ip_address": VIRTUAL}])
+
+    def conflict() -> str:
+        found = condition(tenant.cloud, "networkexpansion", name, name, "AddressConflict")
+        return str(found["message"]) if found.get("status") == "True" else ""
+
+    assert reserving.id in wait_until(conflict, 60, "the port to be named")
+    assert reserving.mac_address not in stretch.remote.remote_ports()
+    network.delete_port(reserving)
+    wait_until(lambda: not conflict(), 60, "the conflict to be over")
+    patch_spec(tenant.cloud, "networkexpansion", name, {"addressing": {"shared": []}}, "-n", name)
+    wait_until(lambda: gives(tenant), 60, "the pools to have it again")
 
 
 @pytest.mark.parametrize("source", ["origin", "receiver"])
