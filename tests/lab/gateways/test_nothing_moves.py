@@ -67,7 +67,7 @@ SILENCE_SECONDS = {restart_charon: 0.5, restart_ovsdb: 0, silence_kubelet: 0, le
 
 
 # tests/unit/test_gateway_failover.py has them on fakes.
-_IN_TEST_LONG = (silence_kubelet, leave_agent_dead)
+_IN_TEST_LONG = (silence_kubelet, leave_api_silent, leave_agent_dead)
 
 
 @pytest.mark.parametrize(
