@@ -118,18 +118,18 @@ class Everywhere:
         self._wait_gone(stretch.federation)
 
     def release(self) -> None:
-        """Delete the NetworkExpansion and the peers' machines, so that the replicas go."""
-        self.delete_expansion()
+        """Delete the peers' machines and the NetworkExpansion, so that the replicas go."""
         for stretch in self.stretches.values():
             stretch.remove_remotes()
         self.stretches.clear()
+        self.delete_expansion()
 
     def withdraw(self) -> None:
         """Release it, and wait until all replicas are gone; the origin's network stays."""
         self.release()
         for federation in self.hub.federations:
             self._wait_gone(federation)
-        self.hub.origin.cloud.kubectl("delete", "namespace", self.tenant.name, "--ignore-not-found")
+        self.hub.origin.cloud.delete_namespace(self.tenant.name)
 
     def delete_expansion(self) -> None:
         """Delete the NetworkExpansion, as the tenant does."""
@@ -160,7 +160,7 @@ def three_clouds(peers: Federation) -> Iterator[Hub]:
             hub = Hub(peers, spoke, capture)
             yield hub
             spoke.settle()
-            spoke.end_agreement()
+            spoke.remove_peers()
             # Numbers that a switch has given to peers stay: B's has one for C if they were peers.
             for each in (cloud,) if hub.receivers_are_peers else (peers.b.cloud, cloud):
                 left = difference_once_settled(before[each.name], each)

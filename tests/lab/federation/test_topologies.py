@@ -31,7 +31,7 @@ def receivers(hub: Hub) -> Iterator[Receivers]:
         found.introduce()
         yield found
     finally:
-        found.end_agreement()
+        found.remove_peers()
 
 
 @pytest.fixture(scope="module")
