@@ -11,7 +11,7 @@ from tests.testbed.workload.tenant import reachable_stretch
 
 NAME = "draining"
 GRACE_SECONDS = 3600
-SHORTENED_SECONDS = 30  # since draining began
+SHORTENED_SECONDS = 15  # since draining began
 
 
 def test_draining_ends_the_stretch_at_its_deadline_and_can_be_called_off(peers: Federation) -> None:

@@ -1,4 +1,4 @@
-"""Kills after selected effects in real clouds; tests/property covers all effects on fakes."""
+"""Kills after selected effects in real clouds; tests/unit and tests/property cover all effects on fakes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +12,14 @@ from tests.testbed.install.installation import Installation
 from tests.testbed.install.killed import LAST_WORDS
 from tests.testbed.workload.tenant import Tenant
 
+pytestmark = pytest.mark.long
+
 # The effects of creation and of deletion after which the process is killed; each occurs only there.
 SAMPLE = [
-    pytest.param("controller", "a", "cloud.update_subnet", "cloud.delete_port", marks=pytest.mark.long),
+    ("controller", "a", "cloud.update_subnet", "cloud.delete_port"),
     ("controller", "b", "cloud.create_network", "cloud.delete_project"),
-    pytest.param("agent", "a", "ovsdb.apply", "openflow.replace", marks=pytest.mark.long),
-    pytest.param("agent", "b", "openflow.replace", "ovsdb.apply", marks=pytest.mark.long),
+    ("agent", "a", "ovsdb.apply", "openflow.replace"),
+    ("agent", "b", "openflow.replace", "ovsdb.apply"),
 ]
 OURS_AT_A, OURS_AT_B = ["isthmus:attachment"], ["isthmus:attachment", "isthmus:gateway"]
 
