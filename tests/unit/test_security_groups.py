@@ -222,12 +222,12 @@ def test_stateful_groups_win_over_stateless_ones(ready: Groups) -> None:
 
 
 def test_peer_speaks_for_its_own_addresses_alone(ready: Groups) -> None:
-    """Neither for addresses of others nor for those that its machines may use besides their own."""
-    machine = ready.boot(ready.b, ready.web[ready.b])
+    """Neither for addresses that others have nor for those that its machines may use besides their own."""
+    machine, other = ready.boot(ready.b, ready.web[ready.b]), ready.boot(ready.a)
     first, _, last = machine.addresses[0].rpartition(".")
     pair = f"{first}.{int(last) + 3}"
     ready.b.neutron.ports[machine.id] = replace(
-        ready.b.neutron.ports[machine.id], addresses=(*machine.addresses, "10.20.0.9"), allowed_addresses=(pair,)
+        ready.b.neutron.ports[machine.id], addresses=(*machine.addresses, *other.addresses), allowed_addresses=(pair,)
     )
     ready.settle()
     members = [port for port in ready.a.neutron.ports.values() if port.groups]
