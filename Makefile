@@ -68,7 +68,7 @@ test-long: ## Many random examples, soaks, upgrades, two nodes on ML2/OVS, injec
 	@HYPOTHESIS_PROFILE=long $(RUN)/pytest -q -n 2 --dist worksteal -m "long or hypothesis" tests/unit tests/property
 	@$(RUN)/python -m tests.kernel --without-ipv6 tests/kernel/test_agent.py
 	@$(RUN)/pytest -q -m long tests/lab
-	@$(RUN)/pytest -q -m long tests/pods
+	@$(RUN)/pytest -q -m long tests/pods tests/images
 
 test-cluster: ## A real kube-apiserver: CRDs, admission, RBAC
 	@$(ASSETS) development kubernetes
