@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Final
 
@@ -22,16 +22,17 @@ _SIMULATION: Final = "tests.fakes.federation"
 """Of several clouds: most of the time goes there, into code that needs no other wheels than the rest."""
 
 
-def _not_in(tests: str) -> Iterator[str]:
-    """Names of test files that are left out."""
-    yield from _OF_CLONES
-    for path in sorted((REPOSITORY / "tests" / "unit").glob("test_*.py")) if tests == "without simulations" else ():
-        if _SIMULATION in path.read_text():
-            yield path.name
+def test_they_pass(archives: Callable[[Target], Archive], tmp_path: Path) -> None:
+    files = (REPOSITORY / "tests" / "unit").glob("test_*.py")
+    _run(archives, tmp_path, {path.name for path in files if _SIMULATION in path.read_text()})
 
 
-@pytest.mark.parametrize("tests", ["without simulations", pytest.param("all", marks=pytest.mark.long)])
-def test_they_pass(archives: Callable[[Target], Archive], tmp_path: Path, tests: str) -> None:
+@pytest.mark.long
+def test_all_pass(archives: Callable[[Target], Archive], tmp_path: Path) -> None:
+    _run(archives, tmp_path, set())
+
+
+def _run(archives: Callable[[Target], Archive], tmp_path: Path, left_out: Set[str]) -> None:
     """The controller's wheels are used beside the agent's."""
     roots = {}
     for target in ("agent", "controller"):
@@ -45,7 +46,7 @@ def test_they_pass(archives: Callable[[Target], Archive], tmp_path: Path, tests:
     shown = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True).stdout.split()
     assert (Path(shown[0]).is_relative_to(wheels[0]), shown[1:]) == (True, [str(tmp_path / "environment"), "True"])
     options = ["-q", "-n", "2", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "tests")]
-    options += [f"--ignore=tests/unit/{name}" for name in _not_in(tests)]
+    options += [f"--ignore=tests/unit/{name}" for name in sorted({*_OF_CLONES} | left_out)]
     done = subprocess.run(
         [python, "-m", "pytest", *options, "tests/unit"],
         cwd=REPOSITORY,
