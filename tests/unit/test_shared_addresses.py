@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from isthmus.core.network.origin.shared import shared_addresses
 from isthmus.model.api.objects import condition_of
 from isthmus.model.api.v1alpha1.attachment import Attachment
-from isthmus.model.api.v1alpha1.networkexpansion import Addressing, NetworkExpansion
+from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.facts.openstack import Port, Range, Subnet
 from tests.fakes.federation import FakeCloud, reason
 from tests.fakes.scenario import Scenario
+from tests.unit.test_growth import divide, stretched
 
 VIRTUAL = "10.20.0.100"  # of the origin's addresses, in the middle of its pool
 POOLS = (Range("10.20.0.2", "10.20.0.99"), Range("10.20.0.101", "10.20.0.244"))
@@ -22,27 +22,11 @@ POOLS = (Range("10.20.0.2", "10.20.0.99"), Range("10.20.0.101", "10.20.0.244"))
 @pytest.fixture
 def ready() -> Scenario:
     """A network of A that is stretched to B with a slice of ten addresses, and shares one address."""
-    return stretched(shared=(VIRTUAL,))
-
-
-def stretched(**addressing: Any) -> Scenario:
-    found = Scenario()
-    found.a.expand(found.network.id, "cloud-b")
-    divide(found, **addressing)
-    assert found.outcome() == "Ready"
-    return found
-
-
-def divide(scenario: Scenario, **addressing: Any) -> None:
-    expansion = scenario.a.expansion()
-    assert expansion is not None
-    chosen = Addressing(slice_size=10, **addressing)
-    spec = expansion.spec.model_copy(update={"addressing": chosen})
-    scenario.a.kubectl.apply(expansion.model_copy(update={"spec": spec}))
+    return stretched(slice_size=10, shared=(VIRTUAL,))
 
 
 def share(scenario: Scenario, *addresses: str) -> None:
-    divide(scenario, shared=addresses)
+    divide(scenario, slice_size=10, shared=addresses)
     scenario.settle()
 
 
@@ -99,13 +83,13 @@ def test_nobody_is_given_it(ready: Scenario) -> None:
 
 
 def test_slice_is_chosen_beside_it() -> None:
-    scenario = stretched(shared=("10.20.0.250",))
+    scenario = stretched(slice_size=10, shared=("10.20.0.250",))
     assert offered(scenario) == (("10.20.0.250",), [("10.20.0.240", "10.20.0.249")])
     assert pools(scenario) == (Range("10.20.0.2", "10.20.0.239"), Range("10.20.0.251", "10.20.0.254"))
 
 
 def test_range_of_growth_is_chosen_beside_it() -> None:
-    scenario = stretched(shared=("10.20.0.240",))
+    scenario = stretched(slice_size=10, shared=("10.20.0.240",))
     for _ in range(9):
         boot(scenario.b)
     scenario.settle()
@@ -116,7 +100,7 @@ def test_requested_slice_with_it_is_refused() -> None:
     chosen = {"peer": "cloud-b", "cidr": "10.20.0.0/24", "first": "10.20.0.90", "last": "10.20.0.110"}
     scenario = Scenario()
     scenario.a.expand(scenario.network.id, "cloud-b")
-    divide(scenario, slices=(chosen,), shared=(VIRTUAL,))
+    divide(scenario, slice_size=10, slices=(chosen,), shared=(VIRTUAL,))
     assert scenario.outcome() == "NoFreeSlice"
     assert scenario.a.neutron.subnets[scenario.subnet.id] == scenario.subnet, "nothing was changed"
 
@@ -153,7 +137,7 @@ def test_address_outside_the_pools_does_not_get_into_them() -> None:
     narrow = replace(scenario.subnet, pools=(Range("10.20.0.10", "10.20.0.90"),))
     scenario.a.neutron.subnets[narrow.id] = narrow
     scenario.a.expand(scenario.network.id, "cloud-b")
-    divide(scenario, shared=(VIRTUAL,))
+    divide(scenario, slice_size=10, shared=(VIRTUAL,))
     assert scenario.outcome() == "Ready"
     share(scenario)
     assert pools(scenario) == (Range("10.20.0.10", "10.20.0.80"),)
@@ -228,7 +212,7 @@ def test_address_of_a_slice_is_shared_once_the_slice_is_free(ready: Scenario) ->
     ready.a.kubectl.delete(NetworkExpansion, "web", "shop")
     ready.settle()
     ready.a.expand(ready.network.id, "cloud-b")
-    divide(ready, shared=("10.20.0.250",))
+    divide(ready, slice_size=10, shared=("10.20.0.250",))
     assert ready.outcome() == "Ready"
     assert offered(ready) == (("10.20.0.250",), [("10.20.0.240", "10.20.0.249")])
 
