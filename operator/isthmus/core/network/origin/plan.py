@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from isthmus.core.federation.orphans import is_recorded
@@ -21,6 +21,7 @@ from isthmus.core.network.attachment import (
 from isthmus.core.network.drift import Repairs
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
+from isthmus.core.network.publishers import Publisher
 from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
 from isthmus.core.network.slices import current, pool_updates, trim_unpublished, withdrawn_from_pools
 from isthmus.core.network.stages import plan_in_stages
@@ -33,7 +34,7 @@ from isthmus.model.protocol import Feature
 from .admission import claims
 from .forwarding import node_of, wanted_attachment
 from .record import differs, local_link
-from .remote_ports import planned_remote_ports, ports_of_others, reserved_for
+from .remote_ports import planned_remote_ports, ports_of_others, publishers_of, reserved_for
 from .state import Origin
 
 Actions = tuple[Action, ...]
@@ -172,10 +173,11 @@ def _trim_slices(origin: Origin) -> Actions:
 
 def _publish(origin: Origin) -> Actions:
     """Publish ports and link for every target peer; a new one only with all its slices and an unused tunnel ID."""
-    return tuple(action for cloud_id in sorted(origin.target_peers) for action in _publish_to(origin, cloud_id))
+    publishers = publishers_of(origin)
+    return tuple(a for cloud_id in sorted(origin.target_peers) for a in _publish_to(origin, cloud_id, publishers))
 
 
-def _publish_to(origin: Origin, cloud_id: str) -> Actions:
+def _publish_to(origin: Origin, cloud_id: str, publishers: Mapping[str, Publisher]) -> Actions:
     if origin.facts is None:
         return ()
     record = withdrawn_from_pools(origin.record.subnets, origin.facts, origin.published_ranges)
@@ -184,7 +186,7 @@ def _publish_to(origin: Origin, cloud_id: str) -> Actions:
         return ()
     is_ipv6 = has_feature(origin.snapshot, cloud_id, Feature.IPV6)
     ours = published_ports(origin.facts, ipv6=is_ipv6, matching=origin.matching_with(cloud_id))
-    ports = ours + ports_of_others(origin, cloud_id)
+    ports = ours + ports_of_others(origin, cloud_id, publishers)
     reserved = {"reserved_addresses": reserved_for(origin, cloud_id) or None}
     spec = with_ports(origin.snapshot, offered.model_copy(update=reserved), ports, link)
     wanted = local_link(spec, origin.original_mtu)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from isthmus.core.federation.peer import agreement_with, has_feature
@@ -32,10 +32,10 @@ def planned_remote_ports(origin: Origin) -> RemotePortPlan | None:
         return None
     limit = origin.snapshot.own.remote_ports_per_network
     groups = groups_by_name(origin.facts, origin.group_matching)
-    return plan_remote_ports(origin.facts, _publishers(origin) if limit else (), limit, groups)
+    return plan_remote_ports(origin.facts, publishers_of(origin).values() if limit else (), limit, groups)
 
 
-def ports_of_others(origin: Origin, cloud_id: str) -> tuple[PublishedPort, ...]:
+def ports_of_others(origin: Origin, cloud_id: str, publishers: Mapping[str, Publisher]) -> tuple[PublishedPort, ...]:
     """What a peer learns of the machines of the other members that it may reach: their fixed addresses.
 
     As published before where a member's ports are not all known: a shorter list would be taken for a complete one.
@@ -43,7 +43,6 @@ def ports_of_others(origin: Origin, cloud_id: str) -> tuple[PublishedPort, ...]:
     if cloud_id not in origin.joined or not has_feature(origin.snapshot, cloud_id, Feature.REMOTE_PORTS):
         return ()
     found, reachable = list[PublishedPort](), origin.reachable_from(cloud_id)
-    publishers = {publisher.cloud_id: publisher for publisher in _publishers(origin)}
     for other, number in sorted(origin.joined.items(), key=lambda entry: entry[1]):
         if number not in reachable:
             continue
@@ -75,11 +74,12 @@ def reserved_at(origin: Origin, cloud_id: str) -> set[str]:
     return {a for a in (theirs.reserved_addresses or () if theirs is not None else ()) if contains(belonging, a)}
 
 
-def _publishers(origin: Origin) -> tuple[Publisher, ...]:
-    publishers = (_publisher(origin, cloud_id) for cloud_id in sorted(origin.active_links))
-    return (
-        with_moved(publishers, origin.facts, origin.shared.addresses) if origin.facts is not None else tuple(publishers)
-    )
+def publishers_of(origin: Origin) -> Mapping[str, Publisher]:
+    """What all peers publish, by cloud ID: read once for all that it is published to; empty without facts."""
+    if origin.facts is None:
+        return {}
+    found = (_publisher(origin, cloud_id) for cloud_id in sorted(origin.active_links))
+    return {each.cloud_id: each for each in with_moved(found, origin.facts, origin.shared.addresses)}
 
 
 def _publisher(origin: Origin, cloud_id: str) -> Publisher:
