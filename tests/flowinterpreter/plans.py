@@ -68,11 +68,12 @@ class Direct(NamedTuple):
 
 
 class Owned(NamedTuple):
-    """The MAC addresses of a member: this cloud itself without a cloud ID, with a number one behind the peer."""
+    """The addresses of a member: this cloud itself without a cloud ID, with a number one behind the peer."""
 
     cloud_id: str | None
     number: int | None
     macs: tuple[str, ...]
+    addresses: tuple[str, ...] = ()
 
 
 def attachment(
@@ -112,7 +113,10 @@ def attachment(
             for path in direct
         ],
         "gatewayAddresses": list(gateway_addresses),
-        "owners": [{"cloudID": of.cloud_id, "number": of.number, "macs": list(of.macs)} for of in owners],
+        "owners": [
+            {"cloudID": of.cloud_id, "number": of.number, "macs": list(of.macs), "addresses": list(of.addresses)}
+            for of in owners
+        ],
     }
     name = names.link_name(origin, network_id)
     metadata = {"name": name, "namespace": names.SYSTEM_NAMESPACE, "generation": 1}

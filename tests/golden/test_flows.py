@@ -129,8 +129,8 @@ CASES = {
         replace(
             RELAYING[0],
             owners=(
-                PlannedOwner(None, None, ("fa:16:3e:00:00:a1", "fa:16:3e:00:00:a2")),
-                PlannedOwner("cloud-b", None, ("fa:16:3e:00:00:b1",)),
+                PlannedOwner(None, None, ("fa:16:3e:00:00:a1", "fa:16:3e:00:00:a2"), ("10.20.0.11", "fd00::a1")),
+                PlannedOwner("cloud-b", None, ("fa:16:3e:00:00:b1",), ("10.20.0.129",)),
                 PlannedOwner("cloud-c", None, ("fa:16:3e:00:00:c1",)),
                 PlannedOwner("no-peer", None, ("fa:16:3e:00:00:d1",)),
             ),
@@ -146,7 +146,7 @@ CASES = {
             owners=(
                 PlannedOwner(None, None, ("fa:16:3e:00:00:a1",)),
                 PlannedOwner("cloud-b", None, ("fa:16:3e:00:00:b1",)),
-                PlannedOwner("cloud-b", 3, ("fa:16:3e:00:00:c1",)),
+                PlannedOwner("cloud-b", 3, ("fa:16:3e:00:00:c1",), ("fd00::c1",)),
             ),
         ),
     ),

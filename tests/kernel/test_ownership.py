@@ -1,4 +1,4 @@
-"""A member of a network speaks for its own MAC addresses only, on the kernel's data path."""
+"""A member of a network speaks for its own addresses only, on the kernel's data path."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from isthmus.model.node.flows import PlannedOwner
 from isthmus.model.node.pipeline import Table, learned_cookie, owner_cookie
 from tests.kernel.bridged import Cloud
 from tests.kernel.flowchanges import flow_changes
-from tests.kernel.frames import BROADCAST, frame, ipv4_udp
+from tests.kernel.frames import BROADCAST, arp, frame, ipv4_udp, neighbour_discovery
 from tests.kernel.openvswitch import Machine
 from tests.testbed.host.process import wait_until
 
 MOVING = "06:00:00:00:00:42"
 VIRTUAL = "00:00:5e:00:01:07"
 NESTED = "06:00:00:00:00:43"
+OF_A, OF_B = ("10.20.0.11", "fd00::11"), ("10.20.0.12", "fd00::12")
+ALL_NODES = "33:33:00:00:00:01"
 FRAMES = 5
 PUBLISHED = 10_000
 SENDERS = 50
@@ -165,6 +167,71 @@ def test_moved_machine_is_heard_as_soon_as_its_old_cloud_no_longer_publishes_it(
     assert a.ping("10.20.0.12") == 3
 
 
+def _claims(mac: str) -> dict[str, bytes]:
+    """Frames of the machine with that MAC address that claim those of IP of cloud a's machine."""
+    address, of_ipv6 = OF_A
+    return {
+        "ARP reply": frame(BROADCAST, mac, arp(2, mac, address, "10.20.0.98")),
+        "ARP request": frame(BROADCAST, mac, arp(1, mac, address, "10.20.0.98")),
+        "ARP announcement": frame(BROADCAST, mac, arp(1, mac, address, address)),
+        "advertisement": frame(ALL_NODES, mac, neighbour_discovery(136, "fd00::99", "ff02::1", of_ipv6, mac)),
+        "solicitation": frame(ALL_NODES, mac, neighbour_discovery(135, of_ipv6, "ff02::1", "fd00::98", mac)),
+    }
+
+
+@pytest.fixture
+def exclusive(clouds: tuple[Cloud, Cloud], owned: tuple[str, str]) -> None:
+    """Both clouds also know whose the IP addresses of these machines are."""
+    (of_a, of_b), (a, b) = owned, clouds
+    _have(a, PlannedOwner(None, None, (of_a,), OF_A), PlannedOwner("cloud-b", None, (of_b,), OF_B))
+    _have(b, PlannedOwner(None, None, (of_b,), OF_B), PlannedOwner("cloud-a", None, (of_a,), OF_A))
+
+
+@pytest.mark.usefixtures("exclusive")
+@pytest.mark.parametrize("mac", ["of the machine", VIRTUAL, NESTED])
+def test_claims_of_another_clouds_ip_address_do_not_leave(
+    clouds: tuple[Cloud, Cloud], machines: dict[str, Machine], mac: str
+) -> None:
+    sent = _claims(machines["b-red"].mac if mac == "of the machine" else mac)
+    with _dropped(clouds[1], 0, len(sent)):
+        assert _arrived(machines["b-red"], machines["a-red"], [*sent.values()]) == 0
+
+
+@pytest.mark.usefixtures("exclusive")
+def test_claims_of_this_clouds_ip_address_are_not_taken_from_a_peer_that_does_not_guard(
+    clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]
+) -> None:
+    a, b = clouds
+    sent = _claims(machines["b-red"].mac)
+    _have(b)
+    assert _arrived(machines["b-red"], machines["a-red"], [*_claims(NESTED).values()]) == 0
+    with _dropped(a, a.key(0)[1], len(sent)):
+        assert _arrived(machines["b-red"], machines["a-red"], [*sent.values()]) == 0
+    _have(a)
+    assert _arrived(machines["b-red"], machines["a-red"], [*sent.values()], len(sent)) == len(sent), "they do cross"
+
+
+@pytest.mark.usefixtures("exclusive")
+def test_owners_claims_searches_for_duplicates_and_other_addresses_cross(
+    clouds: tuple[Cloud, Cloud], machines: dict[str, Machine]
+) -> None:
+    """Virtual addresses among them, which move between clouds; and the owner answers who searches for duplicates."""
+    a, b = clouds
+    mac = machines["b-red"].mac
+    sent = [
+        frame(BROADCAST, mac, arp(1, mac, "0.0.0.0", OF_A[0])),
+        frame(ALL_NODES, mac, neighbour_discovery(135, "::", "ff02::1", OF_A[1], mac)),
+        frame(BROADCAST, mac, arp(1, mac, "10.20.0.100", "10.20.0.100")),
+        frame(BROADCAST, VIRTUAL, arp(1, VIRTUAL, "10.20.0.100", "10.20.0.100")),
+        frame(ALL_NODES, mac, neighbour_discovery(136, "fd00::100", "ff02::1", "fd00::100", mac)),
+    ]
+    with _dropped(a, 0, 0), _dropped(b, 0, 0):
+        assert _arrived(machines["b-red"], machines["a-red"], sent, len(sent)) == len(sent)
+        of_a = [*_claims(machines["a-red"].mac).values()]
+        assert _arrived(machines["a-red"], machines["b-red"], of_a, len(of_a)) == len(of_a)
+        assert machines["b-red"].ping(OF_A[0]) == 3
+
+
 @pytest.mark.usefixtures("owned")
 def test_probes_pass_whatever_a_member_publishes(clouds: tuple[Cloud, Cloud]) -> None:
     a, b = clouds
@@ -181,16 +248,21 @@ def test_probes_pass_whatever_a_member_publishes(clouds: tuple[Cloud, Cloud]) ->
 def test_one_port_of_many_changes_one_flow_and_no_cached_flow_more(
     clouds: tuple[Cloud, Cloud], machines: dict[str, Machine], owned: tuple[str, str]
 ) -> None:
-    """Published addresses are looked up by the source alone, which the kernel's cached flows have for learning."""
+    """Published addresses are looked up by the source alone, which the kernel's cached flows have for learning.
+
+    IP addresses are looked up for ARP and neighbour discovery only: cached flows of other frames have none of them.
+    """
     a, _ = clouds
+    addresses = tuple(f"10.21.{number >> 8}.{number & 255}" for number in range(PUBLISHED))
     sources = [f"06:00:00:01:00:{number:02x}" for number in range(SENDERS)]
     without = _cached(a, machines, sources)
     many = tuple(
         f"06:00:01:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}" for number in range(PUBLISHED)
     )
-    _have(a, PlannedOwner(None, None, owned[:1]), PlannedOwner("cloud-b", None, (*owned[1:], *many)))
+    _have(a, PlannedOwner(None, None, owned[:1], OF_A), PlannedOwner("cloud-b", None, (*owned[1:], *many), addresses))
     with flow_changes(a.switch, "br-cloud") as changes:
-        _have(a, PlannedOwner(None, None, owned[:1]), PlannedOwner("cloud-b", None, (*owned[1:], *many[:-1])))
+        fewer = PlannedOwner("cloud-b", None, (*owned[1:], *many[:-1]), addresses)
+        _have(a, PlannedOwner(None, None, owned[:1], OF_A), fewer)
         touched = [change for change in changes() if change.table != Table.LEARNED]
     (gone,) = touched
     assert (gone.event, gone.table, gone.cookie) == ("DELETED", Table.OWNER, owner_cookie(a.key(0)[0]))
@@ -208,5 +280,6 @@ def _cached(cloud: Cloud, machines: dict[str, Machine], sources: list[str]) -> i
         for each in sent:
             machines["b-red"].send(each)
             time.sleep(0.01)
-    listed = cloud.switch.appctl("dpctl/dump-flows").splitlines()
-    return sum("06:00:00:01:00:" in line for line in listed)
+    listed = [line for line in cloud.switch.appctl("dpctl/dump-flows").splitlines() if "06:00:00:01:00:" in line]
+    assert not [line for line in listed if "10.20.0.99" in line]
+    return len(listed)

@@ -57,7 +57,7 @@ class Stretched:
     direct: frozenset[tuple[str, str]] = frozenset()
     """Pairs of receivers, in order, that reach each other directly."""
     unguarded: frozenset[str] = frozenset()
-    """Clouds of an earlier release, which do not know whose the MAC addresses are."""
+    """Clouds of an earlier release, which do not know whose the addresses are."""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -94,12 +94,13 @@ class Stretched:
             return []
         found = []
         for member in self.members:
+            of_member = (MAC[member],), (ADDRESS[member],)
             if member == cloud:
-                found.append(Owned(None, None, (MAC[member],)))
+                found.append(Owned(None, None, *of_member))
             elif ORIGIN in (cloud, member):
-                found.append(Owned(member, None, (MAC[member],)))
+                found.append(Owned(member, None, *of_member))
             else:
-                found.append(Owned(ORIGIN, NUMBER[member], (MAC[member],)))
+                found.append(Owned(ORIGIN, NUMBER[member], *of_member))
         return found
 
     def _direct_paths(self, cloud: str) -> list[Direct]:
@@ -272,9 +273,11 @@ def check_rest(clouds: Clouds, now: Iterable[Stretched]) -> None:
     for of in now:
         name = names.link_name(ORIGIN, of.network)
         for sender in of.members:
-            journey = clouds.send(Network(sender, name), sent_frame(sender, "broadcast", ORIGIN))
-            assert violations(journey) == []
-            assert journey.copies == {Network(cloud, name): 1 for cloud in of.reached(sender)}
+            announcement = frame(BROADCAST, MAC[sender], arp(1, MAC[sender], ADDRESS[sender], ADDRESS[sender]))
+            for to_all in (sent_frame(sender, "broadcast", ORIGIN), announcement):
+                journey = clouds.send(Network(sender, name), to_all)
+                assert violations(journey) == []
+                assert journey.copies == {Network(cloud, name): 1 for cloud in of.reached(sender)}
         for sender, to in ((member, other) for member in of.members for other in of.reached(member)):
             journey = clouds.send(Network(sender, name), sent_frame(sender, "unicast", to))
             assert journey.copies == {Network(to, name): 1}, "its address is learned"
@@ -324,10 +327,13 @@ def test_no_frame_with_the_address_of_another_member_arrives(at: Times, direct: 
         name = names.link_name(ORIGIN, of.network)
         for sender, owner in permutations(of.members, 2):
             clouds = Clouds(gateways(at, LATER, direct))
+            forged = [(MAC[owner], ipv4_udp(ADDRESS[owner], "10.20.0.9", 4000, 4000))]
+            forged += [(mac, arp(2, mac, ADDRESS[owner], "10.20.0.9")) for mac in (MAC[sender], VIRTUAL)]
             for destination in (BROADCAST, *(MAC[to] for to in of.members if to != sender)):
-                forged = frame(destination, MAC[owner], ipv4_udp(ADDRESS[owner], "10.20.0.9", 4000, 4000))
-                journey = clouds.send(Network(sender, name), forged)
-                assert {where.cloud for where in journey.copies} <= (of.unguarded if sender in of.unguarded else set())
+                for mac, body in forged:
+                    journey = clouds.send(Network(sender, name), frame(destination, mac, body))
+                    reached = {where.cloud for where in journey.copies}
+                    assert reached <= (of.unguarded if sender in of.unguarded else set())
 
 
 @given(all_times(), choices)
@@ -341,6 +347,9 @@ def test_frames_with_an_address_that_nobody_publishes_arrive(at: Times, direct: 
             journey = clouds.send(
                 Network(sender, name), frame(BROADCAST, VIRTUAL, ipv4_udp("10.20.0.8", "10.20.0.9", 9, 9))
             )
+            assert journey.copies == {Network(cloud, name): 1 for cloud in of.reached(sender)}
+            claim = frame(BROADCAST, MAC[sender], arp(1, MAC[sender], "10.20.0.8", "10.20.0.8"))
+            journey = clouds.send(Network(sender, name), claim)
             assert journey.copies == {Network(cloud, name): 1 for cloud in of.reached(sender)}
 
 
@@ -442,6 +451,7 @@ REST_DEFECTS = {
     "nothing is delivered": _in(3, "goto_table:9", "goto_table:7"),
     "tunnel IDs are not set": _in(7, r"set_field:\w+->tun_id,", ""),
     "whatever is owned is foreign": _in(17, "set_field:0->reg10", "set_field:0x10000->reg10"),
+    "whatever is claimed is foreign": _in(19, r",resubmit\(,17\)", ""),
     "not handed on": _in(7, r"(reg1=0x\w+,reg2=\S+ actions=).*$", r"\1drop"),
     "probes are not reflected": _in(8, ",IN_PORT", ""),
     "what is learned leads nowhere": _in(3, r"load:\S+->\S+\)", "load:0x7->NXM_NX_REG2[0..15])"),

@@ -281,7 +281,8 @@ def _gateway(cloud_id: str, which: int) -> dict[str, str]:
 
 def _owner(cloud_id: str, count: int) -> AddressOwner:
     """With addresses that the other ones have, too, of which the first one counts."""
-    return AddressOwner(cloud_id=cloud_id, macs=tuple(f"fa:16:3e:00:00:0{number}" for number in range(count)))
+    macs = tuple(f"fa:16:3e:00:00:0{number}" for number in range(count))
+    return AddressOwner(cloud_id=cloud_id, macs=macs, addresses=tuple(f"10.20.9.{number}" for number in range(count)))
 
 
 def _known(cloud_id: str, count: int) -> list[dict[str, str]]:

@@ -69,8 +69,14 @@ def test_network_takes_its_owners_along_and_keeps_them_while_it_is_not_known() -
 def test_address_that_is_named_twice_has_its_first_owner() -> None:
     """Somebody has edited the Attachment: of two flows with one match the switch would have one."""
     wanted = attachment()
-    both = (AddressOwner(macs=(A1, A2)), AddressOwner(cloud_id=PEER, macs=(A2, B1)))
+    both = (
+        AddressOwner(macs=(A1, A2), addresses=("10.20.0.9",)),
+        AddressOwner(cloud_id=PEER, macs=(A2, B1), addresses=("10.20.0.9", "fd00::1")),
+    )
     edited = wanted.model_copy(update={"spec": wanted.spec.model_copy(update={"owners": both})})
     planned = plan_network(NODE, edited, {}, lambda _: False).network
     assert planned is not None
-    assert [(owner.cloud_id, owner.macs) for owner in planned.owners] == [(None, (A1, A2)), (PEER, (B1,))]
+    assert [(owner.cloud_id, owner.macs, owner.addresses) for owner in planned.owners] == [
+        (None, (A1, A2), ("10.20.0.9",)),
+        (PEER, (B1,), ("fd00::1",)),
+    ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 import pytest
 
 from isthmus.core.network import ownership
-from isthmus.core.network.ownership import owners
+from isthmus.core.network.ownership import Addresses, owners
 from isthmus.core.network.port_slices import RemotePorts
+from isthmus.core.network.publishers import Publisher
 from isthmus.model.api.v1alpha1.attachment import AddressOwner
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
 from tests.fakes.federation import FakeCloud
@@ -30,15 +31,25 @@ def port(index: int, mac: str, member: int | None = None) -> PublishedPort:
     return PublishedPort(id=str(UUID(int=index)), mac=mac, addresses=(f"10.20.0.{index + 10}",), member=member)
 
 
+def _owners(
+    ours: Collection[str],
+    theirs: Mapping[str, RemotePorts],
+    gateway_addresses: Collection[str] = (),
+    before: tuple[AddressOwner, ...] = (),
+) -> tuple[AddressOwner, ...]:
+    """Peers are given by the last letters of their cloud IDs."""
+    publishers = [Publisher(f"cloud-{name}", found, ()) for name, found in theirs.items()]
+    return owners(Addresses({*ours}), publishers, gateway_addresses, before)
+
+
 def owned(
     ours: Collection[str],
     gateway_addresses: Collection[str] = (),
     before: tuple[AddressOwner, ...] = (),
     **theirs: RemotePorts,
 ) -> dict[tuple[str | None, int | None], set[str]]:
-    """The MAC addresses of each owner; peers are given by the last letters of their cloud IDs."""
-    published = {f"cloud-{name}": found for name, found in theirs.items()}
-    found = owners(ours, published, gateway_addresses, before)
+    """The MAC addresses of each owner."""
+    found = _owners(ours, theirs, gateway_addresses, before)
     assert all(list(owner.macs) == sorted({*owner.macs}) for owner in found)
     return {(owner.cloud_id, owner.number): {*owner.macs} for owner in found}
 
@@ -69,7 +80,7 @@ def test_address_that_is_not_in_one_place_by_its_kind_has_no_owner(mac: str) -> 
 
 
 def test_what_is_missing_from_an_incomplete_reading_remains() -> None:
-    before = owners({A1}, {B: ports(B1, B2), C: ports(C1)}, (), ())
+    before = _owners({A1}, {"b": ports(B1, B2), "c": ports(C1)})
     assert owned({A1}, before=before, b=ports(B2, complete=False)) == {(None, None): {A1}, (B, None): {B1, B2}}
     assert owned({A1}, before=before, b=ports(complete=False), c=ports(C1, B1)) == {
         (None, None): {A1},
@@ -80,7 +91,7 @@ def test_what_is_missing_from_an_incomplete_reading_remains() -> None:
 
 
 def test_each_member_has_an_equal_share_of_too_many_and_gateways_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "_MAX_MACS_OF_NETWORK", 4)
+    monkeypatch.setattr(ownership, "_MAX_ADDRESSES_OF_NETWORK", 4)
     assert owned({A1, A2, B2}, ["10.20.0.12"], b=ports("fa:16:3e:00:00:01", "fa:16:3e:00:00:02", B1)) == {
         (None, None): {A1, A2},
         (B, None): {"fa:16:3e:00:00:01", B1},

@@ -12,7 +12,7 @@ PROTOCOL_VERSION: Final = 1
 PROTOCOL_VERSIONS: Final = (1, 2, 3)
 """The versions that this cloud speaks, in ascending order."""
 
-READ_AS: Final = 11
+READ_AS: Final = 12
 """Number of the reader of peers' objects, to be raised whenever it understands more of them than before.
 
 It is stored beside what was read: a newer controller reads again what an older one understood in part.

@@ -1,5 +1,6 @@
 """A port of ours stands for each machine of the other cloud, at both: OVN's and Open vSwitch's."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Address
@@ -7,6 +8,7 @@ from ipaddress import IPv4Address
 import pytest
 from openstack.exceptions import ConflictException
 
+from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, condition, patch_spec
 from tests.testbed.install.installation import SYSTEM
@@ -103,6 +105,37 @@ def move_virtual_address(stretch: Stretch) -> None:
     assert condition(stretch.tenant.cloud, "networkexpansion", name, name, "AddressConflict").get("status") != "True"
 
 
+@pytest.mark.parametrize("side", ["origin", "receiver"])
+def test_machine_does_not_get_what_is_for_a_machine_of_the_other_cloud(stretch: Stretch, side: str) -> None:
+    """Although its own cloud lets it claim the address, by an allowed address pair."""
+    here, there = (stretch.tenant, stretch.local), (stretch.remote, stretch.remotes[0])
+    (claiming, claimant), (wronged, victim) = (here, there) if side == "origin" else (there, here)
+    address, network = str(victim.address), claiming.project.connection.network
+    with ExitStack() as undo:
+        network.update_port(claimant.port_id, allowed_address_pairs=[{"ip_address": address}])
+        undo.callback(network.update_port, claimant.port_id, allowed_address_pairs=[])
+        beside = stretch.tenant.boot("shadow-asking") if side == "receiver" else stretch.boot_remote("shadow-asking")
+        undo.callback(beside.delete)
+        if side == "origin":
+            undo.callback(stretch.remotes.remove, beside)
+        wait_until(lambda: beside.ping(address, count=1).all_answered, 30, f"a reply of {victim.name}")
+        claimant.place.run(["ip", "address", "add", f"{address}/32", "dev", "eth0"])
+        undo.callback(claimant.place.run, ["ip", "address", "del", f"{address}/32", "dev", "eth0"])
+        claimant.place.run(["busybox", "arping", "-U", "-c", "5", "-I", "eth0", address], check=False)
+        assert beside.ping(address, count=3).all_answered
+        assert beside.neighbours()[address] == victim.mac_address
+        name = stretch.federation.link_name(stretch.tenant.network_id)
+        wait_until(lambda: ("ownership", None) in dropping(claiming.cloud, name), 30, "the reason to be reported")
+    assert dropping(wronged.cloud, name) == set(), "nothing has crossed"
+
+
+def dropping(cloud: Cloud, name: str) -> set[tuple[str, str | None]]:
+    """Why frames of that network are dropped, and the peer that they come from; None: this cloud."""
+    found = json.loads(cloud.kubectl("get", "attachment", name, "-n", SYSTEM, "-o", "json"))
+    nodes = found["status"].get("nodes", [])
+    return {(each["reason"], each.get("cloudID")) for node in nodes for each in node.get("dropping", [])}
+
+
 def gives(tenant: Tenant) -> bool:
     """Whether Neutron may give the virtual address to a port."""
     (subnet,) = tenant.cloud.openstack().network.subnets(network_id=tenant.network_id)
@@ -111,8 +144,13 @@ def gives(tenant: Tenant) -> bool:
 
 
 def test_virtual_address_moves_to_a_machine_of_the_other_cloud_and_back(stretch: Stretch) -> None:
-    assert gives(stretch.tenant)
+    """Also if a port without a machine reserves it."""
+    tenant = stretch.tenant
+    assert gives(tenant)
+    network = tenant.project.connection.network
+    reserving = network.create_port(network_id=tenant.network_id, fixed_ips=[{"ip_address": VIRTUAL}])
     move_virtual_address(stretch)
+    network.delete_port(reserving)
 
 
 def test_shared_address_is_given_to_nobody_and_moves_between_the_clouds(stretch: Stretch) -> None:

@@ -38,6 +38,7 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.facts.openstack import NetworkFacts, Port
 
+from .exclusive import exclusive_ports
 from .security_groups import groups_by_name, published_groups
 
 
@@ -96,18 +97,25 @@ def published_ports(
 
     Ordered by port ID; of each port those of IPv4 first. With `matching`, each with the names of its security groups.
     """
-    groups = groups_by_name(facts, matching)
+    groups, exclusive = groups_by_name(facts, matching), {port.id for port in exclusive_ports(facts)}
     return tuple(
-        _published(port, addresses[:MAX_ADDRESSES_PER_PORT], published_groups(port, groups))
+        _published(port, addresses[:MAX_ADDRESSES_PER_PORT], published_groups(port, groups), port.id in exclusive)
         for port in sorted(facts.ports, key=lambda p: p.id)
         if not _is_ours(port, facts) and port.mac and (addresses := _addresses(port, ipv6=ipv6))
     )
 
 
-def _published(port: Port, addresses: tuple[str, ...], groups: tuple[str, ...] | None) -> PublishedPort:
+def _published(
+    port: Port, addresses: tuple[str, ...], groups: tuple[str, ...] | None, is_exclusive: bool
+) -> PublishedPort:
     of_pairs = tuple(address for address in addresses if address not in port.addresses)
     return PublishedPort(
-        id=port.id, mac=port.mac.lower(), addresses=addresses, pair_addresses=of_pairs or None, groups=groups
+        id=port.id,
+        mac=port.mac.lower(),
+        addresses=addresses,
+        pair_addresses=of_pairs or None,
+        exclusive=is_exclusive or None,
+        groups=groups,
     )
 
 

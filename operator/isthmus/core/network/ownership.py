@@ -1,84 +1,147 @@
-"""Whose the MAC addresses on a network are, by what each member publishes of its ports.
+"""Whose the addresses on a network are, by what each member publishes of its ports.
 
-What a member publishes says that nobody else may use it, so it is believed only while no other member says the same.
-An address that several publish, as while a machine moves or by mistake, has no owner, and passes from everybody as if
-nobody had published it: that depends on what is published alone, not on who was first or who sends. But an address
-that a port of this cloud has is this cloud's own, whatever others publish: no peer can take it away.
+Of MAC addresses those of all ports, of IP addresses those that nobody takes over (see exclusive.py) and that the member
+is believed. What it publishes says that nobody else may use an address, so that counts only while no other member says
+the same. An address that several publish, as while a machine moves or by mistake, has no owner, and passes from
+everybody as if nobody had published it: that depends on what is published alone, not on who was first or who sends. But
+what a port of this cloud has is this cloud's own, whatever others publish: no peer can take it away.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Final, NamedTuple, Self
 
-from isthmus.model.api.v1alpha1.attachment import MAX_OWNED_MACS, AddressOwner
+from isthmus.model.api.v1alpha1.attachment import MAX_OWNED_ADDRESSES, AddressOwner
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
+from isthmus.model.facts.openstack import NetworkFacts
 
+from .addressing import Spans, contains, merged, number_of, span_of_network
+from .attachment import own_macs
+from .exclusive import exclusive_ports
 from .known_addresses import is_machine
-from .port_slices import RemotePorts
+from .publishers import Publisher, with_moved
+from .router_addresses import interface_identifier
 
-_MAX_MACS_OF_NETWORK: Final = 2 * MAX_OWNED_MACS
+_MAX_ADDRESSES_OF_NETWORK: Final = 2 * MAX_OWNED_ADDRESSES
 _VIRTUAL_ROUTERS: Final = ("00:00:5e:00:01:", "00:00:5e:00:02:")  # VRRP (RFC 9568): they move between machines
+_INTERFACE_IDENTIFIER: Final = (1 << 64) - 1
 
 
 class _Member(NamedTuple):
     """A peer, or a member behind it."""
 
-    cloud_id: str
+    cloud_id: str | None
     number: int | None
 
 
-def owners(
-    ours: Collection[str],
-    theirs: Mapping[str, RemotePorts],
+_HERE: Final = _Member(None, None)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """What a member has, of either kind."""
+
+    macs: set[str] = field(default_factory=set)
+    exclusive: set[str] = field(default_factory=set)
+    """IP addresses."""
+
+    @classmethod
+    def of_cloud(cls, facts: NetworkFacts, shared: Collection[str] = ()) -> Self:
+        """Those of this cloud's ports; `shared` IP addresses are nobody's."""
+        exclusive = {address for port in exclusive_ports(facts) for address in port.addresses}
+        return cls({*own_macs(facts)}, exclusive - {*shared})
+
+
+def owners_of(
+    facts: NetworkFacts,
+    publishers: Iterable[Publisher],
     gateway_addresses: Collection[str],
     before: Iterable[AddressOwner],
+    shared: Collection[str] = (),
 ) -> tuple[AddressOwner, ...]:
-    """This cloud and each other member, with the MAC addresses that only it may use, none of them twice.
+    """The owners on a network with these facts, as `owners` finds them; nobody owns a `shared` address."""
+    formed = merged(span_of_network(ip_network(subnet.cidr)) for subnet in facts.subnets if subnet.is_automatic)
+    ours = Addresses.of_cloud(facts, shared)
+    return owners(ours, with_moved(publishers, facts, shared), gateway_addresses, before, formed)
 
-    `ours` are those of this cloud's ports, `theirs` the ports that each peer publishes, also for the members behind it.
-    If not all ports of a peer are known, what belonged to it `before` is taken as published still. Of more than an
-    Attachment can have each member has an equal share, those of gateways first and then the lowest ones.
+
+def owners(
+    ours: Addresses,
+    publishers: Iterable[Publisher],
+    gateway_addresses: Collection[str],
+    before: Iterable[AddressOwner],
+    formed: Spans = (),
+) -> tuple[AddressOwner, ...]:
+    """This cloud and each other member, with the addresses that only it may use, none of them twice.
+
+    `publishers` publish for the members behind them, too; `formed` are addresses that machines form from their MAC
+    addresses. If not all ports of a peer are known, what belonged to it `before` is taken as published still. Of more
+    than an Attachment can have each member has an equal share, those of gateways first and then the lowest ones.
     """
-    own = frozenset(filter(_has_one_place, ours))
-    published = {member: {*found} for member, found in _published(theirs, before).items()}
-    claims = Counter(mac for macs in published.values() for mac in macs)
-    gateways = _gateways(theirs, gateway_addresses)
-    share = min(MAX_OWNED_MACS, _MAX_MACS_OF_NETWORK // (len(published) + 1))
-    found = [AddressOwner(macs=_first(own, gateways, share))]
-    for member in sorted(published, key=lambda member: (member.cloud_id, member.number or 0)):
-        alone = {mac for mac in published[member] if claims[mac] == 1} - own
-        found.append(AddressOwner(**member._asdict(), macs=_first(alone, gateways, share)))
-    return tuple(owner for owner in found if owner.macs)
+    publishers = tuple(publishers)
+    published = _published(publishers, formed, before)
+    gateways = {*gateway_addresses} | _macs_of_gateways(publishers, gateway_addresses)
+    macs = _owned(
+        {*filter(_has_one_place, ours.macs)}, {member: found.macs for member, found in published.items()}, gateways
+    )
+    exclusive = _owned(ours.exclusive, {member: found.exclusive for member, found in published.items()}, gateways)
+    members = (_HERE, *sorted(published, key=lambda member: (member.cloud_id or "", member.number or 0)))
+    found = (AddressOwner(**m._asdict(), macs=macs[m], addresses=exclusive[m]) for m in members)
+    return tuple(owner for owner in found if owner.macs or owner.addresses)
 
 
-def _published(theirs: Mapping[str, RemotePorts], before: Iterable[AddressOwner]) -> dict[_Member, set[str]]:
-    found: dict[_Member, set[str]] = {}
-    for cloud_id, ports in theirs.items():
-        found.setdefault(_Member(cloud_id, None), set())
-        for port in ports.ports:
+def _published(
+    publishers: Iterable[Publisher], formed: Spans, before: Iterable[AddressOwner]
+) -> dict[_Member, Addresses]:
+    found: dict[_Member, Addresses] = {}
+    incomplete = set[str]()
+    for publisher in publishers:
+        found.setdefault(_Member(publisher.cloud_id, None), Addresses())
+        if not publisher.ports.complete:
+            incomplete.add(publisher.cloud_id)
+        for port in publisher.ports.ports:
+            of_member = found.setdefault(_Member(publisher.cloud_id, port.member), Addresses())
             if _has_one_place(port.mac):
-                found.setdefault(_Member(cloud_id, port.member), set()).add(port.mac)
+                of_member.macs.add(port.mac)
+            if port.exclusive:
+                of_member.exclusive.update(a for a in port.fixed_addresses if _is_believed(publisher, port, a, formed))
     for owner in before:
-        if owner.cloud_id is not None and owner.cloud_id in theirs and not theirs[owner.cloud_id].complete:
-            found.setdefault(_Member(owner.cloud_id, owner.number), set()).update(owner.macs)
+        if owner.cloud_id in incomplete:
+            of_member = found.setdefault(_Member(owner.cloud_id, owner.number), Addresses())
+            of_member.macs.update(owner.macs)
+            of_member.exclusive.update(owner.addresses)
     return found
 
 
-def _gateways(theirs: Mapping[str, RemotePorts], addresses: Collection[str]) -> set[str]:
+def _is_believed(publisher: Publisher, port: PublishedPort, address: str, formed: Spans) -> bool:
+    if not contains(formed, address):
+        return publisher.believes(address)
+    return number_of(address) & _INTERFACE_IDENTIFIER == interface_identifier(port.mac)
+
+
+def _owned(
+    ours: Collection[str], published: Mapping[_Member, set[str]], gateways: Collection[str]
+) -> dict[_Member, tuple[str, ...]]:
+    claims = Counter(address for addresses in published.values() for address in addresses)
+    share = min(MAX_OWNED_ADDRESSES, _MAX_ADDRESSES_OF_NETWORK // (len(published) + 1))
+    found = {_HERE: _first(ours, gateways, share)}
+    for member, addresses in published.items():
+        found[member] = _first({a for a in addresses if claims[a] == 1} - {*ours}, gateways, share)
+    return found
+
+
+def _macs_of_gateways(publishers: Iterable[Publisher], addresses: Collection[str]) -> set[str]:
     wanted = {*addresses}
-    return {port.mac for port in _ports(theirs) if not wanted.isdisjoint(port.addresses)}
+    return {port.mac for each in publishers for port in each.ports.ports if not wanted.isdisjoint(port.addresses)}
 
 
-def _ports(theirs: Mapping[str, RemotePorts]) -> Iterator[PublishedPort]:
-    for ports in theirs.values():
-        yield from ports.ports
-
-
-def _first(macs: Collection[str], gateways: Collection[str], share: int) -> tuple[str, ...]:
+def _first(addresses: Collection[str], gateways: Collection[str], share: int) -> tuple[str, ...]:
     """So many of them, ordered, so that an Attachment changes only if they do."""
-    chosen = macs if len(macs) <= share else sorted(macs, key=lambda mac: (mac not in gateways, mac))[:share]
+    chosen = addresses if len(addresses) <= share else sorted(addresses, key=lambda a: (a not in gateways, a))[:share]
     return tuple(sorted(chosen))
 
 

@@ -32,7 +32,12 @@ def router_addresses(facts: NetworkFacts | None, of_others: Collection[str] = ()
 
 def router_ports(facts: NetworkFacts) -> tuple[Port, ...]:
     """The interfaces of this cloud's own routers on the network."""
-    return tuple(port for port in facts.ports if port.device_owner.startswith(_ROUTER_OWNERS))
+    return tuple(filter(is_router, facts.ports))
+
+
+def is_router(port: Port) -> bool:
+    """Whether it is the interface of a router of Neutron."""
+    return port.device_owner.startswith(_ROUTER_OWNERS)
 
 
 def _of(router: Port) -> Iterator[str]:
@@ -42,7 +47,11 @@ def _of(router: Port) -> Iterator[str]:
 
 
 def link_local_address(mac: str) -> str:
-    """The link-local address that Neutron's routers form from their MAC address (EUI-64; RFC 4291, appendix A)."""
+    """The link-local address that Neutron's routers form from their MAC address."""
+    return str(ip_address(_LINK_LOCAL | interface_identifier(mac)))
+
+
+def interface_identifier(mac: str) -> int:
+    """The last 64 bits of addresses that are formed from a MAC address (EUI-64; RFC 4291, appendix A)."""
     octets = bytes.fromhex(mac.replace(":", ""))
-    identifier = bytes((octets[0] ^ 0x02, *octets[1:3], 0xFF, 0xFE, *octets[3:]))
-    return str(ip_address(_LINK_LOCAL | int.from_bytes(identifier)))
+    return int.from_bytes(bytes((octets[0] ^ 0x02, *octets[1:3], 0xFF, 0xFE, *octets[3:])))

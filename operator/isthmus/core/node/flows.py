@@ -33,7 +33,7 @@ from .answers import answers_limit, common_answers, network_answers
 from .flowlines import flow as _flow
 from .flowlines import goto as _goto
 from .gatewayclaims import HERE, wrong_claims
-from .ownership import FOREIGN, LOOK_UP, probes_without_owner
+from .ownership import FOREIGN, LOOK_UP, common_ownership
 
 _LEARN_SECONDS = 300
 _LEARN_LIMIT = 2048  # addresses of each cloud in a network, so that none can exhaust the budget of another
@@ -198,7 +198,7 @@ def _common() -> Iterator[str]:
     yield _flow(Table.FLOOD, 0, "", _goto(Table.OUTPUT))
     yield _flow(Table.DROP, 0, "", "drop")
     yield from common_answers()
-    yield probes_without_owner()
+    yield from common_ownership()
 
 
 def _tunnel(tunnel: int, member: int, probe: int, received: int | None) -> Iterator[str]:

@@ -232,11 +232,12 @@ def _relays(
 
 
 def _owners(attachment: Attachment) -> Iterator[PlannedOwner]:
-    """Each MAC address once: of two flows of one match the switch would keep one, and miss the other."""
+    """Each address once: of two flows of one match the switch would keep one, and miss the other."""
     seen: set[str] = set()
     for owner in attachment.spec.owners:
-        yield PlannedOwner(owner.cloud_id, owner.number, tuple(mac for mac in owner.macs if mac not in seen))
-        seen.update(owner.macs)
+        macs, addresses = (tuple(a for a in of if a not in seen) for of in (owner.macs, owner.addresses))
+        yield PlannedOwner(owner.cloud_id, owner.number, macs, addresses)
+        seen.update(owner.macs, owner.addresses)
 
 
 def _path_problem(

@@ -205,8 +205,8 @@ class _NetworkSets:
         return End(shared.members[end.cloud_id], shared.ports[end.tunnel_port], end.tunnel_id, meter)
 
     def _render_owners(self, network: PlannedNetwork, number: int) -> Iterator[FlowSet]:
-        numbered = ((owner.number_on_node(self._shared.members), owner.macs) for owner in network.owners)
-        owners = {member: macs for member, macs in numbered if member is not None and macs}
+        numbered = ((owner.number_on_node(self._shared.members), owner) for owner in network.owners)
+        owners = {n: owner for n, owner in numbered if n is not None and (owner.macs or owner.addresses)}
         if owners:
             yield owner_set(network.name, number, owners)
 

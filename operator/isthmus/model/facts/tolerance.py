@@ -110,6 +110,7 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "ports[]": _LEAVE_OUT,
             "ports[].addresses": _LEAVE_OUT,
             "ports[].addresses[]": _LEAVE_OUT,
+            "ports[].exclusive": _LEAVE_OUT,
             "ports[].groups": _LEAVE_OUT,
             "ports[].groups[]": _LEAVE_OUT,
             "portBuckets": ReadAs(256),  # no slice belongs to so many: the ports are unknown, and not none
@@ -119,6 +120,7 @@ _RULES: Final[Mapping[type[ApiModel], Mapping[str, Rule]]] = MappingProxyType(
             "ports[]": _LEAVE_OUT,
             "ports[].addresses": _LEAVE_OUT,
             "ports[].addresses[]": _LEAVE_OUT,
+            "ports[].exclusive": _LEAVE_OUT,
             "ports[].groups": _LEAVE_OUT,
             "ports[].groups[]": _LEAVE_OUT,
         },

@@ -81,13 +81,16 @@ class PlannedRelay(NamedTuple):
 
 
 class PlannedOwner(NamedTuple):
-    """A member of a network, and the MAC addresses that frames may have as source from this member only."""
+    """A member of a network, and the addresses that frames from this member alone may have or claim."""
 
     cloud_id: str | None
     """None: this cloud."""
     number: int | None
     """That of a member behind the peer."""
     macs: tuple[str, ...]
+    """As source."""
+    addresses: tuple[str, ...] = ()
+    """IP addresses that ARP and neighbour discovery may claim."""
 
     def number_on_node(self, peers: Mapping[str, int]) -> int | None:
         """The member's number in the pipeline, 0 for this cloud; None if it has none."""
@@ -112,7 +115,7 @@ class PlannedNetwork:
     """This cloud's own gateways on a replica, which no peer may claim."""
     relays: tuple[PlannedRelay, ...] = ()
     owners: tuple[PlannedOwner, ...] = ()
-    """No MAC address twice."""
+    """No address twice."""
 
 
 LinkKey = tuple[str, str]

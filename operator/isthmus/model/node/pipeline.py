@@ -6,9 +6,10 @@ from enum import IntEnum
 
 
 class Table(IntEnum):
-    """OpenFlow tables; PROBE and DROP are entered from GUARD, DELIVER from LEARN, RESOLVE from UNICAST, OWNER from MAP.
+    """OpenFlow tables; PROBE and DROP are entered from GUARD, DELIVER from LEARN, RESOLVE from UNICAST.
 
-    Otherwise they are in this order. ANSWER is the last step of a request that it answers; the others go on in FLOOD.
+    MAP looks up OWNER and CLAIM, which both end in OWN. Otherwise they are in this order. ANSWER is the last step of a
+    request that it answers; the others go on in FLOOD.
     """
 
     CLASSIFY = 0
@@ -29,6 +30,8 @@ class Table(IntEnum):
     ANSWER = 15
     OWNER = 16
     OWN = 17
+    CLAIM = 18
+    CLAIMED = 19
 
 
 OWNER = 0x1571  # upper 16 bits of the cookie of every flow that we install
@@ -82,12 +85,12 @@ def answer_meter(network: int) -> int:
 
 
 def owner_cookie(network: int) -> int:
-    """The cookie of the flows with the MAC addresses of a network."""
+    """The cookie of the flows with the addresses of a network's ports."""
     return set_cookie(network, _OWNERS)
 
 
 def is_network_set(cookie: int) -> bool:
-    """Whether a cookie of ours is that of a network's own flows, without those of its MAC addresses."""
+    """Whether a cookie of ours is that of a network's own flows, without those of its ports' addresses."""
     return bool(network_of(cookie)) and not cookie & 0xFFFF
 
 

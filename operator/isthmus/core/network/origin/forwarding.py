@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isthmus.core.network.attachment import attachment_spec, own_macs, published_ports
+from isthmus.core.network.attachment import attachment_spec, published_ports
 from isthmus.core.network.known_addresses import addresses_of_receiver, with_known_addresses
-from isthmus.core.network.ownership import owners
+from isthmus.core.network.ownership import owners_of
 from isthmus.core.network.port_slices import remote_ports_of
+from isthmus.core.network.publishers import Publisher
 from isthmus.core.network.router_addresses import router_addresses
 from isthmus.core.placement.gateways import Gateway
 from isthmus.model.api.v1alpha1.attachment import AddressOwner, AttachmentLink, AttachmentSpec
 from isthmus.model.facts.openstack import NetworkFacts
 
 from .gateway_choice import gateways_of_receiver
+from .remote_ports import belonging_to
 from .state import Origin
 
 
@@ -58,13 +60,14 @@ def _paths(origin: Origin, facts: NetworkFacts, spec: AttachmentSpec) -> Iterabl
 
 
 def _owners(origin: Origin, facts: NetworkFacts, spec: AttachmentSpec) -> tuple[AddressOwner, ...]:
-    """Whose the MAC addresses are: this cloud's own, and those of the peers that have accepted the network."""
-    theirs = {
-        cloud_id: remote_ports_of(origin.snapshot, cloud_id, accepted).own  # a receiver speaks for itself alone
+    """Whose the addresses are: this cloud's own, and those of the peers that have accepted the network."""
+    publishers = (
+        # A receiver speaks for itself alone.
+        Publisher(cloud_id, remote_ports_of(origin.snapshot, cloud_id, accepted).own, belonging_to(origin, cloud_id))
         for cloud_id in origin.active_links
         if (accepted := origin.accepted_spec(cloud_id)) is not None
-    }
-    return owners(own_macs(facts), theirs, _gateway_addresses(origin, facts), spec.owners)
+    )
+    return owners_of(facts, publishers, _gateway_addresses(origin, facts), spec.owners, origin.shared.addresses)
 
 
 def _gateway_addresses(origin: Origin, facts: NetworkFacts) -> tuple[str, ...]:

@@ -63,14 +63,14 @@ def reserved_for(origin: Origin, cloud_id: str) -> tuple[str, ...]:
     strays, reserved = {*strays_of(publisher, origin.facts)}, set[str]()
     for other in origin.active_links.keys() if strays else ():
         reserved |= reserved_at(origin, other)
-        slices += _belonging_to(origin, other)
+        slices += belonging_to(origin, other)
     own = {a for port in remote_ports(origin.facts) for a in port.addresses if not contains(merged(slices), a)}
     return listed_addresses(strays & (own | reserved))
 
 
 def reserved_at(origin: Origin, cloud_id: str) -> set[str]:
     """Addresses of a peer's slice that it reserves for machines of other members."""
-    theirs, belonging = origin.accepted_spec(cloud_id), _belonging_to(origin, cloud_id)
+    theirs, belonging = origin.accepted_spec(cloud_id), belonging_to(origin, cloud_id)
     return {a for a in (theirs.reserved_addresses or () if theirs is not None else ()) if contains(belonging, a)}
 
 
@@ -83,7 +83,7 @@ def publishers_of(origin: Origin) -> Mapping[str, Publisher]:
 
 
 def _publisher(origin: Origin, cloud_id: str) -> Publisher:
-    return Publisher(cloud_id, _ports_of(origin, cloud_id), _belonging_to(origin, cloud_id))
+    return Publisher(cloud_id, _ports_of(origin, cloud_id), belonging_to(origin, cloud_id))
 
 
 def _ports_of(origin: Origin, cloud_id: str) -> RemotePorts:
@@ -96,7 +96,8 @@ def _ports_of(origin: Origin, cloud_id: str) -> RemotePorts:
     return remote_ports_of(snapshot, cloud_id, theirs).own  # a receiver speaks for itself alone
 
 
-def _belonging_to(origin: Origin, cloud_id: str) -> Spans:
+def belonging_to(origin: Origin, cloud_id: str) -> Spans:
+    """The addresses of a peer, to which the network is offered: its slices."""
     offer = origin.active_links[cloud_id].spec.offer
     return addresses_of_receiver(offer) if offer is not None else ()
 
@@ -105,7 +106,14 @@ def _of_member(theirs: Publisher, number: int) -> Iterator[PublishedPort]:
     for port in theirs.ports.ports:
         addresses = tuple(address for address in port.fixed_addresses if theirs.believes(address))
         if addresses:
-            yield PublishedPort(id=port.id, mac=port.mac, addresses=addresses, member=number, groups=port.groups)
+            yield PublishedPort(
+                id=port.id,
+                mac=port.mac,
+                addresses=addresses,
+                exclusive=port.exclusive,
+                member=number,
+                groups=port.groups,
+            )
 
 
 def _published_before(origin: Origin, cloud_id: str, number: int) -> Iterator[PublishedPort]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from isthmus.core.network.attachment import attachment_spec, own_macs, published_ports
+from isthmus.core.network.attachment import attachment_spec, published_ports
 from isthmus.core.network.known_addresses import addresses_of_origin, with_known_addresses
-from isthmus.core.network.ownership import owners
+from isthmus.core.network.ownership import owners_of
 from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
+from isthmus.core.network.publishers import Publisher
 from isthmus.core.network.router_addresses import router_addresses
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model.api.v1alpha1.attachment import AddressOwner, AttachmentLink, AttachmentSpec
+from isthmus.model.api.v1alpha1.expansionlink import Offer
 from isthmus.model.facts.openstack import NetworkFacts
 
 from .direct import direct_paths
@@ -31,7 +33,7 @@ def wanted_attachment(receiver: Receiver) -> AttachmentSpec | None:
         gateway_addresses=gateway_addresses,
         router_addresses=router_addresses(facts, gateway_addresses),
         local_gateway_addresses=local_gateways(receiver),
-        owners=_owners(receiver, facts, attachment.spec, gateway_addresses),
+        owners=_owners(receiver, offer, facts, attachment.spec, gateway_addresses),
         direct_paths=direct_paths(receiver.snapshot, receiver.name, attachment, receiver.direct_members),
     )
 
@@ -50,11 +52,12 @@ def _paths(
 
 
 def _owners(
-    receiver: Receiver, facts: NetworkFacts, spec: AttachmentSpec, gateway_addresses: tuple[str, ...]
+    receiver: Receiver, offer: Offer, facts: NetworkFacts, spec: AttachmentSpec, gateway_addresses: tuple[str, ...]
 ) -> tuple[AddressOwner, ...]:
-    """Whose the MAC addresses are: this cloud's own, and what the origin publishes of itself and other members."""
+    """Whose the addresses are: this cloud's own, and what the origin publishes of itself and other members."""
     remote_link = receiver.remote_link
     published = RemotePorts(complete=False)
     if remote_link is not None:
         published = remote_ports_of(receiver.snapshot, receiver.cloud_id, remote_link.spec)
-    return owners(own_macs(facts), {receiver.cloud_id: published}, gateway_addresses, spec.owners)
+    publishers = (Publisher(receiver.cloud_id, published, addresses_of_origin(offer)),)
+    return owners_of(facts, publishers, gateway_addresses, spec.owners, offer.shared_addresses)

@@ -188,18 +188,20 @@ class DirectPath(ApiModel):
     """The other member's active gateway of this network."""
 
 
-MAX_OWNED_MACS = 10_240  # 200 KB; the controller writes at most twice as many into one Attachment
+MAX_OWNED_ADDRESSES = 10_240  # 200 KB; the controller writes at most twice as many of a kind into one Attachment
 
 
 class AddressOwner(ApiModel):
-    """A member of the network, and the MAC addresses of its ports: no other member may send frames with them."""
+    """A member of the network, and the addresses of its ports: no other member may use them."""
 
     cloud_id: CloudID | None = None
     """Cloud ID of the peer; absent: this cloud."""
     number: MemberNumber | None = None
     """The member's number in the network, if it is behind the peer."""
-    macs: Annotated[tuple[MACAddress, ...], Field(max_length=MAX_OWNED_MACS)]
+    macs: Annotated[tuple[MACAddress, ...], Field(max_length=MAX_OWNED_ADDRESSES)]
     """MAC addresses that this member alone publishes, or this cloud's own."""
+    addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_OWNED_ADDRESSES)] = ()
+    """IP addresses of its machines and routers that nobody takes over."""
 
 
 class AttachmentSpec(ApiModel):
@@ -247,8 +249,8 @@ class AttachmentSpec(ApiModel):
     """Addresses of this cloud's own routers on the network. Their ARP requests all cross, and no neighbour discovery of
     a peer may claim those of IPv6."""
     owners: Annotated[tuple[AddressOwner, ...], Field(max_length=MAX_PEERS + 1)] = ()
-    """Whose the MAC addresses on the network are. Frames with one as source are accepted from its owner only, and
-    those with any other one from everybody."""
+    """Whose the addresses on the network are. Frames with such a MAC address as source, and ARP and neighbour discovery
+    that claim such an IP address, are accepted from its owner only, and those with any other one from everybody."""
     record: Record = Record()
     """What the controller created or changed in OpenStack."""
 

@@ -314,6 +314,10 @@ class PublishedPort(ApiModel):
     """Addresses of the port; those of IPv6 only for a peer that knows IPv6 subnets."""
     pair_addresses: Annotated[tuple[IPAddress, ...], Field(max_length=MAX_ADDRESSES_PER_PORT)] | None = None
     """Those of `addresses` that the port may only use by its allowed address pairs; absent if there are none."""
+    exclusive: bool | None = None
+    """Whether nobody takes over those of `addresses` that are the port's own: it is a machine's or a router's, and no
+    allowed address pair names one. Absent if not: then it may only reserve a virtual address.
+    """
     member: MemberNumber | None = None
     """Number of the member of the network that the port belongs to, if the origin publishes it for that member."""
     groups: Annotated[tuple[SecurityGroupName, ...], Field(max_length=MAX_GROUPS_PER_PORT)] | None = None

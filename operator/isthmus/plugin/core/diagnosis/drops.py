@@ -16,7 +16,7 @@ _WHAT: Final[Mapping[str, str]] = MappingProxyType(
         "link_local": "link-local frames (spanning tree, LACP, LLDP)",
         "cloud_service": "DHCP and metadata, which each cloud provides itself",
         "ipv6_router": "IPv6 router discovery",
-        "ownership": "frames with the MAC address of a machine of another cloud",
+        "ownership": "frames with the MAC address, or that claim the IP address, of a machine of another cloud",
         "gateway": "ARP claims of the gateway address that are not the origin's",
     }
 )
