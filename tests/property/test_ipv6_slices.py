@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.core.network.addressing import contains, intersect, size, span_of, spans_of, subtract
+from isthmus.core.network.allocation_pools import pool_updates
 from isthmus.core.network.growth import grow
-from isthmus.core.network.slices import allocate, has_slices, pool_updates, used_addresses
+from isthmus.core.network.slices import allocate, has_slices
+from isthmus.core.network.used_addresses import used_addresses
 from isthmus.model.facts.openstack import Network, NetworkFacts, Port, Range, Subnet
 
 PEERS = ("cloud-b", "cloud-c", "cloud-d")

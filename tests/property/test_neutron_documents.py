@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.adapters.openstack import facts
+from isthmus.core.network.allocation_pools import pool_updates
 from isthmus.core.network.attachment import network_identity
 from isthmus.core.network.origin.admission import stretchable
 from isthmus.core.network.origin.layer2 import layer2_problem
 from isthmus.core.network.origin.offer import offered_spec
 from isthmus.core.network.origin.restrictions import restrictions
 from isthmus.core.network.remote_link import offer_problem
-from isthmus.core.network.slices import allocate, has_slices, pool_updates
+from isthmus.core.network.slices import allocate, has_slices
 from isthmus.model.facts.openstack import NetworkFacts, Project
 from isthmus.model.names import link_name
 

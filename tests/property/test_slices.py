@@ -20,15 +20,14 @@ from isthmus.core.network.addressing import (
     spans_of_addresses,
     subtract,
 )
+from isthmus.core.network.allocation_pools import pool_updates, trim_unpublished
 from isthmus.core.network.growth import grow
 from isthmus.core.network.slices import (
     Allocation,
     allocate,
-    pool_updates,
-    ranges_of,
     smallest_slice,
-    trim_unpublished,
 )
+from isthmus.core.network.subnet_record import ranges_of
 from isthmus.model.actions import UpdatePools
 from isthmus.model.api.v1alpha1.attachment import PeerSlice, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import MAX_RANGES

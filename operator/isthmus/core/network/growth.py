@@ -14,8 +14,10 @@ from isthmus.model.api.v1alpha1.expansionlink import MAX_RANGES
 from isthmus.model.facts.openstack import NetworkFacts, Port, Subnet
 from isthmus.model.reasons import Reason
 
-from .addressing import Spans, address_of, highest_free_run, intersect, size, span_of, spans_of
-from .slices import free_addresses, ranges_of, smallest_slice, used_addresses, with_range
+from .addressing import Spans, highest_free_run, intersect, size, span_of, spans_of
+from .slices import free_addresses, smallest_slice
+from .subnet_record import Published, ranges_of, with_range
+from .used_addresses import used_addresses
 
 LOW_PERCENT, ENOUGH_PERCENT = 10, 20
 
@@ -32,12 +34,9 @@ def grow(
     record: Iterable[SubnetRecord],
     facts: NetworkFacts,
     short: Collection[tuple[str, str]],
-    published: Collection[tuple[str, str, str]],
+    published: Published,
 ) -> Growth:
-    """Add a range to each slice in `short` (cloud ID, subnet ID), one at a time.
-
-    `published` are cloud ID, subnet ID and first address of each range: while one is not, nothing is added.
-    """
+    """Add a range to each slice in `short` (cloud ID, subnet ID), but not while one that it has is unpublished."""
     subnets = {subnet.id: subnet for subnet in facts.subnets}
     entries = {entry.id: entry for entry in record}
     problems: dict[tuple[str, str], Problem] = {}
@@ -69,7 +68,6 @@ def _with_further_range(
     entry: SubnetRecord, subnet: Subnet, ports: Iterable[Port], held: tuple[PeerSlice, ...]
 ) -> SubnetRecord | Problem:
     """This cloud keeps as many free addresses as it gives, so that no peer can take all of them."""
-    cloud_id = held[0].cloud_id
     if len(held) >= MAX_RANGES:
         text = f"its slice of {subnet.cidr} has grown {MAX_RANGES - 1} times, which is the most: delete ports there"
         return Problem(Reason.NO_ADDRESSES_LEFT, text)
@@ -78,8 +76,7 @@ def _with_further_range(
     run = highest_free_run(free, (), wanted)
     if run is None or size(free) < wanted + kept:
         return Problem(Reason.NO_ADDRESSES_LEFT, _no_room_message(subnet, wanted, kept, free, has_run=run is not None))
-    new = PeerSlice(cloud_id=cloud_id, first=address_of(run[0]), last=address_of(run[1]))
-    return with_range(entry, new, subnet)
+    return with_range(entry, held[0].cloud_id, run, subnet)
 
 
 def _no_room_message(subnet: Subnet, wanted: int, kept: int, free: Spans, *, has_run: bool) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from isthmus.core.federation.peer import has_feature
 from isthmus.core.network.addressing import contains, size, spans_of
-from isthmus.core.network.slices import ranges_of, smallest_slice
+from isthmus.core.network.slices import smallest_slice
+from isthmus.core.network.subnet_record import ranges_of
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.actions import Problem
 from isthmus.model.api.v1alpha1.attachment import SubnetRecord

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 from typing import get_args
 
-from isthmus.core.network.slices import ranges_of
+from isthmus.core.network.subnet_record import ranges_of
 from isthmus.core.placement.gateways import Gateway
 from isthmus.model.api.v1alpha1.attachment import SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import (

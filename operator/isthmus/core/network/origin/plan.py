@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from isthmus.core.federation.orphans import is_recorded
 from isthmus.core.federation.peer import has_feature
+from isthmus.core.network.allocation_pools import pool_updates, trim_unpublished, withdrawn_from_pools
 from isthmus.core.network.attachment import (
     create_port,
     delete_unused_ports,
@@ -23,8 +24,8 @@ from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.publishers import Publisher
 from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
-from isthmus.core.network.slices import current, pool_updates, trim_unpublished, withdrawn_from_pools
 from isthmus.core.network.stages import plan_in_stages
+from isthmus.core.network.subnet_record import current
 from isthmus.model import names
 from isthmus.model.actions import Action, ApplyObject, DeleteObject, Plan, SetFinalizers, SetNetworkMTU
 from isthmus.model.api.objects import finalizers_with, finalizers_without

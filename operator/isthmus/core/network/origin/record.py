@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable
 from ipaddress import ip_network
 
 from isthmus.core.network.addressing import contains, intersect, merged, ranges, span_of, spans_of, spans_of_addresses
+from isthmus.core.network.subnet_record import new_entry
 from isthmus.core.network.subnet_rules import hosts_of
 from isthmus.model.api.objects import ObjectMeta
-from isthmus.model.api.v1alpha1.attachment import AddressRange, PeerSlice, Record, SubnetRecord
+from isthmus.model.api.v1alpha1.attachment import PeerSlice, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
 from isthmus.model.facts.openstack import NetworkFacts, Subnet
 from isthmus.model.names import ORIGINAL_MTU_ANNOTATION, PEER_LABEL, peer_namespace
@@ -66,8 +67,7 @@ def _new_entry(subnet: Subnet, slices: Iterable[PeerSlice], shared: Iterable[str
     hosts = hosts_of(ip_network(subnet.cidr))
     withheld = tuple(address for address in shared if contains(hosts, address))
     original = ranges(merged((*spans_of(subnet.pools), *spans_of(slices), *spans_of_addresses(withheld))))
-    pools = tuple(AddressRange(first=pool.first, last=pool.last) for pool in original)
-    return SubnetRecord(id=subnet.id, origin_id=subnet.id, cidr=subnet.cidr, original_pools=pools, shared=withheld)
+    return new_entry(subnet, original, withheld)
 
 
 def _with_slices(entry: SubnetRecord, published: Iterable[PeerSlice]) -> SubnetRecord:
