@@ -81,13 +81,22 @@ def test_withdrawal_restores_what_was_there(damage: Callable[[Stretched], None],
     assert (stretched.a.attachments(), stretched.attachment_ports(stretched.a)) == ([], [])
 
 
-@pytest.mark.parametrize("text", ["", "1450.0", "-1450", "1" * 4000, "99999", "10", "٣٤٥٦"])
-def test_annotation_that_is_no_mtu_is_ignored(text: str) -> None:
+NO_MTU = ["", "1450.0", "-1450", "1" * 4000, "99999", "10", "٣٤٥٦"]
+NO_RANGES = ["", ",", "10.20.0.250", "10.20.0.250-", "10.20.0.256-10.20.0.260", "a-b", "-" * 4000, "fe80::1%eth0-::2"]
+GARBAGE = [
+    *((names.ORIGINAL_MTU_ANNOTATION, text) for text in NO_MTU),
+    *((names.OUTSIDE_POOLS_ANNOTATION, text) for text in NO_RANGES),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), GARBAGE)
+def test_annotation_that_means_nothing_is_ignored(name: str, text: str) -> None:
     """Whoever may write our link may write anything there."""
     stretched = Stretched()
-    found = link(stretched.a)
-    metadata = found.metadata.model_copy(update={"annotations": {names.ORIGINAL_MTU_ANNOTATION: text}})
+    found, before = link(stretched.a), attachment(stretched.a).spec.record.subnets
+    metadata = found.metadata.model_copy(update={"annotations": {name: text}})
     stretched.a.backends.cluster.apply(found.model_copy(update={"metadata": metadata}))
     delete(stretched)
     stretched.federation.settle()
     assert reason(stretched.a.expansion()) == "Ready"
+    assert attachment(stretched.a).spec.record.subnets == before

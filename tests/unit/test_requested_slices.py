@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from isthmus.model.api.objects import condition_of
+from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.networkexpansion import Addressing, NetworkExpansion, RequestedSlice
 from isthmus.model.facts.openstack import Range
 from tests.fakes.federation import reason
@@ -22,7 +23,8 @@ def request(scenario: Scenario, *slices: tuple[str, str, str], peers: tuple[str,
     scenario.a.kubectl.apply(expansion.model_copy(update={"spec": spec}))
 
 
-def test_subnet_without_pools() -> None:
+@pytest.mark.parametrize("is_lost", [False, True], ids=["recorded", "Attachment deleted by somebody"])
+def test_subnet_without_pools(is_lost: bool) -> None:
     scenario = Scenario()
     subnet = replace(scenario.subnet, pools=())
     scenario.a.neutron.subnets[subnet.id] = subnet
@@ -31,6 +33,10 @@ def test_subnet_without_pools() -> None:
     assert scenario.a.neutron.subnets[subnet.id].pools == ()
     (replica,) = scenario.b.neutron.subnets.values()
     assert replica.pools == (Range("10.20.0.100", "10.20.0.119"),)
+    (found,) = scenario.a.attachments()
+    if is_lost:
+        scenario.a.kubectl.delete(Attachment, found.metadata.name, found.metadata.namespace)
+        scenario.settle()
     scenario.a.kubectl.delete(NetworkExpansion, "web", "shop")
     scenario.settle()
     assert scenario.a.neutron.subnets[subnet.id] == subnet

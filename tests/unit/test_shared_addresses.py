@@ -143,6 +143,22 @@ def test_address_outside_the_pools_does_not_get_into_them() -> None:
     assert pools(scenario) == (Range("10.20.0.10", "10.20.0.80"),)
 
 
+def test_not_even_after_somebody_has_deleted_the_attachment() -> None:
+    scenario = Scenario()
+    narrow = replace(scenario.subnet, pools=(Range("10.20.0.10", "10.20.0.90"),))
+    scenario.a.neutron.subnets[narrow.id] = narrow
+    scenario.a.expand(scenario.network.id, "cloud-b")
+    divide(scenario, slice_size=10, shared=("10.20.0.50", "10.20.0.91", VIRTUAL))
+    assert scenario.outcome() == "Ready"
+    found = attachment(scenario.a)
+    scenario.a.kubectl.delete(Attachment, found.metadata.name, found.metadata.namespace)
+    scenario.settle()
+    assert attachment(scenario.a).spec.record.subnets == found.spec.record.subnets
+    scenario.a.kubectl.delete(NetworkExpansion, "web", "shop")
+    scenario.settle()
+    assert scenario.a.neutron.subnets[narrow.id].pools == narrow.pools
+
+
 def test_machines_of_one_cloud_or_both_may_claim_it(ready: Scenario) -> None:
     machine = boot(ready.b, pair=VIRTUAL)
     ready.settle()

@@ -26,6 +26,7 @@ PROJECT_ANNOTATION = f"{GROUP}/project-id"  # on a tenant's namespace; admission
 INVITATION_ANNOTATION = f"{GROUP}/invitation"  # on a CloudPeer: ID of the invitation by which the clouds agree
 FORGET_ANNOTATION = f"{GROUP}/forget"  # on a CloudPeer that is being deleted: do not wait for the peer
 ORIGINAL_MTU_ANNOTATION = f"{GROUP}/original-mtu"  # on our ExpansionLink of a network of ours
+OUTSIDE_POOLS_ANNOTATION = f"{GROUP}/outside-pools"  # likewise: what we withhold that was in no allocation pool
 HANDED_OVER_ANNOTATION = f"{GROUP}/handed-over-until"  # on a peer's ServiceAccount: when its newest token ends
 SERVER_ANNOTATION = f"{GROUP}/handed-over-server"  # on a peer's ServiceAccount: the server in its newest kubeconfig
 AUTHORITY_ANNOTATION = f"{GROUP}/handed-over-authority"  # likewise: that server's authority, if not the cluster's own

@@ -67,7 +67,7 @@ def _rebuild_record(origin: Origin) -> Actions:
 def _withdraw(origin: Origin) -> Actions:
     """Withdraw offers that are not requested any more; the link keeps its tunnel ID until the peer has released it."""
     return tuple(
-        ApplyObject(local_link(link.spec.model_copy(update=_WITHDRAWN), origin.original_mtu))
+        ApplyObject(local_link(link.spec.model_copy(update=_WITHDRAWN), origin.annotations))
         for cloud_id, link in sorted(origin.active_links.items())
         if cloud_id not in origin.target_peers
     )
@@ -190,7 +190,7 @@ def _publish_to(origin: Origin, cloud_id: str, publishers: Mapping[str, Publishe
     ports = ours + ports_of_others(origin, cloud_id, publishers)
     reserved = {"reserved_addresses": reserved_for(origin, cloud_id) or None}
     spec = with_ports(origin.snapshot, offered.model_copy(update=reserved), ports, link)
-    wanted = local_link(spec, origin.original_mtu)
+    wanted = local_link(spec, origin.annotations)
     return slice_updates(origin.snapshot, spec, ports) + ((ApplyObject(wanted),) if differs(link, wanted) else ())
 
 
@@ -202,7 +202,7 @@ def _publish_gateway(origin: Origin) -> Actions:
         for cloud_id, link in sorted(origin.active_links.items())
         if link.spec.gateway != gateway
     }
-    return tuple(ApplyObject(local_link(spec, origin.original_mtu)) for spec in wanted.values())
+    return tuple(ApplyObject(local_link(spec, origin.annotations)) for spec in wanted.values())
 
 
 def _leave_node(origin: Origin) -> Actions:

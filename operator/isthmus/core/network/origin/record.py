@@ -1,41 +1,65 @@
 """The record as far as our own links imply it: what was published never changes, whatever happens to the Attachment.
 
-Somebody may delete the Attachment, or edit it. Then the slices are those of the offers, the original pools are the
-present ones together with the slices and the shared addresses, and the original MTU is an annotation of the links.
+Somebody may delete the Attachment, or edit it. Then the slices are those of the offers, and the original pools are the
+present ones together with the slices and the shared addresses. Annotations of the links say which of these had been
+outside the pools, and the original MTU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_network
 
-from isthmus.core.network.addressing import contains, intersect, merged, ranges, span_of, spans_of, spans_of_addresses
-from isthmus.core.network.subnet_record import new_entry
+from isthmus.core.network.addressing import (
+    Spans,
+    contains,
+    intersect,
+    merged,
+    ranges,
+    span_of,
+    spans_of,
+    spans_of_addresses,
+    subtract,
+)
+from isthmus.core.network.subnet_record import new_entry, withheld
 from isthmus.core.network.subnet_rules import hosts_of
 from isthmus.model.api.objects import ObjectMeta
-from isthmus.model.api.v1alpha1.attachment import PeerSlice, Record, SubnetRecord
+from isthmus.model.api.v1alpha1.attachment import AddressRange, PeerSlice, Record, SubnetRecord
 from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec
 from isthmus.model.facts.openstack import NetworkFacts, Subnet
-from isthmus.model.names import ORIGINAL_MTU_ANNOTATION, PEER_LABEL, peer_namespace
+from isthmus.model.names import ORIGINAL_MTU_ANNOTATION, OUTSIDE_POOLS_ANNOTATION, PEER_LABEL, peer_namespace
 from isthmus.model.types import MINIMUM_MTU
 
 _MAXIMUM_MTU = 65_535
 
 
-def local_link(spec: ExpansionLinkSpec, original_mtu: int | None) -> ExpansionLink:
-    """Our link as an object to apply; it also keeps the network's MTU in bytes before we lowered it."""
+def link_annotations(record: Record, original_mtu: int | None) -> dict[str, str]:
+    """What our links keep for a record that is lost, besides what they publish."""
+    entries = record.subnets
+    outside = merged(span for e in entries for span in subtract(withheld(e), spans_of(e.original_pools)))
+    mtu = {ORIGINAL_MTU_ANNOTATION: str(original_mtu)} if original_mtu is not None else {}
+    text = ",".join(f"{range_.first}-{range_.last}" for range_ in ranges(outside))
+    return mtu | ({OUTSIDE_POOLS_ANNOTATION: text} if text else {})
+
+
+def local_link(spec: ExpansionLinkSpec, annotations: Mapping[str, str]) -> ExpansionLink:
+    """Our link as an object to apply."""
     metadata = ObjectMeta(
         name=spec.origin.link_name,
         namespace=peer_namespace(spec.peer_cloud_id),
         labels={PEER_LABEL: spec.peer_cloud_id},
-        annotations={ORIGINAL_MTU_ANNOTATION: str(original_mtu)} if original_mtu is not None else {},
+        annotations=annotations,
     )
     return ExpansionLink(metadata=metadata, spec=spec)
 
 
 def differs(link: ExpansionLink | None, wanted: ExpansionLink) -> bool:
-    """Whether our link has to be applied."""
-    return link is None or link.spec != wanted.spec or _original_mtu(link) != _original_mtu(wanted)
+    """Whether our link has to be applied. An annotation that is not wanted may be somebody else's, and stays then."""
+    return (
+        link is None
+        or link.spec != wanted.spec
+        or not wanted.metadata.annotations.items() <= link.metadata.annotations.items()
+    )
 
 
 def with_published(
@@ -47,7 +71,7 @@ def with_published(
     for subnet in facts.subnets if facts else ():
         published = tuple(range_ for link in links for range_ in _ranges(link, subnet.id))
         if published:
-            entry = subnets.get(subnet.id) or _new_entry(subnet, published, shared)
+            entry = subnets.get(subnet.id) or _new_entry(subnet, published, shared, links)
             subnets[subnet.id] = _with_slices(entry, published)
     update: dict[str, object] = {"subnets": tuple(subnets.values())}
     if record.original_mtu is None:
@@ -63,11 +87,14 @@ def _ranges(link: ExpansionLink, subnet_id: str) -> tuple[PeerSlice, ...]:
     return tuple(PeerSlice(cloud_id=cloud_id, first=r.first, last=r.last) for subnet in offered for r in subnet.ranges)
 
 
-def _new_entry(subnet: Subnet, slices: Iterable[PeerSlice], shared: Iterable[str]) -> SubnetRecord:
+def _new_entry(
+    subnet: Subnet, slices: Iterable[PeerSlice], shared: Iterable[str], links: Iterable[ExpansionLink]
+) -> SubnetRecord:
     hosts = hosts_of(ip_network(subnet.cidr))
-    withheld = tuple(address for address in shared if contains(hosts, address))
-    original = ranges(merged((*spans_of(subnet.pools), *spans_of(slices), *spans_of_addresses(withheld))))
-    return new_entry(subnet, original, withheld)
+    ours = tuple(address for address in shared if contains(hosts, address))
+    outside = merged(span for link in links for span in _outside_pools(link))
+    taken = subtract(merged((*spans_of(slices), *spans_of_addresses(ours))), outside)
+    return new_entry(subnet, ranges(merged((*spans_of(subnet.pools), *taken))), ours)
 
 
 def _with_slices(entry: SubnetRecord, published: Iterable[PeerSlice]) -> SubnetRecord:
@@ -81,6 +108,15 @@ def _with_slices(entry: SubnetRecord, published: Iterable[PeerSlice]) -> SubnetR
             known.append(range_)
     slices = tuple(range_ for known in by_peer.values() for range_ in known)
     return entry.model_copy(update={"slices": slices})
+
+
+def _outside_pools(link: ExpansionLink) -> Spans:
+    """Nothing if somebody has written anything else there."""
+    found = (text.partition("-") for text in link.metadata.annotations.get(OUTSIDE_POOLS_ANNOTATION, "").split(","))
+    try:
+        return spans_of(AddressRange(first=first, last=last) for first, _, last in found)
+    except ValueError:
+        return ()
 
 
 def _original_mtu(link: ExpansionLink) -> int | None:

@@ -30,6 +30,7 @@ from .inputs import OriginInputs
 from .ipv6 import without_ipv6
 from .members import numbers_of, offered_members
 from .offer import offered_spec
+from .record import link_annotations
 
 
 @dataclass(frozen=True)
@@ -251,6 +252,11 @@ class Origin(OriginInputs):
         if self.record.original_mtu is not None or self.facts is None or self.facts.network is None:
             return self.record.original_mtu
         return self.facts.network.mtu
+
+    @cached_property
+    def annotations(self) -> Mapping[str, str]:
+        """Those of our links."""
+        return link_annotations(self.record, self.original_mtu)
 
     def offered_mtu(self, cloud_id: str) -> int | None:
         """The MTU that the network can have with that peer; a published one without a node.
