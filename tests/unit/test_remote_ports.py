@@ -293,6 +293,42 @@ def test_more_machines_than_allowed_are_reported() -> None:
     assert reason(expansion) == "Ready"
 
 
+@pytest.mark.parametrize("topology", ["Centralized", "Hybrid"])
+def test_machines_that_the_other_peers_do_not_learn_of_are_counted(
+    ready: Members, monkeypatch: pytest.MonkeyPatch, topology: Topology
+) -> None:
+    monkeypatch.setattr("isthmus.core.network.origin.remote_ports._PORTS_OF_ONE_MEMBER", 3)  # one is Neutron's DHCP
+    set_topology(ready, topology)
+    found = [ready.boot(ready.b) for _ in range(2)]
+    assert lacking(ready.a) is None
+    found += [ready.boot(ready.b) for _ in range(3)]
+    assert remote(ready.a).items() >= machines(ready.b).items()
+    assert len(remote(ready.c).keys() & machines(ready.b).keys()) == 3
+    assert lacking(ready.a) == (
+        "PortsNotPassedOn",
+        "the other peers learn of 3 machines of each peer, and not of 3 of cloud-b: these have no port at the other "
+        "peers, where rules with a remote group do not admit them",
+    )
+    expansion = ready.a.expansion()
+    assert (reason(expansion, "RemotePortsIncomplete"), reason(expansion)) == ("PortsNotPassedOn", "Ready")
+    for port in found[2:]:
+        ready.b.neutron.delete_port(port.id)
+    ready.settle()
+    assert lacking(ready.a) is None
+
+
+def test_a_single_peer_has_nobody_to_be_told_of(ready: Members, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.core.network.origin.remote_ports._PORTS_OF_ONE_MEMBER", 2)
+    expansion = ready.a.expansion()
+    assert expansion is not None
+    spec = expansion.spec.model_copy(update={"peers": expansion.spec.peers[:1]})
+    ready.a.kubectl.apply(NetworkExpansion(metadata=ObjectMeta(name="web", namespace="shop"), spec=spec))
+    for _ in range(3):
+        ready.boot(ready.b)
+    assert len(remote(ready.a)) == len(machines(ready.b)) == 4
+    assert lacking(ready.a) is None
+
+
 @pytest.mark.parametrize("same", ["address", "MAC address"])
 def test_conflict_is_named_with_both_ports(ready: Members, same: str) -> None:
     machine = ready.boot(ready.b)

@@ -179,6 +179,13 @@ EXPLANATIONS = {
         "Raise `remote_ports_per_network`, and the quota of ports of the operator's project with it.",
         Place.REMOTE_PORTS_INCOMPLETE,
     ),
+    Reason.PORTS_NOT_PASSED_ON: tenant(
+        "A peer has more machines on the network than this cloud tells the other peers of: 1,000, those whose ports "
+        "have the lowest IDs. They reach the others, too, but reserve neither their addresses nor their MAC addresses, "
+        "routers of ML2/OVN there may not reach them, and no security group there admits them.",
+        "Divide the machines between several networks, or between several peers.",
+        Place.REMOTE_PORTS_INCOMPLETE,
+    ),
     Reason.REMOTE_PORTS_OFF: administrator(
         "A machine of another cloud is in a security group of this cloud by the port that stands for it, and no ports "
         "may stand for machines of other clouds here. Rules with a remote group admit none of them.",

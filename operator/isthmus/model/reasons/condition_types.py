@@ -179,8 +179,9 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 "The condition is present only while it is True.",
             ),
             ConditionType.REMOTE_PORTS_INCOMPLETE: Meaning(
-                true="Machines of the peers have no port in this cloud: Neutron may assign their addresses or MAC "
-                "addresses again, and its routers may not reach them. The condition is present only while it is True.",
+                true="Machines of the peers have no port in this cloud, or at another peer: Neutron may assign their "
+                "addresses or MAC addresses again there, and its routers may not reach them. The condition is present "
+                "only while it is True.",
             ),
             ConditionType.GROUPS_IGNORED: Meaning(
                 true="With `securityGroups: ByName` or `Carried`, security groups of the same name do not count as one "
@@ -241,8 +242,9 @@ MEANINGS: Final[Mapping[str, Mapping[ConditionType, Meaning]]] = MappingProxyTyp
                 "disconnected then. The condition is present only while it is True.",
             ),
             ConditionType.REMOTE_PORTS_INCOMPLETE: Meaning(
-                true="Machines of other members have no port in this cloud: Neutron may assign their addresses or MAC "
-                "addresses again, and its routers may not reach them. The condition is present only while it is True.",
+                true="Machines of other members have no port in this cloud, or, at the origin, in a third one: Neutron "
+                "may assign their addresses or MAC addresses again there, and its routers may not reach them. The "
+                "condition is present only while it is True.",
             ),
             ConditionType.GROUPS_IGNORED: Meaning(
                 true="The origin's tenant wants security groups of the same name to count as one, and they do not in "

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     IPV6_NEEDS_ORIGIN = "IPv6NeedsOrigin"
     SLICE_TOO_SMALL = "SliceTooSmall"
     PORTS_COLLIDE = "PortsCollide"
+    PORTS_NOT_PASSED_ON = "PortsNotPassedOn"
     TOO_MANY_REMOTE_PORTS = "TooManyRemotePorts"
     TOO_MANY_ADDRESSES = "TooManyAddresses"
     REMOTE_PORTS_OFF = "RemotePortsOff"

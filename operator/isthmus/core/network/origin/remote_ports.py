@@ -18,8 +18,12 @@ from isthmus.core.network.publishers import (
 )
 from isthmus.core.network.remote_ports import RemotePortPlan, plan_remote_ports
 from isthmus.core.network.security_groups import counted_names, groups_by_name
+from isthmus.core.snapshot.conditions import true
+from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
 from isthmus.model.protocol import Feature
+from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.text import listed
 
 from .state import Origin
 
@@ -53,6 +57,22 @@ def ports_of_others(origin: Origin, cloud_id: str, publishers: Mapping[str, Publ
         found += sorted(ports.values(), key=lambda port: port.id)[:_PORTS_OF_ONE_MEMBER]
     matching = origin.matching_with(cloud_id)
     return tuple(port.model_copy(update={"groups": counted_names(port, matching) or None}) for port in found)
+
+
+def ports_not_passed_on(origin: Origin) -> list[Condition]:
+    """The condition while peers have more machines than the other peers learn of; none is present otherwise."""
+    limit = _PORTS_OF_ONE_MEMBER
+    large = [c for c in origin.joined if len(_ports_of(origin, c).ports) > limit and _is_passed_on(origin, c)]
+    publishers = publishers_of(origin) if large else {}
+    counts = {c: sum(1 for port in publishers[c].ports.ports if _addresses(publishers[c], port)) for c in large}
+    found = [f"{count - limit} of {c}" for c, count in counts.items() if count > limit]
+    if not found:
+        return []
+    text = (
+        f"the other peers learn of {limit} machines of each peer, and not of {listed(found)}: these have no port at "
+        "the other peers, where rules with a remote group do not admit them"
+    )
+    return [true(ConditionType.REMOTE_PORTS_INCOMPLETE, Reason.PORTS_NOT_PASSED_ON, text)]
 
 
 def reserved_for(origin: Origin, cloud_id: str) -> tuple[str, ...]:
@@ -102,10 +122,19 @@ def belonging_to(origin: Origin, cloud_id: str) -> Spans:
     return addresses_of_receiver(offer) if offer is not None else ()
 
 
+def _is_passed_on(origin: Origin, cloud_id: str) -> bool:
+    """Whether any other peer learns of the machines of this one."""
+    able = (c for c in origin.joined if has_feature(origin.snapshot, c, Feature.REMOTE_PORTS))
+    return any(origin.joined[cloud_id] in origin.reachable_from(c) for c in able)
+
+
+def _addresses(theirs: Publisher, port: PublishedPort) -> tuple[str, ...]:
+    return tuple(address for address in port.fixed_addresses if theirs.believes(address))
+
+
 def _of_member(theirs: Publisher, number: int) -> Iterator[PublishedPort]:
     for port in theirs.ports.ports:
-        addresses = tuple(address for address in port.fixed_addresses if theirs.believes(address))
-        if addresses:
+        if addresses := _addresses(theirs, port):
             yield PublishedPort(
                 id=port.id,
                 mac=port.mac,

@@ -15,7 +15,12 @@ from isthmus.core.network.link_status import (
     with_conditions,
     without_local_details,
 )
-from isthmus.core.network.origin.remote_ports import planned_remote_ports, reserved_at, reserved_for
+from isthmus.core.network.origin.remote_ports import (
+    planned_remote_ports,
+    ports_not_passed_on,
+    reserved_at,
+    reserved_for,
+)
 from isthmus.core.network.origin.state import Origin
 from isthmus.core.network.port_slices import remote_ports_of
 from isthmus.core.network.remote_ports import remote_port_conditions
@@ -48,12 +53,13 @@ def origin_attachment(origin: Origin, failure: Problem | None) -> Attachment | N
 
 
 def lacking_remote_ports(origin: Origin) -> list[Condition]:
-    """The conditions while machines of peers have no port here, or groups do not mean the same; none otherwise."""
+    """The conditions while machines of peers lack a port anywhere, or groups do not mean the same; none otherwise."""
     plan, limit = planned_remote_ports(origin) if origin.active_links else None, _limit(origin)
     too_old = [c for c in sorted(origin.active_links) if origin.matching_with(c) is None]
     groups = group_conditions(origin.group_matching, limit, too_old) if origin.active_links else []
     left_out = origin.carried.left_out if origin.carried and origin.active_links else ()
-    return [*remote_port_conditions(plan, limit), *groups, *carrying_conditions(left_out)]
+    lacking = remote_port_conditions(plan, limit) or ports_not_passed_on(origin)
+    return [*lacking, *groups, *carrying_conditions(left_out)]
 
 
 def _limit(origin: Origin) -> int:
