@@ -292,6 +292,61 @@ def test_reserved_gateway_is_always_reserved_again(stretched: Stretched) -> None
     ]
 
 
+def delete_gateway_port(stretched: Stretched) -> None:
+    (port,) = (p for p in stretched.b.neutron.ports.values() if p.device_owner == names.GATEWAY_DEVICE_OWNER)
+    stretched.b.neutron.delete_port(port.id)
+
+
+def delete_replica(stretched: Stretched) -> None:
+    for port_id in list(stretched.b.neutron.ports):
+        stretched.b.neutron.delete_port(port_id)
+    stretched.b.neutron.delete_network(network_of(stretched.b).id)
+
+
+DELETIONS: dict[str, Change] = {
+    "the attachment port of network": delete_attachment_port,
+    "the port that reserves 10.20.0.1": delete_gateway_port,
+    "subnet 10.20.0.0/24": delete_subnet,
+    "replica network": delete_replica,
+}
+
+
+def repaired(cloud: FakeCloud) -> list[tuple[str, str]]:
+    """Name of the object and message of each Event."""
+    return [(name, message) for name, _, reason_, message in cloud.store.events if reason_ == "Repaired"]
+
+
+@pytest.mark.parametrize("what", DELETIONS)
+def test_each_repair_is_one_event(stretched: Stretched, what: str) -> None:
+    (attachment,) = stretched.b.attachments()
+    assert repaired(stretched.a) == repaired(stretched.b) == []
+    for number in range(1, MAX_REPAIRS):
+        DELETIONS[what](stretched)
+        stretched.federation.settle()
+        assert reason(stretched.b.attachments()[0]) == "Ready"
+        found = repaired(stretched.b)
+        assert [name for name, _ in found] == number * [attachment.metadata.name]
+        assert found[-1][1].startswith(what)
+    assert repaired(stretched.a) == []
+
+
+def test_tenant_at_the_origin_is_told_of_a_repair(stretched: Stretched) -> None:
+    for port_id in stretched.attachment_ports(stretched.a):
+        stretched.a.neutron.delete_port(port_id)
+    stretched.federation.settle()
+    text = f"the attachment port of network {stretched.network.id} was deleted in Neutron, and has been made again"
+    assert repaired(stretched.a) == [("web", text)]
+
+
+def test_what_is_made_again_after_a_withdrawal_is_no_repair(stretched: Stretched) -> None:
+    stretched.withdraw()
+    stretched.federation.settle()
+    stretched.a.expand(stretched.network.id, "cloud-b")
+    stretched.federation.settle()
+    assert reason(stretched.a.expansion()) == "Ready"
+    assert repaired(stretched.a) == repaired(stretched.b) == []
+
+
 def test_restart_begins_to_count_anew(stretched: Stretched) -> None:
     before = state(stretched)
     keep_changing(stretched, CHANGES["mtu"][1])

@@ -107,6 +107,8 @@ def test_port_that_somebody_takes_is_made_again_on_the_same_node(two: TwoNodes, 
         assert [p.host for p in two.ports()] == [active.host]
         with active.not_ready():
             two.pass_time(12)
+    repaired = [reason_ for _, _, reason_, _ in two.cloud.store.events if reason_ == "Repaired"]
+    assert len(repaired) == (2 if what == "deleted" else 0), "a move is no repair"
 
 
 def test_removing_the_label_drains_a_node(two: TwoNodes) -> None:

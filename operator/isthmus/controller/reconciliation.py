@@ -35,6 +35,7 @@ from isthmus.model.actions import (
     OpenStackAction,
     Plan,
     Problem,
+    RecordEvent,
     SetConditions,
     SetFinalizers,
     WriteStatus,
@@ -302,7 +303,7 @@ class Iteration:
 
 def describe(action: Action) -> str:
     """The action as text for the log, without the object's content."""
-    if isinstance(action, ApplyObject | WriteStatus | DeleteObject | SetFinalizers):
+    if isinstance(action, ApplyObject | WriteStatus | DeleteObject | SetFinalizers | RecordEvent):
         namespace, name = key_of(action.obj)
         return f"{type(action).__name__} {action.obj.registration.kind} {namespace}/{name}"
     if isinstance(action, ApplyManifest):

@@ -24,6 +24,7 @@ from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.publishers import Publisher
 from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
+from isthmus.core.network.repaired import with_events
 from isthmus.core.network.stages import plan_in_stages
 from isthmus.core.network.subnet_record import current
 from isthmus.model import names
@@ -44,7 +45,11 @@ Actions = tuple[Action, ...]
 def plan_origin(origin: Origin, repairs: Repairs) -> Plan:
     """See `plan_in_stages`."""
     plan = plan_in_stages(origin, _stages(origin), repairs, origin.raw_facts)
-    return replace(plan, needs_fresh_facts=not changes_only_known_addresses(plan.actions, origin.attachment))
+    needs_fresh_facts = not changes_only_known_addresses(plan.actions, origin.attachment)
+    actions = plan.actions
+    if origin.attachment is not None and origin.owner is not None:
+        actions = tuple(with_events(actions, origin.attachment.spec, origin.raw_facts, origin.owner))
+    return replace(plan, actions=actions, needs_fresh_facts=needs_fresh_facts)
 
 
 def _stages(origin: Origin) -> tuple[Callable[[Origin], Actions], ...]:

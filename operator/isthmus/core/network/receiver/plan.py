@@ -23,6 +23,7 @@ from isthmus.core.network.drift import Repairs
 from isthmus.core.network.known_addresses import changes_only_known_addresses
 from isthmus.core.network.port_slices import delete_unused_slices, slice_updates, with_ports
 from isthmus.core.network.remote_ports import delete_remote_ports, remote_port_actions
+from isthmus.core.network.repaired import with_events
 from isthmus.core.network.stages import plan_in_stages
 from isthmus.core.snapshot.index import is_accepted
 from isthmus.model import names
@@ -70,8 +71,12 @@ def plan_receiver(receiver: Receiver, repairs: Repairs) -> Plan:
     replicate_stages = (*first, *then, *_AT_LAST)
     stages = {"Replicate": replicate_stages, "Remove": _WITHDRAWAL, "Refuse": _WITHDRAWAL, "Hold": ()}[receiver.intent]
     plan = plan_in_stages(receiver, stages, repairs, receiver.facts)
+    attachment, actions = receiver.attachment, plan.actions
+    if attachment is not None and is_accepted(receiver.link):  # after a withdrawal nothing was made before
+        actions = tuple(with_events(actions, attachment.spec, receiver.facts, attachment))
     return replace(
         plan,
+        actions=actions,
         needs_fresh_facts=not changes_only_known_addresses(plan.actions, receiver.attachment),
         left_alone=not_usable(receiver) or plan.left_alone,
     )

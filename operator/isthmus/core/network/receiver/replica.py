@@ -120,7 +120,7 @@ def tag(receiver: Receiver) -> Actions:
 
 
 def write_record(receiver: Receiver) -> Actions:
-    """Record the IDs of what was created."""
+    """Record the IDs of what was created; a port that somebody deleted stays recorded until there is another one."""
     attachment, facts = receiver.attachment, receiver.facts
     if attachment is None or facts is None or facts.network is None or facts.project is None or facts.domain is None:
         return ()
@@ -283,12 +283,13 @@ def _removal(subnet: Subnet, facts: NetworkFacts) -> Actions:
 def _subnet_records(receiver: Receiver, facts: NetworkFacts) -> tuple[SubnetRecord, ...]:
     offered = {subnet.cidr: subnet for subnet in receiver.offer.subnets} if receiver.offer else {}
     reserved = {address: port.id for address, port in _reserved(facts).items()}
+    before = {entry.id: entry.gateway_port_id for entry in receiver.record.subnets}
     return tuple(
         SubnetRecord(
             id=subnet.id,
             origin_id=offered[subnet.cidr].id,
             cidr=subnet.cidr,
-            gateway_port_id=reserved.get(offered[subnet.cidr].gateway_ip or ""),
+            gateway_port_id=reserved.get(offered[subnet.cidr].gateway_ip or "", before.get(subnet.id)),
         )
         for subnet in sorted(replica_subnets(receiver, facts), key=lambda s: s.id)
         if subnet.cidr in offered
