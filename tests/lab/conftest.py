@@ -1,4 +1,4 @@
-"""Fixtures of the lab tier: clouds, Isthmus in both, a stretched network."""
+"""Fixtures of the lab tier: clouds, Isthmus in both."""
 
 import itertools
 from collections.abc import Generator, Iterator
@@ -11,13 +11,13 @@ from tests.testbed.cloud.cloud import Cloud, Project
 from tests.testbed.install.federation import Federation
 from tests.testbed.lab import Lab
 from tests.testbed.workload.machine import Machine
-from tests.testbed.workload.tenant import Stretch, reachable_stretch
 
 _NUMBERS = itertools.count(1)
 # In this order: tests of OpenStack only, while Neutron's DHCP agent is still starting; prerequisites of all others;
-# tests that need both clouds in their initial state; all others; tests with a second gateway node in a cloud; tests
-# with a third cloud; tests that must run alone on the machine.
-_STAGES = ("openstack", "ports", "untouched", "shared", "gateways", "third", "alone")
+# tests that need both clouds in their initial state; tests beside which no network may be stretched, in directories
+# that share one; all others; tests with a second gateway node in a cloud; tests with a third cloud; tests that must run
+# alone on the machine.
+_STAGES = ("openstack", "ports", "untouched", "empty", "shared", "gateways", "third", "alone")
 _FEDERATION: Final = pytest.StashKey[Federation]()
 _LOGGED_LINES: Final = 100
 
@@ -93,10 +93,3 @@ def peers(federation: Federation) -> Iterator[Federation]:
         federation.introduce()
         yield federation
         federation.remove_peers()
-
-
-@pytest.fixture(scope="module")
-def stretched(peers: Federation) -> Iterator[Stretch]:
-    """A stretched network with a machine on each side that reach each other."""
-    with reachable_stretch(peers, "shared", "10.80.0.0/24") as stretch:
-        yield stretch

@@ -7,42 +7,40 @@ from typing import Any
 
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, condition, objects, patch_spec, wait_ready, wait_reason
-from tests.testbed.workload.tenant import reachable_stretch
+from tests.testbed.workload.tenant import Stretch
 
-NAME = "draining"
 GRACE_SECONDS = 3600
 SHORTENED_SECONDS = 15  # since draining began
 
 
-def test_draining_ends_the_stretch_at_its_deadline_and_can_be_called_off(peers: Federation) -> None:
-    a, b = peers.a.cloud, peers.b.cloud
-    with reachable_stretch(peers, NAME, "10.45.0.0/24") as stretch:
-        (remote,) = stretch.remotes
-        link = peers.link_name(stretch.tenant.network_id)
-        try:
-            drain = {"state": "Drained", "drain": {"graceSeconds": GRACE_SECONDS}}
-            patch_spec(a, "cloudpeer", b.cloud_id, {"agreement": drain})
-            deadline = wait_until(lambda: announced(peers), 30, "the deadline to be published")
-            for cloud, kind, name, namespace in (
-                (a, "networkexpansion", NAME, NAME),
-                (b, "attachment", link, "isthmus-system"),
-                (b, "cloudpeer", a.cloud_id, None),
-            ):
-                what = f"{kind} of {cloud.cloud_id} to have the deadline"
-                wait_until(lambda: deadline in text(cloud, kind, name, namespace), 30, what)  # noqa: B023
-            assert stretch.local.ping(str(remote.address), count=3).all_answered
+def test_draining_ends_the_stretch_at_its_deadline_and_can_be_called_off(peers: Federation, stretched: Stretch) -> None:
+    a, b, network = peers.a.cloud, peers.b.cloud, stretched.tenant.name
+    (remote,) = stretched.remotes
+    link = peers.link_name(stretched.tenant.network_id)
+    try:
+        drain = {"state": "Drained", "drain": {"graceSeconds": GRACE_SECONDS}}
+        patch_spec(a, "cloudpeer", b.cloud_id, {"agreement": drain})
+        deadline = wait_until(lambda: announced(peers), 30, "the deadline to be published")
+        for cloud, kind, name, namespace in (
+            (a, "networkexpansion", network, network),
+            (b, "attachment", link, "isthmus-system"),
+            (b, "cloudpeer", a.cloud_id, None),
+        ):
+            what = f"{kind} of {cloud.cloud_id} to have the deadline"
+            wait_until(lambda: deadline in text(cloud, kind, name, namespace), 30, what)  # noqa: B023
+        assert stretched.local.ping(str(remote.address), count=3).all_answered
 
-            patch_spec(a, "cloudpeer", b.cloud_id, {"agreement": {"drain": {"graceSeconds": SHORTENED_SECONDS}}})
-            wait_until(lambda: is_drained(peers), SHORTENED_SECONDS + 60, "nothing to be left at the origin")
-            wait_reason(a, "networkexpansion", NAME, "Drained", NAME)
-            assert stretch.local.ping(str(remote.address), count=5).received == 0
-            assert b.openstack().network.get_port(remote.port_id).fixed_ips[0]["ip_address"] == remote.address
-        finally:
-            patch_spec(a, "cloudpeer", b.cloud_id, {"agreement": {"state": "Active", "drain": None}})
-        wait_ready(a, "networkexpansion", NAME, NAME)
-        stretch.wait_for_ping()
-        wait_until(lambda: not text(b, "cloudpeer", a.cloud_id, None), 30, "the peer to know that it is called off")
-        wait_until(lambda: not condition(a, "cloudpeer", b.cloud_id, type_="Drained"), 30, "no condition Drained")
+        patch_spec(a, "cloudpeer", b.cloud_id, {"agreement": {"drain": {"graceSeconds": SHORTENED_SECONDS}}})
+        wait_until(lambda: is_drained(peers), SHORTENED_SECONDS + 60, "nothing to be left at the origin")
+        wait_reason(a, "networkexpansion", network, "Drained", network)
+        assert stretched.local.ping(str(remote.address), count=5).received == 0
+        assert b.openstack().network.get_port(remote.port_id).fixed_ips[0]["ip_address"] == remote.address
+    finally:
+        patch_spec(a, "cloudpeer", b.cloud_id, {"agreement": {"state": "Active", "drain": None}})
+    wait_ready(a, "networkexpansion", network, network)
+    stretched.wait_for_ping()
+    wait_until(lambda: not text(b, "cloudpeer", a.cloud_id, None), 30, "the peer to know that it is called off")
+    wait_until(lambda: not condition(a, "cloudpeer", b.cloud_id, type_="Drained"), 30, "no condition Drained")
 
 
 def announced(peers: Federation) -> str:

@@ -12,7 +12,7 @@ from tests.testbed.install.installation import Installation
 from tests.testbed.install.killed import LAST_WORDS
 from tests.testbed.workload.tenant import Tenant
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.stage("empty"), pytest.mark.long]
 
 # The effects of creation and of deletion after which the process is killed; each occurs only there.
 SAMPLE = [

@@ -34,6 +34,7 @@ LEFT = {
 PORTS_LEFT = ["compute:nova", "isthmus:gateway", "network:dhcp"]
 
 
+@pytest.mark.stage("empty")
 @pytest.mark.long  # tests/lab/story/test_reverse_direction.py has it without comparing all that is left
 def test_replica_stays_while_a_machine_uses_it(peers: Federation) -> None:
     tenant = Tenant.create(peers.a.cloud, "leftover", "10.40.0.0/24")
