@@ -14,6 +14,7 @@ from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.installation import REPOSITORY, Installation, new_psk
 from tests.testbed.inventory import difference_once_settled, take
+from tests.testbed.kubernetes.conditions import wait_for_condition
 from tests.testbed.lab import Lab
 
 MANIFESTS: Final = REPOSITORY / "demo"
@@ -225,12 +226,7 @@ def wait_ready(
 ) -> None:
     """Wait for condition Ready; the error contains the object's last condition."""
     try:
-        wait_until(
-            lambda: condition(cloud, kind, name, namespace).get("status") == "True",
-            timeout_seconds,
-            f"{kind} {name} of {cloud.cloud_id} to be ready",
-            poll_seconds=0.3,
-        )
+        wait_for_condition(cloud, kind, name, namespace, timeout_seconds=timeout_seconds)
     except TimeoutError as error:
         raise TimeoutError(f"{error}; its condition: {condition(cloud, kind, name, namespace)}") from None
 

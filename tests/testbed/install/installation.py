@@ -18,6 +18,7 @@ from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
 from tests.testbed.install import agent
 from tests.testbed.install.agent import WITHOUT_TEST_VARIABLES, Agent
+from tests.testbed.kubernetes.conditions import wait_for_condition
 from tests.testbed.kubernetes.kubeconfig import service_account_kubeconfig
 from tests.testbed.node.gateway import Gateway
 
@@ -177,11 +178,7 @@ class Installation:
 
     def wait_node_ready(self, gateway: Gateway, timeout_seconds: float = 180) -> None:
         """Wait until one of several gateway nodes is ready."""
-        path = '{.status.conditions[?(@.type=="Ready")].status}'
-        ask = ("get", "gatewaynode", gateway.name, "--ignore-not-found", "-o", f"jsonpath={path}")
-        wait_until(
-            lambda: self.cloud.kubectl(*ask) == "True", timeout_seconds, f"GatewayNode {gateway.name} to be ready"
-        )
+        wait_for_condition(self.cloud, "gatewaynode", gateway.name, timeout_seconds=timeout_seconds)
 
     def wait_reconciled(self, role: str, times: int, timeout_seconds: float = 180) -> None:
         """Wait until a started process has completed this number of reconciliations."""

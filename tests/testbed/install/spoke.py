@@ -6,8 +6,9 @@ from functools import partial
 
 from tests.testbed.cloud.cloud import Cloud
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation, Manifests, condition, manifest_of, objects
+from tests.testbed.install.federation import Federation, Manifests, manifest_of, objects
 from tests.testbed.install.installation import Installation
+from tests.testbed.kubernetes.conditions import wait_for_condition
 
 CONNECTED_SECONDS = 120.0
 CHANGED_SECONDS = 120.0
@@ -75,11 +76,8 @@ def _paths(cloud: Cloud, link_name: str) -> set[str | None]:
 
 def wait_connected(origin: Cloud, name: str, namespace: str) -> None:
     """Wait until all peers of a NetworkExpansion reach each other."""
-    wait_until(
-        lambda: condition(origin, "networkexpansion", name, namespace, "MembersConnected").get("status") == "True",
-        CONNECTED_SECONDS,
-        f"all peers of {name} to reach each other",
-        poll_seconds=0.3,
+    wait_for_condition(
+        origin, "networkexpansion", name, namespace, "MembersConnected", timeout_seconds=CONNECTED_SECONDS
     )
 
 
