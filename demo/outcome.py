@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from demo.transcript import Transcript
+from tests.testbed.host.parallel import at_once
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.installation import Installation
 from tests.testbed.inventory import Inventory, difference_once_settled, take
@@ -28,7 +29,7 @@ def require(holds: bool, what: str) -> None:
 
 def inventories(sides: Sequence[Installation]) -> list[Inventory]:
     """What is in the clouds before the story begins."""
-    return [take(side.cloud) for side in sides]
+    return at_once(*(partial(take, side.cloud) for side in sides))
 
 
 def finish(
@@ -45,8 +46,8 @@ def finish(
 
 def _compare(sides: Sequence[Installation], before: Sequence[Inventory], transcript: Transcript, whose: str) -> None:
     transcript.heading(f"Compare {whose} with their initial state")
-    for side, was in zip(sides, before, strict=True):
-        left = difference_once_settled(was, side.cloud)
+    compared = (partial(difference_once_settled, was, side.cloud) for side, was in zip(sides, before, strict=True))
+    for side, left in zip(sides, at_once(*compared), strict=True):
         if left:
             raise SystemExit(f"cloud {side.cloud.name} has changed:\n{left}")
     transcript.text(

@@ -4,16 +4,18 @@ import contextlib
 import copy
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any, Final
 
 from tests.testbed.assets import Assets
 from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host.parallel import at_once
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.installation import REPOSITORY, Installation, new_psk
-from tests.testbed.inventory import difference_once_settled, take
+from tests.testbed.inventory import Inventory, difference_once_settled, take
 from tests.testbed.kubernetes.conditions import wait_for_condition
 from tests.testbed.lab import Lab
 
@@ -62,8 +64,8 @@ class Federation:
 
     def install(self) -> None:
         """Install and start Isthmus in both clouds, and wait for the gateway nodes."""
+        at_once(*(side.install for side in self.both))
         for side in self.both:
-            side.install()
             side.start()
         for side in self.both:
             side.wait_until_ready()
@@ -160,29 +162,46 @@ class Federation:
     @contextlib.contextmanager
     def requested(self, name: str, namespace: str, project_id: str, network_id: str) -> Iterator[None]:
         """The same without waiting until the network is stretched."""
+        try:
+            with self.applied(name, namespace, project_id, network_id):
+                yield
+        finally:
+            self.wait_withdrawn(network_id)
+
+    @contextlib.contextmanager
+    def applied(self, name: str, namespace: str, project_id: str, network_id: str) -> Iterator[None]:
+        """The same without waiting until the replica is deleted."""
         self.bind(namespace, project_id)
         self.expand(name, namespace, network_id)
         try:
             yield
         finally:
             self.origin.cloud.kubectl("delete", "networkexpansion", "-n", namespace, name, "--ignore-not-found")
-            wait_until(lambda: self.replica_of(network_id) is None, 180, "the replica to be deleted")
             self.origin.cloud.delete_namespace(namespace)
+
+    def wait_withdrawn(self, network_id: str) -> None:
+        """Wait until the replica is deleted."""
+        wait_until(lambda: self.replica_of(network_id) is None, 180, "the replica to be deleted", poll_seconds=0.5)
 
     @contextlib.contextmanager
     def unchanged_inventory(self) -> Iterator[None]:
         """Check that the block leaves both clouds unchanged."""
-        before = [take(side.cloud) for side in self.both]
+        before = {side.cloud: take(side.cloud) for side in self.both}
         yield
-        for side, was in zip(self.both, before, strict=True):
-            left = difference_once_settled(was, side.cloud)
-            if left:
-                raise AssertionError(f"cloud {side.cloud.name} has changed:\n{left}")
+        require_unchanged(before)
 
     def settle(self) -> None:
         """Wait until no link is left on either side."""
         for side in self.both:
-            wait_until(lambda: not objects(side.cloud, "expansionlinks,attachments"), 180, "links to go")  # noqa: B023
+            links = partial(objects, side.cloud, "expansionlinks,attachments")
+            wait_until(lambda: not links(), 180, "links to go", poll_seconds=0.3)  # noqa: B023
+
+
+def require_unchanged(before: Mapping[Cloud, Inventory]) -> None:
+    """Fail if anything in these clouds is different once Neutron's agents had enough time."""
+    found = at_once(*(partial(difference_once_settled, was, cloud) for cloud, was in before.items()))
+    changed = [f"cloud {cloud.name} has changed:\n{left}" for cloud, left in zip(before, found, strict=True) if left]
+    assert not changed, "\n".join(changed)
 
 
 def manifest_of(cloud: Cloud, file: str) -> Path:

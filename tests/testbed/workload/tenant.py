@@ -213,10 +213,12 @@ def populated_stretch(federation: Federation, name: str, cidr: str, *, admits: b
     """
     with ExitStack() as undo:
         tenant = Tenant.create(federation.origin.cloud, name, cidr)
+        undo.callback(federation.wait_withdrawn, tenant.network_id)  # last: the tenant goes meanwhile
         undo.callback(tenant.delete)
         local = tenant.boot(f"{name}-{federation.origin.cloud.name}")
         undo.callback(local.delete)
-        undo.enter_context(federation.stretched(name, name, tenant.project.id, tenant.network_id))
+        undo.enter_context(federation.applied(name, name, tenant.project.id, tenant.network_id))
+        federation.wait_expanded(name, name, tenant.network_id)
         stretch = Stretch.of(federation, tenant, local)
         undo.callback(stretch.remove_remotes)
         if admits:
