@@ -4,9 +4,9 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import IPv4Interface, ip_network
 from pathlib import Path
 from typing import Any, cast
@@ -156,7 +156,7 @@ class Cloud:
 
         Waits for Neutron's agents first: otherwise they would still create resources for the deleted tenant.
         """
-        self.wait_until_at_rest()
+        self._wait_for_agents(partial(self._is_served, project))
         network, identity = self._admin.network, cast(Any, self._admin.identity)
         for port in network.ports(project_id=project.id):
             if not port.device_owner.startswith("network:"):
@@ -219,13 +219,21 @@ class Cloud:
 
     def wait_until_at_rest(self) -> None:
         """Wait until Neutron's agents have completed all changes, which they do not report."""
+        self._wait_for_agents(self._at_rest)
+
+    def _wait_for_agents(self, done: Callable[[], bool]) -> None:
         what = f"Neutron's agents of cloud {self.name} to be at rest"
         try:
-            wait_until(self._at_rest, 90, what, poll_seconds=1)
+            wait_until(done, 90, what, poll_seconds=1)
         except TimeoutError:
             # Neutron did not schedule it to an agent, or lost track of it: do not wait for it again.
             self._never_served |= self._unserved()
-            wait_until(self._at_rest, 90, what, poll_seconds=1)
+            wait_until(done, 90, what, poll_seconds=1)
+
+    def _is_served(self, project: Project) -> bool:
+        """Whether every network of a tenant has a wired DHCP server."""
+        unserved = self._unserved()
+        return not unserved or unserved.isdisjoint(n.id for n in self._admin.network.networks(project_id=project.id))
 
     def _at_rest(self) -> bool:
         """Whether every network has a wired DHCP server, and no interface is left without a Neutron port."""
