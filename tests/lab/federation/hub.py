@@ -9,10 +9,11 @@ from itertools import permutations
 from typing import Any
 
 from tests.testbed.cloud.cloud import Cloud
+from tests.testbed.host.parallel import at_once
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation, patch_spec
+from tests.testbed.install.federation import Federation, patch_spec, require_unchanged
 from tests.testbed.install.spoke import Spoke, further_cloud, wait_connected
-from tests.testbed.inventory import difference_once_settled, take
+from tests.testbed.inventory import take
 from tests.testbed.wan.capture import Capture
 from tests.testbed.wan.wire import read_pcap
 from tests.testbed.workload.broadcast import BroadcastRun, Heard
@@ -73,8 +74,9 @@ class Everywhere:
 
     @property
     def machines(self) -> list[Machine]:
-        """The machines, the origin's first."""
-        return [self.local, *(stretch.remotes[0] for stretch in self.stretches.values())]
+        """The machines, the origin's first; the others in the order of the federations."""
+        receivers = (federation.receiver.cloud.cloud_id for federation in self.hub.federations)
+        return [self.local, *(self.stretches[each].remotes[0] for each in receivers if each in self.stretches)]
 
     @property
     def broadcast(self) -> str:
@@ -83,24 +85,37 @@ class Everywhere:
 
     def request(self) -> None:
         """Ask for it to be stretched to all peers; its machines admit all others of the subnet."""
-        hub, name = self.hub, self.tenant.name
-        hub.federations[0].bind(name, self.tenant.project.id)
+        self.hub.federations[0].bind(self.tenant.name, self.tenant.project.id)
         self.tenant.admit()
-        hub.expand(name, self.tenant.network_id, [federation.receiver.cloud.cloud_id for federation in hub.federations])
+        self._expand()
+
+    def _expand(self) -> None:
+        peers = [federation.receiver.cloud.cloud_id for federation in self.hub.federations]
+        self.hub.expand(self.tenant.name, self.tenant.network_id, peers)
+
+    def rejoin(self) -> None:
+        """Take the peers in again that were dropped, each with a machine; all machines reach each other."""
+        self._expand()
+        self.wait_expanded()
+        self.boot_remotes()
+        self.wait_for_ping()
 
     def wait_expanded(self) -> None:
         """Wait until all sides are Ready, and all peers reach each other."""
         self.hub.wait_expanded(self.tenant.name, self.tenant.network_id, self.hub.federations)
 
     def boot_remotes(self) -> None:
-        """Boot a machine at each peer, as soon as there is a replica."""
-        for federation in self.hub.federations:
-            cloud = federation.receiver.cloud
-            replica = partial(federation.replica_of, self.tenant.network_id)
-            wait_until(replica, READY_SECONDS, f"a replica at {cloud.cloud_id}", poll_seconds=0.3)
-            stretch = self.stretches[cloud.cloud_id] = Stretch.of(federation, self.tenant, self.local)
-            stretch.boot_remote(f"{self.tenant.name}-{cloud.name}")
-            stretch.remote.admit()
+        """Boot a machine at each peer that has none, as soon as there is a replica."""
+        missing = [each for each in self.hub.federations if each.receiver.cloud.cloud_id not in self.stretches]
+        at_once(*(partial(self._boot_remote, federation) for federation in missing))
+
+    def _boot_remote(self, federation: Federation) -> None:
+        cloud = federation.receiver.cloud
+        replica = partial(federation.replica_of, self.tenant.network_id)
+        wait_until(replica, READY_SECONDS, f"a replica at {cloud.cloud_id}", poll_seconds=0.3)
+        stretch = self.stretches[cloud.cloud_id] = Stretch.of(federation, self.tenant, self.local)
+        stretch.boot_remote(f"{self.tenant.name}-{cloud.name}")
+        stretch.remote.admit()
 
     def admit_all(self) -> None:
         """Let its machines receive whatever comes, so that nothing which should not have come is hidden."""
@@ -119,8 +134,7 @@ class Everywhere:
 
     def release(self) -> None:
         """Delete the peers' machines and the NetworkExpansion, so that the replicas go."""
-        for stretch in self.stretches.values():
-            stretch.remove_remotes()
+        at_once(*(stretch.remove_remotes for stretch in self.stretches.values()))
         self.stretches.clear()
         self.delete_expansion()
 
@@ -155,16 +169,17 @@ def three_clouds(peers: Federation) -> Iterator[Hub]:
     with further_cloud(peers) as spoke:
         cloud = spoke.b.cloud
         with lab.wan.capture(cloud.gateway) as capture:
-            before = {each.name: take(each) for each in (peers.b.cloud, cloud)}
+            both = (peers.b.cloud, cloud)
+            before = dict(zip(both, at_once(*(partial(take, each) for each in both)), strict=True))
             spoke.introduce()
             hub = Hub(peers, spoke, capture)
             yield hub
             spoke.settle()
             spoke.remove_peers()
             # Numbers that a switch has given to peers stay: B's has one for C if they were peers.
-            for each in (cloud,) if hub.receivers_are_peers else (peers.b.cloud, cloud):
-                left = difference_once_settled(before[each.name], each)
-                assert not left, f"cloud {each.name} has changed:\n{left}"
+            if hub.receivers_are_peers:
+                del before[peers.b.cloud]
+            require_unchanged(before)
         summary = capture.summary()
         assert summary.esp > 0
         summary.require_protected()

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tests.lab.federation.hub import Everywhere, Hub, everywhere, frames_between
+from tests.lab.federation.hub import Everywhere, Hub, frames_between
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import objects, patch_spec
 from tests.testbed.install.spoke import CHANGED_SECONDS, DIRECT, THROUGH, Receivers, wait_connected
@@ -35,11 +35,12 @@ def receivers(hub: Hub) -> Iterator[Receivers]:
 
 
 @pytest.fixture(scope="module")
-def hybrid(hub: Hub, receivers: Receivers) -> Iterator[Everywhere]:
+def hybrid(receivers: Receivers, network: Everywhere) -> Iterator[Everywhere]:
     """A network in all three clouds, in the default topology; the two peers reach each other directly."""
-    with everywhere(hub, "topology", "10.64.0.0/24") as network:
-        wait_for_path(receivers, network, DIRECT)
-        yield network
+    network.rejoin()
+    wait_for_path(receivers, network, DIRECT)
+    yield network
+    network.withdraw()
 
 
 def wait_for_path(receivers: Receivers, network: Everywhere, wanted: str) -> None:
