@@ -91,5 +91,6 @@ def peers(federation: Federation) -> Iterator[Federation]:
     """Isthmus in both clouds, peered."""
     with federation.unchanged_inventory():
         federation.introduce()
+        federation.wait_handed_over()  # tests compare what they find with what they leave
         yield federation
         federation.remove_peers()

@@ -99,6 +99,12 @@ class Federation:
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
             wait_ready(ours.cloud, "cloudpeer", theirs.cloud.cloud_id, timeout_seconds=timeout_seconds)
 
+    def wait_handed_over(self) -> None:
+        """Wait until both sides know that the other one has its credential, a moment after the peers are Ready."""
+        for ours, theirs in ((self.a, self.b), (self.b, self.a)):
+            peer = ("cloudpeer", theirs.cloud.cloud_id)
+            wait_for_condition(ours.cloud, *peer, type_="CredentialsHandedOver", timeout_seconds=READY_TIMEOUT_SECONDS)
+
     def end_agreement(self) -> None:
         """Revoke the agreement on both sides, and delete the policies that came with it."""
         for ours, theirs in ((self.a, self.b), (self.b, self.a)):
