@@ -119,9 +119,9 @@ class NetworkExpansionSpec(ApiModel):
     ]
     """Peers to stretch the network to."""
     topology: Topology = "Hybrid"
-    """How the peers' machines reach each other. Centralized: through this cloud, and the peers do not learn of each
-    other. Decentralized: by the peers' own tunnels, which they need for it. Hybrid: by their own tunnels where they
-    have them, else through this cloud. It may be changed at any time."""
+    """How the peers' machines reach each other. Centralized: through this cloud, and the peers learn each other's
+    machines, but not which clouds they are in. Decentralized: by the peers' own tunnels, which they need for it.
+    Hybrid: by their own tunnels where they have them, else through this cloud. It may be changed at any time."""
     addressing: Annotated[
         Addressing,
         Field(json_schema_extra=cel_rule(_SAME_DIVISION, "addressing is immutable, but for growth and shared")),
