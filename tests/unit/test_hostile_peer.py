@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from isthmus.model import names
 from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
-from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, Offer
+from isthmus.model.api.v1alpha1.expansionlink import ExpansionLink, ExpansionLinkSpec, Offer
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion
 from isthmus.model.api.v1alpha1.peerlink import PeerLink
+from isthmus.model.facts.tolerance import understand
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.federation import FakeCloud, reason
-from tests.fakes.scenario import Scenario
+from tests.fakes.scenario import Scenario, Stretched
+from tests.unit.test_newer_peer import edit, understood
 
 
 @pytest.fixture
@@ -266,3 +271,78 @@ def test_forged_link_of_a_third_cloud(ready: Scenario) -> None:
     FakeCluster(ready.a.store, "hostile").apply(forged)
     ready.b.cycle()
     assert [k.metadata.name for k in ready.b.links()] == [link.metadata.name]
+
+
+def _name_members(count: int) -> Callable[[dict[str, Any]], None]:
+    members = [{"number": 3 + index % 200, "tunnelID": 0x101000 + index} for index in range(count)]
+    return lambda spec: spec["offer"].update(number=2, members=members)
+
+
+def _grow(count: int) -> Callable[[dict[str, Any]], None]:
+    """Ranges of two addresses, as long as there are any in the subnet."""
+    hosts = [2 + 3 * (index % 60) for index in range(count)]
+    ranges = [{"first": f"10.20.0.{host}", "last": f"10.20.0.{host + 1}"} for host in hosts]
+    return lambda spec: spec["offer"]["subnets"][0].update(furtherRanges=ranges)
+
+
+def test_ten_thousand_members(ready: Scenario) -> None:
+    ready.a.expand(ready.network.id, "cloud-b")
+    ready.a.cycle()
+    edit(ready.a, ready.b, "ExpansionLink", _name_members(10_000))
+    ready.b.cycle()
+    (answered,) = [link for link in ready.b.links() if link.spec.answer]
+    assert answered.spec.answer is not None
+    assert (answered.spec.answer.verdict, answered.spec.answer.reason) == ("Refused", "InvalidOffer")
+    assert understood(ready.b, "cloud-a") == ("False", f"left out: {answered.metadata.name}: offer.members")
+    assert (ready.b.attachments(), ready.openstack()[1]) == ([], ready.untouched[1])
+
+
+def test_slice_that_grows_without_end() -> None:
+    """It is cut to 16 ranges; what is stretched goes on with them."""
+    stretched = Stretched()
+    (subnet,) = stretched.b.neutron.subnets.values()
+    edit(stretched.a, stretched.b, "ExpansionLink", _grow(20))
+    stretched.b.cycle()
+    (link,) = stretched.b.links()
+    assert link.spec.answer is not None
+    assert (link.spec.answer.verdict, link.spec.answer.reason) == ("Accepted", "Accepted")
+    assert understood(stretched.b, "cloud-a") == (
+        "False",
+        f"left out: {link.metadata.name}: offer.subnets[].furtherRanges",
+    )
+    pools = stretched.b.neutron.subnets[subnet.id].pools
+    assert len(pools) == 16
+    assert {(pool.first, pool.last) for pool in subnet.pools} < {(pool.first, pool.last) for pool in pools}
+    assert max(int(pool.first.rpartition(".")[2]) for pool in pools if pool not in subnet.pools) == 2 + 3 * 14
+
+
+def _calls(act: Callable[[], object]) -> int:
+    """How many functions are called."""
+    count, before = 0, sys.getprofile()
+
+    def profile(_: object, event: str, __: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        act()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("many", [_name_members, _grow])
+def test_reading_takes_no_more_work_than_the_longest_list_that_is_allowed(
+    many: Callable[[int], Callable[[dict[str, Any]], None]],
+) -> None:
+    (link,) = Stretched().a.links()
+    honest = link.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def work(count: int) -> int:
+        forged = deepcopy(honest)
+        many(count)(forged)
+        assert understand(ExpansionLinkSpec, forged).spec is not None
+        return _calls(lambda: understand(ExpansionLinkSpec, forged))
+
+    assert work(10_000) == work(100)
