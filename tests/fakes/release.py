@@ -1,4 +1,4 @@
-"""Clouds of this and of an older release, each in a process of its own, which read what the others publish."""
+"""Clouds of this and of older releases, each in a process of its own, which read what the others publish."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 REPOSITORY: Final = Path(__file__).parents[2]
 OLD: Final = "27db711"  # the last commit of which clouds know version 1 of the protocol only
+LAST_OF_VERSION_2: Final = "a2dbd64"
 _SCRIPT: Final = Path(__file__).with_name("release_process.py")
 _MAX_ROUNDS: Final = 40
 

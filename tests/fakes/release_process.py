@@ -1,6 +1,6 @@
 """One cloud of some release on fakes, driven by JSON lines: run as a file, with that release in PYTHONPATH.
 
-It uses only what both this release and the old one (`tests.fakes.release.OLD`) have.
+It uses only what this release and the old ones (`tests.fakes.release`) have.
 """
 
 from __future__ import annotations

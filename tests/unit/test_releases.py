@@ -1,4 +1,4 @@
-"""This release and the one before the protocol had versions agree, stretch and part, either side upgraded first.
+"""This release and the last ones of versions 1 and 2 of the protocol agree, stretch and part, either upgraded first.
 
 Both run their own code, in processes of their own; each parses what the other really publishes.
 """
@@ -11,15 +11,21 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.release import OLD, REPOSITORY, Cloud, exchange, settle, unpack
+from tests.fakes.release import LAST_OF_VERSION_2, OLD, REPOSITORY, Cloud, exchange, settle, unpack
 
 MACHINES = [f"10.20.0.{number}" for number in range(20, 30)]
 LASTING = ("paths", "attached", "networks", "subnets", "attachment_ports")
 
 
+@pytest.fixture(scope="module", params=[OLD, LAST_OF_VERSION_2], ids=["version 1", "version 2"])
+def commit(request: pytest.FixtureRequest) -> str:
+    commit: str = request.param
+    return commit
+
+
 @pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(OLD, tmp_path_factory.mktemp("old"))
+def old(commit: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(commit, tmp_path_factory.mktemp("old"))
 
 
 def _pair(first: Path, second: Path) -> Iterator[tuple[Cloud, Cloud]]:
@@ -78,13 +84,17 @@ def _assert_undisturbed(before: list[list[Any]], a: Cloud, b: Cloud) -> None:
     raise AssertionError("not settled")
 
 
-def test_old_and_new_agree_stretch_and_part(mixed: tuple[Cloud, Cloud]) -> None:
+def test_old_and_new_agree_stretch_and_part(mixed: tuple[Cloud, Cloud], commit: str) -> None:
     a, b = mixed
     network = _stretch(a, b)
     states = [cloud("state") for cloud in (a, b)]
-    assert [state["slices"] for state in states] == [0, 0], "the old release reads none"
-    assert states[0]["ports"] >= len(MACHINES)
-    assert states[1]["remote_ports"] == states[0]["ports"], "nor does it publish any"
+    if commit == OLD:
+        assert [state["slices"] for state in states] == [0, 0], "the old release reads none"
+        assert states[0]["ports"] >= len(MACHINES)
+        assert states[1]["remote_ports"] == states[0]["ports"], "nor does it publish any"
+    else:
+        assert [state["slices"] for state in states] == [1, 1]
+        assert [state["ports"] + state["remote_ports"] for state in states] == [0, 0]
     _part(a, b, network)
     assert [cloud("state")["slices"] for cloud in (a, b)] == [0, 0]
 
@@ -106,7 +116,7 @@ def test_upgrade_in_place_disturbs_nothing(both_old: tuple[Cloud, Cloud], first:
 
 
 @pytest.mark.parametrize("which", ["origin", "receiver"])
-def test_downgrade_of_one_side_disturbs_nothing(old: Path, which: str) -> None:
+def test_downgrade_of_one_side_disturbs_nothing(old: Path, commit: str, which: str) -> None:
     for a, b in _pair(REPOSITORY, REPOSITORY):
         network = _stretch(a, b)
         before = _lasting(a, b)
@@ -114,7 +124,7 @@ def test_downgrade_of_one_side_disturbs_nothing(old: Path, which: str) -> None:
         changed.replace(old)
         _assert_undisturbed(before, a, b)
         _part(a, b, network)
-        assert changed("state")["slices"], "the old release does not know them"
+        assert bool(changed("state")["slices"]) == (commit == OLD), "version 1 does not know them"
         changed.replace(REPOSITORY)
         settle(a, b)
         assert [cloud("state")["slices"] for cloud in (a, b)] == [0, 0]
