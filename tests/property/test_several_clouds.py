@@ -7,13 +7,17 @@ when it ran last: it counts as its data plane until it runs again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isthmus.model import names
+from isthmus.model.api.objects import ObjectMeta
 from isthmus.model.api.v1alpha1.attachment import Attachment
 from isthmus.model.api.v1alpha1.cloudpeer import CloudPeer
+from isthmus.model.api.v1alpha1.expansionapproval import ExpansionApproval, ExpansionApprovalSpec
 from isthmus.model.api.v1alpha1.networkexpansion import NetworkExpansion, PeerReference
 from tests.fakes.federation import GRACE_SECONDS, FakeCloud, FakeFederation
 
@@ -24,7 +28,11 @@ AGREEMENTS: tuple[dict[str, object], ...] = (
     {"members": "ThroughOrigin"},
     {"disclose": False},
     {"state": "Cordoned"},
+    {"state": "Drained", "drain": {"graceSeconds": int(GRACE_SECONDS)}},
+    {"acceptance": "Manual"},
+    {"limits": {"networks": 0}},
 )
+DECISIONS: tuple[Literal["Accept", "Refuse"] | None, ...] = ("Accept", "Refuse", None)
 Use = tuple[str, int, str]
 """Cloud ID of the peer, tunnel ID, and the network whose frames that means."""
 
@@ -74,6 +82,19 @@ class Simulation:
             cloud.agree(peer)
         elif not found.metadata.deletion_timestamp:
             cloud.kubectl.apply(cloud.cloud_peer(peer, agreement=AGREEMENTS[choice % len(AGREEMENTS)]))
+
+    def decide(self, where: int, choice: int) -> None:
+        """Decide about the network of a peer's tenant, or take that back."""
+        cloud = self.tenants[where][0]
+        others = [tenant for tenant in self.tenants if tenant[0] is not cloud]
+        origin, network, _ = others[choice % len(others)]
+        namespace, name = names.peer_namespace(origin.cloud_id), names.link_name(origin.cloud_id, network.id)
+        decision = DECISIONS[choice % len(DECISIONS)]
+        if decision is None:
+            cloud.kubectl.delete(ExpansionApproval, name, namespace)
+        elif cloud.kubectl.get(CloudPeer, origin.cloud_id) is not None:
+            metadata = ObjectMeta(name=name, namespace=namespace)
+            cloud.kubectl.apply(ExpansionApproval(metadata=metadata, spec=ExpansionApprovalSpec(decision=decision)))
 
     def part(self, where: int, choice: int) -> None:
         cloud = self.tenants[where][0]
@@ -187,6 +208,7 @@ ACTIONS: tuple[Callable[[Simulation, int, int], None], ...] = (
     Simulation.withdraw,
     Simulation.amend,
     Simulation.amend,
+    Simulation.decide,
     Simulation.part,
     Simulation.toggle_reading,
     Simulation.restart,
