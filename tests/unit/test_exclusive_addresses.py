@@ -38,7 +38,7 @@ def peer(name: str, *ports: PublishedPort, of: tuple[str, ...] = (), complete: b
 
 def owned(ours: set[str], *peers: Publisher, formed: Spans = (), **keywords: Any) -> dict[str, tuple[str | None, Any]]:
     """The owner of each address."""
-    found = owners(Addresses(exclusive=ours), peers, (), keywords.get("before", ()), formed)
+    found = owners(Addresses(exclusive=frozenset(ours)), peers, (), keywords.get("before", ()), formed)
     return {address: (owner.cloud_id, owner.number) for owner in found for address in owner.addresses}
 
 
@@ -80,7 +80,7 @@ def test_formed_address_is_believed_of_whom_it_is_formed_by() -> None:
 
 
 def test_what_is_missing_from_an_incomplete_reading_remains() -> None:
-    before = owners(Addresses(), [peer("b", port(OF_B), of=(OF_B,))], (), ())
+    before = owners(Addresses(), (peer("b", port(OF_B), of=(OF_B,)),), (), ())
     assert owned(set(), peer("b", complete=False), before=before) == {OF_B: ("cloud-b", None)}
     assert owned(set(), peer("b"), before=before) == {}
 

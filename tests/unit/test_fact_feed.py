@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from isthmus.controller.bulk import SharedFacts
-from isthmus.controller.facts import FactReader
+from isthmus.controller.facts import FactReader, keeping_ports
 from isthmus.controller.scopes import network_facts_of as network_facts
 from isthmus.core.snapshot.index import Snapshot
 from isthmus.model.errors import Unavailable
@@ -210,3 +210,12 @@ def test_invalidation_during_a_change_of_ours_is_not_lost() -> None:
     many.cache.amend(name, version, replace(before, own_project_id="amended"))
     assert many.cache.is_fresh(name)
     assert many.cache.get(many.snapshot, name).own_project_id == "amended"
+
+
+def test_ports_that_are_as_they_were_stay_the_same_objects() -> None:
+    ports = [Port(str(number), "", "n", "p", "fa:16:3e:00:00:01", (), "", "ACTIVE", "") for number in range(3)]
+    fetched = NetworkFacts("own", ports=(replace(ports[0]), replace(ports[1], mac=""), replace(ports[2], id="3")))
+    kept = keeping_ports(fetched, NetworkFacts("own", ports=tuple(ports)))
+    assert kept == fetched
+    assert kept.ports[0] is ports[0]
+    assert keeping_ports(fetched, None) == fetched

@@ -38,8 +38,8 @@ def _owners(
     before: tuple[AddressOwner, ...] = (),
 ) -> tuple[AddressOwner, ...]:
     """Peers are given by the last letters of their cloud IDs."""
-    publishers = [Publisher(f"cloud-{name}", found, ()) for name, found in theirs.items()]
-    return owners(Addresses({*ours}), publishers, gateway_addresses, before)
+    publishers = tuple(Publisher(f"cloud-{name}", found, ()) for name, found in theirs.items())
+    return owners(Addresses(frozenset(ours)), publishers, tuple(gateway_addresses), before)
 
 
 def owned(

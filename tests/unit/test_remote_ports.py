@@ -396,4 +396,4 @@ def test_remote_ports_are_not_taken_for_machines(ready: Members) -> None:
     offer = next(link.spec.offer for link in ready.a.links() if link.spec.peer_cloud_id == "cloud-b")
     assert offer is not None
     theirs = [PublishedPort(id=machine.id, mac=machine.mac, addresses=machine.addresses)]
-    assert conflicts(offer, published, theirs, "cloud-b", at_origin=True) == ()
+    assert conflicts(offer, published, tuple(theirs), "cloud-b", at_origin=True) == ()

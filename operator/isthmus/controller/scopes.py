@@ -36,7 +36,7 @@ from isthmus.model.facts.openstack import NetworkFacts
 
 from .backends import Backends
 from .factfeed import FactFeed
-from .facts import FactCache, FactReader, origin_facts, peer_account, receiver_facts
+from .facts import FactCache, FactReader, keeping_ports, origin_facts, peer_account, receiver_facts
 from .repairs import RepairLog
 
 
@@ -91,8 +91,10 @@ class FactCaches:
         def network_facts(snapshot: Snapshot, link_name: str) -> NetworkFacts:
             require_openstack()
             if origin_of(link_name) == snapshot.own.cloud_id:
-                return origin_facts(backends.cloud, snapshot, link_name, self.feed.project_of)
-            return receiver_facts(backends.cloud, snapshot, link_name)
+                facts = origin_facts(backends.cloud, snapshot, link_name, self.feed.project_of)
+            else:
+                facts = receiver_facts(backends.cloud, snapshot, link_name)
+            return keeping_ports(facts, self.networks.cached(link_name))
 
         self.networks: FactCache[NetworkFacts] = FactCache(network_facts)
         self.feed = FactFeed(backends.cloud, backends.clock, self.networks, network_facts_of, resync_seconds)

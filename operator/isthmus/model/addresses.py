@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Final, Literal
 
 IpVersion = Literal[4, 6]
@@ -23,6 +24,7 @@ def canonical_ipv4_address(text: str) -> str:
     return str(ipaddress.IPv4Address(text))
 
 
+@lru_cache(maxsize=1 << 16)  # of thousands of ports, which are read again and again
 def canonical_address(text: str) -> str:
     """The IPv4 or IPv6 address in the form of RFC 5952; raises ValueError where it is none."""
     return str(ipaddress.ip_address(text))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final
 
 from isthmus.core.federation.peer import remote_peer_link
 from isthmus.core.placement.gateways import Gateway, active_gateway, gateways
@@ -37,9 +40,12 @@ from isthmus.model.api.v1alpha1.expansionlink import (
 )
 from isthmus.model.api.v1alpha1.gatewaynode import GatewayNode
 from isthmus.model.facts.openstack import NetworkFacts, Port
+from isthmus.model.remembered import remembered
 
 from .exclusive import exclusive_ports
 from .security_groups import groups_by_name, published_groups
+
+_REMEMBERED_PORTS: Final = 1 << 15  # 50 MB
 
 
 def network_identity(link_name: str) -> NetworkIdentity:
@@ -86,7 +92,7 @@ def tenant_ports(facts: NetworkFacts) -> tuple[Port, ...]:
     return tuple(
         port
         for port in facts.ports
-        if not _is_ours(port, facts) and port.device_owner not in {"network:dhcp", "network:distributed"}
+        if not _is_ours(port, facts.own_project_id) and port.device_owner not in {"network:dhcp", "network:distributed"}
     )
 
 
@@ -97,21 +103,49 @@ def published_ports(
 
     Ordered by port ID; of each port those of IPv4 first. With `matching`, each with the names of its security groups.
     """
-    groups, exclusive = groups_by_name(facts, matching), {port.id for port in exclusive_ports(facts)}
-    return tuple(
-        _published(port, addresses[:MAX_ADDRESSES_PER_PORT], published_groups(port, groups), port.id in exclusive)
-        for port in sorted(facts.ports, key=lambda p: p.id)
-        if not _is_ours(port, facts) and port.mac and (addresses := _addresses(port, ipv6=ipv6))
+    groups = groups_by_name(facts, matching)
+    return _published_ports(facts.ports, facts.own_project_id, ipv6, tuple((g.id, name) for name, g in groups.items()))
+
+
+@remembered("ports")
+def _published_ports(
+    ports: tuple[Port, ...], own_project_id: str, ipv6: bool, groups: tuple[tuple[str, str], ...]
+) -> tuple[PublishedPort, ...]:
+    name_by_id, exclusive = dict(groups), {port.id for port in exclusive_ports(ports)}
+    found = (
+        _published(
+            port.id,
+            port.mac,
+            port.addresses,
+            port.allowed_addresses,
+            published_groups(port, name_by_id),
+            port.id in exclusive,
+            ipv6,
+        )
+        for port in sorted(ports, key=lambda p: p.id)
+        if port.mac and not _is_ours(port, own_project_id)
     )
+    return tuple(port for port in found if port is not None)
 
 
+@lru_cache(maxsize=_REMEMBERED_PORTS)
 def _published(
-    port: Port, addresses: tuple[str, ...], groups: tuple[str, ...] | None, is_exclusive: bool
-) -> PublishedPort:
-    of_pairs = tuple(address for address in addresses if address not in port.addresses)
+    id_: str,
+    mac: str,
+    fixed: tuple[str, ...],
+    allowed: tuple[str, ...],
+    groups: tuple[str, ...] | None,
+    is_exclusive: bool,
+    ipv6: bool,
+) -> PublishedPort | None:
+    """None without an address."""
+    addresses = _addresses(fixed, allowed, ipv6=ipv6)[:MAX_ADDRESSES_PER_PORT]
+    if not addresses:
+        return None
+    of_pairs = tuple(address for address in addresses if address not in fixed)
     return PublishedPort(
-        id=port.id,
-        mac=port.mac.lower(),
+        id=id_,
+        mac=mac.lower(),
         addresses=addresses,
         pair_addresses=of_pairs or None,
         exclusive=is_exclusive or None,
@@ -121,7 +155,12 @@ def _published(
 
 def own_macs(facts: NetworkFacts) -> frozenset[str]:
     """MAC addresses of all ports of this cloud on the network but ours, also of those without an address."""
-    return frozenset(port.mac.lower() for port in facts.ports if port.mac and not _is_ours(port, facts))
+    return _own_macs(facts.ports, facts.own_project_id)
+
+
+@remembered("ports")
+def _own_macs(ports: tuple[Port, ...], own_project_id: str) -> frozenset[str]:
+    return frozenset(port.mac.lower() for port in ports if port.mac and not _is_ours(port, own_project_id))
 
 
 def port_on(gateway: Gateway | None, ports: Iterable[Port]) -> Port | None:
@@ -267,20 +306,27 @@ def _disconnected(spec: AttachmentSpec) -> AttachmentSpec:
     return spec.model_copy(update={"active_node": None, "ports": (), "links": (), "direct_paths": (), "owners": ()})
 
 
-def _addresses(port: Port, *, ipv6: bool) -> tuple[str, ...]:
+def _addresses(fixed: tuple[str, ...], allowed: tuple[str, ...], *, ipv6: bool) -> tuple[str, ...]:
     """The addresses of a port, and single ones of its allowed address pairs."""
-    found = dict.fromkeys(a for a in (*port.addresses, *port.allowed_addresses) if "/" not in a)
+    found = dict.fromkeys(a for a in (*fixed, *allowed) if "/" not in a)
     return tuple(sorted((a for a in found if ipv6 or ":" not in a), key=lambda a: ":" in a))
 
 
 def _our_ports(device_owner: str, facts: NetworkFacts) -> tuple[Port, ...]:
     """Whatever their description, which anybody may edit: a network of Neutron has one link name."""
-    ours = (p for p in facts.ports if _is_ours(p, facts) and p.device_owner == device_owner)
-    return tuple(sorted(ours, key=lambda port: port.id))
+    return _ours_by_device_owner(facts.ports, facts.own_project_id).get(device_owner, ())
 
 
-def _is_ours(port: Port, facts: NetworkFacts) -> bool:
-    return port.project_id == facts.own_project_id and port.device_owner in {
+@remembered("ports")
+def _ours_by_device_owner(ports: tuple[Port, ...], own_project_id: str) -> Mapping[str, tuple[Port, ...]]:
+    ours = defaultdict[str, list[Port]](list)
+    for port in sorted((p for p in ports if _is_ours(p, own_project_id)), key=lambda port: port.id):
+        ours[port.device_owner].append(port)
+    return {device_owner: tuple(of_owner) for device_owner, of_owner in ours.items()}
+
+
+def _is_ours(port: Port, own_project_id: str) -> bool:
+    return port.project_id == own_project_id and port.device_owner in {
         names.ATTACHMENT_DEVICE_OWNER,
         names.GATEWAY_DEVICE_OWNER,
         names.REMOTE_DEVICE_OWNER,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 
 from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
+from isthmus.model.remembered import remembered
 from isthmus.model.text import MAX_LISTED
 
 from .addressing import contains_number, number_of, span_of_network, spans_of
@@ -24,14 +25,15 @@ class Conflicts:
         return Conflicts(self.messages + other.messages, self.complete and other.complete)
 
 
+@remembered("offer", "ours", "theirs")
 def conflicts(
     offer: Offer,
-    ours: Iterable[PublishedPort],
-    theirs: Iterable[PublishedPort],
+    ours: tuple[PublishedPort, ...],
+    theirs: tuple[PublishedPort, ...],
     peer: str,
     *,
     at_origin: bool,
-    reserved: Collection[str] = (),
+    reserved: frozenset[str] = frozenset(),
 ) -> tuple[str, ...]:
     """One message for each conflict, ordered by address, as many as are listed; `offer` has the receiver's slices.
 
@@ -41,7 +43,6 @@ def conflicts(
     a port has it as its own in the cloud to which it does not belong. Of an address that the offer shares it suffices
     that no port has it as its own, in either cloud.
     """
-    ours, theirs = tuple(ours), tuple(theirs)
     local_ports, remote_ports = _by_address(ours), _by_address(theirs)
     shared = _paired(ours) & _paired(theirs)
     local_own, remote_own = _own(ours), _own(theirs)

@@ -15,6 +15,7 @@ from isthmus.model.api.v1alpha1.attachment import (
     KnownAddress,
 )
 from isthmus.model.api.v1alpha1.expansionlink import Offer, PublishedPort
+from isthmus.model.remembered import remembered
 
 from .addressing import Spans, contains, merged, number_of, span_of_network, spans_of, spans_of_addresses, subtract
 from .port_slices import RemotePorts
@@ -64,19 +65,29 @@ def with_known_addresses(
     machines, and if a port of ours may use it, too. If not all ports of the peer are known, as after a restart, what
     was known `before` remains.
     """
+    known = tuple(entry for link in before if link.cloud_id == path.cloud_id for entry in link.known_addresses)
+    found = _known_addresses(theirs, belonging, tuple(ours), tuple(gateway_addresses), () if theirs.complete else known)
+    return path.model_copy(update={"known_addresses": found})
+
+
+@remembered("theirs", "ours", "before")
+def _known_addresses(
+    theirs: RemotePorts,
+    belonging: Spans,
+    ours: tuple[PublishedPort, ...],
+    gateway_addresses: tuple[str, ...],
+    before: tuple[KnownAddress, ...],
+) -> tuple[KnownAddress, ...]:
     local = {address for port in ours for address in port.addresses}
     macs: dict[str, set[str]] = defaultdict(set)
     for port in theirs.ports:
         for address in (a for a in port.addresses if ":" not in a):  # nothing of IPv6 is answered for
             macs[address].add(port.mac)
     found = {address: next(iter(of_address)) for address, of_address in macs.items() if len(of_address) == 1}
-    if not theirs.complete:
-        known = (entry for link in before if link.cloud_id == path.cloud_id for entry in link.known_addresses)
-        found |= {entry.address: entry.mac for entry in known if entry.address not in macs}
+    found |= {entry.address: entry.mac for entry in before if entry.address not in macs}
     usable = [a for a, mac in found.items() if a not in local and is_machine(mac) and contains(belonging, a)]
     chosen = _first(usable, gateway_addresses)
-    known_addresses = tuple(KnownAddress(address=address, mac=found[address]) for address in chosen)
-    return path.model_copy(update={"known_addresses": known_addresses})
+    return tuple(KnownAddress(address=address, mac=found[address]) for address in chosen)
 
 
 def _first(addresses: Iterable[str], gateway_addresses: Collection[str]) -> Sequence[str]:

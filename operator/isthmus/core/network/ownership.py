@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from isthmus.model.api.v1alpha1.attachment import MAX_OWNED_ADDRESSES, AddressOwner
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
-from isthmus.model.facts.openstack import NetworkFacts
+from isthmus.model.facts.openstack import NetworkFacts, Port
+from isthmus.model.remembered import remembered
 
 from .addressing import Spans, contains, merged, number_of, span_of_network
 from .attachment import own_macs
@@ -41,19 +41,19 @@ class _Member(NamedTuple):
 _HERE: Final = _Member(None, None)
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """What a member has, of either kind."""
+class Addresses(NamedTuple):
+    """What this cloud has, of either kind."""
 
-    macs: set[str] = field(default_factory=set)
-    exclusive: set[str] = field(default_factory=set)
+    macs: frozenset[str] = frozenset()
+    exclusive: frozenset[str] = frozenset()
     """IP addresses."""
 
-    @classmethod
-    def of_cloud(cls, facts: NetworkFacts, shared: Collection[str] = ()) -> Self:
-        """Those of this cloud's ports; `shared` IP addresses are nobody's."""
-        exclusive = {address for port in exclusive_ports(facts) for address in port.addresses}
-        return cls({*own_macs(facts)}, exclusive - {*shared})
+
+class _Published(NamedTuple):
+    """What a member has, as it is published."""
+
+    macs: set[str]
+    exclusive: set[str]
 
 
 def owners_of(
@@ -65,15 +65,21 @@ def owners_of(
 ) -> tuple[AddressOwner, ...]:
     """The owners on a network with these facts, as `owners` finds them; nobody owns a `shared` address."""
     formed = merged(span_of_network(ip_network(subnet.cidr)) for subnet in facts.subnets if subnet.is_automatic)
-    ours = Addresses.of_cloud(facts, shared)
-    return owners(ours, with_moved(publishers, facts, shared), gateway_addresses, before, formed)
+    ours = Addresses(own_macs(facts), _exclusive_addresses(facts.ports, tuple(shared)))
+    return owners(ours, with_moved(publishers, facts, shared), tuple(gateway_addresses), tuple(before), formed)
 
 
+@remembered("ports")
+def _exclusive_addresses(ports: tuple[Port, ...], shared: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(address for port in exclusive_ports(ports) for address in port.addresses) - {*shared}
+
+
+@remembered("before")
 def owners(
     ours: Addresses,
-    publishers: Iterable[Publisher],
-    gateway_addresses: Collection[str],
-    before: Iterable[AddressOwner],
+    publishers: tuple[Publisher, ...],
+    gateway_addresses: tuple[str, ...],
+    before: tuple[AddressOwner, ...],
     formed: Spans = (),
 ) -> tuple[AddressOwner, ...]:
     """This cloud and each other member, with the addresses that only it may use, none of them twice.
@@ -82,7 +88,6 @@ def owners(
     addresses. If not all ports of a peer are known, what belonged to it `before` is taken as published still. Of more
     than an Attachment can have each member has an equal share, those of gateways first and then the lowest ones.
     """
-    publishers = tuple(publishers)
     published = _published(publishers, formed, before)
     gateways = {*gateway_addresses} | _macs_of_gateways(publishers, gateway_addresses)
     macs = _owned(
@@ -96,22 +101,22 @@ def owners(
 
 def _published(
     publishers: Iterable[Publisher], formed: Spans, before: Iterable[AddressOwner]
-) -> dict[_Member, Addresses]:
-    found: dict[_Member, Addresses] = {}
+) -> dict[_Member, _Published]:
+    found: dict[_Member, _Published] = {}
     incomplete = set[str]()
     for publisher in publishers:
-        found.setdefault(_Member(publisher.cloud_id, None), Addresses())
+        found.setdefault(_Member(publisher.cloud_id, None), _Published(set(), set()))
         if not publisher.ports.complete:
             incomplete.add(publisher.cloud_id)
         for port in publisher.ports.ports:
-            of_member = found.setdefault(_Member(publisher.cloud_id, port.member), Addresses())
+            of_member = found.setdefault(_Member(publisher.cloud_id, port.member), _Published(set(), set()))
             if _has_one_place(port.mac):
                 of_member.macs.add(port.mac)
             if port.exclusive:
                 of_member.exclusive.update(a for a in port.fixed_addresses if _is_believed(publisher, port, a, formed))
     for owner in before:
         if owner.cloud_id in incomplete:
-            of_member = found.setdefault(_Member(owner.cloud_id, owner.number), Addresses())
+            of_member = found.setdefault(_Member(owner.cloud_id, owner.number), _Published(set(), set()))
             of_member.macs.update(owner.macs)
             of_member.exclusive.update(owner.addresses)
     return found

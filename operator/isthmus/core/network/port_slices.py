@@ -6,8 +6,9 @@ A port's bucket follows from its ID alone, so that one port's change rewrites on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from isthmus.core.federation.peer import has_feature, view_of
@@ -22,22 +23,24 @@ from isthmus.model.api.v1alpha1.expansionlink import (
     PublishedPort,
 )
 from isthmus.model.api.v1alpha1.portslice import MAX_BUCKETS, MAX_PORTS_PER_SLICE, PortSlice, PortSliceSpec
-from isthmus.model.facts.peer import PeerView
+from isthmus.model.cached import cached_property
+from isthmus.model.facts.peer import PeerView, Published
 from isthmus.model.protocol import Feature
+from isthmus.model.remembered import remembered
 
 Actions = tuple[Action, ...]
 _DIGEST_BITS = 32  # of the 256: more than any number of buckets needs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RemotePorts:
-    """The ports of a network at a peer."""
+    """The ports of a network at a peer. Equal only if they were read once: there may be thousands."""
 
     ports: tuple[PublishedPort, ...] = ()
     complete: bool = True
     """Whether these are all: what is missing from an incomplete list may exist all the same."""
 
-    @property
+    @cached_property
     def own(self) -> RemotePorts:
         """Without those that the peer publishes for other members of the network."""
         return RemotePorts(tuple(port for port in self.ports if port.member is None), self.complete)
@@ -45,8 +48,12 @@ class RemotePorts:
 
 def bucket_of(port_id: str, buckets: int) -> int:
     """The leading bits of the SHA-256 digest of the port's ID; `buckets` is a power of two, at most 256."""
-    number = int.from_bytes(sha256(port_id.encode()).digest()[: _DIGEST_BITS // 8])
-    return number * buckets >> _DIGEST_BITS
+    return _leading_bits(port_id) * buckets >> _DIGEST_BITS
+
+
+@lru_cache(maxsize=1 << 16)
+def _leading_bits(port_id: str) -> int:
+    return int.from_bytes(sha256(port_id.encode()).digest()[: _DIGEST_BITS // 8])
 
 
 def divided(ports: Iterable[PublishedPort], buckets: int) -> list[tuple[PublishedPort, ...]]:
@@ -100,9 +107,13 @@ def delete_unused_slices(snapshot: Snapshot, link_name: str, links: Iterable[Exp
 
 def remote_ports(view: PeerView, spec: ExpansionLinkSpec) -> RemotePorts:
     """The ports that a peer publishes beside this link of its."""
+    return _remote_ports(view.port_slices.get(spec.origin.link_name, {}), spec)
+
+
+@remembered("held", "spec")
+def _remote_ports(held: Mapping[int, Published[PortSliceSpec]], spec: ExpansionLinkSpec) -> RemotePorts:
     if spec.port_buckets is None:
         return RemotePorts(spec.ports)
-    held = view.port_slices.get(spec.origin.link_name, {})
     found = [
         slice_.spec
         for bucket in range(spec.port_buckets)

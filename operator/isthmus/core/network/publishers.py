@@ -14,7 +14,8 @@ from ipaddress import ip_network
 from typing import Final
 
 from isthmus.model.api.v1alpha1.expansionlink import MAX_RESERVED_ADDRESSES
-from isthmus.model.facts.openstack import NetworkFacts
+from isthmus.model.facts.openstack import NetworkFacts, Subnet
+from isthmus.model.remembered import remembered
 
 from .addressing import Spans, contains, merged, number_of, span_of_network, subtract
 from .attachment import remote_ports
@@ -44,7 +45,7 @@ def with_moved(
 ) -> tuple[Publisher, ...]:
     """The same publishers, each with the addresses of machines that have moved to it; never one that is shared."""
     publishers = tuple(publishers)
-    strays = {publisher.cloud_id: tuple(strays_of(publisher, facts)) for publisher in publishers}
+    strays = {publisher.cloud_id: strays_of(publisher, facts) for publisher in publishers}
     if not any(strays.values()):
         return publishers
     taken = {*shared} | _in_use(facts) | {a for p in publishers for a in _published(p) if contains(p.belonging, a)}
@@ -56,10 +57,15 @@ def with_moved(
     return tuple(found)
 
 
-def strays_of(publisher: Publisher, facts: NetworkFacts) -> Iterator[str]:
+def strays_of(publisher: Publisher, facts: NetworkFacts) -> tuple[str, ...]:
     """Fixed addresses that a peer publishes although they belong to other members; none that machines form."""
-    foreign = subtract(_assigned(facts), publisher.belonging)
-    return (address for address in _published(publisher) if contains(foreign, address))
+    return _strays(publisher, facts.subnets)
+
+
+@remembered()
+def _strays(publisher: Publisher, subnets: tuple[Subnet, ...]) -> tuple[str, ...]:
+    foreign = subtract(_assigned(subnets), publisher.belonging)
+    return tuple(address for address in _published(publisher) if contains(foreign, address))
 
 
 def listed_addresses(addresses: Collection[str]) -> tuple[str, ...]:
@@ -72,9 +78,9 @@ def _published(publisher: Publisher) -> Iterator[str]:
     return (address for port in ordered for address in port.fixed_addresses)
 
 
-def _assigned(facts: NetworkFacts) -> Spans:
+def _assigned(subnets: Iterable[Subnet]) -> Spans:
     """All addresses of the network but those that machines form themselves."""
-    return merged(span_of_network(ip_network(subnet.cidr)) for subnet in facts.subnets if not subnet.is_automatic)
+    return merged(span_of_network(ip_network(subnet.cidr)) for subnet in subnets if not subnet.is_automatic)
 
 
 def _in_use(facts: NetworkFacts) -> set[str]:

@@ -13,7 +13,7 @@ whose remote is a group admit the machine. No rule applies to the port itself, s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from itertools import groupby
@@ -27,6 +27,7 @@ from isthmus.model.api.objects import Condition
 from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
 from isthmus.model.facts.openstack import NetworkFacts, Port, RequestedPort, Subnet
 from isthmus.model.reasons import ConditionType, Reason
+from isthmus.model.remembered import remembered
 from isthmus.model.text import listed
 
 from .addressing import Span, contains, merged, span_of_network
@@ -41,6 +42,7 @@ _REQUESTS_PER_ROUND: Final = 10
 _ADDRESSES_PER_PORT: Final = 5  # Neutron's default of max_fixed_ips_per_port: all of a request fail with one too many
 _CHANGES_PER_ROUND: Final = 200  # one request each; what else the network needs is planned between two rounds
 _MAX_MESSAGE_CHARACTERS: Final = 1024
+_Identity = tuple[str, frozenset[str]]  # MAC address and addresses
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,54 @@ def plan_remote_ports(
     What is missing from an incomplete reading of a peer stays, unless something that was read replaces it. `groups` are
     the security groups that remote ports may be in.
     """
-    publishers = tuple(publishers)
-    ours, found = _with_requested_addresses(facts), _Wanted(facts, groups)
-    wanted, excess = _limited([found.ports_of(publisher) for publisher in publishers], limit)
-    identities, existing = {*map(_requested_identity, wanted)}, {*map(_identity, ours)}
-    missing = [port for port in wanted if _requested_identity(port) not in existing]
-    superfluous = [port for port in ours if _identity(port) not in identities]
+    return _plan(facts.ports, facts.own_project_id, facts.subnets, tuple(publishers), limit, groups)
+
+
+@remembered("ports", "groups")
+def _plan(
+    ports: tuple[Port, ...],
+    own_project_id: str,
+    subnets: tuple[Subnet, ...],
+    publishers: tuple[Publisher, ...],
+    limit: int,
+    groups: GroupsByName,
+) -> RemotePortPlan:
+    facts = NetworkFacts(own_project_id, subnets=subnets, ports=ports)
+    wanted = _wanted(_other_ports(facts), subnets, publishers, limit, groups)
+    ours = [(_identity(port), port) for port in _with_requested_addresses(facts)]
+    existing = {identity for identity, _ in ours}
+    missing = [port for identity, port in wanted.ports.items() if identity not in existing]
+    superfluous = [port for identity, port in ours if identity not in wanted.ports]
     kept = {port.id: port for port in superfluous if _may_exist(port, publishers)}
     created = _created(missing, kept, limit - (len(ours) - len(superfluous)) - len(kept))
     return RemotePortPlan(
         to_delete=tuple(port.id for port in superfluous if port.id not in kept),
         to_create=tuple(created),
-        to_update=tuple(_regrouped(ours, wanted, kept, groups)),
-        collisions=tuple(found.collisions),
-        too_many_addresses=tuple(found.too_many_addresses),
-        left_out=excess + len(missing) - len(created),
+        to_update=tuple(_regrouped(ours, wanted.ports, kept, groups)),
+        collisions=wanted.collisions,
+        too_many_addresses=wanted.too_many_addresses,
+        left_out=wanted.excess + len(missing) - len(created),
     )
+
+
+@remembered("local", "groups")
+def _wanted(
+    local: tuple[Port, ...],
+    subnets: tuple[Subnet, ...],
+    publishers: tuple[Publisher, ...],
+    limit: int,
+    groups: GroupsByName,
+) -> _Wanted:
+    """Whatever remote ports there are: each that is created or deleted changes nothing of it."""
+    search = _Search(local, subnets, groups)
+    ports, excess = _limited([search.ports_of(publisher) for publisher in publishers], limit)
+    by_identity = {_requested_identity(port): port for port in ports}
+    return _Wanted(by_identity, excess, tuple(search.collisions), tuple(search.too_many_addresses))
+
+
+def _other_ports(facts: NetworkFacts) -> tuple[Port, ...]:
+    ours = {port.id for port in remote_ports(facts)}
+    return tuple(port for port in facts.ports if port.id not in ours)
 
 
 def _created(missing: Iterable[RequestedPort], kept: dict[str, Port], room: int) -> list[RequestedPort]:
@@ -102,14 +136,16 @@ def _created(missing: Iterable[RequestedPort], kept: dict[str, Port], room: int)
 
 
 def _regrouped(
-    ours: Iterable[Port], wanted: Iterable[RequestedPort], kept: Collection[str], groups: GroupsByName
+    ours: Iterable[tuple[_Identity, Port]],
+    wanted: Mapping[_Identity, RequestedPort],
+    kept: Collection[str],
+    groups: GroupsByName,
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Ports in other groups than they should be. Those that are kept unread lose the groups that no port may be in."""
     allowed = {group.id for group in groups.values()}
-    by_identity = {_requested_identity(port): port.groups for port in wanted}
-    for port in ours:
+    for identity, port in ours:
         left = tuple(id_ for id_ in port.groups if id_ in allowed) if port.id in kept else port.groups
-        should_be = by_identity.get(_identity(port), left)
+        should_be = wanted[identity].groups if identity in wanted else left
         if should_be != port.groups:
             yield port.id, should_be
 
@@ -157,16 +193,24 @@ def remote_port_conditions(plan: RemotePortPlan | None, limit: int) -> list[Cond
     return []
 
 
+@dataclass(frozen=True)
 class _Wanted:
+    """The remote ports that there should be, and what a `RemotePortPlan` says of those that cannot be."""
+
+    ports: Mapping[_Identity, RequestedPort]
+    excess: int
+    collisions: tuple[str, ...]
+    too_many_addresses: tuple[str, ...]
+
+
+class _Search:
     """Finds out which remote ports are wanted; every address and MAC address once on the network."""
 
-    def __init__(self, facts: NetworkFacts, groups: GroupsByName) -> None:
-        ours = {port.id for port in remote_ports(facts)}
-        local = [port for port in facts.ports if port.id not in ours]
+    def __init__(self, local: Sequence[Port], subnets: Iterable[Subnet], groups: GroupsByName) -> None:
         self.collisions: list[str] = []
         self.too_many_addresses: list[str] = []
         self._groups = groups
-        self._subnets = [(_hosts(subnet), subnet.id) for subnet in facts.subnets if not subnet.is_automatic]
+        self._subnets = [(_hosts(subnet), subnet.id) for subnet in subnets if not subnet.is_automatic]
         self._macs = {port.mac.lower(): port for port in local if port.mac}
         self._addresses = {address: port for port in local for address in port.addresses}
         self._shared = {address for port in local for address in port.allowed_addresses}
@@ -249,11 +293,11 @@ def _with_requested_addresses(facts: NetworkFacts) -> tuple[Port, ...]:
     )
 
 
-def _identity(port: Port) -> tuple[str, frozenset[str]]:
+def _identity(port: Port) -> _Identity:
     return port.mac.lower(), frozenset(port.addresses)
 
 
-def _requested_identity(port: RequestedPort) -> tuple[str, frozenset[str]]:
+def _requested_identity(port: RequestedPort) -> _Identity:
     return port.mac, frozenset(address for _, address in port.addresses)
 
 

@@ -65,10 +65,9 @@ def groups_by_name(facts: NetworkFacts | None, matching: GroupMatching | None) -
     }
 
 
-def published_groups(port: Port, groups: GroupsByName) -> tuple[str, ...] | None:
+def published_groups(port: Port, name_by_id: Mapping[str, str]) -> tuple[str, ...] | None:
     """The names that are published with a port, the first of them in order; None if there are none."""
-    ids = {group.id: name for name, group in groups.items()}
-    return tuple(sorted(ids[id_] for id_ in port.groups if id_ in ids))[:MAX_GROUPS_PER_PORT] or None
+    return tuple(sorted(name_by_id[id_] for id_ in port.groups if id_ in name_by_id))[:MAX_GROUPS_PER_PORT] or None
 
 
 def counted_names(port: PublishedPort, matching: GroupMatching | None) -> tuple[str, ...]:

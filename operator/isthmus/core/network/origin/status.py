@@ -74,7 +74,7 @@ def origin_conflicts(origin: Origin) -> Conflicts:
             continue
         theirs = remote_ports_of(origin.snapshot, cloud_id, origin.accepted_spec(cloud_id)).own
         ours = published_ports(origin.facts, ipv6=link.spec.offer.has_ipv6)
-        reserved = {*reserved_for(origin, cloud_id), *reserved_at(origin, cloud_id)}
+        reserved = frozenset((*reserved_for(origin, cloud_id), *reserved_at(origin, cloud_id)))
         messages = conflicts(link.spec.offer, ours, theirs.ports, cloud_id, at_origin=True, reserved=reserved)
         new = tuple(message for message in messages if message not in found.messages)  # the same with several peers
         found += Conflicts(new, theirs.complete)

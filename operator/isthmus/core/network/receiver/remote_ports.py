@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.core.federation.peer import agreement_with, has_feature
-from isthmus.core.network.addressing import contains
+from isthmus.core.network.addressing import Spans, contains
 from isthmus.core.network.attachment import remote_ports
 from isthmus.core.network.known_addresses import addresses_of_origin, addresses_of_receiver
 from isthmus.core.network.port_slices import RemotePorts, remote_ports_of
@@ -11,7 +11,9 @@ from isthmus.core.network.publishers import Publisher, listed_addresses, with_mo
 from isthmus.core.network.remote_ports import RemotePortPlan, plan_remote_ports
 from isthmus.core.network.security_groups import groups_by_name
 from isthmus.core.snapshot.index import is_accepted
+from isthmus.model.facts.openstack import Port
 from isthmus.model.protocol import Feature
+from isthmus.model.remembered import remembered
 
 from .state import Receiver
 
@@ -34,8 +36,12 @@ def reserved_addresses(receiver: Receiver) -> tuple[str, ...]:
     """Addresses of this cloud's slices that remote ports have: their machines are in other clouds now."""
     if receiver.facts is None or receiver.offer is None:
         return ()
-    slices = addresses_of_receiver(receiver.offer)
-    return listed_addresses({a for port in remote_ports(receiver.facts) for a in port.addresses if contains(slices, a)})
+    return _addresses_within(remote_ports(receiver.facts), addresses_of_receiver(receiver.offer))
+
+
+@remembered("ports")
+def _addresses_within(ports: tuple[Port, ...], slices: Spans) -> tuple[str, ...]:
+    return listed_addresses({a for port in ports for a in port.addresses if contains(slices, a)})
 
 
 def _ports(receiver: Receiver) -> RemotePorts:

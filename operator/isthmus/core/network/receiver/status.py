@@ -80,7 +80,7 @@ def _receiver_conflicts(receiver: Receiver) -> Conflicts:
         return Conflicts()
     theirs = remote_ports_of(receiver.snapshot, receiver.cloud_id, receiver.remote_link.spec).own
     ours = published_ports(receiver.facts, ipv6=receiver.offer.has_ipv6)
-    reserved = {*reserved_addresses(receiver), *(receiver.remote_link.spec.reserved_addresses or ())}
+    reserved = frozenset((*reserved_addresses(receiver), *(receiver.remote_link.spec.reserved_addresses or ())))
     messages = conflicts(receiver.offer, ours, theirs.ports, receiver.cloud_id, at_origin=False, reserved=reserved)
     return Conflicts(messages, theirs.complete)
 
