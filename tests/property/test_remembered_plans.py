@@ -20,6 +20,7 @@ from isthmus.model.api.v1alpha1.attachment import AttachmentLink
 from isthmus.model.api.v1alpha1.cloudpeer import PeerGateway
 from isthmus.model.api.v1alpha1.expansionlink import GroupMatching
 from isthmus.model.facts.openstack import NetworkFacts
+from isthmus.model.remembered import forget
 from tests.property.test_remote_ports import OWN, facts, matchings, publishers
 
 Publishers = tuple[Publisher, ...]
@@ -76,6 +77,7 @@ def planned(network: NetworkFacts, found: Publishers, limit: int, matching: Grou
 def test_remembered_is_what_would_be_computed(
     seen: list[tuple[NetworkFacts, Publishers]], limit: int, matching: GroupMatching | None
 ) -> None:
-    for network, found in seen:
-        from_scratch = planned(*deepcopy((network, found)), limit, matching)
-        assert planned(network, found, limit, matching) == from_scratch
+    remembered = [planned(network, found, limit, matching) for network, found in seen]
+    for (network, found), plan in zip(seen, remembered, strict=True):
+        forget()
+        assert planned(network, found, limit, matching) == plan

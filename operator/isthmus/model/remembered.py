@@ -15,6 +15,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_forgetting: Final[list[Callable[[], None]]] = []
 _RESULTS: Final = 8  # of each function: several networks change at a time, and what they were is not kept for long
 
 
@@ -57,6 +58,8 @@ def remembered(*large: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             given: dict[str, Any] = {n: v.value if isinstance(v, _Same) else v for n, v in arguments.items()}
             return cast(Callable[..., R], function)(**given)
 
+        _forgetting.append(result.cache_clear)
+
         @wraps(function)
         def of_arguments(*args: P.args, **kwargs: P.kwargs) -> R:
             given = parameters.bind(*args, **kwargs).arguments
@@ -65,3 +68,9 @@ def remembered(*large: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return of_arguments
 
     return decorate
+
+
+def forget() -> None:
+    """Remember nothing of what was before, as a new process."""
+    for each in _forgetting:
+        each()
