@@ -166,8 +166,8 @@ class Agreement(ApiModel):
     """How this cloud and the peer reach each other in a network of a third cloud. Direct: by the tunnel between the
     two, if that cloud names them to each other, and the peer's administrator wants it, too. ThroughOrigin: only so."""
     disclose: bool = True
-    """Whether other receivers of this cloud's networks may learn that the peer is one, and which: without it they
-    reach each other only through this cloud."""
+    """Whether other receivers of this cloud's networks may learn that the peer is one: without it they reach each
+    other only through this cloud, and learn of its machines there, but not which cloud they are in."""
     quotas: Quotas = Quotas()
     """Neutron quotas of each project that is replicated from this peer."""
     project_quotas: Annotated[
