@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.testbed.host.process import wait_until
-from tests.testbed.install.federation import Federation
+from tests.testbed.install.federation import Federation, condition
 from tests.testbed.workload.club import CHOSEN_SECONDS, WITHIN_SECONDS, Club, gathered
 from tests.testbed.workload.tenant import Tenant, populated_stretch
 
@@ -122,3 +122,36 @@ def test_carried_group_admits_in_the_other_cloud_what_it_admits_here(club: Club)
     network.delete_security_group_rule(rule.id)
     club.await_admission(*club.sides, admitted=False)
     wait_until(lambda: rules_of(replica, name) == rules_of(tenant, name), WITHIN_SECONDS, "the rule to go there, too")
+
+
+def rules_left_out(tenant: Tenant) -> str:
+    """What GroupsIncomplete of the NetworkExpansion says."""
+    return str(condition(tenant.cloud, "networkexpansion", NAME, NAME, "GroupsIncomplete").get("message", ""))
+
+
+def test_rule_with_an_address_group_opens_nothing_in_the_other_cloud(club: Club) -> None:
+    """It is named; who is in the address group is admitted there by a plain rule, and by nothing without that."""
+    tenant, replica = club.sides
+    network, name = tenant.cloud.openstack().network, "addressed"
+    listed = f"{club.machine_at(tenant).address}/32"
+    with ExitStack() as undo:
+        group = network.create_security_group(name=name, project_id=tenant.project.id)
+        egress = rules_of(tenant, name)
+        plain = network.create_security_group_rule(security_group_id=group.id, **INGRESS, remote_ip_prefix=listed)
+        sayable = rules_of(tenant, name)
+        addresses = network.create_address_group(name=name, project_id=tenant.project.id, addresses=[listed])
+        undo.callback(network.delete_address_group, addresses.id)
+        remote = {"remote_address_group_id": addresses.id}
+        rule = network.create_security_group_rule(security_group_id=group.id, **INGRESS, **remote)
+        undo.callback(network.delete_security_group_rule, rule.id)
+        club.put(tenant, name)
+        club.choose("Carried")
+        wait_until(lambda: rule.id in rules_left_out(tenant), 60, "the rule to be named")
+        wait_until(lambda: rules_of(replica, name) == sayable, 60, "the group with the plain rule only")
+        club.put(replica, name)
+        club.await_admission(tenant, admitted=True)
+        network.delete_security_group_rule(plain.id)
+        club.await_admission(tenant, admitted=False)
+        assert club.machine_at(tenant).ping(str(club.machine_at(replica).address), count=30).received == 0
+        assert rules_of(replica, name) == egress
+        assert rule.id in rules_left_out(tenant)
