@@ -1,12 +1,13 @@
 """A network of B (ML2/OVS) stretched to A (ML2/OVN): the other tests stretch from A to B."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
 
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, condition, objects, wait_reason
+from tests.testbed.workload.club import CHOSEN_SECONDS, gathered
 from tests.testbed.workload.tenant import Stretch, captured_stretch
 
 CIDR, GATEWAY = "10.25.0.0/24", "10.25.0.1"
@@ -71,6 +72,18 @@ def test_gateway_address_is_not_answered_at_the_receiver(reverse: Federation, st
     machine = stretch.remotes[0]
     assert machine.ping(GATEWAY, count=3, interval_seconds=0.5).received == 0
     assert GATEWAY not in machine.neighbours()
+
+
+def test_groups_of_one_name_admit_their_members_only(
+    reverse: Federation, stretch: Stretch, record_property: Callable[[str, object], None]
+) -> None:
+    members = (stretch.tenant, stretch.local), (stretch.remote, stretch.remotes[0])
+    with gathered(reverse.both, *members) as club:
+        assert club.open_from(*club.sides) == set()
+        club.choose("ByName")
+        club.await_admission(*club.sides, admitted=True, within_seconds=CHOSEN_SECONDS)
+        for leaver in club.sides:
+            record_property(f"machine of {leaver.cloud.name} with B as the origin", club.leave_and_enter(leaver))
 
 
 def test_replica_stays_while_the_machine_uses_it(reverse: Federation, stretch: Stretch) -> None:

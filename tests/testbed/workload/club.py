@@ -74,6 +74,17 @@ class Club:
         wait_until(lambda: self.open_from(*sources) == wanted, within_seconds, what)
         return time.monotonic() - began
 
+    def leave_and_enter(self, leaver: Tenant) -> str:
+        """Put a cloud's machine into group `default` and back: the others admit it as a member only.
+
+        Returns how long both took.
+        """
+        self.put(leaver, "default")
+        left = self.await_admission(leaver, admitted=False)
+        self.put(leaver, "web")
+        entered = self.await_admission(leaver, admitted=True)
+        return f"out after {left:.1f} s, in after {entered:.1f} s"
+
     def dissolve(self) -> None:
         """Delete the groups; the machines are in their default ones again."""
         self.choose("Separate")
