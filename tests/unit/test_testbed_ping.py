@@ -24,7 +24,8 @@ def test_gap_is_a_loss() -> None:
 
 
 def test_duplicate_reply_does_not_hide_a_loss() -> None:
-    assert count_replies(replies(1, 2, 2, 4) + END.format(4, 4)).lost == 1
+    result = count_replies(replies(1, 2, 2, 4) + END.format(4, 4))
+    assert (result.lost, result.arrived_again) == (1, 1)
 
 
 def test_only_the_last_requests_may_be_outstanding() -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from ipaddress import IPv4Address
 from itertools import permutations
+from socket import IPPROTO_ESP
 from typing import Any
 
 from tests.testbed.cloud.cloud import Cloud
@@ -21,6 +22,12 @@ from tests.testbed.workload.machine import Machine, wait_for_pings
 from tests.testbed.workload.tenant import Stretch, Tenant
 
 READY_SECONDS = 120.0
+
+BROADCASTS = 40
+"""Of each machine, after which it is judged whether all have arrived."""
+
+LONG_BYTES = 500
+"""IPv4 packets with ESP that are as long have a frame of a tenant, or an echo by which an agent finds the MTU."""
 
 
 class Hub:
@@ -45,13 +52,13 @@ class Hub:
         assert frames_between(self.capture, self.origin.cloud, c) > 0
         assert frames_between(self.capture, b, c) == 0
 
-    def expand(self, name: str, network_id: str, peers: Sequence[str]) -> None:
-        """Apply a NetworkExpansion to these peers, in the namespace of the same name."""
+    def expand(self, name: str, network_id: str, peers: Sequence[str], topology: str | None) -> None:
+        """Apply a NetworkExpansion to these peers, in the namespace of the same name; None: the default topology."""
         expansion = {
             "apiVersion": "isthmus.cloud/v1alpha1",
             "kind": "NetworkExpansion",
             "metadata": {"name": name, "namespace": name},
-            "spec": {"networkID": network_id, "peers": _named(peers)},
+            "spec": {"networkID": network_id, "peers": _named(peers)} | ({"topology": topology} if topology else {}),
         }
         self.origin.cloud.kubectl("apply", "-f", "-", input=json.dumps(expansion))
 
@@ -83,15 +90,15 @@ class Everywhere:
         """The broadcast address of the subnet, a /24."""
         return str(IPv4Address(int(IPv4Address(self.tenant.cidr.partition("/")[0])) + 255))
 
-    def request(self) -> None:
+    def request(self, topology: str | None = None) -> None:
         """Ask for it to be stretched to all peers; its machines admit all others of the subnet."""
         self.hub.federations[0].bind(self.tenant.name, self.tenant.project.id)
         self.tenant.admit()
-        self._expand()
+        self._expand(topology)
 
-    def _expand(self) -> None:
+    def _expand(self, topology: str | None = None) -> None:
         peers = [federation.receiver.cloud.cloud_id for federation in self.hub.federations]
-        self.hub.expand(self.tenant.name, self.tenant.network_id, peers)
+        self.hub.expand(self.tenant.name, self.tenant.network_id, peers, topology)
 
     def rejoin(self) -> None:
         """Take the peers in again that were dropped, each with a machine; all machines reach each other."""
@@ -99,6 +106,12 @@ class Everywhere:
         self.wait_expanded()
         self.boot_remotes()
         self.wait_for_ping()
+
+    def change_topology(self, topology: str) -> None:
+        """Change it, and wait until the origin reports that all peers reach each other with it."""
+        origin, name = self.hub.origin.cloud, self.tenant.name
+        patch_spec(origin, "networkexpansion", name, {"topology": topology}, "-n", name)
+        wait_connected(origin, name, name)
 
     def wait_expanded(self) -> None:
         """Wait until all sides are Ready, and all peers reach each other."""
@@ -187,16 +200,20 @@ def three_clouds(peers: Federation) -> Iterator[Hub]:
             hub.require_apart()
 
 
-def frames_between(capture: Capture, one: Cloud, other: Cloud) -> int:
-    """The number of captured IPv4 packets between the WANs of two clouds, whatever they are."""
+def frames_between(capture: Capture, one: Cloud, other: Cloud, *, long_esp: bool = False) -> int:
+    """The number of captured IPv4 packets between the WANs of two clouds: whatever they are, or ESP that is long."""
     ends = {one.site.wan, other.site.wan}
     found = 0
     for path in capture.paths:
         for frame in read_pcap(path):
-            if frame[12:14] == b"\x08\x00":
+            if frame[12:14] == b"\x08\x00" and (not long_esp or _is_long_esp(frame)):
                 addresses = IPv4Address(frame[26:30]), IPv4Address(frame[30:34])
                 found += {network for network in ends for address in addresses if address in network} == ends
     return found
+
+
+def _is_long_esp(frame: bytes) -> bool:
+    return frame[23] == IPPROTO_ESP and int.from_bytes(frame[16:18]) >= LONG_BYTES
 
 
 @contextmanager
@@ -213,10 +230,10 @@ def at_origin(hub: Hub, name: str, cidr: str) -> Iterator[Everywhere]:
 
 
 @contextmanager
-def everywhere(hub: Hub, name: str, cidr: str) -> Iterator[Everywhere]:
+def everywhere(hub: Hub, name: str, cidr: str, topology: str | None = None) -> Iterator[Everywhere]:
     """A network of A that is stretched to both peers, with a machine in each cloud that all reach each other."""
     with at_origin(hub, name, cidr) as network:
-        network.request()
+        network.request(topology)
         network.wait_expanded()
         network.boot_remotes()
         network.wait_for_ping()
@@ -230,6 +247,34 @@ def all_hear_all(run: BroadcastRun, machines: Sequence[Machine], since: Mapping[
         heard[one.name].last_from(other) > (since[other.name].sent if since else 0)
         for one, other in permutations(machines, 2)
     )
+
+
+def require_complete(run: BroadcastRun, machines: Sequence[Machine], since: Mapping[str, Heard] | None = None) -> None:
+    """Wait for broadcasts of each machine at each other one; fail if one is missing, comes twice or comes back.
+
+    Those that are sent after `since`, otherwise from the first one that a machine has received on: the programs do not
+    start at the same time.
+    """
+    pairs = list(permutations(machines, 2))
+
+    def arrived() -> list[list[int]]:
+        heard = run.heard()
+        return [_numbers(heard[one.name], other, since[other.name].sent if since else 0) for one, other in pairs]
+
+    wait_until(lambda: min(map(len, arrived())) > BROADCASTS, 60, f"{BROADCASTS} broadcasts of each machine")
+    for (one, other), numbers in zip(pairs, arrived(), strict=True):
+        first = since[other.name].sent + 1 if since else numbers[0]
+        assert numbers[:BROADCASTS] == list(range(first, first + BROADCASTS)), f"{other.name} to {one.name}"
+    require_nothing_twice(run)
+
+
+def require_nothing_twice(run: BroadcastRun) -> None:
+    """Fail if anything has arrived more than once until now, or at the machine that has sent it."""
+    assert {name: of.more_than_once for name, of in run.heard().items() if of.more_than_once} == {}
+
+
+def _numbers(heard: Heard, sender: Machine, after: int) -> list[int]:
+    return sorted(number for source, number in heard.seen if source == sender.address and number > after)
 
 
 def _named(peers: Sequence[str]) -> list[dict[str, Any]]:

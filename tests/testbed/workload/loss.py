@@ -50,7 +50,9 @@ def _ping_beside_controls(stretch: Stretch, event: Callable[[], object]) -> tupl
 
     A control ping goes from the node itself to its cloud's servers, through another network card of the same kind.
     """
-    nodes = [(node, cloud.site) for cloud in stretch.federation.lab.clouds for node in cloud.gateways]
+    federation = stretch.federation
+    clouds = dict.fromkeys((*federation.lab.clouds, *(side.cloud for side in federation.both)))
+    nodes = [(node, cloud.site) for cloud in clouds for node in cloud.gateways]
     with ExitStack() as controls:
         runs = [
             controls.enter_context(PingRun(node, "ping-control", str(site.server_address.ip), PING_INTERVAL_SECONDS))

@@ -30,6 +30,8 @@ class PingResult:
     received: int
     rtt_milliseconds: float | None
     longest_silence_seconds: float = 0.0
+    arrived_again: int = 0
+    """Number of further replies to the same requests."""
 
     @property
     def lost(self) -> int:
@@ -98,7 +100,7 @@ def count_replies(output: str, interval_seconds: float = 1.0) -> PingResult:
     times = [float(moment) for moment, _, _ in replies]
     silence = max((after - before for before, after in pairwise(times)), default=0.0)
     rtt = sum(float(reply[2]) for reply in replies) / len(replies) if replies else None
-    return PingResult(transmitted, len(seen), rtt, silence)
+    return PingResult(transmitted, len(seen), rtt, silence, len(replies) - len(seen))
 
 
 def _size(size: int | None, df: bool) -> list[str]:

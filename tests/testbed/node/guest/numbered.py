@@ -1,7 +1,8 @@
 """Numbered broadcasts of one machine, and those that it receives: `numbered.py INTERFACE ADDRESS BROADCAST SECONDS`.
 
 Sends one UDP datagram every SECONDS to the subnet's broadcast address. Prints `sent NUMBER` for each, and
-`seen SOURCE NUMBER` for each that arrives on the interface, including its own if they come back.
+`seen SOURCE NUMBER` for each that arrives on the interface, including its own if they come back. They are long, so that
+their length tells them from BFD once they are encrypted.
 """
 
 import socket
@@ -10,6 +11,7 @@ import sys
 import time
 
 _PORT = 5005
+_PADDING = bytes(600)
 _ETH_P_IP = 0x0800
 _IPPROTO_UDP = 17
 _PACKET_OUTGOING = 4
@@ -47,7 +49,7 @@ def main(interface: str, address: str, broadcast: str, interval_seconds: float) 
     number = 0
     while True:
         number += 1
-        sender.sendto(struct.pack("!Q", number), (broadcast, _PORT))
+        sender.sendto(struct.pack("!Q", number) + _PADDING, (broadcast, _PORT))
         print("sent", number, flush=True)
         receive(tap, interval_seconds)
 
