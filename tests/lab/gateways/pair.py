@@ -123,7 +123,7 @@ def two_gateways(peers: Federation) -> Iterator[Pair]:
     wait_until(lambda: not cloud.kubectl(*absent), 60, f"GatewayNode {second.name} to be deleted")
     cloud.kubectl("delete", "lease", "-n", SYSTEM, f"isthmus-agent-{second.name}", "--ignore-not-found")
     there = peers.receiver.cloud
-    wait_until(lambda: second.name not in _connected(there), 60, f"{there.gateway.name} to leave {second.name}")
+    wait_until(lambda: second.name not in connected_gateways(there), 60, f"{there.gateway.name} to leave {second.name}")
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def received_network(pair: Pair) -> Iterator[Carried]:
         yield Carried(pair, stretch)
 
 
-def _connected(cloud: Cloud) -> set[str]:
+def connected_gateways(cloud: Cloud) -> set[str]:
     """Names of the gateways that the cloud's nodes have connections to."""
     found = objects(cloud, "gatewaynodes")
     return {connection["gateway"] for node in found for connection in node["status"].get("connections", [])}

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -70,6 +71,12 @@ class Capture:
         cards = list(dict.fromkeys(router_card(site) for site in sides))
         recorders = [Recorder(namespace, card, directory / f"{card}.pcap") for card in cards]
         return cls(directory, recorders, expected)
+
+    def expect(self, further: Expected) -> None:
+        """Expect this traffic, too: of what was started after the capture."""
+        before = self._expected
+        cards, gateways = before.cards | further.cards, before.gateways | further.gateways
+        self._expected = replace(before, cards=cards, gateways=gateways)
 
     @property
     def paths(self) -> list[Path]:

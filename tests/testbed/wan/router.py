@@ -71,6 +71,10 @@ class Wan:
         finally:
             capture.stop()
 
+    def expect(self, capture: Capture, guest: Node) -> None:
+        """Tell a capture of a cloud of a gateway node that was added there since."""
+        capture.expect(Expected.of([guest.site], self._cards([guest])))
+
     def _cards(self, guests: Iterable[Node]) -> frozenset[str]:
         """MAC addresses of the router's cards, of the gateway nodes', and of each cloud's bridge with its ports."""
         listed = [netns.run(self._namespaces.wan, "ip", "-j", "link")]
