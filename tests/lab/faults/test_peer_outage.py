@@ -1,8 +1,6 @@
 """A peer API outage of half a minute does not affect the data plane, is reported in the status, and ends by itself."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from tests.testbed.cloud.cloud import Cloud
@@ -42,7 +40,7 @@ def test_network_is_withdrawn_during_a_peer_api_outage(peers: Federation) -> Non
     before = mtu_and_pools(a, network_id)
     with peers.stretched(name, name, tenant.project.id, network_id):
         assert mtu_and_pools(a, network_id) != before
-        with api_outage(peers):
+        with peers.lab.wan.without_apis():
             a.kubectl("delete", "networkexpansion", "-n", name, name, "--timeout=60s")
             assert mtu_and_pools(a, network_id) == before
             assert not [p for p in a.openstack().network.ports(network_id=network_id) if is_ours(p)]
@@ -71,16 +69,3 @@ def kinds_of(peers: Federation, cloud: Cloud, network_id: str) -> list[str]:
 def reachable(peers: Federation) -> Any:
     """Condition Reachable of B in cloud A."""
     return condition(peers.a.cloud, "cloudpeer", peers.b.cloud.cloud_id, type_="Reachable").get("status")
-
-
-@contextmanager
-def api_outage(peers: Federation) -> Iterator[None]:
-    """Cut both clouds' access to each other's API."""
-    wan = peers.lab.wan
-    wan.cut_api("a")
-    wan.cut_api("b")
-    try:
-        yield
-    finally:
-        wan.restore_api("a")
-        wan.restore_api("b")

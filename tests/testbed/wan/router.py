@@ -43,6 +43,17 @@ class Wan:
         """Undo `cut_api`."""
         self._pass(f"api_{cloud}")
 
+    @contextlib.contextmanager
+    def without_apis(self) -> Iterator[None]:
+        """Cut both clouds' access to each other's API while the block runs."""
+        try:
+            self.cut_api("a")
+            self.cut_api("b")
+            yield
+        finally:
+            self.restore_api("a")
+            self.restore_api("b")
+
     def delay(self, milliseconds: float) -> None:
         """Delay packets of the gateway nodes to the WAN, in each direction; 0 ends it.
 
