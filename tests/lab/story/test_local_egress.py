@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.testbed.cloud import external
 from tests.testbed.host.process import wait_until
 from tests.testbed.install.federation import Federation, condition, wait_reason
 from tests.testbed.workload.tenant import Stretch, reachable_stretch
@@ -73,3 +74,28 @@ def test_local_egress_and_back(reverse: Federation, stretch: Stretch) -> None:
         interfaces.close()
         wait_until(lambda: gateway_of_replica(stretch) == GATEWAY, 60, "the origin's gateway")
     wait_until(lambda: condition(stretch.tenant.cloud, "networkexpansion", name, name)["status"] == "True", 60, "Ready")
+
+
+def test_floating_ip_and_source_nat(stretch: Stretch) -> None:
+    """The receiver's own router leads outside. What the tenant chose remains until the network is withdrawn."""
+    machine, project = stretch.remotes[0], stretch.remote.project
+    network: Any = project.connection.network
+    choose(stretch, "Local")
+    wait_until(lambda: gateway_of_replica(stretch) not in (None, GATEWAY), 60, "a gateway of the receiver's own")
+    assert machine.request_lease().router == gateway_of_replica(stretch)
+    with ExitStack() as undo:
+        outside = undo.enter_context(external.external_network(stretch.remote.cloud))
+        router = network.create_router(name="outwards", external_gateway_info={"network_id": outside.network_id})
+        undo.callback(network.delete_router, router)
+        (subnet,) = network.subnets(network_id=stretch.remote.network_id)
+        network.add_interface_to_router(router, subnet=subnet.id)
+        undo.callback(network.remove_interface_from_router, router, subnet=subnet.id)
+        reply = "a reply from outside, where nobody knows the way to the machine's own address"
+        wait_until(lambda: machine.ping(outside.host_address, count=1).all_answered, 60, reply)
+        floating = network.create_ip(floating_network_id=outside.network_id, port_id=machine.port_id)
+        undo.callback(network.delete_ip, floating)
+        address = floating.floating_ip_address
+        project.allow_ingress(external.CIDR)
+        wait_until(lambda: outside.ping(address, count=1).all_answered, 60, "a reply of the floating IP")
+        assert outside.ping(address, count=5).all_answered
+        assert stretch.local.ping(str(machine.address), count=3).all_answered, "the link is as before"
