@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from functools import partial
+from ipaddress import ip_network
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.testbed.workload.tenant import Stretch, captured_stretch
 
 CIDR, GATEWAY = "10.20.0.0/24", "10.20.0.1"
 MTU = 1416
+VLAN = 100
 SENT = {"packets": 20, "bytes": 20 * 1000}
 """What pings add to the counters."""
 
@@ -95,6 +97,34 @@ def test_replicas_machines_egress_through_the_origins_router(stretch: Stretch) -
         beyond.request_lease()
         for address in (GATEWAY, str(beyond.address)):
             wait_until(lambda: remote.ping(address, count=1).all_answered, 30, f"a reply of {address}")  # noqa: B023
+
+
+def test_subport_of_a_trunk_reaches_the_peer(stretch: Stretch) -> None:
+    """A machine of the origin has the stretched network as a VLAN of its only port, which is on another network."""
+    project, cloud = stretch.tenant.project, stretch.tenant.cloud
+    network = project.connection.network
+    with ExitStack() as undo:
+        untagged = cloud.create_network(project, "untagged", "10.22.0.0/24")
+        undo.callback(network.delete_network, untagged)
+        parent = network.create_port(network_id=untagged.id)
+        subport = network.create_port(network_id=stretch.tenant.network_id)
+        undo.callback(network.delete_port, subport)
+        tagged = {"port_id": subport.id, "segmentation_type": "vlan", "segmentation_id": VLAN}
+        trunk = network.create_trunk(name="story", port_id=parent.id, sub_ports=[tagged])
+        machine = cloud.boot(untagged, "story-trunk", project=project, port=parent)
+        undo.callback(machine.delete)
+        undo.callback(network.delete_trunk, trunk)
+        address = f"{subport.fixed_ips[0]['ip_address']}/{ip_network(CIDR).prefixlen}"
+        lines = (
+            f"ip link add link eth0 name tagged address {subport.mac_address} mtu {MTU} type vlan id {VLAN}",
+            f"ip address add {address} dev tagged",
+            "ip link set tagged up",
+        )
+        machine.place.run(["bash", "-ec", "\n".join(lines)])
+        remote = stretch.remotes[0]
+        wait_until(lambda: machine.reaches(remote), 60, "a reply of the peer's machine to the subport")
+        assert machine.ping(str(remote.address)).all_answered
+        assert remote.ping(subport.fixed_ips[0]["ip_address"]).all_answered
 
 
 def test_traffic_is_counted(peers: Federation, stretch: Stretch) -> None:

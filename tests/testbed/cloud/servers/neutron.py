@@ -160,7 +160,7 @@ class Neutron:
     def _ovn_sections(self, ovn: OvnCentral) -> ini.Sections:
         return {
             # Nobody sends it messages.
-            "DEFAULT": {"service_plugins": "ovn-router,qos", "rpc_workers": 0},
+            "DEFAULT": {"service_plugins": "ovn-router,qos,trunk", "rpc_workers": 0},
             "ml2": {
                 "type_drivers": "local,flat,vlan,geneve",
                 "tenant_network_types": "geneve",
