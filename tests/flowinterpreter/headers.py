@@ -61,12 +61,11 @@ class _Found:
                 self._ipv6(at)
 
     def _arp(self, at: int) -> None:
-        """Only of Ethernet and IPv4, with an operation of one octet."""
+        """Only of Ethernet and IPv4; an operation of more than one octet is none."""
         if len(self.frame) < at + 28 or self.frame[at : at + 6] != bytes.fromhex("000108000604"):
             return
-        if self._number(at + 6, 2) > 0xFF:
-            return
-        self._place("arp_op", at + 6, 2)
+        if self._number(at + 6, 2) <= 0xFF:
+            self._place("arp_op", at + 6, 2)
         for name, first, count in (("sha", 8, 6), ("spa", 14, 4), ("tha", 18, 6), ("tpa", 24, 4)):
             self._place(f"arp_{name}", at + first, count)
 
