@@ -198,8 +198,8 @@ def receiver_facts(cloud: FactReader, snapshot: Snapshot, link_name: str) -> Net
 def keeping_ports(facts: NetworkFacts, before: NetworkFacts | None) -> NetworkFacts:
     """The facts with the objects of `before` for ports that are as they were: what was made of them is found again."""
     known = {port.id: port for port in before.ports} if before is not None else {}
-    kept = (old if (old := known.get(port.id)) == port else port for port in facts.ports)
-    return replace(facts, ports=tuple(port for port in kept if port is not None))
+    kept = (old if (old := known.get(port.id, port)) == port else port for port in facts.ports)
+    return replace(facts, ports=tuple(kept))
 
 
 def peer_account(cluster: Cluster, cloud_id: str) -> Account:

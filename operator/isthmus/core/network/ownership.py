@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from ipaddress import ip_network
 from typing import Final, NamedTuple
 
 from isthmus.model.api.v1alpha1.attachment import MAX_OWNED_ADDRESSES, AddressOwner
@@ -19,11 +18,11 @@ from isthmus.model.api.v1alpha1.expansionlink import PublishedPort
 from isthmus.model.facts.openstack import NetworkFacts, Port
 from isthmus.model.remembered import remembered
 
-from .addressing import Spans, contains, merged, number_of, span_of_network
+from .addressing import Spans, contains, number_of
 from .attachment import own_macs
 from .exclusive import exclusive_ports
 from .known_addresses import is_machine
-from .publishers import Publisher, with_moved
+from .publishers import Publisher, formed_addresses, with_moved
 from .router_addresses import interface_identifier
 
 _MAX_ADDRESSES_OF_NETWORK: Final = 2 * MAX_OWNED_ADDRESSES
@@ -64,9 +63,9 @@ def owners_of(
     shared: Collection[str] = (),
 ) -> tuple[AddressOwner, ...]:
     """The owners on a network with these facts, as `owners` finds them; nobody owns a `shared` address."""
-    formed = merged(span_of_network(ip_network(subnet.cidr)) for subnet in facts.subnets if subnet.is_automatic)
     ours = Addresses(own_macs(facts), _exclusive_addresses(facts.ports, tuple(shared)))
-    return owners(ours, with_moved(publishers, facts, shared), tuple(gateway_addresses), tuple(before), formed)
+    believed, formed = with_moved(publishers, facts, shared), formed_addresses(facts.subnets)
+    return owners(ours, believed, tuple(gateway_addresses), tuple(before), formed)
 
 
 @remembered("ports")

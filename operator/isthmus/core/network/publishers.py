@@ -78,8 +78,13 @@ def _published(publisher: Publisher) -> Iterator[str]:
     return (address for port in ordered for address in port.fixed_addresses)
 
 
+def formed_addresses(subnets: Iterable[Subnet]) -> Spans:
+    """The addresses that machines form themselves."""
+    return merged(span_of_network(ip_network(subnet.cidr)) for subnet in subnets if subnet.is_automatic)
+
+
 def _assigned(subnets: Iterable[Subnet]) -> Spans:
-    """All addresses of the network but those that machines form themselves."""
+    """All others of the network."""
     return merged(span_of_network(ip_network(subnet.cidr)) for subnet in subnets if not subnet.is_automatic)
 
 

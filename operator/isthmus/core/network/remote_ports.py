@@ -30,10 +30,10 @@ from isthmus.model.reasons import ConditionType, Reason
 from isthmus.model.remembered import remembered
 from isthmus.model.text import listed
 
-from .addressing import Span, contains, merged, span_of_network
+from .addressing import Span, contains
 from .attachment import remote_ports
 from .known_addresses import is_machine
-from .publishers import Publisher
+from .publishers import Publisher, formed_addresses
 from .security_groups import GroupsByName, joined_groups
 
 _NO_GROUPS: Final[GroupsByName] = MappingProxyType({})
@@ -284,7 +284,7 @@ def _ranks(ports: Iterable[RequestedPort]) -> Iterator[tuple[int, RequestedPort]
 
 def _with_requested_addresses(facts: NetworkFacts) -> tuple[Port, ...]:
     """The remote ports, without the addresses that Neutron gave them by itself."""
-    formed = merged(span_of_network(ip_network(subnet.cidr)) for subnet in facts.subnets if subnet.is_automatic)
+    formed = formed_addresses(facts.subnets)
     if not formed:
         return remote_ports(facts)
     return tuple(
